@@ -1,1 +1,5 @@
 //! The contract of an MCP gateway.
+
+mod secret;
+
+pub use secret::Secret;
