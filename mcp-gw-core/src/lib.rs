@@ -1,5 +1,50 @@
-//! The contract of an MCP gateway.
+#![doc = include_str!("../README.md")]
 
+mod audit;
+mod backend;
+mod caller;
+mod catalogue;
+mod clock;
+mod context;
+mod error;
+mod gateway;
+mod json;
+pub mod jsonrpc;
+mod limit;
+mod pipeline;
+mod policy;
+mod registry;
 mod secret;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod tool;
+mod typed;
 
+pub use async_trait::async_trait;
+pub use audit::{AuditEvent, AuditSink, Outcome, TracingAudit};
+pub use backend::{
+    Backend, BackendError, BackendEvent, BackendListener, Completion, CompletionRef, Extras,
+    ItemSpec, Offer, PromptGet, ResourceRead, ToolCall,
+};
+pub use caller::{Authenticator, AuthnError, Caller, CallerKind, Credentials, NoAuthentication};
+pub use catalogue::{Catalogue, CatalogueChange, Entry};
+pub use clock::{Clock, SystemClock, rfc3339};
+pub use context::{
+    CallContext, CallNotification, ClientLink, ClientLinkError, Incoming, NoClient, Permit,
+    RequestMeta, Transport,
+};
+pub use error::{ErrorClass, GatewayError, code};
+pub use gateway::{
+    BackendStatus, BuildError, Gateway, GatewayBuilder, GatewayEvent, GatewayListener,
+};
+pub use json::{JsonError, Members, ObjectWriter, RawJson};
+pub use limit::{Admission, Charge, LimiterError, Quota, RateLimiter, Unlimited};
+pub use pipeline::ListPage;
+pub use policy::{AccessRequest, AllowAll, Decision, DenyAll, Effect, Feature, Phase, Policy};
+pub use registry::{RegistryError, ToolRegistry, ToolRegistryBuilder};
+pub use schemars;
 pub use secret::Secret;
+pub use tool::{
+    Arguments, BoxError, SpecError, Tool, ToolAnnotations, ToolError, ToolOutput, ToolSpec,
+};
+pub use typed::{IntoToolOutput, NoArguments, Structured, TypedTool, typed};

@@ -74,7 +74,12 @@ mod tests {
             #[expect(dead_code, reason = "read through Debug")]
             token: Secret<String>,
         }
-        let text = format!("{:#?}", Holder { token: Secret::new("hunter2".to_owned()) });
+        let text = format!(
+            "{:#?}",
+            Holder {
+                token: Secret::new("hunter2".to_owned())
+            }
+        );
         assert!(text.contains("[redacted]"));
         assert!(!text.contains("hunter2"));
     }

@@ -1,0 +1,216 @@
+//! One event per request: who, what, on what grounds, how it ended.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::caller::{Caller, CallerKind};
+use crate::clock::{Clock, rfc3339};
+use crate::context::{RequestMeta, Transport};
+use crate::error::ErrorClass;
+use crate::policy::Effect;
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// With a result.
+    Ok,
+    /// With a result in which the tool says that it failed.
+    ToolError,
+    /// With an error.
+    Error(ErrorClass),
+    /// Credentials were missing or wrong.
+    Unauthenticated,
+    /// It was given up: the client cancelled or went away, or the gateway stopped.
+    Cancelled,
+}
+
+impl Outcome {
+    /// The name used in audit events and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ToolError => "tool_error",
+            Self::Error(class) => class.as_str(),
+            Self::Unauthenticated => "unauthenticated",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What happened to one request. Holds neither arguments nor results nor credentials.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AuditEvent {
+    /// When it began.
+    pub time: SystemTime,
+    /// How long it took.
+    pub duration: Duration,
+    /// The id of the request.
+    pub request_id: Arc<str>,
+    /// How the caller was connected.
+    pub transport: Transport,
+    /// The client's address, after trusted proxies.
+    pub client_addr: Option<IpAddr>,
+    /// The revision that the client speaks.
+    pub protocol_version: Option<&'static str>,
+    /// Who asked; empty when credentials were refused.
+    pub caller_id: Arc<str>,
+    /// What kind of caller that is.
+    pub caller_kind: CallerKind,
+    /// The MCP method, or `authenticate`.
+    pub method: &'static str,
+    /// The tool, resource or prompt as the client named it, at most 256 characters.
+    pub name: Option<Arc<str>>,
+    /// True when `name` is in the catalogue. Names that are not must not become metric labels.
+    pub name_known: bool,
+    /// The backend that serves it.
+    pub server: Option<Arc<str>>,
+    /// What the policy said; `None` when it was not asked.
+    pub effect: Option<Effect>,
+    /// Why the policy said so: ids of rules.
+    pub reasons: Vec<std::borrow::Cow<'static, str>>,
+    /// Errors that the policy met.
+    pub policy_errors: Vec<String>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// For the log: the error in full, or why credentials were refused.
+    pub error: Option<String>,
+    /// True when the backend was asked: after a cancellation or a lost answer, what it did is not
+    /// known.
+    pub backend_asked: bool,
+    /// Length of the arguments in bytes.
+    pub request_bytes: usize,
+    /// Length of the result in bytes.
+    pub response_bytes: usize,
+    /// For lists: how many items there are in the catalogue, and how many the caller may see.
+    pub items: Option<(usize, usize)>,
+}
+
+/// Takes audit events.
+///
+/// Called once per request, from the request's own task, also while that is being dropped. It must
+/// not block and must not panic: queue, and count what does not fit.
+pub trait AuditSink: Send + Sync + 'static {
+    /// Takes one event.
+    fn record(&self, event: &AuditEvent);
+}
+
+impl<T: AuditSink + ?Sized> AuditSink for Arc<T> {
+    fn record(&self, event: &AuditEvent) {
+        (**self).record(event);
+    }
+}
+
+/// Writes each event as one `tracing` event with target `mcp_gw::audit` and level INFO.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct TracingAudit;
+
+impl TracingAudit {
+    /// Writes to `tracing`.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+impl AuditSink for TracingAudit {
+    fn record(&self, event: &AuditEvent) {
+        tracing::info!(
+            target: "mcp_gw::audit",
+            time = %rfc3339(event.time),
+            request_id = &*event.request_id,
+            caller = &*event.caller_id,
+            caller_kind = event.caller_kind.as_str(),
+            transport = event.transport.as_str(),
+            client_addr = event.client_addr.map(tracing::field::display),
+            protocol = event.protocol_version,
+            method = event.method,
+            name = event.name.as_deref().map(tracing::field::debug),
+            server = event.server.as_deref(),
+            effect = event.effect.map(Effect::as_str),
+            reasons = (!event.reasons.is_empty()).then(|| event.reasons.join(",")),
+            policy_errors = (!event.policy_errors.is_empty()).then(|| event.policy_errors.join("; ")),
+            outcome = event.outcome.as_str(),
+            error = event.error.as_deref().map(tracing::field::debug),
+            backend_asked = event.backend_asked,
+            duration_us = u64::try_from(event.duration.as_micros()).unwrap_or(u64::MAX),
+            request_bytes = event.request_bytes,
+            response_bytes = event.response_bytes,
+            items = event.items.map(|(all, _)| all),
+            items_visible = event.items.map(|(_, visible)| visible),
+            "call"
+        );
+    }
+}
+
+/// An open event: closing it records it, dropping it records it as cancelled.
+pub(crate) struct AuditScope<'a> {
+    pub(crate) event: AuditEvent,
+    started: std::time::Instant,
+    clock: &'a dyn Clock,
+    sinks: &'a [Box<dyn AuditSink>],
+}
+
+impl<'a> AuditScope<'a> {
+    pub(crate) fn open(
+        clock: &'a dyn Clock,
+        sinks: &'a [Box<dyn AuditSink>],
+        caller: Option<&Caller>,
+        meta: &RequestMeta,
+        method: &'static str,
+    ) -> Self {
+        Self {
+            event: AuditEvent {
+                time: clock.wall(),
+                duration: Duration::ZERO,
+                request_id: Arc::clone(&meta.request_id),
+                transport: meta.transport,
+                client_addr: meta.client_addr,
+                protocol_version: meta.protocol_version,
+                caller_id: caller.map_or_else(|| Arc::from(""), |caller| Arc::clone(&caller.id)),
+                caller_kind: caller.map_or(CallerKind::Anonymous, |caller| caller.kind),
+                method,
+                name: None,
+                name_known: false,
+                server: None,
+                effect: None,
+                reasons: Vec::new(),
+                policy_errors: Vec::new(),
+                outcome: Outcome::Cancelled,
+                error: None,
+                backend_asked: false,
+                request_bytes: 0,
+                response_bytes: 0,
+                items: None,
+            },
+            started: clock.now(),
+            clock,
+            sinks,
+        }
+    }
+
+    /// Records the name as the client wrote it, shortened.
+    pub(crate) fn name(&mut self, name: &str) {
+        let end = name
+            .char_indices()
+            .nth(256)
+            .map_or(name.len(), |(at, _)| at);
+        self.event.name = name.get(..end).map(Arc::from);
+    }
+
+    /// Closes the event with this outcome.
+    pub(crate) fn close(mut self, outcome: Outcome) {
+        self.event.outcome = outcome;
+    }
+}
+
+impl Drop for AuditScope<'_> {
+    fn drop(&mut self) {
+        self.event.duration = self.clock.now().saturating_duration_since(self.started);
+        for sink in self.sinks {
+            sink.record(&self.event);
+        }
+    }
+}

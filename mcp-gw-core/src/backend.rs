@@ -1,0 +1,502 @@
+//! What calls leave to: local tools, MCP servers, REST APIs behind one trait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::context::CallContext;
+use crate::json::RawJson;
+use crate::policy::Feature;
+use crate::tool::{Arguments, BoxError, SpecError, ToolOutput, ToolSpec, check_name};
+
+/// The definition of a resource, resource template or prompt, as its list shows it.
+#[derive(Debug, Clone)]
+pub struct ItemSpec {
+    key: Arc<str>,
+    definition: RawJson,
+}
+
+impl ItemSpec {
+    /// Takes a `Resource`, `ResourceTemplate` or `Prompt` object as it came from a server.
+    ///
+    /// # Errors
+    /// When it is not an object, or what identifies it (`uri`, `uriTemplate`, `name`) is missing
+    /// or cannot be used.
+    pub fn from_definition(feature: Feature, definition: RawJson) -> Result<Self, SpecError> {
+        let member = match feature {
+            Feature::Resource => "uri",
+            Feature::ResourceTemplate => "uriTemplate",
+            Feature::Tool | Feature::Prompt => "name",
+        };
+        let value = definition.member(member).map_err(SpecError::Json)?;
+        let key: String = value
+            .and_then(|value| value.decode_owned().ok())
+            .unwrap_or_default();
+        match feature {
+            Feature::Tool | Feature::Prompt => check_name(&key)?,
+            Feature::Resource | Feature::ResourceTemplate => check_uri(&key)?,
+        }
+        Ok(Self {
+            key: key.into(),
+            definition,
+        })
+    }
+
+    /// What identifies it: the URI, the URI template, or the name.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The whole definition.
+    pub const fn definition(&self) -> &RawJson {
+        &self.definition
+    }
+}
+
+fn check_uri(uri: &str) -> Result<(), SpecError> {
+    let reason = if uri.is_empty() {
+        "it is empty"
+    } else if uri.len() > 8 * 1024 {
+        "it is longer than 8 KiB"
+    } else if uri.chars().any(char::is_control) {
+        "it holds a control character"
+    } else {
+        return Ok(());
+    };
+    Err(SpecError::Name {
+        name: uri.chars().take(64).collect(),
+        reason,
+    })
+}
+
+/// Everything that a backend has on offer at one moment.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Offer {
+    /// Its tools, in its own order.
+    pub tools: Vec<ToolSpec>,
+    /// Its resources.
+    pub resources: Vec<ItemSpec>,
+    /// Its resource templates.
+    pub resource_templates: Vec<ItemSpec>,
+    /// Its prompts.
+    pub prompts: Vec<ItemSpec>,
+    /// Its `ServerCapabilities` object.
+    pub capabilities: Option<RawJson>,
+    /// Its instructions for the model.
+    pub instructions: Option<String>,
+}
+
+impl Offer {
+    /// An offer of tools alone.
+    pub fn of_tools(tools: Vec<ToolSpec>) -> Self {
+        Self {
+            tools,
+            ..Self::default()
+        }
+    }
+}
+
+/// What came with a request beside the members that this crate names.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Extras {
+    /// The client's `_meta` without the keys that belong to the hop; `None` when nothing is left.
+    pub meta: Option<RawJson>,
+    /// Other members of `params`, in their order.
+    pub members: Vec<(String, RawJson)>,
+}
+
+impl Extras {
+    /// These extras.
+    pub const fn new(meta: Option<RawJson>, members: Vec<(String, RawJson)>) -> Self {
+        Self { meta, members }
+    }
+}
+
+/// A `tools/call`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ToolCall {
+    /// The tool; the client's name for it on the way in, the backend's own once it is there.
+    pub name: Arc<str>,
+    /// The arguments.
+    pub arguments: Arguments,
+    /// The rest of `params`.
+    pub extras: Extras,
+}
+
+impl ToolCall {
+    /// A call of `name`.
+    pub fn new(name: impl Into<Arc<str>>, arguments: Arguments) -> Self {
+        Self {
+            name: name.into(),
+            arguments,
+            extras: Extras::default(),
+        }
+    }
+
+    /// Sets the rest of `params`.
+    #[must_use]
+    pub fn with_extras(mut self, extras: Extras) -> Self {
+        self.extras = extras;
+        self
+    }
+}
+
+/// A `resources/read`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ResourceRead {
+    /// The resource.
+    pub uri: Arc<str>,
+    /// The rest of `params`.
+    pub extras: Extras,
+}
+
+impl ResourceRead {
+    /// A read of `uri`.
+    pub fn new(uri: impl Into<Arc<str>>, extras: Extras) -> Self {
+        Self {
+            uri: uri.into(),
+            extras,
+        }
+    }
+}
+
+/// A `prompts/get`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PromptGet {
+    /// The prompt.
+    pub name: Arc<str>,
+    /// The arguments.
+    pub arguments: Arguments,
+    /// The rest of `params`.
+    pub extras: Extras,
+}
+
+impl PromptGet {
+    /// A request for the prompt `name`.
+    pub fn new(name: impl Into<Arc<str>>, arguments: Arguments, extras: Extras) -> Self {
+        Self {
+            name: name.into(),
+            arguments,
+            extras,
+        }
+    }
+}
+
+/// What a completion is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CompletionRef {
+    /// An argument of the prompt with this name (`ref/prompt`).
+    Prompt(Arc<str>),
+    /// A variable of this resource template (`ref/resource`).
+    Resource(Arc<str>),
+}
+
+/// A `completion/complete`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Completion {
+    /// What it is about.
+    pub reference: CompletionRef,
+    /// The member `argument`.
+    pub argument: RawJson,
+    /// The rest of `params`, `context` among it.
+    pub extras: Extras,
+}
+
+impl Completion {
+    /// A completion of `argument`.
+    pub const fn new(reference: CompletionRef, argument: RawJson, extras: Extras) -> Self {
+        Self {
+            reference,
+            argument,
+            extras,
+        }
+    }
+}
+
+/// Something that happened at a backend outside of any call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BackendEvent {
+    /// What it offers has changed, or may have: ask for the offer again.
+    OfferChanged,
+    /// A resource that somebody subscribed to was updated: `params` of
+    /// `notifications/resources/updated`.
+    ResourceUpdated {
+        /// The resource.
+        uri: Arc<str>,
+        /// The whole `params`.
+        params: RawJson,
+    },
+    /// It can no longer be reached.
+    Down {
+        /// For the log.
+        reason: String,
+    },
+}
+
+/// Hears of [`BackendEvent`]s. Must not block.
+pub trait BackendListener: Send + Sync + 'static {
+    /// Something happened.
+    fn on_event(&self, event: BackendEvent);
+}
+
+/// Why a backend has no answer.
+///
+/// `Unavailable` promises that the request never left, so it may be sent again; `Lost` and
+/// `Timeout` promise nothing about what the backend did.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// It could not be reached; the request was not sent.
+    #[error("server `{server}` is not available: {reason}")]
+    Unavailable {
+        /// The backend.
+        server: Arc<str>,
+        /// For the log.
+        reason: String,
+    },
+    /// The request was sent and the answer did not arrive.
+    #[error("server `{server}` went away before it answered: {reason}")]
+    Lost {
+        /// The backend.
+        server: Arc<str>,
+        /// For the log.
+        reason: String,
+    },
+    /// The request was sent and no answer came in time.
+    #[error("server `{server}` did not answer within {after:?}")]
+    Timeout {
+        /// The backend.
+        server: Arc<str>,
+        /// How long it was given.
+        after: Duration,
+    },
+    /// It answered with something that is not MCP.
+    #[error("server `{server}` answered with something that is not MCP: {reason}")]
+    Protocol {
+        /// The backend.
+        server: Arc<str>,
+        /// For the log.
+        reason: String,
+    },
+    /// Its answer is longer than allowed.
+    #[error("the answer of server `{server}` is longer than {limit} bytes")]
+    TooLarge {
+        /// The backend.
+        server: Arc<str>,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// It answered with a JSON-RPC error object, which is handed on as it is.
+    #[error("the server answered with an error")]
+    Rpc(RawJson),
+    /// It does not have this item any more.
+    #[error("no such {}: {name}", feature.as_str())]
+    NotFound {
+        /// What kind of item.
+        feature: Feature,
+        /// Its name or URI.
+        name: String,
+    },
+    /// It does not serve this method.
+    #[error("server `{server}` does not serve {method}")]
+    Unsupported {
+        /// The backend.
+        server: Arc<str>,
+        /// The method.
+        method: &'static str,
+    },
+    /// It is broken.
+    #[error("server `{server}` failed internally")]
+    Internal {
+        /// The backend.
+        server: Arc<str>,
+        /// What happened.
+        source: BoxError,
+    },
+}
+
+impl BackendError {
+    /// True when the request certainly did not reach the backend.
+    pub const fn is_unsent(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Unsupported { .. })
+    }
+}
+
+/// Something that serves tools, resources and prompts.
+///
+/// The pipeline is the only caller of the methods that take a [`CallContext`]; having one is the
+/// proof that the call may be made. Names and URIs are the backend's own. Cancellation drops the
+/// future: a backend that passes calls on must then cancel there too. Payload is handed on as text,
+/// unknown members included.
+///
+/// Methods have a default for primitives that many backends do not serve; wrappers should deny
+/// `clippy::missing_trait_methods`, so that they cannot lose one.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// The name it was configured with; unique in a gateway.
+    fn name(&self) -> &str;
+
+    /// What it offers, when that is known without asking anybody: local tools.
+    fn offer_now(&self) -> Option<Offer> {
+        None
+    }
+
+    /// What it offers now: all pages of all lists. A list that the server does not serve is empty;
+    /// an item that cannot be read is left out, it does not spoil the rest.
+    ///
+    /// # Errors
+    /// When the backend cannot be asked.
+    async fn offer(&self) -> Result<Offer, BackendError>;
+
+    /// Calls a tool.
+    ///
+    /// # Errors
+    /// When there is no result of the tool. A tool that failed is a result with `isError: true`.
+    async fn call_tool(
+        &self,
+        ctx: &CallContext,
+        call: ToolCall,
+    ) -> Result<ToolOutput, BackendError>;
+
+    /// Reads a resource; the answer is a `ReadResourceResult` object.
+    ///
+    /// # Errors
+    /// When there is no result.
+    async fn read_resource(
+        &self,
+        ctx: &CallContext,
+        read: ResourceRead,
+    ) -> Result<RawJson, BackendError> {
+        let _ = (ctx, read);
+        Err(self.unsupported("resources/read"))
+    }
+
+    /// Gets a prompt; the answer is a `GetPromptResult` object.
+    ///
+    /// # Errors
+    /// When there is no result.
+    async fn get_prompt(&self, ctx: &CallContext, get: PromptGet) -> Result<RawJson, BackendError> {
+        let _ = (ctx, get);
+        Err(self.unsupported("prompts/get"))
+    }
+
+    /// Completes an argument; the answer is a `CompleteResult` object.
+    ///
+    /// # Errors
+    /// When there is no result.
+    async fn complete(
+        &self,
+        ctx: &CallContext,
+        completion: Completion,
+    ) -> Result<RawJson, BackendError> {
+        let _ = (ctx, completion);
+        Err(self.unsupported("completion/complete"))
+    }
+
+    /// Asks for [`BackendEvent::ResourceUpdated`] of a resource.
+    ///
+    /// # Errors
+    /// When the backend cannot tell of updates.
+    async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
+        let _ = (ctx, uri);
+        Err(self.unsupported("resources/subscribe"))
+    }
+
+    /// Ends [`Backend::subscribe`].
+    ///
+    /// # Errors
+    /// When the backend cannot be asked.
+    async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        let _ = uri;
+        Err(self.unsupported("resources/unsubscribe"))
+    }
+
+    /// Registers the gateway for events. Called once, before anything else.
+    fn watch(&self, listener: Arc<dyn BackendListener>) {
+        let _ = listener;
+    }
+
+    /// Ends what the backend holds: connections, child processes. Calls after it may fail.
+    async fn close(&self) {}
+
+    /// The error of a method that this backend does not serve.
+    fn unsupported(&self, method: &'static str) -> BackendError {
+        BackendError::Unsupported {
+            server: self.name().into(),
+            method,
+        }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<T: Backend + ?Sized> Backend for Arc<T> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn offer_now(&self) -> Option<Offer> {
+        (**self).offer_now()
+    }
+
+    async fn offer(&self) -> Result<Offer, BackendError> {
+        (**self).offer().await
+    }
+
+    async fn call_tool(
+        &self,
+        ctx: &CallContext,
+        call: ToolCall,
+    ) -> Result<ToolOutput, BackendError> {
+        (**self).call_tool(ctx, call).await
+    }
+
+    async fn read_resource(
+        &self,
+        ctx: &CallContext,
+        read: ResourceRead,
+    ) -> Result<RawJson, BackendError> {
+        (**self).read_resource(ctx, read).await
+    }
+
+    async fn get_prompt(&self, ctx: &CallContext, get: PromptGet) -> Result<RawJson, BackendError> {
+        (**self).get_prompt(ctx, get).await
+    }
+
+    async fn complete(
+        &self,
+        ctx: &CallContext,
+        completion: Completion,
+    ) -> Result<RawJson, BackendError> {
+        (**self).complete(ctx, completion).await
+    }
+
+    async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
+        (**self).subscribe(ctx, uri).await
+    }
+
+    async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        (**self).unsubscribe(uri).await
+    }
+
+    fn watch(&self, listener: Arc<dyn BackendListener>) {
+        (**self).watch(listener);
+    }
+
+    async fn close(&self) {
+        (**self).close().await;
+    }
+
+    fn unsupported(&self, method: &'static str) -> BackendError {
+        (**self).unsupported(method)
+    }
+}

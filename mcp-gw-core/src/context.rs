@@ -1,0 +1,313 @@
+//! What a call carries along: facts about the request, the way back to the client, the permit.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::caller::Caller;
+use crate::json::{ObjectWriter, RawJson};
+use crate::policy::Decision;
+
+/// How a caller is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Transport {
+    /// Standard input and output of a process that the caller started.
+    Stdio,
+    /// Streamable HTTP.
+    Http,
+    /// A Rust program that embeds the gateway.
+    #[default]
+    InProcess,
+}
+
+impl Transport {
+    /// The name used in audit events and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdio => "stdio",
+            Self::Http => "http",
+            Self::InProcess => "in_process",
+        }
+    }
+}
+
+/// Facts about one request that are neither identity nor payload.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct RequestMeta {
+    /// Id under which this request is logged and audited.
+    pub request_id: Arc<str>,
+    /// How the caller is connected.
+    pub transport: Transport,
+    /// Address of the client, after trusted proxies.
+    pub client_addr: Option<IpAddr>,
+    /// MCP revision that the client speaks, such as `2025-11-25`.
+    pub protocol_version: Option<&'static str>,
+    /// The client's `Implementation` object (`name`, `version`): its own words, not identity.
+    pub client_info: Option<RawJson>,
+    /// The client's `ClientCapabilities` object for this request.
+    pub client_capabilities: Option<RawJson>,
+    /// Headers that the configuration lets policy and tools see; names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// `traceparent` of W3C Trace Context, from `_meta` or the header.
+    pub traceparent: Option<String>,
+}
+
+impl RequestMeta {
+    /// Meta of a request with this id.
+    pub fn new(request_id: impl Into<Arc<str>>, transport: Transport) -> Self {
+        Self {
+            request_id: request_id.into(),
+            transport,
+            ..Self::default()
+        }
+    }
+
+    /// Sets the client's address.
+    #[must_use]
+    pub fn with_client_addr(mut self, addr: Option<IpAddr>) -> Self {
+        self.client_addr = addr;
+        self
+    }
+
+    /// Sets the revision that the client speaks.
+    #[must_use]
+    pub fn with_protocol_version(mut self, version: &'static str) -> Self {
+        self.protocol_version = Some(version);
+        self
+    }
+
+    /// Sets what the client says of itself.
+    #[must_use]
+    pub fn with_client(mut self, info: Option<RawJson>, capabilities: Option<RawJson>) -> Self {
+        self.client_info = info;
+        self.client_capabilities = capabilities;
+        self
+    }
+
+    /// Sets the headers that policy and tools may see.
+    #[must_use]
+    pub fn with_headers(mut self, headers: Vec<(String, String)>) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Sets the trace context.
+    #[must_use]
+    pub fn with_traceparent(mut self, traceparent: Option<String>) -> Self {
+        self.traceparent = traceparent;
+        self
+    }
+}
+
+/// A message from a backend to the client that belongs to the call in hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallNotification {
+    /// `notifications/progress`: its `params` without `progressToken`, which belongs to the hop.
+    Progress(RawJson),
+    /// `notifications/message` (logging): its `params`.
+    Log(RawJson),
+    /// Any other notification that the backend sent while it worked on this call.
+    Other {
+        /// Its method.
+        method: String,
+        /// Its `params`.
+        params: RawJson,
+    },
+}
+
+/// Why a request to the client got no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientLinkError {
+    /// The client did not declare that it can serve this, or the transport has no way to ask.
+    #[error("the client cannot be asked for {method}")]
+    Unsupported {
+        /// The method that was asked for.
+        method: String,
+    },
+    /// The client answered with a JSON-RPC error object.
+    #[error("the client answered with an error")]
+    Rpc(RawJson),
+    /// The client went away.
+    #[error("the client is gone")]
+    Gone,
+}
+
+/// The way from a call back to the client that made it.
+///
+/// Called by backends and tools through [`CallContext`]. [`ClientLink::notify`] must not block: a
+/// client that does not read loses notifications, it does not hold up the call.
+#[async_trait]
+pub trait ClientLink: Send + Sync + 'static {
+    /// Sends a notification that belongs to this call.
+    fn notify(&self, notification: CallNotification);
+
+    /// True when the client asked for progress on this call.
+    fn wants_progress(&self) -> bool;
+
+    /// Sends a request to the client (`sampling/createMessage`, `elicitation/create`,
+    /// `roots/list`) and waits for its result. Cancelled by dropping the future.
+    ///
+    /// # Errors
+    /// When the client cannot be asked, is gone, or answers with an error.
+    async fn request(&self, method: &str, params: RawJson) -> Result<RawJson, ClientLinkError>;
+}
+
+/// A link to nobody: notifications vanish, requests are unsupported.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct NoClient;
+
+impl NoClient {
+    /// A link to nobody.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+#[async_trait]
+impl ClientLink for NoClient {
+    fn notify(&self, _notification: CallNotification) {}
+
+    fn wants_progress(&self) -> bool {
+        false
+    }
+
+    async fn request(&self, method: &str, _params: RawJson) -> Result<RawJson, ClientLinkError> {
+        Err(ClientLinkError::Unsupported {
+            method: method.to_owned(),
+        })
+    }
+}
+
+/// One request on its way in: who asks, what is known about it, and the way back.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Incoming {
+    /// Who asks.
+    pub caller: Arc<Caller>,
+    /// Facts about the request.
+    pub meta: Arc<RequestMeta>,
+    /// The way back to the client.
+    pub link: Arc<dyn ClientLink>,
+}
+
+impl Incoming {
+    /// A request of `caller` that nobody waits for with progress.
+    pub fn new(caller: impl Into<Arc<Caller>>, meta: impl Into<Arc<RequestMeta>>) -> Self {
+        Self {
+            caller: caller.into(),
+            meta: meta.into(),
+            link: Arc::new(NoClient::new()),
+        }
+    }
+
+    /// Sets the way back to the client.
+    #[must_use]
+    pub fn with_link(mut self, link: Arc<dyn ClientLink>) -> Self {
+        self.link = link;
+        self
+    }
+}
+
+impl std::fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Incoming")
+            .field("caller", &self.caller)
+            .field("meta", &self.meta)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Proof that the policy allowed this very call.
+///
+/// Only the pipeline makes one, and a [`CallContext`], without which no backend and no tool can be
+/// called, is made only from one. It cannot be cloned or kept.
+///
+/// ```compile_fail
+/// let permit = mcp_gw_core::Permit { decision: mcp_gw_core::Decision::allow() };
+/// ```
+/// ```compile_fail
+/// fn twice(permit: mcp_gw_core::Permit) -> (mcp_gw_core::Permit, mcp_gw_core::Permit) {
+///     (permit.clone(), permit)
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Permit {
+    decision: Decision,
+}
+
+impl Permit {
+    /// Turns an allowing decision into a permit, any other into itself again.
+    pub(crate) fn from_decision(decision: Decision) -> Result<Self, Decision> {
+        if decision.is_allowed() {
+            Ok(Self { decision })
+        } else {
+            Err(decision)
+        }
+    }
+
+    /// The decision that it was made from.
+    pub const fn decision(&self) -> &Decision {
+        &self.decision
+    }
+}
+
+/// What a backend or tool knows about the call it is serving.
+///
+/// It is made by the pipeline from a [`Permit`]; having one means that the call was identified,
+/// limited and allowed, and that it will be audited.
+#[derive(Debug)]
+pub struct CallContext {
+    incoming: Incoming,
+    permit: Permit,
+}
+
+impl CallContext {
+    pub(crate) const fn new(permit: Permit, incoming: Incoming) -> Self {
+        Self { incoming, permit }
+    }
+
+    /// Who calls.
+    pub fn caller(&self) -> &Caller {
+        &self.incoming.caller
+    }
+
+    /// Facts about the request.
+    pub fn meta(&self) -> &RequestMeta {
+        &self.incoming.meta
+    }
+
+    /// The permit under which the call runs.
+    pub const fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// The way back to the client.
+    pub fn link(&self) -> &Arc<dyn ClientLink> {
+        &self.incoming.link
+    }
+
+    /// Tells the client how far the work is (`notifications/progress`). Does nothing unless the
+    /// client asked for progress. `progress` should grow with each call; `total` has its unit.
+    pub fn progress(&self, progress: f64, total: Option<f64>, message: Option<&str>) {
+        if !self.incoming.link.wants_progress() {
+            return;
+        }
+        let number = |value: f64| RawJson::from_serialize(&value).unwrap_or_default();
+        let mut params = ObjectWriter::default().raw("progress", &number(progress));
+        if let Some(total) = total {
+            params = params.raw("total", &number(total));
+        }
+        if let Some(message) = message {
+            params = params.string("message", message);
+        }
+        self.incoming
+            .link
+            .notify(CallNotification::Progress(params.finish()));
+    }
+}

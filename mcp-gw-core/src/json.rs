@@ -1,0 +1,503 @@
+//! JSON that travels as text: validated once, sliced, spliced, never rebuilt.
+//!
+//! A gateway must hand on what it does not understand: unknown members, the text of a number, the
+//! order of keys. So payloads are kept as the bytes they came in, and a tree is made only where
+//! somebody needs one.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::{self, DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// One complete JSON value as text, cheap to clone.
+///
+/// It always holds exactly one valid JSON value (RFC 8259) in UTF-8 without surrounding blanks.
+/// A clone shares the buffer it was cut from, so a small value cut from a large message keeps that
+/// message in memory; use [`RawJson::detached`] for what is kept for long.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RawJson(Bytes);
+
+/// Why a text could not be read as the JSON that was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("{message} at line {line} column {column}")]
+#[non_exhaustive]
+pub struct JsonError {
+    /// What was wrong, without the position.
+    pub message: String,
+    /// Line of the fault, counted from 1; 0 when unknown.
+    pub line: usize,
+    /// Column of the fault, counted from 1; 0 when unknown.
+    pub column: usize,
+    /// True when the text is not JSON at all; false when it is JSON of another shape.
+    pub is_syntax: bool,
+}
+
+impl From<serde_json::Error> for JsonError {
+    fn from(error: serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        let text = error.to_string();
+        let position = format!(" at line {line} column {column}");
+        Self {
+            message: text.strip_suffix(&position).unwrap_or(&text).to_owned(),
+            line,
+            column,
+            is_syntax: !error.is_data(),
+        }
+    }
+}
+
+impl RawJson {
+    /// Takes the text of one JSON value after checking it.
+    ///
+    /// # Errors
+    /// When `text` is not exactly one JSON value in UTF-8.
+    pub fn parse(text: impl Into<Bytes>) -> Result<Self, JsonError> {
+        let text = text.into();
+        let value: &RawValue = serde_json::from_slice(&text)?;
+        Ok(Self::within(&text, value))
+    }
+
+    /// Writes `value` as JSON.
+    ///
+    /// # Errors
+    /// When `value` cannot be JSON: a map whose keys are not strings, for example.
+    pub fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self, JsonError> {
+        Ok(Self(serde_json::to_vec(value)?.into()))
+    }
+
+    /// `value` as a slice of `parent`, without a copy when it was borrowed from there.
+    pub fn within(parent: &Bytes, value: &RawValue) -> Self {
+        let text = value.get().as_bytes();
+        let start = (text.as_ptr() as usize).wrapping_sub(parent.as_ptr() as usize);
+        match start.checked_add(text.len()) {
+            Some(end) if end <= parent.len() => Self(parent.slice(start..end)),
+            _ => Self(Bytes::copy_from_slice(text)),
+        }
+    }
+
+    /// The value `{}`.
+    pub const fn empty_object() -> Self {
+        Self(Bytes::from_static(b"{}"))
+    }
+
+    /// The value `null`.
+    pub const fn null() -> Self {
+        Self(Bytes::from_static(b"null"))
+    }
+
+    /// A JSON string.
+    pub fn string(text: &str) -> Self {
+        let mut out = Vec::with_capacity(text.len() + 2);
+        write_string(&mut out, text);
+        Self(out.into())
+    }
+
+    /// The text.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The text. Costs one UTF-8 check over the whole value.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("null")
+    }
+
+    /// The text as a cheap clone of the buffer.
+    pub fn to_bytes(&self) -> Bytes {
+        self.0.clone()
+    }
+
+    /// Length of the text in bytes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Never true: a JSON value has at least one byte.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// True for an object.
+    pub fn is_object(&self) -> bool {
+        self.0.first() == Some(&b'{')
+    }
+
+    /// True for `null`.
+    pub fn is_null(&self) -> bool {
+        &*self.0 == b"null"
+    }
+
+    /// A copy that does not keep the message it was cut from in memory.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
+    /// Reads the value into `T`.
+    ///
+    /// # Errors
+    /// When the value has another shape than `T` expects.
+    pub fn decode<'a, T: Deserialize<'a>>(&'a self) -> Result<T, JsonError> {
+        Ok(serde_json::from_slice(&self.0)?)
+    }
+
+    /// Reads the value into an owned `T`, consuming nothing.
+    ///
+    /// # Errors
+    /// When the value has another shape than `T` expects.
+    pub fn decode_owned<T: DeserializeOwned>(&self) -> Result<T, JsonError> {
+        self.decode()
+    }
+
+    /// The value as a tree.
+    ///
+    /// # Errors
+    /// When the value nests deeper than 128 levels or holds a number that no tree can.
+    pub fn to_value(&self) -> Result<serde_json::Value, JsonError> {
+        self.decode()
+    }
+
+    /// The top-level members of an object.
+    ///
+    /// # Errors
+    /// When the value is not an object, or names a member twice.
+    pub fn members(&self) -> Result<Members<'_>, JsonError> {
+        self.decode()
+    }
+
+    /// The member `key` of an object, sharing this value's buffer.
+    ///
+    /// # Errors
+    /// When the value is not an object, or names a member twice.
+    pub fn member(&self, key: &str) -> Result<Option<Self>, JsonError> {
+        Ok(self
+            .members()?
+            .get(key)
+            .map(|value| Self::within(&self.0, value)))
+    }
+}
+
+impl fmt::Debug for RawJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
+impl fmt::Display for RawJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Default for RawJson {
+    fn default() -> Self {
+        Self::null()
+    }
+}
+
+impl Serialize for RawJson {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_slice(&self.0).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for RawJson {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(Self(String::from(Box::<str>::from(raw)).into()))
+    }
+}
+
+/// The top-level members of a JSON object, in their order, values as text.
+///
+/// Reading fails when a name occurs twice: two readers of such an object may see different values,
+/// and what was checked would not be what is forwarded.
+#[derive(Debug, Clone, Default)]
+pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Members<'a> {
+    /// The value of the member `key`.
+    pub fn get(&self, key: &str) -> Option<&'a RawValue> {
+        self.0
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|&(_, value)| value)
+    }
+
+    /// All members, in the order of the text.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), *value))
+    }
+
+    /// Number of members.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True for `{}`.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A member name, borrowed from the text unless it is written with escapes.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+        impl<'de> Visitor<'de> for NameVisitor {
+            type Value = Name<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a member name")
+            }
+            fn visit_borrowed_str<E: de::Error>(self, v: &'de str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Borrowed(v)))
+            }
+            fn visit_str<E: de::Error>(self, v: &str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Owned(v.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
+                // A linear search is quickest for the few members of a message; a hostile object
+                // with many must not cost the square of their number.
+                let mut seen: HashSet<Cow<'de, str>> = HashSet::new();
+                while let Some(Name(name)) = map.next_key()? {
+                    let value = map.next_value()?;
+                    let twice = if members.len() < LINEAR {
+                        members.iter().any(|(other, _)| *other == name)
+                    } else {
+                        if seen.is_empty() {
+                            seen.extend(members.iter().map(|(other, _)| other.clone()));
+                        }
+                        !seen.insert(name.clone())
+                    };
+                    if twice {
+                        return Err(de::Error::custom(format_args!("duplicate member `{name}`")));
+                    }
+                    members.push((name, value));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+/// Up to this many members are compared one by one.
+const LINEAR: usize = 24;
+
+/// Writes a JSON object member by member, taking values as text.
+#[derive(Debug)]
+pub struct ObjectWriter {
+    out: Vec<u8>,
+    first: bool,
+}
+
+impl ObjectWriter {
+    /// Starts an object; `capacity` is the expected length in bytes.
+    pub fn with_capacity(capacity: usize) -> Self {
+        let mut out = Vec::with_capacity(capacity);
+        out.push(b'{');
+        Self { out, first: true }
+    }
+
+    /// Adds a member whose value is already JSON text.
+    #[must_use]
+    pub fn raw(mut self, name: &str, value: &RawJson) -> Self {
+        self.put(name, value.as_bytes());
+        self
+    }
+
+    /// Adds a member whose value is borrowed JSON text.
+    #[must_use]
+    pub fn raw_value(mut self, name: &str, value: &RawValue) -> Self {
+        self.put(name, value.get().as_bytes());
+        self
+    }
+
+    /// Adds a member with a string value.
+    #[must_use]
+    pub fn string(mut self, name: &str, value: &str) -> Self {
+        self.name(name);
+        write_string(&mut self.out, value);
+        self
+    }
+
+    /// Adds a member with an integer value.
+    #[must_use]
+    pub fn integer(mut self, name: &str, value: i64) -> Self {
+        self.put(name, value.to_string().as_bytes());
+        self
+    }
+
+    /// Adds a member with a boolean value.
+    #[must_use]
+    pub fn boolean(mut self, name: &str, value: bool) -> Self {
+        self.put(name, if value { b"true" } else { b"false" });
+        self
+    }
+
+    /// Adds an array of values that are already JSON text.
+    #[must_use]
+    pub fn array<'v>(mut self, name: &str, values: impl IntoIterator<Item = &'v RawJson>) -> Self {
+        self.name(name);
+        self.out.push(b'[');
+        let mut first = true;
+        for value in values {
+            if !first {
+                self.out.push(b',');
+            }
+            first = false;
+            self.out.extend_from_slice(value.as_bytes());
+        }
+        self.out.push(b']');
+        self
+    }
+
+    /// Adds all of `members` except those that `skip` names.
+    #[must_use]
+    pub fn members(mut self, members: &Members<'_>, skip: &[&str]) -> Self {
+        for (name, value) in members.iter().filter(|(name, _)| !skip.contains(name)) {
+            self.put(name, value.get().as_bytes());
+        }
+        self
+    }
+
+    /// Closes the object.
+    #[must_use]
+    pub fn finish(mut self) -> RawJson {
+        self.out.push(b'}');
+        RawJson(self.out.into())
+    }
+
+    fn put(&mut self, name: &str, value: &[u8]) {
+        self.name(name);
+        self.out.extend_from_slice(value);
+    }
+
+    fn name(&mut self, name: &str) {
+        if !self.first {
+            self.out.push(b',');
+        }
+        self.first = false;
+        write_string(&mut self.out, name);
+        self.out.push(b':');
+    }
+}
+
+impl Default for ObjectWriter {
+    fn default() -> Self {
+        Self::with_capacity(128)
+    }
+}
+
+fn write_string(out: &mut Vec<u8>, text: &str) {
+    if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        // Writing a string into memory cannot fail; serde_json's signature only allows for it.
+        let _ = serde_json::to_writer(out, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_kept_as_it_came() {
+        let text = r#"{"z":1.0,"a":12345678901234567890123,"é":"\u00e9" , "n":1e5}"#;
+        let raw = RawJson::parse(format!("  {text}\n")).unwrap();
+        assert_eq!(raw.as_str(), text);
+        let members = raw.members().unwrap();
+        assert_eq!(members.get("a").unwrap().get(), "12345678901234567890123");
+        assert_eq!(members.get("n").unwrap().get(), "1e5");
+    }
+
+    #[test]
+    fn a_member_shares_the_buffer() {
+        let raw = RawJson::parse(r#"{"result":{"big":true}}"#).unwrap();
+        let inner = raw.member("result").unwrap().unwrap();
+        assert_eq!(inner.as_str(), r#"{"big":true}"#);
+        let outer = raw.as_bytes().as_ptr_range();
+        assert!(outer.contains(&inner.as_bytes().as_ptr()));
+        assert!(!outer.contains(&inner.detached().as_bytes().as_ptr()));
+    }
+
+    #[test]
+    fn a_value_from_elsewhere_is_copied() {
+        let other = RawJson::parse("[1,2]").unwrap();
+        let value: &RawValue = other.decode().unwrap();
+        assert_eq!(
+            RawJson::within(&Bytes::from_static(b"{}"), value).as_str(),
+            "[1,2]"
+        );
+    }
+
+    #[test]
+    fn a_name_given_twice_is_refused_also_behind_an_escape() {
+        for text in [r#"{"a":1,"a":2}"#, r#"{"a":1,"\u0061":2}"#] {
+            let error = RawJson::parse(text).unwrap().members().unwrap_err();
+            assert!(error.message.contains("duplicate member `a`"), "{error}");
+            assert!(!error.is_syntax);
+        }
+        let many: Vec<String> = (0..100).map(|i| format!("\"k{i}\":0")).collect();
+        let text = format!("{{{},\"k3\":1}}", many.join(","));
+        assert!(RawJson::parse(text).unwrap().members().is_err());
+    }
+
+    #[test]
+    fn what_is_not_one_json_value_is_refused() {
+        for text in ["", " ", "{", "{}{}", "nul", "\u{feff}{}", "{'a':1}", "[1,]"] {
+            assert!(
+                RawJson::parse(text.to_owned()).unwrap_err().is_syntax,
+                "{text:?}"
+            );
+        }
+        assert!(RawJson::parse(&b"\"\xff\""[..]).is_err());
+    }
+
+    #[test]
+    fn deep_nesting_is_text_like_any_other() {
+        let text = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(RawJson::parse(text.clone()).unwrap().len(), text.len());
+    }
+
+    #[test]
+    fn a_written_object_reads_back() {
+        let members = RawJson::parse(r#"{"keep":[1.50],"drop":1}"#).unwrap();
+        let object = ObjectWriter::default()
+            .string("quote\"d", "line\nbreak")
+            .integer("n", -3)
+            .boolean("yes", true)
+            .members(&members.members().unwrap(), &["drop"])
+            .array("list", &[RawJson::null(), RawJson::empty_object()])
+            .finish();
+        assert_eq!(
+            object.as_str(),
+            r#"{"quote\"d":"line\nbreak","n":-3,"yes":true,"keep":[1.50],"list":[null,{}]}"#
+        );
+        assert!(RawJson::parse(object.to_bytes()).is_ok());
+    }
+}

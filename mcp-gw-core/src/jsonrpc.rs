@@ -1,0 +1,520 @@
+//! The JSON-RPC 2.0 envelope as MCP uses it, read in one pass over borrowed text.
+//!
+//! Both sides of a gateway read it: requests of clients, answers of servers. Only the envelope and
+//! the top level of `params` are taken apart; everything below stays text.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::error::code;
+use crate::json::{JsonError, Members, ObjectWriter, RawJson};
+
+/// One JSON-RPC message.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Message<'a> {
+    /// It wants an answer.
+    Request(Request<'a>),
+    /// It wants none.
+    Notification(Notification<'a>),
+    /// It is an answer.
+    Response(Response<'a>),
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Request<'a> {
+    /// Its id: the text of a string or an integer, to be echoed as it is.
+    pub id: &'a RawValue,
+    /// Its method.
+    pub method: Cow<'a, str>,
+    /// Its params.
+    pub params: Params<'a>,
+}
+
+/// A notification.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Notification<'a> {
+    /// Its method.
+    pub method: Cow<'a, str>,
+    /// Its params.
+    pub params: Params<'a>,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Response<'a> {
+    /// The id of the request; `None` when the peer could not read it (`null` or absent, which
+    /// JSON-RPC allows in errors only).
+    pub id: Option<&'a RawValue>,
+    /// The result, or the error object.
+    pub outcome: Result<&'a RawValue, &'a RawValue>,
+}
+
+/// The member `params`.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub enum Params<'a> {
+    /// There are none.
+    #[default]
+    Absent,
+    /// An object, its members as text.
+    Object(Members<'a>),
+    /// Something else, which no method of MCP takes.
+    Other,
+}
+
+impl<'a> Params<'a> {
+    /// The members; none when params are absent.
+    pub const fn members(&self) -> Option<&Members<'a>> {
+        match self {
+            Self::Object(members) => Some(members),
+            Self::Absent | Self::Other => None,
+        }
+    }
+
+    /// The member `key`.
+    pub fn get(&self, key: &str) -> Option<&'a RawValue> {
+        self.members()?.get(key)
+    }
+
+    /// The member `key`, when it is a string.
+    pub fn get_str(&self, key: &str) -> Option<Cow<'a, str>> {
+        as_str(self.get(key)?)
+    }
+}
+
+/// The string that `value` is, borrowed unless it has escapes.
+pub fn as_str(value: &RawValue) -> Option<Cow<'_, str>> {
+    let text = value.get();
+    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        serde_json::from_str(text).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inner))
+    }
+}
+
+/// Why a text is not a JSON-RPC message, with what is needed to answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+#[non_exhaustive]
+pub struct EnvelopeError {
+    /// -32700 or -32600.
+    pub code: i64,
+    /// What is wrong, for the peer.
+    pub message: String,
+    /// The id, when it could be read.
+    pub id: Option<RawJson>,
+}
+
+impl EnvelopeError {
+    fn invalid(message: impl Into<String>, id: Option<&RawValue>) -> Self {
+        let id = id
+            .filter(|id| is_id(id))
+            .map(|id| RawJson::parse(id.get().as_bytes().to_vec()).unwrap_or_default());
+        Self {
+            code: code::INVALID_REQUEST,
+            message: message.into(),
+            id,
+        }
+    }
+}
+
+impl<'a> Message<'a> {
+    /// Reads one message.
+    ///
+    /// # Errors
+    /// When `text` is not JSON, or not one JSON-RPC 2.0 message as MCP allows it: a single object,
+    /// no member twice, an id that is a string or an integer.
+    pub fn parse(text: &'a [u8]) -> Result<Self, EnvelopeError> {
+        let envelope: Envelope<'a> = serde_json::from_slice(text).map_err(|error| {
+            let error = JsonError::from(error);
+            if error.is_syntax {
+                EnvelopeError {
+                    code: code::PARSE_ERROR,
+                    message: format!("Parse error: {error}"),
+                    id: None,
+                }
+            } else {
+                EnvelopeError::invalid(format!("Invalid request: {error}"), None)
+            }
+        })?;
+        envelope.classify()
+    }
+}
+
+#[derive(Default)]
+struct Envelope<'a> {
+    jsonrpc: Option<&'a RawValue>,
+    id: Option<&'a RawValue>,
+    method: Option<&'a RawValue>,
+    params: Params<'a>,
+    result: Option<&'a RawValue>,
+    error: Option<&'a RawValue>,
+}
+
+impl<'a> Envelope<'a> {
+    fn classify(self) -> Result<Message<'a>, EnvelopeError> {
+        let invalid = |message: &str| {
+            Err(EnvelopeError::invalid(
+                format!("Invalid request: {message}"),
+                self.id,
+            ))
+        };
+        if self.jsonrpc.and_then(as_str).as_deref() != Some("2.0") {
+            return invalid("`jsonrpc` must be \"2.0\"");
+        }
+        if let Some(method) = self.method {
+            if self.result.is_some() || self.error.is_some() {
+                return invalid("a message has either `method` or `result` or `error`");
+            }
+            let Some(method) = as_str(method) else {
+                return invalid("`method` must be a string");
+            };
+            return match self.id {
+                None => Ok(Message::Notification(Notification {
+                    method,
+                    params: self.params,
+                })),
+                Some(id) if is_id(id) => Ok(Message::Request(Request {
+                    id,
+                    method,
+                    params: self.params,
+                })),
+                Some(_) => invalid("`id` must be a string or an integer"),
+            };
+        }
+        let id = self.id.filter(|id| id.get() != "null");
+        let outcome = match (self.result, self.error) {
+            (Some(result), None) => Ok(result),
+            (None, Some(error)) => Err(error),
+            (None, None) => return invalid("`method` is missing"),
+            (Some(_), Some(_)) => return invalid("both `result` and `error` are there"),
+        };
+        match id {
+            Some(id) if !is_id(id) => invalid("`id` must be a string or an integer"),
+            None if outcome.is_ok() => invalid("`id` is missing"),
+            id => Ok(Message::Response(Response { id, outcome })),
+        }
+    }
+}
+
+/// True for the text of a string or an integer.
+fn is_id(id: &RawValue) -> bool {
+    let text = id.get();
+    text.starts_with('"')
+        || text
+            .strip_prefix('-')
+            .unwrap_or(text)
+            .bytes()
+            .all(|b| b.is_ascii_digit())
+}
+
+impl<'de> Deserialize<'de> for Envelope<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EnvelopeVisitor;
+        impl<'de> Visitor<'de> for EnvelopeVisitor {
+            type Value = Envelope<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("one JSON-RPC message (an object)")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut envelope = Envelope::default();
+                let mut has_params = false;
+                while let Some(key) = map.next_key::<Key>()? {
+                    let slot = match key {
+                        Key::Params if has_params => return Err(twice::<A>("params")),
+                        Key::Params => {
+                            has_params = true;
+                            envelope.params = map.next_value()?;
+                            continue;
+                        }
+                        Key::Other => {
+                            map.next_value::<IgnoredAny>()?;
+                            continue;
+                        }
+                        Key::Jsonrpc => &mut envelope.jsonrpc,
+                        Key::Id => &mut envelope.id,
+                        Key::Method => &mut envelope.method,
+                        Key::Result => &mut envelope.result,
+                        Key::Error => &mut envelope.error,
+                    };
+                    if slot.replace(map.next_value()?).is_some() {
+                        return Err(twice::<A>(key.as_str()));
+                    }
+                }
+                Ok(envelope)
+            }
+        }
+        deserializer.deserialize_map(EnvelopeVisitor)
+    }
+}
+
+fn twice<'de, A: MapAccess<'de>>(name: &str) -> A::Error {
+    de::Error::custom(format_args!("duplicate member `{name}`"))
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Key {
+    Jsonrpc,
+    Id,
+    Method,
+    Params,
+    Result,
+    Error,
+    #[serde(other)]
+    Other,
+}
+
+impl Key {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Jsonrpc => "jsonrpc",
+            Self::Id => "id",
+            Self::Method => "method",
+            Self::Params => "params",
+            Self::Result => "result",
+            Self::Error => "error",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Params<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ParamsVisitor;
+        impl<'de> Visitor<'de> for ParamsVisitor {
+            type Value = Params<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("params")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let map = de::value::MapAccessDeserializer::new(map);
+                Members::deserialize(map).map(Params::Object)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Params::Other)
+            }
+            fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+                Ok(Params::Other)
+            }
+            fn visit_bool<E: de::Error>(self, _: bool) -> Result<Self::Value, E> {
+                Ok(Params::Other)
+            }
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Self::Value, E> {
+                Ok(Params::Other)
+            }
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Self::Value, E> {
+                Ok(Params::Other)
+            }
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Self::Value, E> {
+                Ok(Params::Other)
+            }
+            fn visit_str<E: de::Error>(self, _: &str) -> Result<Self::Value, E> {
+                Ok(Params::Other)
+            }
+        }
+        deserializer.deserialize_any(ParamsVisitor)
+    }
+}
+
+/// Writes a request.
+pub fn request(id: &RawJson, method: &str, params: &RawJson) -> RawJson {
+    ObjectWriter::with_capacity(params.len() + method.len() + 64)
+        .string("jsonrpc", "2.0")
+        .raw("id", id)
+        .string("method", method)
+        .raw("params", params)
+        .finish()
+}
+
+/// Writes a notification.
+pub fn notification(method: &str, params: &RawJson) -> RawJson {
+    ObjectWriter::with_capacity(params.len() + method.len() + 48)
+        .string("jsonrpc", "2.0")
+        .string("method", method)
+        .raw("params", params)
+        .finish()
+}
+
+/// Writes an answer with a result.
+pub fn result(id: &RawJson, result: &RawJson) -> RawJson {
+    ObjectWriter::with_capacity(result.len() + id.len() + 48)
+        .string("jsonrpc", "2.0")
+        .raw("id", id)
+        .raw("result", result)
+        .finish()
+}
+
+/// Writes an answer with an error object. Without an id the member is left out, as MCP's schema
+/// has no `null` ids.
+pub fn error(id: Option<&RawJson>, error: &RawJson) -> RawJson {
+    let mut writer = ObjectWriter::with_capacity(error.len() + 64).string("jsonrpc", "2.0");
+    if let Some(id) = id {
+        writer = writer.raw("id", id);
+    }
+    writer.raw("error", error).finish()
+}
+
+/// Writes an error object.
+pub fn error_object(code: i64, message: &str, data: Option<&RawJson>) -> RawJson {
+    let mut writer = ObjectWriter::default()
+        .integer("code", code)
+        .string("message", message);
+    if let Some(data) = data {
+        writer = writer.raw("data", data);
+    }
+    writer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_told_apart() {
+        let request =
+            br#"{"jsonrpc":"2.0","id":"\u00e9","method":"tools\/call","params":{"a":1.0}}"#;
+        let Ok(Message::Request(request)) = Message::parse(request) else {
+            panic!()
+        };
+        assert_eq!(request.id.get(), r#""\u00e9""#);
+        assert_eq!(request.method, "tools/call");
+        assert_eq!(request.params.get("a").unwrap().get(), "1.0");
+
+        let note = br#"{"method":"x","jsonrpc":"2.0","vendor":[1]}"#;
+        assert!(matches!(Message::parse(note), Ok(Message::Notification(_))));
+        let answer = br#"{"jsonrpc":"2.0","id":12345678901234567890,"result":null}"#;
+        let Ok(Message::Response(answer)) = Message::parse(answer) else {
+            panic!()
+        };
+        assert_eq!(answer.id.unwrap().get(), "12345678901234567890");
+        let error = br#"{"jsonrpc":"2.0","id":null,"error":{"code":1}}"#;
+        let Ok(Message::Response(error)) = Message::parse(error) else {
+            panic!()
+        };
+        assert!(error.id.is_none() && error.outcome.is_err());
+    }
+
+    #[test]
+    fn params_that_are_no_object_are_seen_without_failing_the_envelope() {
+        for params in [
+            "[1,{}]", "null", "true", "7", "-7", "1.5", "\"x\"", "\"\\n\"",
+        ] {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{params}}}"#);
+            let Ok(Message::Request(request)) = Message::parse(text.as_bytes()) else {
+                panic!()
+            };
+            assert!(matches!(request.params, Params::Other), "{params}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_rpc_gets_its_code() {
+        for (text, expected) in [
+            ("", code::PARSE_ERROR),
+            ("{", code::PARSE_ERROR),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m"} x"#,
+                code::PARSE_ERROR,
+            ),
+            ("[]", code::INVALID_REQUEST),
+            ("7", code::INVALID_REQUEST),
+            ("{}", code::INVALID_REQUEST),
+            (
+                r#"{"jsonrpc":"1.0","id":1,"method":"m"}"#,
+                code::INVALID_REQUEST,
+            ),
+            (r#"{"id":1,"method":"m"}"#, code::INVALID_REQUEST),
+            (
+                r#"{"jsonrpc":"2.0","id":null,"method":"m"}"#,
+                code::INVALID_REQUEST,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1.0,"method":"m"}"#,
+                code::INVALID_REQUEST,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1e3,"method":"m"}"#,
+                code::INVALID_REQUEST,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":{},"method":"m"}"#,
+                code::INVALID_REQUEST,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":true,"method":"m"}"#,
+                code::INVALID_REQUEST,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":7}"#,
+                code::INVALID_REQUEST,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","method":"n"}"#,
+                code::INVALID_REQUEST,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"m"}"#,
+                code::INVALID_REQUEST,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{},"params":{}}"#,
+                code::INVALID_REQUEST,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"a":1,"a":2}}"#,
+                code::INVALID_REQUEST,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","result":{}}"#,
+                code::INVALID_REQUEST,
+            ),
+            (r#"{"jsonrpc":"2.0","id":1}"#, code::INVALID_REQUEST),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"result":1,"error":{}}"#,
+                code::INVALID_REQUEST,
+            ),
+            (r#"{"jsonrpc":"2.0","result":1}"#, code::INVALID_REQUEST),
+        ] {
+            assert_eq!(
+                Message::parse(text.as_bytes()).unwrap_err().code,
+                expected,
+                "{text}"
+            );
+        }
+        assert!(Message::parse(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn a_faulty_message_is_answered_under_its_id_when_that_can_be_read() {
+        let error = Message::parse(br#"{"jsonrpc":"2.0","id":7,"method":1}"#).unwrap_err();
+        assert_eq!(error.id.unwrap().as_str(), "7");
+    }
+
+    #[test]
+    fn written_messages_read_back() {
+        let id = RawJson::parse("7").unwrap();
+        let text = super::request(&id, "m", &RawJson::empty_object());
+        assert!(matches!(
+            Message::parse(text.as_bytes()),
+            Ok(Message::Request(_))
+        ));
+        let object = error_object(-32601, "no \"m\"", None);
+        let text = super::error(Some(&id), &object);
+        assert_eq!(
+            text.as_str(),
+            r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32601,"message":"no \"m\""}}"#
+        );
+    }
+}

@@ -1,0 +1,257 @@
+//! The question that policy answers, and the answer's type.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::caller::Caller;
+use crate::context::RequestMeta;
+use crate::tool::{Arguments, ToolSpec};
+
+/// What a caller wants to do: one of MCP's primitives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Feature {
+    /// Tools: `tools/list`, `tools/call`.
+    Tool,
+    /// Resources: `resources/list`, `resources/read`, `resources/subscribe`.
+    Resource,
+    /// Resource templates: `resources/templates/list`.
+    ResourceTemplate,
+    /// Prompts: `prompts/list`, `prompts/get`.
+    Prompt,
+}
+
+impl Feature {
+    /// The name used in audit events, metrics and messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tool => "tool",
+            Self::Resource => "resource",
+            Self::ResourceTemplate => "resource_template",
+            Self::Prompt => "prompt",
+        }
+    }
+}
+
+/// Whether an item is about to be shown in a list or used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// May the caller see it? Arguments are absent.
+    List,
+    /// May the caller use it?
+    Call,
+}
+
+/// One question to the policy.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AccessRequest<'a> {
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// Facts about the request.
+    pub meta: &'a RequestMeta,
+    /// The MCP method, such as `tools/call`.
+    pub method: &'a str,
+    /// Which primitive it is about.
+    pub feature: Feature,
+    /// Seen in a list, or used.
+    pub phase: Phase,
+    /// The name (tools, prompts) or URI (resources, templates) that the client sees.
+    pub name: &'a str,
+    /// The same as the backend calls it.
+    pub upstream_name: &'a str,
+    /// The backend that serves it.
+    pub server: &'a str,
+    /// The tool's definition. Its annotations are the upstream's words: hints, not facts.
+    pub tool: Option<&'a ToolSpec>,
+    /// The arguments, in the phase [`Phase::Call`] of tools and prompts.
+    pub arguments: Option<&'a Arguments>,
+}
+
+/// The one thing a policy can say. Exhaustive on purpose: no caller may need a wildcard arm that
+/// could come to mean "allow".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a third effect would be a different policy model"
+)]
+pub enum Effect {
+    /// Let it through.
+    Allow,
+    /// Refuse it.
+    Deny,
+}
+
+impl Effect {
+    /// The name used in audit events and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+/// What the policy decided and why. Reasons and errors are for audit, never for the client.
+///
+/// ```compile_fail
+/// use mcp_gw_core::{Decision, Effect};
+/// let decision = Decision { effect: Effect::Allow, reasons: vec![], errors: vec![] };
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    effect: Effect,
+    reasons: Vec<Cow<'static, str>>,
+    errors: Vec<String>,
+}
+
+impl Decision {
+    /// Allows.
+    pub const fn allow() -> Self {
+        Self {
+            effect: Effect::Allow,
+            reasons: Vec::new(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// Denies.
+    pub const fn deny() -> Self {
+        Self {
+            effect: Effect::Deny,
+            reasons: Vec::new(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// Adds what decided: the id of a rule, or `default`.
+    #[must_use]
+    pub fn because(mut self, reason: impl Into<Cow<'static, str>>) -> Self {
+        self.reasons.push(reason.into());
+        self
+    }
+
+    /// Adds an error met on the way.
+    #[must_use]
+    pub fn with_error(mut self, error: impl Into<String>) -> Self {
+        self.errors.push(error.into());
+        self
+    }
+
+    /// The effect.
+    pub const fn effect(&self) -> Effect {
+        self.effect
+    }
+
+    /// True when it allows.
+    pub const fn is_allowed(&self) -> bool {
+        matches!(self.effect, Effect::Allow)
+    }
+
+    /// What decided.
+    pub fn reasons(&self) -> &[Cow<'static, str>] {
+        &self.reasons
+    }
+
+    /// Errors met on the way.
+    pub fn errors(&self) -> &[String] {
+        &self.errors
+    }
+}
+
+/// Decides who may see and use what.
+///
+/// The pipeline asks once per call and once per item of a list, with the same function. The answer
+/// must depend on the request alone, so that what is listed is what can be called. It must not do
+/// I/O on the way of a call where it can be avoided, and is cancelled by dropping the future.
+///
+/// ```
+/// use mcp_gw_core::{AccessRequest, Decision, Policy, async_trait};
+///
+/// /// Lets callers with the role `admin` do everything, and the others read.
+/// struct AdminsWrite;
+///
+/// #[async_trait]
+/// impl Policy for AdminsWrite {
+///     async fn decide(&self, request: &AccessRequest<'_>) -> Decision {
+///         let reads = request.tool.is_some_and(|tool| tool.annotations().is_read_only());
+///         if reads || request.caller.roles.iter().any(|role| role == "admin") {
+///             Decision::allow().because("admins-write")
+///         } else {
+///             Decision::deny().because("admins-write")
+///         }
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait Policy: Send + Sync + 'static {
+    /// Decides one request.
+    async fn decide(&self, request: &AccessRequest<'_>) -> Decision;
+
+    /// Decides several requests of one caller, in their order: a list. An engine that can share
+    /// work between them overrides this; the answers must be those of [`Policy::decide`].
+    async fn decide_all(&self, requests: &[AccessRequest<'_>]) -> Vec<Decision> {
+        let mut decisions = Vec::with_capacity(requests.len());
+        for request in requests {
+            decisions.push(self.decide(request).await);
+        }
+        decisions
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<T: Policy + ?Sized> Policy for Arc<T> {
+    async fn decide(&self, request: &AccessRequest<'_>) -> Decision {
+        (**self).decide(request).await
+    }
+
+    async fn decide_all(&self, requests: &[AccessRequest<'_>]) -> Vec<Decision> {
+        (**self).decide_all(requests).await
+    }
+}
+
+/// Allows everything. It has to be asked for by name.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct AllowAll;
+
+impl AllowAll {
+    /// Allows everything.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+#[async_trait]
+impl Policy for AllowAll {
+    async fn decide(&self, _request: &AccessRequest<'_>) -> Decision {
+        Decision::allow()
+    }
+
+    async fn decide_all(&self, requests: &[AccessRequest<'_>]) -> Vec<Decision> {
+        vec![Decision::allow(); requests.len()]
+    }
+}
+
+/// Denies everything: what a gateway does until it is given a policy.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct DenyAll;
+
+impl DenyAll {
+    /// Denies everything.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+#[async_trait]
+impl Policy for DenyAll {
+    async fn decide(&self, _request: &AccessRequest<'_>) -> Decision {
+        Decision::deny().because("no policy")
+    }
+}

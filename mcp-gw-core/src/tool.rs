@@ -1,0 +1,567 @@
+//! What a tool is: its definition, its arguments, its output, and the trait to write one by hand.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::context::CallContext;
+use crate::json::{JsonError, ObjectWriter, RawJson};
+
+/// Hints about a tool's behaviour (MCP `ToolAnnotations`). For a proxied tool they are the words of
+/// its server: hints, not facts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct ToolAnnotations {
+    /// A title for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// It changes nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_only_hint: Option<bool>,
+    /// It may destroy something; meaningful only when it is not read-only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destructive_hint: Option<bool>,
+    /// Calling it again with the same arguments changes nothing more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotent_hint: Option<bool>,
+    /// It deals with things outside a closed domain: the web, for example.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_world_hint: Option<bool>,
+}
+
+impl ToolAnnotations {
+    /// Hints of a tool that changes nothing.
+    pub fn read_only() -> Self {
+        Self {
+            read_only_hint: Some(true),
+            ..Self::default()
+        }
+    }
+
+    /// Hints of a tool that changes something without destroying anything.
+    pub fn additive() -> Self {
+        Self {
+            read_only_hint: Some(false),
+            destructive_hint: Some(false),
+            ..Self::default()
+        }
+    }
+
+    /// Hints of a tool that may destroy something.
+    pub fn destructive() -> Self {
+        Self {
+            read_only_hint: Some(false),
+            destructive_hint: Some(true),
+            ..Self::default()
+        }
+    }
+
+    /// Sets the title.
+    #[must_use]
+    pub fn with_title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// Says whether a repeated call changes anything more.
+    #[must_use]
+    pub const fn with_idempotent(mut self, idempotent: bool) -> Self {
+        self.idempotent_hint = Some(idempotent);
+        self
+    }
+
+    /// Says whether it deals with things outside a closed domain.
+    #[must_use]
+    pub const fn with_open_world(mut self, open: bool) -> Self {
+        self.open_world_hint = Some(open);
+        self
+    }
+
+    /// True only when the tool says that it changes nothing.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only_hint == Some(true)
+    }
+
+    /// True unless the tool says otherwise: the default of the specification.
+    pub fn is_destructive(&self) -> bool {
+        !self.is_read_only() && self.destructive_hint != Some(false)
+    }
+
+    /// True when calling it twice is as good as calling it once.
+    pub fn is_idempotent(&self) -> bool {
+        self.is_read_only() || self.idempotent_hint == Some(true)
+    }
+}
+
+/// Why a definition is not one of a tool.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// It is not a JSON object that can be read.
+    #[error("the definition cannot be read")]
+    Json(#[source] JsonError),
+    /// `name` is missing or cannot be used.
+    #[error("the name {name:?} cannot be used: {reason}")]
+    Name {
+        /// The name, shortened.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// `inputSchema` is missing or not an object.
+    #[error("tool {name:?} has no `inputSchema` object")]
+    InputSchema {
+        /// The tool.
+        name: String,
+    },
+}
+
+/// Checks a name that is going to be an identifier on the wire.
+///
+/// # Errors
+/// When it is empty, longer than 128 bytes, or holds a blank or control character.
+pub(crate) fn check_name(name: &str) -> Result<(), SpecError> {
+    let reason = if name.is_empty() {
+        "it is empty"
+    } else if name.len() > 128 {
+        "it is longer than 128 bytes"
+    } else if name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        "it holds a blank or control character"
+    } else {
+        return Ok(());
+    };
+    Err(SpecError::Name {
+        name: name.chars().take(64).collect(),
+        reason,
+    })
+}
+
+/// A tool's definition, as `tools/list` shows it.
+///
+/// The text of the definition is kept: members that this crate has no name for are shown to the
+/// client as they came, and so are both schemas.
+#[derive(Debug, Clone)]
+pub struct ToolSpec {
+    name: Arc<str>,
+    definition: RawJson,
+    annotations: Arc<ToolAnnotations>,
+}
+
+impl ToolSpec {
+    /// Takes a `Tool` object of MCP as it came from a server.
+    ///
+    /// # Errors
+    /// When it is not an object, its name cannot be used, or it has no `inputSchema` object.
+    pub fn from_definition(definition: RawJson) -> Result<Self, SpecError> {
+        let members = definition.members().map_err(SpecError::Json)?;
+        let name: String = members
+            .get("name")
+            .and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .unwrap_or_default();
+        check_name(&name)?;
+        if !members
+            .get("inputSchema")
+            .is_some_and(|raw| raw.get().starts_with('{'))
+        {
+            return Err(SpecError::InputSchema { name });
+        }
+        // Hints that cannot be read are no hints; they still reach the client as they are.
+        let annotations = members
+            .get("annotations")
+            .and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .unwrap_or_default();
+        Ok(Self {
+            name: name.into(),
+            annotations: Arc::new(annotations),
+            definition,
+        })
+    }
+
+    /// Defines a tool that takes any object.
+    ///
+    /// # Errors
+    /// When the name cannot be used.
+    pub fn new(name: &str, description: &str) -> Result<Self, SpecError> {
+        let any_object = ObjectWriter::default().string("type", "object").finish();
+        let definition = ObjectWriter::default()
+            .string("name", name)
+            .string("description", description)
+            .raw("inputSchema", &any_object)
+            .finish();
+        Self::from_definition(definition)
+    }
+
+    /// Replaces the schema of the arguments: a JSON Schema object with `"type": "object"`.
+    ///
+    /// # Errors
+    /// When `schema` is not an object.
+    pub fn with_input_schema(self, schema: &RawJson) -> Result<Self, SpecError> {
+        self.with_member("inputSchema", schema)
+    }
+
+    /// Sets the schema of `structuredContent`.
+    ///
+    /// # Errors
+    /// When `schema` cannot stand in a definition.
+    pub fn with_output_schema(self, schema: &RawJson) -> Result<Self, SpecError> {
+        self.with_member("outputSchema", schema)
+    }
+
+    /// Sets the hints.
+    ///
+    /// # Errors
+    /// Never for annotations made by this crate.
+    pub fn with_annotations(self, annotations: &ToolAnnotations) -> Result<Self, SpecError> {
+        let annotations = RawJson::from_serialize(annotations).map_err(SpecError::Json)?;
+        self.with_member("annotations", &annotations)
+    }
+
+    /// The same tool under another name; everything else stays as it is.
+    ///
+    /// # Errors
+    /// When the name cannot be used.
+    pub fn with_name(self, name: &str) -> Result<Self, SpecError> {
+        if *self.name == *name {
+            return Ok(self);
+        }
+        self.with_member("name", &RawJson::string(name))
+    }
+
+    fn with_member(self, name: &str, value: &RawJson) -> Result<Self, SpecError> {
+        let members = self.definition.members().map_err(SpecError::Json)?;
+        let mut writer = ObjectWriter::with_capacity(self.definition.len() + value.len() + 32);
+        let mut replaced = false;
+        for (key, old) in members.iter() {
+            writer = if key == name {
+                replaced = true;
+                writer.raw(name, value)
+            } else {
+                writer.raw_value(key, old)
+            };
+        }
+        if !replaced {
+            writer = writer.raw(name, value);
+        }
+        Self::from_definition(writer.finish())
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name, shared.
+    pub fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    /// The whole definition.
+    pub const fn definition(&self) -> &RawJson {
+        &self.definition
+    }
+
+    /// The hints.
+    pub fn annotations(&self) -> &ToolAnnotations {
+        &self.annotations
+    }
+
+    /// The description, when there is one.
+    pub fn description(&self) -> Option<String> {
+        self.definition
+            .member("description")
+            .ok()??
+            .decode_owned()
+            .ok()
+    }
+
+    /// The schema of the arguments.
+    pub fn input_schema(&self) -> RawJson {
+        self.definition
+            .member("inputSchema")
+            .ok()
+            .flatten()
+            .unwrap_or_else(RawJson::empty_object)
+    }
+}
+
+/// The arguments of a call: a JSON object as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arguments(RawJson);
+
+impl Arguments {
+    /// No arguments: `{}`.
+    pub const fn none() -> Self {
+        Self(RawJson::empty_object())
+    }
+
+    /// Takes the text of an object.
+    ///
+    /// # Errors
+    /// When it is not an object; the value comes back.
+    pub fn from_raw(raw: RawJson) -> Result<Self, RawJson> {
+        if raw.is_object() {
+            Ok(Self(raw))
+        } else {
+            Err(raw)
+        }
+    }
+
+    /// Writes `value`, which must be an object, as arguments.
+    ///
+    /// # Errors
+    /// When it does not serialize to an object.
+    pub fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self, JsonError> {
+        let raw = RawJson::from_serialize(value)?;
+        Self::from_raw(raw).map_err(|_| JsonError {
+            message: "arguments must be an object".to_owned(),
+            line: 0,
+            column: 0,
+            is_syntax: false,
+        })
+    }
+
+    /// The text.
+    pub const fn as_raw(&self) -> &RawJson {
+        &self.0
+    }
+
+    /// Reads them into `T` without a tree in between.
+    ///
+    /// # Errors
+    /// When they have another shape than `T` expects.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, JsonError> {
+        self.0.decode_owned()
+    }
+
+    /// The arguments as a tree.
+    ///
+    /// # Errors
+    /// When they nest deeper than 128 levels.
+    pub fn to_value(&self) -> Result<serde_json::Value, JsonError> {
+        self.0.to_value()
+    }
+}
+
+impl Default for Arguments {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
+/// What a tool answers: a `CallToolResult` object as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolOutput(RawJson);
+
+impl ToolOutput {
+    /// One text block.
+    pub fn text(text: impl AsRef<str>) -> Self {
+        Self::of(&[text_block(text.as_ref())], None, false)
+    }
+
+    /// One text block that says what went wrong (`isError: true`), for the model to read.
+    pub fn error(text: impl AsRef<str>) -> Self {
+        Self::of(&[text_block(text.as_ref())], None, true)
+    }
+
+    /// `structuredContent`, and the same as text for clients that read only text.
+    ///
+    /// # Errors
+    /// When `value` cannot be written as JSON.
+    pub fn structured<T: Serialize + ?Sized>(value: &T) -> Result<Self, JsonError> {
+        let value = RawJson::from_serialize(value)?;
+        Ok(Self::of(&[text_block(value.as_str())], Some(&value), false))
+    }
+
+    /// Content blocks as they are: each a `ContentBlock` object of MCP.
+    pub fn content(blocks: &[RawJson]) -> Self {
+        Self::of(blocks, None, false)
+    }
+
+    /// Takes a result object as it came from a server.
+    ///
+    /// # Errors
+    /// When it is not an object; the value comes back.
+    pub fn from_raw(raw: RawJson) -> Result<Self, RawJson> {
+        if raw.is_object() {
+            Ok(Self(raw))
+        } else {
+            Err(raw)
+        }
+    }
+
+    fn of(blocks: &[RawJson], structured: Option<&RawJson>, is_error: bool) -> Self {
+        let mut writer = ObjectWriter::default().array("content", blocks);
+        if let Some(structured) = structured {
+            writer = writer.raw("structuredContent", structured);
+        }
+        Self(writer.boolean("isError", is_error).finish())
+    }
+
+    /// The text of the result object.
+    pub const fn as_raw(&self) -> &RawJson {
+        &self.0
+    }
+
+    /// The text of the result object.
+    pub fn into_raw(self) -> RawJson {
+        self.0
+    }
+
+    /// True when the tool says that it failed (`isError: true`).
+    pub fn is_error(&self) -> bool {
+        // Nearly every result has no such word in it; a search is far cheaper than a second parse.
+        memchr::memmem::find(self.0.as_bytes(), b"isError").is_some()
+            && self
+                .0
+                .member("isError")
+                .ok()
+                .flatten()
+                .is_some_and(|v| v.as_bytes() == b"true")
+    }
+}
+
+/// A `TextContent` block.
+fn text_block(text: &str) -> RawJson {
+    ObjectWriter::with_capacity(text.len() + 32)
+        .string("type", "text")
+        .string("text", text)
+        .finish()
+}
+
+/// Why a tool did not do what it was asked.
+///
+/// Both kinds reach the model as a result with `isError: true`, so that it can correct itself
+/// (MCP 2025-11-25, server/tools, error handling).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ToolError {
+    /// The arguments do not fit. The message names what is wrong with which argument.
+    #[error("invalid arguments: {message}")]
+    InvalidArguments {
+        /// For the model.
+        message: String,
+    },
+    /// The work failed in a way the model should know.
+    #[error("{message}")]
+    Failed {
+        /// For the model.
+        message: String,
+        /// For the log.
+        source: Option<BoxError>,
+    },
+    /// The tool is broken. The model learns only that.
+    #[error("the tool failed internally")]
+    Internal(#[source] BoxError),
+}
+
+/// Any error, as a source.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl ToolError {
+    /// The work failed; the model reads `message`.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Failed {
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// The arguments do not fit; the model reads `message`.
+    pub fn invalid_arguments(message: impl Into<String>) -> Self {
+        Self::InvalidArguments {
+            message: message.into(),
+        }
+    }
+
+    /// The tool is broken; `source` goes to the log.
+    pub fn internal(source: impl Into<BoxError>) -> Self {
+        Self::Internal(source.into())
+    }
+}
+
+/// A tool that runs in this process.
+///
+/// The pipeline calls [`Tool::call`] only with a [`CallContext`], that is, after the call was
+/// identified, limited and allowed. Cancellation drops the future: what the tool holds must be safe
+/// to drop at every `await`. A panic is caught and answered as an internal error.
+///
+/// Most tools are easier to write as a [`TypedTool`](crate::TypedTool).
+#[async_trait]
+pub trait Tool: Send + Sync + 'static {
+    /// The definition; the same for the whole life of the tool.
+    fn spec(&self) -> &ToolSpec;
+
+    /// Does the work.
+    ///
+    /// # Errors
+    /// See [`ToolError`]; all of them are answers to the model, none ends the connection.
+    async fn call(&self, ctx: &CallContext, args: Arguments) -> Result<ToolOutput, ToolError>;
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<T: Tool + ?Sized> Tool for Arc<T> {
+    fn spec(&self) -> &ToolSpec {
+        (**self).spec()
+    }
+
+    async fn call(&self, ctx: &CallContext, args: Arguments) -> Result<ToolOutput, ToolError> {
+        (**self).call(ctx, args).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_keeps_what_it_has_no_name_for() {
+        let text = r#"{"x-vendor":{"n":1.50},"name":"a","inputSchema":{"type":"object","$defs":{}},"annotations":{"readOnlyHint":true,"x":1}}"#;
+        let spec = ToolSpec::from_definition(RawJson::parse(text).unwrap()).unwrap();
+        assert_eq!(spec.definition().as_str(), text);
+        assert!(spec.annotations().is_read_only());
+        assert_eq!(
+            spec.with_name("s__a").unwrap().definition().as_str(),
+            text.replace(r#""name":"a""#, r#""name":"s__a""#)
+        );
+    }
+
+    #[test]
+    fn a_definition_without_name_or_schema_is_refused() {
+        for text in [
+            r#"{"inputSchema":{}}"#,
+            r#"{"name":"","inputSchema":{}}"#,
+            r#"{"name":"a b","inputSchema":{}}"#,
+            r#"{"name":"a\u0000","inputSchema":{}}"#,
+            r#"{"name":7,"inputSchema":{}}"#,
+            r#"{"name":"a"}"#,
+            r#"{"name":"a","inputSchema":true}"#,
+            r#"{"name":"a","name":"b","inputSchema":{}}"#,
+            "[]",
+        ] {
+            let raw = RawJson::parse(text).unwrap();
+            assert!(ToolSpec::from_definition(raw).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn is_error_reads_the_member_and_not_the_word() {
+        for (text, expected) in [
+            (r#"{"isError":true}"#, true),
+            (r#"{"content":[],"isError" : true}"#, true),
+            (r#"{"isError":false}"#, false),
+            (
+                r#"{"content":[{"type":"text","text":"\"isError\":true"}]}"#,
+                false,
+            ),
+            (r#"{"structuredContent":{"isError":true}}"#, false),
+        ] {
+            let output = ToolOutput::from_raw(RawJson::parse(text).unwrap()).unwrap();
+            assert_eq!(output.is_error(), expected, "{text}");
+        }
+        assert!(ToolOutput::error("no").is_error());
+        assert!(!ToolOutput::text("yes").is_error());
+    }
+}
