@@ -5,6 +5,8 @@ mod credential;
 mod expand;
 mod explain;
 mod fault;
+mod import;
+mod jsonc;
 mod path;
 mod reference;
 mod server;
@@ -17,6 +19,7 @@ mod upstream;
 
 pub use credential::{KeyError, KeySource};
 pub use fault::{ConfigFaults, Fault};
+pub use import::{Imported, import};
 pub use path::{ConfigPath, Position, Spans};
 pub use reference::{json_schema, reference};
 pub use server::{ServerConfig, ServerTarget};

@@ -85,6 +85,10 @@ impl<'a> Checker<'a> {
         }
     }
 
+    pub(super) fn into_faults(self) -> Vec<Fault> {
+        self.faults
+    }
+
     /// Reports a wrong value.
     pub(super) fn fault(
         &mut self,

@@ -60,7 +60,8 @@ impl Fault {
         self.help.as_deref()
     }
 
-    fn line(&self, file: &str) -> String {
+    /// The one line that shows it, as `file:line:column: path: message; help`.
+    pub fn line(&self, file: &str) -> String {
         let mut line = one_line(file);
         if let Some(position) = self.position {
             let _ = write!(line, ":{position}");

@@ -305,7 +305,7 @@ fn refusal(at: Position, message: impl Into<String>) -> Fault {
 
 /// The parser's complaint with what is most often behind it.
 fn syntax_fault(text: &str, error: &ScanError) -> Fault {
-    let at = position(error.marker());
+    let at = within(text, position(error.marker()));
     let line = text
         .lines()
         .nth(at.line().saturating_sub(1))
@@ -341,6 +341,17 @@ fn short_info(info: &str) -> &str {
         "unexpected character"
     } else {
         info
+    }
+}
+
+/// The end of the text for what is missing after it.
+fn within(text: &str, at: Position) -> Position {
+    match text.lines().enumerate().last() {
+        Some((index, last)) if at.line() > index.saturating_add(1) => Position::new(
+            index.saturating_add(1),
+            last.chars().count().saturating_add(1),
+        ),
+        _ => at,
     }
 }
 
