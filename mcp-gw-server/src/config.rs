@@ -1,0 +1,31 @@
+//! The configuration: one file, read whole, checked whole, every fault with its line and column.
+
+mod check;
+mod credential;
+mod expand;
+mod explain;
+mod fault;
+mod import;
+mod jsonc;
+mod path;
+mod reference;
+mod server;
+mod source;
+mod structure;
+mod text;
+mod tree;
+mod types;
+mod upstream;
+
+pub use credential::{KeyError, KeySource};
+pub use fault::{ConfigFaults, Fault};
+pub use import::{Imported, import};
+pub use path::{ConfigPath, Position, Spans};
+pub use reference::{json_schema, reference};
+pub use server::{ServerConfig, ServerTarget};
+pub use source::{Loaded, load, read_file, schema_of};
+pub use text::{ByteSize, DurationText, TextError};
+pub use types::{
+    ApiKeyConfig, AuthConfig, Config, DefaultRule, HttpConfig, LimitsConfig, PolicyConfig,
+    SessionsConfig,
+};

@@ -1,0 +1,394 @@
+//! What a schema cannot say: rules between keys, and values that must mean something.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::credential::KeySource;
+use super::fault::{ConfigFaults, Fault, short};
+use super::path::{ConfigPath, Spans};
+use super::server::ServerConfig;
+use super::source;
+use super::text::DurationText;
+use super::types::{ApiKeyConfig, Config, DefaultRule};
+use super::upstream;
+
+impl Config {
+    /// Reads and checks a configuration file; see [`load`](super::load) for its syntax.
+    ///
+    /// Relative paths in the file are taken from the folder of `file_name`.
+    ///
+    /// # Errors
+    ///
+    /// Every fault of the file at once. Rules between keys are only checked when each key by itself
+    /// is in order.
+    pub fn load(
+        file_name: &str,
+        text: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigFaults> {
+        let loaded = source::load::<Self>(file_name, text, env)?;
+        let mut config = loaded.value;
+        if let Some(folder) = Path::new(file_name).parent() {
+            config.anchor(folder);
+        }
+        let faults = Checker::new(&loaded.spans).run(&config);
+        if faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigFaults::new(file_name, faults))
+        }
+    }
+
+    /// Checks a configuration that was made in code; `label` stands for the file name.
+    ///
+    /// # Errors
+    ///
+    /// Every fault at once, without positions.
+    pub fn check(&self, label: &str) -> Result<(), ConfigFaults> {
+        let faults = Checker {
+            spans: None,
+            faults: Vec::new(),
+        }
+        .run(self);
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigFaults::new(label, faults))
+        }
+    }
+
+    fn anchor(&mut self, folder: &Path) {
+        for key in &mut self.auth.api_keys {
+            if let Some(file) = &mut key.key_file {
+                *file = folder.join(&file);
+            }
+        }
+        for server in self.servers.values_mut() {
+            if let Some(cwd) = &mut server.cwd {
+                *cwd = folder.join(&cwd);
+            }
+        }
+    }
+}
+
+/// Collects faults and locates them.
+pub(super) struct Checker<'a> {
+    spans: Option<&'a Spans>,
+    faults: Vec<Fault>,
+}
+
+impl<'a> Checker<'a> {
+    pub(super) fn new(spans: &'a Spans) -> Self {
+        Self {
+            spans: Some(spans),
+            faults: Vec::new(),
+        }
+    }
+
+    pub(super) fn into_faults(self) -> Vec<Fault> {
+        self.faults
+    }
+
+    /// Reports a wrong value.
+    pub(super) fn fault(
+        &mut self,
+        path: &ConfigPath,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let mut fault = Fault::new(path.clone(), message).with_help(help);
+        if let Some(spans) = self.spans {
+            fault = fault.with_position(spans.locate(path));
+        }
+        self.faults.push(fault);
+    }
+
+    /// Reports a wrong key.
+    pub(super) fn key_fault(
+        &mut self,
+        path: &ConfigPath,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let mut fault = Fault::new(path.clone(), message).with_help(help);
+        if let Some(spans) = self.spans {
+            fault = fault.with_position(spans.locate_key(path));
+        }
+        self.faults.push(fault);
+    }
+
+    /// `text` in quotes, or nothing where it must not be repeated.
+    pub(super) fn shown(&self, path: &ConfigPath, text: &str) -> String {
+        match self.spans {
+            Some(spans) if spans.is_from_env(path) => "the value".to_owned(),
+            _ => format!("`{}`", short(text)),
+        }
+    }
+
+    pub(super) fn duration(&mut self, path: &ConfigPath, value: DurationText) {
+        if value.get().is_zero() {
+            self.fault(
+                path,
+                "a duration of zero",
+                "write at least `1ms`, or remove the key",
+            );
+        }
+    }
+
+    fn run(mut self, config: &Config) -> Vec<Fault> {
+        let root = ConfigPath::root();
+        if config.name.chars().any(char::is_control) {
+            let help = "write plain text on one line";
+            self.fault(&root.key("name"), "the name has a control character", help);
+        }
+        self.http(config, &root.key("http"));
+        self.auth(config, &root.key("auth"));
+        self.policy(config, &root.key("policy"));
+        self.call_timeout(config, &root.key("call_timeout"));
+        self.servers(&config.servers, &root.key("servers"));
+        self.faults
+    }
+
+    fn http(&mut self, config: &Config, path: &ConfigPath) {
+        let http = &config.http;
+        self.listen(config, &path.key("listen"));
+        let uri = http.path.parse::<http::uri::PathAndQuery>();
+        let plain = uri.is_ok_and(|uri| uri.query().is_none() && uri.path() == http.path);
+        if !http.path.starts_with('/') || !plain || http.path.contains(['{', '}', '*']) {
+            let at = path.key("path");
+            let message = format!(
+                "{} is not the path of an endpoint",
+                self.shown(&at, &http.path)
+            );
+            self.fault(
+                &at,
+                message,
+                "write a path that starts with `/`, such as `/mcp`",
+            );
+        }
+        if http.max_body_size.bytes() == 0 {
+            let help = "write at least `1KiB`, or remove the key for `4MiB`";
+            self.fault(
+                &path.key("max_body_size"),
+                "a size of zero lets no request in",
+                help,
+            );
+        }
+        self.duration(&path.key("shutdown_grace"), http.shutdown_grace);
+        self.duration(
+            &path.key("sessions").key("idle_timeout"),
+            http.sessions.idle_timeout,
+        );
+        self.names(
+            &path.key("allowed_hosts"),
+            &http.allowed_hosts,
+            is_host,
+            "a host",
+            "`mcp.example.com` or `mcp.example.com:8443`",
+        );
+        self.names(
+            &path.key("allowed_origins"),
+            &http.allowed_origins,
+            is_origin,
+            "an origin",
+            "`https://app.example.com`",
+        );
+    }
+
+    fn listen(&mut self, config: &Config, listen: &ConfigPath) {
+        let http = &config.http;
+        match http.listen_address() {
+            Some(address) if !address.ip().is_loopback() && !http.insecure => {
+                let exposed = "the gateway would listen beyond this machine";
+                if config.auth.api_keys.is_empty() {
+                    self.fault(
+                        listen,
+                        format!("{exposed} and let everybody in"),
+                        "add `auth.api_keys`, or listen on `127.0.0.1`, or say `insecure: true` \
+                         if something in front of it checks who calls",
+                    );
+                } else if config.auth.anonymous {
+                    self.fault(
+                        &ConfigPath::root().key("auth").key("anonymous"),
+                        format!("{exposed} and let callers without a key in"),
+                        "remove `anonymous: true`, or say `http.insecure: true`",
+                    );
+                }
+            }
+            Some(_) => {}
+            None => {
+                let message = format!(
+                    "{} is not an address to listen on",
+                    self.shown(listen, &http.listen)
+                );
+                let help = "write an IP address and a port, such as `127.0.0.1:8080`, \
+                            `0.0.0.0:8080` or `[::1]:8080`";
+                self.fault(listen, message, help);
+            }
+        }
+    }
+
+    fn names(
+        &mut self,
+        path: &ConfigPath,
+        names: &[String],
+        good: fn(&str) -> bool,
+        what: &str,
+        example: &str,
+    ) {
+        for (index, name) in names.iter().enumerate() {
+            if !good(name) {
+                let at = path.index(index);
+                let message = format!("{} is not {what}", self.shown(&at, name));
+                self.fault(&at, message, format!("write it as {example}"));
+            }
+        }
+    }
+
+    fn auth(&mut self, config: &Config, path: &ConfigPath) {
+        let mut ids = BTreeMap::new();
+        let mut digests = BTreeMap::new();
+        for (index, key) in config.auth.api_keys.iter().enumerate() {
+            let at = path.key("api_keys").index(index);
+            self.id(key, &at.key("id"));
+            if let Some(first) = ids.insert(key.id.as_str(), index) {
+                let message = format!("the id of `auth.api_keys[{first}]` is used again");
+                self.fault(&at.key("id"), message, "give each caller its own id");
+            }
+            if let Some((key_path, digest)) = self.credential(key, &at)
+                && let Some(first) = digests.insert(digest, index)
+            {
+                let message = format!("the key of `auth.api_keys[{first}]` is used again");
+                let help = "give each caller its own key: `openssl rand -hex 32` makes one";
+                self.fault(&key_path, message, help);
+            }
+            for (index, tool) in key.tools.iter().flatten().enumerate() {
+                if tool.trim() != tool || tool.is_empty() {
+                    let at = at.key("tools").index(index);
+                    let help = "write the name of a tool, or a pattern such as `get_*`";
+                    self.fault(
+                        &at,
+                        "an empty pattern, or blanks around it, match no tool",
+                        help,
+                    );
+                }
+            }
+        }
+    }
+
+    fn id(&mut self, key: &ApiKeyConfig, path: &ConfigPath) {
+        let visible = key.id.bytes().all(|byte| byte.is_ascii_graphic());
+        if !visible || !(1..=128).contains(&key.id.len()) {
+            let message = "the id is not made of 1 to 128 visible ASCII characters";
+            self.fault(
+                path,
+                message,
+                "write it without blanks, such as `alice` or `ci@build`",
+            );
+        } else if RESERVED_IDS.contains(&key.id.as_str()) {
+            let message = format!("the id `{}` stands for callers without a key", key.id);
+            self.fault(path, message, "choose another one");
+        }
+    }
+
+    /// The digest of the caller's key, with the path of what it came from.
+    fn credential(
+        &mut self,
+        key: &ApiKeyConfig,
+        path: &ConfigPath,
+    ) -> Option<(ConfigPath, [u8; 32])> {
+        let Some(source) = key.source() else {
+            let message = "not exactly one of `key`, `key_sha256` and `key_file` is given";
+            self.fault(path, message, "give one: best `key: ${SOME_VARIABLE}`");
+            return None;
+        };
+        let at = path.key(match source {
+            KeySource::Key(_) => "key",
+            KeySource::Sha256(_) => "key_sha256",
+            KeySource::File(_) => "key_file",
+        });
+        match key.sha256() {
+            Ok(digest) => Some((at, digest)),
+            Err(error) => {
+                self.fault(&at, error.to_string(), error.help());
+                None
+            }
+        }
+    }
+
+    fn policy(&mut self, config: &Config, path: &ConfigPath) {
+        let someone = config.policy.default == DefaultRule::Allow
+            || config
+                .auth
+                .api_keys
+                .iter()
+                .any(|key| key.tools.iter().flatten().next().is_some());
+        if !someone {
+            self.fault(
+                path,
+                "nobody may call anything: the default is to deny, and no key names `tools`",
+                "add `policy: { default: allow }`, or `tools:` to a key in `auth.api_keys`",
+            );
+        }
+    }
+
+    fn call_timeout(&mut self, config: &Config, path: &ConfigPath) {
+        self.duration(path, config.call_timeout);
+        if config.call_timeout > LONGEST_CALL {
+            self.fault(
+                path,
+                "longer than a call may take",
+                format!("write at most `{LONGEST_CALL}`"),
+            );
+        }
+    }
+
+    fn servers(&mut self, servers: &BTreeMap<String, ServerConfig>, path: &ConfigPath) {
+        if servers.is_empty() {
+            let help = "add one: `servers: { docs: { url: \"https://mcp.example.com/mcp\" } }`";
+            self.fault(path, "there is no server behind the gateway", help);
+        }
+        let mut folded = BTreeSet::new();
+        for (name, server) in servers {
+            let at = path.key(name);
+            if !is_server_name(name) {
+                let message = format!("`{}` cannot be the name of a server", short(name));
+                self.key_fault(&at, message, "use 1 to 64 of `A-Z a-z 0-9 _ -`");
+            }
+            if !folded.insert(name.to_ascii_lowercase()) {
+                let message = "another server has the same name in other letters";
+                self.key_fault(&at, message, "choose names that differ in more than case");
+            }
+            upstream::check(self, server, &at);
+        }
+    }
+}
+
+/// Whether `name` can be a key of `servers`.
+pub(super) fn is_server_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+fn is_host(host: &str) -> bool {
+    let authority = host.parse::<http::uri::Authority>();
+    authority.is_ok_and(|authority| !host.contains('@') && !authority.host().is_empty())
+}
+
+fn is_origin(origin: &str) -> bool {
+    let Some((scheme, rest)) = origin.split_once("://") else {
+        return false;
+    };
+    !scheme.is_empty() && is_host(rest)
+}
+
+/// Ids that callers without a key get.
+const RESERVED_IDS: [&str; 2] = ["anonymous", "local"];
+
+/// The longest `call_timeout`.
+const LONGEST_CALL: DurationText = super::types::seconds(3600);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+use super::super::{Config, PolicyConfig, ServerConfig};
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+fn env(name: &str) -> Option<String> {
+    (name == "KEY").then(|| KEY.to_owned())
+}
+
+fn load(text: &str) -> String {
+    match Config::load("mcp-gw.yaml", text, &env) {
+        Ok(_) => "no fault".to_owned(),
+        Err(faults) => faults.to_string(),
+    }
+}
+
+/// What the lines of `table` say in an otherwise sound file.
+fn all(rest: &str, table: &[&str]) -> String {
+    let rendered = table.iter().map(|text| {
+        let loaded = load(&format!("{text}\n{rest}"));
+        format!("{text}\n=> {loaded}\n")
+    });
+    rendered.collect::<Vec<_>>().join("\n")
+}
+
+const SERVER: &str = "servers: { a: { command: npx } }";
+const ALLOW: &str = "policy: { default: allow }";
+
+#[test]
+fn listening() {
+    let rest = format!("{SERVER}\n{ALLOW}");
+    insta::assert_snapshot!(all(
+        &rest,
+        &[
+            "http: { listen: '127.0.0.1:0' }",
+            "http: { listen: '[::1]:8080' }",
+            "http: { listen: localhost }",
+            "http: { listen: ':8080' }",
+            "http: { listen: '${KEY}' }",
+            "http: { listen: '0.0.0.0:8080' }",
+            "http: { listen: '0.0.0.0:8080', insecure: true }",
+            "http: { listen: '0.0.0.0:8080' }\nauth: { api_keys: [ { id: a, key: '${KEY}' } ] }",
+            "http: { listen: '0.0.0.0:8080' }\nauth: { anonymous: true }",
+            "http: { listen: '[::]:80' }\nauth: { anonymous: true, api_keys: [ { id: a, key: '${KEY}' } ] }",
+            "http: { path: mcp }",
+            "http: { path: '/mcp?x=1' }",
+            "http: { path: '/m cp' }",
+            "http: { path: '/{id}' }",
+            "http: { max_body_size: 0 }",
+            "http: { shutdown_grace: 0s, sessions: { idle_timeout: 0ms } }",
+            "http: { allowed_hosts: [ mcp.example.com, 'mcp.example.com:8443', 'https://x', 'a b', '' ] }",
+            "http: { allowed_origins: [ 'https://a.example', 'a.example', 'https://a.example/x', '*' ] }",
+            "call_timeout: 0s",
+            "call_timeout: 61m",
+            "name: \"a\\nb\"",
+        ]
+    ));
+}
+
+#[test]
+fn callers() {
+    let rest = format!("{SERVER}\n{ALLOW}");
+    insta::assert_snapshot!(all(
+        &rest,
+        &[
+            "auth: { api_keys: [ { id: a } ] }",
+            "auth: { api_keys: [ { id: a, key: '${KEY}', key_file: /x } ] }",
+            "auth: { api_keys: [ { id: a, key: short } ] }",
+            "auth: { api_keys: [ { id: a, key: 'a key with blanks in it' } ] }",
+            "auth: { api_keys: [ { id: a, key_sha256: abc } ] }",
+            "auth: { api_keys: [ { id: a, key_file: /does/not/exist } ] }",
+            "auth: { api_keys: [ { id: '', key: '${KEY}' } ] }",
+            "auth: { api_keys: [ { id: 'a b', key: '${KEY}' } ] }",
+            "auth: { api_keys: [ { id: anonymous, key: '${KEY}' } ] }",
+            "auth:\n  api_keys:\n    - { id: a, key: '${KEY}' }\n    - { id: a, key: '${KEY}' }",
+            "auth:\n  api_keys:\n    - { id: a, key: '${KEY}' }\n    - id: b\n      key_sha256: 3eb82ab6ae4afbe1a5fdf15a7e6dbdc4c2ba4b0b0e1df1e1ad4cb32b2b1ab7c9",
+            "auth: { api_keys: [ { id: a, key: '${KEY}', tools: [ '', ' get_*' ] } ] }",
+        ]
+    ));
+}
+
+#[test]
+fn a_key_and_its_own_digest_are_the_same_key() {
+    use sha2::{Digest as _, Sha256};
+    use std::fmt::Write as _;
+    let mut digest = String::new();
+    for byte in Sha256::digest(KEY) {
+        write!(digest, "{byte:02x}").unwrap();
+    }
+    let text = format!(
+        "auth: {{ api_keys: [ {{ id: a, key: '${{KEY}}' }}, {{ id: b, key_sha256: {digest} }} ] }}\n\
+         {SERVER}\n{ALLOW}"
+    );
+    let faults = load(&text);
+    assert!(
+        faults.contains("auth.api_keys[1].key_sha256: the key of `auth.api_keys[0]` is used"),
+        "{faults}"
+    );
+    assert!(!faults.contains(&digest), "{faults}");
+}
+
+#[test]
+fn a_policy_that_lets_nobody_do_anything() {
+    insta::assert_snapshot!(all(
+        SERVER,
+        &[
+            "",
+            "policy: { default: deny }",
+            "auth: { api_keys: [ { id: a, key: '${KEY}' } ] }",
+            "auth: { api_keys: [ { id: a, key: '${KEY}', tools: [] } ] }",
+            "auth: { api_keys: [ { id: a, key: '${KEY}', tools: [ '*' ] } ] }",
+        ]
+    ));
+}
+
+#[test]
+fn servers() {
+    insta::assert_snapshot!(all(
+        ALLOW,
+        &[
+            "",
+            "servers: {}",
+            "servers: { 'my server': { command: npx } }",
+            "servers: { docs: { command: npx }, Docs: { command: npx } }",
+            "servers: { a: {} }",
+            "servers: { a: { command: npx, url: 'https://x' } }",
+            "servers: { a: { command: '' } }",
+            "servers: { a: { command: npx -y server } }",
+            "servers: { a: { command: '/opt/My App/server' } }",
+            "servers: { a: { command: npx, headers: { A: b }, connect_timeout: 5s } }",
+            "servers: { a: { command: npx, env: { 'A=B': c } } }",
+            "servers: { a: { command: npx, timeout: 0s, start_timeout: 0s } }",
+            "servers: { a: { url: 'https://x', args: [a], env: { A: b }, cwd: /, start_timeout: 1s } }",
+            "servers: { a: { url: 'nonsense' } }",
+            "servers: { a: { url: 'ftp://x/y' } }",
+            "servers: { a: { url: 'https://u:p@x/y#z' } }",
+            "servers: { a: { url: 'https://x', headers: { 'A B': c } } }",
+            "servers: { a: { url: 'https://x', headers: { Host: c, Mcp-Session-Id: d, Connection: e } } }",
+            "servers: { a: { url: 'https://x', headers: { X: a, x: b } } }",
+            "servers: { a: { url: 'https://x', headers: { X: \"a\\nb\" } } }",
+            "servers: { a: { url: 'https://x', headers: { Authorization: 'Bearer ${KEY}' } } }",
+        ]
+    ));
+}
+
+#[test]
+fn all_semantic_faults_are_reported_together() {
+    let text = "http:\n  listen: here\nauth:\n  api_keys:\n    - id: a\n      key: weak\n\
+                servers:\n  a: { url: x }\n";
+    let faults = Config::load("x.yaml", text, &env).unwrap_err();
+    let lines: Vec<_> = faults
+        .faults()
+        .iter()
+        .map(|f| f.position().unwrap().line())
+        .collect();
+    assert_eq!(lines, [1, 2, 6, 8], "{faults}");
+}
+
+#[test]
+fn relative_paths_are_taken_from_the_folder_of_the_file() {
+    let folder = std::env::temp_dir().join(format!("mcp-gw-key-file-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("alice.key"), format!("{KEY}\n")).unwrap();
+    let text = "auth: { api_keys: [ { id: a, key_file: alice.key, tools: [x] } ] }\n\
+                servers: { a: { command: npx, cwd: work } }";
+    let name = folder.join("mcp-gw.yaml");
+    let config = Config::load(name.to_str().unwrap(), text, &env).unwrap();
+    assert_eq!(
+        config.servers["a"].cwd.as_deref(),
+        Some(folder.join("work").as_path())
+    );
+    let direct = super::super::ApiKeyConfig::new("a", KEY.to_owned());
+    assert_eq!(
+        config.auth.api_keys[0].sha256().unwrap(),
+        direct.sha256().unwrap()
+    );
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_configuration_made_in_code_is_checked_without_positions() {
+    let config = Config::default().with_server("a", ServerConfig::stdio("npx", ["-y", "x"]));
+    let faults = config.clone().check("the command line").unwrap_err();
+    assert!(
+        faults
+            .to_string()
+            .starts_with("the command line: policy: nobody may"),
+        "{faults}"
+    );
+    config
+        .with_policy(PolicyConfig::allow())
+        .check("the command line")
+        .unwrap();
+}
+
+#[test]
+fn an_explanation_says_who_may_do_what_and_no_secret() {
+    let text = "
+name: demo
+auth:
+  api_keys:
+    - { id: alice, key: '${KEY}', roles: [admin], tools: ['get_*', echo] }
+    - { id: bob, key: 'another-key-of-bob', tools: [] }
+limits: { calls_per_minute: 60 }
+servers:
+  everything: { command: npx, args: [-y, x, '${KEY}'], env: { A: '${KEY}' } }
+  docs: { url: 'https://x.example/t/${KEY}?k=${KEY}', headers: { Authorization: 'Bearer ${KEY}' } }
+";
+    let config = Config::load("x", text, &env).unwrap();
+    let explained = config.explain();
+    assert!(!explained.contains(KEY) && !explained.contains("another-key"));
+    assert!(!format!("{:?}", config.auth).contains(KEY));
+    insta::assert_snapshot!(explained);
+}
+
+#[test]
+fn callers_without_a_key_are_explained() {
+    let rest = format!("{SERVER}\n{ALLOW}\n");
+    let explain = |text: &str| {
+        Config::load("x", &format!("{rest}{text}"), &env)
+            .unwrap()
+            .explain()
+    };
+    assert!(explain("").contains("local (no key, this machine only): every tool"));
+    assert!(explain("auth: { anonymous: true }").contains("anonymous (no key): every tool"));
+    assert!(explain("http: { listen: '0.0.0.0:1', insecure: true }").contains("everybody who"));
+}

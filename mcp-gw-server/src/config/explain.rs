@@ -1,0 +1,130 @@
+//! A configuration in sentences.
+
+use std::fmt::{self, Write as _};
+use std::net::SocketAddr;
+
+use url::Url;
+
+use super::fault::one_line;
+use super::server::{ServerConfig, ServerTarget};
+use super::types::{ApiKeyConfig, Config, DefaultRule, HttpConfig};
+
+impl HttpConfig {
+    /// The address to listen on; `None` if `listen` is not an IP address with a port, which a
+    /// loaded configuration never has.
+    pub fn listen_address(&self) -> Option<SocketAddr> {
+        self.listen.parse().ok()
+    }
+}
+
+impl Config {
+    /// What this configuration means, for people: where the gateway listens, who may call what,
+    /// what stands behind it. Nothing in it is secret: neither keys nor the values of `env`,
+    /// `headers` and `args`, nor what follows the host of a URL.
+    pub fn explain(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write(&mut text);
+        text.lines().map(|line| one_line(line) + "\n").collect()
+    }
+
+    fn write(&self, out: &mut String) -> fmt::Result {
+        let http = &self.http;
+        writeln!(
+            out,
+            "{} listens on http://{}{}",
+            self.name, http.listen, http.path
+        )?;
+        writeln!(out, "\nwho may call")?;
+        for key in &self.auth.api_keys {
+            self.write_caller(out, key)?;
+        }
+        let keyless = match http.listen_address() {
+            _ if self.auth.anonymous => Some("anonymous (no key)"),
+            _ if !self.auth.api_keys.is_empty() => None,
+            Some(address) if address.ip().is_loopback() => {
+                Some("local (no key, this machine only)")
+            }
+            _ => Some("everybody who can reach the address (no key, `insecure: true`)"),
+        };
+        if let Some(caller) = keyless {
+            writeln!(out, "  {caller}: {}", self.default_tools())?;
+        }
+        writeln!(out, "\nwhat is behind it")?;
+        for (name, server) in &self.servers {
+            write_server(out, name, server)?;
+        }
+        writeln!(out, "\nlimits")?;
+        match self.limits.calls_per_minute {
+            Some(calls) => writeln!(out, "  calls per minute and caller: {calls}")?,
+            None => writeln!(out, "  calls per minute and caller: no limit")?,
+        }
+        writeln!(out, "  one call: {}", self.call_timeout)?;
+        writeln!(out, "  one request body: {}", http.max_body_size)?;
+        let sessions = &http.sessions;
+        writeln!(
+            out,
+            "  sessions: {} per caller, {} in all, idle for {}",
+            sessions.max_per_caller, sessions.max_total, sessions.idle_timeout
+        )
+    }
+
+    fn write_caller(&self, out: &mut String, key: &ApiKeyConfig) -> fmt::Result {
+        write!(out, "  {}", key.id)?;
+        for (label, names) in [("roles", &key.roles), ("groups", &key.groups)] {
+            if !names.is_empty() {
+                write!(out, " ({label} {})", names.join(", "))?;
+            }
+        }
+        match key.tools.as_deref() {
+            None => writeln!(out, ": {}", self.default_tools()),
+            Some([]) => writeln!(out, ": no tool"),
+            Some(tools) => writeln!(out, ": only {}", tools.join(", ")),
+        }
+    }
+
+    fn default_tools(&self) -> &'static str {
+        match self.policy.default {
+            DefaultRule::Allow => "every tool",
+            DefaultRule::Deny => "no tool",
+        }
+    }
+}
+
+fn write_server(out: &mut String, name: &str, server: &ServerConfig) -> fmt::Result {
+    match server.target() {
+        Some(ServerTarget::Stdio {
+            command,
+            args,
+            timeout,
+            ..
+        }) => {
+            let count = args.len();
+            let noun = if count == 1 { "argument" } else { "arguments" };
+            writeln!(
+                out,
+                "  {name}: starts `{command}` with {count} {noun}, answers in {timeout:?}"
+            )
+        }
+        Some(ServerTarget::Http {
+            url,
+            headers,
+            timeout,
+            ..
+        }) => {
+            // The path may be a capability, so only the origin is shown.
+            let origin = Url::parse(&url).map(|url| url.origin().ascii_serialization());
+            write!(
+                out,
+                "  {name}: {}",
+                origin.as_deref().unwrap_or("an address")
+            )?;
+            if !headers.is_empty() {
+                let names: Vec<&str> = headers.keys().map(String::as_str).collect();
+                write!(out, " with {}", names.join(", "))?;
+            }
+            writeln!(out, ", answers in {timeout:?}")
+        }
+        None => writeln!(out, "  {name}: neither a command nor a URL"),
+    }
+}

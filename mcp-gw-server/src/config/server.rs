@@ -1,0 +1,159 @@
+//! A server behind the gateway: a child process, or a URL.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mcp_gw_core::Secret;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::text::DurationText;
+use super::types::{seconds, secret_map};
+
+/// An MCP server behind the gateway: either `command` (a child process that speaks MCP on its
+/// standard input and output) or `url` (streamable HTTP).
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    /// The program to start, found through `PATH` or given by its path. No shell is involved.
+    pub command: Option<String>,
+    /// The arguments of `command`.
+    pub args: Vec<String>,
+    /// Environment variables that `command` gets.
+    #[schemars(schema_with = "secret_map")]
+    pub env: BTreeMap<String, Secret<String>>,
+    /// The directory that `command` runs in.
+    pub cwd: Option<PathBuf>,
+    /// How long `command` may take until it has answered for the first time; `20s` if not given.
+    pub start_timeout: Option<DurationText>,
+    /// The `http` or `https` address of a streamable HTTP server.
+    pub url: Option<String>,
+    /// Headers that are sent to `url` with every request.
+    #[schemars(schema_with = "secret_map")]
+    pub headers: BTreeMap<String, Secret<String>>,
+    /// How long a connection to `url` may take to be made; `5s` if not given.
+    pub connect_timeout: Option<DurationText>,
+    /// How long the server may take to answer a request.
+    pub timeout: DurationText,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            command: None,
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            cwd: None,
+            start_timeout: None,
+            url: None,
+            headers: BTreeMap::new(),
+            connect_timeout: None,
+            timeout: seconds(30),
+        }
+    }
+}
+
+impl ServerConfig {
+    /// A child process: `command` with `args`.
+    pub fn stdio<S: Into<String>>(
+        command: impl Into<String>,
+        args: impl IntoIterator<Item = S>,
+    ) -> Self {
+        Self {
+            command: Some(command.into()),
+            args: args.into_iter().map(Into::into).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// A streamable HTTP server at `url`.
+    pub fn http(url: impl Into<String>) -> Self {
+        Self {
+            url: Some(url.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a header that is sent to `url`.
+    #[must_use]
+    pub fn with_header(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<Secret<String>>,
+    ) -> Self {
+        self.headers.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds an environment variable that `command` gets.
+    #[must_use]
+    pub fn with_env(mut self, name: impl Into<String>, value: impl Into<Secret<String>>) -> Self {
+        self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets how long the server may take to answer a request.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout.into();
+        self
+    }
+
+    /// What to start or connect to, with every default filled in.
+    ///
+    /// `None` if both or neither of `command` and `url` are given, which a loaded configuration
+    /// never has.
+    pub fn target(&self) -> Option<ServerTarget> {
+        match (&self.command, &self.url) {
+            (Some(command), None) => Some(ServerTarget::Stdio {
+                command: command.clone(),
+                args: self.args.clone(),
+                env: self.env.clone(),
+                cwd: self.cwd.clone(),
+                start_timeout: self.start_timeout.unwrap_or(seconds(20)).get(),
+                timeout: self.timeout.get(),
+            }),
+            (None, Some(url)) => Some(ServerTarget::Http {
+                url: url.clone(),
+                headers: self.headers.clone(),
+                connect_timeout: self.connect_timeout.unwrap_or(seconds(5)).get(),
+                timeout: self.timeout.get(),
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// What stands behind the gateway under one name.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ServerTarget {
+    /// A child process that speaks MCP on its standard input and output.
+    Stdio {
+        /// The program.
+        command: String,
+        /// Its arguments.
+        args: Vec<String>,
+        /// Environment variables it gets.
+        env: BTreeMap<String, Secret<String>>,
+        /// The directory it runs in.
+        cwd: Option<PathBuf>,
+        /// How long it may take until it has answered for the first time.
+        start_timeout: Duration,
+        /// How long it may take to answer a request.
+        timeout: Duration,
+    },
+    /// A streamable HTTP server.
+    Http {
+        /// Its address.
+        url: String,
+        /// Headers that are sent with every request.
+        headers: BTreeMap<String, Secret<String>>,
+        /// How long a connection may take to be made.
+        connect_timeout: Duration,
+        /// How long it may take to answer a request.
+        timeout: Duration,
+    },
+}

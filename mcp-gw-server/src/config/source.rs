@@ -1,0 +1,221 @@
+//! From the text of a file to a typed value, with every fault located.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
+use std::path::Path;
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::expand;
+use super::fault::{ConfigFaults, Fault, SHOWN};
+use super::path::{ConfigPath, Spans};
+use super::structure;
+use super::tree::{self, Node};
+
+/// A value read from a file, and where in the file its parts are.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Loaded<T> {
+    /// What the file says.
+    pub value: T,
+    /// Where it says it; later checks locate their faults with it.
+    pub spans: Spans,
+}
+
+/// Reads YAML (of which JSON is a part) into `T`.
+///
+/// `${VAR}` and `${VAR:-default}` in texts are replaced through `env`; `$${` stands for `${`. What
+/// the environment holds is text: it is not read as YAML and no message repeats it. An empty file
+/// is an empty mapping. A key without a value is a fault, never a default.
+///
+/// `file_name` only labels the faults.
+///
+/// # Errors
+///
+/// Every fault of the file at once: bad YAML, duplicate and unknown keys, unset variables, values
+/// that do not fit the schema of `T`.
+pub fn load<T: DeserializeOwned + JsonSchema>(
+    file_name: &str,
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded<T>, ConfigFaults> {
+    let mut root = tree::parse(text).map_err(|fault| ConfigFaults::new(file_name, vec![fault]))?;
+    let mut faults = Vec::new();
+    root.duplicates(&ConfigPath::root(), &mut faults);
+    let resolve = |inside: &str| expand::from_env(inside, env);
+    expand::expand_tree(&mut root, &ConfigPath::root(), &resolve, &mut faults);
+    typed(&root, faults).map_err(|faults| ConfigFaults::new(file_name, faults))
+}
+
+/// The text of the file at `path`.
+///
+/// # Errors
+///
+/// One fault that says what to do when the file is missing, unreadable, a directory, not UTF-8, or
+/// larger than 4 MiB.
+pub fn read_file(path: &Path) -> Result<String, ConfigFaults> {
+    read(path).map_err(|(message, help)| {
+        let fault = Fault::new(ConfigPath::root(), message).with_help(help);
+        ConfigFaults::new(path.display().to_string(), vec![fault])
+    })
+}
+
+/// The JSON Schema that files of type `T` are checked against.
+///
+/// It differs from what schemars makes by default in that no key may be `null`.
+pub fn schema_of<T: JsonSchema>() -> Value {
+    let schema = SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<T>();
+    let mut schema = schema.to_value();
+    without_null(&mut schema);
+    schema
+}
+
+fn typed<T: DeserializeOwned + JsonSchema>(
+    root: &Node,
+    mut faults: Vec<Fault>,
+) -> Result<Loaded<T>, Vec<Fault>> {
+    let spans = root.spans();
+    let value = root.to_json();
+    let known: Vec<ConfigPath> = faults.iter().map(|fault| fault.path().clone()).collect();
+    let structural = structure::faults(&schema_of::<T>(), &value, &spans);
+    faults.extend(
+        structural
+            .into_iter()
+            .filter(|fault| !known.contains(fault.path())),
+    );
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    match serde_path_to_error::deserialize(&value) {
+        Ok(value) => Ok(Loaded { value, spans }),
+        Err(error) => Err(vec![refused(&error, &value, &spans)]),
+    }
+}
+
+/// What serde refuses although the schema allows it.
+fn refused(
+    error: &serde_path_to_error::Error<serde_json::Error>,
+    root: &Value,
+    spans: &Spans,
+) -> Fault {
+    use serde_path_to_error::Segment;
+    let mut value = Some(root);
+    let mut path = ConfigPath::root();
+    for segment in error.path() {
+        match segment {
+            Segment::Map { key } => {
+                path = path.key(key);
+                value = value.and_then(|value| value.get(key));
+            }
+            Segment::Seq { index } => {
+                path = path.index(*index);
+                value = value.and_then(|value| value.get(*index));
+            }
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    let text = error.inner().to_string();
+    // A message of serde may repeat the value, which may be a secret: only a number is harmless.
+    let repeats = value
+        .and_then(Value::as_str)
+        .is_some_and(|value| text.contains(value));
+    let message = if repeats || text.chars().count() > 4 * SHOWN {
+        "the value is not accepted".to_owned()
+    } else {
+        text
+    };
+    let position = spans.locate(&path);
+    Fault::new(path, message)
+        .with_help("see docs/configuration.md for what this key takes")
+        .with_position(position)
+}
+
+fn without_null(schema: &mut Value) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(without_null),
+        Value::Object(object) => {
+            if let Some(Value::Array(types)) = object.get_mut("type") {
+                types.retain(|name| name != "null");
+                if let [one] = types.as_slice() {
+                    let one = one.clone();
+                    object.insert("type".to_owned(), one);
+                }
+            }
+            if let Some(Value::Array(alternatives)) = object.get_mut("anyOf") {
+                alternatives.retain(|one| one.get("type") != Some(&Value::from("null")));
+                if let [Value::Object(one)] = alternatives.as_mut_slice() {
+                    let one = std::mem::take(one);
+                    object.remove("anyOf");
+                    for (key, value) in one {
+                        object.entry(key).or_insert(value);
+                    }
+                }
+            }
+            if object.get("default") == Some(&Value::Null) {
+                object.remove("default");
+            }
+            object.values_mut().for_each(without_null);
+        }
+        _ => {}
+    }
+}
+
+fn read(path: &Path) -> Result<String, (String, String)> {
+    let refuse = |message: &str, help: &str| Err((message.to_owned(), help.to_owned()));
+    let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
+    let (metadata, file) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            return match error.kind() {
+                ErrorKind::NotFound => refuse(
+                    "there is no such file",
+                    "check the path, or create the file",
+                ),
+                ErrorKind::PermissionDenied => refuse(
+                    "this program may not read the file",
+                    "give its user read permission, or run it as the owner of the file",
+                ),
+                kind => Err((
+                    format!("the file cannot be opened: {kind}"),
+                    "check the path".to_owned(),
+                )),
+            };
+        }
+    };
+    if metadata.is_dir() {
+        return refuse("this is a directory", "name the file in it");
+    }
+    let mut bytes = Vec::new();
+    if let Err(error) = file
+        .take(MAX_FILE.saturating_add(1))
+        .read_to_end(&mut bytes)
+    {
+        return Err((
+            format!("the file cannot be read: {}", error.kind()),
+            "try again".to_owned(),
+        ));
+    }
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE {
+        return refuse(
+            "the file is larger than 4 MiB",
+            "check that this is the right file",
+        );
+    }
+    String::from_utf8(bytes).or_else(|_| {
+        refuse(
+            "the file is not UTF-8 text",
+            "save it as UTF-8, or check that it is the right file",
+        )
+    })
+}
+
+/// The largest file that is read, in bytes.
+const MAX_FILE: u64 = 4 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,273 @@
+//! The configuration as people write it; its doc comments are the reference documentation.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use mcp_gw_core::Secret;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::server::ServerConfig;
+use super::text::{ByteSize, DurationText};
+
+/// Everything that `mcp-gw.yaml` says.
+///
+/// Relative paths in it are taken from the folder of the file.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Config {
+    /// The name that clients are shown, `serverInfo.name` of MCP.
+    #[schemars(length(min = 1, max = 128))]
+    pub name: String,
+    /// What clients are told about the use of this gateway, `instructions` of MCP.
+    pub instructions: Option<String>,
+    /// Where and how the gateway listens.
+    pub http: HttpConfig,
+    /// Who may call.
+    pub auth: AuthConfig,
+    /// What callers may call.
+    pub policy: PolicyConfig,
+    /// How much callers may call.
+    pub limits: LimitsConfig,
+    /// The hard limit for a single call, at most `1h`.
+    pub call_timeout: DurationText,
+    /// The MCP servers behind the gateway, each under a name of `A-Z a-z 0-9 _ -`, up to 64
+    /// characters.
+    pub servers: BTreeMap<String, ServerConfig>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: "mcp-gw".to_owned(),
+            instructions: None,
+            http: HttpConfig::default(),
+            auth: AuthConfig::default(),
+            policy: PolicyConfig::default(),
+            limits: LimitsConfig::default(),
+            call_timeout: seconds(60),
+            servers: BTreeMap::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Puts `server` behind the gateway as `name`, in place of one with the same name.
+    #[must_use]
+    pub fn with_server(mut self, name: impl Into<String>, server: ServerConfig) -> Self {
+        self.servers.insert(name.into(), server);
+        self
+    }
+
+    /// Sets what callers may call.
+    #[must_use]
+    pub fn with_policy(mut self, policy: PolicyConfig) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Sets where and how the gateway listens.
+    #[must_use]
+    pub fn with_http(mut self, http: HttpConfig) -> Self {
+        self.http = http;
+        self
+    }
+
+    /// Adds a caller.
+    #[must_use]
+    pub fn with_api_key(mut self, key: ApiKeyConfig) -> Self {
+        self.auth.api_keys.push(key);
+        self
+    }
+}
+
+/// Where and how the gateway listens.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct HttpConfig {
+    /// The address and port to listen on. An address other than loopback needs `auth.api_keys`, or
+    /// `insecure: true`.
+    pub listen: String,
+    /// The path of the MCP endpoint.
+    pub path: String,
+    /// `Host` header values that are accepted besides loopback names and the listen address.
+    pub allowed_hosts: Vec<String>,
+    /// `Origin` header values that are accepted besides loopback origins.
+    pub allowed_origins: Vec<String>,
+    /// The largest request body, as `4MiB` or as a number of bytes.
+    pub max_body_size: ByteSize,
+    /// Allows a listen address other than loopback although callers need no key.
+    pub insecure: bool,
+    /// How long calls under way may go on after the gateway was told to stop.
+    pub shutdown_grace: DurationText,
+    /// Limits on sessions.
+    pub sessions: SessionsConfig,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            path: "/mcp".to_owned(),
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            max_body_size: ByteSize::new(4 << 20),
+            insecure: false,
+            shutdown_grace: seconds(10),
+            sessions: SessionsConfig::default(),
+        }
+    }
+}
+
+impl HttpConfig {
+    /// Sets the address and port to listen on, as `127.0.0.1:8080`.
+    #[must_use]
+    pub fn with_listen(mut self, listen: impl Into<String>) -> Self {
+        self.listen = listen.into();
+        self
+    }
+}
+
+/// Limits on sessions.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct SessionsConfig {
+    /// How long a session may lie idle before it ends.
+    pub idle_timeout: DurationText,
+    /// How many sessions one caller may hold at a time.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_per_caller: u32,
+    /// How many sessions there may be at a time.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_total: u32,
+}
+
+impl Default for SessionsConfig {
+    fn default() -> Self {
+        Self {
+            idle_timeout: seconds(30 * 60),
+            max_per_caller: 64,
+            max_total: 4096,
+        }
+    }
+}
+
+/// Who may call.
+///
+/// Without any key, callers from this machine are let in as the caller `local`, as long as the
+/// gateway listens on loopback.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct AuthConfig {
+    /// Lets callers without a key in, as the caller `anonymous`.
+    pub anonymous: bool,
+    /// The callers that show an API key.
+    pub api_keys: Vec<ApiKeyConfig>,
+}
+
+/// A caller and its API key; the key is given by exactly one of `key`, `key_sha256` and `key_file`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ApiKeyConfig {
+    /// The stable id of the caller: 1 to 128 visible ASCII characters.
+    pub id: String,
+    /// The key itself, at least 16 characters; take it from the environment as `${ALICE_KEY}`.
+    #[schemars(extend("writeOnly" = true))]
+    pub key: Option<Secret<String>>,
+    /// The SHA-256 digest of the key, 64 hexadecimal digits. Only for keys that were made at
+    /// random: the digest of a word is soon guessed.
+    #[schemars(extend("writeOnly" = true))]
+    pub key_sha256: Option<Secret<String>>,
+    /// A file that holds the key; blanks and line ends around it are ignored.
+    pub key_file: Option<PathBuf>,
+    /// The roles of the caller, which rules may refer to.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// The groups of the caller, which rules may refer to.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// The only tools the caller may call, whatever `policy.default` says. `*` stands for any
+    /// characters, `?` for one.
+    pub tools: Option<Vec<String>>,
+}
+
+impl ApiKeyConfig {
+    /// The caller `id` with the key `key`.
+    pub fn new(id: impl Into<String>, key: impl Into<Secret<String>>) -> Self {
+        Self {
+            id: id.into(),
+            key: Some(key.into()),
+            key_sha256: None,
+            key_file: None,
+            roles: Vec::new(),
+            groups: Vec::new(),
+            tools: None,
+        }
+    }
+
+    /// Sets the only tools the caller may call, as globs.
+    #[must_use]
+    pub fn with_tools<S: Into<String>>(mut self, tools: impl IntoIterator<Item = S>) -> Self {
+        self.tools = Some(tools.into_iter().map(Into::into).collect());
+        self
+    }
+}
+
+/// What callers may call.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct PolicyConfig {
+    /// What happens to a call that nothing else decides.
+    pub default: DefaultRule,
+}
+
+impl PolicyConfig {
+    /// Every caller may call every tool, unless its key names `tools`.
+    pub fn allow() -> Self {
+        Self {
+            default: DefaultRule::Allow,
+        }
+    }
+}
+
+/// What happens to a call that nothing else decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+#[non_exhaustive]
+pub enum DefaultRule {
+    /// It is refused.
+    #[default]
+    Deny,
+    /// It goes through.
+    Allow,
+}
+
+/// How much callers may call.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct LimitsConfig {
+    /// How many calls each caller may make in a minute; without it there is no limit.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub calls_per_minute: Option<u32>,
+}
+
+pub(super) const fn seconds(seconds: u64) -> DurationText {
+    DurationText::new(std::time::Duration::from_secs(seconds))
+}
+
+/// A mapping to texts that are never shown.
+pub(super) fn secret_map(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "additionalProperties": { "type": "string", "writeOnly": true },
+        "default": {},
+    })
+}

@@ -1,0 +1,180 @@
+//! Checks of one server behind the gateway.
+
+use std::collections::BTreeSet;
+
+use http::{HeaderName, HeaderValue};
+use url::Url;
+
+use super::check::Checker;
+use super::fault::short;
+use super::path::ConfigPath;
+use super::server::ServerConfig;
+
+/// Reports what is wrong with `server`.
+pub(super) fn check(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath) {
+    checker.duration(&path.key("timeout"), server.timeout);
+    for (key, value) in [
+        ("start_timeout", server.start_timeout),
+        ("connect_timeout", server.connect_timeout),
+    ] {
+        if let Some(value) = value {
+            checker.duration(&path.key(key), value);
+        }
+    }
+    match (&server.command, &server.url) {
+        (Some(command), None) => {
+            strays(
+                checker,
+                path,
+                "command",
+                &[
+                    ("headers", !server.headers.is_empty()),
+                    ("connect_timeout", server.connect_timeout.is_some()),
+                ],
+            );
+            process(checker, server, command, path);
+        }
+        (None, Some(url)) => {
+            strays(
+                checker,
+                path,
+                "url",
+                &[
+                    ("args", !server.args.is_empty()),
+                    ("env", !server.env.is_empty()),
+                    ("cwd", server.cwd.is_some()),
+                    ("start_timeout", server.start_timeout.is_some()),
+                ],
+            );
+            address(checker, url, &path.key("url"));
+            headers(checker, server, &path.key("headers"));
+        }
+        (Some(_), Some(_)) => checker.fault(
+            path,
+            "both `command` and `url` are given",
+            "keep `command` for a program that is started here, or `url` for one that runs already",
+        ),
+        (None, None) => checker.fault(
+            path,
+            "neither `command` nor `url` is given",
+            "add `command: npx` with `args:`, or `url: \"https://…\"`",
+        ),
+    }
+}
+
+/// Reports keys that belong to the other kind of server.
+fn strays(checker: &mut Checker<'_>, path: &ConfigPath, kind: &str, keys: &[(&str, bool)]) {
+    for (key, present) in keys {
+        if *present {
+            let message = format!("`{key}` has no meaning for a server with `{kind}`");
+            checker.key_fault(&path.key(key), message, "remove it");
+        }
+    }
+}
+
+fn process(checker: &mut Checker<'_>, server: &ServerConfig, command: &str, path: &ConfigPath) {
+    let at = path.key("command");
+    if command.trim().is_empty() || command.contains('\0') {
+        checker.fault(&at, "the command is empty", "name a program, such as `npx`");
+    } else if looks_like_a_line(command) {
+        let message = "the command has arguments in it, but no shell splits it";
+        checker.fault(
+            &at,
+            message,
+            "keep the program here and put the rest into `args:`",
+        );
+    }
+    for (index, arg) in server.args.iter().enumerate() {
+        if arg.contains('\0') {
+            let at = path.key("args").index(index);
+            checker.fault(&at, "the argument has a NUL character", "remove it");
+        }
+    }
+    for (name, value) in &server.env {
+        let at = path.key("env").key(name);
+        if name.is_empty() || name.contains(['=', '\0']) {
+            let message = format!("`{}` cannot name an environment variable", short(name));
+            checker.key_fault(&at, message, "use letters, digits and `_`");
+        }
+        if value.expose().contains('\0') {
+            checker.fault(&at, "the value has a NUL character", "remove it");
+        }
+    }
+}
+
+/// `npx -y server`, but not `/Applications/My App/server`.
+fn looks_like_a_line(command: &str) -> bool {
+    command.split_once(' ').is_some_and(|(program, rest)| {
+        !program.contains(['/', '\\']) || rest.trim_start().starts_with('-')
+    })
+}
+
+fn address(checker: &mut Checker<'_>, text: &str, path: &ConfigPath) {
+    let example = "write an address such as `https://mcp.example.com/mcp`";
+    let Ok(url) = Url::parse(text) else {
+        return checker.fault(path, "this is not a URL", example);
+    };
+    if !matches!(url.scheme(), "http" | "https") {
+        checker.fault(path, "the URL is neither `http` nor `https`", example);
+    } else if url.host_str().is_none_or(str::is_empty) {
+        checker.fault(path, "the URL has no host", example);
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        let help = "remove it and send it as a header: `headers: { Authorization: … }`";
+        checker.fault(path, "the URL has a user name or password in it", help);
+    }
+    if url.fragment().is_some() {
+        checker.fault(
+            path,
+            "the URL has a `#` part, which is never sent",
+            "remove it",
+        );
+    }
+}
+
+fn headers(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath) {
+    let mut seen = BTreeSet::new();
+    for (name, value) in &server.headers {
+        let at = path.key(name);
+        let Ok(header) = HeaderName::try_from(name.as_str()) else {
+            let message = format!("`{}` is not the name of a header", short(name));
+            checker.key_fault(&at, message, "use letters, digits and `-`");
+            continue;
+        };
+        let lower = header.as_str();
+        if RESERVED.contains(&lower) || lower.starts_with("mcp-") {
+            let message = format!("the header `{lower}` is set by the gateway itself");
+            checker.key_fault(&at, message, "remove it");
+        }
+        if !seen.insert(lower.to_owned()) {
+            let message = "another header has the same name in other letters";
+            checker.key_fault(&at, message, "keep one of the two");
+        }
+        if HeaderValue::try_from(value.expose().as_str()).is_err() {
+            let message = "the value has a character that cannot be sent in a header";
+            checker.fault(
+                &at,
+                message,
+                "check it for line ends and control characters",
+            );
+        }
+    }
+}
+
+/// Headers that belong to one connection or to the protocol (RFC 9110, section 7.6.1).
+const RESERVED: [&str; 14] = [
+    "accept",
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "last-event-id",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
