@@ -7,7 +7,8 @@ import { eachLine, main, MODERN, tap } from './checks.mjs';
 const NEGOTIATION = { legacy: 'legacy', auto: 'auto', modern: { pin: MODERN } };
 
 async function connect({ era, http, command, args, bearer, onStderr, onNotice }) {
-    const client = new Client({ name: 'drive-client2', version: '1.0.0' }, { versionNegotiation: { mode: NEGOTIATION[era] } });
+    const versionNegotiation = { mode: NEGOTIATION[era] };
+    const client = new Client({ name: 'drive-client2', version: '1.0.0' }, { versionNegotiation });
     client.onerror = error => onNotice(error.message);
     let transport;
     if (http === undefined) {

@@ -1,4 +1,5 @@
-// Drives an MCP server with @modelcontextprotocol/sdk 1.x, which knows only the handshake era. See checks.mjs for the options.
+// Drives an MCP server with @modelcontextprotocol/sdk 1.x, which knows only the handshake era. See checks.mjs for the
+// options.
 
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';

@@ -98,7 +98,10 @@ const TOOLS = [
         inputSchema: object({}),
         annotations: { readOnlyHint: true },
         _meta: { 'example.test/colour': 'teal' },
-        call: () => text('numbers', { structuredContent: { big: 9007199254740991, small: 1e-7, none: null, list: [0, -1] } })
+        call: () => {
+            const structuredContent = { big: 9007199254740991, small: 1e-7, none: null, list: [0, -1] };
+            return text('numbers', { structuredContent });
+        }
     }
 ];
 
@@ -120,7 +123,8 @@ function checkHeader(request, name, value) {
     const sent = request.headers.get(name);
     const base64 = /^=\?base64\?(.*)\?=$/.exec(sent ?? '');
     const decoded = base64 ? Buffer.from(base64[1], 'base64').toString('utf8') : sent;
-    if (decoded !== value) throw new ProtocolError(-32020, `${name} is ${JSON.stringify(sent)}, the argument ${JSON.stringify(value)}`);
+    if (decoded === value) return;
+    throw new ProtocolError(-32020, `${name} is ${JSON.stringify(sent)}, the argument ${JSON.stringify(value)}`);
 }
 
 function build() {
