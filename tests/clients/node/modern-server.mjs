@@ -3,9 +3,9 @@
 //   node modern-server.mjs stdio
 //   node modern-server.mjs http [PORT]     prints "listening on http://127.0.0.1:PORT/mcp" on stderr
 //
-// It has the tools of server-everything that the checks use, under the same names and with the same answers, so that one
-// list of checks fits both. It differs where a gateway must not care: tools/list has several pages, bad arguments are a
-// JSON-RPC error and not a result, and three tools exist only here:
+// It has the tools of server-everything that the checks use, under the same names and with the same answers, so that
+// one list of checks fits both. It differs where a gateway must not care: tools/list has several pages, and bad
+// arguments are a JSON-RPC error and not a result. Three tools exist only here:
 //
 //   count-cancelled   how many long-running operations with this tag were cancelled: shows that a cancel arrived
 //   where             a tool with an argument that clients must repeat in an Mcp-Param header

@@ -203,7 +203,7 @@ class Checks:
     async def lists_tools(self) -> str:
         self.tools = await all_pages(self.client.list_tools, "tools")
         names = [tool.name for tool in self.tools]
-        same(len(set(names)), len(names), "a name is listed twice: different names")
+        same(names, list(dict.fromkeys(names)), "a name is listed twice")
         for name in ("echo", "get-structured-content", LONG):
             holds(name in names, f"{name} is missing in {names}")
         for tool in self.tools:
