@@ -78,6 +78,7 @@ pub struct Catalogue {
     resource_templates: Table,
     prompts: Table,
     instructions: Option<String>,
+    completions: bool,
 }
 
 /// Which lists differ between two snapshots.
@@ -128,6 +129,15 @@ impl Catalogue {
                 }
             }
             instructions.extend(part.offer.instructions.as_deref());
+            catalogue.completions |= part
+                .offer
+                .capabilities
+                .as_ref()
+                .is_some_and(|capabilities| {
+                    capabilities
+                        .member("completions")
+                        .is_ok_and(|member| member.is_some())
+                });
         }
         if !instructions.is_empty() {
             catalogue.instructions = Some(instructions.join("\n\n"));
@@ -251,6 +261,11 @@ impl Catalogue {
     /// The instructions of all servers, joined.
     pub fn instructions(&self) -> Option<&str> {
         self.instructions.as_deref()
+    }
+
+    /// True when a server completes arguments.
+    pub const fn has_completions(&self) -> bool {
+        self.completions
     }
 
     /// Which lists a client would see change from `self` to `next`.

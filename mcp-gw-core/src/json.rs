@@ -389,6 +389,21 @@ impl ObjectWriter {
         RawJson(self.out.into())
     }
 
+    /// Closes the object with all members of `rest`, byte for byte as they are written there. When
+    /// `rest` is not an object it adds nothing.
+    #[must_use]
+    pub fn finish_with(mut self, rest: &RawJson) -> RawJson {
+        let Some(tail) = rest.as_bytes().strip_prefix(b"{") else {
+            return self.finish();
+        };
+        let is_empty = tail.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'}');
+        if !is_empty && !self.first {
+            self.out.push(b',');
+        }
+        self.out.extend_from_slice(tail);
+        RawJson(self.out.into())
+    }
+
     fn put(&mut self, name: &str, value: &[u8]) {
         self.name(name);
         self.out.extend_from_slice(value);
@@ -499,5 +514,24 @@ mod tests {
             r#"{"quote\"d":"line\nbreak","n":-3,"yes":true,"keep":[1.50],"list":[null,{}]}"#
         );
         assert!(RawJson::parse(object.to_bytes()).is_ok());
+    }
+
+    #[test]
+    fn members_are_added_in_front_of_an_object_that_stays_as_it_is() {
+        for (rest, expected) in [
+            ("{ \"b\" : 1.0 }", r#"{"a":1, "b" : 1.0 }"#),
+            ("{ }", r#"{"a":1 }"#),
+            ("[]", r#"{"a":1}"#),
+        ] {
+            let rest = RawJson::parse(rest).unwrap();
+            let joined = ObjectWriter::default().integer("a", 1).finish_with(&rest);
+            assert_eq!(joined.as_str(), expected);
+            assert!(RawJson::parse(joined.to_bytes()).is_ok());
+        }
+        let rest = RawJson::parse("{\"b\":1}").unwrap();
+        assert_eq!(
+            ObjectWriter::default().finish_with(&rest).as_str(),
+            "{\"b\":1}"
+        );
     }
 }

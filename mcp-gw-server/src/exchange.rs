@@ -1,0 +1,143 @@
+//! One request on its way to its answer: who it is from, the work, what it says meanwhile.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mcp_gw_core::jsonrpc::{self, Request};
+use mcp_gw_core::{Caller, ClientLink, Incoming, NoClient, RawJson, RequestMeta, code};
+use tokio::sync::mpsc;
+
+use crate::engine::Engine;
+use crate::inflight::{InFlight, Refusal};
+use crate::link::CallLink;
+use crate::operation::{self, Parsed};
+use crate::revision::Revision;
+use crate::rpc_error::RpcError;
+
+/// The peer that a request came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) caller: Arc<Caller>,
+    pub(crate) meta: RequestMeta,
+    pub(crate) revision: Revision,
+    /// What the client said in its handshake, for revisions that have one.
+    pub(crate) client_info: Option<RawJson>,
+    pub(crate) client_capabilities: Option<RawJson>,
+}
+
+/// The complete answer: a JSON-RPC message, and what HTTP says beside it.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) message: RawJson,
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<std::time::Duration>,
+}
+
+impl Answer {
+    pub(crate) fn of(id: &RawJson, result: Result<RawJson, RpcError>) -> Self {
+        match result {
+            Ok(result) => Self {
+                message: jsonrpc::result(id, &result),
+                status: 200,
+                retry_after: None,
+            },
+            Err(error) => Self::error(Some(id), &error),
+        }
+    }
+
+    pub(crate) fn error(id: Option<&RawJson>, error: &RpcError) -> Self {
+        Self {
+            message: jsonrpc::error(id, &error.object),
+            status: error.status,
+            retry_after: error.retry_after,
+        }
+    }
+}
+
+/// Work under way. `None` as the answer means that the client cancelled: it gets none.
+pub(crate) struct Exchange {
+    pub(crate) work: Pin<Box<dyn Future<Output = Option<Answer>> + Send>>,
+    /// Messages that go to the client before the answer.
+    pub(crate) messages: Option<mpsc::Receiver<RawJson>>,
+}
+
+impl Engine {
+    /// Takes a request apart and sets its work up. The work does not start before it is polled, and
+    /// stops when it is dropped or cancelled through `in_flight`.
+    pub(crate) fn begin(
+        &self,
+        request: &Request<'_>,
+        body: &Bytes,
+        peer: Peer,
+        in_flight: Option<&InFlight>,
+    ) -> Result<Exchange, RpcError> {
+        let parsed = operation::parse(request, body, peer.revision)?;
+        self.begin_parsed(parsed, RawJson::within(body, request.id), peer, in_flight)
+    }
+
+    pub(crate) fn begin_parsed(
+        &self,
+        parsed: Parsed,
+        id: RawJson,
+        peer: Peer,
+        in_flight: Option<&InFlight>,
+    ) -> Result<Exchange, RpcError> {
+        let open = match in_flight {
+            None => None,
+            Some(table) => Some(
+                table
+                    .open(id.as_bytes(), self.inner.config.max_in_flight)
+                    .map_err(refused)?,
+            ),
+        };
+        let revision = peer.revision;
+        let meta = peer
+            .meta
+            .with_protocol_version(revision.as_str())
+            .with_client(
+                parsed.client_info.or(peer.client_info),
+                parsed.client_capabilities.or(peer.client_capabilities),
+            )
+            .with_traceparent(parsed.traceparent);
+        let (link, messages): (Arc<dyn ClientLink>, _) = match parsed.progress_token {
+            None => (Arc::new(NoClient::new()), None),
+            Some(token) => {
+                let (link, messages) = CallLink::new(token);
+                (Arc::new(link), Some(messages))
+            }
+        };
+        let incoming = Incoming::new(peer.caller, meta).with_link(link);
+        let engine = self.clone();
+        let operation = parsed.operation;
+        let work = Box::pin(async move {
+            let work = engine.execute(operation, &incoming, revision);
+            let result = match open {
+                None => Some(work.await),
+                Some(open) => open.run(work).await,
+            };
+            result.map(|result| Answer::of(&id, result))
+        });
+        Ok(Exchange { work, messages })
+    }
+}
+
+fn refused(refusal: Refusal) -> RpcError {
+    match refusal {
+        Refusal::Twice => RpcError::with_status(
+            400,
+            code::INVALID_REQUEST,
+            "Invalid request: a request with this id is still open",
+        ),
+        Refusal::TooMany => RpcError::with_status(
+            429,
+            code::RATE_LIMITED,
+            "Too many requests are open at once. Wait for one to end, then try again.",
+        ),
+    }
+}
+
+/// The id in the params of `notifications/cancelled`.
+pub(crate) fn cancelled_id<'a>(params: &jsonrpc::Params<'a>) -> Option<&'a [u8]> {
+    params.get("requestId").map(|id| id.get().as_bytes())
+}

@@ -1,0 +1,253 @@
+//! Headers of streamable HTTP, checked against the body.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
+use mcp_gw_core::code;
+use mcp_gw_core::jsonrpc::{Request, as_str};
+
+use crate::http::reply::HttpReply;
+use crate::operation::{Meta, key};
+use crate::revision::Revision;
+use crate::rpc_error::RpcError;
+
+pub(super) const SESSION_ID: &str = "mcp-session-id";
+pub(super) const VERSION: &str = "mcp-protocol-version";
+const METHOD: &str = "mcp-method";
+const NAME: &str = "mcp-name";
+
+/// The value of a header that may be there once.
+pub(super) fn one<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, RpcError> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(RpcError::header_mismatch(&format!(
+            "Header `{name}` is there twice"
+        )));
+    }
+    match value.to_str() {
+        Ok(text) => Ok(Some(text.trim())),
+        Err(_) => Err(RpcError::header_mismatch(&format!(
+            "Header `{name}` must be visible ASCII; write other text as =?base64?…?="
+        ))),
+    }
+}
+
+/// `Accept` must allow both forms of an answer (streamable HTTP, sending messages).
+pub(super) fn check_accept(headers: &HeaderMap) -> Option<HttpReply> {
+    let mut ranges = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(media_type)
+        .peekable();
+    // No header at all is no demand (RFC 9110 §12.5.1).
+    ranges.peek()?;
+    let (mut json, mut events) = (false, false);
+    for range in ranges {
+        match range.as_str() {
+            "*/*" => (json, events) = (true, true),
+            "application/json" | "application/*" => json = true,
+            "text/event-stream" | "text/*" => events = true,
+            _ => {}
+        }
+    }
+    if json && events {
+        return None;
+    }
+    Some(HttpReply::text(
+        StatusCode::NOT_ACCEPTABLE,
+        "Not acceptable: send `Accept: application/json, text/event-stream`.",
+    ))
+}
+
+/// The body must be JSON.
+pub(super) fn check_content_type(headers: &HeaderMap) -> Option<HttpReply> {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .map(media_type);
+    if kind.as_deref() == Some("application/json") {
+        return None;
+    }
+    Some(HttpReply::text(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "Unsupported media type: send `Content-Type: application/json`.",
+    ))
+}
+
+/// A media type without its parameters, in lower case.
+fn media_type(value: &str) -> String {
+    value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
+}
+
+/// True when the version header names a revision without handshake.
+pub(super) fn names_modern(headers: &HeaderMap) -> bool {
+    matches!(one(headers, VERSION), Ok(Some(version)) if Revision::names_modern(version))
+}
+
+/// The revision in the header of a client that made a handshake; it may be absent.
+pub(super) fn legacy_version(headers: &HeaderMap) -> Result<Option<Revision>, RpcError> {
+    let Some(name) = one(headers, VERSION)? else {
+        return Ok(None);
+    };
+    match Revision::parse(name) {
+        Some(revision) if !revision.is_modern() => Ok(Some(revision)),
+        _ => {
+            let shown: String = name.chars().take(64).collect();
+            let known: Vec<_> = Revision::ALL
+                .iter()
+                .map(|revision| revision.as_str())
+                .collect();
+            Err(RpcError::with_status(
+                400,
+                code::INVALID_REQUEST,
+                &format!(
+                    "Bad request: unsupported MCP-Protocol-Version `{shown}`; known here: {}",
+                    known.join(", ")
+                ),
+            ))
+        }
+    }
+}
+
+/// `MCP-Protocol-Version` must say what `_meta` says (2026-07-28, streamable HTTP, headers).
+pub(super) fn check_version(headers: &HeaderMap, meta: &Meta<'_>) -> Result<(), RpcError> {
+    let header = one(headers, VERSION)?;
+    // Without the version in the body there is nothing to compare: the lack itself is the fault.
+    let Some(body) = meta.get(key::PROTOCOL_VERSION).and_then(as_str) else {
+        return Ok(());
+    };
+    compare("MCP-Protocol-Version", header, &body)
+}
+
+/// `Mcp-Method` and `Mcp-Name` must say what the body says.
+pub(super) fn check_method(headers: &HeaderMap, request: &Request<'_>) -> Result<(), RpcError> {
+    compare("Mcp-Method", one(headers, METHOD)?, &request.method)?;
+    let member = match &*request.method {
+        "tools/call" | "prompts/get" => "name",
+        "resources/read" => "uri",
+        "tasks/get" | "tasks/update" | "tasks/cancel" => "taskId",
+        _ => return Ok(()),
+    };
+    // A body without the member fails for that; the header has nothing to differ from.
+    let Some(name) = request.params.get_str(member) else {
+        return Ok(());
+    };
+    compare("Mcp-Name", one(headers, NAME)?, &name)
+}
+
+fn compare(name: &str, header: Option<&str>, body: &str) -> Result<(), RpcError> {
+    let Some(header) = header else {
+        return Err(RpcError::header_mismatch(&format!(
+            "Header mismatch: `{name}` is missing; it must repeat what the body says"
+        )));
+    };
+    let Some(decoded) = decode(header) else {
+        return Err(RpcError::header_mismatch(&format!(
+            "Header mismatch: the base64 of `{name}` cannot be read"
+        )));
+    };
+    if decoded == body {
+        Ok(())
+    } else {
+        Err(RpcError::header_mismatch(&format!(
+            "Header mismatch: `{name}` says something else than the body"
+        )))
+    }
+}
+
+/// The text of a header value: plain, or `=?base64?…?=` around Base64 of UTF-8. `None` when it has
+/// that form and cannot be read. Half of the form is a plain value.
+pub(super) fn decode(value: &str) -> Option<Cow<'_, str>> {
+    match value
+        .strip_prefix("=?base64?")
+        .and_then(|rest| rest.strip_suffix("?="))
+    {
+        None => Some(Cow::Borrowed(value)),
+        Some(encoded) => String::from_utf8(STANDARD.decode(encoded).ok()?)
+            .ok()
+            .map(Cow::Owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_base64_form_is_decoded_and_half_of_it_is_not() {
+        for (value, text) in [
+            ("plain", Some("plain")),
+            ("=?base64?w6k=?=", Some("é")),
+            ("=?base64??=", Some("")),
+            ("=?base64?w6k=", Some("=?base64?w6k=")),
+            ("w6k=?=", Some("w6k=?=")),
+            ("=?BASE64?w6k=?=", Some("=?BASE64?w6k=?=")),
+            ("=?base64?w6k?=", None),
+            ("=?base64?w6k=\n?=", None),
+            ("=?base64?/w==?=", None),
+            ("=?base64?-_8=?=", None),
+        ] {
+            assert_eq!(decode(value).as_deref(), text, "{value}");
+        }
+    }
+
+    #[test]
+    fn both_forms_of_an_answer_must_be_acceptable() {
+        for (accept, ok) in [
+            ("application/json, text/event-stream", true),
+            (
+                "text/event-stream;q=0.5,application/json;charset=utf-8",
+                true,
+            ),
+            ("*/*", true),
+            ("APPLICATION/JSON, TEXT/EVENT-STREAM", true),
+            ("application/*, text/*", true),
+            ("application/json", false),
+            ("text/event-stream", false),
+            ("text/html", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(check_accept(&headers).is_none(), ok, "{accept:?}");
+        }
+        assert!(check_accept(&HeaderMap::new()).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_undoes_encoding(text in "\\PC{0,40}") {
+            let value = format!("=?base64?{}?=", STANDARD.encode(&text));
+            let decoded = decode(&value);
+            prop_assert_eq!(decoded.as_deref(), Some(text.as_str()));
+        }
+
+        #[test]
+        fn no_header_value_panics(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                let mut headers = HeaderMap::new();
+                headers.insert(VERSION, value.clone());
+                headers.insert(ACCEPT, value.clone());
+                headers.insert(CONTENT_TYPE, value);
+                let _ = (legacy_version(&headers), check_accept(&headers));
+                let _ = (check_content_type(&headers), names_modern(&headers));
+            }
+        }
+    }
+}

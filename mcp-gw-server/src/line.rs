@@ -1,0 +1,319 @@
+//! MCP over a pair of byte streams, one message a line: the stdio transport of every revision.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mcp_gw_core::jsonrpc::{Message, Params, Request};
+use mcp_gw_core::{Caller, Credentials, RawJson, RequestMeta, Transport, code};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::engine::Engine;
+use crate::exchange::{Answer, Exchange, Peer, cancelled_id};
+use crate::inflight::InFlight;
+use crate::operation::{Meta, key, modern_revision};
+use crate::revision::Revision;
+use crate::rpc_error::RpcError;
+
+/// Bounds of a line connection.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct LineConfig {
+    /// Longest line that is read, in bytes. A longer one is skipped and answered with an error.
+    pub max_line_bytes: usize,
+    /// How long open requests may still take after the client closed its end.
+    pub drain: Duration,
+}
+
+impl Default for LineConfig {
+    fn default() -> Self {
+        Self {
+            max_line_bytes: 4 * 1024 * 1024,
+            drain: Duration::from_millis(500),
+        }
+    }
+}
+
+impl LineConfig {
+    /// Sets the longest line that is read, in bytes.
+    #[must_use]
+    pub const fn with_max_line_bytes(mut self, max_line_bytes: usize) -> Self {
+        self.max_line_bytes = max_line_bytes;
+        self
+    }
+
+    /// Sets how long open requests may still take at the end.
+    #[must_use]
+    pub const fn with_drain(mut self, drain: Duration) -> Self {
+        self.drain = drain;
+        self
+    }
+}
+
+/// Serves one connection until the client closes its end, for the caller that the gateway's
+/// authenticator makes of a connection without credentials.
+///
+/// # Errors
+/// When the caller is refused, or the streams fail.
+pub async fn serve_lines(
+    engine: &Engine,
+    config: LineConfig,
+    reader: impl AsyncRead + Unpin,
+    writer: impl AsyncWrite + Unpin + Send + 'static,
+) -> std::io::Result<()> {
+    let meta = RequestMeta::new(engine.next_request_id(), Transport::Stdio);
+    let credentials = Credentials::none(Transport::Stdio);
+    let caller = engine
+        .gateway()
+        .authenticate(&credentials, &meta)
+        .await
+        .map_err(|error| std::io::Error::new(std::io::ErrorKind::PermissionDenied, error))?;
+    let (out, queue) = mpsc::channel(256);
+    let writing = tokio::spawn(write_lines(writer, queue));
+    let mut connection = Connection {
+        engine: engine.clone(),
+        caller,
+        out,
+        in_flight: InFlight::default(),
+        handshake: None,
+        tasks: JoinSet::new(),
+    };
+    let mut lines = Lines::new(reader, config.max_line_bytes);
+    let result = loop {
+        // The end of the writer is the end of the connection too: the client closed its other end.
+        let line = tokio::select! {
+            line = lines.next() => line,
+            () = connection.out.closed() => break Ok(()),
+        };
+        match line {
+            Ok(Some(Line::Message(line))) => connection.take(line).await,
+            Ok(Some(Line::TooLong)) => {
+                let says = format!(
+                    "The message is longer than {} bytes.",
+                    config.max_line_bytes
+                );
+                let error = RpcError::new(code::INVALID_REQUEST, &says);
+                connection.send(Answer::error(None, &error).message).await;
+            }
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+        while connection.tasks.try_join_next().is_some() {}
+    };
+    let Connection {
+        mut tasks,
+        out,
+        in_flight,
+        ..
+    } = connection;
+    drop(out);
+    let drained = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(config.drain, drained).await.is_err() {
+        in_flight.cancel_all();
+        tasks.shutdown().await;
+    }
+    let _ = writing.await;
+    result
+}
+
+/// What the client said when it connected.
+struct Handshake {
+    revision: Revision,
+    client_info: Option<RawJson>,
+    client_capabilities: Option<RawJson>,
+}
+
+struct Connection {
+    engine: Engine,
+    caller: Arc<Caller>,
+    out: mpsc::Sender<RawJson>,
+    in_flight: InFlight,
+    handshake: Option<Handshake>,
+    tasks: JoinSet<()>,
+}
+
+impl Connection {
+    async fn take(&mut self, line: Bytes) {
+        match Message::parse(&line) {
+            Ok(Message::Request(request)) => {
+                if let Err(error) = self.request(&request, &line) {
+                    let id = RawJson::within(&line, request.id);
+                    self.send(Answer::error(Some(&id), &error).message).await;
+                }
+            }
+            Ok(Message::Notification(notification)) => {
+                if notification.method == "notifications/cancelled"
+                    && let Some(id) = cancelled_id(&notification.params)
+                {
+                    self.in_flight.cancel(id);
+                }
+            }
+            // Nothing was asked of the client.
+            Ok(_) => {}
+            Err(error) => {
+                let answer = RpcError::new(error.code, &error.message);
+                self.send(Answer::error(error.id.as_ref(), &answer).message)
+                    .await;
+            }
+        }
+    }
+
+    fn request(&mut self, request: &Request<'_>, line: &Bytes) -> Result<(), RpcError> {
+        let revision = self.revision(request)?;
+        let (info, capabilities) = match &self.handshake {
+            Some(hands) if !revision.is_modern() => {
+                (hands.client_info.clone(), hands.client_capabilities.clone())
+            }
+            _ => (None, None),
+        };
+        let peer = Peer {
+            caller: Arc::clone(&self.caller),
+            meta: RequestMeta::new(self.engine.next_request_id(), Transport::Stdio),
+            revision,
+            client_info: info,
+            client_capabilities: capabilities,
+        };
+        let exchange = self
+            .engine
+            .begin(request, line, peer, Some(&self.in_flight))?;
+        if request.method == "initialize" && !revision.is_modern() {
+            self.shake_hands(&request.params, line);
+        }
+        let out = self.out.clone();
+        self.tasks.spawn(run(exchange, out));
+        Ok(())
+    }
+
+    /// Which revision this request speaks: each says so itself, or relies on the handshake.
+    fn revision(&self, request: &Request<'_>) -> Result<Revision, RpcError> {
+        let meta = Meta::of(&request.params)?;
+        if meta.get(key::PROTOCOL_VERSION).is_some() || request.method == "server/discover" {
+            return modern_revision(&meta);
+        }
+        Ok(self
+            .handshake
+            .as_ref()
+            .map_or(Revision::NEWEST_LEGACY, |hands| hands.revision))
+    }
+
+    fn shake_hands(&mut self, params: &Params<'_>, line: &Bytes) {
+        let part = |name: &str| {
+            params
+                .get(name)
+                .map(|raw| RawJson::within(line, raw).detached())
+        };
+        let asked = params.get_str("protocolVersion").unwrap_or_default();
+        self.handshake = Some(Handshake {
+            revision: Revision::negotiate(&asked),
+            client_info: part("clientInfo"),
+            client_capabilities: part("capabilities"),
+        });
+    }
+
+    async fn send(&self, message: RawJson) {
+        // The writer is gone only when the client is.
+        let _ = self.out.send(message).await;
+    }
+}
+
+/// Runs an exchange to its end: messages in their order, then the answer.
+async fn run(exchange: Exchange, out: mpsc::Sender<RawJson>) {
+    let Exchange { mut work, messages } = exchange;
+    let Some(mut messages) = messages else {
+        if let Some(answer) = work.await {
+            let _ = out.send(answer.message).await;
+        }
+        return;
+    };
+    let answer = loop {
+        tokio::select! {
+            biased;
+            Some(message) = messages.recv() => drop(out.send(message).await),
+            answer = &mut work => break answer,
+        }
+    };
+    let Some(answer) = answer else { return };
+    while let Ok(message) = messages.try_recv() {
+        drop(out.send(message).await);
+    }
+    let _ = out.send(answer.message).await;
+}
+
+/// Writes one message a line. Line breaks between the tokens of a relayed payload become blanks;
+/// inside of strings JSON has none.
+async fn write_lines(mut writer: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<RawJson>) {
+    while let Some(message) = queue.recv().await {
+        let mut line = message.as_bytes().to_vec();
+        for byte in &mut line {
+            if matches!(byte, b'\n' | b'\r') {
+                *byte = b' ';
+            }
+        }
+        line.push(b'\n');
+        if writer.write_all(&line).await.is_err() || writer.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    Message(Bytes),
+    TooLong,
+}
+
+/// Reads lines of bounded length; blank ones are skipped.
+struct Lines<R> {
+    reader: BufReader<R>,
+    line: Vec<u8>,
+    too_long: bool,
+    limit: usize,
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    fn new(reader: R, limit: usize) -> Self {
+        Self {
+            reader: BufReader::new(reader),
+            line: Vec::new(),
+            too_long: false,
+            limit,
+        }
+    }
+
+    /// The next line; safe to cancel, what was read is kept.
+    async fn next(&mut self) -> std::io::Result<Option<Line>> {
+        loop {
+            let chunk = self.reader.fill_buf().await?;
+            if chunk.is_empty() {
+                let line = self.take_line();
+                return Ok(line);
+            }
+            let end = memchr::memchr(b'\n', chunk);
+            let part = chunk.get(..end.unwrap_or(chunk.len())).unwrap_or_default();
+            if self.too_long || self.line.len() + part.len() > self.limit {
+                self.too_long = true;
+                self.line = Vec::new();
+            } else {
+                self.line.extend_from_slice(part);
+            }
+            let used = end.map_or(chunk.len(), |end| end + 1);
+            self.reader.consume(used);
+            if end.is_some()
+                && let Some(line) = self.take_line()
+            {
+                return Ok(Some(line));
+            }
+        }
+    }
+
+    fn take_line(&mut self) -> Option<Line> {
+        if std::mem::take(&mut self.too_long) {
+            return Some(Line::TooLong);
+        }
+        let line = std::mem::take(&mut self.line);
+        let blank = line.iter().all(u8::is_ascii_whitespace);
+        (!blank).then(|| Line::Message(line.into()))
+    }
+}

@@ -1,0 +1,445 @@
+//! A request of MCP, taken apart as far as the gateway needs and no further. Pure: no I/O.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use mcp_gw_core::jsonrpc::{Params, Request, as_str};
+use mcp_gw_core::{
+    Arguments, Completion, CompletionRef, Extras, Feature, Members, ObjectWriter, PromptGet,
+    RawJson, ResourceRead, ToolCall, code,
+};
+use serde_json::value::RawValue;
+
+use crate::revision::Revision;
+use crate::rpc_error::RpcError;
+
+/// Keys of `_meta` that belong to one hop (MCP 2026-07-28, basic: `_meta`).
+pub(crate) mod key {
+    pub(crate) const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+    pub(crate) const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
+    pub(crate) const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+    pub(crate) const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+    pub(crate) const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
+    pub(crate) const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
+    pub(crate) const PROGRESS_TOKEN: &str = "progressToken";
+
+    pub(super) const HOP: [&str; 7] = [
+        PROTOCOL_VERSION,
+        CLIENT_INFO,
+        CLIENT_CAPABILITIES,
+        LOG_LEVEL,
+        SUBSCRIPTION_ID,
+        SERVER_INFO,
+        PROGRESS_TOKEN,
+    ];
+}
+
+/// What a request asks for.
+#[derive(Debug)]
+pub(crate) enum Operation {
+    Ping,
+    Initialize {
+        asked: String,
+    },
+    Discover,
+    List {
+        feature: Feature,
+        after: Option<String>,
+    },
+    CallTool(ToolCall),
+    ReadResource(ResourceRead),
+    GetPrompt(PromptGet),
+    Complete(Completion),
+}
+
+/// A request, taken apart. It owns its parts: slices of the message, not copies.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) operation: Operation,
+    /// The client wants progress under this token.
+    pub(crate) progress_token: Option<RawJson>,
+    /// What the client says of itself in this request: `Implementation`, `ClientCapabilities`.
+    pub(crate) client_info: Option<RawJson>,
+    pub(crate) client_capabilities: Option<RawJson>,
+    pub(crate) traceparent: Option<String>,
+}
+
+/// `params._meta`, read once.
+#[derive(Debug, Default)]
+pub(crate) struct Meta<'a>(Members<'a>);
+
+impl<'a> Meta<'a> {
+    /// Reads `_meta` of these params.
+    pub(crate) fn of(params: &Params<'a>) -> Result<Self, RpcError> {
+        match params.get("_meta") {
+            None => Ok(Self::default()),
+            Some(raw) => serde_json::from_str(raw.get()).map(Self).map_err(|_| {
+                RpcError::with_status(
+                    400,
+                    code::INVALID_PARAMS,
+                    "Invalid params: `_meta` must be an object that names no member twice",
+                )
+            }),
+        }
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&'a RawValue> {
+        self.0.get(key)
+    }
+
+    fn progress_token(&self, body: &Bytes) -> Result<Option<RawJson>, RpcError> {
+        let Some(token) = self.get(key::PROGRESS_TOKEN) else {
+            return Ok(None);
+        };
+        let text = token.get();
+        if text.starts_with('"') || text.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
+            Ok(Some(RawJson::within(body, token)))
+        } else {
+            Err(RpcError::invalid_params(
+                "Invalid params: `progressToken` must be a string or an integer",
+            ))
+        }
+    }
+
+    /// What is left for the server behind: everything that does not belong to this hop.
+    fn rest(&self, params: &Params<'_>, body: &Bytes) -> Option<RawJson> {
+        let raw = params.get("_meta")?;
+        let ours = self
+            .0
+            .iter()
+            .filter(|(name, _)| key::HOP.contains(name))
+            .count();
+        match ours {
+            0 if self.0.is_empty() => None,
+            0 => Some(RawJson::within(body, raw)),
+            _ if ours == self.0.len() => None,
+            _ => Some(
+                ObjectWriter::with_capacity(raw.get().len())
+                    .members(&self.0, &key::HOP)
+                    .finish(),
+            ),
+        }
+    }
+}
+
+/// The revision that a request names in its `_meta`, after checking that what it must say is there
+/// (MCP 2026-07-28, basic).
+pub(crate) fn modern_revision(meta: &Meta<'_>) -> Result<Revision, RpcError> {
+    let wrong = |name: &str, kind: &str| {
+        let says = format!("Invalid params: `_meta` must have `{name}` ({kind})");
+        RpcError::with_status(400, code::INVALID_PARAMS, &says)
+    };
+    let version = meta
+        .get(key::PROTOCOL_VERSION)
+        .and_then(as_str)
+        .ok_or_else(|| wrong(key::PROTOCOL_VERSION, "a string"))?;
+    let revision = Revision::parse(&version)
+        .filter(|revision| revision.is_modern())
+        .ok_or_else(|| RpcError::unsupported_version(&version))?;
+    if !meta
+        .get(key::CLIENT_CAPABILITIES)
+        .is_some_and(|raw| raw.get().starts_with('{'))
+    {
+        return Err(wrong(key::CLIENT_CAPABILITIES, "an object"));
+    }
+    Ok(revision)
+}
+
+/// Takes a request apart, for a client of `revision`. `body` is the text that it was read from.
+pub(crate) fn parse(
+    request: &Request<'_>,
+    body: &Bytes,
+    revision: Revision,
+) -> Result<Parsed, RpcError> {
+    let params = &request.params;
+    if matches!(params, Params::Other) {
+        return Err(RpcError::invalid_params(
+            "Invalid params: `params` must be an object",
+        ));
+    }
+    let meta = Meta::of(params)?;
+    let reader = Reader {
+        params,
+        body,
+        meta: &meta,
+    };
+    let operation = reader.operation(&request.method, revision)?;
+    let slice = |raw: &RawValue| RawJson::within(body, raw);
+    let (info, capabilities) = if revision.is_modern() {
+        (
+            meta.get(key::CLIENT_INFO),
+            meta.get(key::CLIENT_CAPABILITIES),
+        )
+    } else {
+        (params.get("clientInfo"), params.get("capabilities"))
+    };
+    Ok(Parsed {
+        operation,
+        progress_token: meta.progress_token(body)?,
+        client_info: info.map(slice),
+        client_capabilities: capabilities.map(slice),
+        traceparent: meta
+            .get("traceparent")
+            .and_then(as_str)
+            .map(std::borrow::Cow::into_owned),
+    })
+}
+
+struct Reader<'r, 'a> {
+    params: &'r Params<'a>,
+    body: &'r Bytes,
+    meta: &'r Meta<'a>,
+}
+
+impl Reader<'_, '_> {
+    fn operation(&self, method: &str, revision: Revision) -> Result<Operation, RpcError> {
+        Ok(match method {
+            "tools/call" => Operation::CallTool(
+                ToolCall::new(self.string("name")?, self.arguments()?)
+                    .with_extras(self.extras(&["name", "arguments"])),
+            ),
+            "tools/list" => self.list(Feature::Tool)?,
+            "prompts/list" => self.list(Feature::Prompt)?,
+            "resources/list" => self.list(Feature::Resource)?,
+            "resources/templates/list" => self.list(Feature::ResourceTemplate)?,
+            "resources/read" => Operation::ReadResource(ResourceRead::new(
+                self.string("uri")?,
+                self.extras(&["uri"]),
+            )),
+            "prompts/get" => Operation::GetPrompt(PromptGet::new(
+                self.string("name")?,
+                self.arguments()?,
+                self.extras(&["name", "arguments"]),
+            )),
+            "completion/complete" => self.completion()?,
+            "server/discover" if revision.is_modern() => Operation::Discover,
+            "ping" if !revision.is_modern() => Operation::Ping,
+            "initialize" if !revision.is_modern() => Operation::Initialize {
+                asked: self.string("protocolVersion")?.to_string(),
+            },
+            _ => return Err(RpcError::method_not_found(method, revision)),
+        })
+    }
+
+    fn string(&self, name: &str) -> Result<Arc<str>, RpcError> {
+        match self.params.get(name) {
+            None => Err(RpcError::invalid_params(&format!(
+                "Invalid params: `{name}` is missing"
+            ))),
+            Some(raw) => as_str(raw).map(Arc::from).ok_or_else(|| {
+                RpcError::invalid_params(&format!("Invalid params: `{name}` must be a string"))
+            }),
+        }
+    }
+
+    fn arguments(&self) -> Result<Arguments, RpcError> {
+        match self.params.get("arguments") {
+            None => Ok(Arguments::none()),
+            Some(raw) => Arguments::from_raw(RawJson::within(self.body, raw)).map_err(|_| {
+                RpcError::invalid_params("Invalid params: `arguments` must be an object")
+            }),
+        }
+    }
+
+    fn list(&self, feature: Feature) -> Result<Operation, RpcError> {
+        let after =
+            match self.params.get("cursor") {
+                None => None,
+                Some(raw) => Some(as_str(raw).as_deref().and_then(read_cursor).ok_or_else(
+                    || {
+                        RpcError::invalid_params(
+                            "Invalid params: `cursor` was not given by this server",
+                        )
+                    },
+                )?),
+            };
+        Ok(Operation::List { feature, after })
+    }
+
+    fn completion(&self) -> Result<Operation, RpcError> {
+        let wrong = || {
+            RpcError::invalid_params(
+                "Invalid params: `ref` must be {\"type\":\"ref/prompt\",\"name\":…} or \
+                 {\"type\":\"ref/resource\",\"uri\":…}",
+            )
+        };
+        let reference = self.params.get("ref").ok_or_else(wrong)?;
+        let members: Members<'_> = serde_json::from_str(reference.get()).map_err(|_| wrong())?;
+        let text = |name: &str| members.get(name).and_then(as_str).map(Arc::<str>::from);
+        let reference = match text("type").as_deref() {
+            Some("ref/prompt") => CompletionRef::Prompt(text("name").ok_or_else(wrong)?),
+            Some("ref/resource") => CompletionRef::Resource(text("uri").ok_or_else(wrong)?),
+            _ => return Err(wrong()),
+        };
+        let argument = self
+            .params
+            .get("argument")
+            .ok_or_else(|| RpcError::invalid_params("Invalid params: `argument` is missing"))?;
+        let argument = RawJson::within(self.body, argument);
+        let extras = self.extras(&["ref", "argument"]);
+        Ok(Operation::Complete(Completion::new(
+            reference, argument, extras,
+        )))
+    }
+
+    /// Everything of `params` that is not among `known`.
+    fn extras(&self, known: &[&str]) -> Extras {
+        let members = self.params.members().map_or_else(Vec::new, |members| {
+            members
+                .iter()
+                .filter(|(name, _)| *name != "_meta" && !known.contains(name))
+                .map(|(name, raw)| (name.to_owned(), RawJson::within(self.body, raw)))
+                .collect()
+        });
+        Extras::new(self.meta.rest(self.params, self.body), members)
+    }
+}
+
+/// The cursor of a page that goes on after `key`. Opaque to clients; it holds a name that the
+/// client has just been shown.
+pub(crate) fn write_cursor(key: &str) -> String {
+    URL_SAFE_NO_PAD.encode(key)
+}
+
+fn read_cursor(cursor: &str) -> Option<String> {
+    String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp_gw_core::jsonrpc::Message;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parsed(text: &str, revision: Revision) -> Result<Parsed, RpcError> {
+        let body = Bytes::from(text.to_owned());
+        match Message::parse(&body) {
+            Ok(Message::Request(request)) => parse(&request, &body, revision),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn request(method: &str, params: &str) -> String {
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#)
+    }
+
+    #[test]
+    fn a_call_keeps_what_it_has_no_name_for_and_drops_what_belongs_to_the_hop() {
+        let text = request(
+            "tools/call",
+            r#"{"requestState":"s","name":"a\u0062","arguments":{"n":1.0},"task":{"ttl":1},"_meta":{"progressToken":7,"io.modelcontextprotocol/protocolVersion":"2026-07-28","vendor":1e2,"traceparent":"00-x"}}"#,
+        );
+        let parsed = parsed(&text, Revision::V2026_07_28).unwrap();
+        assert_eq!(parsed.progress_token.unwrap().as_str(), "7");
+        assert_eq!(parsed.traceparent.unwrap(), "00-x");
+        let Operation::CallTool(call) = parsed.operation else {
+            panic!()
+        };
+        assert_eq!(&*call.name, "ab");
+        assert_eq!(call.arguments.as_raw().as_str(), r#"{"n":1.0}"#);
+        assert_eq!(
+            call.extras.meta.unwrap().as_str(),
+            r#"{"vendor":1e2,"traceparent":"00-x"}"#
+        );
+        let names: Vec<_> = call
+            .extras
+            .members
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(names, ["requestState", "task"]);
+    }
+
+    #[test]
+    fn params_of_the_wrong_shape_are_named() {
+        for (method, params, says) in [
+            ("tools/call", "{}", "`name` is missing"),
+            ("tools/call", r#"{"name":7}"#, "`name` must be a string"),
+            (
+                "tools/call",
+                r#"{"name":"a","arguments":[]}"#,
+                "`arguments` must be an object",
+            ),
+            (
+                "tools/call",
+                r#"{"name":"a","arguments":null}"#,
+                "`arguments` must be an object",
+            ),
+            (
+                "tools/call",
+                r#"{"name":"a","_meta":1}"#,
+                "`_meta` must be an object",
+            ),
+            (
+                "tools/call",
+                r#"{"name":"a","_meta":{"x":1,"x":2}}"#,
+                "`_meta` must be an object",
+            ),
+            (
+                "tools/call",
+                r#"{"name":"a","_meta":{"progressToken":1.5}}"#,
+                "`progressToken`",
+            ),
+            (
+                "tools/call",
+                r#"{"name":"a","_meta":{"progressToken":{}}}"#,
+                "`progressToken`",
+            ),
+            ("tools/call", "[]", "`params` must be an object"),
+            ("tools/list", r#"{"cursor":"?"}"#, "`cursor`"),
+            ("tools/list", r#"{"cursor":7}"#, "`cursor`"),
+            ("resources/read", "{}", "`uri` is missing"),
+            (
+                "completion/complete",
+                r#"{"ref":{"type":"x"}}"#,
+                "`ref` must be",
+            ),
+            ("initialize", "{}", "`protocolVersion` is missing"),
+        ] {
+            let error = parsed(&request(method, params), Revision::V2025_11_25).unwrap_err();
+            let text = error.object.as_str();
+            assert!(
+                text.contains("-32602") && text.contains(says),
+                "{method} {params}: {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_era_has_its_own_methods() {
+        let code = |method: &str, revision| {
+            parsed(&request(method, r#"{"protocolVersion":"x"}"#), revision)
+                .map_err(|error| (error.status, error.object.as_str().contains("-32601")))
+                .err()
+        };
+        assert_eq!(code("ping", Revision::V2025_11_25), None);
+        assert_eq!(code("ping", Revision::V2026_07_28), Some((404, true)));
+        assert_eq!(code("initialize", Revision::V2026_07_28), Some((404, true)));
+        assert_eq!(
+            code("server/discover", Revision::V2025_11_25),
+            Some((200, true))
+        );
+        assert_eq!(code("server/discover", Revision::V2026_07_28), None);
+        assert_eq!(code("no/such", Revision::V2025_03_26), Some((200, true)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_cursor_of_ours_reads_back(key in ".{0,40}") {
+            prop_assert_eq!(read_cursor(&write_cursor(&key)), Some(key));
+        }
+
+        #[test]
+        fn no_request_panics(method in "[a-z/]{0,24}", params in "\\PC{0,80}") {
+            let body = Bytes::from(request(&method, &params));
+            if let Ok(Message::Request(request)) = Message::parse(&body) {
+                for revision in Revision::ALL {
+                    let _ = parse(&request, &body, revision);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Results between the eras: what one revision requires and another does not know.
+//!
+//! Nothing but members of this hop is touched, and most results are not even taken apart: members
+//! are added behind the opening brace, and removed only where a search finds their name.
+
+use mcp_gw_core::{Members, ObjectWriter, RawJson};
+use memchr::memmem;
+
+use crate::operation::key::SERVER_INFO;
+use crate::revision::Revision;
+
+/// What the client is told about keeping a result (MCP 2026-07-28, server/utilities/caching).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hints {
+    /// The method has none.
+    None,
+    /// `ttlMs` and `cacheScope` are required. The gateway filters by caller, so what it does not
+    /// know otherwise is private and stale at once.
+    Required,
+}
+
+/// The result as a client of `revision` expects it; `None` when it cannot be told to that client.
+pub(crate) fn result(
+    result: RawJson,
+    revision: Revision,
+    hints: Hints,
+    server_info: &RawJson,
+) -> Option<RawJson> {
+    if !result.is_object() {
+        return None;
+    }
+    if revision.is_modern() {
+        Some(to_modern(&result, hints, server_info))
+    } else {
+        to_legacy(result)
+    }
+}
+
+fn has(result: &RawJson, name: &str) -> bool {
+    memmem::find(result.as_bytes(), name.as_bytes()).is_some()
+}
+
+fn to_modern(result: &RawJson, hints: Hints, server_info: &RawJson) -> RawJson {
+    // A name may be written with escapes, so a backslash alone makes it worth a look.
+    let plain = ![
+        "\"resultType\"",
+        "\"_meta\"",
+        "\"ttlMs\"",
+        "\"cacheScope\"",
+        "\\u",
+    ]
+    .iter()
+    .any(|name| has(result, name));
+    let Some(members) = (if plain { None } else { result.members().ok() }) else {
+        return modern_head(&Members::default(), hints, server_info).finish_with(result);
+    };
+    modern_head(&members, hints, server_info)
+        .members(&members, &["resultType", "_meta", "ttlMs", "cacheScope"])
+        .finish()
+}
+
+fn modern_head(members: &Members<'_>, hints: Hints, server_info: &RawJson) -> ObjectWriter {
+    let mut writer = ObjectWriter::with_capacity(256);
+    let mut complete = true;
+    writer = match members.get("resultType") {
+        Some(kind) => {
+            complete = kind.get() == "\"complete\"";
+            writer.raw_value("resultType", kind)
+        }
+        None => writer.string("resultType", "complete"),
+    };
+    let ours = hints == Hints::Required && complete;
+    writer = match members.get("ttlMs") {
+        Some(ttl) => writer.raw_value("ttlMs", ttl),
+        None if ours => writer.integer("ttlMs", 0),
+        None => writer,
+    };
+    writer = match members.get("cacheScope") {
+        // An upstream's "public" is no longer true behind a policy that looks at the caller.
+        Some(_) | None if ours => writer.string("cacheScope", "private"),
+        Some(scope) => writer.raw_value("cacheScope", scope),
+        None => writer,
+    };
+    let theirs = members
+        .get("_meta")
+        .and_then(|raw| serde_json::from_str(raw.get()).ok());
+    let theirs: Members<'_> = theirs.unwrap_or_default();
+    let meta = ObjectWriter::default()
+        .raw(SERVER_INFO, server_info)
+        .members(&theirs, &[SERVER_INFO]);
+    writer.raw("_meta", &meta.finish())
+}
+
+fn to_legacy(result: RawJson) -> Option<RawJson> {
+    let modern = [
+        "\"resultType\"",
+        "\"ttlMs\"",
+        "\"cacheScope\"",
+        SERVER_INFO,
+        "\\u",
+    ]
+    .iter()
+    .any(|name| has(&result, name));
+    if !modern {
+        return Some(result);
+    }
+    let members = result.members().ok()?;
+    // A client of an older revision would take a request for input for the answer.
+    if members
+        .get("resultType")
+        .is_some_and(|kind| kind.get() != "\"complete\"")
+    {
+        return None;
+    }
+    let ours = ["resultType", "ttlMs", "cacheScope", "_meta"];
+    if !ours.iter().any(|name| members.get(name).is_some()) {
+        return Some(result);
+    }
+    let mut writer = ObjectWriter::with_capacity(result.len());
+    for (name, value) in members.iter() {
+        writer = match name {
+            "resultType" | "ttlMs" | "cacheScope" => writer,
+            "_meta" => match serde_json::from_str::<Members<'_>>(value.get()) {
+                Ok(meta) if meta.get(SERVER_INFO).is_some() => {
+                    if meta.len() == 1 {
+                        writer
+                    } else {
+                        let meta = ObjectWriter::default()
+                            .members(&meta, &[SERVER_INFO])
+                            .finish();
+                        writer.raw("_meta", &meta)
+                    }
+                }
+                _ => writer.raw_value("_meta", value),
+            },
+            _ => writer.raw_value(name, value),
+        };
+    }
+    Some(writer.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn info() -> RawJson {
+        RawJson::parse(r#"{"name":"gw","version":"1"}"#).unwrap()
+    }
+
+    fn modern(text: &str, hints: Hints) -> String {
+        let raw = RawJson::parse(text.to_owned()).unwrap();
+        let text = result(raw, Revision::V2026_07_28, hints, &info()).unwrap();
+        assert!(RawJson::parse(text.to_bytes()).is_ok());
+        text.as_str().to_owned()
+    }
+
+    fn legacy(text: &str) -> Option<String> {
+        let raw = RawJson::parse(text.to_owned()).unwrap();
+        result(raw, Revision::V2025_11_25, Hints::None, &info()).map(|raw| raw.as_str().to_owned())
+    }
+
+    const META: &str =
+        r#""_meta":{"io.modelcontextprotocol/serverInfo":{"name":"gw","version":"1"}}"#;
+
+    #[test]
+    fn a_plain_result_is_kept_byte_for_byte_behind_ours() {
+        assert_eq!(
+            modern(r#"{ "content" : [1.0, 1e5] , "x":{}}"#, Hints::None),
+            format!(r#"{{"resultType":"complete",{META}, "content" : [1.0, 1e5] , "x":{{}}}}"#)
+        );
+        assert_eq!(
+            modern("{ }", Hints::None),
+            format!(r#"{{"resultType":"complete",{META} }}"#)
+        );
+    }
+
+    #[test]
+    fn what_the_server_said_of_itself_is_replaced_and_the_rest_of_meta_stays() {
+        assert_eq!(
+            modern(
+                r#"{"_meta":{"v":1.0,"io.modelcontextprotocol/serverInfo":{"name":"up"}},"resultType":"input_required","requestState":"s"}"#,
+                Hints::Required
+            ),
+            r#"{"resultType":"input_required","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"gw","version":"1"},"v":1.0},"requestState":"s"}"#
+        );
+    }
+
+    #[test]
+    fn cache_hints_are_there_where_they_are_required_and_never_public() {
+        let text = modern(
+            r#"{"contents":[],"cacheScope":"public","ttlMs":5}"#,
+            Hints::Required,
+        );
+        assert!(
+            text.contains(r#""ttlMs":5,"cacheScope":"private""#),
+            "{text}"
+        );
+        let text = modern(r#"{"contents":[]}"#, Hints::Required);
+        assert!(
+            text.contains(r#""ttlMs":0,"cacheScope":"private""#),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_legacy_client_sees_nothing_of_the_new_era() {
+        assert_eq!(
+            legacy(r#"{"resultType":"complete","content":[],"ttlMs":0,"cacheScope":"private","_meta":{"io.modelcontextprotocol/serverInfo":{}}}"#).unwrap(),
+            r#"{"content":[]}"#
+        );
+        assert_eq!(
+            legacy(r#"{"r\u0065sultType":"complete","content":[]}"#).unwrap(),
+            r#"{"content":[]}"#
+        );
+        assert_eq!(legacy(r#"{"resultType":"input_required"}"#), None);
+        assert_eq!(legacy("[]"), None);
+        let untouched = r#"{ "content":[{"text":"resultType"}] }"#;
+        assert_eq!(legacy(untouched).unwrap(), untouched);
+    }
+
+    fn trees() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::from),
+            "[a-zA-Z\"\\\\\u{e9}]{0,8}".prop_map(Value::from)
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map("_meta|resultType|ttlMs|[a-c\"]{1,3}", inner, 0..4)
+                    .prop_map(|map| json!(map)),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn payload_comes_out_as_it_went_in(
+            content in prop::collection::hash_map("[a-d\"]{1,4}", trees(), 0..5)
+        ) {
+            let before = json!(content);
+            for revision in Revision::ALL {
+                let raw = RawJson::from_serialize(&before).unwrap();
+                let after = result(raw, revision, Hints::Required, &info()).unwrap();
+                let mut after = after.to_value().unwrap();
+                for ours in ["resultType", "ttlMs", "cacheScope", "_meta"] {
+                    after.as_object_mut().unwrap().remove(ours);
+                }
+                prop_assert_eq!(&after, &before);
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! What a request is answered with when there is no result: the one place where meanings become
+//! JSON-RPC objects and HTTP status codes.
+
+use std::time::Duration;
+
+use mcp_gw_core::jsonrpc::error_object;
+use mcp_gw_core::{BackendError, ErrorClass, Feature, GatewayError, ObjectWriter, RawJson, code};
+
+use crate::revision::Revision;
+
+/// A JSON-RPC error, and what HTTP says beside it.
+#[derive(Debug, Clone)]
+pub(crate) struct RpcError {
+    /// `code`, `message`, `data` as text.
+    pub(crate) object: RawJson,
+    /// Status of the HTTP answer.
+    pub(crate) status: u16,
+    /// `Retry-After` of the HTTP answer.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl RpcError {
+    /// An error with this code; 200 over HTTP.
+    pub(crate) fn new(code: i64, message: &str) -> Self {
+        Self {
+            object: error_object(code, message, None),
+            status: 200,
+            retry_after: None,
+        }
+    }
+
+    /// An error with this code, and this status over HTTP.
+    pub(crate) fn with_status(status: u16, code: i64, message: &str) -> Self {
+        Self {
+            status,
+            ..Self::new(code, message)
+        }
+    }
+
+    pub(crate) fn with_data(status: u16, code: i64, message: &str, data: &RawJson) -> Self {
+        Self {
+            object: error_object(code, message, Some(data)),
+            status,
+            retry_after: None,
+        }
+    }
+
+    pub(crate) fn invalid_params(message: &str) -> Self {
+        Self::new(code::INVALID_PARAMS, message)
+    }
+
+    /// Nobody serves this method: 404 from 2026-07-28 on.
+    pub(crate) fn method_not_found(method: &str, revision: Revision) -> Self {
+        let status = if revision.is_modern() { 404 } else { 200 };
+        let shown: String = method.chars().take(128).collect();
+        Self::with_status(
+            status,
+            code::METHOD_NOT_FOUND,
+            &format!("Method not found: {shown}"),
+        )
+    }
+
+    /// A header is missing, malformed or says something else than the body.
+    pub(crate) fn header_mismatch(message: &str) -> Self {
+        Self::with_status(400, code::HEADER_MISMATCH, message)
+    }
+
+    /// The revision is not spoken here; the answer lists those that are.
+    pub(crate) fn unsupported_version(requested: &str) -> Self {
+        let supported: Vec<RawJson> = modern_revisions()
+            .map(|revision| RawJson::string(revision.as_str()))
+            .collect();
+        let requested: String = requested.chars().take(64).collect();
+        let data = ObjectWriter::default()
+            .array("supported", &supported)
+            .string("requested", &requested)
+            .finish();
+        Self::with_data(
+            400,
+            code::UNSUPPORTED_PROTOCOL_VERSION,
+            &format!("Unsupported protocol version: {requested}"),
+            &data,
+        )
+    }
+
+    /// What a gateway error looks like to a client of this revision.
+    pub(crate) fn from_gateway(error: &GatewayError, revision: Revision) -> Self {
+        if let Some(object) = error.relayed() {
+            return Self::relayed(object, revision);
+        }
+        let message = error.public_message();
+        match error {
+            GatewayError::Limited {
+                limit_name,
+                quota,
+                retry_after,
+            } => {
+                let millis = i64::try_from(retry_after.as_millis()).unwrap_or(i64::MAX);
+                let data = ObjectWriter::default()
+                    .string("limit", limit_name)
+                    .integer("quota", i64::try_from(quota.limit).unwrap_or(i64::MAX))
+                    .integer(
+                        "remaining",
+                        i64::try_from(quota.remaining).unwrap_or(i64::MAX),
+                    )
+                    .integer("retryAfterMs", millis)
+                    .finish();
+                let mut answer = Self::with_data(429, error.class().code(), &message, &data);
+                answer.retry_after = Some(*retry_after);
+                answer
+            }
+            GatewayError::Unknown { feature, name }
+            | GatewayError::Denied { feature, name, .. }
+            | GatewayError::Backend(BackendError::NotFound { feature, name }) => {
+                Self::unknown(*feature, name, &message, revision)
+            }
+            _ if error.class() == ErrorClass::Unsupported && revision.is_modern() => {
+                Self::with_status(404, error.class().code(), &message)
+            }
+            _ => Self::new(error.class().code(), &message),
+        }
+    }
+
+    fn unknown(feature: Feature, name: &str, message: &str, revision: Revision) -> Self {
+        match feature {
+            Feature::Resource => {
+                let code = if revision.is_modern() {
+                    code::INVALID_PARAMS
+                } else {
+                    code::RESOURCE_NOT_FOUND_LEGACY
+                };
+                Self::with_data(
+                    200,
+                    code,
+                    message,
+                    &ObjectWriter::default().string("uri", name).finish(),
+                )
+            }
+            _ => Self::invalid_params(message),
+        }
+    }
+
+    /// An error of the server behind, as it came; only its HTTP status is ours.
+    fn relayed(object: &RawJson, revision: Revision) -> Self {
+        let code: Option<i64> = object
+            .member("code")
+            .ok()
+            .flatten()
+            .and_then(|code| code.decode_owned().ok());
+        let status = match code {
+            Some(
+                code::HEADER_MISMATCH
+                | code::MISSING_CLIENT_CAPABILITY
+                | code::UNSUPPORTED_PROTOCOL_VERSION,
+            ) if revision.is_modern() => 400,
+            Some(code::METHOD_NOT_FOUND) if revision.is_modern() => 404,
+            _ => 200,
+        };
+        Self {
+            object: object.clone(),
+            status,
+            retry_after: None,
+        }
+    }
+}
+
+/// The revisions that `server/discover` lists.
+pub(crate) fn modern_revisions() -> impl Iterator<Item = Revision> {
+    Revision::ALL
+        .into_iter()
+        .filter(|revision| revision.is_modern())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mcp_gw_core::{Decision, Quota};
+
+    use super::*;
+
+    fn all_errors() -> Vec<GatewayError> {
+        let server: Arc<str> = "files".into();
+        let backend = |error| GatewayError::Backend(error);
+        vec![
+            GatewayError::Unknown {
+                feature: Feature::Tool,
+                name: "x".into(),
+            },
+            GatewayError::Denied {
+                feature: Feature::Tool,
+                name: "x".into(),
+                decision: Decision::deny().because("secret-rule"),
+            },
+            GatewayError::Unknown {
+                feature: Feature::Prompt,
+                name: "x".into(),
+            },
+            GatewayError::Unknown {
+                feature: Feature::Resource,
+                name: "file:///x".into(),
+            },
+            GatewayError::Limited {
+                limit_name: "calls_per_minute".into(),
+                quota: Quota::new(60, 0, Duration::from_secs(30)),
+                retry_after: Duration::from_millis(1_500),
+            },
+            GatewayError::LimiterUnavailable(mcp_gw_core::LimiterError::new("secret")),
+            GatewayError::InvalidParams {
+                message: "`name` is missing".into(),
+            },
+            GatewayError::Panicked {
+                message: "secret".into(),
+            },
+            backend(BackendError::Unavailable {
+                server: Arc::clone(&server),
+                reason: "secret".into(),
+            }),
+            backend(BackendError::Lost {
+                server: Arc::clone(&server),
+                reason: "secret".into(),
+            }),
+            backend(BackendError::Timeout {
+                server: Arc::clone(&server),
+                after: Duration::from_secs(60),
+            }),
+            backend(BackendError::Protocol {
+                server: Arc::clone(&server),
+                reason: "secret".into(),
+            }),
+            backend(BackendError::TooLarge {
+                server: Arc::clone(&server),
+                limit: 1024,
+            }),
+            backend(BackendError::Unsupported {
+                server: Arc::clone(&server),
+                method: "prompts/get",
+            }),
+            backend(BackendError::Internal {
+                server,
+                source: "secret".into(),
+            }),
+            backend(BackendError::Rpc(
+                RawJson::parse(r#"{"code":-32021,"message":"m","data":{"n":1.0},"x":1}"#).unwrap(),
+            )),
+        ]
+    }
+
+    #[test]
+    fn every_meaning_has_its_answer() {
+        let mut table = String::new();
+        for error in all_errors() {
+            for revision in [Revision::V2025_11_25, Revision::V2026_07_28] {
+                let answer = RpcError::from_gateway(&error, revision);
+                let line = format!(
+                    "{} {} {}\n",
+                    revision.as_str(),
+                    answer.status,
+                    answer.object
+                );
+                table.push_str(&line);
+            }
+        }
+        assert!(!table.contains("secret"), "internals stay inside");
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn refused_and_unknown_read_the_same() {
+        let errors = all_errors();
+        for revision in Revision::ALL {
+            let [unknown, denied, ..] = errors.as_slice() else {
+                panic!()
+            };
+            let (unknown, denied) = (
+                RpcError::from_gateway(unknown, revision),
+                RpcError::from_gateway(denied, revision),
+            );
+            assert_eq!(unknown.object, denied.object);
+            assert_eq!(unknown.status, denied.status);
+        }
+    }
+}
