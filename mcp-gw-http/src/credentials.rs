@@ -1,0 +1,124 @@
+//! Credentials off the wire, and the answer when they do not suffice.
+
+use std::net::IpAddr;
+
+use axum::body::Body;
+use axum::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use mcp_gw_core::{AuthnError, Credentials, Transport};
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Reads `Authorization: Bearer …` (RFC 6750 §2.1) and `X-API-Key`. Each may be there once; a token
+/// in the query is never looked at.
+pub(crate) fn read(headers: &HeaderMap, client_addr: Option<IpAddr>) -> Credentials {
+    let mut credentials = Credentials::none(Transport::Http);
+    if let Some(addr) = client_addr {
+        credentials = credentials.with_client_addr(addr);
+    }
+    credentials = match single(headers, &AUTHORIZATION) {
+        Ok(None) => credentials,
+        Ok(Some(value)) => match bearer(value) {
+            Some(token) => credentials.with_bearer(token.to_owned()),
+            None => credentials.with_malformed(),
+        },
+        Err(Unreadable) => credentials.with_malformed(),
+    };
+    match single(headers, &API_KEY) {
+        Ok(None) => credentials,
+        Ok(Some(key)) => credentials.with_api_key(key.trim().to_owned()),
+        Err(Unreadable) => credentials.with_malformed(),
+    }
+}
+
+struct Unreadable;
+
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Unreadable> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    match (value.to_str(), values.next()) {
+        (Ok(text), None) => Ok(Some(text)),
+        _ => Err(Unreadable),
+    }
+}
+
+/// The token behind the scheme `Bearer`, whose name has no case.
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// The answer to credentials that made no caller (RFC 6750 §3). It does not say which of wrong,
+/// expired and unknown it was.
+pub(crate) fn refuse(error: &AuthnError) -> Response<Body> {
+    let (status, challenge, says) = match error {
+        AuthnError::Missing => (
+            StatusCode::UNAUTHORIZED,
+            Some("Bearer"),
+            "Unauthorized: send a key as `Authorization: Bearer <key>` or `X-API-Key: <key>`.",
+        ),
+        AuthnError::Malformed => (
+            StatusCode::BAD_REQUEST,
+            Some("Bearer error=\"invalid_request\""),
+            "Bad request: the credentials cannot be read. Send one `Authorization: Bearer <key>`.",
+        ),
+        AuthnError::Unavailable { .. } => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            None,
+            "Service unavailable: credentials cannot be checked at the moment. Try again later.",
+        ),
+        _ => (
+            StatusCode::UNAUTHORIZED,
+            Some("Bearer error=\"invalid_token\""),
+            "Unauthorized: the key is not valid.",
+        ),
+    };
+    let mut response = Response::new(Body::from(format!("{says}\n")));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    if let Some(challenge) = challenge {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    } else {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials(values: &[(&'static str, &'static str)]) -> Credentials {
+        let mut headers = HeaderMap::new();
+        for (name, value) in values {
+            headers.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+        }
+        read(&headers, None)
+    }
+
+    #[test]
+    fn one_bearer_token_is_read_and_everything_else_is_not_taken_for_none() {
+        let bearer = |value| {
+            let read = credentials(&[("authorization", value)]);
+            (
+                read.bearer.map(mcp_gw_core::Secret::into_exposed),
+                read.malformed,
+            )
+        };
+        assert_eq!(bearer("Bearer abc"), (Some("abc".to_owned()), false));
+        assert_eq!(bearer("bEARER  abc "), (Some("abc".to_owned()), false));
+        for wrong in ["Basic abc", "Bearer", "Bearer ", "", "abc"] {
+            assert_eq!(bearer(wrong), (None, true), "{wrong:?}");
+        }
+        let twice = [("authorization", "Bearer a"), ("authorization", "Bearer b")];
+        assert!(credentials(&twice).malformed);
+        assert!(!credentials(&[]).is_some());
+        assert!(credentials(&[("x-api-key", "k")]).api_key.is_some());
+    }
+}

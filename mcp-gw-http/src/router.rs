@@ -1,0 +1,199 @@
+//! The axum router: from an HTTP request to the engine and back.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{HeaderName, Method, Response, StatusCode, request};
+use axum::routing::any;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use mcp_gw_core::{Gateway, RequestMeta, Transport};
+use mcp_gw_server::http::{
+    HttpBody, HttpPeer, HttpReply, PROTOCOL_VERSION_HEADER, SESSION_ID_HEADER, preflight,
+};
+use mcp_gw_server::{Engine, EngineConfig};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::credentials;
+use crate::guard::Guard;
+
+/// How the router treats requests.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct HttpConfig {
+    /// Which `Host` and `Origin` are served.
+    pub guard: Guard,
+    /// Longest body that is read, in bytes.
+    pub max_body_bytes: usize,
+    /// How the engine presents itself and what it bounds.
+    pub engine: EngineConfig,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            guard: Guard::new(),
+            max_body_bytes: 4 * 1024 * 1024,
+            engine: EngineConfig::default(),
+        }
+    }
+}
+
+impl HttpConfig {
+    /// Sets which `Host` and `Origin` are served.
+    #[must_use]
+    pub fn with_guard(mut self, guard: Guard) -> Self {
+        self.guard = guard;
+        self
+    }
+
+    /// Sets the longest body that is read, in bytes.
+    #[must_use]
+    pub const fn with_max_body_bytes(mut self, max_body_bytes: usize) -> Self {
+        self.max_body_bytes = max_body_bytes;
+        self
+    }
+
+    /// Sets how the engine presents itself and what it bounds.
+    #[must_use]
+    pub fn with_engine(mut self, engine: EngineConfig) -> Self {
+        self.engine = engine;
+        self
+    }
+}
+
+/// The MCP endpoint of a gateway, at `/` of the router. Nest it where you want it:
+/// `app.nest("/mcp", router(gateway, HttpConfig::default()))`.
+///
+/// Serve it with [`axum::Router::into_make_service_with_connect_info`] and
+/// [`std::net::SocketAddr`], so that the client's address reaches audit and policy.
+pub fn router(gateway: Gateway, config: HttpConfig) -> Router {
+    let engine = Engine::new(gateway, config.engine.clone());
+    router_for(engine, config)
+}
+
+/// The same for an engine that is there already; [`HttpConfig::engine`] is not looked at.
+pub fn router_for(engine: Engine, config: HttpConfig) -> Router {
+    let guard = config.guard.clone();
+    let cors = CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(move |origin, _| {
+            guard.allows_origin(origin)
+        }))
+        .allow_methods([Method::POST, Method::DELETE])
+        .allow_headers([
+            ACCEPT,
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            HeaderName::from_static(PROTOCOL_VERSION_HEADER),
+            HeaderName::from_static(SESSION_ID_HEADER),
+            HeaderName::from_static("mcp-method"),
+            HeaderName::from_static("mcp-name"),
+            HeaderName::from_static("x-api-key"),
+            HeaderName::from_static("last-event-id"),
+        ])
+        .expose_headers([HeaderName::from_static(SESSION_ID_HEADER), WWW_AUTHENTICATE]);
+    let state = Arc::new(Endpoint { engine, config });
+    Router::new()
+        .route("/", any(endpoint))
+        .layer(cors)
+        .with_state(state)
+}
+
+struct Endpoint {
+    engine: Engine,
+    config: HttpConfig,
+}
+
+async fn endpoint(State(state): State<Arc<Endpoint>>, request: Request) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    match state.answer(&head, body).await {
+        Ok(reply) => into_response(reply),
+        Err(response) => *response,
+    }
+}
+
+impl Endpoint {
+    async fn answer(
+        &self,
+        head: &request::Parts,
+        body: Body,
+    ) -> Result<HttpReply, Box<Response<Body>>> {
+        // Cheap refusals first; the body is read only for a caller who may be here.
+        self.config
+            .guard
+            .check(&head.uri, &head.headers)
+            .map_err(|refused| {
+                Box::new(into_response(HttpReply::text(
+                    StatusCode::FORBIDDEN,
+                    &refused.0,
+                )))
+            })?;
+        if let Some(reply) = preflight(&head.method, &head.headers) {
+            return Ok(reply);
+        }
+        let peer = self.authenticate(head).await?;
+        if head.method == Method::DELETE {
+            return Ok(self.engine.delete(&head.headers, &peer));
+        }
+        let body = read(body, self.config.max_body_bytes).await?;
+        Ok(self.engine.post(&head.headers, body, peer).await)
+    }
+
+    async fn authenticate(&self, head: &request::Parts) -> Result<HttpPeer, Box<Response<Body>>> {
+        let addr = client_addr(head);
+        let id = self.engine.next_request_id();
+        let meta = RequestMeta::new(id.as_str(), Transport::Http).with_client_addr(addr);
+        let credentials = credentials::read(&head.headers, addr);
+        match self
+            .engine
+            .gateway()
+            .authenticate(&credentials, &meta)
+            .await
+        {
+            Ok(caller) => Ok(HttpPeer::new(caller, id, addr)),
+            Err(error) => Err(Box::new(credentials::refuse(&error))),
+        }
+    }
+}
+
+fn client_addr(head: &request::Parts) -> Option<IpAddr> {
+    head.extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|ConnectInfo(addr)| addr.ip().to_canonical())
+}
+
+async fn read(body: Body, limit: usize) -> Result<Bytes, Box<Response<Body>>> {
+    let error = match Limited::new(body, limit).collect().await {
+        Ok(body) => return Ok(body.to_bytes()),
+        Err(error) => error,
+    };
+    let reply = if error.downcast_ref::<LengthLimitError>().is_some() {
+        let says = format!("Content too large: a message may have {limit} bytes.");
+        HttpReply::text(StatusCode::PAYLOAD_TOO_LARGE, &says)
+    } else {
+        HttpReply::text(
+            StatusCode::BAD_REQUEST,
+            "Bad request: the body ended early.",
+        )
+    };
+    Err(Box::new(into_response(reply)))
+}
+
+fn into_response(reply: HttpReply) -> Response<Body> {
+    let body = match reply.body {
+        HttpBody::Full(bytes) => Body::from(bytes),
+        HttpBody::Events(events) => {
+            Body::from_stream(events.map(Ok::<_, std::convert::Infallible>))
+        }
+        _ => Body::empty(),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    response
+}
