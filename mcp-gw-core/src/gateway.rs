@@ -63,7 +63,7 @@ struct Mount {
 pub struct BackendStatus {
     /// Its name.
     pub name: String,
-    /// True when its items are in the catalogue.
+    /// True when it answered the last time it was asked.
     pub is_up: bool,
     /// Number of tools it offers.
     pub tools: usize,
@@ -360,7 +360,7 @@ impl Gateway {
         self.mounts(|mounts| {
             let status = mounts.iter().map(|mount| BackendStatus {
                 name: mount.backend.name().to_owned(),
-                is_up: mount.offer.is_some(),
+                is_up: mount.offer.is_some() && mount.fault.is_none(),
                 tools: mount.offer.as_ref().map_or(0, |offer| offer.tools.len()),
                 fault: mount.fault.clone(),
             });
@@ -378,8 +378,8 @@ impl Gateway {
     }
 
     /// Asks every backend for its offer, one after the other, and swaps the catalogue after each.
-    /// A backend that cannot be asked loses its items and keeps the others' (see
-    /// [`Gateway::status`]).
+    /// What a backend that cannot be asked offered before stays: a call then tells the client that
+    /// the server is away, not that the tool never was. See [`Gateway::status`].
     ///
     /// # Errors
     /// When backends failed: each with its error.
@@ -400,7 +400,7 @@ impl Gateway {
     /// Asks one backend for its offer and swaps the catalogue.
     ///
     /// # Errors
-    /// When it cannot be asked, or there is none of this name; its items are then gone.
+    /// When it cannot be asked, or there is none of this name; its last offer stays.
     pub async fn refresh_backend(&self, name: &str) -> Result<(), BackendError> {
         let backend = self
             .backends()
@@ -425,7 +425,7 @@ impl Gateway {
         result
     }
 
-    /// Takes a backend's items out of the catalogue, because of `reason`.
+    /// Notes that a backend is away, because of `reason`, until it is next refreshed.
     pub fn mark_down(&self, name: &str, reason: impl Into<String>) {
         self.put_offer(name, None, Some(reason.into()));
     }
@@ -435,8 +435,11 @@ impl Gateway {
             let Some(mount) = mounts.iter_mut().find(|mount| mount.backend.name() == name) else {
                 return CatalogueChange::default();
             };
-            mount.offer = offer;
             mount.fault = fault;
+            let Some(offer) = offer else {
+                return CatalogueChange::default();
+            };
+            mount.offer = Some(offer);
             // Built under the lock of the mounts, so that two refreshes cannot swap out of order.
             let before = self.catalogue();
             let after = Arc::new(build_catalogue(before.version() + 1, mounts));

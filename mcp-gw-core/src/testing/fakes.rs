@@ -13,7 +13,8 @@ use crate::context::{
     Transport,
 };
 use crate::json::RawJson;
-use crate::policy::Decision;
+use crate::limit::Charge;
+use crate::policy::{AccessRequest, Decision, Feature, Phase};
 
 /// A context as the pipeline makes it, for the call of a tool or backend in a test.
 pub fn call_context(caller: Caller, link: Arc<dyn ClientLink>) -> CallContext {
@@ -22,6 +23,38 @@ pub fn call_context(caller: Caller, link: Arc<dyn ClientLink>) -> CallContext {
     match Permit::from_decision(Decision::allow().because("test")) {
         Ok(permit) => CallContext::new(permit, incoming),
         Err(_) => unreachable!("an allowing decision makes a permit"),
+    }
+}
+
+/// The question whether `caller` may call the tool `name`, to be changed as a test needs it.
+pub const fn access_request<'a>(
+    caller: &'a Caller,
+    meta: &'a RequestMeta,
+    name: &'a str,
+) -> AccessRequest<'a> {
+    AccessRequest {
+        caller,
+        meta,
+        method: "tools/call",
+        feature: Feature::Tool,
+        phase: Phase::Call,
+        name,
+        upstream_name: name,
+        server: "test",
+        tool: None,
+        arguments: None,
+    }
+}
+
+/// A charge of one unit for `method`, to be changed as a test needs it.
+pub const fn charge<'a>(caller: &'a Caller, meta: &'a RequestMeta, method: &'a str) -> Charge<'a> {
+    Charge {
+        caller,
+        meta,
+        method,
+        name: Some("a"),
+        server: Some("test"),
+        cost: 1,
     }
 }
 

@@ -17,9 +17,9 @@ use crate::caller::{Authenticator, AuthnError, Caller, CallerKind, Credentials};
 use crate::clock::SystemClock;
 use crate::context::{RequestMeta, Transport};
 use crate::json::RawJson;
-use crate::limit::{Admission, Charge, RateLimiter};
-use crate::policy::{AccessRequest, Feature, Phase, Policy};
-use crate::testing::{RecordingLink, call_context};
+use crate::limit::{Admission, RateLimiter};
+use crate::policy::{AccessRequest, Phase, Policy};
+use crate::testing::{RecordingLink, access_request, call_context, charge};
 use crate::tool::{Arguments, Tool, ToolSpec};
 
 fn check(holds: bool, says: &str) {
@@ -131,20 +131,14 @@ pub async fn policy_contract(policy: &dyn Policy) {
     let arguments = Arguments::none();
     for caller in &callers {
         let request = |phase, name| AccessRequest {
-            caller,
-            meta: &meta,
             method: if phase == Phase::List {
                 "tools/list"
             } else {
                 "tools/call"
             },
-            feature: Feature::Tool,
             phase,
-            name,
-            upstream_name: name,
-            server: "test",
-            tool: None,
             arguments: (phase == Phase::Call).then_some(&arguments),
+            ..access_request(caller, &meta, name)
         };
         let requests: Vec<_> = ["a", "", "a\u{0}b", "ä*?[", "../x"]
             .into_iter()
@@ -180,14 +174,7 @@ pub async fn rate_limiter_contract(limiter: &dyn RateLimiter) {
         Caller::new(CallerKind::ApiKey, "busy"),
         Caller::new(CallerKind::ApiKey, "idle"),
     );
-    let charge = |caller| Charge {
-        caller,
-        meta: &meta,
-        method: "tools/call",
-        name: Some("a"),
-        server: Some("test"),
-        cost: 1,
-    };
+    let charge = |caller| charge(caller, &meta, "tools/call");
     let mut refused = false;
     for _ in 0..=10_000 {
         match limiter.admit(&charge(&busy)).await {
