@@ -1,0 +1,284 @@
+//! Requests to a server: their method, and their params spliced from what the client sent.
+
+use mcp_gw_core::{
+    CallContext, Completion, CompletionRef, Extras, ObjectWriter, PromptGet, RawJson, ResourceRead,
+    ToolCall,
+};
+
+use crate::era::{Era, MODERN, OFFERED};
+
+const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
+const INFO_KEY: &str = "io.modelcontextprotocol/clientInfo";
+const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// Members of `_meta` that belong to the hop; those of the client go no further than the gateway.
+const HOP_KEYS: [&str; 5] = [
+    VERSION_KEY,
+    INFO_KEY,
+    CAPABILITIES_KEY,
+    "io.modelcontextprotocol/subscriptionId",
+    "progressToken",
+];
+
+/// The same for servers that know no per-request metadata.
+const LEGACY_HOP_KEYS: [&str; 6] = [
+    VERSION_KEY,
+    INFO_KEY,
+    CAPABILITIES_KEY,
+    "io.modelcontextprotocol/subscriptionId",
+    "io.modelcontextprotocol/logLevel",
+    "progressToken",
+];
+
+/// One request to a server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ask<'a> {
+    Tool(&'a ToolCall),
+    Resource(&'a ResourceRead),
+    Prompt(&'a PromptGet),
+    Complete(&'a Completion),
+    /// A page of a list.
+    List {
+        method: &'static str,
+        cursor: Option<&'a RawJson>,
+    },
+    /// A request about a URI and nothing else.
+    Uri {
+        method: &'static str,
+        uri: &'a str,
+    },
+    Discover,
+    Initialize,
+}
+
+/// What the gateway says for this hop.
+#[derive(Debug)]
+pub(crate) struct Hop<'a> {
+    pub(crate) era: Era,
+    pub(crate) client_info: &'a RawJson,
+    /// Asks for progress under this token.
+    pub(crate) progress_token: Option<i64>,
+    pub(crate) ctx: Option<&'a CallContext>,
+}
+
+impl Hop<'_> {
+    /// The client's capabilities, when the client can be asked by way of the result; otherwise
+    /// none, as the gateway cannot carry a question back.
+    fn capabilities(&self) -> RawJson {
+        self.ctx
+            .map(CallContext::meta)
+            .filter(|meta| meta.protocol_version == Some(MODERN))
+            .and_then(|meta| meta.client_capabilities.clone())
+            .filter(RawJson::is_object)
+            .unwrap_or_else(RawJson::empty_object)
+    }
+
+    fn meta(&self, client: Option<&RawJson>) -> Option<RawJson> {
+        let mut writer = ObjectWriter::with_capacity(256 + client.map_or(0, RawJson::len));
+        let mut empty = true;
+        let skip: &[&str] = match self.era {
+            Era::Modern => {
+                writer = writer
+                    .string(VERSION_KEY, MODERN)
+                    .raw(INFO_KEY, self.client_info)
+                    .raw(CAPABILITIES_KEY, &self.capabilities());
+                empty = false;
+                &HOP_KEYS
+            }
+            Era::Legacy => &LEGACY_HOP_KEYS,
+        };
+        if let Some(token) = self.progress_token {
+            writer = writer.integer("progressToken", token);
+            empty = false;
+        }
+        // The engine has read it before; what cannot be read again is nobody's to forward.
+        if let Some(members) = client.and_then(|client| client.members().ok()) {
+            empty = empty && members.iter().all(|(name, _)| skip.contains(&name));
+            writer = writer.members(&members, skip);
+        }
+        (!empty).then(|| writer.finish())
+    }
+}
+
+impl<'a> Ask<'a> {
+    pub(crate) const fn method(&self) -> &'static str {
+        match self {
+            Self::Tool(_) => "tools/call",
+            Self::Resource(_) => "resources/read",
+            Self::Prompt(_) => "prompts/get",
+            Self::Complete(_) => "completion/complete",
+            Self::List { method, .. } | Self::Uri { method, .. } => method,
+            Self::Discover => "server/discover",
+            Self::Initialize => "initialize",
+        }
+    }
+
+    /// What `Mcp-Name` repeats (MCP 2026-07-28, streamable HTTP).
+    pub(crate) fn name(&self) -> Option<&'a str> {
+        match *self {
+            Self::Tool(call) => Some(&call.name),
+            Self::Resource(read) => Some(&read.uri),
+            Self::Prompt(get) => Some(&get.name),
+            _ => None,
+        }
+    }
+
+    /// True unless giving up must not be told to the server.
+    pub(crate) const fn is_cancellable(&self) -> bool {
+        !matches!(self, Self::Initialize)
+    }
+
+    const fn extras(&self) -> Option<&'a Extras> {
+        match *self {
+            Self::Tool(call) => Some(&call.extras),
+            Self::Resource(read) => Some(&read.extras),
+            Self::Prompt(get) => Some(&get.extras),
+            Self::Complete(completion) => Some(&completion.extras),
+            _ => None,
+        }
+    }
+
+    /// The member `params`.
+    pub(crate) fn params(&self, hop: &Hop<'_>) -> RawJson {
+        let (mut writer, own) = self.own_members(hop);
+        let extras = self.extras();
+        for (name, value) in extras.iter().flat_map(|extras| &extras.members) {
+            if !own.contains(&name.as_str()) && name != "_meta" {
+                writer = writer.raw(name, value);
+            }
+        }
+        let meta = match self {
+            Self::Initialize => None,
+            _ => hop.meta(extras.and_then(|extras| extras.meta.as_ref())),
+        };
+        if let Some(meta) = meta {
+            writer = writer.raw("_meta", &meta);
+        }
+        writer.finish()
+    }
+
+    /// The members that the method has, and their names.
+    fn own_members(&self, hop: &Hop<'_>) -> (ObjectWriter, &'static [&'static str]) {
+        match *self {
+            Self::Tool(call) => (
+                sized(call.arguments.as_raw().len())
+                    .string("name", &call.name)
+                    .raw("arguments", call.arguments.as_raw()),
+                &["name", "arguments"],
+            ),
+            Self::Prompt(get) => (
+                sized(get.arguments.as_raw().len())
+                    .string("name", &get.name)
+                    .raw("arguments", get.arguments.as_raw()),
+                &["name", "arguments"],
+            ),
+            Self::Resource(read) => (sized(0).string("uri", &read.uri), &["uri"]),
+            Self::Uri { uri, .. } => (sized(0).string("uri", uri), &["uri"]),
+            Self::Complete(completion) => (
+                sized(completion.argument.len())
+                    .raw("ref", &reference(&completion.reference))
+                    .raw("argument", &completion.argument),
+                &["ref", "argument"],
+            ),
+            Self::List { cursor, .. } => (
+                match cursor {
+                    Some(cursor) => sized(cursor.len()).raw("cursor", cursor),
+                    None => sized(0),
+                },
+                &["cursor"],
+            ),
+            Self::Discover => (sized(0), &[]),
+            Self::Initialize => (
+                sized(0)
+                    .string("protocolVersion", OFFERED)
+                    .raw("capabilities", &RawJson::empty_object())
+                    .raw("clientInfo", hop.client_info),
+                &[],
+            ),
+        }
+    }
+}
+
+fn sized(payload: usize) -> ObjectWriter {
+    ObjectWriter::with_capacity(payload + 384)
+}
+
+fn reference(reference: &CompletionRef) -> RawJson {
+    match reference {
+        CompletionRef::Resource(uri) => ObjectWriter::default()
+            .string("type", "ref/resource")
+            .string("uri", uri),
+        CompletionRef::Prompt(name) => ObjectWriter::default()
+            .string("type", "ref/prompt")
+            .string("name", name),
+        // A kind that this crate does not know cannot be made without knowing it.
+        _ => ObjectWriter::default(),
+    }
+    .finish()
+}
+
+/// The params of `notifications/cancelled`.
+pub(crate) fn cancelled_params(id: i64) -> RawJson {
+    ObjectWriter::default().integer("requestId", id).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp_gw_core::Arguments;
+
+    use super::*;
+
+    fn raw(text: &str) -> RawJson {
+        RawJson::parse(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn payload_is_spliced_as_it_came_and_foreign_hop_keys_are_left_out() {
+        let meta = raw(
+            r#"{"vendor/x":1.0,"progressToken":"theirs","io.modelcontextprotocol/clientInfo":{"name":"theirs"}}"#,
+        );
+        let extras = Extras::new(
+            Some(meta),
+            vec![
+                ("task".to_owned(), raw(r#"{"ttl":1e5}"#)),
+                ("name".to_owned(), raw("\"twice\"")),
+            ],
+        );
+        let arguments =
+            Arguments::from_raw(raw(r#"{"b":123456789012345678901234567890,"a":1.0}"#)).unwrap();
+        let call = ToolCall::new("t", arguments).with_extras(extras);
+        let info = raw(r#"{"name":"gw"}"#);
+        let hop = |era, progress_token| Hop {
+            era,
+            client_info: &info,
+            progress_token,
+            ctx: None,
+        };
+        assert_eq!(
+            Ask::Tool(&call).params(&hop(Era::Legacy, None)).as_str(),
+            r#"{"name":"t","arguments":{"b":123456789012345678901234567890,"a":1.0},"task":{"ttl":1e5},"_meta":{"vendor/x":1.0}}"#
+        );
+        let modern = Ask::Tool(&call).params(&hop(Era::Modern, Some(7)));
+        let meta = modern.member("_meta").unwrap().unwrap();
+        assert_eq!(
+            meta.as_str(),
+            r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"gw"},"io.modelcontextprotocol/clientCapabilities":{},"progressToken":7,"vendor/x":1.0}"#
+        );
+    }
+
+    #[test]
+    fn nothing_to_say_is_no_meta() {
+        let info = RawJson::empty_object();
+        let hop = Hop {
+            era: Era::Legacy,
+            client_info: &info,
+            progress_token: None,
+            ctx: None,
+        };
+        let list = Ask::List {
+            method: "tools/list",
+            cursor: None,
+        };
+        assert_eq!(list.params(&hop).as_str(), "{}");
+    }
+}

@@ -1,0 +1,244 @@
+//! Which revision a server speaks, and how the gateway finds out.
+
+use mcp_gw_core::{BackendError, RawJson, code};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::settings::Settings;
+
+/// The revision without handshake.
+pub(crate) const MODERN: &str = "2026-07-28";
+
+/// The revision offered in a handshake.
+pub(crate) const OFFERED: &str = "2025-11-25";
+
+/// Revisions with a handshake that are spoken, newest first. The last is older than what clients
+/// of the gateway may speak; its servers are served as far as they go.
+const LEGACY: [&str; 4] = [OFFERED, "2025-06-18", "2025-03-26", "2024-11-05"];
+
+/// How a server wants to be talked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Era {
+    /// 2026-07-28: no handshake, every request stands for itself.
+    Modern,
+    /// Up to 2025-11-25: `initialize` first.
+    Legacy,
+}
+
+/// What a server said of itself when it was first met.
+#[derive(Debug, Clone)]
+pub(crate) struct Hello {
+    pub(crate) era: Era,
+    /// The revision that is spoken with it.
+    pub(crate) version: &'static str,
+    pub(crate) capabilities: Option<RawJson>,
+    pub(crate) instructions: Option<String>,
+}
+
+/// What the answer to the probe means.
+#[derive(Debug)]
+pub(crate) enum Probe {
+    Modern(Hello),
+    /// Say `initialize`.
+    Legacy,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Discovered<'a> {
+    supported_versions: Option<Vec<String>>,
+    #[serde(borrow)]
+    capabilities: Option<&'a RawValue>,
+    #[serde(borrow)]
+    instructions: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Initialized<'a> {
+    protocol_version: String,
+    #[serde(borrow)]
+    capabilities: Option<&'a RawValue>,
+    #[serde(borrow)]
+    instructions: Option<&'a RawValue>,
+}
+
+fn text(value: Option<&RawValue>) -> Option<String> {
+    value.and_then(|value| serde_json::from_str(value.get()).ok())
+}
+
+fn object(parent: &RawJson, value: Option<&RawValue>) -> Option<RawJson> {
+    value
+        .map(|value| RawJson::within(&parent.to_bytes(), value).detached())
+        .filter(RawJson::is_object)
+}
+
+/// Reads the result of `server/discover`.
+pub(crate) fn read_discover(settings: &Settings, result: &RawJson) -> Result<Probe, BackendError> {
+    // A server that answers anything to a method it does not know is an old one.
+    let Ok(found) = result.decode::<Discovered<'_>>() else {
+        return Ok(Probe::Legacy);
+    };
+    let Some(versions) = found.supported_versions else {
+        return Ok(Probe::Legacy);
+    };
+    if versions.iter().any(|version| version == MODERN) {
+        return Ok(Probe::Modern(Hello {
+            era: Era::Modern,
+            version: MODERN,
+            capabilities: object(result, found.capabilities),
+            instructions: text(found.instructions),
+        }));
+    }
+    no_common(settings, &versions)
+}
+
+/// Reads the error that a server answered to `server/discover`.
+pub(crate) fn read_probe_error(settings: &Settings, error: RawJson) -> Result<Probe, BackendError> {
+    match rpc_code(&error) {
+        Some(code::UNSUPPORTED_PROTOCOL_VERSION) => {
+            no_common(settings, &supported(&error).unwrap_or_default())
+        }
+        Some(code::HEADER_MISMATCH | code::MISSING_CLIENT_CAPABILITY) => {
+            Err(BackendError::Rpc(error))
+        }
+        _ => Ok(Probe::Legacy),
+    }
+}
+
+fn no_common(settings: &Settings, versions: &[String]) -> Result<Probe, BackendError> {
+    if versions
+        .iter()
+        .any(|version| known_legacy(version).is_some())
+    {
+        return Ok(Probe::Legacy);
+    }
+    let shown: Vec<String> = versions
+        .iter()
+        .take(8)
+        .map(|version| version.chars().take(16).collect())
+        .collect();
+    Err(settings.unavailable(format!(
+        "it speaks none of the revisions that the gateway speaks; it offers {shown:?}"
+    )))
+}
+
+/// Reads the result of `initialize`.
+pub(crate) fn read_initialize(
+    settings: &Settings,
+    result: &RawJson,
+) -> Result<Hello, BackendError> {
+    let found: Initialized<'_> = result
+        .decode()
+        .map_err(|error| settings.protocol(format!("the result of `initialize`: {error}")))?;
+    let Some(version) = known_legacy(&found.protocol_version) else {
+        let shown: String = found.protocol_version.chars().take(16).collect();
+        return Err(settings.protocol(format!(
+            "it answers `initialize` with revision {shown:?}, which the gateway does not speak"
+        )));
+    };
+    Ok(Hello {
+        era: Era::Legacy,
+        version,
+        capabilities: object(result, found.capabilities),
+        instructions: text(found.instructions),
+    })
+}
+
+fn known_legacy(version: &str) -> Option<&'static str> {
+    LEGACY.into_iter().find(|known| *known == version)
+}
+
+/// The code of an error object.
+pub(crate) fn rpc_code(error: &RawJson) -> Option<i64> {
+    error.member("code").ok()??.decode_owned().ok()
+}
+
+fn supported(error: &RawJson) -> Option<Vec<String>> {
+    error
+        .member("data")
+        .ok()??
+        .member("supported")
+        .ok()??
+        .decode_owned()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::settings::ClientInfo;
+
+    fn settings() -> Settings {
+        Settings {
+            server: "s".into(),
+            client_info: Settings::client_info(&ClientInfo::default()),
+            timeout: Duration::from_secs(1),
+            max_total_timeout: Duration::from_secs(1),
+            probe_timeout: Duration::from_secs(1),
+            max_message_bytes: 1024,
+        }
+    }
+
+    fn raw(text: &str) -> RawJson {
+        RawJson::parse(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn only_the_three_codes_of_the_new_revision_keep_the_gateway_from_falling_back() {
+        let settings = settings();
+        for text in [
+            r#"{"code":-32601,"message":"m"}"#,
+            r#"{"code":-32000}"#,
+            "{}",
+            r#"{"code":-32022,"data":{"supported":["2025-06-18"]}}"#,
+        ] {
+            assert!(
+                matches!(read_probe_error(&settings, raw(text)), Ok(Probe::Legacy)),
+                "{text}"
+            );
+        }
+        assert!(matches!(
+            read_probe_error(&settings, raw(r#"{"code":-32021}"#)),
+            Err(BackendError::Rpc(_))
+        ));
+        assert!(matches!(
+            read_probe_error(
+                &settings,
+                raw(r#"{"code":-32022,"data":{"supported":["2030-01-01"]}}"#)
+            ),
+            Err(BackendError::Unavailable { .. })
+        ));
+    }
+
+    #[test]
+    fn a_discover_result_without_versions_is_not_one() {
+        let settings = settings();
+        for (text, modern) in [
+            (
+                r#"{"supportedVersions":["2026-07-28"],"capabilities":{}}"#,
+                true,
+            ),
+            (r#"{"supportedVersions":["2025-11-25"]}"#, false),
+            ("{}", false),
+            ("null", false),
+        ] {
+            let probe = read_discover(&settings, &raw(text)).unwrap();
+            assert_eq!(matches!(probe, Probe::Modern(_)), modern, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_revision_in_the_handshake_is_refused() {
+        let settings = settings();
+        let hello = read_initialize(&settings, &raw(r#"{"protocolVersion":"2025-03-26"}"#));
+        assert_eq!(hello.unwrap().version, "2025-03-26");
+        let odd = raw(r#"{"protocolVersion":"2026-07-28"}"#);
+        assert!(matches!(
+            read_initialize(&settings, &odd),
+            Err(BackendError::Protocol { .. })
+        ));
+    }
+}

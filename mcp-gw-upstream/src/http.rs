@@ -1,0 +1,12 @@
+//! MCP servers over streamable HTTP.
+
+mod config;
+mod exchange;
+mod listen;
+mod server;
+mod session;
+mod sse;
+mod wire;
+
+pub use config::HttpServerConfig;
+pub use server::HttpServer;

@@ -1,0 +1,310 @@
+//! The backend over HTTP: one connection, shared by all calls, made anew when it is of no use.
+
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mcp_gw_core::{
+    Backend, BackendError, BackendEvent, BackendListener, CallContext, Completion, Offer,
+    PromptGet, RawJson, ResourceRead, ToolCall, ToolOutput, ToolSpec, code,
+};
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{Method, StatusCode};
+
+use crate::ask::Ask;
+use crate::deadline::Deadline;
+use crate::era::{Era, Hello, rpc_code};
+use crate::error::Error;
+use crate::http::config::HttpServerConfig;
+use crate::http::exchange::Exchange;
+use crate::http::session::Session;
+use crate::http::wire::{Refusal, Wire};
+use crate::mirror::{self, Mirrors};
+use crate::offer;
+use crate::relay::{self, Channel};
+use crate::settings::Settings;
+use crate::single::Single;
+
+/// An MCP server over streamable HTTP, of any revision from 2024-11-05 to 2026-07-28.
+///
+/// Nothing is sent before the first call. All callers share one connection to the server; with a
+/// server of an old revision that is one session, which declares no client capabilities.
+#[derive(Debug)]
+pub struct HttpServer {
+    wire: Arc<Wire>,
+    session: Single<Session>,
+    mirrors: RwLock<Arc<Mirrors>>,
+}
+
+/// What to do about a refusal.
+enum Verdict {
+    /// It is the answer.
+    Final(BackendError),
+    /// The request was not looked at; the server has to be met anew first.
+    Stale(BackendError),
+    /// The headers did not fit the tool; its definition has to be read anew first.
+    Headers(BackendError),
+}
+
+impl HttpServer {
+    /// A backend for the server that `config` describes. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// When the address or a header cannot be used.
+    pub fn new(config: &HttpServerConfig) -> Result<Self, Error> {
+        Ok(Self {
+            wire: Arc::new(Wire::new(config)?),
+            session: Single::default(),
+            mirrors: RwLock::default(),
+        })
+    }
+
+    async fn session(&self) -> Result<Arc<Session>, BackendError> {
+        let open = || Session::open(Arc::clone(&self.wire));
+        self.session.get(&self.wire.settings, open).await
+    }
+
+    async fn once(
+        &self,
+        session: &Arc<Session>,
+        ask: Ask<'_>,
+        ctx: Option<&CallContext>,
+    ) -> Result<RawJson, Verdict> {
+        let settings = &self.wire.settings;
+        let deadline = Deadline::new(settings.timeout, settings.max_total_timeout);
+        let exchange = match session.hello.era {
+            Era::Modern => Exchange::modern(&self.wire, &ask, ctx, &self.mirrored(ask)),
+            Era::Legacy => Exchange::legacy(&self.wire, session, &ask, ctx),
+        };
+        match exchange.run(deadline).await {
+            Ok(answer) => Ok(answer.result),
+            Err(refusal) => Err(self.judge(session, refusal)),
+        }
+    }
+
+    fn judge(&self, session: &Arc<Session>, refusal: Refusal) -> Verdict {
+        let is_modern = session.hello.era == Era::Modern;
+        match refusal {
+            Refusal::Failed(error) => {
+                if error.is_unsent() && self.session.forget(session) {
+                    self.wire.events.emit(BackendEvent::Down {
+                        reason: error.to_string(),
+                    });
+                }
+                Verdict::Final(error)
+            }
+            Refusal::Rpc(status, error) if is_modern => match rpc_code(&error) {
+                Some(code::HEADER_MISMATCH) => Verdict::Headers(BackendError::Rpc(error)),
+                Some(code::UNSUPPORTED_PROTOCOL_VERSION) if status.is_client_error() => {
+                    Verdict::Stale(BackendError::Rpc(error))
+                }
+                _ => Verdict::Final(BackendError::Rpc(error)),
+            },
+            Refusal::Rpc(status, error) => {
+                let is_expired = is_expired(session, status, error.as_str());
+                let error = BackendError::Rpc(error);
+                if is_expired {
+                    Verdict::Stale(error)
+                } else {
+                    Verdict::Final(error)
+                }
+            }
+            Refusal::Status(status, body) => {
+                let error = self.wire.status_error(status, &body);
+                let is_expired = is_expired(session, status, &body);
+                // A server that has changed its mind about what it speaks.
+                let is_other =
+                    is_modern && matches!(status.as_u16(), 400 | 404 | 405 | 406 | 415 | 426);
+                if is_expired || is_other {
+                    Verdict::Stale(error)
+                } else {
+                    Verdict::Final(error)
+                }
+            }
+        }
+    }
+
+    /// The headers that repeat arguments of this call.
+    fn mirrored(&self, ask: Ask<'_>) -> Vec<(HeaderName, HeaderValue)> {
+        let Ask::Tool(call) = ask else {
+            return Vec::new();
+        };
+        let mirrors = Arc::clone(&self.mirrors.read().unwrap_or_else(PoisonError::into_inner));
+        mirrors
+            .get(&call.name)
+            .map(|of_tool| mirror::headers(of_tool, call.arguments.as_raw()))
+            .unwrap_or_default()
+    }
+
+    /// Leaves out the tools whose headers could not be sent, and remembers those of the others.
+    fn learn_headers(&self, tools: Vec<ToolSpec>) -> Vec<ToolSpec> {
+        let mut mirrors = Mirrors::new();
+        let tools = tools
+            .into_iter()
+            .filter(|tool| match mirror::read(tool) {
+                Ok(of_tool) => {
+                    if !of_tool.is_empty() {
+                        mirrors.insert(tool.shared_name(), of_tool.into());
+                    }
+                    true
+                }
+                Err(reason) => {
+                    tracing::warn!(
+                        target: "mcp_gw::upstream",
+                        server = &*self.wire.settings.server,
+                        tool = tool.name(),
+                        reason,
+                        "a tool is left out"
+                    );
+                    false
+                }
+            })
+            .collect();
+        *self.mirrors.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(mirrors);
+        tools
+    }
+
+    /// Boxed, because reading an offer asks in turn.
+    fn read_offer_again(
+        &self,
+    ) -> Pin<Box<dyn Future<Output = Result<Offer, BackendError>> + Send + '_>> {
+        Box::pin(self.read_offer())
+    }
+
+    async fn read_offer(&self) -> Result<Offer, BackendError> {
+        let mut offer = offer::read(self).await?;
+        if self.hello().await?.era == Era::Modern {
+            offer.tools = self.learn_headers(offer.tools);
+        }
+        Ok(offer)
+    }
+}
+
+/// True when an old server does not know the session any more, and so did not look at the request.
+fn is_expired(session: &Session, status: StatusCode, body: &str) -> bool {
+    if session.id.is_none() {
+        return false;
+    }
+    match status {
+        StatusCode::NOT_FOUND => true,
+        StatusCode::BAD_REQUEST => {
+            let body = body.to_ascii_lowercase();
+            body.contains("session") || body.contains("not initialized")
+        }
+        _ => false,
+    }
+}
+
+impl Channel for HttpServer {
+    fn settings(&self) -> &Settings {
+        &self.wire.settings
+    }
+
+    async fn hello(&self) -> Result<Arc<Hello>, BackendError> {
+        Ok(Arc::clone(&self.session().await?.hello))
+    }
+
+    async fn ask(&self, ask: Ask<'_>, ctx: Option<&CallContext>) -> Result<RawJson, BackendError> {
+        let session = self.session().await?;
+        let verdict = match self.once(&session, ask, ctx).await {
+            Ok(result) => return Ok(result),
+            Err(verdict) => verdict,
+        };
+        let session = match verdict {
+            Verdict::Final(error) => return Err(error),
+            Verdict::Stale(_) => {
+                if self.session.forget(&session) {
+                    self.wire.events.emit(BackendEvent::OfferChanged);
+                }
+                drop(session);
+                self.session().await?
+            }
+            Verdict::Headers(error) if !matches!(ask, Ask::Tool(_)) => return Err(error),
+            Verdict::Headers(_) => {
+                self.read_offer_again().await?;
+                session
+            }
+        };
+        self.once(&session, ask, ctx)
+            .await
+            .map_err(|verdict| match verdict {
+                Verdict::Final(error) | Verdict::Stale(error) | Verdict::Headers(error) => error,
+            })
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Backend for HttpServer {
+    fn name(&self) -> &str {
+        &self.wire.settings.server
+    }
+
+    fn offer_now(&self) -> Option<Offer> {
+        None
+    }
+
+    async fn offer(&self) -> Result<Offer, BackendError> {
+        self.read_offer().await
+    }
+
+    async fn call_tool(
+        &self,
+        ctx: &CallContext,
+        call: ToolCall,
+    ) -> Result<ToolOutput, BackendError> {
+        relay::call_tool(self, ctx, Ask::Tool(&call)).await
+    }
+
+    async fn read_resource(
+        &self,
+        ctx: &CallContext,
+        read: ResourceRead,
+    ) -> Result<RawJson, BackendError> {
+        relay::object(self, ctx, Ask::Resource(&read)).await
+    }
+
+    async fn get_prompt(&self, ctx: &CallContext, get: PromptGet) -> Result<RawJson, BackendError> {
+        relay::object(self, ctx, Ask::Prompt(&get)).await
+    }
+
+    async fn complete(
+        &self,
+        ctx: &CallContext,
+        completion: Completion,
+    ) -> Result<RawJson, BackendError> {
+        relay::object(self, ctx, Ask::Complete(&completion)).await
+    }
+
+    async fn subscribe(&self, _ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
+        relay::subscription(self, "resources/subscribe", uri).await
+    }
+
+    async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        relay::subscription(self, "resources/unsubscribe", uri).await
+    }
+
+    fn watch(&self, listener: Arc<dyn BackendListener>) {
+        self.wire.events.watch(listener);
+    }
+
+    async fn close(&self) {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let Some(session) = self.session.close().await else {
+            return;
+        };
+        if session.id.is_some() {
+            // A server that does not let its sessions be ended answers 405, which is as good.
+            let delete = self.wire.request(Method::DELETE).headers(session.headers());
+            let _ = delete.timeout(PATIENCE).send().await;
+        }
+    }
+
+    fn unsupported(&self, method: &'static str) -> BackendError {
+        BackendError::Unsupported {
+            server: Arc::clone(&self.wire.settings.server),
+            method,
+        }
+    }
+}

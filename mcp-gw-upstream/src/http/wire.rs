@@ -1,0 +1,239 @@
+//! The HTTP client of one server: what every request to it has in common.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use bytes::{Bytes, BytesMut};
+use mcp_gw_core::{BackendError, RawJson};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
+use rustls::ClientConfig;
+use rustls::crypto::ring;
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::Error;
+use crate::http::config::HttpServerConfig;
+use crate::notice::Events;
+use crate::settings::{EXCERPT, Settings, excerpt};
+
+pub(crate) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+pub(crate) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(crate) const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+pub(crate) const NAME: HeaderName = HeaderName::from_static("mcp-name");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+
+/// Sends to one server.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    pub(crate) settings: Settings,
+    pub(crate) events: Events,
+    client: Client,
+    url: Url,
+    headers: HeaderMap,
+    ids: AtomicI64,
+}
+
+/// Why there is no answer, as far as the transport knows.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// A JSON-RPC error object.
+    Rpc(StatusCode, RawJson),
+    /// A status without one, and how the body begins.
+    Status(StatusCode, String),
+    /// No answer, or none that can be used.
+    Failed(BackendError),
+}
+
+impl Wire {
+    pub(crate) fn new(config: &HttpServerConfig) -> Result<Self, Error> {
+        let url = config.parsed_url()?;
+        let headers = config.parsed_headers()?;
+        let client = client(config).map_err(|source| Error::Client {
+            server: config.name.clone(),
+            source,
+        })?;
+        Ok(Self {
+            settings: config.settings(),
+            events: Events::default(),
+            client,
+            url,
+            headers,
+            ids: AtomicI64::new(1),
+        })
+    }
+
+    /// An id that no other request to this server has, also good as a progress token.
+    pub(crate) fn next_id(&self) -> i64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A POST of one message.
+    pub(crate) fn post(&self, headers: HeaderMap, body: &RawJson) -> RequestBuilder {
+        self.request(Method::POST)
+            .header(ACCEPT, BOTH)
+            .header(CONTENT_TYPE, JSON)
+            .headers(headers)
+            .body(body.to_bytes())
+    }
+
+    /// A request without a body.
+    pub(crate) fn request(&self, method: Method) -> RequestBuilder {
+        self.client
+            .request(method, self.url.clone())
+            .headers(self.headers.clone())
+    }
+
+    /// Sends a message that has no answer: a notification or a response.
+    pub(crate) async fn post_only(&self, headers: HeaderMap, body: &RawJson) {
+        let sent = self
+            .post(headers, body)
+            .timeout(self.settings.timeout)
+            .send()
+            .await;
+        let problem = match sent {
+            Ok(response) if response.status().is_success() => return,
+            Ok(response) => response.status().to_string(),
+            Err(error) => chain(error),
+        };
+        tracing::debug!(
+            target: "mcp_gw::upstream",
+            server = &*self.settings.server,
+            problem,
+            "a message without an answer was not taken"
+        );
+    }
+
+    /// Why nothing came back to what was sent.
+    pub(crate) fn send_error(&self, error: reqwest::Error) -> BackendError {
+        let (is_unsent, is_timeout) =
+            (error.is_connect() || error.is_builder(), error.is_timeout());
+        let reason = chain(error);
+        if is_unsent && is_timeout {
+            self.settings
+                .unavailable(format!("connecting to it took too long ({reason})"))
+        } else if is_unsent {
+            self.settings.unavailable(reason)
+        } else {
+            self.settings.lost(reason)
+        }
+    }
+
+    /// What a status without a JSON-RPC message means.
+    pub(crate) fn status_error(&self, status: StatusCode, body: &str) -> BackendError {
+        let says = if body.is_empty() {
+            String::new()
+        } else {
+            format!(": {body}")
+        };
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.settings.unavailable(format!(
+                "it answers {status}; check the credentials in `headers` of this server{says}"
+            )),
+            StatusCode::TOO_MANY_REQUESTS => self.settings.unavailable(format!(
+                "it answers {status}: it takes no more requests now{says}"
+            )),
+            status if status.is_redirection() => self.settings.protocol(format!(
+                "it answers {status}; redirects are not followed, give the final address in `url`"
+            )),
+            status if status.is_server_error() => {
+                self.settings.lost(format!("it answers {status}{says}"))
+            }
+            status => self.settings.protocol(format!("it answers {status}{says}")),
+        }
+    }
+
+    /// The whole body, if it is no longer than allowed.
+    pub(crate) async fn body(
+        &self,
+        response: Response,
+        until: Instant,
+        late: impl Fn() -> BackendError,
+    ) -> Result<Bytes, BackendError> {
+        self.body_up_to(response, until, late, self.settings.max_message_bytes)
+            .await?
+            .ok_or_else(|| self.settings.too_large())
+    }
+
+    /// How the body begins, for a log.
+    pub(crate) async fn beginning(&self, mut response: Response, until: Instant) -> String {
+        let mut head = BytesMut::new();
+        while head.len() < EXCERPT
+            && let Ok(Ok(Some(chunk))) = timeout_at(until, response.chunk()).await
+        {
+            head.extend_from_slice(chunk.get(..EXCERPT).unwrap_or(&chunk));
+        }
+        excerpt(&head)
+    }
+
+    async fn body_up_to(
+        &self,
+        mut response: Response,
+        until: Instant,
+        late: impl Fn() -> BackendError,
+        limit: usize,
+    ) -> Result<Option<Bytes>, BackendError> {
+        let announced = response.content_length().unwrap_or(0);
+        if announced > limit as u64 {
+            return Ok(None);
+        }
+        let mut first: Option<Bytes> = None;
+        let mut all = BytesMut::new();
+        loop {
+            let chunk = timeout_at(until, response.chunk())
+                .await
+                .map_err(|_| late())?
+                .map_err(|error| self.settings.lost(chain(error)))?;
+            let Some(chunk) = chunk else {
+                return Ok(Some(first.unwrap_or_else(|| all.freeze())));
+            };
+            let so_far = first.as_ref().map_or(all.len(), Bytes::len);
+            if so_far + chunk.len() > limit {
+                return Ok(None);
+            }
+            // Most bodies come in one piece, which then needs no copy.
+            if so_far == 0 {
+                first = Some(chunk);
+                continue;
+            }
+            if let Some(first) = first.take() {
+                all.reserve(usize::try_from(announced).unwrap_or(0));
+                all.extend_from_slice(&first);
+            }
+            all.extend_from_slice(&chunk);
+        }
+    }
+}
+
+/// Without a set-up for the whole process: the certificates of the operating system, checked with
+/// `ring`.
+fn client(config: &HttpServerConfig) -> Result<Client, mcp_gw_core::BoxError> {
+    let mut tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_platform_verifier()?
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Client::builder()
+        .tls_backend_preconfigured(tls)
+        .connect_timeout(config.connect_timeout)
+        .tcp_nodelay(true)
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .build()?)
+}
+
+/// An error and what it comes from, in one line without the address.
+pub(crate) fn chain(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut out = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        out.push_str(": ");
+        out.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    out
+}

@@ -1,0 +1,17 @@
+#![doc = include_str!("../README.md")]
+
+mod ask;
+mod deadline;
+mod era;
+mod error;
+mod http;
+mod mirror;
+mod notice;
+mod offer;
+mod relay;
+mod settings;
+mod single;
+
+pub use error::Error;
+pub use http::{HttpServer, HttpServerConfig};
+pub use settings::ClientInfo;

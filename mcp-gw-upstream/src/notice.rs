@@ -1,0 +1,94 @@
+//! Notifications of servers: what they mean to the gateway and to the call they belong to.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use mcp_gw_core::jsonrpc::{Notification, Params};
+use mcp_gw_core::{BackendEvent, BackendListener, CallNotification, ObjectWriter, RawJson};
+
+/// A notification, taken apart as far as the gateway needs it.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// Progress of the request that was given this token.
+    Progress { token: i64, params: RawJson },
+    /// For the listener of the backend.
+    Event(BackendEvent),
+    /// A log message.
+    Log(RawJson),
+    /// Anything else.
+    Other { method: String, params: RawJson },
+}
+
+impl Notice {
+    /// Reads a notification; `None` for one that cannot be of use.
+    pub(crate) fn read(notification: &Notification<'_>) -> Option<Self> {
+        let params = &notification.params;
+        Some(match &*notification.method {
+            "notifications/progress" => Self::Progress {
+                token: params.get("progressToken")?.get().parse().ok()?,
+                params: text(params, &["progressToken"]),
+            },
+            "notifications/message" => Self::Log(text(params, &[])),
+            "notifications/tools/list_changed"
+            | "notifications/resources/list_changed"
+            | "notifications/prompts/list_changed" => Self::Event(BackendEvent::OfferChanged),
+            "notifications/resources/updated" => Self::Event(BackendEvent::ResourceUpdated {
+                uri: params.get_str("uri")?.into(),
+                params: text(params, &[]),
+            }),
+            "notifications/cancelled" | "notifications/initialized" => return None,
+            method => Self::Other {
+                method: method.chars().take(128).collect(),
+                params: text(params, &[]),
+            },
+        })
+    }
+
+    /// The form in which it goes to the client of a call; `None` when it is not for a client.
+    pub(crate) fn for_call(self, own: Option<i64>) -> Option<CallNotification> {
+        match self {
+            Self::Progress { token, params } => {
+                (Some(token) == own).then_some(CallNotification::Progress(params))
+            }
+            Self::Log(params) => Some(CallNotification::Log(params)),
+            Self::Other { method, params } => Some(CallNotification::Other { method, params }),
+            Self::Event(_) => None,
+        }
+    }
+}
+
+/// Params as text again, members and their order as they came.
+fn text(params: &Params<'_>, skip: &[&str]) -> RawJson {
+    params
+        .members()
+        .map_or_else(RawJson::empty_object, |members| {
+            ObjectWriter::default().members(members, skip).finish()
+        })
+}
+
+/// The listener of a backend, once it is there.
+#[derive(Default)]
+pub(crate) struct Events(OnceLock<Arc<dyn BackendListener>>);
+
+impl Events {
+    pub(crate) fn watch(&self, listener: Arc<dyn BackendListener>) {
+        if self.0.set(listener).is_err() {
+            tracing::warn!(
+                target: "mcp_gw::upstream",
+                "a second listener of one backend is ignored"
+            );
+        }
+    }
+
+    pub(crate) fn emit(&self, event: BackendEvent) {
+        if let Some(listener) = self.0.get() {
+            listener.on_event(event);
+        }
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Events")
+    }
+}

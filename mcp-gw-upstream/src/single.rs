@@ -1,0 +1,132 @@
+//! One connection for everybody: whoever comes first starts it, the rest wait for the same.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mcp_gw_core::BackendError;
+use tokio::sync::watch;
+
+use crate::settings::Settings;
+
+type Outcome<T> = Option<Result<Arc<T>, Arc<BackendError>>>;
+
+/// Holds at most one `T`, made on demand by a task that no caller's cancellation ends.
+#[derive(Debug)]
+pub(crate) struct Single<T>(Mutex<Slot<T>>);
+
+#[derive(Debug)]
+enum Slot<T> {
+    Empty,
+    Starting(watch::Receiver<Outcome<T>>),
+    Ready(Arc<T>),
+    Closed,
+}
+
+impl<T> Default for Single<T> {
+    fn default() -> Self {
+        Self(Mutex::new(Slot::Empty))
+    }
+}
+
+impl<T: Send + Sync + 'static> Single<T> {
+    /// The one that is there, or a new one.
+    pub(crate) async fn get<F>(
+        &self,
+        settings: &Settings,
+        start: impl FnOnce() -> F,
+    ) -> Result<Arc<T>, BackendError>
+    where
+        F: Future<Output = Result<T, BackendError>> + Send + 'static,
+    {
+        let waiting = {
+            let mut slot = self.lock();
+            match &*slot {
+                Slot::Ready(ready) => return Ok(Arc::clone(ready)),
+                Slot::Closed => return Err(settings.unavailable("it was closed")),
+                Slot::Starting(waiting) => waiting.clone(),
+                Slot::Empty => {
+                    let (done, waiting) = watch::channel(None);
+                    let future = start();
+                    tokio::spawn(async move {
+                        let outcome = future.await.map(Arc::new).map_err(Arc::new);
+                        // Kept in the channel also when nobody waits any more.
+                        done.send_replace(Some(outcome));
+                    });
+                    *slot = Slot::Starting(waiting.clone());
+                    waiting
+                }
+            }
+        };
+        let outcome = wait(waiting.clone()).await;
+        self.settle(&waiting, outcome.as_ref());
+        match outcome {
+            Some(Ok(ready)) => Ok(ready),
+            Some(Err(error)) => Err(again(settings, &error)),
+            None => Err(settings.unavailable("connecting to it was broken off")),
+        }
+    }
+
+    /// Lets go of `old`, unless something newer has taken its place. True when it was there.
+    pub(crate) fn forget(&self, old: &Arc<T>) -> bool {
+        let mut slot = self.lock();
+        let is_it = matches!(&*slot, Slot::Ready(ready) if Arc::ptr_eq(ready, old));
+        if is_it {
+            *slot = Slot::Empty;
+        }
+        is_it
+    }
+
+    /// Lets go of what is there and makes no other any more.
+    pub(crate) async fn close(&self) -> Option<Arc<T>> {
+        let slot = std::mem::replace(&mut *self.lock(), Slot::Closed);
+        match slot {
+            Slot::Ready(ready) => Some(ready),
+            Slot::Starting(waiting) => wait(waiting).await?.ok(),
+            Slot::Empty | Slot::Closed => None,
+        }
+    }
+
+    fn settle(
+        &self,
+        waited: &watch::Receiver<Outcome<T>>,
+        outcome: Option<&Result<Arc<T>, Arc<BackendError>>>,
+    ) {
+        let mut slot = self.lock();
+        if matches!(&*slot, Slot::Starting(waiting) if waiting.same_channel(waited)) {
+            *slot = match outcome {
+                Some(Ok(ready)) => Slot::Ready(Arc::clone(ready)),
+                Some(Err(_)) | None => Slot::Empty,
+            };
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slot<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn wait<T>(mut waiting: watch::Receiver<Outcome<T>>) -> Outcome<T> {
+    match waiting.wait_for(Option::is_some).await {
+        Ok(outcome) => outcome.clone(),
+        Err(_) => None,
+    }
+}
+
+/// The same error for another one who waited for it.
+fn again(settings: &Settings, error: &BackendError) -> BackendError {
+    match error {
+        // Whatever happened to the handshake, the request itself was not sent.
+        BackendError::Lost { reason, .. } | BackendError::Unavailable { reason, .. } => {
+            settings.unavailable(reason.clone())
+        }
+        BackendError::Timeout { after, .. } => {
+            settings.unavailable(format!("it did not answer the handshake within {after:?}"))
+        }
+        BackendError::Protocol { reason, .. } => settings.protocol(reason.clone()),
+        BackendError::Rpc(error) => settings.unavailable(format!(
+            "it refuses the handshake: {}",
+            crate::settings::excerpt(error.as_bytes())
+        )),
+        other => settings.unavailable(other.to_string()),
+    }
+}
