@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+#[doc(hidden)]
+pub mod cli;
 mod credentials;
+mod demo;
 mod guard;
 mod router;
 mod serve;

@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+#[cfg(feature = "cli")]
+pub mod cli;
+mod compose;
 mod engine;
 mod exchange;
 mod inflight;
@@ -11,10 +14,13 @@ mod revision;
 mod rewrite;
 mod rpc_error;
 mod session;
+mod supervise;
+mod wrap;
 
 pub mod config;
 pub mod http;
 
+pub use compose::{Launch, LaunchError, Running, inherited_env};
 pub use engine::{Engine, EngineConfig};
 pub use line::{LineConfig, serve_lines};
 pub use revision::Revision;

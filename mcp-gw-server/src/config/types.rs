@@ -259,6 +259,15 @@ pub struct LimitsConfig {
     pub calls_per_minute: Option<u32>,
 }
 
+impl LimitsConfig {
+    /// At most `calls` calls a minute by each caller.
+    pub fn per_minute(calls: u32) -> Self {
+        Self {
+            calls_per_minute: Some(calls.max(1)),
+        }
+    }
+}
+
 pub(super) const fn seconds(seconds: u64) -> DurationText {
     DurationText::new(std::time::Duration::from_secs(seconds))
 }

@@ -1,0 +1,267 @@
+//! The command line of `mcp-gw-http`.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use clap::{Args, Parser, Subcommand};
+use mcp_gw_server::cli::{
+    LogArgs, READY_LIMIT, SourceArgs, Stop, check, environment, status_lines, stop_signals,
+};
+use mcp_gw_server::config::{Config, HttpConfig as HttpSection};
+use mcp_gw_server::{Launch, Running, inherited_env};
+use tokio::net::TcpListener;
+
+use crate::demo;
+use crate::guard::Guard;
+use crate::router::{HttpConfig, router_for};
+use crate::serve::serve;
+
+/// An MCP gateway over HTTP: in front of MCP servers, it knows who calls, limits, decides, and
+/// writes down what happened.
+#[derive(Debug, Parser)]
+#[command(name = "mcp-gw-http", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    run: RunArgs,
+
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Try it without a file and without a network: tools, two callers, a limit, curl lines
+    Demo(DemoArgs),
+    /// Serve an MCP server, or all servers of a file; the same as without `run`
+    Run(RunArgs),
+    /// Check what would be served, explain it, and leave: 0 when it is good, 1 when it is not
+    Check {
+        #[command(flatten)]
+        source: SourceArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    /// Call it yourself once, print what is said, and leave
+    #[arg(long)]
+    once: bool,
+
+    /// Address and port to listen on; only loopback, as the keys are public
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+
+    /// Address and port to listen on instead of the configured one; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+
+    /// Allow an address that others can reach although nobody needs a key
+    #[arg(long)]
+    insecure: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mcp-gw-http demo                                      try it
+  mcp-gw-http run -- npx -y @modelcontextprotocol/server-everything
+  mcp-gw-http run --url https://mcp.example.com/mcp     in front of a server that runs already
+  mcp-gw-http run --from .mcp.json                      in front of what your IDE uses now
+  mcp-gw-http check --config mcp-gw.yaml                is the configuration good?
+  mcp-gw-http --config mcp-gw.yaml                      serve it
+
+Ctrl-C lets open calls end; a second Ctrl-C does not wait for them.";
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    match dispatch(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a command line talks to people")]
+pub(crate) fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<()> {
+    let init = if matches!(cli.command, Some(Command::Demo(_))) {
+        // The demo shows its audit events in its own way.
+        cli.log.init_without(&["mcp_gw::audit"])
+    } else {
+        cli.log.init()
+    };
+    init.context("--log cannot be read")?;
+    match cli.command {
+        None => run(&cli.run),
+        Some(Command::Run(args)) => run(&args),
+        Some(Command::Check { source }) => explain(&source),
+        Some(Command::Demo(args)) => {
+            runtime()?.block_on(demo::run(args.once, args.listen, stop_signals))
+        }
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Runtime::new().context("the runtime cannot be started")
+}
+
+fn need(source: &SourceArgs) -> anyhow::Result<()> {
+    if source.is_empty() {
+        anyhow::bail!(
+            "nothing to serve: name the command of an MCP server after `--`, or give --url, --from \
+             or --config. `mcp-gw-http demo` needs none of them, `--help` tells more"
+        );
+    }
+    Ok(())
+}
+
+fn warn(line: &str) {
+    say(&format!("warning: {line}"));
+}
+
+#[expect(clippy::print_stdout, reason = "the explanation is what was asked for")]
+fn explain(source: &SourceArgs) -> anyhow::Result<()> {
+    need(source)?;
+    print!("{}", check(source, &environment, &mut warn)?);
+    Ok(())
+}
+
+fn run(args: &RunArgs) -> anyhow::Result<()> {
+    need(&args.source)?;
+    let change = |mut config: Config| {
+        if let Some(listen) = args.listen {
+            config.http.listen = listen.to_string();
+        }
+        config.http.insecure |= args.insecure;
+        config
+    };
+    let mut config = args.source.load(&environment, change, &mut warn)?;
+    if args.source.config.is_some() && (args.listen.is_some() || args.insecure) {
+        config = change(config);
+        config.check("command line")?;
+    }
+    runtime()?.block_on(async {
+        let stop = stop_signals().context("signals cannot be handled")?;
+        let listener = listen(&config.http).await?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the command line reads the environment"
+        )]
+        let env = inherited_env(std::env::vars_os());
+        let mut running = Launch::new().with_base_env(env).start(&config)?;
+        let result = tokio::select! {
+            result = start(&args.source, &mut running) => result,
+            () = stop.gently.cancelled() => Ok(()),
+        };
+        let result = match result {
+            Ok(()) if !stop.gently.is_cancelled() => {
+                serve_until(listener, &running, &config.http, &stop).await
+            }
+            result => result,
+        };
+        running.shutdown().await;
+        result
+    })
+}
+
+/// Waits for the servers behind, and says how they are doing.
+async fn start(source: &SourceArgs, running: &mut Running) -> anyhow::Result<()> {
+    let status = running.ready(READY_LIMIT).await;
+    for line in status_lines(&status) {
+        say(&line);
+    }
+    match status.iter().find_map(|server| server.fault.as_deref()) {
+        Some(fault) if source.is_single() => anyhow::bail!("nothing to serve: {fault}"),
+        _ => Ok(()),
+    }
+}
+
+/// Binds the configured address.
+pub(crate) async fn listen(http: &HttpSection) -> anyhow::Result<TcpListener> {
+    use std::io::ErrorKind;
+
+    let address = http
+        .listen_address()
+        .context("`http.listen` is not an address with a port")?;
+    TcpListener::bind(address).await.map_err(|error| {
+        let next = match error.kind() {
+            ErrorKind::AddrInUse => {
+                "something else listens there: stop it, or choose another port with --listen (port \
+                 0 takes a free one)"
+            }
+            ErrorKind::AddrNotAvailable => "this machine does not have that address",
+            ErrorKind::PermissionDenied => "choose a port from 1024 on",
+            _ => "check `http.listen`",
+        };
+        anyhow::anyhow!("cannot listen on {address}: {error}; {next}")
+    })
+}
+
+/// Serves until told to stop.
+pub(crate) async fn serve_until(
+    listener: TcpListener,
+    running: &Running,
+    http: &HttpSection,
+    stop: &Stop,
+) -> anyhow::Result<()> {
+    let address = listener.local_addr()?;
+    say(&format!("listening on http://{address}{}", http.path));
+    let app = mount(
+        &http.path,
+        router_for(running.engine().clone(), settings(http)),
+    );
+    let gently = stop.gently.clone();
+    let until = async move {
+        gently.cancelled().await;
+        say("stopping: open calls may end; press Ctrl-C again not to wait");
+    };
+    let grace = http.shutdown_grace.get().max(Duration::from_millis(1));
+    tokio::select! {
+        result = serve(listener, app, until, grace) => Ok(result?),
+        () = stop.now.cancelled() => Ok(()),
+    }
+}
+
+fn mount(path: &str, router: Router) -> Router {
+    match path.trim_end_matches('/') {
+        "" => router,
+        path => Router::new().nest(path, router),
+    }
+}
+
+fn settings(http: &HttpSection) -> HttpConfig {
+    let mut guard = Guard::new().with_host(&http.listen);
+    for host in &http.allowed_hosts {
+        guard = guard.with_host(host);
+    }
+    for origin in &http.allowed_origins {
+        guard = guard.with_origin(origin);
+    }
+    let is_loopback = http
+        .listen_address()
+        .is_some_and(|address| address.ip().is_loopback());
+    if !is_loopback && http.allowed_hosts.is_empty() {
+        // Reached by names that it cannot know; what protects it there is that calls need a key.
+        guard = guard.with_any_host();
+    }
+    let limit = usize::try_from(http.max_body_size.bytes()).unwrap_or(usize::MAX);
+    HttpConfig::default()
+        .with_guard(guard)
+        .with_max_body_bytes(limit)
+}

@@ -1,0 +1,5 @@
+//! `mcp-gw-http`: see `--help`.
+
+fn main() -> std::process::ExitCode {
+    mcp_gw_http::cli::main()
+}

@@ -1,0 +1,60 @@
+//! Logs on standard error; standard output belongs to the protocol, or to what was asked for.
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line, for machines.
+    Json,
+}
+
+/// Logging options.
+#[derive(Debug, Clone, Default, Args)]
+#[non_exhaustive]
+pub struct LogArgs {
+    /// What to log: a level (error, warn, info, debug, trace), or targets with levels, such as
+    /// `warn,mcp_gw::audit=info`
+    #[arg(long, value_name = "FILTER", default_value = "info", global = true)]
+    pub log: String,
+
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
+    pub log_format: LogFormat,
+}
+
+impl LogArgs {
+    /// Begins to log to standard error.
+    ///
+    /// # Errors
+    /// When the filter cannot be read.
+    pub fn init(&self) -> Result<(), ParseError> {
+        self.init_without(&[])
+    }
+
+    /// The same, leaving out some targets that are shown in another way.
+    ///
+    /// # Errors
+    /// When the filter cannot be read.
+    pub fn init_without(&self, targets: &[&'static str]) -> Result<(), ParseError> {
+        let mut filter: Targets = self.log.parse()?;
+        for target in targets {
+            filter = filter.with_target(*target, tracing_subscriber::filter::LevelFilter::OFF);
+        }
+        let registry = tracing_subscriber::registry().with(filter);
+        let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        // Setting it twice is an embedder's choice, not a fault.
+        let _ = match self.log_format {
+            LogFormat::Text => registry.with(layer.with_ansi(false)).try_init(),
+            LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
+        };
+        Ok(())
+    }
+}

@@ -1,0 +1,181 @@
+//! What a gateway is to serve: a command, a URL, another client's file, or a configuration.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::config::{Config, ConfigFaults, PolicyConfig, ServerConfig, import, read_file};
+
+/// What to serve. Exactly one of the four.
+#[derive(Debug, Clone, Default, Args)]
+#[group(id = "source", multiple = false)]
+#[non_exhaustive]
+pub struct SourceArgs {
+    /// A configuration file, such as mcp-gw.yaml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// The MCP servers of another client's file: .mcp.json of Claude Code, mcp.json of Cursor or
+    /// VS Code
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+
+    /// The URL of an MCP server that speaks streamable HTTP
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+
+    /// The command of an MCP server that speaks over standard input and output, after `--`
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+impl SourceArgs {
+    /// True when nothing was named.
+    pub fn is_empty(&self) -> bool {
+        self.config.is_none()
+            && self.from.is_none()
+            && self.url.is_none()
+            && self.command.is_empty()
+    }
+
+    /// True when the one server that was named must be up, or there is nothing to serve.
+    pub fn is_single(&self) -> bool {
+        self.url.is_some() || !self.command.is_empty()
+    }
+
+    /// The configuration that was named, or the one that serves what was named. `change` is applied
+    /// to the latter before it is checked; warnings go to `warn`.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn load(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+        change: impl FnOnce(Config) -> Config,
+        warn: &mut dyn FnMut(&str),
+    ) -> Result<Config, ConfigFaults> {
+        if let Some(path) = &self.config {
+            let text = read_file(path)?;
+            return Config::load(&path.display().to_string(), &text, env);
+        }
+        // Whoever starts a gateway for one purpose on their own machine wants its tools.
+        let mut config = Config::default().with_policy(PolicyConfig::allow());
+        let label = if let Some(path) = &self.from {
+            let text = read_file(path)?;
+            let imported = import(path, &text, env)?;
+            for line in imported.warning_lines(&path.display().to_string()) {
+                warn(&line);
+            }
+            config.servers = imported.servers;
+            path.display().to_string()
+        } else if let Some(url) = &self.url {
+            config = config.with_server("upstream", ServerConfig::http(url.as_str()));
+            "command line".to_owned()
+        } else {
+            let words = self
+                .command
+                .iter()
+                .map(|word| word.to_string_lossy().into_owned());
+            let mut words = words.collect::<Vec<_>>().into_iter();
+            if let Some(command) = words.next() {
+                let name = server_name(&command);
+                config = config.with_server(name, ServerConfig::stdio(command, words));
+            }
+            "command line".to_owned()
+        };
+        let config = change(config);
+        config.check(&label)?;
+        Ok(config)
+    }
+}
+
+/// A server's name made of the program that it is: its file name without what no name may have.
+fn server_name(command: &str) -> String {
+    let stem = Path::new(command)
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .unwrap_or_default();
+    let name: String = stem
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+        .take(64)
+        .collect();
+    if name.is_empty() {
+        "upstream".to_owned()
+    } else {
+        name
+    }
+}
+
+/// Checks what was named without serving it: the explanation, for standard output.
+///
+/// # Errors
+/// All faults at once.
+pub fn check(
+    source: &SourceArgs,
+    env: &dyn Fn(&str) -> Option<String>,
+    warn: &mut dyn FnMut(&str),
+) -> Result<String, ConfigFaults> {
+    source
+        .load(env, |config| config, warn)
+        .map(|config| config.explain())
+}
+
+/// A look-up in the environment of this process.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the composition root reads the environment"
+)]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(source: &SourceArgs) -> Result<Config, ConfigFaults> {
+        source.load(&|_| None, |config| config, &mut |_| {})
+    }
+
+    #[test]
+    fn a_command_line_becomes_a_configuration() {
+        let command = ["/usr/bin/my server.sh", "--x", "a b"]
+            .map(OsString::from)
+            .to_vec();
+        let config = load(&SourceArgs {
+            command,
+            ..SourceArgs::default()
+        })
+        .unwrap();
+        let (name, server) = config.servers.first_key_value().unwrap();
+        assert_eq!(name, "myserver");
+        assert_eq!(server.args, ["--x", "a b"]);
+        let url = Some("http://127.0.0.1:1/mcp".to_owned());
+        let config = load(&SourceArgs {
+            url,
+            ..SourceArgs::default()
+        })
+        .unwrap();
+        assert!(config.servers.contains_key("upstream"));
+    }
+
+    #[test]
+    fn what_cannot_be_served_says_why() {
+        let url = Some("ftp://x".to_owned());
+        let error = load(&SourceArgs {
+            url,
+            ..SourceArgs::default()
+        })
+        .unwrap_err();
+        assert!(error.to_string().contains("command line"), "{error}");
+        let config = Some(PathBuf::from("/no/such/file.yaml"));
+        let error = load(&SourceArgs {
+            config,
+            ..SourceArgs::default()
+        })
+        .unwrap_err();
+        assert!(error.to_string().contains("/no/such/file.yaml"), "{error}");
+    }
+}

@@ -1,0 +1,305 @@
+//! The composition root: one configuration becomes one running gateway.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_gw_core::{
+    AuditSink, Backend, BackendStatus, BuildError, Clock, Gateway, GatewayBuilder, SystemClock,
+};
+use mcp_gw_upstream::{ClientInfo, HttpServer, HttpServerConfig, StdioServer, StdioServerConfig};
+
+use crate::access::{ApiKeys, PerMinute, ToolRules};
+use crate::config::{Config, KeyError, ServerTarget};
+use crate::engine::{Engine, EngineConfig};
+use crate::session::SessionLimits;
+use crate::supervise::Supervisor;
+use crate::wrap::Deadline;
+
+/// What a gateway needs beside its configuration.
+#[derive(Default)]
+#[must_use]
+pub struct Launch {
+    base_env: Vec<(OsString, OsString)>,
+    sinks: Vec<Arc<dyn AuditSink>>,
+    backends: Vec<Box<dyn FnOnce(GatewayBuilder) -> GatewayBuilder>>,
+    grace: Option<Duration>,
+}
+
+impl std::fmt::Debug for Launch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Launch")
+            .field("grace", &self.grace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Launch {
+    /// A launch with nothing beside the configuration.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the environment of child processes, to which `env` of each server is added. See
+    /// [`inherited_env`] for a safe choice.
+    pub fn with_base_env(mut self, env: Vec<(OsString, OsString)>) -> Self {
+        self.base_env = env;
+        self
+    }
+
+    /// Adds an audit sink; without one, events go to `tracing`.
+    pub fn with_audit(mut self, sink: impl AuditSink) -> Self {
+        self.sinks.push(Arc::new(sink));
+        self
+    }
+
+    /// Adds a backend that the configuration does not name.
+    pub fn with_backend(mut self, backend: impl Backend) -> Self {
+        self.backends
+            .push(Box::new(move |builder| builder.backend(backend)));
+        self
+    }
+
+    /// Sets how long a child process may take to leave once its input is closed.
+    pub const fn with_child_grace(mut self, grace: Duration) -> Self {
+        self.grace = Some(grace);
+        self
+    }
+
+    /// Builds the gateway of `config` and begins to look after its servers, in the current tokio
+    /// runtime. It does not wait for them: see [`Running::ready`].
+    ///
+    /// # Errors
+    /// When a part cannot be made. A configuration that was loaded and checked has no such fault,
+    /// unless a file that it names changed since.
+    pub fn start(self, config: &Config) -> Result<Running, LaunchError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let mut builder = Gateway::builder()
+            .authenticator(
+                ApiKeys::of(config).map_err(|(id, source)| LaunchError::Key { id, source })?,
+            )
+            .policy(ToolRules::of(config));
+        if let Some(limit) = config.limits.calls_per_minute {
+            builder = builder.rate_limiter(PerMinute::new(limit, Arc::clone(&clock)));
+        }
+        for sink in self.sinks {
+            builder = builder.audit(sink);
+        }
+        for add in self.backends {
+            builder = add(builder);
+        }
+        // One server keeps its names; several would take each other's.
+        let prefixed = config.servers.len() > 1;
+        let timeout = config.call_timeout.get();
+        for (name, server) in &config.servers {
+            let target = server
+                .target()
+                .ok_or_else(|| LaunchError::Server { name: name.clone() })?;
+            let target = Target {
+                name,
+                to: target,
+                base_env: &self.base_env,
+                grace: self.grace,
+            };
+            let backend = Deadline::new(target.backend(timeout)?, timeout);
+            builder = if prefixed {
+                builder.backend_with_prefix(name, backend)
+            } else {
+                builder.backend(backend)
+            };
+        }
+        let gateway = builder.build().map_err(LaunchError::Build)?;
+        let engine = Engine::with_clock(gateway, engine_config(config), clock);
+        let supervisor = Supervisor::start(engine.gateway());
+        Ok(Running { engine, supervisor })
+    }
+}
+
+fn engine_config(config: &Config) -> EngineConfig {
+    let sessions = &config.http.sessions;
+    let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    EngineConfig::default()
+        .with_identity(config.name.as_str(), env!("CARGO_PKG_VERSION"))
+        .with_instructions(config.instructions.clone())
+        .with_sessions(SessionLimits::new(
+            sessions.idle_timeout.get(),
+            count(sessions.max_per_caller),
+            count(sessions.max_total),
+        ))
+}
+
+struct Target<'a> {
+    name: &'a str,
+    to: ServerTarget,
+    base_env: &'a [(OsString, OsString)],
+    grace: Option<Duration>,
+}
+
+impl Target<'_> {
+    fn backend(self, call_timeout: Duration) -> Result<Arc<dyn Backend>, LaunchError> {
+        let name = self.name;
+        let identity = ClientInfo::new("mcp-gw", env!("CARGO_PKG_VERSION"));
+        let fault = |source| LaunchError::Upstream {
+            name: name.to_owned(),
+            source,
+        };
+        Ok(match self.to {
+            ServerTarget::Http {
+                url,
+                headers,
+                connect_timeout,
+                timeout,
+            } => {
+                let mut config = HttpServerConfig::new(name, url)
+                    .with_client_info(identity)
+                    .with_connect_timeout(connect_timeout)
+                    .with_timeout(timeout)
+                    .with_max_total_timeout(call_timeout.max(timeout));
+                for (header, value) in headers {
+                    config = config.with_header(header, value);
+                }
+                Arc::new(HttpServer::new(&config).map_err(fault)?)
+            }
+            ServerTarget::Stdio {
+                command,
+                args,
+                env,
+                cwd,
+                start_timeout,
+                timeout,
+            } => {
+                let mut config = StdioServerConfig::new(name, command)
+                    .with_args(args)
+                    .with_inherited_env(self.base_env.to_vec())
+                    .with_client_info(identity)
+                    .with_start_timeout(start_timeout)
+                    .with_timeout(timeout)
+                    .with_max_total_timeout(call_timeout.max(timeout));
+                for (variable, value) in env {
+                    config = config.with_env(variable, value);
+                }
+                if let Some(cwd) = cwd {
+                    config = config.with_cwd(cwd);
+                }
+                if let Some(grace) = self.grace {
+                    config = config.with_grace(grace);
+                }
+                Arc::new(StdioServer::new(&config).map_err(fault)?)
+            }
+        })
+    }
+}
+
+/// Why a gateway could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LaunchError {
+    /// A key cannot be had.
+    #[error("the key of caller `{id}` cannot be used")]
+    Key {
+        /// The caller.
+        id: String,
+        /// What is wrong.
+        source: KeyError,
+    },
+    /// A server has neither a command nor a URL.
+    #[error("server `{name}` has neither `command` nor `url`")]
+    Server {
+        /// The server.
+        name: String,
+    },
+    /// A server cannot be set up.
+    #[error("server `{name}` cannot be set up")]
+    Upstream {
+        /// The server.
+        name: String,
+        /// What is wrong.
+        source: mcp_gw_upstream::Error,
+    },
+    /// The parts do not fit together.
+    #[error("the gateway cannot be built")]
+    Build(#[source] BuildError),
+}
+
+/// A gateway whose servers are looked after. Call [`Running::shutdown`] at the end.
+#[derive(Debug)]
+pub struct Running {
+    engine: Engine,
+    supervisor: Supervisor,
+}
+
+impl std::fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Supervisor")
+    }
+}
+
+impl Running {
+    /// The engine, to be served.
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The gateway behind the engine.
+    pub fn gateway(&self) -> &Gateway {
+        self.engine.gateway()
+    }
+
+    /// Waits until every server was asked for its offer once, but no longer than `limit`, and says
+    /// how they are doing. Those that are not up are asked again in the background.
+    pub async fn ready(&mut self, limit: Duration) -> Vec<BackendStatus> {
+        let _ = tokio::time::timeout(limit, self.supervisor.asked_once()).await;
+        self.gateway().status()
+    }
+
+    /// Stops looking after the servers, and ends connections and child processes.
+    pub async fn shutdown(mut self) {
+        self.supervisor.stop().await;
+        self.gateway().close().await;
+    }
+}
+
+/// The variables that child processes need to run at all, out of `all`. Everything else, credentials
+/// above all, reaches a server only if its configuration names it.
+pub fn inherited_env(
+    all: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Vec<(OsString, OsString)> {
+    const NAMES: [&str; 28] = [
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "TERM",
+        "LANG",
+        "LANGUAGE",
+        "TZ",
+        "TMPDIR",
+        "TMP",
+        "TEMP",
+        "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "XDG_RUNTIME_DIR",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "NODE_EXTRA_CA_CERTS",
+        "SYSTEMROOT",
+        "SYSTEMDRIVE",
+        "WINDIR",
+        "COMSPEC",
+        "PATHEXT",
+        "APPDATA",
+        "LOCALAPPDATA",
+        "USERPROFILE",
+        "PROGRAMFILES",
+    ];
+    all.into_iter()
+        .filter(|(name, _)| {
+            name.to_str().is_some_and(|name| {
+                NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
+                    || name.starts_with("LC_")
+            })
+        })
+        .collect()
+}

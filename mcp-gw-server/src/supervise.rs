@@ -1,0 +1,104 @@
+//! Keeps the catalogue true: asks each backend for its offer at the start, when it says that
+//! something changed, and again and again while it is away.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_gw_core::{Gateway, GatewayEvent, GatewayListener};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+/// Two questions to one backend are at least this far apart: a server that reports changes without
+/// end must not keep the gateway busy.
+const BREATH: Duration = Duration::from_millis(200);
+/// The first wait after a backend could not be asked; it doubles up to [`LONGEST`].
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Tasks that look after the backends of a gateway. Dropping it stops them.
+pub(crate) struct Supervisor {
+    tasks: JoinSet<()>,
+    first: Vec<watch::Receiver<bool>>,
+}
+
+impl Supervisor {
+    /// Starts to look after the backends of `gateway`.
+    pub(crate) fn start(gateway: &Gateway) -> Self {
+        let mut supervisor = Self {
+            tasks: JoinSet::new(),
+            first: Vec::new(),
+        };
+        let mut bells = HashMap::new();
+        for backend in gateway.backends() {
+            // What is known without asking does not change either.
+            if backend.offer_now().is_some() {
+                continue;
+            }
+            let bell = Arc::new(Notify::new());
+            let (asked, first) = watch::channel(false);
+            let name = backend.name().to_owned();
+            bells.insert(name.clone(), Arc::clone(&bell));
+            supervisor.first.push(first);
+            supervisor
+                .tasks
+                .spawn(look_after(gateway.clone(), name, bell, asked));
+        }
+        gateway.listen(Arc::new(Bells(bells)));
+        supervisor
+    }
+
+    /// Waits until every backend was asked once, with or without success.
+    pub(crate) async fn asked_once(&mut self) {
+        for first in &mut self.first {
+            let _ = first.wait_for(|asked| *asked).await;
+        }
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+/// Wakes the task that looks after a backend.
+struct Bells(HashMap<String, Arc<Notify>>);
+
+impl GatewayListener for Bells {
+    fn on_event(&self, event: &GatewayEvent) {
+        if let GatewayEvent::BackendChanged { name, down } = event
+            && let Some(bell) = self.0.get(name)
+        {
+            if let Some(reason) = down {
+                tracing::warn!(server = %name, %reason, "a server is down");
+            }
+            bell.notify_one();
+        }
+    }
+}
+
+async fn look_after(gateway: Gateway, name: String, bell: Arc<Notify>, asked: watch::Sender<bool>) {
+    let mut wait = FIRST;
+    let mut was_up = false;
+    loop {
+        let result = gateway.refresh_backend(&name).await;
+        asked.send_replace(true);
+        match result {
+            Ok(()) => {
+                if !was_up {
+                    tracing::info!(server = %name, "a server is up");
+                }
+                was_up = true;
+                wait = FIRST;
+                bell.notified().await;
+                tokio::time::sleep(BREATH).await;
+            }
+            Err(error) => {
+                was_up = false;
+                tracing::warn!(server = %name, %error, retry_in = ?wait, "a server cannot be asked");
+                let _ = tokio::time::timeout(wait, bell.notified()).await;
+                tokio::time::sleep(BREATH).await;
+                wait = (wait * 2).min(LONGEST);
+            }
+        }
+    }
+}

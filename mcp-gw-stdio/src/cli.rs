@@ -1,0 +1,147 @@
+//! The command line of `mcp-gw-stdio`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use mcp_gw_server::cli::{
+    LogArgs, READY_LIMIT, SourceArgs, check, environment, status_lines, stop_signals,
+};
+use mcp_gw_server::{Launch, LineConfig, inherited_env, serve_lines};
+
+/// An MCP gateway over standard input and output.
+///
+/// Put it where an IDE or assistant starts MCP servers, in place of the server itself: every call
+/// then passes the policy, the limits and the audit log of the gateway.
+#[derive(Debug, Parser)]
+#[command(name = "mcp-gw-stdio", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    source: SourceArgs,
+
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve; the same as without `run`
+    Run {
+        #[command(flatten)]
+        source: SourceArgs,
+    },
+    /// Check what would be served, explain it, and leave: 0 when it is good, 1 when it is not
+    Check {
+        #[command(flatten)]
+        source: SourceArgs,
+    },
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mcp-gw-stdio run -- npx -y @modelcontextprotocol/server-everything
+  mcp-gw-stdio run --url https://mcp.example.com/mcp
+  mcp-gw-stdio run --from .mcp.json
+  mcp-gw-stdio --config mcp-gw.yaml
+  mcp-gw-stdio check --config mcp-gw.yaml
+
+Standard output carries MCP only; logs, the audit log among them, go to standard error.";
+
+/// Child processes must be gone before the client loses patience with us: SDKs send SIGTERM two
+/// seconds after they close our input.
+const CHILD_GRACE: Duration = Duration::from_millis(400);
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Err(error) = cli.log.init() {
+        return fail(&format!("--log: {error}"));
+    }
+    let result = match cli.command {
+        None => run(&cli.source),
+        Some(Command::Run { source }) => run(&source),
+        Some(Command::Check { source }) => explain(&source),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&format!("{error:#}")),
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "a command line tells people what went wrong"
+)]
+fn fail(says: &str) -> ExitCode {
+    eprintln!("{says}");
+    ExitCode::FAILURE
+}
+
+fn warn(line: &str) {
+    tracing::warn!("{line}");
+}
+
+fn need(source: &SourceArgs) -> anyhow::Result<()> {
+    if source.is_empty() {
+        anyhow::bail!(
+            "nothing to serve: name the command of an MCP server after `--`, or give --url, --from \
+             or --config (see --help)"
+        );
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the explanation is what was asked for")]
+fn explain(source: &SourceArgs) -> anyhow::Result<()> {
+    need(source)?;
+    print!("{}", check(source, &environment, &mut warn)?);
+    Ok(())
+}
+
+fn run(source: &SourceArgs) -> anyhow::Result<()> {
+    need(source)?;
+    let config = source.load(&environment, |config| config, &mut warn)?;
+    let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
+    let result = runtime.block_on(serve(source, &config));
+    // Reading standard input blocks a thread that nothing can wake; it must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(source: &SourceArgs, config: &mcp_gw_server::config::Config) -> anyhow::Result<()> {
+    let stop = stop_signals().context("signals cannot be handled")?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the command line reads the environment"
+    )]
+    let env = inherited_env(std::env::vars_os());
+    let mut running = Launch::new()
+        .with_base_env(env)
+        .with_child_grace(CHILD_GRACE)
+        .start(config)?;
+    let engine = running.engine().clone();
+    let serving = async {
+        let status = running.ready(READY_LIMIT).await;
+        for line in status_lines(&status) {
+            tracing::info!("{line}");
+        }
+        if source.is_single()
+            && let Some(fault) = status.iter().find_map(|server| server.fault.as_deref())
+        {
+            anyhow::bail!("{fault}");
+        }
+        let limits = LineConfig::default();
+        serve_lines(&engine, limits, tokio::io::stdin(), tokio::io::stdout()).await?;
+        Ok(())
+    };
+    let result = tokio::select! {
+        result = serving => result,
+        () = stop.gently.cancelled() => Ok(()),
+    };
+    running.shutdown().await;
+    result
+}
