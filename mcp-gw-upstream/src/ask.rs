@@ -123,9 +123,10 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// True unless giving up must not be told to the server.
+    /// True unless giving up must not be told to the server: what comes before the handshake is
+    /// not cancelled.
     pub(crate) const fn is_cancellable(&self) -> bool {
-        !matches!(self, Self::Initialize)
+        !matches!(self, Self::Initialize | Self::Discover)
     }
 
     const fn extras(&self) -> Option<&'a Extras> {

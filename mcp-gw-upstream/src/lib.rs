@@ -11,7 +11,9 @@ mod offer;
 mod relay;
 mod settings;
 mod single;
+mod stdio;
 
 pub use error::Error;
 pub use http::{HttpServer, HttpServerConfig};
 pub use settings::ClientInfo;
+pub use stdio::{StdioServer, StdioServerConfig};

@@ -1,0 +1,228 @@
+//! The child process: started in a group of its own, ended with all it has started, always reaped.
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use mcp_gw_core::BackendError;
+use tokio::process::{Child, Command};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::settings::Settings;
+use crate::stdio::config::StdioServerConfig;
+use crate::stdio::pending::Pending;
+
+/// So long the last words of a process that is gone are waited for.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Starts the process.
+pub(crate) fn spawn(
+    config: &StdioServerConfig,
+    settings: &Settings,
+) -> Result<Child, BackendError> {
+    if let Some(cwd) = config.cwd.as_ref().filter(|cwd| !cwd.is_dir()) {
+        let shown = cwd.display();
+        return Err(settings.unavailable(format!("its `cwd` {shown} is not a folder")));
+    }
+    let mut command = Command::new(&config.command);
+    command
+        .args(&config.args)
+        .env_clear()
+        .envs(config.base_env.iter().map(|(name, value)| (name, value)))
+        .envs(
+            config
+                .env
+                .iter()
+                .map(|(name, value)| (name, value.expose())),
+        )
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    if let Some(cwd) = &config.cwd {
+        command.current_dir(cwd);
+    }
+    #[cfg(unix)]
+    command.process_group(0);
+    command
+        .spawn()
+        .map_err(|error| settings.unavailable(spawn_reason(&config.command, &error)))
+}
+
+fn spawn_reason(command: &str, error: &io::Error) -> String {
+    let is_path = command.contains(std::path::is_separator);
+    match error.kind() {
+        io::ErrorKind::NotFound if is_path => {
+            format!("command `{command}` does not exist; check the path in `command`")
+        }
+        io::ErrorKind::NotFound => format!(
+            "command `{command}` was not found in PATH; install it or give the full path in \
+             `command`"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            format!("command `{command}` may not be run; check its permissions")
+        }
+        _ => format!("command `{command}` cannot be run: {error}"),
+    }
+}
+
+/// All processes that the child has started and that stayed in its group. Killed when dropped, so
+/// that also a runtime that ends leaves none behind.
+#[derive(Debug)]
+struct Group(#[cfg(unix)] Option<rustix::process::Pid>);
+
+impl Group {
+    #[cfg(unix)]
+    fn of(child: &Child) -> Self {
+        let pid = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(pid.and_then(rustix::process::Pid::from_raw))
+    }
+
+    #[cfg(not(unix))]
+    const fn of(_child: &Child) -> Self {
+        Self()
+    }
+
+    /// Asks all to end.
+    fn terminate(&self) {
+        #[cfg(unix)]
+        if let Some(pid) = self.0 {
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::TERM);
+        }
+    }
+
+    /// Ends all.
+    fn kill(&mut self) {
+        #[cfg(unix)]
+        if let Some(pid) = self.0.take() {
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The tasks that read from and write to the process.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    pub(crate) stdin: JoinHandle<()>,
+    pub(crate) stdout: JoinHandle<()>,
+    pub(crate) stderr: JoinHandle<()>,
+    /// The last line of the process's log.
+    pub(crate) last_words: Arc<Mutex<String>>,
+}
+
+/// Owns the child until it is reaped.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    child: Child,
+    group: Group,
+    streams: Streams,
+    grace: Duration,
+    pending: Arc<Pending>,
+    /// Tells that everything is over.
+    gone: watch::Sender<bool>,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        child: Child,
+        streams: Streams,
+        grace: Duration,
+        pending: Arc<Pending>,
+        gone: watch::Sender<bool>,
+    ) -> Self {
+        Self {
+            group: Group::of(&child),
+            child,
+            streams,
+            grace,
+            pending,
+            gone,
+        }
+    }
+
+    /// Keeps the child until it ends, or until `stop` is used or dropped, and then ends it.
+    /// `died` hears why, when it was not asked to end.
+    pub(crate) async fn run(mut self, stop: oneshot::Receiver<()>, died: impl FnOnce(&str) + Send) {
+        let status = tokio::select! {
+            status = self.child.wait() => Some(status),
+            _ = &mut self.streams.stdout => None,
+            _ = stop => {
+                self.pending.close("the gateway has closed it");
+                self.end().await;
+                self.finish();
+                return;
+            }
+        };
+        let status = match status {
+            Some(status) => {
+                self.group.kill();
+                // What it has answered before its end counts.
+                let _ = timeout(LAST_WORDS, &mut self.streams.stdout).await;
+                status.ok()
+            }
+            // It has closed its output or is about to end; either way there is no more to come.
+            None => match timeout(LAST_WORDS, self.child.wait()).await {
+                Ok(status) => status.ok(),
+                Err(_) => self.end().await,
+            },
+        };
+        self.group.kill();
+        let _ = timeout(LAST_WORDS, &mut self.streams.stderr).await;
+        let reason = self.reason(status);
+        // Told before the calls fail, so that whoever tries again finds it recorded.
+        died(&reason);
+        self.pending.close(&reason);
+        self.finish();
+    }
+
+    /// Closes its input, then asks it to end, then ends it.
+    async fn end(&mut self) -> Option<ExitStatus> {
+        self.streams.stdin.abort();
+        let _ = (&mut self.streams.stdin).await;
+        if let Ok(status) = timeout(self.grace, self.child.wait()).await {
+            self.group.kill();
+            return status.ok();
+        }
+        self.group.terminate();
+        if let Ok(status) = timeout(self.grace, self.child.wait()).await {
+            self.group.kill();
+            return status.ok();
+        }
+        self.group.kill();
+        let _ = self.child.start_kill();
+        self.child.wait().await.ok()
+    }
+
+    fn reason(&self, status: Option<ExitStatus>) -> String {
+        let last = self
+            .streams
+            .last_words
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let how = status.map_or_else(
+            || "it closed its output".to_owned(),
+            |status| format!("it ended with {status}"),
+        );
+        if last.is_empty() {
+            how
+        } else {
+            format!("{how}; its last words: {last}")
+        }
+    }
+
+    fn finish(self) {
+        self.streams.stdin.abort();
+        self.streams.stdout.abort();
+        self.streams.stderr.abort();
+        self.gone.send_replace(true);
+    }
+}

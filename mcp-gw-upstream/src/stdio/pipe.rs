@@ -1,0 +1,189 @@
+//! Requests through the standard input of a process, and the wait for their answers.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mcp_gw_core::{BackendError, CallContext, RawJson, jsonrpc};
+use tokio::io::{AsyncWrite, AsyncWriteExt as _, BufWriter};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::{sleep_until, timeout_at};
+
+use crate::ask::{Ask, Hop, cancelled_params};
+use crate::deadline::Deadline;
+use crate::era::Era;
+use crate::settings::Settings;
+use crate::stdio::pending::{Pending, Reply, Waiting};
+
+/// So many messages wait for a process that does not read.
+pub(crate) const QUEUE: usize = 64;
+
+/// The way to one process. Dropping it ends the process.
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    pub(crate) settings: Settings,
+    pub(crate) out: mpsc::Sender<RawJson>,
+    pub(crate) pending: Arc<Pending>,
+    pub(crate) ids: AtomicI64,
+    pub(crate) stop: Mutex<Option<oneshot::Sender<()>>>,
+    pub(crate) gone: watch::Receiver<bool>,
+}
+
+impl Pipe {
+    /// Asks, and waits for the result.
+    pub(crate) async fn call(
+        &self,
+        ask: &Ask<'_>,
+        era: Era,
+        ctx: Option<&CallContext>,
+        mut deadline: Deadline,
+    ) -> Result<RawJson, BackendError> {
+        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let link = ctx
+            .map(CallContext::link)
+            .filter(|link| link.wants_progress());
+        let params = ask.params(&Hop {
+            era,
+            client_info: &self.settings.client_info,
+            progress_token: link.map(|_| id),
+            ctx,
+        });
+        let raw_id = RawJson::from_serialize(&id).unwrap_or_default();
+        let message = jsonrpc::request(&raw_id, ask.method(), &params);
+
+        let (answer, mut answered) = oneshot::channel();
+        let alive = Arc::new(Notify::new());
+        let waiting = Waiting {
+            answer,
+            link: link.map(Arc::clone),
+            alive: Arc::clone(&alive),
+        };
+        self.pending
+            .add(id, waiting)
+            .map_err(|reason| self.settings.unavailable(reason))?;
+        let mut guard = Guard {
+            pipe: self,
+            id,
+            tell: false,
+        };
+        match timeout_at(deadline.at(), self.out.send(message)).await {
+            Ok(Ok(())) => guard.tell = ask.is_cancellable(),
+            Ok(Err(_)) => return Err(self.settings.unavailable("it does not read any more")),
+            Err(_) => {
+                return Err(self
+                    .settings
+                    .unavailable("it does not read what it is sent; its queue is full"));
+            }
+        }
+        loop {
+            tokio::select! {
+                biased;
+                reply = &mut answered => return self.outcome(reply),
+                () = alive.notified() => deadline.extend(),
+                () = sleep_until(deadline.at()) => {
+                    return Err(self.settings.timed_out(deadline.limit()));
+                }
+            }
+        }
+    }
+
+    fn outcome(
+        &self,
+        reply: Result<Reply, oneshot::error::RecvError>,
+    ) -> Result<RawJson, BackendError> {
+        match reply {
+            Ok(Reply::Result(result)) => Ok(result),
+            Ok(Reply::Error(error)) => Err(BackendError::Rpc(error)),
+            Ok(Reply::TooLarge) => Err(self.settings.too_large()),
+            Ok(Reply::Malformed(reason)) => Err(self.settings.protocol(reason)),
+            Ok(Reply::Dead(reason)) => Err(self.settings.lost(reason)),
+            Err(_) => Err(self.settings.lost("its answer was thrown away")),
+        }
+    }
+
+    /// Sends a message that has no answer.
+    pub(crate) async fn tell(&self, message: RawJson) {
+        let _ = self.out.send(message).await;
+    }
+
+    /// Ends the process and waits until it is reaped.
+    pub(crate) async fn end(&self) {
+        let stop = self
+            .stop
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(stop);
+        let mut gone = self.gone.clone();
+        // The other end goes away only when the runtime does.
+        let _ = gone.wait_for(|gone| *gone).await;
+    }
+}
+
+/// Takes a request that nobody waits for any more out of the table, and tells the server.
+struct Guard<'a> {
+    pipe: &'a Pipe,
+    id: i64,
+    tell: bool,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if !self.pipe.pending.remove(self.id) || !self.tell {
+            return;
+        }
+        let params = cancelled_params(self.id);
+        let message = jsonrpc::notification("notifications/cancelled", &params);
+        let Err(mpsc::error::TrySendError::Full(message)) = self.pipe.out.try_send(message) else {
+            return;
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let out = self.pipe.out.clone();
+            runtime.spawn(async move { out.send(message).await });
+        }
+    }
+}
+
+/// Writes messages, one a line, until nobody sends any more or the process does not read.
+pub(crate) async fn write(stdin: impl AsyncWrite + Unpin, mut messages: mpsc::Receiver<RawJson>) {
+    let mut stdin = BufWriter::new(stdin);
+    while let Some(message) = messages.recv().await {
+        if write_line(&mut stdin, &message).await.is_err() {
+            return;
+        }
+        if messages.is_empty() && stdin.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn write_line(out: &mut (impl AsyncWrite + Unpin), message: &RawJson) -> std::io::Result<()> {
+    let text = message.as_bytes();
+    if memchr::memchr2(b'\n', b'\r', text).is_some() {
+        // Inside of strings they are escaped, so these are blanks between tokens.
+        let blank = |&byte: &u8| {
+            if byte == b'\n' || byte == b'\r' {
+                b' '
+            } else {
+                byte
+            }
+        };
+        let one_line: Vec<u8> = text.iter().map(blank).collect();
+        out.write_all(&one_line).await?;
+    } else {
+        out.write_all(text).await?;
+    }
+    out.write_all(b"\n").await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_message_is_one_line_whatever_blanks_it_has() {
+        let mut out = Vec::new();
+        let message = RawJson::parse("{\"a\":\r\n [1.0,\n\"x\\n\"]}").unwrap();
+        write_line(&mut out, &message).await.unwrap();
+        assert_eq!(out, b"{\"a\":   [1.0, \"x\\n\"]}\n");
+    }
+}

@@ -1,0 +1,237 @@
+//! How a server is met: new ones, old ones and those that nobody would expect.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::response::Response;
+use mcp_gw_core::testing::backend_contract;
+use mcp_gw_core::{Backend as _, BackendError, BackendEvent};
+use mcp_gw_upstream::{HttpServer, HttpServerConfig};
+
+use crate::fake::{Fake, INITIALIZED, Seen, event, handshake, json, live, status};
+use crate::support::{Listener, ODD, call, context};
+use crate::{TOOL, answer, ask, echoed, server};
+
+#[tokio::test]
+async fn a_modern_server_is_asked_without_handshake() {
+    let mut fake = Fake::modern(|seen| async move { answer(&seen) }).await;
+    let backend = server(&fake);
+    let (ctx, _) = context();
+    let output = backend.call_tool(&ctx, call("echo", ODD)).await.unwrap();
+    assert_eq!(output.as_raw().as_str(), echoed());
+    let seen = fake.next("tools/call").await;
+    let begins = format!(
+        r#""params":{{"name":"echo","arguments":{ODD},"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28""#
+    );
+    assert!(seen.text.contains(&begins), "{}", seen.text);
+    assert_eq!(seen.header("mcp-protocol-version"), Some("2026-07-28"));
+    assert_eq!(seen.header("mcp-method"), Some("tools/call"));
+    assert_eq!(seen.header("mcp-name"), Some("echo"));
+    let offer = backend.offer().await.unwrap();
+    assert_eq!(offer.tools.len(), 1, "a tool without schema is left out");
+    assert_eq!(offer.tools[0].definition().as_str(), TOOL);
+    assert_eq!(offer.instructions.as_deref(), Some("be kind"));
+    let capabilities = offer.capabilities.unwrap();
+    assert_eq!(capabilities.as_str(), r#"{"tools":{},"x":1.0}"#);
+    assert!(matches!(
+        backend.subscribe(&ctx, "x:y").await,
+        Err(BackendError::Unsupported { .. })
+    ));
+}
+
+#[tokio::test]
+async fn an_old_server_is_asked_in_one_session() {
+    let mut fake = Fake::legacy(|seen| async move { answer(&seen) }).await;
+    let backend = server(&fake);
+    ask(&backend).await.unwrap();
+    ask(&backend).await.unwrap();
+    let hello = fake.next("initialize").await;
+    assert_eq!(hello.body["params"]["capabilities"].to_string(), "{}");
+    assert_eq!(hello.header("mcp-protocol-version"), None);
+    for _ in 0..2 {
+        let seen = fake.next("tools/call").await;
+        assert_eq!(seen.header("mcp-session-id"), Some("s1"));
+        assert_eq!(seen.header("mcp-protocol-version"), Some("2025-11-25"));
+        assert_eq!(seen.header("mcp-method"), None);
+        assert!(!seen.text.contains("io.modelcontextprotocol/"));
+    }
+    backend.close().await;
+    let delete = fake.next("DELETE").await;
+    assert_eq!(delete.header("mcp-session-id"), Some("s1"));
+    assert!(ask(&backend).await.unwrap_err().is_unsent());
+}
+
+#[tokio::test]
+async fn both_eras_keep_the_contract_of_a_backend() {
+    let fake = Fake::modern(|seen| async move { answer(&seen) }).await;
+    backend_contract(&server(&fake)).await;
+    let fake = Fake::legacy(|seen| async move { answer(&seen) }).await;
+    backend_contract(&server(&fake)).await;
+}
+
+#[tokio::test]
+async fn whatever_an_old_server_makes_of_the_first_question_it_gets_its_handshake() {
+    type Odd = fn(&Seen) -> Response;
+    let unsupported = r#"{"code":-32022,"message":"m","data":{"supported":["2025-06-18"]}}"#;
+    let odd: [Odd; 8] = [
+        |_| status(404),
+        |_| status(405),
+        |_| status(500),
+        |_| json(400, "not json"),
+        |_| status(202),
+        |seen| seen.error(200, -32601, "Method not found"),
+        |seen| seen.result("{}"),
+        |seen| seen.result(r#"{"supportedVersions":["2025-11-25"]}"#),
+    ];
+    for odd in odd {
+        let fake = Fake::start(move |seen| async move {
+            match seen.method() {
+                "server/discover" => odd(&seen),
+                "tools/call" => answer(&seen),
+                _ => handshake(&seen).unwrap(),
+            }
+        })
+        .await;
+        ask(&server(&fake)).await.unwrap();
+    }
+    let fake = Fake::start(move |seen| async move {
+        match seen.method() {
+            "server/discover" => {
+                let id = seen.id();
+                json(
+                    400,
+                    &format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{unsupported}}}"#),
+                )
+            }
+            "tools/call" => answer(&seen),
+            _ => handshake(&seen).unwrap(),
+        }
+    })
+    .await;
+    ask(&server(&fake)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_about_the_first_question_gets_its_handshake() {
+    let fake = Fake::start(|seen| async move {
+        match seen.method() {
+            "server/discover" => std::future::pending().await,
+            "tools/call" => answer(&seen),
+            _ => handshake(&seen).unwrap(),
+        }
+    })
+    .await;
+    let config = HttpServerConfig::new("up", fake.url());
+    let quick = config.with_probe_timeout(Duration::from_millis(50));
+    ask(&HttpServer::new(&quick).unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn many_first_calls_share_one_handshake() {
+    let mut fake = Fake::legacy(|seen| async move { answer(&seen) }).await;
+    let backend = server(&fake);
+    let (a, b, c) = tokio::join!(ask(&backend), ask(&backend), ask(&backend));
+    assert!(a.is_ok() && b.is_ok() && c.is_ok());
+    let methods = fake.methods();
+    assert_eq!(
+        methods.iter().filter(|name| *name == "initialize").count(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn an_expired_session_is_opened_again_and_the_call_made_once_more() {
+    for expired in [404, 400] {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let fake = Fake::legacy(move |seen| {
+            let call = calls.fetch_add(1, Ordering::SeqCst);
+            async move {
+                if call == 1 {
+                    let error = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Session not found"}}"#;
+                    return json(expired, error);
+                }
+                answer(&seen)
+            }
+        })
+        .await;
+        let mut fake = fake;
+        let backend = server(&fake);
+        let (listener, mut events) = Listener::new();
+        backend.watch(listener);
+        ask(&backend).await.unwrap();
+        ask(&backend).await.unwrap();
+        assert_eq!(events.recv().await, Some(BackendEvent::OfferChanged));
+        let methods = fake.methods();
+        let times = |name: &str| methods.iter().filter(|method| *method == name).count();
+        assert_eq!((times("initialize"), times("tools/call")), (2, 3));
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_always_expires_is_tried_twice_only() {
+    let fake = Fake::legacy(|_| async { status(404) }).await;
+    let mut fake = fake;
+    assert!(ask(&server(&fake)).await.is_err());
+    let methods = fake.methods();
+    assert_eq!(
+        methods.iter().filter(|name| *name == "tools/call").count(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn nobody_there_is_unavailable() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let config = HttpServerConfig::new("up", format!("http://{address}/mcp?key=hidden"));
+    let error = ask(&HttpServer::new(&config).unwrap()).await.unwrap_err();
+    assert!(error.is_unsent(), "{error}");
+    assert!(!format!("{error:?}").contains("hidden"));
+}
+
+#[tokio::test]
+async fn what_changes_is_heard_on_the_stream_of_an_old_server() {
+    let (said, stream) = live();
+    let stream = Arc::new(std::sync::Mutex::new(Some(stream)));
+    let mut fake = Fake::start(move |seen| {
+        let stream = Arc::clone(&stream);
+        async move {
+            match seen.method() {
+                "GET" => stream.lock().unwrap().take().unwrap_or_else(|| status(405)),
+                "tools/call" => answer(&seen),
+                _ if seen.body["result"].is_object() => status(202),
+                _ => handshake(&seen).unwrap(),
+            }
+        }
+    })
+    .await;
+    let backend = server(&fake);
+    let (listener, mut events) = Listener::new();
+    backend.watch(listener);
+    ask(&backend).await.unwrap();
+    let changed = r#"{"jsonrpc":"2.0","method":"notifications/prompts/list_changed"}"#;
+    said.send(event(changed)).await.unwrap();
+    assert_eq!(events.recv().await, Some(BackendEvent::OfferChanged));
+    let ping = r#"{"jsonrpc":"2.0","id":"p","method":"ping"}"#;
+    said.send(event(ping)).await.unwrap();
+    // The answer has no method: it is the next POST after the stream was opened.
+    let answer = fake.next("POST").await;
+    assert_eq!(answer.text, r#"{"jsonrpc":"2.0","id":"p","result":{}}"#);
+    drop(backend);
+    said.closed().await;
+}
+
+#[tokio::test]
+async fn an_unknown_revision_is_named() {
+    let fake = Fake::start(|seen| async move {
+        match seen.method() {
+            "initialize" => seen.result(&INITIALIZED.replace("2025-11-25", "1999-01-01")),
+            _ => status(404),
+        }
+    })
+    .await;
+    let error = ask(&server(&fake)).await.unwrap_err().to_string();
+    assert!(error.contains("1999-01-01"), "{error}");
+}

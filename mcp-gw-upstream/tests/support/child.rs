@@ -1,0 +1,271 @@
+//! The other side: an MCP server that reads standard input and writes standard output.
+
+use std::io::{BufRead as _, Write as _};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use mcp_gw_core::RawJson;
+use mcp_gw_core::jsonrpc::{self, Message, Request};
+use mcp_gw_upstream::StdioServerConfig;
+
+const MODE: &str = "MCP_GW_FAKE";
+
+/// A configuration that runs the server below in this mode.
+pub(crate) fn fake(mode: &str) -> StdioServerConfig {
+    let this = std::env::current_exe().unwrap();
+    StdioServerConfig::new("up", this.to_str().unwrap())
+        .with_args(["child::serve", "--exact", "--nocapture", "--test-threads=1"])
+        .with_env(MODE, mode.to_owned())
+        .with_probe_timeout(Duration::from_millis(if mode == "silent" {
+            50
+        } else {
+            5000
+        }))
+}
+
+/// Waits until there is no such process, or only its entry in the table of somebody else.
+pub(crate) async fn gone(pid: i64) {
+    let is_gone = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let state = stat.rsplit(')').next().unwrap_or_default().trim_start();
+        let is_ours = state.split(' ').nth(1) == Some(&std::process::id().to_string());
+        stat.is_empty() || (state.starts_with('Z') && !is_ours)
+    };
+    let wait = async {
+        let mut look = tokio::time::interval(Duration::from_millis(5));
+        while !is_gone() {
+            look.tick().await;
+        }
+    };
+    assert!(
+        tokio::time::timeout(Duration::from_secs(10), wait)
+            .await
+            .is_ok(),
+        "process {pid} is still there"
+    );
+}
+
+pub(crate) fn number(text: &str) -> i64 {
+    text.parse().unwrap()
+}
+
+/// Does nothing in a test run; is the server when it is started as one.
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the variable says which program this is"
+)]
+fn serve() {
+    if let Ok(mode) = std::env::var(MODE) {
+        Server {
+            mode,
+            cancelled: "null".to_owned(),
+            hung: None,
+            grandchild: None,
+            its_stdin: None,
+        }
+        .run();
+    }
+}
+
+struct Server {
+    mode: String,
+    cancelled: String,
+    hung: Option<String>,
+    grandchild: Option<std::process::Child>,
+    its_stdin: Option<std::process::ChildStdin>,
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").unwrap();
+    out.flush().unwrap();
+}
+
+#[expect(clippy::exit, reason = "this is a program of its own")]
+fn die(status: i32) -> ! {
+    eprintln!("about to die");
+    std::process::exit(status)
+}
+
+fn read() -> Option<String> {
+    let mut line = String::new();
+    let length = std::io::stdin().lock().read_line(&mut line).unwrap();
+    (length > 0).then_some(line)
+}
+
+impl Server {
+    fn run(mut self) {
+        // Ends the line that the test harness has begun: junk, as many servers write it.
+        say("");
+        while let Some(line) = read() {
+            match Message::parse(line.as_bytes()).unwrap() {
+                Message::Request(request) => self.request(&request),
+                Message::Notification(note) if note.method == "notifications/cancelled" => {
+                    self.cancelled = note.params.get("requestId").unwrap().to_string();
+                }
+                _ => {}
+            }
+        }
+        if let Some(mut grandchild) = self.grandchild {
+            // It waits for what it has started, as wrappers do.
+            grandchild.wait().unwrap();
+        }
+    }
+
+    fn request(&mut self, request: &Request<'_>) {
+        let is_modern = self.mode == "modern";
+        let answer = |result: &str| {
+            say(&format!(
+                r#"{{"result":{result},"jsonrpc":"2.0","id":{}}}"#,
+                request.id
+            ));
+        };
+        let error = |code: i64, message: &str| {
+            let id = RawJson::parse(request.id.to_string()).unwrap();
+            let object = jsonrpc::error_object(code, message, None);
+            say(jsonrpc::error(Some(&id), &object).as_str());
+        };
+        match (&*request.method, &*self.mode) {
+            (_, "mute") | ("server/discover", "silent") => {}
+            (_, "stillborn") | ("server/discover", "deadly") => die(3),
+            ("server/discover", "modern") => answer(
+                r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"instructions":"be kind"}"#,
+            ),
+            ("initialize", _) if !is_modern => answer(
+                r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"instructions":"be kind"}"#,
+            ),
+            ("tools/list", "repeating") => {
+                answer(r#"{"tools":[{"name":"t","inputSchema":{}}],"nextCursor":"again"}"#);
+            }
+            ("tools/list", _) => answer(
+                r#"{"tools":[{"name":"echo","inputSchema":{"type":"object"},"x-vendor":1.0},{"name":"no_schema"}]}"#,
+            ),
+            ("resources/subscribe" | "resources/unsubscribe", _) if !is_modern => answer("{}"),
+            ("tools/call", _) => self.call(request),
+            _ => error(-32601, "Method not found"),
+        }
+    }
+
+    fn call(&mut self, request: &Request<'_>) {
+        let id = request.id.get();
+        let value = |value: &str| {
+            say(&format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"result":{{"v":{value}}}}}"#
+            ));
+        };
+        let arguments = request.params.get("arguments").unwrap().get();
+        let meta = request
+            .params
+            .get("_meta")
+            .map_or("null", |meta| meta.get());
+        match &*request.params.get_str("name").unwrap() {
+            "echo" if arguments == r#"{"meta":true}"# => value(meta),
+            "echo" => say(&format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"x/new","v":{arguments}}}],"v":{arguments}}}}}"#
+            )),
+            "meta" => value(meta),
+            "progress" => {
+                (1..=3).for_each(|step| progress(id, step));
+                value("1");
+            }
+            "endless_progress" => loop {
+                progress(id, 1);
+                std::thread::sleep(Duration::from_millis(100));
+            },
+            "hang" => self.hung = Some(id.to_owned()),
+            "answer_late" => {
+                let late = self.hung.take().unwrap();
+                say(&format!(r#"{{"jsonrpc":"2.0","id":{late},"result":{{}}}}"#));
+                value("true");
+            }
+            "cancelled" => value(&self.cancelled),
+            "die" => die(7),
+            "pid" => value(&std::process::id().to_string()),
+            "parent" => value(&std::os::unix::process::parent_id().to_string()),
+            "grandchild" => value(&self.start_grandchild().to_string()),
+            "env" => value(&environment()),
+            "change" => {
+                say(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#);
+                say(
+                    r#"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"x:y","x":1.0}}"#,
+                );
+                value("1");
+            }
+            name => odd(name, id),
+        }
+    }
+
+    fn start_grandchild(&mut self) -> u32 {
+        let this = std::env::current_exe().unwrap();
+        let mut child = Command::new(this)
+            .args(["child::serve", "--exact", "--nocapture"])
+            .env(MODE, "mute")
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Kept open, so that it does not end by itself.
+        self.its_stdin = child.stdin.take();
+        self.grandchild.insert(child).id()
+    }
+}
+
+fn progress(id: &str, step: u32) {
+    say(&format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{id},"progress":{step}.0,"total":3}}}}"#
+    ));
+}
+
+fn environment() -> String {
+    #[expect(clippy::disallowed_methods, reason = "this is what the test asks for")]
+    let mut names: Vec<String> = std::env::vars().map(|(name, _)| name).collect();
+    names.sort();
+    format!("{names:?}").replace(", ", ",")
+}
+
+/// Things that no server should do.
+fn odd(name: &str, id: &str) {
+    let long = "x".repeat(300_000);
+    match name {
+        "junk" => {
+            say("Server is starting...");
+            say("");
+            say(r#"{"jsonrpc":"2.0","id":4711,"result":{"v":"not yours"}}"#);
+            say(r#"{"jsonrpc":"2.0","id":"x","result":{"v":"not yours"}}"#);
+            say(r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"data":1}}"#);
+            say(&format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"result":{{"v":"mine"}}}}"#
+            ));
+            say(&format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"result":{{"v":"twice"}}}}"#
+            ));
+        }
+        "malformed" => say(&format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"result":{{"v":}}}}"#
+        )),
+        "not_an_object" => say(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":[1]}}"#)),
+        "error" => say(&format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-1,"message":"m","data":{{"x":1.0}},"vendor":[1e5]}}}}"#
+        )),
+        "big" => say(&format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"result":{{"v":"{long}"}}}}"#
+        )),
+        "big_id_last" => {
+            say(&format!(
+                r#"{{"result":{{"v":"{long}"}},"jsonrpc":"2.0","id":{id}}}"#
+            ));
+        }
+        "asks" => {
+            say(r#"{"jsonrpc":"2.0","id":"p","method":"ping"}"#);
+            say(r#"{"jsonrpc":"2.0","id":8,"method":"sampling/createMessage","params":{}}"#);
+            let answers = [read().unwrap(), read().unwrap()];
+            let answers = answers.each_ref().map(|line| line.trim()).join(",");
+            say(&format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"result":{{"v":[{answers}]}}}}"#
+            ));
+        }
+        _ => say(&format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32602,"message":"Unknown tool"}}}}"#
+        )),
+    }
+}
