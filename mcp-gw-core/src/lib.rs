@@ -11,6 +11,7 @@ mod gateway;
 mod json;
 pub mod jsonrpc;
 mod limit;
+mod param_header;
 mod pipeline;
 mod policy;
 mod registry;
@@ -39,6 +40,7 @@ pub use gateway::{
 };
 pub use json::{JsonError, Members, ObjectWriter, RawJson};
 pub use limit::{Admission, Charge, LimiterError, Quota, RateLimiter, Unlimited};
+pub use param_header::ParamHeader;
 pub use pipeline::ListPage;
 pub use policy::{AccessRequest, AllowAll, Decision, DenyAll, Effect, Feature, Phase, Policy};
 pub use registry::{RegistryError, ToolRegistry, ToolRegistryBuilder};

@@ -352,7 +352,7 @@ auth:
                 .unwrap()
                 .is_admitted()
         );
-        clock.advance(retry_after - Duration::from_nanos(1));
+        clock.advance(retry_after.saturating_sub(Duration::from_nanos(1)));
         assert!(
             !limiter
                 .admit(&charge("tools/call"))
