@@ -16,7 +16,7 @@ mod pipeline;
 mod policy;
 mod registry;
 mod secret;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod tool;
 mod typed;
