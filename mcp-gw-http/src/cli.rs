@@ -183,13 +183,11 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
 /// Waits for the servers behind, and says how they are doing.
 async fn start(source: &SourceArgs, running: &mut Running) -> anyhow::Result<()> {
     let status = running.ready(READY_LIMIT).await;
+    source.need_up(&status).map_err(anyhow::Error::msg)?;
     for line in status_lines(&status) {
         say(&line);
     }
-    match status.iter().find_map(|server| server.fault.as_deref()) {
-        Some(fault) if source.is_single() => anyhow::bail!("nothing to serve: {fault}"),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// Binds the configured address.

@@ -126,13 +126,9 @@ async fn serve(source: &SourceArgs, config: &mcp_gw_server::config::Config) -> a
     let engine = running.engine().clone();
     let serving = async {
         let status = running.ready(READY_LIMIT).await;
+        source.need_up(&status).map_err(anyhow::Error::msg)?;
         for line in status_lines(&status) {
             tracing::info!("{line}");
-        }
-        if source.is_single()
-            && let Some(fault) = status.iter().find_map(|server| server.fault.as_deref())
-        {
-            anyhow::bail!("{fault}");
         }
         let limits = LineConfig::default();
         serve_lines(&engine, limits, tokio::io::stdin(), tokio::io::stdout()).await?;

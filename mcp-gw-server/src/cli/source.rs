@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use mcp_gw_core::BackendStatus;
 
 use crate::config::{Config, ConfigFaults, PolicyConfig, ServerConfig, import, read_file};
 
@@ -39,9 +40,29 @@ impl SourceArgs {
             && self.command.is_empty()
     }
 
-    /// True when the one server that was named must be up, or there is nothing to serve.
-    pub fn is_single(&self) -> bool {
-        self.url.is_some() || !self.command.is_empty()
+    /// Holds the start to the one server that was named: without it there is nothing to serve. The
+    /// servers of a file may come later.
+    ///
+    /// # Errors
+    /// A sentence for people, when it is not up.
+    pub fn need_up(&self, status: &[BackendStatus]) -> Result<(), String> {
+        let next = if self.url.is_some() {
+            "start that server, or check its URL"
+        } else if self.command.is_empty() {
+            return Ok(());
+        } else {
+            "run the command by itself to see what it says"
+        };
+        match status.iter().find(|server| !server.is_up) {
+            None => Ok(()),
+            Some(server) => {
+                let fault = server
+                    .fault
+                    .as_deref()
+                    .unwrap_or("it has not answered in time");
+                Err(format!("nothing to serve: {fault}; {next}"))
+            }
+        }
     }
 
     /// The configuration that was named, or the one that serves what was named. `change` is applied
