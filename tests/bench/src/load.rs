@@ -84,6 +84,13 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// Adds another run, made after this one.
+    pub(crate) fn add(&mut self, other: Self) {
+        let elapsed = other.elapsed;
+        self.merge(other);
+        self.elapsed += elapsed;
+    }
+
     pub(crate) fn calls_per_second(&self) -> u64 {
         let nanos = self.elapsed.as_nanos().max(1);
         u64::try_from(u128::from(self.latencies.count()) * 1_000_000_000 / nanos)

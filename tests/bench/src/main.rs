@@ -1,8 +1,13 @@
-//! Measures the MCP gateway against its upstream.
+#![doc = include_str!("../README.md")]
 
+mod children;
 mod client;
+mod compare;
 mod latency;
 mod load;
+mod nginx;
+mod procfs;
+mod table;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -34,6 +39,8 @@ enum Role {
     Upstream(Serve),
     /// Call a server as fast as it answers.
     Load(Load),
+    /// Run the upstream alone and behind the gateway, and print one table.
+    Compare(compare::Options),
 }
 
 #[derive(Args, Debug)]
@@ -95,6 +102,7 @@ fn main() -> ExitCode {
             match role {
                 Role::Upstream(options) => serve(&options).await.map(|()| true),
                 Role::Load(options) => load(options).await,
+                Role::Compare(options) => compare::run(&options).await,
             }
         })
     });
