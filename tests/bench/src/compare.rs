@@ -13,7 +13,7 @@ use crate::{
     load::{Fleet, Until},
     nginx, note, print, procfs,
     table::{Cell, Table},
-    wire::{Eras, Failure},
+    wire::{Era, Eras, Failure},
 };
 
 #[derive(Args, Debug)]
@@ -51,6 +51,7 @@ struct Road {
     name: &'static str,
     url: Uri,
     tool: String,
+    era: Era,
     proxy: Option<u32>,
 }
 
@@ -92,16 +93,18 @@ async fn measure(options: &Options, children: &mut Children) -> Result<bool, Fai
         .ok_or("unknown eras")?;
     let (upstream, direct) = children.upstream(options.tools, eras.get_name()).await?;
     let road = |name, url: &str, proxy| -> Result<Road, Failure> {
-        // Only the gateway may offer the tool under another name.
-        let tool = if name == "gateway" {
-            &options.calls.tool
-        } else {
-            "echo"
+        // Only the gateway may rename the tool, and only it lets a client of one era call a server of another.
+        let (tool, era) = match (name, options.calls.era) {
+            ("gateway", era) => (&*options.calls.tool, era),
+            (_, era) if options.upstream_eras.include(era) => ("echo", era),
+            (_, Era::Modern) => ("echo", Era::Legacy),
+            (_, Era::Legacy) => ("echo", Era::Modern),
         };
         Ok(Road {
             name,
             url: url.parse()?,
             tool: tool.to_owned(),
+            era,
             proxy,
         })
     };
@@ -161,7 +164,7 @@ async fn round(
     };
     let plan = Plan {
         url: road.url.clone(),
-        era: options.calls.era,
+        era: road.era,
         ask,
         tool: road.tool.clone(),
         bearer: None,
