@@ -13,7 +13,7 @@ use tokio::time::timeout_at;
 use crate::ask::{Ask, Hop, cancelled_params};
 use crate::deadline::Deadline;
 use crate::era::{Era, MODERN};
-use crate::http::session::{Session, session_headers};
+use crate::http::session::session_headers;
 use crate::http::sse::Decoder;
 use crate::http::wire::{METHOD, NAME, Refusal, SESSION, Wire, chain};
 use crate::mirror;
@@ -59,14 +59,13 @@ impl<'a> Exchange<'a> {
         Self::new(wire, ask, ctx, Era::Modern, headers)
     }
 
-    /// A request in an old server's session.
+    /// A request in an old server's session, which `headers` name.
     pub(crate) fn legacy(
         wire: &'a Arc<Wire>,
-        session: &Session,
+        headers: HeaderMap,
         ask: &Ask<'_>,
         ctx: Option<&'a CallContext>,
     ) -> Self {
-        let headers = session.headers();
         let mut exchange = Self::new(wire, ask, ctx, Era::Legacy, headers.clone());
         exchange.session = Some(headers);
         exchange

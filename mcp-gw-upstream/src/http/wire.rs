@@ -8,8 +8,8 @@ use bytes::{Bytes, BytesMut};
 use mcp_gw_core::{BackendError, RawJson};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
-use rustls::ClientConfig;
 use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::time::{Instant, timeout_at};
 
@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::http::config::HttpServerConfig;
 use crate::notice::Events;
 use crate::settings::{EXCERPT, Settings, excerpt};
+use crate::subscriptions::Subscriptions;
 
 pub(crate) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 pub(crate) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -31,6 +32,7 @@ const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event
 pub(crate) struct Wire {
     pub(crate) settings: Settings,
     pub(crate) events: Events,
+    pub(crate) subscriptions: Subscriptions,
     client: Client,
     url: Url,
     headers: HeaderMap,
@@ -52,13 +54,14 @@ impl Wire {
     pub(crate) fn new(config: &HttpServerConfig) -> Result<Self, Error> {
         let url = config.parsed_url()?;
         let headers = config.parsed_headers()?;
-        let client = client(config).map_err(|source| Error::Client {
+        let client = client(config, url.scheme() == "https").map_err(|source| Error::Client {
             server: config.name.clone(),
             source,
         })?;
         Ok(Self {
             settings: config.settings(),
             events: Events::default(),
+            subscriptions: Subscriptions::default(),
             client,
             url,
             headers,
@@ -210,13 +213,22 @@ impl Wire {
 
 /// Without a set-up for the whole process: the certificates of the operating system, checked with
 /// `ring`.
-fn client(config: &HttpServerConfig) -> Result<Client, mcp_gw_core::BoxError> {
-    let mut tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_platform_verifier()?
-        .with_no_client_auth();
+fn client(config: &HttpServerConfig, is_https: bool) -> Result<Client, mcp_gw_core::BoxError> {
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?;
+    // Reading the certificates takes time and memory that a server without TLS need not cost.
+    let tls = if is_https {
+        tls.with_platform_verifier()?
+    } else {
+        tls.with_root_certificates(RootCertStore::empty())
+    };
+    let mut tls = tls.with_no_client_auth();
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let info = &config.client_info;
+    let agent = HeaderValue::from_str(&format!("{}/{}", info.name, info.version))
+        .unwrap_or(HeaderValue::from_static("mcp-gw"));
     Ok(Client::builder()
+        .user_agent(agent)
         .tls_backend_preconfigured(tls)
         .connect_timeout(config.connect_timeout)
         .tcp_nodelay(true)
