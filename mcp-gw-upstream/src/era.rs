@@ -39,6 +39,17 @@ pub(crate) struct Hello {
     pub(crate) is_used: AtomicBool,
 }
 
+impl Hello {
+    pub(crate) fn log(&self, settings: &Settings) {
+        tracing::debug!(
+            target: "mcp_gw::upstream",
+            server = &*settings.server,
+            revision = self.version,
+            "the server was met"
+        );
+    }
+}
+
 /// What the answer to the probe means.
 #[derive(Debug)]
 pub(crate) enum Probe {

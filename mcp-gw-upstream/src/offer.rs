@@ -15,6 +15,8 @@ use crate::relay::Channel;
 
 const MAX_PAGES: usize = 100;
 const MAX_ITEMS: usize = 10_000;
+/// So many bytes one list may have, all its pages together.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Reads everything that the server offers.
 pub(crate) async fn read<C: Channel>(channel: &C) -> Result<Offer, BackendError> {
@@ -112,6 +114,7 @@ async fn list<C: Channel, T>(
     let mut found = Vec::new();
     let mut seen: HashSet<Bytes> = HashSet::new();
     let mut cursor: Option<RawJson> = None;
+    let mut bytes = 0;
     for _ in 0..MAX_PAGES {
         let ask = Ask::List {
             method: what.method,
@@ -131,6 +134,15 @@ async fn list<C: Channel, T>(
                 channel,
                 what,
                 "it has more than 10000 items; the rest is left out",
+            );
+            return Ok(found);
+        }
+        bytes += page.len();
+        if bytes > MAX_BYTES {
+            warn(
+                channel,
+                what,
+                "it is longer than 64 MiB; the rest is left out",
             );
             return Ok(found);
         }

@@ -271,9 +271,7 @@ impl<'a> Exchange<'a> {
     /// Answers a request of the server; those of 2026-07-28 send none.
     fn answer(&self, id: &RawJson, method: &str) {
         if let Some(headers) = self.session.clone() {
-            let reply = reply(id, method);
-            let wire = Arc::clone(self.wire);
-            tokio::spawn(async move { wire.post_only(headers, &reply).await });
+            self.wire.reply(headers, reply(id, method));
         }
     }
 

@@ -217,9 +217,7 @@ impl Channel for HttpServer {
         let session = match verdict {
             Verdict::Final(error) => return Err(error),
             Verdict::Stale(_) => {
-                if self.session.forget(&session) {
-                    self.wire.events.emit(BackendEvent::OfferChanged);
-                }
+                self.session.forget(&session);
                 drop(session);
                 self.session().await?
             }

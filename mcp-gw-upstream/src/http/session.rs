@@ -39,14 +39,16 @@ impl Session {
 
     /// Finds out what the server speaks.
     pub(crate) async fn open(wire: Arc<Wire>) -> Result<Self, BackendError> {
-        match probe(&wire).await? {
-            Probe::Modern(hello) => Ok(Self {
+        let session = match probe(&wire).await? {
+            Probe::Modern(hello) => Self {
                 hello: Arc::new(hello),
                 id: None,
                 listener: None,
-            }),
-            Probe::Legacy => initialize(wire).await,
-        }
+            },
+            Probe::Legacy => initialize(Arc::clone(&wire)).await?,
+        };
+        wire.met(&session.hello);
+        Ok(session)
     }
 }
 

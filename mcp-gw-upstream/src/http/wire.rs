@@ -2,17 +2,19 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use bytes::{Bytes, BytesMut};
-use mcp_gw_core::{BackendError, RawJson};
+use mcp_gw_core::{BackendError, BackendEvent, RawJson};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use crate::era::Hello;
 use crate::error::Error;
 use crate::http::config::HttpServerConfig;
 use crate::notice::Events;
@@ -27,6 +29,8 @@ pub(crate) const NAME: HeaderName = HeaderName::from_static("mcp-name");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
+const MAX_REPLIES: usize = 16;
+
 /// Sends to one server.
 #[derive(Debug)]
 pub(crate) struct Wire {
@@ -37,6 +41,9 @@ pub(crate) struct Wire {
     url: Url,
     headers: HeaderMap,
     ids: AtomicI64,
+    /// Room for answers to requests of the server.
+    replies: Arc<Semaphore>,
+    was_met: AtomicBool,
 }
 
 /// Why there is no answer, as far as the transport knows.
@@ -66,12 +73,33 @@ impl Wire {
             url,
             headers,
             ids: AtomicI64::new(1),
+            replies: Arc::new(Semaphore::new(MAX_REPLIES)),
+            was_met: AtomicBool::new(false),
         })
     }
 
     /// An id that no other request to this server has, also good as a progress token.
     pub(crate) fn next_id(&self) -> i64 {
         self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The server was met. What it offers may be new when that is not the first time.
+    pub(crate) fn met(&self, hello: &Hello) {
+        hello.log(&self.settings);
+        if self.was_met.swap(true, Ordering::Relaxed) {
+            self.events.emit(BackendEvent::OfferChanged);
+        }
+    }
+
+    /// Answers a request of the server, unless it asks faster than it takes answers.
+    pub(crate) fn reply(self: &Arc<Self>, headers: HeaderMap, reply: RawJson) {
+        if let Ok(room) = Arc::clone(&self.replies).try_acquire_owned() {
+            let wire = Arc::clone(self);
+            tokio::spawn(async move {
+                wire.post_only(headers, &reply).await;
+                drop(room);
+            });
+        }
     }
 
     /// A POST of one message.

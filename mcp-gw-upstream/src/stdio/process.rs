@@ -70,6 +70,7 @@ impl Process {
         match met {
             Ok(hello) => {
                 is_met.store(true, Ordering::Relaxed);
+                hello.log(&shared.settings);
                 if hello.era == Era::Legacy {
                     let again = timeout(limit, subscribe_again(shared, &pipe));
                     if again.await.is_err() {
