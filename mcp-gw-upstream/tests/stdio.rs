@@ -195,6 +195,13 @@ async fn death_in_the_middle_of_a_call_is_told_at_once_and_the_next_call_starts_
 }
 
 #[tokio::test]
+async fn what_a_server_answers_right_before_its_end_counts() {
+    let backend = server("modern");
+    let last = ask(&backend, "answer_and_die").await.unwrap();
+    assert_eq!(last.len(), 300_002);
+}
+
+#[tokio::test]
 async fn a_server_that_dies_again_and_again_is_left_alone() {
     let backend = server("stillborn");
     for _ in 0..2 {
@@ -327,9 +334,11 @@ async fn a_wrapper_that_ignores_being_asked_is_killed_with_what_it_has_started()
     let backend = StdioServer::new(&config).unwrap();
     let child = number(&ask(&backend, "pid").await.unwrap());
     let wrapper = number(&ask(&backend, "parent").await.unwrap());
+    let grandchild = number(&ask(&backend, "grandchild").await.unwrap());
     backend.close().await;
     assert!(!std::path::Path::new(&format!("/proc/{wrapper}")).exists());
     gone(child).await;
+    gone(grandchild).await;
 }
 
 #[tokio::test]

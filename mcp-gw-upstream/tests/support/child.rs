@@ -192,6 +192,10 @@ impl Server {
             }
             "cancelled" => value(&self.cancelled),
             "die" => die(7),
+            "answer_and_die" => {
+                value(&format!("\"{}\"", "x".repeat(300_000)));
+                die(7);
+            }
             "pid" => value(&std::process::id().to_string()),
             "parent" => value(&std::os::unix::process::parent_id().to_string()),
             "grandchild" => value(&self.start_grandchild().to_string()),
