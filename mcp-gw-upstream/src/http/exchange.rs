@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mcp_gw_core::jsonrpc::{self, Message, Response as Answered};
 use mcp_gw_core::{CallContext, ClientLink, RawJson};
-use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Response, StatusCode};
 use serde_json::value::RawValue;
 use tokio::time::timeout_at;
 
@@ -130,6 +130,11 @@ impl<'a> Exchange<'a> {
             .map_err(|error| Refusal::Failed(self.wire.send_error(error)))?;
         let session = response.headers().get(SESSION).cloned();
         let status = response.status();
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            // What is wrong is the gateway's credential: nothing for a client, and its text may
+            // repeat what was sent.
+            return Err(Refusal::Status(status, String::new()));
+        }
         let kind = media_type(&response);
         let result = if kind == Media::Json {
             let late = || self.wire.settings.timed_out(deadline.limit());

@@ -1,6 +1,7 @@
 //! The HTTP client of one server: what every request to it has in common.
 
 use std::error::Error as _;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
@@ -32,7 +33,6 @@ const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event
 const MAX_REPLIES: usize = 16;
 
 /// Sends to one server.
-#[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) settings: Settings,
     pub(crate) events: Events,
@@ -44,6 +44,15 @@ pub(crate) struct Wire {
     /// Room for answers to requests of the server.
     replies: Arc<Semaphore>,
     was_met: AtomicBool,
+}
+
+/// The address may hold a key, so it is not shown.
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why there is no answer, as far as the transport knows.
@@ -162,7 +171,7 @@ impl Wire {
         };
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.settings.unavailable(format!(
-                "it answers {status}; check the credentials in `headers` of this server{says}"
+                "it answers {status}; check the credentials in `headers` of this server"
             )),
             StatusCode::TOO_MANY_REQUESTS => self.settings.unavailable(format!(
                 "it answers {status}: it takes no more requests now{says}"
