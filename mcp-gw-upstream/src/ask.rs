@@ -30,6 +30,8 @@ const LEGACY_HOP_KEYS: [&str; 6] = [
     "progressToken",
 ];
 
+pub(crate) const SUBSCRIBE: &str = "resources/subscribe";
+
 /// One request to a server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Ask<'a> {
@@ -101,6 +103,20 @@ impl Hop<'_> {
 }
 
 impl<'a> Ask<'a> {
+    pub(crate) const fn subscribe(uri: &'a str) -> Self {
+        Self::Uri {
+            method: SUBSCRIBE,
+            uri,
+        }
+    }
+
+    pub(crate) const fn unsubscribe(uri: &'a str) -> Self {
+        Self::Uri {
+            method: "resources/unsubscribe",
+            uri,
+        }
+    }
+
     pub(crate) const fn method(&self) -> &'static str {
         match self {
             Self::Tool(_) => "tools/call",
