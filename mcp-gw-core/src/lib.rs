@@ -11,6 +11,7 @@ mod gateway;
 mod json;
 pub mod jsonrpc;
 mod limit;
+pub mod meta_key;
 mod param_header;
 mod pipeline;
 mod policy;

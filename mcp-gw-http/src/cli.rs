@@ -11,7 +11,7 @@ use mcp_gw_server::cli::{
     LogArgs, READY_LIMIT, SourceArgs, Stop, check, environment, status_lines, stop_signals,
 };
 use mcp_gw_server::config::{Config, HttpConfig as HttpSection};
-use mcp_gw_server::{Launch, Running, inherited_env};
+use mcp_gw_server::{Launch, Running};
 use tokio::net::TcpListener;
 
 use crate::demo;
@@ -163,8 +163,8 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
             clippy::disallowed_methods,
             reason = "the command line reads the environment"
         )]
-        let env = inherited_env(std::env::vars_os());
-        let mut running = Launch::new().with_base_env(env).start(&config)?;
+        let env = std::env::vars_os();
+        let mut running = Launch::new().with_env(env).start(&config)?;
         let result = tokio::select! {
             result = start(&args.source, &mut running) => result,
             () = stop.gently.cancelled() => Ok(()),

@@ -20,7 +20,7 @@ use crate::wrap::Deadline;
 #[derive(Default)]
 #[must_use]
 pub struct Launch {
-    base_env: Vec<(OsString, OsString)>,
+    env: Vec<(OsString, OsString)>,
     sinks: Vec<Arc<dyn AuditSink>>,
     backends: Vec<Box<dyn FnOnce(GatewayBuilder) -> GatewayBuilder>>,
     grace: Option<Duration>,
@@ -40,10 +40,10 @@ impl Launch {
         Self::default()
     }
 
-    /// Sets the environment of child processes, to which `env` of each server is added. See
-    /// [`inherited_env`] for a safe choice.
-    pub fn with_base_env(mut self, env: Vec<(OsString, OsString)>) -> Self {
-        self.base_env = env;
+    /// Sets the environment that this process runs in. Child processes get of it what they need to
+    /// run at all, and what the configuration of their server names; no credentials by accident.
+    pub fn with_env(mut self, env: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        self.env = env.into_iter().collect();
         self
     }
 
@@ -98,7 +98,7 @@ impl Launch {
             let target = Target {
                 name,
                 to: target,
-                base_env: &self.base_env,
+                base_env: &self.env,
                 grace: self.grace,
             };
             let backend = Deadline::new(target.backend(timeout)?, timeout);
@@ -170,7 +170,7 @@ impl Target<'_> {
             } => {
                 let mut config = StdioServerConfig::new(name, command)
                     .with_args(args)
-                    .with_inherited_env(self.base_env.to_vec())
+                    .with_inherited_env(self.base_env.iter().cloned())
                     .with_client_info(identity)
                     .with_start_timeout(start_timeout)
                     .with_timeout(timeout)
@@ -257,49 +257,4 @@ impl Running {
         self.supervisor.stop().await;
         self.gateway().close().await;
     }
-}
-
-/// The variables that child processes need to run at all, out of `all`. Everything else, credentials
-/// above all, reaches a server only if its configuration names it.
-pub fn inherited_env(
-    all: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Vec<(OsString, OsString)> {
-    const NAMES: [&str; 28] = [
-        "PATH",
-        "HOME",
-        "USER",
-        "LOGNAME",
-        "SHELL",
-        "TERM",
-        "LANG",
-        "LANGUAGE",
-        "TZ",
-        "TMPDIR",
-        "TMP",
-        "TEMP",
-        "XDG_CACHE_HOME",
-        "XDG_CONFIG_HOME",
-        "XDG_DATA_HOME",
-        "XDG_RUNTIME_DIR",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "NODE_EXTRA_CA_CERTS",
-        "SYSTEMROOT",
-        "SYSTEMDRIVE",
-        "WINDIR",
-        "COMSPEC",
-        "PATHEXT",
-        "APPDATA",
-        "LOCALAPPDATA",
-        "USERPROFILE",
-        "PROGRAMFILES",
-    ];
-    all.into_iter()
-        .filter(|(name, _)| {
-            name.to_str().is_some_and(|name| {
-                NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
-                    || name.starts_with("LC_")
-            })
-        })
-        .collect()
 }

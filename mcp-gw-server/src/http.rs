@@ -20,11 +20,12 @@ pub use reply::{HttpBody, HttpReply};
 
 use crate::engine::Engine;
 use crate::exchange::{Answer, Peer, cancelled_id};
-use crate::operation::{self, Meta, Operation, key, modern_revision};
+use crate::operation::{self, Meta, Operation, modern_revision};
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
 use crate::session::SessionRefusal;
 use headers::{SESSION_ID, VERSION, one};
+use mcp_gw_core::meta_key as key;
 
 /// What the carrier of a request knows beside its headers and body.
 #[derive(Debug, Clone)]

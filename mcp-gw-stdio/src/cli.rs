@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use mcp_gw_server::cli::{
     LogArgs, READY_LIMIT, SourceArgs, check, environment, status_lines, stop_signals,
 };
-use mcp_gw_server::{Launch, LineConfig, inherited_env, serve_lines};
+use mcp_gw_server::{Launch, LineConfig, serve_lines};
 
 /// An MCP gateway over standard input and output.
 ///
@@ -118,9 +118,9 @@ async fn serve(source: &SourceArgs, config: &mcp_gw_server::config::Config) -> a
         clippy::disallowed_methods,
         reason = "the command line reads the environment"
     )]
-    let env = inherited_env(std::env::vars_os());
+    let env = std::env::vars_os();
     let mut running = Launch::new()
-        .with_base_env(env)
+        .with_env(env)
         .with_child_grace(CHILD_GRACE)
         .start(config)?;
     let engine = running.engine().clone();

@@ -10,9 +10,10 @@ use mcp_gw_core::jsonrpc::{Request, as_str};
 use mcp_gw_core::{ParamHeader, RawJson, code};
 
 use crate::http::reply::HttpReply;
-use crate::operation::{Meta, key};
+use crate::operation::Meta;
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
+use mcp_gw_core::meta_key as key;
 
 pub(super) const SESSION_ID: &str = "mcp-session-id";
 pub(super) const VERSION: &str = "mcp-protocol-version";

@@ -133,7 +133,7 @@ impl HttpServer {
         let mut mirrors = Mirrors::new();
         let tools = tools
             .into_iter()
-            .filter(|tool| match mirror::read(tool) {
+            .filter(|tool| match tool.param_headers() {
                 Ok(of_tool) => {
                     if !of_tool.is_empty() {
                         mirrors.insert(tool.shared_name(), of_tool.into());
