@@ -446,8 +446,8 @@ fn text_block(text: &str) -> RawJson {
 
 /// Why a tool did not do what it was asked.
 ///
-/// Both kinds reach the model as a result with `isError: true`, so that it can correct itself
-/// (MCP 2025-11-25, server/tools, error handling).
+/// What the model can do something about reaches it as a result with `isError: true`, so that it can
+/// correct itself (MCP 2025-11-25, server/tools, error handling); a broken tool is a JSON-RPC error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ToolError {

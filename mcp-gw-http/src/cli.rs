@@ -8,9 +8,9 @@ use anyhow::Context as _;
 use axum::Router;
 use clap::{Args, Parser, Subcommand};
 use mcp_gw_server::cli::{
-    LogArgs, READY_LIMIT, SourceArgs, Stop, check, environment, status_lines, stop_signals,
+    LogArgs, READY_LIMIT, SourceArgs, Stop, check, environment, parse, status_lines, stop_signals,
 };
-use mcp_gw_server::config::{Config, HttpConfig as HttpSection};
+use mcp_gw_server::config::{Config, ConfigFaults, HttpConfig as HttpSection};
 use mcp_gw_server::{Launch, Running};
 use tokio::net::TcpListener;
 
@@ -85,7 +85,11 @@ Ctrl-C lets open calls end; a second Ctrl-C does not wait for them.";
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    match dispatch(Cli::parse()) {
+    let cli = match parse::<Cli>() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("{error:#}"));
@@ -106,7 +110,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     } else {
         cli.log.init()
     };
-    init.context("--log cannot be read")?;
+    init.map_err(anyhow::Error::msg)?;
     match cli.command {
         None => run(&cli.run),
         Some(Command::Run(args)) => run(&args),
@@ -151,7 +155,10 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
         config.http.insecure |= args.insecure;
         config
     };
-    let mut config = args.source.load(&environment, change, &mut warn)?;
+    let mut config = args
+        .source
+        .load(&environment, change, &mut warn)
+        .map_err(|faults| in_words_of(args, faults))?;
     if args.source.config.is_some() && (args.listen.is_some() || args.insecure) {
         config = change(config);
         config.check("command line")?;
@@ -180,12 +187,26 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
     })
 }
 
+/// Faults of an address that was given on the command line, with what to do about them there.
+fn in_words_of(args: &RunArgs, faults: ConfigFaults) -> anyhow::Error {
+    match args.listen {
+        Some(address) if !address.ip().is_loopback() && !args.insecure => anyhow::anyhow!(
+            "{faults}\nkeys are given in a file: --config mcp-gw.yaml; to do without any, say \
+             --insecure"
+        ),
+        _ => faults.into(),
+    }
+}
+
 /// Waits for the servers behind, and says how they are doing.
 async fn start(source: &SourceArgs, running: &mut Running) -> anyhow::Result<()> {
     let status = running.ready(READY_LIMIT).await;
     source.need_up(&status).map_err(anyhow::Error::msg)?;
     for line in status_lines(&status) {
         say(&line);
+    }
+    for line in running.idle_rules() {
+        warn(&line);
     }
     Ok(())
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_gw_core::{
-    AuditSink, Backend, BackendStatus, BuildError, Clock, Gateway, GatewayBuilder, SystemClock,
+    AuditSink, Backend, BackendStatus, BuildError, Clock, Feature, Gateway, GatewayBuilder,
+    SystemClock,
 };
 use mcp_gw_upstream::{ClientInfo, HttpServer, HttpServerConfig, StdioServer, StdioServerConfig};
 
@@ -111,7 +112,11 @@ impl Launch {
         let gateway = builder.build().map_err(LaunchError::Build)?;
         let engine = Engine::with_clock(gateway, engine_config(config), clock);
         let supervisor = Supervisor::start(engine.gateway());
-        Ok(Running { engine, supervisor })
+        Ok(Running {
+            engine,
+            supervisor,
+            rules: ToolRules::of(config),
+        })
     }
 }
 
@@ -226,6 +231,7 @@ pub enum LaunchError {
 pub struct Running {
     engine: Engine,
     supervisor: Supervisor,
+    rules: ToolRules,
 }
 
 impl std::fmt::Debug for Supervisor {
@@ -250,6 +256,33 @@ impl Running {
     pub async fn ready(&mut self, limit: Duration) -> Vec<BackendStatus> {
         let _ = tokio::time::timeout(limit, self.supervisor.asked_once()).await;
         self.gateway().status()
+    }
+
+    /// The rules of the configuration that match no tool there is: one sentence for each. Nothing,
+    /// as long as a server is not up whose tools they may mean.
+    pub fn idle_rules(&self) -> Vec<String> {
+        let gateway = self.gateway();
+        if gateway.status().iter().any(|server| !server.is_up) {
+            return Vec::new();
+        }
+        let catalogue = gateway.catalogue();
+        let names: Vec<_> = catalogue
+            .entries(Feature::Tool)
+            .iter()
+            .map(|tool| &*tool.key)
+            .collect();
+        let example = names
+            .first()
+            .map_or_else(String::new, |name| format!(", such as `{name}`"));
+        let idle = self.rules.idle(&names);
+        idle.into_iter()
+            .map(|(id, glob)| {
+                format!(
+                    "`{glob}` among the tools of key `{id}` matches no tool; write names as clients \
+                     see them{example}"
+                )
+            })
+            .collect()
     }
 
     /// Stops looking after the servers, and ends connections and child processes.

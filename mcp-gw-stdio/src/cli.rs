@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use mcp_gw_server::cli::{
-    LogArgs, READY_LIMIT, SourceArgs, check, environment, status_lines, stop_signals,
+    LogArgs, SourceArgs, check, environment, parse, status_lines, stop_signals,
 };
 use mcp_gw_server::{Launch, LineConfig, serve_lines};
 
@@ -55,11 +55,18 @@ Standard output carries MCP only; logs, the audit log among them, go to standard
 /// seconds after they close our input.
 const CHILD_GRACE: Duration = Duration::from_millis(400);
 
+/// How long the servers behind may take before the client is served without them. Clients wait for
+/// an answer to their first message for 30 s or more.
+const READY_LIMIT: Duration = Duration::from_secs(20);
+
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match parse::<Cli>() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     if let Err(error) = cli.log.init() {
-        return fail(&format!("--log: {error}"));
+        return fail(&error);
     }
     let result = match cli.command {
         None => run(&cli.source),
@@ -129,6 +136,9 @@ async fn serve(source: &SourceArgs, config: &mcp_gw_server::config::Config) -> a
         source.need_up(&status).map_err(anyhow::Error::msg)?;
         for line in status_lines(&status) {
             tracing::info!("{line}");
+        }
+        for line in running.idle_rules() {
+            warn(&line);
         }
         let limits = LineConfig::default();
         serve_lines(&engine, limits, tokio::io::stdin(), tokio::io::stdout()).await?;
