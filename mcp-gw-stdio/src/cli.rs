@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use mcp_gw_server::cli::{
     LogArgs, READY_LIMIT, SourceArgs, check, environment, status_lines, stop_signals,
 };
-use mcp_gw_server::{Launch, LineConfig, inherited_env, serve_lines};
+use mcp_gw_server::{Launch, LineConfig, inherited_env, serve_lines_until};
 
 /// An MCP gateway over standard input and output.
 ///
@@ -124,8 +124,16 @@ async fn serve(source: &SourceArgs, config: &mcp_gw_server::config::Config) -> a
         .with_child_grace(CHILD_GRACE)
         .start(config)?;
     let engine = running.engine().clone();
+    let gently = stop.gently.clone();
+    let stopping = async {
+        gently.cancelled().await;
+        tracing::info!("stopping: open calls may end; a second signal does not wait for them");
+    };
     let serving = async {
-        let status = running.ready(READY_LIMIT).await;
+        let status = tokio::select! {
+            status = running.ready(READY_LIMIT) => status,
+            () = stop.gently.cancelled() => return Ok(()),
+        };
         for line in status_lines(&status) {
             tracing::info!("{line}");
         }
@@ -134,13 +142,14 @@ async fn serve(source: &SourceArgs, config: &mcp_gw_server::config::Config) -> a
         {
             anyhow::bail!("{fault}");
         }
-        let limits = LineConfig::default();
-        serve_lines(&engine, limits, tokio::io::stdin(), tokio::io::stdout()).await?;
+        let limits = LineConfig::default().with_stop_grace(config.http.shutdown_grace.get());
+        let (stdin, stdout) = (tokio::io::stdin(), tokio::io::stdout());
+        serve_lines_until(&engine, limits, stdin, stdout, stopping).await?;
         Ok(())
     };
     let result = tokio::select! {
         result = serving => result,
-        () = stop.gently.cancelled() => Ok(()),
+        () = stop.now.cancelled() => Ok(()),
     };
     running.shutdown().await;
     result

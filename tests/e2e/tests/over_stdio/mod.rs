@@ -12,6 +12,8 @@ mod failures;
 mod lists;
 #[path = "../scenarios/progress.rs"]
 mod progress;
+#[path = "../scenarios/stop.rs"]
+mod stop;
 
 use crate::support::setup::{Running, Setup};
 

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
@@ -33,6 +33,13 @@ impl Lines {
             }
             kept.change(|kept| kept.is_over = true);
         });
+        lines
+    }
+
+    /// Of a stream that somebody else reads.
+    fn of_nothing() -> Self {
+        let lines = Self::default();
+        lines.change(|kept| kept.is_over = true);
         lines
     }
 
@@ -123,7 +130,7 @@ impl Process {
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let process = Self {
-            stdout: Lines::default(),
+            stdout: Lines::of_nothing(),
             stderr: Lines::collect(child.stderr.take().unwrap()),
             child,
         };
@@ -132,11 +139,6 @@ impl Process {
 
     pub(crate) fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).unwrap()
-    }
-
-    /// Its input; closed when that is dropped.
-    pub(crate) fn take_stdin(&mut self) -> ChildStdin {
-        self.child.stdin.take().unwrap()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

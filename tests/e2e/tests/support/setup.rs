@@ -207,6 +207,11 @@ impl Running {
         self.endpoint.as_ref().expect("a gateway over HTTP")
     }
 
+    /// Waits until the gateway has said that it stops.
+    pub(crate) fn wait_until_stopping(&self) {
+        self.process.stderr.with("stopping: open calls may end");
+    }
+
     /// Waits until the servers behind have said this so often.
     pub(crate) fn wait_for_upstream(&self, says: &str, times: usize) {
         match self.upstreams.as_slice() {
