@@ -7,9 +7,9 @@
     reason = "deadlines for real processes are in real time"
 )]
 
-
+mod operator;
 mod over_http;
 mod over_stdio;
 mod parity;
 mod support;
-
+mod wire;
