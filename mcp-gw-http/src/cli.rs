@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use mcp_gw_server::cli::{
     LogArgs, READY_LIMIT, SourceArgs, Stop, check, environment, status_lines, stop_signals,
 };
@@ -22,7 +23,7 @@ use crate::serve::serve;
 /// An MCP gateway over HTTP: in front of MCP servers, it knows who calls, limits, decides, and
 /// writes down what happened.
 #[derive(Debug, Parser)]
-#[command(name = "mcp-gw-http", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+#[command(name = "mcp-gw-http", version, after_help = EXAMPLES, subcommand_value_name = "SUBCOMMAND")]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -85,7 +86,15 @@ Ctrl-C lets open calls end; a second Ctrl-C does not wait for them.";
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    match dispatch(Cli::parse()) {
+    let cli = Cli::parse();
+    let is_named = !cli.run.source.is_empty() || cli.run.listen.is_some() || cli.run.insecure;
+    if cli.command.is_some() && is_named {
+        let says = "what belongs to a command comes after its name";
+        Cli::command()
+            .error(ErrorKind::ArgumentConflict, says)
+            .exit();
+    }
+    match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("{error:#}"));

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
 use mcp_gw_server::cli::{
     LogArgs, READY_LIMIT, SourceArgs, check, environment, status_lines, stop_signals,
 };
@@ -15,7 +16,7 @@ use mcp_gw_server::{Launch, LineConfig, inherited_env, serve_lines_until};
 /// Put it where an IDE or assistant starts MCP servers, in place of the server itself: every call
 /// then passes the policy, the limits and the audit log of the gateway.
 #[derive(Debug, Parser)]
-#[command(name = "mcp-gw-stdio", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+#[command(name = "mcp-gw-stdio", version, after_help = EXAMPLES, subcommand_value_name = "SUBCOMMAND")]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -58,6 +59,12 @@ const CHILD_GRACE: Duration = Duration::from_millis(400);
 /// Runs the command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if cli.command.is_some() && !cli.source.is_empty() {
+        let says = "what belongs to a command comes after its name";
+        Cli::command()
+            .error(ErrorKind::ArgumentConflict, says)
+            .exit();
+    }
     if let Err(error) = cli.log.init() {
         return fail(&format!("--log: {error}"));
     }

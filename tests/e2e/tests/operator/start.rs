@@ -82,6 +82,42 @@ fn an_unknown_option_points_to_help() {
 }
 
 #[test]
+fn how_to_log_may_be_said_anywhere() {
+    for binary in BOTH {
+        for args in [
+            &["--log", "warn", "check", "--", "odd"][..],
+            &["check", "--log", "warn", "--", "odd"],
+            &[
+                "--log-format",
+                "json",
+                "--log",
+                "warn",
+                "check",
+                "--url",
+                "http://127.0.0.1:1/",
+            ],
+        ] {
+            let (code, _, stderr) = run(binary, args);
+            assert_eq!(code, Some(0), "{args:?}: {stderr}");
+        }
+        let before = ["--url", "http://127.0.0.1:1/", "check", "--", "odd"];
+        fails(binary, &before, 2, &["comes after its name", "--help"]);
+        fails(
+            binary,
+            &["--log", "a=b=c", "check", "--", "odd"],
+            1,
+            &["--log"],
+        );
+    }
+    fails(
+        HTTP_BIN,
+        &["--insecure", "check", "--", "odd"],
+        2,
+        &["comes after its name"],
+    );
+}
+
+#[test]
 fn a_command_that_is_not_there_is_named() {
     for binary in BOTH {
         let words = [

@@ -1,9 +1,11 @@
 //! Standard output of the server on standard streams belongs to the protocol.
 
 use std::process::Command;
+use std::sync::Arc;
 
 use crate::support::client::{Client, ERAS, Wire};
 use crate::support::process::{Lives, Process, descendants};
+use crate::support::stdio::Pipe;
 use crate::support::{ODD_BIN, STDIO_BIN};
 
 #[test]
@@ -11,7 +13,7 @@ fn nothing_but_messages_is_on_standard_output() {
     let mut command = Command::new(STDIO_BIN);
     let args = ["run", "--log", "trace", "--", ODD_BIN, "--modern"];
     let (mut gateway, pipe) = Process::start_piped(command.args(args));
-    let wire: std::sync::Arc<dyn Wire> = pipe.clone();
+    let wire: Arc<dyn Wire> = Arc::<Pipe>::clone(&pipe) as _;
     for era in ERAS {
         let client = Client::open(&wire, era);
         client.ask("tools/list", "{}").result();
@@ -37,7 +39,7 @@ fn what_was_asked_before_the_end_of_the_input_is_answered() {
     for era in ERAS {
         let mut command = Command::new(STDIO_BIN);
         let (mut gateway, pipe) = Process::start_piped(command.args(["run", "--", ODD_BIN]));
-        let wire: std::sync::Arc<dyn Wire> = pipe.clone();
+        let wire: Arc<dyn Wire> = Arc::<Pipe>::clone(&pipe) as _;
         let client = Client::open(&wire, era);
         let mut call = client.begin_tool("echo", r#"{"last":1}"#);
         pipe.close();
@@ -50,7 +52,7 @@ fn what_was_asked_before_the_end_of_the_input_is_answered() {
 fn a_client_that_goes_away_ends_the_gateway() {
     let mut command = Command::new(STDIO_BIN);
     let (mut gateway, pipe) = Process::start_piped(command.args(["run", "--", ODD_BIN]));
-    let wire: std::sync::Arc<dyn Wire> = pipe.clone();
+    let wire: Arc<dyn Wire> = Arc::<Pipe>::clone(&pipe) as _;
     let client = Client::open(&wire, ERAS[1]);
     let _never = client.begin_tool("never", "{}");
     gateway.stderr.with("called: never");
