@@ -6,10 +6,16 @@
     clippy::disallowed_methods,
     reason = "deadlines for real processes are in real time"
 )]
+#![expect(
+    clippy::duplicate_mod,
+    reason = "the scenarios are there once for each transport"
+)]
 
 mod operator;
 mod over_http;
 mod over_stdio;
 mod parity;
+mod sdk;
+mod snapshots;
 mod support;
 mod wire;

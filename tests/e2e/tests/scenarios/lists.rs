@@ -41,7 +41,7 @@ fn every_tool_is_listed_in_every_combination_of_eras() {
             match era {
                 Era::Legacy => assert_eq!(hints, [None, None, None], "{odd:?}: {list}"),
                 Era::Modern => {
-                    let [kind, ttl, scope] = hints.map(|hint| hint.unwrap_or_default());
+                    let [kind, ttl, scope] = hints.map(Option::unwrap_or_default);
                     assert_eq!(
                         (kind.as_str(), scope.as_str()),
                         ("\"complete\"", "\"private\"")

@@ -59,7 +59,7 @@ pub(crate) trait Incoming: Send {
 pub(crate) struct Client {
     pub(crate) wire: Arc<dyn Wire>,
     pub(crate) era: Era,
-    session: Option<String>,
+    pub(crate) session: Option<String>,
 }
 
 static IDS: AtomicU64 = AtomicU64::new(1);

@@ -1,6 +1,7 @@
 //! HTTP by hand: one connection a request, everything that is sent and received in plain sight.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 
@@ -46,16 +47,16 @@ impl Endpoint {
             .iter()
             .any(|(name, _)| name.eq_ignore_ascii_case("host"))
         {
-            head += &format!("host: {}\r\n", self.address);
+            let _ = write!(head, "host: {}\r\n", self.address);
         }
         for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         if !headers
             .iter()
             .any(|(name, _)| name.eq_ignore_ascii_case("transfer-encoding"))
         {
-            head += &format!("content-length: {}\r\n", body.len());
+            let _ = write!(head, "content-length: {}\r\n", body.len());
         }
         head += "connection: close\r\n\r\n";
         [head.as_bytes(), body].concat()

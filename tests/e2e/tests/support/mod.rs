@@ -17,5 +17,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 /// The servers under test.
 pub(crate) const HTTP_BIN: &str = env!("CARGO_BIN_EXE_e2e-http");
 pub(crate) const STDIO_BIN: &str = env!("CARGO_BIN_EXE_e2e-stdio");
-/// The server behind them.
+/// A server behind them that is made with the official SDK.
+pub(crate) const RMCP_BIN: &str = env!("CARGO_BIN_EXE_rmcp-server");
+/// The odd server behind them.
 pub(crate) const ODD_BIN: &str = env!("CARGO_BIN_EXE_odd-server");
