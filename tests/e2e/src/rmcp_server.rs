@@ -1,9 +1,5 @@
 //! A small MCP server made with the official Rust SDK, with typed tools, on standard streams.
-#![expect(
-    clippy::print_stderr,
-    clippy::unused_async,
-    reason = "a test tool, and the shape that the SDK wants"
-)]
+#![expect(clippy::print_stderr, reason = "a test tool")]
 
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;
