@@ -42,6 +42,7 @@ fn main() {
             }
         }
     }
+    eprintln!("the odd server starts");
     let state = Arc::new(State::new(options));
     if is_http {
         http::serve(&state, is_closing);

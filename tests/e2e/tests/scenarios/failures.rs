@@ -34,10 +34,12 @@ fn a_server_elsewhere_that_dies_is_lost_and_then_not_available() {
     for odd in [Odd::http(Era::Legacy), Odd::http(Era::Modern)] {
         for era in ERAS {
             // On a connection that was kept, a call may be lost before the gateway sees its end.
-            let gateway = start(Setup::new().odd("odd", odd, &["--close"], ""));
+            let mut gateway = start(Setup::new().odd("odd", odd, &["--close"], ""));
             let client = gateway.client(era);
             let (code, says) = client.tool("die", "{}").fault();
             assert_eq!(code, -31003, "{odd:?} {era:?} {says}");
+            // Its last socket is closed only when all of it is gone.
+            gateway.upstreams[0].wait();
             let (code, says) = client.tool("echo", "{}").fault();
             assert_eq!(code, -31002, "{odd:?} {era:?} {says}");
             assert!(says.contains("Nothing was done; try again later"), "{says}");

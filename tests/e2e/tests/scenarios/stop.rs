@@ -122,7 +122,7 @@ fn a_child_that_is_killed_is_started_again() {
         rustix::process::kill_process(pid, Signal::KILL).unwrap();
         assert!(lives.end_within_limit());
         // Before this a call may go to the one that is gone, and be lost.
-        gateway.process.stderr.with("a server is down");
+        gateway.wait_for_upstream("the odd server starts", 2);
         assert_eq!(client.tool("echo", "{}").text(), "{}", "{odd:?}");
         assert_eq!(client.tool("count", r#"{"tool":"echo"}"#).text(), "1");
         let [again] = descendants(gateway.process.pid())[..] else {
