@@ -172,6 +172,10 @@ pub(crate) fn call(state: &State, asked: &Asked, out: &mut dyn Out) {
             out.answer(&says("released"));
         }
         "never" => {
+            let steps = asked.number("steps", 0);
+            for step in 1..=steps {
+                step_done(asked, step, steps, out);
+            }
             if out.wait_until_given_up(state, id) {
                 state.change(|memory| memory.given_up += 1);
                 eprintln!("given up: never");
@@ -211,11 +215,7 @@ pub(crate) fn call(state: &State, asked: &Asked, out: &mut dyn Out) {
 fn slow(state: &State, asked: &Asked, out: &mut dyn Out, says: &dyn Fn(&str) -> String) {
     let (steps, key) = (asked.number("steps", 3), asked.text("key"));
     for step in 1..=steps {
-        if let Some(token) = &asked.token {
-            out.notify(&format!(
-                r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{step}.0,"total":{steps},"message":"step {step}","x-vendor":1e5}}}}"#
-            ));
-        }
+        step_done(asked, step, steps, out);
         let released = |freed: u64| freed >= step;
         if !key.is_empty()
             && !state.wait(|memory| memory.released.get(&key).copied().is_some_and(released))
@@ -228,4 +228,13 @@ fn slow(state: &State, asked: &Asked, out: &mut dyn Out, says: &dyn Fn(&str) -> 
         return;
     }
     out.answer(&says(&asked.arguments));
+}
+
+/// Says that a step is done, if anybody wants to know.
+fn step_done(asked: &Asked, step: u64, steps: u64, out: &mut dyn Out) {
+    if let Some(token) = &asked.token {
+        out.notify(&format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{step}.0,"total":{steps},"message":"step {step}","x-vendor":1e5}}}}"#
+        ));
+    }
 }

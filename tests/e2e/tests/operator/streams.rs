@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use crate::support::client::{Client, ERAS, Wire};
+use crate::support::client::{Client, ERAS, Wire, tool};
 use crate::support::process::{Lives, Process, descendants};
 use crate::support::stdio::Pipe;
 use crate::support::{ODD_BIN, STDIO_BIN};
@@ -58,4 +58,20 @@ fn a_client_that_goes_away_ends_the_gateway() {
     gateway.stderr.with("called: never");
     pipe.close();
     assert_eq!(gateway.wait().code(), Some(0));
+}
+
+#[test]
+fn a_line_that_is_too_long_is_refused_and_skipped() {
+    let mut command = Command::new(STDIO_BIN);
+    let (_gateway, pipe) = Process::start_piped(command.args(["run", "--", ODD_BIN]));
+    let wire: Arc<dyn Wire> = Arc::<Pipe>::clone(&pipe) as _;
+    for era in ERAS {
+        let client = Client::open(&wire, era);
+        let long = tool("echo", &format!(r#"{{"x":"{}"}}"#, "x".repeat(5 << 20)));
+        let text = client.text("\"long\"", "tools/call", &long, false);
+        let (code, says) = client.raw(&text, "tools/call", "{}").fault();
+        assert_eq!(code, -32600);
+        assert!(says.contains("longer than 4194304 bytes"), "{says}");
+        assert_eq!(client.tool("echo", "{}").text(), "{}", "{era:?}");
+    }
 }

@@ -68,21 +68,24 @@ fn a_child_that_cannot_be_started_again_is_not_available() {
 
 #[test]
 fn a_server_that_does_not_answer_is_given_up_and_told_so() {
-    for odd in ODDS {
-        let setups = [
-            Setup::new().odd("odd", odd, &[], ", timeout: 1s"),
-            Setup::of(odd).with("call_timeout: 1s"),
-        ];
-        for (setup, era) in setups.into_iter().zip(ERAS) {
-            let gateway = start(setup);
-            let client = gateway.client(era);
-            let (code, says) = client.tool("never", "{}").fault();
-            assert_eq!(code, -31003, "{odd:?} {era:?} {says}");
-            assert!(says.contains("did not answer within 1 s"), "{says}");
-            gateway.wait_for_upstream("given up: never", 1);
-            still_serves(&client);
+    // They have nothing to do but wait, so they wait together.
+    std::thread::scope(|scope| {
+        for odd in ODDS {
+            let of_server = Setup::new().odd("odd", odd, &[], ", timeout: 1s");
+            let of_all = Setup::of(odd).with("call_timeout: 1s");
+            for (setup, era) in [of_server, of_all].into_iter().zip(ERAS) {
+                scope.spawn(move || {
+                    let gateway = start(setup);
+                    let client = gateway.client(era);
+                    let (code, says) = client.tool("never", "{}").fault();
+                    assert_eq!(code, -31003, "{odd:?} {era:?} {says}");
+                    assert!(says.contains("did not answer within 1 s"), "{says}");
+                    gateway.wait_for_upstream("given up: never", 1);
+                    still_serves(&client);
+                });
+            }
         }
-    }
+    });
 }
 
 #[test]

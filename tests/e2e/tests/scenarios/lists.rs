@@ -99,3 +99,22 @@ fn two_servers_have_names_of_their_own() {
         assert_eq!(client.tool("echo", "{}").fault().0, -32602);
     }
 }
+
+#[test]
+fn a_server_that_is_not_there_does_not_take_the_others_with_it() {
+    let setup = Setup::new()
+        .odd("here", Odd::stdio(Era::Modern), &[], "")
+        .command("gone", "no-such-command", &[]);
+    let gateway = start(setup);
+    for era in ERAS {
+        let client = gateway.client(era);
+        let found = names(&client_list(&client));
+        assert_eq!(found.len(), 16, "{found:?}");
+        assert_eq!(client.tool("here__echo", "{}").text(), "{}");
+        assert_eq!(client.tool("gone__echo", "{}").fault().0, -32602);
+    }
+    gateway
+        .process
+        .stderr
+        .with("`no-such-command` was not found in PATH");
+}

@@ -230,6 +230,11 @@ impl Call {
         answer
     }
 
+    /// Closes the connection, where each call has its own.
+    pub(crate) fn hang_up(&mut self) {
+        assert!(self.incoming.hang_up());
+    }
+
     /// What came and was not read; called when nothing more should come.
     pub(crate) fn rest(&mut self) -> Vec<String> {
         self.read.extend(self.incoming.rest());

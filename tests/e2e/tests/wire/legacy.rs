@@ -1,6 +1,7 @@
 //! Sessions of clients up to 2025-11-25.
 
 use super::Case;
+use crate::support::client::Era;
 use crate::support::http::{Endpoint, JSON};
 use crate::support::json::at;
 use crate::support::setup::{ODDS, Setup};
@@ -127,4 +128,21 @@ fn a_session_is_its_callers_alone() {
     list("nobody", 401, None).check(gateway.endpoint());
     list("ann", 200, None).check(&ann);
     assert_eq!(delete(&ann), 204);
+}
+
+#[test]
+fn going_away_gives_nothing_up() {
+    let gateway = Setup::of(ODDS[0]).over_http();
+    let client = gateway.client(Era::Legacy);
+    let mut gone = client.begin_tool("slow", r#"{"steps":1,"key":"gone"}"#);
+    gateway.wait_for_upstream("called: slow", 1);
+    gone.hang_up();
+    // What happens next is the other call's; had the first been given up, the log would say so.
+    let mut never = client.begin_tool("never", "{}");
+    gateway.wait_for_upstream("called: never", 1);
+    client.cancel(&mut never);
+    gateway.wait_for_upstream("given up: never", 1);
+    client.tool("release", r#"{"key":"gone"}"#).result();
+    let line = gateway.process.stderr.with(r#""name":"slow""#);
+    assert_eq!(at(&line, &["outcome"]), "\"ok\"", "{line}");
 }

@@ -1,6 +1,7 @@
 //! Requests of 2026-07-28, which say everything twice: in headers and in the body.
 
 use super::Case;
+use crate::support::client::{Era, tool};
 use crate::support::json::{at, member, members, quote};
 use crate::support::setup::{ODDS, Setup};
 
@@ -183,4 +184,23 @@ fn sessions_are_neither_made_nor_looked_at() {
     Case::post("an answer", answer, 400, -32600)
         .with("mcp-protocol-version", "2026-07-28")
         .check(gateway.endpoint());
+}
+
+#[test]
+fn going_away_in_the_middle_of_an_answer_gives_the_call_up() {
+    for odd in ODDS {
+        let gateway = Setup::of(odd).over_http();
+        let client = gateway.client(Era::Modern);
+        let params = tool("never", r#"{"steps":1}"#);
+        let mut call = client.begin_with_progress("tools/call", &params);
+        assert_eq!(
+            at(&call.next().0, &["method"]),
+            "\"notifications/progress\""
+        );
+        call.hang_up();
+        gateway.wait_for_upstream("given up: never", 1);
+        let line = gateway.process.stderr.with(r#""name":"never""#);
+        assert_eq!(at(&line, &["outcome"]), "\"cancelled\"", "{line}");
+        assert_eq!(client.tool("echo", "{}").text(), "{}", "{odd:?}");
+    }
 }
