@@ -8,7 +8,8 @@ use anyhow::Context as _;
 use axum::Router;
 use clap::{Args, Parser, Subcommand};
 use mcp_gw_server::cli::{
-    LogArgs, READY_LIMIT, SourceArgs, Stop, check, environment, parse, status_lines, stop_signals,
+    LogArgs, READY_LIMIT, SourceArgs, Stop, check, environment, misplaced, parse, status_lines,
+    stop_signals,
 };
 use mcp_gw_server::config::{Config, ConfigFaults, HttpConfig as HttpSection};
 use mcp_gw_server::{Launch, Running};
@@ -22,7 +23,7 @@ use crate::serve::serve;
 /// An MCP gateway over HTTP: in front of MCP servers, it knows who calls, limits, decides, and
 /// writes down what happened.
 #[derive(Debug, Parser)]
-#[command(name = "mcp-gw-http", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+#[command(name = "mcp-gw-http", version, after_help = EXAMPLES, subcommand_value_name = "SUBCOMMAND")]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -89,6 +90,10 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
+    let is_named = !cli.run.source.is_empty() || cli.run.listen.is_some() || cli.run.insecure;
+    if cli.command.is_some() && is_named {
+        return misplaced::<Cli>();
+    }
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

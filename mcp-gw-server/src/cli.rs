@@ -33,6 +33,14 @@ pub fn parse<C: clap::Parser>() -> Result<C, std::process::ExitCode> {
     })
 }
 
+/// Prints that options of a command stand before its name; the code to exit with.
+pub fn misplaced<C: clap::CommandFactory>() -> std::process::ExitCode {
+    let says = "what belongs to a command comes after its name";
+    let error = C::command().error(clap::error::ErrorKind::ArgumentConflict, says);
+    let _ = error.print();
+    std::process::ExitCode::from(2)
+}
+
 #[expect(clippy::print_stderr, reason = "a command line talks to people")]
 fn tell(line: &str) {
     eprintln!("{line}");

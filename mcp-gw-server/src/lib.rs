@@ -22,6 +22,6 @@ pub mod http;
 
 pub use compose::{Launch, LaunchError, Running};
 pub use engine::{Engine, EngineConfig};
-pub use line::{LineConfig, serve_lines};
+pub use line::{LineConfig, serve_lines, serve_lines_until};
 pub use revision::Revision;
 pub use session::SessionLimits;

@@ -26,6 +26,8 @@ pub struct LineConfig {
     pub max_line_bytes: usize,
     /// How long open requests may still take after the client closed its end.
     pub drain: Duration,
+    /// How long open requests may still take after this end was told to stop.
+    pub stop_grace: Duration,
 }
 
 impl Default for LineConfig {
@@ -33,6 +35,7 @@ impl Default for LineConfig {
         Self {
             max_line_bytes: 4 * 1024 * 1024,
             drain: Duration::from_millis(500),
+            stop_grace: Duration::from_secs(10),
         }
     }
 }
@@ -51,6 +54,13 @@ impl LineConfig {
         self.drain = drain;
         self
     }
+
+    /// Sets how long open requests may still take after this end was told to stop.
+    #[must_use]
+    pub const fn with_stop_grace(mut self, stop_grace: Duration) -> Self {
+        self.stop_grace = stop_grace;
+        self
+    }
 }
 
 /// Serves one connection until the client closes its end, for the caller that the gateway's
@@ -64,6 +74,23 @@ pub async fn serve_lines(
     reader: impl AsyncRead + Unpin,
     writer: impl AsyncWrite + Unpin + Send + 'static,
 ) -> std::io::Result<()> {
+    serve_lines_until(engine, config, reader, writer, std::future::pending()).await
+}
+
+/// The same, until the client closes its end or `stop` resolves. From then on nothing more is read;
+/// what is open may end within [`LineConfig::stop_grace`], and gets its answer.
+///
+/// # Errors
+/// When the caller is refused, or the streams fail.
+pub async fn serve_lines_until(
+    engine: &Engine,
+    config: LineConfig,
+    reader: impl AsyncRead + Unpin,
+    writer: impl AsyncWrite + Unpin + Send + 'static,
+    stop: impl Future<Output = ()>,
+) -> std::io::Result<()> {
+    let mut stop = std::pin::pin!(stop);
+    let mut drain = config.drain;
     let meta = RequestMeta::new(engine.next_request_id(), Transport::Stdio);
     let credentials = Credentials::none(Transport::Stdio);
     let caller = engine
@@ -87,6 +114,10 @@ pub async fn serve_lines(
         let line = tokio::select! {
             line = lines.next() => line,
             () = connection.out.closed() => break Ok(()),
+            () = &mut stop => {
+                drain = config.stop_grace;
+                break Ok(());
+            }
         };
         match line {
             Ok(Some(Line::Message(line))) => connection.take(line).await,
@@ -111,7 +142,7 @@ pub async fn serve_lines(
     } = connection;
     drop(out);
     let drained = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(config.drain, drained).await.is_err() {
+    if tokio::time::timeout(drain, drained).await.is_err() {
         in_flight.cancel_all();
         tasks.shutdown().await;
     }

@@ -6,16 +6,16 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use mcp_gw_server::cli::{
-    LogArgs, SourceArgs, check, environment, parse, status_lines, stop_signals,
+    LogArgs, SourceArgs, check, environment, misplaced, parse, status_lines, stop_signals,
 };
-use mcp_gw_server::{Launch, LineConfig, serve_lines};
+use mcp_gw_server::{Launch, LineConfig, serve_lines_until};
 
 /// An MCP gateway over standard input and output.
 ///
 /// Put it where an IDE or assistant starts MCP servers, in place of the server itself: every call
 /// then passes the policy, the limits and the audit log of the gateway.
 #[derive(Debug, Parser)]
-#[command(name = "mcp-gw-stdio", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+#[command(name = "mcp-gw-stdio", version, after_help = EXAMPLES, subcommand_value_name = "SUBCOMMAND")]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -65,6 +65,9 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
+    if cli.command.is_some() && !cli.source.is_empty() {
+        return misplaced::<Cli>();
+    }
     if let Err(error) = cli.log.init() {
         return fail(&error);
     }
@@ -131,8 +134,16 @@ async fn serve(source: &SourceArgs, config: &mcp_gw_server::config::Config) -> a
         .with_child_grace(CHILD_GRACE)
         .start(config)?;
     let engine = running.engine().clone();
+    let gently = stop.gently.clone();
+    let stopping = async {
+        gently.cancelled().await;
+        tracing::info!("stopping: open calls may end; a second signal does not wait for them");
+    };
     let serving = async {
-        let status = running.ready(READY_LIMIT).await;
+        let status = tokio::select! {
+            status = running.ready(READY_LIMIT) => status,
+            () = stop.gently.cancelled() => return Ok(()),
+        };
         source.need_up(&status).map_err(anyhow::Error::msg)?;
         for line in status_lines(&status) {
             tracing::info!("{line}");
@@ -140,13 +151,14 @@ async fn serve(source: &SourceArgs, config: &mcp_gw_server::config::Config) -> a
         for line in running.idle_rules() {
             warn(&line);
         }
-        let limits = LineConfig::default();
-        serve_lines(&engine, limits, tokio::io::stdin(), tokio::io::stdout()).await?;
+        let limits = LineConfig::default().with_stop_grace(config.http.shutdown_grace.get());
+        let (stdin, stdout) = (tokio::io::stdin(), tokio::io::stdout());
+        serve_lines_until(&engine, limits, stdin, stdout, stopping).await?;
         Ok(())
     };
     let result = tokio::select! {
         result = serving => result,
-        () = stop.gently.cancelled() => Ok(()),
+        () = stop.now.cancelled() => Ok(()),
     };
     running.shutdown().await;
     result

@@ -1,0 +1,74 @@
+//! What the server remembers, and waits for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Whoever waits longer than this waits in vain.
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Era {
+    #[default]
+    Legacy,
+    Modern,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) era: Era,
+    /// So many plain tools more, listed in pages.
+    pub(crate) many: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) options: Options,
+    memory: Mutex<Memory>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    /// Calls by tool.
+    pub(crate) calls: BTreeMap<String, u64>,
+    /// Ids of requests that were cancelled.
+    pub(crate) cancelled: BTreeSet<String>,
+    /// Calls of `never` that were given up by the other side.
+    pub(crate) given_up: u64,
+    /// Steps released, by key.
+    pub(crate) released: BTreeMap<String, u64>,
+}
+
+impl State {
+    pub(crate) fn new(options: Options) -> Self {
+        Self {
+            options,
+            memory: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn look<T>(&self, read: impl FnOnce(&Memory) -> T) -> T {
+        read(&self.lock())
+    }
+
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Memory) -> T) -> T {
+        let value = change(&mut self.lock());
+        self.changed.notify_all();
+        value
+    }
+
+    /// Waits until `is_true`; false when it does not become so.
+    pub(crate) fn wait(&self, is_true: impl Fn(&Memory) -> bool) -> bool {
+        let (_memory, late) = self
+            .changed
+            .wait_timeout_while(self.lock(), LIMIT, |memory| !is_true(memory))
+            .unwrap_or_else(PoisonError::into_inner);
+        !late.timed_out()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,23 @@
+//! Every scenario over standard streams.
+
+#[path = "../scenarios/calls.rs"]
+mod calls;
+#[path = "../scenarios/cancel.rs"]
+mod cancel;
+#[path = "../scenarios/envelope.rs"]
+mod envelope;
+#[path = "../scenarios/failures.rs"]
+mod failures;
+#[path = "../scenarios/lists.rs"]
+mod lists;
+#[path = "../scenarios/progress.rs"]
+mod progress;
+#[path = "../scenarios/stop.rs"]
+mod stop;
+
+use crate::support::setup::{Running, Setup};
+
+/// Starts the gateway of this transport.
+pub(crate) fn start(setup: Setup) -> Running {
+    setup.over_stdio()
+}

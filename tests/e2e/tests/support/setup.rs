@@ -1,0 +1,229 @@
+//! What is put in front of what: configurations, gateways, servers behind them.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::client::{Client, Era, Wire};
+use super::http::Endpoint;
+use super::process::Process;
+use super::{HTTP_BIN, ODD_BIN, STDIO_BIN};
+
+/// A folder that goes away with the test.
+#[derive(Debug)]
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{number}", std::process::id());
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// Writes a file, and says where it is.
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How the odd server is reached, and what it speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Odd {
+    pub(crate) era: Era,
+    pub(crate) is_http: bool,
+}
+
+/// Each way to have the odd server behind the gateway.
+pub(crate) const ODDS: [Odd; 4] = [
+    Odd::stdio(Era::Legacy),
+    Odd::stdio(Era::Modern),
+    Odd::http(Era::Legacy),
+    Odd::http(Era::Modern),
+];
+
+impl Odd {
+    pub(crate) const fn stdio(era: Era) -> Self {
+        Self {
+            era,
+            is_http: false,
+        }
+    }
+
+    pub(crate) const fn http(era: Era) -> Self {
+        Self { era, is_http: true }
+    }
+
+    pub(crate) const fn flag(self) -> &'static str {
+        match self.era {
+            Era::Legacy => "--legacy",
+            Era::Modern => "--modern",
+        }
+    }
+}
+
+/// A configuration in the making, and the servers that it names.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    top: String,
+    servers: String,
+    upstreams: Vec<Process>,
+}
+
+impl Setup {
+    pub(crate) const fn new() -> Self {
+        Self {
+            top: String::new(),
+            servers: String::new(),
+            upstreams: Vec::new(),
+        }
+    }
+
+    /// With the odd server as `odd`, and nothing else.
+    pub(crate) fn of(odd: Odd) -> Self {
+        Self::new().odd("odd", odd, &[], "")
+    }
+
+    /// Adds lines of YAML at the top level.
+    #[must_use]
+    pub(crate) fn with(mut self, yaml: &str) -> Self {
+        let _ = writeln!(self.top, "{yaml}");
+        self
+    }
+
+    /// Adds the odd server under this name, with further arguments and further YAML (`key: value`
+    /// pairs, each with a comma before it).
+    #[must_use]
+    pub(crate) fn odd(mut self, name: &str, odd: Odd, args: &[&str], yaml: &str) -> Self {
+        if odd.is_http {
+            let mut command = Command::new(ODD_BIN);
+            let server = Process::start(command.args([odd.flag(), "--http"]).args(args));
+            let url = server.stdout.with("http://");
+            let _ = writeln!(self.servers, "  {name}: {{ url: {url:?}{yaml} }}");
+            self.upstreams.push(server);
+        } else {
+            let args = [&[odd.flag()], args].concat();
+            let _ = writeln!(
+                self.servers,
+                "  {name}: {{ command: {ODD_BIN:?}, args: {args:?}{yaml} }}"
+            );
+        }
+        self
+    }
+
+    /// Adds a server that is a command.
+    #[must_use]
+    pub(crate) fn command(mut self, name: &str, command: &str, args: &[&str]) -> Self {
+        let _ = writeln!(
+            self.servers,
+            "  {name}: {{ command: {command:?}, args: {args:?} }}"
+        );
+        self
+    }
+
+    fn yaml(&self) -> String {
+        let Self { top, servers, .. } = self;
+        let mut yaml = String::new();
+        for (key, default) in [
+            ("policy:", "policy: { default: allow }\n"),
+            ("http:", "http: { listen: \"127.0.0.1:0\" }\n"),
+        ] {
+            if !top.contains(key) {
+                yaml += default;
+            }
+        }
+        format!("{yaml}{top}servers:\n{servers}")
+    }
+
+    fn command_line(&self, binary: &str) -> (Command, Folder) {
+        let folder = Folder::new();
+        let file = folder.file("mcp-gw.yaml", &self.yaml());
+        let mut command = Command::new(binary);
+        command.args(["--config", &file, "--log-format", "json"]);
+        (command, folder)
+    }
+
+    /// Starts the gateway over HTTP.
+    pub(crate) fn over_http(self) -> Running {
+        let (mut command, folder) = self.command_line(HTTP_BIN);
+        let process = Process::start(&mut command);
+        let line = process.stderr.with("listening on ");
+        let url = line.rsplit(' ').next().unwrap();
+        let endpoint = Endpoint::at(url);
+        Running {
+            process,
+            endpoint: Some(endpoint.clone()),
+            wire: Arc::new(endpoint),
+            upstreams: self.upstreams,
+            _folder: folder,
+        }
+    }
+
+    /// Starts the gateway on standard streams.
+    pub(crate) fn over_stdio(self) -> Running {
+        let (mut command, folder) = self.command_line(STDIO_BIN);
+        let (process, pipe) = Process::start_piped(&mut command);
+        Running {
+            process,
+            endpoint: None,
+            wire: pipe,
+            upstreams: self.upstreams,
+            _folder: folder,
+        }
+    }
+}
+
+/// A gateway that runs. It ends with this.
+pub(crate) struct Running {
+    pub(crate) process: Process,
+    pub(crate) wire: Arc<dyn Wire>,
+    /// Over HTTP only.
+    pub(crate) endpoint: Option<Endpoint>,
+    /// The servers behind it that are not its children.
+    pub(crate) upstreams: Vec<Process>,
+    _folder: Folder,
+}
+
+impl Running {
+    /// A client of it.
+    pub(crate) fn client(&self, era: Era) -> Client {
+        Client::open(&self.wire, era)
+    }
+
+    /// The endpoint of a gateway over HTTP.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        self.endpoint.as_ref().expect("a gateway over HTTP")
+    }
+
+    /// Waits until the gateway has said that it stops.
+    pub(crate) fn wait_until_stopping(&self) {
+        self.process.stderr.with("stopping: open calls may end");
+    }
+
+    /// Waits until the servers behind have said this so often.
+    pub(crate) fn wait_for_upstream(&self, says: &str, times: usize) {
+        match self.upstreams.as_slice() {
+            [] => self.process.stderr.first(times, |line| line.contains(says)),
+            [one, ..] => one.stderr.first(times, |line| line.contains(says)),
+        };
+    }
+
+    /// The first audit lines, as many as are asked for.
+    pub(crate) fn audit(&self, count: usize) -> Vec<String> {
+        self.process
+            .stderr
+            .first(count, |line| line.contains("\"target\":\"mcp_gw::audit\""))
+    }
+}

@@ -1,0 +1,147 @@
+//! What is judged before anybody looks for MCP in it.
+
+use super::Case;
+use crate::support::json::member;
+use crate::support::setup::{ODDS, Setup};
+
+#[test]
+fn what_is_no_message_is_told_so_without_an_id() {
+    let gateway = Setup::of(ODDS[0]).over_http();
+    for (name, body, code) in [
+        ("empty", "", -32700),
+        ("no JSON", "hello", -32700),
+        ("half", r#"{"jsonrpc":"2.0","id":1"#, -32700),
+        (
+            "two",
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping"} {}"#,
+            -32700,
+        ),
+        (
+            "array",
+            r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#,
+            -32600,
+        ),
+        ("empty array", "[]", -32600),
+        ("number", "7", -32600),
+        ("null", "null", -32600),
+        ("nothing in it", "{}", -32600),
+    ] {
+        let text = Case::post(name, body, 400, code).check(gateway.endpoint());
+        assert_eq!(member(&text, "id"), None, "{name}: {text}");
+    }
+    // With an id that could be read, the answer has it.
+    let body = r#"{"jsonrpc":"1.0","id":"a","method":"ping"}"#;
+    let text = Case::post("old", body, 400, -32600).check(gateway.endpoint());
+    assert_eq!(member(&text, "id").unwrap(), "\"a\"");
+}
+
+#[test]
+fn media_types_are_checked() {
+    let gateway = Setup::of(ODDS[0]).over_http();
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let case = |name, status| Case::post(name, ping, status, None);
+    let both = "application/json, text/event-stream";
+    for case in [
+        case("text", 415).with("content-type", "text/plain"),
+        case("a form", 415).with("content-type", "application/x-www-form-urlencoded"),
+        case("no type", 415).without("content-type"),
+        case("only JSON", 406).with("accept", "application/json"),
+        case("only events", 406).with("accept", "text/event-stream"),
+        case("pages", 406).with("accept", "text/html"),
+        // These are good, and fail for the session that they do not have.
+        Case::post("charset", ping, 400, -32600)
+            .with("content-type", "application/json; charset=utf-8"),
+        Case::post("case", ping, 400, -32600).with("content-type", "Application/JSON"),
+        Case::post("anything", ping, 400, -32600).with("accept", "*/*"),
+        Case::post("no demand", ping, 400, -32600).without("accept"),
+        Case::post("weighed", ping, 400, -32600).with("accept", both),
+    ] {
+        let text = case.check(gateway.endpoint());
+        if matches!(case.status, 406 | 415) {
+            assert!(text.contains("send `"), "{}: {text}", case.name);
+        }
+    }
+}
+
+#[test]
+fn other_methods_and_paths_are_not_served() {
+    let gateway = Setup::of(ODDS[0]).over_http();
+    let endpoint = gateway.endpoint();
+    for method in ["GET", "PUT", "PATCH", "TRACE", "BREW"] {
+        let reply = endpoint.send(method, &[("accept", "text/event-stream")], b"");
+        assert_eq!(reply.status, 405, "{method}");
+        assert_eq!(reply.header("allow"), Some("POST, DELETE"), "{method}");
+    }
+    let mut elsewhere = endpoint.clone();
+    for path in ["/", "/other", "/mcp/other"] {
+        path.clone_into(&mut elsewhere.path);
+        assert_eq!(
+            Case::post(path, "{}", 404, None).check(&elsewhere),
+            "",
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn long_bodies_are_refused_however_they_come() {
+    let http = "http: { listen: \"127.0.0.1:0\", max_body_size: 1KiB }";
+    let gateway = Setup::of(ODDS[0]).with(http).over_http();
+    let endpoint = gateway.endpoint();
+    let body = |length: usize| {
+        let frame = r#"{"jsonrpc":"2.0","id":1,"method":"ping","x":""}"#.len();
+        let filling = "x".repeat(length - frame);
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","x":"{filling}"}}"#)
+    };
+    Case::post("just right", body(1024), 400, -32600).check(endpoint);
+    let text = Case::post("one more", body(1025), 413, None).check(endpoint);
+    assert!(text.contains("1024 bytes"), "{text}");
+
+    let chunked = |body: &str| {
+        let (a, b) = body.split_at(500);
+        format!("{:x}\r\n{a}\r\n{:x}\r\n{b}\r\n0\r\n\r\n", a.len(), b.len())
+    };
+    for (length, status) in [(1024, 400), (1025, 413)] {
+        let case = Case::post("chunked", chunked(&body(length)), status, None)
+            .with("transfer-encoding", "chunked");
+        let reply = endpoint.send("POST", &case.headers, case.body.as_bytes());
+        assert_eq!(reply.status, status, "{length}");
+    }
+}
+
+#[test]
+fn names_and_origins_of_elsewhere_are_forbidden() {
+    let http = "http: { listen: \"127.0.0.1:0\", allowed_hosts: [mcp.example.com], allowed_origins: [\"https://app.example.com\"] }";
+    let gateway = Setup::of(ODDS[0]).with(http).over_http();
+    let endpoint = gateway.endpoint();
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    for (name, value, is_good) in [
+        ("host", "localhost", true),
+        ("host", "localhost:1234", true),
+        ("host", "mcp.example.com", true),
+        ("host", "evil.example", false),
+        ("host", "127.0.0.1.evil.example", false),
+        ("host", "localhost@evil.example", false),
+        ("origin", "http://localhost:3000", true),
+        ("origin", "https://app.example.com", true),
+        ("origin", "http://app.example.com", false),
+        ("origin", "https://evil.example", false),
+        ("origin", "null", false),
+    ] {
+        let (status, code) = if is_good {
+            (400, Some(-32600))
+        } else {
+            (403, None)
+        };
+        let text = Case::post(value, ping, status, code)
+            .with(name, value)
+            .check(endpoint);
+        if !is_good {
+            assert!(text.contains("allowed_"), "{value}: {text}");
+        }
+    }
+    let mut twice = Case::post("twice", ping, 403, None).with("host", "localhost");
+    twice.headers.push(("host", "localhost"));
+    let reply = endpoint.send("POST", &twice.headers, ping.as_bytes());
+    assert!(matches!(reply.status, 400 | 403), "{}", reply.status);
+}
