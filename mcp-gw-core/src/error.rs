@@ -73,6 +73,22 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        Self::Unknown,
+        Self::Denied,
+        Self::Limited,
+        Self::LimiterUnavailable,
+        Self::InvalidParams,
+        Self::Unsupported,
+        Self::UpstreamUnavailable,
+        Self::UpstreamLost,
+        Self::UpstreamTimeout,
+        Self::UpstreamInvalid,
+        Self::UpstreamError,
+        Self::Internal,
+    ];
+
     /// The name used in audit events and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -266,5 +282,18 @@ fn backend_message(error: &BackendError) -> String {
 impl From<BackendError> for GatewayError {
     fn from(error: BackendError) -> Self {
         Self::Backend(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_classes_are_listed_in_their_order() {
+        for (at, class) in ErrorClass::ALL.iter().enumerate() {
+            assert_eq!(*class as usize, at);
+        }
+        assert_eq!(ErrorClass::ALL.last(), Some(&ErrorClass::Internal));
     }
 }

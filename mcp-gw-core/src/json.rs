@@ -79,6 +79,12 @@ impl RawJson {
         }
     }
 
+    /// A part of this value, sharing its buffer when it was borrowed from there.
+    #[must_use]
+    pub fn slice(&self, part: &RawValue) -> Self {
+        Self::within(&self.0, part)
+    }
+
     /// The value `{}`.
     pub const fn empty_object() -> Self {
         Self(Bytes::from_static(b"{}"))

@@ -379,7 +379,74 @@ pub fn error_object(code: i64, message: &str, data: Option<&RawJson>) -> RawJson
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
     use super::*;
+
+    /// Text near enough to a message that the reader gets somewhere.
+    fn nearly() -> impl Strategy<Value = String> {
+        let value = prop_oneof![
+            Just("null"),
+            Just("1"),
+            Just("-0"),
+            Just("1.5"),
+            Just("\"x\""),
+            Just("\"2.0\""),
+            Just("{}"),
+            Just("[]"),
+            Just("{\"a\":1,\"a\":2}"),
+            Just("\"\\ud800\""),
+            Just("tru"),
+            Just("{\"name\":\"t\",\"arguments\":{\"n\":1e400}}"),
+            Just(""),
+            Just("\u{feff}1"),
+        ];
+        let name = prop_oneof![
+            Just("jsonrpc"),
+            Just("id"),
+            Just("method"),
+            Just("params"),
+            Just("result"),
+            Just("error"),
+            Just("other"),
+            Just("\\u0069d"),
+        ];
+        prop::collection::vec((name, value), 0..6).prop_map(|members| {
+            let members: Vec<_> = members
+                .iter()
+                .map(|(name, value)| format!("\"{name}\":{value}"))
+                .collect();
+            format!("{{{}}}", members.join(","))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = Message::parse(&bytes);
+        }
+
+        #[test]
+        fn what_is_read_is_what_any_other_reader_sees(text in nearly()) {
+            let read = Message::parse(text.as_bytes());
+            let tree: Option<Value> = serde_json::from_str(&text).ok();
+            if let Ok(message) = read {
+                let (method, id) = match &message {
+                    Message::Request(r) => (Some(r.method.to_string()), Some(r.id.get())),
+                    Message::Notification(n) => (Some(n.method.to_string()), None),
+                    Message::Response(r) => (None, r.id.map(RawValue::get)),
+                };
+                let id: Option<Value> = id.and_then(|id| serde_json::from_str(id).ok());
+                // Strings that no tree can hold (lone surrogates) stay text in ours.
+                if let Some(tree) = tree {
+                    prop_assert_eq!(tree.get("jsonrpc"), Some(&Value::from("2.0")));
+                    prop_assert_eq!(tree.get("method").cloned(), method.map(Value::from));
+                    prop_assert_eq!(tree.get("id").cloned().filter(|id| !id.is_null()), id);
+                }
+            }
+        }
+    }
 
     #[test]
     fn messages_are_told_apart() {

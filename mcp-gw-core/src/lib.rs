@@ -11,11 +11,13 @@ mod gateway;
 mod json;
 pub mod jsonrpc;
 mod limit;
+pub mod meta_key;
+mod param_header;
 mod pipeline;
 mod policy;
 mod registry;
 mod secret;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod tool;
 mod typed;
@@ -39,6 +41,7 @@ pub use gateway::{
 };
 pub use json::{JsonError, Members, ObjectWriter, RawJson};
 pub use limit::{Admission, Charge, LimiterError, Quota, RateLimiter, Unlimited};
+pub use param_header::ParamHeader;
 pub use pipeline::ListPage;
 pub use policy::{AccessRequest, AllowAll, Decision, DenyAll, Effect, Feature, Phase, Policy};
 pub use registry::{RegistryError, ToolRegistry, ToolRegistryBuilder};

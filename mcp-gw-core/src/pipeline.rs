@@ -143,6 +143,19 @@ impl Gateway {
         Ok(page)
     }
 
+    /// True when the item would be in the caller's list. It is neither limited nor audited: a
+    /// question of the gateway itself, on the way of a request that will be.
+    pub async fn may_see(&self, incoming: &Incoming, feature: Feature, name: &str) -> bool {
+        let catalogue = self.catalogue();
+        match catalogue.find(feature, name) {
+            None => false,
+            Some(entry) => {
+                let request = question(incoming, list_method(feature), feature, entry);
+                self.inner.policy.decide(&request).await.is_allowed()
+            }
+        }
+    }
+
     /// Calls a tool.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::context::CallContext;
 use crate::json::{JsonError, ObjectWriter, RawJson};
+use crate::param_header::ParamHeader;
 
 /// Hints about a tool's behaviour (MCP `ToolAnnotations`). For a proxied tool they are the words of
 /// its server: hints, not facts.
@@ -147,6 +148,7 @@ pub struct ToolSpec {
     name: Arc<str>,
     definition: RawJson,
     annotations: Arc<ToolAnnotations>,
+    param_headers: Result<Arc<[ParamHeader]>, Arc<str>>,
 }
 
 impl ToolSpec {
@@ -172,9 +174,12 @@ impl ToolSpec {
             .get("annotations")
             .and_then(|raw| serde_json::from_str(raw.get()).ok())
             .unwrap_or_default();
+        let schema = members.get("inputSchema").map(|raw| definition.slice(raw));
+        let param_headers = ParamHeader::read(&schema.unwrap_or_else(RawJson::empty_object));
         Ok(Self {
             name: name.into(),
             annotations: Arc::new(annotations),
+            param_headers: param_headers.map(Into::into).map_err(Into::into),
             definition,
         })
     }
@@ -274,6 +279,15 @@ impl ToolSpec {
             .ok()??
             .decode_owned()
             .ok()
+    }
+
+    /// The arguments that clients repeat in headers over HTTP (MCP 2026-07-28).
+    ///
+    /// # Errors
+    /// A sentence, when the schema says so in a way that is not valid; such a tool is not to be used
+    /// over HTTP.
+    pub fn param_headers(&self) -> Result<&[ParamHeader], &str> {
+        self.param_headers.as_deref().map_err(|reason| &**reason)
     }
 
     /// The schema of the arguments.
@@ -432,8 +446,8 @@ fn text_block(text: &str) -> RawJson {
 
 /// Why a tool did not do what it was asked.
 ///
-/// Both kinds reach the model as a result with `isError: true`, so that it can correct itself
-/// (MCP 2025-11-25, server/tools, error handling).
+/// What the model can do something about reaches it as a result with `isError: true`, so that it can
+/// correct itself (MCP 2025-11-25, server/tools, error handling); a broken tool is a JSON-RPC error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ToolError {

@@ -166,7 +166,8 @@ impl<T: TypedTool> Tool for Typed<T> {
 
     async fn call(&self, ctx: &CallContext, args: Arguments) -> Result<ToolOutput, ToolError> {
         let args = args.decode::<T::Args>().map_err(|error| {
-            ToolError::invalid_arguments(format!("{}{}", error.message, self.expectation()))
+            let says = without_rust(&error.message);
+            ToolError::invalid_arguments(format!("{says}{}", self.expectation()))
         })?;
         self.tool.call(ctx, args).await?.into_tool_output()
     }
@@ -207,6 +208,19 @@ impl<T> Typed<T> {
             format!("; expected: {}", wanted.join(", "))
         }
     }
+}
+
+/// A message of serde without the names of Rust's types, which mean nothing to a model.
+fn without_rust(message: &str) -> String {
+    let words = message
+        .split(' ')
+        .map(|word| match word.trim_end_matches(',') {
+            "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => "a non-negative integer",
+            "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "an integer",
+            "f32" | "f64" => "a number",
+            _ => word,
+        });
+    words.collect::<Vec<_>>().join(" ").replace("struct ", "")
 }
 
 #[cfg(test)]
@@ -260,6 +274,26 @@ mod tests {
         assert_eq!(definition["inputSchema"]["additionalProperties"], false);
         assert_eq!(definition["outputSchema"]["type"], "object");
         assert_eq!(definition["annotations"]["readOnlyHint"], true);
+    }
+
+    #[test]
+    fn a_model_is_not_told_of_rust_types() {
+        let read = |text: &str| {
+            serde_json::from_str::<EchoArgs>(text)
+                .map(drop)
+                .unwrap_err()
+        };
+        for (text, says) in [
+            (
+                r#"{"text":"a","times":"x"}"#,
+                "expected a non-negative integer",
+            ),
+            (r#"{"text":7}"#, "expected a string"),
+            (r#"{"text":"a","u8":7}"#, "unknown field `u8`"),
+        ] {
+            let message = without_rust(&read(text).to_string());
+            assert!(message.contains(says), "{message}");
+        }
     }
 
     #[test]

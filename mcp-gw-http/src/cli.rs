@@ -9,10 +9,10 @@ use axum::Router;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use mcp_gw_server::cli::{
-    LogArgs, READY_LIMIT, SourceArgs, Stop, check, environment, status_lines, stop_signals,
+    LogArgs, READY_LIMIT, SourceArgs, Stop, check, environment, parse, status_lines, stop_signals,
 };
-use mcp_gw_server::config::{Config, HttpConfig as HttpSection};
-use mcp_gw_server::{Launch, Running, inherited_env};
+use mcp_gw_server::config::{Config, ConfigFaults, HttpConfig as HttpSection};
+use mcp_gw_server::{Launch, Running};
 use tokio::net::TcpListener;
 
 use crate::demo;
@@ -86,7 +86,10 @@ Ctrl-C lets open calls end; a second Ctrl-C does not wait for them.";
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match parse::<Cli>() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     let is_named = !cli.run.source.is_empty() || cli.run.listen.is_some() || cli.run.insecure;
     if cli.command.is_some() && is_named {
         let says = "what belongs to a command comes after its name";
@@ -115,7 +118,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     } else {
         cli.log.init()
     };
-    init.context("--log cannot be read")?;
+    init.map_err(anyhow::Error::msg)?;
     match cli.command {
         None => run(&cli.run),
         Some(Command::Run(args)) => run(&args),
@@ -160,7 +163,10 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
         config.http.insecure |= args.insecure;
         config
     };
-    let mut config = args.source.load(&environment, change, &mut warn)?;
+    let mut config = args
+        .source
+        .load(&environment, change, &mut warn)
+        .map_err(|faults| in_words_of(args, faults))?;
     if args.source.config.is_some() && (args.listen.is_some() || args.insecure) {
         config = change(config);
         config.check("command line")?;
@@ -172,8 +178,8 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
             clippy::disallowed_methods,
             reason = "the command line reads the environment"
         )]
-        let env = inherited_env(std::env::vars_os());
-        let mut running = Launch::new().with_base_env(env).start(&config)?;
+        let env = std::env::vars_os();
+        let mut running = Launch::new().with_env(env).start(&config)?;
         let result = tokio::select! {
             result = start(&args.source, &mut running) => result,
             () = stop.gently.cancelled() => Ok(()),
@@ -189,16 +195,28 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
     })
 }
 
+/// Faults of an address that was given on the command line, with what to do about them there.
+fn in_words_of(args: &RunArgs, faults: ConfigFaults) -> anyhow::Error {
+    match args.listen {
+        Some(address) if !address.ip().is_loopback() && !args.insecure => anyhow::anyhow!(
+            "{faults}\nkeys are given in a file: --config mcp-gw.yaml; to do without any, say \
+             --insecure"
+        ),
+        _ => faults.into(),
+    }
+}
+
 /// Waits for the servers behind, and says how they are doing.
 async fn start(source: &SourceArgs, running: &mut Running) -> anyhow::Result<()> {
     let status = running.ready(READY_LIMIT).await;
+    source.need_up(&status).map_err(anyhow::Error::msg)?;
     for line in status_lines(&status) {
         say(&line);
     }
-    match status.iter().find_map(|server| server.fault.as_deref()) {
-        Some(fault) if source.is_single() => anyhow::bail!("nothing to serve: {fault}"),
-        _ => Ok(()),
+    for line in running.idle_rules() {
+        warn(&line);
     }
+    Ok(())
 }
 
 /// Binds the configured address.

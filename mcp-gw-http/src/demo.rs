@@ -84,6 +84,8 @@ async fn play(
 ) -> anyhow::Result<()> {
     let url = format!("http://{}{}", listener.local_addr()?, http.path);
     tokio::select! {
+        // First, so that it says where it listens before anybody calls.
+        biased;
         result = serve_until(listener, running, http, stop) => {
             result?;
             anyhow::bail!("stopped before the end")

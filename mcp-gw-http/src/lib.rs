@@ -11,3 +11,8 @@ mod serve;
 pub use guard::Guard;
 pub use router::{HttpConfig, router, router_for};
 pub use serve::serve;
+
+/// The first page of the repository, whose code is compiled with this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}

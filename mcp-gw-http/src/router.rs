@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -104,6 +105,9 @@ pub fn router_for(engine: Engine, config: HttpConfig) -> Router {
         .with_state(state)
 }
 
+/// A client that takes longer to send a body is not waited for.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
+
 struct Endpoint {
     engine: Engine,
     config: HttpConfig,
@@ -168,18 +172,20 @@ fn client_addr(head: &request::Parts) -> Option<IpAddr> {
 }
 
 async fn read(body: Body, limit: usize) -> Result<Bytes, Box<Response<Body>>> {
-    let error = match Limited::new(body, limit).collect().await {
-        Ok(body) => return Ok(body.to_bytes()),
-        Err(error) => error,
-    };
-    let reply = if error.downcast_ref::<LengthLimitError>().is_some() {
-        let says = format!("Content too large: a message may have {limit} bytes.");
-        HttpReply::text(StatusCode::PAYLOAD_TOO_LARGE, &says)
-    } else {
-        HttpReply::text(
+    let reply = match tokio::time::timeout(BODY_WITHIN, Limited::new(body, limit).collect()).await {
+        Ok(Ok(body)) => return Ok(body.to_bytes()),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            let says = format!("Content too large: a message may have {limit} bytes.");
+            HttpReply::text(StatusCode::PAYLOAD_TOO_LARGE, &says)
+        }
+        Ok(Err(_)) => HttpReply::text(
             StatusCode::BAD_REQUEST,
             "Bad request: the body ended early.",
-        )
+        ),
+        Err(_) => HttpReply::text(
+            StatusCode::REQUEST_TIMEOUT,
+            "Request timeout: the body did not arrive in time.",
+        ),
     };
     Err(Box::new(into_response(reply)))
 }

@@ -5,40 +5,92 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use http::Request;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tower::ServiceExt as _;
+
+/// A connection that takes longer to send the headers of a request is closed, so that idle or slow
+/// clients cannot hold connections for ever.
+const HEADERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Serves `router` on `listener` until `stop` resolves, then lets open requests end for `grace` and
-/// drops what is left.
+/// drops what is left. Handlers find the client's address as [`ConnectInfo`].
 ///
 /// # Errors
-/// When the listener fails.
+/// When the listener's address cannot be had; a connection that fails is logged and forgotten.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
+    stop: impl Future<Output = ()>,
     grace: Duration,
 ) -> std::io::Result<()> {
-    let (stopping, mut stopped) = watch::channel(false);
-    let until = async move {
-        stop.await;
-        let _ = stopping.send(true);
-    };
-    // Without this every small event of a stream waits for the client's delayed acknowledgement.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY cannot be set");
+    let mut server = Builder::new(TokioExecutor::new());
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HEADERS_WITHIN);
+    let open = GracefulShutdown::new();
+    // Dropped at the end, and every connection with it.
+    let mut connections = JoinSet::new();
+    tokio::pin!(stop);
+    loop {
+        let (stream, peer) = tokio::select! {
+            biased;
+            () = &mut stop => break,
+            accepted = accept(&listener) => accepted,
+        };
+        while connections.try_join_next().is_some() {}
+        let router = router.clone();
+        let service = tower::service_fn(move |mut request: Request<_>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            router.clone().oneshot(request.map(Body::new))
+        });
+        let io = TokioIo::new(stream);
+        let connection = server
+            .serve_connection(io, TowerToHyperService::new(service))
+            .into_owned();
+        let watched = open.watch(connection);
+        connections.spawn(async move {
+            if let Err(error) = watched.await {
+                tracing::debug!(%error, %peer, "a connection failed");
+            }
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(grace, open.shutdown()).await.is_err() {
+        tracing::info!("some requests did not end in time and are dropped");
+    }
+    Ok(())
+}
+
+/// The next connection. What goes wrong before there is one concerns that connection alone, or
+/// passes: too many open files, for example.
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                // Without this every small event of a stream waits for the client's delayed
+                // acknowledgement.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "TCP_NODELAY cannot be set");
+                }
+                return (stream, peer);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection cannot be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
         }
-    });
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(until);
-    let overdue = async move {
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-        tokio::time::sleep(grace).await;
-    };
-    tokio::select! {
-        result = serving => result,
-        () = overdue => Ok(()),
     }
 }

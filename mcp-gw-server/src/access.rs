@@ -117,6 +117,20 @@ impl ToolRules {
     }
 }
 
+impl ToolRules {
+    /// The globs that match none of `names`, with the key they belong to.
+    pub(crate) fn idle<'a>(&'a self, names: &[&str]) -> Vec<(&'a str, &'a str)> {
+        let mut idle: Vec<_> = self
+            .only
+            .iter()
+            .flat_map(|(id, globs)| globs.iter().map(move |glob| (id.as_str(), glob.as_str())))
+            .filter(|(_, glob)| !names.iter().any(|name| matches(glob, name)))
+            .collect();
+        idle.sort_unstable();
+        idle
+    }
+}
+
 #[async_trait]
 impl Policy for ToolRules {
     async fn decide(&self, request: &AccessRequest<'_>) -> Decision {
@@ -352,7 +366,7 @@ auth:
                 .unwrap()
                 .is_admitted()
         );
-        clock.advance(retry_after - Duration::from_nanos(1));
+        clock.advance(retry_after.saturating_sub(Duration::from_nanos(1)));
         assert!(
             !limiter
                 .admit(&charge("tools/call"))

@@ -12,6 +12,32 @@ use std::time::Duration;
 
 use mcp_gw_core::BackendStatus;
 
+/// Reads the command line of this process, or prints what is wrong with it or what was asked for
+/// (`--help`, `--version`).
+///
+/// # Errors
+/// The code to exit with: 2 for a faulty command line, 0 for help.
+pub fn parse<C: clap::Parser>() -> Result<C, std::process::ExitCode> {
+    use clap::error::ErrorKind;
+
+    C::try_parse().map_err(|error| {
+        // A stream that cannot be written to leaves nothing to be done.
+        let _ = error.print();
+        if matches!(
+            error.kind(),
+            ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand
+        ) {
+            tell("\nThe command of an MCP server goes behind `--`: run -- node server.js");
+        }
+        std::process::ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    })
+}
+
+#[expect(clippy::print_stderr, reason = "a command line talks to people")]
+fn tell(line: &str) {
+    eprintln!("{line}");
+}
+
 /// How long a server may take to come up before the gateway goes on without it.
 pub const READY_LIMIT: Duration = Duration::from_secs(30);
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_gw_core::{
-    AuditSink, Backend, BackendStatus, BuildError, Clock, Gateway, GatewayBuilder, SystemClock,
+    AuditSink, Backend, BackendStatus, BuildError, Clock, Feature, Gateway, GatewayBuilder,
+    SystemClock,
 };
 use mcp_gw_upstream::{ClientInfo, HttpServer, HttpServerConfig, StdioServer, StdioServerConfig};
 
@@ -20,7 +21,7 @@ use crate::wrap::Deadline;
 #[derive(Default)]
 #[must_use]
 pub struct Launch {
-    base_env: Vec<(OsString, OsString)>,
+    env: Vec<(OsString, OsString)>,
     sinks: Vec<Arc<dyn AuditSink>>,
     backends: Vec<Box<dyn FnOnce(GatewayBuilder) -> GatewayBuilder>>,
     grace: Option<Duration>,
@@ -40,10 +41,10 @@ impl Launch {
         Self::default()
     }
 
-    /// Sets the environment of child processes, to which `env` of each server is added. See
-    /// [`inherited_env`] for a safe choice.
-    pub fn with_base_env(mut self, env: Vec<(OsString, OsString)>) -> Self {
-        self.base_env = env;
+    /// Sets the environment that this process runs in. Child processes get of it what they need to
+    /// run at all, and what the configuration of their server names; no credentials by accident.
+    pub fn with_env(mut self, env: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        self.env = env.into_iter().collect();
         self
     }
 
@@ -98,7 +99,7 @@ impl Launch {
             let target = Target {
                 name,
                 to: target,
-                base_env: &self.base_env,
+                base_env: &self.env,
                 grace: self.grace,
             };
             let backend = Deadline::new(target.backend(timeout)?, timeout);
@@ -111,7 +112,11 @@ impl Launch {
         let gateway = builder.build().map_err(LaunchError::Build)?;
         let engine = Engine::with_clock(gateway, engine_config(config), clock);
         let supervisor = Supervisor::start(engine.gateway());
-        Ok(Running { engine, supervisor })
+        Ok(Running {
+            engine,
+            supervisor,
+            rules: ToolRules::of(config),
+        })
     }
 }
 
@@ -170,7 +175,7 @@ impl Target<'_> {
             } => {
                 let mut config = StdioServerConfig::new(name, command)
                     .with_args(args)
-                    .with_inherited_env(self.base_env.to_vec())
+                    .with_inherited_env(self.base_env.iter().cloned())
                     .with_client_info(identity)
                     .with_start_timeout(start_timeout)
                     .with_timeout(timeout)
@@ -226,6 +231,7 @@ pub enum LaunchError {
 pub struct Running {
     engine: Engine,
     supervisor: Supervisor,
+    rules: ToolRules,
 }
 
 impl std::fmt::Debug for Supervisor {
@@ -252,54 +258,36 @@ impl Running {
         self.gateway().status()
     }
 
+    /// The rules of the configuration that match no tool there is: one sentence for each. Nothing,
+    /// as long as a server is not up whose tools they may mean.
+    pub fn idle_rules(&self) -> Vec<String> {
+        let gateway = self.gateway();
+        if gateway.status().iter().any(|server| !server.is_up) {
+            return Vec::new();
+        }
+        let catalogue = gateway.catalogue();
+        let names: Vec<_> = catalogue
+            .entries(Feature::Tool)
+            .iter()
+            .map(|tool| &*tool.key)
+            .collect();
+        let example = names
+            .first()
+            .map_or_else(String::new, |name| format!(", such as `{name}`"));
+        let idle = self.rules.idle(&names);
+        idle.into_iter()
+            .map(|(id, glob)| {
+                format!(
+                    "`{glob}` among the tools of key `{id}` matches no tool; write names as clients \
+                     see them{example}"
+                )
+            })
+            .collect()
+    }
+
     /// Stops looking after the servers, and ends connections and child processes.
     pub async fn shutdown(mut self) {
         self.supervisor.stop().await;
         self.gateway().close().await;
     }
-}
-
-/// The variables that child processes need to run at all, out of `all`. Everything else, credentials
-/// above all, reaches a server only if its configuration names it.
-pub fn inherited_env(
-    all: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Vec<(OsString, OsString)> {
-    const NAMES: [&str; 28] = [
-        "PATH",
-        "HOME",
-        "USER",
-        "LOGNAME",
-        "SHELL",
-        "TERM",
-        "LANG",
-        "LANGUAGE",
-        "TZ",
-        "TMPDIR",
-        "TMP",
-        "TEMP",
-        "XDG_CACHE_HOME",
-        "XDG_CONFIG_HOME",
-        "XDG_DATA_HOME",
-        "XDG_RUNTIME_DIR",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "NODE_EXTRA_CA_CERTS",
-        "SYSTEMROOT",
-        "SYSTEMDRIVE",
-        "WINDIR",
-        "COMSPEC",
-        "PATHEXT",
-        "APPDATA",
-        "LOCALAPPDATA",
-        "USERPROFILE",
-        "PROGRAMFILES",
-    ];
-    all.into_iter()
-        .filter(|(name, _)| {
-            name.to_str().is_some_and(|name| {
-                NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
-                    || name.starts_with("LC_")
-            })
-        })
-        .collect()
 }

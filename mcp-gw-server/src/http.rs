@@ -12,17 +12,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use mcp_gw_core::jsonrpc::{Message, Notification, Request};
-use mcp_gw_core::{Caller, RawJson, RequestMeta, Transport, code};
+use mcp_gw_core::{
+    Caller, Feature, Incoming, RawJson, RequestMeta, ToolCall, ToolSpec, Transport, code,
+};
 
 pub use reply::{HttpBody, HttpReply};
 
 use crate::engine::Engine;
 use crate::exchange::{Answer, Peer, cancelled_id};
-use crate::operation::{self, Meta, Operation, key, modern_revision};
+use crate::operation::{self, Meta, Operation, modern_revision};
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
 use crate::session::SessionRefusal;
 use headers::{SESSION_ID, VERSION, one};
+use mcp_gw_core::meta_key as key;
 
 /// What the carrier of a request knows beside its headers and body.
 #[derive(Debug, Clone)]
@@ -133,8 +136,39 @@ impl Engine {
         let id = RawJson::within(body, request.id);
         let peer = peer.into_peer(revision);
         let parsed = operation::parse(request, body, revision)?;
+        if let Operation::CallTool(call) = &parsed.operation {
+            self.check_params(headers, call, &peer).await?;
+        }
         let exchange = self.begin_parsed(parsed, id, peer, None)?;
         Ok(stream::reply(exchange, self.config().keep_alive).await)
+    }
+
+    /// Holds a call to the headers that its tool asks for, as this gateway published the tool.
+    async fn check_params(
+        &self,
+        headers: &HeaderMap,
+        call: &ToolCall,
+        peer: &Peer,
+    ) -> Result<(), RpcError> {
+        let catalogue = self.gateway().catalogue();
+        let entry = catalogue.find(Feature::Tool, &call.name);
+        let tool = entry.and_then(|entry| entry.tool.as_ref());
+        let Some(Ok(marked)) = tool.map(ToolSpec::param_headers) else {
+            return Ok(());
+        };
+        if marked.is_empty() {
+            return Ok(());
+        }
+        // For who may not see the tool a mismatch would tell that it exists.
+        let incoming = Incoming::new(Arc::clone(&peer.caller), peer.meta.clone());
+        if self
+            .gateway()
+            .may_see(&incoming, Feature::Tool, &call.name)
+            .await
+        {
+            headers::check_params(headers, marked, call.arguments.as_raw())?;
+        }
+        Ok(())
     }
 
     /// A request that relies on a handshake (2025-03-26 to 2025-11-25).

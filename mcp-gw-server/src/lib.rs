@@ -20,7 +20,7 @@ mod wrap;
 pub mod config;
 pub mod http;
 
-pub use compose::{Launch, LaunchError, Running, inherited_env};
+pub use compose::{Launch, LaunchError, Running};
 pub use engine::{Engine, EngineConfig};
 pub use line::{LineConfig, serve_lines, serve_lines_until};
 pub use revision::Revision;

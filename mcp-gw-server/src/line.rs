@@ -13,9 +13,10 @@ use tokio::task::JoinSet;
 use crate::engine::Engine;
 use crate::exchange::{Answer, Exchange, Peer, cancelled_id};
 use crate::inflight::InFlight;
-use crate::operation::{Meta, key, modern_revision};
+use crate::operation::{Meta, modern_revision};
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
+use mcp_gw_core::meta_key as key;
 
 /// Bounds of a line connection.
 #[derive(Debug, Clone, Copy)]

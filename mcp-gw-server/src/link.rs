@@ -5,7 +5,7 @@ use mcp_gw_core::jsonrpc;
 use mcp_gw_core::{CallNotification, ClientLink, ClientLinkError, ObjectWriter, RawJson};
 use tokio::sync::mpsc;
 
-use crate::operation::key::PROGRESS_TOKEN;
+use mcp_gw_core::meta_key::PROGRESS_TOKEN;
 
 /// So many messages may wait for a client that does not read.
 const QUEUE: usize = 256;

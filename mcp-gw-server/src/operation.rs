@@ -8,33 +8,12 @@ use bytes::Bytes;
 use mcp_gw_core::jsonrpc::{Params, Request, as_str};
 use mcp_gw_core::{
     Arguments, Completion, CompletionRef, Extras, Feature, Members, ObjectWriter, PromptGet,
-    RawJson, ResourceRead, ToolCall, code,
+    RawJson, ResourceRead, ToolCall, code, meta_key as key,
 };
 use serde_json::value::RawValue;
 
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
-
-/// Keys of `_meta` that belong to one hop (MCP 2026-07-28, basic: `_meta`).
-pub(crate) mod key {
-    pub(crate) const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
-    pub(crate) const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
-    pub(crate) const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
-    pub(crate) const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
-    pub(crate) const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
-    pub(crate) const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
-    pub(crate) const PROGRESS_TOKEN: &str = "progressToken";
-
-    pub(super) const HOP: [&str; 7] = [
-        PROTOCOL_VERSION,
-        CLIENT_INFO,
-        CLIENT_CAPABILITIES,
-        LOG_LEVEL,
-        SUBSCRIPTION_ID,
-        SERVER_INFO,
-        PROGRESS_TOKEN,
-    ];
-}
 
 /// What a request asks for.
 #[derive(Debug)]

@@ -6,8 +6,8 @@
 use mcp_gw_core::{Members, ObjectWriter, RawJson};
 use memchr::memmem;
 
-use crate::operation::key::SERVER_INFO;
 use crate::revision::Revision;
+use mcp_gw_core::meta_key::SERVER_INFO;
 
 /// What the client is told about keeping a result (MCP 2026-07-28, server/utilities/caching).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

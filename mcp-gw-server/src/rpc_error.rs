@@ -173,6 +173,8 @@ pub(crate) fn modern_revisions() -> impl Iterator<Item = Revision> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::PathBuf;
     use std::sync::Arc;
 
     use mcp_gw_core::{Decision, Quota};
@@ -263,6 +265,43 @@ mod tests {
         }
         assert!(!table.contains("secret"), "internals stay inside");
         insta::assert_snapshot!(table);
+    }
+
+    /// One row per class and pair of answers: how the class is named, what clients get.
+    fn rows() -> BTreeSet<String> {
+        let answer = |error: &GatewayError, revision| {
+            let answer = RpcError::from_gateway(error, revision);
+            let code = answer.object.member("code").unwrap().unwrap();
+            format!("{code}, HTTP {}", answer.status)
+        };
+        let errors = all_errors();
+        let of_us = errors.iter().filter(|error| error.relayed().is_none());
+        of_us
+            .map(|error| {
+                let class = error.class().as_str();
+                let legacy = answer(error, Revision::V2025_11_25);
+                let modern = answer(error, Revision::V2026_07_28);
+                format!("| `{class}` | {legacy} | {modern} |")
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_table_of_errors_in_the_documents_is_true() {
+        let path = [env!("CARGO_MANIFEST_DIR"), "..", "docs", "operations.md"];
+        let text = std::fs::read_to_string(path.iter().collect::<PathBuf>()).unwrap();
+        let section = text.split("## Errors").nth(1).unwrap();
+        let section = section.split("\n#").next().unwrap();
+        let found: BTreeSet<String> = section
+            .lines()
+            .filter(|line| line.starts_with("| `") && !line.starts_with("| `upstream_error`"))
+            .map(|line| line.splitn(5, '|').take(4).collect::<Vec<_>>().join("|") + "|")
+            .collect();
+        assert_eq!(found, rows());
+        for class in ErrorClass::ALL {
+            let row = format!("| `{}` |", class.as_str());
+            assert!(section.contains(&row), "{row} is missing");
+        }
     }
 
     #[test]

@@ -81,7 +81,7 @@ async fn look_after(gateway: Gateway, name: String, bell: Arc<Notify>, asked: wa
     let mut was_up = false;
     loop {
         let result = gateway.refresh_backend(&name).await;
-        asked.send_replace(true);
+        let is_first = !asked.send_replace(true);
         match result {
             Ok(()) => {
                 if !was_up {
@@ -94,7 +94,12 @@ async fn look_after(gateway: Gateway, name: String, bell: Arc<Notify>, asked: wa
             }
             Err(error) => {
                 was_up = false;
-                tracing::warn!(server = %name, %error, retry_in = ?wait, "a server cannot be asked");
+                // Who started the gateway waits for the first answer and reports it.
+                if is_first {
+                    tracing::debug!(server = %name, %error, "a server cannot be asked");
+                } else {
+                    tracing::warn!(server = %name, %error, retry_in = ?wait, "a server cannot be asked");
+                }
                 let _ = tokio::time::timeout(wait, bell.notified()).await;
                 tokio::time::sleep(BREATH).await;
                 wait = (wait * 2).min(LONGEST);

@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use mcp_gw_server::cli::{
-    LogArgs, READY_LIMIT, SourceArgs, check, environment, status_lines, stop_signals,
+    LogArgs, SourceArgs, check, environment, parse, status_lines, stop_signals,
 };
-use mcp_gw_server::{Launch, LineConfig, inherited_env, serve_lines_until};
+use mcp_gw_server::{Launch, LineConfig, serve_lines_until};
 
 /// An MCP gateway over standard input and output.
 ///
@@ -56,9 +56,16 @@ Standard output carries MCP only; logs, the audit log among them, go to standard
 /// seconds after they close our input.
 const CHILD_GRACE: Duration = Duration::from_millis(400);
 
+/// How long the servers behind may take before the client is served without them. Clients wait for
+/// an answer to their first message for 30 s or more.
+const READY_LIMIT: Duration = Duration::from_secs(20);
+
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match parse::<Cli>() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     if cli.command.is_some() && !cli.source.is_empty() {
         let says = "what belongs to a command comes after its name";
         Cli::command()
@@ -66,7 +73,7 @@ pub fn main() -> ExitCode {
             .exit();
     }
     if let Err(error) = cli.log.init() {
-        return fail(&format!("--log: {error}"));
+        return fail(&error);
     }
     let result = match cli.command {
         None => run(&cli.source),
@@ -125,9 +132,9 @@ async fn serve(source: &SourceArgs, config: &mcp_gw_server::config::Config) -> a
         clippy::disallowed_methods,
         reason = "the command line reads the environment"
     )]
-    let env = inherited_env(std::env::vars_os());
+    let env = std::env::vars_os();
     let mut running = Launch::new()
-        .with_base_env(env)
+        .with_env(env)
         .with_child_grace(CHILD_GRACE)
         .start(config)?;
     let engine = running.engine().clone();
@@ -141,13 +148,12 @@ async fn serve(source: &SourceArgs, config: &mcp_gw_server::config::Config) -> a
             status = running.ready(READY_LIMIT) => status,
             () = stop.gently.cancelled() => return Ok(()),
         };
+        source.need_up(&status).map_err(anyhow::Error::msg)?;
         for line in status_lines(&status) {
             tracing::info!("{line}");
         }
-        if source.is_single()
-            && let Some(fault) = status.iter().find_map(|server| server.fault.as_deref())
-        {
-            anyhow::bail!("{fault}");
+        for line in running.idle_rules() {
+            warn(&line);
         }
         let limits = LineConfig::default().with_stop_grace(config.http.shutdown_grace.get());
         let (stdin, stdout) = (tokio::io::stdin(), tokio::io::stdout());

@@ -2,33 +2,16 @@
 
 use mcp_gw_core::{
     CallContext, Completion, CompletionRef, Extras, ObjectWriter, PromptGet, RawJson, ResourceRead,
-    ToolCall,
+    ToolCall, meta_key,
 };
 
 use crate::era::{Era, MODERN, OFFERED};
 
-const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
-const INFO_KEY: &str = "io.modelcontextprotocol/clientInfo";
-const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
-
 /// Members of `_meta` that belong to the hop; those of the client go no further than the gateway.
-const HOP_KEYS: [&str; 5] = [
-    VERSION_KEY,
-    INFO_KEY,
-    CAPABILITIES_KEY,
-    "io.modelcontextprotocol/subscriptionId",
-    "progressToken",
-];
+const SKIP: &[&str] = &meta_key::HOP;
 
-/// The same for servers that know no per-request metadata.
-const LEGACY_HOP_KEYS: [&str; 6] = [
-    VERSION_KEY,
-    INFO_KEY,
-    CAPABILITIES_KEY,
-    "io.modelcontextprotocol/subscriptionId",
-    "io.modelcontextprotocol/logLevel",
-    "progressToken",
-];
+/// The method that asks for news of a resource.
+pub(crate) const SUBSCRIBE: &str = "resources/subscribe";
 
 /// One request to a server.
 #[derive(Debug, Clone, Copy)]
@@ -76,31 +59,41 @@ impl Hop<'_> {
     fn meta(&self, client: Option<&RawJson>) -> Option<RawJson> {
         let mut writer = ObjectWriter::with_capacity(256 + client.map_or(0, RawJson::len));
         let mut empty = true;
-        let skip: &[&str] = match self.era {
-            Era::Modern => {
-                writer = writer
-                    .string(VERSION_KEY, MODERN)
-                    .raw(INFO_KEY, self.client_info)
-                    .raw(CAPABILITIES_KEY, &self.capabilities());
-                empty = false;
-                &HOP_KEYS
-            }
-            Era::Legacy => &LEGACY_HOP_KEYS,
-        };
+        if self.era == Era::Modern {
+            writer = writer
+                .string(meta_key::PROTOCOL_VERSION, MODERN)
+                .raw(meta_key::CLIENT_INFO, self.client_info)
+                .raw(meta_key::CLIENT_CAPABILITIES, &self.capabilities());
+            empty = false;
+        }
         if let Some(token) = self.progress_token {
-            writer = writer.integer("progressToken", token);
+            writer = writer.integer(meta_key::PROGRESS_TOKEN, token);
             empty = false;
         }
         // The engine has read it before; what cannot be read again is nobody's to forward.
         if let Some(members) = client.and_then(|client| client.members().ok()) {
-            empty = empty && members.iter().all(|(name, _)| skip.contains(&name));
-            writer = writer.members(&members, skip);
+            empty = empty && members.iter().all(|(name, _)| SKIP.contains(&name));
+            writer = writer.members(&members, SKIP);
         }
         (!empty).then(|| writer.finish())
     }
 }
 
 impl<'a> Ask<'a> {
+    pub(crate) const fn subscribe(uri: &'a str) -> Self {
+        Self::Uri {
+            method: SUBSCRIBE,
+            uri,
+        }
+    }
+
+    pub(crate) const fn unsubscribe(uri: &'a str) -> Self {
+        Self::Uri {
+            method: "resources/unsubscribe",
+            uri,
+        }
+    }
+
     pub(crate) const fn method(&self) -> &'static str {
         match self {
             Self::Tool(_) => "tools/call",

@@ -1,5 +1,7 @@
 //! Which revision a server speaks, and how the gateway finds out.
 
+use std::sync::atomic::AtomicBool;
+
 use mcp_gw_core::{BackendError, RawJson, code};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -25,14 +27,27 @@ pub(crate) enum Era {
     Legacy,
 }
 
-/// What a server said of itself when it was first met.
-#[derive(Debug, Clone)]
+/// What a server said of itself when it was met.
+#[derive(Debug)]
 pub(crate) struct Hello {
     pub(crate) era: Era,
     /// The revision that is spoken with it.
     pub(crate) version: &'static str,
     pub(crate) capabilities: Option<RawJson>,
     pub(crate) instructions: Option<String>,
+    /// An offer was made of it; the next one looks again.
+    pub(crate) is_used: AtomicBool,
+}
+
+impl Hello {
+    pub(crate) fn log(&self, settings: &Settings) {
+        tracing::debug!(
+            target: "mcp_gw::upstream",
+            server = &*settings.server,
+            revision = self.version,
+            "the server was met"
+        );
+    }
 }
 
 /// What the answer to the probe means.
@@ -88,6 +103,7 @@ pub(crate) fn read_discover(settings: &Settings, result: &RawJson) -> Result<Pro
             version: MODERN,
             capabilities: object(result, found.capabilities),
             instructions: text(found.instructions),
+            is_used: AtomicBool::new(false),
         }));
     }
     no_common(settings, &versions)
@@ -142,6 +158,7 @@ pub(crate) fn read_initialize(
         version,
         capabilities: object(result, found.capabilities),
         instructions: text(found.instructions),
+        is_used: AtomicBool::new(false),
     })
 }
 

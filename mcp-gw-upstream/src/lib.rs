@@ -12,6 +12,7 @@ mod relay;
 mod settings;
 mod single;
 mod stdio;
+mod subscriptions;
 
 pub use error::Error;
 pub use http::{HttpServer, HttpServerConfig};

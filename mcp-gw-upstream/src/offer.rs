@@ -1,6 +1,8 @@
 //! What a server offers: all pages of all its lists, within bounds.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use mcp_gw_core::{BackendError, Feature, ItemSpec, Offer, RawJson, SpecError, ToolSpec, code};
@@ -8,11 +10,13 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use crate::ask::Ask;
-use crate::era::rpc_code;
+use crate::era::{Era, Hello, Probe, read_discover, rpc_code};
 use crate::relay::Channel;
 
 const MAX_PAGES: usize = 100;
 const MAX_ITEMS: usize = 10_000;
+/// So many bytes one list may have, all its pages together.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Reads everything that the server offers.
 pub(crate) async fn read<C: Channel>(channel: &C) -> Result<Offer, BackendError> {
@@ -23,7 +27,7 @@ pub(crate) async fn read<C: Channel>(channel: &C) -> Result<Offer, BackendError>
 }
 
 async fn lists<C: Channel>(channel: &C) -> Result<Offer, BackendError> {
-    let hello = channel.hello().await?;
+    let hello = look(channel).await?;
     let has = |name: &str| {
         hello
             .capabilities
@@ -44,6 +48,23 @@ async fn lists<C: Channel>(channel: &C) -> Result<Offer, BackendError> {
     offer.capabilities.clone_from(&hello.capabilities);
     offer.instructions.clone_from(&hello.instructions);
     Ok(offer)
+}
+
+/// What the server says of itself now. One of an old revision says it in its handshake alone.
+async fn look<C: Channel>(channel: &C) -> Result<Arc<Hello>, BackendError> {
+    let hello = channel.hello().await?;
+    let is_used = hello.is_used.swap(true, Ordering::Relaxed);
+    if hello.era == Era::Legacy || !is_used {
+        return Ok(hello);
+    }
+    match channel.ask(Ask::Discover, None).await {
+        Ok(result) => match read_discover(channel.settings(), &result) {
+            Ok(Probe::Modern(now)) => Ok(Arc::new(now)),
+            Ok(Probe::Legacy) | Err(_) => Ok(hello),
+        },
+        Err(BackendError::Rpc(_)) => Ok(hello),
+        Err(error) => Err(error),
+    }
 }
 
 /// A method that lists, and the member that holds its items.
@@ -93,6 +114,7 @@ async fn list<C: Channel, T>(
     let mut found = Vec::new();
     let mut seen: HashSet<Bytes> = HashSet::new();
     let mut cursor: Option<RawJson> = None;
+    let mut bytes = 0;
     for _ in 0..MAX_PAGES {
         let ask = Ask::List {
             method: what.method,
@@ -112,6 +134,15 @@ async fn list<C: Channel, T>(
                 channel,
                 what,
                 "it has more than 10000 items; the rest is left out",
+            );
+            return Ok(found);
+        }
+        bytes += page.len();
+        if bytes > MAX_BYTES {
+            warn(
+                channel,
+                what,
+                "it is longer than 64 MiB; the rest is left out",
             );
             return Ok(found);
         }

@@ -8,6 +8,7 @@ use mcp_gw_core::{BackendError, CallContext, RawJson, ToolOutput};
 use crate::ask::Ask;
 use crate::era::{Era, Hello};
 use crate::settings::Settings;
+use crate::subscriptions::Subscriptions;
 
 /// A way to ask one server.
 pub(crate) trait Channel: Sync {
@@ -51,15 +52,16 @@ pub(crate) async fn object<C: Channel>(
 /// `resources/subscribe` and `resources/unsubscribe`, which servers of the new revision lack.
 pub(crate) async fn subscription<C: Channel>(
     channel: &C,
-    method: &'static str,
-    uri: &str,
+    subscriptions: &Subscriptions,
+    ask: Ask<'_>,
 ) -> Result<(), BackendError> {
     if channel.hello().await?.era == Era::Modern {
         return Err(BackendError::Unsupported {
             server: Arc::clone(&channel.settings().server),
-            method,
+            method: ask.method(),
         });
     }
-    channel.ask(Ask::Uri { method, uri }, None).await?;
+    channel.ask(ask, None).await?;
+    subscriptions.learn(&ask);
     Ok(())
 }

@@ -130,3 +130,84 @@ fn again(settings: &Settings, error: &BackendError) -> BackendError {
         other => settings.unavailable(other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::settings::ClientInfo;
+
+    fn settings() -> Settings {
+        Settings {
+            server: "s".into(),
+            client_info: Settings::client_info(&ClientInfo::default()),
+            timeout: Duration::from_secs(1),
+            max_total_timeout: Duration::from_secs(1),
+            probe_timeout: Duration::from_secs(1),
+            max_message_bytes: 1024,
+        }
+    }
+
+    #[tokio::test]
+    async fn one_start_serves_all_and_outlives_whoever_began_it() {
+        let (settings, starts) = (settings(), Arc::new(AtomicUsize::new(0)));
+        let (single, go) = (Single::default(), Arc::new(Notify::new()));
+        let start = || {
+            let (starts, go) = (Arc::clone(&starts), Arc::clone(&go));
+            async move {
+                go.notified().await;
+                Ok(starts.fetch_add(1, Ordering::SeqCst))
+            }
+        };
+        {
+            let mut first = Box::pin(single.get(&settings, start));
+            tokio::select! {
+                biased;
+                _ = &mut first => panic!("nothing has let it go"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        go.notify_one();
+        let (second, third) =
+            tokio::join!(single.get(&settings, start), single.get(&settings, start));
+        let second = second.unwrap();
+        assert!(Arc::ptr_eq(&second, &third.unwrap()));
+        assert_eq!(starts.load(Ordering::SeqCst), 1);
+
+        assert!(single.forget(&second));
+        assert!(!single.forget(&second));
+        go.notify_one();
+        assert_eq!(*single.get(&settings, start).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failure_reaches_all_who_waited_and_nobody_after() {
+        let (settings, single) = (settings(), Single::<()>::default());
+        let fails = || {
+            let error = settings.lost("hung up");
+            async move { Err(error) }
+        };
+        let (first, second) =
+            tokio::join!(single.get(&settings, fails), single.get(&settings, fails));
+        for error in [first.unwrap_err(), second.unwrap_err()] {
+            assert!(
+                error.is_unsent() && error.to_string().contains("hung up"),
+                "{error}"
+            );
+        }
+        single.get(&settings, || async { Ok(()) }).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nothing_starts_after_it_was_closed() {
+        let (settings, single) = (settings(), Single::default());
+        single.get(&settings, || async { Ok(7) }).await.unwrap();
+        assert_eq!(single.close().await.as_deref(), Some(&7));
+        assert!(single.get(&settings, || async { Ok(8) }).await.is_err());
+        assert_eq!(single.close().await, None);
+    }
+}

@@ -38,8 +38,8 @@ fn write_rest(line: &mut String, event: &AuditEvent) -> std::fmt::Result {
     write!(line, " -> {}", event.outcome.as_str())?;
     match event.effect {
         Some(Effect::Allow) => line.push_str(", allowed"),
-        Some(Effect::Deny) => line.push_str(", denied"),
-        None => {}
+        // The outcome says so.
+        Some(Effect::Deny) | None => {}
     }
     if !event.reasons.is_empty() {
         write!(line, " by {}", event.reasons.join(", "))?;

@@ -149,14 +149,13 @@ pub(super) async fn play(url: &str) -> anyhow::Result<()> {
     tell(&format!("HTTP {}: {}", nobody.status, nobody.body.trim()));
     ensure!(nobody.status == 401, "an unknown key should be refused");
 
+    announce("bob", "counts words until the limit stops him");
     let count = call("count_words", r#"{"text":"one two three"}"#);
     for n in 1..=CALLS_PER_MINUTE {
         let limited = stage.post(BOB_KEY, &count, "").await?;
         if limited.status == 429 {
-            announce(
-                "bob",
-                &format!("counts words until the limit stops him, at call {}", n + 1),
-            );
+            // The one to `delete_notes` was refused, and costs as much as the others.
+            tell(&format!("at his call {}, HTTP 429:", n + 1));
             tell(&limited.at("/error").to_string());
             announce("mcp-gw", "did what it should");
             return Ok(());

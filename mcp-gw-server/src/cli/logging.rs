@@ -1,7 +1,7 @@
 //! Logs on standard error; standard output belongs to the protocol, or to what was asked for.
 
 use clap::{Args, ValueEnum};
-use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -34,17 +34,23 @@ impl LogArgs {
     /// Begins to log to standard error.
     ///
     /// # Errors
-    /// When the filter cannot be read.
-    pub fn init(&self) -> Result<(), ParseError> {
+    /// A sentence for people, when the filter cannot be read.
+    pub fn init(&self) -> Result<(), String> {
         self.init_without(&[])
     }
 
     /// The same, leaving out some targets that are shown in another way.
     ///
     /// # Errors
-    /// When the filter cannot be read.
-    pub fn init_without(&self, targets: &[&'static str]) -> Result<(), ParseError> {
-        let mut filter: Targets = self.log.parse()?;
+    /// A sentence for people, when the filter cannot be read.
+    pub fn init_without(&self, targets: &[&'static str]) -> Result<(), String> {
+        let mut filter: Targets = self.log.parse().map_err(|_| {
+            format!(
+                "--log {:?} cannot be read: give a level (error, warn, info, debug, trace), or \
+                 targets with levels, such as `warn,mcp_gw::audit=info`",
+                self.log
+            )
+        })?;
         for target in targets {
             filter = filter.with_target(*target, tracing_subscriber::filter::LevelFilter::OFF);
         }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use mcp_gw_core::BackendStatus;
 
 use crate::config::{Config, ConfigFaults, PolicyConfig, ServerConfig, import, read_file};
 
@@ -39,9 +40,29 @@ impl SourceArgs {
             && self.command.is_empty()
     }
 
-    /// True when the one server that was named must be up, or there is nothing to serve.
-    pub fn is_single(&self) -> bool {
-        self.url.is_some() || !self.command.is_empty()
+    /// Holds the start to the one server that was named: without it there is nothing to serve. The
+    /// servers of a file may come later.
+    ///
+    /// # Errors
+    /// A sentence for people, when it is not up.
+    pub fn need_up(&self, status: &[BackendStatus]) -> Result<(), String> {
+        let next = if self.url.is_some() {
+            "start that server, or check its URL"
+        } else if self.command.is_empty() {
+            return Ok(());
+        } else {
+            "run the command by itself to see what it says"
+        };
+        match status.iter().find(|server| !server.is_up) {
+            None => Ok(()),
+            Some(server) => {
+                let fault = server
+                    .fault
+                    .as_deref()
+                    .unwrap_or("it has not answered in time");
+                Err(format!("nothing to serve: {fault}; {next}"))
+            }
+        }
     }
 
     /// The configuration that was named, or the one that serves what was named. `change` is applied
@@ -77,9 +98,10 @@ impl SourceArgs {
                 .command
                 .iter()
                 .map(|word| word.to_string_lossy().into_owned());
-            let mut words = words.collect::<Vec<_>>().into_iter();
+            let words = words.collect::<Vec<_>>();
+            let name = server_name(&words);
+            let mut words = words.into_iter();
             if let Some(command) = words.next() {
-                let name = server_name(&command);
                 config = config.with_server(name, ServerConfig::stdio(command, words));
             }
             "command line".to_owned()
@@ -90,17 +112,33 @@ impl SourceArgs {
     }
 }
 
-/// A server's name made of the program that it is: its file name without what no name may have.
-fn server_name(command: &str) -> String {
-    let stem = Path::new(command)
-        .file_stem()
-        .and_then(|stem| stem.to_str())
-        .unwrap_or_default();
-    let name: String = stem
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
-        .take(64)
-        .collect();
+/// A server's name made of its command: of the program, or of what a launcher is to run.
+fn server_name(words: &[String]) -> String {
+    const LAUNCHERS: [&str; 12] = [
+        "bun", "bunx", "cargo", "deno", "docker", "node", "npx", "pnpm", "python", "python3", "uv",
+        "uvx",
+    ];
+    let stem = |word: &str| {
+        let last = word.rsplit(['/', '\\']).next().unwrap_or_default();
+        // `server@1.2.3` of a package, `server.js` of a file.
+        let last = last.split('@').next().unwrap_or_default();
+        let stem = Path::new(last)
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or_default();
+        stem.chars()
+            .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+            .take(64)
+            .collect::<String>()
+    };
+    let mut words = words.iter().map(String::as_str);
+    let program = words.next().map(stem).unwrap_or_default();
+    let is_launcher = LAUNCHERS.contains(&program.as_str());
+    let launched = words
+        .find(|word| !word.starts_with('-') && !matches!(*word, "run" | "exec" | "dlx" | "x"))
+        .filter(|_| is_launcher)
+        .map(stem);
+    let name = launched.filter(|name| !name.is_empty()).unwrap_or(program);
     if name.is_empty() {
         "upstream".to_owned()
     } else {
@@ -159,6 +197,26 @@ mod tests {
         })
         .unwrap();
         assert!(config.servers.contains_key("upstream"));
+    }
+
+    #[test]
+    fn a_server_is_called_by_what_it_is_and_not_by_its_launcher() {
+        for (line, name) in [
+            (
+                "npx -y @modelcontextprotocol/server-everything",
+                "server-everything",
+            ),
+            ("npx -y @scope/server@1.2.3 stdio", "server"),
+            ("node dist/index.js", "index"),
+            ("python3 -m time_server", "time_server"),
+            ("uv run tools.py", "tools"),
+            ("node", "node"),
+            ("/opt/bin/my-server --x y", "my-server"),
+            ("./", "upstream"),
+        ] {
+            let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
+            assert_eq!(server_name(&words), name, "{line}");
+        }
     }
 
     #[test]

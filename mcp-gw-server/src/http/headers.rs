@@ -6,13 +6,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
-use mcp_gw_core::code;
 use mcp_gw_core::jsonrpc::{Request, as_str};
+use mcp_gw_core::{ParamHeader, RawJson, code};
 
 use crate::http::reply::HttpReply;
-use crate::operation::{Meta, key};
+use crate::operation::Meta;
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
+use mcp_gw_core::meta_key as key;
 
 pub(super) const SESSION_ID: &str = "mcp-session-id";
 pub(super) const VERSION: &str = "mcp-protocol-version";
@@ -148,6 +149,41 @@ pub(super) fn check_method(headers: &HeaderMap, request: &Request<'_>) -> Result
     compare("Mcp-Name", one(headers, NAME)?, &name)
 }
 
+/// `Mcp-Param-*` must repeat the arguments that the tool's schema marks (2026-07-28).
+pub(super) fn check_params(
+    headers: &HeaderMap,
+    marked: &[ParamHeader],
+    arguments: &RawJson,
+) -> Result<(), RpcError> {
+    for param in marked {
+        let name = param.name();
+        match (one(headers, name)?, param.text_in(arguments)) {
+            (None, None) => {}
+            (header @ Some(_), Some(body)) if is_same_number(header, &body) => {}
+            (header, Some(body)) => compare(name, header, &body)?,
+            (Some(_), None) => {
+                return Err(RpcError::header_mismatch(&format!(
+                    "Header mismatch: `{name}` repeats an argument that the body does not have"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Integers are compared by value: a body may write 1 as 1.0.
+fn is_same_number(header: Option<&str>, body: &str) -> bool {
+    let number = |text: &str| {
+        let is_number = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+        is_number.then(|| text.parse::<f64>().ok()).flatten()
+    };
+    let (Some(header), Some(body)) = (header.and_then(number), number(body)) else {
+        return false;
+    };
+    // Beyond 2^53 different integers may be one float; those must be equal as text.
+    header.total_cmp(&body).is_eq() && header.abs() < 9_007_199_254_740_992.0
+}
+
 fn compare(name: &str, header: Option<&str>, body: &str) -> Result<(), RpcError> {
     let Some(header) = header else {
         return Err(RpcError::header_mismatch(&format!(
@@ -228,6 +264,61 @@ mod tests {
             assert_eq!(check_accept(&headers).is_none(), ok, "{accept:?}");
         }
         assert!(check_accept(&HeaderMap::new()).is_none());
+    }
+
+    #[test]
+    fn marked_arguments_must_be_repeated_and_nothing_else() {
+        let definition = r#"{"name":"t","inputSchema":{"properties":{
+            "r":{"type":"string","x-mcp-header":"R"},"n":{"type":"integer","x-mcp-header":"N"},
+            "b":{"type":"boolean","x-mcp-header":"B"}}}}"#;
+        let tool =
+            mcp_gw_core::ToolSpec::from_definition(RawJson::parse(definition).unwrap()).unwrap();
+        for (arguments, sent, ok) in [
+            ("{}", &[][..], true),
+            (r#"{"r":null}"#, &[], true),
+            (r#"{"r":"x"}"#, &[("mcp-param-r", "x")], true),
+            (r#"{"r":"x"}"#, &[], false),
+            (r#"{"r":"x"}"#, &[("mcp-param-r", "X")], false),
+            (
+                r#"{"r":"x"}"#,
+                &[("mcp-param-r", "x"), ("mcp-param-r", "x")],
+                false,
+            ),
+            ("{}", &[("mcp-param-r", "x")], false),
+            (
+                r#"{"r":"\u00e9"}"#,
+                &[("mcp-param-r", "=?base64?w6k=?=")],
+                true,
+            ),
+            (
+                r#"{"r":"\u00e9"}"#,
+                &[("mcp-param-r", "=?base64?w6k?=")],
+                false,
+            ),
+            (r#"{"n":1.0}"#, &[("mcp-param-n", "1")], true),
+            (r#"{"n":2}"#, &[("mcp-param-n", "1")], false),
+            (
+                r#"{"n":9007199254740993}"#,
+                &[("mcp-param-n", "9007199254740992")],
+                false,
+            ),
+            (
+                r#"{"n":9007199254740993}"#,
+                &[("mcp-param-n", "9007199254740993")],
+                true,
+            ),
+            (r#"{"b":true}"#, &[("mcp-param-b", "true")], true),
+            (r#"{"b":true}"#, &[("mcp-param-b", "1")], false),
+            ("{}", &[("mcp-param-other", "x")], true),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in sent {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            let arguments = RawJson::parse(arguments).unwrap();
+            let judged = check_params(&headers, tool.param_headers().unwrap(), &arguments);
+            assert_eq!(judged.is_ok(), ok, "{arguments} {sent:?}");
+        }
     }
 
     proptest! {

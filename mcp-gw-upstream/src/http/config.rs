@@ -161,8 +161,12 @@ fn is_own(header: &HeaderName) -> bool {
             | "content-type"
             | "host"
             | "last-event-id"
+            | "mcp-method"
+            | "mcp-name"
+            | "mcp-protocol-version"
+            | "mcp-session-id"
             | "transfer-encoding"
-    ) || header.as_str().starts_with("mcp-")
+    ) || header.as_str().starts_with("mcp-param-")
 }
 
 /// An address may hold a key in its query; what is shown ends before that.

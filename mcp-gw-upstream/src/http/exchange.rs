@@ -5,15 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mcp_gw_core::jsonrpc::{self, Message, Response as Answered};
 use mcp_gw_core::{CallContext, ClientLink, RawJson};
-use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Response, StatusCode};
 use serde_json::value::RawValue;
 use tokio::time::timeout_at;
 
 use crate::ask::{Ask, Hop, cancelled_params};
 use crate::deadline::Deadline;
 use crate::era::{Era, MODERN};
-use crate::http::session::{Session, session_headers};
+use crate::http::session::session_headers;
 use crate::http::sse::Decoder;
 use crate::http::wire::{METHOD, NAME, Refusal, SESSION, Wire, chain};
 use crate::mirror;
@@ -59,14 +59,13 @@ impl<'a> Exchange<'a> {
         Self::new(wire, ask, ctx, Era::Modern, headers)
     }
 
-    /// A request in an old server's session.
+    /// A request in an old server's session, which `headers` name.
     pub(crate) fn legacy(
         wire: &'a Arc<Wire>,
-        session: &Session,
+        headers: HeaderMap,
         ask: &Ask<'_>,
         ctx: Option<&'a CallContext>,
     ) -> Self {
-        let headers = session.headers();
         let mut exchange = Self::new(wire, ask, ctx, Era::Legacy, headers.clone());
         exchange.session = Some(headers);
         exchange
@@ -131,6 +130,11 @@ impl<'a> Exchange<'a> {
             .map_err(|error| Refusal::Failed(self.wire.send_error(error)))?;
         let session = response.headers().get(SESSION).cloned();
         let status = response.status();
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            // What is wrong is the gateway's credential: nothing for a client, and its text may
+            // repeat what was sent.
+            return Err(Refusal::Status(status, String::new()));
+        }
         let kind = media_type(&response);
         let result = if kind == Media::Json {
             let late = || self.wire.settings.timed_out(deadline.limit());
@@ -272,9 +276,7 @@ impl<'a> Exchange<'a> {
     /// Answers a request of the server; those of 2026-07-28 send none.
     fn answer(&self, id: &RawJson, method: &str) {
         if let Some(headers) = self.session.clone() {
-            let reply = reply(id, method);
-            let wire = Arc::clone(self.wire);
-            tokio::spawn(async move { wire.post_only(headers, &reply).await });
+            self.wire.reply(headers, reply(id, method));
         }
     }
 

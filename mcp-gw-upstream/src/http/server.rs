@@ -75,7 +75,7 @@ impl HttpServer {
         let deadline = Deadline::new(settings.timeout, settings.max_total_timeout);
         let exchange = match session.hello.era {
             Era::Modern => Exchange::modern(&self.wire, &ask, ctx, &self.mirrored(ask)),
-            Era::Legacy => Exchange::legacy(&self.wire, session, &ask, ctx),
+            Era::Legacy => Exchange::legacy(&self.wire, session.headers(), &ask, ctx),
         };
         match exchange.run(deadline).await {
             Ok(answer) => Ok(answer.result),
@@ -84,44 +84,35 @@ impl HttpServer {
     }
 
     fn judge(&self, session: &Arc<Session>, refusal: Refusal) -> Verdict {
-        let is_modern = session.hello.era == Era::Modern;
-        match refusal {
+        let is_stale;
+        let error = match refusal {
             Refusal::Failed(error) => {
                 if error.is_unsent() && self.session.forget(session) {
                     self.wire.events.emit(BackendEvent::Down {
                         reason: error.to_string(),
                     });
                 }
-                Verdict::Final(error)
+                return Verdict::Final(error);
             }
-            Refusal::Rpc(status, error) if is_modern => match rpc_code(&error) {
-                Some(code::HEADER_MISMATCH) => Verdict::Headers(BackendError::Rpc(error)),
-                Some(code::UNSUPPORTED_PROTOCOL_VERSION) if status.is_client_error() => {
-                    Verdict::Stale(BackendError::Rpc(error))
-                }
-                _ => Verdict::Final(BackendError::Rpc(error)),
-            },
             Refusal::Rpc(status, error) => {
-                let is_expired = is_expired(session, status, error.as_str());
-                let error = BackendError::Rpc(error);
-                if is_expired {
-                    Verdict::Stale(error)
-                } else {
-                    Verdict::Final(error)
+                let code = rpc_code(&error);
+                if code == Some(code::HEADER_MISMATCH) && session.hello.era == Era::Modern {
+                    return Verdict::Headers(BackendError::Rpc(error));
                 }
+                is_stale = is_expired(session, status, error.as_str())
+                    || is_other_era(session, status, code);
+                BackendError::Rpc(error)
             }
             Refusal::Status(status, body) => {
-                let error = self.wire.status_error(status, &body);
-                let is_expired = is_expired(session, status, &body);
-                // A server that has changed its mind about what it speaks.
-                let is_other =
-                    is_modern && matches!(status.as_u16(), 400 | 404 | 405 | 406 | 415 | 426);
-                if is_expired || is_other {
-                    Verdict::Stale(error)
-                } else {
-                    Verdict::Final(error)
-                }
+                is_stale = is_expired(session, status, &body)
+                    || matches!(status.as_u16(), 400 | 404 | 405 | 406 | 415 | 426);
+                self.wire.status_error(status, &body)
             }
+        };
+        if is_stale {
+            Verdict::Stale(error)
+        } else {
+            Verdict::Final(error)
         }
     }
 
@@ -142,7 +133,7 @@ impl HttpServer {
         let mut mirrors = Mirrors::new();
         let tools = tools
             .into_iter()
-            .filter(|tool| match mirror::read(tool) {
+            .filter(|tool| match tool.param_headers() {
                 Ok(of_tool) => {
                     if !of_tool.is_empty() {
                         mirrors.insert(tool.shared_name(), of_tool.into());
@@ -196,6 +187,18 @@ fn is_expired(session: &Session, status: StatusCode, body: &str) -> bool {
     }
 }
 
+/// True when the server speaks another era than it did, and so did not look at the request.
+fn is_other_era(session: &Session, status: StatusCode, code: Option<i64>) -> bool {
+    match code {
+        Some(code::UNSUPPORTED_PROTOCOL_VERSION) => true,
+        // What old servers say to a request without a session.
+        Some(code::INVALID_REQUEST | -32_019..=-32_000) => {
+            session.hello.era == Era::Modern && status == StatusCode::BAD_REQUEST
+        }
+        _ => false,
+    }
+}
+
 impl Channel for HttpServer {
     fn settings(&self) -> &Settings {
         &self.wire.settings
@@ -214,9 +217,7 @@ impl Channel for HttpServer {
         let session = match verdict {
             Verdict::Final(error) => return Err(error),
             Verdict::Stale(_) => {
-                if self.session.forget(&session) {
-                    self.wire.events.emit(BackendEvent::OfferChanged);
-                }
+                self.session.forget(&session);
                 drop(session);
                 self.session().await?
             }
@@ -278,11 +279,11 @@ impl Backend for HttpServer {
     }
 
     async fn subscribe(&self, _ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
-        relay::subscription(self, "resources/subscribe", uri).await
+        relay::subscription(self, &self.wire.subscriptions, Ask::subscribe(uri)).await
     }
 
     async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
-        relay::subscription(self, "resources/unsubscribe", uri).await
+        relay::subscription(self, &self.wire.subscriptions, Ask::unsubscribe(uri)).await
     }
 
     fn watch(&self, listener: Arc<dyn BackendListener>) {

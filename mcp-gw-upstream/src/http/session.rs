@@ -9,10 +9,11 @@ use tokio::task::AbortHandle;
 
 use crate::ask::Ask;
 use crate::deadline::Deadline;
-use crate::era::{Era, Hello, Probe, read_discover, read_initialize, read_probe_error};
+use crate::era::{Hello, Probe, read_discover, read_initialize, read_probe_error};
 use crate::http::exchange::Exchange;
 use crate::http::listen;
 use crate::http::wire::{Refusal, SESSION, VERSION, Wire};
+use crate::subscriptions::warn_refused;
 
 /// A server that was met.
 #[derive(Debug)]
@@ -38,14 +39,16 @@ impl Session {
 
     /// Finds out what the server speaks.
     pub(crate) async fn open(wire: Arc<Wire>) -> Result<Self, BackendError> {
-        match probe(&wire).await? {
-            Probe::Modern(hello) => Ok(Self {
+        let session = match probe(&wire).await? {
+            Probe::Modern(hello) => Self {
                 hello: Arc::new(hello),
                 id: None,
                 listener: None,
-            }),
-            Probe::Legacy => initialize(wire).await,
-        }
+            },
+            Probe::Legacy => initialize(Arc::clone(&wire)).await?,
+        };
+        wire.met(&session.hello);
+        Ok(session)
     }
 }
 
@@ -92,13 +95,28 @@ async fn initialize(wire: Arc<Wire>) -> Result<Session, BackendError> {
     let headers = session_headers(hello.version, id.as_ref());
     let ready = jsonrpc::notification("notifications/initialized", &RawJson::empty_object());
     wire.post_only(headers.clone(), &ready).await;
-    let listener = tokio::spawn(listen::run(Arc::clone(&wire), headers)).abort_handle();
-    debug_assert_eq!(hello.era, Era::Legacy);
+    let own = async move {
+        subscribe_again(&wire, &headers).await;
+        listen::run(wire, headers).await;
+    };
+    let listener = tokio::spawn(own).abort_handle();
     Ok(Session {
         hello: Arc::new(hello),
         id,
         listener: Some(listener),
     })
+}
+
+/// What was subscribed to in the session before, if there was one.
+async fn subscribe_again(wire: &Arc<Wire>, headers: &HeaderMap) {
+    for uri in wire.subscriptions.all() {
+        let ask = Ask::subscribe(&uri);
+        let deadline = Deadline::new(wire.settings.timeout, wire.settings.timeout);
+        let exchange = Exchange::legacy(wire, headers.clone(), &ask, None);
+        if exchange.run(deadline).await.is_err() {
+            warn_refused(&wire.settings);
+        }
+    }
 }
 
 /// An id is visible ASCII (MCP 2025-11-25, session management); with others nothing is promised.

@@ -1,22 +1,26 @@
 //! The HTTP client of one server: what every request to it has in common.
 
 use std::error::Error as _;
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use bytes::{Bytes, BytesMut};
-use mcp_gw_core::{BackendError, RawJson};
+use mcp_gw_core::{BackendError, BackendEvent, RawJson};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
-use rustls::ClientConfig;
 use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use crate::era::Hello;
 use crate::error::Error;
 use crate::http::config::HttpServerConfig;
 use crate::notice::Events;
 use crate::settings::{EXCERPT, Settings, excerpt};
+use crate::subscriptions::Subscriptions;
 
 pub(crate) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 pub(crate) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -26,15 +30,29 @@ pub(crate) const NAME: HeaderName = HeaderName::from_static("mcp-name");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
+const MAX_REPLIES: usize = 16;
+
 /// Sends to one server.
-#[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) settings: Settings,
     pub(crate) events: Events,
+    pub(crate) subscriptions: Subscriptions,
     client: Client,
     url: Url,
     headers: HeaderMap,
     ids: AtomicI64,
+    /// Room for answers to requests of the server.
+    replies: Arc<Semaphore>,
+    was_met: AtomicBool,
+}
+
+/// The address may hold a key, so it is not shown.
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why there is no answer, as far as the transport knows.
@@ -52,23 +70,45 @@ impl Wire {
     pub(crate) fn new(config: &HttpServerConfig) -> Result<Self, Error> {
         let url = config.parsed_url()?;
         let headers = config.parsed_headers()?;
-        let client = client(config).map_err(|source| Error::Client {
+        let client = client(config, url.scheme() == "https").map_err(|source| Error::Client {
             server: config.name.clone(),
             source,
         })?;
         Ok(Self {
             settings: config.settings(),
             events: Events::default(),
+            subscriptions: Subscriptions::default(),
             client,
             url,
             headers,
             ids: AtomicI64::new(1),
+            replies: Arc::new(Semaphore::new(MAX_REPLIES)),
+            was_met: AtomicBool::new(false),
         })
     }
 
     /// An id that no other request to this server has, also good as a progress token.
     pub(crate) fn next_id(&self) -> i64 {
         self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The server was met. What it offers may be new when that is not the first time.
+    pub(crate) fn met(&self, hello: &Hello) {
+        hello.log(&self.settings);
+        if self.was_met.swap(true, Ordering::Relaxed) {
+            self.events.emit(BackendEvent::OfferChanged);
+        }
+    }
+
+    /// Answers a request of the server, unless it asks faster than it takes answers.
+    pub(crate) fn reply(self: &Arc<Self>, headers: HeaderMap, reply: RawJson) {
+        if let Ok(room) = Arc::clone(&self.replies).try_acquire_owned() {
+            let wire = Arc::clone(self);
+            tokio::spawn(async move {
+                wire.post_only(headers, &reply).await;
+                drop(room);
+            });
+        }
     }
 
     /// A POST of one message.
@@ -131,7 +171,7 @@ impl Wire {
         };
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.settings.unavailable(format!(
-                "it answers {status}; check the credentials in `headers` of this server{says}"
+                "it answers {status}; check the credentials in `headers` of this server"
             )),
             StatusCode::TOO_MANY_REQUESTS => self.settings.unavailable(format!(
                 "it answers {status}: it takes no more requests now{says}"
@@ -210,13 +250,22 @@ impl Wire {
 
 /// Without a set-up for the whole process: the certificates of the operating system, checked with
 /// `ring`.
-fn client(config: &HttpServerConfig) -> Result<Client, mcp_gw_core::BoxError> {
-    let mut tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_platform_verifier()?
-        .with_no_client_auth();
+fn client(config: &HttpServerConfig, is_https: bool) -> Result<Client, mcp_gw_core::BoxError> {
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?;
+    // Reading the certificates takes time and memory that a server without TLS need not cost.
+    let tls = if is_https {
+        tls.with_platform_verifier()?
+    } else {
+        tls.with_root_certificates(RootCertStore::empty())
+    };
+    let mut tls = tls.with_no_client_auth();
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let info = &config.client_info;
+    let agent = HeaderValue::from_str(&format!("{}/{}", info.name, info.version))
+        .unwrap_or(HeaderValue::from_static("mcp-gw"));
     Ok(Client::builder()
+        .user_agent(agent)
         .tls_backend_preconfigured(tls)
         .connect_timeout(config.connect_timeout)
         .tcp_nodelay(true)

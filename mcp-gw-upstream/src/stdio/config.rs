@@ -189,8 +189,23 @@ impl StdioServerConfig {
 
 /// True for variables that programs need and that hold no secrets.
 fn is_safe(name: &OsStr) -> bool {
-    const UNIX: [&str; 9] = [
-        "HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER",
+    const UNIX: [&str; 16] = [
+        "HOME",
+        "LANG",
+        "LOGNAME",
+        "NODE_EXTRA_CA_CERTS",
+        "PATH",
+        "SHELL",
+        "SSL_CERT_DIR",
+        "SSL_CERT_FILE",
+        "TERM",
+        "TMPDIR",
+        "TZ",
+        "USER",
+        "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "XDG_RUNTIME_DIR",
     ];
     const WINDOWS: [&str; 15] = [
         "APPDATA",

@@ -19,6 +19,7 @@ use crate::stdio::life::Life;
 use crate::stdio::pending::Pending;
 use crate::stdio::pipe::{Pipe, QUEUE, write};
 use crate::stdio::router::{Router, log_stderr};
+use crate::subscriptions::{Subscriptions, warn_refused};
 
 /// What outlives the processes of one server.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) events: Arc<Events>,
     pub(crate) life: Arc<Life>,
+    pub(crate) subscriptions: Subscriptions,
     /// The first question ended the process; it is not asked again.
     pub(crate) is_deadly: AtomicBool,
 }
@@ -68,6 +70,13 @@ impl Process {
         match met {
             Ok(hello) => {
                 is_met.store(true, Ordering::Relaxed);
+                hello.log(&shared.settings);
+                if hello.era == Era::Legacy {
+                    let again = timeout(limit, subscribe_again(shared, &pipe));
+                    if again.await.is_err() {
+                        warn_refused(&shared.settings);
+                    }
+                }
                 if shared.life.started() {
                     shared.events.emit(BackendEvent::OfferChanged);
                 }
@@ -82,6 +91,18 @@ impl Process {
                 }
                 Err(error)
             }
+        }
+    }
+}
+
+/// What was subscribed to in the process before, if there was one.
+async fn subscribe_again(shared: &Shared, pipe: &Pipe) {
+    for uri in shared.subscriptions.all() {
+        let ask = Ask::subscribe(&uri);
+        let limit = shared.settings.timeout;
+        let deadline = Deadline::new(limit, limit);
+        if pipe.call(&ask, Era::Legacy, None, deadline).await.is_err() {
+            warn_refused(&shared.settings);
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::single::Single;
 use crate::stdio::config::StdioServerConfig;
 use crate::stdio::life::Life;
 use crate::stdio::process::{Process, Shared};
+use crate::subscriptions::Subscriptions;
 
 /// An MCP server in a child process, of any revision from 2024-11-05 to 2026-07-28.
 ///
@@ -49,6 +50,7 @@ impl StdioServer {
                 config: config.clone(),
                 events: Arc::new(Events::default()),
                 life: Arc::new(Life::default()),
+                subscriptions: Subscriptions::default(),
                 is_deadly: AtomicBool::new(false),
             }),
             process: Single::default(),
@@ -152,11 +154,11 @@ impl Backend for StdioServer {
     }
 
     async fn subscribe(&self, _ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
-        relay::subscription(self, "resources/subscribe", uri).await
+        relay::subscription(self, &self.shared.subscriptions, Ask::subscribe(uri)).await
     }
 
     async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
-        relay::subscription(self, "resources/unsubscribe", uri).await
+        relay::subscription(self, &self.shared.subscriptions, Ask::unsubscribe(uri)).await
     }
 
     fn watch(&self, listener: Arc<dyn BackendListener>) {

@@ -9,7 +9,7 @@ use mcp_gw_core::testing::backend_contract;
 use mcp_gw_core::{Backend as _, BackendError, BackendEvent};
 use mcp_gw_upstream::{HttpServer, HttpServerConfig};
 
-use crate::fake::{Fake, INITIALIZED, Seen, event, handshake, json, live, status};
+use crate::fake::{DISCOVERED, Fake, INITIALIZED, Seen, event, handshake, json, live, status};
 use crate::support::{Listener, ODD, call, context};
 use crate::{TOOL, answer, ask, echoed, server};
 
@@ -234,4 +234,84 @@ async fn an_unknown_revision_is_named() {
     .await;
     let error = ask(&server(&fake)).await.unwrap_err().to_string();
     assert!(error.contains("1999-01-01"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_changes_its_era_is_met_anew() {
+    for (then, refusal) in [("modern", 404), ("legacy", 400)] {
+        let is_legacy = Arc::new(AtomicUsize::new(usize::from(then == "modern")));
+        let of_server = Arc::clone(&is_legacy);
+        let fake = Fake::start(move |seen| {
+            let is_legacy = of_server.load(Ordering::SeqCst) == 1;
+            let speaks_old = seen.header("mcp-session-id").is_some();
+            async move {
+                match (seen.method(), is_legacy) {
+                    ("tools/call", _) if speaks_old == is_legacy => answer(&seen),
+                    ("tools/call", _) => seen.error(refusal, -32000, "Bad Request"),
+                    ("server/discover", false) => seen.result(DISCOVERED),
+                    (_, true) => handshake(&seen).unwrap(),
+                    _ => status(404),
+                }
+            }
+        })
+        .await;
+        let backend = server(&fake);
+        ask(&backend).await.unwrap();
+        is_legacy.store(usize::from(then == "legacy"), Ordering::SeqCst);
+        ask(&backend).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_later_offer_shows_what_a_modern_server_says_later() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let fake = Fake::start(move |seen| {
+        let asked = Arc::clone(&asked);
+        async move {
+            match seen.method() {
+                "server/discover" => {
+                    let time = asked.fetch_add(1, Ordering::SeqCst).to_string();
+                    seen.result(&DISCOVERED.replace("be kind", &time))
+                }
+                _ => answer(&seen),
+            }
+        }
+    })
+    .await;
+    let backend = server(&fake);
+    for time in ["0", "1", "2"] {
+        let offer = backend.offer().await.unwrap();
+        assert_eq!(offer.instructions.as_deref(), Some(time));
+    }
+}
+
+#[tokio::test]
+async fn subscriptions_outlive_the_session() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let mut fake = Fake::legacy(move |seen| {
+        let calls = Arc::clone(&calls);
+        async move {
+            match seen.method() {
+                "tools/call" if calls.fetch_add(1, Ordering::SeqCst) == 0 => status(404),
+                "tools/call" => answer(&seen),
+                _ => seen.result("{}"),
+            }
+        }
+    })
+    .await;
+    let backend = server(&fake);
+    let (ctx, _) = context();
+    backend.subscribe(&ctx, "x:y").await.unwrap();
+    fake.next("resources/subscribe").await;
+    ask(&backend).await.unwrap();
+    let again = fake.next("resources/subscribe").await;
+    assert_eq!(again.body["params"]["uri"], "x:y");
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_not_reached_with_it() {
+    let fake = Fake::modern(|seen| async move { answer(&seen) }).await;
+    let url = fake.url().replace("http://", "https://");
+    let backend = HttpServer::new(&HttpServerConfig::new("up", url)).unwrap();
+    assert!(ask(&backend).await.unwrap_err().is_unsent());
 }

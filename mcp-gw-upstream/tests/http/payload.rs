@@ -9,7 +9,7 @@ use mcp_gw_core::{
 };
 use mcp_gw_upstream::{HttpServer, HttpServerConfig};
 
-use crate::fake::{DISCOVERED, Fake, Seen, event, json, sse, status};
+use crate::fake::{DISCOVERED, Fake, Seen, event, json, sse};
 use crate::support::{ODD, call, context, raw};
 use crate::{answer, ask, server};
 
@@ -154,10 +154,12 @@ async fn lists_are_read_to_their_end_and_not_for_ever() {
 
 #[tokio::test]
 async fn headers_of_the_configuration_go_with_every_request_and_into_no_error() {
-    let mut fake = Fake::start(|_| async { status(401) }).await;
+    let mut fake = Fake::start(|seen| async move { seen.error(401, -32001, "hidden") }).await;
     let config = HttpServerConfig::new("up", format!("{}?key=hidden", fake.url()))
         .with_header("Authorization", Secret::new("Bearer hidden".to_owned()));
-    let error = ask(&HttpServer::new(&config).unwrap()).await.unwrap_err();
+    let backend = HttpServer::new(&config).unwrap();
+    assert!(!format!("{backend:?}").contains("hidden"));
+    let error = ask(&backend).await.unwrap_err();
     assert!(matches!(error, BackendError::Unavailable { .. }));
     assert!(
         error.to_string().contains("check the credentials"),

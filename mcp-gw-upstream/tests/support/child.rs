@@ -60,6 +60,7 @@ fn serve() {
         Server {
             mode,
             cancelled: "null".to_owned(),
+            subscribed: Vec::new(),
             hung: None,
             grandchild: None,
             its_stdin: None,
@@ -71,6 +72,7 @@ fn serve() {
 struct Server {
     mode: String,
     cancelled: String,
+    subscribed: Vec<String>,
     hung: Option<String>,
     grandchild: Option<std::process::Child>,
     its_stdin: Option<std::process::ChildStdin>,
@@ -141,7 +143,16 @@ impl Server {
             ("tools/list", _) => answer(
                 r#"{"tools":[{"name":"echo","inputSchema":{"type":"object"},"x-vendor":1.0},{"name":"no_schema"}]}"#,
             ),
-            ("resources/subscribe" | "resources/unsubscribe", _) if !is_modern => answer("{}"),
+            ("resources/subscribe", _) if !is_modern => {
+                let uri = request.params.get_str("uri").unwrap().into_owned();
+                self.subscribed.push(uri);
+                answer("{}");
+            }
+            ("resources/unsubscribe", _) if !is_modern => {
+                let uri = request.params.get_str("uri").unwrap();
+                self.subscribed.retain(|other| *other != uri);
+                answer("{}");
+            }
             ("tools/call", _) => self.call(request),
             _ => error(-32601, "Method not found"),
         }
@@ -181,9 +192,14 @@ impl Server {
             }
             "cancelled" => value(&self.cancelled),
             "die" => die(7),
+            "answer_and_die" => {
+                value(&format!("\"{}\"", "x".repeat(300_000)));
+                die(7);
+            }
             "pid" => value(&std::process::id().to_string()),
             "parent" => value(&std::os::unix::process::parent_id().to_string()),
             "grandchild" => value(&self.start_grandchild().to_string()),
+            "subscribed" => value(&format!("{:?}", self.subscribed)),
             "env" => value(&environment()),
             "change" => {
                 say(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#);

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -61,6 +62,9 @@ impl Seen {
 }
 
 type Script = Arc<dyn Fn(Seen) -> BoxFuture<'static, Response> + Send + Sync>;
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server and what it has seen.
 #[derive(Debug)]
@@ -136,12 +140,17 @@ impl Fake {
 
     /// The next request with this method; others before it are skipped.
     pub(crate) async fn next(&mut self, method: &str) -> Seen {
-        loop {
-            let seen = self.seen.recv().await.unwrap();
-            if seen.method() == method {
-                return seen;
+        let search = async {
+            loop {
+                let seen = self.seen.recv().await.unwrap();
+                if seen.method() == method {
+                    return seen;
+                }
             }
-        }
+        };
+        tokio::time::timeout(PATIENCE, search)
+            .await
+            .unwrap_or_else(|_| panic!("no {method} came"))
     }
 
     /// The methods of everything seen so far.

@@ -1,0 +1,210 @@
+//! Arguments that clients repeat in headers: `x-mcp-header` in the schema of a tool (MCP 2026-07-28,
+//! streamable HTTP). This is the schema's side of it; what a header looks like on the wire is the
+//! business of those who speak HTTP.
+
+use serde_json::{Map, Value};
+
+use crate::json::RawJson;
+
+/// One argument and the header that repeats it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParamHeader {
+    path: Vec<String>,
+    name: String,
+}
+
+/// Members of a schema that are data, not schemas.
+const DATA: [&str; 4] = ["const", "default", "enum", "examples"];
+const ANNOTATION: &str = "x-mcp-header";
+const DEPTH: usize = 64;
+
+impl ParamHeader {
+    /// The name of the header in lower case, such as `mcp-param-region`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The text of the argument in `arguments`; `None` when it is absent, null, or not of a kind
+    /// that has a header.
+    pub fn text_in(&self, arguments: &RawJson) -> Option<String> {
+        let first = arguments.clone();
+        let value = self
+            .path
+            .iter()
+            .try_fold(first, |value, key| value.member(key).ok()?)?;
+        match value.as_bytes().first()? {
+            b'"' => value.decode_owned().ok(),
+            b'{' | b'[' | b'n' => None,
+            _ => Some(value.as_str().to_owned()),
+        }
+    }
+
+    /// Reads the annotations of a schema.
+    ///
+    /// # Errors
+    /// A sentence, when one of them is not valid; clients do not use such a tool over HTTP.
+    pub(crate) fn read(schema: &RawJson) -> Result<Vec<Self>, String> {
+        // Nearly no schema has the word in it, and only then is it worth a tree.
+        if memchr::memmem::find(schema.as_bytes(), ANNOTATION.as_bytes()).is_none() {
+            return Ok(Vec::new());
+        }
+        let tree = schema.to_value().map_err(|error| error.to_string())?;
+        let mut walk = Walk::default();
+        walk.schema(&tree, true, 0)?;
+        Ok(walk.found)
+    }
+}
+
+#[derive(Default)]
+struct Walk {
+    path: Vec<String>,
+    found: Vec<ParamHeader>,
+}
+
+impl Walk {
+    /// `reachable`: through `properties` alone.
+    fn schema(&mut self, schema: &Value, reachable: bool, depth: usize) -> Result<(), String> {
+        if depth > DEPTH {
+            return Err("the schema nests too deep".to_owned());
+        }
+        match schema {
+            Value::Object(members) => self.object(members, reachable, depth),
+            Value::Array(items) => items
+                .iter()
+                .try_for_each(|item| self.schema(item, false, depth + 1)),
+            _ => Ok(()),
+        }
+    }
+
+    fn object(
+        &mut self,
+        members: &Map<String, Value>,
+        reachable: bool,
+        depth: usize,
+    ) -> Result<(), String> {
+        for (key, value) in members {
+            match key.as_str() {
+                ANNOTATION => self.annotation(members, value, reachable)?,
+                "properties" => self.properties(value, reachable, depth)?,
+                "$defs" | "definitions" | "patternProperties" | "dependentSchemas" => {
+                    self.properties(value, false, depth)?;
+                }
+                key if DATA.contains(&key) => {}
+                _ => self.schema(value, false, depth + 1)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn properties(&mut self, value: &Value, reachable: bool, depth: usize) -> Result<(), String> {
+        for (name, schema) in value.as_object().into_iter().flatten() {
+            self.path.push(name.clone());
+            self.schema(schema, reachable, depth + 1)?;
+            self.path.pop();
+        }
+        Ok(())
+    }
+
+    fn annotation(
+        &mut self,
+        members: &Map<String, Value>,
+        value: &Value,
+        reachable: bool,
+    ) -> Result<(), String> {
+        if !reachable || self.path.is_empty() {
+            return Err(format!(
+                "`{ANNOTATION}` stands where no property of the arguments is"
+            ));
+        }
+        let kind = members.get("type").and_then(Value::as_str);
+        if !matches!(kind, Some("string" | "integer" | "boolean")) {
+            return Err(format!(
+                "`{ANNOTATION}` stands on something else than a string, integer or boolean"
+            ));
+        }
+        let token = value.as_str().filter(|token| is_token(token));
+        let Some(token) = token else {
+            return Err(format!("`{ANNOTATION}` is not the name of a header"));
+        };
+        let name = format!("mcp-param-{}", token.to_ascii_lowercase());
+        if self.found.iter().any(|other| other.name == name) {
+            return Err(format!("`{ANNOTATION}` names one header twice"));
+        }
+        self.found.push(ParamHeader {
+            path: self.path.clone(),
+            name,
+        });
+        Ok(())
+    }
+}
+
+/// True for a `token` of RFC 9110 §5.6.2.
+fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(schema: &str) -> Result<Vec<ParamHeader>, String> {
+        ParamHeader::read(&RawJson::parse(schema.to_owned()).unwrap())
+    }
+
+    #[test]
+    fn annotated_arguments_have_a_header() {
+        let found = read(
+            r#"{"type":"object","properties":{
+                "region":{"type":"string","x-mcp-header":"Region"},
+                "n":{"type":"integer","x-mcp-header":"N"},
+                "absent":{"type":"boolean","x-mcp-header":"Absent"},
+                "x-mcp-header":{"type":"object","properties":{
+                    "deep":{"type":"string","x-mcp-header":"Deep"}}}}}"#,
+        )
+        .unwrap();
+        let arguments = RawJson::parse(
+            r#"{"region":"K\u00f6ln","n":1.0,"absent":null,"x-mcp-header":{"deep":"a b"}}"#,
+        )
+        .unwrap();
+        let mut texts: Vec<_> = found
+            .iter()
+            .map(|header| (header.name(), header.text_in(&arguments)))
+            .collect();
+        texts.sort_unstable();
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            texts,
+            [
+                ("mcp-param-absent", None),
+                ("mcp-param-deep", some("a b")),
+                ("mcp-param-n", some("1.0")),
+                ("mcp-param-region", some("Köln")),
+            ]
+        );
+    }
+
+    #[test]
+    fn annotations_that_are_not_valid_are_found() {
+        for schema in [
+            r#"{"properties":{"a":{"type":"string","x-mcp-header":""}}}"#,
+            r#"{"properties":{"a":{"type":"string","x-mcp-header":"a b"}}}"#,
+            r#"{"properties":{"a":{"type":"string","x-mcp-header":"ä"}}}"#,
+            r#"{"properties":{"a":{"type":"string","x-mcp-header":7}}}"#,
+            r#"{"properties":{"a":{"type":"number","x-mcp-header":"A"}}}"#,
+            r#"{"properties":{"a":{"x-mcp-header":"A"}}}"#,
+            r#"{"properties":{"a":{"type":"string","x-mcp-header":"A"},"b":{"type":"string","x-mcp-header":"a"}}}"#,
+            r#"{"properties":{"a":{"type":"array","items":{"type":"string","x-mcp-header":"A"}}}}"#,
+            r#"{"anyOf":[{"properties":{"a":{"type":"string","x-mcp-header":"A"}}}]}"#,
+            r#"{"$defs":{"a":{"type":"string","x-mcp-header":"A"}}}"#,
+            r#"{"type":"object","x-mcp-header":"A"}"#,
+        ] {
+            assert!(read(schema).is_err(), "{schema}");
+        }
+        let data =
+            r#"{"properties":{"a":{"default":{"x-mcp-header":"A"}}},"description":"x-mcp-header"}"#;
+        assert_eq!(read(data), Ok(Vec::new()));
+    }
+}

@@ -1,0 +1,191 @@
+//! Closed-loop load: each connection sends its next call when it has the answer to the last.
+
+use std::{fmt, time::Duration};
+
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout, timeout_at},
+};
+
+use crate::{
+    client::{CallError, Connection, Plan},
+    latency::Latencies,
+    wire::Failure,
+};
+
+/// When a run ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Until {
+    /// After this time; calls under way are waited for.
+    Elapsed(Duration),
+    /// After so many calls on each connection.
+    #[cfg(test)]
+    Calls(u64),
+}
+
+/// Connections that are ready to call.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    plan: Plan,
+    connections: Vec<Connection>,
+}
+
+impl Fleet {
+    /// Opens all connections, so that a run does not measure that.
+    pub(crate) async fn open(plan: Plan, connections: usize) -> Result<Self, Failure> {
+        let mut opened = Vec::with_capacity(connections);
+        for _ in 0..connections {
+            let connection = timeout(PATIENCE, Connection::open(&plan)).await;
+            opened.push(connection.map_err(|_| "no connection within ten seconds")??);
+        }
+        Ok(Self {
+            plan,
+            connections: opened,
+        })
+    }
+
+    /// Calls from all connections at once.
+    pub(crate) async fn run(&mut self, until: Until) -> Outcome {
+        let start = Instant::now();
+        let mut lanes = JoinSet::new();
+        for (lane, connection) in (0_u64..).zip(self.connections.drain(..)) {
+            lanes.spawn(drive(connection, self.plan.clone(), lane, start, until));
+        }
+        let mut outcome = Outcome::default();
+        while let Some(lane) = lanes.join_next().await {
+            match lane {
+                Ok((part, connection)) => {
+                    outcome.merge(part);
+                    self.connections.extend(connection);
+                }
+                Err(error) => outcome.fail(&error.into()),
+            }
+        }
+        outcome.elapsed = start.elapsed();
+        outcome
+    }
+
+    /// Ends the sessions.
+    pub(crate) async fn close(self) {
+        for connection in self.connections {
+            // A server that does not answer has been reported by the run.
+            drop(timeout(PATIENCE, connection.close()).await);
+        }
+    }
+}
+
+/// What came of a run. Only right answers count as calls.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) latencies: Latencies,
+    pub(crate) errors: u64,
+    pub(crate) first_error: Option<String>,
+    pub(crate) elapsed: Duration,
+}
+
+impl Outcome {
+    /// Adds another run, made after this one.
+    pub(crate) fn add(&mut self, other: Self) {
+        let elapsed = other.elapsed;
+        self.merge(other);
+        self.elapsed += elapsed;
+    }
+
+    pub(crate) fn calls_per_second(&self) -> u64 {
+        let nanos = self.elapsed.as_nanos().max(1);
+        u64::try_from(u128::from(self.latencies.count()) * 1_000_000_000 / nanos)
+            .unwrap_or(u64::MAX)
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.latencies.merge(&other.latencies);
+        self.errors += other.errors;
+        self.first_error = self.first_error.take().or(other.first_error);
+    }
+
+    fn fail(&mut self, error: &Failure) {
+        self.errors += 1;
+        self.first_error.get_or_insert_with(|| error.to_string());
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let latencies = &self.latencies;
+        write!(
+            f,
+            "{} calls/s, p50 {:.3?}, p90 {:.3?}, p99 {:.3?}, max {:.3?}, {} errors",
+            self.calls_per_second(),
+            latencies.percentile(50),
+            latencies.percentile(90),
+            latencies.percentile(99),
+            latencies.max(),
+            self.errors,
+        )?;
+        match &self.first_error {
+            Some(error) => write!(f, "; the first: {error}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The calls of one connection, which is handed back unless it broke and could not be opened again.
+async fn drive(
+    connection: Connection,
+    plan: Plan,
+    lane: u64,
+    start: Instant,
+    until: Until,
+) -> (Outcome, Option<Connection>) {
+    let mut outcome = Outcome::default();
+    let mut current = Some(connection);
+    let run = calls(&mut current, &plan, lane, start, until, &mut outcome);
+    let ended = match until {
+        Until::Elapsed(time) => timeout_at(start + time + PATIENCE, run).await.is_ok(),
+        #[cfg(test)]
+        Until::Calls(_) => {
+            run.await;
+            true
+        }
+    };
+    if !ended {
+        outcome.fail(&"no answer within ten seconds of the end".into());
+        current = None;
+    }
+    (outcome, current)
+}
+
+async fn calls(
+    current: &mut Option<Connection>,
+    plan: &Plan,
+    lane: u64,
+    start: Instant,
+    until: Until,
+    outcome: &mut Outcome,
+) {
+    for id in 1.. {
+        let before = Instant::now();
+        let done = match until {
+            Until::Elapsed(time) => before - start >= time,
+            #[cfg(test)]
+            Until::Calls(calls) => id > calls,
+        };
+        let Some(connection) = current.as_mut().filter(|_| !done) else {
+            return;
+        };
+        match connection.call(id, lane << 40 | id).await {
+            Ok(()) => outcome.latencies.record(before.elapsed()),
+            Err(CallError::Wrong(error)) => outcome.fail(&error),
+            Err(CallError::Broken(error)) => {
+                outcome.fail(&error);
+                *current = Connection::open(plan)
+                    .await
+                    .map_err(|error| outcome.fail(&error))
+                    .ok();
+            }
+        }
+    }
+}
+
+/// How long a server may keep a connection waiting.
+const PATIENCE: Duration = Duration::from_secs(10);
