@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, Method, Response, StatusCode, request};
 use axum::routing::any;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use mcp_gw_core::{Gateway, RequestMeta, Transport};
 use mcp_gw_server::http::{
     HttpBody, HttpPeer, HttpReply, PROTOCOL_VERSION_HEADER, SESSION_ID_HEADER, preflight,
@@ -108,6 +108,9 @@ pub fn router_for(engine: Engine, config: HttpConfig) -> Router {
 /// A client that takes longer to send a body is not waited for.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
 
+/// So much of a body that is too long is read before the answer.
+const DROPPED: usize = 64 * 1024 * 1024;
+
 struct Endpoint {
     engine: Engine,
     config: HttpConfig,
@@ -172,9 +175,9 @@ fn client_addr(head: &request::Parts) -> Option<IpAddr> {
 }
 
 async fn read(body: Body, limit: usize) -> Result<Bytes, Box<Response<Body>>> {
-    let reply = match tokio::time::timeout(BODY_WITHIN, Limited::new(body, limit).collect()).await {
-        Ok(Ok(body)) => return Ok(body.to_bytes()),
-        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
+    let reply = match tokio::time::timeout(BODY_WITHIN, take(body, limit)).await {
+        Ok(Ok(Some(body))) => return Ok(body),
+        Ok(Ok(None)) => {
             let says = format!("Content too large: a message may have {limit} bytes.");
             HttpReply::text(StatusCode::PAYLOAD_TOO_LARGE, &says)
         }
@@ -188,6 +191,37 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Box<Response<Body>>> {
         ),
     };
     Err(Box::new(into_response(reply)))
+}
+
+/// The body, or `None` when it is longer than `limit`. Of what is too long some more is read and
+/// dropped: a client that still sends when the connection closes would not see the answer.
+async fn take(mut body: Body, limit: usize) -> Result<Option<Bytes>, axum::Error> {
+    let mut is_too_long = body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX);
+    let mut parts: Vec<Bytes> = Vec::new();
+    let mut seen = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        seen = seen.saturating_add(data.len());
+        is_too_long |= seen > limit;
+        if !is_too_long {
+            parts.push(data);
+            continue;
+        }
+        parts.clear();
+        if seen > limit.saturating_add(DROPPED) {
+            break;
+        }
+    }
+    if is_too_long {
+        return Ok(None);
+    }
+    // Nearly every body comes in one piece and needs no copy.
+    Ok(Some(match parts.as_slice() {
+        [one] => one.clone(),
+        parts => parts.concat().into(),
+    }))
 }
 
 fn into_response(reply: HttpReply) -> Response<Body> {

@@ -7,7 +7,7 @@ use super::credential::KeySource;
 use super::fault::{ConfigFaults, Fault, short};
 use super::path::{ConfigPath, Spans};
 use super::server::ServerConfig;
-use super::source;
+use super::source::{self, Salvaged};
 use super::text::DurationText;
 use super::types::{ApiKeyConfig, Config, DefaultRule};
 use super::upstream;
@@ -19,23 +19,28 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Every fault of the file at once. Rules between keys are only checked when each key by itself
-    /// is in order.
+    /// Every fault of the file at once. Rules between keys are checked as far as the keys by
+    /// themselves are in order.
     pub fn load(
         file_name: &str,
         text: &str,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigFaults> {
-        let loaded = source::load::<Self>(file_name, text, env)?;
-        let mut config = loaded.value;
+        let all = |faults| ConfigFaults::new(file_name, faults);
+        let read = source::Read::of::<Self>(file_name, text, env)?;
+        let mut found = read.salvage::<Self>().map_err(all)?;
         if let Some(folder) = Path::new(file_name).parent() {
-            config.anchor(folder);
+            found.value.anchor(folder);
         }
-        let faults = Checker::new(&loaded.spans).run(&config);
+        let mut faults = Checker::new(&found.spans).run(&found.value);
+        if !found.faults.is_empty() {
+            faults.retain(|fault| found.is_certain(fault));
+            faults.extend(found.faults);
+        }
         if faults.is_empty() {
-            Ok(config)
+            Ok(found.value)
         } else {
-            Err(ConfigFaults::new(file_name, faults))
+            Err(all(faults))
         }
     }
 
@@ -68,6 +73,22 @@ impl Config {
                 *cwd = folder.join(&cwd);
             }
         }
+    }
+}
+
+impl Salvaged<Config> {
+    /// True when a fault does not come from what was left out: it is about something that the file
+    /// says, and about no part of what is lost. Whether anybody may call, and from where, depends on
+    /// the keys.
+    fn is_certain(&self, fault: &Fault) -> bool {
+        let path = fault.path();
+        let depends = matches!(path.section(), Some("policy" | "http"));
+        self.spans.contains(path)
+            && !self.unset.iter().any(|unset| unset.is_related(path))
+            && !self
+                .lost
+                .iter()
+                .any(|lost| lost.is_related(path) || (depends && lost.section() == Some("auth")))
     }
 }
 

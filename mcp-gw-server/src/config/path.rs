@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde_json::Value;
+
 use super::fault::short;
 
 /// A place in a text file; lines and columns count from 1, columns in characters.
@@ -75,6 +77,52 @@ impl ConfigPath {
     pub fn parent(&self) -> Option<Self> {
         let (_, rest) = self.0.split_last()?;
         Some(Self(rest.to_vec()))
+    }
+
+    /// True when one of the two values holds the other, or they are the same.
+    pub(super) fn is_related(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).all(|(a, b)| a == b)
+    }
+
+    /// The key at the top that this value belongs to.
+    pub(super) fn section(&self) -> Option<&str> {
+        match self.0.first()? {
+            Segment::Key(key) => Some(key),
+            Segment::Index(_) => None,
+        }
+    }
+
+    /// Leaves the value at this path out of `root`, and says which value is gone: a whole list for
+    /// one of its items, so that the others keep their places; what should hold it, when it is not
+    /// there.
+    pub(super) fn prune(&self, root: &mut Value) -> Self {
+        let keys = self.0.iter().map_while(|segment| match segment {
+            Segment::Key(key) => Some(key.as_str()),
+            Segment::Index(_) => None,
+        });
+        let mut gone = Self::root();
+        let mut holder: &Value = root;
+        for key in keys {
+            let Some(value) = holder.get(key) else { break };
+            gone = gone.key(key);
+            holder = value;
+        }
+        gone.remove_from(root);
+        gone
+    }
+
+    fn remove_from(&self, root: &mut Value) {
+        let Some((Segment::Key(last), holders)) = self.0.split_last() else {
+            return;
+        };
+        let mut holder = Some(root);
+        for segment in holders {
+            let Segment::Key(key) = segment else { return };
+            holder = holder.and_then(|holder| holder.get_mut(key));
+        }
+        if let Some(object) = holder.and_then(Value::as_object_mut) {
+            object.remove(last);
+        }
     }
 
     fn with(&self, segment: Segment) -> Self {

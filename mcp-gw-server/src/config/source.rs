@@ -13,7 +13,7 @@ use super::expand;
 use super::fault::{ConfigFaults, Fault, SHOWN};
 use super::path::{ConfigPath, Spans};
 use super::structure;
-use super::tree::{self, Node};
+use super::tree;
 
 /// A value read from a file, and where in the file its parts are.
 #[derive(Clone, Debug)]
@@ -42,13 +42,118 @@ pub fn load<T: DeserializeOwned + JsonSchema>(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded<T>, ConfigFaults> {
-    let mut root = tree::parse(text).map_err(|fault| ConfigFaults::new(file_name, vec![fault]))?;
-    let mut faults = Vec::new();
-    root.duplicates(&ConfigPath::root(), &mut faults);
-    let resolve = |inside: &str| expand::from_env(inside, env);
-    expand::expand_tree(&mut root, &ConfigPath::root(), &resolve, &mut faults);
-    typed(&root, faults).map_err(|faults| ConfigFaults::new(file_name, faults))
+    let read = Read::of::<T>(file_name, text, env)?;
+    read.typed()
+        .map_err(|faults| ConfigFaults::new(file_name, faults))
 }
+
+/// A file that was read and held against its schema.
+pub(super) struct Read {
+    schema: Value,
+    value: Value,
+    spans: Spans,
+    faults: Vec<Fault>,
+    /// How many of the faults, from the first on, are about text that is of the right kind but not
+    /// known: variables that are not set.
+    unset: usize,
+}
+
+/// What a faulty file still says once its faulty parts are left out.
+pub(super) struct Salvaged<T> {
+    pub(super) value: T,
+    pub(super) spans: Spans,
+    pub(super) faults: Vec<Fault>,
+    /// The parts that were left out.
+    pub(super) lost: Vec<ConfigPath>,
+    /// The parts whose text is not known.
+    pub(super) unset: Vec<ConfigPath>,
+}
+
+impl Read {
+    /// Reads a file. Only text that is no YAML at all ends here.
+    pub(super) fn of<T: JsonSchema>(
+        file_name: &str,
+        text: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigFaults> {
+        let mut root =
+            tree::parse(text).map_err(|fault| ConfigFaults::new(file_name, vec![fault]))?;
+        let mut twice = Vec::new();
+        root.duplicates(&ConfigPath::root(), &mut twice);
+        let mut faults = Vec::new();
+        let resolve = |inside: &str| expand::from_env(inside, env);
+        expand::expand_tree(&mut root, &ConfigPath::root(), &resolve, &mut faults);
+        let unset = faults.len();
+        faults.extend(twice);
+        let (spans, value, schema) = (root.spans(), root.to_json(), schema_of::<T>());
+        let known: Vec<ConfigPath> = faults.iter().map(|fault| fault.path().clone()).collect();
+        let structural = structure::faults(&schema, &value, &spans);
+        faults.extend(
+            structural
+                .into_iter()
+                .filter(|fault| !known.contains(fault.path())),
+        );
+        Ok(Self {
+            schema,
+            value,
+            spans,
+            faults,
+            unset,
+        })
+    }
+
+    /// The typed value, when there is no fault.
+    pub(super) fn typed<T: DeserializeOwned>(self) -> Result<Loaded<T>, Vec<Fault>> {
+        if !self.faults.is_empty() {
+            return Err(self.faults);
+        }
+        match serde_path_to_error::deserialize(&self.value) {
+            Ok(value) => Ok(Loaded {
+                value,
+                spans: self.spans,
+            }),
+            Err(error) => Err(vec![refused(&error, &self.value, &self.spans)]),
+        }
+    }
+
+    /// The typed value of what is not faulty, so that later checks can find what else is wrong; or
+    /// the faults alone, when nothing is left.
+    pub(super) fn salvage<T: DeserializeOwned>(mut self) -> Result<Salvaged<T>, Vec<Fault>> {
+        let mut lost = Vec::new();
+        let paths = self.faults.iter().map(|fault| fault.path().clone());
+        let mut unset: Vec<ConfigPath> = paths.collect();
+        let mut faulty = unset.split_off(self.unset);
+        // Leaving a part out can make what holds it incomplete; each round goes one level up.
+        for _ in 0..ROUNDS {
+            for path in faulty {
+                let gone = path.prune(&mut self.value);
+                if gone.is_root() {
+                    return Err(self.faults);
+                }
+                lost.push(gone);
+            }
+            faulty = structure::faults(&self.schema, &self.value, &self.spans)
+                .iter()
+                .map(|fault| fault.path().clone())
+                .collect();
+            if faulty.is_empty() {
+                break;
+            }
+        }
+        match serde_json::from_value(self.value) {
+            Ok(value) => Ok(Salvaged {
+                value,
+                spans: self.spans,
+                faults: self.faults,
+                lost,
+                unset,
+            }),
+            Err(_) => Err(self.faults),
+        }
+    }
+}
+
+const ROUNDS: usize = 8;
 
 /// The text of the file at `path`.
 ///
@@ -73,28 +178,6 @@ pub fn schema_of<T: JsonSchema>() -> Value {
     let mut schema = schema.to_value();
     without_null(&mut schema);
     schema
-}
-
-fn typed<T: DeserializeOwned + JsonSchema>(
-    root: &Node,
-    mut faults: Vec<Fault>,
-) -> Result<Loaded<T>, Vec<Fault>> {
-    let spans = root.spans();
-    let value = root.to_json();
-    let known: Vec<ConfigPath> = faults.iter().map(|fault| fault.path().clone()).collect();
-    let structural = structure::faults(&schema_of::<T>(), &value, &spans);
-    faults.extend(
-        structural
-            .into_iter()
-            .filter(|fault| !known.contains(fault.path())),
-    );
-    if !faults.is_empty() {
-        return Err(faults);
-    }
-    match serde_path_to_error::deserialize(&value) {
-        Ok(value) => Ok(Loaded { value, spans }),
-        Err(error) => Err(vec![refused(&error, &value, &spans)]),
-    }
 }
 
 /// What serde refuses although the schema allows it.

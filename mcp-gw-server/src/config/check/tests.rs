@@ -143,6 +143,68 @@ fn servers() {
 }
 
 #[test]
+fn faults_of_shape_and_of_meaning_are_reported_together() {
+    let text = r#"htp: {}
+http:
+  listen: nonsense
+  max_body_size: true
+auth:
+  api_keys:
+    - { id: alice, key: short }
+    - { id: alice, key: "${NOPE}" }
+policy: { default: allow }
+servers:
+  "bad name": { command: "npx -y foo" }
+  ok: { url: "ftp://x", timeout: 3 }
+"#;
+    let faults = Config::load("mcp-gw.yaml", text, &|_| None).unwrap_err();
+    insta::assert_snapshot!(faults);
+}
+
+#[test]
+fn what_is_faulty_itself_is_not_taken_for_missing() {
+    for (text, says) in [
+        // The only key of its list cannot be read, but there is one.
+        (
+            "http: { listen: '0.0.0.0:80' }\nauth: { api_keys: [{ id: 7 }] }",
+            "auth.api_keys[0].id",
+        ),
+        (
+            "policy: { default: 7 }\nservers: { a: { command: a } }",
+            "policy.default",
+        ),
+        (
+            "polcy: { default: allow }\nservers: { a: { command: a } }",
+            "polcy",
+        ),
+        (
+            "policy: { default: allow }\nservers: { a: { command: 7 } }",
+            "servers.a.command",
+        ),
+        (
+            "policy: { default: allow }\nservers: { a: { command: '${X}' } }",
+            "servers.a.command",
+        ),
+        ("- 1", ""),
+        ("servers: 1", "servers"),
+    ] {
+        let faults = Config::load("f", text, &|_| None).unwrap_err();
+        let paths: Vec<_> = faults
+            .faults()
+            .iter()
+            .map(|f| f.path().to_string())
+            .collect();
+        assert!(paths.contains(&says.to_owned()), "{text}: {faults}");
+        for wrong in ["http.listen", "policy", "servers"] {
+            assert!(
+                wrong == says || !paths.contains(&wrong.to_owned()),
+                "{text}: {faults}"
+            );
+        }
+    }
+}
+
+#[test]
 fn all_semantic_faults_are_reported_together() {
     let text = "http:\n  listen: here\nauth:\n  api_keys:\n    - id: a\n      key: weak\n\
                 servers:\n  a: { url: x }\n";
