@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::caller::{Caller, CallerKind};
@@ -22,8 +23,10 @@ pub enum Outcome {
     Error(ErrorClass),
     /// Credentials were missing or wrong.
     Unauthenticated,
-    /// It was given up: the client cancelled or went away, or the gateway stopped.
+    /// It was given up: the client cancelled or went away.
     Cancelled,
+    /// It was given up because the gateway stopped.
+    Stopped,
 }
 
 impl Outcome {
@@ -35,6 +38,7 @@ impl Outcome {
             Self::Error(class) => class.as_str(),
             Self::Unauthenticated => "unauthenticated",
             Self::Cancelled => "cancelled",
+            Self::Stopped => "stopped",
         }
     }
 }
@@ -77,8 +81,8 @@ pub struct AuditEvent {
     pub outcome: Outcome,
     /// For the log: the error in full, or why credentials were refused.
     pub error: Option<String>,
-    /// True when the backend was asked: after a cancellation or a lost answer, what it did is not
-    /// known.
+    /// True when the request may have reached the backend: after a cancellation or a lost answer,
+    /// what it did is not known.
     pub backend_asked: bool,
     /// Length of the arguments in bytes.
     pub request_bytes: usize,
@@ -151,12 +155,14 @@ pub(crate) struct AuditScope<'a> {
     started: std::time::Instant,
     clock: &'a dyn Clock,
     sinks: &'a [Box<dyn AuditSink>],
+    stopped: &'a AtomicBool,
 }
 
 impl<'a> AuditScope<'a> {
     pub(crate) fn open(
         clock: &'a dyn Clock,
         sinks: &'a [Box<dyn AuditSink>],
+        stopped: &'a AtomicBool,
         caller: Option<&Caller>,
         meta: &RequestMeta,
         method: &'static str,
@@ -188,6 +194,7 @@ impl<'a> AuditScope<'a> {
             started: clock.now(),
             clock,
             sinks,
+            stopped,
         }
     }
 
@@ -208,6 +215,9 @@ impl<'a> AuditScope<'a> {
 
 impl Drop for AuditScope<'_> {
     fn drop(&mut self) {
+        if self.event.outcome == Outcome::Cancelled && self.stopped.load(Ordering::Relaxed) {
+            self.event.outcome = Outcome::Stopped;
+        }
         self.event.duration = self.clock.now().saturating_duration_since(self.started);
         for sink in self.sinks {
             sink.record(&self.event);

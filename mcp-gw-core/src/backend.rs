@@ -296,7 +296,7 @@ pub enum BackendError {
         limit: usize,
     },
     /// It answered with a JSON-RPC error object, which is handed on as it is.
-    #[error("the server answered with an error")]
+    #[error("the server answered with an error: {}", beginning(.0))]
     Rpc(RawJson),
     /// It does not have this item any more.
     #[error("no such {}: {name}", feature.as_str())]
@@ -322,6 +322,11 @@ pub enum BackendError {
         /// What happened.
         source: BoxError,
     },
+}
+
+/// So much of an error object that a log can bear it.
+fn beginning(error: &RawJson) -> String {
+    error.as_str().chars().take(512).collect()
 }
 
 impl BackendError {

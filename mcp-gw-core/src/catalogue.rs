@@ -77,7 +77,7 @@ pub struct Catalogue {
     resources: Table,
     resource_templates: Table,
     prompts: Table,
-    instructions: Option<String>,
+    instructions: Vec<(Arc<str>, String)>,
     completions: bool,
 }
 
@@ -114,7 +114,6 @@ impl Catalogue {
             version,
             ..Self::default()
         };
-        let mut instructions = Vec::new();
         for part in parts {
             for tool in &part.offer.tools {
                 catalogue.add_tool(&part, tool);
@@ -128,7 +127,11 @@ impl Catalogue {
                     catalogue.add_item(&part, feature, item);
                 }
             }
-            instructions.extend(part.offer.instructions.as_deref());
+            if let Some(instructions) = &part.offer.instructions {
+                catalogue
+                    .instructions
+                    .push((part.backend.name().into(), instructions.clone()));
+            }
             catalogue.completions |= part
                 .offer
                 .capabilities
@@ -138,9 +141,6 @@ impl Catalogue {
                         .member("completions")
                         .is_ok_and(|member| member.is_some())
                 });
-        }
-        if !instructions.is_empty() {
-            catalogue.instructions = Some(instructions.join("\n\n"));
         }
         catalogue
     }
@@ -200,7 +200,8 @@ impl Catalogue {
             tracing::warn!(
                 server = &*entry.server,
                 name = &*entry.key,
-                "another server offers a {} of this name first; this one is left out",
+                "there is a {} of this name already, of this server or another; this one is left \
+                 out",
                 feature.as_str()
             );
         } else {
@@ -258,9 +259,11 @@ impl Catalogue {
         })
     }
 
-    /// The instructions of all servers, joined.
-    pub fn instructions(&self) -> Option<&str> {
-        self.instructions.as_deref()
+    /// What each server says for the model, in the configured order.
+    pub fn instructions(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.instructions
+            .iter()
+            .map(|(server, text)| (&**server, text.as_str()))
     }
 
     /// True when a server completes arguments.

@@ -149,6 +149,13 @@ pub trait ClientLink: Send + Sync + 'static {
     /// True when the client asked for progress on this call.
     fn wants_progress(&self) -> bool;
 
+    /// True when the client can be told this result. A request for input, for example, means
+    /// nothing to clients of revisions before 2026-07-28.
+    fn accepts(&self, result: &RawJson) -> bool {
+        let _ = result;
+        true
+    }
+
     /// Sends a request to the client (`sampling/createMessage`, `elicitation/create`,
     /// `roots/list`) and waits for its result. Cancelled by dropping the future.
     ///

@@ -168,6 +168,12 @@ pub enum GatewayError {
     /// The backend has no answer.
     #[error("the backend has no answer")]
     Backend(#[source] BackendError),
+    /// The backend has an answer that the client cannot be told.
+    #[error("the answer of server `{server}` cannot be told to this client")]
+    Untellable {
+        /// The backend.
+        server: Arc<str>,
+    },
     /// A local tool panicked.
     #[error("a tool panicked: {message}")]
     Panicked {
@@ -186,6 +192,7 @@ impl GatewayError {
             Self::LimiterUnavailable(_) => ErrorClass::LimiterUnavailable,
             Self::InvalidParams { .. } => ErrorClass::InvalidParams,
             Self::Panicked { .. } => ErrorClass::Internal,
+            Self::Untellable { .. } => ErrorClass::UpstreamInvalid,
             Self::Backend(error) => match error {
                 BackendError::Unavailable { .. } => ErrorClass::UpstreamUnavailable,
                 BackendError::Lost { .. } => ErrorClass::UpstreamLost,
@@ -237,6 +244,10 @@ impl GatewayError {
                 "Limits cannot be checked at the moment. Try again later.".to_owned()
             }
             Self::InvalidParams { message } => format!("Invalid params: {message}"),
+            Self::Untellable { server } => format!(
+                "Server `{server}` answered in a way that this client's protocol revision does not \
+                 know."
+            ),
             Self::Panicked { .. } => "The tool failed internally.".to_owned(),
             Self::Backend(error) => backend_message(error),
         }

@@ -1,5 +1,6 @@
 //! The gateway: backends, policy, limits and audit put together, and the catalogue they make.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use crate::audit::{AuditSink, TracingAudit};
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) limiter: Box<dyn RateLimiter>,
     pub(crate) sinks: Vec<Box<dyn AuditSink>>,
     pub(crate) clock: Box<dyn Clock>,
+    pub(crate) stopped: AtomicBool,
     catalogue: RwLock<Arc<Catalogue>>,
     mounts: Mutex<Vec<Mount>>,
     listeners: RwLock<Vec<Arc<dyn GatewayListener>>>,
@@ -250,6 +252,7 @@ impl GatewayBuilder {
             limiter: self.limiter.unwrap_or_else(|| Box::new(Unlimited::new())),
             sinks,
             clock: self.clock.unwrap_or_else(|| Box::new(SystemClock::new())),
+            stopped: AtomicBool::new(false),
             catalogue: RwLock::new(Arc::new(catalogue)),
             mounts: Mutex::new(mounts),
             listeners: RwLock::new(Vec::new()),
@@ -454,6 +457,12 @@ impl Gateway {
         if change.any() {
             self.inner.tell(&GatewayEvent::CatalogueChanged(change));
         }
+    }
+
+    /// Says that requests which are given up from now on are given up by the gateway, not by their
+    /// clients: audit events will say so.
+    pub fn mark_stopped(&self) {
+        self.inner.stopped.store(true, Ordering::Relaxed);
     }
 
     /// Closes all backends.

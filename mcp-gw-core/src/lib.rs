@@ -42,7 +42,7 @@ pub use gateway::{
 pub use json::{JsonError, Members, ObjectWriter, RawJson};
 pub use limit::{Admission, Charge, LimiterError, Quota, RateLimiter, Unlimited};
 pub use param_header::ParamHeader;
-pub use pipeline::ListPage;
+pub use pipeline::{ListPage, Sight};
 pub use policy::{AccessRequest, AllowAll, Decision, DenyAll, Effect, Feature, Phase, Policy};
 pub use registry::{RegistryError, ToolRegistry, ToolRegistryBuilder};
 pub use schemars;

@@ -1,5 +1,6 @@
 //! The life of a request: audit, look-up, limit, decision, permit, backend. There is no other road.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -28,6 +29,16 @@ pub struct ListPage {
     pub items: Vec<RawJson>,
     /// Key of the last item when there may be more: where the next page goes on.
     pub next_after: Option<Arc<str>>,
+}
+
+/// What a caller may know of.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Sight {
+    /// The features of which there is something to see.
+    pub features: HashSet<Feature>,
+    /// The servers of which there is something to see.
+    pub servers: HashSet<Arc<str>>,
 }
 
 /// What a request is about, while it goes down the road.
@@ -101,9 +112,11 @@ impl Gateway {
         let entries = catalogue.entries(feature);
         let start = match after {
             None => 0,
+            // A cursor that leads from an item which the caller may not see would tell that it is
+            // there.
             Some(key) => match catalogue.position(feature, key) {
-                Some(at) => at + 1,
-                None => {
+                Some(at) if self.may_see(incoming, feature, key).await => at + 1,
+                _ => {
                     return Err(GatewayError::InvalidParams {
                         message: "the list has changed since this cursor was given; list again \
                                   from the start"
@@ -154,6 +167,33 @@ impl Gateway {
                 self.inner.policy.decide(&request).await.is_allowed()
             }
         }
+    }
+
+    /// What the caller may know of, without its items. Like [`Gateway::may_see`] it is a question of
+    /// the gateway itself, neither limited nor audited.
+    pub async fn sight(&self, incoming: &Incoming) -> Sight {
+        let catalogue = self.catalogue();
+        let mut sight = Sight::default();
+        for feature in [
+            Feature::Tool,
+            Feature::Resource,
+            Feature::ResourceTemplate,
+            Feature::Prompt,
+        ] {
+            let (method, entries) = (list_method(feature), catalogue.entries(feature));
+            let questions: Vec<_> = entries
+                .iter()
+                .map(|entry| question(incoming, method, feature, entry))
+                .collect();
+            let decisions = self.inner.policy.decide_all(&questions).await;
+            for (entry, decision) in entries.iter().zip(decisions) {
+                if decision.is_allowed() {
+                    sight.features.insert(feature);
+                    sight.servers.insert(Arc::clone(&entry.server));
+                }
+            }
+        }
+        sight
     }
 
     /// Calls a tool.
@@ -392,7 +432,15 @@ impl Gateway {
         meta: &RequestMeta,
         method: &'static str,
     ) -> AuditScope<'_> {
-        AuditScope::open(&*self.inner.clock, &self.inner.sinks, caller, meta, method)
+        let inner = &*self.inner;
+        AuditScope::open(
+            &*inner.clock,
+            &inner.sinks,
+            &inner.stopped,
+            caller,
+            meta,
+            method,
+        )
     }
 }
 
@@ -415,6 +463,16 @@ impl Run<'_> {
         answer: Result<Result<T, BackendError>, GatewayError>,
     ) -> Result<T, GatewayError> {
         let result = answer.and_then(|answer| answer.map_err(GatewayError::from));
+        let result = result.and_then(|answer| {
+            let raw = answer.raw();
+            if raw.is_none_or(|raw| self.ctx.link().accepts(raw)) {
+                Ok(answer)
+            } else {
+                Err(GatewayError::Untellable {
+                    server: self.backend.name().into(),
+                })
+            }
+        });
         let outcome = match &result {
             Ok(answer) => {
                 self.scope.event.response_bytes = answer.len();
@@ -426,6 +484,9 @@ impl Run<'_> {
             }
             Err(error) => {
                 self.scope.event.error = Some(describe(error));
+                if let GatewayError::Backend(error) = error {
+                    self.scope.event.backend_asked = !error.is_unsent();
+                }
                 Outcome::Error(error.class())
             }
         };
@@ -436,7 +497,11 @@ impl Run<'_> {
 
 /// What the audit event says of an answer.
 trait Answer {
-    fn len(&self) -> usize;
+    fn raw(&self) -> Option<&RawJson>;
+
+    fn len(&self) -> usize {
+        self.raw().map_or(0, RawJson::len)
+    }
 
     fn is_error(&self) -> bool {
         false
@@ -444,8 +509,8 @@ trait Answer {
 }
 
 impl Answer for ToolOutput {
-    fn len(&self) -> usize {
-        self.as_raw().len()
+    fn raw(&self) -> Option<&RawJson> {
+        Some(self.as_raw())
     }
 
     fn is_error(&self) -> bool {
@@ -454,14 +519,14 @@ impl Answer for ToolOutput {
 }
 
 impl Answer for RawJson {
-    fn len(&self) -> usize {
-        self.len()
+    fn raw(&self) -> Option<&RawJson> {
+        Some(self)
     }
 }
 
 impl Answer for () {
-    fn len(&self) -> usize {
-        0
+    fn raw(&self) -> Option<&RawJson> {
+        None
     }
 }
 
@@ -494,7 +559,8 @@ fn question<'a>(
     }
 }
 
-/// An error with its causes, for the audit event.
+/// An error with its causes, for the audit event. It may hold words of a client or a server, so it
+/// is cut.
 fn describe(error: &GatewayError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -503,8 +569,14 @@ fn describe(error: &GatewayError) -> String {
         text.push_str(&source.to_string());
         cause = source.source();
     }
+    if let Some((end, _)) = text.char_indices().nth(LONGEST_ERROR) {
+        text.truncate(end);
+    }
     text
 }
+
+/// So many characters of an error are written down.
+const LONGEST_ERROR: usize = 1024;
 
 /// Runs `future` and turns a panic in it into an error, so that one broken tool takes neither the
 /// connection nor other calls with it.

@@ -2,23 +2,18 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
 use clap::{Args, Parser, Subcommand};
 use mcp_gw_server::cli::{
-    LogArgs, READY_LIMIT, SourceArgs, Stop, check, environment, misplaced, parse, status_lines,
+    LogArgs, READY_LIMIT, SourceArgs, check, environment, misplaced, parse, status_lines,
     stop_signals,
 };
-use mcp_gw_server::config::{Config, ConfigFaults, HttpConfig as HttpSection};
+use mcp_gw_server::config::{Config, ConfigFaults};
 use mcp_gw_server::{Launch, Running};
-use tokio::net::TcpListener;
 
 use crate::demo;
-use crate::guard::Guard;
-use crate::router::{HttpConfig, router_for};
-use crate::serve::serve;
+use crate::host::{listen, serve_until, shut_down};
 
 /// An MCP gateway over HTTP: in front of MCP servers, it knows who calls, limits, decides, and
 /// writes down what happened.
@@ -183,11 +178,11 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
         };
         let result = match result {
             Ok(()) if !stop.gently.is_cancelled() => {
-                serve_until(listener, &running, &config.http, &stop).await
+                serve_until(listener, &running, &config, &stop).await
             }
             result => result,
         };
-        running.shutdown().await;
+        shut_down(running, &stop).await;
         result
     })
 }
@@ -214,78 +209,4 @@ async fn start(source: &SourceArgs, running: &mut Running) -> anyhow::Result<()>
         warn(&line);
     }
     Ok(())
-}
-
-/// Binds the configured address.
-pub(crate) async fn listen(http: &HttpSection) -> anyhow::Result<TcpListener> {
-    use std::io::ErrorKind;
-
-    let address = http
-        .listen_address()
-        .context("`http.listen` is not an address with a port")?;
-    TcpListener::bind(address).await.map_err(|error| {
-        let next = match error.kind() {
-            ErrorKind::AddrInUse => {
-                "something else listens there: stop it, or choose another port with --listen (port \
-                 0 takes a free one)"
-            }
-            ErrorKind::AddrNotAvailable => "this machine does not have that address",
-            ErrorKind::PermissionDenied => "choose a port from 1024 on",
-            _ => "check `http.listen`",
-        };
-        anyhow::anyhow!("cannot listen on {address}: {error}; {next}")
-    })
-}
-
-/// Serves until told to stop.
-pub(crate) async fn serve_until(
-    listener: TcpListener,
-    running: &Running,
-    http: &HttpSection,
-    stop: &Stop,
-) -> anyhow::Result<()> {
-    let address = listener.local_addr()?;
-    say(&format!("listening on http://{address}{}", http.path));
-    let app = mount(
-        &http.path,
-        router_for(running.engine().clone(), settings(http)),
-    );
-    let gently = stop.gently.clone();
-    let until = async move {
-        gently.cancelled().await;
-        say("stopping: open calls may end; press Ctrl-C again not to wait");
-    };
-    let grace = http.shutdown_grace.get().max(Duration::from_millis(1));
-    tokio::select! {
-        result = serve(listener, app, until, grace) => Ok(result?),
-        () = stop.now.cancelled() => Ok(()),
-    }
-}
-
-fn mount(path: &str, router: Router) -> Router {
-    match path.trim_end_matches('/') {
-        "" => router,
-        path => Router::new().nest(path, router),
-    }
-}
-
-fn settings(http: &HttpSection) -> HttpConfig {
-    let mut guard = Guard::new().with_host(&http.listen);
-    for host in &http.allowed_hosts {
-        guard = guard.with_host(host);
-    }
-    for origin in &http.allowed_origins {
-        guard = guard.with_origin(origin);
-    }
-    let is_loopback = http
-        .listen_address()
-        .is_some_and(|address| address.ip().is_loopback());
-    if !is_loopback && http.allowed_hosts.is_empty() {
-        // Reached by names that it cannot know; what protects it there is that calls need a key.
-        guard = guard.with_any_host();
-    }
-    let limit = usize::try_from(http.max_body_size.bytes()).unwrap_or(usize::MAX);
-    HttpConfig::default()
-        .with_guard(guard)
-        .with_max_body_bytes(limit)
 }

@@ -12,7 +12,8 @@ use mcp_gw_server::config::{ApiKeyConfig, Config, HttpConfig, LimitsConfig, Poli
 use mcp_gw_server::{Launch, Running};
 use tokio::net::TcpListener;
 
-use crate::cli::{listen, say, serve_until};
+use crate::cli::say;
+use crate::host::{listen, serve_until, shut_down};
 
 /// May use every tool.
 const ALICE_KEY: &str = "demo-key-of-alice";
@@ -39,19 +40,19 @@ pub(crate) async fn run(
     };
     let http = HttpConfig::default().with_listen(address.to_string());
     let listener = listen(&http).await?;
-    let running = start(http.clone())?;
+    let config = config(http);
+    let running = start(&config)?;
     let result = if once {
-        play(listener, &running, &http, &stop).await
+        play(listener, &running, &config, &stop).await
     } else {
         say(&banner(listener.local_addr()?));
-        serve_until(listener, &running, &http, &stop).await
+        serve_until(listener, &running, &config, &stop).await
     };
-    running.shutdown().await;
+    shut_down(running, &stop).await;
     result
 }
 
-/// The demo's gateway: the same parts as any other, put together from the same configuration.
-fn start(http: HttpConfig) -> anyhow::Result<Running> {
+fn config(http: HttpConfig) -> Config {
     let mut config = Config::default()
         .with_http(http)
         .with_policy(PolicyConfig::allow())
@@ -59,6 +60,11 @@ fn start(http: HttpConfig) -> anyhow::Result<Running> {
         .with_api_key(ApiKeyConfig::new("bob", BOB_KEY.to_owned()).with_tools(BOBS_TOOLS));
     "mcp-gw demo".clone_into(&mut config.name);
     config.limits = LimitsConfig::per_minute(CALLS_PER_MINUTE);
+    config
+}
+
+/// The demo's gateway: the same parts as any other, put together from the same configuration.
+fn start(config: &Config) -> anyhow::Result<Running> {
     let notes = tools::Notes::default();
     let registry = ToolRegistry::builder("demo")
         .typed(tools::GetTime)
@@ -72,21 +78,21 @@ fn start(http: HttpConfig) -> anyhow::Result<Running> {
     Ok(Launch::new()
         .with_backend(registry)
         .with_audit(audit::Lines)
-        .start(&config)?)
+        .start(config)?)
 }
 
 /// Serves while a scripted client calls.
 async fn play(
     listener: TcpListener,
     running: &Running,
-    http: &HttpConfig,
+    config: &Config,
     stop: &Stop,
 ) -> anyhow::Result<()> {
-    let url = format!("http://{}{}", listener.local_addr()?, http.path);
+    let url = format!("http://{}{}", listener.local_addr()?, config.http.path);
     tokio::select! {
         // First, so that it says where it listens before anybody calls.
         biased;
-        result = serve_until(listener, running, http, stop) => {
+        result = serve_until(listener, running, config, stop) => {
             result?;
             anyhow::bail!("stopped before the end")
         }

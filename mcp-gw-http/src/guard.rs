@@ -1,6 +1,8 @@
 //! Which `Host` and `Origin` a request may carry: the defence against DNS rebinding (MCP, streamable
 //! HTTP, security).
 
+use std::net::IpAddr;
+
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue, Uri};
 
@@ -13,6 +15,7 @@ use axum::http::{HeaderMap, HeaderValue, Uri};
 pub struct Guard {
     hosts: Vec<String>,
     any_host: bool,
+    any_address: bool,
     origins: Vec<String>,
 }
 
@@ -37,6 +40,14 @@ impl Guard {
     #[must_use]
     pub const fn with_any_host(mut self) -> Self {
         self.any_host = true;
+        self
+    }
+
+    /// Accepts every IP address as `Host`. A name of another site can be made to resolve here, an
+    /// address cannot.
+    #[must_use]
+    pub const fn with_any_address(mut self) -> Self {
+        self.any_address = true;
         self
     }
 
@@ -88,12 +99,18 @@ impl Guard {
     fn allows_host(&self, host: &str) -> bool {
         let (name, port) = split_port(host);
         let valid_port = port.is_none_or(|port| port.parse::<u16>().is_ok());
-        valid_port
-            && (is_loopback(name)
-                || self
-                    .hosts
-                    .iter()
-                    .any(|known| known == host || known == name))
+        let is_address = || {
+            let bare = name
+                .strip_prefix('[')
+                .and_then(|name| name.strip_suffix(']'));
+            bare.unwrap_or(name).parse::<IpAddr>().is_ok()
+        };
+        let is_known = || {
+            self.hosts
+                .iter()
+                .any(|known| known == host || known == name)
+        };
+        valid_port && (is_loopback(name) || is_known() || (self.any_address && is_address()))
     }
 
     pub(crate) fn allows_origin(&self, origin: &HeaderValue) -> bool {
@@ -175,6 +192,20 @@ mod tests {
         }
         let none = guard.check(&Uri::from_static("/mcp"), &HeaderMap::new());
         assert!(none.is_err());
+    }
+
+    #[test]
+    fn addresses_can_be_let_in_without_names() {
+        let guard = Guard::new().with_any_address();
+        for (host, ok) in [
+            ("192.168.1.5:8080", true),
+            ("[2001:db8::1]:8080", true),
+            ("evil.example", false),
+            ("1.2.3.4.nip.io", false),
+        ] {
+            let judged = guard.check(&Uri::from_static("/mcp"), &headers(host, None));
+            assert_eq!(judged.is_ok(), ok, "{host}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod cli;
 mod credentials;
 mod demo;
 mod guard;
+mod host;
 mod router;
 mod serve;
 

@@ -7,18 +7,16 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{EXPECT, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, Method, Response, StatusCode, request};
 use axum::routing::any;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http_body_util::BodyExt as _;
 use mcp_gw_core::{Gateway, RequestMeta, Transport};
-use mcp_gw_server::http::{
-    HttpBody, HttpPeer, HttpReply, PROTOCOL_VERSION_HEADER, SESSION_ID_HEADER, preflight,
-};
+use mcp_gw_server::http::{HttpBody, HttpPeer, HttpReply, SESSION_ID_HEADER, preflight};
 use mcp_gw_server::{Engine, EngineConfig};
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::credentials;
 use crate::guard::Guard;
@@ -86,17 +84,8 @@ pub fn router_for(engine: Engine, config: HttpConfig) -> Router {
             guard.allows_origin(origin)
         }))
         .allow_methods([Method::POST, Method::DELETE])
-        .allow_headers([
-            ACCEPT,
-            AUTHORIZATION,
-            CONTENT_TYPE,
-            HeaderName::from_static(PROTOCOL_VERSION_HEADER),
-            HeaderName::from_static(SESSION_ID_HEADER),
-            HeaderName::from_static("mcp-method"),
-            HeaderName::from_static("mcp-name"),
-            HeaderName::from_static("x-api-key"),
-            HeaderName::from_static("last-event-id"),
-        ])
+        // `Mcp-Param-*` are as many as tools want, so what the page asks for is what it gets.
+        .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([HeaderName::from_static(SESSION_ID_HEADER), WWW_AUTHENTICATE]);
     let state = Arc::new(Endpoint { engine, config });
     Router::new()
@@ -147,7 +136,8 @@ impl Endpoint {
         if head.method == Method::DELETE {
             return Ok(self.engine.delete(&head.headers, &peer));
         }
-        let body = read(body, self.config.max_body_bytes).await?;
+        let waits = head.headers.contains_key(EXPECT);
+        let body = read(body, self.config.max_body_bytes, waits).await?;
         Ok(self.engine.post(&head.headers, body, peer).await)
     }
 
@@ -174,8 +164,8 @@ fn client_addr(head: &request::Parts) -> Option<IpAddr> {
         .map(|ConnectInfo(addr)| addr.ip().to_canonical())
 }
 
-async fn read(body: Body, limit: usize) -> Result<Bytes, Box<Response<Body>>> {
-    let reply = match tokio::time::timeout(BODY_WITHIN, take(body, limit)).await {
+async fn read(body: Body, limit: usize, waits: bool) -> Result<Bytes, Box<Response<Body>>> {
+    let reply = match tokio::time::timeout(BODY_WITHIN, take(body, limit, waits)).await {
         Ok(Ok(Some(body))) => return Ok(body),
         Ok(Ok(None)) => {
             let says = format!("Content too large: a message may have {limit} bytes.");
@@ -194,9 +184,14 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Box<Response<Body>>> {
 }
 
 /// The body, or `None` when it is longer than `limit`. Of what is too long some more is read and
-/// dropped: a client that still sends when the connection closes would not see the answer.
-async fn take(mut body: Body, limit: usize) -> Result<Option<Bytes>, axum::Error> {
-    let mut is_too_long = body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX);
+/// dropped: a client that still sends when the connection closes would not see the answer. Not of
+/// one that `waits` to be told to go on (`Expect: 100-continue`), nor of one that has far more.
+async fn take(mut body: Body, limit: usize, waits: bool) -> Result<Option<Bytes>, axum::Error> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut is_too_long = announced > limit;
+    if is_too_long && (waits || announced > limit.saturating_add(DROPPED)) {
+        return Ok(None);
+    }
     let mut parts: Vec<Bytes> = Vec::new();
     let mut seen = 0_usize;
     while let Some(frame) = body.frame().await {

@@ -5,8 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mcp_gw_core::{
-    Clock, Feature, Gateway, GatewayError, Incoming, ObjectWriter, RawJson, SystemClock, code,
+    Clock, Feature, Gateway, GatewayError, Incoming, ObjectWriter, RawJson, Sight, SystemClock,
+    code,
 };
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::operation::{Operation, write_cursor};
 use crate::revision::Revision;
@@ -104,6 +108,9 @@ pub(crate) struct Inner {
     pub(crate) gateway: Gateway,
     pub(crate) config: EngineConfig,
     pub(crate) sessions: Sessions,
+    pub(crate) stopping: CancellationToken,
+    /// Work that goes on although its client has gone away.
+    pub(crate) detached: TaskTracker,
     server_info: RawJson,
     request_prefix: String,
     requests: AtomicU64,
@@ -136,6 +143,8 @@ impl Engine {
         Self {
             inner: Arc::new(Inner {
                 sessions: Sessions::new(config.sessions, clock),
+                stopping: CancellationToken::new(),
+                detached: TaskTracker::new(),
                 server_info,
                 request_prefix: format!("{:08x}", u32::from_ne_bytes(prefix)),
                 requests: AtomicU64::new(0),
@@ -153,6 +162,20 @@ impl Engine {
     /// How the engine was configured.
     pub fn config(&self) -> &EngineConfig {
         &self.inner.config
+    }
+
+    /// Answers every open request with an error, and every later one. What is given up by this is
+    /// audited as `stopped`.
+    pub fn stop(&self) {
+        self.gateway().mark_stopped();
+        self.inner.stopping.cancel();
+    }
+
+    /// Waits until no work goes on whose client has gone away. Clients of revisions before
+    /// 2026-07-28 do not cancel by going away.
+    pub async fn idle(&self) {
+        self.inner.detached.close();
+        self.inner.detached.wait().await;
     }
 
     /// An id for a request, unique in this run.
@@ -173,9 +196,11 @@ impl Engine {
         let answer = match operation {
             Operation::Ping => return Ok(RawJson::empty_object()),
             Operation::Initialize { asked } => {
-                return Ok(self.initialized(Revision::negotiate(&asked)));
+                return Ok(self
+                    .initialized(Revision::negotiate(&asked), incoming)
+                    .await);
             }
-            Operation::Discover => Ok((self.discovered(), Hints::Required)),
+            Operation::Discover => Ok((self.discovered(incoming).await, Hints::Required)),
             Operation::List { feature, after } => self
                 .list(incoming, feature, after)
                 .await
@@ -232,42 +257,55 @@ impl Engine {
         Ok(writer.finish())
     }
 
-    fn initialized(&self, revision: Revision) -> RawJson {
+    async fn initialized(&self, revision: Revision, incoming: &Incoming) -> RawJson {
+        let sight = self.gateway().sight(incoming).await;
         let writer = ObjectWriter::with_capacity(512)
             .string("protocolVersion", revision.as_str())
-            .raw("capabilities", &self.capabilities())
+            .raw("capabilities", &self.capabilities(&sight))
             .raw("serverInfo", &self.inner.server_info);
-        self.with_instructions(writer).finish()
+        self.with_instructions(writer, &sight).finish()
     }
 
-    fn discovered(&self) -> RawJson {
+    async fn discovered(&self, incoming: &Incoming) -> RawJson {
+        let sight = self.gateway().sight(incoming).await;
         let versions: Vec<RawJson> = modern_revisions()
             .map(|revision| RawJson::string(revision.as_str()))
             .collect();
         let writer = ObjectWriter::with_capacity(512)
             .array("supportedVersions", &versions)
-            .raw("capabilities", &self.capabilities());
-        self.with_instructions(writer).finish()
+            .raw("capabilities", &self.capabilities(&sight));
+        self.with_instructions(writer, &sight).finish()
     }
 
-    fn with_instructions(&self, writer: ObjectWriter) -> ObjectWriter {
+    /// The configured instructions, or those of the servers of which the caller may see something:
+    /// what a server says may name what it has.
+    fn with_instructions(&self, writer: ObjectWriter, sight: &Sight) -> ObjectWriter {
+        if let Some(instructions) = &self.inner.config.instructions {
+            return writer.string("instructions", instructions);
+        }
         let catalogue = self.gateway().catalogue();
-        match self
-            .inner
-            .config
-            .instructions
-            .as_deref()
-            .or_else(|| catalogue.instructions())
-        {
-            Some(instructions) => writer.string("instructions", instructions),
-            None => writer,
+        let mut parts: Vec<_> = catalogue
+            .instructions()
+            .filter(|(server, _)| sight.servers.contains(*server))
+            .collect();
+        let several = self.gateway().backends().len() > 1;
+        match (parts.len(), several) {
+            (0, _) => writer,
+            (1, false) => writer.string("instructions", parts.remove(0).1),
+            // Each under its name, so that no server speaks for another.
+            _ => {
+                let texts: Vec<_> = parts
+                    .iter()
+                    .map(|(server, text)| format!("Server `{server}` says:\n{text}"))
+                    .collect();
+                writer.string("instructions", &texts.join("\n\n"))
+            }
         }
     }
 
-    /// What the gateway can serve now. Nothing is promised that it would not keep.
-    fn capabilities(&self) -> RawJson {
-        let catalogue = self.gateway().catalogue();
-        let has = |feature| !catalogue.entries(feature).is_empty();
+    /// What the gateway can serve this caller now. Nothing is promised that it would not keep.
+    fn capabilities(&self, sight: &Sight) -> RawJson {
+        let has = |feature| sight.features.contains(&feature);
         let nothing = RawJson::empty_object();
         let mut writer = ObjectWriter::default().raw("tools", &nothing);
         if has(Feature::Prompt) {
@@ -276,7 +314,8 @@ impl Engine {
         if has(Feature::Resource) || has(Feature::ResourceTemplate) {
             writer = writer.raw("resources", &nothing);
         }
-        if catalogue.has_completions() {
+        let has_arguments = has(Feature::Prompt) || has(Feature::ResourceTemplate);
+        if has_arguments && self.gateway().catalogue().has_completions() {
             writer = writer.raw("completions", &nothing);
         }
         writer.finish()

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mcp_gw_core::jsonrpc::{self, Request};
-use mcp_gw_core::{Caller, ClientLink, Incoming, NoClient, RawJson, RequestMeta, code};
+use mcp_gw_core::{Caller, Incoming, RawJson, RequestMeta, code};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
 use crate::inflight::{InFlight, Refusal};
@@ -24,6 +25,8 @@ pub(crate) struct Peer {
     /// What the client said in its handshake, for revisions that have one.
     pub(crate) client_info: Option<RawJson>,
     pub(crate) client_capabilities: Option<RawJson>,
+    /// From then on its requests are answered with an error.
+    pub(crate) stopping: CancellationToken,
 }
 
 /// The complete answer: a JSON-RPC message, and what HTTP says beside it.
@@ -100,18 +103,20 @@ impl Engine {
                 parsed.client_capabilities.or(peer.client_capabilities),
             )
             .with_traceparent(parsed.traceparent);
-        let (link, messages): (Arc<dyn ClientLink>, _) = match parsed.progress_token {
-            None => (Arc::new(NoClient::new()), None),
-            Some(token) => {
-                let (link, messages) = CallLink::new(token);
-                (Arc::new(link), Some(messages))
-            }
-        };
-        let incoming = Incoming::new(peer.caller, meta).with_link(link);
+        let (link, messages) = CallLink::new(revision, parsed.progress_token);
+        let incoming = Incoming::new(peer.caller, meta).with_link(Arc::new(link));
         let engine = self.clone();
         let operation = parsed.operation;
+        let stopping = peer.stopping;
         let work = Box::pin(async move {
             let work = engine.execute(operation, &incoming, revision);
+            let work = async {
+                tokio::select! {
+                    biased;
+                    result = work => result,
+                    () = stopping.cancelled() => Err(stopped()),
+                }
+            };
             let result = match open {
                 None => Some(work.await),
                 Some(open) => open.run(work).await,
@@ -120,6 +125,14 @@ impl Engine {
         });
         Ok(Exchange { work, messages })
     }
+}
+
+/// The answer to a request that does not end before the gateway does.
+fn stopped() -> RpcError {
+    RpcError::new(
+        code::GATEWAY_UNAVAILABLE,
+        "The gateway stops before this request is done. The work may have been done or not.",
+    )
 }
 
 fn refused(refusal: Refusal) -> RpcError {

@@ -24,7 +24,7 @@ use crate::operation::{self, Meta, Operation, modern_revision};
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
 use crate::session::SessionRefusal;
-use headers::{SESSION_ID, VERSION, one};
+use headers::{SESSION_ID, one};
 use mcp_gw_core::meta_key as key;
 
 /// What the carrier of a request knows beside its headers and body.
@@ -113,7 +113,15 @@ impl Engine {
         body: &Bytes,
         peer: HttpPeer,
     ) -> Result<HttpReply, RpcError> {
-        let meta = Meta::of(&request.params)?;
+        let meta = Meta::of(&request.params).map_err(|error| {
+            // Wrong params are the business of JSON-RPC before 2026-07-28, and of HTTP from then on.
+            let status = if headers::names_modern(headers) {
+                400
+            } else {
+                200
+            };
+            RpcError { status, ..error }
+        })?;
         if is_modern(headers, request, &meta) {
             self.modern(headers, request, body, peer, &meta).await
         } else {
@@ -134,7 +142,7 @@ impl Engine {
         let revision = modern_revision(meta)?;
         headers::check_method(headers, request)?;
         let id = RawJson::within(body, request.id);
-        let peer = peer.into_peer(revision);
+        let peer = self.peer(peer, revision);
         let parsed = operation::parse(request, body, revision)?;
         if let Operation::CallTool(call) = &parsed.operation {
             self.check_params(headers, call, &peer).await?;
@@ -194,11 +202,15 @@ impl Engine {
         let peer = Peer {
             client_info: session.client_info.clone(),
             client_capabilities: session.client_capabilities.clone(),
-            ..peer.into_peer(asked.unwrap_or(session.revision))
+            ..self.peer(peer, asked.unwrap_or(session.revision))
         };
         let exchange = self.begin(request, body, peer, Some(&session.in_flight))?;
         // Going away does not cancel in these revisions: the work is not the connection's.
-        Ok(stream::reply(exchange.detached(), self.config().keep_alive).await)
+        Ok(stream::reply(
+            exchange.detached(&self.inner.detached),
+            self.config().keep_alive,
+        )
+        .await)
     }
 
     async fn initialize(
@@ -223,9 +235,21 @@ impl Engine {
                 parsed.client_capabilities.clone(),
             )
             .map_err(refused)?;
-        let exchange = self.begin_parsed(parsed, id, peer.into_peer(revision), None)?;
+        let exchange = self.begin_parsed(parsed, id, self.peer(peer, revision), None)?;
         let reply = stream::reply(exchange, self.config().keep_alive).await;
         Ok(reply.with_header(SESSION_ID, &session))
+    }
+
+    fn peer(&self, peer: HttpPeer, revision: Revision) -> Peer {
+        Peer {
+            caller: peer.caller,
+            meta: RequestMeta::new(peer.request_id, Transport::Http)
+                .with_client_addr(peer.client_addr),
+            revision,
+            client_info: None,
+            client_capabilities: None,
+            stopping: self.inner.stopping.clone(),
+        }
     }
 
     fn notification(
@@ -270,19 +294,6 @@ impl Engine {
         match self.inner.sessions.find(id, &peer.caller) {
             Some(_) => Ok(HttpReply::empty(StatusCode::ACCEPTED)),
             None => Err(unknown_session()),
-        }
-    }
-}
-
-impl HttpPeer {
-    fn into_peer(self, revision: Revision) -> Peer {
-        Peer {
-            caller: self.caller,
-            meta: RequestMeta::new(self.request_id, Transport::Http)
-                .with_client_addr(self.client_addr),
-            revision,
-            client_info: None,
-            client_capabilities: None,
         }
     }
 }
@@ -338,9 +349,6 @@ fn refused(refusal: SessionRefusal) -> RpcError {
         ),
     }
 }
-
-/// The header that names the revision, for carriers that must let browsers send it.
-pub const PROTOCOL_VERSION_HEADER: &str = VERSION;
 
 /// The header that names the session, for carriers that must let browsers read it.
 pub const SESSION_ID_HEADER: &str = SESSION_ID;

@@ -9,6 +9,7 @@ use mcp_gw_core::{Caller, Credentials, RawJson, RequestMeta, Transport, code};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
 use crate::exchange::{Answer, Exchange, Peer, cancelled_id};
@@ -90,7 +91,7 @@ pub async fn serve_lines_until(
     stop: impl Future<Output = ()>,
 ) -> std::io::Result<()> {
     let mut stop = std::pin::pin!(stop);
-    let mut drain = config.drain;
+    let (mut drain, mut is_stopped) = (config.drain, false);
     let meta = RequestMeta::new(engine.next_request_id(), Transport::Stdio);
     let credentials = Credentials::none(Transport::Stdio);
     let caller = engine
@@ -106,6 +107,7 @@ pub async fn serve_lines_until(
         out,
         in_flight: InFlight::default(),
         handshake: None,
+        stopping: engine.inner.stopping.child_token(),
         tasks: JoinSet::new(),
     };
     let mut lines = Lines::new(reader, config.max_line_bytes);
@@ -115,7 +117,7 @@ pub async fn serve_lines_until(
             line = lines.next() => line,
             () = connection.out.closed() => break Ok(()),
             () = &mut stop => {
-                drain = config.stop_grace;
+                (drain, is_stopped) = (config.stop_grace, true);
                 break Ok(());
             }
         };
@@ -138,17 +140,27 @@ pub async fn serve_lines_until(
         mut tasks,
         out,
         in_flight,
+        stopping,
         ..
     } = connection;
     drop(out);
-    let drained = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(drain, drained).await.is_err() {
-        in_flight.cancel_all();
+    let mut ended = async || while tasks.join_next().await.is_some() {};
+    if tokio::time::timeout(drain, ended()).await.is_err() {
+        // Who told this end to stop lets the client know; a client that left needs no answer.
+        if is_stopped {
+            stopping.cancel();
+        } else {
+            in_flight.cancel_all();
+        }
+        let _ = tokio::time::timeout(LAST_WORDS, ended()).await;
         tasks.shutdown().await;
     }
     let _ = writing.await;
     result
 }
+
+/// How long answers to requests that were given up may take to be written.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// What the client said when it connected.
 struct Handshake {
@@ -163,6 +175,7 @@ struct Connection {
     out: mpsc::Sender<RawJson>,
     in_flight: InFlight,
     handshake: Option<Handshake>,
+    stopping: CancellationToken,
     tasks: JoinSet<()>,
 }
 
@@ -206,6 +219,7 @@ impl Connection {
             revision,
             client_info: info,
             client_capabilities: capabilities,
+            stopping: self.stopping.clone(),
         };
         let exchange = self
             .engine

@@ -5,28 +5,43 @@ use mcp_gw_core::jsonrpc;
 use mcp_gw_core::{CallNotification, ClientLink, ClientLinkError, ObjectWriter, RawJson};
 use tokio::sync::mpsc;
 
+use crate::revision::Revision;
+use crate::rewrite;
+
 use mcp_gw_core::meta_key::PROGRESS_TOKEN;
 
 /// So many messages may wait for a client that does not read.
 const QUEUE: usize = 256;
 
-/// Sends what belongs to one call into a queue, as complete JSON-RPC messages.
+/// The client of one call: what it can be told, and where its progress goes.
 #[derive(Debug)]
 pub(crate) struct CallLink {
-    progress_token: RawJson,
-    queue: mpsc::Sender<RawJson>,
+    revision: Revision,
+    progress: Option<(RawJson, mpsc::Sender<RawJson>)>,
 }
 
 impl CallLink {
-    /// A link for a call whose client wants progress under this token, and the other end.
-    pub(crate) fn new(progress_token: RawJson) -> (Self, mpsc::Receiver<RawJson>) {
+    /// A link for a call, and the other end when the client wants progress under `token`.
+    pub(crate) fn new(
+        revision: Revision,
+        token: Option<RawJson>,
+    ) -> (Self, Option<mpsc::Receiver<RawJson>>) {
+        let Some(token) = token else {
+            return (
+                Self {
+                    revision,
+                    progress: None,
+                },
+                None,
+            );
+        };
         let (queue, messages) = mpsc::channel(QUEUE);
         (
             Self {
-                progress_token,
-                queue,
+                revision,
+                progress: Some((token, queue)),
             },
-            messages,
+            Some(messages),
         )
     }
 }
@@ -35,24 +50,30 @@ impl CallLink {
 impl ClientLink for CallLink {
     fn notify(&self, notification: CallNotification) {
         // Log messages are for clients that were told of the capability, and none is yet.
-        let CallNotification::Progress(params) = notification else {
+        let (Some((token, queue)), CallNotification::Progress(params)) =
+            (&self.progress, notification)
+        else {
             return;
         };
         let Ok(members) = params.members() else {
             return;
         };
         let params = ObjectWriter::with_capacity(params.len() + 64)
-            .raw(PROGRESS_TOKEN, &self.progress_token)
+            .raw(PROGRESS_TOKEN, token)
             .members(&members, &[PROGRESS_TOKEN])
             .finish();
         let message = jsonrpc::notification("notifications/progress", &params);
-        if self.queue.try_send(message).is_err() {
+        if queue.try_send(message).is_err() {
             tracing::debug!("a client does not read its progress; a message is dropped");
         }
     }
 
+    fn accepts(&self, result: &RawJson) -> bool {
+        rewrite::is_tellable(result, self.revision)
+    }
+
     fn wants_progress(&self) -> bool {
-        true
+        self.progress.is_some()
     }
 
     async fn request(&self, method: &str, _params: RawJson) -> Result<RawJson, ClientLinkError> {

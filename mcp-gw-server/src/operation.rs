@@ -13,7 +13,7 @@ use mcp_gw_core::{
 use serde_json::value::RawValue;
 
 use crate::revision::Revision;
-use crate::rpc_error::RpcError;
+use crate::rpc_error::{RpcError, modern_revisions};
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ pub(crate) fn modern_revision(meta: &Meta<'_>) -> Result<Revision, RpcError> {
         .ok_or_else(|| wrong(key::PROTOCOL_VERSION, "a string"))?;
     let revision = Revision::parse(&version)
         .filter(|revision| revision.is_modern())
-        .ok_or_else(|| RpcError::unsupported_version(&version))?;
+        .ok_or_else(|| RpcError::unsupported_version(&version, modern_revisions()))?;
     if !meta
         .get(key::CLIENT_CAPABILITIES)
         .is_some_and(|raw| raw.get().starts_with('{'))
@@ -154,6 +154,17 @@ pub(crate) fn parse(
     } else {
         (params.get("clientInfo"), params.get("capabilities"))
     };
+    let remembered = matches!(operation, Operation::Initialize { .. });
+    let said = [info, capabilities]
+        .into_iter()
+        .flatten()
+        .map(|raw| raw.get().len())
+        .sum::<usize>();
+    if remembered && said > REMEMBERED {
+        return Err(RpcError::invalid_params(&format!(
+            "Invalid params: `clientInfo` and `capabilities` have more than {REMEMBERED} bytes"
+        )));
+    }
     Ok(Parsed {
         operation,
         progress_token: meta.progress_token(body)?,
@@ -165,6 +176,9 @@ pub(crate) fn parse(
             .map(std::borrow::Cow::into_owned),
     })
 }
+
+/// So much of what a client says of itself is kept for its session, in bytes.
+const REMEMBERED: usize = 64 * 1024;
 
 struct Reader<'r, 'a> {
     params: &'r Params<'a>,

@@ -19,6 +19,46 @@ pub(crate) enum Hints {
     Required,
 }
 
+/// True when a client of `revision` can be told this result: it is an object that says nothing
+/// twice, and, for clients of older revisions, the answer and not a request for input, which they
+/// would take for the answer.
+pub(crate) fn is_tellable(result: &RawJson, revision: Revision) -> bool {
+    if !result.is_object() {
+        return false;
+    }
+    let names: &[&str] = if revision.is_modern() {
+        &MODERN_MEMBERS
+    } else {
+        &LEGACY_STRIPPED
+    };
+    if !names.iter().any(|name| has(result, name)) {
+        return true;
+    }
+    result.members().is_ok_and(|members| {
+        let kind = members.get("resultType");
+        revision.is_modern() || kind.is_none_or(|kind| kind.get() == "\"complete\"")
+    })
+}
+
+/// Text that makes a result worth a look before a modern client gets it. A name may be written with
+/// escapes, so a backslash alone is enough.
+const MODERN_MEMBERS: [&str; 5] = [
+    "\"resultType\"",
+    "\"_meta\"",
+    "\"ttlMs\"",
+    "\"cacheScope\"",
+    "\\u",
+];
+
+/// The same for clients of older revisions.
+const LEGACY_STRIPPED: [&str; 5] = [
+    "\"resultType\"",
+    "\"ttlMs\"",
+    "\"cacheScope\"",
+    SERVER_INFO,
+    "\\u",
+];
+
 /// The result as a client of `revision` expects it; `None` when it cannot be told to that client.
 pub(crate) fn result(
     result: RawJson,
@@ -26,7 +66,7 @@ pub(crate) fn result(
     hints: Hints,
     server_info: &RawJson,
 ) -> Option<RawJson> {
-    if !result.is_object() {
+    if !is_tellable(&result, revision) {
         return None;
     }
     if revision.is_modern() {
@@ -41,16 +81,7 @@ fn has(result: &RawJson, name: &str) -> bool {
 }
 
 fn to_modern(result: &RawJson, hints: Hints, server_info: &RawJson) -> RawJson {
-    // A name may be written with escapes, so a backslash alone makes it worth a look.
-    let plain = ![
-        "\"resultType\"",
-        "\"_meta\"",
-        "\"ttlMs\"",
-        "\"cacheScope\"",
-        "\\u",
-    ]
-    .iter()
-    .any(|name| has(result, name));
+    let plain = !MODERN_MEMBERS.iter().any(|name| has(result, name));
     let Some(members) = (if plain { None } else { result.members().ok() }) else {
         return modern_head(&Members::default(), hints, server_info).finish_with(result);
     };
@@ -92,26 +123,10 @@ fn modern_head(members: &Members<'_>, hints: Hints, server_info: &RawJson) -> Ob
 }
 
 fn to_legacy(result: RawJson) -> Option<RawJson> {
-    let modern = [
-        "\"resultType\"",
-        "\"ttlMs\"",
-        "\"cacheScope\"",
-        SERVER_INFO,
-        "\\u",
-    ]
-    .iter()
-    .any(|name| has(&result, name));
-    if !modern {
+    if !LEGACY_STRIPPED.iter().any(|name| has(&result, name)) {
         return Some(result);
     }
     let members = result.members().ok()?;
-    // A client of an older revision would take a request for input for the answer.
-    if members
-        .get("resultType")
-        .is_some_and(|kind| kind.get() != "\"complete\"")
-    {
-        return None;
-    }
     let ours = ["resultType", "ttlMs", "cacheScope", "_meta"];
     if !ours.iter().any(|name| members.get(name).is_some()) {
         return Some(result);
@@ -217,6 +232,13 @@ mod tests {
         );
         assert_eq!(legacy(r#"{"resultType":"input_required"}"#), None);
         assert_eq!(legacy("[]"), None);
+        for twice in [
+            r#"{"_meta":{},"_meta":{}}"#,
+            r#"{"resultType":"a","resultType":"b"}"#,
+        ] {
+            let raw = RawJson::parse(twice).unwrap();
+            assert!(!is_tellable(&raw, Revision::V2026_07_28), "{twice}");
+        }
         let untouched = r#"{ "content":[{"text":"resultType"}] }"#;
         assert_eq!(legacy(untouched).unwrap(), untouched);
     }

@@ -66,8 +66,12 @@ impl RpcError {
     }
 
     /// The revision is not spoken here; the answer lists those that are.
-    pub(crate) fn unsupported_version(requested: &str) -> Self {
-        let supported: Vec<RawJson> = modern_revisions()
+    pub(crate) fn unsupported_version(
+        requested: &str,
+        supported: impl IntoIterator<Item = Revision>,
+    ) -> Self {
+        let supported: Vec<RawJson> = supported
+            .into_iter()
             .map(|revision| RawJson::string(revision.as_str()))
             .collect();
         let requested: String = requested.chars().take(64).collect();

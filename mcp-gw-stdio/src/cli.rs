@@ -55,6 +55,9 @@ Standard output carries MCP only; logs, the audit log among them, go to standard
 /// seconds after they close our input.
 const CHILD_GRACE: Duration = Duration::from_millis(400);
 
+/// How long the runtime may take to let go of what it holds.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
 /// How long the servers behind may take before the client is served without them. Clients wait for
 /// an answer to their first message for 30 s or more.
 const READY_LIMIT: Duration = Duration::from_secs(20);
@@ -118,7 +121,7 @@ fn run(source: &SourceArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
     let result = runtime.block_on(serve(source, &config));
     // Reading standard input blocks a thread that nothing can wake; it must not hold up the end.
-    runtime.shutdown_background();
+    runtime.shutdown_timeout(LAST_WORDS);
     result
 }
 
@@ -137,7 +140,8 @@ async fn serve(source: &SourceArgs, config: &mcp_gw_server::config::Config) -> a
     let gently = stop.gently.clone();
     let stopping = async {
         gently.cancelled().await;
-        tracing::info!("stopping: open calls may end; a second signal does not wait for them");
+        engine.gateway().mark_stopped();
+        tracing::info!("stopping when open calls have ended; a second signal stops at once");
     };
     let serving = async {
         let status = tokio::select! {
@@ -160,6 +164,11 @@ async fn serve(source: &SourceArgs, config: &mcp_gw_server::config::Config) -> a
         result = serving => result,
         () = stop.now.cancelled() => Ok(()),
     };
-    running.shutdown().await;
+    // Whoever says it twice does not wait for a server that does not end: it is killed with the
+    // runtime.
+    tokio::select! {
+        () = running.shutdown() => {}
+        () = stop.now.cancelled() => {}
+    }
     result
 }

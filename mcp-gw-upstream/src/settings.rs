@@ -96,13 +96,20 @@ pub(crate) fn excerpt(text: &[u8]) -> String {
     let head = text.get(..EXCERPT).unwrap_or(text);
     let mut out: String = String::from_utf8_lossy(head)
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if is_harmless(c) { c } else { ' ' })
         .collect();
     if out.len() > EXCERPT {
         let end = (0..=EXCERPT).rev().find(|&at| out.is_char_boundary(at));
         out.truncate(end.unwrap_or(0));
     }
     out.trim().to_owned()
+}
+
+/// True unless a terminal could take the character for more than itself: control characters, and
+/// those that change the direction of what follows.
+pub(crate) fn is_harmless(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The error object of JSON-RPC for a request that the gateway does not serve to servers.

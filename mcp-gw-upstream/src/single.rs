@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mcp_gw_core::BackendError;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use crate::settings::Settings;
 
@@ -17,7 +18,7 @@ pub(crate) struct Single<T>(Mutex<Slot<T>>);
 #[derive(Debug)]
 enum Slot<T> {
     Empty,
-    Starting(watch::Receiver<Outcome<T>>),
+    Starting(watch::Receiver<Outcome<T>>, AbortHandle),
     Ready(Arc<T>),
     Closed,
 }
@@ -43,16 +44,16 @@ impl<T: Send + Sync + 'static> Single<T> {
             match &*slot {
                 Slot::Ready(ready) => return Ok(Arc::clone(ready)),
                 Slot::Closed => return Err(settings.unavailable("it was closed")),
-                Slot::Starting(waiting) => waiting.clone(),
+                Slot::Starting(waiting, _) => waiting.clone(),
                 Slot::Empty => {
                     let (done, waiting) = watch::channel(None);
                     let future = start();
-                    tokio::spawn(async move {
+                    let starting = tokio::spawn(async move {
                         let outcome = future.await.map(Arc::new).map_err(Arc::new);
                         // Kept in the channel also when nobody waits any more.
                         done.send_replace(Some(outcome));
                     });
-                    *slot = Slot::Starting(waiting.clone());
+                    *slot = Slot::Starting(waiting.clone(), starting.abort_handle());
                     waiting
                 }
             }
@@ -76,12 +77,16 @@ impl<T: Send + Sync + 'static> Single<T> {
         is_it
     }
 
-    /// Lets go of what is there and makes no other any more.
+    /// Lets go of what is there and makes no other any more. What is about to be made is given up:
+    /// whoever stops the gateway does not wait for a server that does not come.
     pub(crate) async fn close(&self) -> Option<Arc<T>> {
         let slot = std::mem::replace(&mut *self.lock(), Slot::Closed);
         match slot {
             Slot::Ready(ready) => Some(ready),
-            Slot::Starting(waiting) => wait(waiting).await?.ok(),
+            Slot::Starting(waiting, starting) => {
+                starting.abort();
+                wait(waiting).await?.ok()
+            }
             Slot::Empty | Slot::Closed => None,
         }
     }
@@ -92,7 +97,7 @@ impl<T: Send + Sync + 'static> Single<T> {
         outcome: Option<&Result<Arc<T>, Arc<BackendError>>>,
     ) {
         let mut slot = self.lock();
-        if matches!(&*slot, Slot::Starting(waiting) if waiting.same_channel(waited)) {
+        if matches!(&*slot, Slot::Starting(waiting, _) if waiting.same_channel(waited)) {
             *slot = match outcome {
                 Some(Ok(ready)) => Slot::Ready(Arc::clone(ready)),
                 Some(Err(_)) | None => Slot::Empty,
@@ -200,6 +205,16 @@ mod tests {
             );
         }
         single.get(&settings, || async { Ok(()) }).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn closing_does_not_wait_for_what_does_not_come() {
+        let (settings, single) = (settings(), Single::<()>::default());
+        let never = || std::future::pending();
+        tokio::join!(
+            async { assert!(single.get(&settings, never).await.is_err()) },
+            async { assert!(single.close().await.is_none()) },
+        );
     }
 
     #[tokio::test]

@@ -500,3 +500,127 @@ async fn our_own_parts_keep_their_contracts() {
     backend_contract(&tools).await;
     crate::testing::tool_contract(&*crate::typed(Hello).unwrap()).await;
 }
+
+#[tokio::test]
+async fn a_cursor_does_not_tell_what_the_caller_may_not_see() {
+    let gateway = Gateway::builder()
+        .backend(Numbers)
+        .policy(Rule(even))
+        .build()
+        .unwrap();
+    gateway.refresh().await.unwrap();
+    let incoming = incoming();
+    let after = |name| gateway.list(&incoming, Feature::Tool, Some(name), 3);
+    assert!(after("t2").await.is_ok());
+    let hidden = after("t3").await.unwrap_err();
+    let unknown = after("t33").await.unwrap_err();
+    assert_eq!(hidden.public_message(), unknown.public_message());
+    let sight = gateway.sight(&incoming).await;
+    assert!(sight.features.contains(&Feature::Tool) && sight.servers.contains("numbers"));
+    let blind = Gateway::builder().backend(Numbers).build().unwrap();
+    blind.refresh().await.unwrap();
+    assert!(blind.sight(&incoming).await.servers.is_empty());
+}
+
+#[tokio::test]
+async fn what_the_client_cannot_be_told_is_not_audited_as_told() {
+    struct Picky;
+    #[async_trait]
+    impl crate::ClientLink for Picky {
+        fn notify(&self, _: crate::CallNotification) {}
+        fn wants_progress(&self) -> bool {
+            false
+        }
+        fn accepts(&self, _: &RawJson) -> bool {
+            false
+        }
+        async fn request(
+            &self,
+            method: &str,
+            _: RawJson,
+        ) -> Result<RawJson, crate::ClientLinkError> {
+            Err(crate::ClientLinkError::Unsupported {
+                method: method.to_owned(),
+            })
+        }
+    }
+    let audit = RecordingAudit::new();
+    let gateway = Gateway::builder()
+        .tool(Hello)
+        .policy(AllowAll::new())
+        .audit(audit.clone())
+        .build()
+        .unwrap();
+    let incoming = incoming().with_link(Arc::new(Picky));
+    let error = gateway
+        .call_tool(&incoming, call("hello"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.class(), ErrorClass::UpstreamInvalid);
+    assert_eq!(
+        audit.events()[0].outcome,
+        Outcome::Error(ErrorClass::UpstreamInvalid)
+    );
+}
+
+#[tokio::test]
+async fn an_audit_event_is_short_and_says_whether_the_backend_was_reached() {
+    struct Away;
+    #[async_trait]
+    impl Backend for Away {
+        fn name(&self) -> &'static str {
+            "away"
+        }
+        async fn offer(&self) -> Result<Offer, BackendError> {
+            Numbers.offer().await
+        }
+        async fn call_tool(
+            &self,
+            _: &CallContext,
+            _: ToolCall,
+        ) -> Result<ToolOutput, BackendError> {
+            Err(BackendError::Unavailable {
+                server: "away".into(),
+                reason: "refused".to_owned(),
+            })
+        }
+    }
+    let audit = RecordingAudit::new();
+    let gateway = Gateway::builder()
+        .backend(Away)
+        .policy(AllowAll::new())
+        .audit(audit.clone())
+        .build()
+        .unwrap();
+    gateway.refresh().await.unwrap();
+    gateway
+        .call_tool(&incoming(), call("t1"))
+        .await
+        .unwrap_err();
+    gateway
+        .call_tool(&incoming(), call(&"n".repeat(100_000)))
+        .await
+        .unwrap_err();
+    let [unsent, long] = &audit.events()[..] else {
+        panic!()
+    };
+    assert!(!unsent.backend_asked);
+    assert!(long.error.as_deref().unwrap().len() < 2000);
+}
+
+#[tokio::test]
+async fn a_call_that_ends_with_the_gateway_says_so() {
+    let (audit, began) = (RecordingAudit::new(), Arc::new(Notify::new()));
+    let gateway = Gateway::builder()
+        .tool(Endless(Arc::clone(&began)))
+        .policy(AllowAll::new())
+        .audit(audit.clone())
+        .build()
+        .unwrap();
+    let incoming = incoming();
+    tokio::select! {
+        _ = gateway.call_tool(&incoming, call("endless")) => panic!("it never answers"),
+        () = async { began.notified().await; gateway.mark_stopped() } => {}
+    }
+    assert_eq!(audit.events()[0].outcome, Outcome::Stopped);
+}

@@ -8,6 +8,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -258,11 +259,18 @@ pub async fn authenticator_contract(authenticator: &dyn Authenticator, good: Opt
 
 /// An [`AuditSink`]: it takes any event at once and does not panic.
 pub fn audit_sink_contract(sink: impl AuditSink) {
-    let clock = SystemClock::new();
+    let (clock, stopped) = (SystemClock::new(), AtomicBool::new(false));
     let sinks: Vec<Box<dyn AuditSink>> = vec![Box::new(sink)];
     let meta = RequestMeta::new("\u{0}\n", Transport::Http);
     for outcome in [Outcome::Ok, Outcome::Cancelled, Outcome::Unauthenticated] {
-        let mut scope = AuditScope::open(&clock, &sinks, Some(&Caller::local()), &meta, "test");
+        let mut scope = AuditScope::open(
+            &clock,
+            &sinks,
+            &stopped,
+            Some(&Caller::local()),
+            &meta,
+            "test",
+        );
         scope.name(&"ä".repeat(10_000));
         let AuditEvent { name, .. } = &scope.event;
         check(

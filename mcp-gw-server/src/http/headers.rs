@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use mcp_gw_core::jsonrpc::{Request, as_str};
-use mcp_gw_core::{ParamHeader, RawJson, code};
+use mcp_gw_core::{ParamHeader, RawJson};
 
 use crate::http::reply::HttpReply;
 use crate::operation::Meta;
@@ -105,21 +105,7 @@ pub(super) fn legacy_version(headers: &HeaderMap) -> Result<Option<Revision>, Rp
     };
     match Revision::parse(name) {
         Some(revision) if !revision.is_modern() => Ok(Some(revision)),
-        _ => {
-            let shown: String = name.chars().take(64).collect();
-            let known: Vec<_> = Revision::ALL
-                .iter()
-                .map(|revision| revision.as_str())
-                .collect();
-            Err(RpcError::with_status(
-                400,
-                code::INVALID_REQUEST,
-                &format!(
-                    "Bad request: unsupported MCP-Protocol-Version `{shown}`; known here: {}",
-                    known.join(", ")
-                ),
-            ))
-        }
+        _ => Err(RpcError::unsupported_version(name, Revision::ALL)),
     }
 }
 

@@ -9,6 +9,7 @@ use futures_util::stream;
 use mcp_gw_core::RawJson;
 use tokio::sync::mpsc;
 use tokio::time::Interval;
+use tokio_util::task::TaskTracker;
 
 use crate::exchange::{Answer, Exchange};
 use crate::http::reply::HttpReply;
@@ -17,8 +18,8 @@ type Work = Pin<Box<dyn Future<Output = Option<Answer>> + Send>>;
 
 impl Exchange {
     /// Lets the work go on when nobody waits for it any more.
-    pub(super) fn detached(self) -> Self {
-        let task = tokio::spawn(self.work);
+    pub(super) fn detached(self, tasks: &TaskTracker) -> Self {
+        let task = tasks.spawn(self.work);
         // A task that was torn down with the runtime has no answer, as a cancelled one has none.
         Self {
             work: Box::pin(async move { task.await.ok().flatten() }),
@@ -259,7 +260,7 @@ mod tests {
                 work,
                 messages: None,
             }
-            .detached(),
+            .detached(&TaskTracker::new()),
             Duration::from_secs(9),
         );
         let waiting = tokio::spawn(waiting);

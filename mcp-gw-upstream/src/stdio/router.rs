@@ -10,7 +10,7 @@ use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 
 use crate::notice::{Events, Notice};
-use crate::settings::{EXCERPT, Settings, excerpt, not_served};
+use crate::settings::{EXCERPT, Settings, excerpt, is_harmless, not_served};
 use crate::stdio::ident::{id_in, id_of};
 use crate::stdio::lines::{Line, Lines};
 use crate::stdio::pending::{Pending, Reply};
@@ -154,12 +154,14 @@ pub(crate) async fn log_stderr(
         if text.trim().is_empty() {
             continue;
         }
+        let shown = text
+            .trim_end()
+            .replace(|c| c != '\t' && !is_harmless(c), " ");
         tracing::info!(
             target: "mcp_gw::upstream::stderr",
             server = &*server,
             is_cut,
-            "{}",
-            text.trim_end()
+            "{shown}"
         );
         let head = text.as_bytes().get(..EXCERPT).unwrap_or(text.as_bytes());
         *last.lock().unwrap_or_else(PoisonError::into_inner) = excerpt(head);

@@ -65,10 +65,10 @@ fn a_session_is_needed_and_ends() {
         list("good version", 200, None)
             .with("mcp-session-id", &session)
             .with("mcp-protocol-version", "2025-06-18"),
-        list("bad version", 400, Some(-32600))
+        list("bad version", 400, Some(-32022))
             .with("mcp-session-id", &session)
             .with("mcp-protocol-version", "2025-06-19"),
-        list("no version", 400, Some(-32600))
+        list("no version", 400, Some(-32022))
             .with("mcp-session-id", &session)
             .with("mcp-protocol-version", "latest"),
         Case::post("notification", cancelled, 202, None).with("mcp-session-id", &session),

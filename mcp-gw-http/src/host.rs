@@ -1,0 +1,130 @@
+//! From a configuration to a server that listens, and to its end.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use mcp_gw_server::Running;
+use mcp_gw_server::cli::Stop;
+use mcp_gw_server::config::{Config, HttpConfig as HttpSection};
+use tokio::net::TcpListener;
+
+use crate::cli::say;
+use crate::guard::Guard;
+use crate::router::{HttpConfig, router_for};
+use crate::serve::serve;
+
+/// How long answers may take to reach clients, and servers to end, once nothing more is waited for.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// Binds the configured address.
+pub(crate) async fn listen(http: &HttpSection) -> anyhow::Result<TcpListener> {
+    use std::io::ErrorKind;
+
+    let address = http
+        .listen_address()
+        .context("`http.listen` is not an address with a port")?;
+    TcpListener::bind(address).await.map_err(|error| {
+        let next = match error.kind() {
+            ErrorKind::AddrInUse => {
+                "something else listens there: stop it, or choose another port with --listen (port \
+                 0 takes a free one)"
+            }
+            ErrorKind::AddrNotAvailable => "this machine does not have that address",
+            ErrorKind::PermissionDenied => "choose a port from 1024 on",
+            _ => "check `http.listen`",
+        };
+        anyhow::anyhow!("cannot listen on {address}: {error}; {next}")
+    })
+}
+
+/// Serves until told to stop.
+pub(crate) async fn serve_until(
+    listener: TcpListener,
+    running: &Running,
+    config: &Config,
+    stop: &Stop,
+) -> anyhow::Result<()> {
+    let (address, engine) = (listener.local_addr()?, running.engine());
+    say(&format!(
+        "listening on http://{address}{}",
+        config.http.path
+    ));
+    let app = mount(
+        &config.http.path,
+        router_for(engine.clone(), settings(config)),
+    );
+    let gently = stop.gently.clone();
+    let until = async move {
+        gently.cancelled().await;
+        say("stopping when open calls have ended; press Ctrl-C again to stop at once");
+    };
+    let grace = config.http.shutdown_grace.get();
+    let serving = async {
+        serve(listener, app, until, grace + FLUSH).await?;
+        engine.idle().await;
+        Ok(())
+    };
+    // What has not ended in time is answered with an error, and that takes a moment.
+    let cut = async {
+        stop.gently.cancelled().await;
+        tokio::select! {
+            () = tokio::time::sleep(grace) => {}
+            () = stop.now.cancelled() => {}
+        }
+        engine.stop();
+        tokio::time::sleep(FLUSH).await;
+    };
+    tokio::select! {
+        result = serving => result,
+        () = cut => Ok(()),
+    }
+}
+
+/// Ends the servers behind. Whoever says it twice does not wait for one that does not end by
+/// itself: it is killed with the runtime.
+pub(crate) async fn shut_down(running: Running, stop: &Stop) {
+    let impatient = async {
+        stop.now.cancelled().await;
+        tokio::time::sleep(FLUSH).await;
+    };
+    tokio::select! {
+        () = running.shutdown() => {}
+        () = impatient => {}
+    }
+}
+
+fn mount(path: &str, router: Router) -> Router {
+    match path.trim_end_matches('/') {
+        "" => router,
+        path => Router::new().nest(path, router),
+    }
+}
+
+fn settings(config: &Config) -> HttpConfig {
+    let http = &config.http;
+    let mut guard = Guard::new().with_host(&http.listen);
+    for host in &http.allowed_hosts {
+        guard = guard.with_host(host);
+    }
+    for origin in &http.allowed_origins {
+        guard = guard.with_origin(origin);
+    }
+    let is_loopback = http
+        .listen_address()
+        .is_some_and(|address| address.ip().is_loopback());
+    if !is_loopback && http.allowed_hosts.is_empty() {
+        // Reached by names that it cannot know. Where every call needs a key, that is what protects
+        // it; elsewhere a page of another site could have its own name resolve here, but no address.
+        let is_keyed = !config.auth.api_keys.is_empty() && !config.auth.anonymous;
+        guard = if is_keyed {
+            guard.with_any_host()
+        } else {
+            guard.with_any_address()
+        };
+    }
+    let limit = usize::try_from(http.max_body_size.bytes()).unwrap_or(usize::MAX);
+    HttpConfig::default()
+        .with_guard(guard)
+        .with_max_body_bytes(limit)
+}
