@@ -15,7 +15,8 @@ use crate::tool::{Arguments, SpecError, Tool, ToolAnnotations, ToolError, ToolOu
 /// A tool with typed arguments. The schema that clients see comes from [`TypedTool::Args`].
 ///
 /// ```
-/// use mcp_gw_core::{CallContext, ToolError, TypedTool, schemars::JsonSchema};
+/// use mcp_gw_core::schemars::{self, JsonSchema}; // the derive writes `schemars::…`
+/// use mcp_gw_core::{CallContext, ToolError, TypedTool};
 /// use serde::Deserialize;
 ///
 /// #[derive(Deserialize, JsonSchema)]

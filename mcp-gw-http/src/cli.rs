@@ -142,7 +142,15 @@ fn warn(line: &str) {
 #[expect(clippy::print_stdout, reason = "the explanation is what was asked for")]
 fn explain(source: &SourceArgs) -> anyhow::Result<()> {
     need(source)?;
-    print!("{}", check(source, &environment, &mut warn)?);
+    let config = check(source, &environment, &mut warn)?;
+    if let Some(address) = config.http.listen_address()
+        && let Err(error) = std::net::TcpListener::bind(address)
+    {
+        warn(&format!(
+            "http.listen: this machine cannot listen on {address} now: {error}"
+        ));
+    }
+    print!("{}", config.explain());
     Ok(())
 }
 

@@ -111,7 +111,7 @@ fn need(source: &SourceArgs) -> anyhow::Result<()> {
 #[expect(clippy::print_stdout, reason = "the explanation is what was asked for")]
 fn explain(source: &SourceArgs) -> anyhow::Result<()> {
     need(source)?;
-    print!("{}", check(source, &environment, &mut warn)?);
+    print!("{}", check(source, &environment, &mut warn)?.explain());
     Ok(())
 }
 

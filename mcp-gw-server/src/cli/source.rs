@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use mcp_gw_core::BackendStatus;
 
-use crate::config::{Config, ConfigFaults, PolicyConfig, ServerConfig, import, read_file};
+use crate::config::{
+    Config, ConfigFaults, PolicyConfig, ServerConfig, ServerTarget, import, read_file,
+};
 
 /// What to serve. Exactly one of the four.
 #[derive(Debug, Clone, Default, Args)]
@@ -146,7 +148,8 @@ fn server_name(words: &[String]) -> String {
     }
 }
 
-/// Checks what was named without serving it: the explanation, for standard output.
+/// Checks what was named without serving it. What could not be served on this machine as it is now
+/// goes to `warn`.
 ///
 /// # Errors
 /// All faults at once.
@@ -154,10 +157,33 @@ pub fn check(
     source: &SourceArgs,
     env: &dyn Fn(&str) -> Option<String>,
     warn: &mut dyn FnMut(&str),
-) -> Result<String, ConfigFaults> {
-    source
-        .load(env, |config| config, warn)
-        .map(|config| config.explain())
+) -> Result<Config, ConfigFaults> {
+    let config = source.load(env, |config| config, warn)?;
+    for (name, server) in &config.servers {
+        let Some(ServerTarget::Stdio { command, cwd, .. }) = server.target() else {
+            continue;
+        };
+        if cwd.as_deref().is_some_and(|cwd| !cwd.is_dir()) {
+            warn(&format!(
+                "servers.{name}.cwd: there is no such folder on this machine"
+            ));
+        } else if !is_command(&command, cwd.as_deref(), &env("PATH").unwrap_or_default()) {
+            warn(&format!(
+                "servers.{name}.command: `{command}` is not found on this machine; install it, or \
+                 give its full path"
+            ));
+        }
+    }
+    Ok(config)
+}
+
+/// True when there is a file that `command` may mean.
+fn is_command(command: &str, cwd: Option<&Path>, path: &str) -> bool {
+    let is_file = |file: &Path| file.is_file() || file.with_extension("exe").is_file();
+    if command.contains(std::path::is_separator) {
+        return is_file(&cwd.unwrap_or(Path::new(".")).join(command));
+    }
+    std::env::split_paths(path).any(|folder| is_file(&folder.join(command)))
 }
 
 /// A look-up in the environment of this process.
@@ -217,6 +243,22 @@ mod tests {
             let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
             assert_eq!(server_name(&words), name, "{line}");
         }
+    }
+
+    #[test]
+    fn a_check_warns_of_what_this_machine_lacks() {
+        let command = ["no-such-command-here"].map(OsString::from).to_vec();
+        let source = SourceArgs {
+            command,
+            ..SourceArgs::default()
+        };
+        let mut warnings = Vec::new();
+        let path = |name: &str| (name == "PATH").then(|| "/no/such/folder".to_owned());
+        check(&source, &path, &mut |line| warnings.push(line.to_owned())).unwrap();
+        assert!(
+            warnings.iter().any(|line| line.contains("is not found")),
+            "{warnings:?}"
+        );
     }
 
     #[test]

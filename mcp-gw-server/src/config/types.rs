@@ -137,7 +137,7 @@ impl HttpConfig {
 pub struct SessionsConfig {
     /// How long a session may lie idle before it ends.
     pub idle_timeout: DurationText,
-    /// How many sessions one caller may hold at a time.
+    /// How many sessions one caller may hold at a time; the one longest unused makes room for the next.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_per_caller: u32,
     /// How many sessions there may be at a time.

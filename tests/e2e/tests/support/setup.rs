@@ -209,7 +209,9 @@ impl Running {
 
     /// Waits until the gateway has said that it stops.
     pub(crate) fn wait_until_stopping(&self) {
-        self.process.stderr.with("stopping when open calls have ended");
+        self.process
+            .stderr
+            .with("stopping when open calls have ended");
     }
 
     /// Waits until the servers behind have said this so often.
