@@ -41,7 +41,7 @@ fn show(file: &str, text: &str) -> String {
 #[test]
 fn a_file_of_claude_code() {
     insta::assert_snapshot!(show(
-        "/work/project/.mcp.json",
+        "/home/me/project/.mcp.json",
         r#"{
   "mcpServers": {
     "everything": {
@@ -65,7 +65,7 @@ fn a_file_of_claude_code() {
 #[test]
 fn a_file_of_vs_code() {
     insta::assert_snapshot!(show(
-        "/work/project/.vscode/mcp.json",
+        "/home/me/project/.vscode/mcp.json",
         r#"{
 	// Comments and trailing commas are usual here.
 	"inputs": [ { "type": "promptString", "id": "unused", "password": true }, ],
@@ -88,7 +88,7 @@ fn a_file_of_vs_code() {
 #[test]
 fn a_file_of_cursor() {
     insta::assert_snapshot!(show(
-        "/work/project/.cursor/mcp.json",
+        "/home/me/project/.cursor/mcp.json",
         r#"{
   "mcpServers": {
     "remote": { "url": "http://localhost:3000/mcp", "headers": { "K": "${env:TOKEN}" } },
