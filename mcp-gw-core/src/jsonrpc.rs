@@ -144,11 +144,22 @@ impl<'a> Message<'a> {
                     id: None,
                 }
             } else {
-                EnvelopeError::invalid(format!("Invalid request: {error}"), None)
+                // Who waits for an answer should hear of this one, so its id is worth a second look.
+                let id = serde_json::from_slice::<JustId<'_>>(text)
+                    .ok()
+                    .and_then(|just| just.id);
+                EnvelopeError::invalid(format!("Invalid request: {error}"), id)
             }
         })?;
         envelope.classify()
     }
+}
+
+/// The id of a message that is otherwise not in order.
+#[derive(Deserialize)]
+struct JustId<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
 }
 
 #[derive(Default)]
@@ -567,6 +578,10 @@ mod tests {
     fn a_faulty_message_is_answered_under_its_id_when_that_can_be_read() {
         let error = Message::parse(br#"{"jsonrpc":"2.0","id":7,"method":1}"#).unwrap_err();
         assert_eq!(error.id.unwrap().as_str(), "7");
+        let twice = br#"{"jsonrpc":"2.0","id":7,"result":1,"result":2}"#;
+        assert_eq!(Message::parse(twice).unwrap_err().id.unwrap().as_str(), "7");
+        let ids = br#"{"jsonrpc":"2.0","id":7,"id":8,"result":1}"#;
+        assert_eq!(Message::parse(ids).unwrap_err().id, None);
     }
 
     #[test]

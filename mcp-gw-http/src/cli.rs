@@ -110,7 +110,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     } else {
         cli.log.init()
     };
-    init.map_err(anyhow::Error::msg)?;
+    let _log = init.map_err(anyhow::Error::msg)?;
     match cli.command {
         None => run(&cli.run),
         Some(Command::Run(args)) => run(&args),

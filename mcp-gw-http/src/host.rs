@@ -57,7 +57,10 @@ pub(crate) async fn serve_until(
     let gently = stop.gently.clone();
     let until = async move {
         gently.cancelled().await;
-        say("stopping when open calls have ended; press Ctrl-C again to stop at once");
+        // On a thread of its own: nobody may be reading, and the end must not wait for a reader.
+        std::thread::spawn(|| {
+            say("stopping when open calls have ended; press Ctrl-C again to stop at once");
+        });
     };
     let grace = config.http.shutdown_grace.get();
     let serving = async {

@@ -4,7 +4,7 @@ mod logging;
 mod source;
 mod stop;
 
-pub use logging::{LogArgs, LogFormat};
+pub use logging::{LogArgs, LogFormat, LogGuard};
 pub use source::{SourceArgs, check, environment};
 pub use stop::{Stop, stop_signals};
 

@@ -109,6 +109,7 @@ pub async fn serve_lines_until(
         handshake: None,
         stopping: engine.inner.stopping.child_token(),
         tasks: JoinSet::new(),
+        is_gone: false,
     };
     let mut lines = Lines::new(reader, config.max_line_bytes);
     let result = loop {
@@ -122,7 +123,14 @@ pub async fn serve_lines_until(
             }
         };
         match line {
-            Ok(Some(Line::Message(line))) => connection.take(line).await,
+            Ok(Some(Line::Message(line))) => tokio::select! {
+                () = connection.take(line) => {}
+                // A client that does not read keeps nobody from stopping.
+                () = &mut stop => {
+                    (drain, is_stopped) = (config.stop_grace, true);
+                    break Ok(());
+                }
+            },
             Ok(Some(Line::TooLong)) => {
                 let says = format!(
                     "The message is longer than {} bytes.",
@@ -135,6 +143,9 @@ pub async fn serve_lines_until(
             Err(error) => break Err(error),
         }
         while connection.tasks.try_join_next().is_some() {}
+        if connection.is_gone {
+            break Ok(());
+        }
     };
     let Connection {
         mut tasks,
@@ -155,9 +166,17 @@ pub async fn serve_lines_until(
         let _ = tokio::time::timeout(LAST_WORDS, ended()).await;
         tasks.shutdown().await;
     }
-    let _ = writing.await;
+    let abort = writing.abort_handle();
+    if tokio::time::timeout(UNREAD, writing).await.is_err() {
+        tracing::warn!("the client does not read; what it was to be told is lost");
+        abort.abort();
+    }
     result
 }
+
+/// How long a client that has closed its end, or that was to be left, may take to read what is
+/// still to be read.
+const UNREAD: Duration = Duration::from_secs(5);
 
 /// How long answers to requests that were given up may take to be written.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -177,6 +196,7 @@ struct Connection {
     handshake: Option<Handshake>,
     stopping: CancellationToken,
     tasks: JoinSet<()>,
+    is_gone: bool,
 }
 
 impl Connection {
@@ -258,9 +278,11 @@ impl Connection {
         });
     }
 
-    async fn send(&self, message: RawJson) {
-        // The writer is gone only when the client is.
-        let _ = self.out.send(message).await;
+    async fn send(&mut self, message: RawJson) {
+        // The writer is gone only when the client is, and a client that does not read while it asks
+        // on is as good as gone: waiting for it would hide that it closes its end.
+        let sent = tokio::time::timeout(UNREAD, self.out.send(message)).await;
+        self.is_gone |= !matches!(sent, Ok(Ok(())));
     }
 }
 
@@ -361,5 +383,68 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         let line = std::mem::take(&mut self.line);
         let blank = line.iter().all(u8::is_ascii_whitespace);
         (!blank).then(|| Line::Message(line.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp_gw_core::Gateway;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::EngineConfig;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_does_not_keep_the_end_from_coming() {
+        let engine = Engine::new(Gateway::builder().build().unwrap(), EngineConfig::default());
+        let ping = |id| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"ping\"}}\n");
+        let asked = (0..2000).map(ping).collect::<Vec<_>>().concat();
+        let (_unread, near) = tokio::io::duplex(64);
+        let stop = std::future::pending();
+        serve_lines_until(&engine, LineConfig::default(), asked.as_bytes(), near, stop)
+            .await
+            .unwrap();
+        // The same with a faulty line, which is answered before the next is read, and a signal.
+        let faulty = "{\n".repeat(2000);
+        let (_unread, near) = tokio::io::duplex(64);
+        let (_open, reader) = tokio::io::duplex(1);
+        let reader = tokio::io::AsyncReadExt::chain(faulty.as_bytes(), reader);
+        let stop = tokio::time::sleep(Duration::from_secs(1));
+        serve_lines_until(&engine, LineConfig::default(), reader, near, stop)
+            .await
+            .unwrap();
+    }
+
+    /// What a reader of bounded lines should give, by its definition.
+    fn expected(text: &[u8], limit: usize) -> Vec<Line> {
+        text.split(|byte| *byte == b'\n')
+            .filter(|line| line.len() > limit || !line.iter().all(u8::is_ascii_whitespace))
+            .map(|line| {
+                if line.len() > limit {
+                    Line::TooLong
+                } else {
+                    Line::Message(Bytes::copy_from_slice(line))
+                }
+            })
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn lines_are_found_however_they_arrive(
+            text in "[a \n]{0,60}", limit in 1_usize..8, chunk in 1_usize..9
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let found = runtime.block_on(async {
+                let mut lines = Lines::new(text.as_bytes(), limit);
+                lines.reader = BufReader::with_capacity(chunk, text.as_bytes());
+                let mut found = Vec::new();
+                while let Some(line) = lines.next().await.unwrap() {
+                    found.push(line);
+                }
+                found
+            });
+            prop_assert_eq!(found, expected(text.as_bytes(), limit));
+        }
     }
 }

@@ -127,7 +127,8 @@ impl RpcError {
 
     fn unknown(feature: Feature, name: &str, message: &str, revision: Revision) -> Self {
         match feature {
-            Feature::Resource => {
+            // Nobody needs back what is longer than any URI should be.
+            Feature::Resource if name.len() <= 8 * 1024 => {
                 let code = if revision.is_modern() {
                     code::INVALID_PARAMS
                 } else {

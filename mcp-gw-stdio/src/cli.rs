@@ -55,7 +55,7 @@ Standard output carries MCP only; logs, the audit log among them, go to standard
 /// seconds after they close our input.
 const CHILD_GRACE: Duration = Duration::from_millis(400);
 
-/// How long the runtime may take to let go of what it holds.
+/// How long last answers may take to be written, and the runtime to let go of what it holds.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// How long the servers behind may take before the client is served without them. Clients wait for
@@ -71,9 +71,10 @@ pub fn main() -> ExitCode {
     if cli.command.is_some() && !cli.source.is_empty() {
         return misplaced::<Cli>();
     }
-    if let Err(error) = cli.log.init() {
-        return fail(&error);
-    }
+    let _log = match cli.log.init() {
+        Ok(guard) => guard,
+        Err(error) => return fail(&error),
+    };
     let result = match cli.command {
         None => run(&cli.source),
         Some(Command::Run { source }) => run(&source),
@@ -160,9 +161,14 @@ async fn serve(source: &SourceArgs, config: &mcp_gw_server::config::Config) -> a
         serve_lines_until(&engine, limits, stdin, stdout, stopping).await?;
         Ok(())
     };
+    let cut = async {
+        stop.now.cancelled().await;
+        engine.stop();
+        tokio::time::sleep(LAST_WORDS).await;
+    };
     let result = tokio::select! {
         result = serving => result,
-        () = stop.now.cancelled() => Ok(()),
+        () = cut => Ok(()),
     };
     // Whoever says it twice does not wait for a server that does not end: it is killed with the
     // runtime.

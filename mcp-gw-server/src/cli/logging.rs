@@ -1,6 +1,7 @@
 //! Logs on standard error; standard output belongs to the protocol, or to what was asked for.
 
 use clap::{Args, ValueEnum};
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -35,7 +36,7 @@ impl LogArgs {
     ///
     /// # Errors
     /// A sentence for people, when the filter cannot be read.
-    pub fn init(&self) -> Result<(), String> {
+    pub fn init(&self) -> Result<LogGuard, String> {
         self.init_without(&[])
     }
 
@@ -43,7 +44,7 @@ impl LogArgs {
     ///
     /// # Errors
     /// A sentence for people, when the filter cannot be read.
-    pub fn init_without(&self, targets: &[&'static str]) -> Result<(), String> {
+    pub fn init_without(&self, targets: &[&'static str]) -> Result<LogGuard, String> {
         let mut filter: Targets = self.log.parse().map_err(|_| {
             format!(
                 "--log {:?} cannot be read: give a level (error, warn, info, debug, trace), or \
@@ -54,13 +55,21 @@ impl LogArgs {
         for target in targets {
             filter = filter.with_target(*target, tracing_subscriber::filter::LevelFilter::OFF);
         }
+        // A reader of standard error that does not read must not hold up a call: lines go through a
+        // queue, and those that do not fit are lost.
+        let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
         let registry = tracing_subscriber::registry().with(filter);
-        let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let layer = tracing_subscriber::fmt::layer().with_writer(writer);
         // Setting it twice is an embedder's choice, not a fault.
         let _ = match self.log_format {
             LogFormat::Text => registry.with(layer.with_ansi(false)).try_init(),
             LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
         };
-        Ok(())
+        Ok(LogGuard(guard))
     }
 }
+
+/// Writes what is still in the queue when it is dropped: keep it to the end of the program.
+#[derive(Debug)]
+#[must_use]
+pub struct LogGuard(#[expect(dead_code, reason = "dropping it is its use")] WorkerGuard);

@@ -160,30 +160,52 @@ pub fn check(
 ) -> Result<Config, ConfigFaults> {
     let config = source.load(env, |config| config, warn)?;
     for (name, server) in &config.servers {
-        let Some(ServerTarget::Stdio { command, cwd, .. }) = server.target() else {
+        let Some(ServerTarget::Stdio {
+            command,
+            cwd,
+            env: own,
+            ..
+        }) = server.target()
+        else {
             continue;
         };
         if cwd.as_deref().is_some_and(|cwd| !cwd.is_dir()) {
             warn(&format!(
                 "servers.{name}.cwd: there is no such folder on this machine"
             ));
-        } else if !is_command(&command, cwd.as_deref(), &env("PATH").unwrap_or_default()) {
+        }
+        let path = own
+            .get("PATH")
+            .map(|path| path.expose().clone())
+            .or_else(|| env("PATH"));
+        if !is_command(&command, cwd.as_deref(), &path.unwrap_or_default()) {
             warn(&format!(
-                "servers.{name}.command: `{command}` is not found on this machine; install it, or \
-                 give its full path"
+                "servers.{name}.command: `{command}` is no program that can be run on this machine; \
+                 install it, or give its full path"
             ));
         }
     }
     Ok(config)
 }
 
-/// True when there is a file that `command` may mean.
+/// True when there is a program that `command` may mean.
 fn is_command(command: &str, cwd: Option<&Path>, path: &str) -> bool {
-    let is_file = |file: &Path| file.is_file() || file.with_extension("exe").is_file();
+    let is_file = |file: &Path| is_program(file) || is_program(&file.with_extension("exe"));
     if command.contains(std::path::is_separator) {
         return is_file(&cwd.unwrap_or(Path::new(".")).join(command));
     }
     std::env::split_paths(path).any(|folder| is_file(&folder.join(command)))
+}
+
+fn is_program(file: &Path) -> bool {
+    let Ok(metadata) = file.metadata() else {
+        return false;
+    };
+    #[cfg(unix)]
+    let may_run = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o111 != 0;
+    #[cfg(not(unix))]
+    let may_run = true;
+    metadata.is_file() && may_run
 }
 
 /// A look-up in the environment of this process.
@@ -256,7 +278,7 @@ mod tests {
         let path = |name: &str| (name == "PATH").then(|| "/no/such/folder".to_owned());
         check(&source, &path, &mut |line| warnings.push(line.to_owned())).unwrap();
         assert!(
-            warnings.iter().any(|line| line.contains("is not found")),
+            warnings.iter().any(|line| line.contains("is no program")),
             "{warnings:?}"
         );
     }

@@ -84,6 +84,11 @@ impl ConfigPath {
         self.0.iter().zip(&other.0).all(|(a, b)| a == b)
     }
 
+    /// True when the value at `other` is this one, or a part of it.
+    pub(super) fn holds(&self, other: &Self) -> bool {
+        other.0.starts_with(&self.0)
+    }
+
     /// The key at the top that this value belongs to.
     pub(super) fn section(&self) -> Option<&str> {
         match self.0.first()? {

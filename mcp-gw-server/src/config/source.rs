@@ -126,6 +126,9 @@ impl Read {
         // Leaving a part out can make what holds it incomplete; each round goes one level up.
         for _ in 0..ROUNDS {
             for path in faulty {
+                if lost.iter().any(|gone: &ConfigPath| gone.holds(&path)) {
+                    continue;
+                }
                 let gone = path.prune(&mut self.value);
                 if gone.is_root() {
                     return Err(self.faults);

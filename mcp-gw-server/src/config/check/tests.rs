@@ -162,6 +162,29 @@ servers:
 }
 
 #[test]
+fn one_fault_does_not_hide_those_beside_it() {
+    for (text, says) in [
+        (
+            "servers: {d: {command: x, args: [1, 2], env: {\"A=B\": x}}}",
+            "servers.d.env[\"A=B\"]",
+        ),
+        (
+            "servers:\n  b: {command: x, timeout: 5}\n  e: {url: 'ftp://x'}\n  b: {command: x}",
+            "servers.e.url",
+        ),
+    ] {
+        let text = format!("policy: {{ default: allow }}\n{text}");
+        let faults = Config::load("f", &text, &|_| None).unwrap_err();
+        let paths: Vec<_> = faults
+            .faults()
+            .iter()
+            .map(|f| f.path().to_string())
+            .collect();
+        assert!(paths.contains(&says.to_owned()), "{text}: {faults}");
+    }
+}
+
+#[test]
 fn what_is_faulty_itself_is_not_taken_for_missing() {
     for (text, says) in [
         // The only key of its list cannot be read, but there is one.

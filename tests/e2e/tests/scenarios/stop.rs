@@ -76,7 +76,7 @@ fn a_second_signal_does_not_wait_for_calls() {
         let mut gateway = start(Setup::of(odd).with(grace));
         let children = started(&gateway, usize::from(!odd.is_http));
         let client = gateway.client(odd.era);
-        let _call = client.begin_tool("never", "{}");
+        let mut call = client.begin_tool("never", "{}");
         gateway.wait_for_upstream("called: never", 1);
         gateway.process.signal(Signal::INT);
         gateway.wait_until_stopping();
@@ -86,6 +86,10 @@ fn a_second_signal_does_not_wait_for_calls() {
         for child in children {
             assert!(child.end_within_limit(), "a process is left");
         }
+        drop(client);
+        let rest = std::panic::AssertUnwindSafe(|| call.rest());
+        let says = format!("{:?}", std::panic::catch_unwind(rest));
+        assert!(says.contains("-31005"), "{odd:?}: {says}");
     }
 }
 
