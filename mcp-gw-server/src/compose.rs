@@ -75,11 +75,12 @@ impl Launch {
     /// unless a file that it names changed since.
     pub fn start(self, config: &Config) -> Result<Running, LaunchError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let rules = Arc::new(ToolRules::of(config));
         let mut builder = Gateway::builder()
             .authenticator(
                 ApiKeys::of(config).map_err(|(id, source)| LaunchError::Key { id, source })?,
             )
-            .policy(ToolRules::of(config));
+            .policy(Arc::clone(&rules));
         if let Some(limit) = config.limits.calls_per_minute {
             builder = builder.rate_limiter(PerMinute::new(limit, Arc::clone(&clock)));
         }
@@ -115,7 +116,7 @@ impl Launch {
         Ok(Running {
             engine,
             supervisor,
-            rules: ToolRules::of(config),
+            rules,
         })
     }
 }
@@ -231,7 +232,7 @@ pub enum LaunchError {
 pub struct Running {
     engine: Engine,
     supervisor: Supervisor,
-    rules: ToolRules,
+    rules: Arc<ToolRules>,
 }
 
 impl std::fmt::Debug for Supervisor {

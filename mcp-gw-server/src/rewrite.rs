@@ -23,21 +23,41 @@ pub(crate) enum Hints {
 /// twice, and, for clients of older revisions, the answer and not a request for input, which they
 /// would take for the answer.
 pub(crate) fn is_tellable(result: &RawJson, revision: Revision) -> bool {
+    !matches!(look(result, revision), Look::Untellable)
+}
+
+/// What a look at a result finds.
+enum Look<'r> {
+    /// Nothing in it concerns this hop.
+    Plain,
+    /// Something among these members may.
+    Members(Members<'r>),
+    /// The client cannot be told it.
+    Untellable,
+}
+
+fn look(result: &RawJson, revision: Revision) -> Look<'_> {
     if !result.is_object() {
-        return false;
+        return Look::Untellable;
     }
-    let names: &[&str] = if revision.is_modern() {
+    let names = if revision.is_modern() {
         &MODERN_MEMBERS
     } else {
         &LEGACY_STRIPPED
     };
     if !names.iter().any(|name| has(result, name)) {
-        return true;
+        return Look::Plain;
     }
-    result.members().is_ok_and(|members| {
-        let kind = members.get("resultType");
-        revision.is_modern() || kind.is_none_or(|kind| kind.get() == "\"complete\"")
-    })
+    let Ok(members) = result.members() else {
+        return Look::Untellable;
+    };
+    let kind = members.get("resultType");
+    let is_answer = kind.is_none_or(|kind| kind.get() == "\"complete\"");
+    if revision.is_modern() || is_answer {
+        Look::Members(members)
+    } else {
+        Look::Untellable
+    }
 }
 
 /// Text that makes a result worth a look before a modern client gets it. A name may be written with
@@ -66,28 +86,35 @@ pub(crate) fn result(
     hints: Hints,
     server_info: &RawJson,
 ) -> Option<RawJson> {
-    if !is_tellable(&result, revision) {
-        return None;
-    }
-    if revision.is_modern() {
-        Some(to_modern(&result, hints, server_info))
+    let members = match look(&result, revision) {
+        Look::Untellable => return None,
+        Look::Plain => None,
+        Look::Members(members) => Some(members),
+    };
+    let rewritten = if revision.is_modern() {
+        Some(to_modern(&result, members.as_ref(), hints, server_info))
     } else {
-        to_legacy(result)
-    }
+        members.and_then(|members| to_legacy(&members, result.len()))
+    };
+    Some(rewritten.unwrap_or(result))
 }
 
 fn has(result: &RawJson, name: &str) -> bool {
     memmem::find(result.as_bytes(), name.as_bytes()).is_some()
 }
 
-fn to_modern(result: &RawJson, hints: Hints, server_info: &RawJson) -> RawJson {
-    let plain = !MODERN_MEMBERS.iter().any(|name| has(result, name));
-    let Some(members) = (if plain { None } else { result.members().ok() }) else {
-        return modern_head(&Members::default(), hints, server_info).finish_with(result);
-    };
-    modern_head(&members, hints, server_info)
-        .members(&members, &["resultType", "_meta", "ttlMs", "cacheScope"])
-        .finish()
+fn to_modern(
+    result: &RawJson,
+    members: Option<&Members<'_>>,
+    hints: Hints,
+    server_info: &RawJson,
+) -> RawJson {
+    match members {
+        None => modern_head(&Members::default(), hints, server_info).finish_with(result),
+        Some(members) => modern_head(members, hints, server_info)
+            .members(members, &["resultType", "_meta", "ttlMs", "cacheScope"])
+            .finish(),
+    }
 }
 
 fn modern_head(members: &Members<'_>, hints: Hints, server_info: &RawJson) -> ObjectWriter {
@@ -122,16 +149,13 @@ fn modern_head(members: &Members<'_>, hints: Hints, server_info: &RawJson) -> Ob
     writer.raw("_meta", &meta.finish())
 }
 
-fn to_legacy(result: RawJson) -> Option<RawJson> {
-    if !LEGACY_STRIPPED.iter().any(|name| has(&result, name)) {
-        return Some(result);
-    }
-    let members = result.members().ok()?;
+/// The members without those that older revisions do not know; `None` when there are none such.
+fn to_legacy(members: &Members<'_>, capacity: usize) -> Option<RawJson> {
     let ours = ["resultType", "ttlMs", "cacheScope", "_meta"];
     if !ours.iter().any(|name| members.get(name).is_some()) {
-        return Some(result);
+        return None;
     }
-    let mut writer = ObjectWriter::with_capacity(result.len());
+    let mut writer = ObjectWriter::with_capacity(capacity);
     for (name, value) in members.iter() {
         writer = match name {
             "resultType" | "ttlMs" | "cacheScope" => writer,

@@ -183,21 +183,7 @@ fn supported(error: &RawJson) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::settings::ClientInfo;
-
-    fn settings() -> Settings {
-        Settings {
-            server: "s".into(),
-            client_info: Settings::client_info(&ClientInfo::default()),
-            timeout: Duration::from_secs(1),
-            max_total_timeout: Duration::from_secs(1),
-            probe_timeout: Duration::from_secs(1),
-            max_message_bytes: 1024,
-        }
-    }
 
     fn raw(text: &str) -> RawJson {
         RawJson::parse(text.to_owned()).unwrap()
@@ -205,7 +191,7 @@ mod tests {
 
     #[test]
     fn only_the_three_codes_of_the_new_revision_keep_the_gateway_from_falling_back() {
-        let settings = settings();
+        let settings = Settings::for_test();
         for text in [
             r#"{"code":-32601,"message":"m"}"#,
             r#"{"code":-32000}"#,
@@ -232,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_discover_result_without_versions_is_not_one() {
-        let settings = settings();
+        let settings = Settings::for_test();
         for (text, modern) in [
             (
                 r#"{"supportedVersions":["2026-07-28"],"capabilities":{}}"#,
@@ -249,7 +235,7 @@ mod tests {
 
     #[test]
     fn an_unknown_revision_in_the_handshake_is_refused() {
-        let settings = settings();
+        let settings = Settings::for_test();
         let hello = read_initialize(&settings, &raw(r#"{"protocolVersion":"2025-03-26"}"#));
         assert_eq!(hello.unwrap().version, "2025-03-26");
         let odd = raw(r#"{"protocolVersion":"2026-07-28"}"#);

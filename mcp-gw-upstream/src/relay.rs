@@ -3,16 +3,29 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use mcp_gw_core::{BackendError, CallContext, RawJson, ToolOutput};
+use mcp_gw_core::{BackendError, CallContext, Offer, RawJson, ToolOutput};
 
 use crate::ask::Ask;
 use crate::era::{Era, Hello};
+use crate::notice::Events;
 use crate::settings::Settings;
 use crate::subscriptions::Subscriptions;
 
 /// A way to ask one server.
 pub(crate) trait Channel: Sync {
     fn settings(&self) -> &Settings;
+
+    /// Who hears of what happens outside of any call.
+    fn events(&self) -> &Events;
+
+    /// What is subscribed to at the server.
+    fn subscriptions(&self) -> &Subscriptions;
+
+    /// What the server offers now.
+    fn offered(&self) -> impl Future<Output = Result<Offer, BackendError>> + Send;
+
+    /// Ends the connection for good.
+    fn end(&self) -> impl Future<Output = ()> + Send;
 
     /// What the server said of itself; connects when there is no connection.
     fn hello(&self) -> impl Future<Output = Result<Arc<Hello>, BackendError>> + Send;
@@ -52,7 +65,6 @@ pub(crate) async fn object<C: Channel>(
 /// `resources/subscribe` and `resources/unsubscribe`, which servers of the new revision lack.
 pub(crate) async fn subscription<C: Channel>(
     channel: &C,
-    subscriptions: &Subscriptions,
     ask: Ask<'_>,
 ) -> Result<(), BackendError> {
     if channel.hello().await?.era == Era::Modern {
@@ -62,6 +74,88 @@ pub(crate) async fn subscription<C: Channel>(
         });
     }
     channel.ask(ask, None).await?;
-    subscriptions.learn(&ask);
+    channel.subscriptions().learn(&ask);
     Ok(())
 }
+
+/// Makes a [`Channel`] a [`Backend`](mcp_gw_core::Backend). A macro, because a trait of another crate
+/// cannot be implemented for every type that has one of ours.
+macro_rules! backend {
+    ($server:ty) => {
+        #[async_trait::async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl mcp_gw_core::Backend for $server {
+            fn name(&self) -> &str {
+                &$crate::relay::Channel::settings(self).server
+            }
+
+            fn offer_now(&self) -> Option<mcp_gw_core::Offer> {
+                None
+            }
+
+            async fn offer(&self) -> Result<mcp_gw_core::Offer, mcp_gw_core::BackendError> {
+                $crate::relay::Channel::offered(self).await
+            }
+
+            async fn call_tool(
+                &self,
+                ctx: &mcp_gw_core::CallContext,
+                call: mcp_gw_core::ToolCall,
+            ) -> Result<mcp_gw_core::ToolOutput, mcp_gw_core::BackendError> {
+                $crate::relay::call_tool(self, ctx, $crate::ask::Ask::Tool(&call)).await
+            }
+
+            async fn read_resource(
+                &self,
+                ctx: &mcp_gw_core::CallContext,
+                read: mcp_gw_core::ResourceRead,
+            ) -> Result<mcp_gw_core::RawJson, mcp_gw_core::BackendError> {
+                $crate::relay::object(self, ctx, $crate::ask::Ask::Resource(&read)).await
+            }
+
+            async fn get_prompt(
+                &self,
+                ctx: &mcp_gw_core::CallContext,
+                get: mcp_gw_core::PromptGet,
+            ) -> Result<mcp_gw_core::RawJson, mcp_gw_core::BackendError> {
+                $crate::relay::object(self, ctx, $crate::ask::Ask::Prompt(&get)).await
+            }
+
+            async fn complete(
+                &self,
+                ctx: &mcp_gw_core::CallContext,
+                completion: mcp_gw_core::Completion,
+            ) -> Result<mcp_gw_core::RawJson, mcp_gw_core::BackendError> {
+                $crate::relay::object(self, ctx, $crate::ask::Ask::Complete(&completion)).await
+            }
+
+            async fn subscribe(
+                &self,
+                _ctx: &mcp_gw_core::CallContext,
+                uri: &str,
+            ) -> Result<(), mcp_gw_core::BackendError> {
+                $crate::relay::subscription(self, $crate::ask::Ask::subscribe(uri)).await
+            }
+
+            async fn unsubscribe(&self, uri: &str) -> Result<(), mcp_gw_core::BackendError> {
+                $crate::relay::subscription(self, $crate::ask::Ask::unsubscribe(uri)).await
+            }
+
+            fn watch(&self, listener: std::sync::Arc<dyn mcp_gw_core::BackendListener>) {
+                $crate::relay::Channel::events(self).watch(listener);
+            }
+
+            async fn close(&self) {
+                $crate::relay::Channel::end(self).await;
+            }
+
+            fn unsupported(&self, method: &'static str) -> mcp_gw_core::BackendError {
+                mcp_gw_core::BackendError::Unsupported {
+                    server: std::sync::Arc::clone(&$crate::relay::Channel::settings(self).server),
+                    method,
+                }
+            }
+        }
+    };
+}
+pub(crate) use backend;

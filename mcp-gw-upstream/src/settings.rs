@@ -48,6 +48,19 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Settings of a server `s`, for tests.
+    #[cfg(test)]
+    pub(crate) fn for_test() -> Self {
+        Self {
+            server: "s".into(),
+            client_info: Self::client_info(&ClientInfo::default()),
+            timeout: Duration::from_secs(1),
+            max_total_timeout: Duration::from_secs(1),
+            probe_timeout: Duration::from_secs(1),
+            max_message_bytes: 1024,
+        }
+    }
+
     pub(crate) fn client_info(info: &ClientInfo) -> RawJson {
         ObjectWriter::default()
             .string("name", &info.name)

@@ -139,27 +139,13 @@ fn again(settings: &Settings, error: &BackendError) -> BackendError {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
-
     use tokio::sync::Notify;
 
     use super::*;
-    use crate::settings::ClientInfo;
-
-    fn settings() -> Settings {
-        Settings {
-            server: "s".into(),
-            client_info: Settings::client_info(&ClientInfo::default()),
-            timeout: Duration::from_secs(1),
-            max_total_timeout: Duration::from_secs(1),
-            probe_timeout: Duration::from_secs(1),
-            max_message_bytes: 1024,
-        }
-    }
 
     #[tokio::test]
     async fn one_start_serves_all_and_outlives_whoever_began_it() {
-        let (settings, starts) = (settings(), Arc::new(AtomicUsize::new(0)));
+        let (settings, starts) = (Settings::for_test(), Arc::new(AtomicUsize::new(0)));
         let (single, go) = (Single::default(), Arc::new(Notify::new()));
         let start = || {
             let (starts, go) = (Arc::clone(&starts), Arc::clone(&go));
@@ -191,7 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_reaches_all_who_waited_and_nobody_after() {
-        let (settings, single) = (settings(), Single::<()>::default());
+        let (settings, single) = (Settings::for_test(), Single::<()>::default());
         let fails = || {
             let error = settings.lost("hung up");
             async move { Err(error) }
@@ -209,7 +195,7 @@ mod tests {
 
     #[tokio::test]
     async fn closing_does_not_wait_for_what_does_not_come() {
-        let (settings, single) = (settings(), Single::<()>::default());
+        let (settings, single) = (Settings::for_test(), Single::<()>::default());
         let never = || std::future::pending();
         tokio::join!(
             async { assert!(single.get(&settings, never).await.is_err()) },
@@ -219,7 +205,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_starts_after_it_was_closed() {
-        let (settings, single) = (settings(), Single::default());
+        let (settings, single) = (Settings::for_test(), Single::default());
         single.get(&settings, || async { Ok(7) }).await.unwrap();
         assert_eq!(single.close().await.as_deref(), Some(&7));
         assert!(single.get(&settings, || async { Ok(8) }).await.is_err());

@@ -4,11 +4,7 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use mcp_gw_core::{
-    Backend, BackendError, BackendEvent, BackendListener, CallContext, Completion, Offer,
-    PromptGet, RawJson, ResourceRead, ToolCall, ToolOutput, ToolSpec, code,
-};
+use mcp_gw_core::{BackendError, BackendEvent, CallContext, Offer, RawJson, ToolSpec, code};
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 
@@ -21,10 +17,12 @@ use crate::http::exchange::Exchange;
 use crate::http::session::Session;
 use crate::http::wire::{Refusal, Wire};
 use crate::mirror::{self, Mirrors};
+use crate::notice::Events;
 use crate::offer;
 use crate::relay::{self, Channel};
 use crate::settings::Settings;
 use crate::single::Single;
+use crate::subscriptions::Subscriptions;
 
 /// An MCP server over streamable HTTP, of any revision from 2024-11-05 to 2026-07-28.
 ///
@@ -204,6 +202,30 @@ impl Channel for HttpServer {
         &self.wire.settings
     }
 
+    fn events(&self) -> &Events {
+        &self.wire.events
+    }
+
+    fn subscriptions(&self) -> &Subscriptions {
+        &self.wire.subscriptions
+    }
+
+    async fn offered(&self) -> Result<Offer, BackendError> {
+        self.read_offer().await
+    }
+
+    async fn end(&self) {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let Some(session) = self.session.close().await else {
+            return;
+        };
+        if session.id.is_some() {
+            // A server that does not let its sessions be ended answers 405, which is as good.
+            let delete = self.wire.request(Method::DELETE).headers(session.headers());
+            let _ = delete.timeout(PATIENCE).send().await;
+        }
+    }
+
     async fn hello(&self) -> Result<Arc<Hello>, BackendError> {
         Ok(Arc::clone(&self.session().await?.hello))
     }
@@ -235,77 +257,4 @@ impl Channel for HttpServer {
     }
 }
 
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl Backend for HttpServer {
-    fn name(&self) -> &str {
-        &self.wire.settings.server
-    }
-
-    fn offer_now(&self) -> Option<Offer> {
-        None
-    }
-
-    async fn offer(&self) -> Result<Offer, BackendError> {
-        self.read_offer().await
-    }
-
-    async fn call_tool(
-        &self,
-        ctx: &CallContext,
-        call: ToolCall,
-    ) -> Result<ToolOutput, BackendError> {
-        relay::call_tool(self, ctx, Ask::Tool(&call)).await
-    }
-
-    async fn read_resource(
-        &self,
-        ctx: &CallContext,
-        read: ResourceRead,
-    ) -> Result<RawJson, BackendError> {
-        relay::object(self, ctx, Ask::Resource(&read)).await
-    }
-
-    async fn get_prompt(&self, ctx: &CallContext, get: PromptGet) -> Result<RawJson, BackendError> {
-        relay::object(self, ctx, Ask::Prompt(&get)).await
-    }
-
-    async fn complete(
-        &self,
-        ctx: &CallContext,
-        completion: Completion,
-    ) -> Result<RawJson, BackendError> {
-        relay::object(self, ctx, Ask::Complete(&completion)).await
-    }
-
-    async fn subscribe(&self, _ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
-        relay::subscription(self, &self.wire.subscriptions, Ask::subscribe(uri)).await
-    }
-
-    async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
-        relay::subscription(self, &self.wire.subscriptions, Ask::unsubscribe(uri)).await
-    }
-
-    fn watch(&self, listener: Arc<dyn BackendListener>) {
-        self.wire.events.watch(listener);
-    }
-
-    async fn close(&self) {
-        const PATIENCE: Duration = Duration::from_secs(5);
-        let Some(session) = self.session.close().await else {
-            return;
-        };
-        if session.id.is_some() {
-            // A server that does not let its sessions be ended answers 405, which is as good.
-            let delete = self.wire.request(Method::DELETE).headers(session.headers());
-            let _ = delete.timeout(PATIENCE).send().await;
-        }
-    }
-
-    fn unsupported(&self, method: &'static str) -> BackendError {
-        BackendError::Unsupported {
-            server: Arc::clone(&self.wire.settings.server),
-            method,
-        }
-    }
-}
+relay::backend!(HttpServer);

@@ -4,11 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use async_trait::async_trait;
-use mcp_gw_core::{
-    Backend, BackendError, BackendListener, CallContext, Completion, Offer, PromptGet, RawJson,
-    ResourceRead, ToolCall, ToolOutput,
-};
+use mcp_gw_core::{BackendError, CallContext, Offer, RawJson};
 
 use crate::ask::Ask;
 use crate::deadline::Deadline;
@@ -89,6 +85,24 @@ impl Channel for StdioServer {
         &self.shared.settings
     }
 
+    fn events(&self) -> &Events {
+        &self.shared.events
+    }
+
+    fn subscriptions(&self) -> &Subscriptions {
+        &self.shared.subscriptions
+    }
+
+    async fn offered(&self) -> Result<Offer, BackendError> {
+        offer::read(self).await
+    }
+
+    async fn end(&self) {
+        if let Some(process) = self.process.close().await {
+            process.pipe.end().await;
+        }
+    }
+
     async fn hello(&self) -> Result<Arc<Hello>, BackendError> {
         Ok(Arc::clone(&self.process().await?.hello))
     }
@@ -110,71 +124,4 @@ impl Channel for StdioServer {
     }
 }
 
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl Backend for StdioServer {
-    fn name(&self) -> &str {
-        &self.shared.settings.server
-    }
-
-    fn offer_now(&self) -> Option<Offer> {
-        None
-    }
-
-    async fn offer(&self) -> Result<Offer, BackendError> {
-        offer::read(self).await
-    }
-
-    async fn call_tool(
-        &self,
-        ctx: &CallContext,
-        call: ToolCall,
-    ) -> Result<ToolOutput, BackendError> {
-        relay::call_tool(self, ctx, Ask::Tool(&call)).await
-    }
-
-    async fn read_resource(
-        &self,
-        ctx: &CallContext,
-        read: ResourceRead,
-    ) -> Result<RawJson, BackendError> {
-        relay::object(self, ctx, Ask::Resource(&read)).await
-    }
-
-    async fn get_prompt(&self, ctx: &CallContext, get: PromptGet) -> Result<RawJson, BackendError> {
-        relay::object(self, ctx, Ask::Prompt(&get)).await
-    }
-
-    async fn complete(
-        &self,
-        ctx: &CallContext,
-        completion: Completion,
-    ) -> Result<RawJson, BackendError> {
-        relay::object(self, ctx, Ask::Complete(&completion)).await
-    }
-
-    async fn subscribe(&self, _ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
-        relay::subscription(self, &self.shared.subscriptions, Ask::subscribe(uri)).await
-    }
-
-    async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
-        relay::subscription(self, &self.shared.subscriptions, Ask::unsubscribe(uri)).await
-    }
-
-    fn watch(&self, listener: Arc<dyn BackendListener>) {
-        self.shared.events.watch(listener);
-    }
-
-    async fn close(&self) {
-        if let Some(process) = self.process.close().await {
-            process.pipe.end().await;
-        }
-    }
-
-    fn unsupported(&self, method: &'static str) -> BackendError {
-        BackendError::Unsupported {
-            server: Arc::clone(&self.shared.settings.server),
-            method,
-        }
-    }
-}
+relay::backend!(StdioServer);

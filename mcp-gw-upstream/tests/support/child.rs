@@ -182,6 +182,7 @@ impl Server {
             }
             "endless_progress" => loop {
                 progress(id, 1);
+                // The pace of a server at work; nothing waits for it.
                 std::thread::sleep(Duration::from_millis(100));
             },
             "hang" => self.hung = Some(id.to_owned()),
