@@ -12,14 +12,16 @@ use crate::backend::{
     Backend, BackendError, Completion, CompletionRef, PromptGet, ResourceRead, ToolCall,
 };
 use crate::caller::{AuthnError, Caller, Credentials};
-use crate::catalogue::Entry;
+use crate::catalogue::{Catalogue, Entry, Target};
 use crate::context::{CallContext, Incoming, Permit, RequestMeta};
 use crate::error::GatewayError;
+use crate::freshness::CacheHint;
 use crate::gateway::Gateway;
 use crate::json::RawJson;
 use crate::limit::{Admission, Charge, Quota};
 use crate::policy::{AccessRequest, Feature, Phase};
 use crate::tool::{Arguments, ToolOutput};
+use crate::uri_map::UriMap;
 
 /// One page of a list, filtered for the caller.
 #[derive(Debug, Clone)]
@@ -29,6 +31,8 @@ pub struct ListPage {
     pub items: Vec<RawJson>,
     /// Key of the last item when there may be more: where the next page goes on.
     pub next_after: Option<Arc<str>>,
+    /// What the client may be told about keeping the page.
+    pub hint: CacheHint,
 }
 
 /// What a caller may know of.
@@ -107,7 +111,7 @@ impl Gateway {
         limit: usize,
     ) -> Result<ListPage, GatewayError> {
         let method = list_method(feature);
-        let catalogue = self.catalogue();
+        let catalogue = self.catalogue_of(incoming);
         self.admit(incoming, method, None).await?;
         let entries = catalogue.entries(feature);
         let start = match after {
@@ -125,9 +129,12 @@ impl Gateway {
                 }
             },
         };
+        let mut hint = catalogue.hint(feature, self.inner.clock.now());
+        hint.is_public &= self.is_uniform();
         let mut page = ListPage {
             items: Vec::new(),
             next_after: None,
+            hint,
         };
         let mut last = None;
         let rest = entries.get(start..).unwrap_or_default();
@@ -156,10 +163,20 @@ impl Gateway {
         Ok(page)
     }
 
+    /// The catalogue as the endpoint shows it that the request came to.
+    pub fn catalogue_of(&self, incoming: &Incoming) -> Arc<Catalogue> {
+        self.catalogue_at(incoming.meta.endpoint.as_deref())
+    }
+
+    /// True when the policy answers every caller alike, so that what one sees may be kept for all.
+    pub fn is_uniform(&self) -> bool {
+        self.inner.policy.is_uniform()
+    }
+
     /// True when the item would be in the caller's list. It is neither limited nor audited: a
     /// question of the gateway itself, on the way of a request that will be.
     pub async fn may_see(&self, incoming: &Incoming, feature: Feature, name: &str) -> bool {
-        let catalogue = self.catalogue();
+        let catalogue = self.catalogue_of(incoming);
         match catalogue.find(feature, name) {
             None => false,
             Some(entry) => {
@@ -172,7 +189,7 @@ impl Gateway {
     /// What the caller may know of, without its items. Like [`Gateway::may_see`] it is a question of
     /// the gateway itself, neither limited nor audited.
     pub async fn sight(&self, incoming: &Incoming) -> Sight {
-        let catalogue = self.catalogue();
+        let catalogue = self.catalogue_of(incoming);
         let mut sight = Sight::default();
         for feature in [
             Feature::Tool,
@@ -217,6 +234,7 @@ impl Gateway {
             ..call
         };
         let answer = catch_panic(run.backend.call_tool(&run.ctx, call)).await;
+        let answer = run.shown(answer, UriMap::map_tool);
         run.finish(answer)
     }
 
@@ -236,7 +254,12 @@ impl Gateway {
             arguments: None,
         };
         let run = self.begin(incoming, &what).await?;
+        let read = ResourceRead {
+            uri: run.upstream_key(),
+            ..read
+        };
         let answer = catch_panic(run.backend.read_resource(&run.ctx, read)).await;
+        let answer = run.shown(answer, UriMap::map_read);
         run.finish(answer)
     }
 
@@ -261,6 +284,7 @@ impl Gateway {
             ..get
         };
         let answer = catch_panic(run.backend.get_prompt(&run.ctx, get)).await;
+        let answer = run.shown(answer, UriMap::map_prompt);
         run.finish(answer)
     }
 
@@ -309,7 +333,7 @@ impl Gateway {
             arguments: None,
         };
         let run = self.begin(incoming, &what).await?;
-        let answer = catch_panic(run.backend.subscribe(&run.ctx, uri)).await;
+        let answer = catch_panic(run.backend.subscribe(&run.ctx, &run.upstream_key)).await;
         run.finish(answer)
     }
 
@@ -324,14 +348,15 @@ impl Gateway {
         scope.name(what.name);
         scope.event.request_bytes = what.arguments.map_or(0, |args| args.as_raw().len());
         match self.stages(incoming, what, &mut scope).await {
-            Ok((permit, backend, upstream_key)) => {
+            Ok((permit, target)) => {
                 scope.event.backend_asked = true;
                 let ctx = CallContext::new(permit, incoming.clone());
                 Ok(Run {
                     scope,
                     ctx,
-                    backend,
-                    upstream_key,
+                    backend: target.backend,
+                    upstream_key: target.upstream,
+                    uris: target.uris,
                 })
             }
             Err(error) => {
@@ -347,44 +372,43 @@ impl Gateway {
         incoming: &Incoming,
         what: &Use<'_>,
         scope: &mut AuditScope<'_>,
-    ) -> Result<(Permit, Arc<dyn Backend>, Arc<str>), GatewayError> {
-        let catalogue = self.catalogue();
-        let entry = match what.feature {
-            Feature::Resource => catalogue.find_resource(what.name),
-            feature => catalogue.find(feature, what.name),
-        };
-        if let Some(entry) = entry {
+    ) -> Result<(Permit, Target), GatewayError> {
+        let target = self.catalogue_of(incoming).target(what.feature, what.name);
+        if let Some(target) = &target {
+            scope.name(&target.canonical);
             scope.event.name_known = true;
-            scope.event.server = Some(Arc::clone(&entry.server));
+            scope.event.server = Some(Arc::clone(&target.server));
         }
-        self.admit(incoming, what.method, entry).await?;
+        self.admit(incoming, what.method, target.as_ref()).await?;
         // Unknown comes after the limit, so that guessing names costs as much as calling them.
-        let Some(entry) = entry else {
+        let Some(target) = target else {
             return Err(GatewayError::Unknown {
                 feature: what.feature,
                 name: what.name.to_owned(),
             });
         };
-        let permit = self.decide(incoming, what, entry, scope).await?;
-        Ok((
-            permit,
-            Arc::clone(&entry.backend),
-            Arc::clone(&entry.upstream_key),
-        ))
+        let permit = self.decide(incoming, what, &target, scope).await?;
+        Ok((permit, target))
     }
 
     async fn decide(
         &self,
         incoming: &Incoming,
         what: &Use<'_>,
-        entry: &Entry,
+        target: &Target,
         scope: &mut AuditScope<'_>,
     ) -> Result<Permit, GatewayError> {
         let request = AccessRequest {
-            name: what.name,
+            caller: &incoming.caller,
+            meta: &incoming.meta,
+            method: what.method,
+            feature: what.feature,
             phase: Phase::Call,
+            name: &target.canonical,
+            upstream_name: &target.upstream,
+            server: &target.server,
+            tool: target.tool.as_ref(),
             arguments: what.arguments,
-            ..question(incoming, what.method, what.feature, entry)
         };
         let decision = self.inner.policy.decide(&request).await;
         scope.event.effect = Some(decision.effect());
@@ -401,14 +425,14 @@ impl Gateway {
         &self,
         incoming: &Incoming,
         method: &str,
-        entry: Option<&Entry>,
+        target: Option<&Target>,
     ) -> Result<Option<Quota>, GatewayError> {
         let charge = Charge {
             caller: &incoming.caller,
             meta: &incoming.meta,
             method,
-            name: entry.map(|entry| &*entry.key),
-            server: entry.map(|entry| &*entry.server),
+            name: target.map(|target| &*target.canonical),
+            server: target.map(|target| &*target.server),
             cost: 1,
         };
         match self.inner.limiter.admit(&charge).await {
@@ -451,11 +475,25 @@ struct Run<'g> {
     ctx: CallContext,
     backend: Arc<dyn Backend>,
     upstream_key: Arc<str>,
+    /// How the URIs in the answer are shown, unless as they are.
+    uris: Option<UriMap>,
 }
 
 impl Run<'_> {
     fn upstream_key(&self) -> Arc<str> {
         Arc::clone(&self.upstream_key)
+    }
+
+    /// The answer with its URIs as the client knows them.
+    fn shown<T: Answer>(
+        &self,
+        answer: Result<Result<T, BackendError>, GatewayError>,
+        map: impl FnOnce(&UriMap, &RawJson) -> RawJson,
+    ) -> Result<Result<T, BackendError>, GatewayError> {
+        match (&self.uris, answer) {
+            (Some(uris), Ok(Ok(answer))) => Ok(Ok(answer.with_raw(|raw| map(uris, raw)))),
+            (_, answer) => answer,
+        }
     }
 
     fn finish<T: Answer>(
@@ -496,8 +534,11 @@ impl Run<'_> {
 }
 
 /// What the audit event says of an answer.
-trait Answer {
+trait Answer: Sized {
     fn raw(&self) -> Option<&RawJson>;
+
+    /// The same answer with other text; still an object.
+    fn with_raw(self, change: impl FnOnce(&RawJson) -> RawJson) -> Self;
 
     fn len(&self) -> usize {
         self.raw().map_or(0, RawJson::len)
@@ -513,6 +554,11 @@ impl Answer for ToolOutput {
         Some(self.as_raw())
     }
 
+    fn with_raw(self, change: impl FnOnce(&RawJson) -> RawJson) -> Self {
+        let changed = change(self.as_raw());
+        Self::from_raw(changed).unwrap_or(self)
+    }
+
     fn is_error(&self) -> bool {
         self.is_error()
     }
@@ -522,12 +568,18 @@ impl Answer for RawJson {
     fn raw(&self) -> Option<&RawJson> {
         Some(self)
     }
+
+    fn with_raw(self, change: impl FnOnce(&Self) -> Self) -> Self {
+        change(&self)
+    }
 }
 
 impl Answer for () {
     fn raw(&self) -> Option<&RawJson> {
         None
     }
+
+    fn with_raw(self, _: impl FnOnce(&RawJson) -> RawJson) -> Self {}
 }
 
 const fn list_method(feature: Feature) -> &'static str {
@@ -551,7 +603,7 @@ fn question<'a>(
         method,
         feature,
         phase: Phase::List,
-        name: &entry.key,
+        name: &entry.canonical,
         upstream_name: &entry.upstream_key,
         server: &entry.server,
         tool: entry.tool.as_ref(),
