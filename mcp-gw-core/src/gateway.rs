@@ -10,11 +10,13 @@ use crate::backend::{Backend, BackendError, BackendEvent, BackendListener, Offer
 use crate::caller::{Authenticator, NoAuthentication};
 use crate::catalogue::{Catalogue, CatalogueChange, Endpoint, Part, Report};
 use crate::clock::{Clock, SystemClock};
+use crate::context::{CallNotification, SessionKey};
 use crate::json::RawJson;
 use crate::limit::{RateLimiter, Unlimited};
 use crate::mount::{LeftOut, MountPoint, Mounting, Naming};
 use crate::policy::{DenyAll, Policy};
 use crate::registry::{RegistryError, ToolRegistry, ToolRegistryBuilder};
+use crate::task::Tasks;
 use crate::tool::Tool;
 use crate::typed::TypedTool;
 
@@ -49,6 +51,7 @@ pub(crate) struct Inner {
     pub(crate) sinks: Vec<Box<dyn AuditSink>>,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) stopped: AtomicBool,
+    pub(crate) tasks: Tasks,
     views: RwLock<Views>,
     mounts: Mutex<Vec<Mount>>,
     endpoints: Vec<Endpoint>,
@@ -119,6 +122,22 @@ pub enum GatewayEvent {
         uri: Arc<str>,
         /// `params` of the notification.
         params: RawJson,
+    },
+    /// A task has changed.
+    TaskChanged {
+        /// The backend.
+        server: String,
+        /// The task.
+        task_id: Arc<str>,
+        /// `params` of the notification.
+        params: RawJson,
+    },
+    /// A server told one client session something that belongs to no call.
+    ForSession {
+        /// The session.
+        session: SessionKey,
+        /// What it was told.
+        notification: CallNotification,
     },
 }
 
@@ -298,6 +317,7 @@ impl GatewayBuilder {
             sinks,
             clock,
             stopped: AtomicBool::new(false),
+            tasks: Tasks::default(),
             views: RwLock::new(views),
             mounts: Mutex::new(mounts),
             endpoints: self.endpoints,
@@ -337,6 +357,18 @@ impl BackendListener for Ear {
                 server: name,
                 uri,
                 params,
+            },
+            BackendEvent::TaskChanged { task_id, params } => GatewayEvent::TaskChanged {
+                server: name,
+                task_id,
+                params,
+            },
+            BackendEvent::ForSession {
+                session,
+                notification,
+            } => GatewayEvent::ForSession {
+                session,
+                notification,
             },
         });
     }
@@ -663,6 +695,20 @@ impl Gateway {
     /// clients: audit events will say so.
     pub fn mark_stopped(&self) {
         self.inner.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// A client session has ended: nothing is held for it any more.
+    pub fn end_session(&self, session: &SessionKey) {
+        for backend in self.backends() {
+            backend.end_session(session);
+        }
+    }
+
+    /// The client of a session says that its roots have changed.
+    pub fn roots_changed(&self, session: &SessionKey) {
+        for backend in self.backends() {
+            backend.roots_changed(session);
+        }
     }
 
     /// Closes all backends.

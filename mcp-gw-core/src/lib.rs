@@ -9,9 +9,11 @@ mod context;
 mod error;
 mod freshness;
 mod gateway;
+mod input;
 mod json;
 pub mod jsonrpc;
 mod limit;
+mod log_level;
 pub mod meta_key;
 mod mount;
 mod param_header;
@@ -20,6 +22,7 @@ mod policy;
 mod registry;
 mod secret;
 mod splice;
+mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod tool;
@@ -31,14 +34,14 @@ pub use async_trait::async_trait;
 pub use audit::{AuditEvent, AuditSink, Outcome, TracingAudit};
 pub use backend::{
     Backend, BackendError, BackendEvent, BackendListener, Completion, CompletionRef, Extras,
-    ItemSpec, Offer, PromptGet, ResourceRead, ToolCall,
+    ItemSpec, Offer, PromptGet, ResourceRead, TaskAsk, TaskMethod, ToolCall,
 };
 pub use caller::{Authenticator, AuthnError, Caller, CallerKind, Credentials, NoAuthentication};
 pub use catalogue::{Catalogue, CatalogueChange, Endpoint, Entry};
 pub use clock::{Clock, SystemClock, rfc3339};
 pub use context::{
     CallContext, CallNotification, ClientLink, ClientLinkError, Incoming, NoClient, Permit,
-    RequestMeta, Transport,
+    RequestMeta, SessionKey, Transport,
 };
 pub use error::{ErrorClass, GatewayError, code};
 pub use freshness::{CacheHint, ListHints};
@@ -47,6 +50,7 @@ pub use gateway::{
 };
 pub use json::{JsonError, Members, ObjectWriter, RawJson};
 pub use limit::{Admission, Charge, LimiterError, Quota, RateLimiter, Unlimited};
+pub use log_level::LogLevel;
 pub use mount::{LeftOut, Mounting, Naming, UriNaming};
 pub use param_header::ParamHeader;
 pub use pipeline::{ListPage, Sight};

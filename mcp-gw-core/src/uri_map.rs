@@ -113,6 +113,17 @@ impl UriMap {
         })
     }
 
+    /// How a task stands, with its result as [`UriMap::map_tool`] has it.
+    pub(crate) fn map_task(&self, answer: &RawJson) -> RawJson {
+        self.edit(answer, |edits, members| {
+            if let Some(result) = object(members.get("result")) {
+                for block in array(result.get("content")) {
+                    edits.block(block);
+                }
+            }
+        })
+    }
+
     /// A `GetPromptResult` with the links and embedded resources of its messages mapped.
     pub(crate) fn map_prompt(&self, result: &RawJson) -> RawJson {
         self.edit(result, |edits, members| {
@@ -295,6 +306,12 @@ mod tests {
         assert_eq!(
             map.map_read(&read).as_str(),
             r#"{"contents":[{"uri":"docs.1+a:b","text":"a:b"}],"_meta":{"uri":"a:b"}}"#
+        );
+        let task =
+            raw(r#"{"uri":"a:b","result":{"content":[{"type":"resource_link","uri":"a:b"}]}}"#);
+        assert_eq!(
+            map.map_task(&task).as_str(),
+            r#"{"uri":"a:b","result":{"content":[{"type":"resource_link","uri":"docs.1+a:b"}]}}"#
         );
         let tool = raw(
             r#"{"name":"t","_meta":{"ui":{"resourceUri":"ui://x","v":1},"ui/resourceUri":"ui://x"}}"#,
