@@ -388,23 +388,25 @@ impl Inner {
 }
 
 fn mounts_of(backends: Vec<(Arc<dyn Backend>, Mounting)>) -> Result<Vec<Mount>, BuildError> {
-    let mut mounts: Vec<Mount> = Vec::with_capacity(backends.len());
-    for (backend, mounting) in backends {
-        let offer = backend.offer_now();
-        let point = MountPoint::new(backend, &mounting)?;
-        for other in mounts.iter().map(|mount| &mount.point) {
-            if other.server == point.server {
+    for (index, (backend, mounting)) in backends.iter().enumerate() {
+        for (other, others) in backends.iter().take(index) {
+            if other.name() == backend.name() {
                 return Err(BuildError::DuplicateBackend {
-                    name: point.server.to_string(),
+                    name: backend.name().to_owned(),
                 });
             }
-            if other.is_ambiguous_beside(&point) {
+            if others.is_ambiguous_beside(mounting) {
                 return Err(BuildError::AmbiguousPrefix {
-                    first: other.server.to_string(),
-                    second: point.server.to_string(),
+                    first: other.name().to_owned(),
+                    second: backend.name().to_owned(),
                 });
             }
         }
+    }
+    let mut mounts = Vec::with_capacity(backends.len());
+    for (backend, mounting) in backends {
+        let offer = backend.offer_now();
+        let point = MountPoint::new(backend, &mounting)?;
         point.set_away(offer.is_none());
         mounts.push(Mount {
             point: Arc::new(point),
@@ -562,6 +564,13 @@ impl Gateway {
     /// True when there is an endpoint of this name beside the main one.
     pub fn has_endpoint(&self, name: &str) -> bool {
         self.views().endpoints.contains_key(name)
+    }
+
+    /// The names of all endpoints beside the main one, in order.
+    pub fn endpoints(&self) -> Vec<Arc<str>> {
+        let mut names: Vec<_> = self.views().endpoints.keys().map(Arc::clone).collect();
+        names.sort_unstable();
+        names
     }
 
     fn views(&self) -> Views {

@@ -75,6 +75,38 @@ impl Mounting {
         self.uris = uris;
         self
     }
+
+    /// True when the prefix can stand before names and in the scheme of a URI.
+    pub fn has_prefix(&self) -> bool {
+        UriMap::of(&self.prefix).is_some()
+    }
+
+    /// True when a name or URI of a backend that is mounted like this could be taken for one of a
+    /// backend that is mounted like `other`: one prefix with its underscores begins the other, or
+    /// both come to one scheme.
+    pub fn is_ambiguous_beside(&self, other: &Self) -> bool {
+        let (space, others) = (self.space(), other.space());
+        let names = !space.is_empty()
+            && !others.is_empty()
+            && (space.starts_with(&others) || others.starts_with(&space));
+        let form = self.uri_map();
+        names || (form.is_some() && form == other.uri_map())
+    }
+
+    /// What prefixed names begin with; empty where none is prefixed.
+    fn space(&self) -> String {
+        match self.naming {
+            Naming::Never => String::new(),
+            Naming::OnCollision | Naming::Always => format!("{}{SEPARATOR}", self.prefix),
+        }
+    }
+
+    fn uri_map(&self) -> Option<UriMap> {
+        match self.uris {
+            UriNaming::Keep => None,
+            UriNaming::Prefix => UriMap::of(&self.prefix),
+        }
+    }
 }
 
 /// Something that a backend offers and the gateway does not show.
@@ -123,10 +155,8 @@ impl std::fmt::Debug for MountPoint {
 
 impl MountPoint {
     pub(crate) fn new(backend: Arc<dyn Backend>, mounting: &Mounting) -> Result<Self, BuildError> {
-        let is_mapped = mounting.uris == UriNaming::Prefix;
-        let is_prefixed = mounting.naming != Naming::Never;
-        let form = UriMap::of(&mounting.prefix);
-        if (is_mapped || is_prefixed) && form.is_none() {
+        let is_plain = mounting.naming == Naming::Never && mounting.uris == UriNaming::Keep;
+        if !is_plain && !mounting.has_prefix() {
             return Err(BuildError::Prefix {
                 name: backend.name().to_owned(),
                 prefix: mounting.prefix.clone(),
@@ -136,12 +166,8 @@ impl MountPoint {
             server: backend.name().into(),
             backend,
             naming: mounting.naming,
-            space: if is_prefixed {
-                format!("{}{SEPARATOR}", mounting.prefix)
-            } else {
-                String::new()
-            },
-            uris: form.filter(|_| is_mapped),
+            space: mounting.space(),
+            uris: mounting.uri_map(),
             away: AtomicBool::new(true),
         })
     }
@@ -161,14 +187,6 @@ impl MountPoint {
                 self.uris.as_ref().is_some_and(|uris| uris.claims(key))
             }
         }
-    }
-
-    /// True when a name or URI of one could be taken for one of the other.
-    pub(crate) fn is_ambiguous_beside(&self, other: &Self) -> bool {
-        let names = !self.space.is_empty()
-            && !other.space.is_empty()
-            && (self.space.starts_with(&other.space) || other.space.starts_with(&self.space));
-        names || (self.uris.is_some() && self.uris == other.uris)
     }
 
     pub(crate) fn is_away(&self) -> bool {

@@ -99,7 +99,7 @@ impl Engine {
     /// Answers a DELETE: the end of a session.
     pub fn delete(&self, headers: &HeaderMap, peer: &HttpPeer) -> HttpReply {
         match one(headers, SESSION_ID) {
-            Ok(Some(id)) if self.inner.sessions.close(id, &peer.caller) => {
+            Ok(Some(id)) if self.inner.sessions.close(id, &peer.caller, self.endpoint()) => {
                 HttpReply::empty(StatusCode::NO_CONTENT)
             }
             Ok(Some(_)) => unknown_session().reply(None),
@@ -160,7 +160,7 @@ impl Engine {
         call: &ToolCall,
         peer: &Peer,
     ) -> Result<(), RpcError> {
-        let catalogue = self.gateway().catalogue();
+        let catalogue = self.gateway().catalogue_at(self.endpoint());
         let entry = catalogue.find(Feature::Tool, &call.name);
         let tool = entry.and_then(|entry| entry.tool.as_ref());
         let Some(Ok(marked)) = tool.map(ToolSpec::param_headers) else {
@@ -199,7 +199,7 @@ impl Engine {
         let session = self
             .inner
             .sessions
-            .find(id, &peer.caller)
+            .find(id, &peer.caller, self.endpoint())
             .ok_or_else(unknown_session)?;
         let client = &session.client;
         let peer = Peer {
@@ -227,17 +227,15 @@ impl Engine {
             return Err(RpcError::new(code::INTERNAL_ERROR, "Internal error"));
         };
         let revision = Revision::negotiate(asked);
-        let session = self
-            .inner
-            .sessions
-            .open(Client::new(
-                Arc::clone(&peer.caller),
-                revision,
-                parsed.client_info.as_ref(),
-                parsed.client_capabilities.as_ref(),
-                Outbox::closed(),
-            ))
-            .map_err(refused)?;
+        let client = Client::new(
+            Arc::clone(&peer.caller),
+            revision,
+            parsed.client_info.as_ref(),
+            parsed.client_capabilities.as_ref(),
+            Outbox::closed(),
+        );
+        let client = client.at(self.endpoint.clone());
+        let session = self.inner.sessions.open(client).map_err(refused)?;
         let exchange = self.begin_parsed(parsed, id, self.peer(peer, revision), None)?;
         let reply = stream::reply(exchange, self.config().keep_alive).await;
         Ok(reply.with_header(SESSION_ID, &session))
@@ -247,7 +245,8 @@ impl Engine {
         Peer {
             caller: peer.caller,
             meta: RequestMeta::new(peer.request_id, Transport::Http)
-                .with_client_addr(peer.client_addr),
+                .with_client_addr(peer.client_addr)
+                .with_endpoint(self.endpoint.clone()),
             revision,
             client: None,
             stopping: self.inner.stopping.clone(),
@@ -271,7 +270,7 @@ impl Engine {
         let session = self
             .inner
             .sessions
-            .find(id, &peer.caller)
+            .find(id, &peer.caller, self.endpoint())
             .ok_or_else(unknown_session)?;
         if notification.method == "notifications/cancelled"
             && let Some(id) = cancelled_id(&notification.params)
@@ -293,7 +292,7 @@ impl Engine {
         let Some(id) = one(headers, SESSION_ID)? else {
             return Err(no_session());
         };
-        match self.inner.sessions.find(id, &peer.caller) {
+        match self.inner.sessions.find(id, &peer.caller, self.endpoint()) {
             Some(_) => Ok(HttpReply::empty(StatusCode::ACCEPTED)),
             None => Err(unknown_session()),
         }

@@ -118,8 +118,14 @@ impl Sessions {
         Ok(id)
     }
 
-    /// The session of this id, if it is this caller's. Somebody else's is as good as none.
-    pub(crate) fn find(&self, id: &str, caller: &Caller) -> Option<Arc<Session>> {
+    /// The session of this id, if it is this caller's at this endpoint. Somebody else's is as good as
+    /// none.
+    pub(crate) fn find(
+        &self,
+        id: &str,
+        caller: &Caller,
+        endpoint: Option<&str>,
+    ) -> Option<Arc<Session>> {
         let now = self.clock.now();
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let session = table.get(id)?;
@@ -127,7 +133,8 @@ impl Sessions {
             table.remove(id);
             return None;
         }
-        if !session.client.caller.is_same(caller) {
+        let client = &session.client;
+        if !client.caller.is_same(caller) || client.endpoint.as_deref() != endpoint {
             return None;
         }
         *session
@@ -138,8 +145,8 @@ impl Sessions {
     }
 
     /// Ends a session and cancels what is open in it. False when it is not this caller's.
-    pub(crate) fn close(&self, id: &str, caller: &Caller) -> bool {
-        if self.find(id, caller).is_none() {
+    pub(crate) fn close(&self, id: &str, caller: &Caller, endpoint: Option<&str>) -> bool {
+        if self.find(id, caller, endpoint).is_none() {
             return false;
         }
         let session = self
@@ -210,27 +217,53 @@ mod tests {
         let (sessions, _) = sessions(8, 8);
         let id = open(&sessions, "a").unwrap();
         assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_graphic()));
-        assert!(sessions.find(&id, &caller("b")).is_none());
-        assert!(!sessions.close(&id, &caller("b")));
-        assert!(sessions.find(&id, &caller("a")).is_some());
-        assert!(sessions.close(&id, &caller("a")));
-        assert!(sessions.find(&id, &caller("a")).is_none());
+        assert!(sessions.find(&id, &caller("b"), None).is_none());
+        assert!(!sessions.close(&id, &caller("b"), None));
+        assert!(sessions.find(&id, &caller("a"), None).is_some());
+        assert!(sessions.close(&id, &caller("a"), None));
+        assert!(sessions.find(&id, &caller("a"), None).is_none());
+    }
+
+    #[test]
+    fn a_session_is_of_one_endpoint() {
+        let (sessions, _) = sessions(8, 8);
+        let client = |endpoint: Option<&str>| {
+            let revision = Revision::V2025_11_25;
+            Client::new(caller("a"), revision, None, None, Outbox::closed())
+                .at(endpoint.map(Arc::from))
+        };
+        let main = sessions.open(client(None)).unwrap();
+        let docs = sessions.open(client(Some("docs"))).unwrap();
+        for (id, endpoint, is_there) in [
+            (&main, None, true),
+            (&main, Some("docs"), false),
+            (&docs, Some("docs"), true),
+            (&docs, Some("other"), false),
+            (&docs, None, false),
+        ] {
+            assert_eq!(
+                sessions.find(id, &caller("a"), endpoint).is_some(),
+                is_there
+            );
+        }
+        assert!(!sessions.close(&docs, &caller("a"), None));
+        assert!(sessions.close(&docs, &caller("a"), Some("docs")));
     }
 
     #[test]
     fn an_idle_session_is_forgotten_unless_it_is_at_work() {
         let (sessions, clock) = sessions(8, 8);
         let (idle, busy) = (open(&sessions, "a").unwrap(), open(&sessions, "a").unwrap());
-        let session = sessions.find(&busy, &caller("a")).unwrap();
+        let session = sessions.find(&busy, &caller("a"), None).unwrap();
         let work = session.client.in_flight.open(b"1", 9).unwrap();
         clock.advance(Duration::from_secs(59));
-        assert!(sessions.find(&idle, &caller("a")).is_some());
+        assert!(sessions.find(&idle, &caller("a"), None).is_some());
         clock.advance(Duration::from_secs(60));
-        assert!(sessions.find(&idle, &caller("a")).is_none());
-        assert!(sessions.find(&busy, &caller("a")).is_some());
+        assert!(sessions.find(&idle, &caller("a"), None).is_none());
+        assert!(sessions.find(&busy, &caller("a"), None).is_some());
         drop(work);
         clock.advance(Duration::from_secs(60));
-        assert!(sessions.find(&busy, &caller("a")).is_none());
+        assert!(sessions.find(&busy, &caller("a"), None).is_none());
     }
 
     #[test]
@@ -241,10 +274,10 @@ mod tests {
         let second = open(&sessions, "a").unwrap();
         let other = open(&sessions, "b").unwrap();
         let third = open(&sessions, "a").unwrap();
-        assert!(sessions.find(&first, &caller("a")).is_none());
-        assert!(sessions.find(&second, &caller("a")).is_some());
-        assert!(sessions.find(&third, &caller("a")).is_some());
-        assert!(sessions.find(&other, &caller("b")).is_some());
+        assert!(sessions.find(&first, &caller("a"), None).is_none());
+        assert!(sessions.find(&second, &caller("a"), None).is_some());
+        assert!(sessions.find(&third, &caller("a"), None).is_some());
+        assert!(sessions.find(&other, &caller("b"), None).is_some());
         assert_eq!(open(&sessions, "c").unwrap_err(), SessionRefusal::Full);
     }
 }
