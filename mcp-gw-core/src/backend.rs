@@ -6,7 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::context::{CallContext, CallNotification, SessionKey};
+use crate::freshness::ListHints;
 use crate::json::RawJson;
+use crate::mount::LeftOut;
 use crate::policy::Feature;
 use crate::tool::{Arguments, BoxError, SpecError, ToolOutput, ToolSpec, check_name};
 
@@ -86,6 +88,12 @@ pub struct Offer {
     pub capabilities: Option<RawJson>,
     /// Its instructions for the model.
     pub instructions: Option<String>,
+    /// What it says about keeping its lists.
+    pub hints: ListHints,
+    /// What it has and cannot be shown.
+    pub left_out: Vec<LeftOut>,
+    /// What else people should know about it: sentences.
+    pub remarks: Vec<String>,
 }
 
 impl Offer {

@@ -13,6 +13,7 @@ mod line;
 mod link;
 mod operation;
 mod outbox;
+mod reshape;
 mod revision;
 mod rewrite;
 mod rpc_error;

@@ -237,12 +237,19 @@ impl Sessions {
         Ok(())
     }
 
-    /// The session of this id, if it is this caller's. Somebody else's is as good as none.
-    pub(crate) fn find(&self, id: &str, caller: &Caller) -> Result<Arc<Session>, SessionRefusal> {
+    /// The session of this id, if it is this caller's at this endpoint. Somebody else's is as good as
+    /// none.
+    pub(crate) fn find(
+        &self,
+        id: &str,
+        caller: &Caller,
+        endpoint: Option<&str>,
+    ) -> Result<Arc<Session>, SessionRefusal> {
         let now = self.clock.now();
         let mut table = self.lock();
         let session = table.by_id.get(id).ok_or(SessionRefusal::Unknown)?;
-        if !session.client.caller.is_same(caller) {
+        let client = &session.client;
+        if !client.caller.is_same(caller) || client.endpoint.as_deref() != endpoint {
             return Err(SessionRefusal::Unknown);
         }
         if self.is_idle(session, now) {
@@ -254,8 +261,8 @@ impl Sessions {
     }
 
     /// Ends a session, what is open in it and all its streams. False when it is not this caller's.
-    pub(crate) fn close(&self, id: &str, caller: &Caller) -> bool {
-        if self.find(id, caller).is_err() {
+    pub(crate) fn close(&self, id: &str, caller: &Caller, endpoint: Option<&str>) -> bool {
+        if self.find(id, caller, endpoint).is_err() {
             return false;
         }
         self.lock().end(id);
