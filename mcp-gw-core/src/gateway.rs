@@ -8,10 +8,12 @@ use crate::backend::{Backend, BackendError, BackendEvent, BackendListener, Offer
 use crate::caller::{Authenticator, NoAuthentication};
 use crate::catalogue::{Catalogue, CatalogueChange, Part};
 use crate::clock::{Clock, SystemClock};
+use crate::context::{CallNotification, SessionKey};
 use crate::json::RawJson;
 use crate::limit::{RateLimiter, Unlimited};
 use crate::policy::{DenyAll, Policy};
 use crate::registry::{RegistryError, ToolRegistry, ToolRegistryBuilder};
+use crate::task::Tasks;
 use crate::tool::Tool;
 use crate::typed::TypedTool;
 
@@ -46,6 +48,7 @@ pub(crate) struct Inner {
     pub(crate) sinks: Vec<Box<dyn AuditSink>>,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) stopped: AtomicBool,
+    pub(crate) tasks: Tasks,
     catalogue: RwLock<Arc<Catalogue>>,
     mounts: Mutex<Vec<Mount>>,
     listeners: RwLock<Vec<Arc<dyn GatewayListener>>>,
@@ -95,6 +98,22 @@ pub enum GatewayEvent {
         uri: Arc<str>,
         /// `params` of the notification.
         params: RawJson,
+    },
+    /// A task has changed.
+    TaskChanged {
+        /// The backend.
+        server: String,
+        /// The task.
+        task_id: Arc<str>,
+        /// `params` of the notification.
+        params: RawJson,
+    },
+    /// A server told one client session something that belongs to no call.
+    ForSession {
+        /// The session.
+        session: SessionKey,
+        /// What it was told.
+        notification: CallNotification,
     },
 }
 
@@ -253,6 +272,7 @@ impl GatewayBuilder {
             sinks,
             clock: self.clock.unwrap_or_else(|| Box::new(SystemClock::new())),
             stopped: AtomicBool::new(false),
+            tasks: Tasks::default(),
             catalogue: RwLock::new(Arc::new(catalogue)),
             mounts: Mutex::new(mounts),
             listeners: RwLock::new(Vec::new()),
@@ -291,6 +311,18 @@ impl BackendListener for Ear {
                 server: name,
                 uri,
                 params,
+            },
+            BackendEvent::TaskChanged { task_id, params } => GatewayEvent::TaskChanged {
+                server: name,
+                task_id,
+                params,
+            },
+            BackendEvent::ForSession {
+                session,
+                notification,
+            } => GatewayEvent::ForSession {
+                session,
+                notification,
             },
         });
     }
@@ -463,6 +495,20 @@ impl Gateway {
     /// clients: audit events will say so.
     pub fn mark_stopped(&self) {
         self.inner.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// A client session has ended: nothing is held for it any more.
+    pub fn end_session(&self, session: &SessionKey) {
+        for backend in self.backends() {
+            backend.end_session(session);
+        }
+    }
+
+    /// The client of a session says that its roots have changed.
+    pub fn roots_changed(&self, session: &SessionKey) {
+        for backend in self.backends() {
+            backend.roots_changed(session);
+        }
     }
 
     /// Closes all backends.

@@ -8,15 +8,18 @@ mod clock;
 mod context;
 mod error;
 mod gateway;
+mod input;
 mod json;
 pub mod jsonrpc;
 mod limit;
+mod log_level;
 pub mod meta_key;
 mod param_header;
 mod pipeline;
 mod policy;
 mod registry;
 mod secret;
+mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod tool;
@@ -26,14 +29,14 @@ pub use async_trait::async_trait;
 pub use audit::{AuditEvent, AuditSink, Outcome, TracingAudit};
 pub use backend::{
     Backend, BackendError, BackendEvent, BackendListener, Completion, CompletionRef, Extras,
-    ItemSpec, Offer, PromptGet, ResourceRead, ToolCall,
+    ItemSpec, Offer, PromptGet, ResourceRead, TaskAsk, TaskMethod, ToolCall,
 };
 pub use caller::{Authenticator, AuthnError, Caller, CallerKind, Credentials, NoAuthentication};
 pub use catalogue::{Catalogue, CatalogueChange, Entry};
 pub use clock::{Clock, SystemClock, rfc3339};
 pub use context::{
     CallContext, CallNotification, ClientLink, ClientLinkError, Incoming, NoClient, Permit,
-    RequestMeta, Transport,
+    RequestMeta, SessionKey, Transport,
 };
 pub use error::{ErrorClass, GatewayError, code};
 pub use gateway::{
@@ -41,6 +44,7 @@ pub use gateway::{
 };
 pub use json::{JsonError, Members, ObjectWriter, RawJson};
 pub use limit::{Admission, Charge, LimiterError, Quota, RateLimiter, Unlimited};
+pub use log_level::LogLevel;
 pub use param_header::ParamHeader;
 pub use pipeline::{ListPage, Sight};
 pub use policy::{AccessRequest, AllowAll, Decision, DenyAll, Effect, Feature, Phase, Policy};

@@ -9,16 +9,19 @@ use std::task::Poll;
 
 use crate::audit::{AuditScope, Outcome};
 use crate::backend::{
-    Backend, BackendError, Completion, CompletionRef, PromptGet, ResourceRead, ToolCall,
+    Backend, BackendError, Completion, CompletionRef, Extras, PromptGet, ResourceRead, TaskAsk,
+    ToolCall,
 };
 use crate::caller::{AuthnError, Caller, Credentials};
 use crate::catalogue::Entry;
 use crate::context::{CallContext, Incoming, Permit, RequestMeta};
 use crate::error::GatewayError;
 use crate::gateway::Gateway;
+use crate::input::Rounds;
 use crate::json::RawJson;
 use crate::limit::{Admission, Charge, Quota};
 use crate::policy::{AccessRequest, Feature, Phase};
+use crate::task::TaskHome;
 use crate::tool::{Arguments, ToolOutput};
 
 /// One page of a list, filtered for the caller.
@@ -212,11 +215,21 @@ impl Gateway {
             arguments: Some(&call.arguments),
         };
         let run = self.begin(incoming, &what).await?;
-        let call = ToolCall {
-            name: run.upstream_key(),
-            ..call
-        };
-        let answer = catch_panic(run.backend.call_tool(&run.ctx, call)).await;
+        let ToolCall {
+            name,
+            arguments,
+            extras,
+        } = call;
+        let answer = run.drive(extras, |extras| {
+            let call = ToolCall {
+                name: run.upstream_key(),
+                arguments: arguments.clone(),
+                extras,
+            };
+            run.backend.call_tool(&run.ctx, call)
+        });
+        let answer = answer.await;
+        let answer = answer.and_then(|answer| self.learn_task(&run, &name, answer));
         run.finish(answer)
     }
 
@@ -236,7 +249,12 @@ impl Gateway {
             arguments: None,
         };
         let run = self.begin(incoming, &what).await?;
-        let answer = catch_panic(run.backend.read_resource(&run.ctx, read)).await;
+        let ResourceRead { uri, extras } = read;
+        let answer = run.drive(extras, |extras| {
+            let read = ResourceRead::new(Arc::clone(&uri), extras);
+            run.backend.read_resource(&run.ctx, read)
+        });
+        let answer = answer.await;
         run.finish(answer)
     }
 
@@ -256,11 +274,14 @@ impl Gateway {
             arguments: Some(&get.arguments),
         };
         let run = self.begin(incoming, &what).await?;
-        let get = PromptGet {
-            name: run.upstream_key(),
-            ..get
-        };
-        let answer = catch_panic(run.backend.get_prompt(&run.ctx, get)).await;
+        let PromptGet {
+            arguments, extras, ..
+        } = get;
+        let answer = run.drive(extras, |extras| {
+            let get = PromptGet::new(run.upstream_key(), arguments.clone(), extras);
+            run.backend.get_prompt(&run.ctx, get)
+        });
+        let answer = answer.await;
         run.finish(answer)
     }
 
@@ -311,6 +332,148 @@ impl Gateway {
         let run = self.begin(incoming, &what).await?;
         let answer = catch_panic(run.backend.subscribe(&run.ctx, uri)).await;
         run.finish(answer)
+    }
+
+    /// Ends [`Gateway::subscribe`]. It can only reduce, so nobody is asked.
+    ///
+    /// # Errors
+    /// When there is no such resource, or its backend cannot be asked.
+    pub async fn unsubscribe(&self, incoming: &Incoming, uri: &str) -> Result<(), GatewayError> {
+        let mut scope = self.audit(
+            Some(&incoming.caller),
+            &incoming.meta,
+            "resources/unsubscribe",
+        );
+        scope.name(uri);
+        let entry = self.catalogue().find_resource(uri).cloned();
+        let result = match entry {
+            None => Err(GatewayError::Unknown {
+                feature: Feature::Resource,
+                name: uri.to_owned(),
+            }),
+            Some(entry) => {
+                scope.event.name_known = true;
+                scope.event.server = Some(Arc::clone(&entry.server));
+                scope.event.backend_asked = true;
+                let answer = catch_panic(entry.backend.unsubscribe(uri)).await;
+                answer.and_then(|answer| answer.map_err(GatewayError::from))
+            }
+        };
+        let outcome = match &result {
+            Ok(()) => Outcome::Ok,
+            Err(error) => {
+                scope.event.error = Some(describe(error));
+                Outcome::Error(error.class())
+            }
+        };
+        scope.close(outcome);
+        result
+    }
+
+    /// Asks how a task of this caller stands, answers what it asks for, or cancels it (extension
+    /// `io.modelcontextprotocol/tasks`). Whoever may not call the tool any more may not ask about its
+    /// tasks either, and somebody else's task is as good as none.
+    ///
+    /// # Errors
+    /// When there is no result.
+    pub async fn task(&self, incoming: &Incoming, ask: TaskAsk) -> Result<RawJson, GatewayError> {
+        let run = self
+            .begin_task(incoming, ask.method.as_str(), &ask.task_id)
+            .await?;
+        let answer = catch_panic(run.backend.task(&run.ctx, ask)).await;
+        run.finish(answer)
+    }
+
+    /// Asks for [`GatewayEvent::TaskChanged`](crate::GatewayEvent::TaskChanged) of a task of this
+    /// caller.
+    ///
+    /// # Errors
+    /// When it is not the caller's, or its backend cannot tell of changes.
+    pub async fn watch_task(&self, incoming: &Incoming, id: &str) -> Result<(), GatewayError> {
+        let run = self
+            .begin_task(incoming, "subscriptions/listen", id)
+            .await?;
+        let answer = catch_panic(run.backend.watch_task(&run.ctx, id)).await;
+        run.finish(answer)
+    }
+
+    /// Ends [`Gateway::watch_task`].
+    pub async fn unwatch_task(&self, caller: &Caller, id: &str) {
+        let now = self.inner.clock.now();
+        let Some(home) = self.inner.tasks.find(caller, id, now) else {
+            return;
+        };
+        for backend in self.backends() {
+            if backend.name() == &*home.server {
+                backend.unwatch_task(id).await;
+            }
+        }
+    }
+
+    /// True when the task of this id at `server` is this caller's.
+    pub fn owns_task(&self, caller: &Caller, server: &str, id: &str) -> bool {
+        let now = self.inner.clock.now();
+        let home = self.inner.tasks.find(caller, id, now);
+        home.is_some_and(|home| &*home.server == server)
+    }
+
+    /// The road of a request about a task: that of its tool, except that the task must be the
+    /// caller's.
+    async fn begin_task<'g>(
+        &'g self,
+        incoming: &Incoming,
+        method: &'static str,
+        id: &str,
+    ) -> Result<Run<'g>, GatewayError> {
+        let home = self
+            .inner
+            .tasks
+            .find(&incoming.caller, id, self.inner.clock.now());
+        // A name that no tool can have: unknown, after the limit and with an audit event.
+        let name = home.as_ref().map_or("", |home| &*home.tool);
+        let what = Use {
+            method,
+            feature: Feature::Tool,
+            name,
+            arguments: None,
+        };
+        self.begin(incoming, &what)
+            .await
+            .map_err(|error| match error {
+                GatewayError::Unknown { .. } | GatewayError::Denied { .. } => {
+                    GatewayError::InvalidParams {
+                        message: format!(
+                            "no such task: {}",
+                            id.chars().take(128).collect::<String>()
+                        ),
+                    }
+                }
+                error => error,
+            })
+    }
+
+    /// Remembers whose a task is, when the answer to a call is one.
+    fn learn_task(
+        &self,
+        run: &Run<'_>,
+        tool: &Arc<str>,
+        answer: Result<ToolOutput, BackendError>,
+    ) -> Result<Result<ToolOutput, BackendError>, GatewayError> {
+        let Ok(output) = &answer else {
+            return Ok(answer);
+        };
+        let server = || Arc::<str>::from(run.backend.name());
+        let home = || TaskHome {
+            server: server(),
+            tool: Arc::clone(tool),
+            endpoint: None,
+        };
+        let (tasks, now) = (&self.inner.tasks, self.inner.clock.now());
+        if tasks.learn(run.ctx.caller(), home, output.as_raw(), now) {
+            Ok(answer)
+        } else {
+            Err(GatewayError::Untellable { server: server() })
+        }
     }
 
     /// The road up to the backend: audit, look-up, limit, decision, permit. What is refused on the
@@ -380,11 +543,16 @@ impl Gateway {
         entry: &Entry,
         scope: &mut AuditScope<'_>,
     ) -> Result<Permit, GatewayError> {
+        // Asking about a task needs the right to call its tool.
+        let method = match what.feature {
+            Feature::Tool => "tools/call",
+            _ => what.method,
+        };
         let request = AccessRequest {
             name: what.name,
             phase: Phase::Call,
             arguments: what.arguments,
-            ..question(incoming, what.method, what.feature, entry)
+            ..question(incoming, method, what.feature, entry)
         };
         let decision = self.inner.policy.decide(&request).await;
         scope.event.effect = Some(decision.effect());
@@ -458,6 +626,29 @@ impl Run<'_> {
         Arc::clone(&self.upstream_key)
     }
 
+    /// Asks the backend; when it asks for input that the client must be asked for in another way,
+    /// asks the client and then the backend again.
+    async fn drive<'r, T: Answer>(
+        &'r self,
+        mut extras: Extras,
+        ask: impl Fn(Extras) -> Asked<'r, T>,
+    ) -> Result<Result<T, BackendError>, GatewayError> {
+        let mut rounds = Rounds::new(&**self.ctx.link());
+        if !rounds.are_driven() {
+            return catch_panic(ask(extras)).await;
+        }
+        loop {
+            let answer = catch_panic(ask(extras.clone())).await?;
+            let Some(raw) = answer.as_ref().ok().and_then(Answer::raw) else {
+                return Ok(answer);
+            };
+            match rounds.follow(self.backend.name(), raw, &extras).await? {
+                None => return Ok(answer),
+                Some(next) => extras = next,
+            }
+        }
+    }
+
     fn finish<T: Answer>(
         mut self,
         answer: Result<Result<T, BackendError>, GatewayError>,
@@ -494,6 +685,9 @@ impl Run<'_> {
         result
     }
 }
+
+/// A backend at work.
+type Asked<'r, T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send + 'r>>;
 
 /// What the audit event says of an answer.
 trait Answer {

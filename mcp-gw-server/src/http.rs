@@ -18,9 +18,11 @@ use mcp_gw_core::{
 
 pub use reply::{HttpBody, HttpReply};
 
+use crate::client::Client;
 use crate::engine::Engine;
 use crate::exchange::{Answer, Peer, cancelled_id};
 use crate::operation::{self, Meta, Operation, modern_revision};
+use crate::outbox::Outbox;
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
 use crate::session::SessionRefusal;
@@ -199,12 +201,12 @@ impl Engine {
             .sessions
             .find(id, &peer.caller)
             .ok_or_else(unknown_session)?;
+        let client = &session.client;
         let peer = Peer {
-            client_info: session.client_info.clone(),
-            client_capabilities: session.client_capabilities.clone(),
-            ..self.peer(peer, asked.unwrap_or(session.revision))
+            client: Some(Arc::clone(client)),
+            ..self.peer(peer, asked.unwrap_or(client.revision))
         };
-        let exchange = self.begin(request, body, peer, Some(&session.in_flight))?;
+        let exchange = self.begin(request, body, peer, Some(&client.in_flight))?;
         // Going away does not cancel in these revisions: the work is not the connection's.
         Ok(stream::reply(
             exchange.detached(&self.inner.detached),
@@ -228,12 +230,13 @@ impl Engine {
         let session = self
             .inner
             .sessions
-            .open(
+            .open(Client::new(
                 Arc::clone(&peer.caller),
                 revision,
-                parsed.client_info.clone(),
-                parsed.client_capabilities.clone(),
-            )
+                parsed.client_info.as_ref(),
+                parsed.client_capabilities.as_ref(),
+                Outbox::closed(),
+            ))
             .map_err(refused)?;
         let exchange = self.begin_parsed(parsed, id, self.peer(peer, revision), None)?;
         let reply = stream::reply(exchange, self.config().keep_alive).await;
@@ -246,8 +249,7 @@ impl Engine {
             meta: RequestMeta::new(peer.request_id, Transport::Http)
                 .with_client_addr(peer.client_addr),
             revision,
-            client_info: None,
-            client_capabilities: None,
+            client: None,
             stopping: self.inner.stopping.clone(),
         }
     }
@@ -274,7 +276,7 @@ impl Engine {
         if notification.method == "notifications/cancelled"
             && let Some(id) = cancelled_id(&notification.params)
         {
-            session.in_flight.cancel(id);
+            session.client.in_flight.cancel(id);
         }
         Ok(HttpReply::empty(StatusCode::ACCEPTED))
     }

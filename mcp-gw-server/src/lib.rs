@@ -3,6 +3,7 @@
 mod access;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod client;
 mod compose;
 mod engine;
 mod exchange;
@@ -10,6 +11,7 @@ mod inflight;
 mod line;
 mod link;
 mod operation;
+mod outbox;
 mod revision;
 mod rewrite;
 mod rpc_error;

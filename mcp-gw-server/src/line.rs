@@ -11,10 +11,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::client::Client;
 use crate::engine::Engine;
 use crate::exchange::{Answer, Exchange, Peer, cancelled_id};
 use crate::inflight::InFlight;
 use crate::operation::{Meta, modern_revision};
+use crate::outbox::Outbox;
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
 use mcp_gw_core::meta_key as key;
@@ -106,7 +108,7 @@ pub async fn serve_lines_until(
         caller,
         out,
         in_flight: InFlight::default(),
-        handshake: None,
+        client: None,
         stopping: engine.inner.stopping.child_token(),
         tasks: JoinSet::new(),
         is_gone: false,
@@ -152,9 +154,11 @@ pub async fn serve_lines_until(
         out,
         in_flight,
         stopping,
+        client,
         ..
     } = connection;
-    drop(out);
+    // The writer ends when nobody can send any more.
+    drop((out, client));
     let mut ended = async || while tasks.join_next().await.is_some() {};
     if tokio::time::timeout(drain, ended()).await.is_err() {
         // Who told this end to stop lets the client know; a client that left needs no answer.
@@ -181,19 +185,13 @@ const UNREAD: Duration = Duration::from_secs(5);
 /// How long answers to requests that were given up may take to be written.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// What the client said when it connected.
-struct Handshake {
-    revision: Revision,
-    client_info: Option<RawJson>,
-    client_capabilities: Option<RawJson>,
-}
-
 struct Connection {
     engine: Engine,
     caller: Arc<Caller>,
     out: mpsc::Sender<RawJson>,
     in_flight: InFlight,
-    handshake: Option<Handshake>,
+    /// The client, once it has shaken hands.
+    client: Option<Arc<Client>>,
     stopping: CancellationToken,
     tasks: JoinSet<()>,
     is_gone: bool,
@@ -227,18 +225,12 @@ impl Connection {
 
     fn request(&mut self, request: &Request<'_>, line: &Bytes) -> Result<(), RpcError> {
         let revision = self.revision(request)?;
-        let (info, capabilities) = match &self.handshake {
-            Some(hands) if !revision.is_modern() => {
-                (hands.client_info.clone(), hands.client_capabilities.clone())
-            }
-            _ => (None, None),
-        };
+        let client = self.client.clone().filter(|_| !revision.is_modern());
         let peer = Peer {
             caller: Arc::clone(&self.caller),
             meta: RequestMeta::new(self.engine.next_request_id(), Transport::Stdio),
             revision,
-            client_info: info,
-            client_capabilities: capabilities,
+            client,
             stopping: self.stopping.clone(),
         };
         let exchange = self
@@ -259,23 +251,21 @@ impl Connection {
             return modern_revision(&meta);
         }
         Ok(self
-            .handshake
+            .client
             .as_ref()
-            .map_or(Revision::NEWEST_LEGACY, |hands| hands.revision))
+            .map_or(Revision::NEWEST_LEGACY, |client| client.revision))
     }
 
     fn shake_hands(&mut self, params: &Params<'_>, line: &Bytes) {
-        let part = |name: &str| {
-            params
-                .get(name)
-                .map(|raw| RawJson::within(line, raw).detached())
-        };
+        let part = |name: &str| params.get(name).map(|raw| RawJson::within(line, raw));
         let asked = params.get_str("protocolVersion").unwrap_or_default();
-        self.handshake = Some(Handshake {
-            revision: Revision::negotiate(&asked),
-            client_info: part("clientInfo"),
-            client_capabilities: part("capabilities"),
-        });
+        self.client = Some(Arc::new(Client::new(
+            Arc::clone(&self.caller),
+            Revision::negotiate(&asked),
+            part("clientInfo").as_ref(),
+            part("capabilities").as_ref(),
+            Outbox::lines(self.out.clone()),
+        )));
     }
 
     async fn send(&mut self, message: RawJson) {

@@ -6,9 +6,12 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use mcp_gw_core::{Caller, Clock, RawJson};
+use mcp_gw_core::{Caller, Clock};
 
-use crate::inflight::InFlight;
+use crate::client::Client;
+#[cfg(test)]
+use crate::outbox::Outbox;
+#[cfg(test)]
 use crate::revision::Revision;
 
 /// Bounds for sessions.
@@ -47,11 +50,7 @@ impl SessionLimits {
 /// What the gateway remembers of a client between its requests.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(crate) revision: Revision,
-    pub(crate) client_info: Option<RawJson>,
-    pub(crate) client_capabilities: Option<RawJson>,
-    pub(crate) in_flight: InFlight,
-    caller: Arc<Caller>,
+    pub(crate) client: Arc<Client>,
     last_used: Mutex<Instant>,
 }
 
@@ -89,38 +88,30 @@ impl Sessions {
     }
 
     /// Opens a session and gives its id: 128 random bits as visible ASCII.
-    pub(crate) fn open(
-        &self,
-        caller: Arc<Caller>,
-        revision: Revision,
-        client_info: Option<RawJson>,
-        client_capabilities: Option<RawJson>,
-    ) -> Result<String, SessionRefusal> {
+    pub(crate) fn open(&self, client: Client) -> Result<String, SessionRefusal> {
         let id = random_id().ok_or(SessionRefusal::NoRandomness)?;
         let now = self.clock.now();
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         self.forget_idle(&mut table, now);
         let own = table
             .iter()
-            .filter(|(_, session)| session.caller.is_same(&caller));
+            .filter(|(_, session)| session.client.caller.is_same(&client.caller));
         if own.clone().count() >= self.limits.max_per_caller {
             // Sessions at work go last, whatever their age.
             let oldest = own
-                .min_by_key(|(_, session)| (session.in_flight.len() > 0, session.last_used()))
+                .min_by_key(|(_, session)| {
+                    (session.client.in_flight.len() > 0, session.last_used())
+                })
                 .map(|(id, _)| id.clone());
             if let Some(session) = oldest.and_then(|id| table.remove(&id)) {
-                session.in_flight.cancel_all();
+                session.client.in_flight.cancel_all();
             }
         }
         if table.len() >= self.limits.max_total {
             return Err(SessionRefusal::Full);
         }
         let session = Session {
-            revision,
-            client_info: client_info.map(|info| info.detached()),
-            client_capabilities: client_capabilities.map(|caps| caps.detached()),
-            in_flight: InFlight::default(),
-            caller,
+            client: Arc::new(client),
             last_used: Mutex::new(now),
         };
         table.insert(id.clone(), Arc::new(session));
@@ -136,7 +127,7 @@ impl Sessions {
             table.remove(id);
             return None;
         }
-        if !session.caller.is_same(caller) {
+        if !session.client.caller.is_same(caller) {
             return None;
         }
         *session
@@ -157,7 +148,7 @@ impl Sessions {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(id);
         if let Some(session) = session {
-            session.in_flight.cancel_all();
+            session.client.in_flight.cancel_all();
         }
         true
     }
@@ -167,7 +158,7 @@ impl Sessions {
     }
 
     fn is_idle(&self, session: &Session, now: Instant) -> bool {
-        session.in_flight.len() == 0
+        session.client.in_flight.len() == 0
             && now.saturating_duration_since(session.last_used()) >= self.limits.idle_timeout
     }
 }
@@ -204,7 +195,14 @@ mod tests {
     }
 
     fn open(sessions: &Sessions, id: &str) -> Result<String, SessionRefusal> {
-        sessions.open(caller(id), Revision::V2025_11_25, None, None)
+        let revision = Revision::V2025_11_25;
+        sessions.open(Client::new(
+            caller(id),
+            revision,
+            None,
+            None,
+            Outbox::closed(),
+        ))
     }
 
     #[test]
@@ -224,7 +222,7 @@ mod tests {
         let (sessions, clock) = sessions(8, 8);
         let (idle, busy) = (open(&sessions, "a").unwrap(), open(&sessions, "a").unwrap());
         let session = sessions.find(&busy, &caller("a")).unwrap();
-        let work = session.in_flight.open(b"1", 9).unwrap();
+        let work = session.client.in_flight.open(b"1", 9).unwrap();
         clock.advance(Duration::from_secs(59));
         assert!(sessions.find(&idle, &caller("a")).is_some());
         clock.advance(Duration::from_secs(60));

@@ -2,7 +2,7 @@
 
 use mcp_gw_core::{
     CallContext, Completion, CompletionRef, Extras, ObjectWriter, PromptGet, RawJson, ResourceRead,
-    ToolCall, meta_key,
+    TaskAsk, ToolCall, meta_key,
 };
 
 use crate::era::{Era, MODERN, OFFERED};
@@ -20,6 +20,7 @@ pub(crate) enum Ask<'a> {
     Resource(&'a ResourceRead),
     Prompt(&'a PromptGet),
     Complete(&'a Completion),
+    Task(&'a TaskAsk),
     /// A page of a list.
     List {
         method: &'static str,
@@ -32,6 +33,7 @@ pub(crate) enum Ask<'a> {
     },
     Discover,
     Initialize,
+    Ping,
 }
 
 /// What the gateway says for this hop.
@@ -45,13 +47,11 @@ pub(crate) struct Hop<'a> {
 }
 
 impl Hop<'_> {
-    /// The client's capabilities, when the client can be asked by way of the result; otherwise
-    /// none, as the gateway cannot carry a question back.
+    /// What the client can be asked for by way of this call; otherwise nothing, as the gateway
+    /// cannot carry a question back.
     fn capabilities(&self) -> RawJson {
         self.ctx
-            .map(CallContext::meta)
-            .filter(|meta| meta.protocol_version == Some(MODERN))
-            .and_then(|meta| meta.client_capabilities.clone())
+            .and_then(|ctx| ctx.link().capabilities())
             .filter(RawJson::is_object)
             .unwrap_or_else(RawJson::empty_object)
     }
@@ -65,6 +65,10 @@ impl Hop<'_> {
                 .raw(meta_key::CLIENT_INFO, self.client_info)
                 .raw(meta_key::CLIENT_CAPABILITIES, &self.capabilities());
             empty = false;
+        }
+        let log_level = self.ctx.and_then(|ctx| ctx.meta().log_level);
+        if let Some(level) = log_level.filter(|_| self.era == Era::Modern) {
+            writer = writer.string(meta_key::LOG_LEVEL, level.as_str());
         }
         if let Some(token) = self.progress_token {
             writer = writer.integer(meta_key::PROGRESS_TOKEN, token);
@@ -100,9 +104,11 @@ impl<'a> Ask<'a> {
             Self::Resource(_) => "resources/read",
             Self::Prompt(_) => "prompts/get",
             Self::Complete(_) => "completion/complete",
+            Self::Task(ask) => ask.method.as_str(),
             Self::List { method, .. } | Self::Uri { method, .. } => method,
             Self::Discover => "server/discover",
             Self::Initialize => "initialize",
+            Self::Ping => "ping",
         }
     }
 
@@ -112,6 +118,7 @@ impl<'a> Ask<'a> {
             Self::Tool(call) => Some(&call.name),
             Self::Resource(read) => Some(&read.uri),
             Self::Prompt(get) => Some(&get.name),
+            Self::Task(ask) => Some(&ask.task_id),
             _ => None,
         }
     }
@@ -128,6 +135,7 @@ impl<'a> Ask<'a> {
             Self::Resource(read) => Some(&read.extras),
             Self::Prompt(get) => Some(&get.extras),
             Self::Complete(completion) => Some(&completion.extras),
+            Self::Task(ask) => Some(&ask.extras),
             _ => None,
         }
     }
@@ -181,7 +189,8 @@ impl<'a> Ask<'a> {
                 },
                 &["cursor"],
             ),
-            Self::Discover => (sized(0), &[]),
+            Self::Task(ask) => (sized(0).string("taskId", &ask.task_id), &["taskId"]),
+            Self::Discover | Self::Ping => (sized(0), &[]),
             Self::Initialize => (
                 sized(0)
                     .string("protocolVersion", OFFERED)

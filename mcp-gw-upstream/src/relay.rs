@@ -89,6 +89,19 @@ pub(crate) async fn unsubscribe<C: Channel>(channel: &C, uri: &str) -> Result<()
     channel.subscriptions().remove(uri, last).await
 }
 
+/// Asks whether the server answers.
+pub(crate) async fn check<C: Channel>(channel: &C) -> Result<(), BackendError> {
+    let ask = match channel.hello().await?.era {
+        Era::Modern => Ask::Discover,
+        Era::Legacy => Ask::Ping,
+    };
+    match channel.ask(ask, None).await {
+        // A server that says no is there.
+        Ok(_) | Err(BackendError::Rpc(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Makes a [`Channel`] a [`Backend`](mcp_gw_core::Backend). A macro, because a trait of another crate
 /// cannot be implemented for every type that has one of ours.
 macro_rules! backend {
@@ -139,6 +152,35 @@ macro_rules! backend {
             ) -> Result<mcp_gw_core::RawJson, mcp_gw_core::BackendError> {
                 $crate::relay::object(self, ctx, $crate::ask::Ask::Complete(&completion)).await
             }
+
+            async fn task(
+                &self,
+                ctx: &mcp_gw_core::CallContext,
+                ask: mcp_gw_core::TaskAsk,
+            ) -> Result<mcp_gw_core::RawJson, mcp_gw_core::BackendError> {
+                $crate::relay::object(self, ctx, $crate::ask::Ask::Task(&ask)).await
+            }
+
+            async fn watch_task(
+                &self,
+                _ctx: &mcp_gw_core::CallContext,
+                _task_id: &str,
+            ) -> Result<(), mcp_gw_core::BackendError> {
+                Err(mcp_gw_core::Backend::unsupported(
+                    self,
+                    "subscriptions/listen",
+                ))
+            }
+
+            async fn unwatch_task(&self, _task_id: &str) {}
+
+            async fn check(&self) -> Result<(), mcp_gw_core::BackendError> {
+                $crate::relay::check(self).await
+            }
+
+            fn end_session(&self, _session: &mcp_gw_core::SessionKey) {}
+
+            fn roots_changed(&self, _session: &mcp_gw_core::SessionKey) {}
 
             async fn subscribe(
                 &self,
