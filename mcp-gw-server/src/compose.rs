@@ -11,8 +11,9 @@ use mcp_gw_core::{
 use mcp_gw_upstream::{ClientInfo, HttpServer, HttpServerConfig, StdioServer, StdioServerConfig};
 
 use crate::access::{ApiKeys, PerMinute, ToolRules};
-use crate::config::{Config, KeyError, ServerTarget};
+use crate::config::{Config, KeyError, ServerConfig, ServerTarget};
 use crate::engine::{Engine, EngineConfig};
+use crate::pins::{Guards, PinWatch, PinsError};
 use crate::session::SessionLimits;
 use crate::supervise::Supervisor;
 use crate::wrap::Deadline;
@@ -93,17 +94,11 @@ impl Launch {
         // One server keeps its names; several would take each other's.
         let prefixed = config.servers.len() > 1;
         let timeout = config.call_timeout.get();
+        let mut guards = Guards::of(config).map_err(LaunchError::Pins)?;
         for (name, server) in &config.servers {
-            let target = server
-                .target()
-                .ok_or_else(|| LaunchError::Server { name: name.clone() })?;
-            let target = Target {
-                name,
-                to: target,
-                base_env: &self.env,
-                grace: self.grace,
-            };
-            let backend = Deadline::new(target.backend(timeout)?, timeout);
+            let backend = bare_backend(config, (name, server), &self.env, self.grace)?;
+            let backend = guards.around(backend, config, server);
+            let backend = Deadline::new(backend, timeout);
             builder = if prefixed {
                 builder.backend_with_prefix(name, backend)
             } else {
@@ -116,6 +111,7 @@ impl Launch {
         Ok(Running {
             engine,
             supervisor,
+            pins: guards.watch(),
             rules,
         })
     }
@@ -132,6 +128,28 @@ fn engine_config(config: &Config) -> EngineConfig {
             count(sessions.max_per_caller),
             count(sessions.max_total),
         ))
+}
+
+/// The backend of one server of `config`, with nothing around it.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn bare_backend(
+    config: &Config,
+    (name, server): (&str, &ServerConfig),
+    env: &[(OsString, OsString)],
+    grace: Option<Duration>,
+) -> Result<Arc<dyn Backend>, LaunchError> {
+    let to = server.target().ok_or_else(|| LaunchError::Server {
+        name: name.to_owned(),
+    })?;
+    let target = Target {
+        name,
+        to,
+        base_env: env,
+        grace,
+    };
+    target.backend(config.call_timeout.get())
 }
 
 struct Target<'a> {
@@ -222,6 +240,9 @@ pub enum LaunchError {
         /// What is wrong.
         source: mcp_gw_upstream::Error,
     },
+    /// There are pins that cannot be used, and a server that must not be shown without them.
+    #[error("servers cannot be held to their pins")]
+    Pins(#[source] PinsError),
     /// The parts do not fit together.
     #[error("the gateway cannot be built")]
     Build(#[source] BuildError),
@@ -232,6 +253,7 @@ pub enum LaunchError {
 pub struct Running {
     engine: Engine,
     supervisor: Supervisor,
+    pins: PinWatch,
     rules: Arc<ToolRules>,
 }
 
@@ -288,6 +310,7 @@ impl Running {
 
     /// Stops looking after the servers, and ends connections and child processes.
     pub async fn shutdown(mut self) {
+        self.pins.stop().await;
         self.supervisor.stop().await;
         self.gateway().close().await;
     }

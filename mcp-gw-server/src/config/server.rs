@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::text::DurationText;
-use super::types::{seconds, secret_map};
+use super::types::{PinMode, seconds, secret_map};
 
 /// An MCP server behind the gateway: either `command` (a child process that speaks MCP on its
 /// standard input and output) or `url` (streamable HTTP).
@@ -37,6 +37,9 @@ pub struct ServerConfig {
     pub connect_timeout: Option<DurationText>,
     /// How long the server may take to answer a request.
     pub timeout: DurationText,
+    /// What happens when this server offers something else than is pinned, whatever `pins.mode`
+    /// says.
+    pub pins: Option<PinMode>,
 }
 
 impl Default for ServerConfig {
@@ -51,6 +54,7 @@ impl Default for ServerConfig {
             headers: BTreeMap::new(),
             connect_timeout: None,
             timeout: seconds(30),
+            pins: None,
         }
     }
 }
@@ -98,6 +102,13 @@ impl ServerConfig {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.into();
+        self
+    }
+
+    /// Sets what happens when the server offers something else than is pinned.
+    #[must_use]
+    pub const fn with_pins(mut self, mode: PinMode) -> Self {
+        self.pins = Some(mode);
         self
     }
 
