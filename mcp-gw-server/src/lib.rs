@@ -20,6 +20,8 @@ mod wrap;
 
 pub mod config;
 pub mod http;
+#[cfg(feature = "rmcp")]
+pub mod rmcp;
 
 pub use compose::{Launch, LaunchError, Running};
 pub use engine::{Engine, EngineConfig};
