@@ -32,15 +32,17 @@ const NO_REASON = '?';
 
 const failing = status => status === 'FAILURE' || status === 'WARNING';
 
-/** The checks of one run, by "set scenario". */
+/** The checks of one run: set -> scenario -> list. */
 function readRun(dir) {
     const run = new Map();
     for (const set of readdirSync(dir).sort()) {
-        for (const folder of readdirSync(join(dir, set))) {
+        const scenarios = new Map();
+        for (const folder of readdirSync(join(dir, set)).sort()) {
             const scenario = /^server-(.*)-\d{4}-\d\d-\d\dT[\d-]+Z$/.exec(folder)?.[1];
             if (scenario === undefined) throw new Error(`${dir}/${set}/${folder}: not a result of the suite`);
-            run.set(`${set} ${scenario}`, JSON.parse(readFileSync(join(dir, set, folder, 'checks.json'), 'utf8')));
+            scenarios.set(scenario, JSON.parse(readFileSync(join(dir, set, folder, 'checks.json'), 'utf8')));
         }
+        run.set(set, scenarios);
     }
     return run;
 }
@@ -95,60 +97,67 @@ function readKnown(file) {
 
 /** The pattern of the shell, as far as scenario names need it. */
 const only = new RegExp(`^${options.only.replaceAll('.', '\\.').replaceAll('*', '.*').replaceAll('?', '.')}$`);
-const wanted = key => only.test(key.split(' ')[1]);
+const wanted = listed => only.test(listed.split(' ')[1]);
 const passes = checks => checks.filter(({ status }) => status === 'SUCCESS').length;
-const fails = checks => checks.filter(({ status }) => failing(status)).length;
 const direct = readRun(options.direct);
 const gateway = options.gateway === undefined ? undefined : readRun(options.gateway);
 const { head, known } = readKnown(options.known);
-
-const row = (scenario, ...rest) =>
-    console.log(`${scenario.padEnd(58)}${rest.map(text => String(text).padStart(9)).join('')}`);
 const complaints = [];
-const found = new Map();
-const totals = [0, 0, 0];
-let passed = 0;
-let failed = 0;
+const found = new Set();
 
-row('set and scenario', 'direct', 'gateway', 'lost');
-for (const [key, checks] of [...direct].filter(([one]) => wanted(one)).sort()) {
-    const before = complaints.length;
-    for (const { id, status, errorMessage } of checks) {
-        if (failing(status)) complaints.push(`${key} ${id}: ${status} at the reference server itself: ${errorMessage}`);
-    }
-    const through = gateway?.get(key) ?? [];
-    const losses = gateway === undefined ? new Map() : lossesOf(key.split(' ')[1], checks, through);
+/** Looks at one scenario of the gateway; gives back how many checks it lost. */
+function judge(key, scenario, before, after) {
+    const losses = lossesOf(scenario, before, after);
     for (const [label, what] of losses) {
-        found.set(`${key} ${label}`, what);
+        found.add(`${key} ${label}`);
         if (!known.has(`${key} ${label}`)) complaints.push(`${key} ${label}: lost: ${what}`);
     }
-    for (const listed of known.keys()) {
-        if (!listed.startsWith(`${key} `) || gateway === undefined) continue;
+    for (const [listed, reason] of known) {
+        if (!listed.startsWith(`${key} `)) continue;
         if (!found.has(listed)) complaints.push(`${listed}: is listed as lost, and is not lost any more`);
-        else if (known.get(listed) === NO_REASON) complaints.push(`${listed}: is listed without a reason`);
+        else if (reason === NO_REASON) complaints.push(`${listed}: is listed without a reason`);
     }
-    if (complaints.length === before) passed += 1;
-    else failed += 1;
-    const numbers = [passes(checks), passes(through), losses.size];
-    numbers.forEach((number, at) => { totals[at] += number; });
-    const failures = fails(checks) > 0 ? `${numbers[0]}-${fails(checks)}` : numbers[0];
-    row(key, failures, gateway === undefined ? '-' : numbers[1], losses.size > 0 ? losses.size : '-');
+    return losses.size;
+}
+
+const row = (name, ...rest) =>
+    console.log(`${name.padEnd(64)}${rest.map(text => String(text).padStart(9)).join('')}`);
+const totals = [0, 0, 0];
+const count = { passed: 0, failed: 0 };
+const seen = new Set();
+
+row('set and scenario', 'direct', 'gateway', 'lost');
+for (const set of (gateway ?? direct).keys()) {
+    for (const [scenario, before] of direct.get(set.split('@')[0])) {
+        const key = `${set} ${scenario}`;
+        const complained = complaints.length;
+        const after = gateway?.get(set).get(scenario) ?? [];
+        seen.add(key);
+        for (const { id, status, errorMessage } of before) {
+            if (failing(status)) complaints.push(`${key} ${id}: ${status} at the reference server: ${errorMessage}`);
+        }
+        const lost = gateway === undefined ? 0 : judge(key, scenario, before, after);
+        count[complaints.length === complained ? 'passed' : 'failed'] += 1;
+        const numbers = [passes(before), passes(after), lost];
+        numbers.forEach((number, at) => { totals[at] += number; });
+        row(key, ...numbers.map(number => number || '-'));
+    }
 }
 row('all', ...totals);
 for (const listed of known.keys()) {
-    if (gateway === undefined || direct.has(listed.split(' ', 2).join(' ')) || !wanted(listed)) continue;
+    if (gateway === undefined || seen.has(listed.split(' ', 2).join(' ')) || !wanted(listed)) continue;
     complaints.push(`${listed}: is listed as lost, and there is no such scenario`);
-    failed += 1;
+    count.failed += 1;
 }
 
 if (options.bless && gateway !== undefined) {
     const kept = [...known].filter(([listed]) => !wanted(listed));
-    const lost = [...found.keys()].map(listed => [listed, known.get(listed) ?? NO_REASON]);
+    const lost = [...found].map(listed => [listed, known.get(listed) ?? NO_REASON]);
     const lines = [...kept, ...lost].sort().map(([listed, reason]) => `${listed} # ${reason}`);
     writeFileSync(options.known, `${[...head, ...lines].join('\n')}\n`);
     console.log(`${lines.length} known losses are listed in ${options.known}`);
     process.exit(0);
 }
 for (const complaint of complaints) console.log(`FAIL ${complaint}`);
-console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed === 0 && passed > 0 ? 0 : 1);
+console.log(`${count.passed} passed, ${count.failed} failed`);
+process.exit(count.failed === 0 && count.passed > 0 ? 0 : 1);

@@ -4,7 +4,8 @@
 //   node reference-server.mjs [--port PORT] [--log]    on loopback; prints "listening on http://127.0.0.1:PORT/mcp"
 //   node reference-server.mjs --stdio [--log]          on standard input and output
 //
-// Without --port it takes a free one. --log writes each message that comes in to stderr. Plain Node, no packages:
+// Without --port it takes a free one. --era legacy or --era modern makes a server of revisions with, or without, a
+// handshake only. --log writes each message that comes in to stderr. Plain Node, no packages:
 //
 //   server/wire.mjs      names, codes and envelopes        server/http.mjs, stdio.mjs   the two transports
 //   server/fixtures.mjs  tools, prompts and resources      server/headers.mjs           headers that repeat the body
@@ -21,6 +22,7 @@ const { values: options } = parseArgs({
     options: {
         stdio: { type: 'boolean', default: false },
         port: { type: 'string', default: '0' },
+        era: { type: 'string', default: 'both' },
         log: { type: 'boolean', default: false }
     }
 });
@@ -29,7 +31,8 @@ const log = options.log
     ? (...parts) => console.error(...parts.map(part => (typeof part === 'string' ? part : JSON.stringify(part))))
     : () => {};
 
-const server = new (options.stdio ? StdioServer : HttpServer)(new World(), log);
+if (!['both', 'legacy', 'modern'].includes(options.era)) throw new Error(`there is no era ${options.era}`);
+const server = new (options.stdio ? StdioServer : HttpServer)(new World(options.era), log);
 for (const signal of ['SIGINT', 'SIGTERM']) {
     process.once(signal, async () => {
         await server.close();

@@ -7,7 +7,7 @@ import { answerLegacy, answerModern } from './methods.mjs';
 import { Session } from './session.mjs';
 import { Answer, Stream } from './streams.mjs';
 import {
-    anyOf, CODE, checkEnvelope, errorOf, isObject, isRequest, isResponse, K, LEGACY, MODERN, RpcError, resultOf
+    anyOf, CODE, checkEnvelope, errorOf, isObject, isRequest, isResponse, LEGACY, MODERN, RpcError, resultOf, saysModern
 } from './wire.mjs';
 
 const PATH = '/mcp';
@@ -58,13 +58,6 @@ async function readJson(req) {
     }
 }
 
-/** Each request says which era it belongs to. */
-function isModern(headers, message) {
-    const said = headers['mcp-protocol-version'];
-    return typeof message?.params?._meta?.[`${K}protocolVersion`] === 'string' ||
-        message?.method === 'server/discover' || (said !== undefined && !LEGACY.includes(said) && said >= MODERN);
-}
-
 export class HttpServer {
     #world;
     #log;
@@ -102,17 +95,26 @@ export class HttpServer {
         try {
             checkSource(req.headers);
             if (new URL(req.url, 'http://localhost').pathname !== PATH) throw new Refusal(404, 'Not found');
-            if (req.method === 'GET') return this.#resume(req, res);
-            if (req.method === 'DELETE') return this.#delete(req, res);
-            if (req.method !== 'POST') throw new Refusal(405, 'Method not allowed', { Allow: 'GET, POST, DELETE' });
+            const sessions = this.#world.era !== 'modern';
+            if (req.method === 'GET' && sessions) return this.#resume(req, res);
+            if (req.method === 'DELETE' && sessions) return this.#delete(req, res);
+            if (req.method !== 'POST') {
+                throw new Refusal(405, 'Method not allowed', { Allow: sessions ? 'GET, POST, DELETE' : 'POST' });
+            }
             const message = await readJson(req);
             id = message?.id;
             this.#log('->', req.headers, message);
-            if (isModern(req.headers, message)) await this.#modern(req, res, message);
+            if (this.#isModern(req, message)) await this.#modern(req, res, message);
             else await this.#legacy(req, res, message);
         } catch (error) {
             this.#refuse(res, error, id);
         }
+    }
+
+    #isModern({ headers }, message) {
+        const said = headers['mcp-protocol-version'];
+        const newer = said !== undefined && !LEGACY.includes(said) && said >= MODERN;
+        return this.#world.isModern(newer || saysModern(message));
     }
 
     #refuse(res, error, id) {

@@ -5,8 +5,8 @@ import {
     complete, promptDefinition, readResource, RESOURCES, TEMPLATES, toolDefinition
 } from './fixtures.mjs';
 import {
-    CODE, checkModernVersion, InputRequired, invalidParams, isObject, K, LEGACY, MODERN, modernMeta, notification,
-    RpcError, SERVER_INFO, TASKS
+    CODE, checkModernVersion, InputRequired, invalidParams, isObject, K, modernMeta, notification, RpcError,
+    SERVER_INFO, TASKS
 } from './wire.mjs';
 
 const CAPABILITIES = {
@@ -93,8 +93,8 @@ function task(params, ctx) {
 
 const MODERN_METHODS = {
     ...COMMON,
-    'server/discover': () => ({
-        supportedVersions: [MODERN, ...LEGACY],
+    'server/discover': (_, { world }) => ({
+        supportedVersions: world.versions,
         capabilities: { ...CAPABILITIES, extensions: { [TASKS]: {} } },
         instructions: INSTRUCTIONS,
         ...CACHE
@@ -155,7 +155,7 @@ export async function answerModern(world, message, exchange, check = () => {}) {
     const params = message.params ?? {};
     const meta = modernMeta(params);
     check(meta);
-    checkModernVersion(meta.version);
+    checkModernVersion(meta.version, world.versions);
     const run = Object.hasOwn(MODERN_METHODS, message.method) ? MODERN_METHODS[message.method] : undefined;
     if (run === undefined) {
         throw new RpcError(CODE.methodNotFound, `Method not found: ${message.method}`, undefined, 404);

@@ -3,7 +3,7 @@
 import { createInterface } from 'node:readline';
 import { answerLegacy, answerModern } from './methods.mjs';
 import { Session } from './session.mjs';
-import { anyOf, CODE, checkEnvelope, errorOf, isRequest, isResponse, K, RpcError, resultOf } from './wire.mjs';
+import { anyOf, CODE, checkEnvelope, errorOf, isRequest, isResponse, RpcError, resultOf, saysModern } from './wire.mjs';
 
 export class StdioServer {
     #world;
@@ -52,8 +52,7 @@ export class StdioServer {
             checkEnvelope(message);
             if (isResponse(message)) return this.#session?.respond(message);
             if (!isRequest(message)) return this.#note(message);
-            const modern = typeof message.params?._meta?.[`${K}protocolVersion`] === 'string' ||
-                message.method === 'server/discover';
+            const modern = this.#world.isModern(saysModern(message));
             return await (modern ? this.#answerModern(message) : this.#answerLegacy(message));
         } catch (error) {
             return this.#send(errorOf(message?.id, error));

@@ -89,9 +89,13 @@ export function modernMeta(params) {
     };
 }
 
-export function checkModernVersion(version) {
+/** Whether a message says of itself that it is one of 2026-07-28. */
+export const saysModern = message =>
+    typeof message?.params?._meta?.[`${K}protocolVersion`] === 'string' || message?.method === 'server/discover';
+
+export function checkModernVersion(version, supported) {
     if (version === MODERN) return;
-    const data = { supported: [MODERN, ...LEGACY], requested: version };
+    const data = { supported, requested: version };
     throw new RpcError(CODE.unsupportedVersion, `Unsupported protocol version: ${version}`, data);
 }
 

@@ -2,6 +2,7 @@
 
 import { EXTRA_PROMPT, EXTRA_TOOL, PROMPTS, TOOLS } from './fixtures.mjs';
 import { Tasks } from './tasks.mjs';
+import { LEGACY, MODERN } from './wire.mjs';
 
 export class World {
     tools = new Map(TOOLS);
@@ -12,6 +13,17 @@ export class World {
     /** How many waits were cancelled, by their tag. */
     cancelled = new Map();
     #listeners = new Set();
+
+    /** `era` is `legacy`, `modern` or `both`: which requests are understood. */
+    constructor(era) {
+        this.era = era;
+        this.versions = [...(era === 'legacy' ? [] : [MODERN]), ...(era === 'modern' ? [] : LEGACY)];
+    }
+
+    /** Whether a request is one of 2026-07-28; `says` is what it looks like. */
+    isModern(says) {
+        return this.era === 'both' ? says : this.era === 'modern';
+    }
 
     /** Adds the extra tool or prompt, or takes it away; says which. */
     toggle(kind) {
