@@ -27,6 +27,8 @@ const OWN = [
     'dns-rebinding-protection', 'server-session-lifecycle', 'http-header-validation',
     'http-custom-header-server-validation', 'server-stateless', 'caching'
 ];
+/** What cannot be had through the gateway: a server of old revisions has no tasks. */
+const impossible = (set, scenario) => set.endsWith('@legacy') && /^(stdio-)?tasks?(-|$)/.test(scenario);
 /** A reason that --bless writes, and that nobody has replaced yet. */
 const NO_REASON = '?';
 
@@ -129,6 +131,7 @@ const seen = new Set();
 row('set and scenario', 'direct', 'gateway', 'lost');
 for (const set of (gateway ?? direct).keys()) {
     for (const [scenario, before] of direct.get(set.split('@')[0])) {
+        if (impossible(set, scenario)) continue;
         const key = `${set} ${scenario}`;
         const complained = complaints.length;
         const after = gateway?.get(set).get(scenario) ?? [];
@@ -158,6 +161,7 @@ if (options.bless && gateway !== undefined) {
     console.log(`${lines.length} known losses are listed in ${options.known}`);
     process.exit(0);
 }
+if (count.passed + count.failed === 0) console.log(`FAIL no scenario is called ${options.only}`);
 for (const complaint of complaints) console.log(`FAIL ${complaint}`);
 console.log(`${count.passed} passed, ${count.failed} failed`);
 process.exit(count.failed === 0 && count.passed > 0 ? 0 : 1);

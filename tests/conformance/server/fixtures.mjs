@@ -336,7 +336,8 @@ const jobs = {
         inputSchema: object({ seconds: { type: 'number' }, label: string('Its name') }, ['seconds']),
         call: ({ seconds, label = 'unnamed' }, ctx) => {
             const work = async job => {
-                await job.sleep(Math.min(seconds, 60) * 1000);
+                // Who cannot follow a task is not kept waiting for long.
+                await job.sleep(Math.min(seconds, ctx.tasks ? 60 : 1) * 1000);
                 return says(`Computed ${label} in ${seconds} s.`);
             };
             return seconds > 0 ? ctx.task(work) : work(ctx);

@@ -49,13 +49,17 @@ async function callTool(params, ctx) {
     }
 }
 
-function getPrompt(params, ctx) {
+async function getPrompt(params, ctx) {
     const prompt = ctx.world.prompts.get(text(params, 'name'));
     if (prompt === undefined) throw invalidParams(`Unknown prompt: ${params.name}`);
     const given = args(params);
     const missing = (prompt.arguments ?? []).find(({ name }) => !(name in given));
     if (missing !== undefined) throw invalidParams(`Missing argument: ${missing.name}`);
-    return prompt.get(given, ctx);
+    try {
+        return await prompt.get(given, ctx);
+    } catch (error) {
+        throw error instanceof ToolFailure ? invalidParams(error.message) : error;
+    }
 }
 
 function read(params, ctx) {
