@@ -12,7 +12,10 @@
 mod fakes;
 mod suites;
 
-pub use fakes::{ManualClock, RecordingAudit, RecordingLink, access_request, call_context, charge};
+pub use fakes::{
+    ManualClock, RecordingAudit, RecordingLink, access_request, call_context, call_context_of,
+    charge,
+};
 pub use suites::{
     audit_sink_contract, authenticator_contract, backend_contract, policy_contract,
     rate_limiter_contract, tool_contract,

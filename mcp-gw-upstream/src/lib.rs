@@ -1,13 +1,18 @@
 #![doc = include_str!("../README.md")]
 
 mod ask;
+mod call;
 mod deadline;
+mod desk;
 mod era;
 mod error;
 mod http;
+mod lanes;
 mod mirror;
 mod notice;
 mod offer;
+mod owner;
+mod pending;
 mod relay;
 mod settings;
 mod single;

@@ -28,21 +28,14 @@ pub(crate) async fn read<C: Channel>(channel: &C) -> Result<Offer, BackendError>
 
 async fn lists<C: Channel>(channel: &C) -> Result<Offer, BackendError> {
     let hello = look(channel).await?;
-    let has = |name: &str| {
-        hello
-            .capabilities
-            .as_ref()
-            .and_then(|capabilities| capabilities.member(name).ok()?)
-            .is_some_and(|capability| !capability.is_null())
-    };
     let mut offer = Offer::default();
     // Some servers have tools without saying so.
     offer.tools = list(channel, &TOOLS, ToolSpec::from_definition).await?;
-    if has("resources") {
+    if hello.has("resources") {
         offer.resources = items(channel, &RESOURCES, Feature::Resource).await?;
         offer.resource_templates = items(channel, &TEMPLATES, Feature::ResourceTemplate).await?;
     }
-    if has("prompts") {
+    if hello.has("prompts") {
         offer.prompts = items(channel, &PROMPTS, Feature::Prompt).await?;
     }
     offer.capabilities.clone_from(&hello.capabilities);
