@@ -4,17 +4,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
-use mcp_gw_core::jsonrpc::{self, Message, Response as Answered};
+use mcp_gw_core::jsonrpc;
 use mcp_gw_core::{CallContext, ClientLink, RawJson};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Response, StatusCode};
-use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use tokio::time::{sleep_until, timeout_at};
 
 use crate::ask::{Ask, Hop, cancelled_params};
-use crate::call::{Call, EndOnDrop, Question};
+use crate::call::{Call, EndOnDrop};
 use crate::deadline::Deadline;
 use crate::desk::Desk;
 use crate::era::{Era, MODERN};
@@ -23,7 +21,6 @@ use crate::http::session::session_headers;
 use crate::http::sse::Decoder;
 use crate::http::wire::{METHOD, NAME, Post, Refusal, SESSION, Wire, chain};
 use crate::mirror;
-use crate::notice::Notice;
 use crate::pending::{Reply, Waiting};
 
 /// A request that is ready to be sent.
@@ -33,8 +30,8 @@ pub(crate) struct Exchange<'a> {
     id_text: String,
     headers: HeaderMap,
     body: RawJson,
-    link: Option<&'a dyn ClientLink>,
-    token: Option<i64>,
+    pub(super) link: Option<&'a dyn ClientLink>,
+    pub(super) token: Option<i64>,
     /// The session of an old server that it is made in.
     pub(super) session: Option<InSession>,
     is_cancellable: bool,
@@ -44,13 +41,13 @@ pub(crate) struct Exchange<'a> {
 /// elsewhere than it was asked.
 pub(super) struct InSession {
     pub(super) post: Post,
-    desk: Arc<Desk>,
-    call: Option<Arc<Call>>,
+    pub(super) desk: Arc<Desk>,
+    pub(super) call: Option<Arc<Call>>,
     elsewhere: Option<oneshot::Receiver<Reply>>,
 }
 
 impl InSession {
-    fn is_asking(&self) -> bool {
+    pub(super) fn is_asking(&self) -> bool {
         self.call.as_ref().is_some_and(|call| call.is_asking())
     }
 }
@@ -70,7 +67,7 @@ impl From<Refusal> for Stop {
 }
 
 /// A result or an error object.
-type Outcome = Result<RawJson, RawJson>;
+pub(super) type Outcome = Result<RawJson, RawJson>;
 
 /// A result, and the session that came with it.
 #[derive(Debug)]
@@ -369,109 +366,12 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn whole(&self, body: &Bytes) -> Result<Option<Outcome>, Refusal> {
-        self.whole_or_part(body, None)
-    }
-
-    /// Takes one message, or the array of them that 2025-03-26 knows.
-    fn whole_or_part(
-        &self,
-        text: &Bytes,
-        mut deadline: Option<&mut Deadline>,
-    ) -> Result<Option<Outcome>, Refusal> {
-        if !text.trim_ascii_start().starts_with(b"[") {
-            return self.message(text, text, deadline);
-        }
-        let parts: Vec<&RawValue> = serde_json::from_slice(text)
-            .map_err(|error| self.protocol(&format!("its answer is not JSON: {error}")))?;
-        for part in parts {
-            let outcome = self.message(text, part.get().as_bytes(), deadline.as_deref_mut())?;
-            if outcome.is_some() {
-                return Ok(outcome);
-            }
-        }
-        Ok(None)
-    }
-
-    fn message(
-        &self,
-        whole: &Bytes,
-        text: &[u8],
-        deadline: Option<&mut Deadline>,
-    ) -> Result<Option<Outcome>, Refusal> {
-        let message = match Message::parse(text) {
-            Ok(message) => message,
-            Err(error) if error.code == mcp_gw_core::code::PARSE_ERROR => {
-                return Err(self.protocol(&format!("its answer is not JSON: {error}")));
-            }
-            Err(error) if error.id.as_ref().is_none_or(|id| self.is_own(id.as_str())) => {
-                return Err(self.protocol(&error.message));
-            }
-            Err(_) => return Ok(None),
-        };
-        match message {
-            Message::Response(Answered { id, outcome, .. }) => {
-                // An error without an id can only be about what was sent here.
-                if id.is_some_and(|id| !self.is_own(id.get())) {
-                    return Ok(None);
-                }
-                Ok(Some(match outcome {
-                    Ok(result) => Ok(RawJson::within(whole, result)),
-                    Err(error) => Err(RawJson::within(whole, error)),
-                }))
-            }
-            Message::Notification(notification) => {
-                if let Some(notice) = Notice::read(&notification) {
-                    self.notice(notice, deadline);
-                }
-                Ok(None)
-            }
-            Message::Request(request) => {
-                // Servers of 2026-07-28 send none.
-                if let Some(InSession {
-                    post, desk, call, ..
-                }) = &self.session
-                {
-                    desk.request(Question::read(&request), call.as_ref(), post.clone());
-                }
-                Ok(None)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    fn notice(&self, notice: Notice, deadline: Option<&mut Deadline>) {
-        let is_own = match &notice {
-            Notice::Progress { token, .. } => Some(*token) == self.token,
-            Notice::Log(_) | Notice::Other { .. } => true,
-            Notice::Event(_) | Notice::Cancelled { .. } => false,
-        };
-        match (&self.session, notice) {
-            (None, Notice::Event(event)) => self.wire.events.emit(event),
-            (Some(session), notice) if !is_own => {
-                session.desk.notice(notice);
-            }
-            (session, notice) if is_own => {
-                let is_asking = session.as_ref().is_some_and(InSession::is_asking);
-                if let (Notice::Progress { .. }, Some(deadline), false) =
-                    (&notice, deadline, is_asking)
-                {
-                    deadline.extend();
-                }
-                if let (Some(link), Some(notification)) = (self.link, notice.for_call(self.token)) {
-                    link.notify(notification);
-                }
-            }
-            _ => {}
-        }
-    }
-
     fn is_heard(&self) -> bool {
         let is_heard = |session: &InSession| session.desk.is_heard.load(Ordering::Relaxed);
         self.session.as_ref().is_some_and(is_heard)
     }
 
-    fn is_own(&self, id: &str) -> bool {
+    pub(super) fn is_own(&self, id: &str) -> bool {
         id == self.id_text
     }
 
@@ -483,7 +383,7 @@ impl<'a> Exchange<'a> {
         Refusal::Failed(self.wire.settings.lost(reason))
     }
 
-    fn protocol(&self, reason: &str) -> Refusal {
+    pub(super) fn protocol(&self, reason: &str) -> Refusal {
         Refusal::Failed(self.wire.settings.protocol(reason))
     }
 }
