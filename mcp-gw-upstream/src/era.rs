@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mcp_gw_core::{BackendError, RawJson, code};
+use mcp_gw_core::{BackendError, CacheHint, RawJson, code};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -36,6 +36,8 @@ pub(crate) struct Hello {
     pub(crate) version: &'static str,
     pub(crate) capabilities: Option<RawJson>,
     pub(crate) instructions: Option<String>,
+    /// What it said about keeping this.
+    pub(crate) hint: Option<CacheHint>,
     /// An offer was made of it; the next one looks again.
     pub(crate) is_used: AtomicBool,
 }
@@ -129,6 +131,7 @@ pub(crate) fn read_discover(settings: &Settings, result: &RawJson) -> Result<Pro
             version: MODERN,
             capabilities: object(result, found.capabilities),
             instructions: text(found.instructions),
+            hint: CacheHint::read(result),
             is_used: AtomicBool::new(false),
         }));
     }
@@ -184,6 +187,7 @@ pub(crate) fn read_initialize(
         version,
         capabilities: object(result, found.capabilities),
         instructions: text(found.instructions),
+        hint: None,
         is_used: AtomicBool::new(false),
     })
 }

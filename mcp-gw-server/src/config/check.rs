@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::credential::KeySource;
 use super::fault::{ConfigFaults, Fault, short};
+use super::federation;
 use super::path::{ConfigPath, Spans};
 use super::server::ServerConfig;
 use super::source::{self, Salvaged};
@@ -167,6 +168,7 @@ impl<'a> Checker<'a> {
         self.policy(config, &root.key("policy"));
         self.call_timeout(config, &root.key("call_timeout"));
         self.servers(&config.servers, &root.key("servers"));
+        federation::check(&mut self, config, &root);
         self.faults
     }
 

@@ -167,7 +167,7 @@ async fn initialize(wire: Arc<Wire>, owner: Option<Arc<Owner>>) -> Result<Sessio
 /// What was subscribed to in the session before, if there was one.
 async fn subscribe_again(post: &Post, desk: &Arc<Desk>) {
     let settings = &post.wire.settings;
-    for uri in post.wire.subscriptions.all() {
+    for (uri, ()) in post.wire.subscriptions.all() {
         let ask = Ask::subscribe(&uri);
         let deadline = Deadline::new(settings.timeout, settings.timeout);
         let exchange = Exchange::legacy(&post.wire, post.clone(), desk, &ask, None);
