@@ -19,6 +19,8 @@ pub(crate) struct Options {
     pub(crate) era: Era,
     /// So many plain tools more, listed in pages.
     pub(crate) many: usize,
+    /// It has resources and prompts too, and says in them that this is its name.
+    pub(crate) items: Option<String>,
 }
 
 #[derive(Debug)]
