@@ -510,6 +510,17 @@ pub trait Backend: Send + Sync + 'static {
         Err(self.unsupported("resources/subscribe"))
     }
 
+    /// Takes over a subscription that was allowed at another backend which does the same work and is
+    /// of no use any more. There is no context, as no client asks: it ends like one of
+    /// [`Backend::subscribe`].
+    ///
+    /// # Errors
+    /// When the backend cannot tell of updates.
+    async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        let _ = uri;
+        Err(self.unsupported("resources/subscribe"))
+    }
+
     /// Ends [`Backend::subscribe`].
     ///
     /// # Errors
@@ -611,6 +622,10 @@ impl<T: Backend + ?Sized> Backend for Arc<T> {
 
     async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
         (**self).subscribe(ctx, uri).await
+    }
+
+    async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        (**self).resubscribe(uri).await
     }
 
     async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {

@@ -76,14 +76,16 @@ pub fn router(gateway: Gateway, config: HttpConfig) -> Router {
     router_for(engine, config)
 }
 
-/// The same for an engine that is there already; [`HttpConfig::engine`] is not looked at.
+/// The same for an engine that is there already; [`HttpConfig::engine`] is not looked at. A server
+/// that waits for open requests before it ends calls [`Engine::drain`] first, as streams of
+/// sessions have no end of their own.
 pub fn router_for(engine: Engine, config: HttpConfig) -> Router {
     let guard = config.guard.clone();
     let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(move |origin, _| {
             guard.allows_origin(origin)
         }))
-        .allow_methods([Method::POST, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
         // `Mcp-Param-*` are as many as tools want, so what the page asks for is what it gets.
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([HeaderName::from_static(SESSION_ID_HEADER), WWW_AUTHENTICATE]);
@@ -155,8 +157,10 @@ impl Endpoint {
             let says = "Not found: there is no endpoint of this name.";
             return Ok(HttpReply::text(StatusCode::NOT_FOUND, says));
         };
-        if head.method == Method::DELETE {
-            return Ok(engine.delete(&head.headers, &peer));
+        match head.method {
+            Method::GET => return Ok(engine.get(&head.headers, &peer)),
+            Method::DELETE => return Ok(engine.delete(&head.headers, &peer)),
+            _ => {}
         }
         let waits = head.headers.contains_key(EXPECT);
         let body = read(body, self.config.max_body_bytes, waits).await?;

@@ -25,7 +25,7 @@ pub(crate) struct Client {
     /// Its open requests.
     pub(crate) in_flight: InFlight,
     /// Where messages go that belong to no request of it.
-    #[expect(dead_code, reason = "used by notifications")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "used by notifications"))]
     pub(crate) outbox: Outbox,
     log_level: Mutex<Option<LogLevel>>,
 }

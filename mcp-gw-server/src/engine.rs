@@ -111,6 +111,8 @@ pub(crate) struct Inner {
     pub(crate) config: EngineConfig,
     pub(crate) sessions: Sessions,
     pub(crate) stopping: CancellationToken,
+    /// From then on streams end that have no end of their own.
+    pub(crate) draining: CancellationToken,
     /// Work that goes on although its client has gone away.
     pub(crate) detached: TaskTracker,
     server_info: RawJson,
@@ -146,6 +148,7 @@ impl Engine {
             inner: Arc::new(Inner {
                 sessions: Sessions::new(config.sessions, clock),
                 stopping: CancellationToken::new(),
+                draining: CancellationToken::new(),
                 detached: TaskTracker::new(),
                 server_info,
                 request_prefix: format!("{:08x}", u32::from_ne_bytes(prefix)),
@@ -182,9 +185,16 @@ impl Engine {
         &self.inner.config
     }
 
+    /// Ends every stream that has no end of its own, such as those that a GET opens, and every later
+    /// one at once; open requests go on. A server that waits for open requests to end calls this first.
+    pub fn drain(&self) {
+        self.inner.draining.cancel();
+    }
+
     /// Answers every open request with an error, and every later one. What is given up by this is
     /// audited as `stopped`.
     pub fn stop(&self) {
+        self.drain();
         self.gateway().mark_stopped();
         self.inner.stopping.cancel();
     }

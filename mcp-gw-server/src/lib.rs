@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+mod batch;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod client;
@@ -25,6 +26,7 @@ pub mod http;
 
 pub use compose::{Launch, LaunchError, Running};
 pub use engine::{Engine, EngineConfig};
+pub use http::journal::ReplayLimits;
 pub use line::{LineConfig, serve_lines, serve_lines_until};
 pub use revision::Revision;
 pub use session::SessionLimits;

@@ -1,10 +1,12 @@
 //! MCP over a pair of byte streams, one message a line: the stdio transport of every revision.
 
+mod batch;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mcp_gw_core::jsonrpc::{Message, Params, Request};
+use mcp_gw_core::jsonrpc::{Message, Notification, Params, Request};
 use mcp_gw_core::{Caller, Credentials, RawJson, RequestMeta, Transport, code};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
@@ -199,6 +201,9 @@ struct Connection {
 
 impl Connection {
     async fn take(&mut self, line: Bytes) {
+        if crate::batch::is_array(&line) {
+            return self.take_batch(&line).await;
+        }
         match Message::parse(&line) {
             Ok(Message::Request(request)) => {
                 if let Err(error) = self.request(&request, &line) {
@@ -206,13 +211,7 @@ impl Connection {
                     self.send(Answer::error(Some(&id), &error).message).await;
                 }
             }
-            Ok(Message::Notification(notification)) => {
-                if notification.method == "notifications/cancelled"
-                    && let Some(id) = cancelled_id(&notification.params)
-                {
-                    self.in_flight.cancel(id);
-                }
-            }
+            Ok(Message::Notification(notification)) => self.notified(&notification),
             // Nothing was asked of the client.
             Ok(_) => {}
             Err(error) => {
@@ -223,8 +222,35 @@ impl Connection {
         }
     }
 
+    fn notified(&self, notification: &Notification<'_>) {
+        if notification.method == "notifications/cancelled"
+            && let Some(id) = cancelled_id(&notification.params)
+        {
+            self.in_flight.cancel(id);
+        }
+    }
+
     fn request(&mut self, request: &Request<'_>, line: &Bytes) -> Result<(), RpcError> {
         let revision = self.revision(request)?;
+        let exchange = self.begin(request, line, revision)?;
+        if request.method == "initialize" && !revision.is_modern() {
+            self.shake_hands(&request.params, line);
+        }
+        let out = self.out.clone();
+        self.tasks.spawn(async move {
+            if let Some(answer) = run(exchange, &out).await {
+                let _ = out.send(answer).await;
+            }
+        });
+        Ok(())
+    }
+
+    fn begin(
+        &self,
+        request: &Request<'_>,
+        line: &Bytes,
+        revision: Revision,
+    ) -> Result<Exchange, RpcError> {
         let client = self.client.clone().filter(|_| !revision.is_modern());
         let peer = Peer {
             caller: Arc::clone(&self.caller),
@@ -234,15 +260,8 @@ impl Connection {
             client,
             stopping: self.stopping.clone(),
         };
-        let exchange = self
-            .engine
-            .begin(request, line, peer, Some(&self.in_flight))?;
-        if request.method == "initialize" && !revision.is_modern() {
-            self.shake_hands(&request.params, line);
-        }
-        let out = self.out.clone();
-        self.tasks.spawn(run(exchange, out));
-        Ok(())
+        self.engine
+            .begin(request, line, peer, Some(&self.in_flight))
     }
 
     /// Which revision this request speaks: each says so itself, or relies on the handshake.
@@ -278,27 +297,23 @@ impl Connection {
     }
 }
 
-/// Runs an exchange to its end: messages in their order, then the answer.
-async fn run(exchange: Exchange, out: mpsc::Sender<RawJson>) {
+/// Runs an exchange to its end: sends its messages in their order, and gives the answer.
+async fn run(exchange: Exchange, out: &mpsc::Sender<RawJson>) -> Option<RawJson> {
     let Exchange { mut work, messages } = exchange;
     let Some(mut messages) = messages else {
-        if let Some(answer) = work.await {
-            let _ = out.send(answer.message).await;
-        }
-        return;
+        return work.await.map(|answer| answer.message);
     };
     let answer = loop {
         tokio::select! {
             biased;
             Some(message) = messages.recv() => drop(out.send(message).await),
-            answer = &mut work => break answer,
+            answer = &mut work => break answer?,
         }
     };
-    let Some(answer) = answer else { return };
     while let Ok(message) = messages.try_recv() {
         drop(out.send(message).await);
     }
-    let _ = out.send(answer.message).await;
+    Some(answer.message)
 }
 
 /// Writes one message a line. Line breaks between the tokens of a relayed payload become blanks;

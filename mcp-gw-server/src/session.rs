@@ -3,27 +3,28 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use mcp_gw_core::{Caller, Clock};
+use mcp_gw_core::{Caller, CallerKind, Clock};
 
 use crate::client::Client;
-#[cfg(test)]
+use crate::http::journal::{Journal, ReplayLimits};
 use crate::outbox::Outbox;
-#[cfg(test)]
-use crate::revision::Revision;
 
 /// Bounds for sessions.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct SessionLimits {
-    /// A session that is not used for this long is forgotten.
+    /// A session that is not used for this long is forgotten. An open request or stream is use.
     pub idle_timeout: Duration,
     /// How many one caller may have; the one longest unused makes room.
     pub max_per_caller: usize,
     /// How many there may be in all; beyond, new ones are refused.
     pub max_total: usize,
+    /// What is kept of the streams of a session.
+    pub replay: ReplayLimits,
 }
 
 impl Default for SessionLimits {
@@ -32,6 +33,7 @@ impl Default for SessionLimits {
             idle_timeout: Duration::from_secs(30 * 60),
             max_per_caller: 64,
             max_total: 4096,
+            replay: ReplayLimits::default(),
         }
     }
 }
@@ -43,7 +45,21 @@ impl SessionLimits {
             idle_timeout,
             max_per_caller: max_per_caller.max(1),
             max_total: max_total.max(1),
+            replay: ReplayLimits::default(),
         }
+    }
+
+    /// Sets what is kept of the streams of a session.
+    #[must_use]
+    pub const fn with_replay(mut self, replay: ReplayLimits) -> Self {
+        self.replay = replay;
+        self
+    }
+
+    /// How often it is worth to look for what is over.
+    pub(crate) fn sweep_interval(&self) -> Duration {
+        let shortest = self.idle_timeout.min(self.replay.age);
+        (shortest / 4).clamp(Duration::from_secs(1), Duration::from_secs(30))
     }
 }
 
@@ -51,31 +67,123 @@ impl SessionLimits {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) client: Arc<Client>,
+    /// What goes to the client.
+    pub(crate) journal: Arc<Journal>,
     last_used: Mutex<Instant>,
 }
 
 impl Session {
     fn last_used(&self) -> Instant {
+        let used = *self
+            .last_used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        used.max(self.journal.last_left().unwrap_or(used))
+    }
+
+    fn touch(&self, now: Instant) {
         *self
             .last_used
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner) = now;
+    }
+
+    /// Something goes on in it.
+    fn is_at_work(&self) -> bool {
+        self.client.in_flight.len() > 0 || self.journal.is_read()
+    }
+
+    /// Cancels what is open and ends every stream.
+    fn end(&self) {
+        self.client.in_flight.cancel_all();
+        self.journal.close();
     }
 }
 
-/// Why no session could be opened.
+/// Why there is no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SessionRefusal {
     /// There are as many as there may be.
     Full,
     /// The system gives no random numbers.
     NoRandomness,
+    /// It has ended, never was, or is somebody else's.
+    Unknown,
 }
 
 pub(crate) struct Sessions {
     limits: SessionLimits,
     clock: Arc<dyn Clock>,
-    table: Mutex<HashMap<String, Arc<Session>>>,
+    /// Bytes that the journals of all sessions keep.
+    kept: Arc<AtomicUsize>,
+    table: Mutex<Table>,
+    is_swept: AtomicBool,
+}
+
+/// The sessions, by id; and the ids that each caller has.
+#[derive(Default)]
+struct Table {
+    by_id: HashMap<Arc<str>, Arc<Session>>,
+    by_caller: HashMap<CallerKey, Vec<Arc<str>>>,
+    swept: Option<Instant>,
+}
+
+/// What makes two callers the same, see [`Caller::is_same`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct CallerKey(CallerKind, Arc<str>, Arc<str>);
+
+impl CallerKey {
+    fn of(caller: &Caller) -> Self {
+        Self(
+            caller.kind,
+            Arc::clone(&caller.id),
+            Arc::clone(&caller.issuer),
+        )
+    }
+}
+
+impl Table {
+    fn insert(&mut self, id: Arc<str>, session: Arc<Session>) {
+        let own = self
+            .by_caller
+            .entry(CallerKey::of(&session.client.caller))
+            .or_default();
+        own.push(Arc::clone(&id));
+        self.by_id.insert(id, session);
+    }
+
+    /// Takes a session out and ends it.
+    fn end(&mut self, id: &str) {
+        let Some(session) = self.by_id.remove(id) else {
+            return;
+        };
+        let key = CallerKey::of(&session.client.caller);
+        if let Some(own) = self.by_caller.get_mut(&key) {
+            own.retain(|other| &**other != id);
+            if own.is_empty() {
+                self.by_caller.remove(&key);
+            }
+        }
+        session.end();
+    }
+
+    /// Ends the session of a caller that was not used for longest, if there are as many as there
+    /// may be. Sessions at work go last, whatever their age.
+    fn make_room(&mut self, caller: &Caller, max_per_caller: usize) {
+        let Some(own) = self.by_caller.get(&CallerKey::of(caller)) else {
+            return;
+        };
+        if own.len() < max_per_caller {
+            return;
+        }
+        let age = |id: &Arc<str>| {
+            let session = self.by_id.get(id);
+            session.map(|session| (session.is_at_work(), session.last_used()))
+        };
+        if let Some(oldest) = own.iter().min_by_key(|id| age(id)).cloned() {
+            self.end(&oldest);
+        }
+    }
 }
 
 impl Sessions {
@@ -83,39 +191,50 @@ impl Sessions {
         Self {
             limits,
             clock,
+            kept: Arc::default(),
             table: Mutex::default(),
+            is_swept: AtomicBool::new(false),
         }
     }
 
     /// Opens a session and gives its id: 128 random bits as visible ASCII.
-    pub(crate) fn open(&self, client: Client) -> Result<String, SessionRefusal> {
-        let id = random_id().ok_or(SessionRefusal::NoRandomness)?;
+    pub(crate) fn open(
+        &self,
+        client: impl FnOnce(Outbox) -> Client,
+    ) -> Result<Arc<str>, SessionRefusal> {
+        let id: Arc<str> = random_id().ok_or(SessionRefusal::NoRandomness)?.into();
+        let journal = Journal::new(
+            self.limits.replay,
+            Arc::clone(&self.clock),
+            Arc::clone(&self.kept),
+        );
+        let session = Session {
+            client: Arc::new(client(Outbox::journal(Arc::clone(&journal)))),
+            journal,
+            last_used: Mutex::new(self.clock.now()),
+        };
+        self.admit(Arc::clone(&id), Arc::new(session))?;
+        Ok(id)
+    }
+
+    /// Puts a session into the table, within the bounds.
+    fn admit(&self, id: Arc<str>, session: Arc<Session>) -> Result<(), SessionRefusal> {
         let now = self.clock.now();
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        self.forget_idle(&mut table, now);
-        let own = table
-            .iter()
-            .filter(|(_, session)| session.client.caller.is_same(&client.caller));
-        if own.clone().count() >= self.limits.max_per_caller {
-            // Sessions at work go last, whatever their age.
-            let oldest = own
-                .min_by_key(|(_, session)| {
-                    (session.client.in_flight.len() > 0, session.last_used())
-                })
-                .map(|(id, _)| id.clone());
-            if let Some(session) = oldest.and_then(|id| table.remove(&id)) {
-                session.client.in_flight.cancel_all();
+        let mut table = self.lock();
+        table.make_room(&session.client.caller, self.limits.max_per_caller);
+        if table.by_id.len() >= self.limits.max_total {
+            // Only now is it worth to look at all of them, and not for every one that is refused.
+            let pause = self.limits.sweep_interval();
+            let swept = table.swept;
+            if swept.is_none_or(|then| now.saturating_duration_since(then) >= pause) {
+                self.forget_idle(&mut table, now);
+            }
+            if table.by_id.len() >= self.limits.max_total {
+                return Err(SessionRefusal::Full);
             }
         }
-        if table.len() >= self.limits.max_total {
-            return Err(SessionRefusal::Full);
-        }
-        let session = Session {
-            client: Arc::new(client),
-            last_used: Mutex::new(now),
-        };
-        table.insert(id.clone(), Arc::new(session));
-        Ok(id)
+        table.insert(id, session);
+        Ok(())
     }
 
     /// The session of this id, if it is this caller's at this endpoint. Somebody else's is as good as
@@ -125,48 +244,86 @@ impl Sessions {
         id: &str,
         caller: &Caller,
         endpoint: Option<&str>,
-    ) -> Option<Arc<Session>> {
+    ) -> Result<Arc<Session>, SessionRefusal> {
         let now = self.clock.now();
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let session = table.get(id)?;
-        if self.is_idle(session, now) {
-            table.remove(id);
-            return None;
-        }
+        let mut table = self.lock();
+        let session = table.by_id.get(id).ok_or(SessionRefusal::Unknown)?;
         let client = &session.client;
         if !client.caller.is_same(caller) || client.endpoint.as_deref() != endpoint {
-            return None;
+            return Err(SessionRefusal::Unknown);
         }
-        *session
-            .last_used
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = now;
-        Some(Arc::clone(session))
+        if self.is_idle(session, now) {
+            table.end(id);
+            return Err(SessionRefusal::Unknown);
+        }
+        session.touch(now);
+        Ok(Arc::clone(session))
     }
 
-    /// Ends a session and cancels what is open in it. False when it is not this caller's.
+    /// Ends a session, what is open in it and all its streams. False when it is not this caller's.
     pub(crate) fn close(&self, id: &str, caller: &Caller, endpoint: Option<&str>) -> bool {
-        if self.find(id, caller, endpoint).is_none() {
+        if self.find(id, caller, endpoint).is_err() {
             return false;
         }
-        let session = self
-            .table
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(id);
-        if let Some(session) = session {
-            session.client.in_flight.cancel_all();
+        self.lock().end(id);
+        true
+    }
+
+    /// True for the one who has to call [`Self::sweep`] from now on, until that says no.
+    pub(crate) fn needs_sweeper(&self) -> bool {
+        !self.is_swept.swap(true, Ordering::AcqRel)
+    }
+
+    /// How long to wait between two sweeps.
+    pub(crate) fn sweep_interval(&self) -> Duration {
+        self.limits.sweep_interval()
+    }
+
+    /// Forgets what is idle, and what was kept for long enough. False when nothing is left, and
+    /// nobody needs to call again.
+    pub(crate) fn sweep(&self) -> bool {
+        let now = self.clock.now();
+        let left: Vec<_> = {
+            let mut table = self.lock();
+            self.forget_idle(&mut table, now);
+            if table.by_id.is_empty() {
+                // Under the lock: who opens a session after this finds that nobody sweeps.
+                self.is_swept.store(false, Ordering::Release);
+                return false;
+            }
+            table.by_id.values().cloned().collect()
+        };
+        for session in left {
+            session.journal.sweep(now);
         }
         true
     }
 
-    fn forget_idle(&self, table: &mut HashMap<String, Arc<Session>>, now: Instant) {
-        table.retain(|_, session| !self.is_idle(session, now));
+    /// Bytes that the journals of all sessions keep.
+    #[cfg(test)]
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept.load(Ordering::Relaxed)
+    }
+
+    fn forget_idle(&self, table: &mut Table, now: Instant) {
+        let sessions = table.by_id.iter();
+        let idle: Vec<_> = sessions
+            .filter(|(_, session)| self.is_idle(session, now))
+            .map(|(id, _)| Arc::clone(id))
+            .collect();
+        for id in idle {
+            table.end(&id);
+        }
+        table.swept = Some(now);
     }
 
     fn is_idle(&self, session: &Session, now: Instant) -> bool {
-        session.client.in_flight.len() == 0
-            && now.saturating_duration_since(session.last_used()) >= self.limits.idle_timeout
+        now.saturating_duration_since(session.last_used()) >= self.limits.idle_timeout
+            && !session.is_at_work()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -185,99 +342,4 @@ fn random_id() -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use mcp_gw_core::CallerKind;
-    use mcp_gw_core::testing::ManualClock;
-
-    use super::*;
-
-    fn sessions(per_caller: usize, total: usize) -> (Sessions, ManualClock) {
-        let clock = ManualClock::new();
-        let limits = SessionLimits::new(Duration::from_secs(60), per_caller, total);
-        (Sessions::new(limits, Arc::new(clock.clone())), clock)
-    }
-
-    fn caller(id: &str) -> Arc<Caller> {
-        Arc::new(Caller::new(CallerKind::ApiKey, id))
-    }
-
-    fn open(sessions: &Sessions, id: &str) -> Result<String, SessionRefusal> {
-        let revision = Revision::V2025_11_25;
-        sessions.open(Client::new(
-            caller(id),
-            revision,
-            None,
-            None,
-            Outbox::closed(),
-        ))
-    }
-
-    #[test]
-    fn a_session_is_its_callers_alone() {
-        let (sessions, _) = sessions(8, 8);
-        let id = open(&sessions, "a").unwrap();
-        assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_graphic()));
-        assert!(sessions.find(&id, &caller("b"), None).is_none());
-        assert!(!sessions.close(&id, &caller("b"), None));
-        assert!(sessions.find(&id, &caller("a"), None).is_some());
-        assert!(sessions.close(&id, &caller("a"), None));
-        assert!(sessions.find(&id, &caller("a"), None).is_none());
-    }
-
-    #[test]
-    fn a_session_is_of_one_endpoint() {
-        let (sessions, _) = sessions(8, 8);
-        let client = |endpoint: Option<&str>| {
-            let revision = Revision::V2025_11_25;
-            Client::new(caller("a"), revision, None, None, Outbox::closed())
-                .at(endpoint.map(Arc::from))
-        };
-        let main = sessions.open(client(None)).unwrap();
-        let docs = sessions.open(client(Some("docs"))).unwrap();
-        for (id, endpoint, is_there) in [
-            (&main, None, true),
-            (&main, Some("docs"), false),
-            (&docs, Some("docs"), true),
-            (&docs, Some("other"), false),
-            (&docs, None, false),
-        ] {
-            assert_eq!(
-                sessions.find(id, &caller("a"), endpoint).is_some(),
-                is_there
-            );
-        }
-        assert!(!sessions.close(&docs, &caller("a"), None));
-        assert!(sessions.close(&docs, &caller("a"), Some("docs")));
-    }
-
-    #[test]
-    fn an_idle_session_is_forgotten_unless_it_is_at_work() {
-        let (sessions, clock) = sessions(8, 8);
-        let (idle, busy) = (open(&sessions, "a").unwrap(), open(&sessions, "a").unwrap());
-        let session = sessions.find(&busy, &caller("a"), None).unwrap();
-        let work = session.client.in_flight.open(b"1", 9).unwrap();
-        clock.advance(Duration::from_secs(59));
-        assert!(sessions.find(&idle, &caller("a"), None).is_some());
-        clock.advance(Duration::from_secs(60));
-        assert!(sessions.find(&idle, &caller("a"), None).is_none());
-        assert!(sessions.find(&busy, &caller("a"), None).is_some());
-        drop(work);
-        clock.advance(Duration::from_secs(60));
-        assert!(sessions.find(&busy, &caller("a"), None).is_none());
-    }
-
-    #[test]
-    fn a_caller_with_too_many_loses_its_oldest_and_nobody_elses() {
-        let (sessions, clock) = sessions(2, 3);
-        let first = open(&sessions, "a").unwrap();
-        clock.advance(Duration::from_secs(1));
-        let second = open(&sessions, "a").unwrap();
-        let other = open(&sessions, "b").unwrap();
-        let third = open(&sessions, "a").unwrap();
-        assert!(sessions.find(&first, &caller("a"), None).is_none());
-        assert!(sessions.find(&second, &caller("a"), None).is_some());
-        assert!(sessions.find(&third, &caller("a"), None).is_some());
-        assert!(sessions.find(&other, &caller("b"), None).is_some());
-        assert_eq!(open(&sessions, "c").unwrap_err(), SessionRefusal::Full);
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod ask;
+mod balance;
 mod deadline;
 mod era;
 mod error;
@@ -14,6 +15,10 @@ mod single;
 mod stdio;
 mod subscriptions;
 
+pub use balance::{
+    BalanceConfig, Balanced, EjectionConfig, HealthConfig, Replica, ReplicaState, ReplicaStatus,
+    RetryConfig, Strategy,
+};
 pub use error::Error;
 pub use http::{HttpServer, HttpServerConfig};
 pub use settings::ClientInfo;

@@ -109,7 +109,7 @@ async fn initialize(wire: Arc<Wire>) -> Result<Session, BackendError> {
 
 /// What was subscribed to in the session before, if there was one.
 async fn subscribe_again(wire: &Arc<Wire>, headers: &HeaderMap) {
-    for uri in wire.subscriptions.all() {
+    for (uri, ()) in wire.subscriptions.all() {
         let ask = Ask::subscribe(&uri);
         let deadline = Deadline::new(wire.settings.timeout, wire.settings.timeout);
         let exchange = Exchange::legacy(wire, headers.clone(), &ask, None);

@@ -97,7 +97,7 @@ impl Process {
 
 /// What was subscribed to in the process before, if there was one.
 async fn subscribe_again(shared: &Shared, pipe: &Pipe) {
-    for uri in shared.subscriptions.all() {
+    for (uri, ()) in shared.subscriptions.all() {
         let ask = Ask::subscribe(&uri);
         let limit = shared.settings.timeout;
         let deadline = Deadline::new(limit, limit);
