@@ -11,9 +11,8 @@ use mcp_gw_core::{
 use mcp_gw_upstream::{ClientInfo, HttpServer, HttpServerConfig, StdioServer, StdioServerConfig};
 
 use crate::access::{ApiKeys, PerMinute, ToolRules};
-use crate::config::{Config, KeyError, ServerTarget};
+use crate::config::{Config, KeyError, ServerTarget, SessionKeyError};
 use crate::engine::{Engine, EngineConfig};
-use crate::session::SessionLimits;
 use crate::supervise::Supervisor;
 use crate::wrap::Deadline;
 
@@ -111,7 +110,7 @@ impl Launch {
             };
         }
         let gateway = builder.build().map_err(LaunchError::Build)?;
-        let engine = Engine::with_clock(gateway, engine_config(config), clock);
+        let engine = Engine::with_clock(gateway, engine_config(config)?, clock);
         let supervisor = Supervisor::start(engine.gateway());
         Ok(Running {
             engine,
@@ -121,17 +120,15 @@ impl Launch {
     }
 }
 
-fn engine_config(config: &Config) -> EngineConfig {
+fn engine_config(config: &Config) -> Result<EngineConfig, LaunchError> {
     let sessions = &config.http.sessions;
-    let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-    EngineConfig::default()
+    let seal = sessions.seal(&config.http.path);
+    let seal = seal.map_err(|source| LaunchError::SessionKey { source })?;
+    Ok(EngineConfig::default()
         .with_identity(config.name.as_str(), env!("CARGO_PKG_VERSION"))
         .with_instructions(config.instructions.clone())
-        .with_sessions(SessionLimits::new(
-            sessions.idle_timeout.get(),
-            count(sessions.max_per_caller),
-            count(sessions.max_total),
-        ))
+        .with_sessions(sessions.limits())
+        .with_seal(seal))
 }
 
 struct Target<'a> {
@@ -207,6 +204,12 @@ pub enum LaunchError {
         id: String,
         /// What is wrong.
         source: KeyError,
+    },
+    /// A key that seals session ids cannot be had.
+    #[error("a key in `http.sessions.keys` cannot be used")]
+    SessionKey {
+        /// What is wrong.
+        source: SessionKeyError,
     },
     /// A server has neither a command nor a URL.
     #[error("server `{name}` has neither `command` nor `url`")]

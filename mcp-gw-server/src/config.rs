@@ -10,6 +10,7 @@ mod jsonc;
 mod path;
 mod reference;
 mod server;
+mod sessions;
 mod source;
 mod structure;
 mod text;
@@ -23,9 +24,9 @@ pub use import::{Imported, import};
 pub use path::{ConfigPath, Position, Spans};
 pub use reference::{json_schema, reference};
 pub use server::{ServerConfig, ServerTarget};
+pub use sessions::{ReplayConfig, SessionKeyConfig, SessionKeyError, SessionsConfig};
 pub use source::{Loaded, load, read_file, schema_of};
 pub use text::{ByteSize, DurationText, TextError};
 pub use types::{
     ApiKeyConfig, AuthConfig, Config, DefaultRule, HttpConfig, LimitsConfig, PolicyConfig,
-    SessionsConfig,
 };

@@ -28,4 +28,4 @@ pub use engine::{Engine, EngineConfig};
 pub use http::journal::ReplayLimits;
 pub use line::{LineConfig, serve_lines, serve_lines_until};
 pub use revision::Revision;
-pub use session::SessionLimits;
+pub use session::{SessionLimits, SessionSeal};

@@ -1,17 +1,22 @@
 //! Sessions of clients that begin with `initialize` over HTTP: unguessable, bound to their caller,
 //! bounded in number, forgotten when idle.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use mcp_gw_core::{Caller, CallerKind, Clock};
 
 use crate::client::Client;
 use crate::http::journal::{Journal, ReplayLimits};
 use crate::outbox::Outbox;
+
+mod seal;
+
+pub use seal::SessionSeal;
+use seal::{SealRefusal, Sealed, Uid};
 
 /// Bounds for sessions.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +75,8 @@ pub(crate) struct Session {
     /// What goes to the client.
     pub(crate) journal: Arc<Journal>,
     last_used: Mutex<Instant>,
+    /// Of a sealed id: what it is called, and until when it is good.
+    sealed: Option<(Uid, SystemTime)>,
 }
 
 impl Session {
@@ -109,11 +116,14 @@ pub(crate) enum SessionRefusal {
     NoRandomness,
     /// It has ended, never was, or is somebody else's.
     Unknown,
+    /// What the client says of itself does not fit into a sealed id.
+    TooLarge,
 }
 
 pub(crate) struct Sessions {
     limits: SessionLimits,
     clock: Arc<dyn Clock>,
+    seal: Option<SessionSeal>,
     /// Bytes that the journals of all sessions keep.
     kept: Arc<AtomicUsize>,
     table: Mutex<Table>,
@@ -126,6 +136,36 @@ struct Table {
     by_id: HashMap<Arc<str>, Arc<Session>>,
     by_caller: HashMap<CallerKey, Vec<Arc<str>>>,
     swept: Option<Instant>,
+    ended: Ended,
+}
+
+/// Sealed ids that were ended before their time, so that they do not come back. As many as fit; the
+/// oldest are forgotten.
+#[derive(Default)]
+struct Ended {
+    uids: HashMap<Uid, SystemTime>,
+    order: VecDeque<Uid>,
+}
+
+impl Ended {
+    /// False when it had ended before.
+    fn insert(&mut self, uid: Uid, expires: SystemTime, most: usize) -> bool {
+        if self.uids.insert(uid, expires).is_some() {
+            return false;
+        }
+        self.order.push_back(uid);
+        while self.order.len() > most {
+            let oldest = self.order.pop_front();
+            oldest.and_then(|uid| self.uids.remove(&uid));
+        }
+        true
+    }
+
+    /// Forgets those that would be refused for their age.
+    fn forget_expired(&mut self, now: SystemTime) {
+        self.uids.retain(|_, expires| now < *expires);
+        self.order.retain(|uid| self.uids.contains_key(uid));
+    }
 }
 
 /// What makes two callers the same, see [`Caller::is_same`].
@@ -187,40 +227,69 @@ impl Table {
 }
 
 impl Sessions {
-    pub(crate) fn new(limits: SessionLimits, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        limits: SessionLimits,
+        seal: Option<SessionSeal>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             limits,
             clock,
+            seal,
             kept: Arc::default(),
             table: Mutex::default(),
             is_swept: AtomicBool::new(false),
         }
     }
 
-    /// Opens a session and gives its id: 128 random bits as visible ASCII.
+    /// Opens a session and gives its id, visible ASCII: 128 random bits, or a sealed one.
     pub(crate) fn open(
         &self,
         client: impl FnOnce(Outbox) -> Client,
     ) -> Result<Arc<str>, SessionRefusal> {
-        let id: Arc<str> = random_id().ok_or(SessionRefusal::NoRandomness)?.into();
+        let mut session = self.new_session(client);
+        let id: Arc<str> = match &self.seal {
+            None => random_id().ok_or(SessionRefusal::NoRandomness)?.into(),
+            Some(seal) => {
+                let sealed = seal.seal(&session.client, self.clock.wall());
+                let (id, sealed) = sealed.map_err(|refusal| match refusal {
+                    SealRefusal::TooLarge => SessionRefusal::TooLarge,
+                    SealRefusal::NoRandomness => SessionRefusal::NoRandomness,
+                })?;
+                session.sealed = Some((sealed.uid, sealed.expires));
+                id.into()
+            }
+        };
+        self.admit(Arc::clone(&id), session)?;
+        Ok(id)
+    }
+
+    fn new_session(&self, client: impl FnOnce(Outbox) -> Client) -> Session {
         let journal = Journal::new(
             self.limits.replay,
             Arc::clone(&self.clock),
             Arc::clone(&self.kept),
         );
-        let session = Session {
+        Session {
             client: Arc::new(client(Outbox::journal(Arc::clone(&journal)))),
             journal,
             last_used: Mutex::new(self.clock.now()),
-        };
-        self.admit(Arc::clone(&id), Arc::new(session))?;
-        Ok(id)
+            sealed: None,
+        }
     }
 
-    /// Puts a session into the table, within the bounds.
-    fn admit(&self, id: Arc<str>, session: Arc<Session>) -> Result<(), SessionRefusal> {
+    /// Puts a session into the table, within the bounds. Gives the one that is there already, should
+    /// somebody else have been faster.
+    fn admit(&self, id: Arc<str>, session: Session) -> Result<Arc<Session>, SessionRefusal> {
         let now = self.clock.now();
         let mut table = self.lock();
+        let uid = session.sealed.map(|(uid, _)| uid);
+        if uid.is_some_and(|uid| table.ended.uids.contains_key(&uid)) {
+            return Err(SessionRefusal::Unknown);
+        }
+        if let Some(session) = table.by_id.get(&id) {
+            return Ok(Arc::clone(session));
+        }
         table.make_room(&session.client.caller, self.limits.max_per_caller);
         if table.by_id.len() >= self.limits.max_total {
             // Only now is it worth to look at all of them, and not for every one that is refused.
@@ -233,33 +302,68 @@ impl Sessions {
                 return Err(SessionRefusal::Full);
             }
         }
-        table.insert(id, session);
-        Ok(())
+        let session = Arc::new(session);
+        table.insert(id, Arc::clone(&session));
+        Ok(session)
     }
 
-    /// The session of this id, if it is this caller's. Somebody else's is as good as none.
+    /// The session of this id, if it is this caller's. Somebody else's is as good as none. One that
+    /// another replica sealed, or that was forgotten here, begins anew.
     pub(crate) fn find(&self, id: &str, caller: &Caller) -> Result<Arc<Session>, SessionRefusal> {
-        let now = self.clock.now();
+        if let Some(session) = self.find_here(id, caller)? {
+            return Ok(session);
+        }
+        let sealed = self.unseal(id, caller).ok_or(SessionRefusal::Unknown)?;
+        let mut session = self.new_session(|outbox| {
+            Client::new(
+                Arc::new(caller.clone()),
+                sealed.revision,
+                sealed.info.as_ref(),
+                sealed.capabilities.as_ref(),
+                outbox,
+            )
+        });
+        session.sealed = Some((sealed.uid, sealed.expires));
+        self.admit(id.into(), session)
+    }
+
+    /// The same without those from elsewhere: `None` when there is no such session here.
+    fn find_here(&self, id: &str, caller: &Caller) -> Result<Option<Arc<Session>>, SessionRefusal> {
+        let (now, wall) = (self.clock.now(), self.clock.wall());
         let mut table = self.lock();
-        let session = table.by_id.get(id).ok_or(SessionRefusal::Unknown)?;
+        let Some(session) = table.by_id.get(id) else {
+            return Ok(None);
+        };
         if !session.client.caller.is_same(caller) {
             return Err(SessionRefusal::Unknown);
         }
-        if self.is_idle(session, now) {
+        if self.is_over(session, now, wall) {
             table.end(id);
-            return Err(SessionRefusal::Unknown);
+            return Ok(None);
         }
         session.touch(now);
-        Ok(Arc::clone(session))
+        Ok(Some(Arc::clone(session)))
     }
 
-    /// Ends a session, what is open in it and all its streams. False when it is not this caller's.
+    fn unseal(&self, id: &str, caller: &Caller) -> Option<Sealed> {
+        self.seal.as_ref()?.open(id, caller, self.clock.wall())
+    }
+
+    /// Ends a session, what is open in it and all its streams. False when it is not this caller's,
+    /// or has ended before. Other replicas do not hear of the end of a sealed one.
     pub(crate) fn close(&self, id: &str, caller: &Caller) -> bool {
-        if self.find(id, caller).is_err() {
-            return false;
-        }
-        self.lock().end(id);
-        true
+        let sealed = match self.find_here(id, caller) {
+            Ok(Some(session)) => session.sealed,
+            Ok(None) => match self.unseal(id, caller) {
+                Some(sealed) => Some((sealed.uid, sealed.expires)),
+                None => return false,
+            },
+            Err(_) => return false,
+        };
+        let mut table = self.lock();
+        table.end(id);
+        let most = self.limits.max_total.saturating_mul(4);
+        sealed.is_none_or(|(uid, expires)| table.ended.insert(uid, expires, most))
     }
 
     /// True for the one who has to call [`Self::sweep`] from now on, until that says no.
@@ -299,15 +403,23 @@ impl Sessions {
     }
 
     fn forget_idle(&self, table: &mut Table, now: Instant) {
+        let wall = self.clock.wall();
+        table.ended.forget_expired(wall);
         let sessions = table.by_id.iter();
         let idle: Vec<_> = sessions
-            .filter(|(_, session)| self.is_idle(session, now))
+            .filter(|(_, session)| self.is_over(session, now, wall))
             .map(|(id, _)| Arc::clone(id))
             .collect();
         for id in idle {
             table.end(&id);
         }
         table.swept = Some(now);
+    }
+
+    /// True for a session that is idle, or whose id is not good any more.
+    fn is_over(&self, session: &Session, now: Instant, wall: SystemTime) -> bool {
+        let is_expired = session.sealed.is_some_and(|(_, expires)| wall >= expires);
+        is_expired || self.is_idle(session, now)
     }
 
     fn is_idle(&self, session: &Session, now: Instant) -> bool {

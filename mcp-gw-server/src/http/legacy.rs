@@ -321,6 +321,11 @@ fn refused(refusal: SessionRefusal) -> RpcError {
             code::GATEWAY_UNAVAILABLE,
             "No session can be opened now.",
         ),
+        SessionRefusal::TooLarge => RpcError::with_status(
+            400,
+            code::INVALID_PARAMS,
+            "Invalid params: `capabilities` are too long for a session; about 2000 bytes fit",
+        ),
         SessionRefusal::Unknown => RpcError::with_status(
             404,
             code::INVALID_REQUEST,
