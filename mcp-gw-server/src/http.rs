@@ -180,7 +180,7 @@ impl Engine {
         call: &ToolCall,
         peer: &Peer,
     ) -> Result<(), RpcError> {
-        let catalogue = self.gateway().catalogue();
+        let catalogue = self.gateway().catalogue_at(self.endpoint());
         let entry = catalogue.find(Feature::Tool, &call.name);
         let tool = entry.and_then(|entry| entry.tool.as_ref());
         let Some(Ok(marked)) = tool.map(ToolSpec::param_headers) else {
@@ -205,7 +205,8 @@ impl Engine {
         Peer {
             caller: peer.caller,
             meta: RequestMeta::new(peer.request_id, Transport::Http)
-                .with_client_addr(peer.client_addr),
+                .with_client_addr(peer.client_addr)
+                .with_endpoint(self.endpoint.clone()),
             revision,
             client: None,
             stopping: self.inner.stopping.clone(),

@@ -254,7 +254,8 @@ impl Connection {
         let client = self.client.clone().filter(|_| !revision.is_modern());
         let peer = Peer {
             caller: Arc::clone(&self.caller),
-            meta: RequestMeta::new(self.engine.next_request_id(), Transport::Stdio),
+            meta: RequestMeta::new(self.engine.next_request_id(), Transport::Stdio)
+                .with_endpoint(self.engine.endpoint.clone()),
             revision,
             client,
             stopping: self.stopping.clone(),
@@ -278,13 +279,14 @@ impl Connection {
     fn shake_hands(&mut self, params: &Params<'_>, line: &Bytes) {
         let part = |name: &str| params.get(name).map(|raw| RawJson::within(line, raw));
         let asked = params.get_str("protocolVersion").unwrap_or_default();
-        self.client = Some(Arc::new(Client::new(
+        let client = Client::new(
             Arc::clone(&self.caller),
             Revision::negotiate(&asked),
             part("clientInfo").as_ref(),
             part("capabilities").as_ref(),
             Outbox::lines(self.out.clone()),
-        )));
+        );
+        self.client = Some(Arc::new(client.at(self.engine.endpoint.clone())));
     }
 
     async fn send(&mut self, message: RawJson) {

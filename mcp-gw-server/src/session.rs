@@ -307,13 +307,20 @@ impl Sessions {
         Ok(session)
     }
 
-    /// The session of this id, if it is this caller's. Somebody else's is as good as none. One that
+    /// The session of this id, if it is this caller's at this endpoint. Somebody else's is as good as none. One that
     /// another replica sealed, or that was forgotten here, begins anew.
-    pub(crate) fn find(&self, id: &str, caller: &Caller) -> Result<Arc<Session>, SessionRefusal> {
-        if let Some(session) = self.find_here(id, caller)? {
+    pub(crate) fn find(
+        &self,
+        id: &str,
+        caller: &Caller,
+        endpoint: Option<&str>,
+    ) -> Result<Arc<Session>, SessionRefusal> {
+        if let Some(session) = self.find_here(id, caller, endpoint)? {
             return Ok(session);
         }
-        let sealed = self.unseal(id, caller).ok_or(SessionRefusal::Unknown)?;
+        let sealed = self
+            .unseal(id, caller, endpoint)
+            .ok_or(SessionRefusal::Unknown)?;
         let mut session = self.new_session(|outbox| {
             Client::new(
                 Arc::new(caller.clone()),
@@ -322,19 +329,26 @@ impl Sessions {
                 sealed.capabilities.as_ref(),
                 outbox,
             )
+            .at(endpoint.map(Arc::from))
         });
         session.sealed = Some((sealed.uid, sealed.expires));
         self.admit(id.into(), session)
     }
 
     /// The same without those from elsewhere: `None` when there is no such session here.
-    fn find_here(&self, id: &str, caller: &Caller) -> Result<Option<Arc<Session>>, SessionRefusal> {
+    fn find_here(
+        &self,
+        id: &str,
+        caller: &Caller,
+        endpoint: Option<&str>,
+    ) -> Result<Option<Arc<Session>>, SessionRefusal> {
         let (now, wall) = (self.clock.now(), self.clock.wall());
         let mut table = self.lock();
         let Some(session) = table.by_id.get(id) else {
             return Ok(None);
         };
-        if !session.client.caller.is_same(caller) {
+        let client = &session.client;
+        if !client.caller.is_same(caller) || client.endpoint.as_deref() != endpoint {
             return Err(SessionRefusal::Unknown);
         }
         if self.is_over(session, now, wall) {
@@ -345,16 +359,17 @@ impl Sessions {
         Ok(Some(Arc::clone(session)))
     }
 
-    fn unseal(&self, id: &str, caller: &Caller) -> Option<Sealed> {
-        self.seal.as_ref()?.open(id, caller, self.clock.wall())
+    fn unseal(&self, id: &str, caller: &Caller, endpoint: Option<&str>) -> Option<Sealed> {
+        let seal = self.seal.as_ref()?;
+        seal.open(id, caller, endpoint, self.clock.wall())
     }
 
     /// Ends a session, what is open in it and all its streams. False when it is not this caller's,
     /// or has ended before. Other replicas do not hear of the end of a sealed one.
-    pub(crate) fn close(&self, id: &str, caller: &Caller) -> bool {
-        let sealed = match self.find_here(id, caller) {
+    pub(crate) fn close(&self, id: &str, caller: &Caller, endpoint: Option<&str>) -> bool {
+        let sealed = match self.find_here(id, caller, endpoint) {
             Ok(Some(session)) => session.sealed,
-            Ok(None) => match self.unseal(id, caller) {
+            Ok(None) => match self.unseal(id, caller, endpoint) {
                 Some(sealed) => Some((sealed.uid, sealed.expires)),
                 None => return false,
             },

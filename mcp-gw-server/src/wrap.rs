@@ -107,6 +107,10 @@ impl<B: Backend> Backend for Deadline<B> {
         self.within(self.backend.subscribe(ctx, uri)).await
     }
 
+    async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        self.within(self.backend.resubscribe(uri)).await
+    }
+
     async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
         self.within(self.backend.unsubscribe(uri)).await
     }

@@ -8,8 +8,10 @@ use mcp_gw_core::Secret;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::federation::{PrefixMode, UriMode};
+use super::reshape::ToolShape;
 use super::text::DurationText;
-use super::types::{seconds, secret_map};
+use super::types::{PinMode, seconds, secret_map};
 
 /// An MCP server behind the gateway: either `command` (a child process that speaks MCP on its
 /// standard input and output) or `url` (streamable HTTP).
@@ -37,6 +39,18 @@ pub struct ServerConfig {
     pub connect_timeout: Option<DurationText>,
     /// How long the server may take to answer a request.
     pub timeout: DurationText,
+    /// When the names of its tools and prompts get a prefix and two underscores; if not given,
+    /// `always` with several servers, and `never` with one.
+    pub prefix: Option<PrefixMode>,
+    /// The prefix, if it is not the server's name.
+    pub prefix_name: Option<String>,
+    /// What becomes of its URIs; if not given, `prefix` when names always have one, else `keep`.
+    pub uris: Option<UriMode>,
+    /// What clients see of its tools, each under the name that the server gave it.
+    pub tools: BTreeMap<String, ToolShape>,
+    /// What happens when this server offers something else than is pinned, whatever `pins.mode`
+    /// says.
+    pub pins: Option<PinMode>,
 }
 
 impl Default for ServerConfig {
@@ -51,6 +65,11 @@ impl Default for ServerConfig {
             headers: BTreeMap::new(),
             connect_timeout: None,
             timeout: seconds(30),
+            prefix: None,
+            prefix_name: None,
+            uris: None,
+            tools: BTreeMap::new(),
+            pins: None,
         }
     }
 }
@@ -98,6 +117,34 @@ impl ServerConfig {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.into();
+        self
+    }
+
+    /// Sets when the names of its tools and prompts get a prefix.
+    #[must_use]
+    pub const fn with_prefix(mut self, prefix: PrefixMode) -> Self {
+        self.prefix = Some(prefix);
+        self
+    }
+
+    /// Sets what becomes of its URIs.
+    #[must_use]
+    pub const fn with_uris(mut self, uris: UriMode) -> Self {
+        self.uris = Some(uris);
+        self
+    }
+
+    /// Sets what clients see of a tool.
+    #[must_use]
+    pub fn with_tool(mut self, name: impl Into<String>, shape: ToolShape) -> Self {
+        self.tools.insert(name.into(), shape);
+        self
+    }
+
+    /// Sets what happens when the server offers something else than is pinned.
+    #[must_use]
+    pub const fn with_pins(mut self, mode: PinMode) -> Self {
+        self.pins = Some(mode);
         self
     }
 

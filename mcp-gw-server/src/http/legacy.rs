@@ -44,6 +44,7 @@ impl Engine {
                 parsed.client_capabilities.as_ref(),
                 outbox,
             )
+            .at(self.endpoint.clone())
         });
         let session = session.map_err(refused)?;
         self.keep_swept();
@@ -216,7 +217,7 @@ impl Engine {
     ) -> Result<HttpReply, RpcError> {
         let id = headers::legacy_one(headers, SESSION_ID)?;
         let id = id.filter(|id| !id.is_empty()).ok_or_else(no_session)?;
-        if self.inner.sessions.close(id, &peer.caller) {
+        if self.inner.sessions.close(id, &peer.caller, self.endpoint()) {
             Ok(HttpReply::empty(StatusCode::NO_CONTENT))
         } else {
             Err(refused(SessionRefusal::Unknown))
@@ -231,7 +232,7 @@ impl Engine {
         let session = self
             .inner
             .sessions
-            .find(id, &peer.caller)
+            .find(id, &peer.caller, self.endpoint())
             .map_err(refused)?;
         let spoken = session.client.revision;
         match version {

@@ -110,7 +110,7 @@ impl Bench {
             .engine
             .inner
             .sessions
-            .find(session, &peer("ann").caller);
+            .find(session, &peer("ann").caller, None);
         let message = RawJson::parse(text.to_owned()).unwrap();
         found.unwrap().client.outbox.send(message)
     }
@@ -298,7 +298,7 @@ async fn a_call_whose_connection_broke_is_answered_on_a_later_get() {
         .engine
         .inner
         .sessions
-        .find(&session, &peer("ann").caller);
+        .find(&session, &peer("ann").caller, None);
     assert!(session.is_err(), "idle by then, and gone with all it kept");
 }
 

@@ -17,7 +17,7 @@ use crate::revision::Revision;
 /// Seals sessions into their ids, and opens them again.
 ///
 /// An id is XChaCha20-Poly1305 over the revision, the time and what the client said of itself; it is
-/// bound to the caller and to the audience. Who has no key can neither read nor make nor change one.
+/// bound to the caller, the audience and the endpoint. Who has no key can neither read nor make nor change one.
 #[derive(Clone)]
 pub struct SessionSeal {
     keys: Arc<[Key]>,
@@ -103,7 +103,7 @@ impl SessionSeal {
         }
         let key = self.keys.first().ok_or(SealRefusal::TooLarge)?;
         let head = head(key.name);
-        let aad = self.aad(head, &client.caller);
+        let aad = self.aad(head, &client.caller, client.endpoint.as_deref());
         let payload = Payload {
             msg: text.as_bytes(),
             aad: &aad,
@@ -116,15 +116,21 @@ impl SessionSeal {
         Ok((id, sealed))
     }
 
-    /// What this id says, if it was sealed for this caller and is still good.
-    pub(crate) fn open(&self, id: &str, caller: &Caller, now: SystemTime) -> Option<Sealed> {
+    /// What this id says, if it was sealed for this caller at this endpoint and is still good.
+    pub(crate) fn open(
+        &self,
+        id: &str,
+        caller: &Caller,
+        endpoint: Option<&str>,
+        now: SystemTime,
+    ) -> Option<Sealed> {
         if id.len() > LONGEST_ID {
             return None;
         }
         let bytes = URL_SAFE_NO_PAD.decode(id).ok()?;
         let (head, rest) = bytes.split_first_chunk::<HEAD>()?;
         let (uid, body) = rest.split_first_chunk::<NONCE>()?;
-        let aad = self.aad(*head, caller);
+        let aad = self.aad(*head, caller, endpoint);
         let text = self
             .keys
             .iter()
@@ -142,7 +148,7 @@ impl SessionSeal {
 
     /// What is not in an id and must be the same when it is opened. Each part has its length before
     /// it, so that none can be moved into another.
-    fn aad(&self, head: [u8; HEAD], caller: &Caller) -> Vec<u8> {
+    fn aad(&self, head: [u8; HEAD], caller: &Caller, endpoint: Option<&str>) -> Vec<u8> {
         let mut aad = head.to_vec();
         let parts = [
             "mcp-gw session",
@@ -151,7 +157,7 @@ impl SessionSeal {
             &caller.issuer,
             &caller.id,
         ];
-        for part in parts {
+        for part in parts.into_iter().chain(endpoint) {
             aad.extend_from_slice(&(part.len() as u64).to_be_bytes());
             aad.extend_from_slice(part.as_bytes());
         }

@@ -23,27 +23,27 @@ fn a_session_is_its_callers_alone() {
     let (sessions, _) = sessions(8, 8);
     let id = open(&sessions, "a").unwrap();
     assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_graphic()));
-    assert!(sessions.find(&id, &caller("b")).is_err());
-    assert!(!sessions.close(&id, &caller("b")));
-    assert!(sessions.find(&id, &caller("a")).is_ok());
-    assert!(sessions.close(&id, &caller("a")));
-    assert!(sessions.find(&id, &caller("a")).is_err());
+    assert!(sessions.find(&id, &caller("b"), None).is_err());
+    assert!(!sessions.close(&id, &caller("b"), None));
+    assert!(sessions.find(&id, &caller("a"), None).is_ok());
+    assert!(sessions.close(&id, &caller("a"), None));
+    assert!(sessions.find(&id, &caller("a"), None).is_err());
 }
 
 #[test]
 fn an_idle_session_is_forgotten_unless_it_is_at_work() {
     let (sessions, clock) = sessions(8, 8);
     let (idle, busy) = (open(&sessions, "a").unwrap(), open(&sessions, "a").unwrap());
-    let session = sessions.find(&busy, &caller("a")).unwrap();
+    let session = sessions.find(&busy, &caller("a"), None).unwrap();
     let work = session.client.in_flight.open(b"1", 9).unwrap();
     clock.advance(Duration::from_secs(59));
-    assert!(sessions.find(&idle, &caller("a")).is_ok());
+    assert!(sessions.find(&idle, &caller("a"), None).is_ok());
     clock.advance(Duration::from_secs(60));
-    assert!(sessions.find(&idle, &caller("a")).is_err());
-    assert!(sessions.find(&busy, &caller("a")).is_ok());
+    assert!(sessions.find(&idle, &caller("a"), None).is_err());
+    assert!(sessions.find(&busy, &caller("a"), None).is_ok());
     drop(work);
     clock.advance(Duration::from_secs(60));
-    assert!(sessions.find(&busy, &caller("a")).is_err());
+    assert!(sessions.find(&busy, &caller("a"), None).is_err());
 }
 
 #[test]
@@ -54,11 +54,37 @@ fn a_caller_with_too_many_loses_its_oldest_and_nobody_elses() {
     let second = open(&sessions, "a").unwrap();
     let other = open(&sessions, "b").unwrap();
     let third = open(&sessions, "a").unwrap();
-    assert!(sessions.find(&first, &caller("a")).is_err());
-    assert!(sessions.find(&second, &caller("a")).is_ok());
-    assert!(sessions.find(&third, &caller("a")).is_ok());
-    assert!(sessions.find(&other, &caller("b")).is_ok());
+    assert!(sessions.find(&first, &caller("a"), None).is_err());
+    assert!(sessions.find(&second, &caller("a"), None).is_ok());
+    assert!(sessions.find(&third, &caller("a"), None).is_ok());
+    assert!(sessions.find(&other, &caller("b"), None).is_ok());
     assert_eq!(open(&sessions, "c").unwrap_err(), SessionRefusal::Full);
+}
+
+#[test]
+fn a_session_is_of_one_endpoint() {
+    let (sessions, _) = sessions(8, 8);
+    let open = |endpoint: Option<&str>| {
+        let revision = Revision::V2025_11_25;
+        let opened = sessions.open(|outbox| {
+            let client = Client::new(caller("a"), revision, None, None, outbox);
+            client.at(endpoint.map(Arc::from))
+        });
+        opened.unwrap()
+    };
+    let (main, docs) = (open(None), open(Some("docs")));
+    for (id, endpoint, is_there) in [
+        (&main, None, true),
+        (&main, Some("docs"), false),
+        (&docs, Some("docs"), true),
+        (&docs, Some("other"), false),
+        (&docs, None, false),
+    ] {
+        let found = sessions.find(id, &caller("a"), endpoint);
+        assert_eq!(found.is_ok(), is_there);
+    }
+    assert!(!sessions.close(&docs, &caller("a"), None));
+    assert!(sessions.close(&docs, &caller("a"), Some("docs")));
 }
 
 /// Replicas that share a key and a clock.
@@ -78,20 +104,20 @@ fn a_sealed_session_is_served_by_every_replica() {
         panic!()
     };
     let id = open(here, "a").unwrap();
-    let session = there.find(&id, &caller("a")).unwrap();
+    let session = there.find(&id, &caller("a"), None).unwrap();
     assert_eq!(session.client.revision, Revision::V2025_11_25);
     assert!(Arc::ptr_eq(
         &session,
-        &there.find(&id, &caller("a")).unwrap()
+        &there.find(&id, &caller("a"), None).unwrap()
     ));
-    assert!(there.find(&id, &caller("b")).is_err());
+    assert!(there.find(&id, &caller("b"), None).is_err());
     // Idle, and with it forgotten, but good all the same: until it expires.
     clock.advance(Duration::from_secs(120));
     assert!(!there.sweep());
-    assert!(there.find(&id, &caller("a")).is_ok());
+    assert!(there.find(&id, &caller("a"), None).is_ok());
     clock.advance(Duration::from_secs(480));
     for replica in [here, there] {
-        let refusal = replica.find(&id, &caller("a")).unwrap_err();
+        let refusal = replica.find(&id, &caller("a"), None).unwrap_err();
         assert_eq!(refusal, SessionRefusal::Unknown);
     }
 }
@@ -103,15 +129,15 @@ fn an_ended_sealed_session_does_not_come_back_where_it_was_ended() {
         panic!()
     };
     let id = open(here, "a").unwrap();
-    assert!(!there.close(&id, &caller("b")));
+    assert!(!there.close(&id, &caller("b"), None));
     assert!(
-        there.close(&id, &caller("a")),
+        there.close(&id, &caller("a"), None),
         "though it was never used there"
     );
-    assert!(!there.close(&id, &caller("a")));
-    assert!(there.find(&id, &caller("a")).is_err());
-    assert!(here.close(&id, &caller("a")));
-    assert!(here.find(&id, &caller("a")).is_err());
+    assert!(!there.close(&id, &caller("a"), None));
+    assert!(there.find(&id, &caller("a"), None).is_err());
+    assert!(here.close(&id, &caller("a"), None));
+    assert!(here.find(&id, &caller("a"), None).is_err());
     clock.advance(Duration::from_secs(600));
     here.sweep();
     assert!(here.lock().ended.uids.is_empty() && here.lock().ended.order.is_empty());
@@ -122,7 +148,7 @@ fn what_is_remembered_of_ended_sessions_is_bounded() {
     let (replicas, _) = replicas(1);
     for _ in 0..100 {
         let id = open(&replicas[0], "a").unwrap();
-        assert!(replicas[0].close(&id, &caller("a")));
+        assert!(replicas[0].close(&id, &caller("a"), None));
     }
     let table = replicas[0].lock();
     assert_eq!((table.ended.uids.len(), table.ended.order.len()), (32, 32));
@@ -133,7 +159,7 @@ fn sealed_sessions_from_elsewhere_keep_to_the_bounds() {
     let (replicas, _) = replicas(2);
     let ids: Vec<_> = (0..6).map(|_| open(&replicas[0], "a").unwrap()).collect();
     for id in &ids {
-        replicas[1].find(id, &caller("a")).unwrap();
+        replicas[1].find(id, &caller("a"), None).unwrap();
     }
     assert_eq!(replicas[1].lock().by_id.len(), 2);
     let table = replicas[1].lock();

@@ -45,18 +45,29 @@ fn it_is_bound_to_its_caller_its_audience_and_its_time() {
     let (seal, now) = (seal(&[1]), ManualClock::new().wall());
     let (id, sealed) = seal.seal(&plain(), now).unwrap();
     assert!(id.bytes().all(|b| b.is_ascii_graphic()));
-    assert_eq!(seal.open(&id, &caller("ann"), now).unwrap(), sealed);
-    assert_eq!(seal.open(&id, &caller("bob"), now), None);
+    assert_eq!(seal.open(&id, &caller("ann"), None, now).unwrap(), sealed);
+    assert_eq!(seal.open(&id, &caller("bob"), None, now), None);
     let other = Caller::new(CallerKind::User, "ann");
-    assert_eq!(seal.open(&id, &other, now), None);
+    assert_eq!(seal.open(&id, &other, None, now), None);
     let other = Caller::new(CallerKind::ApiKey, "ann").with_issuer("x");
-    assert_eq!(seal.open(&id, &other, now), None);
+    assert_eq!(seal.open(&id, &other, None, now), None);
     let elsewhere = seal.clone().with_audience("/other");
-    assert_eq!(elsewhere.open(&id, &caller("ann"), now), None);
+    assert_eq!(elsewhere.open(&id, &caller("ann"), None, now), None);
     let last = now + AGE;
-    assert_eq!(seal.open(&id, &caller("ann"), last), None);
+    assert_eq!(seal.open(&id, &caller("ann"), None, last), None);
     let just = last.checked_sub(Duration::from_secs(1)).unwrap();
-    assert!(seal.open(&id, &caller("ann"), just).is_some());
+    assert!(seal.open(&id, &caller("ann"), None, just).is_some());
+}
+
+#[test]
+fn it_is_bound_to_its_endpoint() {
+    let (seal, now) = (seal(&[1]), ManualClock::new().wall());
+    let at = |endpoint: Option<&str>| plain().at(endpoint.map(Arc::from));
+    let (main, _) = seal.seal(&at(None), now).unwrap();
+    let (docs, _) = seal.seal(&at(Some("docs")), now).unwrap();
+    let opens = |id: &str, endpoint| seal.open(id, &caller("ann"), endpoint, now).is_some();
+    assert!(opens(&main, None) && opens(&docs, Some("docs")));
+    assert!(!opens(&main, Some("docs")) && !opens(&docs, None) && !opens(&docs, Some("doc")));
 }
 
 #[test]
@@ -65,7 +76,7 @@ fn parts_of_an_identity_cannot_be_moved_into_each_other() {
     let client = client("bc", Revision::V2025_11_25, None, None);
     let (id, _) = seal.seal(&client, now).unwrap();
     let moved = Caller::new(CallerKind::ApiKey, "c").with_issuer("b");
-    assert_eq!(seal.open(&id, &moved, now), None);
+    assert_eq!(seal.open(&id, &moved, None, now), None);
 }
 
 #[test]
@@ -74,7 +85,7 @@ fn keys_can_be_changed() {
     let (old, both, new) = (seal(&[1]), seal(&[2, 1]), seal(&[2]));
     let (by_old, _) = old.seal(&plain(), now).unwrap();
     let (by_both, _) = both.seal(&plain(), now).unwrap();
-    let opens = |seal: &SessionSeal, id: &str| seal.open(id, &caller("ann"), now).is_some();
+    let opens = |seal: &SessionSeal, id: &str| seal.open(id, &caller("ann"), None, now).is_some();
     assert!(opens(&both, &by_old) && opens(&both, &by_both) && opens(&new, &by_both));
     assert!(!opens(&new, &by_old) && !opens(&old, &by_both));
     assert!(SessionSeal::new([], AGE).is_none());
@@ -98,9 +109,12 @@ fn it_fits_into_a_header_or_is_refused() {
     // The name is left out before the session is refused.
     let (id, sealed) = of(5000, 2000).unwrap();
     assert!(id.len() <= LONGEST_ID && sealed.info.is_none());
-    assert_eq!(seal.open(&id, &caller("ann"), now), Some(sealed));
+    assert_eq!(seal.open(&id, &caller("ann"), None, now), Some(sealed));
     assert_eq!(of(0, 3000).unwrap_err(), SealRefusal::TooLarge);
-    assert_eq!(seal.open(&"A".repeat(1 << 20), &caller("ann"), now), None);
+    assert_eq!(
+        seal.open(&"A".repeat(1 << 20), &caller("ann"), None, now),
+        None
+    );
 }
 
 #[test]
@@ -124,7 +138,7 @@ proptest! {
         let seal = SessionSeal::new(keys, Duration::from_secs(age)).unwrap();
         let client = client(&id, revision, info.as_deref(), None);
         let (token, sealed) = seal.seal(&client, now).unwrap();
-        let opened = seal.open(&token, &caller(&id), now).unwrap();
+        let opened = seal.open(&token, &caller(&id), None, now).unwrap();
         prop_assert_eq!(&opened, &sealed);
         prop_assert_eq!(opened.info.map(|info| info.to_string()), info);
         prop_assert_eq!(opened.revision, revision);
@@ -138,7 +152,7 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << bit;
         let changed = URL_SAFE_NO_PAD.encode(bytes);
-        prop_assert_eq!(seal.open(&changed, &caller("ann"), now), None);
+        prop_assert_eq!(seal.open(&changed, &caller("ann"), None, now), None);
     }
 
     #[test]
@@ -149,14 +163,14 @@ proptest! {
         let (head, tail) = id.split_at(at);
         let other: String = head.chars().chain(with.chars()).chain(tail.chars().skip(1)).collect();
         prop_assume!(other != id);
-        prop_assert_eq!(seal.open(&other, &caller("ann"), now), None);
-        prop_assert_eq!(seal.open(id.split_at(cut.index(id.len())).0, &caller("ann"), now), None);
-        prop_assert_eq!(seal.open(&format!("{id}{with}"), &caller("ann"), now), None);
+        prop_assert_eq!(seal.open(&other, &caller("ann"), None, now), None);
+        prop_assert_eq!(seal.open(id.split_at(cut.index(id.len())).0, &caller("ann"), None, now), None);
+        prop_assert_eq!(seal.open(&format!("{id}{with}"), &caller("ann"), None, now), None);
     }
 
     #[test]
     fn no_text_panics(text in "\\PC{0,80}|[A-Za-z0-9_-]{0,200}") {
         let now = ManualClock::new().wall();
-        prop_assert_eq!(seal(&[1]).open(&text, &caller("ann"), now), None);
+        prop_assert_eq!(seal(&[1]).open(&text, &caller("ann"), None, now), None);
     }
 }

@@ -82,11 +82,17 @@ fn other_methods_and_paths_are_not_served() {
         assert_eq!(reply.header("allow"), Some("POST"), "{method}");
     }
     let mut elsewhere = endpoint.clone();
-    for path in ["/", "/other", "/mcp/other"] {
+    let no_endpoint = "Not found: there is no endpoint of this name.\n";
+    for (path, says) in [
+        ("/", ""),
+        ("/other", ""),
+        ("/mcp/odd/other", ""),
+        ("/mcp/other", no_endpoint),
+    ] {
         path.clone_into(&mut elsewhere.path);
         assert_eq!(
             Case::post(path, "{}", 404, None).check(&elsewhere),
-            "",
+            says,
             "{path}"
         );
     }
