@@ -1,22 +1,23 @@
 //! Sessions of clients that begin with `initialize` over HTTP: unguessable, bound to their caller,
 //! bounded in number, forgotten when idle.
 
-use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use mcp_gw_core::{Caller, CallerKind, Clock};
+use mcp_gw_core::{Caller, Clock};
 
 use crate::client::Client;
 use crate::http::journal::{Journal, ReplayLimits};
 use crate::outbox::Outbox;
 
 mod seal;
+mod table;
 
 pub use seal::SessionSeal;
 use seal::{SealRefusal, Sealed, Uid};
+use table::Table;
 
 /// Bounds for sessions.
 #[derive(Debug, Clone, Copy)]
@@ -130,102 +131,6 @@ pub(crate) struct Sessions {
     is_swept: AtomicBool,
 }
 
-/// The sessions, by id; and the ids that each caller has.
-#[derive(Default)]
-struct Table {
-    by_id: HashMap<Arc<str>, Arc<Session>>,
-    by_caller: HashMap<CallerKey, Vec<Arc<str>>>,
-    swept: Option<Instant>,
-    ended: Ended,
-}
-
-/// Sealed ids that were ended before their time, so that they do not come back. As many as fit; the
-/// oldest are forgotten.
-#[derive(Default)]
-struct Ended {
-    uids: HashMap<Uid, SystemTime>,
-    order: VecDeque<Uid>,
-}
-
-impl Ended {
-    /// False when it had ended before.
-    fn insert(&mut self, uid: Uid, expires: SystemTime, most: usize) -> bool {
-        if self.uids.insert(uid, expires).is_some() {
-            return false;
-        }
-        self.order.push_back(uid);
-        while self.order.len() > most {
-            let oldest = self.order.pop_front();
-            oldest.and_then(|uid| self.uids.remove(&uid));
-        }
-        true
-    }
-
-    /// Forgets those that would be refused for their age.
-    fn forget_expired(&mut self, now: SystemTime) {
-        self.uids.retain(|_, expires| now < *expires);
-        self.order.retain(|uid| self.uids.contains_key(uid));
-    }
-}
-
-/// What makes two callers the same, see [`Caller::is_same`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct CallerKey(CallerKind, Arc<str>, Arc<str>);
-
-impl CallerKey {
-    fn of(caller: &Caller) -> Self {
-        Self(
-            caller.kind,
-            Arc::clone(&caller.id),
-            Arc::clone(&caller.issuer),
-        )
-    }
-}
-
-impl Table {
-    fn insert(&mut self, id: Arc<str>, session: Arc<Session>) {
-        let own = self
-            .by_caller
-            .entry(CallerKey::of(&session.client.caller))
-            .or_default();
-        own.push(Arc::clone(&id));
-        self.by_id.insert(id, session);
-    }
-
-    /// Takes a session out and ends it.
-    fn end(&mut self, id: &str) {
-        let Some(session) = self.by_id.remove(id) else {
-            return;
-        };
-        let key = CallerKey::of(&session.client.caller);
-        if let Some(own) = self.by_caller.get_mut(&key) {
-            own.retain(|other| &**other != id);
-            if own.is_empty() {
-                self.by_caller.remove(&key);
-            }
-        }
-        session.end();
-    }
-
-    /// Ends the session of a caller that was not used for longest, if there are as many as there
-    /// may be. Sessions at work go last, whatever their age.
-    fn make_room(&mut self, caller: &Caller, max_per_caller: usize) {
-        let Some(own) = self.by_caller.get(&CallerKey::of(caller)) else {
-            return;
-        };
-        if own.len() < max_per_caller {
-            return;
-        }
-        let age = |id: &Arc<str>| {
-            let session = self.by_id.get(id);
-            session.map(|session| (session.is_at_work(), session.last_used()))
-        };
-        if let Some(oldest) = own.iter().min_by_key(|id| age(id)).cloned() {
-            self.end(&oldest);
-        }
-    }
-}
-
 impl Sessions {
     pub(crate) fn new(
         limits: SessionLimits,
@@ -281,34 +186,39 @@ impl Sessions {
     /// Puts a session into the table, within the bounds. Gives the one that is there already, should
     /// somebody else have been faster.
     fn admit(&self, id: Arc<str>, session: Session) -> Result<Arc<Session>, SessionRefusal> {
-        let now = self.clock.now();
-        let mut table = self.lock();
-        let uid = session.sealed.map(|(uid, _)| uid);
-        if uid.is_some_and(|uid| table.ended.uids.contains_key(&uid)) {
-            return Err(SessionRefusal::Unknown);
-        }
-        if let Some(session) = table.by_id.get(&id) {
-            return Ok(Arc::clone(session));
-        }
-        table.make_room(&session.client.caller, self.limits.max_per_caller);
-        if table.by_id.len() >= self.limits.max_total {
-            // Only now is it worth to look at all of them, and not for every one that is refused.
-            let pause = self.limits.sweep_interval();
-            let swept = table.swept;
-            if swept.is_none_or(|then| now.saturating_duration_since(then) >= pause) {
-                self.forget_idle(&mut table, now);
+        let session = Arc::new(session);
+        self.change(|table| {
+            let uid = session.sealed.map(|(uid, _)| uid);
+            if uid.is_some_and(|uid| table.ended.uids.contains_key(&uid)) {
+                return Err(SessionRefusal::Unknown);
+            }
+            if let Some(session) = table.by_id.get(&id) {
+                return Ok(Arc::clone(session));
+            }
+            table.make_room(&session.client.caller, self.limits.max_per_caller);
+            if table.by_id.len() >= self.limits.max_total {
+                self.make_room(table);
             }
             if table.by_id.len() >= self.limits.max_total {
                 return Err(SessionRefusal::Full);
             }
-        }
-        let session = Arc::new(session);
-        table.insert(id, Arc::clone(&session));
-        Ok(session)
+            table.insert(id, Arc::clone(&session));
+            Ok(session)
+        })
     }
 
-    /// The session of this id, if it is this caller's at this endpoint. Somebody else's is as good as none. One that
-    /// another replica sealed, or that was forgotten here, begins anew.
+    /// Forgets what is idle, but does not look at all sessions for every one that is refused.
+    fn make_room(&self, table: &mut Table) {
+        let now = self.clock.now();
+        let pause = self.limits.sweep_interval();
+        let swept = table.swept;
+        if swept.is_none_or(|then| now.saturating_duration_since(then) >= pause) {
+            self.forget_idle(table, now);
+        }
+    }
+
+    /// The session of this id, if it is this caller's at this endpoint. Somebody else's is as good as
+    /// none. One that another replica sealed, or that was forgotten here, begins anew.
     pub(crate) fn find(
         &self,
         id: &str,
@@ -343,20 +253,21 @@ impl Sessions {
         endpoint: Option<&str>,
     ) -> Result<Option<Arc<Session>>, SessionRefusal> {
         let (now, wall) = (self.clock.now(), self.clock.wall());
-        let mut table = self.lock();
-        let Some(session) = table.by_id.get(id) else {
-            return Ok(None);
-        };
-        let client = &session.client;
-        if !client.caller.is_same(caller) || client.endpoint.as_deref() != endpoint {
-            return Err(SessionRefusal::Unknown);
-        }
-        if self.is_over(session, now, wall) {
-            table.end(id);
-            return Ok(None);
-        }
-        session.touch(now);
-        Ok(Some(Arc::clone(session)))
+        self.change(|table| {
+            let Some(session) = table.by_id.get(id) else {
+                return Ok(None);
+            };
+            let client = &session.client;
+            if !client.caller.is_same(caller) || client.endpoint.as_deref() != endpoint {
+                return Err(SessionRefusal::Unknown);
+            }
+            if self.is_over(session, now, wall) {
+                table.end(id);
+                return Ok(None);
+            }
+            session.touch(now);
+            Ok(Some(Arc::clone(session)))
+        })
     }
 
     fn unseal(&self, id: &str, caller: &Caller, endpoint: Option<&str>) -> Option<Sealed> {
@@ -375,15 +286,19 @@ impl Sessions {
             },
             Err(_) => return false,
         };
-        let mut table = self.lock();
-        table.end(id);
         let most = self.limits.max_total.saturating_mul(4);
-        sealed.is_none_or(|(uid, expires)| table.ended.insert(uid, expires, most))
+        self.change(|table| {
+            let was_here = table.end(id);
+            match sealed {
+                None => was_here,
+                Some((uid, expires)) => table.ended.insert(uid, expires, most),
+            }
+        })
     }
 
     /// True for the one who has to call [`Self::sweep`] from now on, until that says no.
     pub(crate) fn needs_sweeper(&self) -> bool {
-        !self.is_swept.swap(true, Ordering::AcqRel)
+        !self.is_swept.load(Ordering::Acquire) && !self.is_swept.swap(true, Ordering::AcqRel)
     }
 
     /// How long to wait between two sweeps.
@@ -395,20 +310,18 @@ impl Sessions {
     /// nobody needs to call again.
     pub(crate) fn sweep(&self) -> bool {
         let now = self.clock.now();
-        let left: Vec<_> = {
-            let mut table = self.lock();
-            self.forget_idle(&mut table, now);
+        let left: Vec<_> = self.change(|table| {
+            self.forget_idle(table, now);
             if table.by_id.is_empty() {
                 // Under the lock: who opens a session after this finds that nobody sweeps.
                 self.is_swept.store(false, Ordering::Release);
-                return false;
             }
             table.by_id.values().cloned().collect()
-        };
-        for session in left {
+        });
+        for session in &left {
             session.journal.sweep(now);
         }
-        true
+        !left.is_empty()
     }
 
     /// Bytes that the journals of all sessions keep.
@@ -440,6 +353,20 @@ impl Sessions {
     fn is_idle(&self, session: &Session, now: Instant) -> bool {
         now.saturating_duration_since(session.last_used()) >= self.limits.idle_timeout
             && !session.is_at_work()
+    }
+
+    /// Changes the table. Sessions that this takes out are ended after it: that may take its time,
+    /// and ask others.
+    fn change<T>(&self, change: impl FnOnce(&mut Table) -> T) -> T {
+        let (result, gone) = {
+            let mut table = self.lock();
+            let result = change(&mut table);
+            (result, std::mem::take(&mut table.gone))
+        };
+        for session in gone {
+            session.end();
+        }
+        result
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {

@@ -234,6 +234,7 @@ impl Engine {
             .sessions
             .find(id, &peer.caller, self.endpoint())
             .map_err(refused)?;
+        self.keep_swept();
         let spoken = session.client.revision;
         match version {
             Some(version) if version != spoken => Err(RpcError::with_status(

@@ -110,7 +110,7 @@ impl SessionSeal {
         };
         let body = key
             .cipher
-            .encrypt(XNonce::from_slice(&uid), payload)
+            .encrypt(&XNonce::from(uid), payload)
             .map_err(|_| SealRefusal::TooLarge)?;
         let id = URL_SAFE_NO_PAD.encode([&head[..], &uid, &body].concat());
         Ok((id, sealed))
@@ -140,7 +140,7 @@ impl SessionSeal {
                     msg: body,
                     aad: &aad,
                 };
-                key.cipher.decrypt(XNonce::from_slice(uid), payload).ok()
+                key.cipher.decrypt(&XNonce::from(*uid), payload).ok()
             })?;
         let sealed = Sealed::from_json(*uid, &RawJson::parse(text).ok()?)?;
         (now < sealed.expires).then_some(sealed)

@@ -1,3 +1,4 @@
+use mcp_gw_core::CallerKind;
 use mcp_gw_core::testing::ManualClock;
 
 use super::*;
@@ -183,4 +184,15 @@ fn a_flood_leaves_the_index_as_small_as_the_table() {
     assert!(!sessions.sweep());
     assert_eq!(counts(&sessions), (0, 0));
     assert!(sessions.lock().by_caller.is_empty());
+}
+
+#[test]
+fn what_ends_is_ended_when_nobody_holds_the_table() {
+    let (sessions, _) = sessions(1, 8);
+    let first = open(&sessions, "a").unwrap();
+    let session = sessions.find(&first, &caller("a"), None).unwrap();
+    let reader = session.journal.listen();
+    open(&sessions, "a").unwrap();
+    assert!(matches!(reader.next(), crate::http::journal::Next::End));
+    assert!(sessions.lock().gone.is_empty());
 }
