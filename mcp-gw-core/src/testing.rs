@@ -13,8 +13,7 @@ mod fakes;
 mod suites;
 
 pub use fakes::{
-    ManualClock, RecordingAudit, RecordingLink, access_request, call_context, call_context_of,
-    charge,
+    ManualClock, RecordingAudit, RecordingLink, access_request, call_context, charge, context_of,
 };
 pub use suites::{
     audit_sink_contract, authenticator_contract, backend_contract, policy_contract,

@@ -22,7 +22,7 @@ mod subscriptions;
 
 pub use balance::{
     BalanceConfig, Balanced, EjectionConfig, HealthConfig, Replica, ReplicaState, ReplicaStatus,
-    RetryConfig, Strategy,
+    RetryConfig, Sticky, Strategy,
 };
 pub use error::Error;
 pub use http::{HttpServer, HttpServerConfig};

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mcp_gw_core::testing::call_context_of;
+use mcp_gw_core::testing::context_of;
 use mcp_gw_core::{
     CallContext, CallNotification, Caller, ClientLink, ClientLinkError, Incoming, LogLevel,
     RawJson, RequestMeta, SessionKey, Transport,
@@ -113,7 +113,7 @@ impl Client {
             });
         let caller = Caller::new(mcp_gw_core::CallerKind::ApiKey, self.caller);
         let link = Arc::<Link>::clone(&self.link);
-        call_context_of(Incoming::new(caller, meta).with_link(link as _))
+        context_of(Incoming::new(caller, meta).with_link(link as _))
     }
 
     /// The next request that reaches it.

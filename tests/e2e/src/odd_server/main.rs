@@ -1,7 +1,7 @@
 //! An MCP server by hand, for tests: it speaks one era, over standard streams or HTTP, and does what
 //! well-behaved servers do not do, when asked to.
 //!
-//! `odd-server [--legacy|--modern] [--http [--close]] [--many N]`
+//! `odd-server [--legacy|--modern] [--http [--close]] [--many N] [--fickle FILE]`
 #![expect(
     clippy::disallowed_methods,
     clippy::expect_used,
@@ -36,6 +36,7 @@ fn main() {
                 let number = args.next().expect("--many takes a number");
                 options.many = number.parse().expect("--many takes a number");
             }
+            "--fickle" => options.fickle = Some(args.next().expect("--fickle takes a file").into()),
             other => {
                 println!("unknown argument {other}");
                 std::process::exit(2);
