@@ -168,7 +168,7 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use async_trait::async_trait;
-    use mcp_gw_core::testing::call_context_of;
+    use mcp_gw_core::testing::context_of;
     use mcp_gw_core::{
         CallNotification, Caller, ClientLink, ClientLinkError, Incoming, RequestMeta, Transport,
     };
@@ -199,7 +199,7 @@ mod tests {
             .with_session(session.map(SessionKey::new))
             .with_log_level(level);
         let link = Link(RawJson::parse(capabilities.to_owned()).unwrap());
-        call_context_of(Incoming::new(Caller::local(), meta).with_link(Arc::new(link)))
+        context_of(Incoming::new(Caller::local(), meta).with_link(Arc::new(link)))
     }
 
     fn hello(era: Era, capabilities: &str) -> Hello {

@@ -31,7 +31,7 @@ fn respond(seen: &Seen, is_modern: bool) -> axum::response::Response {
             let id = RawJson::parse(request.id.get().to_owned()).unwrap();
             let result = RawJson::parse(echo(&request)).unwrap();
             let message = mcp_gw_core::jsonrpc::result(&id, &result);
-            if message.len() % 2 == 0 {
+            if message.len().is_multiple_of(2) {
                 json(200, message.as_str())
             } else {
                 sse(event(message.as_str()))
