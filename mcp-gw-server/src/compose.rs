@@ -170,6 +170,10 @@ pub(crate) fn bare_backend(
     target.backend(config.call_timeout.get())
 }
 
+fn count(n: u32) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
 struct Target<'a> {
     name: &'a str,
     to: ServerTarget,
@@ -191,12 +195,16 @@ impl Target<'_> {
                 headers,
                 connect_timeout,
                 timeout,
+                max_connections,
+                idle_timeout,
             } => {
                 let mut config = HttpServerConfig::new(name, url)
                     .with_client_info(identity)
                     .with_connect_timeout(connect_timeout)
                     .with_timeout(timeout)
-                    .with_max_total_timeout(call_timeout.max(timeout));
+                    .with_max_total_timeout(call_timeout.max(timeout))
+                    .with_max_connections(count(max_connections))
+                    .with_idle_timeout(idle_timeout);
                 for (header, value) in headers {
                     config = config.with_header(header, value);
                 }
@@ -209,6 +217,8 @@ impl Target<'_> {
                 cwd,
                 start_timeout,
                 timeout,
+                max_connections,
+                idle_timeout,
             } => {
                 let mut config = StdioServerConfig::new(name, command)
                     .with_args(args)
@@ -216,7 +226,9 @@ impl Target<'_> {
                     .with_client_info(identity)
                     .with_start_timeout(start_timeout)
                     .with_timeout(timeout)
-                    .with_max_total_timeout(call_timeout.max(timeout));
+                    .with_max_total_timeout(call_timeout.max(timeout))
+                    .with_max_connections(count(max_connections))
+                    .with_idle_timeout(idle_timeout);
                 for (variable, value) in env {
                     config = config.with_env(variable, value);
                 }
