@@ -12,8 +12,9 @@ use mcp_gw_core::{
 use mcp_gw_upstream::{ClientInfo, HttpServer, HttpServerConfig, StdioServer, StdioServerConfig};
 
 use crate::access::{ApiKeys, PerMinute, ToolRules, matches};
-use crate::config::{Config, EndpointConfig, KeyError, ServerTarget};
+use crate::config::{Config, EndpointConfig, KeyError, ServerConfig, ServerTarget};
 use crate::engine::{Engine, EngineConfig};
+use crate::pins::{Guards, PinWatch, PinsError};
 use crate::reshape::Reshape;
 use crate::session::SessionLimits;
 use crate::supervise::Supervisor;
@@ -93,17 +94,11 @@ impl Launch {
             builder = add(builder);
         }
         let timeout = config.call_timeout.get();
+        let mut guards = Guards::of(config).map_err(LaunchError::Pins)?;
         for (name, server) in &config.servers {
-            let target = server
-                .target()
-                .ok_or_else(|| LaunchError::Server { name: name.clone() })?;
-            let target = Target {
-                name,
-                to: target,
-                base_env: &self.env,
-                grace: self.grace,
-            };
-            let mut backend = target.backend(timeout)?;
+            // Pins judge what the server itself says, whatever clients are shown of it.
+            let backend = bare_backend(config, (name, server), &self.env, self.grace)?;
+            let mut backend = guards.around(backend, config, server);
             if !server.tools.is_empty() {
                 backend = Arc::new(Reshape::new(backend, &server.tools));
             }
@@ -119,6 +114,7 @@ impl Launch {
         Ok(Running {
             engine,
             supervisor,
+            pins: guards.watch(),
             rules,
             endpoints: config.endpoints.clone(),
         })
@@ -151,6 +147,28 @@ fn engine_config(config: &Config) -> EngineConfig {
             count(sessions.max_per_caller),
             count(sessions.max_total),
         ))
+}
+
+/// The backend of one server of `config`, with nothing around it.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn bare_backend(
+    config: &Config,
+    (name, server): (&str, &ServerConfig),
+    env: &[(OsString, OsString)],
+    grace: Option<Duration>,
+) -> Result<Arc<dyn Backend>, LaunchError> {
+    let to = server.target().ok_or_else(|| LaunchError::Server {
+        name: name.to_owned(),
+    })?;
+    let target = Target {
+        name,
+        to,
+        base_env: env,
+        grace,
+    };
+    target.backend(config.call_timeout.get())
 }
 
 struct Target<'a> {
@@ -241,6 +259,9 @@ pub enum LaunchError {
         /// What is wrong.
         source: mcp_gw_upstream::Error,
     },
+    /// There are pins that cannot be used, and a server that must not be shown without them.
+    #[error("servers cannot be held to their pins")]
+    Pins(#[source] PinsError),
     /// The parts do not fit together.
     #[error("the gateway cannot be built")]
     Build(#[source] BuildError),
@@ -251,6 +272,7 @@ pub enum LaunchError {
 pub struct Running {
     engine: Engine,
     supervisor: Supervisor,
+    pins: PinWatch,
     rules: Arc<ToolRules>,
     endpoints: BTreeMap<String, EndpointConfig>,
 }
@@ -326,6 +348,7 @@ impl Running {
 
     /// Stops looking after the servers, and ends connections and child processes.
     pub async fn shutdown(mut self) {
+        self.pins.stop().await;
         self.supervisor.stop().await;
         self.gateway().close().await;
     }

@@ -15,6 +15,8 @@ mod random;
 mod retry;
 mod server;
 
-pub use config::{BalanceConfig, EjectionConfig, HealthConfig, Replica, RetryConfig, Strategy};
+pub use config::{
+    BalanceConfig, EjectionConfig, HealthConfig, Replica, RetryConfig, Sticky, Strategy,
+};
 pub use fleet::{ReplicaState, ReplicaStatus};
 pub use server::Balanced;

@@ -2,13 +2,18 @@
 
 mod ask;
 mod balance;
+mod call;
 mod deadline;
+mod desk;
 mod era;
 mod error;
 mod http;
+mod lanes;
 mod mirror;
 mod notice;
 mod offer;
+mod owner;
+mod pending;
 mod relay;
 mod settings;
 mod single;
@@ -17,7 +22,7 @@ mod subscriptions;
 
 pub use balance::{
     BalanceConfig, Balanced, EjectionConfig, HealthConfig, Replica, ReplicaState, ReplicaStatus,
-    RetryConfig, Strategy,
+    RetryConfig, Sticky, Strategy,
 };
 pub use error::Error;
 pub use http::{HttpServer, HttpServerConfig};

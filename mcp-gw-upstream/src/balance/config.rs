@@ -31,6 +31,20 @@ pub enum Strategy {
     Consistent,
 }
 
+/// Who stays with the replica that it was first sent to, while that is well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Sticky {
+    /// Nobody: any replica can serve any call.
+    Never,
+    /// A client session, as the replica may keep state for it. Clients of revisions from 2026-07-28
+    /// on have none.
+    #[default]
+    Sessions,
+    /// A client session, and a caller without one.
+    Callers,
+}
+
 /// Active checks of replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -190,9 +204,8 @@ pub struct BalanceConfig {
     pub name: String,
     /// Who gets the next call.
     pub strategy: Strategy,
-    /// A caller or session stays with the replica it was first sent to, while that is well.
-    /// Off by default.
-    pub sticky: bool,
+    /// Who stays with the replica that it was first sent to.
+    pub sticky: Sticky,
     /// Active checks; none by default.
     pub health: Option<HealthConfig>,
     /// When a replica that fails calls is left out.
@@ -213,7 +226,7 @@ impl BalanceConfig {
         Self {
             name: name.into(),
             strategy: Strategy::default(),
-            sticky: false,
+            sticky: Sticky::default(),
             health: None,
             ejection: EjectionConfig::default(),
             retries: RetryConfig::default(),
@@ -230,9 +243,9 @@ impl BalanceConfig {
         self
     }
 
-    /// Sets whether a caller or session stays with its replica.
+    /// Sets who stays with the replica that it was first sent to.
     #[must_use]
-    pub const fn with_sticky(mut self, sticky: bool) -> Self {
+    pub const fn with_sticky(mut self, sticky: Sticky) -> Self {
         self.sticky = sticky;
         self
     }

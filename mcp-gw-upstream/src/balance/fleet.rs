@@ -6,13 +6,17 @@ use std::time::{Duration, Instant};
 
 use mcp_gw_core::{Backend, BackendError, Clock};
 
-use crate::balance::affinity::Homes;
+use crate::balance::affinity::{Affinity, Homes};
 use crate::balance::budget::Budget;
-use crate::balance::config::{BalanceConfig, Replica};
+use crate::balance::config::{BalanceConfig, Replica, Sticky};
 use crate::balance::health::{Call, Health, Sign, most_ejected};
 use crate::balance::pick::{Candidate, Picker};
 use crate::balance::random::{Random, digest};
 use crate::balance::retry::{Failure, Retry, Situation, Step};
+
+/// So long a session or caller that says nothing keeps its replica, and a task.
+const IDLE: Duration = Duration::from_secs(30 * 60);
+const TASK: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How a replica is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +71,7 @@ struct State {
     in_flight: Vec<usize>,
     picker: Picker,
     homes: Homes,
+    tasks: Homes,
     budget: Budget,
     random: Random,
 }
@@ -76,6 +81,11 @@ struct State {
 pub(crate) struct Tried(u64);
 
 impl Tried {
+    /// All but this one.
+    pub(crate) const fn all_but(index: usize) -> Self {
+        Self(!(1 << index))
+    }
+
     pub(crate) const fn add(&mut self, index: usize) {
         self.0 |= 1 << index;
     }
@@ -100,7 +110,8 @@ impl Fleet {
                 health: replicas.iter().map(|_| Health::default()).collect(),
                 in_flight: vec![0; count],
                 picker: Picker::new(config.strategy, count, Random::seeded()),
-                homes: Homes::default(),
+                homes: Homes::new(IDLE),
+                tasks: Homes::new(TASK),
                 budget: Budget::new(config.retries.budget_percent, now),
                 random: Random::seeded(),
             }),
@@ -117,20 +128,25 @@ impl Fleet {
 
     /// Sends a call of `affinity` somewhere, where it was not `tried`. When no replica is well, one
     /// that is not gets it: that is better than none. `None` when all were tried.
-    pub(crate) fn lease(&self, affinity: u64, tried: Tried) -> Option<Lease<'_>> {
+    pub(crate) fn lease(&self, affinity: Affinity, tried: Tried) -> Option<Lease<'_>> {
         let now = self.clock.now();
         let mut state = self.lock();
         let mut candidates = self.candidates(&state, tried, |health| health.takes_calls(now));
         if candidates.is_empty() {
             candidates = self.candidates(&state, tried, |_| true);
         }
-        let home = state.homes.find(affinity, now);
-        let index = match home.filter(|_| self.config.sticky) {
+        let stays = match self.config.sticky {
+            Sticky::Never => false,
+            Sticky::Sessions => affinity.is_session,
+            Sticky::Callers => true,
+        } && self.replicas.len() > 1;
+        let home = stays.then(|| state.homes.find(affinity.key, now)).flatten();
+        let index = match home {
             Some(home) if candidates.iter().any(|one| one.index == home) => home,
-            _ => state.picker.pick(&candidates, affinity)?,
+            _ => state.picker.pick(&candidates, affinity.key)?,
         };
-        if self.config.sticky {
-            state.homes.settle(affinity, index, now);
+        if stays {
+            state.homes.settle(affinity.key, index, now);
         }
         *state.in_flight.get_mut(index)? += 1;
         let is_trial = state.health.get_mut(index)?.call_begins(now);
@@ -185,6 +201,25 @@ impl Fleet {
             now,
         };
         retry.after(&self.config.retries, situation, budget, random)
+    }
+
+    /// The session is no more.
+    pub(crate) fn end_session(&self, affinity: Affinity) {
+        self.lock().homes.forget(affinity.key);
+    }
+
+    /// The task of this id runs at this replica.
+    pub(crate) fn task_made(&self, task_id: &str, index: usize) {
+        if self.replicas.len() > 1 {
+            let now = self.clock.now();
+            self.lock().tasks.settle(digest(task_id), index, now);
+        }
+    }
+
+    /// Where the task of this id runs.
+    pub(crate) fn task_home(&self, task_id: &str) -> Option<usize> {
+        let now = self.clock.now();
+        self.lock().tasks.find(digest(task_id), now)
     }
 
     pub(crate) fn backend(&self, index: usize) -> Option<&Arc<dyn Backend>> {

@@ -12,10 +12,11 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::balance::affinity::Affinity;
 use crate::balance::config::HealthConfig;
 use crate::balance::fleet::{Fleet, Tried};
 use crate::balance::gate::Gate;
-use crate::balance::random::{Random, digest};
+use crate::balance::random::Random;
 use crate::notice::Events;
 use crate::subscriptions::Subscriptions;
 
@@ -28,8 +29,9 @@ pub(crate) struct Shared {
     pub(crate) fleet: Fleet,
     pub(crate) gate: Gate,
     pub(crate) events: Events,
-    /// Which replica watches which resource.
+    /// Which replica watches which resource, and which task.
     pub(crate) subscriptions: Subscriptions<usize>,
+    pub(crate) tasks: Subscriptions<usize>,
     /// Tools that say that calling them twice is as good as calling them once.
     safe_tools: Mutex<Arc<HashSet<Arc<str>>>>,
     pub(crate) closed: watch::Sender<bool>,
@@ -52,6 +54,7 @@ impl Shared {
             ),
             events: Events::default(),
             subscriptions: Subscriptions::default(),
+            tasks: Subscriptions::default(),
             safe_tools: Mutex::default(),
             closed: watch::Sender::new(false),
             is_away: Mutex::new(false),
@@ -210,7 +213,7 @@ impl Shared {
         let moved = async |from: usize| {
             let mut tried = Tried::default();
             tried.add(from);
-            let lease = self.fleet.lease(digest(uri), tried);
+            let lease = self.fleet.lease(Affinity::of_text(uri), tried);
             let Some((lease, backend)) = lease.and_then(|lease| {
                 let backend = Arc::clone(lease.backend()?);
                 Some((lease, backend))
@@ -267,13 +270,8 @@ impl Shared {
         let Some(backend) = self.fleet.backend(index) else {
             return;
         };
-        let outcome = match timeout(config.timeout, backend.offer()).await {
-            Ok(Ok(offer)) => {
-                self.offered(index, &offer);
-                Ok(())
-            }
-            // It answers, if not what it should: calls show whether that is of use.
-            Ok(Err(BackendError::Rpc(_))) => Ok(()),
+        let outcome = match timeout(config.timeout, backend.check()).await {
+            Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!(
                 "it did not answer a check within {:?}",
@@ -287,6 +285,24 @@ impl Shared {
         });
         if learned {
             self.settle(reason);
+        }
+        let is_new = {
+            let offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+            offers.get(index) == Some(&None)
+        };
+        if passed
+            && is_new
+            && let Ok(Ok(offer)) = timeout(config.timeout, backend.offer()).await
+        {
+            self.offered(index, &offer);
+        }
+    }
+
+    /// What this replica offers is not known any more.
+    fn forget_offer(&self, index: usize) {
+        let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(offer) = offers.get_mut(index) {
+            *offer = None;
         }
     }
 }
@@ -320,6 +336,7 @@ impl BackendListener for Ear {
         };
         match event {
             BackendEvent::Down { reason } => {
+                shared.forget_offer(self.index);
                 let gone = |health: &mut super::health::Health, _, _| health.gone();
                 if shared.fleet.learn(self.index, &reason, gone) {
                     shared.settle(&reason);
@@ -334,6 +351,10 @@ impl BackendListener for Ear {
                 {
                     shared.events.emit(event);
                 }
+            }
+            BackendEvent::OfferChanged => {
+                shared.forget_offer(self.index);
+                shared.events.emit(event);
             }
             other => shared.events.emit(other),
         }

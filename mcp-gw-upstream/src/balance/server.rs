@@ -7,12 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mcp_gw_core::{
     Backend, BackendError, BackendListener, CallContext, Clock, Completion, Offer, PromptGet,
-    RawJson, ResourceRead, ToolCall, ToolOutput,
+    RawJson, ResourceRead, SessionKey, TaskAsk, TaskMethod, ToolCall, ToolOutput,
 };
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-use crate::balance::affinity;
+use crate::balance::affinity::{Affinity, task_in};
 use crate::balance::config::{BalanceConfig, Replica};
 use crate::balance::fleet::{Fleet, ReplicaStatus, Tried};
 use crate::balance::news::Shared;
@@ -36,6 +36,26 @@ use crate::error::Error;
 pub struct Balanced {
     shared: Arc<Shared>,
     checks: Mutex<Option<Vec<AbortHandle>>>,
+}
+
+/// What is known of a request before it is sent.
+#[derive(Debug, Clone, Copy)]
+struct Request {
+    affinity: Affinity,
+    /// Doing it twice is as good as doing it once.
+    is_safe: bool,
+    /// The replica that alone can serve it.
+    only: Option<usize>,
+}
+
+impl Request {
+    fn of(ctx: &CallContext, is_safe: bool) -> Self {
+        Self {
+            affinity: Affinity::of(ctx),
+            is_safe,
+            only: None,
+        }
+    }
 }
 
 impl Balanced {
@@ -64,8 +84,7 @@ impl Balanced {
     /// Waits for room, then has `attempt` made where and as often as it may be.
     async fn run<T, F>(
         &self,
-        affinity: u64,
-        is_safe: bool,
+        request: Request,
         attempt: impl Fn(Arc<dyn Backend>, usize) -> F + Send + Sync,
     ) -> Result<T, BackendError>
     where
@@ -74,12 +93,13 @@ impl Balanced {
         let fleet = &self.shared.fleet;
         let _room = self.shared.gate.enter().await?;
         fleet.earn();
-        let mut retry = Retry::new(is_safe);
-        let mut tried = Tried::default();
+        let mut retry = Retry::new(request.is_safe);
+        let untried = request.only.map_or(Tried::default(), Tried::all_but);
+        let mut tried = untried;
         // What is told when the request may have been done, whatever happens after that.
         let mut doubt: Option<BackendError> = None;
         loop {
-            let Some((lease, backend)) = fleet.lease(affinity, tried).and_then(|lease| {
+            let Some((lease, backend)) = fleet.lease(request.affinity, tried).and_then(|lease| {
                 let backend = Arc::clone(lease.backend()?);
                 Some((lease, backend))
             }) else {
@@ -112,7 +132,7 @@ impl Balanced {
                 if self.pause(pause).await {
                     return Err(doubt.unwrap_or_else(|| self.unavailable("it was closed")));
                 }
-                tried = Tried::default();
+                tried = untried;
             }
         }
     }
@@ -128,6 +148,14 @@ impl Balanced {
         BackendError::Unavailable {
             server: Arc::clone(&self.shared.fleet.server),
             reason: reason.to_owned(),
+        }
+    }
+
+    /// A task is known where it was made and nowhere else.
+    fn request_of_task(&self, ctx: &CallContext, task_id: &str, is_safe: bool) -> Request {
+        Request {
+            only: self.shared.fleet.task_home(task_id),
+            ..Request::of(ctx, is_safe)
         }
     }
 
@@ -175,11 +203,16 @@ impl Backend for Balanced {
         call: ToolCall,
     ) -> Result<ToolOutput, BackendError> {
         let is_safe = self.shared.is_safe(&call.name);
-        let attempt = |backend: Arc<dyn Backend>, _| {
+        let attempt = |backend: Arc<dyn Backend>, index| {
             let call = call.clone();
-            async move { backend.call_tool(ctx, call).await }
+            async move { Ok((backend.call_tool(ctx, call).await?, index)) }
         };
-        self.run(affinity::of(ctx), is_safe, attempt).await
+        let request = Request::of(ctx, is_safe);
+        let (output, index) = self.run(request, attempt).await?;
+        if let Some(task_id) = task_in(output.as_raw()) {
+            self.shared.fleet.task_made(&task_id, index);
+        }
+        Ok(output)
     }
 
     async fn read_resource(
@@ -191,7 +224,7 @@ impl Backend for Balanced {
             let read = read.clone();
             async move { backend.read_resource(ctx, read).await }
         };
-        self.run(affinity::of(ctx), true, attempt).await
+        self.run(Request::of(ctx, true), attempt).await
     }
 
     async fn get_prompt(&self, ctx: &CallContext, get: PromptGet) -> Result<RawJson, BackendError> {
@@ -199,7 +232,7 @@ impl Backend for Balanced {
             let get = get.clone();
             async move { backend.get_prompt(ctx, get).await }
         };
-        self.run(affinity::of(ctx), true, attempt).await
+        self.run(Request::of(ctx, true), attempt).await
     }
 
     async fn complete(
@@ -211,7 +244,66 @@ impl Backend for Balanced {
             let completion = completion.clone();
             async move { backend.complete(ctx, completion).await }
         };
-        self.run(affinity::of(ctx), true, attempt).await
+        self.run(Request::of(ctx, true), attempt).await
+    }
+
+    async fn task(&self, ctx: &CallContext, ask: TaskAsk) -> Result<RawJson, BackendError> {
+        let is_safe = ask.method != TaskMethod::Update;
+        let request = self.request_of_task(ctx, &ask.task_id, is_safe);
+        let attempt = |backend: Arc<dyn Backend>, _| {
+            let ask = ask.clone();
+            async move { backend.task(ctx, ask).await }
+        };
+        self.run(request, attempt).await
+    }
+
+    async fn watch_task(&self, ctx: &CallContext, task_id: &str) -> Result<(), BackendError> {
+        let first = async || {
+            let attempt = |backend: Arc<dyn Backend>, index| async move {
+                backend.watch_task(ctx, task_id).await.map(|()| index)
+            };
+            let request = self.request_of_task(ctx, task_id, true);
+            self.run(request, attempt).await
+        };
+        let server = &self.shared.fleet.server;
+        self.shared.tasks.add(server, task_id, first).await
+    }
+
+    async fn unwatch_task(&self, task_id: &str) {
+        let last = async |at| {
+            if let Some(backend) = self.shared.fleet.backend(at) {
+                backend.unwatch_task(task_id).await;
+            }
+            Ok(())
+        };
+        // Nothing in it can fail.
+        let _ = self.shared.tasks.remove(task_id, last).await;
+    }
+
+    async fn check(&self) -> Result<(), BackendError> {
+        let mut outcome = Err(self.unavailable("it has no replica"));
+        for index in self.shared.fleet.best_first() {
+            if let Some(backend) = self.shared.fleet.backend(index) {
+                outcome = backend.check().await;
+            }
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    }
+
+    fn end_session(&self, session: &SessionKey) {
+        self.shared.fleet.end_session(Affinity::of_session(session));
+        for replica in &self.shared.fleet.replicas {
+            replica.backend.end_session(session);
+        }
+    }
+
+    fn roots_changed(&self, session: &SessionKey) {
+        for replica in &self.shared.fleet.replicas {
+            replica.backend.roots_changed(session);
+        }
     }
 
     async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
@@ -219,7 +311,7 @@ impl Backend for Balanced {
             let attempt = |backend: Arc<dyn Backend>, index| async move {
                 backend.subscribe(ctx, uri).await.map(|()| index)
             };
-            self.run(affinity::of(ctx), true, attempt).await
+            self.run(Request::of(ctx, true), attempt).await
         };
         self.shared
             .subscriptions
@@ -232,8 +324,12 @@ impl Backend for Balanced {
             let attempt = |backend: Arc<dyn Backend>, index| async move {
                 backend.resubscribe(uri).await.map(|()| index)
             };
-            self.run(crate::balance::random::digest(uri), true, attempt)
-                .await
+            let request = Request {
+                affinity: Affinity::of_text(uri),
+                is_safe: true,
+                only: None,
+            };
+            self.run(request, attempt).await
         };
         self.shared
             .subscriptions

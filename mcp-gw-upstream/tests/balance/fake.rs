@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
-use mcp_gw_core::testing::{RecordingLink, call_context};
+use mcp_gw_core::testing::{RecordingLink, call_context, context_of};
 use mcp_gw_core::{
     Arguments, Backend, BackendError, BackendEvent, BackendListener, CallContext, Caller,
-    CallerKind, Clock, Offer, RawJson, ResourceRead, ToolAnnotations, ToolCall, ToolOutput,
-    ToolSpec,
+    CallerKind, Clock, Incoming, Offer, RawJson, RequestMeta, ResourceRead, SessionKey, TaskAsk,
+    ToolAnnotations, ToolCall, ToolOutput, ToolSpec, Transport,
 };
 use mcp_gw_upstream::{BalanceConfig, Balanced, Replica};
 use tokio::sync::Semaphore;
@@ -71,6 +71,7 @@ pub(crate) fn tools() -> Vec<ToolSpec> {
     vec![
         tool("look", ToolAnnotations::read_only()),
         tool("change", ToolAnnotations::destructive()),
+        tool("begin", ToolAnnotations::default()),
     ]
 }
 
@@ -176,6 +177,10 @@ impl Backend for Fake {
             )));
         }
         self.serve(&call.name).await?;
+        if &*call.name == "begin" {
+            let task = format!(r#"{{"resultType":"task","taskId":"of {}"}}"#, self.label);
+            return Ok(ToolOutput::from_raw(raw(&task)).unwrap());
+        }
         Ok(ToolOutput::text(self.label))
     }
 
@@ -189,6 +194,29 @@ impl Backend for Fake {
         }
         self.serve(&format!("read {}", read.uri)).await?;
         Ok(RawJson::empty_object())
+    }
+
+    async fn task(&self, _: &CallContext, ask: TaskAsk) -> Result<RawJson, BackendError> {
+        self.serve(&format!("{} {}", ask.method.as_str(), ask.task_id))
+            .await?;
+        Ok(RawJson::empty_object())
+    }
+
+    async fn watch_task(&self, _: &CallContext, task_id: &str) -> Result<(), BackendError> {
+        self.serve(&format!("watch {task_id}")).await
+    }
+
+    async fn unwatch_task(&self, task_id: &str) {
+        self.serve(&format!("unwatch {task_id}")).await.unwrap();
+    }
+
+    async fn check(&self) -> Result<(), BackendError> {
+        self.serve("check").await
+    }
+
+    fn end_session(&self, session: &SessionKey) {
+        let what = format!("end {}", session.as_str());
+        self.state.lock().unwrap().seen.push(what);
     }
 
     async fn subscribe(&self, _: &CallContext, uri: &str) -> Result<(), BackendError> {
@@ -238,6 +266,13 @@ pub(crate) async fn started<const N: usize>(
 pub(crate) fn ctx(caller: &str) -> CallContext {
     let caller = Caller::new(CallerKind::ApiKey, caller);
     call_context(caller, Arc::new(RecordingLink::new()))
+}
+
+/// A context of a client session.
+pub(crate) fn ctx_in(session: &str) -> CallContext {
+    let meta =
+        RequestMeta::new("test", Transport::InProcess).with_session(Some(SessionKey::new(session)));
+    context_of(Incoming::new(Caller::local(), meta))
 }
 
 pub(crate) async fn call_as(

@@ -57,7 +57,7 @@ async fn the_offer_is_that_of_the_first_that_can_be_asked() {
     let (a, b) = (Fake::new("a"), Fake::new("b"));
     let (backend, _events) = watched([&a, &b]).await;
     b.offer_tools(tools().into_iter().take(1).collect());
-    assert_eq!(backend.offer().await.unwrap().tools.len(), 2);
+    assert_eq!(backend.offer().await.unwrap().tools.len(), 3);
     a.set(Mood::Unreachable);
     assert_eq!(backend.offer().await.unwrap().tools.len(), 1);
     b.set(Mood::Fatal);

@@ -1,10 +1,10 @@
 //! Who gets a call.
 
-use mcp_gw_core::Backend as _;
 use mcp_gw_core::testing::backend_contract;
-use mcp_gw_upstream::{Balanced, Strategy};
+use mcp_gw_core::{Arguments, Backend as _, Extras, SessionKey, TaskAsk, TaskMethod, ToolCall};
+use mcp_gw_upstream::{Balanced, Sticky, Strategy};
 
-use crate::fake::{Fake, Mood, call, call_as, config, settle, started};
+use crate::fake::{Fake, Mood, call, call_as, config, ctx, ctx_in, settle, started};
 
 async fn who(backend: &Balanced, calls: usize) -> String {
     let mut who = String::new();
@@ -63,7 +63,7 @@ async fn a_call_that_is_given_up_is_not_counted_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn a_caller_keeps_its_replica_by_hash_and_by_memory() {
     let hashed = config().with_strategy(Strategy::Consistent);
-    for config in [hashed, config().with_sticky(true)] {
+    for config in [hashed, config().with_sticky(Sticky::Callers)] {
         let fakes = [Fake::new("a"), Fake::new("b"), Fake::new("c")];
         let backend = started(config, fakes.each_ref()).await;
         let mut homes = Vec::new();
@@ -88,4 +88,72 @@ async fn a_caller_keeps_its_replica_by_hash_and_by_memory() {
         }
         backend.close().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_stays_until_it_ends_or_its_replica_does() {
+    let (a, b) = (Fake::new("a"), Fake::new("b"));
+    let backend = started(config(), [&a, &b]).await;
+    let look = async || {
+        let call = ToolCall::new("look", Arguments::none());
+        backend.call_tool(&ctx_in("s1"), call).await.unwrap();
+        (a.tries(), b.tries())
+    };
+    for _ in 0..5 {
+        assert_eq!(look().await, (1, 0));
+    }
+    // Who has no session goes round meanwhile.
+    assert_eq!(who(&backend, 4).await, "baba");
+    a.tries();
+    b.tries();
+
+    backend.end_session(&SessionKey::new("s1"));
+    assert_eq!(
+        (a.seen().pop(), b.seen().pop()),
+        (Some("end s1".into()), Some("end s1".into()))
+    );
+    assert_eq!(look().await, (0, 1));
+    b.set(Mood::Unreachable);
+    assert_eq!(look().await, (1, 1));
+    b.set(Mood::Well);
+    assert_eq!(look().await, (1, 0), "it stays where it went");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_is_asked_about_where_it_runs() {
+    let (a, b) = (Fake::new("a"), Fake::new("b"));
+    let backend = started(config(), [&a, &b]).await;
+    for task in ["of a", "of b"] {
+        let begin = ToolCall::new("begin", Arguments::none());
+        let made = backend.call_tool(&ctx("alice"), begin).await.unwrap();
+        assert!(made.as_raw().as_str().contains(task));
+    }
+    a.seen();
+    b.seen();
+    let ask = async |method, task| {
+        let ask = TaskAsk::new(method, task, Extras::default());
+        backend.task(&ctx("alice"), ask).await
+    };
+    for _ in 0..3 {
+        ask(TaskMethod::Get, "of b").await.unwrap();
+    }
+    for _ in 0..2 {
+        backend.watch_task(&ctx("alice"), "of b").await.unwrap();
+    }
+    backend.unwatch_task("of b").await;
+    assert_eq!(
+        b.seen(),
+        [
+            "tasks/get of b",
+            "tasks/get of b",
+            "tasks/get of b",
+            "watch of b"
+        ]
+    );
+    backend.unwatch_task("of b").await;
+    assert_eq!(b.seen(), ["unwatch of b"]);
+    // Nobody else can answer for it, and an answer is not given twice.
+    b.set(Mood::Fatal);
+    ask(TaskMethod::Update, "of b").await.unwrap_err();
+    assert_eq!((a.seen().len(), b.seen().len()), (0, 1));
 }

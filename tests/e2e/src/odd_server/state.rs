@@ -1,6 +1,7 @@
 //! What the server remembers, and waits for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub(crate) struct Options {
     pub(crate) many: usize,
     /// It has resources and prompts too, and says in them that this is its name.
     pub(crate) items: Option<String>,
+    /// The file that holds what the tool `fickle` says of itself; without it there is no such tool.
+    pub(crate) fickle: Option<PathBuf>,
 }
 
 #[derive(Debug)]

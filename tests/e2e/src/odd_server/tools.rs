@@ -144,6 +144,13 @@ fn list(state: &State, cursor: Option<&str>) -> String {
     if state.options.items.is_some() {
         tools.extend(items::TOOLS.map(str::to_owned));
     }
+    if let Some(file) = &state.options.fickle {
+        let says = quote(&std::fs::read_to_string(file).unwrap_or_default());
+        tools.push(format!(
+            r#"{{"name":"fickle","description":{says},"inputSchema":{{"type":"object"}}}}"#
+        ));
+        tools.push(plain("changed"));
+    }
     tools.extend((0..state.options.many).map(|number| plain(&format!("tool_{number:05}"))));
     let start = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
     let end = (start + PAGE).min(tools.len());
@@ -217,6 +224,11 @@ pub(crate) fn call(state: &State, asked: &Asked, out: &mut dyn Out) {
         "link" => out.answer(&result(id, &frame(state, items::LINKS))),
         "order" => out.answer(&says(&format!("{} {}", asked.arguments, asked.headers))),
         "headers" => out.answer(&says(&asked.headers)),
+        "fickle" => out.answer(&says("done")),
+        "changed" => {
+            out.notify(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#);
+            out.answer(&says("told"));
+        }
         "die" => std::process::exit(3),
         "fail" => {
             let members = r#""content":[{"type":"text","text":"it did not work"}],"isError":true"#;
