@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use mcp_gw_core::{
     Backend, BackendError, BackendEvent, BackendListener, CallContext, Completion, CompletionRef,
-    Feature, Offer, PromptGet, RawJson, ResourceRead, ToolCall, ToolOutput,
+    Feature, Offer, PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput,
 };
 
 use super::judge::{Judge, Keeper, chain};
@@ -184,9 +184,26 @@ impl<B: Backend> Backend for Guarded<B> {
         self.backend.complete(ctx, completion).await
     }
 
+    async fn task(&self, ctx: &CallContext, ask: TaskAsk) -> Result<RawJson, BackendError> {
+        self.backend.task(ctx, ask).await
+    }
+
+    async fn watch_task(&self, ctx: &CallContext, task_id: &str) -> Result<(), BackendError> {
+        self.backend.watch_task(ctx, task_id).await
+    }
+
+    async fn unwatch_task(&self, task_id: &str) {
+        self.backend.unwatch_task(task_id).await;
+    }
+
     async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
         self.pass(Feature::Resource, uri)?;
         self.backend.subscribe(ctx, uri).await
+    }
+
+    async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        self.pass(Feature::Resource, uri)?;
+        self.backend.resubscribe(uri).await
     }
 
     async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
@@ -197,6 +214,18 @@ impl<B: Backend> Backend for Guarded<B> {
         // The gateway registers once; a second one would hear of nothing but the pins.
         let _ = self.guard.listener.set(Arc::clone(&listener));
         self.backend.watch(listener);
+    }
+
+    async fn check(&self) -> Result<(), BackendError> {
+        self.backend.check().await
+    }
+
+    fn end_session(&self, session: &SessionKey) {
+        self.backend.end_session(session);
+    }
+
+    fn roots_changed(&self, session: &SessionKey) {
+        self.backend.roots_changed(session);
     }
 
     async fn close(&self) {
