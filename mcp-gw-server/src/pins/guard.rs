@@ -196,24 +196,9 @@ impl<B: Backend> Backend for Guarded<B> {
         self.backend.unwatch_task(task_id).await;
     }
 
-    async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
-        self.pass(Feature::Resource, uri)?;
-        self.backend.subscribe(ctx, uri).await
-    }
-
     async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
         self.pass(Feature::Resource, uri)?;
         self.backend.resubscribe(uri).await
-    }
-
-    async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
-        self.backend.unsubscribe(uri).await
-    }
-
-    fn watch(&self, listener: Arc<dyn BackendListener>) {
-        // The gateway registers once; a second one would hear of nothing but the pins.
-        let _ = self.guard.listener.set(Arc::clone(&listener));
-        self.backend.watch(listener);
     }
 
     async fn check(&self) -> Result<(), BackendError> {
@@ -226,6 +211,21 @@ impl<B: Backend> Backend for Guarded<B> {
 
     fn roots_changed(&self, session: &SessionKey) {
         self.backend.roots_changed(session);
+    }
+
+    async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
+        self.pass(Feature::Resource, uri)?;
+        self.backend.subscribe(ctx, uri).await
+    }
+
+    async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        self.backend.unsubscribe(uri).await
+    }
+
+    fn watch(&self, listener: Arc<dyn BackendListener>) {
+        // The gateway registers once; a second one would hear of nothing but the pins.
+        let _ = self.guard.listener.set(Arc::clone(&listener));
+        self.backend.watch(listener);
     }
 
     async fn close(&self) {

@@ -141,15 +141,15 @@ fn list(state: &State, cursor: Option<&str>) -> String {
         )
     };
     tools.extend(NAMES.iter().map(|name| plain(name)));
-    if state.options.items.is_some() {
-        tools.extend(items::TOOLS.map(str::to_owned));
-    }
     if let Some(file) = &state.options.fickle {
         let says = quote(&std::fs::read_to_string(file).unwrap_or_default());
         tools.push(format!(
             r#"{{"name":"fickle","description":{says},"inputSchema":{{"type":"object"}}}}"#
         ));
         tools.push(plain("changed"));
+    }
+    if state.options.items.is_some() {
+        tools.extend(items::TOOLS.map(str::to_owned));
     }
     tools.extend((0..state.options.many).map(|number| plain(&format!("tool_{number:05}"))));
     let start = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
