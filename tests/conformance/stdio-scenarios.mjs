@@ -3,10 +3,10 @@
 //
 //   node stdio-scenarios.mjs --out DIR [--gateway PATH] [--only PATTERN]
 //
-// Plays each scenario of stdio/legacy.mjs and stdio/modern.mjs against the server, and against `mcp-gw-stdio` (PATH) with
-// that server behind it, once as it is and once as one of old revisions. What it saw is written into DIR as the suite
-// writes its checks, so that compare.mjs compares both alike: a check fails directly if it is not what the scenario
-// expects, and through the gateway if it is not what was seen directly.
+// Plays each scenario of stdio/legacy.mjs and stdio/modern.mjs against the server, and against `mcp-gw-stdio` (PATH) in
+// front of that server, once as one of 2026-07-28 alone and once as one of older revisions. What was seen is written
+// into DIR as the suite writes its checks, so that compare.mjs compares both alike: a check fails directly if it is not
+// what the scenario expects, and through the gateway if it is not what was seen directly.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -26,7 +26,9 @@ const { values: options } = parseArgs({
 });
 
 const SETS = { 'stdio-2025-11-25': LEGACY_SCENARIOS, 'stdio-2026-07-28': MODERN_SCENARIOS };
-const AT_ONCE = 4;
+const AT_ONCE = 2;
+/** How long to wait for a notification, in milliseconds. Through the gateway some do not come, and each costs this. */
+const PATIENCE = { direct: 20_000, gateway: 4000 };
 const server = join(dirname(fileURLToPath(import.meta.url)), 'reference-server.mjs');
 const only = new RegExp(`^${options.only.replaceAll('.', '\\.').replaceAll('*', '.*').replaceAll('?', '.')}$`);
 
@@ -49,8 +51,8 @@ function essence(value) {
 }
 
 /** Plays a scenario; gives back what was seen: check -> `{ value, expected }`. */
-async function play(scenario, command) {
-    const client = new Client(command);
+async function play(scenario, { command, patience }) {
+    const client = new Client(command, patience);
     const seen = new Map();
     const see = (check, value, expected = true) => {
         if (seen.has(check)) throw new Error(`the check ${check} is there twice`);
@@ -98,10 +100,11 @@ function gatewayCommand(era) {
 }
 
 mkdirSync(options.out, { recursive: true });
-const targets = [{ command: [process.execPath, server, '--stdio'] }];
+const targets = [{ command: [process.execPath, server, '--stdio'], patience: PATIENCE.direct }];
 if (options.gateway !== undefined) {
-    targets.push({ command: gatewayCommand('both'), suffix: '' });
-    targets.push({ command: gatewayCommand('legacy'), suffix: '@legacy' });
+    // Not a server of both eras: the gateway takes one that is slow to start for an old one.
+    targets.push({ command: gatewayCommand('modern'), patience: PATIENCE.gateway, suffix: '' });
+    targets.push({ command: gatewayCommand('legacy'), patience: PATIENCE.gateway, suffix: '@legacy' });
 }
 const queue = Object.entries(SETS).flatMap(([set, scenarios]) =>
     Object.entries(scenarios).filter(([name]) => only.test(name)).map(([name, scenario]) => ({ set, name, scenario }))
@@ -111,7 +114,7 @@ const queue = Object.entries(SETS).flatMap(([set, scenarios]) =>
 async function work() {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
         const { set, name, scenario } = next;
-        const [direct, ...through] = await Promise.all(targets.map(({ command }) => play(scenario, command)));
+        const [direct, ...through] = await Promise.all(targets.map(target => play(scenario, target)));
         write('direct', set, name, checksOf(direct));
         through.forEach((seen, at) => {
             write('gateway', `${set}${targets[at + 1].suffix}`, name, checksOf(seen, direct));

@@ -90,7 +90,7 @@ export async function cancelling(client, see) {
 
 /** The questions of one tool as they reach the client, and what comes of the answers. */
 export const ACCEPTED = {
-    'elicitation/create': () => ({ action: 'accept', content: { name: 'Ada', ok: true, username: 'ada', color: 'red' } }),
+    'elicitation/create': () => ({ action: 'accept', content: { name: 'Ada', ok: true, color: 'red' } }),
     'sampling/createMessage': () => ({
         role: 'assistant', model: 'none', stopReason: 'endTurn', content: { type: 'text', text: 'Paris' }
     }),

@@ -4,9 +4,7 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { isRequest, isResponse, K, MODERN } from '../server/wire.mjs';
 
-const ANSWER_TIMEOUT = 10_000;
-/** How long to wait for a notification. What does not come costs this much, so it is not long. */
-const NOTICE_TIMEOUT = 1500;
+const ANSWER_TIMEOUT = 30_000;
 
 const after = (ms, value) =>
     new Promise(resolve => {
@@ -27,9 +25,13 @@ export class Client {
     #child;
     #ended;
 
-    /** `meta` is the `_meta` of every request, if the client is a modern one. */
-    constructor([command, ...args], meta) {
-        this.meta = meta;
+    /** The `_meta` of every request, if the client is a modern one. */
+    meta = {};
+    #patience;
+
+    /** `patience` is how many milliseconds to wait for a notification. */
+    constructor([command, ...args], patience) {
+        this.#patience = patience;
         this.#child = spawn(command, args, { stdio: ['pipe', 'pipe', 'ignore'] });
         this.#ended = new Promise(resolve => {
             this.#child.on('error', resolve);
@@ -114,7 +116,7 @@ export class Client {
             this.#watchers.add(watcher);
             watcher();
         });
-        await Promise.race([happened, after(NOTICE_TIMEOUT)]);
+        await Promise.race([happened, after(this.#patience)]);
         this.#watchers.delete(watcher);
     }
 
