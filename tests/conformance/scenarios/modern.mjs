@@ -134,7 +134,7 @@ async function listening(client, see) {
     const updated = await tools.told('notifications/resources/updated');
     see('resource-updated', updated, updated.length === 1);
     see('nothing-else', client.notices);
-    client.notify('notifications/cancelled', { requestId: tools.id });
+    client.cancel(tools.id);
     await client.call('test_trigger_tool_change');
     await client.request('tools/list');
     see('nothing-after-the-end', client.notices);
@@ -209,16 +209,16 @@ async function taskNotices(client, see) {
 }
 
 export const MODERN_SCENARIOS = {
-    'stdio-discovery': declaring(discovery),
-    'stdio-plain': declaring(plain),
-    'stdio-together': declaring(together),
-    'stdio-progress': declaring(progress),
-    'stdio-cancelling': declaring(cancelling),
-    'stdio-logging': declaring(logging),
-    'stdio-questions': declaring(questions, EVERYTHING),
-    'stdio-hostile-answers': declaring(hostileAnswers, EVERYTHING),
-    'stdio-no-capability': declaring(noCapability),
-    'stdio-listening': declaring(listening),
-    'stdio-tasks': declaring(tasks, WITH_TASKS),
-    'stdio-task-notices': declaring(taskNotices, WITH_TASKS)
+    'play-discovery': declaring(discovery),
+    'play-plain': declaring(plain),
+    'play-together': declaring(together),
+    'play-progress': declaring(progress),
+    'play-cancelling': declaring(cancelling),
+    'play-logging': declaring(logging),
+    'play-questions': declaring(questions, EVERYTHING),
+    'play-hostile-answers': declaring(hostileAnswers, EVERYTHING),
+    'play-no-capability': declaring(noCapability),
+    'play-listening': declaring(listening),
+    'play-tasks': declaring(tasks, WITH_TASKS),
+    'play-task-notices': declaring(taskNotices, WITH_TASKS)
 };
