@@ -6,8 +6,9 @@
 //
 // Plays each scenario of scenarios/legacy.mjs and scenarios/modern.mjs against the server, and against the gateway
 // (`mcp-gw-http` and `mcp-gw-stdio`) in front of it, once as a server of 2026-07-28 alone and once as one of older
-// revisions. What was seen is written into DIR as the suite writes its checks, so that compare.mjs compares both alike: a
-// check fails directly if it is not what the scenario expects, and through the gateway if it is not what was seen directly.
+// revisions. What was seen is written into DIR as the suite writes its checks, so that compare.mjs compares both alike:
+// a check fails directly if it is not what the scenario expects, and through the gateway if it is not what was seen
+// directly.
 
 import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
