@@ -79,6 +79,9 @@ pub struct Catalogue {
     prompts: Table,
     instructions: Vec<(Arc<str>, String)>,
     completions: bool,
+    logging: bool,
+    /// The `ServerCapabilities` of the servers that said what they can do.
+    capabilities: Vec<(Arc<str>, RawJson)>,
 }
 
 /// Which lists differ between two snapshots.
@@ -132,15 +135,14 @@ impl Catalogue {
                     .instructions
                     .push((part.backend.name().into(), instructions.clone()));
             }
-            catalogue.completions |= part
-                .offer
-                .capabilities
-                .as_ref()
-                .is_some_and(|capabilities| {
-                    capabilities
-                        .member("completions")
-                        .is_ok_and(|member| member.is_some())
-                });
+            if let Some(capabilities) = &part.offer.capabilities {
+                let has = |name| capabilities.member(name).is_ok_and(|it| it.is_some());
+                catalogue.completions |= has("completions");
+                catalogue.logging |= has("logging");
+                catalogue
+                    .capabilities
+                    .push((part.backend.name().into(), capabilities.clone()));
+            }
         }
         catalogue
     }
@@ -269,6 +271,18 @@ impl Catalogue {
     /// True when a server completes arguments.
     pub const fn has_completions(&self) -> bool {
         self.completions
+    }
+
+    /// What each server says that it can do: a `ServerCapabilities` object, in the configured order.
+    pub fn capabilities(&self) -> impl Iterator<Item = (&str, &RawJson)> {
+        self.capabilities
+            .iter()
+            .map(|(server, capabilities)| (&**server, capabilities))
+    }
+
+    /// True when a server sends log messages.
+    pub const fn has_logging(&self) -> bool {
+        self.logging
     }
 
     /// Which lists a client would see change from `self` to `next`.

@@ -12,11 +12,46 @@ use mcp_gw_core::{
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::client::Clients;
 use crate::operation::{Operation, write_cursor};
 use crate::revision::Revision;
 use crate::rewrite::{self, Hints};
 use crate::rpc_error::{RpcError, modern_revisions};
 use crate::session::{SessionLimits, Sessions};
+
+/// Bounds for what servers ask of clients while a call runs: sampling, elicitation, roots.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct InputLimits {
+    /// How long a client may take to answer.
+    pub timeout: Duration,
+    /// How many calls of one caller may wait for answers that come in a request of their own
+    /// (2026-07-28). What is asked beyond that is refused, as if the client could not be asked.
+    pub max_per_caller: usize,
+    /// How many such calls there may be in all.
+    pub max_total: usize,
+}
+
+impl Default for InputLimits {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(5 * 60),
+            max_per_caller: 16,
+            max_total: 1024,
+        }
+    }
+}
+
+impl InputLimits {
+    /// These bounds.
+    pub const fn new(timeout: Duration, max_per_caller: usize, max_total: usize) -> Self {
+        Self {
+            timeout,
+            max_per_caller,
+            max_total,
+        }
+    }
+}
 
 /// How the engine presents itself and what it bounds.
 #[derive(Debug, Clone)]
@@ -34,6 +69,8 @@ pub struct EngineConfig {
     pub sessions: SessionLimits,
     /// How many requests of one session or connection may be open at once.
     pub max_in_flight: usize,
+    /// Bounds for what servers ask of clients.
+    pub input: InputLimits,
     /// A stream on which nothing happens carries a comment this often; an answer that takes longer
     /// becomes a stream.
     pub keep_alive: Duration,
@@ -48,6 +85,7 @@ impl Default for EngineConfig {
             page_size: 1000,
             sessions: SessionLimits::default(),
             max_in_flight: 1024,
+            input: InputLimits::default(),
             keep_alive: Duration::from_secs(15),
         }
     }
@@ -90,6 +128,13 @@ impl EngineConfig {
         self
     }
 
+    /// Sets the bounds for what servers ask of clients.
+    #[must_use]
+    pub const fn with_input(mut self, input: InputLimits) -> Self {
+        self.input = input;
+        self
+    }
+
     /// Sets how long a stream may be silent.
     #[must_use]
     pub const fn with_keep_alive(mut self, keep_alive: Duration) -> Self {
@@ -108,6 +153,7 @@ pub(crate) struct Inner {
     pub(crate) gateway: Gateway,
     pub(crate) config: EngineConfig,
     pub(crate) sessions: Sessions,
+    pub(crate) clients: Arc<Clients>,
     pub(crate) stopping: CancellationToken,
     /// Work that goes on although its client has gone away.
     pub(crate) detached: TaskTracker,
@@ -143,6 +189,7 @@ impl Engine {
         Self {
             inner: Arc::new(Inner {
                 sessions: Sessions::new(config.sessions, clock),
+                clients: Arc::new(Clients::new(gateway.clone())),
                 stopping: CancellationToken::new(),
                 detached: TaskTracker::new(),
                 server_info,

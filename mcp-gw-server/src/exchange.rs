@@ -9,11 +9,12 @@ use mcp_gw_core::{Caller, Incoming, RawJson, RequestMeta, code};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::askable::Askable;
 use crate::client::Client;
 use crate::engine::Engine;
 use crate::inflight::{InFlight, Refusal};
-use crate::link::CallLink;
-use crate::operation::{self, Parsed};
+use crate::link::{CallLink, CallStream, Way, Wishes};
+use crate::operation::{self, Operation, Parsed};
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
 
@@ -86,7 +87,9 @@ impl Engine {
         peer: Peer,
         in_flight: Option<&InFlight>,
     ) -> Result<Exchange, RpcError> {
-        let open = match in_flight {
+        // `initialize` cannot be cancelled (basic/utilities/cancellation).
+        let is_initialize = matches!(parsed.operation, Operation::Initialize { .. });
+        let open = match in_flight.filter(|_| !is_initialize) {
             None => None,
             Some(table) => Some(
                 table
@@ -108,10 +111,15 @@ impl Engine {
             .with_session(client.map(|client| client.key.clone()))
             .with_log_level(parsed.log_level.or_else(|| client?.log_level()))
             .with_traceparent(parsed.traceparent);
-        let (link, messages) = CallLink::new(
+        let (link, messages) = self.link(
+            parsed.operation.is_use(),
+            Wishes {
+                progress_token: parsed.progress_token,
+                log_level: parsed.log_level,
+            },
+            meta.client_capabilities.as_ref(),
             revision,
-            parsed.progress_token,
-            meta.client_capabilities.clone(),
+            peer.client.as_ref(),
         );
         let incoming = Incoming::new(peer.caller, meta).with_link(Arc::new(link));
         let engine = self.clone();
@@ -133,6 +141,31 @@ impl Engine {
             result.map(|result| Answer::of(&id, result))
         });
         Ok(Exchange { work, messages })
+    }
+
+    /// The way back to the client of a request, and the other end of its stream if anything can
+    /// come on it. Only what `is_use`, the use of a tool, resource or prompt, can ask the client.
+    fn link(
+        &self,
+        is_use: bool,
+        wishes: Wishes,
+        declared: Option<&RawJson>,
+        revision: Revision,
+        client: Option<&Arc<Client>>,
+    ) -> (CallLink, Option<mpsc::Receiver<RawJson>>) {
+        let askable = declared
+            .filter(|_| is_use)
+            .map(|declared| Askable::of(revision, declared))
+            .unwrap_or_default();
+        let client = client.filter(|_| is_use && !revision.is_modern());
+        let way = client.map_or(Way::None, |client| Way::Client(Arc::clone(client)));
+        let says = is_use && client.is_some();
+        let needed = says && (askable.any() || self.gateway().catalogue().has_logging());
+        let stream = Arc::new(CallStream::default());
+        let messages = stream.lead(wishes, needed);
+        let patience = self.inner.config.input.timeout;
+        let link = CallLink::new(revision, declared, askable, way, stream, patience);
+        (link, messages)
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use mcp_gw_core::jsonrpc::{Message, Notification, Request};
+use mcp_gw_core::jsonrpc::{Message, Notification, Request, Response};
 use mcp_gw_core::{
     Caller, Feature, Incoming, RawJson, RequestMeta, ToolCall, ToolSpec, Transport, code,
 };
@@ -20,7 +20,7 @@ pub use reply::{HttpBody, HttpReply};
 
 use crate::client::Client;
 use crate::engine::Engine;
-use crate::exchange::{Answer, Peer, cancelled_id};
+use crate::exchange::{Answer, Peer};
 use crate::operation::{self, Meta, Operation, modern_revision};
 use crate::outbox::Outbox;
 use crate::revision::Revision;
@@ -90,8 +90,10 @@ impl Engine {
             Ok(Message::Notification(notification)) => self
                 .notification(headers, &notification, &peer)
                 .map_err(|f| f.reply(None)),
-            // Nothing was asked of the client, so there is nobody to take the answer.
-            Ok(_) => self.response(headers, &peer).map_err(|f| f.reply(None)),
+            Ok(Message::Response(response)) => self
+                .response(headers, &response, &body, &peer)
+                .map_err(|f| f.reply(None)),
+            Ok(_) => Ok(HttpReply::empty(StatusCode::ACCEPTED)),
         };
         outcome.unwrap_or_else(|reply| reply)
     }
@@ -227,17 +229,14 @@ impl Engine {
             return Err(RpcError::new(code::INTERNAL_ERROR, "Internal error"));
         };
         let revision = Revision::negotiate(asked);
-        let session = self
-            .inner
-            .sessions
-            .open(Client::new(
-                Arc::clone(&peer.caller),
-                revision,
-                parsed.client_info.as_ref(),
-                parsed.client_capabilities.as_ref(),
-                Outbox::closed(),
-            ))
-            .map_err(refused)?;
+        let client = self.inner.clients.welcome(Client::new(
+            Arc::clone(&peer.caller),
+            revision,
+            parsed.client_info.as_ref(),
+            parsed.client_capabilities.as_ref(),
+            Outbox::closed(),
+        ));
+        let session = self.inner.sessions.open(client).map_err(refused)?;
         let exchange = self.begin_parsed(parsed, id, self.peer(peer, revision), None)?;
         let reply = stream::reply(exchange, self.config().keep_alive).await;
         Ok(reply.with_header(SESSION_ID, &session))
@@ -273,15 +272,17 @@ impl Engine {
             .sessions
             .find(id, &peer.caller)
             .ok_or_else(unknown_session)?;
-        if notification.method == "notifications/cancelled"
-            && let Some(id) = cancelled_id(&notification.params)
-        {
-            session.client.in_flight.cancel(id);
-        }
+        session.client.take_notification(notification);
         Ok(HttpReply::empty(StatusCode::ACCEPTED))
     }
 
-    fn response(&self, headers: &HeaderMap, peer: &HttpPeer) -> Result<HttpReply, RpcError> {
+    fn response(
+        &self,
+        headers: &HeaderMap,
+        response: &Response<'_>,
+        body: &Bytes,
+        peer: &HttpPeer,
+    ) -> Result<HttpReply, RpcError> {
         if headers::names_modern(headers) {
             return Err(RpcError::with_status(
                 400,
@@ -293,10 +294,13 @@ impl Engine {
         let Some(id) = one(headers, SESSION_ID)? else {
             return Err(no_session());
         };
-        match self.inner.sessions.find(id, &peer.caller) {
-            Some(_) => Ok(HttpReply::empty(StatusCode::ACCEPTED)),
-            None => Err(unknown_session()),
-        }
+        let session = self
+            .inner
+            .sessions
+            .find(id, &peer.caller)
+            .ok_or_else(unknown_session)?;
+        session.client.take_response(response, body)?;
+        Ok(HttpReply::empty(StatusCode::ACCEPTED))
     }
 }
 

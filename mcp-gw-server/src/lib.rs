@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+mod askable;
+mod asking;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod client;
@@ -23,7 +25,7 @@ pub mod config;
 pub mod http;
 
 pub use compose::{Launch, LaunchError, Running};
-pub use engine::{Engine, EngineConfig};
+pub use engine::{Engine, EngineConfig, InputLimits};
 pub use line::{LineConfig, serve_lines, serve_lines_until};
 pub use revision::Revision;
 pub use session::SessionLimits;

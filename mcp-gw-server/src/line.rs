@@ -157,8 +157,10 @@ pub async fn serve_lines_until(
         client,
         ..
     } = connection;
-    // The writer ends when nobody can send any more.
-    drop((out, client));
+    // Nothing is read any more, so nothing that was asked will be answered.
+    if let Some(client) = &client {
+        client.asking.end();
+    }
     let mut ended = async || while tasks.join_next().await.is_some() {};
     if tokio::time::timeout(drain, ended()).await.is_err() {
         // Who told this end to stop lets the client know; a client that left needs no answer.
@@ -170,6 +172,11 @@ pub async fn serve_lines_until(
         let _ = tokio::time::timeout(LAST_WORDS, ended()).await;
         tasks.shutdown().await;
     }
+    if let Some(client) = &client {
+        client.end();
+    }
+    // The writer ends when nobody can send any more.
+    drop((out, client));
     let abort = writing.abort_handle();
     if tokio::time::timeout(UNREAD, writing).await.is_err() {
         tracing::warn!("the client does not read; what it was to be told is lost");
@@ -211,9 +218,17 @@ impl Connection {
                     && let Some(id) = cancelled_id(&notification.params)
                 {
                     self.in_flight.cancel(id);
+                } else if let Some(client) = &self.client {
+                    client.take_notification(&notification);
                 }
             }
-            // Nothing was asked of the client.
+            Ok(Message::Response(response)) => {
+                let client = self.client.as_ref();
+                let taken = client.map(|client| client.take_response(&response, &line));
+                if let Some(Err(error)) = taken {
+                    tracing::debug!(error = %error.object, "a client gave no answer");
+                }
+            }
             Ok(_) => {}
             Err(error) => {
                 let answer = RpcError::new(error.code, &error.message);
@@ -259,13 +274,20 @@ impl Connection {
     fn shake_hands(&mut self, params: &Params<'_>, line: &Bytes) {
         let part = |name: &str| params.get(name).map(|raw| RawJson::within(line, raw));
         let asked = params.get_str("protocolVersion").unwrap_or_default();
-        self.client = Some(Arc::new(Client::new(
+        let client = Client::new(
             Arc::clone(&self.caller),
             Revision::negotiate(&asked),
             part("clientInfo").as_ref(),
             part("capabilities").as_ref(),
             Outbox::lines(self.out.clone()),
-        )));
+        );
+        // A second handshake ends what began with the first.
+        if let Some(before) = self
+            .client
+            .replace(self.engine.inner.clients.welcome(client))
+        {
+            before.end();
+        }
     }
 
     async fn send(&mut self, message: RawJson) {
@@ -292,11 +314,12 @@ async fn run(exchange: Exchange, out: mpsc::Sender<RawJson>) {
             answer = &mut work => break answer,
         }
     };
-    let Some(answer) = answer else { return };
     while let Ok(message) = messages.try_recv() {
         drop(out.send(message).await);
     }
-    let _ = out.send(answer.message).await;
+    if let Some(answer) = answer {
+        let _ = out.send(answer.message).await;
+    }
 }
 
 /// Writes one message a line. Line breaks between the tokens of a relayed payload become blanks;

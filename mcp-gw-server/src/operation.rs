@@ -33,6 +33,17 @@ pub(crate) enum Operation {
     Complete(Completion),
 }
 
+impl Operation {
+    /// True for the use of a tool, resource or prompt: work of a server, which may say and ask
+    /// something meanwhile.
+    pub(crate) const fn is_use(&self) -> bool {
+        matches!(
+            self,
+            Self::CallTool(_) | Self::ReadResource(_) | Self::GetPrompt(_) | Self::Complete(_)
+        )
+    }
+}
+
 /// A request, taken apart. It owns its parts: slices of the message, not copies.
 #[derive(Debug)]
 pub(crate) struct Parsed {

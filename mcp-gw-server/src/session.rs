@@ -88,7 +88,8 @@ impl Sessions {
     }
 
     /// Opens a session and gives its id: 128 random bits as visible ASCII.
-    pub(crate) fn open(&self, client: Client) -> Result<String, SessionRefusal> {
+    pub(crate) fn open(&self, client: impl Into<Arc<Client>>) -> Result<String, SessionRefusal> {
+        let client = client.into();
         let id = random_id().ok_or(SessionRefusal::NoRandomness)?;
         let now = self.clock.now();
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,14 +105,14 @@ impl Sessions {
                 })
                 .map(|(id, _)| id.clone());
             if let Some(session) = oldest.and_then(|id| table.remove(&id)) {
-                session.client.in_flight.cancel_all();
+                session.client.end();
             }
         }
         if table.len() >= self.limits.max_total {
             return Err(SessionRefusal::Full);
         }
         let session = Session {
-            client: Arc::new(client),
+            client,
             last_used: Mutex::new(now),
         };
         table.insert(id.clone(), Arc::new(session));
@@ -148,7 +149,7 @@ impl Sessions {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(id);
         if let Some(session) = session {
-            session.client.in_flight.cancel_all();
+            session.client.end();
         }
         true
     }
