@@ -12,8 +12,9 @@ use mcp_gw_core::{
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::client::Clients;
+use crate::client::{Client, Clients};
 use crate::operation::{Operation, write_cursor};
+use crate::parked::Parking;
 use crate::revision::Revision;
 use crate::rewrite::{self, Hints};
 use crate::rpc_error::{RpcError, modern_revisions};
@@ -154,10 +155,13 @@ pub(crate) struct Inner {
     pub(crate) config: EngineConfig,
     pub(crate) sessions: Sessions,
     pub(crate) clients: Arc<Clients>,
+    pub(crate) parking: Arc<Parking>,
     pub(crate) stopping: CancellationToken,
+    /// Cancelled before: what is open only to hear of something, or to be answered later, ends.
+    pub(crate) closing: CancellationToken,
     /// Work that goes on although its client has gone away.
     pub(crate) detached: TaskTracker,
-    server_info: RawJson,
+    pub(crate) server_info: RawJson,
     request_prefix: String,
     requests: AtomicU64,
 }
@@ -188,9 +192,11 @@ impl Engine {
         let _ = getrandom::fill(&mut prefix);
         Self {
             inner: Arc::new(Inner {
+                parking: Arc::new(Parking::new(config.input, Arc::clone(&clock))),
                 sessions: Sessions::new(config.sessions, clock),
                 clients: Arc::new(Clients::new(gateway.clone())),
                 stopping: CancellationToken::new(),
+                closing: CancellationToken::new(),
                 detached: TaskTracker::new(),
                 server_info,
                 request_prefix: format!("{:08x}", u32::from_ne_bytes(prefix)),
@@ -211,10 +217,18 @@ impl Engine {
         &self.inner.config
     }
 
+    /// Says that the end is near: streams on which clients only listen are ended, and calls that
+    /// wait for a client to come back are given up. What is given up by this is audited as
+    /// `stopped`.
+    pub fn wind_down(&self) {
+        self.gateway().mark_stopped();
+        self.inner.closing.cancel();
+    }
+
     /// Answers every open request with an error, and every later one. What is given up by this is
     /// audited as `stopped`.
     pub fn stop(&self) {
-        self.gateway().mark_stopped();
+        self.wind_down();
         self.inner.stopping.cancel();
     }
 
@@ -237,7 +251,9 @@ impl Engine {
         operation: Operation,
         incoming: &Incoming,
         revision: Revision,
+        client: Option<&Arc<Client>>,
     ) -> Result<RawJson, RpcError> {
+        let _ = client;
         let gateway = self.gateway();
         let relayed = |hints| move |answer: RawJson| (answer, hints);
         let answer = match operation {

@@ -250,6 +250,7 @@ impl Engine {
             revision,
             client: None,
             stopping: self.inner.stopping.clone(),
+            closing: self.inner.closing.clone(),
         }
     }
 

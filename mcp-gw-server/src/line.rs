@@ -110,6 +110,7 @@ pub async fn serve_lines_until(
         in_flight: InFlight::default(),
         client: None,
         stopping: engine.inner.stopping.child_token(),
+        closing: engine.inner.closing.child_token(),
         tasks: JoinSet::new(),
         is_gone: false,
     };
@@ -154,9 +155,11 @@ pub async fn serve_lines_until(
         out,
         in_flight,
         stopping,
+        closing,
         client,
         ..
     } = connection;
+    closing.cancel();
     // Nothing is read any more, so nothing that was asked will be answered.
     if let Some(client) = &client {
         client.asking.end();
@@ -200,6 +203,7 @@ struct Connection {
     /// The client, once it has shaken hands.
     client: Option<Arc<Client>>,
     stopping: CancellationToken,
+    closing: CancellationToken,
     tasks: JoinSet<()>,
     is_gone: bool,
 }
@@ -247,6 +251,7 @@ impl Connection {
             revision,
             client,
             stopping: self.stopping.clone(),
+            closing: self.closing.clone(),
         };
         let exchange = self
             .engine

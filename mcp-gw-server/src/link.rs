@@ -9,8 +9,9 @@ use mcp_gw_core::jsonrpc::{self, as_str};
 use mcp_gw_core::{CallNotification, ClientLink, ClientLinkError, LogLevel, ObjectWriter, RawJson};
 use tokio::sync::mpsc;
 
-use crate::askable::Askable;
+use crate::askable::{Askable, TASKS, declares_extension};
 use crate::client::Client;
+use crate::desk::Desk;
 use crate::revision::Revision;
 use crate::rewrite;
 
@@ -53,6 +54,11 @@ impl CallStream {
         messages
     }
 
+    /// Forgets the stream: nobody reads it any more.
+    pub(crate) fn close(&self) {
+        self.lock().queue = None;
+    }
+
     fn queue(&self) -> Option<mpsc::Sender<RawJson>> {
         self.lock().queue.clone()
     }
@@ -69,6 +75,8 @@ pub(crate) enum Way {
     None,
     /// As messages to a client that shook hands.
     Client(Arc<Client>),
+    /// In the answer to its request (2026-07-28).
+    Desk(Arc<Desk>),
 }
 
 /// The client of one call: what it can be told and asked for.
@@ -190,7 +198,9 @@ impl ClientLink for CallLink {
     }
 
     fn accepts(&self, result: &RawJson) -> bool {
+        let declares_tasks = || declares_extension(self.capabilities.as_ref(), TASKS);
         rewrite::is_tellable(result, self.revision)
+            && (!rewrite::is_task(result) || declares_tasks())
     }
 
     fn wants_progress(&self) -> bool {
@@ -211,6 +221,7 @@ impl ClientLink for CallLink {
                 let asking = &client.asking;
                 asking.ask(stream, method, &params, self.patience).await
             }
+            Way::Desk(desk) => desk.ask(method, params).await,
         }
     }
 }

@@ -44,6 +44,42 @@ impl Operation {
     }
 }
 
+/// A use that may ask the client for input (MCP 2026-07-28, basic/patterns/mrtr): what it is bound
+/// to, and where answers come in.
+pub(crate) struct Asking<'o> {
+    pub(crate) method: &'static str,
+    pub(crate) name: Arc<str>,
+    pub(crate) arguments: RawJson,
+    pub(crate) extras: &'o mut Extras,
+}
+
+impl Operation {
+    /// What may ask for input: `tools/call`, `prompts/get`, `resources/read`.
+    pub(crate) fn asking(&mut self) -> Option<Asking<'_>> {
+        Some(match self {
+            Self::CallTool(call) => Asking {
+                method: "tools/call",
+                name: Arc::clone(&call.name),
+                arguments: call.arguments.as_raw().clone(),
+                extras: &mut call.extras,
+            },
+            Self::GetPrompt(get) => Asking {
+                method: "prompts/get",
+                name: Arc::clone(&get.name),
+                arguments: get.arguments.as_raw().clone(),
+                extras: &mut get.extras,
+            },
+            Self::ReadResource(read) => Asking {
+                method: "resources/read",
+                name: Arc::clone(&read.uri),
+                arguments: RawJson::empty_object(),
+                extras: &mut read.extras,
+            },
+            _ => return None,
+        })
+    }
+}
+
 /// A request, taken apart. It owns its parts: slices of the message, not copies.
 #[derive(Debug)]
 pub(crate) struct Parsed {

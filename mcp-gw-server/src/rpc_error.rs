@@ -145,13 +145,14 @@ impl RpcError {
         }
     }
 
+    /// Its code.
+    pub(crate) fn code(&self) -> Option<i64> {
+        code_of(&self.object)
+    }
+
     /// An error of the server behind, as it came; only its HTTP status is ours.
     fn relayed(object: &RawJson, revision: Revision) -> Self {
-        let code: Option<i64> = object
-            .member("code")
-            .ok()
-            .flatten()
-            .and_then(|code| code.decode_owned().ok());
+        let code = code_of(object);
         let status = match code {
             Some(
                 code::HEADER_MISMATCH
@@ -167,6 +168,11 @@ impl RpcError {
             retry_after: None,
         }
     }
+}
+
+fn code_of(object: &RawJson) -> Option<i64> {
+    let code = object.member("code").ok().flatten()?;
+    code.decode_owned().ok()
 }
 
 /// The revisions that `server/discover` lists.

@@ -2,5 +2,6 @@
 //! transports, in one process: a backend that asks, the engine, a scripted client.
 
 mod asking;
+mod parked;
 mod server;
 mod wire;

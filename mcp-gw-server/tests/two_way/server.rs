@@ -78,7 +78,7 @@ impl Drop for Noted {
 impl Asker {
     pub(crate) fn offer() -> Offer {
         let names = ["ask", "ask_two", "ask_twice", "change_mind", "log", "wait"];
-        let more = ["task", "url_first", "error"];
+        let more = ["task", "url_first", "error", "ask_then_wait"];
         let tools = names.iter().chain(&more).map(|name| tool(name)).collect();
         let mut offer = Offer::of_tools(tools);
         let item = |feature, value: Value| ItemSpec::from_definition(feature, raw(&value)).unwrap();
@@ -167,6 +167,11 @@ impl Backend for Asker {
                     ctx.link().notify(CallNotification::Log(params));
                 }
                 json!("logged")
+            }
+            "ask_then_wait" => {
+                self.ask(ctx, &args).await;
+                self.0.note("waits");
+                std::future::pending().await
             }
             "wait" => {
                 self.0.go.notified().await;
