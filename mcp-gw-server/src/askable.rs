@@ -12,6 +12,10 @@ pub(crate) const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// What a client can be asked for by requests: sampling, elicitation, roots.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each stands for a capability that a client has or not"
+)]
 pub(crate) struct Askable {
     sampling: bool,
     sampling_tools: bool,

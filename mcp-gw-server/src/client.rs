@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use mcp_gw_core::jsonrpc::{Notification, Response};
-use mcp_gw_core::{Caller, Gateway, LogLevel, RawJson, SessionKey};
+use mcp_gw_core::{Caller, Gateway, Incoming, LogLevel, RawJson, SessionKey};
+use tokio_util::task::TaskTracker;
 
 use crate::asking::Asking;
 use crate::exchange::cancelled_id;
@@ -15,6 +16,7 @@ use crate::inflight::InFlight;
 use crate::outbox::Outbox;
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
+use crate::subscribed::Subscribed;
 
 /// A client between its requests.
 #[derive(Debug)]
@@ -29,10 +31,11 @@ pub(crate) struct Client {
     /// Its open requests.
     pub(crate) in_flight: InFlight,
     /// Where messages go that belong to no request of it.
-    #[expect(dead_code, reason = "used by notifications")]
     pub(crate) outbox: Outbox,
     /// What it was asked and has not answered.
     pub(crate) asking: Asking,
+    /// The resources of which it wants to hear.
+    pub(crate) subscribed: Subscribed,
     log_level: Mutex<Option<LogLevel>>,
     /// Where it is known, once it is welcome.
     clients: Option<Arc<Clients>>,
@@ -60,6 +63,7 @@ impl Client {
             in_flight: InFlight::default(),
             outbox,
             asking: Asking::default(),
+            subscribed: Subscribed::default(),
             log_level: Mutex::default(),
             clients: None,
             has_ended: AtomicBool::new(false),
@@ -75,7 +79,6 @@ impl Client {
     }
 
     /// Sets the level.
-    #[expect(dead_code, reason = "used by logging/setLevel")]
     pub(crate) fn set_log_level(&self, level: LogLevel) {
         *self
             .log_level
@@ -122,6 +125,9 @@ impl Client {
         self.asking.end();
         if let Some(clients) = &self.clients {
             clients.forget(&self.key);
+            for (uri, incoming) in self.subscribed.end() {
+                clients.let_go(incoming, vec![uri], Vec::new());
+            }
             clients.gateway.end_session(&self.key);
         }
     }
@@ -136,6 +142,8 @@ impl Drop for Client {
 /// The clients that shook hands and have not ended.
 pub(crate) struct Clients {
     gateway: Gateway,
+    /// What is undone after clients have gone.
+    undoing: TaskTracker,
     table: Mutex<HashMap<SessionKey, Weak<Client>>>,
 }
 
@@ -146,9 +154,10 @@ impl std::fmt::Debug for Clients {
 }
 
 impl Clients {
-    pub(crate) fn new(gateway: Gateway) -> Self {
+    pub(crate) fn new(gateway: Gateway, undoing: TaskTracker) -> Self {
         Self {
             gateway,
+            undoing,
             table: Mutex::default(),
         }
     }
@@ -160,6 +169,39 @@ impl Clients {
         self.lock()
             .insert(client.key.clone(), Arc::downgrade(&client));
         client
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<Arc<Client>> {
+        self.lock().values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// The client of this key.
+    pub(crate) fn find(&self, key: &SessionKey) -> Option<Arc<Client>> {
+        self.lock().get(key).and_then(Weak::upgrade)
+    }
+
+    /// Ends subscriptions and watches of tasks that a client which has gone had.
+    pub(crate) fn let_go(&self, incoming: Incoming, uris: Vec<Arc<str>>, tasks: Vec<Arc<str>>) {
+        if uris.is_empty() && tasks.is_empty() {
+            return;
+        }
+        // Without a runtime the backends have come to their end, too.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let gateway = self.gateway.clone();
+        let undo = async move {
+            for uri in uris {
+                if let Err(error) = gateway.unsubscribe(&incoming, &uri).await {
+                    tracing::debug!(%error, "a subscription cannot be ended");
+                }
+            }
+            for task in tasks {
+                gateway.unwatch_task(&incoming.caller, &task).await;
+            }
+        };
+        self.undoing.spawn_on(undo, &runtime);
     }
 
     fn forget(&self, key: &SessionKey) {

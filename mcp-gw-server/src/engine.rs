@@ -5,14 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mcp_gw_core::{
-    Clock, Feature, Gateway, GatewayError, Incoming, ObjectWriter, RawJson, Sight, SystemClock,
-    code,
+    Catalogue, Clock, Feature, Gateway, GatewayError, Incoming, LogLevel, Members, ObjectWriter,
+    RawJson, Sight, SystemClock, code,
 };
 
+use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::client::{Client, Clients};
+use crate::listen::Listeners;
+use crate::news::{Ear, News};
 use crate::operation::{Operation, write_cursor};
 use crate::parked::Parking;
 use crate::revision::Revision;
@@ -156,6 +159,8 @@ pub(crate) struct Inner {
     pub(crate) sessions: Sessions,
     pub(crate) clients: Arc<Clients>,
     pub(crate) parking: Arc<Parking>,
+    pub(crate) listeners: Listeners,
+    pub(crate) news: News,
     pub(crate) stopping: CancellationToken,
     /// Cancelled before: what is open only to hear of something, or to be answered later, ends.
     pub(crate) closing: CancellationToken,
@@ -190,21 +195,24 @@ impl Engine {
         // there be no randomness, the counter alone still tells requests apart.
         let mut prefix = [0_u8; 4];
         let _ = getrandom::fill(&mut prefix);
-        Self {
-            inner: Arc::new(Inner {
-                parking: Arc::new(Parking::new(config.input, Arc::clone(&clock))),
-                sessions: Sessions::new(config.sessions, clock),
-                clients: Arc::new(Clients::new(gateway.clone())),
-                stopping: CancellationToken::new(),
-                closing: CancellationToken::new(),
-                detached: TaskTracker::new(),
-                server_info,
-                request_prefix: format!("{:08x}", u32::from_ne_bytes(prefix)),
-                requests: AtomicU64::new(0),
-                gateway,
-                config,
-            }),
-        }
+        let detached = TaskTracker::new();
+        let inner = Arc::new(Inner {
+            parking: Arc::new(Parking::new(config.input, Arc::clone(&clock))),
+            sessions: Sessions::new(config.sessions, clock),
+            clients: Arc::new(Clients::new(gateway.clone(), detached.clone())),
+            listeners: Listeners::default(),
+            news: News::default(),
+            stopping: CancellationToken::new(),
+            closing: CancellationToken::new(),
+            detached,
+            server_info,
+            request_prefix: format!("{:08x}", u32::from_ne_bytes(prefix)),
+            requests: AtomicU64::new(0),
+            gateway,
+            config,
+        });
+        inner.gateway.listen(Arc::new(Ear(Arc::downgrade(&inner))));
+        Self { inner }
     }
 
     /// The gateway behind.
@@ -253,9 +261,7 @@ impl Engine {
         revision: Revision,
         client: Option<&Arc<Client>>,
     ) -> Result<RawJson, RpcError> {
-        let _ = client;
-        let gateway = self.gateway();
-        let relayed = |hints| move |answer: RawJson| (answer, hints);
+        let about = operation.about();
         let answer = match operation {
             Operation::Ping => return Ok(RawJson::empty_object()),
             Operation::Initialize { asked } => {
@@ -263,29 +269,14 @@ impl Engine {
                     .initialized(Revision::negotiate(&asked), incoming)
                     .await);
             }
+            Operation::SetLevel(level) => return self.set_level(incoming, client, level).await,
             Operation::Discover => Ok((self.discovered(incoming).await, Hints::Required)),
-            Operation::List { feature, after } => self
-                .list(incoming, feature, after)
-                .await
-                .map(relayed(Hints::Required)),
-            Operation::CallTool(call) => {
-                let output = gateway.call_tool(incoming, call).await;
-                output.map(|output| (output.into_raw(), Hints::None))
-            }
-            Operation::ReadResource(read) => gateway
-                .read_resource(incoming, read)
-                .await
-                .map(relayed(Hints::Required)),
-            Operation::GetPrompt(get) => gateway
-                .get_prompt(incoming, get)
-                .await
-                .map(relayed(Hints::None)),
-            Operation::Complete(completion) => gateway
-                .complete(incoming, completion)
-                .await
-                .map(relayed(Hints::None)),
+            operation => self.relay(operation, incoming, client).await,
         };
-        let (answer, hints) = answer.map_err(|error| RpcError::from_gateway(&error, revision))?;
+        let (answer, hints) = match answer {
+            Ok(answer) => answer,
+            Err(error) => (RpcError::told(&error, about, revision)?, Hints::None),
+        };
         rewrite::result(answer, revision, hints, &self.inner.server_info).ok_or_else(|| {
             RpcError::new(
                 code::UPSTREAM_INVALID,
@@ -293,6 +284,72 @@ impl Engine {
                  know.",
             )
         })
+    }
+
+    /// What goes down the road of the gateway.
+    async fn relay(
+        &self,
+        operation: Operation,
+        incoming: &Incoming,
+        client: Option<&Arc<Client>>,
+    ) -> Result<(RawJson, Hints), GatewayError> {
+        let gateway = self.gateway();
+        let nothing = |()| RawJson::empty_object();
+        Ok(match operation {
+            Operation::List { feature, after } => {
+                (self.list(incoming, feature, after).await?, Hints::Required)
+            }
+            Operation::CallTool(call) => {
+                let output = gateway.call_tool(incoming, call).await?;
+                (output.into_raw(), Hints::None)
+            }
+            Operation::ReadResource(read) => (
+                gateway.read_resource(incoming, read).await?,
+                Hints::Required,
+            ),
+            Operation::GetPrompt(get) => (gateway.get_prompt(incoming, get).await?, Hints::None),
+            Operation::Complete(completion) => {
+                (gateway.complete(incoming, completion).await?, Hints::None)
+            }
+            Operation::Task(ask) => (gateway.task(incoming, ask).await?, Hints::None),
+            Operation::Subscribe(uri) => {
+                let client = client.ok_or_else(no_client)?;
+                let done = client.subscribed.add(gateway, incoming, &uri).await;
+                (done.map(nothing)?, Hints::None)
+            }
+            Operation::Unsubscribe(uri) => {
+                let client = client.ok_or_else(no_client)?;
+                let done = client.subscribed.remove(gateway, incoming, &uri).await;
+                (done.map(nothing)?, Hints::None)
+            }
+            // Answered without the gateway.
+            Operation::Ping
+            | Operation::Initialize { .. }
+            | Operation::Discover
+            | Operation::SetLevel(_)
+            | Operation::Listen(_) => return Err(no_client()),
+        })
+    }
+
+    /// `logging/setLevel`: for clients that were told of the capability.
+    async fn set_level(
+        &self,
+        incoming: &Incoming,
+        client: Option<&Arc<Client>>,
+        level: LogLevel,
+    ) -> Result<RawJson, RpcError> {
+        let sight = self.gateway().sight(incoming).await;
+        let catalogue = self.gateway().catalogue();
+        match client {
+            Some(client) if Abilities::of(&catalogue, &sight).logging => {
+                client.set_log_level(level);
+                Ok(RawJson::empty_object())
+            }
+            _ => Err(RpcError::method_not_found(
+                "logging/setLevel",
+                Revision::NEWEST_LEGACY,
+            )),
+        }
     }
 
     async fn list(
@@ -324,7 +381,7 @@ impl Engine {
         let sight = self.gateway().sight(incoming).await;
         let writer = ObjectWriter::with_capacity(512)
             .string("protocolVersion", revision.as_str())
-            .raw("capabilities", &self.capabilities(&sight))
+            .raw("capabilities", &self.capabilities(&sight, revision))
             .raw("serverInfo", &self.inner.server_info);
         self.with_instructions(writer, &sight).finish()
     }
@@ -336,7 +393,7 @@ impl Engine {
             .collect();
         let writer = ObjectWriter::with_capacity(512)
             .array("supportedVersions", &versions)
-            .raw("capabilities", &self.capabilities(&sight));
+            .raw("capabilities", &self.capabilities(&sight, Revision::NEWEST));
         self.with_instructions(writer, &sight).finish()
     }
 
@@ -367,20 +424,79 @@ impl Engine {
     }
 
     /// What the gateway can serve this caller now. Nothing is promised that it would not keep.
-    fn capabilities(&self, sight: &Sight) -> RawJson {
+    fn capabilities(&self, sight: &Sight, revision: Revision) -> RawJson {
         let has = |feature| sight.features.contains(&feature);
+        let catalogue = self.gateway().catalogue();
+        let abilities = Abilities::of(&catalogue, sight);
         let nothing = RawJson::empty_object();
-        let mut writer = ObjectWriter::default().raw("tools", &nothing);
+        let changes = || ObjectWriter::default().boolean("listChanged", true);
+        let mut writer = ObjectWriter::default().raw("tools", &changes().finish());
         if has(Feature::Prompt) {
-            writer = writer.raw("prompts", &nothing);
+            writer = writer.raw("prompts", &changes().finish());
         }
         if has(Feature::Resource) || has(Feature::ResourceTemplate) {
-            writer = writer.raw("resources", &nothing);
+            let mut resources = changes();
+            if abilities.subscribe {
+                resources = resources.boolean("subscribe", true);
+            }
+            writer = writer.raw("resources", &resources.finish());
         }
         let has_arguments = has(Feature::Prompt) || has(Feature::ResourceTemplate);
-        if has_arguments && self.gateway().catalogue().has_completions() {
+        if has_arguments && catalogue.has_completions() {
             writer = writer.raw("completions", &nothing);
         }
+        if abilities.logging {
+            writer = writer.raw("logging", &nothing);
+        }
+        if revision.is_modern() && !abilities.extensions.is_empty() {
+            let mut extensions = ObjectWriter::default();
+            for (name, value) in &abilities.extensions {
+                extensions = extensions.raw(name, value);
+            }
+            writer = writer.raw("extensions", &extensions.finish());
+        }
         writer.finish()
+    }
+}
+
+/// What the servers behind can do, of which a caller may see something.
+#[derive(Default)]
+struct Abilities {
+    logging: bool,
+    subscribe: bool,
+    /// By name: what the first server says that has it.
+    extensions: Vec<(String, RawJson)>,
+}
+
+impl Abilities {
+    fn of(catalogue: &Catalogue, sight: &Sight) -> Self {
+        let mut abilities = Self::default();
+        let servers = catalogue.capabilities();
+        for (_, capabilities) in servers.filter(|(server, _)| sight.servers.contains(*server)) {
+            let Ok(members) = capabilities.members() else {
+                continue;
+            };
+            let object = |name: &str| -> Members<'_> {
+                let raw = members.get(name).map_or("{}", |raw| raw.get());
+                serde_json::from_str(raw).unwrap_or_default()
+            };
+            abilities.logging |= members.get("logging").is_some();
+            let subscribe = object("resources").get("subscribe").map(RawValue::get);
+            abilities.subscribe |= subscribe == Some("true");
+            for (name, value) in object("extensions").iter() {
+                if !abilities.extensions.iter().any(|(known, _)| known == name) {
+                    let value = capabilities.slice(value);
+                    abilities.extensions.push((name.to_owned(), value));
+                }
+            }
+        }
+        abilities
+    }
+}
+
+/// Only clients that shook hands ask for this.
+fn no_client() -> GatewayError {
+    GatewayError::InvalidParams {
+        message: "this needs a session".to_owned(),
     }
 }

@@ -103,7 +103,7 @@ impl Engine {
                     .map_err(refused)?,
             ),
         };
-        let (work, messages) = self.work(parsed, peer)?;
+        let (work, messages) = self.work(parsed, &id, peer)?;
         let work = Box::pin(async move {
             let result = match open {
                 None => Some(work.await),
@@ -118,6 +118,7 @@ impl Engine {
     fn work(
         &self,
         parsed: Parsed,
+        id: &RawJson,
         peer: Peer,
     ) -> Result<(Work, Option<mpsc::Receiver<RawJson>>), RpcError> {
         let revision = peer.revision;
@@ -139,6 +140,11 @@ impl Engine {
             log_level: parsed.log_level,
         };
         let mut operation = parsed.operation;
+        if let Operation::Listen(filter) = operation {
+            let incoming = Incoming::new(peer.caller, meta);
+            let (work, messages) = self.listen(filter, id, incoming, peer.closing)?;
+            return Ok((work, Some(messages)));
+        }
         let mut ask = None;
         if revision.is_modern()
             && let Some(asking) = operation.asking()

@@ -3,6 +3,7 @@
 mod access;
 mod askable;
 mod asking;
+mod bridge;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod client;
@@ -13,6 +14,8 @@ mod exchange;
 mod inflight;
 mod line;
 mod link;
+mod listen;
+mod news;
 mod operation;
 mod outbox;
 mod parked;
@@ -22,6 +25,7 @@ mod rounds;
 mod rpc_error;
 mod seal;
 mod session;
+mod subscribed;
 mod supervise;
 mod wrap;
 

@@ -120,18 +120,13 @@ impl CallLink {
 
     fn wants_log(&self, params: &RawJson) -> bool {
         let wanted = match &self.way {
-            // A client that named no level leaves it to the server (server/utilities/logging).
-            Way::Client(client) => client.log_level().unwrap_or(LogLevel::Debug),
+            Way::Client(client) => level_of(client),
             _ => match self.stream.lock().wishes.log_level {
                 Some(level) => level,
                 None => return false,
             },
         };
-        let level = params
-            .members()
-            .ok()
-            .and_then(|members| LogLevel::parse(&as_str(members.get("level")?)?));
-        level.is_some_and(|level| level >= wanted)
+        is_at_least(params, wanted)
     }
 
     fn progress(&self, params: &RawJson) -> Option<RawJson> {
@@ -144,16 +139,46 @@ impl CallLink {
             .finish();
         Some(jsonrpc::notification("notifications/progress", &params))
     }
+}
 
-    /// What else a server may say during a call: the end of an elicitation by URL (2025-11-25), and
-    /// what no revision has a name for.
-    fn passes(&self, method: &str) -> bool {
-        match method {
-            "notifications/elicitation/complete" => {
-                self.revision == Revision::V2025_11_25 && self.askable.opens_urls()
-            }
-            _ => !OWNED.contains(&method) && !method.ends_with("/list_changed"),
+/// What else a server may say: the end of an elicitation by URL (2025-11-25), and what no revision
+/// has a name for.
+fn passes(method: &str, revision: Revision, askable: Askable) -> bool {
+    match method {
+        "notifications/elicitation/complete" => {
+            revision == Revision::V2025_11_25 && askable.opens_urls()
         }
+        _ => !OWNED.contains(&method) && !method.ends_with("/list_changed"),
+    }
+}
+
+/// A client that named no level leaves it to the server (server/utilities/logging).
+fn level_of(client: &Client) -> LogLevel {
+    client.log_level().unwrap_or(LogLevel::Debug)
+}
+
+/// True when `params` of a log message have a level that is wanted.
+fn is_at_least(params: &RawJson, wanted: LogLevel) -> bool {
+    let level = params
+        .members()
+        .ok()
+        .and_then(|members| LogLevel::parse(&as_str(members.get("level")?)?));
+    level.is_some_and(|level| level >= wanted)
+}
+
+/// The message in which a client is told something that belongs to none of its calls, if it is to
+/// be told.
+pub(crate) fn session_message(client: &Client, notification: &CallNotification) -> Option<RawJson> {
+    match notification {
+        CallNotification::Log(params) => is_at_least(params, level_of(client))
+            .then(|| jsonrpc::notification("notifications/message", params)),
+        CallNotification::Other { method, params } => {
+            let declared = client.capabilities.as_ref();
+            let askable = declared.map(|declared| Askable::of(client.revision, declared));
+            passes(method, client.revision, askable.unwrap_or_default())
+                .then(|| jsonrpc::notification(method, params))
+        }
+        _ => None,
     }
 }
 
@@ -176,9 +201,10 @@ impl ClientLink for CallLink {
             CallNotification::Log(params) => self
                 .wants_log(&params)
                 .then(|| jsonrpc::notification("notifications/message", &params)),
-            CallNotification::Other { method, params } => self
-                .passes(&method)
-                .then(|| jsonrpc::notification(&method, &params)),
+            CallNotification::Other { method, params } => {
+                passes(&method, self.revision, self.askable)
+                    .then(|| jsonrpc::notification(&method, &params))
+            }
             _ => None,
         };
         let (Some(message), Some(queue)) = (message, self.stream.queue()) else {

@@ -29,7 +29,6 @@ impl Outbox {
 
     /// Sends a message without waiting. False when it is lost: nobody listens, or the client does
     /// not read.
-    #[expect(dead_code, reason = "used by notifications")]
     pub(crate) fn send(&self, message: RawJson) -> bool {
         match &self.0 {
             Way::Closed => false,

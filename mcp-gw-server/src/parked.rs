@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use mcp_gw_core::{Caller, Clock, Members, ObjectWriter, RawJson, code, meta_key};
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -366,7 +367,7 @@ fn read_responses(responses: &RawJson) -> Result<Members<'_>, RpcError> {
 fn all_accepted(members: &Members<'_>) -> bool {
     members.iter().all(|(_, response)| {
         let response: Members<'_> = serde_json::from_str(response.get()).unwrap_or_default();
-        response.get("action").map(|action| action.get()) == Some("\"accept\"")
+        response.get("action").map(RawValue::get) == Some("\"accept\"")
     })
 }
 

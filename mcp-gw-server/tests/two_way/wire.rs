@@ -162,11 +162,6 @@ impl Client {
         next.await.expect("a message should come").unwrap()
     }
 
-    /// A message that is there already; its streams had the time to bring it.
-    pub(crate) fn pending(&mut self) -> Option<Value> {
-        self.inbox.try_recv().ok()
-    }
-
     /// A request and its answer: nothing may come before it.
     pub(crate) async fn asked(&mut self, method: &str, params: Value) -> Value {
         let id = self.send(method, params).await;
