@@ -132,7 +132,8 @@ struct Share {
     asked_at: Option<Instant>,
     hints: ListHints,
     instructions: Option<Arc<str>>,
-    completes: bool,
+    /// Its `ServerCapabilities`, when it said what it can do.
+    capabilities: Option<RawJson>,
 }
 
 /// A snapshot of everything that all backends offer, as one endpoint shows it.
@@ -370,9 +371,25 @@ impl Catalogue {
 
     /// True when a server completes arguments.
     pub fn has_completions(&self) -> bool {
+        self.has("completions")
+    }
+
+    /// What each server says that it can do: a `ServerCapabilities` object, in the configured order.
+    pub fn capabilities(&self) -> impl Iterator<Item = (&str, &RawJson)> {
         self.shares
             .iter()
-            .any(|share| share.counts && share.completes)
+            .filter(|share| share.counts)
+            .filter_map(|share| Some((share.point.backend.name(), share.capabilities.as_ref()?)))
+    }
+
+    /// True when a server sends log messages.
+    pub fn has_logging(&self) -> bool {
+        self.has("logging")
+    }
+
+    fn has(&self, capability: &str) -> bool {
+        self.capabilities()
+            .any(|(_, all)| all.member(capability).is_ok_and(|found| found.is_some()))
     }
 
     /// Which lists a client would see change from `self` to `next`.

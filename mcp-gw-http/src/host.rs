@@ -59,7 +59,7 @@ pub(crate) async fn serve_until(
     let until = async move {
         gently.cancelled().await;
         // They have no end of their own to wait for.
-        streams.drain();
+        streams.wind_down();
         // On a thread of its own: nobody may be reading, and the end must not wait for a reader.
         std::thread::spawn(|| {
             say("stopping when open calls have ended; press Ctrl-C again to stop at once");

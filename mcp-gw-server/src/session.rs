@@ -103,7 +103,7 @@ impl Session {
 
     /// Cancels what is open and ends every stream.
     fn end(&self) {
-        self.client.in_flight.cancel_all();
+        self.client.end();
         self.journal.close();
     }
 }
@@ -121,10 +121,14 @@ pub(crate) enum SessionRefusal {
     TooLarge,
 }
 
+/// Lets a client in that begins a session.
+pub(crate) type Welcome = Box<dyn Fn(Client) -> Arc<Client> + Send + Sync>;
+
 pub(crate) struct Sessions {
     limits: SessionLimits,
     clock: Arc<dyn Clock>,
     seal: Option<SessionSeal>,
+    welcome: Welcome,
     /// Bytes that the journals of all sessions keep.
     kept: Arc<AtomicUsize>,
     table: Mutex<Table>,
@@ -136,11 +140,13 @@ impl Sessions {
         limits: SessionLimits,
         seal: Option<SessionSeal>,
         clock: Arc<dyn Clock>,
+        welcome: Welcome,
     ) -> Self {
         Self {
             limits,
             clock,
             seal,
+            welcome,
             kept: Arc::default(),
             table: Mutex::default(),
             is_swept: AtomicBool::new(false),
@@ -176,7 +182,7 @@ impl Sessions {
             Arc::clone(&self.kept),
         );
         Session {
-            client: Arc::new(client(Outbox::journal(Arc::clone(&journal)))),
+            client: (self.welcome)(client(Outbox::journal(Arc::clone(&journal)))),
             journal,
             last_used: Mutex::new(self.clock.now()),
             sealed: None,

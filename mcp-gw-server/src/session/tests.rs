@@ -7,7 +7,10 @@ use crate::revision::Revision;
 fn sessions(per_caller: usize, total: usize) -> (Sessions, ManualClock) {
     let clock = ManualClock::new();
     let limits = SessionLimits::new(Duration::from_secs(60), per_caller, total);
-    (Sessions::new(limits, None, Arc::new(clock.clone())), clock)
+    (
+        Sessions::new(limits, None, Arc::new(clock.clone()), Box::new(Arc::new)),
+        clock,
+    )
 }
 
 fn caller(id: &str) -> Arc<Caller> {
@@ -94,7 +97,14 @@ fn replicas(count: usize) -> (Vec<Sessions>, ManualClock) {
     let limits = SessionLimits::new(Duration::from_secs(60), 2, 8);
     let key = mcp_gw_core::Secret::new([7; 32]);
     let seal = SessionSeal::new([key], Duration::from_secs(600));
-    let one = || Sessions::new(limits, seal.clone(), Arc::new(clock.clone()));
+    let one = || {
+        Sessions::new(
+            limits,
+            seal.clone(),
+            Arc::new(clock.clone()),
+            Box::new(Arc::new),
+        )
+    };
     ((0..count).map(|_| one()).collect(), clock)
 }
 
