@@ -15,7 +15,7 @@ use crate::mount::MountPoint;
 use crate::policy::Feature;
 use crate::tool::ToolSpec;
 use crate::uri_map::UriMap;
-use crate::uri_template::{UriTemplate, has_dot_segment};
+use crate::uri_template::{UriTemplate, is_normal};
 
 pub(crate) use build::{Part, Report};
 pub use endpoint::Endpoint;
@@ -234,8 +234,7 @@ impl Catalogue {
 
     /// The resource of a URI that no list names.
     fn unlisted(&self, uri: &str) -> Option<Target> {
-        // With dot segments a rule would see another URI than the server.
-        if uri.len() > LONGEST_URI || has_dot_segment(uri) {
+        if uri.len() > LONGEST_URI {
             return None;
         }
         let owner = self.shares.iter().find_map(|share| {
@@ -247,6 +246,11 @@ impl Catalogue {
             };
             Some((&share.point, upstream))
         });
+        // A rule must not see another URI than the server.
+        let own = owner.as_ref().map_or(uri, |(_, upstream)| upstream);
+        if !is_normal(own) {
+            return None;
+        }
         if let Some((point, upstream)) = owner {
             let map = point.uris.as_ref()?;
             let canonical = map.map(&upstream);

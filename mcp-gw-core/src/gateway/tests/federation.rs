@@ -314,6 +314,8 @@ async fn uris_lead_to_their_server_and_back() {
         "TWO+file:///a",
         "three+a:b",
         "two+file:///../x",
+        "two+FILE:///a",
+        "two+file:///%61",
     ] {
         assert!(reads(&gateway, &INCOMING, uri).await.is_none(), "{uri}");
     }
