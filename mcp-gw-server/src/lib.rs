@@ -20,6 +20,7 @@ mod rewrite;
 mod rpc_error;
 mod session;
 mod supervise;
+mod survey;
 mod wrap;
 
 pub mod config;
