@@ -50,7 +50,12 @@ impl Place {
     /// A connection has ended.
     pub(super) fn leave(&mut self, decoder: &Decoder) {
         if let Some(id) = decoder.last_event_id() {
-            self.last = HeaderValue::from_bytes(id).ok();
+            let last = HeaderValue::from_bytes(id).ok();
+            if last != self.last {
+                // A server that wants to be polled primes each stream anew.
+                self.tries = 0;
+            }
+            self.last = last;
         }
         self.retry = decoder.retry().or(self.retry);
     }

@@ -105,6 +105,23 @@ async fn a_stream_without_news_is_given_up_after_some_tries() {
 }
 
 #[tokio::test]
+async fn a_server_that_wants_to_be_polled_is_polled() {
+    let mut old = Old::start().await;
+    let client = Client::new(Some("c"), ASKABLE);
+    let (opened, task) = under_way(&mut old, &client).await;
+    opened.write("id: e0\nretry: 1\ndata:\n\n").await;
+    let seen = opened.seen.clone();
+    drop(opened);
+    for turn in 0..12 {
+        let stream = resumed(&mut old, &format!("e{turn}")).await;
+        stream.write(&format!("id: e{}\ndata:\n\n", turn + 1)).await;
+    }
+    let stream = resumed(&mut old, "e12").await;
+    stream.say(&seen.result_text("{}")).await;
+    assert_eq!(task.await.unwrap().unwrap(), "{}");
+}
+
+#[tokio::test]
 async fn a_stream_without_ids_is_lost_at_once_and_so_is_every_one_of_a_new_server() {
     let mut old = Old::start().await;
     let client = Client::new(Some("c"), ASKABLE);
