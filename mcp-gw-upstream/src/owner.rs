@@ -164,7 +164,7 @@ pub(crate) fn declared(ctx: &CallContext) -> RawJson {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::atomic::AtomicBool;
 
     use async_trait::async_trait;
@@ -194,7 +194,11 @@ mod tests {
         }
     }
 
-    fn context(capabilities: &str, session: Option<&str>, level: Option<LogLevel>) -> CallContext {
+    pub(crate) fn context(
+        capabilities: &str,
+        session: Option<&str>,
+        level: Option<LogLevel>,
+    ) -> CallContext {
         let meta = RequestMeta::new("1", Transport::InProcess)
             .with_session(session.map(SessionKey::new))
             .with_log_level(level);
@@ -202,7 +206,7 @@ mod tests {
         context_of(Incoming::new(Caller::local(), meta).with_link(Arc::new(link)))
     }
 
-    fn hello(era: Era, capabilities: &str) -> Hello {
+    pub(crate) fn hello(era: Era, capabilities: &str) -> Hello {
         Hello {
             era,
             version: "2025-11-25",

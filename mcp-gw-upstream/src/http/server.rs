@@ -135,14 +135,24 @@ impl HttpServer {
                 if code == Some(code::HEADER_MISMATCH) && session.hello.era == Era::Modern {
                     return Verdict::Headers(BackendError::Rpc(error));
                 }
-                is_stale = is_expired(session, status, error.as_str())
-                    || is_other_era(session, status, code);
-                BackendError::Rpc(error)
+                let is_expired = code != Some(code::METHOD_NOT_FOUND)
+                    && is_expired(session, status, error.as_str());
+                is_stale = is_expired || is_other_era(session, status, code);
+                if is_expired && status == StatusCode::NOT_FOUND {
+                    self.unknown_session()
+                } else {
+                    BackendError::Rpc(error)
+                }
             }
             Refusal::Status(status, body) => {
-                is_stale = is_expired(session, status, &body)
-                    || matches!(status.as_u16(), 400 | 404 | 405 | 406 | 415 | 426);
-                self.wire.status_error(status, &body)
+                let is_expired = is_expired(session, status, &body);
+                is_stale =
+                    is_expired || matches!(status.as_u16(), 400 | 404 | 405 | 406 | 415 | 426);
+                if is_expired && status == StatusCode::NOT_FOUND {
+                    self.unknown_session()
+                } else {
+                    self.wire.status_error(status, &body)
+                }
             }
         };
         if is_stale {
@@ -150,6 +160,12 @@ impl HttpServer {
         } else {
             Verdict::Final(error)
         }
+    }
+
+    /// The request was not looked at, so it can be sent again.
+    fn unknown_session(&self) -> BackendError {
+        let reason = "it does not know the session that it has given";
+        self.wire.settings.unavailable(reason)
     }
 
     /// The headers that repeat arguments of this call.

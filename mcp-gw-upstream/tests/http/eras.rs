@@ -173,11 +173,25 @@ async fn an_expired_session_is_opened_again_and_the_call_made_once_more() {
 async fn a_session_that_always_expires_is_tried_twice_only() {
     let fake = Fake::legacy(|_| async { status(404) }).await;
     let mut fake = fake;
-    assert!(ask(&server(&fake)).await.is_err());
+    // It has looked at none of them.
+    assert!(ask(&server(&fake)).await.unwrap_err().is_unsent());
     let methods = fake.methods();
     assert_eq!(
         methods.iter().filter(|name| *name == "tools/call").count(),
         2
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_method_is_no_expired_session_whatever_its_status() {
+    let script = |seen: Seen| async move { seen.error(404, -32601, "Method not found") };
+    let mut fake = Fake::legacy(script).await;
+    let outcome = ask(&server(&fake)).await;
+    assert!(matches!(outcome, Err(BackendError::Rpc(_))), "{outcome:?}");
+    let methods = fake.methods();
+    assert_eq!(
+        methods.iter().filter(|name| *name == "tools/call").count(),
+        1
     );
 }
 

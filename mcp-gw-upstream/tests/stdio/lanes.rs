@@ -242,4 +242,19 @@ async fn no_more_processes_run_than_allowed() {
     gone(first).await;
     backend.close().await;
     gone(second).await;
+
+    let backend = server();
+    let dropped = pid(&backend, &c).await;
+    drop(backend);
+    gone(dropped).await;
+}
+
+#[tokio::test]
+async fn a_process_that_nobody_uses_is_ended_after_a_while() {
+    let config = fake("asking").with_idle_timeout(Duration::from_millis(50));
+    let backend = StdioServer::new(&config).unwrap();
+    let client = Client::new(Some("c"), ASKABLE);
+    let first = pid(&backend, &client).await;
+    gone(first).await;
+    assert_ne!(pid(&backend, &client).await, first);
 }
