@@ -12,7 +12,7 @@ use mcp_gw_upstream::{ClientInfo, HttpServer, HttpServerConfig, StdioServer, Std
 
 use crate::access::{ApiKeys, PerMinute, ToolRules};
 use crate::config::{Config, KeyError, ServerTarget};
-use crate::engine::{Engine, EngineConfig};
+use crate::engine::{Engine, EngineConfig, InputLimits};
 use crate::session::SessionLimits;
 use crate::supervise::Supervisor;
 use crate::wrap::Deadline;
@@ -131,6 +131,11 @@ fn engine_config(config: &Config) -> EngineConfig {
             sessions.idle_timeout.get(),
             count(sessions.max_per_caller),
             count(sessions.max_total),
+        ))
+        .with_input(InputLimits::new(
+            config.input.timeout.get(),
+            count(config.input.max_per_caller),
+            count(config.input.max_total),
         ))
 }
 

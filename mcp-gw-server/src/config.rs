@@ -26,6 +26,6 @@ pub use server::{ServerConfig, ServerTarget};
 pub use source::{Loaded, load, read_file, schema_of};
 pub use text::{ByteSize, DurationText, TextError};
 pub use types::{
-    ApiKeyConfig, AuthConfig, Config, DefaultRule, HttpConfig, LimitsConfig, PolicyConfig,
-    SessionsConfig,
+    ApiKeyConfig, AuthConfig, Config, DefaultRule, HttpConfig, InputConfig, LimitsConfig,
+    PolicyConfig, SessionsConfig,
 };

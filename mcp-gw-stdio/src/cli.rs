@@ -141,7 +141,7 @@ async fn serve(source: &SourceArgs, config: &mcp_gw_server::config::Config) -> a
     let gently = stop.gently.clone();
     let stopping = async {
         gently.cancelled().await;
-        engine.gateway().mark_stopped();
+        engine.wind_down();
         tracing::info!("stopping when open calls have ended; a second signal stops at once");
     };
     let serving = async {
