@@ -745,4 +745,6 @@ impl Gateway {
 }
 
 #[cfg(test)]
+mod input_tests;
+#[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use crate::access::{ApiKeys, PerMinute, ToolRules, matches};
 use crate::config::{
     Config, EndpointConfig, KeyError, ServerConfig, ServerTarget, SessionKeyError,
 };
-use crate::engine::{Engine, EngineConfig};
+use crate::engine::{Engine, EngineConfig, InputLimits};
 use crate::pins::{Guards, PinWatch, PinsError};
 use crate::reshape::Reshape;
 use crate::supervise::Supervisor;
@@ -146,6 +146,11 @@ fn engine_config(config: &Config) -> Result<EngineConfig, LaunchError> {
         .with_identity(config.name.as_str(), env!("CARGO_PKG_VERSION"))
         .with_instructions(config.instructions.clone())
         .with_sessions(sessions.limits())
+        .with_input(InputLimits::new(
+            config.input.timeout.get(),
+            count(config.input.max_per_caller),
+            count(config.input.max_total),
+        ))
         .with_seal(seal))
 }
 

@@ -1,7 +1,7 @@
 //! The MCP engine: what each request does, whatever carried it here.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use mcp_gw_core::{
@@ -10,6 +10,7 @@ use mcp_gw_core::{
 };
 
 use serde_json::value::RawValue;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -178,6 +179,9 @@ pub(crate) struct Inner {
     pub(crate) closing: CancellationToken,
     /// Work that goes on although its client has gone away.
     pub(crate) detached: TaskTracker,
+    /// The servers behind are not known yet.
+    is_held: AtomicBool,
+    opened: Notify,
     pub(crate) server_info: RawJson,
     request_prefix: String,
     requests: AtomicU64,
@@ -220,6 +224,8 @@ impl Engine {
             stopping: CancellationToken::new(),
             closing: CancellationToken::new(),
             detached,
+            is_held: AtomicBool::new(false),
+            opened: Notify::new(),
             server_info,
             request_prefix: format!("{:08x}", u32::from_ne_bytes(prefix)),
             requests: AtomicU64::new(0),
@@ -256,6 +262,34 @@ impl Engine {
     /// How the engine was configured.
     pub fn config(&self) -> &EngineConfig {
         &self.inner.config
+    }
+
+    /// Lets requests that need the servers behind wait until [`Engine::open`]: the servers are
+    /// still starting. A client that begins meanwhile is answered after a moment in any case, and
+    /// told of everything that the servers may turn out to have.
+    pub fn hold(&self) {
+        self.inner.is_held.store(true, Ordering::Release);
+    }
+
+    /// Ends [`Engine::hold`].
+    pub fn open(&self) {
+        self.inner.is_held.store(false, Ordering::Release);
+        self.inner.opened.notify_waiters();
+    }
+
+    /// Waits until the servers behind are known, or the end is near.
+    pub(crate) async fn opened(&self) {
+        let opened = self.inner.opened.notified();
+        if self.is_held() {
+            tokio::select! {
+                () = opened => {}
+                () = self.inner.closing.cancelled() => {}
+            }
+        }
+    }
+
+    fn is_held(&self) -> bool {
+        self.inner.is_held.load(Ordering::Acquire)
     }
 
     /// Says that the end is near: streams that have no end of their own, on which clients only
@@ -296,6 +330,14 @@ impl Engine {
         client: Option<&Arc<Client>>,
     ) -> Result<RawJson, RpcError> {
         let about = operation.about();
+        match &operation {
+            Operation::Ping => {}
+            // Whoever waits for the handshake should know that somebody is there.
+            Operation::Initialize { .. } | Operation::Discover | Operation::SetLevel(_) => {
+                let _ = tokio::time::timeout(HANDSHAKE, self.opened()).await;
+            }
+            _ => self.opened().await,
+        }
         let answer = match operation {
             Operation::Ping => return Ok(RawJson::empty_object()),
             Operation::Initialize { asked } => {
@@ -381,7 +423,7 @@ impl Engine {
         let sight = self.gateway().sight(incoming).await;
         let catalogue = self.gateway().catalogue_at(self.endpoint());
         match client {
-            Some(client) if Abilities::of(&catalogue, &sight).logging => {
+            Some(client) if self.is_held() || Abilities::of(&catalogue, &sight).logging => {
                 client.set_log_level(level);
                 Ok(RawJson::empty_object())
             }
@@ -479,9 +521,13 @@ impl Engine {
 
     /// What the gateway can serve this caller now. Nothing is promised that it would not keep.
     fn capabilities(&self, sight: &Sight, revision: Revision) -> RawJson {
-        let has = |feature| sight.features.contains(&feature);
+        // What is not known yet may turn out to be there; clients do not ask a second time.
+        let is_held = self.is_held();
+        let has = |feature| is_held || sight.features.contains(&feature);
         let catalogue = self.gateway().catalogue_at(self.endpoint());
-        let abilities = Abilities::of(&catalogue, sight);
+        let mut abilities = Abilities::of(&catalogue, sight);
+        abilities.logging |= is_held;
+        abilities.subscribe |= is_held;
         let nothing = RawJson::empty_object();
         let changes = || ObjectWriter::default().boolean("listChanged", true);
         let mut writer = ObjectWriter::default().raw("tools", &changes().finish());
@@ -496,7 +542,7 @@ impl Engine {
             writer = writer.raw("resources", &resources.finish());
         }
         let has_arguments = has(Feature::Prompt) || has(Feature::ResourceTemplate);
-        if has_arguments && catalogue.has_completions() {
+        if has_arguments && (is_held || catalogue.has_completions()) {
             writer = writer.raw("completions", &nothing);
         }
         if abilities.logging {
@@ -512,6 +558,9 @@ impl Engine {
         writer.finish()
     }
 }
+
+/// So long a handshake waits for servers that are starting.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// What the servers behind can do, of which a caller may see something.
 #[derive(Default)]

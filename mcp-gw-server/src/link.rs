@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use mcp_gw_core::jsonrpc::{self, as_str};
 use mcp_gw_core::{CallNotification, ClientLink, ClientLinkError, LogLevel, ObjectWriter, RawJson};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::askable::{Askable, TASKS, declares_extension};
 use crate::client::Client;
@@ -90,6 +91,51 @@ pub(crate) struct CallLink {
     stream: Arc<CallStream>,
     /// How long the client may take to answer.
     patience: Duration,
+    waits: Waits,
+}
+
+/// The time in which a call waits for its client.
+#[derive(Debug, Default)]
+struct Waits(Mutex<Waited>);
+
+#[derive(Debug, Default)]
+struct Waited {
+    open: usize,
+    since: Option<Instant>,
+    before: Duration,
+}
+
+/// One wait; it ends when this is dropped.
+struct Waiting<'w>(&'w Waits);
+
+impl Waits {
+    fn begin(&self) -> Waiting<'_> {
+        let mut waited = self.lock();
+        waited.open += 1;
+        waited.since.get_or_insert_with(Instant::now);
+        Waiting(self)
+    }
+
+    fn total(&self) -> Duration {
+        let waited = self.lock();
+        waited.before + waited.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waited> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut waited = self.0.lock();
+        waited.open -= 1;
+        if waited.open == 0
+            && let Some(since) = waited.since.take()
+        {
+            waited.before += since.elapsed();
+        }
+    }
 }
 
 impl CallLink {
@@ -115,6 +161,7 @@ impl CallLink {
             way,
             stream,
             patience,
+            waits: Waits::default(),
         }
     }
 
@@ -233,6 +280,10 @@ impl ClientLink for CallLink {
         self.stream.lock().wishes.progress_token.is_some()
     }
 
+    fn waited(&self) -> Duration {
+        self.waits.total()
+    }
+
     async fn request(&self, method: &str, params: RawJson) -> Result<RawJson, ClientLinkError> {
         let unsupported = || ClientLinkError::Unsupported {
             method: method.to_owned(),
@@ -240,6 +291,7 @@ impl ClientLink for CallLink {
         if !self.askable.allows(method, &params) {
             return Err(unsupported());
         }
+        let _waiting = self.waits.begin();
         match &self.way {
             Way::None => Err(unsupported()),
             Way::Client(client) => {

@@ -329,6 +329,7 @@ impl Engine {
             },
         };
         let work = Box::pin(async move {
+            held.engine.opened().await;
             let (uris, tasks) = (requested.uris, requested.tasks);
             held.watch(uris, tasks).await;
             listener.acknowledge(held.accepted.clone());

@@ -74,8 +74,7 @@ const CHILD_GRACE: Duration = Duration::from_millis(400);
 /// How long last answers may take to be written, and the runtime to let go of what it holds.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
-/// How long the servers behind may take before the client is served without them. Clients wait for
-/// an answer to their first message for 30 s or more.
+/// How long the servers behind may take before lists and calls are answered without them.
 const READY_LIMIT: Duration = Duration::from_secs(20);
 
 /// Runs the command line.
@@ -176,24 +175,29 @@ async fn serve(
     let gently = stop.gently.clone();
     let stopping = async {
         gently.cancelled().await;
-        engine.gateway().mark_stopped();
+        engine.wind_down();
         tracing::info!("stopping when open calls have ended; a second signal stops at once");
     };
+    engine.hold();
     let serving = async {
+        let limits = LineConfig::default().with_stop_grace(config.http.shutdown_grace.get());
+        let (stdin, stdout) = (tokio::io::stdin(), tokio::io::stdout());
+        let served = serve_lines_until(&engine, limits, stdin, stdout, stopping);
+        let mut served = std::pin::pin!(served);
+        // The client is heard from the beginning; what needs the servers waits for them.
         let status = tokio::select! {
+            result = &mut served => return result.map_err(anyhow::Error::from),
             status = running.ready(READY_LIMIT) => status,
-            () = stop.gently.cancelled() => return Ok(()),
         };
         source.need_up(&status).map_err(anyhow::Error::msg)?;
+        engine.open();
         for line in status_lines(&status) {
             tracing::info!("{line}");
         }
         for line in running.idle_rules() {
             warn(&line);
         }
-        let limits = LineConfig::default().with_stop_grace(config.http.shutdown_grace.get());
-        let (stdin, stdout) = (tokio::io::stdin(), tokio::io::stdout());
-        serve_lines_until(&engine, limits, stdin, stdout, stopping).await?;
+        served.await?;
         Ok(())
     };
     let cut = async {

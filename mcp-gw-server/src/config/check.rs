@@ -180,6 +180,7 @@ impl<'a> Checker<'a> {
         self.policy(config, &root.key("policy"));
         self.call_timeout(config, &root.key("call_timeout"));
         self.pins(config, &root.key("pins"));
+        self.input(config.input.timeout, &root.key("input").key("timeout"));
         self.servers(&config.servers, &root.key("servers"));
         federation::check(&mut self, config, &root);
         self.faults
@@ -361,6 +362,17 @@ impl<'a> Checker<'a> {
                 path,
                 "nobody may call anything: the default is to deny, and no key names `tools`",
                 "add `policy: { default: allow }`, or `tools:` to a key in `auth.api_keys`",
+            );
+        }
+    }
+
+    fn input(&mut self, timeout: DurationText, path: &ConfigPath) {
+        self.duration(path, timeout);
+        if timeout > LONGEST_CALL {
+            self.fault(
+                path,
+                "longer than a client may take to answer",
+                format!("write at most `{LONGEST_CALL}`"),
             );
         }
     }

@@ -75,6 +75,12 @@ impl Config {
             "  sessions: {} per caller, {} in all, idle for {}",
             sessions.max_per_caller, sessions.max_total, sessions.idle_timeout
         )?;
+        let input = &self.input;
+        writeln!(
+            out,
+            "  answers of clients to servers: within {}; {} calls wait per caller, {} in all",
+            input.timeout, input.max_per_caller, input.max_total
+        )?;
         match sessions.keys.len() {
             0 => Ok(()),
             keys => writeln!(

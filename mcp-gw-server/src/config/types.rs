@@ -32,10 +32,13 @@ pub struct Config {
     pub policy: PolicyConfig,
     /// How much callers may call.
     pub limits: LimitsConfig,
-    /// The hard limit for a single call, at most `1h`.
+    /// The hard limit for a single call, at most `1h`. The time in which the client answers what the
+    /// server asks does not count.
     pub call_timeout: DurationText,
     /// Whether servers are held to what they offered when they were trusted.
     pub pins: PinsConfig,
+    /// What servers may ask of clients while a call runs: sampling, elicitation, roots.
+    pub input: InputConfig,
     /// The MCP servers behind the gateway, each under a name of `A-Z a-z 0-9 _ -`, up to 64
     /// characters.
     pub servers: BTreeMap<String, ServerConfig>,
@@ -54,6 +57,7 @@ impl Default for Config {
             limits: LimitsConfig::default(),
             call_timeout: seconds(60),
             pins: PinsConfig::default(),
+            input: InputConfig::default(),
             servers: BTreeMap::new(),
             endpoints: BTreeMap::new(),
         }
@@ -154,6 +158,32 @@ impl HttpConfig {
     pub fn with_listen(mut self, listen: impl Into<String>) -> Self {
         self.listen = listen.into();
         self
+    }
+}
+
+/// What servers may ask of clients while a call runs: sampling, elicitation, roots.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct InputConfig {
+    /// How long a client may take to answer, at most `1h`.
+    pub timeout: DurationText,
+    /// How many calls of one caller may wait for answers that come in a request of their own
+    /// (protocol revision 2026-07-28). What is asked beyond that is refused.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_per_caller: u32,
+    /// How many such calls there may be at a time.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_total: u32,
+}
+
+impl Default for InputConfig {
+    fn default() -> Self {
+        Self {
+            timeout: seconds(5 * 60),
+            max_per_caller: 16,
+            max_total: 1024,
+        }
     }
 }
 

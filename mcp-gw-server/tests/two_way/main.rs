@@ -10,5 +10,6 @@ mod listen;
 mod logging;
 mod parked;
 mod server;
+mod starting;
 mod tasks;
 mod wire;

@@ -132,12 +132,10 @@ async fn a_state_that_is_changed_foreign_or_of_another_call_is_refused() {
     let answer = other.asked("tools/call", good.clone()).await;
     assert_eq!(*code(&answer), -32602, "another caller");
     let mut changed = good.clone();
-    let state = asked["result"]["requestState"].as_str().unwrap();
-    let last = if state.ends_with('A') { 'B' } else { 'A' };
-    let mut other_end = state.to_owned();
-    other_end.pop();
-    other_end.push(last);
-    changed["requestState"] = json!(other_end);
+    let mut state = asked["result"]["requestState"].as_str().unwrap().to_owned();
+    let last = state.pop();
+    state.push(if last == Some('A') { 'Q' } else { 'A' });
+    changed["requestState"] = json!(state);
     let mut args_changed = good.clone();
     args_changed["arguments"]["params"]["n"] = json!(2);
     let mut renamed = good.clone();
