@@ -9,10 +9,12 @@ use mcp_gw_core::{
     AuditSink, Backend, BackendStatus, BuildError, Clock, Endpoint, Feature, Gateway,
     GatewayBuilder, SystemClock,
 };
-use mcp_gw_upstream::{ClientInfo, HttpServer, HttpServerConfig, StdioServer, StdioServerConfig};
+use mcp_gw_upstream::{
+    Balanced, ClientInfo, HttpServer, HttpServerConfig, Replica, StdioServer, StdioServerConfig,
+};
 
 use crate::access::{ApiKeys, PerMinute, ToolRules, matches};
-use crate::config::{Config, EndpointConfig, KeyError, ServerTarget};
+use crate::config::{Config, EndpointConfig, KeyError, ServerConfig, ServerTarget, origin};
 use crate::engine::{Engine, EngineConfig};
 use crate::reshape::Reshape;
 use crate::session::SessionLimits;
@@ -94,16 +96,18 @@ impl Launch {
         }
         let timeout = config.call_timeout.get();
         for (name, server) in &config.servers {
-            let target = server
-                .target()
-                .ok_or_else(|| LaunchError::Server { name: name.clone() })?;
-            let target = Target {
+            let place = Place {
                 name,
-                to: target,
                 base_env: &self.env,
                 grace: self.grace,
+                call_timeout: timeout,
             };
-            let mut backend = target.backend(timeout)?;
+            let balancing = server.balancing(name, config.call_timeout);
+            let replicas = place.replicas(server)?;
+            let mut backend: Arc<dyn Backend> = Arc::new(
+                Balanced::new(balancing, replicas, Arc::clone(&clock))
+                    .map_err(|source| place.fault(source))?,
+            );
             if !server.tools.is_empty() {
                 backend = Arc::new(Reshape::new(backend, &server.tools));
             }
@@ -153,22 +157,53 @@ fn engine_config(config: &Config) -> EngineConfig {
         ))
 }
 
-struct Target<'a> {
+/// Where the places of one server are made.
+struct Place<'a> {
     name: &'a str,
-    to: ServerTarget,
     base_env: &'a [(OsString, OsString)],
     grace: Option<Duration>,
+    call_timeout: Duration,
 }
 
-impl Target<'_> {
-    fn backend(self, call_timeout: Duration) -> Result<Arc<dyn Backend>, LaunchError> {
-        let name = self.name;
-        let identity = ClientInfo::new("mcp-gw", env!("CARGO_PKG_VERSION"));
-        let fault = |source| LaunchError::Upstream {
-            name: name.to_owned(),
+impl Place<'_> {
+    fn fault(&self, source: mcp_gw_upstream::Error) -> LaunchError {
+        LaunchError::Upstream {
+            name: self.name.to_owned(),
             source,
-        };
-        Ok(match self.to {
+        }
+    }
+
+    /// Every place where the server runs, known in logs by its number and origin.
+    fn replicas(&self, server: &ServerConfig) -> Result<Vec<Replica>, LaunchError> {
+        let targets = server.targets();
+        if targets.is_empty() {
+            return Err(LaunchError::Server {
+                name: self.name.to_owned(),
+            });
+        }
+        let weights = server.replicas.iter().map(|replica| replica.weight);
+        targets
+            .into_iter()
+            .zip(weights.chain(std::iter::repeat(1)))
+            .zip(1..)
+            .map(|((target, weight), number)| {
+                let (label, key) = match &target {
+                    ServerTarget::Http { url, .. } => {
+                        (format!("{number}: {}", origin(url)), url.clone())
+                    }
+                    ServerTarget::Stdio { .. } => (number.to_string(), number.to_string()),
+                };
+                let replica = Replica::new(label, self.backend(target)?);
+                Ok(replica.with_key(key).with_weight(weight))
+            })
+            .collect()
+    }
+
+    fn backend(&self, target: ServerTarget) -> Result<Arc<dyn Backend>, LaunchError> {
+        let (name, call_timeout) = (self.name, self.call_timeout);
+        let identity = ClientInfo::new("mcp-gw", env!("CARGO_PKG_VERSION"));
+        let fault = |source| self.fault(source);
+        Ok(match target {
             ServerTarget::Http {
                 url,
                 headers,
