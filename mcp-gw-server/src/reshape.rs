@@ -162,6 +162,10 @@ impl<B: Backend> Backend for Reshape<B> {
         self.backend.subscribe(ctx, uri).await
     }
 
+    async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        self.backend.resubscribe(uri).await
+    }
+
     async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
         self.backend.unsubscribe(uri).await
     }
