@@ -1,10 +1,13 @@
-//! What the two servers' command lines share: what to serve, how to log, when to stop.
+//! What the two servers' command lines share: what to serve, how to log, when to stop, and
+//! what to do about pins.
 
 mod logging;
+mod pins;
 mod source;
 mod stop;
 
 pub use logging::{LogArgs, LogFormat, LogGuard};
+pub use pins::{PinsArgs, pins};
 pub use source::{SourceArgs, check, environment};
 pub use stop::{Stop, stop_signals};
 

@@ -16,6 +16,7 @@ use mcp_gw_upstream::{
 use crate::access::{ApiKeys, PerMinute, ToolRules, matches};
 use crate::config::{Config, EndpointConfig, KeyError, ServerConfig, ServerTarget, origin};
 use crate::engine::{Engine, EngineConfig};
+use crate::pins::{Guards, PinWatch, PinsError};
 use crate::reshape::Reshape;
 use crate::session::SessionLimits;
 use crate::supervise::Supervisor;
@@ -95,19 +96,11 @@ impl Launch {
             builder = add(builder);
         }
         let timeout = config.call_timeout.get();
+        let mut guards = Guards::of(config).map_err(LaunchError::Pins)?;
         for (name, server) in &config.servers {
-            let place = Place {
-                name,
-                base_env: &self.env,
-                grace: self.grace,
-                call_timeout: timeout,
-            };
-            let balancing = server.balancing(name, config.call_timeout);
-            let replicas = place.replicas(server)?;
-            let mut backend: Arc<dyn Backend> = Arc::new(
-                Balanced::new(balancing, replicas, Arc::clone(&clock))
-                    .map_err(|source| place.fault(source))?,
-            );
+            // Pins judge what the server itself says, whatever clients are shown of it.
+            let backend = bare_backend(config, (name, server), &self.env, self.grace)?;
+            let mut backend = guards.around(backend, config, server);
             if !server.tools.is_empty() {
                 backend = Arc::new(Reshape::new(backend, &server.tools));
             }
@@ -123,6 +116,7 @@ impl Launch {
         Ok(Running {
             engine,
             supervisor,
+            pins: guards.watch(),
             rules,
             endpoints: config.endpoints.clone(),
         })
@@ -155,6 +149,29 @@ fn engine_config(config: &Config) -> EngineConfig {
             count(sessions.max_per_caller),
             count(sessions.max_total),
         ))
+}
+
+/// Where the places of one server are made.
+/// The backend of one server of `config`, over all of its replicas.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn bare_backend(
+    config: &Config,
+    (name, server): (&str, &ServerConfig),
+    env: &[(OsString, OsString)],
+    grace: Option<Duration>,
+) -> Result<Arc<dyn Backend>, LaunchError> {
+    let place = Place {
+        name,
+        base_env: env,
+        grace,
+        call_timeout: config.call_timeout.get(),
+    };
+    let balancing = server.balancing(name, config.call_timeout);
+    let replicas = place.replicas(server)?;
+    let balanced = Balanced::new(balancing, replicas, Arc::new(SystemClock::new()));
+    Ok(Arc::new(balanced.map_err(|source| place.fault(source))?))
 }
 
 /// Where the places of one server are made.
@@ -276,6 +293,9 @@ pub enum LaunchError {
         /// What is wrong.
         source: mcp_gw_upstream::Error,
     },
+    /// There are pins that cannot be used, and a server that must not be shown without them.
+    #[error("servers cannot be held to their pins")]
+    Pins(#[source] PinsError),
     /// The parts do not fit together.
     #[error("the gateway cannot be built")]
     Build(#[source] BuildError),
@@ -286,6 +306,7 @@ pub enum LaunchError {
 pub struct Running {
     engine: Engine,
     supervisor: Supervisor,
+    pins: PinWatch,
     rules: Arc<ToolRules>,
     endpoints: BTreeMap<String, EndpointConfig>,
 }
@@ -361,6 +382,7 @@ impl Running {
 
     /// Stops looking after the servers, and ends connections and child processes.
     pub async fn shutdown(mut self) {
+        self.pins.stop().await;
         self.supervisor.stop().await;
         self.gateway().close().await;
     }

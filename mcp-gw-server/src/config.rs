@@ -35,6 +35,6 @@ pub use server::{ServerConfig, ServerTarget};
 pub use source::{Loaded, load, read_file, schema_of};
 pub use text::{ByteSize, DurationText, TextError};
 pub use types::{
-    ApiKeyConfig, AuthConfig, Config, DefaultRule, HttpConfig, LimitsConfig, PolicyConfig,
-    SessionsConfig,
+    ApiKeyConfig, AuthConfig, Config, DefaultRule, HttpConfig, LimitsConfig, PinMode, PinsConfig,
+    PolicyConfig, SessionsConfig,
 };

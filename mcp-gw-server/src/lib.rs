@@ -13,6 +13,7 @@ mod line;
 mod link;
 mod operation;
 mod outbox;
+mod pins;
 mod reshape;
 mod revision;
 mod rewrite;
@@ -23,10 +24,13 @@ mod wrap;
 
 pub mod config;
 pub mod http;
+#[cfg(feature = "rmcp")]
+pub mod rmcp;
 
 pub use compose::{Launch, LaunchError, Running};
 pub use engine::{Engine, EngineConfig};
 pub use http::journal::ReplayLimits;
 pub use line::{LineConfig, serve_lines, serve_lines_until};
+pub use pins::PinsError;
 pub use revision::Revision;
 pub use session::SessionLimits;

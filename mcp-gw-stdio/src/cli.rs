@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use mcp_gw_server::cli::{
-    LogArgs, SourceArgs, check, environment, misplaced, parse, status_lines, stop_signals,
+    LogArgs, PinsArgs, SourceArgs, check, environment, misplaced, parse, pins, status_lines,
+    stop_signals,
 };
 use mcp_gw_server::{Launch, LineConfig, serve_lines_until};
 
@@ -47,6 +48,8 @@ enum Command {
         #[command(flatten)]
         source: SourceArgs,
     },
+    /// What servers offered when they were trusted: show it, see what differs now, approve that
+    Pins(PinsArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -56,6 +59,7 @@ Examples:
   mcp-gw-stdio run --from .mcp.json
   mcp-gw-stdio --config mcp-gw.yaml
   mcp-gw-stdio check --config mcp-gw.yaml
+  mcp-gw-stdio pins diff --config mcp-gw.yaml
 
 Standard output carries MCP only; logs, the audit log among them, go to standard error.";
 
@@ -87,6 +91,7 @@ pub fn main() -> ExitCode {
         None => run(&cli.source, cli.endpoint.as_deref()),
         Some(Command::Run { source, endpoint }) => run(&source, endpoint.as_deref()),
         Some(Command::Check { source }) => explain(&source),
+        Some(Command::Pins(args)) => return pins(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

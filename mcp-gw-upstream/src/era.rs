@@ -1,6 +1,7 @@
 //! Which revision a server speaks, and how the gateway finds out.
 
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mcp_gw_core::{BackendError, CacheHint, RawJson, code};
 use serde::Deserialize;
@@ -42,6 +43,14 @@ pub(crate) struct Hello {
 }
 
 impl Hello {
+    /// True when the server has this capability.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.capabilities
+            .as_ref()
+            .and_then(|capabilities| capabilities.member(name).ok()?)
+            .is_some_and(|capability| !capability.is_null())
+    }
+
     pub(crate) fn log(&self, settings: &Settings) {
         tracing::debug!(
             target: "mcp_gw::upstream",
@@ -49,6 +58,23 @@ impl Hello {
             revision = self.version,
             "the server was met"
         );
+    }
+}
+
+/// What a server said of itself when it was last met, kept while there is no connection to it.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Mutex<Option<Arc<Hello>>>);
+
+impl Known {
+    pub(crate) fn learn(&self, hello: &Arc<Hello>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(hello));
+    }
+
+    pub(crate) fn get(&self) -> Option<Arc<Hello>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

@@ -2,13 +2,18 @@
 
 mod ask;
 mod balance;
+mod call;
 mod deadline;
+mod desk;
 mod era;
 mod error;
 mod http;
+mod lanes;
 mod mirror;
 mod notice;
 mod offer;
+mod owner;
+mod pending;
 mod relay;
 mod settings;
 mod single;

@@ -33,27 +33,20 @@ pub(crate) async fn read<C: Channel>(channel: &C) -> Result<Offer, BackendError>
 
 async fn lists<C: Channel>(channel: &C) -> Result<Offer, BackendError> {
     let hello = look(channel).await?;
-    let has = |name: &str| {
-        hello
-            .capabilities
-            .as_ref()
-            .and_then(|capabilities| capabilities.member(name).ok()?)
-            .is_some_and(|capability| !capability.is_null())
-    };
     let mut offer = Offer::default();
     // A list that is not served is as good as what the server says of itself.
     offer.hints = ListHints::all(hello.hint);
     // Some servers have tools without saying so.
     let tools = list(channel, &TOOLS, ToolSpec::from_definition).await?;
     (offer.tools, offer.hints.tools) = tools.into_parts(&mut offer, hello.hint);
-    if has("resources") {
+    if hello.has("resources") {
         let found = items(channel, &RESOURCES).await?;
         (offer.resources, offer.hints.resources) = found.into_parts(&mut offer, hello.hint);
         let found = items(channel, &TEMPLATES).await?;
         (offer.resource_templates, offer.hints.resource_templates) =
             found.into_parts(&mut offer, hello.hint);
     }
-    if has("prompts") {
+    if hello.has("prompts") {
         let found = items(channel, &PROMPTS).await?;
         (offer.prompts, offer.hints.prompts) = found.into_parts(&mut offer, hello.hint);
     }

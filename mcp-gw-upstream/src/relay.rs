@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use mcp_gw_core::{BackendError, CallContext, Offer, RawJson, ToolOutput};
+use mcp_gw_core::{BackendError, CallContext, Offer, RawJson, SessionKey, ToolOutput};
 
 use crate::ask::Ask;
 use crate::era::{Era, Hello};
@@ -24,7 +24,13 @@ pub(crate) trait Channel: Sync {
     /// What the server offers now.
     fn offered(&self) -> impl Future<Output = Result<Offer, BackendError>> + Send;
 
-    /// Ends the connection for good.
+    /// Ends what is held for this client session alone.
+    fn end_session(&self, session: &SessionKey);
+
+    /// The client of this session says that its roots have changed.
+    fn roots_changed(&self, session: &SessionKey);
+
+    /// Ends all connections for good.
     fn end(&self) -> impl Future<Output = ()> + Send;
 
     /// What the server said of itself; connects when there is no connection.
@@ -178,9 +184,13 @@ macro_rules! backend {
                 $crate::relay::check(self).await
             }
 
-            fn end_session(&self, _session: &mcp_gw_core::SessionKey) {}
+            fn end_session(&self, session: &mcp_gw_core::SessionKey) {
+                $crate::relay::Channel::end_session(self, session);
+            }
 
-            fn roots_changed(&self, _session: &mcp_gw_core::SessionKey) {}
+            fn roots_changed(&self, session: &mcp_gw_core::SessionKey) {
+                $crate::relay::Channel::roots_changed(self, session);
+            }
 
             async fn subscribe(
                 &self,

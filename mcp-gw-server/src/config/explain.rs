@@ -8,7 +8,7 @@ use url::Url;
 use super::fault::one_line;
 use super::federation;
 use super::server::{ServerConfig, ServerTarget};
-use super::types::{ApiKeyConfig, Config, DefaultRule, HttpConfig};
+use super::types::{ApiKeyConfig, Config, DefaultRule, HttpConfig, PinMode};
 
 impl HttpConfig {
     /// The address to listen on; `None` if `listen` is not an IP address with a port, which a
@@ -61,6 +61,7 @@ impl Config {
                 writeln!(out, "  {line}")?;
             }
         }
+        self.write_pins(out)?;
         writeln!(out, "\nlimits")?;
         match self.limits.calls_per_minute {
             Some(calls) => writeln!(out, "  calls per minute and caller: {calls}")?,
@@ -74,6 +75,19 @@ impl Config {
             "  sessions: {} per caller, {} in all, idle for {}",
             sessions.max_per_caller, sessions.max_total, sessions.idle_timeout
         )
+    }
+
+    fn write_pins(&self, out: &mut String) -> fmt::Result {
+        let modes = self.servers.iter();
+        let modes = modes.map(|(name, server)| (name, self.pin_mode(server)));
+        let mut modes = modes.filter(|(_, mode)| *mode != PinMode::Off).peekable();
+        if let (Some(file), Some(_)) = (&self.pins.file, modes.peek()) {
+            writeln!(out, "\npins in {}", file.display())?;
+            for (name, mode) in modes {
+                writeln!(out, "  {name}: {}", mode.as_str())?;
+            }
+        }
+        Ok(())
     }
 
     fn write_caller(&self, out: &mut String, key: &ApiKeyConfig) -> fmt::Result {

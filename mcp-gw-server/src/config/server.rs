@@ -12,7 +12,7 @@ use super::balance::{BalanceSection, HealthSection, ReplicaConfig, RetriesSectio
 use super::federation::{PrefixMode, UriMode};
 use super::reshape::ToolShape;
 use super::text::DurationText;
-use super::types::{seconds, secret_map};
+use super::types::{PinMode, seconds, secret_map};
 
 /// An MCP server behind the gateway: either `command` (a child process that speaks MCP on its
 /// standard input and output) or `url` (streamable HTTP); or, for one that runs in several places,
@@ -71,6 +71,9 @@ pub struct ServerConfig {
     pub uris: Option<UriMode>,
     /// What clients see of its tools, each under the name that the server gave it.
     pub tools: BTreeMap<String, ToolShape>,
+    /// What happens when this server offers something else than is pinned, whatever `pins.mode`
+    /// says.
+    pub pins: Option<PinMode>,
 }
 
 impl Default for ServerConfig {
@@ -97,6 +100,7 @@ impl Default for ServerConfig {
             prefix_name: None,
             uris: None,
             tools: BTreeMap::new(),
+            pins: None,
         }
     }
 }
@@ -173,6 +177,13 @@ impl ServerConfig {
     #[must_use]
     pub fn with_tool(mut self, name: impl Into<String>, shape: ToolShape) -> Self {
         self.tools.insert(name.into(), shape);
+        self
+    }
+
+    /// Sets what happens when the server offers something else than is pinned.
+    #[must_use]
+    pub const fn with_pins(mut self, mode: PinMode) -> Self {
+        self.pins = Some(mode);
         self
     }
 

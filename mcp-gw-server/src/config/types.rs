@@ -1,7 +1,7 @@
 //! The configuration as people write it; its doc comments are the reference documentation.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mcp_gw_core::Secret;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -33,6 +33,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// The hard limit for a single call, at most `1h`.
     pub call_timeout: DurationText,
+    /// Whether servers are held to what they offered when they were trusted.
+    pub pins: PinsConfig,
     /// The MCP servers behind the gateway, each under a name of `A-Z a-z 0-9 _ -`, up to 64
     /// characters.
     pub servers: BTreeMap<String, ServerConfig>,
@@ -50,6 +52,7 @@ impl Default for Config {
             policy: PolicyConfig::default(),
             limits: LimitsConfig::default(),
             call_timeout: seconds(60),
+            pins: PinsConfig::default(),
             servers: BTreeMap::new(),
             endpoints: BTreeMap::new(),
         }
@@ -83,6 +86,18 @@ impl Config {
     pub fn with_http(mut self, http: HttpConfig) -> Self {
         self.http = http;
         self
+    }
+
+    /// Sets whether servers are held to what they offered when they were trusted.
+    #[must_use]
+    pub fn with_pins(mut self, pins: PinsConfig) -> Self {
+        self.pins = pins;
+        self
+    }
+
+    /// What happens when `server`, one of this configuration, offers something else than is pinned.
+    pub fn pin_mode(&self, server: &ServerConfig) -> PinMode {
+        server.pins.unwrap_or(self.pins.mode)
     }
 
     /// Adds a caller.
@@ -275,6 +290,65 @@ impl LimitsConfig {
     pub fn per_minute(calls: u32) -> Self {
         Self {
             calls_per_minute: Some(calls.max(1)),
+        }
+    }
+}
+
+/// Whether servers are held to what they offered when they were trusted.
+///
+/// What a tool or prompt says of itself is written down when its server is first seen, and what the
+/// server offers later is held against that: see docs/pins.md.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct PinsConfig {
+    /// What happens when a server offers something else than is pinned.
+    pub mode: PinMode,
+    /// The file that keeps the pins; if not given, it stands beside the configuration:
+    /// `mcp-gw.pins.json` for `mcp-gw.yaml`.
+    pub file: Option<PathBuf>,
+}
+
+impl PinsConfig {
+    /// Holds every server to its pins in `file`.
+    pub fn new(mode: PinMode, file: impl Into<PathBuf>) -> Self {
+        Self {
+            mode,
+            file: Some(file.into()),
+        }
+    }
+
+    /// The file beside the configuration at `config`.
+    pub(super) fn file_beside(config: &Path) -> PathBuf {
+        config.with_extension("pins.json")
+    }
+}
+
+/// What happens when a server offers something else than is pinned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+#[non_exhaustive]
+pub enum PinMode {
+    /// Nothing: nothing is pinned either.
+    #[default]
+    Off,
+    /// The difference is logged.
+    Warn,
+    /// It is logged, and what is changed or new is left out until it is approved.
+    Quarantine,
+    /// It is logged, and the whole server is left out until it is approved.
+    Block,
+}
+
+impl PinMode {
+    /// The word for it in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Warn => "warn",
+            Self::Quarantine => "quarantine",
+            Self::Block => "block",
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::super::{Config, PolicyConfig, ServerConfig};
+use super::super::{Config, PinMode, PolicyConfig, ServerConfig};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -54,6 +54,45 @@ fn listening() {
             "name: \"a\\nb\"",
         ]
     ));
+}
+
+#[test]
+fn pins() {
+    let rest = format!("{SERVER}\n{ALLOW}");
+    insta::assert_snapshot!(all(
+        &rest,
+        &[
+            "pins: { mode: off }",
+            "pins: { mode: block, file: kept/pins.json }",
+            "pins: { mode: strict }",
+            "pins: { mode: warn, file: '..' }",
+            "pins: { file: '' }",
+        ]
+    ));
+    // Made in code, it has no file to stand beside.
+    let config = Config::default()
+        .with_policy(PolicyConfig::allow())
+        .with_server(
+            "a",
+            ServerConfig::stdio("npx", ["x"]).with_pins(PinMode::Warn),
+        );
+    let faults = config.check("code").unwrap_err().to_string();
+    assert!(
+        faults.contains("pins.file: there is no file to keep pins in; name one"),
+        "{faults}"
+    );
+}
+
+#[test]
+fn pins_are_kept_beside_the_configuration() {
+    let file = |text: &str| {
+        let text = format!("{text}\n{SERVER}\n{ALLOW}");
+        let config = Config::load("/etc/gw/mcp-gw.yaml", &text, &env).unwrap();
+        config.pins.file.unwrap().display().to_string()
+    };
+    assert_eq!(file(""), "/etc/gw/mcp-gw.pins.json");
+    assert_eq!(file("pins: { file: kept/x }"), "/etc/gw/kept/x");
+    assert_eq!(file("pins: { file: /var/x }"), "/var/x");
 }
 
 #[test]
