@@ -3,7 +3,8 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use mcp_gw_core::{BackendEvent, CallContext, CallNotification, LogLevel, code};
+use mcp_gw_core::{BackendEvent, CallContext, CallNotification, LogLevel, RawJson, code};
+use tokio::sync::oneshot;
 
 use crate::call::{Back, Call, Question};
 use crate::era::{Era, Hello};
@@ -22,6 +23,8 @@ pub(crate) struct Desk {
     /// True while answers may come on a stream of the server's own.
     pub(crate) is_heard: AtomicBool,
     events: Arc<Events>,
+    /// Who waits to hear what the server agrees to tell. One at a time opens a stream of news.
+    acknowledged: Mutex<Option<oneshot::Sender<RawJson>>>,
     /// The level of log messages that the server was last asked for.
     level: Mutex<Option<LogLevel>>,
 }
@@ -34,6 +37,7 @@ impl Desk {
             era: OnceLock::new(),
             is_heard: AtomicBool::new(false),
             events,
+            acknowledged: Mutex::default(),
             level: Mutex::default(),
         }
     }
@@ -48,6 +52,11 @@ impl Desk {
             Notice::Event(event) => {
                 self.events.emit(event);
                 return true;
+            }
+            Notice::Acknowledged(params) => {
+                let waiting = self.acknowledged.lock();
+                let waiting = waiting.unwrap_or_else(PoisonError::into_inner).take();
+                return waiting.is_some_and(|waiting| waiting.send(params).is_ok());
             }
             Notice::Cancelled { id } => {
                 self.pending.cancel_question(id.as_str());
@@ -77,6 +86,15 @@ impl Desk {
             (None, None) => return false,
         }
         true
+    }
+
+    /// Hands the next acknowledgement to whoever waits here.
+    pub(crate) fn await_acknowledgement(&self, waiting: oneshot::Sender<RawJson>) {
+        let mut slot = self
+            .acknowledged
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *slot = Some(waiting);
     }
 
     /// Takes a request of the server, on the stream of `call` or on none.

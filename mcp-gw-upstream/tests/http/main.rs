@@ -8,6 +8,7 @@ mod eras;
 #[path = "../support/fake.rs"]
 mod fake;
 mod lanes;
+mod news;
 mod old;
 mod payload;
 mod streams;
