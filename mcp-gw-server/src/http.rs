@@ -2,7 +2,7 @@
 //! status an answer has, when an answer is a stream. It reads requests and makes replies; the
 //! server that carries them is somebody else's.
 
-mod headers;
+pub(crate) mod headers;
 mod reply;
 mod stream;
 

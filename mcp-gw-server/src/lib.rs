@@ -6,6 +6,9 @@ pub mod cli;
 mod compose;
 mod engine;
 mod exchange;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod inflight;
 mod line;
 mod link;

@@ -5,7 +5,7 @@ mod exchange;
 mod listen;
 mod server;
 mod session;
-mod sse;
+pub(crate) mod sse;
 mod wire;
 
 pub use config::HttpServerConfig;

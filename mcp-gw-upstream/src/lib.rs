@@ -4,6 +4,9 @@ mod ask;
 mod deadline;
 mod era;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod mirror;
 mod notice;
