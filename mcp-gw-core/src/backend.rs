@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::context::CallContext;
+use crate::context::{CallContext, CallNotification, SessionKey};
+use crate::freshness::ListHints;
 use crate::json::RawJson;
+use crate::mount::LeftOut;
 use crate::policy::Feature;
 use crate::tool::{Arguments, BoxError, SpecError, ToolOutput, ToolSpec, check_name};
 
@@ -86,6 +88,12 @@ pub struct Offer {
     pub capabilities: Option<RawJson>,
     /// Its instructions for the model.
     pub instructions: Option<String>,
+    /// What it says about keeping its lists.
+    pub hints: ListHints,
+    /// What it has and cannot be shown.
+    pub left_out: Vec<LeftOut>,
+    /// What else people should know about it: sentences.
+    pub remarks: Vec<String>,
 }
 
 impl Offer {
@@ -221,6 +229,52 @@ impl Completion {
     }
 }
 
+/// What is asked about a task (extension `io.modelcontextprotocol/tasks`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TaskMethod {
+    /// `tasks/get`: how it stands.
+    Get,
+    /// `tasks/update`: answers to what it asks for.
+    Update,
+    /// `tasks/cancel`: it is not wanted any more.
+    Cancel,
+}
+
+impl TaskMethod {
+    /// Its name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "tasks/get",
+            Self::Update => "tasks/update",
+            Self::Cancel => "tasks/cancel",
+        }
+    }
+}
+
+/// A request about a task.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TaskAsk {
+    /// What is asked.
+    pub method: TaskMethod,
+    /// The task, as its server named it.
+    pub task_id: Arc<str>,
+    /// The rest of `params`.
+    pub extras: Extras,
+}
+
+impl TaskAsk {
+    /// A request about the task `task_id`.
+    pub fn new(method: TaskMethod, task_id: impl Into<Arc<str>>, extras: Extras) -> Self {
+        Self {
+            method,
+            task_id: task_id.into(),
+            extras,
+        }
+    }
+}
+
 /// Something that happened at a backend outside of any call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -234,6 +288,21 @@ pub enum BackendEvent {
         uri: Arc<str>,
         /// The whole `params`.
         params: RawJson,
+    },
+    /// A task that somebody watches has changed: `params` of `notifications/tasks`.
+    TaskChanged {
+        /// The task.
+        task_id: Arc<str>,
+        /// The whole `params`.
+        params: RawJson,
+    },
+    /// The server told one client session something that belongs to no call: a log message, for
+    /// example.
+    ForSession {
+        /// The session.
+        session: SessionKey,
+        /// What it was told.
+        notification: CallNotification,
     },
     /// It can no longer be reached.
     Down {
@@ -407,12 +476,48 @@ pub trait Backend: Send + Sync + 'static {
         Err(self.unsupported("completion/complete"))
     }
 
-    /// Asks for [`BackendEvent::ResourceUpdated`] of a resource.
+    /// Asks how a task stands, answers what it asks for, or cancels it; the answer is an object.
+    ///
+    /// # Errors
+    /// When there is no result.
+    async fn task(&self, ctx: &CallContext, ask: TaskAsk) -> Result<RawJson, BackendError> {
+        let _ = ctx;
+        Err(self.unsupported(ask.method.as_str()))
+    }
+
+    /// Asks for [`BackendEvent::TaskChanged`] of a task. Counted: each is ended by one
+    /// [`Backend::unwatch_task`].
+    ///
+    /// # Errors
+    /// When the backend cannot tell of changes.
+    async fn watch_task(&self, ctx: &CallContext, task_id: &str) -> Result<(), BackendError> {
+        let _ = (ctx, task_id);
+        Err(self.unsupported("subscriptions/listen"))
+    }
+
+    /// Ends one [`Backend::watch_task`].
+    async fn unwatch_task(&self, task_id: &str) {
+        let _ = task_id;
+    }
+
+    /// Asks for [`BackendEvent::ResourceUpdated`] of a resource. Counted: each that succeeded is ended
+    /// by one [`Backend::unsubscribe`].
     ///
     /// # Errors
     /// When the backend cannot tell of updates.
     async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
         let _ = (ctx, uri);
+        Err(self.unsupported("resources/subscribe"))
+    }
+
+    /// Takes over a subscription that was allowed at another backend which does the same work and is
+    /// of no use any more. There is no context, as no client asks: it ends like one of
+    /// [`Backend::subscribe`].
+    ///
+    /// # Errors
+    /// When the backend cannot tell of updates.
+    async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        let _ = uri;
         Err(self.unsupported("resources/subscribe"))
     }
 
@@ -428,6 +533,24 @@ pub trait Backend: Send + Sync + 'static {
     /// Registers the gateway for events. Called once, before anything else.
     fn watch(&self, listener: Arc<dyn BackendListener>) {
         let _ = listener;
+    }
+
+    /// Asks whether the server is there and answers, by the cheapest request there is.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    async fn check(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    /// A client session has ended: what is held for it alone is of no use any more. Must not block.
+    fn end_session(&self, session: &SessionKey) {
+        let _ = session;
+    }
+
+    /// The client of this session says that its roots have changed. Must not block.
+    fn roots_changed(&self, session: &SessionKey) {
+        let _ = session;
     }
 
     /// Ends what the backend holds: connections, child processes. Calls after it may fail.
@@ -485,8 +608,24 @@ impl<T: Backend + ?Sized> Backend for Arc<T> {
         (**self).complete(ctx, completion).await
     }
 
+    async fn task(&self, ctx: &CallContext, ask: TaskAsk) -> Result<RawJson, BackendError> {
+        (**self).task(ctx, ask).await
+    }
+
+    async fn watch_task(&self, ctx: &CallContext, task_id: &str) -> Result<(), BackendError> {
+        (**self).watch_task(ctx, task_id).await
+    }
+
+    async fn unwatch_task(&self, task_id: &str) {
+        (**self).unwatch_task(task_id).await;
+    }
+
     async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
         (**self).subscribe(ctx, uri).await
+    }
+
+    async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        (**self).resubscribe(uri).await
     }
 
     async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
@@ -495,6 +634,18 @@ impl<T: Backend + ?Sized> Backend for Arc<T> {
 
     fn watch(&self, listener: Arc<dyn BackendListener>) {
         (**self).watch(listener);
+    }
+
+    async fn check(&self) -> Result<(), BackendError> {
+        (**self).check().await
+    }
+
+    fn end_session(&self, session: &SessionKey) {
+        (**self).end_session(session);
+    }
+
+    fn roots_changed(&self, session: &SessionKey) {
+        (**self).roots_changed(session);
     }
 
     async fn close(&self) {

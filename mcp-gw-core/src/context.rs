@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use crate::caller::Caller;
 use crate::json::{ObjectWriter, RawJson};
+use crate::log_level::LogLevel;
 use crate::policy::Decision;
 
 /// How a caller is connected.
@@ -33,6 +34,24 @@ impl Transport {
     }
 }
 
+/// Names what a client keeps open between its requests: a session over HTTP that began with
+/// `initialize`, a connection over stdio. Unique in a run of the gateway, and no secret: it is not
+/// the id that clients send.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionKey(Arc<str>);
+
+impl SessionKey {
+    /// A key; whoever makes one sees to it that there is no other of the same text.
+    pub fn new(key: impl Into<Arc<str>>) -> Self {
+        Self(key.into())
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Facts about one request that are neither identity nor payload.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -53,6 +72,13 @@ pub struct RequestMeta {
     pub headers: Vec<(String, String)>,
     /// `traceparent` of W3C Trace Context, from `_meta` or the header.
     pub traceparent: Option<String>,
+    /// The endpoint that the request came to; `None` is the main one.
+    pub endpoint: Option<Arc<str>>,
+    /// What the client keeps open between its requests; clients of revisions from 2026-07-28 on
+    /// keep nothing.
+    pub session: Option<SessionKey>,
+    /// The least level of log messages that the client wants to be told during this request.
+    pub log_level: Option<LogLevel>,
 }
 
 impl RequestMeta {
@@ -91,6 +117,27 @@ impl RequestMeta {
     #[must_use]
     pub fn with_headers(mut self, headers: Vec<(String, String)>) -> Self {
         self.headers = headers;
+        self
+    }
+
+    /// Sets the endpoint that the request came to.
+    #[must_use]
+    pub fn with_endpoint(mut self, endpoint: Option<Arc<str>>) -> Self {
+        self.endpoint = endpoint;
+        self
+    }
+
+    /// Sets what the client keeps open between its requests.
+    #[must_use]
+    pub fn with_session(mut self, session: Option<SessionKey>) -> Self {
+        self.session = session;
+        self
+    }
+
+    /// Sets the least level of log messages that the client wants.
+    #[must_use]
+    pub const fn with_log_level(mut self, log_level: Option<LogLevel>) -> Self {
+        self.log_level = log_level;
         self
     }
 
@@ -148,6 +195,20 @@ pub trait ClientLink: Send + Sync + 'static {
 
     /// True when the client asked for progress on this call.
     fn wants_progress(&self) -> bool;
+
+    /// What the client can be asked for by way of this link while the call runs: a
+    /// `ClientCapabilities` object (MCP client/sampling, client/elicitation, client/roots). A backend
+    /// declares no more than this to its server. `None`: nothing.
+    fn capabilities(&self) -> Option<RawJson> {
+        None
+    }
+
+    /// True when the client understands a result that asks for input (`resultType:
+    /// input_required`, MCP 2026-07-28). For others the gateway asks by [`ClientLink::request`] and
+    /// calls again with the answers.
+    fn accepts_input_requests(&self) -> bool {
+        true
+    }
 
     /// True when the client can be told this result. A request for input, for example, means
     /// nothing to clients of revisions before 2026-07-28.
@@ -287,6 +348,15 @@ impl CallContext {
     /// Facts about the request.
     pub fn meta(&self) -> &RequestMeta {
         &self.incoming.meta
+    }
+
+    /// What should be served by the same connection or replica each time: the client's session, or
+    /// else the caller.
+    pub fn affinity(&self) -> &str {
+        match &self.incoming.meta.session {
+            Some(session) => session.as_str(),
+            None => &self.incoming.caller.id,
+        }
     }
 
     /// The permit under which the call runs.

@@ -1,6 +1,7 @@
 //! The life of a request: audit, look-up, limit, decision, permit, backend. There is no other road.
 
-use std::collections::HashSet;
+mod list;
+
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -9,37 +10,23 @@ use std::task::Poll;
 
 use crate::audit::{AuditScope, Outcome};
 use crate::backend::{
-    Backend, BackendError, Completion, CompletionRef, PromptGet, ResourceRead, ToolCall,
+    Backend, BackendError, Completion, CompletionRef, Extras, PromptGet, ResourceRead, TaskAsk,
+    ToolCall,
 };
 use crate::caller::{AuthnError, Caller, Credentials};
-use crate::catalogue::Entry;
+use crate::catalogue::{Catalogue, Entry, Target};
 use crate::context::{CallContext, Incoming, Permit, RequestMeta};
 use crate::error::GatewayError;
 use crate::gateway::Gateway;
+use crate::input::Rounds;
 use crate::json::RawJson;
 use crate::limit::{Admission, Charge, Quota};
 use crate::policy::{AccessRequest, Feature, Phase};
+use crate::task::TaskHome;
 use crate::tool::{Arguments, ToolOutput};
+use crate::uri_map::UriMap;
 
-/// One page of a list, filtered for the caller.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct ListPage {
-    /// The definitions, in the order of the catalogue.
-    pub items: Vec<RawJson>,
-    /// Key of the last item when there may be more: where the next page goes on.
-    pub next_after: Option<Arc<str>>,
-}
-
-/// What a caller may know of.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct Sight {
-    /// The features of which there is something to see.
-    pub features: HashSet<Feature>,
-    /// The servers of which there is something to see.
-    pub servers: HashSet<Arc<str>>,
-}
+pub use list::{ListPage, Sight};
 
 /// What a request is about, while it goes down the road.
 struct Use<'a> {
@@ -72,128 +59,14 @@ impl Gateway {
         result
     }
 
-    /// One page of what the caller may see of a feature: at most `limit` items that come after the
-    /// item `after`.
-    ///
-    /// # Errors
-    /// When a limit is reached, or `after` is not in the list any more.
-    pub async fn list(
-        &self,
-        incoming: &Incoming,
-        feature: Feature,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<ListPage, GatewayError> {
-        let method = list_method(feature);
-        let mut scope = self.audit(Some(&incoming.caller), &incoming.meta, method);
-        let result = self
-            .list_stages(incoming, &mut scope, feature, after, limit.max(1))
-            .await;
-        let (outcome, error) = match &result {
-            Ok(_) => (Outcome::Ok, None),
-            Err(error) => (Outcome::Error(error.class()), Some(describe(error))),
-        };
-        scope.event.error = error;
-        scope.close(outcome);
-        result
+    /// The catalogue as the endpoint shows it that the request came to.
+    pub fn catalogue_of(&self, incoming: &Incoming) -> Arc<Catalogue> {
+        self.catalogue_at(incoming.meta.endpoint.as_deref())
     }
 
-    async fn list_stages(
-        &self,
-        incoming: &Incoming,
-        scope: &mut AuditScope<'_>,
-        feature: Feature,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<ListPage, GatewayError> {
-        let method = list_method(feature);
-        let catalogue = self.catalogue();
-        self.admit(incoming, method, None).await?;
-        let entries = catalogue.entries(feature);
-        let start = match after {
-            None => 0,
-            // A cursor that leads from an item which the caller may not see would tell that it is
-            // there.
-            Some(key) => match catalogue.position(feature, key) {
-                Some(at) if self.may_see(incoming, feature, key).await => at + 1,
-                _ => {
-                    return Err(GatewayError::InvalidParams {
-                        message: "the list has changed since this cursor was given; list again \
-                                  from the start"
-                            .to_owned(),
-                    });
-                }
-            },
-        };
-        let mut page = ListPage {
-            items: Vec::new(),
-            next_after: None,
-        };
-        let mut last = None;
-        let rest = entries.get(start..).unwrap_or_default();
-        'pages: for chunk in rest.chunks(limit) {
-            let questions: Vec<_> = chunk
-                .iter()
-                .map(|entry| question(incoming, method, feature, entry))
-                .collect();
-            let decisions = self.inner.policy.decide_all(&questions).await;
-            // A policy that answers too few questions has not allowed the rest.
-            for (entry, decision) in chunk.iter().zip(decisions) {
-                if !decision.is_allowed() {
-                    continue;
-                }
-                if page.items.len() == limit {
-                    // There is one more that the caller may see, so a cursor leads somewhere.
-                    page.next_after = last;
-                    break 'pages;
-                }
-                last = Some(Arc::clone(&entry.key));
-                page.items.push(entry.definition.clone());
-            }
-        }
-        scope.event.items = Some((entries.len(), page.items.len()));
-        scope.event.response_bytes = page.items.iter().map(RawJson::len).sum();
-        Ok(page)
-    }
-
-    /// True when the item would be in the caller's list. It is neither limited nor audited: a
-    /// question of the gateway itself, on the way of a request that will be.
-    pub async fn may_see(&self, incoming: &Incoming, feature: Feature, name: &str) -> bool {
-        let catalogue = self.catalogue();
-        match catalogue.find(feature, name) {
-            None => false,
-            Some(entry) => {
-                let request = question(incoming, list_method(feature), feature, entry);
-                self.inner.policy.decide(&request).await.is_allowed()
-            }
-        }
-    }
-
-    /// What the caller may know of, without its items. Like [`Gateway::may_see`] it is a question of
-    /// the gateway itself, neither limited nor audited.
-    pub async fn sight(&self, incoming: &Incoming) -> Sight {
-        let catalogue = self.catalogue();
-        let mut sight = Sight::default();
-        for feature in [
-            Feature::Tool,
-            Feature::Resource,
-            Feature::ResourceTemplate,
-            Feature::Prompt,
-        ] {
-            let (method, entries) = (list_method(feature), catalogue.entries(feature));
-            let questions: Vec<_> = entries
-                .iter()
-                .map(|entry| question(incoming, method, feature, entry))
-                .collect();
-            let decisions = self.inner.policy.decide_all(&questions).await;
-            for (entry, decision) in entries.iter().zip(decisions) {
-                if decision.is_allowed() {
-                    sight.features.insert(feature);
-                    sight.servers.insert(Arc::clone(&entry.server));
-                }
-            }
-        }
-        sight
+    /// True when the policy answers every caller alike, so that what one sees may be kept for all.
+    pub fn is_uniform(&self) -> bool {
+        self.inner.policy.is_uniform()
     }
 
     /// Calls a tool.
@@ -212,11 +85,21 @@ impl Gateway {
             arguments: Some(&call.arguments),
         };
         let run = self.begin(incoming, &what).await?;
-        let call = ToolCall {
-            name: run.upstream_key(),
-            ..call
-        };
-        let answer = catch_panic(run.backend.call_tool(&run.ctx, call)).await;
+        let ToolCall {
+            name,
+            arguments,
+            extras,
+        } = call;
+        let answer = run.drive(extras, |extras| {
+            let call = ToolCall {
+                name: run.upstream_key(),
+                arguments: arguments.clone(),
+                extras,
+            };
+            run.backend.call_tool(&run.ctx, call)
+        });
+        let answer = run.shown(answer.await, UriMap::map_tool);
+        let answer = answer.and_then(|answer| self.learn_task(&run, &name, answer));
         run.finish(answer)
     }
 
@@ -236,7 +119,12 @@ impl Gateway {
             arguments: None,
         };
         let run = self.begin(incoming, &what).await?;
-        let answer = catch_panic(run.backend.read_resource(&run.ctx, read)).await;
+        let extras = read.extras;
+        let answer = run.drive(extras, |extras| {
+            let read = ResourceRead::new(run.upstream_key(), extras);
+            run.backend.read_resource(&run.ctx, read)
+        });
+        let answer = run.shown(answer.await, UriMap::map_read);
         run.finish(answer)
     }
 
@@ -256,11 +144,14 @@ impl Gateway {
             arguments: Some(&get.arguments),
         };
         let run = self.begin(incoming, &what).await?;
-        let get = PromptGet {
-            name: run.upstream_key(),
-            ..get
-        };
-        let answer = catch_panic(run.backend.get_prompt(&run.ctx, get)).await;
+        let PromptGet {
+            arguments, extras, ..
+        } = get;
+        let answer = run.drive(extras, |extras| {
+            let get = PromptGet::new(run.upstream_key(), arguments.clone(), extras);
+            run.backend.get_prompt(&run.ctx, get)
+        });
+        let answer = run.shown(answer.await, UriMap::map_prompt);
         run.finish(answer)
     }
 
@@ -309,8 +200,153 @@ impl Gateway {
             arguments: None,
         };
         let run = self.begin(incoming, &what).await?;
-        let answer = catch_panic(run.backend.subscribe(&run.ctx, uri)).await;
+        let answer = catch_panic(run.backend.subscribe(&run.ctx, &run.upstream_key)).await;
         run.finish(answer)
+    }
+
+    /// Ends [`Gateway::subscribe`]. It can only reduce, so nobody is asked.
+    ///
+    /// # Errors
+    /// When there is no such resource, or its backend cannot be asked.
+    pub async fn unsubscribe(&self, incoming: &Incoming, uri: &str) -> Result<(), GatewayError> {
+        let mut scope = self.audit(
+            Some(&incoming.caller),
+            &incoming.meta,
+            "resources/unsubscribe",
+        );
+        scope.name(uri);
+        let target = self.catalogue_of(incoming).target(Feature::Resource, uri);
+        let result = match target {
+            None => Err(GatewayError::Unknown {
+                feature: Feature::Resource,
+                name: uri.to_owned(),
+            }),
+            Some(target) => {
+                scope.name(&target.canonical);
+                scope.event.name_known = true;
+                scope.event.server = Some(target.server);
+                scope.event.backend_asked = true;
+                let answer = catch_panic(target.backend.unsubscribe(&target.upstream)).await;
+                answer.and_then(|answer| answer.map_err(GatewayError::from))
+            }
+        };
+        let outcome = match &result {
+            Ok(()) => Outcome::Ok,
+            Err(error) => {
+                scope.event.error = Some(describe(error));
+                Outcome::Error(error.class())
+            }
+        };
+        scope.close(outcome);
+        result
+    }
+
+    /// Asks how a task of this caller stands, answers what it asks for, or cancels it (extension
+    /// `io.modelcontextprotocol/tasks`). Whoever may not call the tool any more may not ask about its
+    /// tasks either, and somebody else's task is as good as none.
+    ///
+    /// # Errors
+    /// When there is no result.
+    pub async fn task(&self, incoming: &Incoming, ask: TaskAsk) -> Result<RawJson, GatewayError> {
+        let run = self
+            .begin_task(incoming, ask.method.as_str(), &ask.task_id)
+            .await?;
+        let answer = catch_panic(run.backend.task(&run.ctx, ask)).await;
+        let answer = run.shown(answer, UriMap::map_task);
+        run.finish(answer)
+    }
+
+    /// Asks for [`GatewayEvent::TaskChanged`](crate::GatewayEvent::TaskChanged) of a task of this
+    /// caller.
+    ///
+    /// # Errors
+    /// When it is not the caller's, or its backend cannot tell of changes.
+    pub async fn watch_task(&self, incoming: &Incoming, id: &str) -> Result<(), GatewayError> {
+        let run = self
+            .begin_task(incoming, "subscriptions/listen", id)
+            .await?;
+        let answer = catch_panic(run.backend.watch_task(&run.ctx, id)).await;
+        run.finish(answer)
+    }
+
+    /// Ends [`Gateway::watch_task`].
+    pub async fn unwatch_task(&self, caller: &Caller, id: &str) {
+        let now = self.inner.clock.now();
+        let Some(home) = self.inner.tasks.find(caller, id, now) else {
+            return;
+        };
+        for backend in self.backends() {
+            if backend.name() == &*home.server {
+                backend.unwatch_task(id).await;
+            }
+        }
+    }
+
+    /// True when the task of this id at `server` is this caller's.
+    pub fn owns_task(&self, caller: &Caller, server: &str, id: &str) -> bool {
+        let now = self.inner.clock.now();
+        let home = self.inner.tasks.find(caller, id, now);
+        home.is_some_and(|home| &*home.server == server)
+    }
+
+    /// The road of a request about a task: that of its tool, except that the task must be the
+    /// caller's.
+    async fn begin_task<'g>(
+        &'g self,
+        incoming: &Incoming,
+        method: &'static str,
+        id: &str,
+    ) -> Result<Run<'g>, GatewayError> {
+        let home = self
+            .inner
+            .tasks
+            .find(&incoming.caller, id, self.inner.clock.now())
+            .filter(|home| home.endpoint == incoming.meta.endpoint);
+        // A name that no tool can have: unknown, after the limit and with an audit event.
+        let name = home.as_ref().map_or("", |home| &*home.tool);
+        let what = Use {
+            method,
+            feature: Feature::Tool,
+            name,
+            arguments: None,
+        };
+        self.begin(incoming, &what)
+            .await
+            .map_err(|error| match error {
+                GatewayError::Unknown { .. } | GatewayError::Denied { .. } => {
+                    GatewayError::InvalidParams {
+                        message: format!(
+                            "no such task: {}",
+                            id.chars().take(128).collect::<String>()
+                        ),
+                    }
+                }
+                error => error,
+            })
+    }
+
+    /// Remembers whose a task is, when the answer to a call is one.
+    fn learn_task(
+        &self,
+        run: &Run<'_>,
+        tool: &Arc<str>,
+        answer: Result<ToolOutput, BackendError>,
+    ) -> Result<Result<ToolOutput, BackendError>, GatewayError> {
+        let Ok(output) = &answer else {
+            return Ok(answer);
+        };
+        let server = || Arc::<str>::from(run.backend.name());
+        let home = || TaskHome {
+            server: server(),
+            tool: Arc::clone(tool),
+            endpoint: run.ctx.meta().endpoint.clone(),
+        };
+        let (tasks, now) = (&self.inner.tasks, self.inner.clock.now());
+        if tasks.learn(run.ctx.caller(), home, output.as_raw(), now) {
+            Ok(answer)
+        } else {
+            Err(GatewayError::Untellable { server: server() })
+        }
     }
 
     /// The road up to the backend: audit, look-up, limit, decision, permit. What is refused on the
@@ -324,14 +360,15 @@ impl Gateway {
         scope.name(what.name);
         scope.event.request_bytes = what.arguments.map_or(0, |args| args.as_raw().len());
         match self.stages(incoming, what, &mut scope).await {
-            Ok((permit, backend, upstream_key)) => {
+            Ok((permit, target)) => {
                 scope.event.backend_asked = true;
                 let ctx = CallContext::new(permit, incoming.clone());
                 Ok(Run {
                     scope,
                     ctx,
-                    backend,
-                    upstream_key,
+                    backend: target.backend,
+                    upstream_key: target.upstream,
+                    uris: target.uris,
                 })
             }
             Err(error) => {
@@ -347,44 +384,48 @@ impl Gateway {
         incoming: &Incoming,
         what: &Use<'_>,
         scope: &mut AuditScope<'_>,
-    ) -> Result<(Permit, Arc<dyn Backend>, Arc<str>), GatewayError> {
-        let catalogue = self.catalogue();
-        let entry = match what.feature {
-            Feature::Resource => catalogue.find_resource(what.name),
-            feature => catalogue.find(feature, what.name),
-        };
-        if let Some(entry) = entry {
+    ) -> Result<(Permit, Target), GatewayError> {
+        let target = self.catalogue_of(incoming).target(what.feature, what.name);
+        if let Some(target) = &target {
+            scope.name(&target.canonical);
             scope.event.name_known = true;
-            scope.event.server = Some(Arc::clone(&entry.server));
+            scope.event.server = Some(Arc::clone(&target.server));
         }
-        self.admit(incoming, what.method, entry).await?;
+        self.admit(incoming, what.method, target.as_ref()).await?;
         // Unknown comes after the limit, so that guessing names costs as much as calling them.
-        let Some(entry) = entry else {
+        let Some(target) = target else {
             return Err(GatewayError::Unknown {
                 feature: what.feature,
                 name: what.name.to_owned(),
             });
         };
-        let permit = self.decide(incoming, what, entry, scope).await?;
-        Ok((
-            permit,
-            Arc::clone(&entry.backend),
-            Arc::clone(&entry.upstream_key),
-        ))
+        let permit = self.decide(incoming, what, &target, scope).await?;
+        Ok((permit, target))
     }
 
     async fn decide(
         &self,
         incoming: &Incoming,
         what: &Use<'_>,
-        entry: &Entry,
+        target: &Target,
         scope: &mut AuditScope<'_>,
     ) -> Result<Permit, GatewayError> {
+        // Asking about a task needs the right to call its tool.
+        let method = match what.feature {
+            Feature::Tool => "tools/call",
+            _ => what.method,
+        };
         let request = AccessRequest {
-            name: what.name,
+            caller: &incoming.caller,
+            meta: &incoming.meta,
+            method,
+            feature: what.feature,
             phase: Phase::Call,
+            name: &target.canonical,
+            upstream_name: &target.upstream,
+            server: &target.server,
+            tool: target.tool.as_ref(),
             arguments: what.arguments,
-            ..question(incoming, what.method, what.feature, entry)
         };
         let decision = self.inner.policy.decide(&request).await;
         scope.event.effect = Some(decision.effect());
@@ -401,14 +442,14 @@ impl Gateway {
         &self,
         incoming: &Incoming,
         method: &str,
-        entry: Option<&Entry>,
+        target: Option<&Target>,
     ) -> Result<Option<Quota>, GatewayError> {
         let charge = Charge {
             caller: &incoming.caller,
             meta: &incoming.meta,
             method,
-            name: entry.map(|entry| &*entry.key),
-            server: entry.map(|entry| &*entry.server),
+            name: target.map(|target| &*target.canonical),
+            server: target.map(|target| &*target.server),
             cost: 1,
         };
         match self.inner.limiter.admit(&charge).await {
@@ -451,11 +492,48 @@ struct Run<'g> {
     ctx: CallContext,
     backend: Arc<dyn Backend>,
     upstream_key: Arc<str>,
+    /// How the URIs in the answer are shown, unless as they are.
+    uris: Option<UriMap>,
 }
 
 impl Run<'_> {
     fn upstream_key(&self) -> Arc<str> {
         Arc::clone(&self.upstream_key)
+    }
+
+    /// The answer with its URIs as the client knows them.
+    fn shown<T: Answer>(
+        &self,
+        answer: Result<Result<T, BackendError>, GatewayError>,
+        map: impl FnOnce(&UriMap, &RawJson) -> RawJson,
+    ) -> Result<Result<T, BackendError>, GatewayError> {
+        match (&self.uris, answer) {
+            (Some(uris), Ok(Ok(answer))) => Ok(Ok(answer.with_raw(|raw| map(uris, raw)))),
+            (_, answer) => answer,
+        }
+    }
+
+    /// Asks the backend; when it asks for input that the client must be asked for in another way,
+    /// asks the client and then the backend again.
+    async fn drive<'r, T: Answer>(
+        &'r self,
+        mut extras: Extras,
+        ask: impl Fn(Extras) -> Asked<'r, T>,
+    ) -> Result<Result<T, BackendError>, GatewayError> {
+        let mut rounds = Rounds::new(&**self.ctx.link());
+        if !rounds.are_driven() {
+            return catch_panic(ask(extras)).await;
+        }
+        loop {
+            let answer = catch_panic(ask(extras.clone())).await?;
+            let Some(raw) = answer.as_ref().ok().and_then(Answer::raw) else {
+                return Ok(answer);
+            };
+            match rounds.follow(self.backend.name(), raw, &extras).await? {
+                None => return Ok(answer),
+                Some(next) => extras = next,
+            }
+        }
     }
 
     fn finish<T: Answer>(
@@ -495,9 +573,15 @@ impl Run<'_> {
     }
 }
 
+/// A backend at work.
+type Asked<'r, T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send + 'r>>;
+
 /// What the audit event says of an answer.
-trait Answer {
+trait Answer: Sized {
     fn raw(&self) -> Option<&RawJson>;
+
+    /// The same answer with other text; still an object.
+    fn with_raw(self, change: impl FnOnce(&RawJson) -> RawJson) -> Self;
 
     fn len(&self) -> usize {
         self.raw().map_or(0, RawJson::len)
@@ -513,6 +597,11 @@ impl Answer for ToolOutput {
         Some(self.as_raw())
     }
 
+    fn with_raw(self, change: impl FnOnce(&RawJson) -> RawJson) -> Self {
+        let changed = change(self.as_raw());
+        Self::from_raw(changed).unwrap_or(self)
+    }
+
     fn is_error(&self) -> bool {
         self.is_error()
     }
@@ -522,21 +611,18 @@ impl Answer for RawJson {
     fn raw(&self) -> Option<&RawJson> {
         Some(self)
     }
+
+    fn with_raw(self, change: impl FnOnce(&Self) -> Self) -> Self {
+        change(&self)
+    }
 }
 
 impl Answer for () {
     fn raw(&self) -> Option<&RawJson> {
         None
     }
-}
 
-const fn list_method(feature: Feature) -> &'static str {
-    match feature {
-        Feature::Tool => "tools/list",
-        Feature::Resource => "resources/list",
-        Feature::ResourceTemplate => "resources/templates/list",
-        Feature::Prompt => "prompts/list",
-    }
+    fn with_raw(self, _: impl FnOnce(&RawJson) -> RawJson) -> Self {}
 }
 
 fn question<'a>(
@@ -551,7 +637,7 @@ fn question<'a>(
         method,
         feature,
         phase: Phase::List,
-        name: &entry.key,
+        name: &entry.canonical,
         upstream_name: &entry.upstream_key,
         server: &entry.server,
         tool: entry.tool.as_ref(),

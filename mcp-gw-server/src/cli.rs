@@ -52,17 +52,29 @@ fn tell(line: &str) {
 /// How long a server may take to come up before the gateway goes on without it.
 pub const READY_LIMIT: Duration = Duration::from_secs(30);
 
-/// One line per server: what it offers, or why it is not there. For people.
+/// One line per server: what it offers, or why it is not there; and one for each thing about it that
+/// is not as it should be. For people.
 pub fn status_lines(status: &[BackendStatus]) -> Vec<String> {
+    let state = |server: &BackendStatus| match (&server.fault, server.is_up) {
+        (None, true) => {
+            let noun = if server.tools == 1 { "tool" } else { "tools" };
+            format!("{}: {} {noun}", server.name, server.tools)
+        }
+        (Some(fault), _) => format!("{}: not up, will try again: {fault}", server.name),
+        (None, false) => format!("{}: has not answered yet, still trying", server.name),
+    };
+    let faults = |server: &BackendStatus| {
+        let name = server.name.clone();
+        let left_out = server.left_out.iter().map(|item| {
+            let kind = item.feature.as_str();
+            format!("{kind} `{}` is left out: {}", item.name, item.reason)
+        });
+        let all = left_out.chain(server.remarks.iter().cloned());
+        all.map(|says| format!("{name}: {says}"))
+            .collect::<Vec<_>>()
+    };
     status
         .iter()
-        .map(|server| match (&server.fault, server.is_up) {
-            (None, true) => {
-                let noun = if server.tools == 1 { "tool" } else { "tools" };
-                format!("{}: {} {noun}", server.name, server.tools)
-            }
-            (Some(fault), _) => format!("{}: not up, will try again: {fault}", server.name),
-            (None, false) => format!("{}: has not answered yet, still trying", server.name),
-        })
+        .flat_map(|server| std::iter::once(state(server)).chain(faults(server)))
         .collect()
 }

@@ -1,19 +1,21 @@
 //! The composition root: one configuration becomes one running gateway.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_gw_core::{
-    AuditSink, Backend, BackendStatus, BuildError, Clock, Feature, Gateway, GatewayBuilder,
-    SystemClock,
+    AuditSink, Backend, BackendStatus, BuildError, Clock, Endpoint, Feature, Gateway,
+    GatewayBuilder, SystemClock,
 };
 use mcp_gw_upstream::{ClientInfo, HttpServer, HttpServerConfig, StdioServer, StdioServerConfig};
 
-use crate::access::{ApiKeys, PerMinute, ToolRules};
-use crate::config::{Config, KeyError, ServerConfig, ServerTarget};
+use crate::access::{ApiKeys, PerMinute, ToolRules, matches};
+use crate::config::{Config, EndpointConfig, KeyError, ServerConfig, ServerTarget};
 use crate::engine::{Engine, EngineConfig};
 use crate::pins::{Guards, PinWatch, PinsError};
+use crate::reshape::Reshape;
 use crate::session::SessionLimits;
 use crate::supervise::Supervisor;
 use crate::wrap::Deadline;
@@ -91,19 +93,20 @@ impl Launch {
         for add in self.backends {
             builder = add(builder);
         }
-        // One server keeps its names; several would take each other's.
-        let prefixed = config.servers.len() > 1;
         let timeout = config.call_timeout.get();
         let mut guards = Guards::of(config).map_err(LaunchError::Pins)?;
         for (name, server) in &config.servers {
+            // Pins judge what the server itself says, whatever clients are shown of it.
             let backend = bare_backend(config, (name, server), &self.env, self.grace)?;
-            let backend = guards.around(backend, config, server);
+            let mut backend = guards.around(backend, config, server);
+            if !server.tools.is_empty() {
+                backend = Arc::new(Reshape::new(backend, &server.tools));
+            }
             let backend = Deadline::new(backend, timeout);
-            builder = if prefixed {
-                builder.backend_with_prefix(name, backend)
-            } else {
-                builder.backend(backend)
-            };
+            builder = builder.mount(backend, config.mounting(name, server));
+        }
+        for (name, endpoint) in &config.endpoints {
+            builder = builder.endpoint(endpoint_of(name, endpoint));
         }
         let gateway = builder.build().map_err(LaunchError::Build)?;
         let engine = Engine::with_clock(gateway, engine_config(config), clock);
@@ -113,8 +116,24 @@ impl Launch {
             supervisor,
             pins: guards.watch(),
             rules,
+            endpoints: config.endpoints.clone(),
         })
     }
+}
+
+fn endpoint_of(name: &str, config: &EndpointConfig) -> Endpoint {
+    let part = config.clone();
+    let shows = move |feature: Feature, name: &str, server: &str| {
+        let patterns = match feature {
+            Feature::Tool => &part.tools,
+            Feature::Prompt => &part.prompts,
+            Feature::Resource | Feature::ResourceTemplate => &part.resources,
+            _ => return false,
+        };
+        part.servers.iter().any(|all| all == server)
+            || patterns.iter().any(|glob| matches(glob, name))
+    };
+    Endpoint::new(name, shows).with_instructions(config.instructions.clone())
 }
 
 fn engine_config(config: &Config) -> EngineConfig {
@@ -255,6 +274,7 @@ pub struct Running {
     supervisor: Supervisor,
     pins: PinWatch,
     rules: Arc<ToolRules>,
+    endpoints: BTreeMap<String, EndpointConfig>,
 }
 
 impl std::fmt::Debug for Supervisor {
@@ -298,14 +318,32 @@ impl Running {
             .first()
             .map_or_else(String::new, |name| format!(", such as `{name}`"));
         let idle = self.rules.idle(&names);
-        idle.into_iter()
+        let mut sentences: Vec<_> = idle
+            .into_iter()
             .map(|(id, glob)| {
                 format!(
                     "`{glob}` among the tools of key `{id}` matches no tool; write names as clients \
                      see them{example}"
                 )
             })
-            .collect()
+            .collect();
+        for (name, endpoint) in &self.endpoints {
+            let kinds = [
+                (Feature::Tool, &endpoint.tools),
+                (Feature::Prompt, &endpoint.prompts),
+            ];
+            for (feature, globs) in kinds {
+                let entries = catalogue.entries(feature);
+                let idle = globs
+                    .iter()
+                    .filter(|glob| !entries.iter().any(|entry| matches(glob, &entry.canonical)));
+                let kind = feature.as_str();
+                sentences.extend(idle.map(|glob| {
+                    format!("`{glob}` among the {kind}s of endpoint `{name}` matches no {kind}")
+                }));
+            }
+        }
+        sentences
     }
 
     /// Stops looking after the servers, and ends connections and child processes.

@@ -102,6 +102,8 @@ impl EngineConfig {
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) inner: Arc<Inner>,
+    /// The endpoint that requests come to; `None` is the main one.
+    pub(crate) endpoint: Option<Arc<str>>,
 }
 
 pub(crate) struct Inner {
@@ -109,6 +111,8 @@ pub(crate) struct Inner {
     pub(crate) config: EngineConfig,
     pub(crate) sessions: Sessions,
     pub(crate) stopping: CancellationToken,
+    /// From then on streams end that have no end of their own.
+    pub(crate) draining: CancellationToken,
     /// Work that goes on although its client has gone away.
     pub(crate) detached: TaskTracker,
     server_info: RawJson,
@@ -144,6 +148,7 @@ impl Engine {
             inner: Arc::new(Inner {
                 sessions: Sessions::new(config.sessions, clock),
                 stopping: CancellationToken::new(),
+                draining: CancellationToken::new(),
                 detached: TaskTracker::new(),
                 server_info,
                 request_prefix: format!("{:08x}", u32::from_ne_bytes(prefix)),
@@ -151,7 +156,23 @@ impl Engine {
                 gateway,
                 config,
             }),
+            endpoint: None,
         }
+    }
+
+    /// The same engine for requests that come to another endpoint of the gateway; `None` when there
+    /// is none of this name. Sessions, limits and what is under way are shared.
+    #[must_use]
+    pub fn at(&self, endpoint: &str) -> Option<Self> {
+        self.gateway().has_endpoint(endpoint).then(|| Self {
+            inner: Arc::clone(&self.inner),
+            endpoint: Some(endpoint.into()),
+        })
+    }
+
+    /// The endpoint that requests come to; `None` is the main one.
+    pub fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
     }
 
     /// The gateway behind.
@@ -164,9 +185,16 @@ impl Engine {
         &self.inner.config
     }
 
+    /// Ends every stream that has no end of its own, such as those that a GET opens, and every later
+    /// one at once; open requests go on. A server that waits for open requests to end calls this first.
+    pub fn drain(&self) {
+        self.inner.draining.cancel();
+    }
+
     /// Answers every open request with an error, and every later one. What is given up by this is
     /// audited as `stopped`.
     pub fn stop(&self) {
+        self.drain();
         self.gateway().mark_stopped();
         self.inner.stopping.cancel();
     }
@@ -193,35 +221,39 @@ impl Engine {
     ) -> Result<RawJson, RpcError> {
         let gateway = self.gateway();
         let relayed = |hints| move |answer: RawJson| (answer, hints);
-        let answer = match operation {
-            Operation::Ping => return Ok(RawJson::empty_object()),
-            Operation::Initialize { asked } => {
-                return Ok(self
-                    .initialized(Revision::negotiate(&asked), incoming)
-                    .await);
-            }
-            Operation::Discover => Ok((self.discovered(incoming).await, Hints::Required)),
-            Operation::List { feature, after } => self
-                .list(incoming, feature, after)
-                .await
-                .map(relayed(Hints::Required)),
-            Operation::CallTool(call) => {
-                let output = gateway.call_tool(incoming, call).await;
-                output.map(|output| (output.into_raw(), Hints::None))
-            }
-            Operation::ReadResource(read) => gateway
-                .read_resource(incoming, read)
-                .await
-                .map(relayed(Hints::Required)),
-            Operation::GetPrompt(get) => gateway
-                .get_prompt(incoming, get)
-                .await
-                .map(relayed(Hints::None)),
-            Operation::Complete(completion) => gateway
-                .complete(incoming, completion)
-                .await
-                .map(relayed(Hints::None)),
-        };
+        let answer =
+            match operation {
+                Operation::Ping => return Ok(RawJson::empty_object()),
+                Operation::Initialize { asked } => {
+                    return Ok(self
+                        .initialized(Revision::negotiate(&asked), incoming)
+                        .await);
+                }
+                Operation::Discover => Ok((self.discovered(incoming).await, Hints::Private)),
+                Operation::List { feature, after } => self
+                    .list(incoming, feature, after, revision)
+                    .await
+                    .map(relayed(Hints::Kept)),
+                Operation::CallTool(call) => {
+                    let output = gateway.call_tool(incoming, call).await;
+                    output.map(|output| (output.into_raw(), Hints::None))
+                }
+                Operation::ReadResource(read) => gateway.read_resource(incoming, read).await.map(
+                    relayed(if gateway.is_uniform() {
+                        Hints::Kept
+                    } else {
+                        Hints::Private
+                    }),
+                ),
+                Operation::GetPrompt(get) => gateway
+                    .get_prompt(incoming, get)
+                    .await
+                    .map(relayed(Hints::None)),
+                Operation::Complete(completion) => gateway
+                    .complete(incoming, completion)
+                    .await
+                    .map(relayed(Hints::None)),
+            };
         let (answer, hints) = answer.map_err(|error| RpcError::from_gateway(&error, revision))?;
         rewrite::result(answer, revision, hints, &self.inner.server_info).ok_or_else(|| {
             RpcError::new(
@@ -237,6 +269,7 @@ impl Engine {
         incoming: &Incoming,
         feature: Feature,
         after: Option<String>,
+        revision: Revision,
     ) -> Result<RawJson, GatewayError> {
         let limit = self.inner.config.page_size;
         let page = self
@@ -253,6 +286,15 @@ impl Engine {
         let mut writer = ObjectWriter::with_capacity(size + 128).array(member, &page.items);
         if let Some(key) = page.next_after {
             writer = writer.string("nextCursor", &write_cursor(&key));
+        }
+        if revision.is_modern() {
+            let ttl = i64::try_from(page.hint.ttl.as_millis()).unwrap_or(i64::MAX);
+            let scope = if page.hint.is_public {
+                "public"
+            } else {
+                "private"
+            };
+            writer = writer.integer("ttlMs", ttl).string("cacheScope", scope);
         }
         Ok(writer.finish())
     }
@@ -277,18 +319,22 @@ impl Engine {
         self.with_instructions(writer, &sight).finish()
     }
 
-    /// The configured instructions, or those of the servers of which the caller may see something:
-    /// what a server says may name what it has.
+    /// The instructions that are configured for the endpoint, or those of the servers of which the
+    /// caller may see something: what a server says may name what it has.
     fn with_instructions(&self, writer: ObjectWriter, sight: &Sight) -> ObjectWriter {
-        if let Some(instructions) = &self.inner.config.instructions {
+        let catalogue = self.gateway().catalogue_at(self.endpoint());
+        let own = match &self.inner.config.instructions {
+            Some(instructions) if catalogue.is_main() => Some(instructions.as_str()),
+            _ => catalogue.own_instructions(),
+        };
+        if let Some(instructions) = own {
             return writer.string("instructions", instructions);
         }
-        let catalogue = self.gateway().catalogue();
         let mut parts: Vec<_> = catalogue
             .instructions()
             .filter(|(server, _)| sight.servers.contains(*server))
             .collect();
-        let several = self.gateway().backends().len() > 1;
+        let several = catalogue.is_shared();
         match (parts.len(), several) {
             (0, _) => writer,
             (1, false) => writer.string("instructions", parts.remove(0).1),
@@ -315,7 +361,8 @@ impl Engine {
             writer = writer.raw("resources", &nothing);
         }
         let has_arguments = has(Feature::Prompt) || has(Feature::ResourceTemplate);
-        if has_arguments && self.gateway().catalogue().has_completions() {
+        let catalogue = self.gateway().catalogue_at(self.endpoint());
+        if has_arguments && catalogue.has_completions() {
             writer = writer.raw("completions", &nothing);
         }
         writer.finish()

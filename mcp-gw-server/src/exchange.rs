@@ -9,6 +9,7 @@ use mcp_gw_core::{Caller, Incoming, RawJson, RequestMeta, code};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::client::Client;
 use crate::engine::Engine;
 use crate::inflight::{InFlight, Refusal};
 use crate::link::CallLink;
@@ -20,11 +21,11 @@ use crate::rpc_error::RpcError;
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub(crate) caller: Arc<Caller>,
+    /// May say what the client said of itself, where there is no `client` to say it.
     pub(crate) meta: RequestMeta,
     pub(crate) revision: Revision,
-    /// What the client said in its handshake, for revisions that have one.
-    pub(crate) client_info: Option<RawJson>,
-    pub(crate) client_capabilities: Option<RawJson>,
+    /// The client, when it shook hands: for revisions that have a handshake.
+    pub(crate) client: Option<Arc<Client>>,
     /// From then on its requests are answered with an error.
     pub(crate) stopping: CancellationToken,
 }
@@ -95,15 +96,32 @@ impl Engine {
             ),
         };
         let revision = peer.revision;
+        let client = peer.client.as_deref();
+        let told = (
+            peer.meta.client_info.clone(),
+            peer.meta.client_capabilities.clone(),
+        );
         let meta = peer
             .meta
             .with_protocol_version(revision.as_str())
             .with_client(
-                parsed.client_info.or(peer.client_info),
-                parsed.client_capabilities.or(peer.client_capabilities),
+                parsed
+                    .client_info
+                    .or_else(|| client?.info.clone())
+                    .or(told.0),
+                parsed
+                    .client_capabilities
+                    .or_else(|| client?.capabilities.clone())
+                    .or(told.1),
             )
+            .with_session(client.map(|client| client.key.clone()))
+            .with_log_level(parsed.log_level.or_else(|| client?.log_level()))
             .with_traceparent(parsed.traceparent);
-        let (link, messages) = CallLink::new(revision, parsed.progress_token);
+        let (link, messages) = CallLink::new(
+            revision,
+            parsed.progress_token,
+            meta.client_capabilities.clone(),
+        );
         let incoming = Incoming::new(peer.caller, meta).with_link(Arc::new(link));
         let engine = self.clone();
         let operation = parsed.operation;

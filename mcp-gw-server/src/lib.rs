@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+mod batch;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod client;
 mod compose;
 mod engine;
 mod exchange;
@@ -13,7 +15,9 @@ mod inflight;
 mod line;
 mod link;
 mod operation;
+mod outbox;
 mod pins;
+mod reshape;
 mod revision;
 mod rewrite;
 mod rpc_error;
@@ -28,6 +32,7 @@ pub mod rmcp;
 
 pub use compose::{Launch, LaunchError, Running};
 pub use engine::{Engine, EngineConfig};
+pub use http::journal::ReplayLimits;
 pub use line::{LineConfig, serve_lines, serve_lines_until};
 pub use pins::PinsError;
 pub use revision::Revision;

@@ -1,20 +1,24 @@
 //! MCP over a pair of byte streams, one message a line: the stdio transport of every revision.
 
+mod batch;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mcp_gw_core::jsonrpc::{Message, Params, Request};
+use mcp_gw_core::jsonrpc::{Message, Notification, Params, Request};
 use mcp_gw_core::{Caller, Credentials, RawJson, RequestMeta, Transport, code};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::client::Client;
 use crate::engine::Engine;
 use crate::exchange::{Answer, Exchange, Peer, cancelled_id};
 use crate::inflight::InFlight;
 use crate::operation::{Meta, modern_revision};
+use crate::outbox::Outbox;
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
 use mcp_gw_core::meta_key as key;
@@ -106,7 +110,7 @@ pub async fn serve_lines_until(
         caller,
         out,
         in_flight: InFlight::default(),
-        handshake: None,
+        client: None,
         stopping: engine.inner.stopping.child_token(),
         tasks: JoinSet::new(),
         is_gone: false,
@@ -152,9 +156,11 @@ pub async fn serve_lines_until(
         out,
         in_flight,
         stopping,
+        client,
         ..
     } = connection;
-    drop(out);
+    // The writer ends when nobody can send any more.
+    drop((out, client));
     let mut ended = async || while tasks.join_next().await.is_some() {};
     if tokio::time::timeout(drain, ended()).await.is_err() {
         // Who told this end to stop lets the client know; a client that left needs no answer.
@@ -181,19 +187,13 @@ const UNREAD: Duration = Duration::from_secs(5);
 /// How long answers to requests that were given up may take to be written.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// What the client said when it connected.
-struct Handshake {
-    revision: Revision,
-    client_info: Option<RawJson>,
-    client_capabilities: Option<RawJson>,
-}
-
 struct Connection {
     engine: Engine,
     caller: Arc<Caller>,
     out: mpsc::Sender<RawJson>,
     in_flight: InFlight,
-    handshake: Option<Handshake>,
+    /// The client, once it has shaken hands.
+    client: Option<Arc<Client>>,
     stopping: CancellationToken,
     tasks: JoinSet<()>,
     is_gone: bool,
@@ -201,6 +201,9 @@ struct Connection {
 
 impl Connection {
     async fn take(&mut self, line: Bytes) {
+        if crate::batch::is_array(&line) {
+            return self.take_batch(&line).await;
+        }
         match Message::parse(&line) {
             Ok(Message::Request(request)) => {
                 if let Err(error) = self.request(&request, &line) {
@@ -208,13 +211,7 @@ impl Connection {
                     self.send(Answer::error(Some(&id), &error).message).await;
                 }
             }
-            Ok(Message::Notification(notification)) => {
-                if notification.method == "notifications/cancelled"
-                    && let Some(id) = cancelled_id(&notification.params)
-                {
-                    self.in_flight.cancel(id);
-                }
-            }
+            Ok(Message::Notification(notification)) => self.notified(&notification),
             // Nothing was asked of the client.
             Ok(_) => {}
             Err(error) => {
@@ -225,31 +222,46 @@ impl Connection {
         }
     }
 
+    fn notified(&self, notification: &Notification<'_>) {
+        if notification.method == "notifications/cancelled"
+            && let Some(id) = cancelled_id(&notification.params)
+        {
+            self.in_flight.cancel(id);
+        }
+    }
+
     fn request(&mut self, request: &Request<'_>, line: &Bytes) -> Result<(), RpcError> {
         let revision = self.revision(request)?;
-        let (info, capabilities) = match &self.handshake {
-            Some(hands) if !revision.is_modern() => {
-                (hands.client_info.clone(), hands.client_capabilities.clone())
-            }
-            _ => (None, None),
-        };
-        let peer = Peer {
-            caller: Arc::clone(&self.caller),
-            meta: RequestMeta::new(self.engine.next_request_id(), Transport::Stdio),
-            revision,
-            client_info: info,
-            client_capabilities: capabilities,
-            stopping: self.stopping.clone(),
-        };
-        let exchange = self
-            .engine
-            .begin(request, line, peer, Some(&self.in_flight))?;
+        let exchange = self.begin(request, line, revision)?;
         if request.method == "initialize" && !revision.is_modern() {
             self.shake_hands(&request.params, line);
         }
         let out = self.out.clone();
-        self.tasks.spawn(run(exchange, out));
+        self.tasks.spawn(async move {
+            if let Some(answer) = run(exchange, &out).await {
+                let _ = out.send(answer).await;
+            }
+        });
         Ok(())
+    }
+
+    fn begin(
+        &self,
+        request: &Request<'_>,
+        line: &Bytes,
+        revision: Revision,
+    ) -> Result<Exchange, RpcError> {
+        let client = self.client.clone().filter(|_| !revision.is_modern());
+        let peer = Peer {
+            caller: Arc::clone(&self.caller),
+            meta: RequestMeta::new(self.engine.next_request_id(), Transport::Stdio)
+                .with_endpoint(self.engine.endpoint.clone()),
+            revision,
+            client,
+            stopping: self.stopping.clone(),
+        };
+        self.engine
+            .begin(request, line, peer, Some(&self.in_flight))
     }
 
     /// Which revision this request speaks: each says so itself, or relies on the handshake.
@@ -259,23 +271,22 @@ impl Connection {
             return modern_revision(&meta);
         }
         Ok(self
-            .handshake
+            .client
             .as_ref()
-            .map_or(Revision::NEWEST_LEGACY, |hands| hands.revision))
+            .map_or(Revision::NEWEST_LEGACY, |client| client.revision))
     }
 
     fn shake_hands(&mut self, params: &Params<'_>, line: &Bytes) {
-        let part = |name: &str| {
-            params
-                .get(name)
-                .map(|raw| RawJson::within(line, raw).detached())
-        };
+        let part = |name: &str| params.get(name).map(|raw| RawJson::within(line, raw));
         let asked = params.get_str("protocolVersion").unwrap_or_default();
-        self.handshake = Some(Handshake {
-            revision: Revision::negotiate(&asked),
-            client_info: part("clientInfo"),
-            client_capabilities: part("capabilities"),
-        });
+        let client = Client::new(
+            Arc::clone(&self.caller),
+            Revision::negotiate(&asked),
+            part("clientInfo").as_ref(),
+            part("capabilities").as_ref(),
+            Outbox::lines(self.out.clone()),
+        );
+        self.client = Some(Arc::new(client.at(self.engine.endpoint.clone())));
     }
 
     async fn send(&mut self, message: RawJson) {
@@ -286,27 +297,23 @@ impl Connection {
     }
 }
 
-/// Runs an exchange to its end: messages in their order, then the answer.
-async fn run(exchange: Exchange, out: mpsc::Sender<RawJson>) {
+/// Runs an exchange to its end: sends its messages in their order, and gives the answer.
+async fn run(exchange: Exchange, out: &mpsc::Sender<RawJson>) -> Option<RawJson> {
     let Exchange { mut work, messages } = exchange;
     let Some(mut messages) = messages else {
-        if let Some(answer) = work.await {
-            let _ = out.send(answer.message).await;
-        }
-        return;
+        return work.await.map(|answer| answer.message);
     };
     let answer = loop {
         tokio::select! {
             biased;
             Some(message) = messages.recv() => drop(out.send(message).await),
-            answer = &mut work => break answer,
+            answer = &mut work => break answer?,
         }
     };
-    let Some(answer) = answer else { return };
     while let Ok(message) = messages.try_recv() {
         drop(out.send(message).await);
     }
-    let _ = out.send(answer.message).await;
+    Some(answer.message)
 }
 
 /// Writes one message a line. Line breaks between the tokens of a relayed payload become blanks;

@@ -17,6 +17,7 @@ const QUEUE: usize = 256;
 #[derive(Debug)]
 pub(crate) struct CallLink {
     revision: Revision,
+    capabilities: Option<RawJson>,
     progress: Option<(RawJson, mpsc::Sender<RawJson>)>,
 }
 
@@ -25,11 +26,13 @@ impl CallLink {
     pub(crate) fn new(
         revision: Revision,
         token: Option<RawJson>,
+        capabilities: Option<RawJson>,
     ) -> (Self, Option<mpsc::Receiver<RawJson>>) {
         let Some(token) = token else {
             return (
                 Self {
                     revision,
+                    capabilities,
                     progress: None,
                 },
                 None,
@@ -39,6 +42,7 @@ impl CallLink {
         (
             Self {
                 revision,
+                capabilities,
                 progress: Some((token, queue)),
             },
             Some(messages),
@@ -66,6 +70,16 @@ impl ClientLink for CallLink {
         if queue.try_send(message).is_err() {
             tracing::debug!("a client does not read its progress; a message is dropped");
         }
+    }
+
+    /// Clients of older revisions are not asked yet.
+    fn capabilities(&self) -> Option<RawJson> {
+        let is_modern = self.revision.is_modern();
+        self.capabilities.clone().filter(|_| is_modern)
+    }
+
+    fn accepts_input_requests(&self) -> bool {
+        self.revision.is_modern()
     }
 
     fn accepts(&self, result: &RawJson) -> bool {

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use mcp_gw_core::jsonrpc::{Params, Request, as_str};
 use mcp_gw_core::{
-    Arguments, Completion, CompletionRef, Extras, Feature, Members, ObjectWriter, PromptGet,
-    RawJson, ResourceRead, ToolCall, code, meta_key as key,
+    Arguments, Completion, CompletionRef, Extras, Feature, LogLevel, Members, ObjectWriter,
+    PromptGet, RawJson, ResourceRead, ToolCall, code, meta_key as key,
 };
 use serde_json::value::RawValue;
 
@@ -43,6 +43,8 @@ pub(crate) struct Parsed {
     pub(crate) client_info: Option<RawJson>,
     pub(crate) client_capabilities: Option<RawJson>,
     pub(crate) traceparent: Option<String>,
+    /// The least level of log messages that the client wants during this request.
+    pub(crate) log_level: Option<LogLevel>,
 }
 
 /// `params._meta`, read once.
@@ -80,6 +82,22 @@ impl<'a> Meta<'a> {
                 "Invalid params: `progressToken` must be a string or an integer",
             ))
         }
+    }
+
+    /// The level that a request of 2026-07-28 names; older revisions have `logging/setLevel`.
+    fn log_level(&self, revision: Revision) -> Result<Option<LogLevel>, RpcError> {
+        let Some(level) = self.get(key::LOG_LEVEL).filter(|_| revision.is_modern()) else {
+            return Ok(None);
+        };
+        let level = as_str(level).as_deref().and_then(LogLevel::parse);
+        level.map(Some).ok_or_else(|| {
+            let says = format!(
+                "Invalid params: `{}` must be one of debug, info, notice, warning, error, \
+                 critical, alert, emergency",
+                key::LOG_LEVEL
+            );
+            RpcError::with_status(400, code::INVALID_PARAMS, &says)
+        })
     }
 
     /// What is left for the server behind: everything that does not belong to this hop.
@@ -174,6 +192,7 @@ pub(crate) fn parse(
             .get("traceparent")
             .and_then(as_str)
             .map(std::borrow::Cow::into_owned),
+        log_level: meta.log_level(revision)?,
     })
 }
 

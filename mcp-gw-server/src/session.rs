@@ -3,24 +3,28 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use mcp_gw_core::{Caller, Clock, RawJson};
+use mcp_gw_core::{Caller, CallerKind, Clock};
 
-use crate::inflight::InFlight;
-use crate::revision::Revision;
+use crate::client::Client;
+use crate::http::journal::{Journal, ReplayLimits};
+use crate::outbox::Outbox;
 
 /// Bounds for sessions.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct SessionLimits {
-    /// A session that is not used for this long is forgotten.
+    /// A session that is not used for this long is forgotten. An open request or stream is use.
     pub idle_timeout: Duration,
     /// How many one caller may have; the one longest unused makes room.
     pub max_per_caller: usize,
     /// How many there may be in all; beyond, new ones are refused.
     pub max_total: usize,
+    /// What is kept of the streams of a session.
+    pub replay: ReplayLimits,
 }
 
 impl Default for SessionLimits {
@@ -29,6 +33,7 @@ impl Default for SessionLimits {
             idle_timeout: Duration::from_secs(30 * 60),
             max_per_caller: 64,
             max_total: 4096,
+            replay: ReplayLimits::default(),
         }
     }
 }
@@ -40,43 +45,145 @@ impl SessionLimits {
             idle_timeout,
             max_per_caller: max_per_caller.max(1),
             max_total: max_total.max(1),
+            replay: ReplayLimits::default(),
         }
+    }
+
+    /// Sets what is kept of the streams of a session.
+    #[must_use]
+    pub const fn with_replay(mut self, replay: ReplayLimits) -> Self {
+        self.replay = replay;
+        self
+    }
+
+    /// How often it is worth to look for what is over.
+    pub(crate) fn sweep_interval(&self) -> Duration {
+        let shortest = self.idle_timeout.min(self.replay.age);
+        (shortest / 4).clamp(Duration::from_secs(1), Duration::from_secs(30))
     }
 }
 
 /// What the gateway remembers of a client between its requests.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(crate) revision: Revision,
-    pub(crate) client_info: Option<RawJson>,
-    pub(crate) client_capabilities: Option<RawJson>,
-    pub(crate) in_flight: InFlight,
-    caller: Arc<Caller>,
+    pub(crate) client: Arc<Client>,
+    /// What goes to the client.
+    pub(crate) journal: Arc<Journal>,
     last_used: Mutex<Instant>,
 }
 
 impl Session {
     fn last_used(&self) -> Instant {
+        let used = *self
+            .last_used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        used.max(self.journal.last_left().unwrap_or(used))
+    }
+
+    fn touch(&self, now: Instant) {
         *self
             .last_used
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner) = now;
+    }
+
+    /// Something goes on in it.
+    fn is_at_work(&self) -> bool {
+        self.client.in_flight.len() > 0 || self.journal.is_read()
+    }
+
+    /// Cancels what is open and ends every stream.
+    fn end(&self) {
+        self.client.in_flight.cancel_all();
+        self.journal.close();
     }
 }
 
-/// Why no session could be opened.
+/// Why there is no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SessionRefusal {
     /// There are as many as there may be.
     Full,
     /// The system gives no random numbers.
     NoRandomness,
+    /// It has ended, never was, or is somebody else's.
+    Unknown,
 }
 
 pub(crate) struct Sessions {
     limits: SessionLimits,
     clock: Arc<dyn Clock>,
-    table: Mutex<HashMap<String, Arc<Session>>>,
+    /// Bytes that the journals of all sessions keep.
+    kept: Arc<AtomicUsize>,
+    table: Mutex<Table>,
+    is_swept: AtomicBool,
+}
+
+/// The sessions, by id; and the ids that each caller has.
+#[derive(Default)]
+struct Table {
+    by_id: HashMap<Arc<str>, Arc<Session>>,
+    by_caller: HashMap<CallerKey, Vec<Arc<str>>>,
+    swept: Option<Instant>,
+}
+
+/// What makes two callers the same, see [`Caller::is_same`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct CallerKey(CallerKind, Arc<str>, Arc<str>);
+
+impl CallerKey {
+    fn of(caller: &Caller) -> Self {
+        Self(
+            caller.kind,
+            Arc::clone(&caller.id),
+            Arc::clone(&caller.issuer),
+        )
+    }
+}
+
+impl Table {
+    fn insert(&mut self, id: Arc<str>, session: Arc<Session>) {
+        let own = self
+            .by_caller
+            .entry(CallerKey::of(&session.client.caller))
+            .or_default();
+        own.push(Arc::clone(&id));
+        self.by_id.insert(id, session);
+    }
+
+    /// Takes a session out and ends it.
+    fn end(&mut self, id: &str) {
+        let Some(session) = self.by_id.remove(id) else {
+            return;
+        };
+        let key = CallerKey::of(&session.client.caller);
+        if let Some(own) = self.by_caller.get_mut(&key) {
+            own.retain(|other| &**other != id);
+            if own.is_empty() {
+                self.by_caller.remove(&key);
+            }
+        }
+        session.end();
+    }
+
+    /// Ends the session of a caller that was not used for longest, if there are as many as there
+    /// may be. Sessions at work go last, whatever their age.
+    fn make_room(&mut self, caller: &Caller, max_per_caller: usize) {
+        let Some(own) = self.by_caller.get(&CallerKey::of(caller)) else {
+            return;
+        };
+        if own.len() < max_per_caller {
+            return;
+        }
+        let age = |id: &Arc<str>| {
+            let session = self.by_id.get(id);
+            session.map(|session| (session.is_at_work(), session.last_used()))
+        };
+        if let Some(oldest) = own.iter().min_by_key(|id| age(id)).cloned() {
+            self.end(&oldest);
+        }
+    }
 }
 
 impl Sessions {
@@ -84,91 +191,139 @@ impl Sessions {
         Self {
             limits,
             clock,
+            kept: Arc::default(),
             table: Mutex::default(),
+            is_swept: AtomicBool::new(false),
         }
     }
 
     /// Opens a session and gives its id: 128 random bits as visible ASCII.
     pub(crate) fn open(
         &self,
-        caller: Arc<Caller>,
-        revision: Revision,
-        client_info: Option<RawJson>,
-        client_capabilities: Option<RawJson>,
-    ) -> Result<String, SessionRefusal> {
-        let id = random_id().ok_or(SessionRefusal::NoRandomness)?;
-        let now = self.clock.now();
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        self.forget_idle(&mut table, now);
-        let own = table
-            .iter()
-            .filter(|(_, session)| session.caller.is_same(&caller));
-        if own.clone().count() >= self.limits.max_per_caller {
-            // Sessions at work go last, whatever their age.
-            let oldest = own
-                .min_by_key(|(_, session)| (session.in_flight.len() > 0, session.last_used()))
-                .map(|(id, _)| id.clone());
-            if let Some(session) = oldest.and_then(|id| table.remove(&id)) {
-                session.in_flight.cancel_all();
-            }
-        }
-        if table.len() >= self.limits.max_total {
-            return Err(SessionRefusal::Full);
-        }
+        client: impl FnOnce(Outbox) -> Client,
+    ) -> Result<Arc<str>, SessionRefusal> {
+        let id: Arc<str> = random_id().ok_or(SessionRefusal::NoRandomness)?.into();
+        let journal = Journal::new(
+            self.limits.replay,
+            Arc::clone(&self.clock),
+            Arc::clone(&self.kept),
+        );
         let session = Session {
-            revision,
-            client_info: client_info.map(|info| info.detached()),
-            client_capabilities: client_capabilities.map(|caps| caps.detached()),
-            in_flight: InFlight::default(),
-            caller,
-            last_used: Mutex::new(now),
+            client: Arc::new(client(Outbox::journal(Arc::clone(&journal)))),
+            journal,
+            last_used: Mutex::new(self.clock.now()),
         };
-        table.insert(id.clone(), Arc::new(session));
+        self.admit(Arc::clone(&id), Arc::new(session))?;
         Ok(id)
     }
 
-    /// The session of this id, if it is this caller's. Somebody else's is as good as none.
-    pub(crate) fn find(&self, id: &str, caller: &Caller) -> Option<Arc<Session>> {
+    /// Puts a session into the table, within the bounds.
+    fn admit(&self, id: Arc<str>, session: Arc<Session>) -> Result<(), SessionRefusal> {
         let now = self.clock.now();
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let session = table.get(id)?;
-        if self.is_idle(session, now) {
-            table.remove(id);
-            return None;
+        let mut table = self.lock();
+        table.make_room(&session.client.caller, self.limits.max_per_caller);
+        if table.by_id.len() >= self.limits.max_total {
+            // Only now is it worth to look at all of them, and not for every one that is refused.
+            let pause = self.limits.sweep_interval();
+            let swept = table.swept;
+            if swept.is_none_or(|then| now.saturating_duration_since(then) >= pause) {
+                self.forget_idle(&mut table, now);
+            }
+            if table.by_id.len() >= self.limits.max_total {
+                return Err(SessionRefusal::Full);
+            }
         }
-        if !session.caller.is_same(caller) {
-            return None;
-        }
-        *session
-            .last_used
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = now;
-        Some(Arc::clone(session))
+        table.insert(id, session);
+        Ok(())
     }
 
-    /// Ends a session and cancels what is open in it. False when it is not this caller's.
-    pub(crate) fn close(&self, id: &str, caller: &Caller) -> bool {
-        if self.find(id, caller).is_none() {
+    /// The session of this id, if it is this caller's at this endpoint. Somebody else's is as good as
+    /// none.
+    pub(crate) fn find(
+        &self,
+        id: &str,
+        caller: &Caller,
+        endpoint: Option<&str>,
+    ) -> Result<Arc<Session>, SessionRefusal> {
+        let now = self.clock.now();
+        let mut table = self.lock();
+        let session = table.by_id.get(id).ok_or(SessionRefusal::Unknown)?;
+        let client = &session.client;
+        if !client.caller.is_same(caller) || client.endpoint.as_deref() != endpoint {
+            return Err(SessionRefusal::Unknown);
+        }
+        if self.is_idle(session, now) {
+            table.end(id);
+            return Err(SessionRefusal::Unknown);
+        }
+        session.touch(now);
+        Ok(Arc::clone(session))
+    }
+
+    /// Ends a session, what is open in it and all its streams. False when it is not this caller's.
+    pub(crate) fn close(&self, id: &str, caller: &Caller, endpoint: Option<&str>) -> bool {
+        if self.find(id, caller, endpoint).is_err() {
             return false;
         }
-        let session = self
-            .table
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(id);
-        if let Some(session) = session {
-            session.in_flight.cancel_all();
+        self.lock().end(id);
+        true
+    }
+
+    /// True for the one who has to call [`Self::sweep`] from now on, until that says no.
+    pub(crate) fn needs_sweeper(&self) -> bool {
+        !self.is_swept.swap(true, Ordering::AcqRel)
+    }
+
+    /// How long to wait between two sweeps.
+    pub(crate) fn sweep_interval(&self) -> Duration {
+        self.limits.sweep_interval()
+    }
+
+    /// Forgets what is idle, and what was kept for long enough. False when nothing is left, and
+    /// nobody needs to call again.
+    pub(crate) fn sweep(&self) -> bool {
+        let now = self.clock.now();
+        let left: Vec<_> = {
+            let mut table = self.lock();
+            self.forget_idle(&mut table, now);
+            if table.by_id.is_empty() {
+                // Under the lock: who opens a session after this finds that nobody sweeps.
+                self.is_swept.store(false, Ordering::Release);
+                return false;
+            }
+            table.by_id.values().cloned().collect()
+        };
+        for session in left {
+            session.journal.sweep(now);
         }
         true
     }
 
-    fn forget_idle(&self, table: &mut HashMap<String, Arc<Session>>, now: Instant) {
-        table.retain(|_, session| !self.is_idle(session, now));
+    /// Bytes that the journals of all sessions keep.
+    #[cfg(test)]
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept.load(Ordering::Relaxed)
+    }
+
+    fn forget_idle(&self, table: &mut Table, now: Instant) {
+        let sessions = table.by_id.iter();
+        let idle: Vec<_> = sessions
+            .filter(|(_, session)| self.is_idle(session, now))
+            .map(|(id, _)| Arc::clone(id))
+            .collect();
+        for id in idle {
+            table.end(&id);
+        }
+        table.swept = Some(now);
     }
 
     fn is_idle(&self, session: &Session, now: Instant) -> bool {
-        session.in_flight.len() == 0
-            && now.saturating_duration_since(session.last_used()) >= self.limits.idle_timeout
+        now.saturating_duration_since(session.last_used()) >= self.limits.idle_timeout
+            && !session.is_at_work()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -187,66 +342,4 @@ fn random_id() -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use mcp_gw_core::CallerKind;
-    use mcp_gw_core::testing::ManualClock;
-
-    use super::*;
-
-    fn sessions(per_caller: usize, total: usize) -> (Sessions, ManualClock) {
-        let clock = ManualClock::new();
-        let limits = SessionLimits::new(Duration::from_secs(60), per_caller, total);
-        (Sessions::new(limits, Arc::new(clock.clone())), clock)
-    }
-
-    fn caller(id: &str) -> Arc<Caller> {
-        Arc::new(Caller::new(CallerKind::ApiKey, id))
-    }
-
-    fn open(sessions: &Sessions, id: &str) -> Result<String, SessionRefusal> {
-        sessions.open(caller(id), Revision::V2025_11_25, None, None)
-    }
-
-    #[test]
-    fn a_session_is_its_callers_alone() {
-        let (sessions, _) = sessions(8, 8);
-        let id = open(&sessions, "a").unwrap();
-        assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_graphic()));
-        assert!(sessions.find(&id, &caller("b")).is_none());
-        assert!(!sessions.close(&id, &caller("b")));
-        assert!(sessions.find(&id, &caller("a")).is_some());
-        assert!(sessions.close(&id, &caller("a")));
-        assert!(sessions.find(&id, &caller("a")).is_none());
-    }
-
-    #[test]
-    fn an_idle_session_is_forgotten_unless_it_is_at_work() {
-        let (sessions, clock) = sessions(8, 8);
-        let (idle, busy) = (open(&sessions, "a").unwrap(), open(&sessions, "a").unwrap());
-        let session = sessions.find(&busy, &caller("a")).unwrap();
-        let work = session.in_flight.open(b"1", 9).unwrap();
-        clock.advance(Duration::from_secs(59));
-        assert!(sessions.find(&idle, &caller("a")).is_some());
-        clock.advance(Duration::from_secs(60));
-        assert!(sessions.find(&idle, &caller("a")).is_none());
-        assert!(sessions.find(&busy, &caller("a")).is_some());
-        drop(work);
-        clock.advance(Duration::from_secs(60));
-        assert!(sessions.find(&busy, &caller("a")).is_none());
-    }
-
-    #[test]
-    fn a_caller_with_too_many_loses_its_oldest_and_nobody_elses() {
-        let (sessions, clock) = sessions(2, 3);
-        let first = open(&sessions, "a").unwrap();
-        clock.advance(Duration::from_secs(1));
-        let second = open(&sessions, "a").unwrap();
-        let other = open(&sessions, "b").unwrap();
-        let third = open(&sessions, "a").unwrap();
-        assert!(sessions.find(&first, &caller("a")).is_none());
-        assert!(sessions.find(&second, &caller("a")).is_some());
-        assert!(sessions.find(&third, &caller("a")).is_some());
-        assert!(sessions.find(&other, &caller("b")).is_some());
-        assert_eq!(open(&sessions, "c").unwrap_err(), SessionRefusal::Full);
-    }
-}
+mod tests;

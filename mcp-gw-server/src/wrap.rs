@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mcp_gw_core::{
     Backend, BackendError, BackendListener, CallContext, Completion, Offer, PromptGet, RawJson,
-    ResourceRead, ToolCall, ToolOutput,
+    ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput,
 };
 
 /// Gives up on a call after a fixed time, whatever progress it makes. Giving up drops the call, so
@@ -79,8 +79,36 @@ impl<B: Backend> Backend for Deadline<B> {
         self.within(self.backend.complete(ctx, completion)).await
     }
 
+    async fn task(&self, ctx: &CallContext, ask: TaskAsk) -> Result<RawJson, BackendError> {
+        self.within(self.backend.task(ctx, ask)).await
+    }
+
+    async fn watch_task(&self, ctx: &CallContext, task_id: &str) -> Result<(), BackendError> {
+        self.within(self.backend.watch_task(ctx, task_id)).await
+    }
+
+    async fn unwatch_task(&self, task_id: &str) {
+        self.backend.unwatch_task(task_id).await;
+    }
+
+    async fn check(&self) -> Result<(), BackendError> {
+        self.within(self.backend.check()).await
+    }
+
+    fn end_session(&self, session: &SessionKey) {
+        self.backend.end_session(session);
+    }
+
+    fn roots_changed(&self, session: &SessionKey) {
+        self.backend.roots_changed(session);
+    }
+
     async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
         self.within(self.backend.subscribe(ctx, uri)).await
+    }
+
+    async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        self.within(self.backend.resubscribe(uri)).await
     }
 
     async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {

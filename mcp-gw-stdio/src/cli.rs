@@ -24,6 +24,10 @@ struct Cli {
     #[command(flatten)]
     source: SourceArgs,
 
+    /// Serve this endpoint alone: one server by its name, or one of `endpoints`
+    #[arg(long, value_name = "NAME")]
+    endpoint: Option<String>,
+
     #[command(flatten)]
     log: LogArgs,
 }
@@ -34,6 +38,10 @@ enum Command {
     Run {
         #[command(flatten)]
         source: SourceArgs,
+
+        /// Serve this endpoint alone: one server by its name, or one of `endpoints`
+        #[arg(long, value_name = "NAME")]
+        endpoint: Option<String>,
     },
     /// Check what would be served, explain it, and leave: 0 when it is good, 1 when it is not
     Check {
@@ -72,7 +80,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    if cli.command.is_some() && !cli.source.is_empty() {
+    if cli.command.is_some() && (!cli.source.is_empty() || cli.endpoint.is_some()) {
         return misplaced::<Cli>();
     }
     let _log = match cli.log.init() {
@@ -80,8 +88,8 @@ pub fn main() -> ExitCode {
         Err(error) => return fail(&error),
     };
     let result = match cli.command {
-        None => run(&cli.source),
-        Some(Command::Run { source }) => run(&source),
+        None => run(&cli.source, cli.endpoint.as_deref()),
+        Some(Command::Run { source, endpoint }) => run(&source, endpoint.as_deref()),
         Some(Command::Check { source }) => explain(&source),
         Some(Command::Pins(args)) => return pins(&args),
     };
@@ -121,17 +129,21 @@ fn explain(source: &SourceArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn run(source: &SourceArgs) -> anyhow::Result<()> {
+fn run(source: &SourceArgs, endpoint: Option<&str>) -> anyhow::Result<()> {
     need(source)?;
     let config = source.load(&environment, |config| config, &mut warn)?;
     let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
-    let result = runtime.block_on(serve(source, &config));
+    let result = runtime.block_on(serve(source, &config, endpoint));
     // Reading standard input blocks a thread that nothing can wake; it must not hold up the end.
     runtime.shutdown_timeout(LAST_WORDS);
     result
 }
 
-async fn serve(source: &SourceArgs, config: &mcp_gw_server::config::Config) -> anyhow::Result<()> {
+async fn serve(
+    source: &SourceArgs,
+    config: &mcp_gw_server::config::Config,
+    endpoint: Option<&str>,
+) -> anyhow::Result<()> {
     let stop = stop_signals().context("signals cannot be handled")?;
     #[expect(
         clippy::disallowed_methods,
@@ -142,7 +154,13 @@ async fn serve(source: &SourceArgs, config: &mcp_gw_server::config::Config) -> a
         .with_env(env)
         .with_child_grace(CHILD_GRACE)
         .start(config)?;
-    let engine = running.engine().clone();
+    let engine = match endpoint {
+        None => running.engine().clone(),
+        Some(name) => running.engine().at(name).with_context(|| {
+            let known = running.gateway().endpoints().join(", ");
+            format!("there is no endpoint `{name}`; there are: {known}")
+        })?,
+    };
     let gently = stop.gently.clone();
     let stopping = async {
         gently.cancelled().await;

@@ -1,11 +1,12 @@
 //! Requests to a server: their method, and their params spliced from what the client sent.
 
 use mcp_gw_core::{
-    CallContext, Completion, CompletionRef, Extras, ObjectWriter, PromptGet, RawJson, ResourceRead,
-    ToolCall, meta_key,
+    CallContext, Completion, CompletionRef, Extras, LogLevel, ObjectWriter, PromptGet, RawJson,
+    ResourceRead, TaskAsk, ToolCall, meta_key,
 };
 
 use crate::era::{Era, MODERN, OFFERED};
+use crate::owner;
 
 /// Members of `_meta` that belong to the hop; those of the client go no further than the gateway.
 const SKIP: &[&str] = &meta_key::HOP;
@@ -20,6 +21,7 @@ pub(crate) enum Ask<'a> {
     Resource(&'a ResourceRead),
     Prompt(&'a PromptGet),
     Complete(&'a Completion),
+    Task(&'a TaskAsk),
     /// A page of a list.
     List {
         method: &'static str,
@@ -31,7 +33,12 @@ pub(crate) enum Ask<'a> {
         uri: &'a str,
     },
     Discover,
-    Initialize,
+    Initialize {
+        /// What is declared of the client's capabilities.
+        capabilities: Option<&'a RawJson>,
+    },
+    SetLevel(LogLevel),
+    Ping,
 }
 
 /// What the gateway says for this hop.
@@ -45,15 +52,10 @@ pub(crate) struct Hop<'a> {
 }
 
 impl Hop<'_> {
-    /// The client's capabilities, when the client can be asked by way of the result; otherwise
-    /// none, as the gateway cannot carry a question back.
+    /// What the client can be asked for by way of this call; otherwise nothing, as the gateway
+    /// cannot carry a question back.
     fn capabilities(&self) -> RawJson {
-        self.ctx
-            .map(CallContext::meta)
-            .filter(|meta| meta.protocol_version == Some(MODERN))
-            .and_then(|meta| meta.client_capabilities.clone())
-            .filter(RawJson::is_object)
-            .unwrap_or_else(RawJson::empty_object)
+        self.ctx.map_or_else(RawJson::empty_object, owner::declared)
     }
 
     fn meta(&self, client: Option<&RawJson>) -> Option<RawJson> {
@@ -65,6 +67,10 @@ impl Hop<'_> {
                 .raw(meta_key::CLIENT_INFO, self.client_info)
                 .raw(meta_key::CLIENT_CAPABILITIES, &self.capabilities());
             empty = false;
+        }
+        let log_level = self.ctx.and_then(|ctx| ctx.meta().log_level);
+        if let Some(level) = log_level.filter(|_| self.era == Era::Modern) {
+            writer = writer.string(meta_key::LOG_LEVEL, level.as_str());
         }
         if let Some(token) = self.progress_token {
             writer = writer.integer(meta_key::PROGRESS_TOKEN, token);
@@ -100,9 +106,12 @@ impl<'a> Ask<'a> {
             Self::Resource(_) => "resources/read",
             Self::Prompt(_) => "prompts/get",
             Self::Complete(_) => "completion/complete",
+            Self::Task(ask) => ask.method.as_str(),
             Self::List { method, .. } | Self::Uri { method, .. } => method,
             Self::Discover => "server/discover",
-            Self::Initialize => "initialize",
+            Self::Initialize { .. } => "initialize",
+            Self::SetLevel(_) => "logging/setLevel",
+            Self::Ping => "ping",
         }
     }
 
@@ -112,6 +121,7 @@ impl<'a> Ask<'a> {
             Self::Tool(call) => Some(&call.name),
             Self::Resource(read) => Some(&read.uri),
             Self::Prompt(get) => Some(&get.name),
+            Self::Task(ask) => Some(&ask.task_id),
             _ => None,
         }
     }
@@ -119,7 +129,7 @@ impl<'a> Ask<'a> {
     /// True unless giving up must not be told to the server: what comes before the handshake is
     /// not cancelled.
     pub(crate) const fn is_cancellable(&self) -> bool {
-        !matches!(self, Self::Initialize | Self::Discover)
+        !matches!(self, Self::Initialize { .. } | Self::Discover)
     }
 
     const fn extras(&self) -> Option<&'a Extras> {
@@ -128,6 +138,7 @@ impl<'a> Ask<'a> {
             Self::Resource(read) => Some(&read.extras),
             Self::Prompt(get) => Some(&get.extras),
             Self::Complete(completion) => Some(&completion.extras),
+            Self::Task(ask) => Some(&ask.extras),
             _ => None,
         }
     }
@@ -142,7 +153,7 @@ impl<'a> Ask<'a> {
             }
         }
         let meta = match self {
-            Self::Initialize => None,
+            Self::Initialize { .. } => None,
             _ => hop.meta(extras.and_then(|extras| extras.meta.as_ref())),
         };
         if let Some(meta) = meta {
@@ -181,11 +192,16 @@ impl<'a> Ask<'a> {
                 },
                 &["cursor"],
             ),
-            Self::Discover => (sized(0), &[]),
-            Self::Initialize => (
+            Self::Task(ask) => (sized(0).string("taskId", &ask.task_id), &["taskId"]),
+            Self::Discover | Self::Ping => (sized(0), &[]),
+            Self::SetLevel(level) => (sized(0).string("level", level.as_str()), &["level"]),
+            Self::Initialize { capabilities } => (
                 sized(0)
                     .string("protocolVersion", OFFERED)
-                    .raw("capabilities", &RawJson::empty_object())
+                    .raw(
+                        "capabilities",
+                        capabilities.unwrap_or(&RawJson::empty_object()),
+                    )
                     .raw("clientInfo", hop.client_info),
                 &[],
             ),

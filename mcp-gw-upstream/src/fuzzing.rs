@@ -5,12 +5,11 @@
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
 use mcp_gw_core::{ParamHeader, RawJson};
 use reqwest::header::{HeaderName, HeaderValue};
 use tokio::io::{AsyncRead, ReadBuf};
 
-use crate::http::sse::Decoder;
+use crate::http::sse::{Decoder, Event};
 use crate::stdio::lines::{Line, Lines};
 
 /// Bytes that arrive in pieces, the sizes of which the first of them say.
@@ -79,7 +78,7 @@ pub fn at_once<T>(work: impl Future<Output = T>) -> T {
 /// What a decoder made of a stream.
 #[derive(Debug, PartialEq, Eq)]
 struct Decoded {
-    events: Vec<Bytes>,
+    events: Vec<Event>,
     last_id: Option<Vec<u8>>,
     retry: Option<std::time::Duration>,
 }
@@ -121,8 +120,11 @@ pub fn sse(data: &[u8]) {
             assert_ne!(limit, usize::MAX, "nothing is too long");
         }
         for event in whole.iter().flat_map(|whole| &whole.events) {
-            assert!(event.len() <= limit.saturating_add(FIELD), "limit {limit}");
-            assert!(!event.is_empty());
+            assert!(
+                event.data.len() <= limit.saturating_add(FIELD),
+                "limit {limit}"
+            );
+            assert!(!event.data.is_empty());
         }
     }
 }

@@ -5,7 +5,6 @@ mod config;
 mod ident;
 mod life;
 pub(crate) mod lines;
-mod pending;
 mod pipe;
 mod process;
 mod router;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::credential::KeySource;
 use super::fault::{ConfigFaults, Fault, short};
+use super::federation;
 use super::path::{ConfigPath, Spans};
 use super::server::ServerConfig;
 use super::source::{self, Salvaged};
@@ -174,6 +175,7 @@ impl<'a> Checker<'a> {
         self.call_timeout(config, &root.key("call_timeout"));
         self.pins(config, &root.key("pins"));
         self.servers(&config.servers, &root.key("servers"));
+        federation::check(&mut self, config, &root);
         self.faults
     }
 

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use url::Url;
 
 use super::fault::one_line;
+use super::federation;
 use super::server::{ServerConfig, ServerTarget};
 use super::types::{ApiKeyConfig, Config, DefaultRule, HttpConfig, PinMode};
 
@@ -53,6 +54,12 @@ impl Config {
         writeln!(out, "\nwhat is behind it")?;
         for (name, server) in &self.servers {
             write_server(out, name, server)?;
+        }
+        if !self.endpoints.is_empty() {
+            writeln!(out, "\nparts of it under {}", http.path)?;
+            for line in federation::explain(&self.endpoints) {
+                writeln!(out, "  {line}")?;
+            }
         }
         self.write_pins(out)?;
         writeln!(out, "\nlimits")?;

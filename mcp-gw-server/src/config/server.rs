@@ -8,6 +8,8 @@ use mcp_gw_core::Secret;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::federation::{PrefixMode, UriMode};
+use super::reshape::ToolShape;
 use super::text::DurationText;
 use super::types::{PinMode, seconds, secret_map};
 
@@ -37,6 +39,15 @@ pub struct ServerConfig {
     pub connect_timeout: Option<DurationText>,
     /// How long the server may take to answer a request.
     pub timeout: DurationText,
+    /// When the names of its tools and prompts get a prefix and two underscores; if not given,
+    /// `always` with several servers, and `never` with one.
+    pub prefix: Option<PrefixMode>,
+    /// The prefix, if it is not the server's name.
+    pub prefix_name: Option<String>,
+    /// What becomes of its URIs; if not given, `prefix` when names always have one, else `keep`.
+    pub uris: Option<UriMode>,
+    /// What clients see of its tools, each under the name that the server gave it.
+    pub tools: BTreeMap<String, ToolShape>,
     /// What happens when this server offers something else than is pinned, whatever `pins.mode`
     /// says.
     pub pins: Option<PinMode>,
@@ -54,6 +65,10 @@ impl Default for ServerConfig {
             headers: BTreeMap::new(),
             connect_timeout: None,
             timeout: seconds(30),
+            prefix: None,
+            prefix_name: None,
+            uris: None,
+            tools: BTreeMap::new(),
             pins: None,
         }
     }
@@ -102,6 +117,27 @@ impl ServerConfig {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.into();
+        self
+    }
+
+    /// Sets when the names of its tools and prompts get a prefix.
+    #[must_use]
+    pub const fn with_prefix(mut self, prefix: PrefixMode) -> Self {
+        self.prefix = Some(prefix);
+        self
+    }
+
+    /// Sets what becomes of its URIs.
+    #[must_use]
+    pub const fn with_uris(mut self, uris: UriMode) -> Self {
+        self.uris = Some(uris);
+        self
+    }
+
+    /// Sets what clients see of a tool.
+    #[must_use]
+    pub fn with_tool(mut self, name: impl Into<String>, shape: ToolShape) -> Self {
+        self.tools.insert(name.into(), shape);
         self
     }
 

@@ -7,6 +7,7 @@ use mcp_gw_core::Secret;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::federation::EndpointConfig;
 use super::server::ServerConfig;
 use super::text::{ByteSize, DurationText};
 
@@ -37,6 +38,8 @@ pub struct Config {
     /// The MCP servers behind the gateway, each under a name of `A-Z a-z 0-9 _ -`, up to 64
     /// characters.
     pub servers: BTreeMap<String, ServerConfig>,
+    /// Parts of the gateway with a path of their own, `/mcp/<name>`; see `federation.md`.
+    pub endpoints: BTreeMap<String, EndpointConfig>,
 }
 
 impl Default for Config {
@@ -51,6 +54,7 @@ impl Default for Config {
             call_timeout: seconds(60),
             pins: PinsConfig::default(),
             servers: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
         }
     }
 }
@@ -60,6 +64,13 @@ impl Config {
     #[must_use]
     pub fn with_server(mut self, name: impl Into<String>, server: ServerConfig) -> Self {
         self.servers.insert(name.into(), server);
+        self
+    }
+
+    /// Shows a part of the gateway at a path of its own.
+    #[must_use]
+    pub fn with_endpoint(mut self, name: impl Into<String>, endpoint: EndpointConfig) -> Self {
+        self.endpoints.insert(name.into(), endpoint);
         self
     }
 

@@ -8,10 +8,12 @@ use url::Url;
 use super::check::Checker;
 use super::fault::short;
 use super::path::ConfigPath;
+use super::reshape;
 use super::server::ServerConfig;
 
 /// Reports what is wrong with `server`.
 pub(super) fn check(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath) {
+    reshape::check(checker, &server.tools, &path.key("tools"));
     checker.duration(&path.key("timeout"), server.timeout);
     for (key, value) in [
         ("start_timeout", server.start_timeout),

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use mcp_gw_core::{
     Backend, BackendError, BackendEvent, BackendListener, CallContext, Completion, CompletionRef,
-    Feature, Offer, PromptGet, RawJson, ResourceRead, ToolCall, ToolOutput,
+    Feature, Offer, PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput,
 };
 
 use super::judge::{Judge, Keeper, chain};
@@ -182,6 +182,35 @@ impl<B: Backend> Backend for Guarded<B> {
             _ => self.pass(Feature::Resource, "")?,
         }
         self.backend.complete(ctx, completion).await
+    }
+
+    async fn task(&self, ctx: &CallContext, ask: TaskAsk) -> Result<RawJson, BackendError> {
+        self.backend.task(ctx, ask).await
+    }
+
+    async fn watch_task(&self, ctx: &CallContext, task_id: &str) -> Result<(), BackendError> {
+        self.backend.watch_task(ctx, task_id).await
+    }
+
+    async fn unwatch_task(&self, task_id: &str) {
+        self.backend.unwatch_task(task_id).await;
+    }
+
+    async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        self.pass(Feature::Resource, uri)?;
+        self.backend.resubscribe(uri).await
+    }
+
+    async fn check(&self) -> Result<(), BackendError> {
+        self.backend.check().await
+    }
+
+    fn end_session(&self, session: &SessionKey) {
+        self.backend.end_session(session);
+    }
+
+    fn roots_changed(&self, session: &SessionKey) {
+        self.backend.roots_changed(session);
     }
 
     async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {

@@ -1,10 +1,16 @@
 //! MCP servers over HTTP, against a server in this process.
 #![cfg(test)]
 
+mod asking;
+#[path = "../support/client.rs"]
+mod client;
 mod eras;
 #[path = "../support/fake.rs"]
 mod fake;
+mod lanes;
+mod old;
 mod payload;
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 mod trouble;

@@ -61,6 +61,9 @@ fn serve() {
             mode,
             cancelled: "null".to_owned(),
             subscribed: Vec::new(),
+            declared: "null".to_owned(),
+            levels: Vec::new(),
+            told: Vec::new(),
             hung: None,
             grandchild: None,
             its_stdin: None,
@@ -73,6 +76,11 @@ struct Server {
     mode: String,
     cancelled: String,
     subscribed: Vec<String>,
+    /// The capabilities of the client.
+    declared: String,
+    levels: Vec<String>,
+    /// Notifications that nothing else knows.
+    told: Vec<String>,
     hung: Option<String>,
     grandchild: Option<std::process::Child>,
     its_stdin: Option<std::process::ChildStdin>,
@@ -106,6 +114,7 @@ impl Server {
                 Message::Notification(note) if note.method == "notifications/cancelled" => {
                     self.cancelled = note.params.get("requestId").unwrap().to_string();
                 }
+                Message::Notification(note) => self.told.push(note.method.into_owned()),
                 _ => {}
             }
         }
@@ -134,6 +143,15 @@ impl Server {
             ("server/discover", "modern") => answer(
                 r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"instructions":"be kind"}"#,
             ),
+            ("initialize", "asking") => {
+                self.declared = request.params.get("capabilities").unwrap().to_string();
+                answer(r#"{"protocolVersion":"2025-11-25","capabilities":{"logging":{}}}"#);
+            }
+            ("logging/setLevel", "asking") => {
+                let level = request.params.get_str("level").unwrap();
+                self.levels.push(level.into_owned());
+                answer("{}");
+            }
             ("initialize", _) if !is_modern => answer(
                 r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"instructions":"be kind"}"#,
             ),
@@ -185,6 +203,30 @@ impl Server {
                 // The pace of a server at work; nothing waits for it.
                 std::thread::sleep(Duration::from_millis(100));
             },
+            "ask" | "ask_and_hang" => {
+                let id = arguments.strip_prefix(r#"{"id":"#).unwrap();
+                let id = id.strip_suffix('}').unwrap();
+                say(&format!(
+                    r#"{{"jsonrpc":"2.0","id":{id},"method":"elicitation/create","params":{{"n":1.0}}}}"#
+                ));
+                if request.params.get_str("name").unwrap() == "ask" {
+                    value(read().unwrap().trim());
+                }
+            }
+            "cancel_question" => {
+                say(
+                    r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#,
+                );
+                value("1");
+            }
+            "log" => {
+                say(r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"data":1.0}}"#);
+                value("1");
+            }
+            "log_later" => {
+                value("1");
+                say(r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"data":2.0}}"#);
+            }
             "hang" => self.hung = Some(id.to_owned()),
             "answer_late" => {
                 let late = self.hung.take().unwrap();
@@ -201,6 +243,9 @@ impl Server {
             "parent" => value(&std::os::unix::process::parent_id().to_string()),
             "grandchild" => value(&self.start_grandchild().to_string()),
             "subscribed" => value(&format!("{:?}", self.subscribed)),
+            "declared" => value(&self.declared),
+            "levels" => value(&format!("{:?}", self.levels).replace(", ", ",")),
+            "told" => value(&format!("{:?}", self.told).replace(", ", ",")),
             "env" => value(&environment()),
             "change" => {
                 say(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#);

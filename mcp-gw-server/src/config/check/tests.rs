@@ -348,3 +348,63 @@ fn callers_without_a_key_are_explained() {
     assert!(explain("auth: { anonymous: true }").contains("anonymous (no key): every tool"));
     assert!(explain("http: { listen: '0.0.0.0:1', insecure: true }").contains("everybody who"));
 }
+
+#[test]
+fn servers_side_by_side() {
+    let two = |a: &str, b: &str| {
+        format!("servers: {{ a: {{ command: npx{a} }}, b_: {{ url: 'https://x'{b} }} }}")
+    };
+    let table = [
+        two("", ""),
+        two(", prefix_name: b", ", prefix: on_collision"),
+        two(", prefix_name: b", ", prefix: never"),
+        two(", prefix: never, prefix_name: x", ", prefix: sometimes"),
+        two(
+            ", prefix: never, uris: prefix, prefix_name: b.",
+            ", uris: prefix, prefix: never",
+        ),
+        two(", prefix_name: 'a b'", ", prefix_name: ''"),
+        "servers: { a: { command: npx, prefix_name: x } }".to_owned(),
+        "servers: { a: { command: npx, prefix: always, prefix_name: x__y } }".to_owned(),
+        "servers: { a: { command: npx }, a__b: { command: npx } }".to_owned(),
+        "servers: { a-b: { command: npx }, a_b: { command: npx } }".to_owned(),
+    ];
+    let table: Vec<_> = table.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(all(ALLOW, &table));
+}
+
+#[test]
+fn endpoints() {
+    let rest = format!("{SERVER}\n{ALLOW}");
+    insta::assert_snapshot!(all(
+        &rest,
+        &[
+            "endpoints: { reading: { servers: [a], tools: ['a__get_*'], instructions: Read. } }",
+            "endpoints: { a: { tools: ['*'] } }",
+            "endpoints: { 'a b': { tools: ['*'] } }",
+            "endpoints: { x: {} }",
+            "endpoints: { x: { servers: [b, a] } }",
+            "endpoints: { x: { tools: [''], prompts: [' a'], resources: ['a '] } }",
+        ]
+    ));
+}
+
+#[test]
+fn shapes_of_tools() {
+    let shapes = [
+        "{ t: { rename: u, title: T, description: D, annotations: { read_only: true } } }",
+        "{ t: {} }",
+        "{ t: { hide: true, title: T } }",
+        "{ t: { rename: 'a b' }, u: { rename: x }, v: { rename: x } }",
+        "{ t: { annotations: { readOnlyHint: true } } }",
+        "{ t: { arguments: { a: { fix: null }, b: { default: [1, { c: d }] }, e: { hide: true } } } }",
+        "{ t: { arguments: { a: { fix: 1, default: 2 }, b: { fix: 1, rename: c }, d: {} } } }",
+        "{ t: { arguments: { a: { rename: '' }, b: { rename: c }, d: { rename: c } } } }",
+    ];
+    let table: Vec<_> = shapes
+        .iter()
+        .map(|shape| format!("servers: {{ a: {{ command: npx, tools: {shape} }} }}"))
+        .collect();
+    let table: Vec<_> = table.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(all(ALLOW, &table));
+}

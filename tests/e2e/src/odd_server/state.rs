@@ -22,6 +22,8 @@ pub(crate) struct Options {
     pub(crate) many: usize,
     /// The file that holds what the tool `fickle` says of itself; without it there is no such tool.
     pub(crate) fickle: Option<PathBuf>,
+    /// It has resources and prompts too, and says in them that this is its name.
+    pub(crate) items: Option<String>,
 }
 
 #[derive(Debug)]

@@ -173,7 +173,13 @@ impl Setup {
 
     /// Starts the gateway on standard streams.
     pub(crate) fn over_stdio(self) -> Running {
+        self.over_stdio_with(&[])
+    }
+
+    /// Starts the gateway on standard streams, with further arguments.
+    pub(crate) fn over_stdio_with(self, args: &[&str]) -> Running {
         let (mut command, folder) = self.command_line(STDIO_BIN);
+        command.args(args);
         let (process, pipe) = Process::start_piped(&mut command);
         Running {
             process,
@@ -200,6 +206,13 @@ impl Running {
     /// A client of it.
     pub(crate) fn client(&self, era: Era) -> Client {
         Client::open(&self.wire, era)
+    }
+
+    /// Another endpoint of a gateway over HTTP.
+    pub(crate) fn endpoint_at(&self, name: &str) -> Endpoint {
+        let mut endpoint = self.endpoint().clone();
+        endpoint.path = format!("{}/{name}", endpoint.path);
+        endpoint
     }
 
     /// The endpoint of a gateway over HTTP.

@@ -1,21 +1,13 @@
-//! MCP servers as child processes. The child is this very test program, told by a variable to be
-//! a server instead.
-#![cfg(test)]
-#![cfg(unix)]
-
-#[path = "support/child.rs"]
-mod child;
-mod support;
+//! Processes from their start to their end, and what passes between.
 
 use std::time::Duration;
 
-use child::{fake, gone, number};
+use crate::child::{fake, gone, number};
+use crate::client::Client;
+use crate::support::{Listener, ODD, call, context};
 use mcp_gw_core::testing::backend_contract;
-use mcp_gw_core::{
-    Backend, BackendError, BackendEvent, CallNotification, Caller, RequestMeta, Transport,
-};
+use mcp_gw_core::{Backend, BackendError, BackendEvent, CallNotification};
 use mcp_gw_upstream::{StdioServer, StdioServerConfig};
-use support::{Listener, ODD, call, context};
 
 fn server(mode: &str) -> StdioServer {
     StdioServer::new(&fake(mode)).unwrap()
@@ -343,23 +335,20 @@ async fn a_wrapper_that_ignores_being_asked_is_killed_with_what_it_has_started()
 
 #[tokio::test]
 async fn capabilities_of_a_client_go_no_further_than_they_can_be_answered() {
-    use mcp_gw_core::{AllowAll, Gateway, Incoming};
-    let gateway = Gateway::builder()
-        .backend(server("modern"))
-        .policy(AllowAll::new())
-        .build()
-        .unwrap();
-    gateway.refresh().await.unwrap();
-    for (version, expected) in [("2026-07-28", r#"{"sampling":{}}"#), ("2025-11-25", "{}")] {
-        let meta = RequestMeta::new("1", Transport::InProcess)
-            .with_protocol_version(version)
-            .with_client(None, Some(support::raw(r#"{"sampling":{}}"#)));
-        let incoming = Incoming::new(Caller::local(), meta);
-        let output = gateway
-            .call_tool(&incoming, call("echo", r#"{"meta":true}"#))
-            .await;
+    let backend = server("modern");
+    let tasks = r#"{"sampling":{},"extensions":{"io.modelcontextprotocol/tasks":{},"x":{}}}"#;
+    let without = r#"{"sampling":{},"extensions":{"x":{}}}"#;
+    for (client, expected) in [
+        (Client::new(None, tasks), tasks),
+        (Client::new(Some("c"), tasks), without),
+        (Client::new(Some("c"), "null"), "{}"),
+    ] {
+        let ctx = client.context();
+        let output = backend.call_tool(&ctx, call("meta", "{}")).await;
         let text = output.unwrap().as_raw().to_string();
         let found = format!(r#""io.modelcontextprotocol/clientCapabilities":{expected}"#);
         assert!(text.contains(&found), "{text}");
     }
+    let text = ask(&backend, "meta").await.unwrap();
+    assert!(text.contains(r#"clientCapabilities":{},"#), "{text}");
 }

@@ -1,0 +1,224 @@
+//! Who owns which task (extension `io.modelcontextprotocol/tasks`). A task id is a handle, not a
+//! credential: only the caller whose call made the task may ask about it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use memchr::memmem;
+use serde::Deserialize;
+
+use crate::caller::Caller;
+use crate::json::RawJson;
+
+/// So many tasks are remembered for one caller; the oldest makes room.
+const PER_CALLER: usize = 1024;
+/// So many tasks are remembered in all.
+const TOTAL: usize = 65_536;
+/// A task is remembered at least so long, and no longer than [`LONGEST`], whatever its server says.
+const SHORTEST: Duration = Duration::from_secs(60 * 60);
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Longest id of a task, in bytes.
+const LONGEST_ID: usize = 1024;
+
+/// Where a task runs, and of which tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TaskHome {
+    pub(crate) server: Arc<str>,
+    /// The tool, as clients see it.
+    pub(crate) tool: Arc<str>,
+    pub(crate) endpoint: Option<Arc<str>>,
+}
+
+#[derive(Debug)]
+struct Owned {
+    caller: Caller,
+    home: TaskHome,
+    made: Instant,
+    expires: Instant,
+}
+
+/// The tasks of all callers.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks(Mutex<HashMap<Arc<str>, Vec<Owned>>>);
+
+/// What a result says when it is a task.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Made {
+    result_type: Option<String>,
+    task_id: Option<String>,
+    ttl_ms: Option<f64>,
+}
+
+impl Tasks {
+    /// Remembers the task that a call was answered with, if it was. False when the answer names a
+    /// task that cannot be told: its id is another server's already, or no id.
+    pub(crate) fn learn(
+        &self,
+        caller: &Caller,
+        home: impl FnOnce() -> TaskHome,
+        result: &RawJson,
+        now: Instant,
+    ) -> bool {
+        let text = result.as_bytes();
+        if memmem::find(text, b"taskId").is_none() && memmem::find(text, b"\"task\"").is_none() {
+            return true;
+        }
+        let Ok(made) = result.decode::<Made>() else {
+            return true;
+        };
+        if made.result_type.as_deref() != Some("task") {
+            return true;
+        }
+        let Some(id) = made.task_id.filter(|id| id.len() <= LONGEST_ID) else {
+            return false;
+        };
+        let kept = match made.ttl_ms {
+            Some(ms) if ms.is_finite() && ms >= 0.0 => {
+                Duration::try_from_secs_f64(ms / 1000.0).unwrap_or(LONGEST)
+            }
+            _ => LONGEST,
+        };
+        let owned = Owned {
+            caller: caller.clone(),
+            home: home(),
+            made: now,
+            expires: now + kept.clamp(SHORTEST, LONGEST),
+        };
+        self.add(id.into(), owned, now)
+    }
+
+    fn add(&self, id: Arc<str>, owned: Owned, now: Instant) -> bool {
+        let mut table = self.lock();
+        let known = table
+            .get(&id)
+            .and_then(|all| all.iter().find(|other| other.caller.is_same(&owned.caller)));
+        if let Some(other) = known {
+            return other.home.server == owned.home.server;
+        }
+        make_room(&mut table, &owned.caller, now);
+        table.entry(id).or_default().push(owned);
+        true
+    }
+
+    /// Where this caller's task of this id runs.
+    pub(crate) fn find(&self, caller: &Caller, id: &str, now: Instant) -> Option<TaskHome> {
+        self.lock()
+            .get(id)?
+            .iter()
+            .find(|owned| owned.caller.is_same(caller) && now < owned.expires)
+            .map(|owned| owned.home.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Vec<Owned>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Only a caller with many tasks, or a full table, costs a look at all of them.
+fn make_room(table: &mut HashMap<Arc<str>, Vec<Owned>>, caller: &Caller, now: Instant) {
+    let count: usize = table.values().map(Vec::len).sum();
+    let own = table
+        .values()
+        .flatten()
+        .filter(|owned| owned.caller.is_same(caller))
+        .count();
+    if count < TOTAL && own < PER_CALLER {
+        return;
+    }
+    table.retain(|_, all| {
+        all.retain(|owned| now < owned.expires);
+        !all.is_empty()
+    });
+    let is_full = table.values().map(Vec::len).sum::<usize>() >= TOTAL;
+    let oldest = table
+        .iter()
+        .flat_map(|(id, all)| all.iter().map(move |owned| (id, owned)))
+        .filter(|(_, owned)| is_full || owned.caller.is_same(caller))
+        .min_by_key(|(_, owned)| owned.made)
+        .map(|(id, owned)| (Arc::clone(id), owned.caller.clone()));
+    let Some((id, owner)) = oldest else { return };
+    if let Some(all) = table.get_mut(&id) {
+        all.retain(|owned| !owned.caller.is_same(&owner));
+        if all.is_empty() {
+            table.remove(&id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::caller::CallerKind;
+    use crate::clock::Clock as _;
+    use crate::testing::ManualClock;
+
+    use super::*;
+
+    fn home(server: &str) -> TaskHome {
+        TaskHome {
+            server: server.into(),
+            tool: "t".into(),
+            endpoint: None,
+        }
+    }
+
+    fn learn(tasks: &Tasks, caller: &Caller, server: &str, text: &str, now: Instant) -> bool {
+        let result = RawJson::parse(text.to_owned()).unwrap();
+        tasks.learn(caller, || home(server), &result, now)
+    }
+
+    fn made(id: usize) -> String {
+        format!(r#"{{"resultType":"task","taskId":"{id}","ttlMs":1000}}"#)
+    }
+
+    #[test]
+    fn a_task_is_its_callers_alone_and_one_servers_alone() {
+        let (tasks, now) = (Tasks::default(), ManualClock::new().now());
+        let (a, b) = (
+            Caller::new(CallerKind::ApiKey, "a"),
+            Caller::new(CallerKind::ApiKey, "b"),
+        );
+        assert!(learn(&tasks, &a, "x", &made(1), now));
+        assert!(learn(&tasks, &a, "x", &made(1), now));
+        assert!(!learn(&tasks, &a, "y", &made(1), now));
+        assert_eq!(tasks.find(&a, "1", now), Some(home("x")));
+        assert_eq!(tasks.find(&b, "1", now), None);
+        assert!(learn(&tasks, &b, "y", &made(1), now));
+        assert_eq!(tasks.find(&b, "1", now), Some(home("y")));
+        assert_eq!(tasks.find(&a, "1", now), Some(home("x")));
+        assert_eq!(tasks.find(&a, "1", now + SHORTEST), None);
+    }
+
+    #[test]
+    fn only_a_task_is_one() {
+        let (tasks, now) = (Tasks::default(), ManualClock::new().now());
+        let a = Caller::new(CallerKind::ApiKey, "a");
+        for text in [
+            r#"{"content":[],"taskId":"1"}"#,
+            r#"{"resultType":"complete","taskId":"1"}"#,
+            "[\"taskId\"]",
+        ] {
+            assert!(learn(&tasks, &a, "x", text, now));
+        }
+        assert_eq!(tasks.find(&a, "1", now), None);
+        assert!(!learn(&tasks, &a, "x", r#"{"resultType":"task"}"#, now));
+    }
+
+    #[test]
+    fn a_caller_with_too_many_loses_its_own_oldest() {
+        let (tasks, now) = (Tasks::default(), ManualClock::new().now());
+        let (a, b) = (
+            Caller::new(CallerKind::ApiKey, "a"),
+            Caller::new(CallerKind::ApiKey, "b"),
+        );
+        assert!(learn(&tasks, &b, "x", &made(0), now));
+        for id in 1..=PER_CALLER + 1 {
+            let at = now + Duration::from_millis(u64::try_from(id).unwrap());
+            assert!(learn(&tasks, &a, "x", &made(id), at));
+        }
+        assert_eq!(tasks.find(&a, "1", now), None);
+        assert!(tasks.find(&a, "2", now).is_some());
+        assert!(tasks.find(&b, "0", now).is_some());
+    }
+}
