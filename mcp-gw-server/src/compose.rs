@@ -12,12 +12,14 @@ use mcp_gw_core::{
 use mcp_gw_upstream::{ClientInfo, HttpServer, HttpServerConfig, StdioServer, StdioServerConfig};
 
 use crate::access::{ApiKeys, PerMinute, ToolRules, matches};
-use crate::config::{Config, EndpointConfig, KeyError, ServerConfig, ServerTarget};
+use crate::config::{
+    Config, EndpointConfig, KeyError, ServerConfig, ServerTarget, SessionKeyError,
+};
 use crate::engine::{Engine, EngineConfig};
 use crate::pins::{Guards, PinWatch, PinsError};
 use crate::reshape::Reshape;
-use crate::session::SessionLimits;
 use crate::supervise::Supervisor;
+use crate::survey::idle_rules;
 use crate::wrap::Deadline;
 
 /// What a gateway needs beside its configuration.
@@ -109,7 +111,7 @@ impl Launch {
             builder = builder.endpoint(endpoint_of(name, endpoint));
         }
         let gateway = builder.build().map_err(LaunchError::Build)?;
-        let engine = Engine::with_clock(gateway, engine_config(config), clock);
+        let engine = Engine::with_clock(gateway, engine_config(config)?, clock);
         let supervisor = Supervisor::start(engine.gateway());
         Ok(Running {
             engine,
@@ -136,17 +138,15 @@ fn endpoint_of(name: &str, config: &EndpointConfig) -> Endpoint {
     Endpoint::new(name, shows).with_instructions(config.instructions.clone())
 }
 
-fn engine_config(config: &Config) -> EngineConfig {
+fn engine_config(config: &Config) -> Result<EngineConfig, LaunchError> {
     let sessions = &config.http.sessions;
-    let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-    EngineConfig::default()
+    let seal = sessions.seal(&config.http.path);
+    let seal = seal.map_err(|source| LaunchError::SessionKey { source })?;
+    Ok(EngineConfig::default()
         .with_identity(config.name.as_str(), env!("CARGO_PKG_VERSION"))
         .with_instructions(config.instructions.clone())
-        .with_sessions(SessionLimits::new(
-            sessions.idle_timeout.get(),
-            count(sessions.max_per_caller),
-            count(sessions.max_total),
-        ))
+        .with_sessions(sessions.limits())
+        .with_seal(seal))
 }
 
 /// The backend of one server of `config`, with nothing around it.
@@ -171,6 +171,10 @@ pub(crate) fn bare_backend(
     target.backend(config.call_timeout.get())
 }
 
+fn count(n: u32) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
 struct Target<'a> {
     name: &'a str,
     to: ServerTarget,
@@ -192,12 +196,16 @@ impl Target<'_> {
                 headers,
                 connect_timeout,
                 timeout,
+                max_connections,
+                idle_timeout,
             } => {
                 let mut config = HttpServerConfig::new(name, url)
                     .with_client_info(identity)
                     .with_connect_timeout(connect_timeout)
                     .with_timeout(timeout)
-                    .with_max_total_timeout(call_timeout.max(timeout));
+                    .with_max_total_timeout(call_timeout.max(timeout))
+                    .with_max_connections(count(max_connections))
+                    .with_idle_timeout(idle_timeout);
                 for (header, value) in headers {
                     config = config.with_header(header, value);
                 }
@@ -210,6 +218,8 @@ impl Target<'_> {
                 cwd,
                 start_timeout,
                 timeout,
+                max_connections,
+                idle_timeout,
             } => {
                 let mut config = StdioServerConfig::new(name, command)
                     .with_args(args)
@@ -217,7 +227,9 @@ impl Target<'_> {
                     .with_client_info(identity)
                     .with_start_timeout(start_timeout)
                     .with_timeout(timeout)
-                    .with_max_total_timeout(call_timeout.max(timeout));
+                    .with_max_total_timeout(call_timeout.max(timeout))
+                    .with_max_connections(count(max_connections))
+                    .with_idle_timeout(idle_timeout);
                 for (variable, value) in env {
                     config = config.with_env(variable, value);
                 }
@@ -244,6 +256,12 @@ pub enum LaunchError {
         id: String,
         /// What is wrong.
         source: KeyError,
+    },
+    /// A key that seals session ids cannot be had.
+    #[error("a key in `http.sessions.keys` cannot be used")]
+    SessionKey {
+        /// What is wrong.
+        source: SessionKeyError,
     },
     /// A server has neither a command nor a URL.
     #[error("server `{name}` has neither `command` nor `url`")]
@@ -304,46 +322,7 @@ impl Running {
     /// The rules of the configuration that match no tool there is: one sentence for each. Nothing,
     /// as long as a server is not up whose tools they may mean.
     pub fn idle_rules(&self) -> Vec<String> {
-        let gateway = self.gateway();
-        if gateway.status().iter().any(|server| !server.is_up) {
-            return Vec::new();
-        }
-        let catalogue = gateway.catalogue();
-        let names: Vec<_> = catalogue
-            .entries(Feature::Tool)
-            .iter()
-            .map(|tool| &*tool.key)
-            .collect();
-        let example = names
-            .first()
-            .map_or_else(String::new, |name| format!(", such as `{name}`"));
-        let idle = self.rules.idle(&names);
-        let mut sentences: Vec<_> = idle
-            .into_iter()
-            .map(|(id, glob)| {
-                format!(
-                    "`{glob}` among the tools of key `{id}` matches no tool; write names as clients \
-                     see them{example}"
-                )
-            })
-            .collect();
-        for (name, endpoint) in &self.endpoints {
-            let kinds = [
-                (Feature::Tool, &endpoint.tools),
-                (Feature::Prompt, &endpoint.prompts),
-            ];
-            for (feature, globs) in kinds {
-                let entries = catalogue.entries(feature);
-                let idle = globs
-                    .iter()
-                    .filter(|glob| !entries.iter().any(|entry| matches(glob, &entry.canonical)));
-                let kind = feature.as_str();
-                sentences.extend(idle.map(|glob| {
-                    format!("`{glob}` among the {kind}s of endpoint `{name}` matches no {kind}")
-                }));
-            }
-        }
-        sentences
+        idle_rules(self.gateway(), &self.rules, &self.endpoints)
     }
 
     /// Stops looking after the servers, and ends connections and child processes.

@@ -16,7 +16,7 @@ use crate::operation::{Operation, write_cursor};
 use crate::revision::Revision;
 use crate::rewrite::{self, Hints};
 use crate::rpc_error::{RpcError, modern_revisions};
-use crate::session::{SessionLimits, Sessions};
+use crate::session::{SessionLimits, SessionSeal, Sessions};
 
 /// How the engine presents itself and what it bounds.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub struct EngineConfig {
     pub page_size: usize,
     /// Bounds for sessions over HTTP.
     pub sessions: SessionLimits,
+    /// Seals sessions into their ids; without it an id is good only here.
+    pub seal: Option<SessionSeal>,
     /// How many requests of one session or connection may be open at once.
     pub max_in_flight: usize,
     /// A stream on which nothing happens carries a comment this often; an answer that takes longer
@@ -47,6 +49,7 @@ impl Default for EngineConfig {
             instructions: None,
             page_size: 1000,
             sessions: SessionLimits::default(),
+            seal: None,
             max_in_flight: 1024,
             keep_alive: Duration::from_secs(15),
         }
@@ -80,6 +83,13 @@ impl EngineConfig {
     #[must_use]
     pub const fn with_sessions(mut self, sessions: SessionLimits) -> Self {
         self.sessions = sessions;
+        self
+    }
+
+    /// Sets what seals sessions into their ids, so that others who have its keys can serve them.
+    #[must_use]
+    pub fn with_seal(mut self, seal: Option<SessionSeal>) -> Self {
+        self.seal = seal;
         self
     }
 
@@ -146,7 +156,7 @@ impl Engine {
         let _ = getrandom::fill(&mut prefix);
         Self {
             inner: Arc::new(Inner {
-                sessions: Sessions::new(config.sessions, clock),
+                sessions: Sessions::new(config.sessions, config.seal.clone(), clock),
                 stopping: CancellationToken::new(),
                 draining: CancellationToken::new(),
                 detached: TaskTracker::new(),

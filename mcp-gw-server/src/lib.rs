@@ -23,6 +23,7 @@ mod rewrite;
 mod rpc_error;
 mod session;
 mod supervise;
+mod survey;
 mod wrap;
 
 pub mod config;
@@ -36,4 +37,4 @@ pub use http::journal::ReplayLimits;
 pub use line::{LineConfig, serve_lines, serve_lines_until};
 pub use pins::PinsError;
 pub use revision::Revision;
-pub use session::SessionLimits;
+pub use session::{SessionLimits, SessionSeal};

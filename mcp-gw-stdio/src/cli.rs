@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use mcp_gw_server::cli::{
-    LogArgs, PinsArgs, SourceArgs, check, environment, misplaced, parse, pins, status_lines,
-    stop_signals,
+    LogArgs, PinsArgs, SourceArgs, ask_servers, check, environment, misplaced, parse, pins,
+    status_lines, stop_signals,
 };
 use mcp_gw_server::{Launch, LineConfig, serve_lines_until};
 
@@ -47,6 +47,10 @@ enum Command {
     Check {
         #[command(flatten)]
         source: SourceArgs,
+
+        /// Ask the servers too: start or connect to them, and say what does not fit what they offer
+        #[arg(long)]
+        ask: bool,
     },
     /// What servers offered when they were trusted: show it, see what differs now, approve that
     Pins(PinsArgs),
@@ -90,7 +94,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         None => run(&cli.source, cli.endpoint.as_deref()),
         Some(Command::Run { source, endpoint }) => run(&source, endpoint.as_deref()),
-        Some(Command::Check { source }) => explain(&source),
+        Some(Command::Check { source, ask }) => explain(&source, ask),
         Some(Command::Pins(args)) => return pins(&args),
     };
     match result {
@@ -123,9 +127,17 @@ fn need(source: &SourceArgs) -> anyhow::Result<()> {
 }
 
 #[expect(clippy::print_stdout, reason = "the explanation is what was asked for")]
-fn explain(source: &SourceArgs) -> anyhow::Result<()> {
+fn explain(source: &SourceArgs, ask: bool) -> anyhow::Result<()> {
     need(source)?;
-    print!("{}", check(source, &environment, &mut warn)?.explain());
+    let config = check(source, &environment, &mut warn)?;
+    print!("{}", config.explain());
+    if ask {
+        println!("\nwhat the servers say");
+        let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
+        for line in runtime.block_on(ask_servers(&config))? {
+            println!("  {line}");
+        }
+    }
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use super::fault::{ConfigFaults, Fault, short};
 use super::federation;
 use super::path::{ConfigPath, Spans};
 use super::server::ServerConfig;
+use super::sessions;
 use super::source::{self, Salvaged};
 use super::text::DurationText;
 use super::types::{ApiKeyConfig, Config, DefaultRule, PinMode, PinsConfig};
@@ -68,6 +69,11 @@ impl Config {
 
     fn anchor(&mut self, folder: &Path) {
         for key in &mut self.auth.api_keys {
+            if let Some(file) = &mut key.key_file {
+                *file = folder.join(&file);
+            }
+        }
+        for key in &mut self.http.sessions.keys {
             if let Some(file) = &mut key.key_file {
                 *file = folder.join(&file);
             }
@@ -205,10 +211,7 @@ impl<'a> Checker<'a> {
             );
         }
         self.duration(&path.key("shutdown_grace"), http.shutdown_grace);
-        self.duration(
-            &path.key("sessions").key("idle_timeout"),
-            http.sessions.idle_timeout,
-        );
+        sessions::check(self, &http.sessions, &path.key("sessions"));
         self.names(
             &path.key("allowed_hosts"),
             &http.allowed_hosts,

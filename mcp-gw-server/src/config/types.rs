@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::federation::EndpointConfig;
 use super::server::ServerConfig;
+use super::sessions::SessionsConfig;
 use super::text::{ByteSize, DurationText};
 
 /// Everything that `mcp-gw.yaml` says.
@@ -153,31 +154,6 @@ impl HttpConfig {
     pub fn with_listen(mut self, listen: impl Into<String>) -> Self {
         self.listen = listen.into();
         self
-    }
-}
-
-/// Limits on sessions.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct SessionsConfig {
-    /// How long a session may lie idle before it ends.
-    pub idle_timeout: DurationText,
-    /// How many sessions one caller may hold at a time; the one longest unused makes room for the next.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub max_per_caller: u32,
-    /// How many sessions there may be at a time.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub max_total: u32,
-}
-
-impl Default for SessionsConfig {
-    fn default() -> Self {
-        Self {
-            idle_timeout: seconds(30 * 60),
-            max_per_caller: 64,
-            max_total: 4096,
-        }
     }
 }
 

@@ -234,6 +234,7 @@ impl Engine {
             .sessions
             .find(id, &peer.caller, self.endpoint())
             .map_err(refused)?;
+        self.keep_swept();
         let spoken = session.client.revision;
         match version {
             Some(version) if version != spoken => Err(RpcError::with_status(
@@ -321,6 +322,11 @@ fn refused(refusal: SessionRefusal) -> RpcError {
             503,
             code::GATEWAY_UNAVAILABLE,
             "No session can be opened now.",
+        ),
+        SessionRefusal::TooLarge => RpcError::with_status(
+            400,
+            code::INVALID_PARAMS,
+            "Invalid params: `capabilities` are too long for a session; about 2000 bytes fit",
         ),
         SessionRefusal::Unknown => RpcError::with_status(
             404,

@@ -274,7 +274,8 @@ impl Channel for HttpServer {
     }
 
     async fn ask(&self, ask: Ask<'_>, ctx: Option<&CallContext>) -> Result<RawJson, BackendError> {
-        let mut is_first = true;
+        // A session of a client's own may be stale, and then the shared one as well.
+        let (mut stale_own, mut stale_shared, mut wrong_headers) = (false, false, false);
         loop {
             let seat = self.seat(ctx).await?;
             let session = match &seat {
@@ -286,21 +287,23 @@ impl Channel for HttpServer {
                 Ok(result) => return Ok(result),
                 Err(verdict) => verdict,
             };
-            match verdict {
-                Verdict::Stale(_) if is_first => match &seat {
-                    Some(seat) => seat.forget(),
-                    None => {
-                        self.session.forget(&session);
-                    }
-                },
-                Verdict::Headers(_) if is_first && matches!(ask, Ask::Tool(_)) => {
+            match (verdict, &seat) {
+                (Verdict::Stale(_), Some(seat)) if !stale_own => {
+                    stale_own = true;
+                    seat.forget();
+                }
+                (Verdict::Stale(_), None) if !stale_shared => {
+                    stale_shared = true;
+                    self.session.forget(&session);
+                }
+                (Verdict::Headers(_), _) if !wrong_headers && matches!(ask, Ask::Tool(_)) => {
+                    wrong_headers = true;
                     self.read_offer_again().await?;
                 }
-                Verdict::Final(error) | Verdict::Stale(error) | Verdict::Headers(error) => {
+                (Verdict::Final(error) | Verdict::Stale(error) | Verdict::Headers(error), _) => {
                     return Err(error);
                 }
             }
-            is_first = false;
         }
     }
 }

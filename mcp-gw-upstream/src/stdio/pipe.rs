@@ -66,6 +66,10 @@ impl Pipe {
             id,
             tell: false,
         };
+        if let Some(call) = &call {
+            self.desk.hand_over(call).await;
+            deadline.extend();
+        }
         match timeout_at(deadline.at(), self.out.send(message)).await {
             Ok(Ok(())) => guard.tell = ask.is_cancellable(),
             Ok(Err(_)) => return Err(self.settings.unavailable("it does not read any more")),

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use mcp_gw_core::{BackendError, BackendEvent, RawJson, jsonrpc};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -14,7 +15,7 @@ use crate::desk::Desk;
 use crate::era::{Era, Hello, Known, Probe, read_discover, read_initialize, read_probe_error};
 use crate::lanes::Connection;
 use crate::notice::Events;
-use crate::owner::Owner;
+use crate::owner::{Owner, ROOTS};
 use crate::settings::Settings;
 use crate::stdio::child::{Keeper, Streams, spawn};
 use crate::stdio::config::StdioServerConfig;
@@ -72,7 +73,7 @@ impl Process {
         let at = birth.at;
         let pipe = connect(&shared, birth)?;
         let limit = shared.config.start_timeout;
-        let met = timeout(limit, initialize(&pipe, limit)).await;
+        let met = timeout(limit, introduce(&pipe, limit)).await;
         match met.unwrap_or_else(|_| Err(no_answer(&shared.settings, limit))) {
             Ok(hello) => Ok(Self::met(pipe, hello)),
             Err(error) => {
@@ -167,7 +168,7 @@ fn may_start(shared: &Shared, life: &Life) -> Result<(), BackendError> {
         .map_err(|reason| shared.settings.unavailable(reason))
 }
 
-fn no_answer(settings: &Settings, limit: std::time::Duration) -> BackendError {
+fn no_answer(settings: &Settings, limit: Duration) -> BackendError {
     settings.unavailable(format!(
         "it did not answer within {limit:?} after its start"
     ))
@@ -290,7 +291,21 @@ fn read_answer(
     }
 }
 
-async fn initialize(pipe: &Pipe, limit: std::time::Duration) -> Result<Hello, BackendError> {
+/// Initializes the process of one client. Many servers ask for the client's roots as soon as that is
+/// done: the answer to the `ping` comes behind that question, so that it is known before the call.
+async fn introduce(pipe: &Pipe, limit: Duration) -> Result<Hello, BackendError> {
+    let hello = initialize(pipe, limit).await?;
+    let owner = pipe.desk.owner.as_ref();
+    if owner.is_some_and(|owner| owner.covers(ROOTS)) {
+        let patience = limit.min(pipe.settings.probe_timeout);
+        let deadline = Deadline::new(patience, patience);
+        // Whatever it says, it has read what was sent before.
+        let _ = pipe.call(&Ask::Ping, Era::Legacy, None, deadline).await;
+    }
+    Ok(hello)
+}
+
+async fn initialize(pipe: &Pipe, limit: Duration) -> Result<Hello, BackendError> {
     let deadline = Deadline::new(limit, limit);
     let capabilities = pipe.desk.owner.as_ref().map(|owner| &owner.capabilities);
     let ask = Ask::Initialize { capabilities };

@@ -1,6 +1,7 @@
 //! MCP servers over HTTP, against a server in this process.
 #![cfg(test)]
 
+mod anything;
 mod asking;
 #[path = "../support/client.rs"]
 mod client;
@@ -8,6 +9,8 @@ mod eras;
 #[path = "../support/fake.rs"]
 mod fake;
 mod lanes;
+#[path = "../support/odd_json.rs"]
+mod odd_json;
 mod old;
 mod payload;
 mod streams;

@@ -201,10 +201,24 @@ async fn a_new_server_logs_for_the_one_call_that_asked_for_it() {
 }
 
 #[tokio::test]
-async fn changed_roots_are_told_to_the_process_of_the_client() {
+async fn the_roots_of_a_client_are_known_before_its_first_call() {
     let backend = server();
-    let client = Client::new(Some("c"), r#"{"roots":{"listChanged":true}}"#);
-    pid(&backend, &client).await;
+    let mut client = Client::new(Some("c"), r#"{"roots":{"listChanged":true}}"#);
+    let ctx = client.context();
+    let called = backend.call_tool(&ctx, call("roots", "{}"));
+    let answer = async {
+        let asked = client.asked().await;
+        assert_eq!(
+            (asked.method.as_str(), asked.params.as_str()),
+            ("roots/list", "{}")
+        );
+        asked.answer(Ok(r#"{"roots":[1.0]}"#));
+    };
+    let (output, ()) = tokio::join!(called, answer);
+    assert_eq!(
+        output.unwrap().as_raw().as_str(),
+        r#"{"v":{"roots":[1.0]}}"#
+    );
     backend.roots_changed(&SessionKey::new("c"));
     let told = ask(&backend, &client, "told").await.unwrap();
     assert_eq!(

@@ -6,6 +6,7 @@ mod batch;
 mod carrier;
 mod legacy;
 mod modern;
+mod sealed;
 mod streams;
 
 use crate::support::http::{Endpoint, JSON};
