@@ -26,6 +26,7 @@ use crate::seal::Binding;
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub(crate) caller: Arc<Caller>,
+    /// May say what the client said of itself, where there is no `client` to say it.
     pub(crate) meta: RequestMeta,
     pub(crate) revision: Revision,
     /// The client, when it shook hands: for revisions that have a handshake.
@@ -123,16 +124,13 @@ impl Engine {
     ) -> Result<(Work, Option<mpsc::Receiver<RawJson>>), RpcError> {
         let revision = peer.revision;
         let client = peer.client;
-        let meta = peer
-            .meta
+        let said = Said {
+            info: parsed.client_info,
+            capabilities: parsed.client_capabilities,
+        };
+        let meta = said
+            .complete(peer.meta, client.as_deref())
             .with_protocol_version(revision.as_str())
-            .with_client(
-                parsed.client_info.or_else(|| client.as_ref()?.info.clone()),
-                parsed
-                    .client_capabilities
-                    .or_else(|| client.as_ref()?.capabilities.clone()),
-            )
-            .with_session(client.as_ref().map(|client| client.key.clone()))
             .with_log_level(parsed.log_level.or_else(|| client.as_ref()?.log_level()))
             .with_traceparent(parsed.traceparent);
         let wishes = Wishes {
@@ -215,6 +213,25 @@ impl Engine {
             Some(binding) => self.asking(run, binding, desk, stream, askable, peer.closing),
         };
         Ok((work, messages))
+    }
+}
+
+/// What a client says of itself in a request.
+struct Said {
+    info: Option<RawJson>,
+    capabilities: Option<RawJson>,
+}
+
+impl Said {
+    /// What is known of the client: what it says now, or said when it shook hands, here or with
+    /// somebody else.
+    fn complete(self, meta: RequestMeta, client: Option<&Client>) -> RequestMeta {
+        let known = (meta.client_info.clone(), meta.client_capabilities.clone());
+        let info = self.info.or_else(|| client?.info.clone()).or(known.0);
+        let capabilities = self.capabilities;
+        let capabilities = capabilities.or_else(|| client?.capabilities.clone());
+        meta.with_client(info, capabilities.or(known.1))
+            .with_session(client.map(|client| client.key.clone()))
     }
 }
 

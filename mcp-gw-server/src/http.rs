@@ -3,7 +3,7 @@
 //! server that carries them is somebody else's.
 
 mod feed;
-mod headers;
+pub(crate) mod headers;
 pub(crate) mod journal;
 mod legacy;
 mod reply;

@@ -12,6 +12,9 @@ mod compose;
 mod desk;
 mod engine;
 mod exchange;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod inflight;
 mod line;
 mod link;

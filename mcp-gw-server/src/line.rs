@@ -363,13 +363,13 @@ async fn write_lines(mut writer: impl AsyncWrite + Unpin, mut queue: mpsc::Recei
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Line {
+pub(crate) enum Line {
     Message(Bytes),
     TooLong,
 }
 
 /// Reads lines of bounded length; blank ones are skipped.
-struct Lines<R> {
+pub(crate) struct Lines<R> {
     reader: BufReader<R>,
     line: Vec<u8>,
     too_long: bool,
@@ -377,7 +377,7 @@ struct Lines<R> {
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
-    fn new(reader: R, limit: usize) -> Self {
+    pub(crate) fn new(reader: R, limit: usize) -> Self {
         Self {
             reader: BufReader::new(reader),
             line: Vec::new(),
@@ -387,7 +387,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     }
 
     /// The next line; safe to cancel, what was read is kept.
-    async fn next(&mut self) -> std::io::Result<Option<Line>> {
+    pub(crate) async fn next(&mut self) -> std::io::Result<Option<Line>> {
         loop {
             let chunk = self.reader.fill_buf().await?;
             if chunk.is_empty() {

@@ -4,6 +4,8 @@
 mod canonical;
 mod diff;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod guard;
 mod judge;
 mod print;

@@ -92,8 +92,9 @@ impl std::fmt::Debug for GatewayService {
 }
 
 impl GatewayService {
-    /// Serves the gateway of `engine`, to callers without credentials: such that come over HTTP when
-    /// the SDK says that they do, and within the process otherwise.
+    /// Serves the gateway of `engine`, or the endpoint that it is for, to callers without
+    /// credentials: such that come over HTTP when the SDK says that they do, and within the process
+    /// otherwise.
     pub fn new(engine: Engine) -> Self {
         Self {
             engine,
@@ -114,7 +115,7 @@ impl GatewayService {
         self
     }
 
-    /// The engine that is served.
+    /// The engine that is served; one of an endpoint serves that endpoint.
     pub const fn engine(&self) -> &Engine {
         &self.engine
     }
@@ -173,7 +174,8 @@ impl GatewayService {
             .map(|info| info.protocol_version.as_str());
         let revision = revision(request, asked)?;
         let credentials = (self.credentials)(extensions);
-        let meta = RequestMeta::new(id, credentials.transport);
+        let meta =
+            RequestMeta::new(id, credentials.transport).with_endpoint(self.engine.endpoint.clone());
         let caller = self
             .engine
             .gateway()
@@ -189,11 +191,11 @@ impl GatewayService {
         };
         Ok(Peer {
             caller,
-            meta,
+            meta: meta.with_client(info, capabilities),
             revision,
-            client_info: info,
-            client_capabilities: capabilities,
+            client: None,
             stopping: self.engine.inner.stopping.child_token(),
+            closing: self.engine.inner.closing.clone(),
         })
     }
 }

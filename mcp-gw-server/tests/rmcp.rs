@@ -7,8 +7,8 @@ use std::time::Duration;
 use mcp_gw_core::testing::RecordingAudit;
 use mcp_gw_core::{
     AllowAll, Authenticator, AuthnError, Backend, BackendError, CallContext, Caller, CallerKind,
-    Credentials, Feature, Gateway, GatewayBuilder, ItemSpec, Offer, Outcome, PromptGet, RawJson,
-    ResourceRead, ToolCall, ToolOutput, ToolSpec, Transport, async_trait,
+    Credentials, Endpoint, Feature, Gateway, GatewayBuilder, ItemSpec, Offer, Outcome, PromptGet,
+    RawJson, ResourceRead, ToolCall, ToolOutput, ToolSpec, Transport, async_trait,
 };
 use mcp_gw_server::rmcp::{GatewayHandler, GatewayService};
 use mcp_gw_server::{Engine, EngineConfig};
@@ -472,6 +472,28 @@ async fn nothing_is_allowed_that_no_policy_allows() {
     assert_eq!(
         client.ask(ask).await["error"]["message"],
         "Unknown tool: secret"
+    );
+}
+
+#[tokio::test]
+async fn an_endpoint_shows_its_part_alone() {
+    let scene = scene(|builder| {
+        let shows = |_: Feature, name: &str, _: &str| name == "echo";
+        open(builder).endpoint(Endpoint::new("small", shows))
+    });
+    let engine = scene.service.engine().at("small").unwrap();
+    let mut client = Lines::hello(serve(GatewayService::new(engine))).await;
+    let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
+    let tools = &client.ask(list).await["result"]["tools"];
+    assert_eq!(
+        (tools.as_array().unwrap().len(), &tools[0]["name"]),
+        (1, &json!("echo"))
+    );
+    let params = json!({ "name": "count", "arguments": {} });
+    let ask = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params });
+    assert_eq!(
+        client.ask(ask).await["error"]["message"],
+        "Unknown tool: count"
     );
 }
 

@@ -8,7 +8,7 @@ mod news;
 mod resume;
 mod server;
 mod session;
-mod sse;
+pub(crate) mod sse;
 mod wire;
 
 pub use config::HttpServerConfig;

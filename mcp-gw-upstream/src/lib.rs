@@ -7,6 +7,9 @@ mod deadline;
 mod desk;
 mod era;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod lanes;
 mod listen_stream;

@@ -4,7 +4,7 @@ mod child;
 mod config;
 mod ident;
 mod life;
-mod lines;
+pub(crate) mod lines;
 mod pipe;
 mod process;
 mod router;

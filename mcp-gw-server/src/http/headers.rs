@@ -165,7 +165,7 @@ pub(super) fn check_method(headers: &HeaderMap, request: &Request<'_>) -> Result
 }
 
 /// `Mcp-Param-*` must repeat the arguments that the tool's schema marks (2026-07-28).
-pub(super) fn check_params(
+pub(crate) fn check_params(
     headers: &HeaderMap,
     marked: &[ParamHeader],
     arguments: &RawJson,
@@ -221,7 +221,7 @@ fn compare(name: &str, header: Option<&str>, body: &str) -> Result<(), RpcError>
 
 /// The text of a header value: plain, or `=?base64?…?=` around Base64 of UTF-8. `None` when it has
 /// that form and cannot be read. Half of the form is a plain value.
-pub(super) fn decode(value: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn decode(value: &str) -> Option<Cow<'_, str>> {
     match value
         .strip_prefix("=?base64?")
         .and_then(|rest| rest.strip_suffix("?="))

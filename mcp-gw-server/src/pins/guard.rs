@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use mcp_gw_core::{
     Backend, BackendError, BackendEvent, BackendListener, CallContext, Completion, CompletionRef,
-    Feature, Offer, PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput,
+    Feature, Offer, PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, TaskMethod, ToolCall,
+    ToolOutput,
 };
 
 use super::judge::{Judge, Keeper, chain};
@@ -117,6 +118,14 @@ impl<B: Backend> Guarded<B> {
         Ok(())
     }
 
+    /// A task that was begun before its server was blocked is out of reach with it.
+    fn pass_task(&self) -> Result<(), BackendError> {
+        if self.guard.judge.refuses_everything() {
+            return Err(self.unavailable("it is blocked until its offer is approved".to_owned()));
+        }
+        Ok(())
+    }
+
     fn unavailable(&self, reason: String) -> BackendError {
         BackendError::Unavailable {
             server: self.backend.name().into(),
@@ -185,10 +194,15 @@ impl<B: Backend> Backend for Guarded<B> {
     }
 
     async fn task(&self, ctx: &CallContext, ask: TaskAsk) -> Result<RawJson, BackendError> {
+        // What goes on there may be ended, but what it says is not heard.
+        if !matches!(ask.method, TaskMethod::Cancel) {
+            self.pass_task()?;
+        }
         self.backend.task(ctx, ask).await
     }
 
     async fn watch_task(&self, ctx: &CallContext, task_id: &str) -> Result<(), BackendError> {
+        self.pass_task()?;
         self.backend.watch_task(ctx, task_id).await
     }
 

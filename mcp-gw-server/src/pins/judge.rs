@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mcp_gw_core::{Feature, Offer};
+use mcp_gw_core::{Feature, LeftOut, Offer};
 
 use super::diff;
 use super::file::{PinsFile, ServerPins};
@@ -183,6 +183,11 @@ impl Judge {
         }
     }
 
+    /// Whether no call may go to the server.
+    pub(crate) fn refuses_everything(&self) -> bool {
+        matches!(self.memory().refused, Refused::Everything)
+    }
+
     /// Whether an offer would be judged by other pins now than it was.
     pub(crate) fn is_outdated(&self, file: &PinsFile) -> bool {
         let memory = self.memory();
@@ -240,9 +245,24 @@ impl Judge {
                 offer
                     .prompts
                     .retain(|prompt| stays(Kind::Prompt, prompt.key()));
+                let out = drifts.iter().filter(|(_, drift)| drift.counts());
+                let out = out.take(MOST_REPORTED).map(|((kind, name), drift)| {
+                    let reason = format!("it is {}: see `pins diff`", drift.as_str());
+                    LeftOut::new(kind.feature(), &diff::visible(name), reason)
+                });
+                offer.left_out.extend(out);
                 (offer, Refused::Names(names))
             }
-            PinMode::Block if !names.is_empty() => (Offer::default(), Refused::Everything),
+            PinMode::Block if !names.is_empty() => {
+                let mut blocked = Offer::default();
+                // When to ask again is not for a model to read.
+                blocked.hints = offer.hints;
+                blocked.remarks.push(format!(
+                    "it is blocked, as {} of its tools and prompts are not as pinned: see `pins diff`",
+                    names.len()
+                ));
+                (blocked, Refused::Everything)
+            }
             _ => (offer, Refused::Nothing),
         }
     }
@@ -326,7 +346,9 @@ pub(crate) fn chain(error: &PinsError) -> String {
 
 /// So many lines of a difference go to the log.
 const MOST_LOGGED: usize = 60;
-/// So many differences of one offer do.
+/// So many items are reported as left out.
+const MOST_REPORTED: usize = 100;
+/// So many differences of one offer go to the log.
 const MOST_TOLD: usize = 20;
 
 #[cfg(test)]

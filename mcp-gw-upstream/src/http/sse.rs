@@ -97,8 +97,11 @@ impl Decoder {
 
     /// Keeps the beginning of a line whose end is still to come.
     fn hold(&mut self, part: &[u8]) -> Result<(), TooLong> {
-        // A comment is of no use to anybody, however long it gets.
-        if self.line.first() == Some(&b':') {
+        // A comment is of no use to anybody, however long it gets; that it is one must be known.
+        if self.line.first().or_else(|| part.first()) == Some(&b':') {
+            if self.line.is_empty() {
+                self.line.push(b':');
+            }
             return Ok(());
         }
         self.check(self.line.len() + part.len())?;
@@ -134,7 +137,8 @@ impl Decoder {
         };
         match field {
             b"data" => {
-                self.check(value.len())?;
+                // A line end comes between the lines of an event.
+                self.check(value.len() + usize::from(self.data.is_some()))?;
                 match &mut self.data {
                     Some(data) => {
                         data.push(b'\n');
@@ -219,6 +223,21 @@ mod tests {
         }
         assert!(line_fails && lines_fail);
         assert!(comment.line.len() <= 1);
+        let at_once = [b":".as_slice(), &[b'c'; 200]].concat();
+        assert_eq!(Decoder::new(100).push(&at_once), Ok(()));
+    }
+
+    #[test]
+    fn line_ends_within_an_event_count_too() {
+        let longest = |limit: usize| {
+            let mut decoder = Decoder::new(limit);
+            let lines = format!("data: {}\ndata: y\n\n", "x".repeat(30));
+            decoder
+                .push(lines.as_bytes())
+                .map(|()| decoder.next_event())
+        };
+        assert_eq!(longest(15), Err(TooLong));
+        assert_eq!(longest(16).unwrap().unwrap().data.len(), 32);
     }
 
     proptest! {

@@ -27,6 +27,10 @@ impl Backend for Fickle {
         Ok(ToolOutput::text(call.name))
     }
 
+    async fn task(&self, _: &CallContext, _: TaskAsk) -> Result<RawJson, BackendError> {
+        Ok(RawJson::empty_object())
+    }
+
     async fn read_resource(
         &self,
         _: &CallContext,
@@ -121,8 +125,21 @@ async fn a_blocked_server_answers_nothing() {
     guarded.offer().await.unwrap();
     let read = || ResourceRead::new("x:y", Extras::default());
     guarded.read_resource(&context(), read()).await.unwrap();
+    let task = |method| TaskAsk::new(method, "t", Extras::default());
+    guarded
+        .task(&context(), task(TaskMethod::Get))
+        .await
+        .unwrap();
     fickle.becomes("evil");
     assert!(guarded.offer().await.unwrap().tools.is_empty());
+    for method in [TaskMethod::Get, TaskMethod::Update] {
+        let error = guarded.task(&context(), task(method)).await.unwrap_err();
+        assert!(error.to_string().contains("is blocked"), "{error}");
+    }
+    guarded
+        .task(&context(), task(TaskMethod::Cancel))
+        .await
+        .unwrap();
     assert!(guarded.read_resource(&context(), read()).await.is_err());
     let argument = RawJson::empty_object();
     for reference in [

@@ -77,6 +77,16 @@ fn what_is_changed_or_new_is_left_out_until_it_is_approved() {
     let left = judge.judge(offer(&BAD)).unwrap();
     assert_eq!(names(&left), ["write"]);
     assert_eq!(left.prompts.len(), 1);
+    let out: Vec<_> = left
+        .left_out
+        .iter()
+        .map(|item| (&*item.name, &*item.reason))
+        .collect();
+    let reasons = [
+        "it is new: see `pins diff`",
+        "it is changed: see `pins diff`",
+    ];
+    assert_eq!(out, [("extra", reasons[0]), ("read", reasons[1])]);
     let refused = ["read", "extra", "write"].map(|name| judge.refuses(Feature::Tool, name));
     assert_eq!(refused, [true, true, false]);
     assert!(!judge.refuses(Feature::Prompt, "read"));
@@ -120,6 +130,11 @@ fn a_server_that_is_blocked_offers_nothing_at_all() {
     judge.judge(offer(&GOOD)).unwrap();
     let left = judge.judge(offer(&BAD)).unwrap();
     assert!(left.tools.is_empty() && left.prompts.is_empty() && left.instructions.is_none());
+    assert!(
+        left.remarks[0].contains("2 of its tools and prompts"),
+        "{:?}",
+        left.remarks
+    );
     assert!(judge.refuses(Feature::Tool, "write") && judge.refuses(Feature::Resource, "x:y"));
     // It is let in again when it offers what it did.
     assert_eq!(judge.judge(offer(&GOOD)).unwrap().tools.len(), 2);

@@ -134,6 +134,9 @@ fn what_changed_while_no_gateway_ran_is_never_shown() {
     scene.says(BAD);
     let (gateway, client) = scene.start();
     gateway.stderr.with(DRIFT);
+    gateway
+        .stderr
+        .with("odd: tool `fickle` is left out: it is changed: see `pins diff`");
     assert_eq!(seen(&client), None);
     scene.says(GOOD);
     client.tool("changed", "{}").text();

@@ -1,0 +1,4 @@
+//! The file of pins.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mcp_gw_server::fuzzing::run("pins", data));

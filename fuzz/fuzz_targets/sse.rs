@@ -1,0 +1,4 @@
+//! Server-sent events.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mcp_gw_server::fuzzing::run("sse", data));
