@@ -46,18 +46,16 @@ impl Call {
         session.map_or(Value::Null, |session| session.capabilities.clone())
     }
 
-    /// Asks the client, if it can be asked; `None` when it cannot.
+    /// Asks the client, if it has declared `capability`, a path; `None` when it has not.
     pub(crate) async fn ask(
         &self,
         capability: &str,
         method: &str,
         params: Value,
     ) -> Result<Option<Value>, Fault> {
-        if !self
-            .capabilities()
-            .get(capability)
-            .is_some_and(Value::is_object)
-        {
+        let path = capability.split('.');
+        let declared = path.fold(self.capabilities(), |value, name| value[name].clone());
+        if !declared.is_object() {
             return Ok(None);
         }
         let number = self.questions.fetch_add(1, Ordering::Relaxed);

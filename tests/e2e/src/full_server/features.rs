@@ -37,18 +37,27 @@ pub(crate) async fn answer(call: &Call, method: &str) -> Answer {
             });
             Ok(json!({}))
         }
-        "tools/list" => Ok(listed(json!({ "tools": tools(call) }))),
-        "prompts/list" => Ok(listed(json!({ "prompts": [
+        "tools/list" => Ok(listed(call, json!({ "tools": tools(call) }))),
+        "prompts/list" => Ok(listed(
+            call,
+            json!({ "prompts": [
             { "name": "greet", "arguments": [{ "name": "name", "required": true }] },
             { "name": "ask_first" },
-        ] }))),
-        "resources/list" => Ok(listed(json!({ "resources": [
+        ] }),
+        )),
+        "resources/list" => Ok(listed(
+            call,
+            json!({ "resources": [
             { "uri": "test://static", "name": "static" },
             { "uri": "test://watched", "name": "watched" },
-        ] }))),
-        "resources/templates/list" => Ok(listed(json!({ "resourceTemplates": [
+        ] }),
+        )),
+        "resources/templates/list" => Ok(listed(
+            call,
+            json!({ "resourceTemplates": [
             { "uriTemplate": "test://items/{id}", "name": "items" },
-        ] }))),
+        ] }),
+        )),
         "tools/call" => tool(call, name).await,
         "prompts/get" => prompt(call, name).await,
         "resources/read" => read(call, uri),
@@ -61,10 +70,12 @@ pub(crate) async fn answer(call: &Call, method: &str) -> Answer {
     }
 }
 
-/// What lists need from 2026-07-28 on does no harm before.
-fn listed(mut list: Value) -> Value {
-    list["ttlMs"] = json!(0);
-    list["cacheScope"] = json!("private");
+/// Lists and contents say how long they hold, from 2026-07-28 on.
+fn listed(call: &Call, mut list: Value) -> Value {
+    if call.state.is_modern() {
+        list["ttlMs"] = json!(0);
+        list["cacheScope"] = json!("private");
+    }
     list
 }
 
@@ -162,7 +173,14 @@ async fn tool(call: &Call, name: &str) -> Answer {
                 "elicitationId": "e1",
             });
             return Ok(text(
-                &asked(call, "elicitation", "elicitation/create", params, "action").await?,
+                &asked(
+                    call,
+                    "elicitation.url",
+                    "elicitation/create",
+                    params,
+                    "action",
+                )
+                .await?,
             ));
         }
         "ask_model" => return Ok(text(&model(call).await?)),
@@ -244,6 +262,7 @@ fn read(call: &Call, uri: &str) -> Answer {
             .is_some_and(|id| id.parse::<u64>().is_ok());
     if known {
         return Ok(listed(
+            call,
             json!({ "contents": [{ "uri": uri, "text": format!("text of {uri}") }] }),
         ));
     }

@@ -27,6 +27,8 @@ pub(crate) struct Upstream {
 pub(crate) enum Front {
     Http,
     Stdio,
+    /// No gateway at all.
+    Direct,
 }
 
 /// A gateway that runs; it ends with this.
@@ -72,8 +74,17 @@ impl Front {
             let mut child = spawn(command.args([upstream.revision, "--http"]));
             let url = first(lines(child.stdout.take().unwrap()), "http://").await;
             processes.push(child);
+            if matches!(self, Self::Direct) {
+                return self.gateway(upstream, Way::Http(url), processes, folder);
+            }
             format!("{{ url: {url:?} }}")
         } else {
+            if matches!(self, Self::Direct) {
+                let mut child = spawn(Command::new(full).arg(upstream.revision));
+                let way = pipes(&mut child);
+                processes.push(child);
+                return self.gateway(upstream, way, processes, folder);
+            }
             format!("{{ command: {full:?}, args: [{:?}] }}", upstream.revision)
         };
         let file = folder.0.join("mcp-gw.yaml");
@@ -83,7 +94,7 @@ impl Front {
         std::fs::write(&file, yaml).unwrap();
         let bin = match self {
             Self::Http => env!("CARGO_BIN_EXE_e2e-http"),
-            Self::Stdio => env!("CARGO_BIN_EXE_e2e-stdio"),
+            Self::Stdio | Self::Direct => env!("CARGO_BIN_EXE_e2e-stdio"),
         };
         let mut command = Command::new(bin);
         let mut child = spawn(command.arg("--config").arg(&file));
@@ -98,12 +109,19 @@ impl Front {
                 };
                 Way::Http(line.rsplit(' ').next().unwrap().to_owned())
             }
-            Self::Stdio => Way::Stdio(std::sync::Mutex::new(Some(Pipes {
-                stdin: child.stdin.take().unwrap(),
-                lines: lines(child.stdout.take().unwrap()),
-            }))),
+            Self::Stdio | Self::Direct => pipes(&mut child),
         };
         processes.push(child);
+        self.gateway(upstream, way, processes, folder)
+    }
+
+    fn gateway(
+        self,
+        upstream: Upstream,
+        way: Way,
+        processes: Vec<Child>,
+        folder: Folder,
+    ) -> Gateway {
         Gateway {
             front: self,
             upstream,
@@ -114,12 +132,19 @@ impl Front {
     }
 }
 
+fn pipes(child: &mut Child) -> Way {
+    Way::Stdio(std::sync::Mutex::new(Some(Pipes {
+        stdin: child.stdin.take().unwrap(),
+        lines: lines(child.stdout.take().unwrap()),
+    })))
+}
+
 impl Gateway {
     /// For another client: the same over HTTP, a new one over stdio, which serves one alone.
     pub(crate) async fn again(self) -> Self {
         match self.front {
             Front::Http => self,
-            Front::Stdio => self.front.start(self.upstream).await,
+            Front::Stdio | Front::Direct => self.front.start(self.upstream).await,
         }
     }
 }
