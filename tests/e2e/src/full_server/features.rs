@@ -124,7 +124,13 @@ fn tools(call: &Call) -> Value {
     if call.state.memory().has_grown {
         names.push("grown");
     }
-    let tool = |name: &str| json!({ "name": name, "inputSchema": { "type": "object" } });
+    let tool = |name: &str| {
+        let mut tool = json!({ "name": name, "inputSchema": { "type": "object" } });
+        if name == "echo" {
+            tool["annotations"] = json!({ "readOnlyHint": true, "idempotentHint": true });
+        }
+        tool
+    };
     names.into_iter().map(tool).collect()
 }
 

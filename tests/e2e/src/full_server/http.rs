@@ -22,8 +22,8 @@ use crate::state::State;
 
 const SESSION: &str = "mcp-session-id";
 
-pub(crate) async fn serve(state: Arc<State>) {
-    let listener = TcpListener::bind("127.0.0.1:0")
+pub(crate) async fn serve(state: Arc<State>, port: u16) {
+    let listener = TcpListener::bind(("127.0.0.1", port))
         .await
         .expect("a port is free");
     let address = listener.local_addr().expect("a listener has an address");

@@ -234,6 +234,19 @@ impl Client {
             .await;
     }
 
+    /// Ends the session over HTTP.
+    pub(crate) async fn end(&self) {
+        let Transport::Http { http, url, .. } = &*self.transport else {
+            return;
+        };
+        let request = http
+            .delete(url)
+            .headers(self.transport.headers(&Value::Null));
+        let status = request.send().await.expect("the gateway answers").status();
+        // It may have ended before, for idleness or because there were too many.
+        assert!(status == 204 || status == 404, "{status}");
+    }
+
     /// Listens to `filter` (2026-07-28) and waits until the gateway has agreed.
     pub(crate) async fn listen(&self, filter: Value) -> Open {
         let mut open = self

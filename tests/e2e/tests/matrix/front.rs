@@ -36,8 +36,9 @@ pub(crate) struct Gateway {
     front: Front,
     upstream: Upstream,
     pub(crate) way: Way,
-    _processes: Vec<Child>,
-    _folder: Folder,
+    /// The server behind, when it is reached over HTTP, and the gateway last.
+    pub(crate) processes: Vec<Child>,
+    folder: Folder,
 }
 
 /// What a client needs to reach it.
@@ -62,6 +63,11 @@ impl Drop for Folder {
 
 impl Front {
     pub(crate) async fn start(self, upstream: Upstream) -> Gateway {
+        self.start_with(upstream, "").await
+    }
+
+    /// The same, with further lines of YAML at the top level.
+    pub(crate) async fn start_with(self, upstream: Upstream, top: &str) -> Gateway {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("matrix-{}-{number}", std::process::id());
@@ -88,9 +94,13 @@ impl Front {
             format!("{{ command: {full:?}, args: [{:?}] }}", upstream.revision)
         };
         let file = folder.0.join("mcp-gw.yaml");
-        let yaml = format!(
-            "policy: {{ default: allow }}\nhttp: {{ listen: \"127.0.0.1:0\" }}\nservers:\n  full: {server}\n"
-        );
+        let http = if top.contains("http:") {
+            ""
+        } else {
+            "http: { listen: \"127.0.0.1:0\" }\n"
+        };
+        let yaml =
+            format!("policy: {{ default: allow }}\n{http}{top}\nservers:\n  full: {server}\n");
         std::fs::write(&file, yaml).unwrap();
         let bin = match self {
             Self::Http => env!("CARGO_BIN_EXE_e2e-http"),
@@ -126,8 +136,8 @@ impl Front {
             front: self,
             upstream,
             way,
-            _processes: processes,
-            _folder: folder,
+            processes,
+            folder,
         }
     }
 }
@@ -140,6 +150,13 @@ fn pipes(child: &mut Child) -> Way {
 }
 
 impl Gateway {
+    /// Where the server behind listens.
+    pub(crate) fn upstream_port(&self) -> u16 {
+        let yaml = std::fs::read_to_string(self.folder.0.join("mcp-gw.yaml")).unwrap();
+        let address = yaml.split("127.0.0.1:").last().unwrap();
+        address.split('/').next().unwrap().parse().unwrap()
+    }
+
     /// For another client: the same over HTTP, a new one over stdio, which serves one alone.
     pub(crate) async fn again(self) -> Self {
         match self.front {
@@ -149,7 +166,7 @@ impl Gateway {
     }
 }
 
-fn spawn(command: &mut Command) -> Child {
+pub(crate) fn spawn(command: &mut Command) -> Child {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -160,7 +177,7 @@ fn spawn(command: &mut Command) -> Child {
 }
 
 /// The lines of a stream, read to its end whether or not anybody takes them.
-fn lines(stream: impl AsyncRead + Unpin + Send + 'static) -> mpsc::Receiver<String> {
+pub(crate) fn lines(stream: impl AsyncRead + Unpin + Send + 'static) -> mpsc::Receiver<String> {
     let (send, receive) = mpsc::channel(65_536);
     tokio::spawn(async move {
         let mut lines = BufReader::new(stream).lines();
@@ -171,7 +188,7 @@ fn lines(stream: impl AsyncRead + Unpin + Send + 'static) -> mpsc::Receiver<Stri
     receive
 }
 
-async fn first(mut lines: mpsc::Receiver<String>, prefix: &str) -> String {
+pub(crate) async fn first(mut lines: mpsc::Receiver<String>, prefix: &str) -> String {
     loop {
         let line = timeout(LIMIT, lines.recv()).await.unwrap().unwrap();
         if line.starts_with(prefix) {

@@ -1,11 +1,15 @@
 //! Each revision of clients in front of each revision of servers, over both transports on both
-//! sides: what a client can do with the server directly, it can do through the gateway.
+//! sides: what a client can do with the server directly, it can do through the gateway. And the same
+//! under trouble: servers that restart, sessions and children that come and go.
 
 #![cfg(test)]
 
 mod checks;
 mod client;
 mod front;
+mod restart;
+#[cfg(target_os = "linux")]
+mod soak;
 
 use client::Client;
 use front::{Front, REVISIONS, Upstream};
