@@ -10,6 +10,8 @@ mod envelope;
 mod failures;
 #[path = "../scenarios/lists.rs"]
 mod lists;
+#[path = "../scenarios/lossless.rs"]
+mod lossless;
 #[path = "../scenarios/progress.rs"]
 mod progress;
 #[path = "../scenarios/stop.rs"]

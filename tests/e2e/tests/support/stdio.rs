@@ -61,8 +61,10 @@ impl Pipe {
 
 impl Waiting {
     fn route(&mut self, line: String) {
-        let is_message = serde_json::from_str::<serde_json::Value>(&line)
-            .is_ok_and(|value| value.get("jsonrpc").is_some_and(|version| version == "2.0"));
+        // Not by a tree, which holds no number beyond its range.
+        let is_message = serde_json::from_str::<&serde_json::value::RawValue>(&line)
+            .is_ok_and(|value| value.get().starts_with('{'))
+            && member(&line, "jsonrpc").is_some_and(|version| version == "\"2.0\"");
         if !is_message {
             self.strays.push(line);
             return;
