@@ -10,6 +10,7 @@ mod fake;
 mod lanes;
 mod news;
 mod old;
+mod old_stream;
 mod payload;
 mod streams;
 #[path = "../support/mod.rs"]

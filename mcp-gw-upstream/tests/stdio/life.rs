@@ -295,8 +295,8 @@ async fn a_new_server_tells_news_on_one_stream_and_again_after_a_restart() {
     }
     let wanted = |uris: &str| format!(r#"{{\"resourceSubscriptions\":[{uris}]}}"#);
     let both = wanted(r#"\"x:y\",\"x:z\""#);
-    let listened = ask(&backend, "subscribed").await.unwrap();
-    assert!(listened.contains(&both), "{listened}");
+    let stream = ask(&backend, "subscribed").await.unwrap();
+    assert!(stream.contains(&both), "{stream}");
     // The stream before this one was ended, and what is told now is heard.
     let first: i64 = number(&ask(&backend, "cancelled").await.unwrap());
     assert!(first > 0);
@@ -322,8 +322,8 @@ async fn a_new_server_tells_news_on_one_stream_and_again_after_a_restart() {
         }
     }
     assert_eq!(updated, ["x:y".into(), "x:z".into()]);
-    let listened = ask(&backend, "subscribed").await.unwrap();
-    assert!(listened.contains(&both), "{listened}");
+    let stream = ask(&backend, "subscribed").await.unwrap();
+    assert!(stream.contains(&both), "{stream}");
     for _ in 0..2 {
         backend.unsubscribe("x:y").await.unwrap();
         backend.unsubscribe("x:z").await.unwrap();
