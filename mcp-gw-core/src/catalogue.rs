@@ -15,7 +15,7 @@ use crate::mount::MountPoint;
 use crate::policy::Feature;
 use crate::tool::ToolSpec;
 use crate::uri_map::UriMap;
-use crate::uri_template::{UriTemplate, has_dot_segment};
+use crate::uri_template::{UriTemplate, is_normal};
 
 pub(crate) use build::{Part, Report};
 pub use endpoint::Endpoint;
@@ -132,7 +132,8 @@ struct Share {
     asked_at: Option<Instant>,
     hints: ListHints,
     instructions: Option<Arc<str>>,
-    completes: bool,
+    /// Its `ServerCapabilities`, when it said what it can do.
+    capabilities: Option<RawJson>,
 }
 
 /// A snapshot of everything that all backends offer, as one endpoint shows it.
@@ -233,8 +234,7 @@ impl Catalogue {
 
     /// The resource of a URI that no list names.
     fn unlisted(&self, uri: &str) -> Option<Target> {
-        // With dot segments a rule would see another URI than the server.
-        if uri.len() > LONGEST_URI || has_dot_segment(uri) {
+        if uri.len() > LONGEST_URI {
             return None;
         }
         let owner = self.shares.iter().find_map(|share| {
@@ -246,6 +246,11 @@ impl Catalogue {
             };
             Some((&share.point, upstream))
         });
+        // A rule must not see another URI than the server.
+        let own = owner.as_ref().map_or(uri, |(_, upstream)| upstream);
+        if !is_normal(own) {
+            return None;
+        }
         if let Some((point, upstream)) = owner {
             let map = point.uris.as_ref()?;
             let canonical = map.map(&upstream);
@@ -370,9 +375,25 @@ impl Catalogue {
 
     /// True when a server completes arguments.
     pub fn has_completions(&self) -> bool {
+        self.has("completions")
+    }
+
+    /// What each server says that it can do: a `ServerCapabilities` object, in the configured order.
+    pub fn capabilities(&self) -> impl Iterator<Item = (&str, &RawJson)> {
         self.shares
             .iter()
-            .any(|share| share.counts && share.completes)
+            .filter(|share| share.counts)
+            .filter_map(|share| Some((share.point.backend.name(), share.capabilities.as_ref()?)))
+    }
+
+    /// True when a server sends log messages.
+    pub fn has_logging(&self) -> bool {
+        self.has("logging")
+    }
+
+    fn has(&self, capability: &str) -> bool {
+        self.capabilities()
+            .any(|(_, all)| all.member(capability).is_ok_and(|found| found.is_some()))
     }
 
     /// Which lists a client would see change from `self` to `next`.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -215,6 +216,12 @@ pub trait ClientLink: Send + Sync + 'static {
     fn accepts(&self, result: &RawJson) -> bool {
         let _ = result;
         true
+    }
+
+    /// How long the call has waited so far for the client to answer what [`ClientLink::request`] asked.
+    /// A limit on the work of a backend leaves it out: people think longer than servers work.
+    fn waited(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Sends a request to the client (`sampling/createMessage`, `elicitation/create`,

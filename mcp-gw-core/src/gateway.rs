@@ -681,6 +681,12 @@ impl Gateway {
             let Some((offer, asked_at)) = offer else {
                 return Vec::new();
             };
+            let before = mount.offer.as_ref().map(|offer| offer.remarks.as_slice());
+            for says in &offer.remarks {
+                if !before.unwrap_or_default().contains(says) {
+                    tracing::warn!(server = name, "{says}");
+                }
+            }
             mount.offer = Some(offer);
             mount.asked_at = Some(asked_at);
             // Built under the lock of the mounts, so that two refreshes cannot swap out of order.
@@ -738,5 +744,7 @@ impl Gateway {
     }
 }
 
+#[cfg(test)]
+mod input_tests;
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use mcp_gw_server::cli::{
-    LogArgs, PinsArgs, READY_LIMIT, SourceArgs, check, environment, misplaced, parse, pins,
-    status_lines, stop_signals,
+    LogArgs, PinsArgs, READY_LIMIT, SourceArgs, ask_servers, check, environment, misplaced, parse,
+    pins, status_lines, stop_signals,
 };
 use mcp_gw_server::config::{Config, ConfigFaults};
 use mcp_gw_server::{Launch, Running};
@@ -40,6 +40,10 @@ enum Command {
     Check {
         #[command(flatten)]
         source: SourceArgs,
+
+        /// Ask the servers too: start or connect to them, and say what does not fit what they offer
+        #[arg(long)]
+        ask: bool,
     },
     /// What servers offered when they were trusted: show it, see what differs now, approve that
     Pins(PinsArgs),
@@ -117,7 +121,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         None => run(&cli.run)?,
         Some(Command::Run(args)) => run(&args)?,
-        Some(Command::Check { source }) => explain(&source)?,
+        Some(Command::Check { source, ask }) => explain(&source, ask)?,
         Some(Command::Pins(args)) => return Ok(pins(&args)),
         Some(Command::Demo(args)) => {
             runtime()?.block_on(demo::run(args.once, args.listen, stop_signals))?;
@@ -145,7 +149,7 @@ fn warn(line: &str) {
 }
 
 #[expect(clippy::print_stdout, reason = "the explanation is what was asked for")]
-fn explain(source: &SourceArgs) -> anyhow::Result<()> {
+fn explain(source: &SourceArgs, ask: bool) -> anyhow::Result<()> {
     need(source)?;
     let config = check(source, &environment, &mut warn)?;
     if let Some(address) = config.http.listen_address()
@@ -156,6 +160,12 @@ fn explain(source: &SourceArgs) -> anyhow::Result<()> {
         ));
     }
     print!("{}", config.explain());
+    if ask {
+        println!("\nwhat the servers say");
+        for line in runtime()?.block_on(ask_servers(&config))? {
+            println!("  {line}");
+        }
+    }
     Ok(())
 }
 

@@ -52,6 +52,23 @@ fn tell(line: &str) {
 /// How long a server may take to come up before the gateway goes on without it.
 pub const READY_LIMIT: Duration = Duration::from_secs(30);
 
+/// Starts or connects to the servers of `config` and says what they offer, and what of the
+/// configuration does not fit it: sentences for people. What was pinned is neither looked at nor
+/// changed.
+///
+/// # Errors
+/// When a part of the gateway cannot be made.
+pub async fn ask_servers(
+    config: &crate::config::Config,
+) -> Result<Vec<String>, crate::LaunchError> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the command line reads the environment"
+    )]
+    let env: Vec<_> = std::env::vars_os().collect();
+    crate::survey::survey(config, &env).await
+}
+
 /// One line per server: what it offers, or why it is not there; and one for each thing about it that
 /// is not as it should be. For people.
 pub fn status_lines(status: &[BackendStatus]) -> Vec<String> {

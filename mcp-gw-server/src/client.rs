@@ -1,14 +1,22 @@
 //! A client that shook hands, whatever transport it came by: what it said of itself, and what is
 //! open between it and the gateway.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use mcp_gw_core::{Caller, LogLevel, RawJson, SessionKey};
+use bytes::Bytes;
+use mcp_gw_core::jsonrpc::{Notification, Response};
+use mcp_gw_core::{Caller, Gateway, Incoming, LogLevel, RawJson, SessionKey};
+use tokio_util::task::TaskTracker;
 
+use crate::asking::Asking;
+use crate::exchange::cancelled_id;
 use crate::inflight::InFlight;
 use crate::outbox::Outbox;
 use crate::revision::Revision;
+use crate::rpc_error::RpcError;
+use crate::subscribed::Subscribed;
 
 /// A client between its requests.
 #[derive(Debug)]
@@ -25,9 +33,15 @@ pub(crate) struct Client {
     /// Its open requests.
     pub(crate) in_flight: InFlight,
     /// Where messages go that belong to no request of it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "used by notifications"))]
     pub(crate) outbox: Outbox,
+    /// What it was asked and has not answered.
+    pub(crate) asking: Asking,
+    /// The resources of which it wants to hear.
+    pub(crate) subscribed: Subscribed,
     log_level: Mutex<Option<LogLevel>>,
+    /// Where it is known, once it is welcome.
+    clients: Option<Arc<Clients>>,
+    has_ended: AtomicBool,
 }
 
 static KEYS: AtomicU64 = AtomicU64::new(0);
@@ -51,7 +65,11 @@ impl Client {
             capabilities: capabilities.map(RawJson::detached),
             in_flight: InFlight::default(),
             outbox,
+            asking: Asking::default(),
+            subscribed: Subscribed::default(),
             log_level: Mutex::default(),
+            clients: None,
+            has_ended: AtomicBool::new(false),
         }
     }
 
@@ -70,11 +88,136 @@ impl Client {
     }
 
     /// Sets the level.
-    #[expect(dead_code, reason = "used by logging/setLevel")]
     pub(crate) fn set_log_level(&self, level: LogLevel) {
         *self
             .log_level
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(level);
+    }
+
+    /// Takes an answer of the client to something that it was asked.
+    ///
+    /// # Errors
+    /// When it is no answer.
+    pub(crate) fn take_response(
+        &self,
+        response: &Response<'_>,
+        body: &Bytes,
+    ) -> Result<(), RpcError> {
+        self.asking.take(response, body)
+    }
+
+    /// Takes a notification of the client. What is not known does nothing.
+    pub(crate) fn take_notification(&self, notification: &Notification<'_>) {
+        match &*notification.method {
+            "notifications/cancelled" => {
+                if let Some(id) = cancelled_id(&notification.params) {
+                    self.in_flight.cancel(id);
+                }
+            }
+            "notifications/roots/list_changed" => {
+                if let Some(clients) = &self.clients {
+                    clients.gateway.roots_changed(&self.key);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The end of the client: what is open in either direction is given up, and nothing is held for
+    /// it any more. Once is enough, more do no harm.
+    pub(crate) fn end(&self) {
+        if self.has_ended.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.in_flight.cancel_all();
+        self.asking.end();
+        if let Some(clients) = &self.clients {
+            clients.forget(&self.key);
+            for (uri, incoming) in self.subscribed.end() {
+                clients.let_go(incoming, vec![uri], Vec::new());
+            }
+            clients.gateway.end_session(&self.key);
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The clients that shook hands and have not ended.
+pub(crate) struct Clients {
+    gateway: Gateway,
+    /// What is undone after clients have gone.
+    undoing: TaskTracker,
+    table: Mutex<HashMap<SessionKey, Weak<Client>>>,
+}
+
+impl std::fmt::Debug for Clients {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Clients").finish_non_exhaustive()
+    }
+}
+
+impl Clients {
+    pub(crate) fn new(gateway: Gateway, undoing: TaskTracker) -> Self {
+        Self {
+            gateway,
+            undoing,
+            table: Mutex::default(),
+        }
+    }
+
+    /// Lets a client in: from now on it hears of what concerns it, until it ends.
+    pub(crate) fn welcome(self: &Arc<Self>, mut client: Client) -> Arc<Client> {
+        client.clients = Some(Arc::clone(self));
+        let client = Arc::new(client);
+        self.lock()
+            .insert(client.key.clone(), Arc::downgrade(&client));
+        client
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<Arc<Client>> {
+        self.lock().values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// The client of this key.
+    pub(crate) fn find(&self, key: &SessionKey) -> Option<Arc<Client>> {
+        self.lock().get(key).and_then(Weak::upgrade)
+    }
+
+    /// Ends subscriptions and watches of tasks that a client which has gone had.
+    pub(crate) fn let_go(&self, incoming: Incoming, uris: Vec<Arc<str>>, tasks: Vec<Arc<str>>) {
+        if uris.is_empty() && tasks.is_empty() {
+            return;
+        }
+        // Without a runtime the backends have come to their end, too.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let gateway = self.gateway.clone();
+        let undo = async move {
+            for uri in uris {
+                if let Err(error) = gateway.unsubscribe(&incoming, &uri).await {
+                    tracing::debug!(%error, "a subscription cannot be ended");
+                }
+            }
+            for task in tasks {
+                gateway.unwatch_task(&incoming.caller, &task).await;
+            }
+        };
+        self.undoing.spawn_on(undo, &runtime);
+    }
+
+    fn forget(&self, key: &SessionKey) {
+        self.lock().remove(key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionKey, Weak<Client>>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,12 +14,14 @@ use mcp_gw_upstream::{
 };
 
 use crate::access::{ApiKeys, PerMinute, ToolRules, matches};
-use crate::config::{Config, EndpointConfig, KeyError, ServerConfig, ServerTarget, origin};
-use crate::engine::{Engine, EngineConfig};
+use crate::config::{
+    Config, EndpointConfig, KeyError, ServerConfig, ServerTarget, SessionKeyError, origin,
+};
+use crate::engine::{Engine, EngineConfig, InputLimits};
 use crate::pins::{Guards, PinWatch, PinsError};
 use crate::reshape::Reshape;
-use crate::session::SessionLimits;
 use crate::supervise::Supervisor;
+use crate::survey::idle_rules;
 use crate::wrap::Deadline;
 
 /// What a gateway needs beside its configuration.
@@ -111,7 +113,7 @@ impl Launch {
             builder = builder.endpoint(endpoint_of(name, endpoint));
         }
         let gateway = builder.build().map_err(LaunchError::Build)?;
-        let engine = Engine::with_clock(gateway, engine_config(config), clock);
+        let engine = Engine::with_clock(gateway, engine_config(config)?, clock);
         let supervisor = Supervisor::start(engine.gateway());
         Ok(Running {
             engine,
@@ -138,17 +140,20 @@ fn endpoint_of(name: &str, config: &EndpointConfig) -> Endpoint {
     Endpoint::new(name, shows).with_instructions(config.instructions.clone())
 }
 
-fn engine_config(config: &Config) -> EngineConfig {
+fn engine_config(config: &Config) -> Result<EngineConfig, LaunchError> {
     let sessions = &config.http.sessions;
-    let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-    EngineConfig::default()
+    let seal = sessions.seal(&config.http.path);
+    let seal = seal.map_err(|source| LaunchError::SessionKey { source })?;
+    Ok(EngineConfig::default()
         .with_identity(config.name.as_str(), env!("CARGO_PKG_VERSION"))
         .with_instructions(config.instructions.clone())
-        .with_sessions(SessionLimits::new(
-            sessions.idle_timeout.get(),
-            count(sessions.max_per_caller),
-            count(sessions.max_total),
+        .with_sessions(sessions.limits())
+        .with_input(InputLimits::new(
+            config.input.timeout.get(),
+            count(config.input.max_per_caller),
+            count(config.input.max_total),
         ))
+        .with_seal(seal))
 }
 
 /// Where the places of one server are made.
@@ -172,6 +177,10 @@ pub(crate) fn bare_backend(
     let replicas = place.replicas(server)?;
     let balanced = Balanced::new(balancing, replicas, Arc::new(SystemClock::new()));
     Ok(Arc::new(balanced.map_err(|source| place.fault(source))?))
+}
+
+fn count(n: u32) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
 }
 
 /// Where the places of one server are made.
@@ -226,12 +235,16 @@ impl Place<'_> {
                 headers,
                 connect_timeout,
                 timeout,
+                max_connections,
+                idle_timeout,
             } => {
                 let mut config = HttpServerConfig::new(name, url)
                     .with_client_info(identity)
                     .with_connect_timeout(connect_timeout)
                     .with_timeout(timeout)
-                    .with_max_total_timeout(call_timeout.max(timeout));
+                    .with_max_total_timeout(call_timeout.max(timeout))
+                    .with_max_connections(count(max_connections))
+                    .with_idle_timeout(idle_timeout);
                 for (header, value) in headers {
                     config = config.with_header(header, value);
                 }
@@ -244,6 +257,8 @@ impl Place<'_> {
                 cwd,
                 start_timeout,
                 timeout,
+                max_connections,
+                idle_timeout,
             } => {
                 let mut config = StdioServerConfig::new(name, command)
                     .with_args(args)
@@ -251,7 +266,9 @@ impl Place<'_> {
                     .with_client_info(identity)
                     .with_start_timeout(start_timeout)
                     .with_timeout(timeout)
-                    .with_max_total_timeout(call_timeout.max(timeout));
+                    .with_max_total_timeout(call_timeout.max(timeout))
+                    .with_max_connections(count(max_connections))
+                    .with_idle_timeout(idle_timeout);
                 for (variable, value) in env {
                     config = config.with_env(variable, value);
                 }
@@ -278,6 +295,12 @@ pub enum LaunchError {
         id: String,
         /// What is wrong.
         source: KeyError,
+    },
+    /// A key that seals session ids cannot be had.
+    #[error("a key in `http.sessions.keys` cannot be used")]
+    SessionKey {
+        /// What is wrong.
+        source: SessionKeyError,
     },
     /// A server has neither a command nor a URL.
     #[error("server `{name}` has neither `command` nor `url`")]
@@ -338,46 +361,7 @@ impl Running {
     /// The rules of the configuration that match no tool there is: one sentence for each. Nothing,
     /// as long as a server is not up whose tools they may mean.
     pub fn idle_rules(&self) -> Vec<String> {
-        let gateway = self.gateway();
-        if gateway.status().iter().any(|server| !server.is_up) {
-            return Vec::new();
-        }
-        let catalogue = gateway.catalogue();
-        let names: Vec<_> = catalogue
-            .entries(Feature::Tool)
-            .iter()
-            .map(|tool| &*tool.key)
-            .collect();
-        let example = names
-            .first()
-            .map_or_else(String::new, |name| format!(", such as `{name}`"));
-        let idle = self.rules.idle(&names);
-        let mut sentences: Vec<_> = idle
-            .into_iter()
-            .map(|(id, glob)| {
-                format!(
-                    "`{glob}` among the tools of key `{id}` matches no tool; write names as clients \
-                     see them{example}"
-                )
-            })
-            .collect();
-        for (name, endpoint) in &self.endpoints {
-            let kinds = [
-                (Feature::Tool, &endpoint.tools),
-                (Feature::Prompt, &endpoint.prompts),
-            ];
-            for (feature, globs) in kinds {
-                let entries = catalogue.entries(feature);
-                let idle = globs
-                    .iter()
-                    .filter(|glob| !entries.iter().any(|entry| matches(glob, &entry.canonical)));
-                let kind = feature.as_str();
-                sentences.extend(idle.map(|glob| {
-                    format!("`{glob}` among the {kind}s of endpoint `{name}` matches no {kind}")
-                }));
-            }
-        }
-        sentences
+        idle_rules(self.gateway(), &self.rules, &self.endpoints)
     }
 
     /// Stops looking after the servers, and ends connections and child processes.

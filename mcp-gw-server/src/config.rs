@@ -13,6 +13,7 @@ mod path;
 mod reference;
 mod reshape;
 mod server;
+mod sessions;
 mod source;
 mod structure;
 mod text;
@@ -32,9 +33,10 @@ pub use path::{ConfigPath, Position, Spans};
 pub use reference::{json_schema, reference};
 pub use reshape::{AnnotationsShape, ArgumentShape, ToolShape};
 pub use server::{ServerConfig, ServerTarget};
+pub use sessions::{ReplayConfig, SessionKeyConfig, SessionKeyError, SessionsConfig};
 pub use source::{Loaded, load, read_file, schema_of};
 pub use text::{ByteSize, DurationText, TextError};
 pub use types::{
-    ApiKeyConfig, AuthConfig, Config, DefaultRule, HttpConfig, LimitsConfig, PinMode, PinsConfig,
-    PolicyConfig, SessionsConfig,
+    ApiKeyConfig, AuthConfig, Config, DefaultRule, HttpConfig, InputConfig, LimitsConfig, PinMode,
+    PinsConfig, PolicyConfig,
 };

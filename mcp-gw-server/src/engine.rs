@@ -1,22 +1,62 @@
 //! The MCP engine: what each request does, whatever carried it here.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use mcp_gw_core::{
-    Clock, Feature, Gateway, GatewayError, Incoming, ObjectWriter, RawJson, Sight, SystemClock,
-    code,
+    Catalogue, Clock, Feature, Gateway, GatewayError, Incoming, LogLevel, Members, ObjectWriter,
+    RawJson, Sight, SystemClock, code,
 };
 
+use serde_json::value::RawValue;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::client::{Client, Clients};
+use crate::listen::Listeners;
+use crate::news::{Ear, News};
 use crate::operation::{Operation, write_cursor};
+use crate::parked::Parking;
 use crate::revision::Revision;
 use crate::rewrite::{self, Hints};
 use crate::rpc_error::{RpcError, modern_revisions};
-use crate::session::{SessionLimits, Sessions};
+use crate::session::{SessionLimits, SessionSeal, Sessions};
+
+/// Bounds for what servers ask of clients while a call runs: sampling, elicitation, roots.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct InputLimits {
+    /// How long a client may take to answer.
+    pub timeout: Duration,
+    /// How many calls of one caller may wait for answers that come in a request of their own
+    /// (2026-07-28). What is asked beyond that is refused, as if the client could not be asked.
+    pub max_per_caller: usize,
+    /// How many such calls there may be in all.
+    pub max_total: usize,
+}
+
+impl Default for InputLimits {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(5 * 60),
+            max_per_caller: 16,
+            max_total: 1024,
+        }
+    }
+}
+
+impl InputLimits {
+    /// These bounds.
+    pub const fn new(timeout: Duration, max_per_caller: usize, max_total: usize) -> Self {
+        Self {
+            timeout,
+            max_per_caller,
+            max_total,
+        }
+    }
+}
 
 /// How the engine presents itself and what it bounds.
 #[derive(Debug, Clone)]
@@ -32,8 +72,12 @@ pub struct EngineConfig {
     pub page_size: usize,
     /// Bounds for sessions over HTTP.
     pub sessions: SessionLimits,
+    /// Seals sessions into their ids; without it an id is good only here.
+    pub seal: Option<SessionSeal>,
     /// How many requests of one session or connection may be open at once.
     pub max_in_flight: usize,
+    /// Bounds for what servers ask of clients.
+    pub input: InputLimits,
     /// A stream on which nothing happens carries a comment this often; an answer that takes longer
     /// becomes a stream.
     pub keep_alive: Duration,
@@ -47,7 +91,9 @@ impl Default for EngineConfig {
             instructions: None,
             page_size: 1000,
             sessions: SessionLimits::default(),
+            seal: None,
             max_in_flight: 1024,
+            input: InputLimits::default(),
             keep_alive: Duration::from_secs(15),
         }
     }
@@ -83,10 +129,24 @@ impl EngineConfig {
         self
     }
 
+    /// Sets what seals sessions into their ids, so that others who have its keys can serve them.
+    #[must_use]
+    pub fn with_seal(mut self, seal: Option<SessionSeal>) -> Self {
+        self.seal = seal;
+        self
+    }
+
     /// Sets how many requests of one session or connection may be open; at least one.
     #[must_use]
     pub fn with_max_in_flight(mut self, max_in_flight: usize) -> Self {
         self.max_in_flight = max_in_flight.max(1);
+        self
+    }
+
+    /// Sets the bounds for what servers ask of clients.
+    #[must_use]
+    pub const fn with_input(mut self, input: InputLimits) -> Self {
+        self.input = input;
         self
     }
 
@@ -110,12 +170,19 @@ pub(crate) struct Inner {
     pub(crate) gateway: Gateway,
     pub(crate) config: EngineConfig,
     pub(crate) sessions: Sessions,
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) parking: Arc<Parking>,
+    pub(crate) listeners: Listeners,
+    pub(crate) news: News,
     pub(crate) stopping: CancellationToken,
-    /// From then on streams end that have no end of their own.
-    pub(crate) draining: CancellationToken,
+    /// Cancelled before: what is open only to hear of something, or to be answered later, ends.
+    pub(crate) closing: CancellationToken,
     /// Work that goes on although its client has gone away.
     pub(crate) detached: TaskTracker,
-    server_info: RawJson,
+    /// The servers behind are not known yet.
+    is_held: AtomicBool,
+    opened: Notify,
+    pub(crate) server_info: RawJson,
     request_prefix: String,
     requests: AtomicU64,
 }
@@ -144,18 +211,30 @@ impl Engine {
         // there be no randomness, the counter alone still tells requests apart.
         let mut prefix = [0_u8; 4];
         let _ = getrandom::fill(&mut prefix);
+        let detached = TaskTracker::new();
+        let clients = Arc::new(Clients::new(gateway.clone(), detached.clone()));
+        let welcome = Arc::clone(&clients);
+        let welcome = Box::new(move |client| welcome.welcome(client));
+        let inner = Arc::new(Inner {
+            parking: Arc::new(Parking::new(config.input, Arc::clone(&clock))),
+            sessions: Sessions::new(config.sessions, config.seal.clone(), clock, welcome),
+            clients,
+            listeners: Listeners::default(),
+            news: News::default(),
+            stopping: CancellationToken::new(),
+            closing: CancellationToken::new(),
+            detached,
+            is_held: AtomicBool::new(false),
+            opened: Notify::new(),
+            server_info,
+            request_prefix: format!("{:08x}", u32::from_ne_bytes(prefix)),
+            requests: AtomicU64::new(0),
+            gateway,
+            config,
+        });
+        inner.gateway.listen(Arc::new(Ear(Arc::downgrade(&inner))));
         Self {
-            inner: Arc::new(Inner {
-                sessions: Sessions::new(config.sessions, clock),
-                stopping: CancellationToken::new(),
-                draining: CancellationToken::new(),
-                detached: TaskTracker::new(),
-                server_info,
-                request_prefix: format!("{:08x}", u32::from_ne_bytes(prefix)),
-                requests: AtomicU64::new(0),
-                gateway,
-                config,
-            }),
+            inner,
             endpoint: None,
         }
     }
@@ -185,17 +264,47 @@ impl Engine {
         &self.inner.config
     }
 
-    /// Ends every stream that has no end of its own, such as those that a GET opens, and every later
-    /// one at once; open requests go on. A server that waits for open requests to end calls this first.
-    pub fn drain(&self) {
-        self.inner.draining.cancel();
+    /// Lets requests that need the servers behind wait until [`Engine::open`]: the servers are
+    /// still starting. A client that begins meanwhile is answered after a moment in any case, and
+    /// told of everything that the servers may turn out to have.
+    pub fn hold(&self) {
+        self.inner.is_held.store(true, Ordering::Release);
+    }
+
+    /// Ends [`Engine::hold`].
+    pub fn open(&self) {
+        self.inner.is_held.store(false, Ordering::Release);
+        self.inner.opened.notify_waiters();
+    }
+
+    /// Waits until the servers behind are known, or the end is near.
+    pub(crate) async fn opened(&self) {
+        let opened = self.inner.opened.notified();
+        if self.is_held() {
+            tokio::select! {
+                () = opened => {}
+                () = self.inner.closing.cancelled() => {}
+            }
+        }
+    }
+
+    fn is_held(&self) -> bool {
+        self.inner.is_held.load(Ordering::Acquire)
+    }
+
+    /// Says that the end is near: streams that have no end of their own, on which clients only
+    /// listen, are ended, and calls that wait for a client to come back are given up; open requests
+    /// go on. What is given up by this is audited as `stopped`. A server that waits for open requests
+    /// to end calls this first.
+    pub fn wind_down(&self) {
+        self.gateway().mark_stopped();
+        self.inner.closing.cancel();
     }
 
     /// Answers every open request with an error, and every later one. What is given up by this is
     /// audited as `stopped`.
     pub fn stop(&self) {
-        self.drain();
-        self.gateway().mark_stopped();
+        self.wind_down();
         self.inner.stopping.cancel();
     }
 
@@ -218,43 +327,32 @@ impl Engine {
         operation: Operation,
         incoming: &Incoming,
         revision: Revision,
+        client: Option<&Arc<Client>>,
     ) -> Result<RawJson, RpcError> {
-        let gateway = self.gateway();
-        let relayed = |hints| move |answer: RawJson| (answer, hints);
-        let answer =
-            match operation {
-                Operation::Ping => return Ok(RawJson::empty_object()),
-                Operation::Initialize { asked } => {
-                    return Ok(self
-                        .initialized(Revision::negotiate(&asked), incoming)
-                        .await);
-                }
-                Operation::Discover => Ok((self.discovered(incoming).await, Hints::Private)),
-                Operation::List { feature, after } => self
-                    .list(incoming, feature, after, revision)
-                    .await
-                    .map(relayed(Hints::Kept)),
-                Operation::CallTool(call) => {
-                    let output = gateway.call_tool(incoming, call).await;
-                    output.map(|output| (output.into_raw(), Hints::None))
-                }
-                Operation::ReadResource(read) => gateway.read_resource(incoming, read).await.map(
-                    relayed(if gateway.is_uniform() {
-                        Hints::Kept
-                    } else {
-                        Hints::Private
-                    }),
-                ),
-                Operation::GetPrompt(get) => gateway
-                    .get_prompt(incoming, get)
-                    .await
-                    .map(relayed(Hints::None)),
-                Operation::Complete(completion) => gateway
-                    .complete(incoming, completion)
-                    .await
-                    .map(relayed(Hints::None)),
-            };
-        let (answer, hints) = answer.map_err(|error| RpcError::from_gateway(&error, revision))?;
+        let about = operation.about();
+        match &operation {
+            Operation::Ping => {}
+            // Whoever waits for the handshake should know that somebody is there.
+            Operation::Initialize { .. } | Operation::Discover | Operation::SetLevel(_) => {
+                let _ = tokio::time::timeout(HANDSHAKE, self.opened()).await;
+            }
+            _ => self.opened().await,
+        }
+        let answer = match operation {
+            Operation::Ping => return Ok(RawJson::empty_object()),
+            Operation::Initialize { asked } => {
+                return Ok(self
+                    .initialized(Revision::negotiate(&asked), incoming)
+                    .await);
+            }
+            Operation::SetLevel(level) => return self.set_level(incoming, client, level).await,
+            Operation::Discover => Ok((self.discovered(incoming).await, Hints::Private)),
+            operation => self.relay(operation, incoming, client, revision).await,
+        };
+        let (answer, hints) = match answer {
+            Ok(answer) => answer,
+            Err(error) => (RpcError::told(&error, about, revision)?, Hints::None),
+        };
         rewrite::result(answer, revision, hints, &self.inner.server_info).ok_or_else(|| {
             RpcError::new(
                 code::UPSTREAM_INVALID,
@@ -262,6 +360,78 @@ impl Engine {
                  know.",
             )
         })
+    }
+
+    /// What goes down the road of the gateway.
+    async fn relay(
+        &self,
+        operation: Operation,
+        incoming: &Incoming,
+        client: Option<&Arc<Client>>,
+        revision: Revision,
+    ) -> Result<(RawJson, Hints), GatewayError> {
+        let gateway = self.gateway();
+        let nothing = |()| RawJson::empty_object();
+        Ok(match operation {
+            Operation::List { feature, after } => {
+                let list = self.list(incoming, feature, after, revision).await?;
+                (list, Hints::Kept)
+            }
+            Operation::CallTool(call) => {
+                let output = gateway.call_tool(incoming, call).await?;
+                (output.into_raw(), Hints::None)
+            }
+            Operation::ReadResource(read) => {
+                let hints = if gateway.is_uniform() {
+                    Hints::Kept
+                } else {
+                    Hints::Private
+                };
+                (gateway.read_resource(incoming, read).await?, hints)
+            }
+            Operation::GetPrompt(get) => (gateway.get_prompt(incoming, get).await?, Hints::None),
+            Operation::Complete(completion) => {
+                (gateway.complete(incoming, completion).await?, Hints::None)
+            }
+            Operation::Task(ask) => (gateway.task(incoming, ask).await?, Hints::None),
+            Operation::Subscribe(uri) => {
+                let client = client.ok_or_else(no_client)?;
+                let done = client.subscribed.add(gateway, incoming, &uri).await;
+                (done.map(nothing)?, Hints::None)
+            }
+            Operation::Unsubscribe(uri) => {
+                let client = client.ok_or_else(no_client)?;
+                let done = client.subscribed.remove(gateway, incoming, &uri).await;
+                (done.map(nothing)?, Hints::None)
+            }
+            // Answered without the gateway.
+            Operation::Ping
+            | Operation::Initialize { .. }
+            | Operation::Discover
+            | Operation::SetLevel(_)
+            | Operation::Listen(_) => return Err(no_client()),
+        })
+    }
+
+    /// `logging/setLevel`: for clients that were told of the capability.
+    async fn set_level(
+        &self,
+        incoming: &Incoming,
+        client: Option<&Arc<Client>>,
+        level: LogLevel,
+    ) -> Result<RawJson, RpcError> {
+        let sight = self.gateway().sight(incoming).await;
+        let catalogue = self.gateway().catalogue_at(self.endpoint());
+        match client {
+            Some(client) if self.is_held() || Abilities::of(&catalogue, &sight).logging => {
+                client.set_log_level(level);
+                Ok(RawJson::empty_object())
+            }
+            _ => Err(RpcError::method_not_found(
+                "logging/setLevel",
+                Revision::NEWEST_LEGACY,
+            )),
+        }
     }
 
     async fn list(
@@ -303,7 +473,7 @@ impl Engine {
         let sight = self.gateway().sight(incoming).await;
         let writer = ObjectWriter::with_capacity(512)
             .string("protocolVersion", revision.as_str())
-            .raw("capabilities", &self.capabilities(&sight))
+            .raw("capabilities", &self.capabilities(&sight, revision))
             .raw("serverInfo", &self.inner.server_info);
         self.with_instructions(writer, &sight).finish()
     }
@@ -315,7 +485,7 @@ impl Engine {
             .collect();
         let writer = ObjectWriter::with_capacity(512)
             .array("supportedVersions", &versions)
-            .raw("capabilities", &self.capabilities(&sight));
+            .raw("capabilities", &self.capabilities(&sight, Revision::NEWEST));
         self.with_instructions(writer, &sight).finish()
     }
 
@@ -350,21 +520,86 @@ impl Engine {
     }
 
     /// What the gateway can serve this caller now. Nothing is promised that it would not keep.
-    fn capabilities(&self, sight: &Sight) -> RawJson {
-        let has = |feature| sight.features.contains(&feature);
+    fn capabilities(&self, sight: &Sight, revision: Revision) -> RawJson {
+        // What is not known yet may turn out to be there; clients do not ask a second time.
+        let is_held = self.is_held();
+        let has = |feature| is_held || sight.features.contains(&feature);
+        let catalogue = self.gateway().catalogue_at(self.endpoint());
+        let mut abilities = Abilities::of(&catalogue, sight);
+        abilities.logging |= is_held;
+        abilities.subscribe |= is_held;
         let nothing = RawJson::empty_object();
-        let mut writer = ObjectWriter::default().raw("tools", &nothing);
+        let changes = || ObjectWriter::default().boolean("listChanged", true);
+        let mut writer = ObjectWriter::default().raw("tools", &changes().finish());
         if has(Feature::Prompt) {
-            writer = writer.raw("prompts", &nothing);
+            writer = writer.raw("prompts", &changes().finish());
         }
         if has(Feature::Resource) || has(Feature::ResourceTemplate) {
-            writer = writer.raw("resources", &nothing);
+            let mut resources = changes();
+            if abilities.subscribe {
+                resources = resources.boolean("subscribe", true);
+            }
+            writer = writer.raw("resources", &resources.finish());
         }
         let has_arguments = has(Feature::Prompt) || has(Feature::ResourceTemplate);
-        let catalogue = self.gateway().catalogue_at(self.endpoint());
-        if has_arguments && catalogue.has_completions() {
+        if has_arguments && (is_held || catalogue.has_completions()) {
             writer = writer.raw("completions", &nothing);
         }
+        if abilities.logging {
+            writer = writer.raw("logging", &nothing);
+        }
+        if revision.is_modern() && !abilities.extensions.is_empty() {
+            let mut extensions = ObjectWriter::default();
+            for (name, value) in &abilities.extensions {
+                extensions = extensions.raw(name, value);
+            }
+            writer = writer.raw("extensions", &extensions.finish());
+        }
         writer.finish()
+    }
+}
+
+/// So long a handshake waits for servers that are starting.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// What the servers behind can do, of which a caller may see something.
+#[derive(Default)]
+struct Abilities {
+    logging: bool,
+    subscribe: bool,
+    /// By name: what the first server says that has it.
+    extensions: Vec<(String, RawJson)>,
+}
+
+impl Abilities {
+    fn of(catalogue: &Catalogue, sight: &Sight) -> Self {
+        let mut abilities = Self::default();
+        let servers = catalogue.capabilities();
+        for (_, capabilities) in servers.filter(|(server, _)| sight.servers.contains(*server)) {
+            let Ok(members) = capabilities.members() else {
+                continue;
+            };
+            let object = |name: &str| -> Members<'_> {
+                let raw = members.get(name).map_or("{}", |raw| raw.get());
+                serde_json::from_str(raw).unwrap_or_default()
+            };
+            abilities.logging |= members.get("logging").is_some();
+            let subscribe = object("resources").get("subscribe").map(RawValue::get);
+            abilities.subscribe |= subscribe == Some("true");
+            for (name, value) in object("extensions").iter() {
+                if !abilities.extensions.iter().any(|(known, _)| known == name) {
+                    let value = capabilities.slice(value);
+                    abilities.extensions.push((name.to_owned(), value));
+                }
+            }
+        }
+        abilities
+    }
+}
+
+/// Only clients that shook hands ask for this.
+fn no_client() -> GatewayError {
+    GatewayError::InvalidParams {
+        message: "this needs a session".to_owned(),
     }
 }

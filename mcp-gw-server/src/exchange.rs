@@ -9,13 +9,18 @@ use mcp_gw_core::{Caller, Incoming, RawJson, RequestMeta, code};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::askable::Askable;
 use crate::client::Client;
+use crate::desk::Desk;
 use crate::engine::Engine;
 use crate::inflight::{InFlight, Refusal};
-use crate::link::CallLink;
-use crate::operation::{self, Parsed};
+use crate::link::{CallLink, CallStream, Way, Wishes};
+use crate::operation::{self, Asking, Operation, Parsed};
+use crate::parked::{Returned, Work};
 use crate::revision::Revision;
+use crate::rounds;
 use crate::rpc_error::RpcError;
+use crate::seal::Binding;
 
 /// The peer that a request came from.
 #[derive(Debug, Clone)]
@@ -27,6 +32,8 @@ pub(crate) struct Peer {
     pub(crate) client: Option<Arc<Client>>,
     /// From then on its requests are answered with an error.
     pub(crate) stopping: CancellationToken,
+    /// From then on nothing waits for the client any more.
+    pub(crate) closing: CancellationToken,
 }
 
 /// The complete answer: a JSON-RPC message, and what HTTP says beside it.
@@ -86,7 +93,9 @@ impl Engine {
         peer: Peer,
         in_flight: Option<&InFlight>,
     ) -> Result<Exchange, RpcError> {
-        let open = match in_flight {
+        // `initialize` cannot be cancelled (basic/utilities/cancellation).
+        let is_initialize = matches!(parsed.operation, Operation::Initialize { .. });
+        let open = match in_flight.filter(|_| !is_initialize) {
             None => None,
             Some(table) => Some(
                 table
@@ -94,38 +103,8 @@ impl Engine {
                     .map_err(refused)?,
             ),
         };
-        let revision = peer.revision;
-        let client = peer.client.as_deref();
-        let meta = peer
-            .meta
-            .with_protocol_version(revision.as_str())
-            .with_client(
-                parsed.client_info.or_else(|| client?.info.clone()),
-                parsed
-                    .client_capabilities
-                    .or_else(|| client?.capabilities.clone()),
-            )
-            .with_session(client.map(|client| client.key.clone()))
-            .with_log_level(parsed.log_level.or_else(|| client?.log_level()))
-            .with_traceparent(parsed.traceparent);
-        let (link, messages) = CallLink::new(
-            revision,
-            parsed.progress_token,
-            meta.client_capabilities.clone(),
-        );
-        let incoming = Incoming::new(peer.caller, meta).with_link(Arc::new(link));
-        let engine = self.clone();
-        let operation = parsed.operation;
-        let stopping = peer.stopping;
+        let (work, messages) = self.work(parsed, &id, peer)?;
         let work = Box::pin(async move {
-            let work = engine.execute(operation, &incoming, revision);
-            let work = async {
-                tokio::select! {
-                    biased;
-                    result = work => result,
-                    () = stopping.cancelled() => Err(stopped()),
-                }
-            };
             let result = match open {
                 None => Some(work.await),
                 Some(open) => open.run(work).await,
@@ -134,10 +113,113 @@ impl Engine {
         });
         Ok(Exchange { work, messages })
     }
+
+    /// The work of a request, and what comes to the client before its end.
+    fn work(
+        &self,
+        parsed: Parsed,
+        id: &RawJson,
+        peer: Peer,
+    ) -> Result<(Work, Option<mpsc::Receiver<RawJson>>), RpcError> {
+        let revision = peer.revision;
+        let client = peer.client;
+        let meta = peer
+            .meta
+            .with_protocol_version(revision.as_str())
+            .with_client(
+                parsed.client_info.or_else(|| client.as_ref()?.info.clone()),
+                parsed
+                    .client_capabilities
+                    .or_else(|| client.as_ref()?.capabilities.clone()),
+            )
+            .with_session(client.as_ref().map(|client| client.key.clone()))
+            .with_log_level(parsed.log_level.or_else(|| client.as_ref()?.log_level()))
+            .with_traceparent(parsed.traceparent);
+        let wishes = Wishes {
+            progress_token: parsed.progress_token,
+            log_level: parsed.log_level,
+        };
+        let mut operation = parsed.operation;
+        if let Operation::Listen(filter) = operation {
+            let incoming = Incoming::new(peer.caller, meta);
+            let (work, messages) = self.listen(filter, id, incoming, peer.closing)?;
+            return Ok((work, Some(messages)));
+        }
+        let mut ask = None;
+        if revision.is_modern()
+            && let Some(asking) = operation.asking()
+        {
+            let Asking {
+                method,
+                name,
+                arguments,
+                extras,
+            } = asking;
+            let caller = Arc::clone(&peer.caller);
+            let binding = move || Binding::new(&caller, method, &name, &arguments);
+            if let Some((state, responses)) = rounds::returned(extras) {
+                let parking = &self.inner.parking;
+                match parking.returned(&state, responses.as_ref(), &binding())? {
+                    Returned::Anew => {}
+                    Returned::ToCall(attending) => {
+                        return Ok(self.attend(attending, wishes, peer.stopping));
+                    }
+                }
+            }
+            ask = Some(binding);
+        }
+        let declared = meta.client_capabilities.clone();
+        let is_use = operation.is_use();
+        let askable = declared
+            .as_ref()
+            .filter(|_| is_use)
+            .map(|declared| Askable::of(revision, declared))
+            .unwrap_or_default();
+        let client = client.filter(|_| !revision.is_modern());
+        let desk = ask.as_ref().filter(|_| askable.any()).map(|_| {
+            let parking = Arc::clone(&self.inner.parking);
+            Arc::new(Desk::new(parking, Arc::clone(&peer.caller)))
+        });
+        let way = match (&client, &desk) {
+            (Some(client), _) if is_use => Way::Client(Arc::clone(client)),
+            (_, Some(desk)) => Way::Desk(Arc::clone(desk)),
+            _ => Way::None,
+        };
+        let says = matches!(way, Way::Client(_));
+        let needed =
+            says && (askable.any() || self.gateway().catalogue_at(self.endpoint()).has_logging());
+        let stream = Arc::new(CallStream::default());
+        let messages = stream.lead(wishes, needed);
+        let patience = self.inner.config.input.timeout;
+        let link = CallLink::new(
+            revision,
+            declared.as_ref(),
+            askable,
+            way,
+            Arc::clone(&stream),
+            patience,
+        );
+        let incoming = Incoming::new(peer.caller, meta).with_link(Arc::new(link));
+        let engine = self.clone();
+        let stopping = peer.stopping;
+        let run: Work = Box::pin(async move {
+            let work = engine.execute(operation, &incoming, revision, client.as_ref());
+            tokio::select! {
+                biased;
+                result = work => result,
+                () = stopping.cancelled() => Err(stopped()),
+            }
+        });
+        let work = match ask {
+            None => run,
+            Some(binding) => self.asking(run, binding, desk, stream, askable, peer.closing),
+        };
+        Ok((work, messages))
+    }
 }
 
 /// The answer to a request that does not end before the gateway does.
-fn stopped() -> RpcError {
+pub(crate) fn stopped() -> RpcError {
     RpcError::new(
         code::GATEWAY_UNAVAILABLE,
         "The gateway stops before this request is done. The work may have been done or not.",

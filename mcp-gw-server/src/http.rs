@@ -102,7 +102,7 @@ impl Engine {
                 .notification(headers, &notification, &peer)
                 .map_err(|f| f.reply(None)),
             Ok(Message::Response(response)) => self
-                .response(headers, &response, &peer)
+                .response(headers, &response, &body, &peer)
                 .map_err(|f| f.reply(None)),
             Ok(_) => Ok(HttpReply::empty(StatusCode::ACCEPTED)),
         };
@@ -116,7 +116,7 @@ impl Engine {
     /// nothing is kept for is refused with 400, as 404 would end the session; the stream that belongs
     /// to no request goes on after any of its ids.
     pub fn get(&self, headers: &HeaderMap, peer: &HttpPeer) -> HttpReply {
-        self.listen(headers, peer)
+        self.open_stream(headers, peer)
             .unwrap_or_else(|error| error.reply(None))
     }
 
@@ -210,6 +210,7 @@ impl Engine {
             revision,
             client: None,
             stopping: self.inner.stopping.clone(),
+            closing: self.inner.closing.clone(),
         }
     }
 }

@@ -1,25 +1,36 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+mod askable;
+mod asking;
 mod batch;
+mod bridge;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod client;
 mod compose;
+mod desk;
 mod engine;
 mod exchange;
 mod inflight;
 mod line;
 mod link;
+mod listen;
+mod news;
 mod operation;
 mod outbox;
+mod parked;
 mod pins;
 mod reshape;
 mod revision;
 mod rewrite;
+mod rounds;
 mod rpc_error;
+mod seal;
 mod session;
+mod subscribed;
 mod supervise;
+mod survey;
 mod wrap;
 
 pub mod config;
@@ -28,9 +39,9 @@ pub mod http;
 pub mod rmcp;
 
 pub use compose::{Launch, LaunchError, Running};
-pub use engine::{Engine, EngineConfig};
+pub use engine::{Engine, EngineConfig, InputLimits};
 pub use http::journal::ReplayLimits;
 pub use line::{LineConfig, serve_lines, serve_lines_until};
 pub use pins::PinsError;
 pub use revision::Revision;
-pub use session::SessionLimits;
+pub use session::{SessionLimits, SessionSeal};

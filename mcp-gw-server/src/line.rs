@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mcp_gw_core::jsonrpc::{Message, Notification, Params, Request};
+use mcp_gw_core::jsonrpc::{Message, Notification, Params, Request, Response};
 use mcp_gw_core::{Caller, Credentials, RawJson, RequestMeta, Transport, code};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
@@ -112,6 +112,7 @@ pub async fn serve_lines_until(
         in_flight: InFlight::default(),
         client: None,
         stopping: engine.inner.stopping.child_token(),
+        closing: engine.inner.closing.child_token(),
         tasks: JoinSet::new(),
         is_gone: false,
     };
@@ -156,11 +157,15 @@ pub async fn serve_lines_until(
         out,
         in_flight,
         stopping,
+        closing,
         client,
         ..
     } = connection;
-    // The writer ends when nobody can send any more.
-    drop((out, client));
+    closing.cancel();
+    // Nothing is read any more, so nothing that was asked will be answered.
+    if let Some(client) = &client {
+        client.asking.end();
+    }
     let mut ended = async || while tasks.join_next().await.is_some() {};
     if tokio::time::timeout(drain, ended()).await.is_err() {
         // Who told this end to stop lets the client know; a client that left needs no answer.
@@ -172,6 +177,11 @@ pub async fn serve_lines_until(
         let _ = tokio::time::timeout(LAST_WORDS, ended()).await;
         tasks.shutdown().await;
     }
+    if let Some(client) = &client {
+        client.end();
+    }
+    // The writer ends when nobody can send any more.
+    drop((out, client));
     let abort = writing.abort_handle();
     if tokio::time::timeout(UNREAD, writing).await.is_err() {
         tracing::warn!("the client does not read; what it was to be told is lost");
@@ -195,6 +205,7 @@ struct Connection {
     /// The client, once it has shaken hands.
     client: Option<Arc<Client>>,
     stopping: CancellationToken,
+    closing: CancellationToken,
     tasks: JoinSet<()>,
     is_gone: bool,
 }
@@ -212,7 +223,7 @@ impl Connection {
                 }
             }
             Ok(Message::Notification(notification)) => self.notified(&notification),
-            // Nothing was asked of the client.
+            Ok(Message::Response(response)) => self.answered(&response, &line),
             Ok(_) => {}
             Err(error) => {
                 let answer = RpcError::new(error.code, &error.message);
@@ -227,6 +238,16 @@ impl Connection {
             && let Some(id) = cancelled_id(&notification.params)
         {
             self.in_flight.cancel(id);
+        } else if let Some(client) = &self.client {
+            client.take_notification(notification);
+        }
+    }
+
+    fn answered(&self, response: &Response<'_>, line: &Bytes) {
+        let client = self.client.as_ref();
+        let taken = client.map(|client| client.take_response(response, line));
+        if let Some(Err(error)) = taken {
+            tracing::debug!(error = %error.object, "a client gave no answer");
         }
     }
 
@@ -259,6 +280,7 @@ impl Connection {
             revision,
             client,
             stopping: self.stopping.clone(),
+            closing: self.closing.clone(),
         };
         self.engine
             .begin(request, line, peer, Some(&self.in_flight))
@@ -286,7 +308,14 @@ impl Connection {
             part("capabilities").as_ref(),
             Outbox::lines(self.out.clone()),
         );
-        self.client = Some(Arc::new(client.at(self.engine.endpoint.clone())));
+        let client = client.at(self.engine.endpoint.clone());
+        // A second handshake ends what began with the first.
+        if let Some(before) = self
+            .client
+            .replace(self.engine.inner.clients.welcome(client))
+        {
+            before.end();
+        }
     }
 
     async fn send(&mut self, message: RawJson) {
@@ -307,13 +336,13 @@ async fn run(exchange: Exchange, out: &mpsc::Sender<RawJson>) -> Option<RawJson>
         tokio::select! {
             biased;
             Some(message) = messages.recv() => drop(out.send(message).await),
-            answer = &mut work => break answer?,
+            answer = &mut work => break answer,
         }
     };
     while let Ok(message) = messages.try_recv() {
         drop(out.send(message).await);
     }
-    Some(answer.message)
+    answer.map(|answer| answer.message)
 }
 
 /// Writes one message a line. Line breaks between the tokens of a relayed payload become blanks;

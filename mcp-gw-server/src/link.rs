@@ -1,10 +1,18 @@
-//! The way from a call back to its client: a bounded queue of messages for the call's own stream.
+//! The way from a call back to its client: a bounded queue of messages for the call's own stream,
+//! and requests to the client where its revision has them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use mcp_gw_core::jsonrpc;
-use mcp_gw_core::{CallNotification, ClientLink, ClientLinkError, ObjectWriter, RawJson};
+use mcp_gw_core::jsonrpc::{self, as_str};
+use mcp_gw_core::{CallNotification, ClientLink, ClientLinkError, LogLevel, ObjectWriter, RawJson};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
+use crate::askable::{Askable, TASKS, declares_extension};
+use crate::client::Client;
+use crate::desk::Desk;
 use crate::revision::Revision;
 use crate::rewrite;
 
@@ -13,69 +21,249 @@ use mcp_gw_core::meta_key::PROGRESS_TOKEN;
 /// So many messages may wait for a client that does not read.
 const QUEUE: usize = 256;
 
-/// The client of one call: what it can be told, and where its progress goes.
-#[derive(Debug)]
-pub(crate) struct CallLink {
-    revision: Revision,
-    capabilities: Option<RawJson>,
-    progress: Option<(RawJson, mpsc::Sender<RawJson>)>,
+/// Where the messages of a call go now, and which of them are wanted.
+#[derive(Debug, Default)]
+pub(crate) struct CallStream(Mutex<Route>);
+
+/// What a request says about the messages on its stream.
+#[derive(Debug, Default)]
+pub(crate) struct Wishes {
+    /// The client wants progress under this token.
+    pub(crate) progress_token: Option<RawJson>,
+    /// The least level of log messages; none are wanted without.
+    pub(crate) log_level: Option<LogLevel>,
 }
 
-impl CallLink {
-    /// A link for a call, and the other end when the client wants progress under `token`.
-    pub(crate) fn new(
-        revision: Revision,
-        token: Option<RawJson>,
-        capabilities: Option<RawJson>,
-    ) -> (Self, Option<mpsc::Receiver<RawJson>>) {
-        let Some(token) = token else {
-            return (
-                Self {
-                    revision,
-                    capabilities,
-                    progress: None,
-                },
-                None,
-            );
+#[derive(Debug, Default)]
+struct Route {
+    queue: Option<mpsc::Sender<RawJson>>,
+    wishes: Wishes,
+}
+
+impl CallStream {
+    /// Leads messages to a new stream, whose other end this gives; there is none when nothing is
+    /// wanted and `needed` is false.
+    pub(crate) fn lead(&self, wishes: Wishes, needed: bool) -> Option<mpsc::Receiver<RawJson>> {
+        let wanted = needed || wishes.progress_token.is_some() || wishes.log_level.is_some();
+        let (queue, messages) = if wanted {
+            let (queue, messages) = mpsc::channel(QUEUE);
+            (Some(queue), Some(messages))
+        } else {
+            (None, None)
         };
-        let (queue, messages) = mpsc::channel(QUEUE);
-        (
-            Self {
-                revision,
-                capabilities,
-                progress: Some((token, queue)),
-            },
-            Some(messages),
-        )
+        *self.lock() = Route { queue, wishes };
+        messages
+    }
+
+    /// Forgets the stream: nobody reads it any more.
+    pub(crate) fn close(&self) {
+        self.lock().queue = None;
+    }
+
+    fn queue(&self) -> Option<mpsc::Sender<RawJson>> {
+        self.lock().queue.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Route> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-#[async_trait]
-impl ClientLink for CallLink {
-    fn notify(&self, notification: CallNotification) {
-        // Log messages are for clients that were told of the capability, and none is yet.
-        let (Some((token, queue)), CallNotification::Progress(params)) =
-            (&self.progress, notification)
-        else {
-            return;
+/// How requests reach the client.
+#[derive(Debug)]
+pub(crate) enum Way {
+    /// They do not.
+    None,
+    /// As messages to a client that shook hands.
+    Client(Arc<Client>),
+    /// In the answer to its request (2026-07-28).
+    Desk(Arc<Desk>),
+}
+
+/// The client of one call: what it can be told and asked for.
+#[derive(Debug)]
+pub(crate) struct CallLink {
+    revision: Revision,
+    /// What the client declared, as far as the revision knows it.
+    capabilities: Option<RawJson>,
+    askable: Askable,
+    way: Way,
+    stream: Arc<CallStream>,
+    /// How long the client may take to answer.
+    patience: Duration,
+    waits: Waits,
+}
+
+/// The time in which a call waits for its client.
+#[derive(Debug, Default)]
+struct Waits(Mutex<Waited>);
+
+#[derive(Debug, Default)]
+struct Waited {
+    open: usize,
+    since: Option<Instant>,
+    before: Duration,
+}
+
+/// One wait; it ends when this is dropped.
+struct Waiting<'w>(&'w Waits);
+
+impl Waits {
+    fn begin(&self) -> Waiting<'_> {
+        let mut waited = self.lock();
+        waited.open += 1;
+        waited.since.get_or_insert_with(Instant::now);
+        Waiting(self)
+    }
+
+    fn total(&self) -> Duration {
+        let waited = self.lock();
+        waited.before + waited.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waited> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut waited = self.0.lock();
+        waited.open -= 1;
+        if waited.open == 0
+            && let Some(since) = waited.since.take()
+        {
+            waited.before += since.elapsed();
+        }
+    }
+}
+
+impl CallLink {
+    /// A link to the client of a call, which declared these capabilities.
+    pub(crate) fn new(
+        revision: Revision,
+        declared: Option<&RawJson>,
+        askable: Askable,
+        way: Way,
+        stream: Arc<CallStream>,
+        patience: Duration,
+    ) -> Self {
+        let capabilities = match (&way, revision.is_modern()) {
+            // Results that ask for input pass, so a server may count on all that was declared.
+            (_, true) => declared.cloned(),
+            (Way::None, false) => None,
+            (_, false) => declared.and_then(|declared| askable.capabilities(declared)),
         };
-        let Ok(members) = params.members() else {
-            return;
+        Self {
+            revision,
+            capabilities,
+            askable,
+            way,
+            stream,
+            patience,
+            waits: Waits::default(),
+        }
+    }
+
+    fn wants_log(&self, params: &RawJson) -> bool {
+        let wanted = match &self.way {
+            Way::Client(client) => level_of(client),
+            _ => match self.stream.lock().wishes.log_level {
+                Some(level) => level,
+                None => return false,
+            },
         };
+        is_at_least(params, wanted)
+    }
+
+    fn progress(&self, params: &RawJson) -> Option<RawJson> {
+        let route = self.stream.lock();
+        let token = route.wishes.progress_token.as_ref()?;
+        let members = params.members().ok()?;
         let params = ObjectWriter::with_capacity(params.len() + 64)
             .raw(PROGRESS_TOKEN, token)
             .members(&members, &[PROGRESS_TOKEN])
             .finish();
-        let message = jsonrpc::notification("notifications/progress", &params);
+        Some(jsonrpc::notification("notifications/progress", &params))
+    }
+}
+
+/// What else a server may say: the end of an elicitation by URL (2025-11-25), and what no revision
+/// has a name for.
+fn passes(method: &str, revision: Revision, askable: Askable) -> bool {
+    match method {
+        "notifications/elicitation/complete" => {
+            revision == Revision::V2025_11_25 && askable.opens_urls()
+        }
+        _ => !OWNED.contains(&method) && !method.ends_with("/list_changed"),
+    }
+}
+
+/// A client that named no level leaves it to the server (server/utilities/logging).
+fn level_of(client: &Client) -> LogLevel {
+    client.log_level().unwrap_or(LogLevel::Debug)
+}
+
+/// True when `params` of a log message have a level that is wanted.
+fn is_at_least(params: &RawJson, wanted: LogLevel) -> bool {
+    let level = params
+        .members()
+        .ok()
+        .and_then(|members| LogLevel::parse(&as_str(members.get("level")?)?));
+    level.is_some_and(|level| level >= wanted)
+}
+
+/// The message in which a client is told something that belongs to none of its calls, if it is to
+/// be told.
+pub(crate) fn session_message(client: &Client, notification: &CallNotification) -> Option<RawJson> {
+    match notification {
+        CallNotification::Log(params) => is_at_least(params, level_of(client))
+            .then(|| jsonrpc::notification("notifications/message", params)),
+        CallNotification::Other { method, params } => {
+            let declared = client.capabilities.as_ref();
+            let askable = declared.map(|declared| Askable::of(client.revision, declared));
+            passes(method, client.revision, askable.unwrap_or_default())
+                .then(|| jsonrpc::notification(method, params))
+        }
+        _ => None,
+    }
+}
+
+/// Notifications that belong to the hop, or to no call.
+const OWNED: [&str; 7] = [
+    "notifications/cancelled",
+    "notifications/initialized",
+    "notifications/message",
+    "notifications/progress",
+    "notifications/resources/updated",
+    "notifications/subscriptions/acknowledged",
+    "notifications/tasks",
+];
+
+#[async_trait]
+impl ClientLink for CallLink {
+    fn notify(&self, notification: CallNotification) {
+        let message = match notification {
+            CallNotification::Progress(params) => self.progress(&params),
+            CallNotification::Log(params) => self
+                .wants_log(&params)
+                .then(|| jsonrpc::notification("notifications/message", &params)),
+            CallNotification::Other { method, params } => {
+                passes(&method, self.revision, self.askable)
+                    .then(|| jsonrpc::notification(&method, &params))
+            }
+            _ => None,
+        };
+        let (Some(message), Some(queue)) = (message, self.stream.queue()) else {
+            return;
+        };
         if queue.try_send(message).is_err() {
-            tracing::debug!("a client does not read its progress; a message is dropped");
+            tracing::debug!("a client does not read the stream of its call; a message is dropped");
         }
     }
 
-    /// Clients of older revisions are not asked yet.
     fn capabilities(&self) -> Option<RawJson> {
-        let is_modern = self.revision.is_modern();
-        self.capabilities.clone().filter(|_| is_modern)
+        self.capabilities.clone()
     }
 
     fn accepts_input_requests(&self) -> bool {
@@ -83,16 +271,35 @@ impl ClientLink for CallLink {
     }
 
     fn accepts(&self, result: &RawJson) -> bool {
+        let declares_tasks = || declares_extension(self.capabilities.as_ref(), TASKS);
         rewrite::is_tellable(result, self.revision)
+            && (!rewrite::is_task(result) || declares_tasks())
     }
 
     fn wants_progress(&self) -> bool {
-        self.progress.is_some()
+        self.stream.lock().wishes.progress_token.is_some()
     }
 
-    async fn request(&self, method: &str, _params: RawJson) -> Result<RawJson, ClientLinkError> {
-        Err(ClientLinkError::Unsupported {
+    fn waited(&self) -> Duration {
+        self.waits.total()
+    }
+
+    async fn request(&self, method: &str, params: RawJson) -> Result<RawJson, ClientLinkError> {
+        let unsupported = || ClientLinkError::Unsupported {
             method: method.to_owned(),
-        })
+        };
+        if !self.askable.allows(method, &params) {
+            return Err(unsupported());
+        }
+        let _waiting = self.waits.begin();
+        match &self.way {
+            Way::None => Err(unsupported()),
+            Way::Client(client) => {
+                let stream = self.stream.queue().ok_or(ClientLinkError::Gone)?;
+                let asking = &client.asking;
+                asking.ask(stream, method, &params, self.patience).await
+            }
+            Way::Desk(desk) => desk.ask(method, params).await,
+        }
     }
 }

@@ -8,10 +8,13 @@ use bytes::Bytes;
 use mcp_gw_core::jsonrpc::{Params, Request, as_str};
 use mcp_gw_core::{
     Arguments, Completion, CompletionRef, Extras, Feature, LogLevel, Members, ObjectWriter,
-    PromptGet, RawJson, ResourceRead, ToolCall, code, meta_key as key,
+    PromptGet, RawJson, ResourceRead, TaskAsk, TaskMethod, ToolCall, code, meta_key as key,
 };
 use serde_json::value::RawValue;
 
+use crate::askable::{TASKS, declares_extension};
+use crate::bridge::About;
+use crate::listen::Filter;
 use crate::revision::Revision;
 use crate::rpc_error::{RpcError, modern_revisions};
 
@@ -31,6 +34,67 @@ pub(crate) enum Operation {
     ReadResource(ResourceRead),
     GetPrompt(PromptGet),
     Complete(Completion),
+    SetLevel(LogLevel),
+    Subscribe(Arc<str>),
+    Unsubscribe(Arc<str>),
+    Listen(Filter),
+    Task(TaskAsk),
+}
+
+impl Operation {
+    /// What an error of the server behind would be about.
+    pub(crate) const fn about(&self) -> About {
+        match self {
+            Self::CallTool(_) => About::Tool,
+            Self::ReadResource(_) | Self::Subscribe(_) => About::Resource,
+            _ => About::Other,
+        }
+    }
+
+    /// True for the use of a tool, resource or prompt: work of a server, which may say and ask
+    /// something meanwhile.
+    pub(crate) const fn is_use(&self) -> bool {
+        matches!(
+            self,
+            Self::CallTool(_) | Self::ReadResource(_) | Self::GetPrompt(_) | Self::Complete(_)
+        )
+    }
+}
+
+/// A use that may ask the client for input (MCP 2026-07-28, basic/patterns/mrtr): what it is bound
+/// to, and where answers come in.
+pub(crate) struct Asking<'o> {
+    pub(crate) method: &'static str,
+    pub(crate) name: Arc<str>,
+    pub(crate) arguments: RawJson,
+    pub(crate) extras: &'o mut Extras,
+}
+
+impl Operation {
+    /// What may ask for input: `tools/call`, `prompts/get`, `resources/read`.
+    pub(crate) fn asking(&mut self) -> Option<Asking<'_>> {
+        Some(match self {
+            Self::CallTool(call) => Asking {
+                method: "tools/call",
+                name: Arc::clone(&call.name),
+                arguments: call.arguments.as_raw().clone(),
+                extras: &mut call.extras,
+            },
+            Self::GetPrompt(get) => Asking {
+                method: "prompts/get",
+                name: Arc::clone(&get.name),
+                arguments: get.arguments.as_raw().clone(),
+                extras: &mut get.extras,
+            },
+            Self::ReadResource(read) => Asking {
+                method: "resources/read",
+                name: Arc::clone(&read.uri),
+                arguments: RawJson::empty_object(),
+                extras: &mut read.extras,
+            },
+            _ => return None,
+        })
+    }
 }
 
 /// A request, taken apart. It owns its parts: slices of the message, not copies.
@@ -91,11 +155,7 @@ impl<'a> Meta<'a> {
         };
         let level = as_str(level).as_deref().and_then(LogLevel::parse);
         level.map(Some).ok_or_else(|| {
-            let says = format!(
-                "Invalid params: `{}` must be one of debug, info, notice, warning, error, \
-                 critical, alert, emergency",
-                key::LOG_LEVEL
-            );
+            let says = unknown_level(key::LOG_LEVEL);
             RpcError::with_status(400, code::INVALID_PARAMS, &says)
         })
     }
@@ -119,6 +179,14 @@ impl<'a> Meta<'a> {
             ),
         }
     }
+}
+
+fn unknown_level(name: &str) -> String {
+    let names: Vec<_> = LogLevel::ALL.iter().map(|level| level.as_str()).collect();
+    format!(
+        "Invalid params: `{name}` must be one of {}",
+        names.join(", ")
+    )
 }
 
 /// The revision that a request names in its `_meta`, after checking that what it must say is there
@@ -226,6 +294,25 @@ impl Reader<'_, '_> {
                 self.extras(&["name", "arguments"]),
             )),
             "completion/complete" => self.completion()?,
+            "logging/setLevel" if !revision.is_modern() => Operation::SetLevel(self.level()?),
+            "resources/subscribe" if !revision.is_modern() => {
+                Operation::Subscribe(self.string("uri")?)
+            }
+            "resources/unsubscribe" if !revision.is_modern() => {
+                Operation::Unsubscribe(self.string("uri")?)
+            }
+            "subscriptions/listen" if revision.is_modern() => {
+                let filter = Filter::read(self.params)?;
+                let tasks = if self.declares_tasks() {
+                    filter.tasks
+                } else {
+                    Vec::new()
+                };
+                Operation::Listen(Filter { tasks, ..filter })
+            }
+            "tasks/get" if revision.is_modern() => self.task(TaskMethod::Get)?,
+            "tasks/update" if revision.is_modern() => self.task(TaskMethod::Update)?,
+            "tasks/cancel" if revision.is_modern() => self.task(TaskMethod::Cancel)?,
             "server/discover" if revision.is_modern() => Operation::Discover,
             "ping" if !revision.is_modern() => Operation::Ping,
             "initialize" if !revision.is_modern() => Operation::Initialize {
@@ -244,6 +331,27 @@ impl Reader<'_, '_> {
                 RpcError::invalid_params(&format!("Invalid params: `{name}` must be a string"))
             }),
         }
+    }
+
+    fn level(&self) -> Result<LogLevel, RpcError> {
+        let level = self.string("level")?;
+        LogLevel::parse(&level).ok_or_else(|| RpcError::invalid_params(&unknown_level("level")))
+    }
+
+    /// True when this request declares the extension that tasks are.
+    fn declares_tasks(&self) -> bool {
+        let declared = self.meta.get(key::CLIENT_CAPABILITIES);
+        let declared = declared.map(|raw| RawJson::within(self.body, raw));
+        declares_extension(declared.as_ref(), TASKS)
+    }
+
+    fn task(&self, method: TaskMethod) -> Result<Operation, RpcError> {
+        if !self.declares_tasks() {
+            return Err(RpcError::missing_extension(TASKS));
+        }
+        let id = self.string("taskId")?;
+        let extras = self.extras(&["taskId"]);
+        Ok(Operation::Task(TaskAsk::new(method, id, extras)))
     }
 
     fn arguments(&self) -> Result<Arguments, RpcError> {

@@ -33,7 +33,6 @@ impl Outbox {
 
     /// Sends a message without waiting. False when it is lost: nobody listens, or the client does
     /// not read.
-    #[cfg_attr(not(test), expect(dead_code, reason = "used by notifications"))]
     pub(crate) fn send(&self, message: RawJson) -> bool {
         match &self.0 {
             Way::Lines(lines) => lines.try_send(message).is_ok(),

@@ -3,10 +3,12 @@
 //! Nothing but members of this hop is touched, and most results are not even taken apart: members
 //! are added behind the opening brace, and removed only where a search finds their name.
 
+use mcp_gw_core::jsonrpc::as_str;
 use mcp_gw_core::{Members, ObjectWriter, RawJson};
 use memchr::memmem;
 
 use crate::revision::Revision;
+use crate::seal::disguise;
 use mcp_gw_core::meta_key::SERVER_INFO;
 
 /// What the client is told about keeping a result (MCP 2026-07-28, server/utilities/caching).
@@ -28,6 +30,13 @@ pub(crate) fn is_tellable(result: &RawJson, revision: Revision) -> bool {
     !matches!(look(result, revision), Look::Untellable)
 }
 
+/// True when a result is a task, which only clients understand that declared the extension.
+pub(crate) fn is_task(result: &RawJson) -> bool {
+    let kind = || result.member("resultType").ok().flatten();
+    (has(result, "\"task\"") || has(result, "\\u"))
+        && kind().is_some_and(|kind| kind.decode_owned::<String>().is_ok_and(|it| it == "task"))
+}
+
 /// What a look at a result finds.
 enum Look<'r> {
     /// Nothing in it concerns this hop.
@@ -43,9 +52,9 @@ fn look(result: &RawJson, revision: Revision) -> Look<'_> {
         return Look::Untellable;
     }
     let names = if revision.is_modern() {
-        &MODERN_MEMBERS
+        &MODERN_MEMBERS[..]
     } else {
-        &LEGACY_STRIPPED
+        &LEGACY_STRIPPED[..]
     };
     if !names.iter().any(|name| has(result, name)) {
         return Look::Plain;
@@ -64,8 +73,9 @@ fn look(result: &RawJson, revision: Revision) -> Look<'_> {
 
 /// Text that makes a result worth a look before a modern client gets it. A name may be written with
 /// escapes, so a backslash alone is enough.
-const MODERN_MEMBERS: [&str; 5] = [
+const MODERN_MEMBERS: [&str; 6] = [
     "\"resultType\"",
+    "\"requestState\"",
     "\"_meta\"",
     "\"ttlMs\"",
     "\"cacheScope\"",
@@ -113,10 +123,27 @@ fn to_modern(
 ) -> RawJson {
     match members {
         None => modern_head(&Members::default(), hints, server_info).finish_with(result),
-        Some(members) => modern_head(members, hints, server_info)
-            .members(members, &["resultType", "_meta", "ttlMs", "cacheScope"])
-            .finish(),
+        Some(members) => {
+            let head = modern_head(members, hints, server_info);
+            match disguised_state(members) {
+                None => head.members(members, &HEAD).finish(),
+                Some(state) => {
+                    let [kind, meta, ttl, scope] = HEAD;
+                    head.members(members, &[kind, meta, ttl, scope, "requestState"])
+                        .string("requestState", &state)
+                        .finish()
+                }
+            }
+        }
     }
+}
+
+/// Members that [`modern_head`] writes.
+const HEAD: [&str; 4] = ["resultType", "_meta", "ttlMs", "cacheScope"];
+
+/// The state of a server that looks like one of this gateway: there is another gateway behind.
+fn disguised_state(members: &Members<'_>) -> Option<String> {
+    disguise(&as_str(members.get("requestState")?)?)
 }
 
 fn modern_head(members: &Members<'_>, hints: Hints, server_info: &RawJson) -> ObjectWriter {
@@ -230,6 +257,29 @@ mod tests {
             ),
             r#"{"resultType":"input_required","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"gw","version":"1"},"v":1.0},"requestState":"s"}"#
         );
+    }
+
+    #[test]
+    fn the_state_of_a_server_passes_byte_for_byte_unless_it_looks_like_ours() {
+        let plain = r#"{"resultType":"input_required","requestState":"a\u0062 \/"}"#;
+        let text = modern(plain, Hints::None);
+        assert!(text.ends_with(r#","requestState":"a\u0062 \/"}"#), "{text}");
+        let ours = r#"{"resultType":"input_required","requestState":"mcp-gw.1.x","a":1.0}"#;
+        let text = modern(ours, Hints::None);
+        let end = r#","a":1.0,"requestState":"mcp-gw.0.mcp-gw.1.x"}"#;
+        assert!(text.ends_with(end), "{text}");
+    }
+
+    #[test]
+    fn a_task_is_known_however_it_is_written() {
+        for (text, task) in [
+            (r#"{"resultType":"task","taskId":"1"}"#, true),
+            (r#"{"resultType":"t\u0061sk"}"#, true),
+            (r#"{"resultType":"complete","x":"task"}"#, false),
+            (r#"{"content":[]}"#, false),
+        ] {
+            assert_eq!(is_task(&RawJson::parse(text).unwrap()), task, "{text}");
+        }
     }
 
     #[test]

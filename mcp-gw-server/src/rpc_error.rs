@@ -6,6 +6,7 @@ use std::time::Duration;
 use mcp_gw_core::jsonrpc::error_object;
 use mcp_gw_core::{BackendError, ErrorClass, Feature, GatewayError, ObjectWriter, RawJson, code};
 
+use crate::bridge::{self, About, Told};
 use crate::revision::Revision;
 
 /// A JSON-RPC error, and what HTTP says beside it.
@@ -65,6 +66,19 @@ impl RpcError {
         Self::with_status(400, code::HEADER_MISMATCH, message)
     }
 
+    /// The request needs an extension that it did not declare.
+    pub(crate) fn missing_extension(name: &str) -> Self {
+        let extensions = ObjectWriter::default().raw(name, &RawJson::empty_object());
+        let required = ObjectWriter::default().raw("extensions", &extensions.finish());
+        let data = ObjectWriter::default().raw("requiredCapabilities", &required.finish());
+        Self::with_data(
+            400,
+            code::MISSING_CLIENT_CAPABILITY,
+            &format!("This needs a client that declares the extension `{name}`"),
+            &data.finish(),
+        )
+    }
+
     /// The revision is not spoken here; the answer lists those that are.
     pub(crate) fn unsupported_version(
         requested: &str,
@@ -87,11 +101,23 @@ impl RpcError {
         )
     }
 
-    /// What a gateway error looks like to a client of this revision.
-    pub(crate) fn from_gateway(error: &GatewayError, revision: Revision) -> Self {
-        if let Some(object) = error.relayed() {
-            return Self::relayed(object, revision);
+    /// What a client of this revision is told instead of a result: an error, or the result of a
+    /// tool that failed.
+    pub(crate) fn told(
+        error: &GatewayError,
+        about: About,
+        revision: Revision,
+    ) -> Result<RawJson, Self> {
+        match error.relayed() {
+            None => Err(Self::own(error, revision)),
+            Some(object) => match bridge::error(object, about, revision) {
+                Told::Error(object) => Err(Self::relayed(&object, revision)),
+                Told::ToolError(result) => Ok(result),
+            },
         }
+    }
+
+    fn own(error: &GatewayError, revision: Revision) -> Self {
         let message = error.public_message();
         match error {
             GatewayError::Limited {
@@ -145,13 +171,14 @@ impl RpcError {
         }
     }
 
+    /// Its code.
+    pub(crate) fn code(&self) -> Option<i64> {
+        code_of(&self.object)
+    }
+
     /// An error of the server behind, as it came; only its HTTP status is ours.
     fn relayed(object: &RawJson, revision: Revision) -> Self {
-        let code: Option<i64> = object
-            .member("code")
-            .ok()
-            .flatten()
-            .and_then(|code| code.decode_owned().ok());
+        let code = code_of(object);
         let status = match code {
             Some(
                 code::HEADER_MISMATCH
@@ -167,6 +194,11 @@ impl RpcError {
             retry_after: None,
         }
     }
+}
+
+fn code_of(object: &RawJson) -> Option<i64> {
+    let code = object.member("code").ok().flatten()?;
+    code.decode_owned().ok()
 }
 
 /// The revisions that `server/discover` lists.
@@ -185,6 +217,10 @@ mod tests {
     use mcp_gw_core::{Decision, Quota};
 
     use super::*;
+
+    fn from_gateway(error: &GatewayError, revision: Revision) -> RpcError {
+        RpcError::told(error, About::Other, revision).unwrap_err()
+    }
 
     fn all_errors() -> Vec<GatewayError> {
         let server: Arc<str> = "files".into();
@@ -258,7 +294,7 @@ mod tests {
         let mut table = String::new();
         for error in all_errors() {
             for revision in [Revision::V2025_11_25, Revision::V2026_07_28] {
-                let answer = RpcError::from_gateway(&error, revision);
+                let answer = from_gateway(&error, revision);
                 let line = format!(
                     "{} {} {}\n",
                     revision.as_str(),
@@ -275,7 +311,7 @@ mod tests {
     /// One row per class and pair of answers: how the class is named, what clients get.
     fn rows() -> BTreeSet<String> {
         let answer = |error: &GatewayError, revision| {
-            let answer = RpcError::from_gateway(error, revision);
+            let answer = from_gateway(error, revision);
             let code = answer.object.member("code").unwrap().unwrap();
             format!("{code}, HTTP {}", answer.status)
         };
@@ -317,8 +353,8 @@ mod tests {
                 panic!()
             };
             let (unknown, denied) = (
-                RpcError::from_gateway(unknown, revision),
-                RpcError::from_gateway(denied, revision),
+                from_gateway(unknown, revision),
+                from_gateway(denied, revision),
             );
             assert_eq!(unknown.object, denied.object);
             assert_eq!(unknown.status, denied.status);

@@ -1,17 +1,23 @@
 //! Sessions of clients that begin with `initialize` over HTTP: unguessable, bound to their caller,
 //! bounded in number, forgotten when idle.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use mcp_gw_core::{Caller, CallerKind, Clock};
+use mcp_gw_core::{Caller, Clock};
 
 use crate::client::Client;
 use crate::http::journal::{Journal, ReplayLimits};
 use crate::outbox::Outbox;
+
+mod seal;
+mod table;
+
+pub use seal::SessionSeal;
+use seal::{SealRefusal, Sealed, Uid};
+use table::Table;
 
 /// Bounds for sessions.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +76,8 @@ pub(crate) struct Session {
     /// What goes to the client.
     pub(crate) journal: Arc<Journal>,
     last_used: Mutex<Instant>,
+    /// Of a sealed id: what it is called, and until when it is good.
+    sealed: Option<(Uid, SystemTime)>,
 }
 
 impl Session {
@@ -95,7 +103,7 @@ impl Session {
 
     /// Cancels what is open and ends every stream.
     fn end(&self) {
-        self.client.in_flight.cancel_all();
+        self.client.end();
         self.journal.close();
     }
 }
@@ -109,169 +117,194 @@ pub(crate) enum SessionRefusal {
     NoRandomness,
     /// It has ended, never was, or is somebody else's.
     Unknown,
+    /// What the client says of itself does not fit into a sealed id.
+    TooLarge,
 }
+
+/// Lets a client in that begins a session.
+pub(crate) type Welcome = Box<dyn Fn(Client) -> Arc<Client> + Send + Sync>;
 
 pub(crate) struct Sessions {
     limits: SessionLimits,
     clock: Arc<dyn Clock>,
+    seal: Option<SessionSeal>,
+    welcome: Welcome,
     /// Bytes that the journals of all sessions keep.
     kept: Arc<AtomicUsize>,
     table: Mutex<Table>,
     is_swept: AtomicBool,
 }
 
-/// The sessions, by id; and the ids that each caller has.
-#[derive(Default)]
-struct Table {
-    by_id: HashMap<Arc<str>, Arc<Session>>,
-    by_caller: HashMap<CallerKey, Vec<Arc<str>>>,
-    swept: Option<Instant>,
-}
-
-/// What makes two callers the same, see [`Caller::is_same`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct CallerKey(CallerKind, Arc<str>, Arc<str>);
-
-impl CallerKey {
-    fn of(caller: &Caller) -> Self {
-        Self(
-            caller.kind,
-            Arc::clone(&caller.id),
-            Arc::clone(&caller.issuer),
-        )
-    }
-}
-
-impl Table {
-    fn insert(&mut self, id: Arc<str>, session: Arc<Session>) {
-        let own = self
-            .by_caller
-            .entry(CallerKey::of(&session.client.caller))
-            .or_default();
-        own.push(Arc::clone(&id));
-        self.by_id.insert(id, session);
-    }
-
-    /// Takes a session out and ends it.
-    fn end(&mut self, id: &str) {
-        let Some(session) = self.by_id.remove(id) else {
-            return;
-        };
-        let key = CallerKey::of(&session.client.caller);
-        if let Some(own) = self.by_caller.get_mut(&key) {
-            own.retain(|other| &**other != id);
-            if own.is_empty() {
-                self.by_caller.remove(&key);
-            }
-        }
-        session.end();
-    }
-
-    /// Ends the session of a caller that was not used for longest, if there are as many as there
-    /// may be. Sessions at work go last, whatever their age.
-    fn make_room(&mut self, caller: &Caller, max_per_caller: usize) {
-        let Some(own) = self.by_caller.get(&CallerKey::of(caller)) else {
-            return;
-        };
-        if own.len() < max_per_caller {
-            return;
-        }
-        let age = |id: &Arc<str>| {
-            let session = self.by_id.get(id);
-            session.map(|session| (session.is_at_work(), session.last_used()))
-        };
-        if let Some(oldest) = own.iter().min_by_key(|id| age(id)).cloned() {
-            self.end(&oldest);
-        }
-    }
-}
-
 impl Sessions {
-    pub(crate) fn new(limits: SessionLimits, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        limits: SessionLimits,
+        seal: Option<SessionSeal>,
+        clock: Arc<dyn Clock>,
+        welcome: Welcome,
+    ) -> Self {
         Self {
             limits,
             clock,
+            seal,
+            welcome,
             kept: Arc::default(),
             table: Mutex::default(),
             is_swept: AtomicBool::new(false),
         }
     }
 
-    /// Opens a session and gives its id: 128 random bits as visible ASCII.
+    /// Opens a session and gives its id, visible ASCII: 128 random bits, or a sealed one.
     pub(crate) fn open(
         &self,
         client: impl FnOnce(Outbox) -> Client,
     ) -> Result<Arc<str>, SessionRefusal> {
-        let id: Arc<str> = random_id().ok_or(SessionRefusal::NoRandomness)?.into();
+        let mut session = self.new_session(client);
+        let id: Arc<str> = match &self.seal {
+            None => random_id().ok_or(SessionRefusal::NoRandomness)?.into(),
+            Some(seal) => {
+                let sealed = seal.seal(&session.client, self.clock.wall());
+                let (id, sealed) = sealed.map_err(|refusal| match refusal {
+                    SealRefusal::TooLarge => SessionRefusal::TooLarge,
+                    SealRefusal::NoRandomness => SessionRefusal::NoRandomness,
+                })?;
+                session.sealed = Some((sealed.uid, sealed.expires));
+                id.into()
+            }
+        };
+        self.admit(Arc::clone(&id), session)?;
+        Ok(id)
+    }
+
+    fn new_session(&self, client: impl FnOnce(Outbox) -> Client) -> Session {
         let journal = Journal::new(
             self.limits.replay,
             Arc::clone(&self.clock),
             Arc::clone(&self.kept),
         );
-        let session = Session {
-            client: Arc::new(client(Outbox::journal(Arc::clone(&journal)))),
+        Session {
+            client: (self.welcome)(client(Outbox::journal(Arc::clone(&journal)))),
             journal,
             last_used: Mutex::new(self.clock.now()),
-        };
-        self.admit(Arc::clone(&id), Arc::new(session))?;
-        Ok(id)
+            sealed: None,
+        }
     }
 
-    /// Puts a session into the table, within the bounds.
-    fn admit(&self, id: Arc<str>, session: Arc<Session>) -> Result<(), SessionRefusal> {
-        let now = self.clock.now();
-        let mut table = self.lock();
-        table.make_room(&session.client.caller, self.limits.max_per_caller);
-        if table.by_id.len() >= self.limits.max_total {
-            // Only now is it worth to look at all of them, and not for every one that is refused.
-            let pause = self.limits.sweep_interval();
-            let swept = table.swept;
-            if swept.is_none_or(|then| now.saturating_duration_since(then) >= pause) {
-                self.forget_idle(&mut table, now);
+    /// Puts a session into the table, within the bounds. Gives the one that is there already, should
+    /// somebody else have been faster.
+    fn admit(&self, id: Arc<str>, session: Session) -> Result<Arc<Session>, SessionRefusal> {
+        let session = Arc::new(session);
+        self.change(|table| {
+            let uid = session.sealed.map(|(uid, _)| uid);
+            if uid.is_some_and(|uid| table.ended.uids.contains_key(&uid)) {
+                return Err(SessionRefusal::Unknown);
+            }
+            if let Some(session) = table.by_id.get(&id) {
+                return Ok(Arc::clone(session));
+            }
+            table.make_room(&session.client.caller, self.limits.max_per_caller);
+            if table.by_id.len() >= self.limits.max_total {
+                self.make_room(table);
             }
             if table.by_id.len() >= self.limits.max_total {
                 return Err(SessionRefusal::Full);
             }
+            table.insert(id, Arc::clone(&session));
+            Ok(session)
+        })
+    }
+
+    /// Forgets what is idle, but does not look at all sessions for every one that is refused.
+    fn make_room(&self, table: &mut Table) {
+        let now = self.clock.now();
+        let pause = self.limits.sweep_interval();
+        let swept = table.swept;
+        if swept.is_none_or(|then| now.saturating_duration_since(then) >= pause) {
+            self.forget_idle(table, now);
         }
-        table.insert(id, session);
-        Ok(())
     }
 
     /// The session of this id, if it is this caller's at this endpoint. Somebody else's is as good as
-    /// none.
+    /// none. One that another replica sealed, or that was forgotten here, begins anew.
     pub(crate) fn find(
         &self,
         id: &str,
         caller: &Caller,
         endpoint: Option<&str>,
     ) -> Result<Arc<Session>, SessionRefusal> {
-        let now = self.clock.now();
-        let mut table = self.lock();
-        let session = table.by_id.get(id).ok_or(SessionRefusal::Unknown)?;
-        let client = &session.client;
-        if !client.caller.is_same(caller) || client.endpoint.as_deref() != endpoint {
-            return Err(SessionRefusal::Unknown);
+        if let Some(session) = self.find_here(id, caller, endpoint)? {
+            return Ok(session);
         }
-        if self.is_idle(session, now) {
-            table.end(id);
-            return Err(SessionRefusal::Unknown);
-        }
-        session.touch(now);
-        Ok(Arc::clone(session))
+        let sealed = self
+            .unseal(id, caller, endpoint)
+            .ok_or(SessionRefusal::Unknown)?;
+        let mut session = self.new_session(|outbox| {
+            Client::new(
+                Arc::new(caller.clone()),
+                sealed.revision,
+                sealed.info.as_ref(),
+                sealed.capabilities.as_ref(),
+                outbox,
+            )
+            .at(endpoint.map(Arc::from))
+        });
+        session.sealed = Some((sealed.uid, sealed.expires));
+        self.admit(id.into(), session)
     }
 
-    /// Ends a session, what is open in it and all its streams. False when it is not this caller's.
+    /// The same without those from elsewhere: `None` when there is no such session here.
+    fn find_here(
+        &self,
+        id: &str,
+        caller: &Caller,
+        endpoint: Option<&str>,
+    ) -> Result<Option<Arc<Session>>, SessionRefusal> {
+        let (now, wall) = (self.clock.now(), self.clock.wall());
+        self.change(|table| {
+            let Some(session) = table.by_id.get(id) else {
+                return Ok(None);
+            };
+            let client = &session.client;
+            if !client.caller.is_same(caller) || client.endpoint.as_deref() != endpoint {
+                return Err(SessionRefusal::Unknown);
+            }
+            if self.is_over(session, now, wall) {
+                table.end(id);
+                return Ok(None);
+            }
+            session.touch(now);
+            Ok(Some(Arc::clone(session)))
+        })
+    }
+
+    fn unseal(&self, id: &str, caller: &Caller, endpoint: Option<&str>) -> Option<Sealed> {
+        let seal = self.seal.as_ref()?;
+        seal.open(id, caller, endpoint, self.clock.wall())
+    }
+
+    /// Ends a session, what is open in it and all its streams. False when it is not this caller's,
+    /// or has ended before. Other replicas do not hear of the end of a sealed one.
     pub(crate) fn close(&self, id: &str, caller: &Caller, endpoint: Option<&str>) -> bool {
-        if self.find(id, caller, endpoint).is_err() {
-            return false;
-        }
-        self.lock().end(id);
-        true
+        let sealed = match self.find_here(id, caller, endpoint) {
+            Ok(Some(session)) => session.sealed,
+            Ok(None) => match self.unseal(id, caller, endpoint) {
+                Some(sealed) => Some((sealed.uid, sealed.expires)),
+                None => return false,
+            },
+            Err(_) => return false,
+        };
+        let most = self.limits.max_total.saturating_mul(4);
+        self.change(|table| {
+            let was_here = table.end(id);
+            match sealed {
+                None => was_here,
+                Some((uid, expires)) => table.ended.insert(uid, expires, most),
+            }
+        })
     }
 
     /// True for the one who has to call [`Self::sweep`] from now on, until that says no.
     pub(crate) fn needs_sweeper(&self) -> bool {
-        !self.is_swept.swap(true, Ordering::AcqRel)
+        !self.is_swept.load(Ordering::Acquire) && !self.is_swept.swap(true, Ordering::AcqRel)
     }
 
     /// How long to wait between two sweeps.
@@ -283,20 +316,18 @@ impl Sessions {
     /// nobody needs to call again.
     pub(crate) fn sweep(&self) -> bool {
         let now = self.clock.now();
-        let left: Vec<_> = {
-            let mut table = self.lock();
-            self.forget_idle(&mut table, now);
+        let left: Vec<_> = self.change(|table| {
+            self.forget_idle(table, now);
             if table.by_id.is_empty() {
                 // Under the lock: who opens a session after this finds that nobody sweeps.
                 self.is_swept.store(false, Ordering::Release);
-                return false;
             }
             table.by_id.values().cloned().collect()
-        };
-        for session in left {
+        });
+        for session in &left {
             session.journal.sweep(now);
         }
-        true
+        !left.is_empty()
     }
 
     /// Bytes that the journals of all sessions keep.
@@ -306,9 +337,11 @@ impl Sessions {
     }
 
     fn forget_idle(&self, table: &mut Table, now: Instant) {
+        let wall = self.clock.wall();
+        table.ended.forget_expired(wall);
         let sessions = table.by_id.iter();
         let idle: Vec<_> = sessions
-            .filter(|(_, session)| self.is_idle(session, now))
+            .filter(|(_, session)| self.is_over(session, now, wall))
             .map(|(id, _)| Arc::clone(id))
             .collect();
         for id in idle {
@@ -317,9 +350,29 @@ impl Sessions {
         table.swept = Some(now);
     }
 
+    /// True for a session that is idle, or whose id is not good any more.
+    fn is_over(&self, session: &Session, now: Instant, wall: SystemTime) -> bool {
+        let is_expired = session.sealed.is_some_and(|(_, expires)| wall >= expires);
+        is_expired || self.is_idle(session, now)
+    }
+
     fn is_idle(&self, session: &Session, now: Instant) -> bool {
         now.saturating_duration_since(session.last_used()) >= self.limits.idle_timeout
             && !session.is_at_work()
+    }
+
+    /// Changes the table. Sessions that this takes out are ended after it: that may take its time,
+    /// and ask others.
+    fn change<T>(&self, change: impl FnOnce(&mut Table) -> T) -> T {
+        let (result, gone) = {
+            let mut table = self.lock();
+            let result = change(&mut table);
+            (result, std::mem::take(&mut table.gone))
+        };
+        for session in gone {
+            session.end();
+        }
+        result
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {

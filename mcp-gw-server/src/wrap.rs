@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp_gw_core::{
-    Backend, BackendError, BackendListener, CallContext, Completion, Offer, PromptGet, RawJson,
-    ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput,
+    Backend, BackendError, BackendListener, CallContext, ClientLink, Completion, NoClient, Offer,
+    PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput,
 };
+use tokio::time::Instant;
 
-/// Gives up on a call after a fixed time, whatever progress it makes. Giving up drops the call, so
-/// that the backend cancels it where it went.
+/// Gives up on a call after a fixed time, whatever progress it makes; only the time in which its
+/// client answers questions does not count. Giving up drops the call, so that the backend cancels it
+/// where it went.
 pub(crate) struct Deadline<B> {
     backend: B,
     after: Duration,
@@ -23,18 +25,35 @@ impl<B: Backend> Deadline<B> {
 
     async fn within<T>(
         &self,
+        link: &dyn ClientLink,
         work: impl Future<Output = Result<T, BackendError>>,
     ) -> Result<T, BackendError> {
-        tokio::time::timeout(self.after, work)
-            .await
-            .unwrap_or_else(|_| {
-                Err(BackendError::Timeout {
-                    server: self.backend.name().into(),
-                    after: self.after,
-                })
-            })
+        let begin = Instant::now();
+        let over = async {
+            let mut end = begin + self.after;
+            loop {
+                tokio::time::sleep_until(end).await;
+                let due = begin + self.after + link.waited();
+                if due <= end {
+                    return;
+                }
+                // While the client is asked the end recedes; there is no hurry to follow it.
+                end = due.max(end + BREATH);
+            }
+        };
+        tokio::select! {
+            biased;
+            result = work => result,
+            () = over => Err(BackendError::Timeout {
+                server: self.backend.name().into(),
+                after: self.after,
+            }),
+        }
     }
 }
+
+/// The shortest time between two looks at a call whose client is asked something.
+const BREATH: Duration = Duration::from_millis(100);
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
@@ -56,7 +75,8 @@ impl<B: Backend> Backend for Deadline<B> {
         ctx: &CallContext,
         call: ToolCall,
     ) -> Result<ToolOutput, BackendError> {
-        self.within(self.backend.call_tool(ctx, call)).await
+        self.within(&**ctx.link(), self.backend.call_tool(ctx, call))
+            .await
     }
 
     async fn read_resource(
@@ -64,11 +84,13 @@ impl<B: Backend> Backend for Deadline<B> {
         ctx: &CallContext,
         read: ResourceRead,
     ) -> Result<RawJson, BackendError> {
-        self.within(self.backend.read_resource(ctx, read)).await
+        self.within(&**ctx.link(), self.backend.read_resource(ctx, read))
+            .await
     }
 
     async fn get_prompt(&self, ctx: &CallContext, get: PromptGet) -> Result<RawJson, BackendError> {
-        self.within(self.backend.get_prompt(ctx, get)).await
+        self.within(&**ctx.link(), self.backend.get_prompt(ctx, get))
+            .await
     }
 
     async fn complete(
@@ -76,15 +98,18 @@ impl<B: Backend> Backend for Deadline<B> {
         ctx: &CallContext,
         completion: Completion,
     ) -> Result<RawJson, BackendError> {
-        self.within(self.backend.complete(ctx, completion)).await
+        self.within(&**ctx.link(), self.backend.complete(ctx, completion))
+            .await
     }
 
     async fn task(&self, ctx: &CallContext, ask: TaskAsk) -> Result<RawJson, BackendError> {
-        self.within(self.backend.task(ctx, ask)).await
+        self.within(&**ctx.link(), self.backend.task(ctx, ask))
+            .await
     }
 
     async fn watch_task(&self, ctx: &CallContext, task_id: &str) -> Result<(), BackendError> {
-        self.within(self.backend.watch_task(ctx, task_id)).await
+        self.within(&**ctx.link(), self.backend.watch_task(ctx, task_id))
+            .await
     }
 
     async fn unwatch_task(&self, task_id: &str) {
@@ -92,7 +117,7 @@ impl<B: Backend> Backend for Deadline<B> {
     }
 
     async fn check(&self) -> Result<(), BackendError> {
-        self.within(self.backend.check()).await
+        self.within(&NoClient::new(), self.backend.check()).await
     }
 
     fn end_session(&self, session: &SessionKey) {
@@ -104,15 +129,18 @@ impl<B: Backend> Backend for Deadline<B> {
     }
 
     async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
-        self.within(self.backend.subscribe(ctx, uri)).await
+        self.within(&**ctx.link(), self.backend.subscribe(ctx, uri))
+            .await
     }
 
     async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
-        self.within(self.backend.resubscribe(uri)).await
+        self.within(&NoClient::new(), self.backend.resubscribe(uri))
+            .await
     }
 
     async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
-        self.within(self.backend.unsubscribe(uri)).await
+        self.within(&NoClient::new(), self.backend.unsubscribe(uri))
+            .await
     }
 
     fn watch(&self, listener: Arc<dyn BackendListener>) {
@@ -125,5 +153,81 @@ impl<B: Backend> Backend for Deadline<B> {
 
     fn unsupported(&self, method: &'static str) -> BackendError {
         self.backend.unsupported(method)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp_gw_core::testing::call_context;
+    use mcp_gw_core::{
+        Arguments, CallNotification, Caller, CallerKind, ClientLinkError, async_trait,
+    };
+
+    use super::*;
+
+    /// A tool that asks, and then works for ever.
+    struct Asks;
+
+    #[async_trait]
+    impl Backend for Asks {
+        fn name(&self) -> &'static str {
+            "asks"
+        }
+
+        async fn offer(&self) -> Result<Offer, BackendError> {
+            Ok(Offer::default())
+        }
+
+        async fn call_tool(
+            &self,
+            ctx: &CallContext,
+            _: ToolCall,
+        ) -> Result<ToolOutput, BackendError> {
+            let nothing = RawJson::empty_object();
+            let _ = ctx.link().request("roots/list", nothing).await;
+            std::future::pending().await
+        }
+    }
+
+    /// A client that thinks for ten minutes.
+    struct Slow(std::sync::Mutex<Option<Instant>>);
+
+    const THINKS: Duration = Duration::from_secs(600);
+
+    #[async_trait]
+    impl ClientLink for Slow {
+        fn notify(&self, _: CallNotification) {}
+
+        fn wants_progress(&self) -> bool {
+            false
+        }
+
+        fn waited(&self) -> Duration {
+            let since = *self.0.lock().unwrap();
+            since.map_or(Duration::ZERO, |since| since.elapsed().min(THINKS))
+        }
+
+        async fn request(&self, _: &str, _: RawJson) -> Result<RawJson, ClientLinkError> {
+            *self.0.lock().unwrap() = Some(Instant::now());
+            tokio::time::sleep(THINKS).await;
+            Ok(RawJson::empty_object())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_in_which_the_client_answers_does_not_count() {
+        let link = Arc::new(Slow(std::sync::Mutex::default()));
+        let ctx = call_context(Caller::new(CallerKind::Local, "a"), link);
+        let backend = Deadline::new(Asks, Duration::from_secs(60));
+        let begin = Instant::now();
+        let call = ToolCall::new("t", Arguments::none());
+        let result = backend.call_tool(&ctx, call).await;
+        assert!(matches!(result, Err(BackendError::Timeout { .. })));
+        let took = begin.elapsed();
+        let due = THINKS + Duration::from_secs(60);
+        assert!(
+            (due..due + Duration::from_secs(1)).contains(&took),
+            "{took:?}"
+        );
     }
 }

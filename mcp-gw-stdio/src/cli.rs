@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use mcp_gw_server::cli::{
-    LogArgs, PinsArgs, SourceArgs, check, environment, misplaced, parse, pins, status_lines,
-    stop_signals,
+    LogArgs, PinsArgs, SourceArgs, ask_servers, check, environment, misplaced, parse, pins,
+    status_lines, stop_signals,
 };
 use mcp_gw_server::{Launch, LineConfig, serve_lines_until};
 
@@ -47,6 +47,10 @@ enum Command {
     Check {
         #[command(flatten)]
         source: SourceArgs,
+
+        /// Ask the servers too: start or connect to them, and say what does not fit what they offer
+        #[arg(long)]
+        ask: bool,
     },
     /// What servers offered when they were trusted: show it, see what differs now, approve that
     Pins(PinsArgs),
@@ -70,8 +74,7 @@ const CHILD_GRACE: Duration = Duration::from_millis(400);
 /// How long last answers may take to be written, and the runtime to let go of what it holds.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
-/// How long the servers behind may take before the client is served without them. Clients wait for
-/// an answer to their first message for 30 s or more.
+/// How long the servers behind may take before lists and calls are answered without them.
 const READY_LIMIT: Duration = Duration::from_secs(20);
 
 /// Runs the command line.
@@ -90,7 +93,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         None => run(&cli.source, cli.endpoint.as_deref()),
         Some(Command::Run { source, endpoint }) => run(&source, endpoint.as_deref()),
-        Some(Command::Check { source }) => explain(&source),
+        Some(Command::Check { source, ask }) => explain(&source, ask),
         Some(Command::Pins(args)) => return pins(&args),
     };
     match result {
@@ -123,9 +126,17 @@ fn need(source: &SourceArgs) -> anyhow::Result<()> {
 }
 
 #[expect(clippy::print_stdout, reason = "the explanation is what was asked for")]
-fn explain(source: &SourceArgs) -> anyhow::Result<()> {
+fn explain(source: &SourceArgs, ask: bool) -> anyhow::Result<()> {
     need(source)?;
-    print!("{}", check(source, &environment, &mut warn)?.explain());
+    let config = check(source, &environment, &mut warn)?;
+    print!("{}", config.explain());
+    if ask {
+        println!("\nwhat the servers say");
+        let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
+        for line in runtime.block_on(ask_servers(&config))? {
+            println!("  {line}");
+        }
+    }
     Ok(())
 }
 
@@ -164,24 +175,29 @@ async fn serve(
     let gently = stop.gently.clone();
     let stopping = async {
         gently.cancelled().await;
-        engine.gateway().mark_stopped();
+        engine.wind_down();
         tracing::info!("stopping when open calls have ended; a second signal stops at once");
     };
+    engine.hold();
     let serving = async {
+        let limits = LineConfig::default().with_stop_grace(config.http.shutdown_grace.get());
+        let (stdin, stdout) = (tokio::io::stdin(), tokio::io::stdout());
+        let served = serve_lines_until(&engine, limits, stdin, stdout, stopping);
+        let mut served = std::pin::pin!(served);
+        // The client is heard from the beginning; what needs the servers waits for them.
         let status = tokio::select! {
+            result = &mut served => return result.map_err(anyhow::Error::from),
             status = running.ready(READY_LIMIT) => status,
-            () = stop.gently.cancelled() => return Ok(()),
         };
         source.need_up(&status).map_err(anyhow::Error::msg)?;
+        engine.open();
         for line in status_lines(&status) {
             tracing::info!("{line}");
         }
         for line in running.idle_rules() {
             warn(&line);
         }
-        let limits = LineConfig::default().with_stop_grace(config.http.shutdown_grace.get());
-        let (stdin, stdout) = (tokio::io::stdin(), tokio::io::stdout());
-        serve_lines_until(&engine, limits, stdin, stdout, stopping).await?;
+        served.await?;
         Ok(())
     };
     let cut = async {

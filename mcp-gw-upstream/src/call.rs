@@ -35,6 +35,10 @@ impl Question {
         }
     }
 
+    pub(crate) fn is_short(&self) -> bool {
+        self.id.len().saturating_add(self.params.len()) <= MAX_BYTES
+    }
+
     /// The answer that says no.
     pub(crate) fn refusal(&self, code: i64, message: &str) -> RawJson {
         let error = jsonrpc::error_object(code, message, None);
@@ -110,6 +114,13 @@ impl Call {
         !self.lock().questions.is_empty()
     }
 
+    /// Waits until the client has nothing to answer.
+    pub(crate) async fn quiet(&self) {
+        while self.is_asking() {
+            self.alive().await;
+        }
+    }
+
     /// Asks the client, and hands its answer back, without waiting for it here.
     pub(crate) fn ask<B: Back>(self: &Arc<Self>, question: Question, back: B) {
         match self.try_ask(&question) {
@@ -140,7 +151,7 @@ impl Call {
             Err("A request with this id is open already")
         } else if open.questions.len() >= MAX_OPEN {
             Err("Too many requests are open for one call")
-        } else if question.id.len().saturating_add(question.params.len()) > MAX_BYTES {
+        } else if !question.is_short() {
             Err("The request is longer than allowed")
         } else {
             Ok(open)
@@ -165,6 +176,10 @@ impl Call {
         for task in tasks {
             task.abort();
         }
+    }
+
+    fn is_open(&self, id: &str) -> bool {
+        self.lock().questions.contains_key(id)
     }
 
     /// Takes a question off the table. False when it is not there any more.
@@ -208,9 +223,11 @@ impl<B: Back> Turn<B> {
             Err(ClientLinkError::Unsupported { .. }) => question.not_served(),
             Err(_) => question.refusal(code::INTERNAL_ERROR, "The client cannot be asked"),
         };
-        if self.call.take(question.id.as_str()) {
+        // Handed over first: whoever waits for the end of the question sends what comes after it.
+        if self.call.is_open(question.id.as_str()) {
             self.back.answer(answer).await;
         }
+        self.call.take(question.id.as_str());
     }
 }
 

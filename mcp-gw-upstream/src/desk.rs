@@ -1,19 +1,37 @@
 //! Where what a server says of its own accord is brought to whom it is for.
 
+use std::fmt;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
-use mcp_gw_core::{BackendEvent, CallContext, CallNotification, LogLevel, RawJson, code};
+use mcp_gw_core::{BackendEvent, CallContext, CallNotification, LogLevel, RawJson, code, jsonrpc};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::call::{Back, Call, Question};
 use crate::era::{Era, Hello};
 use crate::notice::{Events, Notice};
-use crate::owner::Owner;
+use crate::owner::{Owner, ROOTS};
 use crate::pending::Pending;
 
+/// So many questions wait for a call.
+const MAX_HELD: usize = 16;
+/// So long a call waits for what its client is asked before it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Asks the client of a call.
+type Ask = Box<dyn FnOnce(&Arc<Call>) + Send>;
+
+/// Questions that came when no call was in flight.
+#[derive(Default)]
+struct Held {
+    /// By their ids.
+    waiting: Vec<(RawJson, Ask)>,
+    had_call: bool,
+}
+
 /// What is known of one connection: who waits on it, and for whom it was opened.
-#[derive(Debug)]
 pub(crate) struct Desk {
     pub(crate) pending: Pending,
     /// `None` for the connection that everybody shares.
@@ -27,6 +45,7 @@ pub(crate) struct Desk {
     acknowledged: Mutex<Option<oneshot::Sender<RawJson>>>,
     /// The level of log messages that the server was last asked for.
     level: Mutex<Option<LogLevel>>,
+    held: Mutex<Held>,
 }
 
 impl Desk {
@@ -39,6 +58,7 @@ impl Desk {
             events,
             acknowledged: Mutex::default(),
             level: Mutex::default(),
+            held: Mutex::default(),
         }
     }
 
@@ -59,6 +79,7 @@ impl Desk {
                 return waiting.is_some_and(|waiting| waiting.send(params).is_ok());
             }
             Notice::Cancelled { id } => {
+                self.held().waiting.retain(|(held, _)| *held != id);
                 self.pending.cancel_question(id.as_str());
                 return true;
             }
@@ -100,19 +121,55 @@ impl Desk {
     /// Takes a request of the server, on the stream of `call` or on none.
     pub(crate) fn request<B: Back>(&self, question: Question, call: Option<&Arc<Call>>, back: B) {
         if question.method == "ping" {
-            let empty = mcp_gw_core::RawJson::empty_object();
-            return back.answer_now(mcp_gw_core::jsonrpc::result(&question.id, &empty));
+            let empty = RawJson::empty_object();
+            return back.answer_now(jsonrpc::result(&question.id, &empty));
         }
         let is_covered = |owner: &Arc<Owner>| owner.covers(&question.method);
         if !self.owner.as_ref().is_some_and(is_covered) {
             return back.answer_now(question.not_served());
         }
-        if let Some(call) = call.map(Arc::clone).or_else(|| self.pending.last_call()) {
+        if let Some(call) = call {
+            return call.ask(question, back);
+        }
+        // Locked first, so that a call that begins now either is found here or finds the question.
+        let mut held = self.held();
+        if let Some(call) = self.pending.last_call() {
             call.ask(question, back);
+        } else if held.waiting.len() < MAX_HELD
+            && question.is_short()
+            && (!held.had_call || question.method == ROOTS)
+        {
+            // The connection was opened for a call that is about to be made; and whoever was told
+            // that roots have changed asks for them between calls.
+            let id = question.id.clone();
+            let ask: Ask = Box::new(move |call| call.ask(question, back));
+            held.waiting.push((id, ask));
         } else {
             let nobody = "No call is in flight that this could belong to";
             back.answer_now(question.refusal(code::INVALID_REQUEST, nobody));
         }
+    }
+
+    /// Asks the client of a call, which is in flight from now on, what has waited for it. Comes back
+    /// when that is answered, or after a while: only then the server can be expected to do its work.
+    pub(crate) async fn hand_over(&self, call: &Arc<Call>) {
+        let waiting = {
+            let mut held = self.held();
+            held.had_call = true;
+            std::mem::take(&mut held.waiting)
+        };
+        if waiting.is_empty() {
+            return;
+        }
+        for (_, ask) in waiting {
+            ask(call);
+        }
+        // What is not answered by then goes on beside the call.
+        let _ = timeout(PATIENCE, call.quiet()).await;
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The level of log messages that the server is to be asked for before this call is made.
@@ -128,5 +185,14 @@ impl Desk {
     /// The server did not take the level: the next call asks again.
     pub(crate) fn level_refused(&self) {
         *self.level.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk")
+            .field("owner", &self.owner)
+            .field("pending", &self.pending)
+            .finish_non_exhaustive()
     }
 }

@@ -408,3 +408,6 @@ impl<T: Connection> fmt::Debug for Lanes<T> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,11 +12,14 @@ use crate::era::{Era, Hello};
 /// The extension for tasks, whose results only clients of 2026-07-28 understand.
 pub(crate) const TASKS: &str = "io.modelcontextprotocol/tasks";
 
+/// The method that asks a client for its roots.
+pub(crate) const ROOTS: &str = "roots/list";
+
 /// What a server can ask a client for, by the capability that covers it.
 const ASKABLE: [(&str, &str); 3] = [
     ("sampling", "sampling/createMessage"),
     ("elicitation", "elicitation/create"),
-    ("roots", "roots/list"),
+    ("roots", ROOTS),
 ];
 
 /// Tells connections apart.
@@ -157,5 +160,115 @@ pub(crate) fn declared(ctx: &CallContext) -> RawJson {
             .members(&members, &["extensions"])
             .raw("extensions", &rest)
             .finish(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use async_trait::async_trait;
+    use mcp_gw_core::testing::context_of;
+    use mcp_gw_core::{
+        CallNotification, Caller, ClientLink, ClientLinkError, Incoming, RequestMeta, Transport,
+    };
+
+    use super::*;
+
+    struct Link(RawJson);
+
+    #[async_trait]
+    impl ClientLink for Link {
+        fn notify(&self, _: CallNotification) {}
+
+        fn wants_progress(&self) -> bool {
+            false
+        }
+
+        fn capabilities(&self) -> Option<RawJson> {
+            Some(self.0.clone())
+        }
+
+        async fn request(&self, _: &str, _: RawJson) -> Result<RawJson, ClientLinkError> {
+            Err(ClientLinkError::Gone)
+        }
+    }
+
+    pub(crate) fn context(
+        capabilities: &str,
+        session: Option<&str>,
+        level: Option<LogLevel>,
+    ) -> CallContext {
+        let meta = RequestMeta::new("1", Transport::InProcess)
+            .with_session(session.map(SessionKey::new))
+            .with_log_level(level);
+        let link = Link(RawJson::parse(capabilities.to_owned()).unwrap());
+        context_of(Incoming::new(Caller::local(), meta).with_link(Arc::new(link)))
+    }
+
+    pub(crate) fn hello(era: Era, capabilities: &str) -> Hello {
+        Hello {
+            era,
+            version: "2025-11-25",
+            capabilities: RawJson::parse(capabilities.to_owned()).ok(),
+            instructions: None,
+            is_used: AtomicBool::new(false),
+            hint: None,
+        }
+    }
+
+    #[test]
+    fn only_who_can_be_asked_or_wants_logs_that_there_are_needs_a_connection() {
+        let (old, logging) = (
+            hello(Era::Legacy, "{}"),
+            hello(Era::Legacy, r#"{"logging":{}}"#),
+        );
+        let level = Some(LogLevel::Info);
+        for (capabilities, level, hello, expected) in [
+            ("{}", None, &logging, false),
+            ("null", None, &logging, false),
+            ("[1]", None, &logging, false),
+            (r#"{"experimental":{},"extensions":{}}"#, None, &old, false),
+            (r#"{"roots":null}"#, None, &old, false),
+            (r#"{"roots":{}}"#, None, &old, true),
+            ("{}", level, &old, false),
+            ("{}", level, &logging, true),
+            (
+                r#"{"sampling":{}}"#,
+                level,
+                &hello(Era::Modern, r#"{"logging":{}}"#),
+                false,
+            ),
+        ] {
+            let ctx = context(capabilities, Some("s"), level);
+            let owner = Owner::of(&ctx, hello);
+            assert_eq!(owner.is_some(), expected, "{capabilities} {level:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_is_for_one_session_or_for_one_caller_and_level() {
+        let hello = hello(Era::Legacy, r#"{"logging":{}}"#);
+        let key = |session, level| {
+            let ctx = context(r#"{"roots":{}}"#, session, Some(level));
+            Owner::of(&ctx, &hello).unwrap().0
+        };
+        let (info, error) = (LogLevel::Info, LogLevel::Error);
+        assert_eq!(key(Some("s"), info), key(Some("s"), error));
+        assert_ne!(key(Some("s"), info), key(Some("t"), info));
+        assert_ne!(key(None, info), key(None, error));
+        // A session cannot be named so that it is taken for a caller.
+        assert_ne!(key(Some("local"), info), key(None, info));
+    }
+
+    #[test]
+    fn only_what_was_declared_is_covered() {
+        let hello = hello(Era::Legacy, "{}");
+        let ctx = context(r#"{"elicitation":{},"tools":{}}"#, None, None);
+        let (_, owner) = Owner::of(&ctx, &hello).unwrap();
+        assert!(owner.covers("elicitation/create"));
+        for other in ["roots/list", "sampling/createMessage", "tools/call", ""] {
+            assert!(!owner.covers(other), "{other}");
+        }
     }
 }

@@ -142,3 +142,30 @@ impl fmt::Debug for Pending {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting() -> (Waiting, oneshot::Receiver<Reply>) {
+        let (answer, answered) = oneshot::channel();
+        (Waiting { answer, call: None }, answered)
+    }
+
+    #[tokio::test]
+    async fn a_process_that_has_ended_takes_nothing_more_but_what_it_said_before_counts() {
+        let pending = Pending::default();
+        let (first, answered) = waiting();
+        let (second, lost) = waiting();
+        pending.add(1, first).unwrap();
+        pending.add(2, second).unwrap();
+        pending.seal("it has ended");
+        assert_eq!(pending.add(3, waiting().0).unwrap_err(), "it has ended");
+        assert!(pending.answer(1, Reply::Result(RawJson::empty_object())));
+        assert!(matches!(answered.await.unwrap(), Reply::Result(_)));
+        pending.close("exit status: 1");
+        assert!(matches!(lost.await.unwrap(), Reply::Dead(reason) if reason == "exit status: 1"));
+        assert_eq!(pending.add(4, waiting().0).unwrap_err(), "exit status: 1");
+        assert!(!pending.answer(2, Reply::TooLarge));
+    }
+}

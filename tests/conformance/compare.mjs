@@ -28,7 +28,7 @@ const OWN = [
     'http-custom-header-server-validation', 'server-stateless', 'caching'
 ];
 /** What cannot be had through the gateway: a server of old revisions has no tasks. */
-const impossible = (set, scenario) => set.endsWith('@legacy') && /^(stdio-)?tasks?(-|$)/.test(scenario);
+const impossible = (set, scenario) => set.endsWith('@legacy') && /^(play-)?tasks?(-|$)/.test(scenario);
 /** A reason that --bless writes, and that nobody has replaced yet. */
 const NO_REASON = '?';
 

@@ -60,8 +60,6 @@ impl Catalogue {
 fn share(part: &Part<'_>) -> Share {
     let offer = part.offer;
     let instructions = offer.and_then(|offer| offer.instructions.as_deref());
-    let capabilities = offer.and_then(|offer| offer.capabilities.as_ref());
-    let completions = capabilities.and_then(|all| all.member("completions").ok()?);
     Share {
         point: Arc::clone(part.point),
         counts: true,
@@ -69,7 +67,7 @@ fn share(part: &Part<'_>) -> Share {
         asked_at: part.asked_at,
         hints: offer.map(|offer| offer.hints).unwrap_or_default(),
         instructions: instructions.map(Arc::from),
-        completes: completions.is_some(),
+        capabilities: offer.and_then(|offer| offer.capabilities.clone()),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::GatewayError;
 use crate::freshness::CacheHint;
 use crate::gateway::Gateway;
 use crate::json::RawJson;
-use crate::policy::Feature;
+use crate::policy::{AccessRequest, Feature, Phase};
 
 /// One page of a list, filtered for the caller.
 #[derive(Debug, Clone)]
@@ -134,6 +134,28 @@ impl Gateway {
                 self.inner.policy.decide(&request).await.is_allowed()
             }
         }
+    }
+
+    /// True when the caller may read the resource now. Like [`Gateway::may_see`] it is a question of
+    /// the gateway itself, neither limited nor audited: whether to tell of an update.
+    pub async fn may_read(&self, incoming: &Incoming, uri: &str) -> bool {
+        let target = self.catalogue_of(incoming).target(Feature::Resource, uri);
+        let Some(target) = target else {
+            return false;
+        };
+        let request = AccessRequest {
+            caller: &incoming.caller,
+            meta: &incoming.meta,
+            method: "resources/read",
+            feature: Feature::Resource,
+            phase: Phase::Call,
+            name: &target.canonical,
+            upstream_name: &target.upstream,
+            server: &target.server,
+            tool: None,
+            arguments: None,
+        };
+        self.inner.policy.decide(&request).await.is_allowed()
     }
 
     /// What the caller may know of, without its items. Like [`Gateway::may_see`] it is a question of

@@ -9,6 +9,7 @@ use super::fault::{ConfigFaults, Fault, short};
 use super::federation;
 use super::path::{ConfigPath, Spans};
 use super::server::ServerConfig;
+use super::sessions;
 use super::source::{self, Salvaged};
 use super::text::DurationText;
 use super::types::{ApiKeyConfig, Config, DefaultRule, PinMode, PinsConfig};
@@ -69,6 +70,11 @@ impl Config {
 
     fn anchor(&mut self, folder: &Path) {
         for key in &mut self.auth.api_keys {
+            if let Some(file) = &mut key.key_file {
+                *file = folder.join(&file);
+            }
+        }
+        for key in &mut self.http.sessions.keys {
             if let Some(file) = &mut key.key_file {
                 *file = folder.join(&file);
             }
@@ -175,6 +181,7 @@ impl<'a> Checker<'a> {
         self.policy(config, &root.key("policy"));
         self.call_timeout(config, &root.key("call_timeout"));
         self.pins(config, &root.key("pins"));
+        self.input(config.input.timeout, &root.key("input").key("timeout"));
         self.servers(&config.servers, &root.key("servers"));
         balance::check_queues(&mut self, config, &root.key("servers"));
         federation::check(&mut self, config, &root);
@@ -207,10 +214,7 @@ impl<'a> Checker<'a> {
             );
         }
         self.duration(&path.key("shutdown_grace"), http.shutdown_grace);
-        self.duration(
-            &path.key("sessions").key("idle_timeout"),
-            http.sessions.idle_timeout,
-        );
+        sessions::check(self, &http.sessions, &path.key("sessions"));
         self.names(
             &path.key("allowed_hosts"),
             &http.allowed_hosts,
@@ -360,6 +364,17 @@ impl<'a> Checker<'a> {
                 path,
                 "nobody may call anything: the default is to deny, and no key names `tools`",
                 "add `policy: { default: allow }`, or `tools:` to a key in `auth.api_keys`",
+            );
+        }
+    }
+
+    fn input(&mut self, timeout: DurationText, path: &ConfigPath) {
+        self.duration(path, timeout);
+        if timeout > LONGEST_CALL {
+            self.fault(
+                path,
+                "longer than a client may take to answer",
+                format!("write at most `{LONGEST_CALL}`"),
             );
         }
     }

@@ -74,7 +74,21 @@ impl Config {
             out,
             "  sessions: {} per caller, {} in all, idle for {}",
             sessions.max_per_caller, sessions.max_total, sessions.idle_timeout
-        )
+        )?;
+        let input = &self.input;
+        writeln!(
+            out,
+            "  answers of clients to servers: within {}; {} calls wait per caller, {} in all",
+            input.timeout, input.max_per_caller, input.max_total
+        )?;
+        match sessions.keys.len() {
+            0 => Ok(()),
+            keys => writeln!(
+                out,
+                "  session ids: sealed, keys: {keys}, good for {}",
+                sessions.max_age
+            ),
+        }
     }
 
     fn write_pins(&self, out: &mut String) -> fmt::Result {

@@ -62,6 +62,14 @@ pub struct ServerConfig {
     pub max_queue: Option<u32>,
     /// How long a call may wait, less than `call_timeout`; `10s` if not given.
     pub queue_timeout: Option<DurationText>,
+    /// How many clients may have a connection of their own (for `command`: a process) at a time,
+    /// beside the one that all share; `16` for `command` and `512` for `url` if not given. A client
+    /// gets one when a server of a revision before 2026-07-28 could ask it something (sampling,
+    /// elicitation, roots), or when it has set a log level. One that finds no room shares, and
+    /// cannot be asked.
+    pub max_connections: Option<u32>,
+    /// How long a client's own connection is kept while it is not used.
+    pub idle_timeout: DurationText,
     /// When the names of its tools and prompts get a prefix and two underscores; if not given,
     /// `always` with several servers, and `never` with one.
     pub prefix: Option<PrefixMode>,
@@ -96,6 +104,8 @@ impl Default for ServerConfig {
             max_concurrent: None,
             max_queue: None,
             queue_timeout: None,
+            max_connections: None,
+            idle_timeout: seconds(30 * 60),
             prefix: None,
             prefix_name: None,
             uris: None,
@@ -200,12 +210,16 @@ impl ServerConfig {
             cwd: self.cwd.clone(),
             start_timeout: self.start_timeout.unwrap_or(seconds(20)).get(),
             timeout: self.timeout.get(),
+            max_connections: self.max_connections.unwrap_or(16),
+            idle_timeout: self.idle_timeout.get(),
         };
         let http = |url: &String| ServerTarget::Http {
             url: url.clone(),
             headers: self.headers.clone(),
             connect_timeout: self.connect_timeout.unwrap_or(seconds(5)).get(),
             timeout: self.timeout.get(),
+            max_connections: self.max_connections.unwrap_or(512),
+            idle_timeout: self.idle_timeout.get(),
         };
         let replica = |replica: &ReplicaConfig| match (&replica.command, &replica.url) {
             (Some(command), None) => {
@@ -246,6 +260,10 @@ pub enum ServerTarget {
         start_timeout: Duration,
         /// How long it may take to answer a request.
         timeout: Duration,
+        /// How many clients may have a connection of their own at a time.
+        max_connections: u32,
+        /// How long such a connection is kept while it is not used.
+        idle_timeout: Duration,
     },
     /// A streamable HTTP server.
     Http {
@@ -257,5 +275,9 @@ pub enum ServerTarget {
         connect_timeout: Duration,
         /// How long it may take to answer a request.
         timeout: Duration,
+        /// How many clients may have a connection of their own at a time.
+        max_connections: u32,
+        /// How long such a connection is kept while it is not used.
+        idle_timeout: Duration,
     },
 }

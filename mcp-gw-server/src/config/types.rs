@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::federation::EndpointConfig;
 use super::server::ServerConfig;
+use super::sessions::SessionsConfig;
 use super::text::{ByteSize, DurationText};
 
 /// Everything that `mcp-gw.yaml` says.
@@ -31,10 +32,13 @@ pub struct Config {
     pub policy: PolicyConfig,
     /// How much callers may call.
     pub limits: LimitsConfig,
-    /// The hard limit for a single call, at most `1h`.
+    /// The hard limit for a single call, at most `1h`. The time in which the client answers what the
+    /// server asks does not count.
     pub call_timeout: DurationText,
     /// Whether servers are held to what they offered when they were trusted.
     pub pins: PinsConfig,
+    /// What servers may ask of clients while a call runs: sampling, elicitation, roots.
+    pub input: InputConfig,
     /// The MCP servers behind the gateway, each under a name of `A-Z a-z 0-9 _ -`, up to 64
     /// characters.
     pub servers: BTreeMap<String, ServerConfig>,
@@ -53,6 +57,7 @@ impl Default for Config {
             limits: LimitsConfig::default(),
             call_timeout: seconds(60),
             pins: PinsConfig::default(),
+            input: InputConfig::default(),
             servers: BTreeMap::new(),
             endpoints: BTreeMap::new(),
         }
@@ -156,27 +161,28 @@ impl HttpConfig {
     }
 }
 
-/// Limits on sessions.
+/// What servers may ask of clients while a call runs: sampling, elicitation, roots.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
-pub struct SessionsConfig {
-    /// How long a session may lie idle before it ends.
-    pub idle_timeout: DurationText,
-    /// How many sessions one caller may hold at a time; the one longest unused makes room for the next.
+pub struct InputConfig {
+    /// How long a client may take to answer, at most `1h`.
+    pub timeout: DurationText,
+    /// How many calls of one caller may wait for answers that come in a request of their own
+    /// (protocol revision 2026-07-28). What is asked beyond that is refused.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_per_caller: u32,
-    /// How many sessions there may be at a time.
+    /// How many such calls there may be at a time.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_total: u32,
 }
 
-impl Default for SessionsConfig {
+impl Default for InputConfig {
     fn default() -> Self {
         Self {
-            idle_timeout: seconds(30 * 60),
-            max_per_caller: 64,
-            max_total: 4096,
+            timeout: seconds(5 * 60),
+            max_per_caller: 16,
+            max_total: 1024,
         }
     }
 }

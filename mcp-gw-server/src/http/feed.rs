@@ -22,7 +22,7 @@ pub(super) struct Style {
     pub(super) keep_alive: Duration,
     pub(super) revision: Revision,
     /// From then on streams end that have no end of their own.
-    pub(super) draining: CancellationToken,
+    pub(super) closing: CancellationToken,
 }
 
 /// Starts the work of one message or batch and gives what reads the answers; some are there already. The work goes on when nobody
@@ -113,7 +113,7 @@ pub(super) fn nothing() -> HttpReply {
 struct Feed {
     reader: Reader,
     ticks: Interval,
-    draining: CancellationToken,
+    closing: CancellationToken,
 }
 
 fn follow(reader: Reader, style: Style, opening: Bytes) -> HttpReply {
@@ -124,7 +124,7 @@ fn follow(reader: Reader, style: Style, opening: Bytes) -> HttpReply {
     let feed = Feed {
         reader,
         ticks,
-        draining: style.draining,
+        closing: style.closing,
     };
     let events = stream::unfold((Some(opening), feed), |(opening, mut feed)| async move {
         let chunk = match opening {
@@ -147,7 +147,7 @@ impl Feed {
             }
             tokio::select! {
                 biased;
-                () = self.draining.cancelled(), if ends_early => return None,
+                () = self.closing.cancelled(), if ends_early => return None,
                 () = self.reader.changed() => {}
                 _ = self.ticks.tick() => return Some(sse::comment()),
             }

@@ -14,7 +14,7 @@ use super::{HttpPeer, HttpReply, stream};
 use crate::batch;
 use crate::client::Client;
 use crate::engine::Engine;
-use crate::exchange::{Answer, Exchange, Peer, cancelled_id};
+use crate::exchange::{Answer, Exchange, Peer};
 use crate::operation::{self, Meta, Operation};
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
@@ -114,8 +114,15 @@ impl Engine {
                         }
                     }
                 }
-                Ok(Message::Notification(notification)) => notified(&session, &notification),
-                Ok(Message::Response(response)) => answered(&session, &response),
+                Ok(Message::Notification(notification)) => {
+                    session.client.take_notification(&notification);
+                }
+                Ok(Message::Response(response)) => {
+                    // Nobody is told: a batch has no place for the answer to an answer.
+                    if let Err(error) = session.client.take_response(&response, &element) {
+                        tracing::debug!(error = %error.object, "a client gave no answer");
+                    }
+                }
                 Ok(_) => {}
             }
         }
@@ -171,7 +178,8 @@ impl Engine {
             // None is defined for clients over HTTP from 2026-07-28 on, and none does harm.
             return Ok(HttpReply::empty(StatusCode::ACCEPTED));
         }
-        notified(&*self.session(headers, peer)?, notification);
+        let session = self.session(headers, peer)?;
+        session.client.take_notification(notification);
         Ok(HttpReply::empty(StatusCode::ACCEPTED))
     }
 
@@ -179,6 +187,7 @@ impl Engine {
         &self,
         headers: &HeaderMap,
         response: &Response<'_>,
+        body: &Bytes,
         peer: &HttpPeer,
     ) -> Result<HttpReply, RpcError> {
         if headers::names_modern(headers) {
@@ -188,12 +197,13 @@ impl Engine {
                 "Invalid request: clients of this protocol revision do not POST responses",
             ));
         }
-        answered(&*self.session(headers, peer)?, response);
+        let session = self.session(headers, peer)?;
+        session.client.take_response(response, body)?;
         Ok(HttpReply::empty(StatusCode::ACCEPTED))
     }
 
     /// The stream that a GET opens: what belongs to no request, or what broke off.
-    pub(super) fn listen(
+    pub(super) fn open_stream(
         &self,
         headers: &HeaderMap,
         peer: &HttpPeer,
@@ -234,6 +244,7 @@ impl Engine {
             .sessions
             .find(id, &peer.caller, self.endpoint())
             .map_err(refused)?;
+        self.keep_swept();
         let spoken = session.client.revision;
         match version {
             Some(version) if version != spoken => Err(RpcError::with_status(
@@ -253,7 +264,7 @@ impl Engine {
         Style {
             keep_alive: self.config().keep_alive,
             revision: session.client.revision,
-            draining: self.inner.draining.clone(),
+            closing: self.inner.closing.clone(),
         }
     }
 
@@ -278,17 +289,6 @@ impl Engine {
         });
     }
 }
-
-fn notified(session: &Session, notification: &Notification<'_>) {
-    if notification.method == "notifications/cancelled"
-        && let Some(id) = cancelled_id(&notification.params)
-    {
-        session.client.in_flight.cancel(id);
-    }
-}
-
-/// Nothing was asked of the client, so there is nobody to take the answer.
-const fn answered(_session: &Session, _response: &Response<'_>) {}
 
 fn no_session() -> RpcError {
     RpcError::with_status(
@@ -321,6 +321,11 @@ fn refused(refusal: SessionRefusal) -> RpcError {
             503,
             code::GATEWAY_UNAVAILABLE,
             "No session can be opened now.",
+        ),
+        SessionRefusal::TooLarge => RpcError::with_status(
+            400,
+            code::INVALID_PARAMS,
+            "Invalid params: `capabilities` are too long for a session; about 2000 bytes fit",
         ),
         SessionRefusal::Unknown => RpcError::with_status(
             404,

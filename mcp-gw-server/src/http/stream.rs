@@ -23,24 +23,37 @@ pub(super) async fn reply(exchange: Exchange, keep_alive: Duration) -> HttpReply
         mut messages,
     } = exchange;
     let keep_alive = keep_alive.max(Duration::from_millis(1));
+    let mut ended = None;
     let first = tokio::select! {
         biased;
         Some(message) = next(&mut messages) => Some(message),
-        answer = &mut work => return match answer {
-            Some(answer) => HttpReply::answer(&answer),
-            // Cancelled: the client expects no answer, and the stream ends without one.
-            None => HttpReply::events(Box::pin(stream::empty())),
-        },
+        answer = &mut work => {
+            // What was said and answered in one go is a stream nevertheless.
+            let said = messages.as_mut().and_then(|messages| messages.try_recv().ok());
+            match (said, answer) {
+                (Some(said), answer) => {
+                    ended = Some(answer);
+                    Some(said)
+                }
+                (None, Some(answer)) => return HttpReply::answer(&answer),
+                // Cancelled: the client expects no answer, and the stream ends without one.
+                (None, None) => return HttpReply::events(Box::pin(stream::empty())),
+            }
+        }
         () = tokio::time::sleep(keep_alive) => None,
     };
     let begin = tokio::time::Instant::now() + keep_alive;
     let mut ticks = tokio::time::interval_at(begin, keep_alive);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let opening = first.map_or_else(comment, |message| event(None, &message));
+    let (work, last) = match ended {
+        None => (Some(work), None),
+        Some(answer) => (None, answer.map(|answer| event(None, &answer.message))),
+    };
     let state = Open {
-        work: Some(work),
+        work,
         messages,
-        last: None,
+        last,
         ticks,
     };
     let events = stream::unfold((Some(opening), state), |(opening, mut state)| async move {
@@ -174,6 +187,24 @@ mod tests {
             .collect();
         // Which poll sees the first message is not fixed; a plain answer is right only without any.
         assert_eq!(text, expected);
+    }
+
+    #[tokio::test]
+    async fn what_is_said_and_answered_at_once_is_not_lost() {
+        let (say, queue) = mpsc::channel(9);
+        let work: Work = Box::pin(async move {
+            say.try_send(raw("1")).unwrap();
+            Some(answer("2"))
+        });
+        let exchange = Exchange {
+            work,
+            messages: Some(queue),
+        };
+        let text = all(reply(exchange, Duration::from_secs(9)).await).await;
+        assert_eq!(
+            text,
+            "event: message\ndata: 1\n\nevent: message\ndata: 2\n\n"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -221,14 +221,14 @@ async fn messages_of_no_request_wait_for_a_get_and_go_to_one_stream() {
 #[tokio::test]
 async fn a_stream_ends_with_its_session_and_with_the_engine() {
     let bench = Bench::new();
-    for end in ["delete", "drain", "stop"] {
+    for end in ["delete", "wind_down", "stop"] {
         let session = bench.session("2025-06-18").await;
         let headers = [(SESSION_ID, session.as_str())];
         let mut stream = Events::of(bench.get(&headers));
         stream.next().await.unwrap();
         match end {
             "delete" => assert_eq!(bench.delete(&session), 204),
-            "drain" => bench.engine.drain(),
+            "wind_down" => bench.engine.wind_down(),
             _ => bench.engine.stop(),
         }
         assert_eq!(stream.next().await, None, "{end}");

@@ -1,3 +1,4 @@
+use mcp_gw_core::CallerKind;
 use mcp_gw_core::testing::ManualClock;
 
 use super::*;
@@ -6,7 +7,10 @@ use crate::revision::Revision;
 fn sessions(per_caller: usize, total: usize) -> (Sessions, ManualClock) {
     let clock = ManualClock::new();
     let limits = SessionLimits::new(Duration::from_secs(60), per_caller, total);
-    (Sessions::new(limits, Arc::new(clock.clone())), clock)
+    (
+        Sessions::new(limits, None, Arc::new(clock.clone()), Box::new(Arc::new)),
+        clock,
+    )
 }
 
 fn caller(id: &str) -> Arc<Caller> {
@@ -85,4 +89,120 @@ fn a_session_is_of_one_endpoint() {
     }
     assert!(!sessions.close(&docs, &caller("a"), None));
     assert!(sessions.close(&docs, &caller("a"), Some("docs")));
+}
+
+/// Replicas that share a key and a clock.
+fn replicas(count: usize) -> (Vec<Sessions>, ManualClock) {
+    let clock = ManualClock::new();
+    let limits = SessionLimits::new(Duration::from_secs(60), 2, 8);
+    let key = mcp_gw_core::Secret::new([7; 32]);
+    let seal = SessionSeal::new([key], Duration::from_secs(600));
+    let one = || {
+        Sessions::new(
+            limits,
+            seal.clone(),
+            Arc::new(clock.clone()),
+            Box::new(Arc::new),
+        )
+    };
+    ((0..count).map(|_| one()).collect(), clock)
+}
+
+#[test]
+fn a_sealed_session_is_served_by_every_replica() {
+    let (replicas, clock) = replicas(2);
+    let [here, there] = &replicas[..] else {
+        panic!()
+    };
+    let id = open(here, "a").unwrap();
+    let session = there.find(&id, &caller("a"), None).unwrap();
+    assert_eq!(session.client.revision, Revision::V2025_11_25);
+    assert!(Arc::ptr_eq(
+        &session,
+        &there.find(&id, &caller("a"), None).unwrap()
+    ));
+    assert!(there.find(&id, &caller("b"), None).is_err());
+    // Idle, and with it forgotten, but good all the same: until it expires.
+    clock.advance(Duration::from_secs(120));
+    assert!(!there.sweep());
+    assert!(there.find(&id, &caller("a"), None).is_ok());
+    clock.advance(Duration::from_secs(480));
+    for replica in [here, there] {
+        let refusal = replica.find(&id, &caller("a"), None).unwrap_err();
+        assert_eq!(refusal, SessionRefusal::Unknown);
+    }
+}
+
+#[test]
+fn an_ended_sealed_session_does_not_come_back_where_it_was_ended() {
+    let (replicas, clock) = replicas(2);
+    let [here, there] = &replicas[..] else {
+        panic!()
+    };
+    let id = open(here, "a").unwrap();
+    assert!(!there.close(&id, &caller("b"), None));
+    assert!(
+        there.close(&id, &caller("a"), None),
+        "though it was never used there"
+    );
+    assert!(!there.close(&id, &caller("a"), None));
+    assert!(there.find(&id, &caller("a"), None).is_err());
+    assert!(here.close(&id, &caller("a"), None));
+    assert!(here.find(&id, &caller("a"), None).is_err());
+    clock.advance(Duration::from_secs(600));
+    here.sweep();
+    assert!(here.lock().ended.uids.is_empty() && here.lock().ended.order.is_empty());
+}
+
+#[test]
+fn what_is_remembered_of_ended_sessions_is_bounded() {
+    let (replicas, _) = replicas(1);
+    for _ in 0..100 {
+        let id = open(&replicas[0], "a").unwrap();
+        assert!(replicas[0].close(&id, &caller("a"), None));
+    }
+    let table = replicas[0].lock();
+    assert_eq!((table.ended.uids.len(), table.ended.order.len()), (32, 32));
+}
+
+#[test]
+fn sealed_sessions_from_elsewhere_keep_to_the_bounds() {
+    let (replicas, _) = replicas(2);
+    let ids: Vec<_> = (0..6).map(|_| open(&replicas[0], "a").unwrap()).collect();
+    for id in &ids {
+        replicas[1].find(id, &caller("a"), None).unwrap();
+    }
+    assert_eq!(replicas[1].lock().by_id.len(), 2);
+    let table = replicas[1].lock();
+    assert_eq!(table.by_caller.values().map(Vec::len).sum::<usize>(), 2);
+}
+
+#[test]
+fn a_flood_leaves_the_index_as_small_as_the_table() {
+    let (sessions, clock) = sessions(3, 10);
+    for _ in 0..50 {
+        open(&sessions, "a").unwrap();
+        clock.advance(Duration::from_millis(1));
+    }
+    let counts = |sessions: &Sessions| {
+        let table = sessions.lock();
+        let ids = table.by_caller.values().map(Vec::len).sum::<usize>();
+        (table.by_id.len(), ids)
+    };
+    assert_eq!(counts(&sessions), (3, 3));
+    clock.advance(Duration::from_secs(60));
+    assert!(!sessions.sweep());
+    assert_eq!(counts(&sessions), (0, 0));
+    assert!(sessions.lock().by_caller.is_empty());
+}
+
+#[test]
+fn what_ends_is_ended_when_nobody_holds_the_table() {
+    let (sessions, _) = sessions(1, 8);
+    let first = open(&sessions, "a").unwrap();
+    let session = sessions.find(&first, &caller("a"), None).unwrap();
+    let reader = session.journal.listen();
+    open(&sessions, "a").unwrap();
+    assert!(matches!(reader.next(), crate::http::journal::Next::End));
+    assert!(sessions.lock().gone.is_empty());
 }

@@ -152,6 +152,15 @@ impl<'a> Exchange<'a> {
     pub(crate) async fn run(mut self, mut deadline: Deadline) -> Result<Answer, Refusal> {
         let mut cancel = CancelOnDrop::new(&self);
         let _waiting = self.register()?;
+        if let Some(InSession {
+            desk,
+            call: Some(call),
+            ..
+        }) = &self.session
+        {
+            desk.hand_over(call).await;
+            deadline.extend();
+        }
         let outcome = match self.converse(&mut deadline).await {
             Ok(answer) => Ok(answer),
             Err(Stop::Refused(refusal)) => Err(refusal),

@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::call::Question;
 use crate::desk::Desk;
+use crate::http::resume::Place;
 use crate::http::sse::Decoder;
 use crate::http::wire::{Post, Wire};
 use crate::notice::Notice;
@@ -50,14 +51,12 @@ pub(crate) fn request(post: &Post, resume: Option<&HeaderValue>) -> RequestBuild
 /// Listens until the server says that it has no such stream. The session ends the task.
 pub(crate) async fn run(post: Post, desk: Arc<Desk>) {
     let mut pause = FIRST_PAUSE;
-    let mut resume: Option<HeaderValue> = None;
+    let mut place = Place::default();
     let mut missed = false;
     loop {
         let mut decoder = Decoder::new(post.wire.settings.max_message_bytes);
-        let end = connect(&post, &desk, resume.as_ref(), &mut decoder, &mut missed).await;
-        if let Some(id) = decoder.last_event_id() {
-            resume = HeaderValue::from_bytes(id).ok();
-        }
+        let end = connect(&post, &desk, &mut place, &mut decoder, &mut missed).await;
+        place.leave(&decoder);
         pause = match end {
             End::NotOffered => {
                 desk.is_heard.store(false, Ordering::Relaxed);
@@ -82,12 +81,12 @@ pub(crate) async fn run(post: Post, desk: Arc<Desk>) {
 async fn connect(
     post: &Post,
     desk: &Desk,
-    resume: Option<&HeaderValue>,
+    place: &mut Place,
     decoder: &mut Decoder,
     missed: &mut bool,
 ) -> End {
     let wire = &post.wire;
-    let request = request(post, resume);
+    let request = request(post, place.take_up());
     let Ok(Ok(response)) = timeout(wire.settings.timeout, request.send()).await else {
         return End::Broken;
     };
@@ -102,10 +101,16 @@ async fn connect(
         // Nobody knows what was said in the meantime.
         wire.events.emit(BackendEvent::OfferChanged);
     }
-    read(post, desk, response, decoder).await
+    read(post, desk, response, place, decoder).await
 }
 
-async fn read(post: &Post, desk: &Desk, mut response: Response, decoder: &mut Decoder) -> End {
+async fn read(
+    post: &Post,
+    desk: &Desk,
+    mut response: Response,
+    place: &mut Place,
+    decoder: &mut Decoder,
+) -> End {
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) => {
@@ -117,7 +122,9 @@ async fn read(post: &Post, desk: &Desk, mut response: Response, decoder: &mut De
             Err(_) => return End::Broken,
         }
         while let Some(event) = decoder.next_event() {
-            take_all(post, desk, &event.data);
+            if place.is_new(&event) {
+                take_all(post, desk, &event.data);
+            }
         }
     }
 }

@@ -35,11 +35,12 @@ pub(super) struct Place {
 impl Place {
     /// True unless the event was there before the stream was taken up again.
     pub(super) fn is_new(&mut self, event: &Event) -> bool {
-        let is_known = match &event.id {
-            Some(id) if self.seen.len() < MAX_SEEN => !self.seen.insert(id.clone()),
-            Some(id) => self.seen.contains(id),
-            None => false,
-        };
+        let is_known = event.id.as_ref().is_some_and(|id| {
+            if self.seen.len() >= MAX_SEEN {
+                self.seen.clear();
+            }
+            !self.seen.insert(id.clone())
+        });
         let is_new = !is_known || !self.is_resumed;
         if is_new {
             self.tries = 0;
@@ -47,10 +48,21 @@ impl Place {
         is_new
     }
 
+    /// Where the stream is to be taken up, when it can be.
+    pub(super) fn take_up(&mut self) -> Option<&HeaderValue> {
+        self.is_resumed = self.last.is_some();
+        self.last.as_ref()
+    }
+
     /// A connection has ended.
     pub(super) fn leave(&mut self, decoder: &Decoder) {
         if let Some(id) = decoder.last_event_id() {
-            self.last = HeaderValue::from_bytes(id).ok();
+            let last = HeaderValue::from_bytes(id).ok();
+            if last != self.last {
+                // A server that wants to be polled primes each stream anew.
+                self.tries = 0;
+            }
+            self.last = last;
         }
         self.retry = decoder.retry().or(self.retry);
     }
@@ -65,12 +77,11 @@ impl Exchange<'_> {
         reason: &str,
     ) -> Result<Response, Stop> {
         loop {
-            let (Some(last), Some(session)) = (&place.last, &self.session) else {
+            let (Some(last), Some(session)) = (place.take_up(), &self.session) else {
                 return Err(self.lost(reason).into());
             };
             let request = listen::request(&session.post, Some(last));
             place.tries += 1;
-            place.is_resumed = true;
             if place.tries > MAX_EMPTY {
                 return Err(self
                     .lost(&format!("{reason}, also when it was taken up again"))

@@ -150,14 +150,24 @@ impl HttpServer {
                 if code == Some(code::HEADER_MISMATCH) && session.hello.era == Era::Modern {
                     return Verdict::Headers(BackendError::Rpc(error));
                 }
-                is_stale = is_expired(session, status, error.as_str())
-                    || is_other_era(session, status, code);
-                BackendError::Rpc(error)
+                let is_expired = code != Some(code::METHOD_NOT_FOUND)
+                    && is_expired(session, status, error.as_str());
+                is_stale = is_expired || is_other_era(session, status, code);
+                if is_expired && status == StatusCode::NOT_FOUND {
+                    self.unknown_session()
+                } else {
+                    BackendError::Rpc(error)
+                }
             }
             Refusal::Status(status, body) => {
-                is_stale = is_expired(session, status, &body)
-                    || matches!(status.as_u16(), 400 | 404 | 405 | 406 | 415 | 426);
-                self.wire.status_error(status, &body)
+                let is_expired = is_expired(session, status, &body);
+                is_stale =
+                    is_expired || matches!(status.as_u16(), 400 | 404 | 405 | 406 | 415 | 426);
+                if is_expired && status == StatusCode::NOT_FOUND {
+                    self.unknown_session()
+                } else {
+                    self.wire.status_error(status, &body)
+                }
             }
         };
         if is_stale {
@@ -165,6 +175,12 @@ impl HttpServer {
         } else {
             Verdict::Final(error)
         }
+    }
+
+    /// The request was not looked at, so it can be sent again.
+    fn unknown_session(&self) -> BackendError {
+        let reason = "it does not know the session that it has given";
+        self.wire.settings.unavailable(reason)
     }
 
     /// The headers that repeat arguments of this call.
@@ -293,7 +309,8 @@ impl Channel for HttpServer {
     }
 
     async fn ask(&self, ask: Ask<'_>, ctx: Option<&CallContext>) -> Result<RawJson, BackendError> {
-        let mut is_first = true;
+        // A session of a client's own may be stale, and then the shared one as well.
+        let (mut stale_own, mut stale_shared, mut wrong_headers) = (false, false, false);
         loop {
             let seat = self.seat(ctx).await?;
             let session = match &seat {
@@ -305,21 +322,23 @@ impl Channel for HttpServer {
                 Ok(result) => return Ok(result),
                 Err(verdict) => verdict,
             };
-            match verdict {
-                Verdict::Stale(_) if is_first => match &seat {
-                    Some(seat) => seat.forget(),
-                    None => {
-                        self.session.forget(&session);
-                    }
-                },
-                Verdict::Headers(_) if is_first && matches!(ask, Ask::Tool(_)) => {
+            match (verdict, &seat) {
+                (Verdict::Stale(_), Some(seat)) if !stale_own => {
+                    stale_own = true;
+                    seat.forget();
+                }
+                (Verdict::Stale(_), None) if !stale_shared => {
+                    stale_shared = true;
+                    self.session.forget(&session);
+                }
+                (Verdict::Headers(_), _) if !wrong_headers && matches!(ask, Ask::Tool(_)) => {
+                    wrong_headers = true;
                     self.read_offer_again().await?;
                 }
-                Verdict::Final(error) | Verdict::Stale(error) | Verdict::Headers(error) => {
+                (Verdict::Final(error) | Verdict::Stale(error) | Verdict::Headers(error), _) => {
                     return Err(error);
                 }
             }
-            is_first = false;
         }
     }
 }

@@ -66,6 +66,10 @@ impl Pipe {
             id,
             tell: false,
         };
+        if let Some(call) = &call {
+            self.desk.hand_over(call).await;
+            deadline.extend();
+        }
         match timeout_at(deadline.at(), self.out.send(message)).await {
             Ok(Ok(())) => guard.tell = ask.is_cancellable(),
             Ok(Err(_)) => return Err(self.settings.unavailable("it does not read any more")),
@@ -75,12 +79,23 @@ impl Pipe {
                     .unavailable("it does not read what it is sent; its queue is full"));
             }
         }
+        self.wait(&mut answered, call.as_deref(), deadline).await
+    }
+
+    /// Waits for the answer. A sign of life starts the time anew, and while the client is asked only
+    /// the hard limit holds.
+    async fn wait(
+        &self,
+        answered: &mut oneshot::Receiver<Reply>,
+        call: Option<&Call>,
+        mut deadline: Deadline,
+    ) -> Result<RawJson, BackendError> {
         loop {
             tokio::select! {
                 biased;
-                reply = &mut answered => return self.outcome(reply),
-                () = alive(call.as_deref()) => {
-                    if call.as_ref().is_some_and(|call| call.is_asking()) {
+                reply = &mut *answered => return self.outcome(reply),
+                () = alive(call) => {
+                    if call.is_some_and(Call::is_asking) {
                         deadline.pause();
                     } else {
                         deadline.extend();

@@ -17,7 +17,7 @@ use crate::era::{Era, Hello, Known, Probe, read_discover, read_initialize, read_
 use crate::lanes::Connection;
 use crate::listen_stream::{self, End, Listening, Opener};
 use crate::notice::Events;
-use crate::owner::Owner;
+use crate::owner::{Owner, ROOTS};
 use crate::settings::Settings;
 use crate::stdio::child::{Keeper, Streams, spawn};
 use crate::stdio::config::StdioServerConfig;
@@ -85,7 +85,7 @@ impl Process {
         let at = birth.at;
         let pipe = connect(&shared, birth)?;
         let limit = shared.config.start_timeout;
-        let met = timeout(limit, initialize(&pipe, limit)).await;
+        let met = timeout(limit, introduce(&pipe, limit)).await;
         match met.unwrap_or_else(|_| Err(no_answer(&shared.settings, limit))) {
             Ok(hello) => Ok(Self::met(pipe, hello)),
             Err(error) => {
@@ -330,6 +330,20 @@ fn read_answer(
         Err(error @ (BackendError::Lost { .. } | BackendError::Unavailable { .. })) => Err(error),
         Err(_) => Ok(Probe::Legacy),
     }
+}
+
+/// Initializes the process of one client. Many servers ask for the client's roots as soon as that is
+/// done: the answer to the `ping` comes behind that question, so that it is known before the call.
+async fn introduce(pipe: &Pipe, limit: Duration) -> Result<Hello, BackendError> {
+    let hello = initialize(pipe, limit).await?;
+    let owner = pipe.desk.owner.as_ref();
+    if owner.is_some_and(|owner| owner.covers(ROOTS)) {
+        let patience = limit.min(pipe.settings.probe_timeout);
+        let deadline = Deadline::new(patience, patience);
+        // Whatever it says, it has read what was sent before.
+        let _ = pipe.call(&Ask::Ping, Era::Legacy, None, deadline).await;
+    }
+    Ok(hello)
 }
 
 async fn initialize(pipe: &Pipe, limit: Duration) -> Result<Hello, BackendError> {

@@ -232,3 +232,37 @@ async fn a_question_beside_the_calls_goes_to_the_one_that_started_last_or_to_nob
     opened.finish("{}").await;
     task.await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn roots_that_are_asked_for_between_calls_are_answered_by_the_next() {
+    let mut old = Old::start().await;
+    let backend = Arc::new(HttpServer::new(&old.config()).unwrap());
+    let mut client = Client::new(Some("c"), r#"{"roots":{},"elicitation":{}}"#);
+    let (opened, task) = under_way(&mut old, &backend, &client).await;
+    let stream = old.get(&opened.session()).await;
+    opened.finish("{}").await;
+    task.await.unwrap().unwrap();
+    for id in ["7", "8"] {
+        stream.say(&question(id, "roots/list")).await;
+    }
+    let cancelled =
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#;
+    stream.say(cancelled).await;
+    // What is refused shows that the others have been read.
+    stream.say(&question("9", "elicitation/create")).await;
+    assert_eq!(old.fake.next("POST").await.body["id"], 9);
+
+    let (of_task, ctx) = (Arc::clone(&backend), client.context());
+    let task = tokio::spawn(async move { of_task.call_tool(&ctx, call("t", "{}")).await });
+    let asked = client.asked().await;
+    assert_eq!(asked.method, "roots/list");
+    asked.answer(Ok(r#"{"roots":[]}"#));
+    // The answer comes before the call.
+    let answer = old.fake.next_any().await;
+    assert_eq!(
+        answer.text,
+        r#"{"jsonrpc":"2.0","id":8,"result":{"roots":[]}}"#
+    );
+    old.call().await.finish("{}").await;
+    task.await.unwrap().unwrap();
+}

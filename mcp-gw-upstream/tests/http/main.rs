@@ -1,6 +1,7 @@
 //! MCP servers over HTTP, against a server in this process.
 #![cfg(test)]
 
+mod anything;
 mod asking;
 #[path = "../support/client.rs"]
 mod client;
@@ -9,6 +10,8 @@ mod eras;
 mod fake;
 mod lanes;
 mod news;
+#[path = "../support/odd_json.rs"]
+mod odd_json;
 mod old;
 mod old_stream;
 mod payload;

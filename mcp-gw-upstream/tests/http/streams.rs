@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use mcp_gw_core::{Backend as _, BackendError, CallNotification};
+use mcp_gw_core::{Backend as _, BackendError, BackendEvent, CallNotification, SessionKey};
 use mcp_gw_upstream::{HttpServer, HttpServerConfig};
 use tokio::task::JoinHandle;
 
 use crate::client::{ASKABLE, Client};
 use crate::fake::{Fake, event, handshake, json, live, sse, status};
 use crate::old::{Old, Opened};
-use crate::support::{call, raw};
+use crate::support::{Listener, call, raw};
 
 /// An event with an id.
 fn numbered(id: &str, data: &str) -> String {
@@ -105,6 +105,23 @@ async fn a_stream_without_news_is_given_up_after_some_tries() {
 }
 
 #[tokio::test]
+async fn a_server_that_wants_to_be_polled_is_polled() {
+    let mut old = Old::start().await;
+    let client = Client::new(Some("c"), ASKABLE);
+    let (opened, task) = under_way(&mut old, &client).await;
+    opened.write("id: e0\nretry: 1\ndata:\n\n").await;
+    let seen = opened.seen.clone();
+    drop(opened);
+    for turn in 0..12 {
+        let stream = resumed(&mut old, &format!("e{turn}")).await;
+        stream.write(&format!("id: e{}\ndata:\n\n", turn + 1)).await;
+    }
+    let stream = resumed(&mut old, "e12").await;
+    stream.say(&seen.result_text("{}")).await;
+    assert_eq!(task.await.unwrap().unwrap(), "{}");
+}
+
+#[tokio::test]
 async fn a_stream_without_ids_is_lost_at_once_and_so_is_every_one_of_a_new_server() {
     let mut old = Old::start().await;
     let client = Client::new(Some("c"), ASKABLE);
@@ -187,4 +204,33 @@ async fn an_answer_may_come_on_the_stream_of_the_session() {
     };
     let (output, ()) = tokio::join!(called, answer);
     assert_eq!(output.unwrap().as_raw().as_str(), r#"{"v":1.0}"#);
+}
+
+#[tokio::test]
+async fn what_a_session_repeats_on_its_own_stream_is_told_once() {
+    let mut old = Old::start().await;
+    let backend = Arc::new(HttpServer::new(&old.config()).unwrap());
+    let (listener, mut events) = Listener::new();
+    backend.watch(listener);
+    let client = Client::new(Some("c"), ASKABLE);
+    let (of_task, ctx) = (Arc::clone(&backend), client.context());
+    let task = tokio::spawn(async move { of_task.call_tool(&ctx, call("t", "{}")).await });
+    let opened = old.call().await;
+    opened.finish("{}").await;
+    task.await.unwrap().unwrap();
+    let stream = old.get(&opened.session()).await;
+    stream.write(&numbered("e1", &log("one"))).await;
+    drop(stream);
+    let stream = resumed(&mut old, "e1").await;
+    for (id, text) in [("e1", "one"), ("e2", "two")] {
+        stream.write(&numbered(id, &log(text))).await;
+    }
+    for text in ["one", "two"] {
+        let params = raw(&format!(r#"{{"data":"{text}"}}"#));
+        let expected = BackendEvent::ForSession {
+            session: SessionKey::new("c"),
+            notification: CallNotification::Log(params),
+        };
+        assert_eq!(events.recv().await, Some(expected));
+    }
 }

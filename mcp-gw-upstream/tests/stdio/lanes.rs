@@ -201,10 +201,24 @@ async fn a_new_server_logs_for_the_one_call_that_asked_for_it() {
 }
 
 #[tokio::test]
-async fn changed_roots_are_told_to_the_process_of_the_client() {
+async fn the_roots_of_a_client_are_known_before_its_first_call() {
     let backend = server();
-    let client = Client::new(Some("c"), r#"{"roots":{"listChanged":true}}"#);
-    pid(&backend, &client).await;
+    let mut client = Client::new(Some("c"), r#"{"roots":{"listChanged":true}}"#);
+    let ctx = client.context();
+    let called = backend.call_tool(&ctx, call("roots", "{}"));
+    let answer = async {
+        let asked = client.asked().await;
+        assert_eq!(
+            (asked.method.as_str(), asked.params.as_str()),
+            ("roots/list", "{}")
+        );
+        asked.answer(Ok(r#"{"roots":[1.0]}"#));
+    };
+    let (output, ()) = tokio::join!(called, answer);
+    assert_eq!(
+        output.unwrap().as_raw().as_str(),
+        r#"{"v":{"roots":[1.0]}}"#
+    );
     backend.roots_changed(&SessionKey::new("c"));
     let told = ask(&backend, &client, "told").await.unwrap();
     assert_eq!(
@@ -228,4 +242,19 @@ async fn no_more_processes_run_than_allowed() {
     gone(first).await;
     backend.close().await;
     gone(second).await;
+
+    let backend = server();
+    let dropped = pid(&backend, &c).await;
+    drop(backend);
+    gone(dropped).await;
+}
+
+#[tokio::test]
+async fn a_process_that_nobody_uses_is_ended_after_a_while() {
+    let config = fake("asking").with_idle_timeout(Duration::from_millis(50));
+    let backend = StdioServer::new(&config).unwrap();
+    let client = Client::new(Some("c"), ASKABLE);
+    let first = pid(&backend, &client).await;
+    gone(first).await;
+    assert_ne!(pid(&backend, &client).await, first);
 }

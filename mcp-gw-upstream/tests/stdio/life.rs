@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use crate::child::{fake, gone, number};
 use crate::client::Client;
+use crate::odd_json::try_many;
 use crate::support::{Listener, ODD, call, context};
 use mcp_gw_core::testing::backend_contract;
 use mcp_gw_core::{Backend, BackendError, BackendEvent, CallNotification};
 use mcp_gw_upstream::{StdioServer, StdioServerConfig};
+use proptest::prelude::*;
 
 fn server(mode: &str) -> StdioServer {
     StdioServer::new(&fake(mode)).unwrap()
@@ -398,4 +400,39 @@ async fn capabilities_of_a_client_go_no_further_than_they_can_be_answered() {
     }
     let text = ask(&backend, "meta").await.unwrap();
     assert!(text.contains(r#"clientCapabilities":{},"#), "{text}");
+}
+
+#[test]
+fn payload_passes_in_both_eras_as_it_came_whatever_it_is() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    for mode in ["modern", "asking"] {
+        let backend = server(mode);
+        let client = Client::new(None, r#"{"sampling":{}}"#);
+        try_many(|load| {
+            let ctx = client.context();
+            let output = runtime.block_on(backend.call_tool(&ctx, load.call()));
+            let output = output.unwrap();
+            prop_assert_eq!(output.as_raw().as_str(), load.expected());
+            Ok(())
+        });
+        runtime.block_on(backend.close());
+    }
+}
+
+#[tokio::test]
+async fn what_no_message_holds_fails_its_call_at_most() {
+    let backend = server("modern");
+    for name in ["not_utf8", "zero_byte"] {
+        let outcome = ask(&backend, name).await;
+        assert!(
+            matches!(outcome, Err(BackendError::Protocol { .. })),
+            "{name}: {outcome:?}"
+        );
+    }
+    let deep = ask(&backend, "deep").await.unwrap();
+    assert!(deep.starts_with("[[[[") && deep.len() == 200_000);
+    assert_eq!(ask(&backend, "stray").await.unwrap(), "1");
 }

@@ -9,5 +9,7 @@ mod child;
 mod client;
 mod lanes;
 mod life;
+#[path = "../support/odd_json.rs"]
+mod odd_json;
 #[path = "../support/mod.rs"]
 mod support;

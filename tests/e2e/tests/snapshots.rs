@@ -129,6 +129,10 @@ fn the_example_configuration_explained() {
         ("ALICE_KEY", "alice-0123456789abcdef"),
         ("BUILD_KEY", "build-0123456789abcdef"),
         ("DOCS_TOKEN", "token-0123456789abcdef"),
+        (
+            "SESSION_KEY",
+            "c2Vzc2lvbi0wMTIzNDU2Nzg5YWJjZGVmLW9mMzJieXQ=",
+        ),
     ];
     let http = output(HTTP_BIN, &["check", "--config", example], &env);
     assert_eq!(

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::mount::UriNaming;
-use crate::{CacheHint, ItemSpec, ListHints};
+use crate::{CacheHint, ItemSpec, ListHints, TaskAsk, TaskMethod};
 
 /// Offers what it was given, and says in its answers what it was asked for.
 struct Server {
@@ -66,6 +66,10 @@ impl Backend for Server {
     }
 
     async fn call_tool(&self, _: &CallContext, call: ToolCall) -> Result<ToolOutput, BackendError> {
+        if &*call.name == "later" {
+            let made = r#"{"resultType":"task","taskId":"7","ttlMs":1000}"#;
+            return Ok(ToolOutput::from_raw(RawJson::parse(made).unwrap()).unwrap());
+        }
         let says = format!(
             r#"{{"content":[{{"type":"text","text":"{} {}"}},{{"type":"resource_link","uri":"a:link"}}]}}"#,
             self.name, call.name
@@ -89,6 +93,14 @@ impl Backend for Server {
         let says = format!(
             r#"{{"messages":[{{"role":"user","content":{{"type":"resource_link","uri":"a:{}"}}}}]}}"#,
             get.name
+        );
+        Ok(RawJson::parse(says).unwrap())
+    }
+
+    async fn task(&self, _: &CallContext, ask: TaskAsk) -> Result<RawJson, BackendError> {
+        let says = format!(
+            r#"{{"taskId":"{}","result":{{"content":[{{"type":"resource_link","uri":"a:b"}}]}}}}"#,
+            ask.task_id
         );
         Ok(RawJson::parse(says).unwrap())
     }
@@ -302,6 +314,8 @@ async fn uris_lead_to_their_server_and_back() {
         "TWO+file:///a",
         "three+a:b",
         "two+file:///../x",
+        "two+FILE:///a",
+        "two+file:///%61",
     ] {
         assert!(reads(&gateway, &INCOMING, uri).await.is_none(), "{uri}");
     }
@@ -532,6 +546,30 @@ async fn what_the_main_endpoint_leaves_out_is_nowhere() {
         .unwrap_err();
     assert_eq!(error.class(), ErrorClass::Unknown);
     assert!(reads(&gateway, &at("two"), "a:1").await.is_none());
+}
+
+#[tokio::test]
+async fn a_task_is_of_the_endpoint_where_it_was_made() {
+    let gateway = of(vec![(
+        Server::new("one", &["later"], &[]),
+        Mounting::new(Naming::Always, "one"),
+    )])
+    .await;
+    let get = || TaskAsk::new(TaskMethod::Get, "7", Extras::default());
+    for (incoming, other, tool, uri) in [
+        (incoming(), at("one"), "one__later", "one+a:b"),
+        (at("one"), incoming(), "later", "a:b"),
+    ] {
+        let caller = Caller::new(crate::CallerKind::User, tool);
+        let by = |incoming: Incoming| Incoming::new(caller.clone(), incoming.meta);
+        let (here, elsewhere) = (by(incoming), by(other));
+        gateway.call_tool(&here, call(tool)).await.unwrap();
+        let answer = gateway.task(&here, get()).await.unwrap();
+        let uri = format!(r#""uri":"{uri}""#);
+        assert!(answer.as_str().contains(&uri), "{answer}");
+        let error = gateway.task(&elsewhere, get()).await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::InvalidParams);
+    }
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn style(revision: Revision) -> Style {
     Style {
         keep_alive: Duration::from_secs(15),
         revision,
-        draining: CancellationToken::new(),
+        closing: CancellationToken::new(),
     }
 }
 
@@ -180,7 +180,7 @@ async fn a_cancelled_request_ends_without_an_answer() {
 async fn a_standing_stream_ends_when_it_is_told_to_and_an_answer_does_not() {
     let journal = journal();
     let style = style(Revision::V2025_11_25);
-    style.draining.cancel();
+    style.closing.cancel();
     let standing = text(begin(journal.listen(), style.clone())).await;
     assert_eq!(standing, "id: TAG-0-0\nretry: 1000\ndata:\n\n");
     let (writer, reader) = journal.open();

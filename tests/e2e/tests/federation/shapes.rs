@@ -3,6 +3,7 @@
 use super::{tools, two};
 use crate::support::client::{ERAS, Era};
 use crate::support::json::{at, items};
+use crate::support::{HTTP_BIN, STDIO_BIN};
 
 const SHAPES: &str = ", tools: { order: { rename: buy, title: Buy, arguments: { account: { fix: \"acc 7\" }, count: { default: 1 } } }, die: { hide: true }, gone: { hide: true } }";
 
@@ -38,8 +39,10 @@ fn a_reshaped_tool_is_what_clients_see_and_what_the_server_gets_is_complete() {
             }
         }
     }
-    let log = gateway.process.stderr.with("no tool `gone`");
-    assert!(log.starts_with("one: "), "{log}");
+    gateway
+        .process
+        .stderr
+        .with("one: the server has no tool `gone`, which `tools` is about");
 }
 
 #[test]
@@ -52,4 +55,21 @@ fn a_fixed_argument_is_fixed_at_every_endpoint() {
         "{text}"
     );
     assert_eq!(client.tool("order", "{}").fault().0, -32602);
+}
+
+#[test]
+fn a_check_says_what_does_not_fit_when_it_asks() {
+    for binary in [HTTP_BIN, STDIO_BIN] {
+        let setup = two(SHAPES, ", prefix: never").with("endpoints: { x: { tools: [nothing] } }");
+        let (code, says) = setup.check(binary, &["--ask"]);
+        assert_eq!(code, Some(0), "{says}");
+        for line in [
+            "  one: 17 tools",
+            "  one: the server has no tool `gone`, which `tools` is about",
+            "  two: 18 tools",
+            "  `nothing` among the tools of endpoint `x` matches no tool",
+        ] {
+            assert!(says.lines().any(|found| found == line), "{line}: {says}");
+        }
+    }
 }

@@ -185,6 +185,20 @@ impl Setup {
         }
     }
 
+    /// What `check` says, and the code with which it ends.
+    pub(crate) fn check(self, binary: &str, args: &[&str]) -> (Option<i32>, String) {
+        let folder = Folder::new();
+        let file = folder.file("mcp-gw.yaml", &self.yaml());
+        let mut command = Command::new(binary);
+        let output = command
+            .args(["check", "--config", &file])
+            .args(args)
+            .output();
+        let output = output.unwrap();
+        let says = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), says)
+    }
+
     /// Starts the gateway on standard streams.
     pub(crate) fn over_stdio(self) -> Running {
         self.over_stdio_with(&[])

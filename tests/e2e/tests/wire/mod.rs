@@ -7,6 +7,8 @@ mod carrier;
 mod legacy;
 mod modern;
 mod places;
+mod rules;
+mod sealed;
 mod streams;
 
 use crate::support::http::{Endpoint, JSON};

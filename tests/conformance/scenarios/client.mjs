@@ -1,63 +1,66 @@
-// A client on the standard input and output of a process, for either era, that hides nothing of what it gets.
+// A client for either era that hides nothing of what it gets. A transport adds `write`, `cancel` and `close`.
 
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import { isRequest, isResponse, K, MODERN } from '../server/wire.mjs';
 
-const ANSWER_TIMEOUT = 10_000;
-/** How long to wait for a notification. What does not come costs this much, so it is not long. */
-const NOTICE_TIMEOUT = 1500;
+const ANSWER_TIMEOUT = 30_000;
 
-const after = (ms, value) =>
+export const after = (ms, value) =>
     new Promise(resolve => {
         setTimeout(() => resolve(value), ms).unref();
     });
 
+const failure = (code, message) => ({ error: { code, message } });
+
 export class Client {
-    /** What the server was asked to ask us: `{ method, params }`. */
+    /** What the server asked us for: `{ method, params }`. */
     asked = [];
     notices = [];
     /** Messages that answer nothing, or that we do not understand. */
     strays = [];
     /** Answers to the server's requests by method: `params => result`; an Error becomes an error. */
     answers = {};
+    /** The `_meta` of every request, if the client is a modern one. */
+    meta = {};
+    #patience;
     #waiting = new Map();
     #watchers = new Set();
     #nextId = 1;
-    #child;
-    #ended;
 
-    /** `meta` is the `_meta` of every request, if the client is a modern one. */
-    constructor([command, ...args], meta) {
-        this.meta = meta;
-        this.#child = spawn(command, args, { stdio: ['pipe', 'pipe', 'ignore'] });
-        this.#ended = new Promise(resolve => {
-            this.#child.on('error', resolve);
-            this.#child.on('exit', (code, signal) => resolve(code ?? signal));
-        });
-        this.#child.stdin.on('error', () => {}); // it has ended: the answers that do not come say so
-        createInterface({ input: this.#child.stdout }).on('line', line => this.#take(line));
+    /** `patience` is how many milliseconds to wait for a notification. */
+    constructor(patience) {
+        this.#patience = patience;
     }
 
-    #take(line) {
-        let message;
-        try {
-            message = JSON.parse(line);
-        } catch {
-            this.strays.push(line);
-            return;
-        }
+    /** Takes a message of the server. */
+    take(message) {
         if (isRequest(message)) {
             this.#answer(message);
         } else if (isResponse(message)) {
-            const resolve = this.#waiting.get(message.id);
-            this.#waiting.delete(message.id);
-            if (resolve === undefined) this.strays.push(message);
-            else resolve(message);
-        } else {
+            this.#settle(message);
+        } else if (typeof message?.method === 'string') {
             this.notices.push(message);
+        } else {
+            this.strays.push(message);
         }
         for (const watcher of [...this.#watchers]) watcher();
+    }
+
+    #settle(message) {
+        const resolve = this.#waiting.get(message.id);
+        this.#waiting.delete(message.id);
+        const { result, error } = message;
+        if (resolve === undefined) this.strays.push(message);
+        else resolve(error === undefined ? { result } : { error });
+    }
+
+    /** Gives up waiting for the answer to a request, for a reason that is none of the protocol's. */
+    fail(id, code, message) {
+        this.#waiting.get(id)?.(failure(code, message));
+        this.#waiting.delete(id);
+    }
+
+    isWaiting(id) {
+        return this.#waiting.has(id);
     }
 
     #answer({ id, method, params }) {
@@ -66,10 +69,6 @@ export class Client {
         const failed = answer instanceof Error;
         const { message, code } = answer;
         this.write({ jsonrpc: '2.0', id, ...(failed ? { error: { code, message } } : { result: answer }) });
-    }
-
-    write(message) {
-        this.#child.stdin.write(`${typeof message === 'string' ? message : JSON.stringify(message)}\n`);
     }
 
     notify(method, params) {
@@ -82,7 +81,7 @@ export class Client {
         this.#nextId += 1;
         const _meta = { ...this.meta, ...meta };
         const answer = new Promise(resolve => {
-            this.#waiting.set(id, ({ result, error }) => resolve(error === undefined ? { result } : { error }));
+            this.#waiting.set(id, resolve);
         });
         const sent = Object.keys(_meta).length === 0 ? params : { ...params, _meta };
         this.write({ jsonrpc: '2.0', id, method, params: sent });
@@ -91,18 +90,18 @@ export class Client {
 
     /** Sends a request and waits for `{ result }` or `{ error }`. */
     async request(method, params, meta) {
-        const { answer } = this.begin(method, params, meta);
-        const timeout = after(ANSWER_TIMEOUT, { error: { code: 'none', message: 'no answer came' } });
-        return Promise.race([answer, timeout, this.#ended.then(code => ({ error: { code: 'end', message: code } }))]);
+        const { id, answer } = this.begin(method, params, meta);
+        void after(ANSWER_TIMEOUT).then(() => this.fail(id, 'none', 'no answer came'));
+        return answer;
     }
 
     call(name, args = {}, more = {}, meta = {}) {
         return this.request('tools/call', { name, arguments: args, ...more }, meta);
     }
 
-    /** The answer to the first raw line that has no id of ours. */
-    async raw(line) {
-        this.write(line);
+    /** The answer to text that is no message, which has no id. */
+    async raw(text) {
+        this.write(text);
         await this.#until(() => this.strays.length > 0);
         return this.strays.shift();
     }
@@ -114,7 +113,7 @@ export class Client {
             this.#watchers.add(watcher);
             watcher();
         });
-        await Promise.race([happened, after(NOTICE_TIMEOUT)]);
+        await Promise.race([happened, after(this.#patience)]);
         this.#watchers.delete(watcher);
     }
 
@@ -133,24 +132,19 @@ export class Client {
     }
 
     async initialize(capabilities = {}, version = '2025-11-25') {
-        const clientInfo = { name: 'stdio-scenarios', version: '1.0.0' };
+        const clientInfo = { name: 'scenarios', version: '1.0.0' };
         const answer = await this.request('initialize', { protocolVersion: version, capabilities, clientInfo });
+        await this.initialized(answer.result);
         this.notify('notifications/initialized');
         return answer;
     }
 
-    /** Closes the input; gives back the code that the process ends with. */
-    async close() {
-        this.#child.stdin.end();
-        const code = await Promise.race([this.#ended, after(ANSWER_TIMEOUT, 'still running')]);
-        this.#child.kill('SIGKILL');
-        return code;
-    }
+    async initialized() {}
 }
 
 export const modernMeta = (capabilities = {}, more = {}) => ({
     [`${K}protocolVersion`]: MODERN,
-    [`${K}clientInfo`]: { name: 'stdio-scenarios', version: '1.0.0' },
+    [`${K}clientInfo`]: { name: 'scenarios', version: '1.0.0' },
     [`${K}clientCapabilities`]: capabilities,
     ...more
 });

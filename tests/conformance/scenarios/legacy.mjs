@@ -105,17 +105,17 @@ async function listChanges(client, see) {
 }
 
 export const LEGACY_SCENARIOS = {
-    'stdio-handshake': handshake,
-    'stdio-negotiation': negotiation,
-    'stdio-2025-03-26': olderVersion,
-    'stdio-plain': initialized(plain),
-    'stdio-together': initialized(together),
-    'stdio-progress': initialized(progress),
-    'stdio-cancelling': initialized(cancelling),
-    'stdio-logging': initialized(logging),
-    'stdio-questions': initialized(questions, EVERYTHING),
-    'stdio-refused-questions': initialized(refusedQuestions, EVERYTHING),
-    'stdio-no-capability': initialized(noCapability),
-    'stdio-subscriptions': initialized(subscriptions),
-    'stdio-list-changes': initialized(listChanges)
+    'play-handshake': handshake,
+    'play-negotiation': negotiation,
+    'play-2025-03-26': olderVersion,
+    'play-plain': initialized(plain),
+    'play-together': initialized(together),
+    'play-progress': initialized(progress),
+    'play-cancelling': initialized(cancelling),
+    'play-logging': initialized(logging),
+    'play-questions': initialized(questions, EVERYTHING),
+    'play-refused-questions': initialized(refusedQuestions, EVERYTHING),
+    'play-no-capability': initialized(noCapability),
+    'play-subscriptions': initialized(subscriptions),
+    'play-list-changes': initialized(listChanges)
 };

@@ -6,9 +6,10 @@ import { modernMeta } from './client.mjs';
 
 const WITH_TASKS = { ...EVERYTHING, extensions: { [TASKS]: {} } };
 
-/** A scenario in which each request declares these capabilities. */
+/** A scenario in which each request declares these capabilities. It begins when the server answers. */
 const declaring = (scenario, capabilities = {}) => async (client, see) => {
     client.meta = modernMeta(capabilities);
+    await client.request('server/discover');
     await scenario(client, see);
 };
 
@@ -40,7 +41,7 @@ async function logging(client, see) {
     see('none-that-nobody-wants', client.notices.filter(({ method }) => method === 'notifications/message'));
 }
 
-/** Answers `input_required` results until there is another. What was asked is one check, and in which rounds another. */
+/** Answers `input_required` results until there is another. What was asked is one check, in which rounds another. */
 async function rounds(client, see, check, method, params) {
     let answer = await client.request(method, params);
     const asked = [];
@@ -72,7 +73,8 @@ async function hostileAnswers(client, see) {
     const decline = { user_name: { action: 'decline' } };
     see('declined', await client.call(name, {}, { inputResponses: decline }));
     see('asked-again', await client.call(name, {}, { inputResponses: { other: { action: 'decline' } } }));
-    for (const [check, inputResponses] of Object.entries({ 'a-number': { user_name: 5 }, nothing: null, 'a-list': [] })) {
+    const odd = { 'a-number': { user_name: 5 }, nothing: null, 'a-list': [] };
+    for (const [check, inputResponses] of Object.entries(odd)) {
         const { error } = await client.call(name, {}, { inputResponses });
         see(`answers-with-${check}`, error?.code, error?.code === -32602);
     }
@@ -107,7 +109,8 @@ async function noCapability(client, see) {
 function listen(client, notifications) {
     const { id, answer } = client.begin('subscriptions/listen', { notifications });
     const tag = `${K}subscriptionId`;
-    return { id, answer, told: (method, count) => client.noticed(method, count, params => params?._meta?.[tag] === id) };
+    const told = (method, count) => client.noticed(method, count, params => params?._meta?.[tag] === id);
+    return { id, answer, told };
 }
 
 async function listening(client, see) {
@@ -131,7 +134,7 @@ async function listening(client, see) {
     const updated = await tools.told('notifications/resources/updated');
     see('resource-updated', updated, updated.length === 1);
     see('nothing-else', client.notices);
-    client.notify('notifications/cancelled', { requestId: tools.id });
+    client.cancel(tools.id);
     await client.call('test_trigger_tool_change');
     await client.request('tools/list');
     see('nothing-after-the-end', client.notices);
@@ -206,16 +209,16 @@ async function taskNotices(client, see) {
 }
 
 export const MODERN_SCENARIOS = {
-    'stdio-discovery': declaring(discovery),
-    'stdio-plain': declaring(plain),
-    'stdio-together': declaring(together),
-    'stdio-progress': declaring(progress),
-    'stdio-cancelling': declaring(cancelling),
-    'stdio-logging': declaring(logging),
-    'stdio-questions': declaring(questions, EVERYTHING),
-    'stdio-hostile-answers': declaring(hostileAnswers, EVERYTHING),
-    'stdio-no-capability': declaring(noCapability),
-    'stdio-listening': declaring(listening),
-    'stdio-tasks': declaring(tasks, WITH_TASKS),
-    'stdio-task-notices': declaring(taskNotices, WITH_TASKS)
+    'play-discovery': declaring(discovery),
+    'play-plain': declaring(plain),
+    'play-together': declaring(together),
+    'play-progress': declaring(progress),
+    'play-cancelling': declaring(cancelling),
+    'play-logging': declaring(logging),
+    'play-questions': declaring(questions, EVERYTHING),
+    'play-hostile-answers': declaring(hostileAnswers, EVERYTHING),
+    'play-no-capability': declaring(noCapability),
+    'play-listening': declaring(listening),
+    'play-tasks': declaring(tasks, WITH_TASKS),
+    'play-task-notices': declaring(taskNotices, WITH_TASKS)
 };

@@ -1,0 +1,277 @@
+//! What happens behind the gateway, told to the clients that want to hear of it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use mcp_gw_core::{
+    CallNotification, CatalogueChange, Gateway, GatewayEvent, GatewayListener, ObjectWriter,
+    RawJson, SessionKey, jsonrpc,
+};
+
+use crate::engine::Inner;
+use crate::link::session_message;
+use crate::listen::{Topic, tagged};
+
+/// Clients hear of changes at most this often; what happens meanwhile is told together.
+const BREATH: Duration = Duration::from_millis(250);
+/// So many different things may wait to be told.
+const LONGEST: usize = 4096;
+
+/// Hears of what happens, for as long as the engine lives.
+pub(crate) struct Ear(pub(crate) Weak<Inner>);
+
+/// What has happened and was not told yet.
+#[derive(Debug, Default)]
+pub(crate) struct News(Mutex<Pending>);
+
+#[derive(Debug, Default)]
+struct Pending {
+    /// By endpoint; `None` is the main one.
+    lists: HashMap<Option<Arc<str>>, CatalogueChange>,
+    /// By server and URI: the last word.
+    updates: HashMap<(String, Arc<str>), RawJson>,
+    /// By server and id.
+    tasks: HashMap<(String, Arc<str>), RawJson>,
+    /// A task is telling.
+    is_told: bool,
+}
+
+impl GatewayListener for Ear {
+    fn on_event(&self, event: &GatewayEvent) {
+        let Some(inner) = self.0.upgrade() else {
+            return;
+        };
+        match event {
+            GatewayEvent::ForSession {
+                session,
+                notification,
+            } => {
+                inner.tell_session(session, notification);
+                return;
+            }
+            event if !inner.news.note(event) => return,
+            _ => {}
+        }
+        inner.news.tell(&self.0);
+    }
+}
+
+impl Pending {
+    fn note_lists(&mut self, endpoint: Option<&Arc<str>>, change: CatalogueChange) {
+        let lists = self.lists.entry(endpoint.cloned()).or_default();
+        lists.tools |= change.tools;
+        lists.prompts |= change.prompts;
+        lists.resources |= change.resources;
+    }
+}
+
+impl News {
+    /// Notes what has happened; false when it concerns no client.
+    fn note(&self, event: &GatewayEvent) -> bool {
+        let mut pending = self.lock();
+        let noted = match event {
+            GatewayEvent::CatalogueChanged(change) => {
+                pending.note_lists(None, *change);
+                return true;
+            }
+            GatewayEvent::EndpointChanged { endpoint, change } => {
+                pending.note_lists(Some(endpoint), *change);
+                return true;
+            }
+            GatewayEvent::ResourceUpdated {
+                server,
+                uri,
+                params,
+            } => note(&mut pending.updates, server, uri, params),
+            GatewayEvent::TaskChanged {
+                server,
+                task_id,
+                params,
+            } => note(&mut pending.tasks, server, task_id, params),
+            _ => return false,
+        };
+        if !noted {
+            tracing::warn!("too much happens to tell clients of all of it");
+        }
+        noted
+    }
+
+    /// Sees to it that somebody tells.
+    fn tell(&self, engine: &Weak<Inner>) {
+        // Without a runtime there is nobody who listens, either.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        if !std::mem::replace(&mut self.lock().is_told, true) {
+            runtime.spawn(tell_all(Weak::clone(engine)));
+        }
+    }
+
+    /// What is to be told now; `None` when there is nothing, and telling is over.
+    fn take(&self) -> Option<Pending> {
+        let mut pending = self.lock();
+        if pending.lists.is_empty() && pending.updates.is_empty() && pending.tasks.is_empty() {
+            pending.is_told = false;
+            return None;
+        }
+        let taken = std::mem::take(&mut *pending);
+        pending.is_told = true;
+        Some(taken)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn note(
+    map: &mut HashMap<(String, Arc<str>), RawJson>,
+    server: &str,
+    what: &Arc<str>,
+    params: &RawJson,
+) -> bool {
+    let key = (server.to_owned(), Arc::clone(what));
+    let fits = map.len() < LONGEST || map.contains_key(&key);
+    if fits {
+        map.insert(key, params.clone());
+    }
+    fits
+}
+
+async fn tell_all(engine: Weak<Inner>) {
+    // The engine is not kept alive while nothing happens.
+    while let Some(inner) = engine.upgrade() {
+        let Some(pending) = inner.news.take() else {
+            return;
+        };
+        inner.deliver(pending).await;
+        drop(inner);
+        tokio::time::sleep(BREATH).await;
+    }
+}
+
+impl Inner {
+    async fn deliver(&self, pending: Pending) {
+        for (endpoint, change) in &pending.lists {
+            self.deliver_lists(endpoint.as_ref(), *change);
+        }
+        for ((server, uri), params) in pending.updates {
+            self.deliver_update(&server, &uri, &params).await;
+        }
+        for ((server, task), params) in pending.tasks {
+            let topic = Topic::Task(Arc::clone(&task));
+            for listener in self.listeners.of(&topic) {
+                let caller = &listener.incoming.caller;
+                if self.gateway.owns_task(caller, &server, &task) {
+                    listener.tell(&topic, &params);
+                }
+            }
+        }
+    }
+
+    fn deliver_lists(&self, endpoint: Option<&Arc<str>>, change: CatalogueChange) {
+        let nothing = RawJson::empty_object();
+        for (topic, changed) in [
+            (Topic::Tools, change.tools),
+            (Topic::Prompts, change.prompts),
+            (Topic::Resources, change.resources),
+        ] {
+            if !changed {
+                continue;
+            }
+            let message = jsonrpc::notification(topic.method(), &nothing);
+            for client in self.clients.all() {
+                if client.endpoint.as_ref() == endpoint {
+                    client.outbox.send(message.clone());
+                }
+            }
+            for listener in self.listeners.of(&topic) {
+                if listener.incoming.meta.endpoint.as_ref() == endpoint {
+                    listener.tell(&topic, &nothing);
+                }
+            }
+        }
+    }
+
+    /// Tells of an update under the URI that each client knows the resource by.
+    async fn deliver_update(&self, server: &str, uri: &str, params: &RawJson) {
+        let mut names = Names::of(&self.gateway, server, uri);
+        for client in self.clients.all() {
+            let Some(shown) = names.at(client.endpoint.as_ref()) else {
+                continue;
+            };
+            let Some(asked) = client.subscribed.find(&shown) else {
+                continue;
+            };
+            if self.gateway.may_read(&asked, &shown).await {
+                let method = "notifications/resources/updated";
+                let params = renamed(params, uri, &shown);
+                let message = jsonrpc::notification(method, &tagged(&params, None));
+                client.outbox.send(message);
+            }
+        }
+        for listener in self.listeners.all() {
+            let Some(shown) = names.at(listener.incoming.meta.endpoint.as_ref()) else {
+                continue;
+            };
+            let topic = Topic::Uri(Arc::clone(&shown));
+            if listener.wants(&topic) && self.gateway.may_read(&listener.incoming, &shown).await {
+                listener.tell(&topic, &renamed(params, uri, &shown));
+            }
+        }
+    }
+
+    fn tell_session(&self, session: &SessionKey, notification: &CallNotification) {
+        let Some(client) = self.clients.find(session) else {
+            return;
+        };
+        if let Some(message) = session_message(&client, notification) {
+            client.outbox.send(message);
+        }
+    }
+}
+
+/// What a resource of one server is called at each endpoint.
+struct Names<'a> {
+    gateway: &'a Gateway,
+    server: &'a str,
+    uri: &'a str,
+    known: HashMap<Option<Arc<str>>, Option<Arc<str>>>,
+}
+
+impl<'a> Names<'a> {
+    fn of(gateway: &'a Gateway, server: &'a str, uri: &'a str) -> Self {
+        Self {
+            gateway,
+            server,
+            uri,
+            known: HashMap::new(),
+        }
+    }
+
+    /// Its URI there; `None` where it is not shown, or where that URI is read at another server: one
+    /// may tell of a URI that is not its own.
+    fn at(&mut self, endpoint: Option<&Arc<str>>) -> Option<Arc<str>> {
+        let (gateway, server, uri) = (self.gateway, self.server, self.uri);
+        let known = self.known.entry(endpoint.cloned()).or_insert_with(|| {
+            let catalogue = gateway.catalogue_at(endpoint.map(|name| &**name));
+            let shown = catalogue.shown_uri(server, uri)?;
+            let (home, upstream, _) = catalogue.locate(&shown)?;
+            (*home == *server && *upstream == *uri).then(|| shown.into())
+        });
+        known.clone()
+    }
+}
+
+/// `params` of a notification about `uri`, which the client knows as `shown`.
+fn renamed(params: &RawJson, uri: &str, shown: &str) -> RawJson {
+    if uri == shown {
+        return params.clone();
+    }
+    let members = params.members().unwrap_or_default();
+    ObjectWriter::with_capacity(params.len() + shown.len())
+        .string("uri", shown)
+        .members(&members, &["uri"])
+        .finish()
+}

@@ -1,0 +1,152 @@
+//! The rounds of a call that asks its client (MCP 2026-07-28, basic/patterns/mrtr): an answer that
+//! asks, the client's next request, and so on until the call ends.
+
+use std::sync::Arc;
+
+use mcp_gw_core::jsonrpc::as_str;
+use mcp_gw_core::{Extras, Members, ObjectWriter, RawJson, code};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::askable::Askable;
+use crate::desk::{Desk, Turn};
+use crate::engine::Engine;
+use crate::exchange::stopped;
+use crate::link::{CallStream, Wishes};
+use crate::parked::{Attending, Work};
+use crate::rpc_error::RpcError;
+use crate::seal::{Binding, Origin, origin};
+
+const STATE: &str = "requestState";
+const RESPONSES: &str = "inputResponses";
+
+/// A server of an older revision wants the user to visit URLs first (2025-11-25, client/elicitation).
+const URL_ELICITATION_REQUIRED: i64 = -32042;
+
+/// Takes the state out that this gateway gave, with the answers that came with it. The state of a
+/// server behind stays, as the server wrote it.
+pub(crate) fn returned(extras: &mut Extras) -> Option<(String, Option<RawJson>)> {
+    let (_, raw) = extras.members.iter().find(|(name, _)| name == STATE)?;
+    let state: String = raw.decode_owned().ok()?;
+    match origin(&state) {
+        Origin::Server(theirs) => {
+            if theirs != state {
+                let theirs = RawJson::string(theirs);
+                let member = extras.members.iter_mut().find(|(name, _)| name == STATE);
+                if let Some((_, raw)) = member {
+                    *raw = theirs;
+                }
+            }
+            None
+        }
+        Origin::Ours => {
+            let at = extras
+                .members
+                .iter()
+                .position(|(name, _)| name == RESPONSES);
+            let responses = at.map(|at| extras.members.remove(at).1);
+            extras.members.retain(|(name, _)| name != STATE);
+            Some((state, responses))
+        }
+    }
+}
+
+impl Engine {
+    /// Work that may ask its client: it answers with what it asks, and goes on meanwhile.
+    pub(crate) fn asking(
+        &self,
+        mut run: Work,
+        binding: impl FnOnce() -> Binding + Send + 'static,
+        desk: Option<Arc<Desk>>,
+        stream: Arc<CallStream>,
+        askable: Askable,
+        closing: CancellationToken,
+    ) -> Work {
+        let engine = self.clone();
+        Box::pin(async move {
+            let inner = &engine.inner;
+            let Some(desk) = desk else {
+                let result = run.await;
+                return engine.visit_first(result, binding, askable);
+            };
+            let asked = async {
+                // There is no outcome but that of the work itself.
+                while let Turn::Done(_) = desk.turn().await {}
+            };
+            tokio::select! {
+                biased;
+                result = &mut run => return engine.visit_first(result, binding, askable),
+                () = asked => {}
+            }
+            let parking = &inner.parking;
+            let attending = parking.park(binding(), desk, stream, run, closing);
+            attending.wait(&inner.server_info).await
+        })
+    }
+
+    /// A client that is back, in front of its call: what the call says now goes to the new stream.
+    pub(crate) fn attend(
+        &self,
+        attending: Attending,
+        wishes: Wishes,
+        stopping: CancellationToken,
+    ) -> (Work, Option<mpsc::Receiver<RawJson>>) {
+        let messages = attending
+            .stream()
+            .and_then(|stream| stream.lead(wishes, false));
+        let engine = self.clone();
+        let work = Box::pin(async move {
+            tokio::select! {
+                biased;
+                result = attending.wait(&engine.inner.server_info) => result,
+                () = stopping.cancelled() => Err(stopped()),
+            }
+        });
+        (work, messages)
+    }
+
+    /// Clients of 2026-07-28 do not know the error by which older servers send the user to a URL
+    /// first: they are asked to do so, and to make the call again then.
+    fn visit_first(
+        &self,
+        result: Result<RawJson, RpcError>,
+        binding: impl FnOnce() -> Binding,
+        askable: Askable,
+    ) -> Result<RawJson, RpcError> {
+        let error = match result {
+            Err(error) if error.code() == Some(URL_ELICITATION_REQUIRED) => error,
+            other => return other,
+        };
+        let inner = &self.inner;
+        match elicitations(&error.object).filter(|_| askable.opens_urls()) {
+            Some(requests) => inner
+                .parking
+                .ask_before(&requests, &binding(), &inner.server_info),
+            None => Err(RpcError::new(
+                code::INVALID_REQUEST,
+                "The server wants the user to visit a URL first, and this client did not declare \
+                 that it can show one: declare the capability `elicitation.url`.",
+            )),
+        }
+    }
+}
+
+/// The `elicitations` in the data of the error, as `inputRequests`.
+fn elicitations(error: &RawJson) -> Option<RawJson> {
+    let data = error.member("data").ok()??;
+    let list = data.member("elicitations").ok()??;
+    let list: Vec<Members<'_>> = list.decode().ok()?;
+    let mut requests = ObjectWriter::default();
+    for (at, elicitation) in list.iter().enumerate() {
+        let is_url = elicitation.get("mode").and_then(as_str).as_deref() == Some("url");
+        if !is_url || elicitation.get("url").and_then(as_str).is_none() {
+            return None;
+        }
+        let params = ObjectWriter::default().members(elicitation, &[]).finish();
+        let request = ObjectWriter::default()
+            .string("method", "elicitation/create")
+            .raw("params", &params);
+        requests = requests.raw(&format!("input-{}", at + 1), &request.finish());
+    }
+    (!list.is_empty()).then(|| requests.finish())
+}

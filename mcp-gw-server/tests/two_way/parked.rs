@@ -1,0 +1,300 @@
+//! Servers ask clients of 2026-07-28: the answer asks, the next request brings the answers.
+
+use std::time::Duration;
+
+use mcp_gw_core::Outcome;
+use mcp_gw_server::{EngineConfig, InputLimits};
+use serde_json::{Value, json};
+
+use crate::server::engine;
+use crate::wire::{BOTH, Client, Over};
+
+fn can() -> Value {
+    json!({"elicitation": {"url": {}, "form": {}}})
+}
+
+/// The params of a retry.
+fn retry(name: &str, arguments: &Value, asked: &Value, responses: &Value) -> Value {
+    json!({
+        "name": name, "arguments": arguments, "inputResponses": responses,
+        "requestState": asked["result"]["requestState"],
+    })
+}
+
+fn said(answer: &Value) -> &Value {
+    &answer["result"]["structuredContent"]
+}
+
+fn code(answer: &Value) -> &Value {
+    &answer["error"]["code"]
+}
+
+#[tokio::test]
+async fn a_call_that_asks_goes_on_when_its_client_comes_back() {
+    for over in BOTH {
+        let (engine, _, audit) = engine(EngineConfig::default()).await;
+        let mut client = Client::modern(over, &engine, can());
+        let args = json!({"params": {"message": "Sure?", "x-vendor": 1.5}});
+        let call = json!({"name": "ask", "arguments": args});
+        let asked = client.asked("tools/call", call).await;
+        let result = &asked["result"];
+        assert_eq!(result["resultType"], "input_required", "{over:?} {asked}");
+        assert_eq!(
+            result["inputRequests"],
+            json!({"input-1": {"method": "elicitation/create", "params": args["params"]}})
+        );
+        assert!(result["_meta"]["io.modelcontextprotocol/serverInfo"].is_object());
+        let yes = json!({"input-1": {"action": "accept", "n": 1}, "unknown": {}});
+        let done = client
+            .asked("tools/call", retry("ask", &args, &asked, &yes))
+            .await;
+        assert_eq!(said(&done)["said"]["answer"], yes["input-1"]);
+        assert_eq!(said(&done)["declared"], can());
+        // One call, one event.
+        let events = audit.events();
+        let calls = events.iter().filter(|it| it.method == "tools/call");
+        assert_eq!(calls.count(), 1);
+        // Its state is used up.
+        let again = client
+            .asked("tools/call", retry("ask", &args, &asked, &yes))
+            .await;
+        assert_eq!(*code(&again), -32602, "{again}");
+    }
+}
+
+#[tokio::test]
+async fn several_questions_and_several_rounds() {
+    for over in BOTH {
+        let (engine, _, _) = engine(EngineConfig::default()).await;
+        let mut client = Client::modern(over, &engine, can());
+        let args = json!({});
+        let call = json!({"name": "ask_two", "arguments": args});
+        let asked = client.asked("tools/call", call).await;
+        let requests = asked["result"]["inputRequests"]
+            .as_object()
+            .unwrap()
+            .clone();
+        assert_eq!(requests.len(), 2);
+        // What is missing is asked again, and the old state is used up.
+        let one = json!({"input-2": {"n": 2}});
+        let more = client
+            .asked("tools/call", retry("ask_two", &args, &asked, &one))
+            .await;
+        let requests = more["result"]["inputRequests"].as_object().unwrap();
+        assert_eq!(requests.keys().collect::<Vec<_>>(), ["input-1"]);
+        let replayed = client
+            .asked("tools/call", retry("ask_two", &args, &asked, &one))
+            .await;
+        assert_eq!(*code(&replayed), -32602);
+        let other = json!({"input-1": {"n": 1}});
+        let done = client
+            .asked("tools/call", retry("ask_two", &args, &more, &other))
+            .await;
+        assert_eq!(
+            *said(&done),
+            json!([{"answer": {"n": 1}}, {"answer": {"n": 2}}])
+        );
+
+        let call = json!({"name": "ask_twice", "arguments": args});
+        let first = client.asked("tools/call", call).await;
+        let mut params = retry("ask_twice", &args, &first, &json!({"input-1": {}}));
+        params["_meta"] = json!({
+            "progressToken": "new", "io.modelcontextprotocol/logLevel": "info",
+        });
+        // Progress and logs follow to the stream of the retry.
+        client.send("tools/call", params).await;
+        let progress = client.next().await;
+        assert_eq!(progress["params"]["progressToken"], "new", "{progress}");
+        assert_eq!(client.next().await["method"], "notifications/message");
+        let second = client.next().await;
+        let requests = second["result"]["inputRequests"].as_object().unwrap();
+        assert_eq!(requests.keys().collect::<Vec<_>>(), ["input-2"]);
+        let done = client
+            .asked(
+                "tools/call",
+                retry("ask_twice", &args, &second, &json!({"input-2": {}})),
+            )
+            .await;
+        assert!(said(&done).is_array(), "{done}");
+    }
+}
+
+#[tokio::test]
+async fn a_state_that_is_changed_foreign_or_of_another_call_is_refused() {
+    let (engine, shared, _) = engine(EngineConfig::default()).await;
+    let mut client = Client::modern(Over::Http, &engine, can());
+    let mut other = Client::modern_as("b", Over::Http, &engine, can());
+    let args = json!({"params": {"n": 1}});
+    let call = json!({"name": "ask", "arguments": args});
+    let asked = client.asked("tools/call", call).await;
+    let yes = json!({"input-1": {}});
+    let good = retry("ask", &args, &asked, &yes);
+    let answer = other.asked("tools/call", good.clone()).await;
+    assert_eq!(*code(&answer), -32602, "another caller");
+    let mut changed = good.clone();
+    let mut state = asked["result"]["requestState"].as_str().unwrap().to_owned();
+    let last = state.pop();
+    state.push(if last == Some('A') { 'Q' } else { 'A' });
+    changed["requestState"] = json!(state);
+    let mut args_changed = good.clone();
+    args_changed["arguments"]["params"]["n"] = json!(2);
+    let mut renamed = good.clone();
+    renamed["name"] = json!("ask_two");
+    let mut strange = good.clone();
+    strange["inputResponses"] = json!({"input-1": []});
+    for (what, params) in [
+        ("changed", changed),
+        ("arguments", args_changed),
+        ("name", renamed),
+        ("no object", strange),
+    ] {
+        let answer = client.asked("tools/call", params).await;
+        assert_eq!(*code(&answer), -32602, "{what} {answer}");
+    }
+    // None of that did harm, and nothing was called again.
+    let done = client.asked("tools/call", good).await;
+    assert_eq!(said(&done)["said"]["answer"], json!({}), "{done}");
+    shared.heard("call ended", 1).await;
+    let heard = shared.heard.lock().unwrap();
+    assert_eq!(
+        heard.iter().filter(|it| it.starts_with("called")).count(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn the_state_of_a_server_is_not_touched() {
+    let (engine, _, _) = engine(EngineConfig::default()).await;
+    let mut client = Client::modern(Over::Http, &engine, can());
+    let params = json!({"name": "wait_not", "arguments": {}, "requestState": "theirs"});
+    // It goes on to the tool, which there is none of: nothing here refuses the state.
+    let answer = client.asked("tools/call", params).await;
+    let says = answer["error"]["message"].as_str().unwrap();
+    assert!(says.contains("Unknown tool"), "{says}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_nobody_comes_back_to_is_given_up() {
+    for over in BOTH {
+        let limits = InputLimits::new(Duration::from_secs(30), 4, 4);
+        let config = EngineConfig::default().with_input(limits);
+        let (engine, shared, audit) = engine(config).await;
+        let mut client = Client::modern(over, &engine, can());
+        let call = json!({"name": "ask", "arguments": {}});
+        let asked = client.asked("tools/call", call).await;
+        shared.heard("call ended", 1).await;
+        assert_eq!(audit.events()[0].outcome, Outcome::Cancelled, "{over:?}");
+        let params = retry("ask", &json!({}), &asked, &json!({"input-1": {}}));
+        let late = client.asked("tools/call", params).await;
+        assert_eq!(*code(&late), -32602);
+    }
+}
+
+#[tokio::test]
+async fn who_goes_away_while_the_call_works_gives_it_up() {
+    let (engine, shared, audit) = engine(EngineConfig::default()).await;
+    let mut client = Client::modern(Over::Http, &engine, can());
+    let args = json!({"method": "elicitation/create"});
+    let call = json!({"name": "ask_then_wait", "arguments": args});
+    let asked = client.asked("tools/call", call).await;
+    let params = retry("ask_then_wait", &args, &asked, &json!({"input-1": {}}));
+    client.send("tools/call", params).await;
+    shared.heard("waits", 1).await;
+    client.hang_up().await;
+    shared.heard("call ended", 1).await;
+    assert_eq!(audit.events()[0].outcome, Outcome::Cancelled);
+}
+
+#[tokio::test]
+async fn the_end_of_the_gateway_is_the_end_of_calls_that_wait() {
+    for over in BOTH {
+        let (engine, shared, audit) = engine(EngineConfig::default()).await;
+        let mut client = Client::modern(over, &engine, can());
+        let call = json!({"name": "ask", "arguments": {}});
+        client.asked("tools/call", call).await;
+        match over {
+            Over::Http => engine.wind_down(),
+            // Calls that wait for the client of a connection end with it.
+            Over::Lines => client.end().await,
+        }
+        shared.heard("call ended", 1).await;
+        let expected = match over {
+            Over::Http => Outcome::Stopped,
+            Over::Lines => Outcome::Cancelled,
+        };
+        assert_eq!(audit.events()[0].outcome, expected);
+    }
+}
+
+#[tokio::test]
+async fn calls_that_wait_are_bounded_and_others_are_not_affected() {
+    let limits = InputLimits::new(Duration::from_secs(60), 2, 3);
+    let config = EngineConfig::default().with_input(limits);
+    let (engine, _, _) = engine(config).await;
+    let mut a = Client::modern_as("a", Over::Http, &engine, can());
+    let mut b = Client::modern_as("b", Over::Http, &engine, can());
+    let call = || json!({"name": "ask", "arguments": {}});
+    let first = a.asked("tools/call", call()).await;
+    a.asked("tools/call", call()).await;
+    let refused = a.asked("tools/call", call()).await;
+    assert_eq!(said(&refused)["said"], "unsupported", "{refused}");
+    let asked = b.asked("tools/call", call()).await;
+    assert_eq!(asked["result"]["resultType"], "input_required");
+    let refused = b.asked("tools/call", call()).await;
+    assert_eq!(said(&refused)["said"], "unsupported", "three in all");
+    // A call that ends makes room.
+    let params = retry("ask", &json!({}), &first, &json!({"input-1": {}}));
+    a.asked("tools/call", params).await;
+    let asked = a.asked("tools/call", call()).await;
+    assert_eq!(asked["result"]["resultType"], "input_required");
+}
+
+#[tokio::test]
+async fn a_client_that_declared_nothing_is_never_asked() {
+    for over in BOTH {
+        let (engine, _, _) = engine(EngineConfig::default()).await;
+        let mut client = Client::modern(over, &engine, json!({}));
+        let call = json!({"name": "ask", "arguments": {}});
+        let answer = client.asked("tools/call", call).await;
+        assert_eq!(said(&answer)["said"], "unsupported");
+    }
+}
+
+#[tokio::test]
+async fn prompts_ask_too() {
+    let (engine, _, _) = engine(EngineConfig::default()).await;
+    let mut client = Client::modern(Over::Http, &engine, can());
+    let asked = client.asked("prompts/get", json!({"name": "p"})).await;
+    let state = &asked["result"]["requestState"];
+    let params =
+        json!({"name": "p", "requestState": state, "inputResponses": {"input-1": {"n": 1}}});
+    let done = client.asked("prompts/get", params).await;
+    assert_eq!(done["result"]["said"]["answer"], json!({"n": 1}), "{done}");
+}
+
+#[tokio::test]
+async fn a_url_that_comes_first_is_asked_for_and_the_call_made_anew() {
+    let (engine, shared, _) = engine(EngineConfig::default()).await;
+    let mut client = Client::modern(Over::Http, &engine, can());
+    let call = || json!({"name": "url_first", "arguments": {}});
+    let asked = client.asked("tools/call", call()).await;
+    let request = &asked["result"]["inputRequests"]["input-1"];
+    assert_eq!(request["method"], "elicitation/create", "{asked}");
+    assert_eq!(request["params"]["url"], "https://x.example/in");
+    let no = json!({"input-1": {"action": "decline"}});
+    let params = retry("url_first", &json!({}), &asked, &no);
+    let declined = client.asked("tools/call", params).await;
+    assert_eq!(*code(&declined), -32600, "{declined}");
+    let yes = json!({"input-1": {"action": "accept"}});
+    let params = retry("url_first", &json!({}), &asked, &yes);
+    let done = client.asked("tools/call", params).await;
+    // Neither answers nor state reach the server, which knows nothing of them.
+    assert_eq!(said(&done)["extras"], 0, "{done}");
+    shared.heard("called url_first", 2).await;
+
+    let mut plain = Client::modern(Over::Http, &engine, json!({"elicitation": {}}));
+    shared.heard.lock().unwrap().clear();
+    let refused = plain.asked("tools/call", call()).await;
+    let says = refused["error"]["message"].as_str().unwrap();
+    assert!(says.contains("elicitation.url"), "{refused}");
+}

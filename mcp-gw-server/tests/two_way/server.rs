@@ -1,0 +1,305 @@
+//! A backend that asks its client, logs, and changes.
+
+use std::sync::{Arc, Mutex};
+
+use mcp_gw_core::testing::RecordingAudit;
+use mcp_gw_core::{
+    AccessRequest, AllowAll, Backend, BackendError, BackendEvent, BackendListener, CallContext,
+    CallNotification, ClientLinkError, Decision, Feature, Gateway, ItemSpec, Offer, Policy,
+    PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput, ToolSpec,
+    async_trait,
+};
+use mcp_gw_server::{Engine, EngineConfig};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+/// What the tests look at afterwards, and what they say to the backend.
+#[derive(Default)]
+pub(crate) struct Shared {
+    pub(crate) listener: Mutex<Option<Arc<dyn BackendListener>>>,
+    pub(crate) heard: Mutex<Vec<String>>,
+    pub(crate) offer: Mutex<Offer>,
+    pub(crate) go: Notify,
+    /// The session of the last call.
+    pub(crate) session: Mutex<Option<SessionKey>>,
+    /// Refused by the policy: names and URIs.
+    pub(crate) refused: Mutex<Vec<String>>,
+    pub(crate) rang: Notify,
+}
+
+impl Shared {
+    pub(crate) fn note(&self, what: impl Into<String>) {
+        self.heard.lock().unwrap().push(what.into());
+        self.rang.notify_waiters();
+    }
+
+    /// Waits until `what` was noted so often.
+    pub(crate) async fn heard(&self, what: &str, times: usize) {
+        loop {
+            let rang = self.rang.notified();
+            let count = || {
+                let heard = self.heard.lock().unwrap();
+                heard.iter().filter(|it| *it == what).count()
+            };
+            if count() >= times {
+                return;
+            }
+            rang.await;
+        }
+    }
+
+    pub(crate) fn tell(&self, event: BackendEvent) {
+        let listener = self.listener.lock().unwrap().clone().unwrap();
+        listener.on_event(event);
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Asker(pub(crate) Arc<Shared>);
+
+pub(crate) fn raw(value: &Value) -> RawJson {
+    RawJson::from_serialize(value).unwrap()
+}
+
+fn tool(name: &str) -> ToolSpec {
+    let definition = json!({"name": name, "inputSchema": {"type": "object"}});
+    ToolSpec::from_definition(raw(&definition)).unwrap()
+}
+
+/// Drops leave a note.
+struct Noted(Arc<Shared>, &'static str);
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.0.note(self.1);
+    }
+}
+
+impl Asker {
+    pub(crate) fn offer() -> Offer {
+        let names = ["ask", "ask_two", "ask_twice", "change_mind", "log", "wait"];
+        let more = ["task", "url_first", "error", "ask_then_wait"];
+        let tools = names.iter().chain(&more).map(|name| tool(name)).collect();
+        let mut offer = Offer::of_tools(tools);
+        let item = |feature, value: Value| ItemSpec::from_definition(feature, raw(&value)).unwrap();
+        offer.resources = ["a://1", "a://2", "a://secret"]
+            .iter()
+            .map(|uri| item(Feature::Resource, json!({"uri": uri, "name": uri})))
+            .collect();
+        offer.resource_templates = vec![item(
+            Feature::ResourceTemplate,
+            json!({"uriTemplate": "t://{id}", "name": "t"}),
+        )];
+        offer.prompts = vec![item(Feature::Prompt, json!({"name": "p"}))];
+        offer.capabilities = Some(raw(&json!({
+            "tools": {}, "logging": {}, "resources": {"subscribe": true}, "prompts": {},
+            "extensions": {"io.modelcontextprotocol/tasks": {"v": 1}},
+        })));
+        offer
+    }
+
+    async fn ask(&self, ctx: &CallContext, args: &Value) -> Value {
+        let method = args["method"].as_str().unwrap_or("elicitation/create");
+        let params = args.get("params").cloned().unwrap_or_else(|| json!({}));
+        said(ctx.link().request(method, raw(&params)).await)
+    }
+}
+
+fn said(answer: Result<RawJson, ClientLinkError>) -> Value {
+    match answer {
+        Ok(answer) => json!({"answer": answer.to_value().unwrap()}),
+        Err(ClientLinkError::Rpc(error)) => json!({"error": error.to_value().unwrap()}),
+        Err(ClientLinkError::Unsupported { .. }) => json!("unsupported"),
+        Err(_) => json!("gone"),
+    }
+}
+
+fn output(value: &Value) -> ToolOutput {
+    let result = json!({"content": [], "structuredContent": value});
+    ToolOutput::from_raw(raw(&result)).unwrap()
+}
+
+#[async_trait]
+impl Backend for Asker {
+    fn name(&self) -> &'static str {
+        "asker"
+    }
+
+    async fn offer(&self) -> Result<Offer, BackendError> {
+        Ok(self.0.offer.lock().unwrap().clone())
+    }
+
+    async fn call_tool(
+        &self,
+        ctx: &CallContext,
+        call: ToolCall,
+    ) -> Result<ToolOutput, BackendError> {
+        let args = call.arguments.as_raw().to_value().unwrap();
+        (*self.0.session.lock().unwrap()).clone_from(&ctx.meta().session);
+        self.0.note(format!("called {}", call.name));
+        let _end = Noted(Arc::clone(&self.0), "call ended");
+        let declared = ctx.link().capabilities();
+        let value = match &*call.name {
+            "ask" => {
+                let answer = self.ask(ctx, &args).await;
+                json!({"said": answer, "declared": declared.map(|it| it.to_value().unwrap())})
+            }
+            "ask_two" => {
+                let (a, b) = tokio::join!(self.ask(ctx, &args), self.ask(ctx, &args));
+                json!([a, b])
+            }
+            "ask_twice" => {
+                let a = self.ask(ctx, &args).await;
+                ctx.progress(1.0, None, Some("half"));
+                let log = raw(&json!({"level": "info", "data": "half"}));
+                ctx.link().notify(CallNotification::Log(log));
+                json!([a, self.ask(ctx, &args).await])
+            }
+            "change_mind" => {
+                tokio::select! {
+                    answer = self.ask(ctx, &args) => answer,
+                    () = self.0.go.notified() => json!("changed its mind"),
+                }
+            }
+            "log" => {
+                for level in ["debug", "info", "error"] {
+                    let params = raw(&json!({"level": level, "data": {"n": level}}));
+                    ctx.link().notify(CallNotification::Log(params));
+                }
+                json!("logged")
+            }
+            "ask_then_wait" => {
+                self.ask(ctx, &args).await;
+                self.0.note("waits");
+                std::future::pending().await
+            }
+            "wait" => {
+                self.0.go.notified().await;
+                json!("waited")
+            }
+            "task" => {
+                let task = json!({"resultType": "task", "taskId": "t1", "status": "working"});
+                return Ok(ToolOutput::from_raw(raw(&task)).unwrap());
+            }
+            "error" => return Err(BackendError::Rpc(raw(&args))),
+            "url_first" => {
+                if self
+                    .0
+                    .heard
+                    .lock()
+                    .unwrap()
+                    .iter()
+                    .filter(|it| *it == "called url_first")
+                    .count()
+                    > 1
+                {
+                    return Ok(output(&json!({"extras": call.extras.members.len()})));
+                }
+                return Err(BackendError::Rpc(raw(&json!({
+                    "code": -32042, "message": "sign in first", "data": {"elicitations": [
+                        {"mode": "url", "url": "https://x.example/in", "elicitationId": "e1", "message": "Sign in"}
+                    ]}
+                }))));
+            }
+            _ => json!(null),
+        };
+        Ok(output(&value))
+    }
+
+    async fn read_resource(
+        &self,
+        _: &CallContext,
+        read: ResourceRead,
+    ) -> Result<RawJson, BackendError> {
+        if &*read.uri == "t://gone" {
+            let data = json!({"uri": "t://gone", "x": 1});
+            let error = json!({"code": -32602, "message": "gone", "data": data});
+            return Err(BackendError::Rpc(raw(&error)));
+        }
+        Ok(raw(&json!({"contents": []})))
+    }
+
+    async fn get_prompt(&self, ctx: &CallContext, _: PromptGet) -> Result<RawJson, BackendError> {
+        let answer = self.ask(ctx, &json!({})).await;
+        Ok(raw(&json!({"messages": [], "said": answer})))
+    }
+
+    async fn task(&self, _: &CallContext, ask: TaskAsk) -> Result<RawJson, BackendError> {
+        let text = format!(
+            r#"{{"taskId":"{}","status":"working","x":1.0,"method":"{}"}}"#,
+            ask.task_id,
+            ask.method.as_str()
+        );
+        Ok(RawJson::parse(text).unwrap())
+    }
+
+    async fn watch_task(&self, _: &CallContext, task_id: &str) -> Result<(), BackendError> {
+        self.0.note(format!("watch {task_id}"));
+        Ok(())
+    }
+
+    async fn unwatch_task(&self, task_id: &str) {
+        self.0.note(format!("unwatch {task_id}"));
+    }
+
+    async fn subscribe(&self, _: &CallContext, uri: &str) -> Result<(), BackendError> {
+        if uri == "a://2" {
+            return Err(self.unsupported("resources/subscribe"));
+        }
+        self.0.note(format!("subscribe {uri}"));
+        Ok(())
+    }
+
+    async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        self.0.note(format!("unsubscribe {uri}"));
+        Ok(())
+    }
+
+    fn watch(&self, listener: Arc<dyn BackendListener>) {
+        *self.0.listener.lock().unwrap() = Some(listener);
+    }
+
+    fn end_session(&self, _: &SessionKey) {
+        self.0.note("session ended");
+    }
+
+    fn roots_changed(&self, _: &SessionKey) {
+        self.0.note("roots changed");
+    }
+}
+
+/// Refuses what the tests name, and asks `AllowAll` about the rest.
+struct Refusing(Arc<Shared>);
+
+#[async_trait]
+impl Policy for Refusing {
+    async fn decide(&self, request: &AccessRequest<'_>) -> Decision {
+        if self
+            .0
+            .refused
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|it| it == request.name)
+        {
+            return Decision::deny();
+        }
+        AllowAll::new().decide(request).await
+    }
+}
+
+/// An engine in front of the backend.
+pub(crate) async fn engine(config: EngineConfig) -> (Engine, Arc<Shared>, RecordingAudit) {
+    let shared = Arc::new(Shared::default());
+    *shared.offer.lock().unwrap() = Asker::offer();
+    shared.refused.lock().unwrap().push("a://secret".to_owned());
+    let audit = RecordingAudit::new();
+    let gateway = Gateway::builder()
+        .backend(Asker(Arc::clone(&shared)))
+        .policy(Refusing(Arc::clone(&shared)))
+        .audit(audit.clone())
+        .build()
+        .unwrap();
+    gateway.refresh().await.unwrap();
+    (Engine::new(gateway, config), shared, audit)
+}
