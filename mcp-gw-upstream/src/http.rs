@@ -5,6 +5,7 @@ mod exchange;
 mod listen;
 mod messages;
 mod news;
+mod old_stream;
 mod resume;
 mod server;
 mod session;

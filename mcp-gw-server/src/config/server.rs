@@ -41,14 +41,6 @@ pub struct ServerConfig {
     pub connect_timeout: Option<DurationText>,
     /// How long the server may take to answer a request.
     pub timeout: DurationText,
-    /// How many clients may have a connection of their own (for `command`: a process) at a time,
-    /// beside the one that all share; `16` for `command` and `512` for `url` if not given. A client
-    /// gets one when a server of a revision before 2026-07-28 could ask it something (sampling,
-    /// elicitation, roots), or when it has set a log level. One that finds no room shares, and
-    /// cannot be asked.
-    pub max_connections: Option<u32>,
-    /// How long a client's own connection is kept while it is not used.
-    pub idle_timeout: DurationText,
     /// The addresses of a server that runs in several places, up to 64.
     #[schemars(length(max = 64))]
     pub urls: Vec<String>,
@@ -70,6 +62,14 @@ pub struct ServerConfig {
     pub max_queue: Option<u32>,
     /// How long a call may wait, less than `call_timeout`; `10s` if not given.
     pub queue_timeout: Option<DurationText>,
+    /// How many clients may have a connection of their own (for `command`: a process) at a time,
+    /// beside the one that all share; `16` for `command` and `512` for `url` if not given. A client
+    /// gets one when a server of a revision before 2026-07-28 could ask it something (sampling,
+    /// elicitation, roots), or when it has set a log level. One that finds no room shares, and
+    /// cannot be asked.
+    pub max_connections: Option<u32>,
+    /// How long a client's own connection is kept while it is not used.
+    pub idle_timeout: DurationText,
     /// When the names of its tools and prompts get a prefix and two underscores; if not given,
     /// `always` with several servers, and `never` with one.
     pub prefix: Option<PrefixMode>,
@@ -96,8 +96,6 @@ impl Default for ServerConfig {
             headers: BTreeMap::new(),
             connect_timeout: None,
             timeout: seconds(30),
-            max_connections: None,
-            idle_timeout: seconds(30 * 60),
             urls: Vec::new(),
             replicas: Vec::new(),
             balance: None,
@@ -106,6 +104,8 @@ impl Default for ServerConfig {
             max_concurrent: None,
             max_queue: None,
             queue_timeout: None,
+            max_connections: None,
+            idle_timeout: seconds(30 * 60),
             prefix: None,
             prefix_name: None,
             uris: None,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use http::{HeaderName, HeaderValue};
 use url::Url;
 
-use super::balance;
+use super::balance::{self, ReplicaConfig};
 use super::check::Checker;
 use super::fault::short;
 use super::path::ConfigPath;
@@ -71,18 +71,6 @@ pub(super) fn check(checker: &mut Checker<'_>, server: &ServerConfig, path: &Con
     }
 }
 
-/// Reports more connections than a machine can be meant to bear.
-fn connections(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath) {
-    let (most, of) = match server.command {
-        Some(_) => (1024, "processes"),
-        None => (65_536, "connections"),
-    };
-    if server.max_connections.is_some_and(|wanted| wanted > most) {
-        let help = format!("write at most {most}; `0` lets all clients share one");
-        checker.fault(path, format!("that many {of} cannot be meant"), help);
-    }
-}
-
 fn only_for_urls(server: &ServerConfig) -> [(&'static str, bool); 2] {
     [
         ("headers", !server.headers.is_empty()),
@@ -133,6 +121,20 @@ fn replicas(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath)
     arguments(checker, &server.args, &path.key("args"));
     variables(checker, server, path);
     headers(checker, server, &path.key("headers"));
+}
+
+/// Reports more connections than a machine can be meant to bear.
+fn connections(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath) {
+    let is_process = |replica: &ReplicaConfig| replica.command.is_some();
+    let (most, of) = if server.command.is_some() || server.replicas.iter().any(is_process) {
+        (1024, "processes")
+    } else {
+        (65_536, "connections")
+    };
+    if server.max_connections.is_some_and(|wanted| wanted > most) {
+        let help = format!("write at most {most}; `0` lets all clients share one");
+        checker.fault(path, format!("that many {of} cannot be meant"), help);
+    }
 }
 
 /// Reports keys that belong to the other kind of server.

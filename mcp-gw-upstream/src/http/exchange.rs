@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use mcp_gw_core::jsonrpc;
 use mcp_gw_core::{CallContext, ClientLink, RawJson};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Response, StatusCode};
+use reqwest::{Response, StatusCode, Url};
 use tokio::sync::oneshot;
 use tokio::time::{sleep_until, timeout_at};
 
@@ -219,6 +219,11 @@ impl<'a> Exchange<'a> {
             // repeat what was sent.
             return Err(Refusal::Status(status, String::new()).into());
         }
+        if self.endpoint().is_some() && status.is_success() {
+            // Whatever it says here, it answers on its stream (MCP 2024-11-05, HTTP with SSE).
+            drop(response);
+            return self.wait(deadline, std::future::pending()).await;
+        }
         let kind = media_type(&response);
         let result = if kind == Media::Json {
             self.whole_body(response, deadline).await?
@@ -248,7 +253,10 @@ impl<'a> Exchange<'a> {
     /// Sends it; once more when there was no connection to send it on.
     async fn send(&mut self, deadline: &mut Deadline) -> Result<Response, Stop> {
         let headers = std::mem::take(&mut self.headers);
-        let first = self.wire.post(headers.clone(), &self.body).send();
+        let first = self
+            .wire
+            .post_to(self.endpoint(), headers.clone(), &self.body)
+            .send();
         let error = match self.wait(deadline, first).await? {
             Ok(response) => return Ok(response),
             Err(error) => error,
@@ -256,7 +264,10 @@ impl<'a> Exchange<'a> {
         if !error.is_connect() || error.is_timeout() {
             return Err(Refusal::Failed(self.wire.send_error(error)).into());
         }
-        let again = self.wire.post(headers, &self.body).send();
+        let again = self
+            .wire
+            .post_to(self.endpoint(), headers, &self.body)
+            .send();
         let response = self.wait(deadline, again).await?;
         response.map_err(|error| Refusal::Failed(self.wire.send_error(error)).into())
     }
@@ -373,6 +384,10 @@ impl<'a> Exchange<'a> {
                 .push(&chunk)
                 .map_err(|_| Refusal::Failed(self.wire.settings.too_large()))?;
         }
+    }
+
+    fn endpoint(&self) -> Option<&Url> {
+        self.session.as_ref()?.post.endpoint.as_ref()
     }
 
     fn is_heard(&self) -> bool {

@@ -20,7 +20,7 @@ use crate::http::wire::{Post, Wire};
 use crate::notice::Notice;
 use crate::pending::Reply;
 
-const STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+pub(super) const STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -130,7 +130,7 @@ async fn read(
 }
 
 /// Takes one message, or the array of them that 2025-03-26 knows.
-fn take_all(post: &Post, desk: &Desk, data: &Bytes) {
+pub(super) fn take_all(post: &Post, desk: &Desk, data: &Bytes) {
     if data.trim_ascii_start().starts_with(b"[")
         && let Ok(parts) = serde_json::from_slice::<Vec<&RawValue>>(data)
     {

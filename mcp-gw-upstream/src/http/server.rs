@@ -71,7 +71,13 @@ impl HttpServer {
 
     async fn session(&self) -> Result<Arc<Session>, BackendError> {
         let open = || Session::open(Arc::clone(&self.wire));
-        self.session.get(&self.wire.settings, open).await
+        let settings = &self.wire.settings;
+        let session = self.session.get(settings, open).await?;
+        if session.desk.pending.dead().is_none() {
+            return Ok(session);
+        }
+        self.session.forget(&session);
+        self.session.get(settings, open).await
     }
 
     /// The session of the client that makes this call, when it must have one.
@@ -85,6 +91,14 @@ impl HttpServer {
         };
         let wire = &self.wire;
         let open = |owner, _| Session::open_own(Arc::clone(wire), owner);
+        let Some(seat) = self.lanes.seat(&hello, ctx, open).await? else {
+            return Ok(None);
+        };
+        if seat.connection.desk.pending.dead().is_none() {
+            return Ok(Some(seat));
+        }
+        seat.forget();
+        drop(seat);
         self.lanes.seat(&hello, ctx, open).await
     }
 

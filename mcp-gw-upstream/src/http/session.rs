@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use mcp_gw_core::jsonrpc;
 use mcp_gw_core::{BackendError, RawJson};
-use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{Method, Url};
 use tokio::task::AbortHandle;
 
 use crate::ask::Ask;
+use crate::call::Back as _;
 use crate::deadline::Deadline;
 use crate::desk::Desk;
 use crate::era::{Hello, Probe, read_discover, read_initialize, read_probe_error};
 use crate::http::exchange::Exchange;
 use crate::http::listen;
 use crate::http::news::News;
+use crate::http::old_stream;
 use crate::http::wire::{Post, Refusal, SESSION, VERSION, Wire};
 use crate::lanes::Connection;
 use crate::listen_stream;
@@ -31,6 +33,8 @@ pub(crate) struct Session {
     /// Whoever waits for something in an old server's session.
     pub(crate) desk: Arc<Desk>,
     wire: Arc<Wire>,
+    /// Where messages go to a server that speaks HTTP with SSE.
+    endpoint: Option<Url>,
     listener: Option<AbortHandle>,
 }
 
@@ -53,11 +57,19 @@ impl Session {
         Post {
             wire: Arc::clone(&self.wire),
             headers: self.headers(),
+            endpoint: self.endpoint.clone(),
         }
     }
 
     /// Finds out what the server speaks.
     pub(crate) async fn open(wire: Arc<Wire>) -> Result<Self, BackendError> {
+        if wire.is_old_stream.load(Ordering::Relaxed) {
+            if let Some(session) = old_session(&wire, None).await? {
+                wire.met(&session.hello);
+                return Ok(session);
+            }
+            wire.is_old_stream.store(false, Ordering::Relaxed);
+        }
         let session = match probe(&wire).await? {
             Probe::Modern(hello) => {
                 let hello = Arc::new(hello);
@@ -73,6 +85,7 @@ impl Session {
                     id: None,
                     desk: Arc::new(Desk::new(Arc::clone(&wire.events), None)),
                     wire: Arc::clone(&wire),
+                    endpoint: None,
                     listener: Some(tokio::spawn(news).abort_handle()),
                 }
             }
@@ -84,6 +97,11 @@ impl Session {
 
     /// A session for one client, with a server that is known to be of an old revision.
     pub(crate) async fn open_own(wire: Arc<Wire>, owner: Arc<Owner>) -> Result<Self, BackendError> {
+        if wire.is_old_stream.load(Ordering::Relaxed) {
+            let session = old_session(&wire, Some(owner)).await?;
+            let gone = || wire.settings.unavailable("it has no event stream any more");
+            return session.ok_or_else(gone);
+        }
         initialize(wire, Some(owner)).await
     }
 }
@@ -98,7 +116,7 @@ impl Connection for Session {
         if let Some(listener) = &self.listener {
             listener.abort();
         }
-        if self.id.is_some() || self.desk.owner.is_some() {
+        if self.id.is_some() || self.endpoint.is_some() || self.desk.owner.is_some() {
             self.desk.pending.close("the gateway has closed it");
         }
         if self.id.is_some() {
@@ -143,14 +161,22 @@ async fn initialize(wire: Arc<Wire>, owner: Option<Arc<Owner>>) -> Result<Sessio
     let settings = &wire.settings;
     let deadline = Deadline::new(settings.timeout, settings.max_total_timeout);
     let capabilities = owner.as_ref().map(|owner| &owner.capabilities);
-    let answer = Exchange::initialize(&wire, capabilities)
+    let answer = match Exchange::initialize(&wire, capabilities)
         .run(deadline)
         .await
-        .map_err(|refusal| match refusal {
-            Refusal::Rpc(_, error) => BackendError::Rpc(error),
-            Refusal::Status(status, body) => wire.status_error(status, &body),
-            Refusal::Failed(error) => error,
-        })?;
+    {
+        Ok(answer) => answer,
+        Err(refusal) => {
+            // Servers of 2024-11-05 take no POST here (MCP 2025-03-26, backwards compatibility).
+            if let Refusal::Status(status, _) = &refusal
+                && matches!(status.as_u16(), 400 | 404 | 405 | 406 | 415 | 422)
+                && let Some(session) = old_session(&wire, owner.as_ref().map(Arc::clone)).await?
+            {
+                return Ok(session);
+            }
+            return Err(refused(&wire, refusal));
+        }
+    };
     let hello = read_initialize(settings, &answer.result)?;
     let id = answer.session.filter(is_visible);
     let is_shared = owner.is_none();
@@ -160,11 +186,12 @@ async fn initialize(wire: Arc<Wire>, owner: Option<Arc<Owner>>) -> Result<Sessio
         id,
         desk: Arc::clone(&desk),
         wire: Arc::clone(&wire),
+        endpoint: None,
         listener: None,
     };
     let post = session.post();
     let ready = jsonrpc::notification("notifications/initialized", &RawJson::empty_object());
-    wire.post_only(session.headers(), &ready).await;
+    wire.post_only(None, session.headers(), &ready).await;
     desk.is_heard.store(true, Ordering::Relaxed);
     let own = async move {
         if is_shared {
@@ -174,6 +201,77 @@ async fn initialize(wire: Arc<Wire>, owner: Option<Arc<Owner>>) -> Result<Sessio
     };
     session.listener = Some(tokio::spawn(own).abort_handle());
     Ok(session)
+}
+
+fn refused(wire: &Wire, refusal: Refusal) -> BackendError {
+    match refusal {
+        Refusal::Rpc(_, error) => BackendError::Rpc(error),
+        Refusal::Status(status, body) => wire.status_error(status, &body),
+        Refusal::Failed(error) => error,
+    }
+}
+
+/// A session with a server that speaks HTTP with SSE; `None` when it does not.
+async fn old_session(
+    wire: &Arc<Wire>,
+    owner: Option<Arc<Owner>>,
+) -> Result<Option<Session>, BackendError> {
+    let is_shared = owner.is_none();
+    let desk = Arc::new(Desk::new(Arc::clone(&wire.events), owner));
+    let Some((endpoint, reader)) = old_stream::open(wire, &desk).await? else {
+        return Ok(None);
+    };
+    let mut post = Post {
+        wire: Arc::clone(wire),
+        headers: HeaderMap::new(),
+        endpoint: Some(endpoint.clone()),
+    };
+    let reader = AbortOnDrop(Some(tokio::spawn(reader.run(post.clone())).abort_handle()));
+    desk.is_heard.store(true, Ordering::Relaxed);
+    let settings = &wire.settings;
+    let deadline = Deadline::new(settings.timeout, settings.max_total_timeout);
+    let capabilities = desk.owner.as_ref().map(|owner| &owner.capabilities);
+    let ask = Ask::Initialize { capabilities };
+    let exchange = Exchange::legacy(wire, post.clone(), &desk, &ask, None);
+    let answer = exchange.run(deadline).await;
+    let answer = answer.map_err(|refusal| refused(wire, refusal))?;
+    let hello = Arc::new(read_initialize(settings, &answer.result)?);
+    wire.is_old_stream.store(true, Ordering::Relaxed);
+    post.headers = session_headers(hello.version, None);
+    let nothing = RawJson::empty_object();
+    let ready = jsonrpc::notification("notifications/initialized", &nothing);
+    post.answer(ready).await;
+    if is_shared {
+        tokio::spawn({
+            let desk = Arc::clone(&desk);
+            async move { subscribe_again(&post, &desk).await }
+        });
+    }
+    Ok(Some(Session {
+        hello,
+        id: None,
+        desk,
+        wire: Arc::clone(wire),
+        endpoint: Some(endpoint),
+        listener: reader.keep(),
+    }))
+}
+
+/// Ends the reader when the handshake fails or is given up.
+struct AbortOnDrop(Option<AbortHandle>);
+
+impl AbortOnDrop {
+    fn keep(mut self) -> Option<AbortHandle> {
+        self.0.take()
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
 }
 
 /// What was subscribed to in the session before, if there was one.

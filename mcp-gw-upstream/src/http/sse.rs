@@ -17,6 +17,14 @@ pub(crate) struct Event {
     pub(crate) data: Bytes,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It has no name or the name `message`.
+    Message,
+    Endpoint,
+    Other,
+}
+
 /// Takes the bytes of a stream, however they are cut, and gives the data of its message events.
 ///
 /// At most one line and the data of one event are held, and both together are bounded.
@@ -25,8 +33,9 @@ pub(crate) struct Decoder {
     limit: usize,
     line: Vec<u8>,
     data: Option<Vec<u8>>,
-    /// True while the event has no name or the name `message`.
-    is_message: bool,
+    /// What the name of the event says of it.
+    kind: Kind,
+    endpoint: Option<Bytes>,
     skip_lf: bool,
     started: bool,
     id: Option<Vec<u8>>,
@@ -41,7 +50,8 @@ impl Decoder {
             limit,
             line: Vec::new(),
             data: None,
-            is_message: true,
+            kind: Kind::Message,
+            endpoint: None,
             skip_lf: false,
             started: false,
             id: None,
@@ -49,6 +59,11 @@ impl Decoder {
             retry: None,
             ready: VecDeque::new(),
         }
+    }
+
+    /// The data of the first event `endpoint`, once it has come (MCP 2024-11-05, HTTP with SSE).
+    pub(crate) const fn endpoint(&self) -> Option<&Bytes> {
+        self.endpoint.as_ref()
     }
 
     /// The next event that is complete.
@@ -147,7 +162,13 @@ impl Decoder {
                     None => self.data = Some(value.to_vec()),
                 }
             }
-            b"event" => self.is_message = value.is_empty() || value == b"message",
+            b"event" => {
+                self.kind = match value {
+                    b"" | b"message" => Kind::Message,
+                    b"endpoint" => Kind::Endpoint,
+                    _ => Kind::Other,
+                }
+            }
             b"id" if !value.contains(&0) && value.len() <= 1024 => self.id = Some(value.to_vec()),
             b"retry" => {
                 let text = std::str::from_utf8(value).unwrap_or_default();
@@ -166,9 +187,15 @@ impl Decoder {
             self.last_id.clone_from(&id);
         }
         let data = self.data.take().unwrap_or_default();
-        if std::mem::replace(&mut self.is_message, true) && !data.is_empty() {
-            let data = data.into();
-            self.ready.push_back(Event { id, data });
+        if data.is_empty() {
+            self.kind = Kind::Message;
+            return;
+        }
+        let data = data.into();
+        match std::mem::replace(&mut self.kind, Kind::Message) {
+            Kind::Message => self.ready.push_back(Event { id, data }),
+            Kind::Endpoint if self.endpoint.is_none() => self.endpoint = Some(data),
+            Kind::Endpoint | Kind::Other => {}
         }
     }
 }

@@ -49,6 +49,8 @@ pub(crate) struct Wire {
     /// Room for answers to requests of the server.
     replies: Arc<Semaphore>,
     was_met: AtomicBool,
+    /// It spoke HTTP with SSE when it was last met.
+    pub(crate) is_old_stream: AtomicBool,
 }
 
 /// The address may hold a key, so it is not shown.
@@ -66,6 +68,8 @@ pub(crate) struct Post {
     pub(crate) wire: Arc<Wire>,
     /// They name the session.
     pub(crate) headers: HeaderMap,
+    /// Where messages go, when that is not the address of the server.
+    pub(crate) endpoint: Option<Url>,
 }
 
 impl Post {
@@ -88,7 +92,9 @@ impl Post {
 
 impl Back for Post {
     async fn answer(&self, message: RawJson) {
-        self.wire.post_only(self.headers.clone(), &message).await;
+        let endpoint = self.endpoint.as_ref();
+        let headers = self.headers.clone();
+        self.wire.post_only(endpoint, headers, &message).await;
     }
 
     /// A server that asks faster than it takes answers gets none.
@@ -131,6 +137,7 @@ impl Wire {
             ids: AtomicI64::new(1),
             replies: Arc::new(Semaphore::new(MAX_REPLIES)),
             was_met: AtomicBool::new(false),
+            is_old_stream: AtomicBool::new(false),
         })
     }
 
@@ -150,7 +157,18 @@ impl Wire {
 
     /// A POST of one message.
     pub(crate) fn post(&self, headers: HeaderMap, body: &RawJson) -> RequestBuilder {
-        self.request(Method::POST)
+        self.post_to(None, headers, body)
+    }
+
+    /// The same, to where an old server wants it.
+    pub(crate) fn post_to(
+        &self,
+        endpoint: Option<&Url>,
+        headers: HeaderMap,
+        body: &RawJson,
+    ) -> RequestBuilder {
+        let url = endpoint.unwrap_or(&self.url);
+        self.request_to(Method::POST, url)
             .header(ACCEPT, BOTH)
             .header(CONTENT_TYPE, JSON)
             .headers(headers)
@@ -159,15 +177,28 @@ impl Wire {
 
     /// A request without a body.
     pub(crate) fn request(&self, method: Method) -> RequestBuilder {
+        self.request_to(method, &self.url)
+    }
+
+    fn request_to(&self, method: Method, url: &Url) -> RequestBuilder {
         self.client
-            .request(method, self.url.clone())
+            .request(method, url.clone())
             .headers(self.headers.clone())
     }
 
+    pub(crate) const fn url(&self) -> &Url {
+        &self.url
+    }
+
     /// Sends a message that has no answer: a notification or a response.
-    pub(crate) async fn post_only(&self, headers: HeaderMap, body: &RawJson) {
+    pub(crate) async fn post_only(
+        &self,
+        endpoint: Option<&Url>,
+        headers: HeaderMap,
+        body: &RawJson,
+    ) {
         let sent = self
-            .post(headers, body)
+            .post_to(endpoint, headers, body)
             .timeout(self.settings.timeout)
             .send()
             .await;

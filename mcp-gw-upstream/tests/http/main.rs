@@ -13,6 +13,7 @@ mod news;
 #[path = "../support/odd_json.rs"]
 mod odd_json;
 mod old;
+mod old_stream;
 mod payload;
 mod streams;
 #[path = "../support/mod.rs"]

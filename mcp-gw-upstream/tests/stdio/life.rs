@@ -297,8 +297,8 @@ async fn a_new_server_tells_news_on_one_stream_and_again_after_a_restart() {
     }
     let wanted = |uris: &str| format!(r#"{{\"resourceSubscriptions\":[{uris}]}}"#);
     let both = wanted(r#"\"x:y\",\"x:z\""#);
-    let subscribed = ask(&backend, "subscribed").await.unwrap();
-    assert!(subscribed.contains(&both), "{subscribed}");
+    let stream = ask(&backend, "subscribed").await.unwrap();
+    assert!(stream.contains(&both), "{stream}");
     // The stream before this one was ended, and what is told now is heard.
     let first: i64 = number(&ask(&backend, "cancelled").await.unwrap());
     assert!(first > 0);
@@ -324,8 +324,8 @@ async fn a_new_server_tells_news_on_one_stream_and_again_after_a_restart() {
         }
     }
     assert_eq!(updated, ["x:y".into(), "x:z".into()]);
-    let subscribed = ask(&backend, "subscribed").await.unwrap();
-    assert!(subscribed.contains(&both), "{subscribed}");
+    let stream = ask(&backend, "subscribed").await.unwrap();
+    assert!(stream.contains(&both), "{stream}");
     for _ in 0..2 {
         backend.unsubscribe("x:y").await.unwrap();
         backend.unsubscribe("x:z").await.unwrap();

@@ -23,6 +23,7 @@ use crate::support::raw;
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) http: Method,
+    pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
     pub(crate) body: Value,
@@ -194,7 +195,10 @@ pub(crate) fn handshake(seen: &Seen) -> Option<Response> {
 async fn read(request: Request<Body>) -> Seen {
     let (
         Parts {
-            method, headers, ..
+            method,
+            headers,
+            uri,
+            ..
         },
         body,
     ) = request.into_parts();
@@ -202,6 +206,7 @@ async fn read(request: Request<Body>) -> Seen {
     let text = String::from_utf8(bytes.to_vec()).unwrap();
     Seen {
         http: method,
+        path: uri.path_and_query().unwrap().to_string(),
         headers,
         body: serde_json::from_str(&text).unwrap_or(Value::Null),
         text,
