@@ -24,6 +24,7 @@ mod task;
 pub mod testing;
 mod tool;
 mod typed;
+mod update;
 
 pub use async_trait::async_trait;
 pub use audit::{AuditEvent, AuditSink, Outcome, TracingAudit};

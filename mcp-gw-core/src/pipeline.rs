@@ -172,21 +172,6 @@ impl Gateway {
         }
     }
 
-    /// True when the caller may read the resource now. Like [`Gateway::may_see`] it is a question of
-    /// the gateway itself, neither limited nor audited: whether to tell of an update.
-    pub async fn may_read(&self, incoming: &Incoming, uri: &str) -> bool {
-        let catalogue = self.catalogue();
-        let Some(entry) = catalogue.find_resource(uri) else {
-            return false;
-        };
-        let request = AccessRequest {
-            name: uri,
-            phase: Phase::Call,
-            ..question(incoming, "resources/read", Feature::Resource, entry)
-        };
-        self.inner.policy.decide(&request).await.is_allowed()
-    }
-
     /// What the caller may know of, without its items. Like [`Gateway::may_see`] it is a question of
     /// the gateway itself, neither limited nor audited.
     pub async fn sight(&self, incoming: &Incoming) -> Sight {

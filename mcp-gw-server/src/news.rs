@@ -50,6 +50,8 @@ impl GatewayListener for Ear {
                 inner.tell_session(session, notification);
                 return;
             }
+            // What clients have not been told of does not change for them.
+            GatewayEvent::CatalogueChanged(_) if inner.is_held() => return,
             event if !inner.news.note(event) => return,
             _ => {}
         }
@@ -84,6 +86,15 @@ impl News {
             tracing::warn!("too much happens to tell clients of all of it");
         }
         noted
+    }
+
+    /// Tells that all lists are others than they were said to be.
+    pub(crate) fn all_lists(&self, engine: &Weak<Inner>) {
+        {
+            let lists = &mut self.lock().lists;
+            (lists.tools, lists.prompts, lists.resources) = (true, true, true);
+        }
+        self.tell(engine);
     }
 
     /// Sees to it that somebody tells.
