@@ -6,7 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::context::{CallContext, CallNotification, SessionKey};
+use crate::freshness::ListHints;
 use crate::json::RawJson;
+use crate::mount::LeftOut;
 use crate::policy::Feature;
 use crate::tool::{Arguments, BoxError, SpecError, ToolOutput, ToolSpec, check_name};
 
@@ -86,6 +88,12 @@ pub struct Offer {
     pub capabilities: Option<RawJson>,
     /// Its instructions for the model.
     pub instructions: Option<String>,
+    /// What it says about keeping its lists.
+    pub hints: ListHints,
+    /// What it has and cannot be shown.
+    pub left_out: Vec<LeftOut>,
+    /// What else people should know about it: sentences.
+    pub remarks: Vec<String>,
 }
 
 impl Offer {
@@ -502,6 +510,17 @@ pub trait Backend: Send + Sync + 'static {
         Err(self.unsupported("resources/subscribe"))
     }
 
+    /// Takes over a subscription that was allowed at another backend which does the same work and is
+    /// of no use any more. There is no context, as no client asks: it ends like one of
+    /// [`Backend::subscribe`].
+    ///
+    /// # Errors
+    /// When the backend cannot tell of updates.
+    async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        let _ = uri;
+        Err(self.unsupported("resources/subscribe"))
+    }
+
     /// Ends [`Backend::subscribe`].
     ///
     /// # Errors
@@ -603,6 +622,10 @@ impl<T: Backend + ?Sized> Backend for Arc<T> {
 
     async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
         (**self).subscribe(ctx, uri).await
+    }
+
+    async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        (**self).resubscribe(uri).await
     }
 
     async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {

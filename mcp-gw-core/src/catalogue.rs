@@ -1,38 +1,56 @@
-//! What can be called at one moment: an immutable snapshot, built whole and swapped whole.
+//! What can be called at one moment: an immutable snapshot, built whole and swapped whole. There is
+//! one for each endpoint; those of endpoints are made of the main one, and show nothing beside it.
+
+mod build;
+mod endpoint;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
-use crate::backend::{Backend, ItemSpec, Offer};
+use crate::backend::Backend;
+use crate::freshness::{CacheHint, ListHints};
 use crate::json::RawJson;
+use crate::mount::MountPoint;
 use crate::policy::Feature;
 use crate::tool::ToolSpec;
+use crate::uri_map::UriMap;
+use crate::uri_template::{UriTemplate, is_normal};
 
-/// Between the prefix of a server and the name of its tool or prompt. Routing never splits a name
-/// here: it looks the whole name up.
-const SEPARATOR: &str = "__";
+pub(crate) use build::{Part, Report};
+pub use endpoint::Endpoint;
+
+/// A longer URI is nobody's.
+const LONGEST_URI: usize = 8 * 1024;
 
 /// One tool, resource, template or prompt, and where it is served.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Entry {
-    /// The name or URI that clients see.
+    /// The name or URI that clients of this endpoint see.
     pub key: Arc<str>,
+    /// The name or URI at the main endpoint: what policy, limits and audit know it by, wherever it
+    /// is asked for.
+    pub canonical: Arc<str>,
     /// The same as the backend calls it.
     pub upstream_key: Arc<str>,
-    /// The definition that clients see.
+    /// The definition that clients of this endpoint see.
     pub definition: RawJson,
-    /// For tools: the definition, read.
+    /// For tools: the definition of the main endpoint, read.
     pub tool: Option<ToolSpec>,
     /// The backend's name.
     pub server: Arc<str>,
-    pub(crate) backend: Arc<dyn Backend>,
+    /// The definition as it came.
+    original: RawJson,
+    template: Option<Arc<UriTemplate>>,
+    point: Arc<MountPoint>,
 }
 
 impl std::fmt::Debug for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Entry")
             .field("key", &self.key)
+            .field("canonical", &self.canonical)
             .field("upstream_key", &self.upstream_key)
             .field("server", &self.server)
             .finish_non_exhaustive()
@@ -47,10 +65,11 @@ struct Table {
 }
 
 impl Table {
-    fn has(&self, key: &str) -> bool {
-        self.index.contains_key(key)
+    fn find(&self, key: &str) -> Option<&Entry> {
+        self.index.get(key).and_then(|&at| self.entries.get(at))
     }
 
+    /// Adds an entry whose key is not taken.
     fn push(&mut self, entry: Entry) {
         self.index
             .insert(Arc::clone(&entry.key), self.entries.len());
@@ -67,7 +86,57 @@ impl Table {
     }
 }
 
-/// A snapshot of everything that all backends offer.
+/// Where a request goes, and what it is called on the way.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) canonical: Arc<str>,
+    pub(crate) upstream: Arc<str>,
+    pub(crate) server: Arc<str>,
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) tool: Option<ToolSpec>,
+    /// How the URIs in its answer are shown; `None` as they are.
+    pub(crate) uris: Option<UriMap>,
+}
+
+/// What an endpoint shows of the gateway.
+#[derive(Clone, Default)]
+enum Scope {
+    /// Everything.
+    #[default]
+    Main,
+    /// One server, as it would be without a gateway.
+    Server,
+    /// Some of it, under the same names.
+    Subset(Endpoint),
+}
+
+impl std::fmt::Debug for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Main => f.write_str("Main"),
+            Self::Server => f.write_str("Server"),
+            Self::Subset(endpoint) => endpoint.fmt(f),
+        }
+    }
+}
+
+/// A backend's part in a snapshot, without its items.
+#[derive(Debug, Clone)]
+struct Share {
+    point: Arc<MountPoint>,
+    /// Something of it is shown, or may be once it is up.
+    counts: bool,
+    /// It is known without asking.
+    is_static: bool,
+    /// When it was asked for what is shown; `None` when it has not answered yet.
+    asked_at: Option<Instant>,
+    hints: ListHints,
+    instructions: Option<Arc<str>>,
+    /// Its `ServerCapabilities`, when it said what it can do.
+    capabilities: Option<RawJson>,
+}
+
+/// A snapshot of everything that all backends offer, as one endpoint shows it.
 ///
 /// A request takes one and keeps it, so that it sees one version throughout.
 #[derive(Debug, Default)]
@@ -77,11 +146,8 @@ pub struct Catalogue {
     resources: Table,
     resource_templates: Table,
     prompts: Table,
-    instructions: Vec<(Arc<str>, String)>,
-    completions: bool,
-    logging: bool,
-    /// The `ServerCapabilities` of the servers that said what they can do.
-    capabilities: Vec<(Arc<str>, RawJson)>,
+    shares: Vec<Share>,
+    scope: Scope,
 }
 
 /// Which lists differ between two snapshots.
@@ -103,114 +169,14 @@ impl CatalogueChange {
     }
 }
 
-/// One backend's part in a snapshot.
-pub(crate) struct Part<'a> {
-    pub(crate) backend: &'a Arc<dyn Backend>,
-    pub(crate) prefix: Option<&'a str>,
-    pub(crate) offer: &'a Offer,
-}
+const FEATURES: [Feature; 4] = [
+    Feature::Tool,
+    Feature::Resource,
+    Feature::ResourceTemplate,
+    Feature::Prompt,
+];
 
 impl Catalogue {
-    /// Builds a snapshot. What collides or cannot be named is left out and logged; the rest stays.
-    pub(crate) fn build<'a>(version: u64, parts: impl IntoIterator<Item = Part<'a>>) -> Self {
-        let mut catalogue = Self {
-            version,
-            ..Self::default()
-        };
-        for part in parts {
-            for tool in &part.offer.tools {
-                catalogue.add_tool(&part, tool);
-            }
-            for (feature, items) in [
-                (Feature::Resource, &part.offer.resources),
-                (Feature::ResourceTemplate, &part.offer.resource_templates),
-                (Feature::Prompt, &part.offer.prompts),
-            ] {
-                for item in items {
-                    catalogue.add_item(&part, feature, item);
-                }
-            }
-            if let Some(instructions) = &part.offer.instructions {
-                catalogue
-                    .instructions
-                    .push((part.backend.name().into(), instructions.clone()));
-            }
-            if let Some(capabilities) = &part.offer.capabilities {
-                let has = |name| capabilities.member(name).is_ok_and(|it| it.is_some());
-                catalogue.completions |= has("completions");
-                catalogue.logging |= has("logging");
-                catalogue
-                    .capabilities
-                    .push((part.backend.name().into(), capabilities.clone()));
-            }
-        }
-        catalogue
-    }
-
-    fn add_tool(&mut self, part: &Part<'_>, tool: &ToolSpec) {
-        let shown = match part.prefix {
-            Some(prefix) => tool
-                .clone()
-                .with_name(&format!("{prefix}{SEPARATOR}{}", tool.name())),
-            None => Ok(tool.clone()),
-        };
-        match shown {
-            Ok(shown) => self.insert(
-                Feature::Tool,
-                Entry {
-                    key: shown.shared_name(),
-                    upstream_key: tool.shared_name(),
-                    definition: shown.definition().clone(),
-                    tool: Some(shown),
-                    server: part.backend.name().into(),
-                    backend: Arc::clone(part.backend),
-                },
-            ),
-            Err(error) => {
-                tracing::warn!(server = part.backend.name(), tool = tool.name(), %error, "a tool is left out");
-            }
-        }
-    }
-
-    fn add_item(&mut self, part: &Part<'_>, feature: Feature, item: &ItemSpec) {
-        let (key, definition) = match (part.prefix, feature) {
-            (Some(prefix), Feature::Prompt) => {
-                let name = format!("{prefix}{SEPARATOR}{}", item.key());
-                match rename(item.definition(), &name) {
-                    Some(definition) => (name.into(), definition),
-                    None => return,
-                }
-            }
-            _ => (Arc::from(item.key()), item.definition().clone()),
-        };
-        self.insert(
-            feature,
-            Entry {
-                key,
-                upstream_key: item.key().into(),
-                definition,
-                tool: None,
-                server: part.backend.name().into(),
-                backend: Arc::clone(part.backend),
-            },
-        );
-    }
-
-    fn insert(&mut self, feature: Feature, entry: Entry) {
-        let table = self.table_mut(feature);
-        if table.has(&entry.key) {
-            tracing::warn!(
-                server = &*entry.server,
-                name = &*entry.key,
-                "there is a {} of this name already, of this server or another; this one is left \
-                 out",
-                feature.as_str()
-            );
-        } else {
-            table.push(entry);
-        }
-    }
-
     const fn table(&self, feature: Feature) -> &Table {
         match feature {
             Feature::Tool => &self.tools,
@@ -241,8 +207,7 @@ impl Catalogue {
 
     /// The entry that clients know as `key`.
     pub fn find(&self, feature: Feature, key: &str) -> Option<&Entry> {
-        let table = self.table(feature);
-        table.index.get(key).and_then(|&at| table.entries.get(at))
+        self.table(feature).find(key)
     }
 
     /// The position of `key` among [`Catalogue::entries`].
@@ -250,39 +215,185 @@ impl Catalogue {
         self.table(feature).index.get(key).copied()
     }
 
-    /// Where a URI is read: the resource of that URI, or else the first template whose literal
-    /// beginning fits.
-    pub fn find_resource(&self, uri: &str) -> Option<&Entry> {
-        self.find(Feature::Resource, uri).or_else(|| {
-            self.resource_templates.entries.iter().find(|entry| {
-                let literal = entry.key.split('{').next().unwrap_or_default();
-                !literal.is_empty() && uri.starts_with(literal)
-            })
+    /// Where a request for `key` goes. Of resources this is more than [`Catalogue::find`] knows:
+    /// what a template describes, and what bears the mark of a server.
+    pub(crate) fn target(&self, feature: Feature, key: &str) -> Option<Target> {
+        if let Some(entry) = self.find(feature, key) {
+            return Some(Target {
+                canonical: Arc::clone(&entry.canonical),
+                upstream: Arc::clone(&entry.upstream_key),
+                tool: entry.tool.clone(),
+                ..self.unnamed(&entry.point)
+            });
+        }
+        if feature == Feature::Resource {
+            return self.unlisted(key);
+        }
+        None
+    }
+
+    /// The resource of a URI that no list names.
+    fn unlisted(&self, uri: &str) -> Option<Target> {
+        if uri.len() > LONGEST_URI {
+            return None;
+        }
+        let owner = self.shares.iter().find_map(|share| {
+            let upstream = match (self.shown_uris(&share.point), &share.point.uris) {
+                (Some(map), _) => map.unmap(uri)?,
+                // At an endpoint of its own a server knows its URIs without a mark.
+                (None, Some(_)) => uri.to_owned(),
+                (None, None) => return None,
+            };
+            Some((&share.point, upstream))
+        });
+        // A rule must not see another URI than the server.
+        let own = owner.as_ref().map_or(uri, |(_, upstream)| upstream);
+        if !is_normal(own) {
+            return None;
+        }
+        if let Some((point, upstream)) = owner {
+            let map = point.uris.as_ref()?;
+            let canonical = map.map(&upstream);
+            let is_described = || {
+                self.described(&upstream, |entry| Arc::ptr_eq(&entry.point, point))
+                    .is_some()
+            };
+            let is_shown = self
+                .scope
+                .shows(Feature::Resource, &canonical, &point.server);
+            return (is_shown || is_described()).then(|| Target {
+                canonical: canonical.into(),
+                upstream: upstream.into(),
+                ..self.unnamed(point)
+            });
+        }
+        let entry = self.described(uri, |entry| entry.point.uris.is_none())?;
+        Some(Target {
+            canonical: uri.into(),
+            upstream: uri.into(),
+            ..self.unnamed(&entry.point)
         })
+    }
+
+    /// The first template that describes a URI, as its server calls it.
+    fn described(&self, uri: &str, of: impl Fn(&Entry) -> bool) -> Option<&Entry> {
+        self.resource_templates.entries.iter().find(|entry| {
+            let template = entry.template.as_ref();
+            of(entry) && template.is_some_and(|template| template.matches(uri))
+        })
+    }
+
+    fn unnamed(&self, point: &MountPoint) -> Target {
+        Target {
+            canonical: Arc::from(""),
+            upstream: Arc::from(""),
+            server: Arc::clone(&point.server),
+            backend: Arc::clone(&point.backend),
+            tool: None,
+            uris: self.shown_uris(point).cloned(),
+        }
+    }
+
+    /// How the URIs of a backend are shown here, unless as they are.
+    fn shown_uris<'p>(&self, point: &'p MountPoint) -> Option<&'p UriMap> {
+        match self.scope {
+            Scope::Server => None,
+            Scope::Main | Scope::Subset(_) => point.uris.as_ref(),
+        }
+    }
+
+    /// The URI of a resource of `server` as clients of this endpoint see it, for notifications;
+    /// `None` when the endpoint does not show the server.
+    pub fn shown_uri(&self, server: &str, upstream_uri: &str) -> Option<String> {
+        let share = self.share(server)?;
+        Some(match self.shown_uris(&share.point) {
+            Some(map) => map.map(upstream_uri),
+            None => upstream_uri.to_owned(),
+        })
+    }
+
+    /// Where a resource is read that clients of this endpoint call `uri`: the backend's name, what
+    /// the backend calls it, and its name at the main endpoint.
+    pub fn locate(&self, uri: &str) -> Option<(Arc<str>, Arc<str>, Arc<str>)> {
+        let target = self.target(Feature::Resource, uri)?;
+        Some((target.server, target.upstream, target.canonical))
+    }
+
+    fn share(&self, server: &str) -> Option<&Share> {
+        self.shares
+            .iter()
+            .find(|share| share.counts && *share.point.server == *server)
+    }
+
+    /// What is to be said about keeping a list, at `now`: what is true of all its parts. Servers that
+    /// say nothing about it make it stale at once, and one that is away makes it soon stale. What is
+    /// known without asking does not count.
+    pub(crate) fn hint(&self, feature: Feature, now: Instant) -> CacheHint {
+        let mut merged: Option<CacheHint> = None;
+        let mut is_complete = true;
+        for share in self.shares.iter().filter(|share| share.counts) {
+            if share.is_static {
+                continue;
+            }
+            is_complete &= !share.point.is_away();
+            let Some(asked_at) = share.asked_at else {
+                continue;
+            };
+            let own = share.hints.of(feature).unwrap_or_default();
+            let own = own.aged(now.saturating_duration_since(asked_at));
+            merged = Some(merged.map_or(own, |merged| merged.and(own)));
+        }
+        let hint = merged.unwrap_or_default();
+        if is_complete { hint } else { hint.while_away() }
     }
 
     /// What each server says for the model, in the configured order.
     pub fn instructions(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.instructions
+        self.shares
             .iter()
-            .map(|(server, text)| (&**server, text.as_str()))
+            .filter(|share| share.counts)
+            .filter_map(|share| Some((&*share.point.server, share.instructions.as_deref()?)))
+    }
+
+    /// What the endpoint itself says for the model, when it has words of its own.
+    pub fn own_instructions(&self) -> Option<&str> {
+        match &self.scope {
+            Scope::Subset(endpoint) => endpoint.instructions(),
+            Scope::Main | Scope::Server => None,
+        }
+    }
+
+    /// True for the main endpoint, which shows everything.
+    pub const fn is_main(&self) -> bool {
+        matches!(self.scope, Scope::Main)
+    }
+
+    /// True when more than one server is behind this endpoint.
+    pub fn is_shared(&self) -> bool {
+        self.shares.iter().filter(|share| share.counts).count() > 1
     }
 
     /// True when a server completes arguments.
-    pub const fn has_completions(&self) -> bool {
-        self.completions
+    pub fn has_completions(&self) -> bool {
+        self.has("completions")
     }
 
     /// What each server says that it can do: a `ServerCapabilities` object, in the configured order.
     pub fn capabilities(&self) -> impl Iterator<Item = (&str, &RawJson)> {
-        self.capabilities
+        self.shares
             .iter()
-            .map(|(server, capabilities)| (&**server, capabilities))
+            .filter(|share| share.counts)
+            .filter_map(|share| Some((share.point.backend.name(), share.capabilities.as_ref()?)))
     }
 
     /// True when a server sends log messages.
-    pub const fn has_logging(&self) -> bool {
-        self.logging
+    pub fn has_logging(&self) -> bool {
+        self.has("logging")
+    }
+
+    fn has(&self, capability: &str) -> bool {
+        self.capabilities()
+            .any(|(_, all)| all.member(capability).is_ok_and(|found| found.is_some()))
     }
 
     /// Which lists a client would see change from `self` to `next`.
@@ -294,17 +405,4 @@ impl Catalogue {
             prompts: differs(Feature::Prompt),
         }
     }
-}
-
-fn rename(definition: &RawJson, name: &str) -> Option<RawJson> {
-    let members = definition.members().ok()?;
-    let mut writer = crate::json::ObjectWriter::with_capacity(definition.len() + name.len());
-    for (key, value) in members.iter() {
-        writer = if key == "name" {
-            writer.string(key, name)
-        } else {
-            writer.raw_value(key, value)
-        };
-    }
-    Some(writer.finish())
 }

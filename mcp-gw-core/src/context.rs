@@ -73,6 +73,8 @@ pub struct RequestMeta {
     pub headers: Vec<(String, String)>,
     /// `traceparent` of W3C Trace Context, from `_meta` or the header.
     pub traceparent: Option<String>,
+    /// The endpoint that the request came to; `None` is the main one.
+    pub endpoint: Option<Arc<str>>,
     /// What the client keeps open between its requests; clients of revisions from 2026-07-28 on
     /// keep nothing.
     pub session: Option<SessionKey>,
@@ -116,6 +118,13 @@ impl RequestMeta {
     #[must_use]
     pub fn with_headers(mut self, headers: Vec<(String, String)>) -> Self {
         self.headers = headers;
+        self
+    }
+
+    /// Sets the endpoint that the request came to.
+    #[must_use]
+    pub fn with_endpoint(mut self, endpoint: Option<Arc<str>>) -> Self {
+        self.endpoint = endpoint;
         self
     }
 

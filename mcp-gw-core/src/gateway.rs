@@ -1,16 +1,19 @@
 //! The gateway: backends, policy, limits and audit put together, and the catalogue they make.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::time::{Duration, Instant};
 
 use crate::audit::{AuditSink, TracingAudit};
 use crate::backend::{Backend, BackendError, BackendEvent, BackendListener, Offer};
 use crate::caller::{Authenticator, NoAuthentication};
-use crate::catalogue::{Catalogue, CatalogueChange, Part};
+use crate::catalogue::{Catalogue, CatalogueChange, Endpoint, Part, Report};
 use crate::clock::{Clock, SystemClock};
 use crate::context::{CallNotification, SessionKey};
 use crate::json::RawJson;
 use crate::limit::{RateLimiter, Unlimited};
+use crate::mount::{LeftOut, MountPoint, Mounting, Naming};
 use crate::policy::{DenyAll, Policy};
 use crate::registry::{RegistryError, ToolRegistry, ToolRegistryBuilder};
 use crate::task::Tasks;
@@ -49,17 +52,27 @@ pub(crate) struct Inner {
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) stopped: AtomicBool,
     pub(crate) tasks: Tasks,
-    catalogue: RwLock<Arc<Catalogue>>,
+    views: RwLock<Views>,
     mounts: Mutex<Vec<Mount>>,
+    endpoints: Vec<Endpoint>,
     listeners: RwLock<Vec<Arc<dyn GatewayListener>>>,
 }
 
-/// A backend, the prefix of its names, and what it last offered.
+/// The catalogue as each endpoint shows it; swapped together.
+#[derive(Clone, Default)]
+struct Views {
+    main: Arc<Catalogue>,
+    endpoints: Arc<HashMap<Arc<str>, Arc<Catalogue>>>,
+}
+
+/// A backend in its place, and what it last offered.
 struct Mount {
-    backend: Arc<dyn Backend>,
-    prefix: Option<String>,
+    point: Arc<MountPoint>,
+    is_static: bool,
     offer: Option<Offer>,
+    asked_at: Option<Instant>,
     fault: Option<String>,
+    report: Report,
 }
 
 /// How one backend is doing.
@@ -74,6 +87,10 @@ pub struct BackendStatus {
     pub tools: usize,
     /// Why the last attempt to ask it failed.
     pub fault: Option<String>,
+    /// What it offers and the gateway does not show, and why; the first hundred.
+    pub left_out: Vec<LeftOut>,
+    /// What else people should know about what it offers.
+    pub remarks: Vec<String>,
 }
 
 /// Something that changed about the gateway.
@@ -88,8 +105,15 @@ pub enum GatewayEvent {
         /// Why it is down, if it is.
         down: Option<String>,
     },
-    /// The catalogue was swapped and clients would see the difference.
+    /// The catalogue was swapped and clients of the main endpoint would see the difference.
     CatalogueChanged(CatalogueChange),
+    /// The catalogue was swapped and clients of another endpoint would see the difference.
+    EndpointChanged {
+        /// The endpoint.
+        endpoint: Arc<str>,
+        /// What they would see.
+        change: CatalogueChange,
+    },
     /// A resource was updated.
     ResourceUpdated {
         /// The backend.
@@ -136,6 +160,28 @@ pub enum BuildError {
         /// The name.
         name: String,
     },
+    /// A backend's prefix cannot stand before its names or URIs.
+    #[error("`{prefix}` cannot be the prefix of `{name}`: use letters, digits, `_`, `-` and `.`")]
+    Prefix {
+        /// The backend.
+        name: String,
+        /// Its prefix.
+        prefix: String,
+    },
+    /// With their prefixes, names or URIs of two backends could be taken for each other's.
+    #[error("the prefixes of `{first}` and `{second}` cannot be told apart")]
+    AmbiguousPrefix {
+        /// A backend.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+    /// Two endpoints have one name. Each backend has an endpoint of its name.
+    #[error("two endpoints are called `{name}`")]
+    DuplicateEndpoint {
+        /// The name.
+        name: String,
+    },
 }
 
 /// Builds a [`Gateway`].
@@ -147,7 +193,8 @@ pub struct GatewayBuilder {
     sinks: Vec<Box<dyn AuditSink>>,
     clock: Option<Box<dyn Clock>>,
     local: ToolRegistryBuilder,
-    backends: Vec<(Arc<dyn Backend>, Option<String>)>,
+    backends: Vec<(Arc<dyn Backend>, Mounting)>,
+    endpoints: Vec<Endpoint>,
 }
 
 impl Default for GatewayBuilder {
@@ -160,6 +207,7 @@ impl Default for GatewayBuilder {
             clock: None,
             local: ToolRegistry::builder("local"),
             backends: Vec::new(),
+            endpoints: Vec::new(),
         }
     }
 }
@@ -217,15 +265,27 @@ impl GatewayBuilder {
     }
 
     /// Adds a backend whose names clients see as they are.
-    pub fn backend(mut self, backend: impl Backend) -> Self {
-        self.backends.push((Arc::new(backend), None));
+    pub fn backend(self, backend: impl Backend) -> Self {
+        self.mount(backend, Mounting::plain())
+    }
+
+    /// Adds a backend whose tool and prompt names clients see behind `prefix` and two underscores,
+    /// and whose URIs they see with the prefix, see [`UriNaming::Prefix`](crate::UriNaming::Prefix).
+    pub fn backend_with_prefix(self, prefix: &str, backend: impl Backend) -> Self {
+        self.mount(backend, Mounting::new(Naming::Always, prefix))
+    }
+
+    /// Adds a backend in the way that `mounting` says.
+    pub fn mount(mut self, backend: impl Backend, mounting: Mounting) -> Self {
+        self.backends.push((Arc::new(backend), mounting));
         self
     }
 
-    /// Adds a backend whose tool and prompt names clients see behind `prefix` and two underscores.
-    pub fn backend_with_prefix(mut self, prefix: &str, backend: impl Backend) -> Self {
-        self.backends
-            .push((Arc::new(backend), Some(prefix.to_owned())));
+    /// Adds an endpoint that shows a part of the gateway. Each backend has one of its name without
+    /// this, at which its names and URIs are its own. Policy, limits and audit know everything by
+    /// the names of the main endpoint, whatever endpoint a request comes to.
+    pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
+        self.endpoints.push(endpoint);
         self
     }
 
@@ -233,36 +293,21 @@ impl GatewayBuilder {
     /// after [`Gateway::refresh`].
     ///
     /// # Errors
-    /// When a tool is faulty or two backends have one name.
+    /// When a tool is faulty, two backends or endpoints have one name, or prefixes are of no use.
     pub fn build(self) -> Result<Gateway, BuildError> {
         let local = self.local.build().map_err(BuildError::Tools)?;
         let mut backends = self.backends;
         if !local.is_empty() {
-            backends.insert(0, (Arc::new(local), None));
+            backends.insert(0, (Arc::new(local), Mounting::plain()));
         }
-        let mut mounts: Vec<Mount> = Vec::with_capacity(backends.len());
-        for (backend, prefix) in backends {
-            if mounts
-                .iter()
-                .any(|mount| mount.backend.name() == backend.name())
-            {
-                return Err(BuildError::DuplicateBackend {
-                    name: backend.name().to_owned(),
-                });
-            }
-            let offer = backend.offer_now();
-            mounts.push(Mount {
-                backend,
-                prefix,
-                offer,
-                fault: None,
-            });
-        }
+        let clock = self.clock.unwrap_or_else(|| Box::new(SystemClock::new()));
+        let mut mounts = mounts_of(backends)?;
+        check_endpoints(&mounts, &self.endpoints)?;
+        let views = build_views(1, &mut mounts, &self.endpoints);
         let mut sinks = self.sinks;
         if sinks.is_empty() {
             sinks.push(Box::new(TracingAudit::new()));
         }
-        let catalogue = build_catalogue(1, &mounts);
         let inner = Arc::new(Inner {
             authenticator: self
                 .authenticator
@@ -270,11 +315,12 @@ impl GatewayBuilder {
             policy: self.policy.unwrap_or_else(|| Box::new(DenyAll::new())),
             limiter: self.limiter.unwrap_or_else(|| Box::new(Unlimited::new())),
             sinks,
-            clock: self.clock.unwrap_or_else(|| Box::new(SystemClock::new())),
+            clock,
             stopped: AtomicBool::new(false),
             tasks: Tasks::default(),
-            catalogue: RwLock::new(Arc::new(catalogue)),
+            views: RwLock::new(views),
             mounts: Mutex::new(mounts),
+            endpoints: self.endpoints,
             listeners: RwLock::new(Vec::new()),
         });
         let gateway = Gateway { inner };
@@ -341,18 +387,145 @@ impl Inner {
     }
 }
 
-fn build_catalogue(version: u64, mounts: &[Mount]) -> Catalogue {
-    Catalogue::build(
-        version,
-        mounts.iter().filter_map(|mount| {
-            let offer = mount.offer.as_ref()?;
-            Some(Part {
-                backend: &mount.backend,
-                prefix: mount.prefix.as_deref(),
-                offer,
-            })
-        }),
-    )
+fn mounts_of(backends: Vec<(Arc<dyn Backend>, Mounting)>) -> Result<Vec<Mount>, BuildError> {
+    for (index, (backend, mounting)) in backends.iter().enumerate() {
+        for (other, others) in backends.iter().take(index) {
+            if other.name() == backend.name() {
+                return Err(BuildError::DuplicateBackend {
+                    name: backend.name().to_owned(),
+                });
+            }
+            if others.is_ambiguous_beside(mounting) {
+                return Err(BuildError::AmbiguousPrefix {
+                    first: other.name().to_owned(),
+                    second: backend.name().to_owned(),
+                });
+            }
+        }
+    }
+    let mut mounts = Vec::with_capacity(backends.len());
+    for (backend, mounting) in backends {
+        let offer = backend.offer_now();
+        let point = MountPoint::new(backend, &mounting)?;
+        point.set_away(offer.is_none());
+        mounts.push(Mount {
+            point: Arc::new(point),
+            is_static: offer.is_some(),
+            offer,
+            asked_at: None,
+            fault: None,
+            report: Report::default(),
+        });
+    }
+    Ok(mounts)
+}
+
+fn check_endpoints(mounts: &[Mount], endpoints: &[Endpoint]) -> Result<(), BuildError> {
+    let mut names: std::collections::HashSet<&str> =
+        mounts.iter().map(|mount| &*mount.point.server).collect();
+    for endpoint in endpoints {
+        if !names.insert(endpoint.name()) {
+            return Err(BuildError::DuplicateEndpoint {
+                name: endpoint.name().to_string(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Builds the catalogue of every endpoint, and says what is new among what was left out.
+fn build_views(version: u64, mounts: &mut [Mount], endpoints: &[Endpoint]) -> Views {
+    let parts: Vec<_> = mounts
+        .iter()
+        .map(|mount| Part {
+            point: &mount.point,
+            is_static: mount.is_static,
+            offer: mount.offer.as_ref(),
+            asked_at: mount.asked_at,
+        })
+        .collect();
+    let (main, reports) = Catalogue::build(version, &parts);
+    for (mount, report) in mounts.iter_mut().zip(reports) {
+        log_news(&mount.point.server, &mount.report, &report);
+        mount.report = report;
+    }
+    let own = mounts.iter().map(|mount| {
+        let server = &mount.point.server;
+        (Arc::clone(server), Arc::new(main.of_server(server)))
+    });
+    let subsets = endpoints
+        .iter()
+        .map(|endpoint| (Arc::clone(endpoint.name()), Arc::new(main.subset(endpoint))));
+    let views = own.chain(subsets).collect();
+    Views {
+        endpoints: Arc::new(views),
+        main: Arc::new(main),
+    }
+}
+
+fn log_news(server: &str, before: &Report, now: &Report) {
+    for item in &now.left_out {
+        if !before.left_out.contains(item) {
+            let kind = item.feature.as_str();
+            tracing::warn!(
+                server,
+                name = item.name,
+                reason = item.reason,
+                "a {kind} is left out"
+            );
+        }
+    }
+    for name in &now.long {
+        if !before.long.contains(name) {
+            tracing::warn!(
+                server,
+                name = &**name,
+                "the name has more than 64 characters; some clients refuse it"
+            );
+        }
+    }
+}
+
+impl Views {
+    /// What clients would see change, for each endpoint that has clients who would.
+    fn changes_to(&self, next: &Self) -> Vec<GatewayEvent> {
+        let mut events = Vec::new();
+        let main = self.main.change_to(&next.main);
+        if main.any() {
+            events.push(GatewayEvent::CatalogueChanged(main));
+        }
+        for (endpoint, view) in &*next.endpoints {
+            let before = self.endpoints.get(endpoint).map(Arc::clone);
+            let change = before.unwrap_or_default().change_to(view);
+            if change.any() {
+                events.push(GatewayEvent::EndpointChanged {
+                    endpoint: Arc::clone(endpoint),
+                    change,
+                });
+            }
+        }
+        events
+    }
+}
+
+impl Mount {
+    fn status(&self) -> BackendStatus {
+        let offer = self.offer.as_ref();
+        let left_out = offer.map(|offer| offer.left_out.as_slice());
+        let left_out = left_out.unwrap_or_default().iter();
+        BackendStatus {
+            name: self.point.server.to_string(),
+            is_up: offer.is_some() && self.fault.is_none(),
+            tools: offer.map_or(0, |offer| offer.tools.len()),
+            fault: self.fault.clone(),
+            left_out: left_out
+                .chain(&self.report.left_out)
+                .take(100)
+                .cloned()
+                .collect(),
+            remarks: offer.map_or_else(Vec::new, |offer| offer.remarks.clone()),
+        }
+    }
 }
 
 impl std::fmt::Debug for Gateway {
@@ -369,15 +542,43 @@ impl Gateway {
         GatewayBuilder::default()
     }
 
-    /// The catalogue as it is now. Keep it for one request, not longer.
+    /// The catalogue as the main endpoint shows it now. Keep it for one request, not longer.
     pub fn catalogue(&self) -> Arc<Catalogue> {
-        Arc::clone(
-            &self
-                .inner
-                .catalogue
-                .read()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        self.views().main
+    }
+
+    /// The catalogue as an endpoint shows it now; `None` is the main one. An endpoint that there is
+    /// not shows nothing.
+    pub fn catalogue_at(&self, endpoint: Option<&str>) -> Arc<Catalogue> {
+        let views = self.views();
+        match endpoint {
+            None => views.main,
+            Some(name) => views
+                .endpoints
+                .get(name)
+                .map(Arc::clone)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// True when there is an endpoint of this name beside the main one.
+    pub fn has_endpoint(&self, name: &str) -> bool {
+        self.views().endpoints.contains_key(name)
+    }
+
+    /// The names of all endpoints beside the main one, in order.
+    pub fn endpoints(&self) -> Vec<Arc<str>> {
+        let mut names: Vec<_> = self.views().endpoints.keys().map(Arc::clone).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn views(&self) -> Views {
+        self.inner
+            .views
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// All backends, in their order.
@@ -385,21 +586,24 @@ impl Gateway {
         self.mounts(|mounts| {
             mounts
                 .iter()
-                .map(|mount| Arc::clone(&mount.backend))
+                .map(|mount| Arc::clone(&mount.point.backend))
                 .collect()
         })
     }
 
     /// How the backends are doing.
     pub fn status(&self) -> Vec<BackendStatus> {
+        self.mounts(|mounts| mounts.iter().map(Mount::status).collect())
+    }
+
+    /// How long what a backend offers is still good, by its own words; `None` when it said nothing,
+    /// or has not answered yet.
+    pub fn good_for(&self, name: &str) -> Option<Duration> {
+        let now = self.inner.clock.now();
         self.mounts(|mounts| {
-            let status = mounts.iter().map(|mount| BackendStatus {
-                name: mount.backend.name().to_owned(),
-                is_up: mount.offer.is_some() && mount.fault.is_none(),
-                tools: mount.offer.as_ref().map_or(0, |offer| offer.tools.len()),
-                fault: mount.fault.clone(),
-            });
-            status.collect()
+            let mount = mounts.iter().find(|mount| *mount.point.server == *name)?;
+            let ttl = mount.offer.as_ref()?.hints.soonest()?;
+            Some(ttl.saturating_sub(now.saturating_duration_since(mount.asked_at?)))
         })
     }
 
@@ -451,8 +655,10 @@ impl Gateway {
     }
 
     async fn refresh_one(&self, backend: &Arc<dyn Backend>) -> Result<(), BackendError> {
+        // What it says about the age of its lists counts from before it was asked.
+        let asked_at = self.inner.clock.now();
         let (offer, result) = match backend.offer().await {
-            Ok(offer) => (Some(offer), Ok(())),
+            Ok(offer) => (Some((offer, asked_at)), Ok(())),
             Err(error) => (None, Err(error)),
         };
         let fault = result.as_ref().err().map(BackendError::to_string);
@@ -465,29 +671,38 @@ impl Gateway {
         self.put_offer(name, None, Some(reason.into()));
     }
 
-    fn put_offer(&self, name: &str, offer: Option<Offer>, fault: Option<String>) {
-        let change = self.mounts(|mounts| {
-            let Some(mount) = mounts.iter_mut().find(|mount| mount.backend.name() == name) else {
-                return CatalogueChange::default();
+    fn put_offer(&self, name: &str, offer: Option<(Offer, Instant)>, fault: Option<String>) {
+        let events = self.mounts(|mounts| {
+            let Some(mount) = mounts.iter_mut().find(|mount| *mount.point.server == *name) else {
+                return Vec::new();
             };
+            mount.point.set_away(fault.is_some());
             mount.fault = fault;
-            let Some(offer) = offer else {
-                return CatalogueChange::default();
+            let Some((offer, asked_at)) = offer else {
+                return Vec::new();
             };
+            let before = mount.offer.as_ref().map(|offer| offer.remarks.as_slice());
+            for says in &offer.remarks {
+                if !before.unwrap_or_default().contains(says) {
+                    tracing::warn!(server = name, "{says}");
+                }
+            }
             mount.offer = Some(offer);
+            mount.asked_at = Some(asked_at);
             // Built under the lock of the mounts, so that two refreshes cannot swap out of order.
-            let before = self.catalogue();
-            let after = Arc::new(build_catalogue(before.version() + 1, mounts));
-            let change = before.change_to(&after);
+            let before = self.views();
+            let version = before.main.version() + 1;
+            let after = build_views(version, mounts, &self.inner.endpoints);
+            let events = before.changes_to(&after);
             *self
                 .inner
-                .catalogue
+                .views
                 .write()
                 .unwrap_or_else(PoisonError::into_inner) = after;
-            change
+            events
         });
-        if change.any() {
-            self.inner.tell(&GatewayEvent::CatalogueChanged(change));
+        for event in &events {
+            self.inner.tell(event);
         }
     }
 

@@ -79,6 +79,11 @@ impl RawJson {
         }
     }
 
+    /// Takes what is known to be one JSON value in UTF-8.
+    pub(crate) fn of_checked(text: Vec<u8>) -> Self {
+        Self(text.into())
+    }
+
     /// A part of this value, sharing its buffer when it was borrowed from there.
     #[must_use]
     pub fn slice(&self, part: &RawValue) -> Self {

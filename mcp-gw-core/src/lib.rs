@@ -7,6 +7,7 @@ mod catalogue;
 mod clock;
 mod context;
 mod error;
+mod freshness;
 mod gateway;
 mod input;
 mod json;
@@ -14,17 +15,20 @@ pub mod jsonrpc;
 mod limit;
 mod log_level;
 pub mod meta_key;
+mod mount;
 mod param_header;
 mod pipeline;
 mod policy;
 mod registry;
 mod secret;
+mod splice;
 mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod tool;
 mod typed;
-mod update;
+mod uri_map;
+mod uri_template;
 
 pub use async_trait::async_trait;
 pub use audit::{AuditEvent, AuditSink, Outcome, TracingAudit};
@@ -33,25 +37,28 @@ pub use backend::{
     ItemSpec, Offer, PromptGet, ResourceRead, TaskAsk, TaskMethod, ToolCall,
 };
 pub use caller::{Authenticator, AuthnError, Caller, CallerKind, Credentials, NoAuthentication};
-pub use catalogue::{Catalogue, CatalogueChange, Entry};
+pub use catalogue::{Catalogue, CatalogueChange, Endpoint, Entry};
 pub use clock::{Clock, SystemClock, rfc3339};
 pub use context::{
     CallContext, CallNotification, ClientLink, ClientLinkError, Incoming, NoClient, Permit,
     RequestMeta, SessionKey, Transport,
 };
 pub use error::{ErrorClass, GatewayError, code};
+pub use freshness::{CacheHint, ListHints};
 pub use gateway::{
     BackendStatus, BuildError, Gateway, GatewayBuilder, GatewayEvent, GatewayListener,
 };
 pub use json::{JsonError, Members, ObjectWriter, RawJson};
 pub use limit::{Admission, Charge, LimiterError, Quota, RateLimiter, Unlimited};
 pub use log_level::LogLevel;
+pub use mount::{LeftOut, Mounting, Naming, UriNaming};
 pub use param_header::ParamHeader;
 pub use pipeline::{ListPage, Sight};
 pub use policy::{AccessRequest, AllowAll, Decision, DenyAll, Effect, Feature, Phase, Policy};
 pub use registry::{RegistryError, ToolRegistry, ToolRegistryBuilder};
 pub use schemars;
 pub use secret::Secret;
+pub use splice::Splice;
 pub use tool::{
     Arguments, BoxError, SpecError, Tool, ToolAnnotations, ToolError, ToolOutput, ToolSpec,
 };

@@ -1,6 +1,7 @@
 //! The life of a request: audit, look-up, limit, decision, permit, backend. There is no other road.
 
-use std::collections::HashSet;
+mod list;
+
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -13,7 +14,7 @@ use crate::backend::{
     ToolCall,
 };
 use crate::caller::{AuthnError, Caller, Credentials};
-use crate::catalogue::Entry;
+use crate::catalogue::{Catalogue, Entry, Target};
 use crate::context::{CallContext, Incoming, Permit, RequestMeta};
 use crate::error::GatewayError;
 use crate::gateway::Gateway;
@@ -23,26 +24,9 @@ use crate::limit::{Admission, Charge, Quota};
 use crate::policy::{AccessRequest, Feature, Phase};
 use crate::task::TaskHome;
 use crate::tool::{Arguments, ToolOutput};
+use crate::uri_map::UriMap;
 
-/// One page of a list, filtered for the caller.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct ListPage {
-    /// The definitions, in the order of the catalogue.
-    pub items: Vec<RawJson>,
-    /// Key of the last item when there may be more: where the next page goes on.
-    pub next_after: Option<Arc<str>>,
-}
-
-/// What a caller may know of.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct Sight {
-    /// The features of which there is something to see.
-    pub features: HashSet<Feature>,
-    /// The servers of which there is something to see.
-    pub servers: HashSet<Arc<str>>,
-}
+pub use list::{ListPage, Sight};
 
 /// What a request is about, while it goes down the road.
 struct Use<'a> {
@@ -75,128 +59,14 @@ impl Gateway {
         result
     }
 
-    /// One page of what the caller may see of a feature: at most `limit` items that come after the
-    /// item `after`.
-    ///
-    /// # Errors
-    /// When a limit is reached, or `after` is not in the list any more.
-    pub async fn list(
-        &self,
-        incoming: &Incoming,
-        feature: Feature,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<ListPage, GatewayError> {
-        let method = list_method(feature);
-        let mut scope = self.audit(Some(&incoming.caller), &incoming.meta, method);
-        let result = self
-            .list_stages(incoming, &mut scope, feature, after, limit.max(1))
-            .await;
-        let (outcome, error) = match &result {
-            Ok(_) => (Outcome::Ok, None),
-            Err(error) => (Outcome::Error(error.class()), Some(describe(error))),
-        };
-        scope.event.error = error;
-        scope.close(outcome);
-        result
+    /// The catalogue as the endpoint shows it that the request came to.
+    pub fn catalogue_of(&self, incoming: &Incoming) -> Arc<Catalogue> {
+        self.catalogue_at(incoming.meta.endpoint.as_deref())
     }
 
-    async fn list_stages(
-        &self,
-        incoming: &Incoming,
-        scope: &mut AuditScope<'_>,
-        feature: Feature,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<ListPage, GatewayError> {
-        let method = list_method(feature);
-        let catalogue = self.catalogue();
-        self.admit(incoming, method, None).await?;
-        let entries = catalogue.entries(feature);
-        let start = match after {
-            None => 0,
-            // A cursor that leads from an item which the caller may not see would tell that it is
-            // there.
-            Some(key) => match catalogue.position(feature, key) {
-                Some(at) if self.may_see(incoming, feature, key).await => at + 1,
-                _ => {
-                    return Err(GatewayError::InvalidParams {
-                        message: "the list has changed since this cursor was given; list again \
-                                  from the start"
-                            .to_owned(),
-                    });
-                }
-            },
-        };
-        let mut page = ListPage {
-            items: Vec::new(),
-            next_after: None,
-        };
-        let mut last = None;
-        let rest = entries.get(start..).unwrap_or_default();
-        'pages: for chunk in rest.chunks(limit) {
-            let questions: Vec<_> = chunk
-                .iter()
-                .map(|entry| question(incoming, method, feature, entry))
-                .collect();
-            let decisions = self.inner.policy.decide_all(&questions).await;
-            // A policy that answers too few questions has not allowed the rest.
-            for (entry, decision) in chunk.iter().zip(decisions) {
-                if !decision.is_allowed() {
-                    continue;
-                }
-                if page.items.len() == limit {
-                    // There is one more that the caller may see, so a cursor leads somewhere.
-                    page.next_after = last;
-                    break 'pages;
-                }
-                last = Some(Arc::clone(&entry.key));
-                page.items.push(entry.definition.clone());
-            }
-        }
-        scope.event.items = Some((entries.len(), page.items.len()));
-        scope.event.response_bytes = page.items.iter().map(RawJson::len).sum();
-        Ok(page)
-    }
-
-    /// True when the item would be in the caller's list. It is neither limited nor audited: a
-    /// question of the gateway itself, on the way of a request that will be.
-    pub async fn may_see(&self, incoming: &Incoming, feature: Feature, name: &str) -> bool {
-        let catalogue = self.catalogue();
-        match catalogue.find(feature, name) {
-            None => false,
-            Some(entry) => {
-                let request = question(incoming, list_method(feature), feature, entry);
-                self.inner.policy.decide(&request).await.is_allowed()
-            }
-        }
-    }
-
-    /// What the caller may know of, without its items. Like [`Gateway::may_see`] it is a question of
-    /// the gateway itself, neither limited nor audited.
-    pub async fn sight(&self, incoming: &Incoming) -> Sight {
-        let catalogue = self.catalogue();
-        let mut sight = Sight::default();
-        for feature in [
-            Feature::Tool,
-            Feature::Resource,
-            Feature::ResourceTemplate,
-            Feature::Prompt,
-        ] {
-            let (method, entries) = (list_method(feature), catalogue.entries(feature));
-            let questions: Vec<_> = entries
-                .iter()
-                .map(|entry| question(incoming, method, feature, entry))
-                .collect();
-            let decisions = self.inner.policy.decide_all(&questions).await;
-            for (entry, decision) in entries.iter().zip(decisions) {
-                if decision.is_allowed() {
-                    sight.features.insert(feature);
-                    sight.servers.insert(Arc::clone(&entry.server));
-                }
-            }
-        }
-        sight
+    /// True when the policy answers every caller alike, so that what one sees may be kept for all.
+    pub fn is_uniform(&self) -> bool {
+        self.inner.policy.is_uniform()
     }
 
     /// Calls a tool.
@@ -228,7 +98,7 @@ impl Gateway {
             };
             run.backend.call_tool(&run.ctx, call)
         });
-        let answer = answer.await;
+        let answer = run.shown(answer.await, UriMap::map_tool);
         let answer = answer.and_then(|answer| self.learn_task(&run, &name, answer));
         run.finish(answer)
     }
@@ -249,12 +119,12 @@ impl Gateway {
             arguments: None,
         };
         let run = self.begin(incoming, &what).await?;
-        let ResourceRead { uri, extras } = read;
+        let extras = read.extras;
         let answer = run.drive(extras, |extras| {
-            let read = ResourceRead::new(Arc::clone(&uri), extras);
+            let read = ResourceRead::new(run.upstream_key(), extras);
             run.backend.read_resource(&run.ctx, read)
         });
-        let answer = answer.await;
+        let answer = run.shown(answer.await, UriMap::map_read);
         run.finish(answer)
     }
 
@@ -281,7 +151,7 @@ impl Gateway {
             let get = PromptGet::new(run.upstream_key(), arguments.clone(), extras);
             run.backend.get_prompt(&run.ctx, get)
         });
-        let answer = answer.await;
+        let answer = run.shown(answer.await, UriMap::map_prompt);
         run.finish(answer)
     }
 
@@ -330,7 +200,7 @@ impl Gateway {
             arguments: None,
         };
         let run = self.begin(incoming, &what).await?;
-        let answer = catch_panic(run.backend.subscribe(&run.ctx, uri)).await;
+        let answer = catch_panic(run.backend.subscribe(&run.ctx, &run.upstream_key)).await;
         run.finish(answer)
     }
 
@@ -345,17 +215,18 @@ impl Gateway {
             "resources/unsubscribe",
         );
         scope.name(uri);
-        let entry = self.catalogue().find_resource(uri).cloned();
-        let result = match entry {
+        let target = self.catalogue_of(incoming).target(Feature::Resource, uri);
+        let result = match target {
             None => Err(GatewayError::Unknown {
                 feature: Feature::Resource,
                 name: uri.to_owned(),
             }),
-            Some(entry) => {
+            Some(target) => {
+                scope.name(&target.canonical);
                 scope.event.name_known = true;
-                scope.event.server = Some(Arc::clone(&entry.server));
+                scope.event.server = Some(target.server);
                 scope.event.backend_asked = true;
-                let answer = catch_panic(entry.backend.unsubscribe(uri)).await;
+                let answer = catch_panic(target.backend.unsubscribe(&target.upstream)).await;
                 answer.and_then(|answer| answer.map_err(GatewayError::from))
             }
         };
@@ -381,6 +252,7 @@ impl Gateway {
             .begin_task(incoming, ask.method.as_str(), &ask.task_id)
             .await?;
         let answer = catch_panic(run.backend.task(&run.ctx, ask)).await;
+        let answer = run.shown(answer, UriMap::map_task);
         run.finish(answer)
     }
 
@@ -428,7 +300,8 @@ impl Gateway {
         let home = self
             .inner
             .tasks
-            .find(&incoming.caller, id, self.inner.clock.now());
+            .find(&incoming.caller, id, self.inner.clock.now())
+            .filter(|home| home.endpoint == incoming.meta.endpoint);
         // A name that no tool can have: unknown, after the limit and with an audit event.
         let name = home.as_ref().map_or("", |home| &*home.tool);
         let what = Use {
@@ -466,7 +339,7 @@ impl Gateway {
         let home = || TaskHome {
             server: server(),
             tool: Arc::clone(tool),
-            endpoint: None,
+            endpoint: run.ctx.meta().endpoint.clone(),
         };
         let (tasks, now) = (&self.inner.tasks, self.inner.clock.now());
         if tasks.learn(run.ctx.caller(), home, output.as_raw(), now) {
@@ -487,14 +360,15 @@ impl Gateway {
         scope.name(what.name);
         scope.event.request_bytes = what.arguments.map_or(0, |args| args.as_raw().len());
         match self.stages(incoming, what, &mut scope).await {
-            Ok((permit, backend, upstream_key)) => {
+            Ok((permit, target)) => {
                 scope.event.backend_asked = true;
                 let ctx = CallContext::new(permit, incoming.clone());
                 Ok(Run {
                     scope,
                     ctx,
-                    backend,
-                    upstream_key,
+                    backend: target.backend,
+                    upstream_key: target.upstream,
+                    uris: target.uris,
                 })
             }
             Err(error) => {
@@ -510,37 +384,30 @@ impl Gateway {
         incoming: &Incoming,
         what: &Use<'_>,
         scope: &mut AuditScope<'_>,
-    ) -> Result<(Permit, Arc<dyn Backend>, Arc<str>), GatewayError> {
-        let catalogue = self.catalogue();
-        let entry = match what.feature {
-            Feature::Resource => catalogue.find_resource(what.name),
-            feature => catalogue.find(feature, what.name),
-        };
-        if let Some(entry) = entry {
+    ) -> Result<(Permit, Target), GatewayError> {
+        let target = self.catalogue_of(incoming).target(what.feature, what.name);
+        if let Some(target) = &target {
+            scope.name(&target.canonical);
             scope.event.name_known = true;
-            scope.event.server = Some(Arc::clone(&entry.server));
+            scope.event.server = Some(Arc::clone(&target.server));
         }
-        self.admit(incoming, what.method, entry).await?;
+        self.admit(incoming, what.method, target.as_ref()).await?;
         // Unknown comes after the limit, so that guessing names costs as much as calling them.
-        let Some(entry) = entry else {
+        let Some(target) = target else {
             return Err(GatewayError::Unknown {
                 feature: what.feature,
                 name: what.name.to_owned(),
             });
         };
-        let permit = self.decide(incoming, what, entry, scope).await?;
-        Ok((
-            permit,
-            Arc::clone(&entry.backend),
-            Arc::clone(&entry.upstream_key),
-        ))
+        let permit = self.decide(incoming, what, &target, scope).await?;
+        Ok((permit, target))
     }
 
     async fn decide(
         &self,
         incoming: &Incoming,
         what: &Use<'_>,
-        entry: &Entry,
+        target: &Target,
         scope: &mut AuditScope<'_>,
     ) -> Result<Permit, GatewayError> {
         // Asking about a task needs the right to call its tool.
@@ -549,10 +416,16 @@ impl Gateway {
             _ => what.method,
         };
         let request = AccessRequest {
-            name: what.name,
+            caller: &incoming.caller,
+            meta: &incoming.meta,
+            method,
+            feature: what.feature,
             phase: Phase::Call,
+            name: &target.canonical,
+            upstream_name: &target.upstream,
+            server: &target.server,
+            tool: target.tool.as_ref(),
             arguments: what.arguments,
-            ..question(incoming, method, what.feature, entry)
         };
         let decision = self.inner.policy.decide(&request).await;
         scope.event.effect = Some(decision.effect());
@@ -569,14 +442,14 @@ impl Gateway {
         &self,
         incoming: &Incoming,
         method: &str,
-        entry: Option<&Entry>,
+        target: Option<&Target>,
     ) -> Result<Option<Quota>, GatewayError> {
         let charge = Charge {
             caller: &incoming.caller,
             meta: &incoming.meta,
             method,
-            name: entry.map(|entry| &*entry.key),
-            server: entry.map(|entry| &*entry.server),
+            name: target.map(|target| &*target.canonical),
+            server: target.map(|target| &*target.server),
             cost: 1,
         };
         match self.inner.limiter.admit(&charge).await {
@@ -619,11 +492,25 @@ struct Run<'g> {
     ctx: CallContext,
     backend: Arc<dyn Backend>,
     upstream_key: Arc<str>,
+    /// How the URIs in the answer are shown, unless as they are.
+    uris: Option<UriMap>,
 }
 
 impl Run<'_> {
     fn upstream_key(&self) -> Arc<str> {
         Arc::clone(&self.upstream_key)
+    }
+
+    /// The answer with its URIs as the client knows them.
+    fn shown<T: Answer>(
+        &self,
+        answer: Result<Result<T, BackendError>, GatewayError>,
+        map: impl FnOnce(&UriMap, &RawJson) -> RawJson,
+    ) -> Result<Result<T, BackendError>, GatewayError> {
+        match (&self.uris, answer) {
+            (Some(uris), Ok(Ok(answer))) => Ok(Ok(answer.with_raw(|raw| map(uris, raw)))),
+            (_, answer) => answer,
+        }
     }
 
     /// Asks the backend; when it asks for input that the client must be asked for in another way,
@@ -690,8 +577,11 @@ impl Run<'_> {
 type Asked<'r, T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send + 'r>>;
 
 /// What the audit event says of an answer.
-trait Answer {
+trait Answer: Sized {
     fn raw(&self) -> Option<&RawJson>;
+
+    /// The same answer with other text; still an object.
+    fn with_raw(self, change: impl FnOnce(&RawJson) -> RawJson) -> Self;
 
     fn len(&self) -> usize {
         self.raw().map_or(0, RawJson::len)
@@ -707,6 +597,11 @@ impl Answer for ToolOutput {
         Some(self.as_raw())
     }
 
+    fn with_raw(self, change: impl FnOnce(&RawJson) -> RawJson) -> Self {
+        let changed = change(self.as_raw());
+        Self::from_raw(changed).unwrap_or(self)
+    }
+
     fn is_error(&self) -> bool {
         self.is_error()
     }
@@ -716,21 +611,18 @@ impl Answer for RawJson {
     fn raw(&self) -> Option<&RawJson> {
         Some(self)
     }
+
+    fn with_raw(self, change: impl FnOnce(&Self) -> Self) -> Self {
+        change(&self)
+    }
 }
 
 impl Answer for () {
     fn raw(&self) -> Option<&RawJson> {
         None
     }
-}
 
-const fn list_method(feature: Feature) -> &'static str {
-    match feature {
-        Feature::Tool => "tools/list",
-        Feature::Resource => "resources/list",
-        Feature::ResourceTemplate => "resources/templates/list",
-        Feature::Prompt => "prompts/list",
-    }
+    fn with_raw(self, _: impl FnOnce(&RawJson) -> RawJson) -> Self {}
 }
 
 fn question<'a>(
@@ -745,7 +637,7 @@ fn question<'a>(
         method,
         feature,
         phase: Phase::List,
-        name: &entry.key,
+        name: &entry.canonical,
         upstream_name: &entry.upstream_key,
         server: &entry.server,
         tool: entry.tool.as_ref(),

@@ -59,7 +59,8 @@ pub struct AccessRequest<'a> {
     pub feature: Feature,
     /// Seen in a list, or used.
     pub phase: Phase,
-    /// The name (tools, prompts) or URI (resources, templates) that the client sees.
+    /// The name (tools, prompts) or URI (resources, templates) at the main endpoint, whatever
+    /// endpoint the client came to.
     pub name: &'a str,
     /// The same as the backend calls it.
     pub upstream_name: &'a str,
@@ -200,6 +201,12 @@ pub trait Policy: Send + Sync + 'static {
         }
         decisions
     }
+
+    /// True when the answers are the same for all callers and requests, so that a list may be kept
+    /// for everybody (`cacheScope: public`). When in doubt it is not.
+    fn is_uniform(&self) -> bool {
+        false
+    }
 }
 
 #[async_trait]
@@ -211,6 +218,10 @@ impl<T: Policy + ?Sized> Policy for Arc<T> {
 
     async fn decide_all(&self, requests: &[AccessRequest<'_>]) -> Vec<Decision> {
         (**self).decide_all(requests).await
+    }
+
+    fn is_uniform(&self) -> bool {
+        (**self).is_uniform()
     }
 }
 
@@ -234,6 +245,10 @@ impl Policy for AllowAll {
 
     async fn decide_all(&self, requests: &[AccessRequest<'_>]) -> Vec<Decision> {
         vec![Decision::allow(); requests.len()]
+    }
+
+    fn is_uniform(&self) -> bool {
+        true
     }
 }
 

@@ -12,7 +12,9 @@
 mod fakes;
 mod suites;
 
-pub use fakes::{ManualClock, RecordingAudit, RecordingLink, access_request, call_context, charge};
+pub use fakes::{
+    ManualClock, RecordingAudit, RecordingLink, access_request, call_context, charge, context_of,
+};
 pub use suites::{
     audit_sink_contract, authenticator_contract, backend_contract, policy_contract,
     rate_limiter_contract, tool_contract,

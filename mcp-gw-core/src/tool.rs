@@ -122,7 +122,8 @@ pub enum SpecError {
 /// Checks a name that is going to be an identifier on the wire.
 ///
 /// # Errors
-/// When it is empty, longer than 128 bytes, or holds a blank or control character.
+/// When it is empty, longer than 128 bytes, or holds a character that is blank, a control or not
+/// seen: two names must not look the same.
 pub(crate) fn check_name(name: &str) -> Result<(), SpecError> {
     let reason = if name.is_empty() {
         "it is empty"
@@ -130,6 +131,8 @@ pub(crate) fn check_name(name: &str) -> Result<(), SpecError> {
         "it is longer than 128 bytes"
     } else if name.chars().any(|c| c.is_control() || c.is_whitespace()) {
         "it holds a blank or control character"
+    } else if name.contains(INVISIBLE) {
+        "it holds a character that cannot be seen"
     } else {
         return Ok(());
     };
@@ -138,6 +141,13 @@ pub(crate) fn check_name(name: &str) -> Result<(), SpecError> {
         reason,
     })
 }
+
+/// Characters that change how text looks, or do not show at all: soft hyphen, zero width, direction
+/// of writing, joiners, byte order mark.
+const INVISIBLE: fn(char) -> bool = |c| {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}')
+};
 
 /// A tool's definition, as `tools/list` shows it.
 ///
@@ -549,6 +559,8 @@ mod tests {
             r#"{"name":"","inputSchema":{}}"#,
             r#"{"name":"a b","inputSchema":{}}"#,
             r#"{"name":"a\u0000","inputSchema":{}}"#,
+            r#"{"name":"a\u200bb","inputSchema":{}}"#,
+            r#"{"name":"a\u202eb","inputSchema":{}}"#,
             r#"{"name":7,"inputSchema":{}}"#,
             r#"{"name":"a"}"#,
             r#"{"name":"a","inputSchema":true}"#,

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use mcp_gw_server::cli::{
-    LogArgs, READY_LIMIT, SourceArgs, check, environment, misplaced, parse, status_lines,
-    stop_signals,
+    LogArgs, PinsArgs, READY_LIMIT, SourceArgs, ask_servers, check, environment, misplaced, parse,
+    pins, status_lines, stop_signals,
 };
 use mcp_gw_server::config::{Config, ConfigFaults};
 use mcp_gw_server::{Launch, Running};
@@ -40,7 +40,13 @@ enum Command {
     Check {
         #[command(flatten)]
         source: SourceArgs,
+
+        /// Ask the servers too: start or connect to them, and say what does not fit what they offer
+        #[arg(long)]
+        ask: bool,
     },
+    /// What servers offered when they were trusted: show it, see what differs now, approve that
+    Pins(PinsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -76,6 +82,7 @@ Examples:
   mcp-gw-http run --from .mcp.json                      in front of what your IDE uses now
   mcp-gw-http check --config mcp-gw.yaml                is the configuration good?
   mcp-gw-http --config mcp-gw.yaml                      serve it
+  mcp-gw-http pins diff --config mcp-gw.yaml            do servers offer what they did?
 
 Ctrl-C lets open calls end; a second Ctrl-C does not wait for them.";
 
@@ -90,7 +97,7 @@ pub fn main() -> ExitCode {
         return misplaced::<Cli>();
     }
     match dispatch(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             say(&format!("{error:#}"));
             ExitCode::FAILURE
@@ -103,7 +110,7 @@ pub(crate) fn say(line: &str) {
     eprintln!("{line}");
 }
 
-fn dispatch(cli: Cli) -> anyhow::Result<()> {
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let init = if matches!(cli.command, Some(Command::Demo(_))) {
         // The demo shows its audit events in its own way.
         cli.log.init_without(&["mcp_gw::audit"])
@@ -112,13 +119,15 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     };
     let _log = init.map_err(anyhow::Error::msg)?;
     match cli.command {
-        None => run(&cli.run),
-        Some(Command::Run(args)) => run(&args),
-        Some(Command::Check { source }) => explain(&source),
+        None => run(&cli.run)?,
+        Some(Command::Run(args)) => run(&args)?,
+        Some(Command::Check { source, ask }) => explain(&source, ask)?,
+        Some(Command::Pins(args)) => return Ok(pins(&args)),
         Some(Command::Demo(args)) => {
-            runtime()?.block_on(demo::run(args.once, args.listen, stop_signals))
+            runtime()?.block_on(demo::run(args.once, args.listen, stop_signals))?;
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
@@ -140,7 +149,7 @@ fn warn(line: &str) {
 }
 
 #[expect(clippy::print_stdout, reason = "the explanation is what was asked for")]
-fn explain(source: &SourceArgs) -> anyhow::Result<()> {
+fn explain(source: &SourceArgs, ask: bool) -> anyhow::Result<()> {
     need(source)?;
     let config = check(source, &environment, &mut warn)?;
     if let Some(address) = config.http.listen_address()
@@ -151,6 +160,12 @@ fn explain(source: &SourceArgs) -> anyhow::Result<()> {
         ));
     }
     print!("{}", config.explain());
+    if ask {
+        println!("\nwhat the servers say");
+        for line in runtime()?.block_on(ask_servers(&config))? {
+            println!("  {line}");
+        }
+    }
     Ok(())
 }
 

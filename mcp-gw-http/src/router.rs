@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::header::{EXPECT, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, Method, Response, StatusCode, request};
 use axum::routing::any;
@@ -66,8 +66,8 @@ impl HttpConfig {
     }
 }
 
-/// The MCP endpoint of a gateway, at `/` of the router. Nest it where you want it:
-/// `app.nest("/mcp", router(gateway, HttpConfig::default()))`.
+/// The MCP endpoints of a gateway: the main one at `/` of the router, and the others each at its
+/// name. Nest it where you want it: `app.nest("/mcp", router(gateway, HttpConfig::default()))`.
 ///
 /// Serve it with [`axum::Router::into_make_service_with_connect_info`] and
 /// [`std::net::SocketAddr`], so that the client's address reaches audit and policy.
@@ -76,20 +76,23 @@ pub fn router(gateway: Gateway, config: HttpConfig) -> Router {
     router_for(engine, config)
 }
 
-/// The same for an engine that is there already; [`HttpConfig::engine`] is not looked at.
+/// The same for an engine that is there already; [`HttpConfig::engine`] is not looked at. A server
+/// that waits for open requests before it ends calls [`Engine::drain`] first, as streams of
+/// sessions have no end of their own.
 pub fn router_for(engine: Engine, config: HttpConfig) -> Router {
     let guard = config.guard.clone();
     let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(move |origin, _| {
             guard.allows_origin(origin)
         }))
-        .allow_methods([Method::POST, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
         // `Mcp-Param-*` are as many as tools want, so what the page asks for is what it gets.
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([HeaderName::from_static(SESSION_ID_HEADER), WWW_AUTHENTICATE]);
     let state = Arc::new(Endpoint { engine, config });
     Router::new()
-        .route("/", any(endpoint))
+        .route("/", any(main))
+        .route("/{endpoint}", any(named))
         .layer(cors)
         .with_state(state)
 }
@@ -105,9 +108,21 @@ struct Endpoint {
     config: HttpConfig,
 }
 
-async fn endpoint(State(state): State<Arc<Endpoint>>, request: Request) -> Response<Body> {
+async fn main(State(state): State<Arc<Endpoint>>, request: Request) -> Response<Body> {
+    respond(&state, None, request).await
+}
+
+async fn named(
+    State(state): State<Arc<Endpoint>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Response<Body> {
+    respond(&state, Some(&name), request).await
+}
+
+async fn respond(state: &Endpoint, name: Option<&str>, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
-    match state.answer(&head, body).await {
+    match state.answer(name, &head, body).await {
         Ok(reply) => into_response(reply),
         Err(response) => *response,
     }
@@ -116,6 +131,7 @@ async fn endpoint(State(state): State<Arc<Endpoint>>, request: Request) -> Respo
 impl Endpoint {
     async fn answer(
         &self,
+        name: Option<&str>,
         head: &request::Parts,
         body: Body,
     ) -> Result<HttpReply, Box<Response<Body>>> {
@@ -133,12 +149,22 @@ impl Endpoint {
             return Ok(reply);
         }
         let peer = self.authenticate(head).await?;
-        if head.method == Method::DELETE {
-            return Ok(self.engine.delete(&head.headers, &peer));
+        let engine = match name {
+            None => Some(self.engine.clone()),
+            Some(name) => self.engine.at(name),
+        };
+        let Some(engine) = engine else {
+            let says = "Not found: there is no endpoint of this name.";
+            return Ok(HttpReply::text(StatusCode::NOT_FOUND, says));
+        };
+        match head.method {
+            Method::GET => return Ok(engine.get(&head.headers, &peer)),
+            Method::DELETE => return Ok(engine.delete(&head.headers, &peer)),
+            _ => {}
         }
         let waits = head.headers.contains_key(EXPECT);
         let body = read(body, self.config.max_body_bytes, waits).await?;
-        Ok(self.engine.post(&head.headers, body, peer).await)
+        Ok(engine.post(&head.headers, body, peer).await)
     }
 
     async fn authenticate(&self, head: &request::Parts) -> Result<HttpPeer, Box<Response<Body>>> {

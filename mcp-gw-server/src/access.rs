@@ -100,6 +100,8 @@ impl Authenticator for ApiKeys {
 #[derive(Debug)]
 pub(crate) struct ToolRules {
     allow_by_default: bool,
+    /// Nobody is asked who they are, and nobody is treated apart.
+    is_uniform: bool,
     only: HashMap<String, Vec<String>>,
 }
 
@@ -112,6 +114,7 @@ impl ToolRules {
         });
         Self {
             allow_by_default: config.policy.default == DefaultRule::Allow,
+            is_uniform: config.auth.api_keys.is_empty(),
             only: only.collect(),
         }
     }
@@ -153,10 +156,14 @@ impl Policy for ToolRules {
             Decision::deny().because(reason)
         }
     }
+
+    fn is_uniform(&self) -> bool {
+        self.is_uniform
+    }
 }
 
 /// True when `name` is one of those that `glob` stands for: `*` is any run of characters, `?` one.
-fn matches(glob: &str, name: &str) -> bool {
+pub(crate) fn matches(glob: &str, name: &str) -> bool {
     let (glob, name): (Vec<char>, Vec<char>) = (glob.chars().collect(), name.chars().collect());
     // The star last passed, and how much of the name it has taken so far.
     let (mut g, mut n, mut star) = (0, 0, None);

@@ -1,10 +1,13 @@
-//! What the two servers' command lines share: what to serve, how to log, when to stop.
+//! What the two servers' command lines share: what to serve, how to log, when to stop, and
+//! what to do about pins.
 
 mod logging;
+mod pins;
 mod source;
 mod stop;
 
 pub use logging::{LogArgs, LogFormat, LogGuard};
+pub use pins::{PinsArgs, pins};
 pub use source::{SourceArgs, check, environment};
 pub use stop::{Stop, stop_signals};
 
@@ -49,17 +52,46 @@ fn tell(line: &str) {
 /// How long a server may take to come up before the gateway goes on without it.
 pub const READY_LIMIT: Duration = Duration::from_secs(30);
 
-/// One line per server: what it offers, or why it is not there. For people.
+/// Starts or connects to the servers of `config` and says what they offer, and what of the
+/// configuration does not fit it: sentences for people. What was pinned is neither looked at nor
+/// changed.
+///
+/// # Errors
+/// When a part of the gateway cannot be made.
+pub async fn ask_servers(
+    config: &crate::config::Config,
+) -> Result<Vec<String>, crate::LaunchError> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the command line reads the environment"
+    )]
+    let env: Vec<_> = std::env::vars_os().collect();
+    crate::survey::survey(config, &env).await
+}
+
+/// One line per server: what it offers, or why it is not there; and one for each thing about it that
+/// is not as it should be. For people.
 pub fn status_lines(status: &[BackendStatus]) -> Vec<String> {
+    let state = |server: &BackendStatus| match (&server.fault, server.is_up) {
+        (None, true) => {
+            let noun = if server.tools == 1 { "tool" } else { "tools" };
+            format!("{}: {} {noun}", server.name, server.tools)
+        }
+        (Some(fault), _) => format!("{}: not up, will try again: {fault}", server.name),
+        (None, false) => format!("{}: has not answered yet, still trying", server.name),
+    };
+    let faults = |server: &BackendStatus| {
+        let name = server.name.clone();
+        let left_out = server.left_out.iter().map(|item| {
+            let kind = item.feature.as_str();
+            format!("{kind} `{}` is left out: {}", item.name, item.reason)
+        });
+        let all = left_out.chain(server.remarks.iter().cloned());
+        all.map(|says| format!("{name}: {says}"))
+            .collect::<Vec<_>>()
+    };
     status
         .iter()
-        .map(|server| match (&server.fault, server.is_up) {
-            (None, true) => {
-                let noun = if server.tools == 1 { "tool" } else { "tools" };
-                format!("{}: {} {noun}", server.name, server.tools)
-            }
-            (Some(fault), _) => format!("{}: not up, will try again: {fault}", server.name),
-            (None, false) => format!("{}: has not answered yet, still trying", server.name),
-        })
+        .flat_map(|server| std::iter::once(state(server)).chain(faults(server)))
         .collect()
 }

@@ -24,6 +24,8 @@ pub(crate) struct Client {
     /// Names it to backends; not the id that it sends.
     pub(crate) key: SessionKey,
     pub(crate) caller: Arc<Caller>,
+    /// The endpoint that it came to; `None` is the main one.
+    pub(crate) endpoint: Option<Arc<str>>,
     pub(crate) revision: Revision,
     /// Its `Implementation` and `ClientCapabilities` objects.
     pub(crate) info: Option<RawJson>,
@@ -57,6 +59,7 @@ impl Client {
         Self {
             key: SessionKey::new(format!("session-{number}")),
             caller,
+            endpoint: None,
             revision,
             info: info.map(RawJson::detached),
             capabilities: capabilities.map(RawJson::detached),
@@ -68,6 +71,12 @@ impl Client {
             clients: None,
             has_ended: AtomicBool::new(false),
         }
+    }
+
+    /// Sets the endpoint that it came to.
+    pub(crate) fn at(mut self, endpoint: Option<Arc<str>>) -> Self {
+        self.endpoint = endpoint;
+        self
     }
 
     /// The least level of log messages that it wants (`logging/setLevel`).

@@ -1,20 +1,25 @@
 //! The composition root: one configuration becomes one running gateway.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_gw_core::{
-    AuditSink, Backend, BackendStatus, BuildError, Clock, Feature, Gateway, GatewayBuilder,
-    SystemClock,
+    AuditSink, Backend, BackendStatus, BuildError, Clock, Endpoint, Feature, Gateway,
+    GatewayBuilder, SystemClock,
 };
 use mcp_gw_upstream::{ClientInfo, HttpServer, HttpServerConfig, StdioServer, StdioServerConfig};
 
-use crate::access::{ApiKeys, PerMinute, ToolRules};
-use crate::config::{Config, KeyError, ServerTarget};
+use crate::access::{ApiKeys, PerMinute, ToolRules, matches};
+use crate::config::{
+    Config, EndpointConfig, KeyError, ServerConfig, ServerTarget, SessionKeyError,
+};
 use crate::engine::{Engine, EngineConfig, InputLimits};
-use crate::session::SessionLimits;
+use crate::pins::{Guards, PinWatch, PinsError};
+use crate::reshape::Reshape;
 use crate::supervise::Supervisor;
+use crate::survey::idle_rules;
 use crate::wrap::Deadline;
 
 /// What a gateway needs beside its configuration.
@@ -90,53 +95,89 @@ impl Launch {
         for add in self.backends {
             builder = add(builder);
         }
-        // One server keeps its names; several would take each other's.
-        let prefixed = config.servers.len() > 1;
         let timeout = config.call_timeout.get();
+        let mut guards = Guards::of(config).map_err(LaunchError::Pins)?;
         for (name, server) in &config.servers {
-            let target = server
-                .target()
-                .ok_or_else(|| LaunchError::Server { name: name.clone() })?;
-            let target = Target {
-                name,
-                to: target,
-                base_env: &self.env,
-                grace: self.grace,
-            };
-            let backend = Deadline::new(target.backend(timeout)?, timeout);
-            builder = if prefixed {
-                builder.backend_with_prefix(name, backend)
-            } else {
-                builder.backend(backend)
-            };
+            // Pins judge what the server itself says, whatever clients are shown of it.
+            let backend = bare_backend(config, (name, server), &self.env, self.grace)?;
+            let mut backend = guards.around(backend, config, server);
+            if !server.tools.is_empty() {
+                backend = Arc::new(Reshape::new(backend, &server.tools));
+            }
+            let backend = Deadline::new(backend, timeout);
+            builder = builder.mount(backend, config.mounting(name, server));
+        }
+        for (name, endpoint) in &config.endpoints {
+            builder = builder.endpoint(endpoint_of(name, endpoint));
         }
         let gateway = builder.build().map_err(LaunchError::Build)?;
-        let engine = Engine::with_clock(gateway, engine_config(config), clock);
+        let engine = Engine::with_clock(gateway, engine_config(config)?, clock);
         let supervisor = Supervisor::start(engine.gateway());
         Ok(Running {
             engine,
             supervisor,
+            pins: guards.watch(),
             rules,
+            endpoints: config.endpoints.clone(),
         })
     }
 }
 
-fn engine_config(config: &Config) -> EngineConfig {
+fn endpoint_of(name: &str, config: &EndpointConfig) -> Endpoint {
+    let part = config.clone();
+    let shows = move |feature: Feature, name: &str, server: &str| {
+        let patterns = match feature {
+            Feature::Tool => &part.tools,
+            Feature::Prompt => &part.prompts,
+            Feature::Resource | Feature::ResourceTemplate => &part.resources,
+            _ => return false,
+        };
+        part.servers.iter().any(|all| all == server)
+            || patterns.iter().any(|glob| matches(glob, name))
+    };
+    Endpoint::new(name, shows).with_instructions(config.instructions.clone())
+}
+
+fn engine_config(config: &Config) -> Result<EngineConfig, LaunchError> {
     let sessions = &config.http.sessions;
-    let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-    EngineConfig::default()
+    let seal = sessions.seal(&config.http.path);
+    let seal = seal.map_err(|source| LaunchError::SessionKey { source })?;
+    Ok(EngineConfig::default()
         .with_identity(config.name.as_str(), env!("CARGO_PKG_VERSION"))
         .with_instructions(config.instructions.clone())
-        .with_sessions(SessionLimits::new(
-            sessions.idle_timeout.get(),
-            count(sessions.max_per_caller),
-            count(sessions.max_total),
-        ))
+        .with_sessions(sessions.limits())
         .with_input(InputLimits::new(
             config.input.timeout.get(),
             count(config.input.max_per_caller),
             count(config.input.max_total),
         ))
+        .with_seal(seal))
+}
+
+/// The backend of one server of `config`, with nothing around it.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn bare_backend(
+    config: &Config,
+    (name, server): (&str, &ServerConfig),
+    env: &[(OsString, OsString)],
+    grace: Option<Duration>,
+) -> Result<Arc<dyn Backend>, LaunchError> {
+    let to = server.target().ok_or_else(|| LaunchError::Server {
+        name: name.to_owned(),
+    })?;
+    let target = Target {
+        name,
+        to,
+        base_env: env,
+        grace,
+    };
+    target.backend(config.call_timeout.get())
+}
+
+fn count(n: u32) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
 }
 
 struct Target<'a> {
@@ -160,12 +201,16 @@ impl Target<'_> {
                 headers,
                 connect_timeout,
                 timeout,
+                max_connections,
+                idle_timeout,
             } => {
                 let mut config = HttpServerConfig::new(name, url)
                     .with_client_info(identity)
                     .with_connect_timeout(connect_timeout)
                     .with_timeout(timeout)
-                    .with_max_total_timeout(call_timeout.max(timeout));
+                    .with_max_total_timeout(call_timeout.max(timeout))
+                    .with_max_connections(count(max_connections))
+                    .with_idle_timeout(idle_timeout);
                 for (header, value) in headers {
                     config = config.with_header(header, value);
                 }
@@ -178,6 +223,8 @@ impl Target<'_> {
                 cwd,
                 start_timeout,
                 timeout,
+                max_connections,
+                idle_timeout,
             } => {
                 let mut config = StdioServerConfig::new(name, command)
                     .with_args(args)
@@ -185,7 +232,9 @@ impl Target<'_> {
                     .with_client_info(identity)
                     .with_start_timeout(start_timeout)
                     .with_timeout(timeout)
-                    .with_max_total_timeout(call_timeout.max(timeout));
+                    .with_max_total_timeout(call_timeout.max(timeout))
+                    .with_max_connections(count(max_connections))
+                    .with_idle_timeout(idle_timeout);
                 for (variable, value) in env {
                     config = config.with_env(variable, value);
                 }
@@ -213,6 +262,12 @@ pub enum LaunchError {
         /// What is wrong.
         source: KeyError,
     },
+    /// A key that seals session ids cannot be had.
+    #[error("a key in `http.sessions.keys` cannot be used")]
+    SessionKey {
+        /// What is wrong.
+        source: SessionKeyError,
+    },
     /// A server has neither a command nor a URL.
     #[error("server `{name}` has neither `command` nor `url`")]
     Server {
@@ -227,6 +282,9 @@ pub enum LaunchError {
         /// What is wrong.
         source: mcp_gw_upstream::Error,
     },
+    /// There are pins that cannot be used, and a server that must not be shown without them.
+    #[error("servers cannot be held to their pins")]
+    Pins(#[source] PinsError),
     /// The parts do not fit together.
     #[error("the gateway cannot be built")]
     Build(#[source] BuildError),
@@ -237,7 +295,9 @@ pub enum LaunchError {
 pub struct Running {
     engine: Engine,
     supervisor: Supervisor,
+    pins: PinWatch,
     rules: Arc<ToolRules>,
+    endpoints: BTreeMap<String, EndpointConfig>,
 }
 
 impl std::fmt::Debug for Supervisor {
@@ -267,32 +327,12 @@ impl Running {
     /// The rules of the configuration that match no tool there is: one sentence for each. Nothing,
     /// as long as a server is not up whose tools they may mean.
     pub fn idle_rules(&self) -> Vec<String> {
-        let gateway = self.gateway();
-        if gateway.status().iter().any(|server| !server.is_up) {
-            return Vec::new();
-        }
-        let catalogue = gateway.catalogue();
-        let names: Vec<_> = catalogue
-            .entries(Feature::Tool)
-            .iter()
-            .map(|tool| &*tool.key)
-            .collect();
-        let example = names
-            .first()
-            .map_or_else(String::new, |name| format!(", such as `{name}`"));
-        let idle = self.rules.idle(&names);
-        idle.into_iter()
-            .map(|(id, glob)| {
-                format!(
-                    "`{glob}` among the tools of key `{id}` matches no tool; write names as clients \
-                     see them{example}"
-                )
-            })
-            .collect()
+        idle_rules(self.gateway(), &self.rules, &self.endpoints)
     }
 
     /// Stops looking after the servers, and ends connections and child processes.
     pub async fn shutdown(mut self) {
+        self.pins.stop().await;
         self.supervisor.stop().await;
         self.gateway().close().await;
     }

@@ -5,11 +5,14 @@ mod credential;
 mod expand;
 mod explain;
 mod fault;
+mod federation;
 mod import;
 mod jsonc;
 mod path;
 mod reference;
+mod reshape;
 mod server;
+mod sessions;
 mod source;
 mod structure;
 mod text;
@@ -19,13 +22,16 @@ mod upstream;
 
 pub use credential::{KeyError, KeySource};
 pub use fault::{ConfigFaults, Fault};
+pub use federation::{EndpointConfig, PrefixMode, UriMode};
 pub use import::{Imported, import};
 pub use path::{ConfigPath, Position, Spans};
 pub use reference::{json_schema, reference};
+pub use reshape::{AnnotationsShape, ArgumentShape, ToolShape};
 pub use server::{ServerConfig, ServerTarget};
+pub use sessions::{ReplayConfig, SessionKeyConfig, SessionKeyError, SessionsConfig};
 pub use source::{Loaded, load, read_file, schema_of};
 pub use text::{ByteSize, DurationText, TextError};
 pub use types::{
-    ApiKeyConfig, AuthConfig, Config, DefaultRule, HttpConfig, InputConfig, LimitsConfig,
-    PolicyConfig, SessionsConfig,
+    ApiKeyConfig, AuthConfig, Config, DefaultRule, HttpConfig, InputConfig, LimitsConfig, PinMode,
+    PinsConfig, PolicyConfig,
 };

@@ -22,7 +22,7 @@ use crate::parked::Parking;
 use crate::revision::Revision;
 use crate::rewrite::{self, Hints};
 use crate::rpc_error::{RpcError, modern_revisions};
-use crate::session::{SessionLimits, Sessions};
+use crate::session::{SessionLimits, SessionSeal, Sessions};
 
 /// Bounds for what servers ask of clients while a call runs: sampling, elicitation, roots.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +72,8 @@ pub struct EngineConfig {
     pub page_size: usize,
     /// Bounds for sessions over HTTP.
     pub sessions: SessionLimits,
+    /// Seals sessions into their ids; without it an id is good only here.
+    pub seal: Option<SessionSeal>,
     /// How many requests of one session or connection may be open at once.
     pub max_in_flight: usize,
     /// Bounds for what servers ask of clients.
@@ -89,6 +91,7 @@ impl Default for EngineConfig {
             instructions: None,
             page_size: 1000,
             sessions: SessionLimits::default(),
+            seal: None,
             max_in_flight: 1024,
             input: InputLimits::default(),
             keep_alive: Duration::from_secs(15),
@@ -126,6 +129,13 @@ impl EngineConfig {
         self
     }
 
+    /// Sets what seals sessions into their ids, so that others who have its keys can serve them.
+    #[must_use]
+    pub fn with_seal(mut self, seal: Option<SessionSeal>) -> Self {
+        self.seal = seal;
+        self
+    }
+
     /// Sets how many requests of one session or connection may be open; at least one.
     #[must_use]
     pub fn with_max_in_flight(mut self, max_in_flight: usize) -> Self {
@@ -152,6 +162,8 @@ impl EngineConfig {
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) inner: Arc<Inner>,
+    /// The endpoint that requests come to; `None` is the main one.
+    pub(crate) endpoint: Option<Arc<str>>,
 }
 
 pub(crate) struct Inner {
@@ -209,10 +221,13 @@ impl Engine {
         let mut prefix = [0_u8; 4];
         let _ = getrandom::fill(&mut prefix);
         let detached = TaskTracker::new();
+        let clients = Arc::new(Clients::new(gateway.clone(), detached.clone()));
+        let welcome = Arc::clone(&clients);
+        let welcome = Box::new(move |client| welcome.welcome(client));
         let inner = Arc::new(Inner {
             parking: Arc::new(Parking::new(config.input, Arc::clone(&clock))),
-            sessions: Sessions::new(config.sessions, clock),
-            clients: Arc::new(Clients::new(gateway.clone(), detached.clone())),
+            sessions: Sessions::new(config.sessions, config.seal.clone(), clock, welcome),
+            clients,
             listeners: Listeners::default(),
             news: News::default(),
             stopping: CancellationToken::new(),
@@ -228,7 +243,25 @@ impl Engine {
             config,
         });
         inner.gateway.listen(Arc::new(Ear(Arc::downgrade(&inner))));
-        Self { inner }
+        Self {
+            inner,
+            endpoint: None,
+        }
+    }
+
+    /// The same engine for requests that come to another endpoint of the gateway; `None` when there
+    /// is none of this name. Sessions, limits and what is under way are shared.
+    #[must_use]
+    pub fn at(&self, endpoint: &str) -> Option<Self> {
+        self.gateway().has_endpoint(endpoint).then(|| Self {
+            inner: Arc::clone(&self.inner),
+            endpoint: Some(endpoint.into()),
+        })
+    }
+
+    /// The endpoint that requests come to; `None` is the main one.
+    pub fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
     }
 
     /// The gateway behind.
@@ -253,7 +286,9 @@ impl Engine {
         self.inner.is_held.store(false, Ordering::Release);
         self.inner.opened.notify_waiters();
         if self.inner.has_promised.swap(false, Ordering::AcqRel) {
-            self.inner.news.all_lists(&Arc::downgrade(&self.inner));
+            let endpoints = self.gateway().endpoints();
+            let inner = &self.inner;
+            inner.news.all_lists(&endpoints, &Arc::downgrade(inner));
         }
     }
 
@@ -268,9 +303,10 @@ impl Engine {
         }
     }
 
-    /// Says that the end is near: streams on which clients only listen are ended, and calls that
-    /// wait for a client to come back are given up. What is given up by this is audited as
-    /// `stopped`.
+    /// Says that the end is near: streams that have no end of their own, on which clients only
+    /// listen, are ended, and calls that wait for a client to come back are given up; open requests
+    /// go on. What is given up by this is audited as `stopped`. A server that waits for open requests
+    /// to end calls this first.
     pub fn wind_down(&self) {
         self.gateway().mark_stopped();
         self.inner.closing.cancel();
@@ -324,8 +360,8 @@ impl Engine {
                     .await);
             }
             Operation::SetLevel(level) => return self.set_level(incoming, client, level).await,
-            Operation::Discover => Ok((self.discovered(incoming).await, Hints::Required)),
-            operation => self.relay(operation, incoming, client).await,
+            Operation::Discover => Ok((self.discovered(incoming).await, Hints::Private)),
+            operation => self.relay(operation, incoming, client, revision).await,
         };
         let (answer, hints) = match answer {
             Ok(answer) => answer,
@@ -346,21 +382,27 @@ impl Engine {
         operation: Operation,
         incoming: &Incoming,
         client: Option<&Arc<Client>>,
+        revision: Revision,
     ) -> Result<(RawJson, Hints), GatewayError> {
         let gateway = self.gateway();
         let nothing = |()| RawJson::empty_object();
         Ok(match operation {
             Operation::List { feature, after } => {
-                (self.list(incoming, feature, after).await?, Hints::Required)
+                let list = self.list(incoming, feature, after, revision).await?;
+                (list, Hints::Kept)
             }
             Operation::CallTool(call) => {
                 let output = gateway.call_tool(incoming, call).await?;
                 (output.into_raw(), Hints::None)
             }
-            Operation::ReadResource(read) => (
-                gateway.read_resource(incoming, read).await?,
-                Hints::Required,
-            ),
+            Operation::ReadResource(read) => {
+                let hints = if gateway.is_uniform() {
+                    Hints::Kept
+                } else {
+                    Hints::Private
+                };
+                (gateway.read_resource(incoming, read).await?, hints)
+            }
             Operation::GetPrompt(get) => (gateway.get_prompt(incoming, get).await?, Hints::None),
             Operation::Complete(completion) => {
                 (gateway.complete(incoming, completion).await?, Hints::None)
@@ -393,7 +435,7 @@ impl Engine {
         level: LogLevel,
     ) -> Result<RawJson, RpcError> {
         let sight = self.gateway().sight(incoming).await;
-        let catalogue = self.gateway().catalogue();
+        let catalogue = self.gateway().catalogue_at(self.endpoint());
         match client {
             Some(client) if self.inner.is_held() || Abilities::of(&catalogue, &sight).logging => {
                 client.set_log_level(level);
@@ -411,6 +453,7 @@ impl Engine {
         incoming: &Incoming,
         feature: Feature,
         after: Option<String>,
+        revision: Revision,
     ) -> Result<RawJson, GatewayError> {
         let limit = self.inner.config.page_size;
         let page = self
@@ -427,6 +470,15 @@ impl Engine {
         let mut writer = ObjectWriter::with_capacity(size + 128).array(member, &page.items);
         if let Some(key) = page.next_after {
             writer = writer.string("nextCursor", &write_cursor(&key));
+        }
+        if revision.is_modern() {
+            let ttl = i64::try_from(page.hint.ttl.as_millis()).unwrap_or(i64::MAX);
+            let scope = if page.hint.is_public {
+                "public"
+            } else {
+                "private"
+            };
+            writer = writer.integer("ttlMs", ttl).string("cacheScope", scope);
         }
         Ok(writer.finish())
     }
@@ -451,18 +503,22 @@ impl Engine {
         self.with_instructions(writer, &sight).finish()
     }
 
-    /// The configured instructions, or those of the servers of which the caller may see something:
-    /// what a server says may name what it has.
+    /// The instructions that are configured for the endpoint, or those of the servers of which the
+    /// caller may see something: what a server says may name what it has.
     fn with_instructions(&self, writer: ObjectWriter, sight: &Sight) -> ObjectWriter {
-        if let Some(instructions) = &self.inner.config.instructions {
+        let catalogue = self.gateway().catalogue_at(self.endpoint());
+        let own = match &self.inner.config.instructions {
+            Some(instructions) if catalogue.is_main() => Some(instructions.as_str()),
+            _ => catalogue.own_instructions(),
+        };
+        if let Some(instructions) = own {
             return writer.string("instructions", instructions);
         }
-        let catalogue = self.gateway().catalogue();
         let mut parts: Vec<_> = catalogue
             .instructions()
             .filter(|(server, _)| sight.servers.contains(*server))
             .collect();
-        let several = self.gateway().backends().len() > 1;
+        let several = catalogue.is_shared();
         match (parts.len(), several) {
             (0, _) => writer,
             (1, false) => writer.string("instructions", parts.remove(0).1),
@@ -482,7 +538,7 @@ impl Engine {
         // What is not known yet may turn out to be there; clients do not ask a second time.
         let is_held = self.inner.is_held();
         let has = |feature| is_held || sight.features.contains(&feature);
-        let catalogue = self.gateway().catalogue();
+        let catalogue = self.gateway().catalogue_at(self.endpoint());
         let mut abilities = Abilities::of(&catalogue, sight);
         abilities.logging |= is_held;
         abilities.subscribe |= is_held;

@@ -156,7 +156,9 @@ impl Engine {
                 extras,
             } = asking;
             let caller = Arc::clone(&peer.caller);
-            let binding = move || Binding::new(&caller, method, &name, &arguments);
+            let endpoint = self.endpoint.clone();
+            let binding =
+                move || Binding::new(&caller, endpoint.as_deref(), (method, &name), &arguments);
             if let Some((state, responses)) = rounds::returned(extras) {
                 let parking = &self.inner.parking;
                 match parking.returned(&state, responses.as_ref(), &binding())? {
@@ -186,7 +188,8 @@ impl Engine {
             _ => Way::None,
         };
         let says = matches!(way, Way::Client(_));
-        let needed = says && (askable.any() || self.gateway().catalogue().has_logging());
+        let needed =
+            says && (askable.any() || self.gateway().catalogue_at(self.endpoint()).has_logging());
         let stream = Arc::new(CallStream::default());
         let messages = stream.lead(wishes, needed);
         let patience = self.inner.config.input.timeout;

@@ -2,8 +2,12 @@
 //! status an answer has, when an answer is a stream. It reads requests and makes replies; the
 //! server that carries them is somebody else's.
 
+mod feed;
 mod headers;
+pub(crate) mod journal;
+mod legacy;
 mod reply;
+mod sse;
 mod stream;
 
 use std::net::IpAddr;
@@ -11,22 +15,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use mcp_gw_core::jsonrpc::{Message, Notification, Request, Response};
-use mcp_gw_core::{
-    Caller, Feature, Incoming, RawJson, RequestMeta, ToolCall, ToolSpec, Transport, code,
-};
+use mcp_gw_core::jsonrpc::{Message, Request};
+use mcp_gw_core::{Caller, Feature, Incoming, RawJson, RequestMeta, ToolCall, ToolSpec, Transport};
 
 pub use reply::{HttpBody, HttpReply};
 
-use crate::client::Client;
+use crate::batch;
 use crate::engine::Engine;
 use crate::exchange::{Answer, Peer};
 use crate::operation::{self, Meta, Operation, modern_revision};
-use crate::outbox::Outbox;
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
-use crate::session::SessionRefusal;
-use headers::{SESSION_ID, one};
+use headers::SESSION_ID;
 use mcp_gw_core::meta_key as key;
 
 /// What the carrier of a request knows beside its headers and body.
@@ -56,27 +56,38 @@ impl HttpPeer {
 /// If not, the reply to send instead: 405 for methods that are not served, 406 and 415 for media
 /// types.
 pub fn preflight(method: &Method, headers: &HeaderMap) -> Option<HttpReply> {
+    let is_modern = headers::names_modern(headers);
     match *method {
         Method::POST => {
             headers::check_accept(headers).or_else(|| headers::check_content_type(headers))
         }
-        Method::DELETE => None,
-        _ => Some(
-            HttpReply::text(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "Send MCP messages with POST; end a session with DELETE. There is no GET stream.",
-            )
-            .with_header(http::header::ALLOW, "POST, DELETE"),
-        ),
+        Method::GET if !is_modern => headers::check_accept_events(headers),
+        Method::DELETE if !is_modern => None,
+        Method::GET | Method::DELETE => Some(not_allowed(
+            "Send MCP messages with POST: from protocol revision 2026-07-28 on there is nothing else.",
+            "POST",
+        )),
+        _ => Some(not_allowed(
+            "Send MCP messages with POST, open a stream with GET, end a session with DELETE.",
+            "GET, POST, DELETE",
+        )),
     }
 }
 
+fn not_allowed(says: &str, allow: &str) -> HttpReply {
+    HttpReply::text(StatusCode::METHOD_NOT_ALLOWED, says).with_header(http::header::ALLOW, allow)
+}
+
 impl Engine {
-    /// Answers a POST: one JSON-RPC message.
+    /// Answers a POST: one JSON-RPC message, or several in a session of 2025-03-26.
     ///
     /// Dropping the returned future, or the stream in the reply, means that the client is gone.
     /// From 2026-07-28 on that cancels the request; before, the work goes on.
     pub async fn post(&self, headers: &HeaderMap, body: Bytes, peer: HttpPeer) -> HttpReply {
+        if batch::is_array(&body) {
+            let outcome = self.batch(headers, &body, peer).await;
+            return outcome.unwrap_or_else(|error| error.reply(None));
+        }
         let outcome = match Message::parse(&body) {
             Err(error) => {
                 Err(RpcError::with_status(400, error.code, &error.message).reply(error.id.as_ref()))
@@ -98,16 +109,21 @@ impl Engine {
         outcome.unwrap_or_else(|reply| reply)
     }
 
+    /// Answers a GET: a stream of what belongs to no request of a session, or the rest of one that
+    /// broke off (`Last-Event-ID`).
+    ///
+    /// It ends with the session, when another GET takes over, and with [`Engine::drain`]. An id that
+    /// nothing is kept for is refused with 400, as 404 would end the session; the stream that belongs
+    /// to no request goes on after any of its ids.
+    pub fn get(&self, headers: &HeaderMap, peer: &HttpPeer) -> HttpReply {
+        self.open_stream(headers, peer)
+            .unwrap_or_else(|error| error.reply(None))
+    }
+
     /// Answers a DELETE: the end of a session.
     pub fn delete(&self, headers: &HeaderMap, peer: &HttpPeer) -> HttpReply {
-        match one(headers, SESSION_ID) {
-            Ok(Some(id)) if self.inner.sessions.close(id, &peer.caller) => {
-                HttpReply::empty(StatusCode::NO_CONTENT)
-            }
-            Ok(Some(_)) => unknown_session().reply(None),
-            Ok(None) => no_session().reply(None),
-            Err(error) => error.reply(None),
-        }
+        self.end_session(headers, peer)
+            .unwrap_or_else(|error| error.reply(None))
     }
 
     async fn request(
@@ -128,8 +144,10 @@ impl Engine {
         })?;
         if is_modern(headers, request, &meta) {
             self.modern(headers, request, body, peer, &meta).await
+        } else if request.method == "initialize" {
+            self.initialize(headers, request, body, peer).await
         } else {
-            self.legacy(headers, request, body, peer).await
+            self.in_session(headers, request, body, peer).await
         }
     }
 
@@ -162,7 +180,7 @@ impl Engine {
         call: &ToolCall,
         peer: &Peer,
     ) -> Result<(), RpcError> {
-        let catalogue = self.gateway().catalogue();
+        let catalogue = self.gateway().catalogue_at(self.endpoint());
         let entry = catalogue.find(Feature::Tool, &call.name);
         let tool = entry.and_then(|entry| entry.tool.as_ref());
         let Some(Ok(marked)) = tool.map(ToolSpec::param_headers) else {
@@ -183,125 +201,17 @@ impl Engine {
         Ok(())
     }
 
-    /// A request that relies on a handshake (2025-03-26 to 2025-11-25).
-    async fn legacy(
-        &self,
-        headers: &HeaderMap,
-        request: &Request<'_>,
-        body: &Bytes,
-        peer: HttpPeer,
-    ) -> Result<HttpReply, RpcError> {
-        let asked = headers::legacy_version(headers)?;
-        if request.method == "initialize" {
-            return self.initialize(request, body, peer).await;
-        }
-        let Some(id) = one(headers, SESSION_ID)? else {
-            return Err(no_session());
-        };
-        let session = self
-            .inner
-            .sessions
-            .find(id, &peer.caller)
-            .ok_or_else(unknown_session)?;
-        let client = &session.client;
-        let peer = Peer {
-            client: Some(Arc::clone(client)),
-            ..self.peer(peer, asked.unwrap_or(client.revision))
-        };
-        let exchange = self.begin(request, body, peer, Some(&client.in_flight))?;
-        // Going away does not cancel in these revisions: the work is not the connection's.
-        Ok(stream::reply(
-            exchange.detached(&self.inner.detached),
-            self.config().keep_alive,
-        )
-        .await)
-    }
-
-    async fn initialize(
-        &self,
-        request: &Request<'_>,
-        body: &Bytes,
-        peer: HttpPeer,
-    ) -> Result<HttpReply, RpcError> {
-        let id = RawJson::within(body, request.id);
-        let parsed = operation::parse(request, body, Revision::NEWEST_LEGACY)?;
-        let Operation::Initialize { asked } = &parsed.operation else {
-            return Err(RpcError::new(code::INTERNAL_ERROR, "Internal error"));
-        };
-        let revision = Revision::negotiate(asked);
-        let client = self.inner.clients.welcome(Client::new(
-            Arc::clone(&peer.caller),
-            revision,
-            parsed.client_info.as_ref(),
-            parsed.client_capabilities.as_ref(),
-            Outbox::closed(),
-        ));
-        let session = self.inner.sessions.open(client).map_err(refused)?;
-        let exchange = self.begin_parsed(parsed, id, self.peer(peer, revision), None)?;
-        let reply = stream::reply(exchange, self.config().keep_alive).await;
-        Ok(reply.with_header(SESSION_ID, &session))
-    }
-
     fn peer(&self, peer: HttpPeer, revision: Revision) -> Peer {
         Peer {
             caller: peer.caller,
             meta: RequestMeta::new(peer.request_id, Transport::Http)
-                .with_client_addr(peer.client_addr),
+                .with_client_addr(peer.client_addr)
+                .with_endpoint(self.endpoint.clone()),
             revision,
             client: None,
             stopping: self.inner.stopping.clone(),
             closing: self.inner.closing.clone(),
         }
-    }
-
-    fn notification(
-        &self,
-        headers: &HeaderMap,
-        notification: &Notification<'_>,
-        peer: &HttpPeer,
-    ) -> Result<HttpReply, RpcError> {
-        if headers::names_modern(headers) {
-            // None is defined for clients over HTTP from 2026-07-28 on, and none does harm.
-            return Ok(HttpReply::empty(StatusCode::ACCEPTED));
-        }
-        headers::legacy_version(headers)?;
-        let Some(id) = one(headers, SESSION_ID)? else {
-            return Err(no_session());
-        };
-        let session = self
-            .inner
-            .sessions
-            .find(id, &peer.caller)
-            .ok_or_else(unknown_session)?;
-        session.client.take_notification(notification);
-        Ok(HttpReply::empty(StatusCode::ACCEPTED))
-    }
-
-    fn response(
-        &self,
-        headers: &HeaderMap,
-        response: &Response<'_>,
-        body: &Bytes,
-        peer: &HttpPeer,
-    ) -> Result<HttpReply, RpcError> {
-        if headers::names_modern(headers) {
-            return Err(RpcError::with_status(
-                400,
-                code::INVALID_REQUEST,
-                "Invalid request: clients of this protocol revision do not POST responses",
-            ));
-        }
-        headers::legacy_version(headers)?;
-        let Some(id) = one(headers, SESSION_ID)? else {
-            return Err(no_session());
-        };
-        let session = self
-            .inner
-            .sessions
-            .find(id, &peer.caller)
-            .ok_or_else(unknown_session)?;
-        session.client.take_response(response, body)?;
-        Ok(HttpReply::empty(StatusCode::ACCEPTED))
     }
 }
 
@@ -324,38 +234,8 @@ fn is_modern(headers: &HeaderMap, request: &Request<'_>, meta: &Meta<'_>) -> boo
         || request.method == "server/discover"
 }
 
-fn no_session() -> RpcError {
-    RpcError::with_status(
-        400,
-        code::INVALID_REQUEST,
-        "Bad request: `Mcp-Session-Id` is missing. Send `initialize` first, or speak protocol \
-         revision 2026-07-28, which needs no session.",
-    )
-}
-
-fn unknown_session() -> RpcError {
-    RpcError::with_status(
-        404,
-        code::INVALID_REQUEST,
-        "Session not found: it has ended, or never was. Send `initialize` to begin a new one.",
-    )
-}
-
-fn refused(refusal: SessionRefusal) -> RpcError {
-    match refusal {
-        SessionRefusal::Full => RpcError::with_status(
-            503,
-            code::GATEWAY_UNAVAILABLE,
-            "Too many sessions are open. Try again later, or speak protocol revision 2026-07-28, \
-             which needs no session.",
-        ),
-        SessionRefusal::NoRandomness => RpcError::with_status(
-            503,
-            code::GATEWAY_UNAVAILABLE,
-            "No session can be opened now.",
-        ),
-    }
-}
-
 /// The header that names the session, for carriers that must let browsers read it.
 pub const SESSION_ID_HEADER: &str = SESSION_ID;
+
+#[cfg(test)]
+mod tests;

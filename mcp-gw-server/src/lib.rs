@@ -3,6 +3,7 @@
 mod access;
 mod askable;
 mod asking;
+mod batch;
 mod bridge;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -19,6 +20,8 @@ mod news;
 mod operation;
 mod outbox;
 mod parked;
+mod pins;
+mod reshape;
 mod revision;
 mod rewrite;
 mod rounds;
@@ -27,13 +30,18 @@ mod seal;
 mod session;
 mod subscribed;
 mod supervise;
+mod survey;
 mod wrap;
 
 pub mod config;
 pub mod http;
+#[cfg(feature = "rmcp")]
+pub mod rmcp;
 
 pub use compose::{Launch, LaunchError, Running};
 pub use engine::{Engine, EngineConfig, InputLimits};
+pub use http::journal::ReplayLimits;
 pub use line::{LineConfig, serve_lines, serve_lines_until};
+pub use pins::PinsError;
 pub use revision::Revision;
-pub use session::SessionLimits;
+pub use session::{SessionLimits, SessionSeal};

@@ -1,10 +1,12 @@
 //! MCP over a pair of byte streams, one message a line: the stdio transport of every revision.
 
+mod batch;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mcp_gw_core::jsonrpc::{Message, Params, Request};
+use mcp_gw_core::jsonrpc::{Message, Notification, Params, Request, Response};
 use mcp_gw_core::{Caller, Credentials, RawJson, RequestMeta, Transport, code};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
@@ -210,6 +212,9 @@ struct Connection {
 
 impl Connection {
     async fn take(&mut self, line: Bytes) {
+        if crate::batch::is_array(&line) {
+            return self.take_batch(&line).await;
+        }
         match Message::parse(&line) {
             Ok(Message::Request(request)) => {
                 if let Err(error) = self.request(&request, &line) {
@@ -217,22 +222,8 @@ impl Connection {
                     self.send(Answer::error(Some(&id), &error).message).await;
                 }
             }
-            Ok(Message::Notification(notification)) => {
-                if notification.method == "notifications/cancelled"
-                    && let Some(id) = cancelled_id(&notification.params)
-                {
-                    self.in_flight.cancel(id);
-                } else if let Some(client) = &self.client {
-                    client.take_notification(&notification);
-                }
-            }
-            Ok(Message::Response(response)) => {
-                let client = self.client.as_ref();
-                let taken = client.map(|client| client.take_response(&response, &line));
-                if let Some(Err(error)) = taken {
-                    tracing::debug!(error = %error.object, "a client gave no answer");
-                }
-            }
+            Ok(Message::Notification(notification)) => self.notified(&notification),
+            Ok(Message::Response(response)) => self.answered(&response, &line),
             Ok(_) => {}
             Err(error) => {
                 let answer = RpcError::new(error.code, &error.message);
@@ -242,26 +233,57 @@ impl Connection {
         }
     }
 
+    fn notified(&self, notification: &Notification<'_>) {
+        if notification.method == "notifications/cancelled"
+            && let Some(id) = cancelled_id(&notification.params)
+        {
+            self.in_flight.cancel(id);
+        } else if let Some(client) = &self.client {
+            client.take_notification(notification);
+        }
+    }
+
+    fn answered(&self, response: &Response<'_>, line: &Bytes) {
+        let client = self.client.as_ref();
+        let taken = client.map(|client| client.take_response(response, line));
+        if let Some(Err(error)) = taken {
+            tracing::debug!(error = %error.object, "a client gave no answer");
+        }
+    }
+
     fn request(&mut self, request: &Request<'_>, line: &Bytes) -> Result<(), RpcError> {
         let revision = self.revision(request)?;
+        let exchange = self.begin(request, line, revision)?;
+        if request.method == "initialize" && !revision.is_modern() {
+            self.shake_hands(&request.params, line);
+        }
+        let out = self.out.clone();
+        self.tasks.spawn(async move {
+            if let Some(answer) = run(exchange, &out).await {
+                let _ = out.send(answer).await;
+            }
+        });
+        Ok(())
+    }
+
+    fn begin(
+        &self,
+        request: &Request<'_>,
+        line: &Bytes,
+        revision: Revision,
+    ) -> Result<Exchange, RpcError> {
         let client = self.client.clone().filter(|_| !revision.is_modern());
         let peer = Peer {
             caller: Arc::clone(&self.caller),
-            meta: RequestMeta::new(self.engine.next_request_id(), Transport::Stdio),
+            meta: RequestMeta::new(self.engine.next_request_id(), Transport::Stdio)
+                .with_endpoint(self.engine.endpoint.clone()),
             revision,
             client,
             stopping: self.stopping.clone(),
             closing: self.closing.clone(),
         };
-        let exchange = self
-            .engine
-            .begin(request, line, peer, Some(&self.in_flight))?;
-        if request.method == "initialize" && !revision.is_modern() {
-            self.shake_hands(&request.params, line);
-        }
-        let out = self.out.clone();
-        self.tasks.spawn(run(exchange, out));
-        Ok(())
+        self.engine
+            .begin(request, line, peer, Some(&self.in_flight))
     }
 
     /// Which revision this request speaks: each says so itself, or relies on the handshake.
@@ -286,6 +308,7 @@ impl Connection {
             part("capabilities").as_ref(),
             Outbox::lines(self.out.clone()),
         );
+        let client = client.at(self.engine.endpoint.clone());
         // A second handshake ends what began with the first.
         if let Some(before) = self
             .client
@@ -303,14 +326,11 @@ impl Connection {
     }
 }
 
-/// Runs an exchange to its end: messages in their order, then the answer.
-async fn run(exchange: Exchange, out: mpsc::Sender<RawJson>) {
+/// Runs an exchange to its end: sends its messages in their order, and gives the answer.
+async fn run(exchange: Exchange, out: &mpsc::Sender<RawJson>) -> Option<RawJson> {
     let Exchange { mut work, messages } = exchange;
     let Some(mut messages) = messages else {
-        if let Some(answer) = work.await {
-            let _ = out.send(answer.message).await;
-        }
-        return;
+        return work.await.map(|answer| answer.message);
     };
     let answer = loop {
         tokio::select! {
@@ -322,9 +342,7 @@ async fn run(exchange: Exchange, out: mpsc::Sender<RawJson>) {
     while let Ok(message) = messages.try_recv() {
         drop(out.send(message).await);
     }
-    if let Some(answer) = answer {
-        let _ = out.send(answer.message).await;
-    }
+    answer.map(|answer| answer.message)
 }
 
 /// Writes one message a line. Line breaks between the tokens of a relayed payload become blanks;

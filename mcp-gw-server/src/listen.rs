@@ -234,6 +234,11 @@ struct Table {
 }
 
 impl Listeners {
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<Arc<Listener>> {
+        self.lock().open.values().cloned().collect()
+    }
+
     /// Those that want to hear of `topic`.
     pub(crate) fn of(&self, topic: &Topic) -> Vec<Arc<Listener>> {
         let table = self.lock();

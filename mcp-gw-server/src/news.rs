@@ -5,11 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use mcp_gw_core::{
-    CallNotification, CatalogueChange, Gateway, GatewayEvent, GatewayListener, Incoming, RawJson,
-    SessionKey, jsonrpc,
+    CallNotification, CatalogueChange, Gateway, GatewayEvent, GatewayListener, ObjectWriter,
+    RawJson, SessionKey, jsonrpc,
 };
 
-use crate::client::Client;
 use crate::engine::Inner;
 use crate::link::session_message;
 use crate::listen::{Topic, tagged};
@@ -28,7 +27,8 @@ pub(crate) struct News(Mutex<Pending>);
 
 #[derive(Debug, Default)]
 struct Pending {
-    lists: CatalogueChange,
+    /// By endpoint; `None` is the main one.
+    lists: HashMap<Option<Arc<str>>, CatalogueChange>,
     /// By server and URI: the last word.
     updates: HashMap<(String, Arc<str>), RawJson>,
     /// By server and id.
@@ -51,11 +51,24 @@ impl GatewayListener for Ear {
                 return;
             }
             // What clients have not been told of does not change for them.
-            GatewayEvent::CatalogueChanged(_) if inner.is_held() => return,
+            GatewayEvent::CatalogueChanged(_) | GatewayEvent::EndpointChanged { .. }
+                if inner.is_held() =>
+            {
+                return;
+            }
             event if !inner.news.note(event) => return,
             _ => {}
         }
         inner.news.tell(&self.0);
+    }
+}
+
+impl Pending {
+    fn note_lists(&mut self, endpoint: Option<&Arc<str>>, change: CatalogueChange) {
+        let lists = self.lists.entry(endpoint.cloned()).or_default();
+        lists.tools |= change.tools;
+        lists.prompts |= change.prompts;
+        lists.resources |= change.resources;
     }
 }
 
@@ -65,9 +78,11 @@ impl News {
         let mut pending = self.lock();
         let noted = match event {
             GatewayEvent::CatalogueChanged(change) => {
-                pending.lists.tools |= change.tools;
-                pending.lists.prompts |= change.prompts;
-                pending.lists.resources |= change.resources;
+                pending.note_lists(None, *change);
+                return true;
+            }
+            GatewayEvent::EndpointChanged { endpoint, change } => {
+                pending.note_lists(Some(endpoint), *change);
                 return true;
             }
             GatewayEvent::ResourceUpdated {
@@ -88,11 +103,16 @@ impl News {
         noted
     }
 
-    /// Tells that all lists are others than they were said to be.
-    pub(crate) fn all_lists(&self, engine: &Weak<Inner>) {
+    /// Tells that all lists are others than they were said to be, at the main endpoint and these.
+    pub(crate) fn all_lists(&self, endpoints: &[Arc<str>], engine: &Weak<Inner>) {
+        let mut all = CatalogueChange::default();
+        (all.tools, all.prompts, all.resources) = (true, true, true);
         {
-            let lists = &mut self.lock().lists;
-            (lists.tools, lists.prompts, lists.resources) = (true, true, true);
+            let mut pending = self.lock();
+            pending.note_lists(None, all);
+            for endpoint in endpoints {
+                pending.note_lists(Some(endpoint), all);
+            }
         }
         self.tell(engine);
     }
@@ -111,7 +131,7 @@ impl News {
     /// What is to be told now; `None` when there is nothing, and telling is over.
     fn take(&self) -> Option<Pending> {
         let mut pending = self.lock();
-        if !pending.lists.any() && pending.updates.is_empty() && pending.tasks.is_empty() {
+        if pending.lists.is_empty() && pending.updates.is_empty() && pending.tasks.is_empty() {
             pending.is_told = false;
             return None;
         }
@@ -153,25 +173,11 @@ async fn tell_all(engine: Weak<Inner>) {
 
 impl Inner {
     async fn deliver(&self, pending: Pending) {
-        let nothing = RawJson::empty_object();
-        for (topic, changed) in [
-            (Topic::Tools, pending.lists.tools),
-            (Topic::Prompts, pending.lists.prompts),
-            (Topic::Resources, pending.lists.resources),
-        ] {
-            if !changed {
-                continue;
-            }
-            let message = jsonrpc::notification(topic.method(), &nothing);
-            for client in self.clients.all() {
-                client.outbox.send(message.clone());
-            }
-            for listener in self.listeners.of(&topic) {
-                listener.tell(&topic, &nothing);
-            }
+        for (endpoint, change) in &pending.lists {
+            self.deliver_lists(endpoint.as_ref(), *change);
         }
         for ((server, uri), params) in pending.updates {
-            self.deliver_update(&server, uri, &params).await;
+            self.deliver_update(&server, &uri, &params).await;
         }
         for ((server, task), params) in pending.tasks {
             let topic = Topic::Task(Arc::clone(&task));
@@ -184,26 +190,54 @@ impl Inner {
         }
     }
 
-    async fn deliver_update(&self, server: &str, uri: Arc<str>, params: &RawJson) {
-        if !serves(&self.gateway, server, &uri) {
-            return;
+    fn deliver_lists(&self, endpoint: Option<&Arc<str>>, change: CatalogueChange) {
+        let nothing = RawJson::empty_object();
+        for (topic, changed) in [
+            (Topic::Tools, change.tools),
+            (Topic::Prompts, change.prompts),
+            (Topic::Resources, change.resources),
+        ] {
+            if !changed {
+                continue;
+            }
+            let message = jsonrpc::notification(topic.method(), &nothing);
+            for client in self.clients.all() {
+                if client.endpoint.as_ref() == endpoint {
+                    client.outbox.send(message.clone());
+                }
+            }
+            for listener in self.listeners.of(&topic) {
+                if listener.incoming.meta.endpoint.as_ref() == endpoint {
+                    listener.tell(&topic, &nothing);
+                }
+            }
         }
-        let wanting = self.clients.all().into_iter().filter_map(|client| {
-            let asked = client.subscribed.find(&uri)?;
-            Some((client, asked))
-        });
-        let wanting: Vec<(Arc<Client>, Incoming)> = wanting.collect();
-        for (client, asked) in wanting {
-            if self.gateway.may_read(&asked, &uri).await {
+    }
+
+    /// Tells of an update under the URI that each client knows the resource by.
+    async fn deliver_update(&self, server: &str, uri: &str, params: &RawJson) {
+        let mut names = Names::of(&self.gateway, server, uri);
+        for client in self.clients.all() {
+            let Some(shown) = names.at(client.endpoint.as_ref()) else {
+                continue;
+            };
+            let Some(asked) = client.subscribed.find(&shown) else {
+                continue;
+            };
+            if self.gateway.may_read(&asked, &shown).await {
                 let method = "notifications/resources/updated";
-                let message = jsonrpc::notification(method, &tagged(params, None));
+                let params = renamed(params, uri, &shown);
+                let message = jsonrpc::notification(method, &tagged(&params, None));
                 client.outbox.send(message);
             }
         }
-        let topic = Topic::Uri(Arc::clone(&uri));
-        for listener in self.listeners.of(&topic) {
-            if self.gateway.may_read(&listener.incoming, &uri).await {
-                listener.tell(&topic, params);
+        for listener in self.listeners.all() {
+            let Some(shown) = names.at(listener.incoming.meta.endpoint.as_ref()) else {
+                continue;
+            };
+            let topic = Topic::Uri(Arc::clone(&shown));
+            if listener.wants(&topic) && self.gateway.may_read(&listener.incoming, &shown).await {
+                listener.tell(&topic, &renamed(params, uri, &shown));
             }
         }
     }
@@ -218,9 +252,46 @@ impl Inner {
     }
 }
 
-/// True when `uri` is read at `server`: another may tell of a URI that is not its own.
-fn serves(gateway: &Gateway, server: &str, uri: &str) -> bool {
-    let catalogue = gateway.catalogue();
-    let entry = catalogue.find_resource(uri);
-    entry.is_some_and(|entry| &*entry.server == server)
+/// What a resource of one server is called at each endpoint.
+struct Names<'a> {
+    gateway: &'a Gateway,
+    server: &'a str,
+    uri: &'a str,
+    known: HashMap<Option<Arc<str>>, Option<Arc<str>>>,
+}
+
+impl<'a> Names<'a> {
+    fn of(gateway: &'a Gateway, server: &'a str, uri: &'a str) -> Self {
+        Self {
+            gateway,
+            server,
+            uri,
+            known: HashMap::new(),
+        }
+    }
+
+    /// Its URI there; `None` where it is not shown, or where that URI is read at another server: one
+    /// may tell of a URI that is not its own.
+    fn at(&mut self, endpoint: Option<&Arc<str>>) -> Option<Arc<str>> {
+        let (gateway, server, uri) = (self.gateway, self.server, self.uri);
+        let known = self.known.entry(endpoint.cloned()).or_insert_with(|| {
+            let catalogue = gateway.catalogue_at(endpoint.map(|name| &**name));
+            let shown = catalogue.shown_uri(server, uri)?;
+            let (home, upstream, _) = catalogue.locate(&shown)?;
+            (*home == *server && *upstream == *uri).then(|| shown.into())
+        });
+        known.clone()
+    }
+}
+
+/// `params` of a notification about `uri`, which the client knows as `shown`.
+fn renamed(params: &RawJson, uri: &str, shown: &str) -> RawJson {
+    if uri == shown {
+        return params.clone();
+    }
+    let members = params.members().unwrap_or_default();
+    ObjectWriter::with_capacity(params.len() + shown.len())
+        .string("uri", shown)
+        .members(&members, &["uri"])
+        .finish()
 }

@@ -16,9 +16,11 @@ use mcp_gw_core::meta_key::SERVER_INFO;
 pub(crate) enum Hints {
     /// The method has none.
     None,
-    /// `ttlMs` and `cacheScope` are required. The gateway filters by caller, so what it does not
-    /// know otherwise is private and stale at once.
-    Required,
+    /// `ttlMs` and `cacheScope` are required. The gateway filters by caller, so the result is
+    /// private; what says nothing is stale at once.
+    Private,
+    /// They are required, and what the result says of them is true here too.
+    Kept,
 }
 
 /// True when a client of `revision` can be told this result: it is an object that says nothing
@@ -154,13 +156,16 @@ fn modern_head(members: &Members<'_>, hints: Hints, server_info: &RawJson) -> Ob
         }
         None => writer.string("resultType", "complete"),
     };
-    let ours = hints == Hints::Required && complete;
+    let ours = hints != Hints::None && complete;
     writer = match members.get("ttlMs") {
         Some(ttl) => writer.raw_value("ttlMs", ttl),
         None if ours => writer.integer("ttlMs", 0),
         None => writer,
     };
     writer = match members.get("cacheScope") {
+        Some(scope) if hints == Hints::Kept && scope.get() == "\"public\"" => {
+            writer.raw_value("cacheScope", scope)
+        }
         // An upstream's "public" is no longer true behind a policy that looks at the caller.
         Some(_) | None if ours => writer.string("cacheScope", "private"),
         Some(scope) => writer.raw_value("cacheScope", scope),
@@ -248,7 +253,7 @@ mod tests {
         assert_eq!(
             modern(
                 r#"{"_meta":{"v":1.0,"io.modelcontextprotocol/serverInfo":{"name":"up"}},"resultType":"input_required","requestState":"s"}"#,
-                Hints::Required
+                Hints::Private
             ),
             r#"{"resultType":"input_required","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"gw","version":"1"},"v":1.0},"requestState":"s"}"#
         );
@@ -278,16 +283,27 @@ mod tests {
     }
 
     #[test]
-    fn cache_hints_are_there_where_they_are_required_and_never_public() {
+    fn cache_hints_are_there_where_they_are_required_and_public_only_where_that_is_true() {
+        for (scope, hints, expected) in [
+            ("public", Hints::Kept, "public"),
+            ("private", Hints::Kept, "private"),
+            ("PUBLIC", Hints::Kept, "private"),
+            ("public", Hints::Private, "private"),
+        ] {
+            let text = format!(r#"{{"contents":[],"cacheScope":"{scope}","ttlMs":5}}"#);
+            let text = modern(&text, hints);
+            let says = format!(r#""ttlMs":5,"cacheScope":"{expected}""#);
+            assert!(text.contains(&says), "{text}");
+        }
         let text = modern(
             r#"{"contents":[],"cacheScope":"public","ttlMs":5}"#,
-            Hints::Required,
+            Hints::Private,
         );
         assert!(
             text.contains(r#""ttlMs":5,"cacheScope":"private""#),
             "{text}"
         );
-        let text = modern(r#"{"contents":[]}"#, Hints::Required);
+        let text = modern(r#"{"contents":[]}"#, Hints::Private);
         assert!(
             text.contains(r#""ttlMs":0,"cacheScope":"private""#),
             "{text}"
@@ -340,7 +356,7 @@ mod tests {
             let before = json!(content);
             for revision in Revision::ALL {
                 let raw = RawJson::from_serialize(&before).unwrap();
-                let after = result(raw, revision, Hints::Required, &info()).unwrap();
+                let after = result(raw, revision, Hints::Private, &info()).unwrap();
                 let mut after = after.to_value().unwrap();
                 for ours in ["resultType", "ttlMs", "cacheScope", "_meta"] {
                     after.as_object_mut().unwrap().remove(ours);

@@ -1,29 +1,36 @@
 //! Sessions of clients that begin with `initialize` over HTTP: unguessable, bound to their caller,
 //! bounded in number, forgotten when idle.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use mcp_gw_core::{Caller, Clock};
 
 use crate::client::Client;
-#[cfg(test)]
+use crate::http::journal::{Journal, ReplayLimits};
 use crate::outbox::Outbox;
-#[cfg(test)]
-use crate::revision::Revision;
+
+mod seal;
+mod table;
+
+pub use seal::SessionSeal;
+use seal::{SealRefusal, Sealed, Uid};
+use table::Table;
 
 /// Bounds for sessions.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct SessionLimits {
-    /// A session that is not used for this long is forgotten.
+    /// A session that is not used for this long is forgotten. An open request or stream is use.
     pub idle_timeout: Duration,
     /// How many one caller may have; the one longest unused makes room.
     pub max_per_caller: usize,
     /// How many there may be in all; beyond, new ones are refused.
     pub max_total: usize,
+    /// What is kept of the streams of a session.
+    pub replay: ReplayLimits,
 }
 
 impl Default for SessionLimits {
@@ -32,6 +39,7 @@ impl Default for SessionLimits {
             idle_timeout: Duration::from_secs(30 * 60),
             max_per_caller: 64,
             max_total: 4096,
+            replay: ReplayLimits::default(),
         }
     }
 }
@@ -43,7 +51,21 @@ impl SessionLimits {
             idle_timeout,
             max_per_caller: max_per_caller.max(1),
             max_total: max_total.max(1),
+            replay: ReplayLimits::default(),
         }
+    }
+
+    /// Sets what is kept of the streams of a session.
+    #[must_use]
+    pub const fn with_replay(mut self, replay: ReplayLimits) -> Self {
+        self.replay = replay;
+        self
+    }
+
+    /// How often it is worth to look for what is over.
+    pub(crate) fn sweep_interval(&self) -> Duration {
+        let shortest = self.idle_timeout.min(self.replay.age);
+        (shortest / 4).clamp(Duration::from_secs(1), Duration::from_secs(30))
     }
 }
 
@@ -51,116 +73,310 @@ impl SessionLimits {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) client: Arc<Client>,
+    /// What goes to the client.
+    pub(crate) journal: Arc<Journal>,
     last_used: Mutex<Instant>,
+    /// Of a sealed id: what it is called, and until when it is good.
+    sealed: Option<(Uid, SystemTime)>,
 }
 
 impl Session {
     fn last_used(&self) -> Instant {
+        let used = *self
+            .last_used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        used.max(self.journal.last_left().unwrap_or(used))
+    }
+
+    fn touch(&self, now: Instant) {
         *self
             .last_used
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner) = now;
+    }
+
+    /// Something goes on in it.
+    fn is_at_work(&self) -> bool {
+        self.client.in_flight.len() > 0 || self.journal.is_read()
+    }
+
+    /// Cancels what is open and ends every stream.
+    fn end(&self) {
+        self.client.end();
+        self.journal.close();
     }
 }
 
-/// Why no session could be opened.
+/// Why there is no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SessionRefusal {
     /// There are as many as there may be.
     Full,
     /// The system gives no random numbers.
     NoRandomness,
+    /// It has ended, never was, or is somebody else's.
+    Unknown,
+    /// What the client says of itself does not fit into a sealed id.
+    TooLarge,
 }
+
+/// Lets a client in that begins a session.
+pub(crate) type Welcome = Box<dyn Fn(Client) -> Arc<Client> + Send + Sync>;
 
 pub(crate) struct Sessions {
     limits: SessionLimits,
     clock: Arc<dyn Clock>,
-    table: Mutex<HashMap<String, Arc<Session>>>,
+    seal: Option<SessionSeal>,
+    welcome: Welcome,
+    /// Bytes that the journals of all sessions keep.
+    kept: Arc<AtomicUsize>,
+    table: Mutex<Table>,
+    is_swept: AtomicBool,
 }
 
 impl Sessions {
-    pub(crate) fn new(limits: SessionLimits, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        limits: SessionLimits,
+        seal: Option<SessionSeal>,
+        clock: Arc<dyn Clock>,
+        welcome: Welcome,
+    ) -> Self {
         Self {
             limits,
             clock,
+            seal,
+            welcome,
+            kept: Arc::default(),
             table: Mutex::default(),
+            is_swept: AtomicBool::new(false),
         }
     }
 
-    /// Opens a session and gives its id: 128 random bits as visible ASCII.
-    pub(crate) fn open(&self, client: impl Into<Arc<Client>>) -> Result<String, SessionRefusal> {
-        let client = client.into();
-        let id = random_id().ok_or(SessionRefusal::NoRandomness)?;
-        let now = self.clock.now();
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        self.forget_idle(&mut table, now);
-        let own = table
-            .iter()
-            .filter(|(_, session)| session.client.caller.is_same(&client.caller));
-        if own.clone().count() >= self.limits.max_per_caller {
-            // Sessions at work go last, whatever their age.
-            let oldest = own
-                .min_by_key(|(_, session)| {
-                    (session.client.in_flight.len() > 0, session.last_used())
-                })
-                .map(|(id, _)| id.clone());
-            if let Some(session) = oldest.and_then(|id| table.remove(&id)) {
-                session.client.end();
+    /// Opens a session and gives its id, visible ASCII: 128 random bits, or a sealed one.
+    pub(crate) fn open(
+        &self,
+        client: impl FnOnce(Outbox) -> Client,
+    ) -> Result<Arc<str>, SessionRefusal> {
+        let mut session = self.new_session(client);
+        let id: Arc<str> = match &self.seal {
+            None => random_id().ok_or(SessionRefusal::NoRandomness)?.into(),
+            Some(seal) => {
+                let sealed = seal.seal(&session.client, self.clock.wall());
+                let (id, sealed) = sealed.map_err(|refusal| match refusal {
+                    SealRefusal::TooLarge => SessionRefusal::TooLarge,
+                    SealRefusal::NoRandomness => SessionRefusal::NoRandomness,
+                })?;
+                session.sealed = Some((sealed.uid, sealed.expires));
+                id.into()
             }
-        }
-        if table.len() >= self.limits.max_total {
-            return Err(SessionRefusal::Full);
-        }
-        let session = Session {
-            client,
-            last_used: Mutex::new(now),
         };
-        table.insert(id.clone(), Arc::new(session));
+        self.admit(Arc::clone(&id), session)?;
         Ok(id)
     }
 
-    /// The session of this id, if it is this caller's. Somebody else's is as good as none.
-    pub(crate) fn find(&self, id: &str, caller: &Caller) -> Option<Arc<Session>> {
+    fn new_session(&self, client: impl FnOnce(Outbox) -> Client) -> Session {
+        let journal = Journal::new(
+            self.limits.replay,
+            Arc::clone(&self.clock),
+            Arc::clone(&self.kept),
+        );
+        Session {
+            client: (self.welcome)(client(Outbox::journal(Arc::clone(&journal)))),
+            journal,
+            last_used: Mutex::new(self.clock.now()),
+            sealed: None,
+        }
+    }
+
+    /// Puts a session into the table, within the bounds. Gives the one that is there already, should
+    /// somebody else have been faster.
+    fn admit(&self, id: Arc<str>, session: Session) -> Result<Arc<Session>, SessionRefusal> {
+        let session = Arc::new(session);
+        self.change(|table| {
+            let uid = session.sealed.map(|(uid, _)| uid);
+            if uid.is_some_and(|uid| table.ended.uids.contains_key(&uid)) {
+                return Err(SessionRefusal::Unknown);
+            }
+            if let Some(session) = table.by_id.get(&id) {
+                return Ok(Arc::clone(session));
+            }
+            table.make_room(&session.client.caller, self.limits.max_per_caller);
+            if table.by_id.len() >= self.limits.max_total {
+                self.make_room(table);
+            }
+            if table.by_id.len() >= self.limits.max_total {
+                return Err(SessionRefusal::Full);
+            }
+            table.insert(id, Arc::clone(&session));
+            Ok(session)
+        })
+    }
+
+    /// Forgets what is idle, but does not look at all sessions for every one that is refused.
+    fn make_room(&self, table: &mut Table) {
         let now = self.clock.now();
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let session = table.get(id)?;
-        if self.is_idle(session, now) {
-            table.remove(id);
-            return None;
+        let pause = self.limits.sweep_interval();
+        let swept = table.swept;
+        if swept.is_none_or(|then| now.saturating_duration_since(then) >= pause) {
+            self.forget_idle(table, now);
         }
-        if !session.client.caller.is_same(caller) {
-            return None;
-        }
-        *session
-            .last_used
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = now;
-        Some(Arc::clone(session))
     }
 
-    /// Ends a session and cancels what is open in it. False when it is not this caller's.
-    pub(crate) fn close(&self, id: &str, caller: &Caller) -> bool {
-        if self.find(id, caller).is_none() {
-            return false;
+    /// The session of this id, if it is this caller's at this endpoint. Somebody else's is as good as
+    /// none. One that another replica sealed, or that was forgotten here, begins anew.
+    pub(crate) fn find(
+        &self,
+        id: &str,
+        caller: &Caller,
+        endpoint: Option<&str>,
+    ) -> Result<Arc<Session>, SessionRefusal> {
+        if let Some(session) = self.find_here(id, caller, endpoint)? {
+            return Ok(session);
         }
-        let session = self
-            .table
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(id);
-        if let Some(session) = session {
-            session.client.end();
-        }
-        true
+        let sealed = self
+            .unseal(id, caller, endpoint)
+            .ok_or(SessionRefusal::Unknown)?;
+        let mut session = self.new_session(|outbox| {
+            Client::new(
+                Arc::new(caller.clone()),
+                sealed.revision,
+                sealed.info.as_ref(),
+                sealed.capabilities.as_ref(),
+                outbox,
+            )
+            .at(endpoint.map(Arc::from))
+        });
+        session.sealed = Some((sealed.uid, sealed.expires));
+        self.admit(id.into(), session)
     }
 
-    fn forget_idle(&self, table: &mut HashMap<String, Arc<Session>>, now: Instant) {
-        table.retain(|_, session| !self.is_idle(session, now));
+    /// The same without those from elsewhere: `None` when there is no such session here.
+    fn find_here(
+        &self,
+        id: &str,
+        caller: &Caller,
+        endpoint: Option<&str>,
+    ) -> Result<Option<Arc<Session>>, SessionRefusal> {
+        let (now, wall) = (self.clock.now(), self.clock.wall());
+        self.change(|table| {
+            let Some(session) = table.by_id.get(id) else {
+                return Ok(None);
+            };
+            let client = &session.client;
+            if !client.caller.is_same(caller) || client.endpoint.as_deref() != endpoint {
+                return Err(SessionRefusal::Unknown);
+            }
+            if self.is_over(session, now, wall) {
+                table.end(id);
+                return Ok(None);
+            }
+            session.touch(now);
+            Ok(Some(Arc::clone(session)))
+        })
+    }
+
+    fn unseal(&self, id: &str, caller: &Caller, endpoint: Option<&str>) -> Option<Sealed> {
+        let seal = self.seal.as_ref()?;
+        seal.open(id, caller, endpoint, self.clock.wall())
+    }
+
+    /// Ends a session, what is open in it and all its streams. False when it is not this caller's,
+    /// or has ended before. Other replicas do not hear of the end of a sealed one.
+    pub(crate) fn close(&self, id: &str, caller: &Caller, endpoint: Option<&str>) -> bool {
+        let sealed = match self.find_here(id, caller, endpoint) {
+            Ok(Some(session)) => session.sealed,
+            Ok(None) => match self.unseal(id, caller, endpoint) {
+                Some(sealed) => Some((sealed.uid, sealed.expires)),
+                None => return false,
+            },
+            Err(_) => return false,
+        };
+        let most = self.limits.max_total.saturating_mul(4);
+        self.change(|table| {
+            let was_here = table.end(id);
+            match sealed {
+                None => was_here,
+                Some((uid, expires)) => table.ended.insert(uid, expires, most),
+            }
+        })
+    }
+
+    /// True for the one who has to call [`Self::sweep`] from now on, until that says no.
+    pub(crate) fn needs_sweeper(&self) -> bool {
+        !self.is_swept.load(Ordering::Acquire) && !self.is_swept.swap(true, Ordering::AcqRel)
+    }
+
+    /// How long to wait between two sweeps.
+    pub(crate) fn sweep_interval(&self) -> Duration {
+        self.limits.sweep_interval()
+    }
+
+    /// Forgets what is idle, and what was kept for long enough. False when nothing is left, and
+    /// nobody needs to call again.
+    pub(crate) fn sweep(&self) -> bool {
+        let now = self.clock.now();
+        let left: Vec<_> = self.change(|table| {
+            self.forget_idle(table, now);
+            if table.by_id.is_empty() {
+                // Under the lock: who opens a session after this finds that nobody sweeps.
+                self.is_swept.store(false, Ordering::Release);
+            }
+            table.by_id.values().cloned().collect()
+        });
+        for session in &left {
+            session.journal.sweep(now);
+        }
+        !left.is_empty()
+    }
+
+    /// Bytes that the journals of all sessions keep.
+    #[cfg(test)]
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept.load(Ordering::Relaxed)
+    }
+
+    fn forget_idle(&self, table: &mut Table, now: Instant) {
+        let wall = self.clock.wall();
+        table.ended.forget_expired(wall);
+        let sessions = table.by_id.iter();
+        let idle: Vec<_> = sessions
+            .filter(|(_, session)| self.is_over(session, now, wall))
+            .map(|(id, _)| Arc::clone(id))
+            .collect();
+        for id in idle {
+            table.end(&id);
+        }
+        table.swept = Some(now);
+    }
+
+    /// True for a session that is idle, or whose id is not good any more.
+    fn is_over(&self, session: &Session, now: Instant, wall: SystemTime) -> bool {
+        let is_expired = session.sealed.is_some_and(|(_, expires)| wall >= expires);
+        is_expired || self.is_idle(session, now)
     }
 
     fn is_idle(&self, session: &Session, now: Instant) -> bool {
-        session.client.in_flight.len() == 0
-            && now.saturating_duration_since(session.last_used()) >= self.limits.idle_timeout
+        now.saturating_duration_since(session.last_used()) >= self.limits.idle_timeout
+            && !session.is_at_work()
+    }
+
+    /// Changes the table. Sessions that this takes out are ended after it: that may take its time,
+    /// and ask others.
+    fn change<T>(&self, change: impl FnOnce(&mut Table) -> T) -> T {
+        let (result, gone) = {
+            let mut table = self.lock();
+            let result = change(&mut table);
+            (result, std::mem::take(&mut table.gone))
+        };
+        for session in gone {
+            session.end();
+        }
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -179,73 +395,4 @@ fn random_id() -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use mcp_gw_core::CallerKind;
-    use mcp_gw_core::testing::ManualClock;
-
-    use super::*;
-
-    fn sessions(per_caller: usize, total: usize) -> (Sessions, ManualClock) {
-        let clock = ManualClock::new();
-        let limits = SessionLimits::new(Duration::from_secs(60), per_caller, total);
-        (Sessions::new(limits, Arc::new(clock.clone())), clock)
-    }
-
-    fn caller(id: &str) -> Arc<Caller> {
-        Arc::new(Caller::new(CallerKind::ApiKey, id))
-    }
-
-    fn open(sessions: &Sessions, id: &str) -> Result<String, SessionRefusal> {
-        let revision = Revision::V2025_11_25;
-        sessions.open(Client::new(
-            caller(id),
-            revision,
-            None,
-            None,
-            Outbox::closed(),
-        ))
-    }
-
-    #[test]
-    fn a_session_is_its_callers_alone() {
-        let (sessions, _) = sessions(8, 8);
-        let id = open(&sessions, "a").unwrap();
-        assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_graphic()));
-        assert!(sessions.find(&id, &caller("b")).is_none());
-        assert!(!sessions.close(&id, &caller("b")));
-        assert!(sessions.find(&id, &caller("a")).is_some());
-        assert!(sessions.close(&id, &caller("a")));
-        assert!(sessions.find(&id, &caller("a")).is_none());
-    }
-
-    #[test]
-    fn an_idle_session_is_forgotten_unless_it_is_at_work() {
-        let (sessions, clock) = sessions(8, 8);
-        let (idle, busy) = (open(&sessions, "a").unwrap(), open(&sessions, "a").unwrap());
-        let session = sessions.find(&busy, &caller("a")).unwrap();
-        let work = session.client.in_flight.open(b"1", 9).unwrap();
-        clock.advance(Duration::from_secs(59));
-        assert!(sessions.find(&idle, &caller("a")).is_some());
-        clock.advance(Duration::from_secs(60));
-        assert!(sessions.find(&idle, &caller("a")).is_none());
-        assert!(sessions.find(&busy, &caller("a")).is_some());
-        drop(work);
-        clock.advance(Duration::from_secs(60));
-        assert!(sessions.find(&busy, &caller("a")).is_none());
-    }
-
-    #[test]
-    fn a_caller_with_too_many_loses_its_oldest_and_nobody_elses() {
-        let (sessions, clock) = sessions(2, 3);
-        let first = open(&sessions, "a").unwrap();
-        clock.advance(Duration::from_secs(1));
-        let second = open(&sessions, "a").unwrap();
-        let other = open(&sessions, "b").unwrap();
-        let third = open(&sessions, "a").unwrap();
-        assert!(sessions.find(&first, &caller("a")).is_none());
-        assert!(sessions.find(&second, &caller("a")).is_some());
-        assert!(sessions.find(&third, &caller("a")).is_some());
-        assert!(sessions.find(&other, &caller("b")).is_some());
-        assert_eq!(open(&sessions, "c").unwrap_err(), SessionRefusal::Full);
-    }
-}
+mod tests;

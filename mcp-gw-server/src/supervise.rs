@@ -1,5 +1,6 @@
 //! Keeps the catalogue true: asks each backend for its offer at the start, when it says that
-//! something changed, and again and again while it is away.
+//! something changed, when what it offered is no longer good by its own words, and again and again
+//! while it is away.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ const BREATH: Duration = Duration::from_millis(200);
 /// The first wait after a backend could not be asked; it doubles up to [`LONGEST`].
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
+/// A server whose lists are good for a moment only is not asked more often than this on that account.
+const SOONEST: Duration = Duration::from_secs(30);
 
 /// Tasks that look after the backends of a gateway. Dropping it stops them.
 pub(crate) struct Supervisor {
@@ -89,7 +92,13 @@ async fn look_after(gateway: Gateway, name: String, bell: Arc<Notify>, asked: wa
                 }
                 was_up = true;
                 wait = FIRST;
-                bell.notified().await;
+                // Servers of revisions before 2026-07-28 say nothing of time, only of change.
+                match gateway.good_for(&name) {
+                    None => bell.notified().await,
+                    Some(good) => {
+                        let _ = tokio::time::timeout(good.max(SOONEST), bell.notified()).await;
+                    }
+                }
                 tokio::time::sleep(BREATH).await;
             }
             Err(error) => {
@@ -104,6 +113,68 @@ async fn look_after(gateway: Gateway, name: String, bell: Arc<Notify>, asked: wa
                 tokio::time::sleep(BREATH).await;
                 wait = (wait * 2).min(LONGEST);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use mcp_gw_core::{
+        Backend, BackendError, CacheHint, CallContext, ListHints, Offer, ToolCall, ToolOutput,
+    };
+
+    use super::*;
+
+    /// Counts how often it is asked, and says how long its answer is good.
+    struct Counted(Arc<AtomicUsize>, Option<u64>);
+
+    #[async_trait]
+    impl Backend for Counted {
+        fn name(&self) -> &'static str {
+            "counted"
+        }
+
+        async fn offer(&self) -> Result<Offer, BackendError> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            let mut offer = Offer::default();
+            let hint = self.1.map(|s| CacheHint::new(Duration::from_secs(s), true));
+            offer.hints = ListHints::all(hint);
+            Ok(offer)
+        }
+
+        async fn call_tool(
+            &self,
+            _: &CallContext,
+            _: ToolCall,
+        ) -> Result<ToolOutput, BackendError> {
+            Err(self.unsupported("tools/call"))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_is_asked_again_when_its_lists_are_no_longer_good_and_not_all_the_time() {
+        for (ttl, within, asked) in [
+            (None, 100_000, 1),
+            (Some(600), 590, 1),
+            (Some(600), 610, 2),
+            (Some(0), 29, 1),
+            (Some(0), 3030, 101),
+        ] {
+            let count = Arc::new(AtomicUsize::new(0));
+            let gateway = Gateway::builder()
+                .backend(Counted(Arc::clone(&count), ttl))
+                .build()
+                .unwrap();
+            let mut supervisor = Supervisor::start(&gateway);
+            supervisor.asked_once().await;
+            // Time is paused, and runs on while nothing else does.
+            tokio::time::sleep(Duration::from_secs(within)).await;
+            let found = count.load(Ordering::SeqCst);
+            assert_eq!(found, asked, "{ttl:?} within {within} s");
+            supervisor.stop().await;
         }
     }
 }

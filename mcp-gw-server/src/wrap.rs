@@ -133,6 +133,11 @@ impl<B: Backend> Backend for Deadline<B> {
             .await
     }
 
+    async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        self.within(&NoClient::new(), self.backend.resubscribe(uri))
+            .await
+    }
+
     async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
         self.within(&NoClient::new(), self.backend.unsubscribe(uri))
             .await

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use mcp_gw_server::cli::{
-    LogArgs, SourceArgs, check, environment, misplaced, parse, status_lines, stop_signals,
+    LogArgs, PinsArgs, SourceArgs, ask_servers, check, environment, misplaced, parse, pins,
+    status_lines, stop_signals,
 };
 use mcp_gw_server::{Launch, LineConfig, serve_lines_until};
 
@@ -23,6 +24,10 @@ struct Cli {
     #[command(flatten)]
     source: SourceArgs,
 
+    /// Serve this endpoint alone: one server by its name, or one of `endpoints`
+    #[arg(long, value_name = "NAME")]
+    endpoint: Option<String>,
+
     #[command(flatten)]
     log: LogArgs,
 }
@@ -33,12 +38,22 @@ enum Command {
     Run {
         #[command(flatten)]
         source: SourceArgs,
+
+        /// Serve this endpoint alone: one server by its name, or one of `endpoints`
+        #[arg(long, value_name = "NAME")]
+        endpoint: Option<String>,
     },
     /// Check what would be served, explain it, and leave: 0 when it is good, 1 when it is not
     Check {
         #[command(flatten)]
         source: SourceArgs,
+
+        /// Ask the servers too: start or connect to them, and say what does not fit what they offer
+        #[arg(long)]
+        ask: bool,
     },
+    /// What servers offered when they were trusted: show it, see what differs now, approve that
+    Pins(PinsArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -48,6 +63,7 @@ Examples:
   mcp-gw-stdio run --from .mcp.json
   mcp-gw-stdio --config mcp-gw.yaml
   mcp-gw-stdio check --config mcp-gw.yaml
+  mcp-gw-stdio pins diff --config mcp-gw.yaml
 
 Standard output carries MCP only; logs, the audit log among them, go to standard error.";
 
@@ -67,7 +83,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    if cli.command.is_some() && !cli.source.is_empty() {
+    if cli.command.is_some() && (!cli.source.is_empty() || cli.endpoint.is_some()) {
         return misplaced::<Cli>();
     }
     let _log = match cli.log.init() {
@@ -75,9 +91,10 @@ pub fn main() -> ExitCode {
         Err(error) => return fail(&error),
     };
     let result = match cli.command {
-        None => run(&cli.source),
-        Some(Command::Run { source }) => run(&source),
-        Some(Command::Check { source }) => explain(&source),
+        None => run(&cli.source, cli.endpoint.as_deref()),
+        Some(Command::Run { source, endpoint }) => run(&source, endpoint.as_deref()),
+        Some(Command::Check { source, ask }) => explain(&source, ask),
+        Some(Command::Pins(args)) => return pins(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -109,23 +126,35 @@ fn need(source: &SourceArgs) -> anyhow::Result<()> {
 }
 
 #[expect(clippy::print_stdout, reason = "the explanation is what was asked for")]
-fn explain(source: &SourceArgs) -> anyhow::Result<()> {
+fn explain(source: &SourceArgs, ask: bool) -> anyhow::Result<()> {
     need(source)?;
-    print!("{}", check(source, &environment, &mut warn)?.explain());
+    let config = check(source, &environment, &mut warn)?;
+    print!("{}", config.explain());
+    if ask {
+        println!("\nwhat the servers say");
+        let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
+        for line in runtime.block_on(ask_servers(&config))? {
+            println!("  {line}");
+        }
+    }
     Ok(())
 }
 
-fn run(source: &SourceArgs) -> anyhow::Result<()> {
+fn run(source: &SourceArgs, endpoint: Option<&str>) -> anyhow::Result<()> {
     need(source)?;
     let config = source.load(&environment, |config| config, &mut warn)?;
     let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
-    let result = runtime.block_on(serve(source, &config));
+    let result = runtime.block_on(serve(source, &config, endpoint));
     // Reading standard input blocks a thread that nothing can wake; it must not hold up the end.
     runtime.shutdown_timeout(LAST_WORDS);
     result
 }
 
-async fn serve(source: &SourceArgs, config: &mcp_gw_server::config::Config) -> anyhow::Result<()> {
+async fn serve(
+    source: &SourceArgs,
+    config: &mcp_gw_server::config::Config,
+    endpoint: Option<&str>,
+) -> anyhow::Result<()> {
     let stop = stop_signals().context("signals cannot be handled")?;
     #[expect(
         clippy::disallowed_methods,
@@ -136,7 +165,13 @@ async fn serve(source: &SourceArgs, config: &mcp_gw_server::config::Config) -> a
         .with_env(env)
         .with_child_grace(CHILD_GRACE)
         .start(config)?;
-    let engine = running.engine().clone();
+    let engine = match endpoint {
+        None => running.engine().clone(),
+        Some(name) => running.engine().at(name).with_context(|| {
+            let known = running.gateway().endpoints().join(", ");
+            format!("there is no endpoint `{name}`; there are: {known}")
+        })?,
+    };
     let gently = stop.gently.clone();
     let stopping = async {
         gently.cancelled().await;

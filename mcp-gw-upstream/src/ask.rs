@@ -1,11 +1,12 @@
 //! Requests to a server: their method, and their params spliced from what the client sent.
 
 use mcp_gw_core::{
-    CallContext, Completion, CompletionRef, Extras, ObjectWriter, PromptGet, RawJson, ResourceRead,
-    TaskAsk, ToolCall, meta_key,
+    CallContext, Completion, CompletionRef, Extras, LogLevel, ObjectWriter, PromptGet, RawJson,
+    ResourceRead, TaskAsk, ToolCall, meta_key,
 };
 
 use crate::era::{Era, MODERN, OFFERED};
+use crate::owner;
 
 /// Members of `_meta` that belong to the hop; those of the client go no further than the gateway.
 const SKIP: &[&str] = &meta_key::HOP;
@@ -32,7 +33,11 @@ pub(crate) enum Ask<'a> {
         uri: &'a str,
     },
     Discover,
-    Initialize,
+    Initialize {
+        /// What is declared of the client's capabilities.
+        capabilities: Option<&'a RawJson>,
+    },
+    SetLevel(LogLevel),
     Ping,
 }
 
@@ -50,10 +55,7 @@ impl Hop<'_> {
     /// What the client can be asked for by way of this call; otherwise nothing, as the gateway
     /// cannot carry a question back.
     fn capabilities(&self) -> RawJson {
-        self.ctx
-            .and_then(|ctx| ctx.link().capabilities())
-            .filter(RawJson::is_object)
-            .unwrap_or_else(RawJson::empty_object)
+        self.ctx.map_or_else(RawJson::empty_object, owner::declared)
     }
 
     fn meta(&self, client: Option<&RawJson>) -> Option<RawJson> {
@@ -107,7 +109,8 @@ impl<'a> Ask<'a> {
             Self::Task(ask) => ask.method.as_str(),
             Self::List { method, .. } | Self::Uri { method, .. } => method,
             Self::Discover => "server/discover",
-            Self::Initialize => "initialize",
+            Self::Initialize { .. } => "initialize",
+            Self::SetLevel(_) => "logging/setLevel",
             Self::Ping => "ping",
         }
     }
@@ -126,7 +129,7 @@ impl<'a> Ask<'a> {
     /// True unless giving up must not be told to the server: what comes before the handshake is
     /// not cancelled.
     pub(crate) const fn is_cancellable(&self) -> bool {
-        !matches!(self, Self::Initialize | Self::Discover)
+        !matches!(self, Self::Initialize { .. } | Self::Discover)
     }
 
     const fn extras(&self) -> Option<&'a Extras> {
@@ -150,7 +153,7 @@ impl<'a> Ask<'a> {
             }
         }
         let meta = match self {
-            Self::Initialize => None,
+            Self::Initialize { .. } => None,
             _ => hop.meta(extras.and_then(|extras| extras.meta.as_ref())),
         };
         if let Some(meta) = meta {
@@ -191,10 +194,14 @@ impl<'a> Ask<'a> {
             ),
             Self::Task(ask) => (sized(0).string("taskId", &ask.task_id), &["taskId"]),
             Self::Discover | Self::Ping => (sized(0), &[]),
-            Self::Initialize => (
+            Self::SetLevel(level) => (sized(0).string("level", level.as_str()), &["level"]),
+            Self::Initialize { capabilities } => (
                 sized(0)
                     .string("protocolVersion", OFFERED)
-                    .raw("capabilities", &RawJson::empty_object())
+                    .raw(
+                        "capabilities",
+                        capabilities.unwrap_or(&RawJson::empty_object()),
+                    )
                     .raw("clientInfo", hop.client_info),
                 &[],
             ),

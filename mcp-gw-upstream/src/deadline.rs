@@ -30,6 +30,11 @@ impl Deadline {
         self.at = (Instant::now() + self.step).min(self.end);
     }
 
+    /// A person may be at work, at their own pace: only the hard limit holds.
+    pub(crate) const fn pause(&mut self) {
+        self.at = self.end;
+    }
+
     pub(crate) const fn at(&self) -> Instant {
         self.at
     }

@@ -1,8 +1,9 @@
 //! Which revision a server speaks, and how the gateway finds out.
 
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use mcp_gw_core::{BackendError, RawJson, code};
+use mcp_gw_core::{BackendError, CacheHint, RawJson, code};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -35,11 +36,21 @@ pub(crate) struct Hello {
     pub(crate) version: &'static str,
     pub(crate) capabilities: Option<RawJson>,
     pub(crate) instructions: Option<String>,
+    /// What it said about keeping this.
+    pub(crate) hint: Option<CacheHint>,
     /// An offer was made of it; the next one looks again.
     pub(crate) is_used: AtomicBool,
 }
 
 impl Hello {
+    /// True when the server has this capability.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.capabilities
+            .as_ref()
+            .and_then(|capabilities| capabilities.member(name).ok()?)
+            .is_some_and(|capability| !capability.is_null())
+    }
+
     pub(crate) fn log(&self, settings: &Settings) {
         tracing::debug!(
             target: "mcp_gw::upstream",
@@ -47,6 +58,23 @@ impl Hello {
             revision = self.version,
             "the server was met"
         );
+    }
+}
+
+/// What a server said of itself when it was last met, kept while there is no connection to it.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Mutex<Option<Arc<Hello>>>);
+
+impl Known {
+    pub(crate) fn learn(&self, hello: &Arc<Hello>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(hello));
+    }
+
+    pub(crate) fn get(&self) -> Option<Arc<Hello>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -103,6 +131,7 @@ pub(crate) fn read_discover(settings: &Settings, result: &RawJson) -> Result<Pro
             version: MODERN,
             capabilities: object(result, found.capabilities),
             instructions: text(found.instructions),
+            hint: CacheHint::read(result),
             is_used: AtomicBool::new(false),
         }));
     }
@@ -158,6 +187,7 @@ pub(crate) fn read_initialize(
         version,
         capabilities: object(result, found.capabilities),
         instructions: text(found.instructions),
+        hint: None,
         is_used: AtomicBool::new(false),
     })
 }

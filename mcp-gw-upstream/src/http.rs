@@ -3,6 +3,8 @@
 mod config;
 mod exchange;
 mod listen;
+mod messages;
+mod resume;
 mod server;
 mod session;
 mod sse;

@@ -1,19 +1,29 @@
 #![doc = include_str!("../README.md")]
 
 mod ask;
+mod balance;
+mod call;
 mod deadline;
+mod desk;
 mod era;
 mod error;
 mod http;
+mod lanes;
 mod mirror;
 mod notice;
 mod offer;
+mod owner;
+mod pending;
 mod relay;
 mod settings;
 mod single;
 mod stdio;
 mod subscriptions;
 
+pub use balance::{
+    BalanceConfig, Balanced, EjectionConfig, HealthConfig, Replica, ReplicaState, ReplicaStatus,
+    RetryConfig, Sticky, Strategy,
+};
 pub use error::Error;
 pub use http::{HttpServer, HttpServerConfig};
 pub use settings::ClientInfo;

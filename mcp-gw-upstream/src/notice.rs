@@ -15,6 +15,8 @@ pub(crate) enum Notice {
     Event(BackendEvent),
     /// A log message.
     Log(RawJson),
+    /// The server does not want to know any more what it has asked under this id.
+    Cancelled { id: RawJson },
     /// Anything else.
     Other { method: String, params: RawJson },
 }
@@ -36,7 +38,10 @@ impl Notice {
                 uri: params.get_str("uri")?.into(),
                 params: text(params, &[]),
             }),
-            "notifications/cancelled" | "notifications/initialized" => return None,
+            "notifications/cancelled" => Self::Cancelled {
+                id: RawJson::parse(params.get("requestId")?.get().to_owned()).ok()?,
+            },
+            "notifications/initialized" => return None,
             method => Self::Other {
                 method: method.chars().take(128).collect(),
                 params: text(params, &[]),
@@ -52,13 +57,13 @@ impl Notice {
             }
             Self::Log(params) => Some(CallNotification::Log(params)),
             Self::Other { method, params } => Some(CallNotification::Other { method, params }),
-            Self::Event(_) => None,
+            Self::Event(_) | Self::Cancelled { .. } => None,
         }
     }
 }
 
 /// Params as text again, members and their order as they came.
-fn text(params: &Params<'_>, skip: &[&str]) -> RawJson {
+pub(crate) fn text(params: &Params<'_>, skip: &[&str]) -> RawJson {
     params
         .members()
         .map_or_else(RawJson::empty_object, |members| {

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use mcp_gw_core::{BackendError, Feature, ItemSpec, Offer, RawJson, SpecError, ToolSpec, code};
+use mcp_gw_core::{
+    BackendError, CacheHint, Feature, ItemSpec, LeftOut, ListHints, Offer, RawJson, SpecError,
+    ToolSpec, code,
+};
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
@@ -17,6 +20,8 @@ const MAX_PAGES: usize = 100;
 const MAX_ITEMS: usize = 10_000;
 /// So many bytes one list may have, all its pages together.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// So many items that cannot be read are written down.
+const MAX_LEFT_OUT: usize = 100;
 
 /// Reads everything that the server offers.
 pub(crate) async fn read<C: Channel>(channel: &C) -> Result<Offer, BackendError> {
@@ -28,22 +33,22 @@ pub(crate) async fn read<C: Channel>(channel: &C) -> Result<Offer, BackendError>
 
 async fn lists<C: Channel>(channel: &C) -> Result<Offer, BackendError> {
     let hello = look(channel).await?;
-    let has = |name: &str| {
-        hello
-            .capabilities
-            .as_ref()
-            .and_then(|capabilities| capabilities.member(name).ok()?)
-            .is_some_and(|capability| !capability.is_null())
-    };
     let mut offer = Offer::default();
+    // A list that is not served is as good as what the server says of itself.
+    offer.hints = ListHints::all(hello.hint);
     // Some servers have tools without saying so.
-    offer.tools = list(channel, &TOOLS, ToolSpec::from_definition).await?;
-    if has("resources") {
-        offer.resources = items(channel, &RESOURCES, Feature::Resource).await?;
-        offer.resource_templates = items(channel, &TEMPLATES, Feature::ResourceTemplate).await?;
+    let tools = list(channel, &TOOLS, ToolSpec::from_definition).await?;
+    (offer.tools, offer.hints.tools) = tools.into_parts(&mut offer, hello.hint);
+    if hello.has("resources") {
+        let found = items(channel, &RESOURCES).await?;
+        (offer.resources, offer.hints.resources) = found.into_parts(&mut offer, hello.hint);
+        let found = items(channel, &TEMPLATES).await?;
+        (offer.resource_templates, offer.hints.resource_templates) =
+            found.into_parts(&mut offer, hello.hint);
     }
-    if has("prompts") {
-        offer.prompts = items(channel, &PROMPTS, Feature::Prompt).await?;
+    if hello.has("prompts") {
+        let found = items(channel, &PROMPTS).await?;
+        (offer.prompts, offer.hints.prompts) = found.into_parts(&mut offer, hello.hint);
     }
     offer.capabilities.clone_from(&hello.capabilities);
     offer.instructions.clone_from(&hello.instructions);
@@ -67,40 +72,98 @@ async fn look<C: Channel>(channel: &C) -> Result<Arc<Hello>, BackendError> {
     }
 }
 
-/// A method that lists, and the member that holds its items.
+/// A method that lists, the member that holds its items, and what they are.
 struct List {
     method: &'static str,
     member: &'static str,
+    feature: Feature,
 }
 
 const TOOLS: List = List {
     method: "tools/list",
     member: "tools",
+    feature: Feature::Tool,
 };
 const RESOURCES: List = List {
     method: "resources/list",
     member: "resources",
+    feature: Feature::Resource,
 };
 const TEMPLATES: List = List {
     method: "resources/templates/list",
     member: "resourceTemplates",
+    feature: Feature::ResourceTemplate,
 };
 const PROMPTS: List = List {
     method: "prompts/list",
     member: "prompts",
+    feature: Feature::Prompt,
 };
 
+/// What a list holds, and what is to be said about it.
+struct Found<T> {
+    items: Vec<T>,
+    /// What is true of all pages; `None` when one says nothing.
+    hint: Option<CacheHint>,
+    is_served: bool,
+    left_out: Vec<LeftOut>,
+    remark: Option<String>,
+}
+
+impl<T> Found<T> {
+    const fn nothing() -> Self {
+        Self {
+            items: Vec::new(),
+            hint: None,
+            is_served: false,
+            left_out: Vec::new(),
+            remark: None,
+        }
+    }
+
+    /// The items and the hint; the rest goes into the offer. A list that is not served is as good as
+    /// `otherwise` says.
+    fn into_parts(
+        self,
+        offer: &mut Offer,
+        otherwise: Option<CacheHint>,
+    ) -> (Vec<T>, Option<CacheHint>) {
+        offer.left_out.extend(self.left_out);
+        offer.remarks.extend(self.remark);
+        let hint = if self.is_served { self.hint } else { otherwise };
+        (self.items, hint)
+    }
+
+    /// Takes note of a page.
+    fn page(&mut self, page: &RawJson) {
+        let hint = CacheHint::read(page);
+        self.hint = if self.is_served {
+            self.hint.zip(hint).map(|(all, one)| all.and(one))
+        } else {
+            hint
+        };
+        self.is_served = true;
+    }
+
+    /// Ends the list here, and says why.
+    fn cut<C: Channel>(mut self, channel: &C, what: &List, why: &str) -> Self {
+        warn(channel, what, why);
+        self.remark = Some(format!("{}: {why}", what.method));
+        self
+    }
+}
+
 /// A list without which the tools are still of use.
-async fn items<C: Channel>(
-    channel: &C,
-    what: &List,
-    feature: Feature,
-) -> Result<Vec<ItemSpec>, BackendError> {
-    let read = |definition| ItemSpec::from_definition(feature, definition);
+async fn items<C: Channel>(channel: &C, what: &List) -> Result<Found<ItemSpec>, BackendError> {
+    let read = |definition| ItemSpec::from_definition(what.feature, definition);
     match list(channel, what, read).await {
         Err(BackendError::Rpc(error)) => {
-            warn(channel, what, &crate::settings::excerpt(error.as_bytes()));
-            Ok(Vec::new())
+            let why = crate::settings::excerpt(error.as_bytes());
+            let broken = Found {
+                is_served: true,
+                ..Found::nothing()
+            };
+            Ok(broken.cut(channel, what, &why))
         }
         other => other,
     }
@@ -110,8 +173,8 @@ async fn list<C: Channel, T>(
     channel: &C,
     what: &List,
     read: impl Fn(RawJson) -> Result<T, SpecError>,
-) -> Result<Vec<T>, BackendError> {
-    let mut found = Vec::new();
+) -> Result<Found<T>, BackendError> {
+    let mut found = Found::nothing();
     let mut seen: HashSet<Bytes> = HashSet::new();
     let mut cursor: Option<RawJson> = None;
     let mut bytes = 0;
@@ -128,41 +191,29 @@ async fn list<C: Channel, T>(
             Err(error) => return Err(error),
         };
         take_page(channel, what, &page, &read, &mut found)?;
-        if found.len() > MAX_ITEMS {
-            found.truncate(MAX_ITEMS);
-            warn(
-                channel,
-                what,
-                "it has more than 10000 items; the rest is left out",
-            );
-            return Ok(found);
+        if found.items.len() > MAX_ITEMS {
+            found.items.truncate(MAX_ITEMS);
+            let why = "it has more than 10000 items; the rest is left out";
+            return Ok(found.cut(channel, what, why));
         }
         bytes += page.len();
         if bytes > MAX_BYTES {
-            warn(
-                channel,
-                what,
-                "it is longer than 64 MiB; the rest is left out",
-            );
-            return Ok(found);
+            let why = "it is longer than 64 MiB; the rest is left out";
+            return Ok(found.cut(channel, what, why));
         }
         cursor = page.member("nextCursor").ok().flatten();
         match &cursor {
             None => return Ok(found),
             Some(next) if next.is_null() => return Ok(found),
             Some(next) if !seen.insert(next.detached().to_bytes()) => {
-                warn(channel, what, "it repeats a cursor; the list ends here");
-                return Ok(found);
+                let why = "it repeats a cursor; the list ends here";
+                return Ok(found.cut(channel, what, why));
             }
             Some(_) => {}
         }
     }
-    warn(
-        channel,
-        what,
-        "it has more than 100 pages; the rest is left out",
-    );
-    Ok(found)
+    let why = "it has more than 100 pages; the rest is left out";
+    Ok(found.cut(channel, what, why))
 }
 
 fn take_page<C: Channel, T>(
@@ -170,7 +221,7 @@ fn take_page<C: Channel, T>(
     what: &List,
     page: &RawJson,
     read: impl Fn(RawJson) -> Result<T, SpecError>,
-    found: &mut Vec<T>,
+    found: &mut Found<T>,
 ) -> Result<(), BackendError> {
     let wrong = || {
         channel.settings().protocol(format!(
@@ -181,20 +232,36 @@ fn take_page<C: Channel, T>(
     let members = page.members().map_err(|_| wrong())?;
     let items = members.get(what.member).ok_or_else(wrong)?;
     let items: Vec<&RawValue> = serde_json::from_str(items.get()).map_err(|_| wrong())?;
-    let text = page.to_bytes();
+    found.page(page);
     for item in items {
-        match read(RawJson::within(&text, item)) {
-            Ok(item) => found.push(item),
+        let definition = page.slice(item);
+        match read(definition.clone()) {
+            Ok(item) => found.items.push(item),
             Err(error) => {
                 let reason = match std::error::Error::source(&error) {
                     Some(source) => format!("{error}: {source}"),
                     None => error.to_string(),
                 };
                 warn(channel, what, &format!("an item is left out: {reason}"));
+                if found.left_out.len() < MAX_LEFT_OUT {
+                    let name = name_of(&definition);
+                    found
+                        .left_out
+                        .push(LeftOut::new(what.feature, &name, reason));
+                }
             }
         }
     }
     Ok(())
+}
+
+/// What an item that cannot be read may be called.
+fn name_of(definition: &RawJson) -> String {
+    let members = definition.members().unwrap_or_default();
+    ["name", "uri", "uriTemplate"]
+        .iter()
+        .find_map(|key| serde_json::from_str(members.get(key)?.get()).ok())
+        .unwrap_or_default()
 }
 
 fn warn<C: Channel>(channel: &C, what: &List, message: &str) {

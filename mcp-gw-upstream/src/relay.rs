@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use mcp_gw_core::{BackendError, CallContext, Offer, RawJson, ToolOutput};
+use mcp_gw_core::{BackendError, CallContext, Offer, RawJson, SessionKey, ToolOutput};
 
 use crate::ask::Ask;
 use crate::era::{Era, Hello};
@@ -24,7 +24,13 @@ pub(crate) trait Channel: Sync {
     /// What the server offers now.
     fn offered(&self) -> impl Future<Output = Result<Offer, BackendError>> + Send;
 
-    /// Ends the connection for good.
+    /// Ends what is held for this client session alone.
+    fn end_session(&self, session: &SessionKey);
+
+    /// The client of this session says that its roots have changed.
+    fn roots_changed(&self, session: &SessionKey);
+
+    /// Ends all connections for good.
     fn end(&self) -> impl Future<Output = ()> + Send;
 
     /// What the server said of itself; connects when there is no connection.
@@ -62,20 +68,31 @@ pub(crate) async fn object<C: Channel>(
     }
 }
 
-/// `resources/subscribe` and `resources/unsubscribe`, which servers of the new revision lack.
-pub(crate) async fn subscription<C: Channel>(
-    channel: &C,
-    ask: Ask<'_>,
-) -> Result<(), BackendError> {
-    if channel.hello().await?.era == Era::Modern {
-        return Err(BackendError::Unsupported {
-            server: Arc::clone(&channel.settings().server),
-            method: ask.method(),
-        });
-    }
-    channel.ask(ask, None).await?;
-    channel.subscriptions().learn(&ask);
-    Ok(())
+/// The first subscriber of a resource asks the server for news of it. Servers of the new revision
+/// have another way.
+pub(crate) async fn subscribe<C: Channel>(channel: &C, uri: &str) -> Result<(), BackendError> {
+    let ask = Ask::subscribe(uri);
+    let first = async || {
+        if channel.hello().await?.era == Era::Modern {
+            return Err(BackendError::Unsupported {
+                server: Arc::clone(&channel.settings().server),
+                method: ask.method(),
+            });
+        }
+        channel.ask(ask, None).await?;
+        Ok(())
+    };
+    let server = &channel.settings().server;
+    channel.subscriptions().add(server, uri, first).await
+}
+
+/// The last subscriber of a resource ends that.
+pub(crate) async fn unsubscribe<C: Channel>(channel: &C, uri: &str) -> Result<(), BackendError> {
+    let last = async |()| {
+        channel.ask(Ask::unsubscribe(uri), None).await?;
+        Ok(())
+    };
+    channel.subscriptions().remove(uri, last).await
 }
 
 /// Asks whether the server answers.
@@ -167,20 +184,28 @@ macro_rules! backend {
                 $crate::relay::check(self).await
             }
 
-            fn end_session(&self, _session: &mcp_gw_core::SessionKey) {}
+            fn end_session(&self, session: &mcp_gw_core::SessionKey) {
+                $crate::relay::Channel::end_session(self, session);
+            }
 
-            fn roots_changed(&self, _session: &mcp_gw_core::SessionKey) {}
+            fn roots_changed(&self, session: &mcp_gw_core::SessionKey) {
+                $crate::relay::Channel::roots_changed(self, session);
+            }
 
             async fn subscribe(
                 &self,
                 _ctx: &mcp_gw_core::CallContext,
                 uri: &str,
             ) -> Result<(), mcp_gw_core::BackendError> {
-                $crate::relay::subscription(self, $crate::ask::Ask::subscribe(uri)).await
+                $crate::relay::subscribe(self, uri).await
+            }
+
+            async fn resubscribe(&self, uri: &str) -> Result<(), mcp_gw_core::BackendError> {
+                $crate::relay::subscribe(self, uri).await
             }
 
             async fn unsubscribe(&self, uri: &str) -> Result<(), mcp_gw_core::BackendError> {
-                $crate::relay::subscription(self, $crate::ask::Ask::unsubscribe(uri)).await
+                $crate::relay::unsubscribe(self, uri).await
             }
 
             fn watch(&self, listener: std::sync::Arc<dyn mcp_gw_core::BackendListener>) {

@@ -67,6 +67,14 @@ impl<T: Send + Sync + 'static> Single<T> {
         }
     }
 
+    /// The one that is there, if it is.
+    pub(crate) fn ready(&self) -> Option<Arc<T>> {
+        match &*self.lock() {
+            Slot::Ready(ready) => Some(Arc::clone(ready)),
+            Slot::Empty | Slot::Starting(..) | Slot::Closed => None,
+        }
+    }
+
     /// Lets go of `old`, unless something newer has taken its place. True when it was there.
     pub(crate) fn forget(&self, old: &Arc<T>) -> bool {
         let mut slot = self.lock();

@@ -5,7 +5,6 @@ mod config;
 mod ident;
 mod life;
 mod lines;
-mod pending;
 mod pipe;
 mod process;
 mod router;

@@ -18,6 +18,8 @@ use crate::{
     RequestMeta, ResourceRead, ToolCall, ToolError, ToolOutput, ToolSpec, Transport,
 };
 
+mod federation;
+
 fn assert_send<T: Send>(value: T) -> T {
     value
 }
@@ -474,7 +476,12 @@ async fn a_change_is_told_only_when_a_client_would_see_it() {
         tools: true,
         ..CatalogueChange::default()
     };
-    assert_eq!(*events, [GatewayEvent::CatalogueChanged(tools)]);
+    let main = GatewayEvent::CatalogueChanged(tools);
+    let own = GatewayEvent::EndpointChanged {
+        endpoint: "numbers".into(),
+        change: tools,
+    };
+    assert_eq!(*events, [main, own]);
 }
 
 #[test]

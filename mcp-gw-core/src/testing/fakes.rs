@@ -19,7 +19,11 @@ use crate::policy::{AccessRequest, Decision, Feature, Phase};
 /// A context as the pipeline makes it, for the call of a tool or backend in a test.
 pub fn call_context(caller: Caller, link: Arc<dyn ClientLink>) -> CallContext {
     let meta = RequestMeta::new("test", Transport::InProcess);
-    let incoming = Incoming::new(caller, meta).with_link(link);
+    context_of(Incoming::new(caller, meta).with_link(link))
+}
+
+/// A context as the pipeline makes it, for a request that a test has made up.
+pub fn context_of(incoming: Incoming) -> CallContext {
     match Permit::from_decision(Decision::allow().because("test")) {
         Ok(permit) => CallContext::new(permit, incoming),
         Err(_) => unreachable!("an allowing decision makes a permit"),

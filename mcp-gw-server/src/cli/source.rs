@@ -9,6 +9,7 @@ use mcp_gw_core::BackendStatus;
 use crate::config::{
     Config, ConfigFaults, PolicyConfig, ServerConfig, ServerTarget, import, read_file,
 };
+use crate::pins::{Guards, chain};
 
 /// What to serve. Exactly one of the four.
 #[derive(Debug, Clone, Default, Args)]
@@ -184,6 +185,9 @@ pub fn check(
                  install it, or give its full path"
             ));
         }
+    }
+    if let Err(error) = Guards::of(&config) {
+        warn(&format!("pins.file: {}", chain(&error)));
     }
     Ok(config)
 }

@@ -5,11 +5,13 @@ use std::path::Path;
 
 use super::credential::KeySource;
 use super::fault::{ConfigFaults, Fault, short};
+use super::federation;
 use super::path::{ConfigPath, Spans};
 use super::server::ServerConfig;
+use super::sessions;
 use super::source::{self, Salvaged};
 use super::text::DurationText;
-use super::types::{ApiKeyConfig, Config, DefaultRule};
+use super::types::{ApiKeyConfig, Config, DefaultRule, PinMode, PinsConfig};
 use super::upstream;
 
 impl Config {
@@ -29,9 +31,12 @@ impl Config {
         let all = |faults| ConfigFaults::new(file_name, faults);
         let read = source::Read::of::<Self>(file_name, text, env)?;
         let mut found = read.salvage::<Self>().map_err(all)?;
-        if let Some(folder) = Path::new(file_name).parent() {
+        let path = Path::new(file_name);
+        if let Some(folder) = path.parent() {
             found.value.anchor(folder);
         }
+        let beside = || PinsConfig::file_beside(path);
+        found.value.pins.file.get_or_insert_with(beside);
         let mut faults = Checker::new(&found.spans).run(&found.value);
         if !found.faults.is_empty() {
             faults.retain(|fault| found.is_certain(fault));
@@ -67,6 +72,14 @@ impl Config {
             if let Some(file) = &mut key.key_file {
                 *file = folder.join(&file);
             }
+        }
+        for key in &mut self.http.sessions.keys {
+            if let Some(file) = &mut key.key_file {
+                *file = folder.join(&file);
+            }
+        }
+        if let Some(file) = &mut self.pins.file {
+            *file = folder.join(&file);
         }
         for server in self.servers.values_mut() {
             if let Some(cwd) = &mut server.cwd {
@@ -167,7 +180,9 @@ impl<'a> Checker<'a> {
         self.policy(config, &root.key("policy"));
         self.call_timeout(config, &root.key("call_timeout"));
         self.input(config.input.timeout, &root.key("input").key("timeout"));
+        self.pins(config, &root.key("pins"));
         self.servers(&config.servers, &root.key("servers"));
+        federation::check(&mut self, config, &root);
         self.faults
     }
 
@@ -197,10 +212,7 @@ impl<'a> Checker<'a> {
             );
         }
         self.duration(&path.key("shutdown_grace"), http.shutdown_grace);
-        self.duration(
-            &path.key("sessions").key("idle_timeout"),
-            http.sessions.idle_timeout,
-        );
+        sessions::check(self, &http.sessions, &path.key("sessions"));
         self.names(
             &path.key("allowed_hosts"),
             &http.allowed_hosts,
@@ -373,6 +385,25 @@ impl<'a> Checker<'a> {
                 "longer than a call may take",
                 format!("write at most `{LONGEST_CALL}`"),
             );
+        }
+    }
+
+    fn pins(&mut self, config: &Config, path: &ConfigPath) {
+        let at = path.key("file");
+        let mut modes = config
+            .servers
+            .values()
+            .map(|server| config.pin_mode(server));
+        match &config.pins.file {
+            None if modes.any(|mode| mode != PinMode::Off) => {
+                let help = "name one; a configuration that is a file has one beside it";
+                self.fault(&at, "there is no file to keep pins in", help);
+            }
+            Some(file) if file.file_name().is_none() => {
+                let help = "write a path such as `mcp-gw.pins.json`";
+                self.fault(&at, "this is not the path of a file", help);
+            }
+            _ => {}
         }
     }
 

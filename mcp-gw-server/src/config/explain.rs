@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use url::Url;
 
 use super::fault::one_line;
+use super::federation;
 use super::server::{ServerConfig, ServerTarget};
-use super::types::{ApiKeyConfig, Config, DefaultRule, HttpConfig};
+use super::types::{ApiKeyConfig, Config, DefaultRule, HttpConfig, PinMode};
 
 impl HttpConfig {
     /// The address to listen on; `None` if `listen` is not an IP address with a port, which a
@@ -54,6 +55,13 @@ impl Config {
         for (name, server) in &self.servers {
             write_server(out, name, server)?;
         }
+        if !self.endpoints.is_empty() {
+            writeln!(out, "\nparts of it under {}", http.path)?;
+            for line in federation::explain(&self.endpoints) {
+                writeln!(out, "  {line}")?;
+            }
+        }
+        self.write_pins(out)?;
         writeln!(out, "\nlimits")?;
         match self.limits.calls_per_minute {
             Some(calls) => writeln!(out, "  calls per minute and caller: {calls}")?,
@@ -72,7 +80,28 @@ impl Config {
             out,
             "  answers of clients to servers: within {}; {} calls wait per caller, {} in all",
             input.timeout, input.max_per_caller, input.max_total
-        )
+        )?;
+        match sessions.keys.len() {
+            0 => Ok(()),
+            keys => writeln!(
+                out,
+                "  session ids: sealed, keys: {keys}, good for {}",
+                sessions.max_age
+            ),
+        }
+    }
+
+    fn write_pins(&self, out: &mut String) -> fmt::Result {
+        let modes = self.servers.iter();
+        let modes = modes.map(|(name, server)| (name, self.pin_mode(server)));
+        let mut modes = modes.filter(|(_, mode)| *mode != PinMode::Off).peekable();
+        if let (Some(file), Some(_)) = (&self.pins.file, modes.peek()) {
+            writeln!(out, "\npins in {}", file.display())?;
+            for (name, mode) in modes {
+                writeln!(out, "  {name}: {}", mode.as_str())?;
+            }
+        }
+        Ok(())
     }
 
     fn write_caller(&self, out: &mut String, key: &ApiKeyConfig) -> fmt::Result {

@@ -226,7 +226,10 @@ mod tests {
     #[test]
     fn the_example_loads_and_shows_every_key() {
         let text = read_file(&docs("mcp-gw.example.yaml")).unwrap();
-        let env = |name: &str| Some(format!("a-long-enough-value-of-{name}"));
+        let env = |name: &str| match name {
+            "SESSION_KEY" => Some("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".to_owned()),
+            _ => Some(format!("a-long-enough-value-of-{name}")),
+        };
         let config = Config::load("mcp-gw.example.yaml", &text, &env).unwrap();
         assert!(
             config
@@ -249,7 +252,7 @@ mod tests {
     #[test]
     fn the_defaults_in_the_schema_are_accepted() {
         let schema = json_schema();
-        for section in ["http", "auth", "policy", "limits"] {
+        for section in ["http", "auth", "policy", "limits", "pins"] {
             let text = format!("{section}: {{}}");
             load::<Config>("x", &text, &|_| None).unwrap();
         }

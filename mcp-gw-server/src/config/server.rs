@@ -8,8 +8,10 @@ use mcp_gw_core::Secret;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::federation::{PrefixMode, UriMode};
+use super::reshape::ToolShape;
 use super::text::DurationText;
-use super::types::{seconds, secret_map};
+use super::types::{PinMode, seconds, secret_map};
 
 /// An MCP server behind the gateway: either `command` (a child process that speaks MCP on its
 /// standard input and output) or `url` (streamable HTTP).
@@ -37,6 +39,26 @@ pub struct ServerConfig {
     pub connect_timeout: Option<DurationText>,
     /// How long the server may take to answer a request.
     pub timeout: DurationText,
+    /// How many clients may have a connection of their own (for `command`: a process) at a time,
+    /// beside the one that all share; `16` for `command` and `512` for `url` if not given. A client
+    /// gets one when a server of a revision before 2026-07-28 could ask it something (sampling,
+    /// elicitation, roots), or when it has set a log level. One that finds no room shares, and
+    /// cannot be asked.
+    pub max_connections: Option<u32>,
+    /// How long a client's own connection is kept while it is not used.
+    pub idle_timeout: DurationText,
+    /// When the names of its tools and prompts get a prefix and two underscores; if not given,
+    /// `always` with several servers, and `never` with one.
+    pub prefix: Option<PrefixMode>,
+    /// The prefix, if it is not the server's name.
+    pub prefix_name: Option<String>,
+    /// What becomes of its URIs; if not given, `prefix` when names always have one, else `keep`.
+    pub uris: Option<UriMode>,
+    /// What clients see of its tools, each under the name that the server gave it.
+    pub tools: BTreeMap<String, ToolShape>,
+    /// What happens when this server offers something else than is pinned, whatever `pins.mode`
+    /// says.
+    pub pins: Option<PinMode>,
 }
 
 impl Default for ServerConfig {
@@ -51,6 +73,13 @@ impl Default for ServerConfig {
             headers: BTreeMap::new(),
             connect_timeout: None,
             timeout: seconds(30),
+            max_connections: None,
+            idle_timeout: seconds(30 * 60),
+            prefix: None,
+            prefix_name: None,
+            uris: None,
+            tools: BTreeMap::new(),
+            pins: None,
         }
     }
 }
@@ -101,6 +130,34 @@ impl ServerConfig {
         self
     }
 
+    /// Sets when the names of its tools and prompts get a prefix.
+    #[must_use]
+    pub const fn with_prefix(mut self, prefix: PrefixMode) -> Self {
+        self.prefix = Some(prefix);
+        self
+    }
+
+    /// Sets what becomes of its URIs.
+    #[must_use]
+    pub const fn with_uris(mut self, uris: UriMode) -> Self {
+        self.uris = Some(uris);
+        self
+    }
+
+    /// Sets what clients see of a tool.
+    #[must_use]
+    pub fn with_tool(mut self, name: impl Into<String>, shape: ToolShape) -> Self {
+        self.tools.insert(name.into(), shape);
+        self
+    }
+
+    /// Sets what happens when the server offers something else than is pinned.
+    #[must_use]
+    pub const fn with_pins(mut self, mode: PinMode) -> Self {
+        self.pins = Some(mode);
+        self
+    }
+
     /// What to start or connect to, with every default filled in.
     ///
     /// `None` if both or neither of `command` and `url` are given, which a loaded configuration
@@ -114,12 +171,16 @@ impl ServerConfig {
                 cwd: self.cwd.clone(),
                 start_timeout: self.start_timeout.unwrap_or(seconds(20)).get(),
                 timeout: self.timeout.get(),
+                max_connections: self.max_connections.unwrap_or(16),
+                idle_timeout: self.idle_timeout.get(),
             }),
             (None, Some(url)) => Some(ServerTarget::Http {
                 url: url.clone(),
                 headers: self.headers.clone(),
                 connect_timeout: self.connect_timeout.unwrap_or(seconds(5)).get(),
                 timeout: self.timeout.get(),
+                max_connections: self.max_connections.unwrap_or(512),
+                idle_timeout: self.idle_timeout.get(),
             }),
             _ => None,
         }
@@ -144,6 +205,10 @@ pub enum ServerTarget {
         start_timeout: Duration,
         /// How long it may take to answer a request.
         timeout: Duration,
+        /// How many clients may have a connection of their own at a time.
+        max_connections: u32,
+        /// How long such a connection is kept while it is not used.
+        idle_timeout: Duration,
     },
     /// A streamable HTTP server.
     Http {
@@ -155,5 +220,9 @@ pub enum ServerTarget {
         connect_timeout: Duration,
         /// How long it may take to answer a request.
         timeout: Duration,
+        /// How many clients may have a connection of their own at a time.
+        max_connections: u32,
+        /// How long such a connection is kept while it is not used.
+        idle_timeout: Duration,
     },
 }

@@ -1,13 +1,15 @@
 //! The configuration as people write it; its doc comments are the reference documentation.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mcp_gw_core::Secret;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::federation::EndpointConfig;
 use super::server::ServerConfig;
+use super::sessions::SessionsConfig;
 use super::text::{ByteSize, DurationText};
 
 /// Everything that `mcp-gw.yaml` says.
@@ -35,9 +37,13 @@ pub struct Config {
     pub call_timeout: DurationText,
     /// What servers may ask of clients while a call runs: sampling, elicitation, roots.
     pub input: InputConfig,
+    /// Whether servers are held to what they offered when they were trusted.
+    pub pins: PinsConfig,
     /// The MCP servers behind the gateway, each under a name of `A-Z a-z 0-9 _ -`, up to 64
     /// characters.
     pub servers: BTreeMap<String, ServerConfig>,
+    /// Parts of the gateway with a path of their own, `/mcp/<name>`; see `federation.md`.
+    pub endpoints: BTreeMap<String, EndpointConfig>,
 }
 
 impl Default for Config {
@@ -51,7 +57,9 @@ impl Default for Config {
             limits: LimitsConfig::default(),
             call_timeout: seconds(60),
             input: InputConfig::default(),
+            pins: PinsConfig::default(),
             servers: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
         }
     }
 }
@@ -61,6 +69,13 @@ impl Config {
     #[must_use]
     pub fn with_server(mut self, name: impl Into<String>, server: ServerConfig) -> Self {
         self.servers.insert(name.into(), server);
+        self
+    }
+
+    /// Shows a part of the gateway at a path of its own.
+    #[must_use]
+    pub fn with_endpoint(mut self, name: impl Into<String>, endpoint: EndpointConfig) -> Self {
+        self.endpoints.insert(name.into(), endpoint);
         self
     }
 
@@ -76,6 +91,18 @@ impl Config {
     pub fn with_http(mut self, http: HttpConfig) -> Self {
         self.http = http;
         self
+    }
+
+    /// Sets whether servers are held to what they offered when they were trusted.
+    #[must_use]
+    pub fn with_pins(mut self, pins: PinsConfig) -> Self {
+        self.pins = pins;
+        self
+    }
+
+    /// What happens when `server`, one of this configuration, offers something else than is pinned.
+    pub fn pin_mode(&self, server: &ServerConfig) -> PinMode {
+        server.pins.unwrap_or(self.pins.mode)
     }
 
     /// Adds a caller.
@@ -131,31 +158,6 @@ impl HttpConfig {
     pub fn with_listen(mut self, listen: impl Into<String>) -> Self {
         self.listen = listen.into();
         self
-    }
-}
-
-/// Limits on sessions.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct SessionsConfig {
-    /// How long a session may lie idle before it ends.
-    pub idle_timeout: DurationText,
-    /// How many sessions one caller may hold at a time; the one longest unused makes room for the next.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub max_per_caller: u32,
-    /// How many sessions there may be at a time.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub max_total: u32,
-}
-
-impl Default for SessionsConfig {
-    fn default() -> Self {
-        Self {
-            idle_timeout: seconds(30 * 60),
-            max_per_caller: 64,
-            max_total: 4096,
-        }
     }
 }
 
@@ -294,6 +296,65 @@ impl LimitsConfig {
     pub fn per_minute(calls: u32) -> Self {
         Self {
             calls_per_minute: Some(calls.max(1)),
+        }
+    }
+}
+
+/// Whether servers are held to what they offered when they were trusted.
+///
+/// What a tool or prompt says of itself is written down when its server is first seen, and what the
+/// server offers later is held against that: see docs/pins.md.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct PinsConfig {
+    /// What happens when a server offers something else than is pinned.
+    pub mode: PinMode,
+    /// The file that keeps the pins; if not given, it stands beside the configuration:
+    /// `mcp-gw.pins.json` for `mcp-gw.yaml`.
+    pub file: Option<PathBuf>,
+}
+
+impl PinsConfig {
+    /// Holds every server to its pins in `file`.
+    pub fn new(mode: PinMode, file: impl Into<PathBuf>) -> Self {
+        Self {
+            mode,
+            file: Some(file.into()),
+        }
+    }
+
+    /// The file beside the configuration at `config`.
+    pub(super) fn file_beside(config: &Path) -> PathBuf {
+        config.with_extension("pins.json")
+    }
+}
+
+/// What happens when a server offers something else than is pinned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+#[non_exhaustive]
+pub enum PinMode {
+    /// Nothing: nothing is pinned either.
+    #[default]
+    Off,
+    /// The difference is logged.
+    Warn,
+    /// It is logged, and what is changed or new is left out until it is approved.
+    Quarantine,
+    /// It is logged, and the whole server is left out until it is approved.
+    Block,
+}
+
+impl PinMode {
+    /// The word for it in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Warn => "warn",
+            Self::Quarantine => "quarantine",
+            Self::Block => "block",
         }
     }
 }

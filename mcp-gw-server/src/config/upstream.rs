@@ -8,11 +8,15 @@ use url::Url;
 use super::check::Checker;
 use super::fault::short;
 use super::path::ConfigPath;
+use super::reshape;
 use super::server::ServerConfig;
 
 /// Reports what is wrong with `server`.
 pub(super) fn check(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath) {
+    reshape::check(checker, &server.tools, &path.key("tools"));
     checker.duration(&path.key("timeout"), server.timeout);
+    checker.duration(&path.key("idle_timeout"), server.idle_timeout);
+    connections(checker, server, &path.key("max_connections"));
     for (key, value) in [
         ("start_timeout", server.start_timeout),
         ("connect_timeout", server.connect_timeout),
@@ -59,6 +63,18 @@ pub(super) fn check(checker: &mut Checker<'_>, server: &ServerConfig, path: &Con
             "neither `command` nor `url` is given",
             "add `command: npx` with `args:`, or `url: \"https://…\"`",
         ),
+    }
+}
+
+/// Reports more connections than a machine can be meant to bear.
+fn connections(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath) {
+    let (most, of) = match server.command {
+        Some(_) => (1024, "processes"),
+        None => (65_536, "connections"),
+    };
+    if server.max_connections.is_some_and(|wanted| wanted > most) {
+        let help = format!("write at most {most}; `0` lets all clients share one");
+        checker.fault(path, format!("that many {of} cannot be meant"), help);
     }
 }
 

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use mcp_gw_core::jsonrpc::{Request, as_str};
-use mcp_gw_core::{ParamHeader, RawJson};
+use mcp_gw_core::{ParamHeader, RawJson, code};
 
 use crate::http::reply::HttpReply;
 use crate::operation::Meta;
@@ -17,6 +17,7 @@ use mcp_gw_core::meta_key as key;
 
 pub(super) const SESSION_ID: &str = "mcp-session-id";
 pub(super) const VERSION: &str = "mcp-protocol-version";
+pub(super) const LAST_EVENT_ID: &str = "last-event-id";
 const METHOD: &str = "mcp-method";
 const NAME: &str = "mcp-name";
 
@@ -39,15 +40,23 @@ pub(super) fn one<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h s
     }
 }
 
+/// The same for clients of revisions that have no rules for headers.
+pub(super) fn legacy_one<'h>(
+    headers: &'h HeaderMap,
+    name: &str,
+) -> Result<Option<&'h str>, RpcError> {
+    one(headers, name).map_err(|_| {
+        RpcError::with_status(
+            400,
+            code::INVALID_REQUEST,
+            &format!("Bad request: header `{name}` must be there once, in visible ASCII"),
+        )
+    })
+}
+
 /// `Accept` must allow both forms of an answer (streamable HTTP, sending messages).
 pub(super) fn check_accept(headers: &HeaderMap) -> Option<HttpReply> {
-    let mut ranges = headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(media_type)
-        .peekable();
+    let mut ranges = accepted(headers).peekable();
     // No header at all is no demand (RFC 9110 §12.5.1).
     ranges.peek()?;
     let (mut json, mut events) = (false, false);
@@ -66,6 +75,26 @@ pub(super) fn check_accept(headers: &HeaderMap) -> Option<HttpReply> {
         StatusCode::NOT_ACCEPTABLE,
         "Not acceptable: send `Accept: application/json, text/event-stream`.",
     ))
+}
+
+/// `Accept` of a GET must allow a stream, and say so (streamable HTTP, listening for messages).
+pub(super) fn check_accept_events(headers: &HeaderMap) -> Option<HttpReply> {
+    let is_event = |range: String| matches!(range.as_str(), "text/event-stream" | "text/*" | "*/*");
+    if accepted(headers).any(is_event) {
+        return None;
+    }
+    Some(HttpReply::text(
+        StatusCode::NOT_ACCEPTABLE,
+        "Not acceptable: send `Accept: text/event-stream`.",
+    ))
+}
+
+fn accepted(headers: &HeaderMap) -> impl Iterator<Item = String> {
+    let values = headers.get_all(ACCEPT).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(media_type)
 }
 
 /// The body must be JSON.
@@ -100,7 +129,7 @@ pub(super) fn names_modern(headers: &HeaderMap) -> bool {
 
 /// The revision in the header of a client that made a handshake; it may be absent.
 pub(super) fn legacy_version(headers: &HeaderMap) -> Result<Option<Revision>, RpcError> {
-    let Some(name) = one(headers, VERSION)? else {
+    let Some(name) = legacy_one(headers, VERSION)? else {
         return Ok(None);
     };
     match Revision::parse(name) {

@@ -7,6 +7,7 @@ use futures_util::Stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use crate::batch;
 use crate::exchange::Answer;
 
 /// A reply to one HTTP request.
@@ -72,7 +73,7 @@ impl HttpReply {
         );
         reply
             .headers
-            .insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // Proxies that buffer would hold progress back until the end.
         let unbuffered = HeaderName::from_static("x-accel-buffering");
         reply
@@ -93,6 +94,12 @@ impl HttpReply {
                 .insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         reply
+    }
+
+    /// The reply that carries the answers to a batch. Its status says nothing about any of them.
+    pub(crate) fn answers(answers: &[Answer]) -> Self {
+        let messages = answers.iter().map(|answer| &answer.message);
+        Self::json(StatusCode::OK, batch::join(messages))
     }
 
     fn with_body(status: StatusCode, body: HttpBody, kind: &'static str) -> Self {

@@ -9,24 +9,12 @@ use futures_util::stream;
 use mcp_gw_core::RawJson;
 use tokio::sync::mpsc;
 use tokio::time::Interval;
-use tokio_util::task::TaskTracker;
 
 use crate::exchange::{Answer, Exchange};
 use crate::http::reply::HttpReply;
+use crate::http::sse::{comment, event};
 
 type Work = Pin<Box<dyn Future<Output = Option<Answer>> + Send>>;
-
-impl Exchange {
-    /// Lets the work go on when nobody waits for it any more.
-    pub(super) fn detached(self, tasks: &TaskTracker) -> Self {
-        let task = tasks.spawn(self.work);
-        // A task that was torn down with the runtime has no answer, as a cancelled one has none.
-        Self {
-            work: Box::pin(async move { task.await.ok().flatten() }),
-            ..self
-        }
-    }
-}
 
 /// Waits for what comes first, and makes the reply that fits it.
 pub(super) async fn reply(exchange: Exchange, keep_alive: Duration) -> HttpReply {
@@ -57,10 +45,10 @@ pub(super) async fn reply(exchange: Exchange, keep_alive: Duration) -> HttpReply
     let begin = tokio::time::Instant::now() + keep_alive;
     let mut ticks = tokio::time::interval_at(begin, keep_alive);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let opening = first.map_or_else(comment, |message| event(&message));
+    let opening = first.map_or_else(comment, |message| event(None, &message));
     let (work, last) = match ended {
         None => (Some(work), None),
-        Some(answer) => (None, answer.map(|answer| event(&answer.message))),
+        Some(answer) => (None, answer.map(|answer| event(None, &answer.message))),
     };
     let state = Open {
         work,
@@ -95,24 +83,24 @@ impl Open {
                 .as_mut()
                 .and_then(|messages| messages.try_recv().ok());
             return queued
-                .map(|message| event(&message))
+                .map(|message| event(None, &message))
                 .or_else(|| self.last.take());
         };
         let answer = tokio::select! {
             biased;
-            Some(message) = next(&mut self.messages) => return Some(event(&message)),
+            Some(message) = next(&mut self.messages) => return Some(event(None, &message)),
             answer = work => answer,
             _ = self.ticks.tick() => return Some(comment()),
         };
         self.work = None;
         let answer = answer?;
-        self.last = Some(event(&answer.message));
+        self.last = Some(event(None, &answer.message));
         let queued = self
             .messages
             .as_mut()
             .and_then(|messages| messages.try_recv().ok());
         queued
-            .map(|message| event(&message))
+            .map(|message| event(None, &message))
             .or_else(|| self.last.take())
     }
 }
@@ -129,26 +117,6 @@ async fn next(messages: &mut Option<mpsc::Receiver<RawJson>>) -> Option<RawJson>
         }
         None => std::future::pending().await,
     }
-}
-
-/// One event that carries a message. It has no id: there is nothing to resume.
-fn event(message: &RawJson) -> Bytes {
-    let text = message.as_bytes();
-    let mut out = Vec::with_capacity(text.len() + 24);
-    out.extend_from_slice(b"event: message\n");
-    // A line break ends a field, so a payload with breaks between its tokens takes several.
-    for line in text.split(|byte| matches!(byte, b'\n' | b'\r')) {
-        out.extend_from_slice(b"data: ");
-        out.extend_from_slice(line);
-        out.push(b'\n');
-    }
-    out.push(b'\n');
-    out.into()
-}
-
-/// A comment: keeps connections from being taken for dead.
-fn comment() -> Bytes {
-    Bytes::from_static(b": keep-alive\n\n")
 }
 
 #[cfg(test)]
@@ -257,7 +225,7 @@ mod tests {
         assert_eq!(events.next().await.unwrap(), comment());
         assert_eq!(events.next().await.unwrap(), comment());
         send.send(answer("{}")).unwrap();
-        assert_eq!(events.next().await.unwrap(), event(&raw("{}")));
+        assert_eq!(events.next().await.unwrap(), event(None, &raw("{}")));
         assert!(events.next().await.is_none());
     }
 
@@ -273,32 +241,5 @@ mod tests {
         )
         .await;
         assert_eq!(all(reply).await, "");
-    }
-
-    #[tokio::test]
-    async fn detached_work_outlives_who_waited_for_it() {
-        let (started, begun) = oneshot::channel::<()>();
-        let (go, gone) = oneshot::channel::<()>();
-        let (done, ended) = oneshot::channel();
-        let work: Work = Box::pin(async move {
-            let _ = started.send(());
-            let _ = gone.await;
-            let _ = done.send(());
-            None
-        });
-        let waiting = reply(
-            Exchange {
-                work,
-                messages: None,
-            }
-            .detached(&TaskTracker::new()),
-            Duration::from_secs(9),
-        );
-        let waiting = tokio::spawn(waiting);
-        begun.await.unwrap();
-        waiting.abort();
-        let _ = waiting.await;
-        go.send(()).unwrap();
-        ended.await.unwrap();
     }
 }

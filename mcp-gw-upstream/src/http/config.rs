@@ -32,6 +32,12 @@ pub struct HttpServerConfig {
     pub probe_timeout: Duration,
     /// The longest message that is taken from the server, in bytes. 16 MiB by default.
     pub max_message_bytes: usize,
+    /// How many clients may have a session of their own at the same time, beside the one that all
+    /// share; those who find no room share. Only servers of old revisions have sessions. 512 by
+    /// default.
+    pub max_connections: usize,
+    /// How long a session of a client's own is kept open while it is not used. 30 min by default.
+    pub idle_timeout: Duration,
 }
 
 impl HttpServerConfig {
@@ -47,6 +53,8 @@ impl HttpServerConfig {
             max_total_timeout: Duration::from_secs(600),
             probe_timeout: Duration::from_secs(5),
             max_message_bytes: 16 * 1024 * 1024,
+            max_connections: 512,
+            idle_timeout: Duration::from_secs(30 * 60),
         }
     }
 
@@ -100,6 +108,20 @@ impl HttpServerConfig {
     #[must_use]
     pub const fn with_max_message_bytes(mut self, limit: usize) -> Self {
         self.max_message_bytes = limit;
+        self
+    }
+
+    /// Sets how many clients may have a session of their own at the same time.
+    #[must_use]
+    pub const fn with_max_connections(mut self, limit: usize) -> Self {
+        self.max_connections = limit;
+        self
+    }
+
+    /// Sets how long a session of a client's own is kept while it is not used.
+    #[must_use]
+    pub const fn with_idle_timeout(mut self, limit: Duration) -> Self {
+        self.idle_timeout = limit;
         self
     }
 

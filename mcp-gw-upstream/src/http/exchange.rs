@@ -1,39 +1,73 @@
 //! One request over HTTP and everything that comes back on its response.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
-use mcp_gw_core::jsonrpc::{self, Message, Response as Answered};
+use mcp_gw_core::jsonrpc;
 use mcp_gw_core::{CallContext, ClientLink, RawJson};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Response, StatusCode};
-use serde_json::value::RawValue;
-use tokio::time::timeout_at;
+use tokio::sync::oneshot;
+use tokio::time::{sleep_until, timeout_at};
 
 use crate::ask::{Ask, Hop, cancelled_params};
+use crate::call::{Call, EndOnDrop};
 use crate::deadline::Deadline;
+use crate::desk::Desk;
 use crate::era::{Era, MODERN};
+use crate::http::resume::Place;
 use crate::http::session::session_headers;
 use crate::http::sse::Decoder;
-use crate::http::wire::{METHOD, NAME, Refusal, SESSION, Wire, chain};
+use crate::http::wire::{METHOD, NAME, Post, Refusal, SESSION, Wire, chain};
 use crate::mirror;
-use crate::notice::Notice;
-use crate::settings::not_served;
+use crate::pending::{Reply, Waiting};
 
 /// A request that is ready to be sent.
 pub(crate) struct Exchange<'a> {
-    wire: &'a Arc<Wire>,
+    pub(super) wire: &'a Arc<Wire>,
     id: i64,
     id_text: String,
     headers: HeaderMap,
     body: RawJson,
-    link: Option<&'a dyn ClientLink>,
-    token: Option<i64>,
-    /// Where a server may be told of a cancellation, and answered on its own requests: the headers
-    /// of an old server's session.
-    session: Option<HeaderMap>,
+    pub(super) link: Option<&'a dyn ClientLink>,
+    pub(super) token: Option<i64>,
+    /// The session of an old server that it is made in.
+    pub(super) session: Option<InSession>,
     is_cancellable: bool,
 }
+
+/// Where a server may be told of a cancellation, be answered on its own requests, and answer
+/// elsewhere than it was asked.
+pub(super) struct InSession {
+    pub(super) post: Post,
+    pub(super) desk: Arc<Desk>,
+    pub(super) call: Option<Arc<Call>>,
+    elsewhere: Option<oneshot::Receiver<Reply>>,
+}
+
+impl InSession {
+    pub(super) fn is_asking(&self) -> bool {
+        self.call.as_ref().is_some_and(|call| call.is_asking())
+    }
+}
+
+/// Why the response is not read on.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Refused(Refusal),
+    /// The answer came on another stream.
+    Elsewhere(Reply),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// A result or an error object.
+pub(super) type Outcome = Result<RawJson, RawJson>;
 
 /// A result, and the session that came with it.
 #[derive(Debug)]
@@ -59,21 +93,28 @@ impl<'a> Exchange<'a> {
         Self::new(wire, ask, ctx, Era::Modern, headers)
     }
 
-    /// A request in an old server's session, which `headers` name.
+    /// A request in an old server's session, which the headers of `post` name.
     pub(crate) fn legacy(
         wire: &'a Arc<Wire>,
-        headers: HeaderMap,
+        post: Post,
+        desk: &Arc<Desk>,
         ask: &Ask<'_>,
         ctx: Option<&'a CallContext>,
     ) -> Self {
-        let mut exchange = Self::new(wire, ask, ctx, Era::Legacy, headers.clone());
-        exchange.session = Some(headers);
+        let mut exchange = Self::new(wire, ask, ctx, Era::Legacy, post.headers.clone());
+        exchange.session = Some(InSession {
+            post,
+            desk: Arc::clone(desk),
+            call: ctx.map(|ctx| Arc::new(Call::new(ctx))),
+            elsewhere: None,
+        });
         exchange
     }
 
     /// The handshake, which comes before everything that a header could say.
-    pub(crate) fn initialize(wire: &'a Arc<Wire>) -> Self {
-        Self::new(wire, &Ask::Initialize, None, Era::Legacy, HeaderMap::new())
+    pub(crate) fn initialize(wire: &'a Arc<Wire>, capabilities: Option<&RawJson>) -> Self {
+        let ask = Ask::Initialize { capabilities };
+        Self::new(wire, &ask, None, Era::Legacy, HeaderMap::new())
     }
 
     fn new(
@@ -110,7 +151,21 @@ impl<'a> Exchange<'a> {
     /// Sends it and waits for its result.
     pub(crate) async fn run(mut self, mut deadline: Deadline) -> Result<Answer, Refusal> {
         let mut cancel = CancelOnDrop::new(&self);
-        let outcome = self.converse(&mut deadline).await;
+        let _waiting = self.register()?;
+        if let Some(InSession {
+            desk,
+            call: Some(call),
+            ..
+        }) = &self.session
+        {
+            desk.hand_over(call).await;
+            deadline.extend();
+        }
+        let outcome = match self.converse(&mut deadline).await {
+            Ok(answer) => Ok(answer),
+            Err(Stop::Refused(refusal)) => Err(refusal),
+            Err(Stop::Elsewhere(reply)) => self.take_reply(reply),
+        };
         let is_answered = match &outcome {
             Ok(_) | Err(Refusal::Rpc(..) | Refusal::Status(..)) => true,
             Err(Refusal::Failed(error)) => error.is_unsent(),
@@ -121,70 +176,198 @@ impl<'a> Exchange<'a> {
         outcome
     }
 
-    async fn converse(&mut self, deadline: &mut Deadline) -> Result<Answer, Refusal> {
-        let headers = std::mem::take(&mut self.headers);
-        let send = self.wire.post(headers, &self.body).send();
-        let response = timeout_at(deadline.at(), send)
-            .await
-            .map_err(|_| self.late(deadline))?
-            .map_err(|error| Refusal::Failed(self.wire.send_error(error)))?;
+    /// Lets what comes on other streams of the session find its way here.
+    fn register(&mut self) -> Result<Option<Registered>, Refusal> {
+        let Some(session) = &mut self.session else {
+            return Ok(None);
+        };
+        let (answer, elsewhere) = oneshot::channel();
+        let call = session.call.clone();
+        let waiting = Waiting {
+            answer,
+            call: call.clone(),
+        };
+        let added = session.desk.pending.add(self.id, waiting);
+        added.map_err(|reason| Refusal::Failed(self.wire.settings.unavailable(reason)))?;
+        session.elsewhere = Some(elsewhere);
+        Ok(Some(Registered {
+            desk: Arc::clone(&session.desk),
+            id: self.id,
+            _call: EndOnDrop(call),
+        }))
+    }
+
+    fn take_reply(&self, reply: Reply) -> Result<Answer, Refusal> {
+        match reply {
+            Reply::Result(result) => Ok(Answer {
+                result,
+                session: None,
+            }),
+            Reply::Error(error) => Err(Refusal::Rpc(StatusCode::OK, error)),
+            Reply::TooLarge => Err(Refusal::Failed(self.wire.settings.too_large())),
+            Reply::Malformed(reason) => Err(self.protocol(&reason)),
+            Reply::Dead(reason) => Err(self.lost(&reason)),
+        }
+    }
+
+    async fn converse(&mut self, deadline: &mut Deadline) -> Result<Answer, Stop> {
+        let response = self.send(deadline).await?;
         let session = response.headers().get(SESSION).cloned();
         let status = response.status();
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             // What is wrong is the gateway's credential: nothing for a client, and its text may
             // repeat what was sent.
-            return Err(Refusal::Status(status, String::new()));
+            return Err(Refusal::Status(status, String::new()).into());
         }
         let kind = media_type(&response);
         let result = if kind == Media::Json {
-            let late = || self.wire.settings.timed_out(deadline.limit());
-            let body = self.wire.body(response, deadline.at(), late).await;
-            let body = body.map_err(Refusal::Failed)?;
-            match self.whole(&body) {
-                Ok(Some(Ok(result))) if status.is_success() => result,
-                Ok(Some(Err(error))) => return Err(Refusal::Rpc(status, error)),
-                Err(refusal) if status.is_success() => return Err(refusal),
-                _ if status.is_success() => {
-                    return Err(self.protocol("its answer belongs to another request"));
-                }
-                _ => return Err(Refusal::Status(status, crate::settings::excerpt(&body))),
-            }
+            self.whole_body(response, deadline).await?
         } else if !status.is_success() {
             let body = self.wire.beginning(response, deadline.at()).await;
-            return Err(Refusal::Status(status, body));
+            return Err(Refusal::Status(status, body).into());
         } else if kind == Media::EventStream {
             match self.stream(response, deadline).await? {
                 Ok(result) => result,
-                Err(error) => return Err(Refusal::Rpc(status, error)),
+                Err(error) => return Err(Refusal::Rpc(status, error).into()),
             }
+        } else if status == StatusCode::ACCEPTED && self.is_heard() {
+            // It will answer on its own stream; nothing else ends this wait.
+            self.wait(deadline, std::future::pending::<Answer>())
+                .await?
+                .result
         } else {
-            return Err(self.protocol(&format!(
-                "it answers a request with {status} and neither JSON nor an event stream"
-            )));
+            return Err(self
+                .protocol(&format!(
+                    "it answers a request with {status} and neither JSON nor an event stream"
+                ))
+                .into());
         };
         Ok(Answer { result, session })
     }
 
-    /// Reads events until the answer is among them.
-    async fn stream(
+    /// Sends it; once more when there was no connection to send it on.
+    async fn send(&mut self, deadline: &mut Deadline) -> Result<Response, Stop> {
+        let headers = std::mem::take(&mut self.headers);
+        let first = self.wire.post(headers.clone(), &self.body).send();
+        let error = match self.wait(deadline, first).await? {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        if !error.is_connect() || error.is_timeout() {
+            return Err(Refusal::Failed(self.wire.send_error(error)).into());
+        }
+        let again = self.wire.post(headers, &self.body).send();
+        let response = self.wait(deadline, again).await?;
+        response.map_err(|error| Refusal::Failed(self.wire.send_error(error)).into())
+    }
+
+    /// Reads an answer that is not a stream.
+    async fn whole_body(
         &self,
+        response: Response,
+        deadline: &Deadline,
+    ) -> Result<RawJson, Refusal> {
+        let status = response.status();
+        let late = || self.wire.settings.timed_out(deadline.limit());
+        let body = self.wire.body(response, deadline.at(), late).await;
+        let body = body.map_err(Refusal::Failed)?;
+        match self.whole(&body) {
+            Ok(Some(Ok(result))) if status.is_success() => Ok(result),
+            Ok(Some(Err(error))) => Err(Refusal::Rpc(status, error)),
+            Err(refusal) if status.is_success() => Err(refusal),
+            _ if status.is_success() => Err(self.protocol("its answer belongs to another request")),
+            _ => Err(Refusal::Status(status, crate::settings::excerpt(&body))),
+        }
+    }
+
+    /// Waits for `what` as long as the time allows. A sign of life starts the time anew, and while
+    /// the client is asked only the hard limit holds.
+    pub(super) async fn wait<T>(
+        &mut self,
+        deadline: &mut Deadline,
+        what: impl Future<Output = T>,
+    ) -> Result<T, Stop> {
+        let Some(session) = &mut self.session else {
+            let done = timeout_at(deadline.at(), what).await;
+            return done.map_err(|_| self.late(deadline).into());
+        };
+        let mut what = pin!(what);
+        loop {
+            let alive = async {
+                match &session.call {
+                    Some(call) => call.alive().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let elsewhere = async {
+                match &mut session.elsewhere {
+                    Some(elsewhere) => elsewhere.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                done = &mut what => return Ok(done),
+                reply = elsewhere => {
+                    session.elsewhere = None;
+                    let dead = |_| Reply::Dead("its answer was thrown away".to_owned());
+                    return Err(Stop::Elsewhere(reply.unwrap_or_else(dead)));
+                }
+                () = alive => {
+                    if session.is_asking() {
+                        deadline.pause();
+                    } else {
+                        deadline.extend();
+                    }
+                }
+                () = sleep_until(deadline.at()) => return Err(self.late(deadline).into()),
+            }
+        }
+    }
+
+    /// Reads events until the answer is among them. The stream of an old server is taken up again
+    /// when it ends before.
+    async fn stream(
+        &mut self,
         mut response: Response,
         deadline: &mut Deadline,
-    ) -> Result<Result<RawJson, RawJson>, Refusal> {
+    ) -> Result<Outcome, Stop> {
+        let mut place = Place::default();
+        loop {
+            let reason = match self.read(response, &mut place, deadline).await? {
+                Ok(outcome) => return Ok(outcome),
+                Err(reason) => reason,
+            };
+            response = self.resume(&mut place, deadline, &reason).await?;
+        }
+    }
+
+    /// Reads one connection of the stream: the answer, or why there is no more to come.
+    async fn read(
+        &mut self,
+        mut response: Response,
+        place: &mut Place,
+        deadline: &mut Deadline,
+    ) -> Result<Result<Outcome, String>, Stop> {
         let mut decoder = Decoder::new(self.wire.settings.max_message_bytes);
         loop {
-            while let Some(data) = decoder.next_event() {
-                if let Some(outcome) = self.whole_or_part(&data, Some(deadline))? {
-                    return Ok(outcome);
+            while let Some(event) = decoder.next_event() {
+                if place.is_new(&event)
+                    && let Some(outcome) = self.whole_or_part(&event.data, Some(deadline))?
+                {
+                    return Ok(Ok(outcome));
                 }
             }
-            let chunk = timeout_at(deadline.at(), response.chunk())
-                .await
-                .map_err(|_| self.late(deadline))?;
-            let chunk = match chunk {
+            let chunk = match self.wait(deadline, response.chunk()).await? {
                 Ok(Some(chunk)) => chunk,
-                Ok(None) => return Err(self.lost("the stream ended without the answer")),
-                Err(error) => return Err(self.lost(&chain(error))),
+                Ok(None) => {
+                    place.leave(&decoder);
+                    return Ok(Err("the stream ended without the answer".to_owned()));
+                }
+                Err(error) => {
+                    place.leave(&decoder);
+                    return Ok(Err(chain(error)));
+                }
             };
             decoder
                 .push(&chunk)
@@ -192,95 +375,12 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn whole(&self, body: &Bytes) -> Result<Option<Result<RawJson, RawJson>>, Refusal> {
-        self.whole_or_part(body, None)
+    fn is_heard(&self) -> bool {
+        let is_heard = |session: &InSession| session.desk.is_heard.load(Ordering::Relaxed);
+        self.session.as_ref().is_some_and(is_heard)
     }
 
-    /// Takes one message, or the array of them that 2025-03-26 knows.
-    fn whole_or_part(
-        &self,
-        text: &Bytes,
-        mut deadline: Option<&mut Deadline>,
-    ) -> Result<Option<Result<RawJson, RawJson>>, Refusal> {
-        if !text.trim_ascii_start().starts_with(b"[") {
-            return self.message(text, text, deadline);
-        }
-        let parts: Vec<&RawValue> = serde_json::from_slice(text)
-            .map_err(|error| self.protocol(&format!("its answer is not JSON: {error}")))?;
-        for part in parts {
-            let outcome = self.message(text, part.get().as_bytes(), deadline.as_deref_mut())?;
-            if outcome.is_some() {
-                return Ok(outcome);
-            }
-        }
-        Ok(None)
-    }
-
-    fn message(
-        &self,
-        whole: &Bytes,
-        text: &[u8],
-        deadline: Option<&mut Deadline>,
-    ) -> Result<Option<Result<RawJson, RawJson>>, Refusal> {
-        let message = match Message::parse(text) {
-            Ok(message) => message,
-            Err(error) if error.code == mcp_gw_core::code::PARSE_ERROR => {
-                return Err(self.protocol(&format!("its answer is not JSON: {error}")));
-            }
-            Err(error) if error.id.as_ref().is_none_or(|id| self.is_own(id.as_str())) => {
-                return Err(self.protocol(&error.message));
-            }
-            Err(_) => return Ok(None),
-        };
-        match message {
-            Message::Response(Answered { id, outcome, .. }) => {
-                // An error without an id can only be about what was sent here.
-                if id.is_some_and(|id| !self.is_own(id.get())) {
-                    return Ok(None);
-                }
-                Ok(Some(match outcome {
-                    Ok(result) => Ok(RawJson::within(whole, result)),
-                    Err(error) => Err(RawJson::within(whole, error)),
-                }))
-            }
-            Message::Notification(notification) => {
-                if let Some(notice) = Notice::read(&notification) {
-                    self.notice(notice, deadline);
-                }
-                Ok(None)
-            }
-            Message::Request(request) => {
-                let id = RawJson::parse(request.id.get().to_owned()).unwrap_or_default();
-                self.answer(&id, &request.method);
-                Ok(None)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    fn notice(&self, notice: Notice, deadline: Option<&mut Deadline>) {
-        if let Notice::Event(event) = notice {
-            self.wire.events.emit(event);
-            return;
-        }
-        if let (Notice::Progress { token, .. }, Some(deadline)) = (&notice, deadline)
-            && Some(*token) == self.token
-        {
-            deadline.extend();
-        }
-        if let (Some(link), Some(notification)) = (self.link, notice.for_call(self.token)) {
-            link.notify(notification);
-        }
-    }
-
-    /// Answers a request of the server; those of 2026-07-28 send none.
-    fn answer(&self, id: &RawJson, method: &str) {
-        if let Some(headers) = self.session.clone() {
-            self.wire.reply(headers, reply(id, method));
-        }
-    }
-
-    fn is_own(&self, id: &str) -> bool {
+    pub(super) fn is_own(&self, id: &str) -> bool {
         id == self.id_text
     }
 
@@ -288,32 +388,36 @@ impl<'a> Exchange<'a> {
         Refusal::Failed(self.wire.settings.timed_out(deadline.limit()))
     }
 
-    fn lost(&self, reason: &str) -> Refusal {
+    pub(super) fn lost(&self, reason: &str) -> Refusal {
         Refusal::Failed(self.wire.settings.lost(reason))
     }
 
-    fn protocol(&self, reason: &str) -> Refusal {
+    pub(super) fn protocol(&self, reason: &str) -> Refusal {
         Refusal::Failed(self.wire.settings.protocol(reason))
     }
 }
 
-/// What the gateway answers to a request of a server: it has declared no capability.
-pub(crate) fn reply(id: &RawJson, method: &str) -> RawJson {
-    if method == "ping" {
-        jsonrpc::result(id, &RawJson::empty_object())
-    } else {
-        jsonrpc::error(Some(id), &not_served(method))
+/// Takes the request out of the table, and ends what was asked for it, when nobody waits any more.
+struct Registered {
+    desk: Arc<Desk>,
+    id: i64,
+    _call: EndOnDrop,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.desk.pending.remove(self.id);
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Media {
+pub(super) enum Media {
     Json,
     EventStream,
     Other,
 }
 
-fn media_type(response: &Response) -> Media {
+pub(super) fn media_type(response: &Response) -> Media {
     let value = response
         .headers()
         .get(CONTENT_TYPE)
@@ -331,15 +435,15 @@ fn media_type(response: &Response) -> Media {
 
 /// Tells an old server that nobody waits for its answer any more. A new one sees it from the
 /// connection.
-struct CancelOnDrop(Option<(Arc<Wire>, HeaderMap, i64)>);
+struct CancelOnDrop(Option<(Post, i64)>);
 
 impl CancelOnDrop {
     fn new(exchange: &Exchange<'_>) -> Self {
-        let session = exchange.session.clone();
+        let session = exchange.session.as_ref();
         Self(
             session
                 .filter(|_| exchange.is_cancellable)
-                .map(|headers| (Arc::clone(exchange.wire), headers, exchange.id)),
+                .map(|session| (session.post.clone(), exchange.id)),
         )
     }
 
@@ -350,12 +454,9 @@ impl CancelOnDrop {
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        let Some((wire, headers, id)) = self.0.take() else {
-            return;
-        };
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let cancelled = jsonrpc::notification("notifications/cancelled", &cancelled_params(id));
-            runtime.spawn(async move { wire.post_only(headers, &cancelled).await });
+        if let Some((post, id)) = self.0.take() {
+            let params = cancelled_params(id);
+            post.soon(jsonrpc::notification("notifications/cancelled", &params));
         }
     }
 }

@@ -1,19 +1,24 @@
 //! The stream that a server of an old revision may keep open for what belongs to no request (GET).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mcp_gw_core::jsonrpc::Message;
+use mcp_gw_core::jsonrpc::{Message, Response as Answered};
 use mcp_gw_core::{BackendEvent, RawJson};
-use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::header::{ACCEPT, HeaderName, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::value::RawValue;
 use tokio::time::{sleep, timeout};
 
-use crate::http::exchange::reply;
+use crate::call::Question;
+use crate::desk::Desk;
+use crate::http::resume::Place;
 use crate::http::sse::Decoder;
-use crate::http::wire::Wire;
+use crate::http::wire::{Post, Wire};
 use crate::notice::Notice;
+use crate::pending::Reply;
 
 const STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -30,19 +35,33 @@ enum End {
     Broken,
 }
 
+/// A request for a stream, from after the event `resume` on when there was one.
+pub(crate) fn request(post: &Post, resume: Option<&HeaderValue>) -> RequestBuilder {
+    let request = post
+        .wire
+        .request(Method::GET)
+        .header(ACCEPT, STREAM)
+        .headers(post.headers.clone());
+    match resume {
+        Some(id) => request.header(LAST_EVENT_ID, id.clone()),
+        None => request,
+    }
+}
+
 /// Listens until the server says that it has no such stream. The session ends the task.
-pub(crate) async fn run(wire: Arc<Wire>, headers: HeaderMap) {
+pub(crate) async fn run(post: Post, desk: Arc<Desk>) {
     let mut pause = FIRST_PAUSE;
-    let mut resume: Option<HeaderValue> = None;
+    let mut place = Place::default();
     let mut missed = false;
     loop {
-        let mut decoder = Decoder::new(wire.settings.max_message_bytes);
-        let end = connect(&wire, &headers, resume.as_ref(), &mut decoder, &mut missed).await;
-        if let Some(id) = decoder.last_event_id() {
-            resume = HeaderValue::from_bytes(id).ok();
-        }
+        let mut decoder = Decoder::new(post.wire.settings.max_message_bytes);
+        let end = connect(&post, &desk, &mut place, &mut decoder, &mut missed).await;
+        place.leave(&decoder);
         pause = match end {
-            End::NotOffered => return,
+            End::NotOffered => {
+                desk.is_heard.store(false, Ordering::Relaxed);
+                return;
+            }
             End::Closed => FIRST_PAUSE,
             End::Broken => {
                 missed = true;
@@ -60,19 +79,14 @@ pub(crate) async fn run(wire: Arc<Wire>, headers: HeaderMap) {
 }
 
 async fn connect(
-    wire: &Arc<Wire>,
-    headers: &HeaderMap,
-    resume: Option<&HeaderValue>,
+    post: &Post,
+    desk: &Desk,
+    place: &mut Place,
     decoder: &mut Decoder,
     missed: &mut bool,
 ) -> End {
-    let mut request = wire
-        .request(Method::GET)
-        .header(ACCEPT, STREAM)
-        .headers(headers.clone());
-    if let Some(id) = resume {
-        request = request.header(LAST_EVENT_ID, id.clone());
-    }
+    let wire = &post.wire;
+    let request = request(post, place.take_up());
     let Ok(Ok(response)) = timeout(wire.settings.timeout, request.send()).await else {
         return End::Broken;
     };
@@ -87,13 +101,14 @@ async fn connect(
         // Nobody knows what was said in the meantime.
         wire.events.emit(BackendEvent::OfferChanged);
     }
-    read(wire, headers, response, decoder).await
+    read(post, desk, response, place, decoder).await
 }
 
 async fn read(
-    wire: &Arc<Wire>,
-    headers: &HeaderMap,
+    post: &Post,
+    desk: &Desk,
     mut response: Response,
+    place: &mut Place,
     decoder: &mut Decoder,
 ) -> End {
     loop {
@@ -106,31 +121,57 @@ async fn read(
             Ok(None) => return End::Closed,
             Err(_) => return End::Broken,
         }
-        while let Some(data) = decoder.next_event() {
-            take(wire, headers, &data).await;
+        while let Some(event) = decoder.next_event() {
+            if place.is_new(&event) {
+                take_all(post, desk, &event.data);
+            }
         }
     }
 }
 
-/// Takes one message. What belongs to a request has no place on this stream.
-async fn take(wire: &Arc<Wire>, headers: &HeaderMap, data: &Bytes) {
-    match Message::parse(data) {
+/// Takes one message, or the array of them that 2025-03-26 knows.
+fn take_all(post: &Post, desk: &Desk, data: &Bytes) {
+    if data.trim_ascii_start().starts_with(b"[")
+        && let Ok(parts) = serde_json::from_slice::<Vec<&RawValue>>(data)
+    {
+        for part in parts {
+            take(post, desk, data, part.get().as_bytes());
+        }
+    } else {
+        take(post, desk, data, data);
+    }
+}
+
+/// Takes one message. What belongs to a request should be on the stream of that, but is taken.
+fn take(post: &Post, desk: &Desk, whole: &Bytes, text: &[u8]) {
+    match Message::parse(text) {
         Ok(Message::Notification(notification)) => {
-            if let Some(Notice::Event(event)) = Notice::read(&notification) {
-                wire.events.emit(event);
+            if let Some(notice) = Notice::read(&notification) {
+                desk.notice(notice);
             }
         }
         Ok(Message::Request(request)) => {
-            let id = RawJson::parse(request.id.get().to_owned()).unwrap_or_default();
-            wire.post_only(headers.clone(), &reply(&id, &request.method))
-                .await;
+            desk.request(Question::read(&request), None, post.clone());
+        }
+        Ok(Message::Response(Answered { id, outcome, .. })) => {
+            let reply = match outcome {
+                Ok(result) => Reply::Result(RawJson::within(whole, result)),
+                Err(error) => Reply::Error(RawJson::within(whole, error)),
+            };
+            if let Some(id) = id.and_then(|id| id.get().parse().ok()) {
+                desk.pending.answer(id, reply);
+            }
         }
         Ok(_) => {}
-        Err(error) => tracing::debug!(
-            target: "mcp_gw::upstream",
-            server = &*wire.settings.server,
-            %error,
-            "an event of the server is not a message"
-        ),
+        Err(error) => odd(&post.wire, &error),
     }
+}
+
+fn odd(wire: &Wire, error: &mcp_gw_core::jsonrpc::EnvelopeError) {
+    tracing::debug!(
+        target: "mcp_gw::upstream",
+        server = &*wire.settings.server,
+        %error,
+        "an event of the server is not a message"
+    );
 }

@@ -2,11 +2,12 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
-use mcp_gw_core::{BackendError, BackendEvent, CallContext, Offer, RawJson, ToolSpec, code};
+use mcp_gw_core::{
+    BackendError, BackendEvent, CallContext, Offer, RawJson, SessionKey, ToolSpec, code,
+};
+use reqwest::StatusCode;
 use reqwest::header::{HeaderName, HeaderValue};
-use reqwest::{Method, StatusCode};
 
 use crate::ask::Ask;
 use crate::deadline::Deadline;
@@ -16,6 +17,7 @@ use crate::http::config::HttpServerConfig;
 use crate::http::exchange::Exchange;
 use crate::http::session::Session;
 use crate::http::wire::{Refusal, Wire};
+use crate::lanes::{Connection as _, Lanes, Seat};
 use crate::mirror::{self, Mirrors};
 use crate::notice::Events;
 use crate::offer;
@@ -27,11 +29,14 @@ use crate::subscriptions::Subscriptions;
 /// An MCP server over streamable HTTP, of any revision from 2024-11-05 to 2026-07-28.
 ///
 /// Nothing is sent before the first call. All callers share one connection to the server; with a
-/// server of an old revision that is one session, which declares no client capabilities.
+/// server of an old revision that is one session, which declares no client capabilities. There, a
+/// client that can be asked something (sampling, elicitation, roots), or that wants log messages of a
+/// certain level, gets a session of its own: see [`HttpServerConfig::max_connections`].
 #[derive(Debug)]
 pub struct HttpServer {
     wire: Arc<Wire>,
     session: Single<Session>,
+    lanes: Lanes<Session>,
     mirrors: RwLock<Arc<Mirrors>>,
 }
 
@@ -54,6 +59,11 @@ impl HttpServer {
         Ok(Self {
             wire: Arc::new(Wire::new(config)?),
             session: Single::default(),
+            lanes: Lanes::new(
+                config.settings(),
+                config.max_connections,
+                config.idle_timeout,
+            ),
             mirrors: RwLock::default(),
         })
     }
@@ -63,17 +73,45 @@ impl HttpServer {
         self.session.get(&self.wire.settings, open).await
     }
 
+    /// The session of the client that makes this call, when it must have one.
+    async fn seat(&self, ctx: Option<&CallContext>) -> Result<Option<Seat<Session>>, BackendError> {
+        if ctx.is_none() {
+            return Ok(None);
+        }
+        let hello = match self.wire.known.get() {
+            Some(hello) => hello,
+            None => self.hello().await?,
+        };
+        let wire = &self.wire;
+        let open = |owner, _| Session::open_own(Arc::clone(wire), owner);
+        self.lanes.seat(&hello, ctx, open).await
+    }
+
+    /// Asks for the log messages that the client wants, before its call.
+    async fn set_level(&self, session: &Arc<Session>, ctx: Option<&CallContext>) {
+        let level = ctx.and_then(|ctx| session.desk.level_to_set(ctx, &session.hello));
+        if let Some(level) = level
+            && self
+                .once(session, Ask::SetLevel(level), None)
+                .await
+                .is_err()
+        {
+            session.desk.level_refused();
+        }
+    }
+
     async fn once(
         &self,
         session: &Arc<Session>,
         ask: Ask<'_>,
         ctx: Option<&CallContext>,
     ) -> Result<RawJson, Verdict> {
-        let settings = &self.wire.settings;
+        let (wire, desk) = (&self.wire, &session.desk);
+        let settings = &wire.settings;
         let deadline = Deadline::new(settings.timeout, settings.max_total_timeout);
         let exchange = match session.hello.era {
-            Era::Modern => Exchange::modern(&self.wire, &ask, ctx, &self.mirrored(ask)),
-            Era::Legacy => Exchange::legacy(&self.wire, session.headers(), &ask, ctx),
+            Era::Modern => Exchange::modern(wire, &ask, ctx, &self.mirrored(ask)),
+            Era::Legacy => Exchange::legacy(wire, session.post(), desk, &ask, ctx),
         };
         match exchange.run(deadline).await {
             Ok(answer) => Ok(answer.result),
@@ -97,14 +135,24 @@ impl HttpServer {
                 if code == Some(code::HEADER_MISMATCH) && session.hello.era == Era::Modern {
                     return Verdict::Headers(BackendError::Rpc(error));
                 }
-                is_stale = is_expired(session, status, error.as_str())
-                    || is_other_era(session, status, code);
-                BackendError::Rpc(error)
+                let is_expired = code != Some(code::METHOD_NOT_FOUND)
+                    && is_expired(session, status, error.as_str());
+                is_stale = is_expired || is_other_era(session, status, code);
+                if is_expired && status == StatusCode::NOT_FOUND {
+                    self.unknown_session()
+                } else {
+                    BackendError::Rpc(error)
+                }
             }
             Refusal::Status(status, body) => {
-                is_stale = is_expired(session, status, &body)
-                    || matches!(status.as_u16(), 400 | 404 | 405 | 406 | 415 | 426);
-                self.wire.status_error(status, &body)
+                let is_expired = is_expired(session, status, &body);
+                is_stale =
+                    is_expired || matches!(status.as_u16(), 400 | 404 | 405 | 406 | 415 | 426);
+                if is_expired && status == StatusCode::NOT_FOUND {
+                    self.unknown_session()
+                } else {
+                    self.wire.status_error(status, &body)
+                }
             }
         };
         if is_stale {
@@ -112,6 +160,12 @@ impl HttpServer {
         } else {
             Verdict::Final(error)
         }
+    }
+
+    /// The request was not looked at, so it can be sent again.
+    fn unknown_session(&self) -> BackendError {
+        let reason = "it does not know the session that it has given";
+        self.wire.settings.unavailable(reason)
     }
 
     /// The headers that repeat arguments of this call.
@@ -215,15 +269,20 @@ impl Channel for HttpServer {
     }
 
     async fn end(&self) {
-        const PATIENCE: Duration = Duration::from_secs(5);
-        let Some(session) = self.session.close().await else {
-            return;
+        let shared = async {
+            if let Some(session) = self.session.close().await {
+                session.end().await;
+            }
         };
-        if session.id.is_some() {
-            // A server that does not let its sessions be ended answers 405, which is as good.
-            let delete = self.wire.request(Method::DELETE).headers(session.headers());
-            let _ = delete.timeout(PATIENCE).send().await;
-        }
+        tokio::join!(shared, self.lanes.close());
+    }
+
+    fn end_session(&self, session: &SessionKey) {
+        self.lanes.end_session(session);
+    }
+
+    fn roots_changed(&self, session: &SessionKey) {
+        self.lanes.roots_changed(session);
     }
 
     async fn hello(&self) -> Result<Arc<Hello>, BackendError> {
@@ -231,29 +290,37 @@ impl Channel for HttpServer {
     }
 
     async fn ask(&self, ask: Ask<'_>, ctx: Option<&CallContext>) -> Result<RawJson, BackendError> {
-        let session = self.session().await?;
-        let verdict = match self.once(&session, ask, ctx).await {
-            Ok(result) => return Ok(result),
-            Err(verdict) => verdict,
-        };
-        let session = match verdict {
-            Verdict::Final(error) => return Err(error),
-            Verdict::Stale(_) => {
-                self.session.forget(&session);
-                drop(session);
-                self.session().await?
+        // A session of a client's own may be stale, and then the shared one as well.
+        let (mut stale_own, mut stale_shared, mut wrong_headers) = (false, false, false);
+        loop {
+            let seat = self.seat(ctx).await?;
+            let session = match &seat {
+                Some(seat) => Arc::clone(&seat.connection),
+                None => self.session().await?,
+            };
+            self.set_level(&session, ctx).await;
+            let verdict = match self.once(&session, ask, ctx).await {
+                Ok(result) => return Ok(result),
+                Err(verdict) => verdict,
+            };
+            match (verdict, &seat) {
+                (Verdict::Stale(_), Some(seat)) if !stale_own => {
+                    stale_own = true;
+                    seat.forget();
+                }
+                (Verdict::Stale(_), None) if !stale_shared => {
+                    stale_shared = true;
+                    self.session.forget(&session);
+                }
+                (Verdict::Headers(_), _) if !wrong_headers && matches!(ask, Ask::Tool(_)) => {
+                    wrong_headers = true;
+                    self.read_offer_again().await?;
+                }
+                (Verdict::Final(error) | Verdict::Stale(error) | Verdict::Headers(error), _) => {
+                    return Err(error);
+                }
             }
-            Verdict::Headers(error) if !matches!(ask, Ask::Tool(_)) => return Err(error),
-            Verdict::Headers(_) => {
-                self.read_offer_again().await?;
-                session
-            }
-        };
-        self.once(&session, ask, ctx)
-            .await
-            .map_err(|verdict| match verdict {
-                Verdict::Final(error) | Verdict::Stale(error) | Verdict::Headers(error) => error,
-            })
+        }
     }
 }
 

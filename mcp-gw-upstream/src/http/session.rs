@@ -1,18 +1,24 @@
 //! What was agreed with a server: its era, and the session of an old one.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use mcp_gw_core::jsonrpc;
 use mcp_gw_core::{BackendError, RawJson};
+use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderValue};
 use tokio::task::AbortHandle;
 
 use crate::ask::Ask;
 use crate::deadline::Deadline;
+use crate::desk::Desk;
 use crate::era::{Hello, Probe, read_discover, read_initialize, read_probe_error};
 use crate::http::exchange::Exchange;
 use crate::http::listen;
-use crate::http::wire::{Refusal, SESSION, VERSION, Wire};
+use crate::http::wire::{Post, Refusal, SESSION, VERSION, Wire};
+use crate::lanes::Connection;
+use crate::owner::Owner;
 use crate::subscriptions::warn_refused;
 
 /// A server that was met.
@@ -20,6 +26,9 @@ use crate::subscriptions::warn_refused;
 pub(crate) struct Session {
     pub(crate) hello: Arc<Hello>,
     pub(crate) id: Option<HeaderValue>,
+    /// Whoever waits for something in an old server's session.
+    pub(crate) desk: Arc<Desk>,
+    wire: Arc<Wire>,
     listener: Option<AbortHandle>,
 }
 
@@ -37,18 +46,58 @@ impl Session {
         session_headers(self.hello.version, self.id.as_ref())
     }
 
+    /// The way for messages without an answer.
+    pub(crate) fn post(&self) -> Post {
+        Post {
+            wire: Arc::clone(&self.wire),
+            headers: self.headers(),
+        }
+    }
+
     /// Finds out what the server speaks.
     pub(crate) async fn open(wire: Arc<Wire>) -> Result<Self, BackendError> {
         let session = match probe(&wire).await? {
             Probe::Modern(hello) => Self {
                 hello: Arc::new(hello),
                 id: None,
+                desk: Arc::new(Desk::new(Arc::clone(&wire.events), None)),
+                wire: Arc::clone(&wire),
                 listener: None,
             },
-            Probe::Legacy => initialize(Arc::clone(&wire)).await?,
+            Probe::Legacy => initialize(Arc::clone(&wire), None).await?,
         };
         wire.met(&session.hello);
         Ok(session)
+    }
+
+    /// A session for one client, with a server that is known to be of an old revision.
+    pub(crate) async fn open_own(wire: Arc<Wire>, owner: Arc<Owner>) -> Result<Self, BackendError> {
+        initialize(wire, Some(owner)).await
+    }
+}
+
+impl Connection for Session {
+    type Memory = ();
+
+    const SHARES: bool = true;
+
+    async fn end(&self) {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        if let Some(listener) = &self.listener {
+            listener.abort();
+        }
+        if self.id.is_some() || self.desk.owner.is_some() {
+            self.desk.pending.close("the gateway has closed it");
+        }
+        if self.id.is_some() {
+            // A server that does not let its sessions be ended answers 405, which is as good.
+            let delete = self.wire.request(Method::DELETE).headers(self.headers());
+            let _ = delete.timeout(PATIENCE).send().await;
+        }
+    }
+
+    fn tell_now(&self, message: RawJson) {
+        self.post().soon(message);
     }
 }
 
@@ -78,43 +127,52 @@ async fn probe(wire: &Arc<Wire>) -> Result<Probe, BackendError> {
     }
 }
 
-async fn initialize(wire: Arc<Wire>) -> Result<Session, BackendError> {
+async fn initialize(wire: Arc<Wire>, owner: Option<Arc<Owner>>) -> Result<Session, BackendError> {
     let settings = &wire.settings;
     let deadline = Deadline::new(settings.timeout, settings.max_total_timeout);
-    let answer =
-        Exchange::initialize(&wire)
-            .run(deadline)
-            .await
-            .map_err(|refusal| match refusal {
-                Refusal::Rpc(_, error) => BackendError::Rpc(error),
-                Refusal::Status(status, body) => wire.status_error(status, &body),
-                Refusal::Failed(error) => error,
-            })?;
+    let capabilities = owner.as_ref().map(|owner| &owner.capabilities);
+    let answer = Exchange::initialize(&wire, capabilities)
+        .run(deadline)
+        .await
+        .map_err(|refusal| match refusal {
+            Refusal::Rpc(_, error) => BackendError::Rpc(error),
+            Refusal::Status(status, body) => wire.status_error(status, &body),
+            Refusal::Failed(error) => error,
+        })?;
     let hello = read_initialize(settings, &answer.result)?;
     let id = answer.session.filter(is_visible);
-    let headers = session_headers(hello.version, id.as_ref());
-    let ready = jsonrpc::notification("notifications/initialized", &RawJson::empty_object());
-    wire.post_only(headers.clone(), &ready).await;
-    let own = async move {
-        subscribe_again(&wire, &headers).await;
-        listen::run(wire, headers).await;
-    };
-    let listener = tokio::spawn(own).abort_handle();
-    Ok(Session {
+    let is_shared = owner.is_none();
+    let desk = Arc::new(Desk::new(Arc::clone(&wire.events), owner));
+    let mut session = Session {
         hello: Arc::new(hello),
         id,
-        listener: Some(listener),
-    })
+        desk: Arc::clone(&desk),
+        wire: Arc::clone(&wire),
+        listener: None,
+    };
+    let post = session.post();
+    let ready = jsonrpc::notification("notifications/initialized", &RawJson::empty_object());
+    wire.post_only(session.headers(), &ready).await;
+    desk.is_heard.store(true, Ordering::Relaxed);
+    let own = async move {
+        if is_shared {
+            subscribe_again(&post, &desk).await;
+        }
+        listen::run(post, desk).await;
+    };
+    session.listener = Some(tokio::spawn(own).abort_handle());
+    Ok(session)
 }
 
 /// What was subscribed to in the session before, if there was one.
-async fn subscribe_again(wire: &Arc<Wire>, headers: &HeaderMap) {
-    for uri in wire.subscriptions.all() {
+async fn subscribe_again(post: &Post, desk: &Arc<Desk>) {
+    let settings = &post.wire.settings;
+    for (uri, ()) in post.wire.subscriptions.all() {
         let ask = Ask::subscribe(&uri);
-        let deadline = Deadline::new(wire.settings.timeout, wire.settings.timeout);
-        let exchange = Exchange::legacy(wire, headers.clone(), &ask, None);
+        let deadline = Deadline::new(settings.timeout, settings.timeout);
+        let exchange = Exchange::legacy(&post.wire, post.clone(), desk, &ask, None);
         if exchange.run(deadline).await.is_err() {
-            warn_refused(&wire.settings);
+            warn_refused(settings);
         }
     }
 }

@@ -9,6 +9,14 @@ use bytes::Bytes;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooLong;
 
+/// A message event.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    /// Its own id, when it has one.
+    pub(crate) id: Option<Vec<u8>>,
+    pub(crate) data: Bytes,
+}
+
 /// Takes the bytes of a stream, however they are cut, and gives the data of its message events.
 ///
 /// At most one line and the data of one event are held, and both together are bounded.
@@ -24,7 +32,7 @@ pub(crate) struct Decoder {
     id: Option<Vec<u8>>,
     last_id: Option<Vec<u8>>,
     retry: Option<Duration>,
-    ready: VecDeque<Bytes>,
+    ready: VecDeque<Event>,
 }
 
 impl Decoder {
@@ -43,8 +51,8 @@ impl Decoder {
         }
     }
 
-    /// The data of the next event that is complete.
-    pub(crate) fn next_event(&mut self) -> Option<Bytes> {
+    /// The next event that is complete.
+    pub(crate) fn next_event(&mut self) -> Option<Event> {
         self.ready.pop_front()
     }
 
@@ -149,12 +157,14 @@ impl Decoder {
     }
 
     fn end_event(&mut self) {
-        if let Some(id) = self.id.take() {
-            self.last_id = Some(id);
+        let id = self.id.take();
+        if id.is_some() {
+            self.last_id.clone_from(&id);
         }
         let data = self.data.take().unwrap_or_default();
         if std::mem::replace(&mut self.is_message, true) && !data.is_empty() {
-            self.ready.push_back(data.into());
+            let data = data.into();
+            self.ready.push_back(Event { id, data });
         }
     }
 }
@@ -171,7 +181,7 @@ mod tests {
         for part in parts {
             decoder.push(part).unwrap();
             while let Some(event) = decoder.next_event() {
-                out.push(String::from_utf8(event.to_vec()).unwrap());
+                out.push(String::from_utf8(event.data.to_vec()).unwrap());
             }
         }
         out

@@ -12,10 +12,12 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirec
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
-use tokio::sync::Semaphore;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use crate::era::Hello;
+use crate::call::Back;
+use crate::era::{Hello, Known};
 use crate::error::Error;
 use crate::http::config::HttpServerConfig;
 use crate::notice::Events;
@@ -35,7 +37,8 @@ const MAX_REPLIES: usize = 16;
 /// Sends to one server.
 pub(crate) struct Wire {
     pub(crate) settings: Settings,
-    pub(crate) events: Events,
+    pub(crate) events: Arc<Events>,
+    pub(crate) known: Known,
     pub(crate) subscriptions: Subscriptions,
     client: Client,
     url: Url,
@@ -52,6 +55,45 @@ impl fmt::Debug for Wire {
         f.debug_struct("Wire")
             .field("settings", &self.settings)
             .finish_non_exhaustive()
+    }
+}
+
+/// Sends messages without an answer in the session of an old server.
+#[derive(Debug, Clone)]
+pub(crate) struct Post {
+    pub(crate) wire: Arc<Wire>,
+    /// They name the session.
+    pub(crate) headers: HeaderMap,
+}
+
+impl Post {
+    /// Sends it without waiting.
+    pub(crate) fn soon(&self, message: RawJson) {
+        self.spawn(message, None);
+    }
+
+    fn spawn(&self, message: RawJson, room: Option<OwnedSemaphorePermit>) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let this = self.clone();
+        runtime.spawn(async move {
+            this.answer(message).await;
+            drop(room);
+        });
+    }
+}
+
+impl Back for Post {
+    async fn answer(&self, message: RawJson) {
+        self.wire.post_only(self.headers.clone(), &message).await;
+    }
+
+    /// A server that asks faster than it takes answers gets none.
+    fn answer_now(&self, message: RawJson) {
+        if let Ok(room) = Arc::clone(&self.wire.replies).try_acquire_owned() {
+            self.spawn(message, Some(room));
+        }
     }
 }
 
@@ -76,7 +118,8 @@ impl Wire {
         })?;
         Ok(Self {
             settings: config.settings(),
-            events: Events::default(),
+            events: Arc::default(),
+            known: Known::default(),
             subscriptions: Subscriptions::default(),
             client,
             url,
@@ -93,21 +136,11 @@ impl Wire {
     }
 
     /// The server was met. What it offers may be new when that is not the first time.
-    pub(crate) fn met(&self, hello: &Hello) {
+    pub(crate) fn met(&self, hello: &Arc<Hello>) {
         hello.log(&self.settings);
+        self.known.learn(hello);
         if self.was_met.swap(true, Ordering::Relaxed) {
             self.events.emit(BackendEvent::OfferChanged);
-        }
-    }
-
-    /// Answers a request of the server, unless it asks faster than it takes answers.
-    pub(crate) fn reply(self: &Arc<Self>, headers: HeaderMap, reply: RawJson) {
-        if let Ok(room) = Arc::clone(&self.replies).try_acquire_owned() {
-            let wire = Arc::clone(self);
-            tokio::spawn(async move {
-                wire.post_only(headers, &reply).await;
-                drop(room);
-            });
         }
     }
 

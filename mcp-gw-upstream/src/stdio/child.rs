@@ -11,9 +11,9 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::desk::Desk;
 use crate::settings::Settings;
 use crate::stdio::config::StdioServerConfig;
-use crate::stdio::pending::Pending;
 
 /// So long the last words of a process that is gone are waited for.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -126,7 +126,7 @@ pub(crate) struct Keeper {
     group: Group,
     streams: Streams,
     grace: Duration,
-    pending: Arc<Pending>,
+    desk: Arc<Desk>,
     /// Tells that everything is over.
     gone: watch::Sender<bool>,
 }
@@ -136,7 +136,7 @@ impl Keeper {
         child: Child,
         streams: Streams,
         grace: Duration,
-        pending: Arc<Pending>,
+        desk: Arc<Desk>,
         gone: watch::Sender<bool>,
     ) -> Self {
         Self {
@@ -144,7 +144,7 @@ impl Keeper {
             child,
             streams,
             grace,
-            pending,
+            desk,
             gone,
         }
     }
@@ -156,12 +156,14 @@ impl Keeper {
             status = self.child.wait() => Some(status),
             _ = &mut self.streams.stdout => None,
             _ = stop => {
-                self.pending.close("the gateway has closed it");
+                self.desk.pending.close("the gateway has closed it");
                 self.end().await;
                 self.finish();
                 return;
             }
         };
+        // From here on nothing is sent to it any more. What was sent before may still be answered.
+        self.desk.pending.seal("it has ended");
         let status = match status {
             Some(status) => {
                 self.group.kill();
@@ -180,7 +182,7 @@ impl Keeper {
         let reason = self.reason(status);
         // Told before the calls fail, so that whoever tries again finds it recorded.
         died(&reason);
-        self.pending.close(&reason);
+        self.desk.pending.close(&reason);
         self.finish();
     }
 

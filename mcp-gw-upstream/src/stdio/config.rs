@@ -46,6 +46,11 @@ pub struct StdioServerConfig {
     pub grace: Duration,
     /// The longest line that is taken from the child, in bytes. 16 MiB by default.
     pub max_message_bytes: usize,
+    /// How many clients may have a process of their own at the same time, beside the one that all
+    /// share; those who find no room share. Servers of 2026-07-28 need no other. 16 by default.
+    pub max_connections: usize,
+    /// How long a process of a client's own is kept while it is not used. 30 min by default.
+    pub idle_timeout: Duration,
 }
 
 impl StdioServerConfig {
@@ -65,6 +70,8 @@ impl StdioServerConfig {
             max_total_timeout: Duration::from_secs(600),
             grace: Duration::from_secs(2),
             max_message_bytes: 16 * 1024 * 1024,
+            max_connections: 16,
+            idle_timeout: Duration::from_secs(30 * 60),
         }
     }
 
@@ -149,6 +156,20 @@ impl StdioServerConfig {
     #[must_use]
     pub const fn with_max_message_bytes(mut self, limit: usize) -> Self {
         self.max_message_bytes = limit;
+        self
+    }
+
+    /// Sets how many clients may have a process of their own at the same time.
+    #[must_use]
+    pub const fn with_max_connections(mut self, limit: usize) -> Self {
+        self.max_connections = limit;
+        self
+    }
+
+    /// Sets how long a process of a client's own is kept while it is not used.
+    #[must_use]
+    pub const fn with_idle_timeout(mut self, limit: Duration) -> Self {
+        self.idle_timeout = limit;
         self
     }
 

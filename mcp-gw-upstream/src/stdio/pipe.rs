@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mcp_gw_core::{BackendError, CallContext, RawJson, jsonrpc};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _, BufWriter};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout_at};
 
 use crate::ask::{Ask, Hop, cancelled_params};
+use crate::call::{Back, Call, EndOnDrop};
 use crate::deadline::Deadline;
+use crate::desk::Desk;
 use crate::era::Era;
+use crate::pending::{Reply, Waiting};
 use crate::settings::Settings;
-use crate::stdio::pending::{Pending, Reply, Waiting};
 
 /// So many messages wait for a process that does not read.
 pub(crate) const QUEUE: usize = 64;
@@ -22,10 +24,10 @@ pub(crate) const QUEUE: usize = 64;
 pub(crate) struct Pipe {
     pub(crate) settings: Settings,
     pub(crate) out: mpsc::Sender<RawJson>,
-    pub(crate) pending: Arc<Pending>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) ids: AtomicI64,
     pub(crate) stop: Mutex<Option<oneshot::Sender<()>>>,
-    pub(crate) gone: watch::Receiver<bool>,
+    pub(crate) over: watch::Receiver<bool>,
 }
 
 impl Pipe {
@@ -38,33 +40,36 @@ impl Pipe {
         mut deadline: Deadline,
     ) -> Result<RawJson, BackendError> {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
-        let link = ctx
-            .map(CallContext::link)
-            .filter(|link| link.wants_progress());
+        let wants_progress = ctx.is_some_and(|ctx| ctx.link().wants_progress());
         let params = ask.params(&Hop {
             era,
             client_info: &self.settings.client_info,
-            progress_token: link.map(|_| id),
+            progress_token: wants_progress.then_some(id),
             ctx,
         });
         let raw_id = RawJson::from_serialize(&id).unwrap_or_default();
         let message = jsonrpc::request(&raw_id, ask.method(), &params);
 
         let (answer, mut answered) = oneshot::channel();
-        let alive = Arc::new(Notify::new());
+        let call = ctx.map(|ctx| Arc::new(Call::new(ctx)));
         let waiting = Waiting {
             answer,
-            link: link.map(Arc::clone),
-            alive: Arc::clone(&alive),
+            call: call.clone(),
         };
-        self.pending
+        self.desk
+            .pending
             .add(id, waiting)
             .map_err(|reason| self.settings.unavailable(reason))?;
+        let _ended = EndOnDrop(call.clone());
         let mut guard = Guard {
             pipe: self,
             id,
             tell: false,
         };
+        if let Some(call) = &call {
+            self.desk.hand_over(call).await;
+            deadline.extend();
+        }
         match timeout_at(deadline.at(), self.out.send(message)).await {
             Ok(Ok(())) => guard.tell = ask.is_cancellable(),
             Ok(Err(_)) => return Err(self.settings.unavailable("it does not read any more")),
@@ -74,11 +79,28 @@ impl Pipe {
                     .unavailable("it does not read what it is sent; its queue is full"));
             }
         }
+        self.wait(&mut answered, call.as_deref(), deadline).await
+    }
+
+    /// Waits for the answer. A sign of life starts the time anew, and while the client is asked only
+    /// the hard limit holds.
+    async fn wait(
+        &self,
+        answered: &mut oneshot::Receiver<Reply>,
+        call: Option<&Call>,
+        mut deadline: Deadline,
+    ) -> Result<RawJson, BackendError> {
         loop {
             tokio::select! {
                 biased;
-                reply = &mut answered => return self.outcome(reply),
-                () = alive.notified() => deadline.extend(),
+                reply = &mut *answered => return self.outcome(reply),
+                () = alive(call) => {
+                    if call.is_some_and(Call::is_asking) {
+                        deadline.pause();
+                    } else {
+                        deadline.extend();
+                    }
+                }
                 () = sleep_until(deadline.at()) => {
                     return Err(self.settings.timed_out(deadline.limit()));
                 }
@@ -113,9 +135,34 @@ impl Pipe {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         drop(stop);
-        let mut gone = self.gone.clone();
+        self.gone().await;
+    }
+
+    /// Waits until the process is reaped.
+    pub(crate) async fn gone(&self) {
+        let mut over = self.over.clone();
         // The other end goes away only when the runtime does.
-        let _ = gone.wait_for(|gone| *gone).await;
+        let _ = over.wait_for(|over| *over).await;
+    }
+}
+
+/// Comes back at a sign of life of a call.
+async fn alive(call: Option<&Call>) {
+    match call {
+        Some(call) => call.alive().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Back for mpsc::Sender<RawJson> {
+    async fn answer(&self, message: RawJson) {
+        // A process that is gone waits for nothing.
+        let _ = self.send(message).await;
+    }
+
+    fn answer_now(&self, message: RawJson) {
+        // A process that asks without reading answers gets none.
+        let _ = self.try_send(message);
     }
 }
 
@@ -128,7 +175,7 @@ struct Guard<'a> {
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        if !self.pipe.pending.remove(self.id) || !self.tell {
+        if !self.pipe.desk.pending.remove(self.id) || !self.tell {
             return;
         }
         let params = cancelled_params(self.id);

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use mcp_gw_core::{BackendError, BackendEvent, RawJson, jsonrpc};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -10,13 +11,15 @@ use tokio::time::{Instant, timeout};
 
 use crate::ask::Ask;
 use crate::deadline::Deadline;
-use crate::era::{Era, Hello, Probe, read_discover, read_initialize, read_probe_error};
+use crate::desk::Desk;
+use crate::era::{Era, Hello, Known, Probe, read_discover, read_initialize, read_probe_error};
+use crate::lanes::Connection;
 use crate::notice::Events;
+use crate::owner::{Owner, ROOTS};
 use crate::settings::Settings;
 use crate::stdio::child::{Keeper, Streams, spawn};
 use crate::stdio::config::StdioServerConfig;
 use crate::stdio::life::Life;
-use crate::stdio::pending::Pending;
 use crate::stdio::pipe::{Pipe, QUEUE, write};
 use crate::stdio::router::{Router, log_stderr};
 use crate::subscriptions::{Subscriptions, warn_refused};
@@ -27,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) config: StdioServerConfig,
     pub(crate) settings: Settings,
     pub(crate) events: Arc<Events>,
+    pub(crate) known: Known,
+    /// Of the process that all share.
     pub(crate) life: Arc<Life>,
     pub(crate) subscriptions: Subscriptions,
     /// The first question ended the process; it is not asked again.
@@ -41,12 +46,9 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts the process and meets it.
+    /// Starts the process that all share, and meets it.
     pub(crate) async fn start(shared: Arc<Shared>) -> Result<Self, BackendError> {
-        shared
-            .life
-            .may_start()
-            .map_err(|reason| shared.settings.unavailable(reason))?;
+        may_start(&shared, &shared.life)?;
         let asks_first = !shared.is_deadly.load(Ordering::Relaxed);
         let outcome = Self::attempt(&shared, asks_first).await;
         if asks_first && shared.is_deadly.load(Ordering::Relaxed) {
@@ -55,24 +57,55 @@ impl Process {
         outcome
     }
 
+    /// Starts a process for one client, of a program that is known to speak an old revision.
+    pub(crate) async fn start_own(
+        shared: Arc<Shared>,
+        owner: Arc<Owner>,
+        life: Arc<Life>,
+    ) -> Result<Self, BackendError> {
+        may_start(&shared, &life)?;
+        let birth = Birth {
+            owner: Some(owner),
+            life: Arc::clone(&life),
+            at: Instant::now(),
+            is_met: Arc::default(),
+        };
+        let at = birth.at;
+        let pipe = connect(&shared, birth)?;
+        let limit = shared.config.start_timeout;
+        let met = timeout(limit, introduce(&pipe, limit)).await;
+        match met.unwrap_or_else(|_| Err(no_answer(&shared.settings, limit))) {
+            Ok(hello) => Ok(Self::met(pipe, hello)),
+            Err(error) => {
+                if pipe.desk.pending.dead().is_none() {
+                    life.died(at, &error.to_string());
+                }
+                Err(error)
+            }
+        }
+    }
+
     async fn attempt(shared: &Arc<Shared>, asks_first: bool) -> Result<Self, BackendError> {
-        let born = Instant::now();
-        let is_met = Arc::new(AtomicBool::new(false));
-        let pipe = connect(shared, Arc::clone(&is_met))?;
+        let birth = Birth {
+            owner: None,
+            life: Arc::clone(&shared.life),
+            at: Instant::now(),
+            is_met: Arc::default(),
+        };
+        let (born, is_met) = (birth.at, Arc::clone(&birth.is_met));
+        let pipe = connect(shared, birth)?;
         let limit = shared.config.start_timeout;
         let met = timeout(limit, meet(shared, &pipe, asks_first))
             .await
-            .unwrap_or_else(|_| {
-                Err(shared.settings.unavailable(format!(
-                    "it did not answer within {limit:?} after its start"
-                )))
-            });
+            .unwrap_or_else(|_| Err(no_answer(&shared.settings, limit)));
         match met {
             Ok(hello) => {
                 is_met.store(true, Ordering::Relaxed);
                 hello.log(&shared.settings);
-                if hello.era == Era::Legacy {
-                    let again = timeout(limit, subscribe_again(shared, &pipe));
+                let this = Self::met(pipe, hello);
+                shared.known.learn(&this.hello);
+                if this.hello.era == Era::Legacy {
+                    let again = timeout(limit, subscribe_again(shared, &this.pipe));
                     if again.await.is_err() {
                         warn_refused(&shared.settings);
                     }
@@ -80,24 +113,79 @@ impl Process {
                 if shared.life.started() {
                     shared.events.emit(BackendEvent::OfferChanged);
                 }
-                Ok(Self {
-                    pipe,
-                    hello: Arc::new(hello),
-                })
+                Ok(this)
             }
             Err(error) => {
-                if pipe.pending.dead().is_none() {
+                if pipe.desk.pending.dead().is_none() {
                     shared.life.died(born, &error.to_string());
                 }
                 Err(error)
             }
         }
     }
+
+    fn met(pipe: Pipe, hello: Hello) -> Self {
+        // It is set once only.
+        let _ = pipe.desk.era.set(hello.era);
+        Self {
+            pipe,
+            hello: Arc::new(hello),
+        }
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.pipe.desk.pending.dead().is_some()
+    }
+
+    /// True while it is of use. Otherwise comes back when its end is on record, so that whoever
+    /// starts it again knows how often it has died.
+    pub(crate) async fn is_alive(&self) -> bool {
+        if !self.is_dead() {
+            return true;
+        }
+        self.pipe.gone().await;
+        false
+    }
+}
+
+impl Connection for Process {
+    type Memory = Life;
+
+    const SHARES: bool = false;
+
+    async fn end(&self) {
+        self.pipe.end().await;
+    }
+
+    fn tell_now(&self, message: RawJson) {
+        // A process that does not read is told nothing.
+        let _ = self.pipe.out.try_send(message);
+    }
+}
+
+fn may_start(shared: &Shared, life: &Life) -> Result<(), BackendError> {
+    life.may_start()
+        .map_err(|reason| shared.settings.unavailable(reason))
+}
+
+fn no_answer(settings: &Settings, limit: Duration) -> BackendError {
+    settings.unavailable(format!(
+        "it did not answer within {limit:?} after its start"
+    ))
+}
+
+/// What is known of a process when it is started.
+struct Birth {
+    owner: Option<Arc<Owner>>,
+    life: Arc<Life>,
+    at: Instant,
+    /// Set once it has said what it speaks.
+    is_met: Arc<AtomicBool>,
 }
 
 /// What was subscribed to in the process before, if there was one.
 async fn subscribe_again(shared: &Shared, pipe: &Pipe) {
-    for uri in shared.subscriptions.all() {
+    for (uri, ()) in shared.subscriptions.all() {
         let ask = Ask::subscribe(&uri);
         let limit = shared.settings.timeout;
         let deadline = Deadline::new(limit, limit);
@@ -108,7 +196,7 @@ async fn subscribe_again(shared: &Shared, pipe: &Pipe) {
 }
 
 /// Starts the process and the tasks around it.
-fn connect(shared: &Arc<Shared>, is_met: Arc<AtomicBool>) -> Result<Pipe, BackendError> {
+fn connect(shared: &Arc<Shared>, birth: Birth) -> Result<Pipe, BackendError> {
     let settings = &shared.settings;
     let mut child = spawn(&shared.config, settings)?;
     let (Some(stdin), Some(stdout), Some(stderr)) =
@@ -116,14 +204,20 @@ fn connect(shared: &Arc<Shared>, is_met: Arc<AtomicBool>) -> Result<Pipe, Backen
     else {
         return Err(settings.unavailable("its standard streams could not be opened"));
     };
-    let pending = Arc::new(Pending::default());
+    let Birth {
+        owner,
+        life,
+        at: born,
+        is_met,
+    } = birth;
+    let is_shared = owner.is_none();
+    let desk = Arc::new(Desk::new(Arc::clone(&shared.events), owner));
     let (out, messages) = mpsc::channel(QUEUE);
     let (stop, stopped) = oneshot::channel();
     let (gone, is_gone) = watch::channel(false);
     let router = Router {
         settings: settings.clone(),
-        pending: Arc::clone(&pending),
-        events: Arc::clone(&shared.events),
+        desk: Arc::clone(&desk),
         out: out.clone(),
         odd: 0,
     };
@@ -135,21 +229,12 @@ fn connect(shared: &Arc<Shared>, is_met: Arc<AtomicBool>) -> Result<Pipe, Backen
         stderr: tokio::spawn(log_stderr(server, stderr, Arc::clone(&last_words))),
         last_words,
     };
-    let keeper = Keeper::new(
-        child,
-        streams,
-        shared.config.grace,
-        Arc::clone(&pending),
-        gone,
-    );
-    let (events, life, born) = (
-        Arc::clone(&shared.events),
-        Arc::clone(&shared.life),
-        Instant::now(),
-    );
+    let keeper = Keeper::new(child, streams, shared.config.grace, Arc::clone(&desk), gone);
+    let events = Arc::clone(&shared.events);
     tokio::spawn(keeper.run(stopped, move |reason| {
         life.died(born, reason);
-        if is_met.load(Ordering::Relaxed) {
+        // The end of one client's process is not that of the server.
+        if is_shared && is_met.load(Ordering::Relaxed) {
             let reason = reason.to_owned();
             events.emit(BackendEvent::Down { reason });
         }
@@ -157,10 +242,10 @@ fn connect(shared: &Arc<Shared>, is_met: Arc<AtomicBool>) -> Result<Pipe, Backen
     Ok(Pipe {
         settings: settings.clone(),
         out,
-        pending,
+        desk,
         ids: AtomicI64::new(1),
         stop: Mutex::new(Some(stop)),
-        gone: is_gone,
+        over: is_gone,
     })
 }
 
@@ -206,11 +291,25 @@ fn read_answer(
     }
 }
 
-async fn initialize(pipe: &Pipe, limit: std::time::Duration) -> Result<Hello, BackendError> {
+/// Initializes the process of one client. Many servers ask for the client's roots as soon as that is
+/// done: the answer to the `ping` comes behind that question, so that it is known before the call.
+async fn introduce(pipe: &Pipe, limit: Duration) -> Result<Hello, BackendError> {
+    let hello = initialize(pipe, limit).await?;
+    let owner = pipe.desk.owner.as_ref();
+    if owner.is_some_and(|owner| owner.covers(ROOTS)) {
+        let patience = limit.min(pipe.settings.probe_timeout);
+        let deadline = Deadline::new(patience, patience);
+        // Whatever it says, it has read what was sent before.
+        let _ = pipe.call(&Ask::Ping, Era::Legacy, None, deadline).await;
+    }
+    Ok(hello)
+}
+
+async fn initialize(pipe: &Pipe, limit: Duration) -> Result<Hello, BackendError> {
     let deadline = Deadline::new(limit, limit);
-    let result = pipe
-        .call(&Ask::Initialize, Era::Legacy, None, deadline)
-        .await?;
+    let capabilities = pipe.desk.owner.as_ref().map(|owner| &owner.capabilities);
+    let ask = Ask::Initialize { capabilities };
+    let result = pipe.call(&ask, Era::Legacy, None, deadline).await?;
     let hello = read_initialize(&pipe.settings, &result)?;
     let nothing = RawJson::empty_object();
     let ready = jsonrpc::notification("notifications/initialized", &nothing);

@@ -3,17 +3,19 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use mcp_gw_core::jsonrpc::{self, EnvelopeError, Message, Notification, Response};
+use mcp_gw_core::jsonrpc::{EnvelopeError, Message, Notification, Response};
 use mcp_gw_core::{RawJson, code};
 use serde_json::value::RawValue;
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 
-use crate::notice::{Events, Notice};
-use crate::settings::{EXCERPT, Settings, excerpt, is_harmless, not_served};
+use crate::call::Question;
+use crate::desk::Desk;
+use crate::notice::Notice;
+use crate::pending::Reply;
+use crate::settings::{EXCERPT, Settings, excerpt, is_harmless};
 use crate::stdio::ident::{id_in, id_of};
 use crate::stdio::lines::{Line, Lines};
-use crate::stdio::pending::{Pending, Reply};
 
 /// So many odd lines are logged one by one, then only every thousandth.
 const SHOWN: u64 = 10;
@@ -23,8 +25,7 @@ const STDERR_LINE: usize = 8 * 1024;
 #[derive(Debug)]
 pub(crate) struct Router {
     pub(crate) settings: Settings,
-    pub(crate) pending: Arc<Pending>,
-    pub(crate) events: Arc<Events>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) out: mpsc::Sender<RawJson>,
     pub(crate) odd: u64,
 }
@@ -39,7 +40,8 @@ impl Router {
                 Line::Whole(line) => self.take(&line),
                 Line::TooLong { head, tail } => {
                     let id = id_of(&head, &tail);
-                    let is_known = id.is_some_and(|id| self.pending.answer(id, Reply::TooLarge));
+                    let is_known =
+                        id.is_some_and(|id| self.desk.pending.answer(id, Reply::TooLarge));
                     if !is_known {
                         self.odd_line("a line is longer than allowed", &head);
                     }
@@ -66,8 +68,8 @@ impl Router {
             Ok(Message::Response(response)) => self.response(whole, &response),
             Ok(Message::Notification(notification)) => self.notification(&notification),
             Ok(Message::Request(request)) => {
-                let id = RawJson::parse(request.id.get().to_owned()).unwrap_or_default();
-                self.request(&id, &request.method);
+                let question = Question::read(&request);
+                self.desk.request(question, None, self.out.clone());
             }
             Ok(_) => {}
             Err(error) => self.unreadable(text, &error),
@@ -80,35 +82,18 @@ impl Router {
             Ok(result) => Reply::Result(RawJson::within(whole, result)),
             Err(error) => Reply::Error(RawJson::within(whole, error)),
         };
-        if !id.is_some_and(|id| self.pending.answer(id, reply)) {
+        if !id.is_some_and(|id| self.desk.pending.answer(id, reply)) {
             self.odd_line("an answer that nobody waits for", whole);
         }
     }
 
     fn notification(&mut self, notification: &Notification<'_>) {
-        match Notice::read(notification) {
-            Some(Notice::Progress { token, params }) => self.pending.progress(token, params),
-            Some(Notice::Event(event)) => self.events.emit(event),
-            // On this transport nobody can tell which call they belong to.
-            Some(Notice::Log(params)) => {
-                self.odd_line("a log message of no known call", params.as_bytes());
-            }
-            Some(Notice::Other { method, .. }) => {
-                self.odd_line("a notification of no known call", method.as_bytes());
-            }
-            None => {}
-        }
-    }
-
-    fn request(&mut self, id: &RawJson, method: &str) {
-        let reply = if method == "ping" {
-            jsonrpc::result(id, &RawJson::empty_object())
-        } else {
-            jsonrpc::error(Some(id), &not_served(method))
-        };
-        // A process that asks without reading answers gets none.
-        if self.out.try_send(reply).is_err() {
-            self.odd_line("a request with no room for its answer", method.as_bytes());
+        let notice = Notice::read(notification);
+        if !notice.is_some_and(|notice| self.desk.notice(notice)) {
+            self.odd_line(
+                "a notification that is nobody's",
+                notification.method.as_bytes(),
+            );
         }
     }
 
@@ -119,7 +104,7 @@ impl Router {
             None => None,
         };
         let reply = || Reply::Malformed(error.message.clone());
-        if !id.is_some_and(|id| self.pending.answer(id, reply())) {
+        if !id.is_some_and(|id| self.desk.pending.answer(id, reply())) {
             self.odd_line("a line that is no message", text);
         }
     }

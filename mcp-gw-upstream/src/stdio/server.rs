@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use mcp_gw_core::{BackendError, CallContext, Offer, RawJson};
+use mcp_gw_core::{BackendError, CallContext, Offer, RawJson, SessionKey};
 
 use crate::ask::Ask;
 use crate::deadline::Deadline;
-use crate::era::Hello;
+use crate::era::{Hello, Known};
 use crate::error::Error;
+use crate::lanes::{Connection as _, Lanes, Seat};
 use crate::notice::Events;
 use crate::offer;
 use crate::relay::{self, Channel};
@@ -22,7 +23,10 @@ use crate::subscriptions::Subscriptions;
 
 /// An MCP server in a child process, of any revision from 2024-11-05 to 2026-07-28.
 ///
-/// The process is started by the first call and serves all callers. When it dies, the calls that
+/// The process is started by the first call and serves all callers; beside it, clients of a server of
+/// an old revision that can be asked something (sampling, elicitation, roots), or that want log
+/// messages of a certain level, get a process of their own: see
+/// [`StdioServerConfig::max_connections`]. When a process dies, the calls that
 /// wait for it fail at once and the next one starts it again; one that dies again and again is
 /// left alone for longer and longer. It runs in a process group of its own, which is ended as a
 /// whole when the backend is closed or dropped: its input is closed, then it is asked to end
@@ -31,6 +35,7 @@ use crate::subscriptions::Subscriptions;
 pub struct StdioServer {
     shared: Arc<Shared>,
     process: Single<Process>,
+    lanes: Lanes<Process>,
 }
 
 impl StdioServer {
@@ -45,24 +50,65 @@ impl StdioServer {
                 settings: config.settings(),
                 config: config.clone(),
                 events: Arc::new(Events::default()),
+                known: Known::default(),
                 life: Arc::new(Life::default()),
                 subscriptions: Subscriptions::default(),
                 is_deadly: AtomicBool::new(false),
             }),
             process: Single::default(),
+            lanes: Lanes::new(
+                config.settings(),
+                config.max_connections,
+                config.idle_timeout,
+            ),
         })
     }
 
-    /// A process that lives, as far as anybody knows.
+    /// The shared process; one that lives, as far as anybody knows.
     async fn process(&self) -> Result<Arc<Process>, BackendError> {
         let start = || Process::start(Arc::clone(&self.shared));
         let settings = &self.shared.settings;
         let process = self.process.get(settings, start).await?;
-        if process.pipe.pending.dead().is_none() {
+        if process.is_alive().await {
             return Ok(process);
         }
         self.process.forget(&process);
         self.process.get(settings, start).await
+    }
+
+    /// The process of the client that makes this call, when it must have one.
+    async fn seat(&self, ctx: Option<&CallContext>) -> Result<Option<Seat<Process>>, BackendError> {
+        if ctx.is_none() {
+            return Ok(None);
+        }
+        let hello = match self.shared.known.get() {
+            Some(hello) => hello,
+            None => self.hello().await?,
+        };
+        let open = |owner, life| Process::start_own(Arc::clone(&self.shared), owner, life);
+        let Some(seat) = self.lanes.seat(&hello, ctx, open).await? else {
+            return Ok(None);
+        };
+        if seat.connection.is_alive().await {
+            return Ok(Some(seat));
+        }
+        seat.forget();
+        drop(seat);
+        self.lanes.seat(&hello, ctx, open).await
+    }
+
+    /// Asks for the log messages that the client wants, before its call.
+    async fn set_level(&self, process: &Process, ctx: Option<&CallContext>) {
+        let desk = &process.pipe.desk;
+        let level = ctx.and_then(|ctx| desk.level_to_set(ctx, &process.hello));
+        if let Some(level) = level
+            && self
+                .once(process, Ask::SetLevel(level), None)
+                .await
+                .is_err()
+        {
+            desk.level_refused();
+        }
     }
 
     async fn once(
@@ -98,9 +144,20 @@ impl Channel for StdioServer {
     }
 
     async fn end(&self) {
-        if let Some(process) = self.process.close().await {
-            process.pipe.end().await;
-        }
+        let shared = async {
+            if let Some(process) = self.process.close().await {
+                process.end().await;
+            }
+        };
+        tokio::join!(shared, self.lanes.close());
+    }
+
+    fn end_session(&self, session: &SessionKey) {
+        self.lanes.end_session(session);
+    }
+
+    fn roots_changed(&self, session: &SessionKey) {
+        self.lanes.roots_changed(session);
     }
 
     async fn hello(&self) -> Result<Arc<Hello>, BackendError> {
@@ -108,18 +165,22 @@ impl Channel for StdioServer {
     }
 
     async fn ask(&self, ask: Ask<'_>, ctx: Option<&CallContext>) -> Result<RawJson, BackendError> {
-        let process = self.process().await?;
-        let outcome = self.once(&process, ask, ctx).await;
-        let is_dead = process.pipe.pending.dead().is_some();
-        match outcome {
-            // It died between the look and the call.
-            Err(BackendError::Unavailable { .. }) if is_dead => {
-                self.process.forget(&process);
-                drop(process);
-                let process = self.process().await?;
-                self.once(&process, ask, ctx).await
+        let mut is_first = true;
+        loop {
+            let seat = self.seat(ctx).await?;
+            let process = match &seat {
+                Some(seat) => Arc::clone(&seat.connection),
+                None => self.process().await?,
+            };
+            self.set_level(&process, ctx).await;
+            let outcome = self.once(&process, ask, ctx).await;
+            match outcome {
+                // It died between the look and the call.
+                Err(BackendError::Unavailable { .. }) if is_first && process.is_dead() => {
+                    is_first = false;
+                }
+                other => return other,
             }
-            other => other,
         }
     }
 }

@@ -9,6 +9,7 @@ use mcp_gw_core::testing::backend_contract;
 use mcp_gw_core::{Backend as _, BackendError, BackendEvent};
 use mcp_gw_upstream::{HttpServer, HttpServerConfig};
 
+use crate::client::{ASKABLE, Client};
 use crate::fake::{DISCOVERED, Fake, INITIALIZED, Seen, event, handshake, json, live, status};
 use crate::support::{Listener, ODD, call, context};
 use crate::{TOOL, answer, ask, echoed, server};
@@ -172,11 +173,25 @@ async fn an_expired_session_is_opened_again_and_the_call_made_once_more() {
 async fn a_session_that_always_expires_is_tried_twice_only() {
     let fake = Fake::legacy(|_| async { status(404) }).await;
     let mut fake = fake;
-    assert!(ask(&server(&fake)).await.is_err());
+    // It has looked at none of them.
+    assert!(ask(&server(&fake)).await.unwrap_err().is_unsent());
     let methods = fake.methods();
     assert_eq!(
         methods.iter().filter(|name| *name == "tools/call").count(),
         2
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_method_is_no_expired_session_whatever_its_status() {
+    let script = |seen: Seen| async move { seen.error(404, -32601, "Method not found") };
+    let mut fake = Fake::legacy(script).await;
+    let outcome = ask(&server(&fake)).await;
+    assert!(matches!(outcome, Err(BackendError::Rpc(_))), "{outcome:?}");
+    let methods = fake.methods();
+    assert_eq!(
+        methods.iter().filter(|name| *name == "tools/call").count(),
+        1
     );
 }
 
@@ -314,4 +329,95 @@ async fn a_server_without_tls_is_not_reached_with_it() {
     let url = fake.url().replace("http://", "https://");
     let backend = HttpServer::new(&HttpServerConfig::new("up", url)).unwrap();
     assert!(ask(&backend).await.unwrap_err().is_unsent());
+}
+
+#[tokio::test]
+async fn a_clients_own_session_is_opened_again_when_the_server_has_forgotten_it() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let mut fake = Fake::legacy(move |seen| {
+        let call = calls.fetch_add(1, Ordering::SeqCst);
+        async move {
+            match call {
+                1 => status(404),
+                _ => answer(&seen),
+            }
+        }
+    })
+    .await;
+    let backend = server(&fake);
+    let client = Client::new(Some("c"), ASKABLE);
+    for _ in 0..2 {
+        let ctx = client.context();
+        backend.call_tool(&ctx, call("echo", "{}")).await.unwrap();
+    }
+    let mut declared = Vec::new();
+    let mut calls = 0;
+    while let Some(seen) = fake.try_next() {
+        match seen.method() {
+            "initialize" => declared.push(seen.text.contains(ASKABLE)),
+            "tools/call" => calls += 1,
+            _ => {}
+        }
+    }
+    assert_eq!(
+        declared,
+        [false, true, true],
+        "the shared one, and twice its own"
+    );
+    assert_eq!(calls, 3);
+}
+
+#[tokio::test]
+async fn a_server_that_has_become_new_needs_no_sessions_any_more() {
+    let is_new = Arc::new(AtomicUsize::new(0));
+    let of_server = Arc::clone(&is_new);
+    let mut fake = Fake::start(move |seen| {
+        let is_new = of_server.load(Ordering::SeqCst) == 1;
+        async move {
+            if !is_new {
+                return handshake(&seen).unwrap_or_else(|| answer(&seen));
+            }
+            match seen.method() {
+                "server/discover" => seen.result(DISCOVERED),
+                "tools/call" if seen.header("mcp-method").is_some() => answer(&seen),
+                "initialize" => seen.error(404, -32601, "Method not found"),
+                _ => seen.error(400, -32022, "Unsupported protocol version"),
+            }
+        }
+    })
+    .await;
+    let backend = server(&fake);
+    let client = Client::new(None, ASKABLE);
+    for now in [0, 1, 1] {
+        is_new.store(now, Ordering::SeqCst);
+        let ctx = client.context();
+        backend.call_tool(&ctx, call("echo", "{}")).await.unwrap();
+    }
+    fake.next("initialize").await;
+    fake.next("initialize").await;
+    // Now it is told with each request.
+    fake.next("server/discover").await;
+    let seen = fake.next("tools/call").await;
+    assert!(seen.text.contains(ASKABLE), "{}", seen.text);
+}
+
+#[tokio::test]
+async fn a_client_is_served_on_the_shared_session_when_the_server_gives_no_other() {
+    let handshakes = AtomicUsize::new(0);
+    let mut fake = Fake::start(move |seen| {
+        let is_first =
+            seen.method() != "initialize" || handshakes.fetch_add(1, Ordering::SeqCst) == 0;
+        async move {
+            if !is_first {
+                return seen.error(503, -32000, "too many sessions");
+            }
+            handshake(&seen).unwrap_or_else(|| answer(&seen))
+        }
+    })
+    .await;
+    let backend = server(&fake);
+    let ctx = Client::new(Some("c"), ASKABLE).context();
+    backend.call_tool(&ctx, call("echo", "{}")).await.unwrap();
+    let seen = fake.next("tools/call").await;
+    assert_eq!(seen.header("mcp-session-id"), Some("s1"));
 }

@@ -1,10 +1,19 @@
 //! MCP servers over HTTP, against a server in this process.
 #![cfg(test)]
 
+mod anything;
+mod asking;
+#[path = "../support/client.rs"]
+mod client;
 mod eras;
 #[path = "../support/fake.rs"]
 mod fake;
+mod lanes;
+#[path = "../support/odd_json.rs"]
+mod odd_json;
+mod old;
 mod payload;
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 mod trouble;

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use std::time::Duration;
+
 use mcp_gw_core::{
-    Backend as _, BackendError, CallNotification, Completion, CompletionRef, Extras, PromptGet,
-    ResourceRead, Secret,
+    Backend as _, BackendError, CacheHint, CallNotification, Completion, CompletionRef, Extras,
+    PromptGet, ResourceRead, Secret,
 };
 use mcp_gw_upstream::{HttpServer, HttpServerConfig};
 
@@ -131,10 +133,13 @@ async fn lists_are_read_to_their_end_and_not_for_ever() {
                 r#"{{"tools":[{{"name":"t{page}","inputSchema":{{}}}}],"nextCursor":"{}"}}"#,
                 page + 1
             )),
-            "resources/list" if page == 2 => seen.result(r#"{"resources":[{"uri":"x:2"}]}"#),
+            "resources/list" if page == 2 => {
+                seen.result(r#"{"resources":[{"uri":"x:2"}],"ttlMs":9000,"cacheScope":"private"}"#)
+            }
             "resources/list" => seen.result(&format!(
-                r#"{{"resources":[{{"uri":"x:{page}"}},{{"name":"no uri"}}],"nextCursor":"{}"}}"#,
-                page + 1
+                r#"{{"resources":[{{"uri":"x:{page}"}},{{"name":"no uri"}}],"nextCursor":"{}","ttlMs":{},"cacheScope":"public"}}"#,
+                page + 1,
+                7000 + page
             )),
             "prompts/list" => seen.error(200, -32603, "broken"),
             _ => seen.error(404, -32601, "Method not found"),
@@ -150,6 +155,21 @@ async fn lists_are_read_to_their_end_and_not_for_ever() {
         .collect();
     assert_eq!(uris, ["x:0", "x:1", "x:2"]);
     assert!(offer.resource_templates.is_empty() && offer.prompts.is_empty());
+    let hint = |ms| Some(CacheHint::new(Duration::from_millis(ms), false));
+    assert_eq!(offer.hints.tools, None, "no page says anything");
+    assert_eq!(offer.hints.resources, hint(7000), "the worst of all pages");
+    assert_eq!(
+        offer.hints.resource_templates,
+        hint(0),
+        "what discovery says"
+    );
+    assert_eq!(offer.hints.prompts, None, "it is broken");
+    let left_out: Vec<_> = offer.left_out.iter().map(|item| &*item.name).collect();
+    assert_eq!(left_out, ["no uri", "no uri"]);
+    let [tools, prompts] = &offer.remarks[..] else {
+        panic!("{:?}", offer.remarks)
+    };
+    assert!(tools.contains("100 pages") && prompts.contains("broken"));
 }
 
 #[tokio::test]

@@ -252,3 +252,62 @@ async fn a_server_that_hangs_up_in_the_middle_has_lost_the_call() {
     assert!(outcome.unwrap_err().is_unsent());
     hang_up.abort();
 }
+
+#[tokio::test]
+async fn an_event_without_end_is_given_up_and_the_next_call_is_made_as_ever() {
+    let mut hanging = Hanging::start(true).await;
+    let config = config(&hanging.fake).with_max_message_bytes(1024 * 1024);
+    let backend = HttpServer::new(&config).unwrap();
+    let (ctx, _) = context();
+    let endless = async {
+        let (_, stream) = hanging.streams.recv().await.unwrap();
+        stream.send("data: ".to_owned()).await.unwrap();
+        let part = "x".repeat(64 * 1024);
+        let mut sent = 0;
+        while stream.send(part.clone()).await.is_ok() {
+            sent += part.len();
+            assert!(sent < 100_000_000, "it is still read");
+        }
+    };
+    let (outcome, ()) = tokio::join!(backend.call_tool(&ctx, call("echo", "{}")), endless);
+    assert!(matches!(outcome, Err(BackendError::TooLarge { .. })));
+    let answer = async {
+        let (seen, stream) = hanging.streams.recv().await.unwrap();
+        stream.send(event(&seen.result_text("{}"))).await.unwrap();
+    };
+    let (outcome, ()) = tokio::join!(backend.call_tool(&ctx, call("echo", "{}")), answer);
+    outcome.unwrap();
+}
+
+#[tokio::test]
+async fn what_no_message_holds_is_not_taken_for_one_and_depth_does_no_harm() {
+    let odd: [fn(&Seen) -> Response; 3] = [
+        |seen| json_bytes(seen, b"\xff"),
+        |seen| json_bytes(seen, b"\0"),
+        |seen| {
+            seen.error(200, -1, "m")
+                .map(|_| "{\"jsonrpc\":\"2.0\",\"id\":{}}".into())
+        },
+    ];
+    for script in odd {
+        let outcome = outcome(script).await;
+        assert!(
+            matches!(outcome, Err(BackendError::Protocol { .. })),
+            "{outcome:?}"
+        );
+    }
+    let deep = outcome(|seen| {
+        let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
+        seen.result(&format!(r#"{{"v":{deep}}}"#))
+    })
+    .await;
+    assert_eq!(deep.unwrap().len(), 40_006);
+}
+
+/// An answer with these bytes in a string.
+fn json_bytes(seen: &Seen, bytes: &[u8]) -> Response {
+    let text = seen.result_text(r#"{"v":"HERE"}"#);
+    let (before, after) = text.split_once("HERE").unwrap();
+    let body = [before.as_bytes(), bytes, after.as_bytes()].concat();
+    json(200, "").map(|_| body.into())
+}

@@ -4,9 +4,11 @@ use std::io::{BufRead as _, Write as _};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use mcp_gw_core::RawJson;
 use mcp_gw_core::jsonrpc::{self, Message, Request};
+use mcp_gw_core::{Members, RawJson};
 use mcp_gw_upstream::StdioServerConfig;
+
+use crate::odd_json::answer;
 
 const MODE: &str = "MCP_GW_FAKE";
 
@@ -61,6 +63,10 @@ fn serve() {
             mode,
             cancelled: "null".to_owned(),
             subscribed: Vec::new(),
+            declared: "null".to_owned(),
+            roots: "null".to_owned(),
+            levels: Vec::new(),
+            told: Vec::new(),
             hung: None,
             grandchild: None,
             its_stdin: None,
@@ -73,6 +79,13 @@ struct Server {
     mode: String,
     cancelled: String,
     subscribed: Vec<String>,
+    /// The capabilities of the client.
+    declared: String,
+    /// Those of the client.
+    roots: String,
+    levels: Vec<String>,
+    /// Notifications that nothing else knows.
+    told: Vec<String>,
     hung: Option<String>,
     grandchild: Option<std::process::Child>,
     its_stdin: Option<std::process::ChildStdin>,
@@ -106,6 +119,19 @@ impl Server {
                 Message::Notification(note) if note.method == "notifications/cancelled" => {
                     self.cancelled = note.params.get("requestId").unwrap().to_string();
                 }
+                Message::Notification(note) => {
+                    if note.method == "notifications/initialized" && self.declared.contains("roots")
+                    {
+                        say(r#"{"jsonrpc":"2.0","id":"r","method":"roots/list"}"#);
+                    }
+                    self.told.push(note.method.into_owned());
+                }
+                Message::Response(answer) => {
+                    self.roots = answer
+                        .outcome
+                        .map_or("null", |roots| roots.get())
+                        .to_owned();
+                }
                 _ => {}
             }
         }
@@ -129,11 +155,21 @@ impl Server {
             say(jsonrpc::error(Some(&id), &object).as_str());
         };
         match (&*request.method, &*self.mode) {
+            ("ping", "asking") => answer("{}"),
             (_, "mute") | ("server/discover", "silent") => {}
             (_, "stillborn") | ("server/discover", "deadly") => die(3),
             ("server/discover", "modern") => answer(
                 r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"instructions":"be kind"}"#,
             ),
+            ("initialize", "asking") => {
+                self.declared = request.params.get("capabilities").unwrap().to_string();
+                answer(r#"{"protocolVersion":"2025-11-25","capabilities":{"logging":{}}}"#);
+            }
+            ("logging/setLevel", "asking") => {
+                let level = request.params.get_str("level").unwrap();
+                self.levels.push(level.into_owned());
+                answer("{}");
+            }
             ("initialize", _) if !is_modern => answer(
                 r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"instructions":"be kind"}"#,
             ),
@@ -175,6 +211,15 @@ impl Server {
             "echo" => say(&format!(
                 r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"x/new","v":{arguments}}}],"v":{arguments}}}}}"#
             )),
+            "echo_all" => {
+                let meta: Members<'_> = serde_json::from_str(meta).unwrap();
+                let more = request.params.get("more").unwrap().get();
+                let meta = meta.get("vendor/x").unwrap().get();
+                let result = answer(arguments, meta, more);
+                say(&format!(
+                    r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#
+                ));
+            }
             "meta" => value(meta),
             "progress" => {
                 (1..=3).for_each(|step| progress(id, step));
@@ -185,6 +230,30 @@ impl Server {
                 // The pace of a server at work; nothing waits for it.
                 std::thread::sleep(Duration::from_millis(100));
             },
+            "ask" | "ask_and_hang" => {
+                let id = arguments.strip_prefix(r#"{"id":"#).unwrap();
+                let id = id.strip_suffix('}').unwrap();
+                say(&format!(
+                    r#"{{"jsonrpc":"2.0","id":{id},"method":"elicitation/create","params":{{"n":1.0}}}}"#
+                ));
+                if request.params.get_str("name").unwrap() == "ask" {
+                    value(read().unwrap().trim());
+                }
+            }
+            "cancel_question" => {
+                say(
+                    r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#,
+                );
+                value("1");
+            }
+            "log" => {
+                say(r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"data":1.0}}"#);
+                value("1");
+            }
+            "log_later" => {
+                value("1");
+                say(r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"data":2.0}}"#);
+            }
             "hang" => self.hung = Some(id.to_owned()),
             "answer_late" => {
                 let late = self.hung.take().unwrap();
@@ -201,6 +270,10 @@ impl Server {
             "parent" => value(&std::os::unix::process::parent_id().to_string()),
             "grandchild" => value(&self.start_grandchild().to_string()),
             "subscribed" => value(&format!("{:?}", self.subscribed)),
+            "declared" => value(&self.declared),
+            "roots" => value(&self.roots),
+            "levels" => value(&format!("{:?}", self.levels).replace(", ", ",")),
+            "told" => value(&format!("{:?}", self.told).replace(", ", ",")),
             "env" => value(&environment()),
             "change" => {
                 say(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#);
@@ -255,6 +328,37 @@ fn odd(name: &str, id: &str) {
             ));
             say(&format!(
                 r#"{{"jsonrpc":"2.0","id":{id},"result":{{"v":"twice"}}}}"#
+            ));
+        }
+        "not_utf8" | "zero_byte" => {
+            let odd = if name == "zero_byte" { 0 } else { 0xff };
+            let mut line = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"v":""#).into_bytes();
+            line.extend([odd, b'"', b'}', b'}', b'\n']);
+            let mut out = std::io::stdout().lock();
+            out.write_all(&line).unwrap();
+            out.flush().unwrap();
+        }
+        "deep" => say(&format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"result":{{"v":{}{}}}}}"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        )),
+        "stray" => {
+            // Nobody has asked for these.
+            for line in [
+                r#"{"jsonrpc":"2.0","id":-1,"result":{}}"#,
+                r#"{"jsonrpc":"2.0","id":null,"error":{"code":-1,"message":"m"}}"#,
+                r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":999}}"#,
+                r#"{"jsonrpc":"2.0","method":"notifications/progress","params":[1]}"#,
+                r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":{}}}"#,
+                r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#,
+                "[1,2,[",
+                "[[[[]]]]",
+            ] {
+                say(line);
+            }
+            say(&format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"result":{{"v":1}}}}"#
             ));
         }
         "malformed" => say(&format!(

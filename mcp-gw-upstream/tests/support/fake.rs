@@ -153,6 +153,17 @@ impl Fake {
             .unwrap_or_else(|_| panic!("no {method} came"))
     }
 
+    /// The next request of any kind.
+    pub(crate) async fn next_any(&mut self) -> Seen {
+        let next = tokio::time::timeout(PATIENCE, self.seen.recv());
+        next.await.expect("no request came").unwrap()
+    }
+
+    /// The next request, if it has come.
+    pub(crate) fn try_next(&mut self) -> Option<Seen> {
+        self.seen.try_recv().ok()
+    }
+
     /// The methods of everything seen so far.
     pub(crate) fn methods(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.seen.try_recv().ok())

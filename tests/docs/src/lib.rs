@@ -8,6 +8,9 @@ mod docs {
     #[doc = include_str!("../../../docs/embedding.md")]
     mod embedding {}
 
+    #[doc = include_str!("../../../docs/federation.md")]
+    mod federation {}
+
     #[doc = include_str!("../../../CONTRIBUTING.md")]
     mod contributing {}
 }

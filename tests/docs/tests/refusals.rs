@@ -90,7 +90,17 @@ fn cases() -> Vec<(&'static str, Builder, String)> {
             "| 404 | -32600 |",
             plain(good().header("Mcp-Session-Id", "0")),
         ),
-        ("| 405 |", plain(good().method("GET"))),
+        ("| 400 | -32600 | the message", (good(), "[]".to_owned())),
+        ("| 405 |", plain(good().method("PUT"))),
+        (
+            "| 405 |",
+            plain(
+                good()
+                    .method("GET")
+                    .header("MCP-Protocol-Version", "2026-07-28"),
+            ),
+        ),
+        ("| 406 |", plain(without(good().method("GET"), "Accept"))),
         (
             "| 406 |",
             plain(without(good(), "Accept").header("Accept", "text/html")),

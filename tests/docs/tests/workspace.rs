@@ -98,6 +98,37 @@ fn nothing_needs_the_tls_library_of_the_system() {
     }
 }
 
+/// Whoever does not ask for the SDK does not build it, and nothing but `mcp-gw-server` knows it.
+#[test]
+fn the_sdk_comes_only_with_its_feature() {
+    let metadata = metadata(&["--no-deps"]);
+    let crates = crates(&metadata);
+    for (name, package) in &crates {
+        for dependency in list(package, "dependencies") {
+            let is_for_tests = dependency["kind"] == "dev";
+            if dependency["name"] == "rmcp" && !is_for_tests {
+                assert_eq!(*name, "mcp-gw-server");
+                assert_eq!(dependency["optional"], true);
+            }
+        }
+        let tree = |more: &[&str]| {
+            let package = format!("--package={name}");
+            let mut args = vec![
+                "tree",
+                "--locked",
+                &package,
+                "--edges=normal",
+                "--prefix=none",
+            ];
+            args.extend(more);
+            cargo(&args).lines().any(|line| line.starts_with("rmcp v"))
+        };
+        assert!(!tree(&[]), "{name} brings the SDK");
+        let has_feature = *name == "mcp-gw-server";
+        assert_eq!(tree(&["--all-features"]), has_feature, "{name}");
+    }
+}
+
 #[test]
 fn the_contract_brings_at_most_25_crates() {
     let tree = cargo(&[

@@ -11,6 +11,7 @@
     reason = "the scenarios are there once for each transport"
 )]
 
+mod federation;
 mod operator;
 mod over_http;
 mod over_stdio;

@@ -108,6 +108,8 @@ fn the_help_of_both_servers() {
             (&["--help"][..], "help"),
             (&["run", "--help"], "run_help"),
             (&["check", "--help"], "check_help"),
+            (&["pins", "--help"], "pins_help"),
+            (&["pins", "approve", "--help"], "pins_approve_help"),
         ] {
             let name = format!("{name}_{suffix}");
             settings().bind(|| assert_snapshot!(name, output(binary, args, &[])));
@@ -127,6 +129,10 @@ fn the_example_configuration_explained() {
         ("ALICE_KEY", "alice-0123456789abcdef"),
         ("BUILD_KEY", "build-0123456789abcdef"),
         ("DOCS_TOKEN", "token-0123456789abcdef"),
+        (
+            "SESSION_KEY",
+            "c2Vzc2lvbi0wMTIzNDU2Nzg5YWJjZGVmLW9mMzJieXQ=",
+        ),
     ];
     let http = output(HTTP_BIN, &["check", "--config", example], &env);
     assert_eq!(
@@ -134,7 +140,9 @@ fn the_example_configuration_explained() {
         http
     );
     assert!(!http.contains("0123456789"), "a secret is in it");
-    settings().bind(|| assert_snapshot!("check_example", http));
+    let folder = example.replace("mcp-gw.example.yaml", "");
+    let shown = http.replace(&folder, "[docs]/");
+    settings().bind(|| assert_snapshot!("check_example", shown));
 }
 
 #[test]

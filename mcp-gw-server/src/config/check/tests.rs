@@ -1,4 +1,4 @@
-use super::super::{Config, PolicyConfig, ServerConfig};
+use super::super::{Config, PinMode, PolicyConfig, ServerConfig};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -47,6 +47,10 @@ fn listening() {
             "http: { path: '/{id}' }",
             "http: { max_body_size: 0 }",
             "http: { shutdown_grace: 0s, sessions: { idle_timeout: 0ms } }",
+            "http: { sessions: { max_age: 0s, replay: { max_age: 0s, max_messages: 0 } } }",
+            "http: { sessions: { max_age: 721h } }",
+            "http: { sessions: { keys: [ {}, { key: '${KEY}' }, { key: c2hvcnQ= }, { key_file: /does/not/exist } ] } }",
+            "http: { sessions: { keys: [ { key: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= }, { key: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= } ] } }",
             "http: { allowed_hosts: [ mcp.example.com, 'mcp.example.com:8443', 'https://x', 'a b', '' ] }",
             "http: { allowed_origins: [ 'https://a.example', 'a.example', 'https://a.example/x', '*' ] }",
             "call_timeout: 0s",
@@ -54,6 +58,45 @@ fn listening() {
             "name: \"a\\nb\"",
         ]
     ));
+}
+
+#[test]
+fn pins() {
+    let rest = format!("{SERVER}\n{ALLOW}");
+    insta::assert_snapshot!(all(
+        &rest,
+        &[
+            "pins: { mode: off }",
+            "pins: { mode: block, file: kept/pins.json }",
+            "pins: { mode: strict }",
+            "pins: { mode: warn, file: '..' }",
+            "pins: { file: '' }",
+        ]
+    ));
+    // Made in code, it has no file to stand beside.
+    let config = Config::default()
+        .with_policy(PolicyConfig::allow())
+        .with_server(
+            "a",
+            ServerConfig::stdio("npx", ["x"]).with_pins(PinMode::Warn),
+        );
+    let faults = config.check("code").unwrap_err().to_string();
+    assert!(
+        faults.contains("pins.file: there is no file to keep pins in; name one"),
+        "{faults}"
+    );
+}
+
+#[test]
+fn pins_are_kept_beside_the_configuration() {
+    let file = |text: &str| {
+        let text = format!("{text}\n{SERVER}\n{ALLOW}");
+        let config = Config::load("/etc/gw/mcp-gw.yaml", &text, &env).unwrap();
+        config.pins.file.unwrap().display().to_string()
+    };
+    assert_eq!(file(""), "/etc/gw/mcp-gw.pins.json");
+    assert_eq!(file("pins: { file: kept/x }"), "/etc/gw/kept/x");
+    assert_eq!(file("pins: { file: /var/x }"), "/var/x");
 }
 
 #[test]
@@ -129,6 +172,9 @@ fn servers() {
             "servers: { a: { command: npx, headers: { A: b }, connect_timeout: 5s } }",
             "servers: { a: { command: npx, env: { 'A=B': c } } }",
             "servers: { a: { command: npx, timeout: 0s, start_timeout: 0s } }",
+            "servers: { a: { command: npx, max_connections: 1025, idle_timeout: 0s } }",
+            "servers: { a: { url: 'https://x', max_connections: 65537 } }",
+            "servers: { a: { url: 'https://x', max_connections: 0, idle_timeout: 1h } }",
             "servers: { a: { url: 'https://x', args: [a], env: { A: b }, cwd: /, start_timeout: 1s } }",
             "servers: { a: { url: 'nonsense' } }",
             "servers: { a: { url: 'ftp://x/y' } }",
@@ -308,4 +354,64 @@ fn callers_without_a_key_are_explained() {
     assert!(explain("").contains("local (no key, this machine only): every tool"));
     assert!(explain("auth: { anonymous: true }").contains("anonymous (no key): every tool"));
     assert!(explain("http: { listen: '0.0.0.0:1', insecure: true }").contains("everybody who"));
+}
+
+#[test]
+fn servers_side_by_side() {
+    let two = |a: &str, b: &str| {
+        format!("servers: {{ a: {{ command: npx{a} }}, b_: {{ url: 'https://x'{b} }} }}")
+    };
+    let table = [
+        two("", ""),
+        two(", prefix_name: b", ", prefix: on_collision"),
+        two(", prefix_name: b", ", prefix: never"),
+        two(", prefix: never, prefix_name: x", ", prefix: sometimes"),
+        two(
+            ", prefix: never, uris: prefix, prefix_name: b.",
+            ", uris: prefix, prefix: never",
+        ),
+        two(", prefix_name: 'a b'", ", prefix_name: ''"),
+        "servers: { a: { command: npx, prefix_name: x } }".to_owned(),
+        "servers: { a: { command: npx, prefix: always, prefix_name: x__y } }".to_owned(),
+        "servers: { a: { command: npx }, a__b: { command: npx } }".to_owned(),
+        "servers: { a-b: { command: npx }, a_b: { command: npx } }".to_owned(),
+    ];
+    let table: Vec<_> = table.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(all(ALLOW, &table));
+}
+
+#[test]
+fn endpoints() {
+    let rest = format!("{SERVER}\n{ALLOW}");
+    insta::assert_snapshot!(all(
+        &rest,
+        &[
+            "endpoints: { reading: { servers: [a], tools: ['a__get_*'], instructions: Read. } }",
+            "endpoints: { a: { tools: ['*'] } }",
+            "endpoints: { 'a b': { tools: ['*'] } }",
+            "endpoints: { x: {} }",
+            "endpoints: { x: { servers: [b, a] } }",
+            "endpoints: { x: { tools: [''], prompts: [' a'], resources: ['a '] } }",
+        ]
+    ));
+}
+
+#[test]
+fn shapes_of_tools() {
+    let shapes = [
+        "{ t: { rename: u, title: T, description: D, annotations: { read_only: true } } }",
+        "{ t: {} }",
+        "{ t: { hide: true, title: T } }",
+        "{ t: { rename: 'a b' }, u: { rename: x }, v: { rename: x } }",
+        "{ t: { annotations: { readOnlyHint: true } } }",
+        "{ t: { arguments: { a: { fix: null }, b: { default: [1, { c: d }] }, e: { hide: true } } } }",
+        "{ t: { arguments: { a: { fix: 1, default: 2 }, b: { fix: 1, rename: c }, d: {} } } }",
+        "{ t: { arguments: { a: { rename: '' }, b: { rename: c }, d: { rename: c } } } }",
+    ];
+    let table: Vec<_> = shapes
+        .iter()
+        .map(|shape| format!("servers: {{ a: {{ command: npx, tools: {shape} }} }}"))
+        .collect();
+    let table: Vec<_> = table.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(all(ALLOW, &table));
 }

@@ -1,7 +1,7 @@
 //! An MCP server by hand, for tests: it speaks one era, over standard streams or HTTP, and does what
 //! well-behaved servers do not do, when asked to.
 //!
-//! `odd-server [--legacy|--modern] [--http [--close]] [--many N]`
+//! `odd-server [--legacy|--modern] [--http [--close]] [--many N] [--fickle FILE] [--items NAME]`
 #![expect(
     clippy::disallowed_methods,
     clippy::expect_used,
@@ -12,6 +12,7 @@
 )]
 
 mod http;
+mod items;
 mod message;
 mod state;
 mod stdio;
@@ -36,6 +37,8 @@ fn main() {
                 let number = args.next().expect("--many takes a number");
                 options.many = number.parse().expect("--many takes a number");
             }
+            "--fickle" => options.fickle = Some(args.next().expect("--fickle takes a file").into()),
+            "--items" => options.items = Some(args.next().expect("--items takes a name")),
             other => {
                 println!("unknown argument {other}");
                 std::process::exit(2);

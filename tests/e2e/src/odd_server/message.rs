@@ -24,9 +24,22 @@ pub(crate) struct Params<'a> {
     pub(crate) arguments: Option<&'a RawValue>,
     pub(crate) cursor: Option<String>,
     #[serde(borrow)]
+    pub(crate) uri: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "ref")]
+    pub(crate) reference: Option<Reference<'a>>,
+    #[serde(borrow)]
     pub(crate) request_id: Option<&'a RawValue>,
     #[serde(borrow, rename = "_meta")]
     pub(crate) meta: Option<Meta<'a>>,
+}
+
+/// What a completion is about.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Reference<'a> {
+    #[serde(borrow)]
+    pub(crate) name: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) uri: Option<Cow<'a, str>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

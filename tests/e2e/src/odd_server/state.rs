@@ -1,6 +1,7 @@
 //! What the server remembers, and waits for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ pub(crate) struct Options {
     pub(crate) era: Era,
     /// So many plain tools more, listed in pages.
     pub(crate) many: usize,
+    /// The file that holds what the tool `fickle` says of itself; without it there is no such tool.
+    pub(crate) fickle: Option<PathBuf>,
+    /// It has resources and prompts too, and says in them that this is its name.
+    pub(crate) items: Option<String>,
 }
 
 #[derive(Debug)]

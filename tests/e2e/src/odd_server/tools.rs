@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use crate::items;
 use crate::message::{Params, error, quote, result};
 use crate::state::{Era, State};
 use crate::vendor;
@@ -92,15 +93,29 @@ pub(crate) fn plain(
     params: &Params<'_>,
 ) -> Option<Result<String, String>> {
     let is_modern = state.options.era == Era::Modern;
+    let has_items = state.options.items.is_some();
+    let capabilities = if has_items {
+        items::CAPABILITIES
+    } else {
+        r#"{"tools":{}}"#
+    };
+    let me = state.options.items.as_deref();
+    if let Some(members) = me.and_then(|me| items::answer(me, method, params)) {
+        return Some(Ok(frame(state, &(members + &hints(state)))));
+    }
     Some(Ok(match method {
         "tools/call" => return None,
         "tools/list" => list(state, params.cursor.as_deref()),
         "server/discover" if is_modern => frame(
             state,
-            r#""supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"private""#,
+            &format!(
+                r#""supportedVersions":["2026-07-28"],"capabilities":{capabilities},"ttlMs":0,"cacheScope":"private""#
+            ),
         ),
         "initialize" if !is_modern => {
-            r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"odd","version":"1"},"instructions":"Be odd."}"#.to_owned()
+            format!(
+                r#"{{"protocolVersion":"2025-11-25","capabilities":{capabilities},"serverInfo":{{"name":"odd","version":"1"}},"instructions":"Be odd."}}"#
+            )
         }
         "ping" if !is_modern => "{}".to_owned(),
         _ => {
@@ -126,6 +141,16 @@ fn list(state: &State, cursor: Option<&str>) -> String {
         )
     };
     tools.extend(NAMES.iter().map(|name| plain(name)));
+    if let Some(file) = &state.options.fickle {
+        let says = quote(&std::fs::read_to_string(file).unwrap_or_default());
+        tools.push(format!(
+            r#"{{"name":"fickle","description":{says},"inputSchema":{{"type":"object"}}}}"#
+        ));
+        tools.push(plain("changed"));
+    }
+    if state.options.items.is_some() {
+        tools.extend(items::TOOLS.map(str::to_owned));
+    }
     tools.extend((0..state.options.many).map(|number| plain(&format!("tool_{number:05}"))));
     let start = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
     let end = (start + PAGE).min(tools.len());
@@ -134,10 +159,21 @@ fn list(state: &State, cursor: Option<&str>) -> String {
     if end < tools.len() {
         let _ = write!(members, r#","nextCursor":"{end}""#);
     }
-    if state.options.era == Era::Modern {
-        members.push_str(r#","ttlMs":0,"cacheScope":"public""#);
-    }
+    members.push_str(&hints(state));
     frame(state, &members)
+}
+
+/// What a list says about keeping it.
+fn hints(state: &State) -> String {
+    let ttl = if state.options.items.is_some() {
+        60_000
+    } else {
+        0
+    };
+    match state.options.era {
+        Era::Legacy => String::new(),
+        Era::Modern => format!(r#","ttlMs":{ttl},"cacheScope":"public""#),
+    }
 }
 
 /// Answers a call of a tool.
@@ -185,7 +221,14 @@ pub(crate) fn call(state: &State, asked: &Asked, out: &mut dyn Out) {
             out.answer(&says(&state.look(|memory| memory.given_up).to_string()));
         }
         "count" => out.answer(&says(&calls_of(&asked.text("tool")).to_string())),
+        "link" => out.answer(&result(id, &frame(state, items::LINKS))),
+        "order" => out.answer(&says(&format!("{} {}", asked.arguments, asked.headers))),
         "headers" => out.answer(&says(&asked.headers)),
+        "fickle" => out.answer(&says("done")),
+        "changed" => {
+            out.notify(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#);
+            out.answer(&says("told"));
+        }
         "die" => std::process::exit(3),
         "fail" => {
             let members = r#""content":[{"type":"text","text":"it did not work"}],"isError":true"#;

@@ -192,6 +192,13 @@ impl Reply {
         self.headers.get(name).map(String::as_str)
     }
 
+    /// The next line of a stream.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.body.read_line(&mut line).expect("a line in time");
+        line.trim_end_matches(['\r', '\n']).to_owned()
+    }
+
     /// The whole body.
     pub(crate) fn text(&mut self) -> String {
         let mut text = String::new();
@@ -201,21 +208,34 @@ impl Reply {
 
     /// The next message of a stream, or the only one of another body.
     pub(crate) fn next(&mut self) -> Option<String> {
+        self.event().map(|(_, data)| data)
+    }
+
+    /// The next message, and the id of its event.
+    pub(crate) fn event(&mut self) -> Option<(Option<String>, String)> {
         let is_stream = self
             .header("content-type")
             .is_some_and(|kind| kind.starts_with("text/event-stream"));
         if !is_stream {
-            return Some(self.text()).filter(|text| !text.is_empty());
+            let text = Some(self.text()).filter(|text| !text.is_empty());
+            return text.map(|text| (None, text));
         }
         let mut data: Vec<String> = Vec::new();
+        let mut id = None;
         loop {
             let mut line = String::new();
             let read = self.body.read_line(&mut line).expect("an event in time");
             let line = line.trim_end_matches(['\r', '\n']);
             if let Some(part) = line.strip_prefix("data:") {
                 data.push(part.strip_prefix(' ').unwrap_or(part).to_owned());
-            } else if line.is_empty() && !data.is_empty() {
-                return Some(data.join("\n"));
+            } else if let Some(value) = line.strip_prefix("id: ") {
+                id = Some(value.to_owned());
+            } else if line.is_empty() {
+                let message = std::mem::take(&mut data).join("\n");
+                // What has no data is no message, see the standard of server-sent events.
+                if !message.is_empty() {
+                    return Some((id, message));
+                }
             }
             if read == 0 {
                 return None;

@@ -171,9 +171,29 @@ impl Setup {
         }
     }
 
+    /// What `check` says, and the code with which it ends.
+    pub(crate) fn check(self, binary: &str, args: &[&str]) -> (Option<i32>, String) {
+        let folder = Folder::new();
+        let file = folder.file("mcp-gw.yaml", &self.yaml());
+        let mut command = Command::new(binary);
+        let output = command
+            .args(["check", "--config", &file])
+            .args(args)
+            .output();
+        let output = output.unwrap();
+        let says = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), says)
+    }
+
     /// Starts the gateway on standard streams.
     pub(crate) fn over_stdio(self) -> Running {
+        self.over_stdio_with(&[])
+    }
+
+    /// Starts the gateway on standard streams, with further arguments.
+    pub(crate) fn over_stdio_with(self, args: &[&str]) -> Running {
         let (mut command, folder) = self.command_line(STDIO_BIN);
+        command.args(args);
         let (process, pipe) = Process::start_piped(&mut command);
         Running {
             process,
@@ -200,6 +220,13 @@ impl Running {
     /// A client of it.
     pub(crate) fn client(&self, era: Era) -> Client {
         Client::open(&self.wire, era)
+    }
+
+    /// Another endpoint of a gateway over HTTP.
+    pub(crate) fn endpoint_at(&self, name: &str) -> Endpoint {
+        let mut endpoint = self.endpoint().clone();
+        endpoint.path = format!("{}/{name}", endpoint.path);
+        endpoint
     }
 
     /// The endpoint of a gateway over HTTP.

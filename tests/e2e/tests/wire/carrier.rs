@@ -67,17 +67,32 @@ fn media_types_are_checked() {
 fn other_methods_and_paths_are_not_served() {
     let gateway = Setup::of(ODDS[0]).over_http();
     let endpoint = gateway.endpoint();
-    for method in ["GET", "PUT", "PATCH", "TRACE", "BREW"] {
+    for method in ["HEAD", "PUT", "PATCH", "TRACE", "BREW"] {
         let reply = endpoint.send(method, &[("accept", "text/event-stream")], b"");
         assert_eq!(reply.status, 405, "{method}");
-        assert_eq!(reply.header("allow"), Some("POST, DELETE"), "{method}");
+        assert_eq!(reply.header("allow"), Some("GET, POST, DELETE"), "{method}");
+    }
+    for method in ["GET", "DELETE"] {
+        let headers = [
+            ("accept", "text/event-stream"),
+            ("mcp-protocol-version", "2026-07-28"),
+        ];
+        let reply = endpoint.send(method, &headers, b"");
+        assert_eq!(reply.status, 405, "{method}");
+        assert_eq!(reply.header("allow"), Some("POST"), "{method}");
     }
     let mut elsewhere = endpoint.clone();
-    for path in ["/", "/other", "/mcp/other"] {
+    let no_endpoint = "Not found: there is no endpoint of this name.\n";
+    for (path, says) in [
+        ("/", ""),
+        ("/other", ""),
+        ("/mcp/odd/other", ""),
+        ("/mcp/other", no_endpoint),
+    ] {
         path.clone_into(&mut elsewhere.path);
         assert_eq!(
             Case::post(path, "{}", 404, None).check(&elsewhere),
-            "",
+            says,
             "{path}"
         );
     }

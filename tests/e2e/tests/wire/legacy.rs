@@ -3,13 +3,18 @@
 use super::Case;
 use crate::support::client::Era;
 use crate::support::http::{Endpoint, JSON};
-use crate::support::json::at;
+use crate::support::json::{at, quote};
 use crate::support::setup::{ODDS, Setup};
 
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
 const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
 
-fn initialize(endpoint: &Endpoint) -> String {
+pub(super) fn initialize(endpoint: &Endpoint) -> String {
+    initialize_as(endpoint, "2025-06-18")
+}
+
+/// Begins a session of this revision, and gives its id.
+pub(super) fn initialize_as(endpoint: &Endpoint, revision: &str) -> String {
     let mut headers = JSON.to_vec();
     headers.extend(
         endpoint
@@ -17,10 +22,11 @@ fn initialize(endpoint: &Endpoint) -> String {
             .iter()
             .map(|(n, v)| (n.as_str(), v.as_str())),
     );
-    let mut reply = endpoint.send("POST", &headers, INITIALIZE.as_bytes());
+    let body = INITIALIZE.replace("2025-06-18", revision);
+    let mut reply = endpoint.send("POST", &headers, body.as_bytes());
     assert_eq!(reply.status, 200);
     let text = reply.text();
-    assert_eq!(at(&text, &["result", "protocolVersion"]), "\"2025-06-18\"");
+    assert_eq!(at(&text, &["result", "protocolVersion"]), quote(revision));
     let session = reply.header("mcp-session-id").unwrap().to_owned();
     assert!(
         session.len() >= 22 && session.bytes().all(|b| b.is_ascii_graphic()),
@@ -65,6 +71,9 @@ fn a_session_is_needed_and_ends() {
         list("good version", 200, None)
             .with("mcp-session-id", &session)
             .with("mcp-protocol-version", "2025-06-18"),
+        list("another version", 400, Some(-32600))
+            .with("mcp-session-id", &session)
+            .with("mcp-protocol-version", "2025-11-25"),
         list("bad version", 400, Some(-32022))
             .with("mcp-session-id", &session)
             .with("mcp-protocol-version", "2025-06-19"),

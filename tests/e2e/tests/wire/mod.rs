@@ -2,9 +2,13 @@
 
 mod access;
 mod anything;
+mod batch;
 mod carrier;
 mod legacy;
 mod modern;
+mod rules;
+mod sealed;
+mod streams;
 
 use crate::support::http::{Endpoint, JSON};
 use crate::support::json::{at, member};

@@ -1,21 +1,15 @@
-//! MCP servers as child processes. The child is this very test program, told by a variable to be
-//! a server instead.
-#![cfg(test)]
-#![cfg(unix)]
-
-#[path = "support/child.rs"]
-mod child;
-mod support;
+//! Processes from their start to their end, and what passes between.
 
 use std::time::Duration;
 
-use child::{fake, gone, number};
+use crate::child::{fake, gone, number};
+use crate::client::Client;
+use crate::odd_json::try_many;
+use crate::support::{Listener, ODD, call, context};
 use mcp_gw_core::testing::backend_contract;
-use mcp_gw_core::{
-    Backend, BackendError, BackendEvent, CallNotification, Caller, RequestMeta, Transport,
-};
+use mcp_gw_core::{Backend, BackendError, BackendEvent, CallNotification};
 use mcp_gw_upstream::{StdioServer, StdioServerConfig};
-use support::{Listener, ODD, call, context};
+use proptest::prelude::*;
 
 fn server(mode: &str) -> StdioServer {
     StdioServer::new(&fake(mode)).unwrap()
@@ -343,23 +337,55 @@ async fn a_wrapper_that_ignores_being_asked_is_killed_with_what_it_has_started()
 
 #[tokio::test]
 async fn capabilities_of_a_client_go_no_further_than_they_can_be_answered() {
-    use mcp_gw_core::{AllowAll, Gateway, Incoming};
-    let gateway = Gateway::builder()
-        .backend(server("modern"))
-        .policy(AllowAll::new())
-        .build()
-        .unwrap();
-    gateway.refresh().await.unwrap();
-    for (version, expected) in [("2026-07-28", r#"{"sampling":{}}"#), ("2025-11-25", "{}")] {
-        let meta = RequestMeta::new("1", Transport::InProcess)
-            .with_protocol_version(version)
-            .with_client(None, Some(support::raw(r#"{"sampling":{}}"#)));
-        let incoming = Incoming::new(Caller::local(), meta);
-        let output = gateway
-            .call_tool(&incoming, call("echo", r#"{"meta":true}"#))
-            .await;
+    let backend = server("modern");
+    let tasks = r#"{"sampling":{},"extensions":{"io.modelcontextprotocol/tasks":{},"x":{}}}"#;
+    let without = r#"{"sampling":{},"extensions":{"x":{}}}"#;
+    for (client, expected) in [
+        (Client::new(None, tasks), tasks),
+        (Client::new(Some("c"), tasks), without),
+        (Client::new(Some("c"), "null"), "{}"),
+    ] {
+        let ctx = client.context();
+        let output = backend.call_tool(&ctx, call("meta", "{}")).await;
         let text = output.unwrap().as_raw().to_string();
         let found = format!(r#""io.modelcontextprotocol/clientCapabilities":{expected}"#);
         assert!(text.contains(&found), "{text}");
     }
+    let text = ask(&backend, "meta").await.unwrap();
+    assert!(text.contains(r#"clientCapabilities":{},"#), "{text}");
+}
+
+#[test]
+fn payload_passes_in_both_eras_as_it_came_whatever_it_is() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    for mode in ["modern", "asking"] {
+        let backend = server(mode);
+        let client = Client::new(None, r#"{"sampling":{}}"#);
+        try_many(|load| {
+            let ctx = client.context();
+            let output = runtime.block_on(backend.call_tool(&ctx, load.call()));
+            let output = output.unwrap();
+            prop_assert_eq!(output.as_raw().as_str(), load.expected());
+            Ok(())
+        });
+        runtime.block_on(backend.close());
+    }
+}
+
+#[tokio::test]
+async fn what_no_message_holds_fails_its_call_at_most() {
+    let backend = server("modern");
+    for name in ["not_utf8", "zero_byte"] {
+        let outcome = ask(&backend, name).await;
+        assert!(
+            matches!(outcome, Err(BackendError::Protocol { .. })),
+            "{name}: {outcome:?}"
+        );
+    }
+    let deep = ask(&backend, "deep").await.unwrap();
+    assert!(deep.starts_with("[[[[") && deep.len() == 200_000);
+    assert_eq!(ask(&backend, "stray").await.unwrap(), "1");
 }

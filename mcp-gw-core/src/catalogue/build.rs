@@ -1,0 +1,255 @@
+//! How the main snapshot is built: each backend's items under names that are its alone.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Catalogue, Entry, FEATURES, Share};
+use crate::backend::{ItemSpec, Offer};
+use crate::json::RawJson;
+use crate::mount::{LeftOut, MountPoint, Naming};
+use crate::policy::Feature;
+use crate::tool::{ToolSpec, check_name};
+use crate::uri_template::UriTemplate;
+
+/// Some clients take no longer names.
+const LONG_NAME: usize = 64;
+/// So many items that were left out are written down for one backend.
+const MOST_REPORTED: usize = 100;
+
+/// One backend's part in a snapshot.
+pub(crate) struct Part<'a> {
+    pub(crate) point: &'a Arc<MountPoint>,
+    pub(crate) is_static: bool,
+    pub(crate) offer: Option<&'a Offer>,
+    pub(crate) asked_at: Option<Instant>,
+}
+
+/// What people should know of how one backend's items were taken in.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) left_out: Vec<LeftOut>,
+    /// Names that are longer than all clients take.
+    pub(crate) long: Vec<Arc<str>>,
+}
+
+impl Report {
+    fn leave_out(&mut self, feature: Feature, name: &str, reason: impl Into<String>) {
+        if self.left_out.len() < MOST_REPORTED {
+            self.left_out.push(LeftOut::new(feature, name, reason));
+        }
+    }
+}
+
+impl Catalogue {
+    /// Builds the main snapshot. What collides or cannot be named is left out and reported; the rest
+    /// stays. There is one report for each part.
+    pub(crate) fn build(version: u64, parts: &[Part<'_>]) -> (Self, Vec<Report>) {
+        let mut builder = Builder {
+            catalogue: Self {
+                version,
+                shares: parts.iter().map(share).collect(),
+                ..Self::default()
+            },
+            points: parts.iter().map(|part| part.point).collect(),
+        };
+        let reports = parts.iter().map(|part| builder.add(part)).collect();
+        (builder.catalogue, reports)
+    }
+}
+
+fn share(part: &Part<'_>) -> Share {
+    let offer = part.offer;
+    let instructions = offer.and_then(|offer| offer.instructions.as_deref());
+    Share {
+        point: Arc::clone(part.point),
+        counts: true,
+        is_static: part.is_static,
+        asked_at: part.asked_at,
+        hints: offer.map(|offer| offer.hints).unwrap_or_default(),
+        instructions: instructions.map(Arc::from),
+        capabilities: offer.and_then(|offer| offer.capabilities.clone()),
+    }
+}
+
+struct Builder<'a> {
+    catalogue: Catalogue,
+    points: Vec<&'a Arc<MountPoint>>,
+}
+
+impl Builder<'_> {
+    fn add(&mut self, part: &Part<'_>) -> Report {
+        let mut report = Report::default();
+        let Some(offer) = part.offer else {
+            return report;
+        };
+        for tool in &offer.tools {
+            self.add_one(part.point, Feature::Tool, tool.name(), &mut report, |key| {
+                shown_tool(part.point, tool, key)
+            });
+        }
+        for feature in FEATURES {
+            let items = match feature {
+                Feature::Tool => continue,
+                Feature::Resource => &offer.resources,
+                Feature::ResourceTemplate => &offer.resource_templates,
+                Feature::Prompt => &offer.prompts,
+            };
+            for item in items {
+                self.add_one(part.point, feature, item.key(), &mut report, |key| {
+                    shown_item(part.point, feature, item, key)
+                });
+            }
+        }
+        report
+    }
+
+    fn add_one(
+        &mut self,
+        point: &Arc<MountPoint>,
+        feature: Feature,
+        own: &str,
+        report: &mut Report,
+        make: impl FnOnce(&str) -> Result<Entry, String>,
+    ) {
+        let is_name = matches!(feature, Feature::Tool | Feature::Prompt);
+        let key = match self.key(point, feature, own) {
+            Ok(key) => key,
+            Err(reason) => return report.leave_out(feature, own, reason),
+        };
+        let checked = if is_name { check_name(&key) } else { Ok(()) };
+        if let Err(error) = checked {
+            return report.leave_out(feature, own, error.to_string());
+        }
+        match make(&key) {
+            Ok(entry) => {
+                if is_name && key.len() > LONG_NAME && report.long.len() < MOST_REPORTED {
+                    report.long.push(Arc::clone(&entry.key));
+                }
+                self.catalogue.table_mut(feature).push(entry);
+            }
+            Err(reason) => report.leave_out(feature, own, reason),
+        }
+    }
+
+    /// What clients shall call an item; otherwise why it cannot be shown.
+    fn key(&self, point: &Arc<MountPoint>, feature: Feature, own: &str) -> Result<String, String> {
+        let candidates = match (feature, &point.uris, point.naming) {
+            (Feature::Resource | Feature::ResourceTemplate, Some(uris), _) => vec![uris.map(own)],
+            (Feature::Resource | Feature::ResourceTemplate, None, _) | (_, _, Naming::Never) => {
+                vec![own.to_owned()]
+            }
+            (_, _, Naming::OnCollision) => vec![own.to_owned(), point.prefixed(own)],
+            (_, _, Naming::Always) => vec![point.prefixed(own)],
+        };
+        let mut refusal = Taken::BySelf;
+        for key in candidates {
+            match self.free(point, feature, key) {
+                Ok(key) => return Ok(key),
+                Err(why) => refusal = why,
+            }
+            if matches!(refusal, Taken::BySelf) {
+                break;
+            }
+        }
+        let kind = feature.as_str();
+        Err(match refusal {
+            Taken::BySelf => format!("the server has a {kind} of this name already"),
+            Taken::By(server) => format!("server `{server}` has a {kind} of this name already"),
+            Taken::Claimed(server) => format!("it is named like a {kind} of server `{server}`"),
+        })
+    }
+
+    /// The key, if nobody has it and nobody else may have it.
+    fn free(
+        &self,
+        point: &Arc<MountPoint>,
+        feature: Feature,
+        key: String,
+    ) -> Result<String, Taken> {
+        if let Some(entry) = self.catalogue.table(feature).find(&key) {
+            return Err(if Arc::ptr_eq(&entry.point, point) {
+                Taken::BySelf
+            } else {
+                Taken::By(Arc::clone(&entry.server))
+            });
+        }
+        // A rule for `docs__*` must not meet a tool that another server calls `docs__delete`.
+        let claimed = self
+            .points
+            .iter()
+            .find(|other| !Arc::ptr_eq(other, point) && other.claims(feature, &key));
+        match claimed {
+            Some(other) => Err(Taken::Claimed(Arc::clone(&other.server))),
+            None => Ok(key),
+        }
+    }
+}
+
+enum Taken {
+    BySelf,
+    By(Arc<str>),
+    Claimed(Arc<str>),
+}
+
+fn shown_tool(point: &Arc<MountPoint>, tool: &ToolSpec, key: &str) -> Result<Entry, String> {
+    let original = tool.definition();
+    let linked = point
+        .uris
+        .as_ref()
+        .map(|uris| uris.map_definition(original));
+    let shown = match linked {
+        Some(definition) if definition != *original => ToolSpec::from_definition(definition),
+        _ => Ok(tool.clone()),
+    };
+    let shown = shown
+        .and_then(|tool| tool.with_name(key))
+        .map_err(|error| error.to_string())?;
+    Ok(Entry {
+        key: shown.shared_name(),
+        canonical: shown.shared_name(),
+        upstream_key: tool.shared_name(),
+        definition: shown.definition().clone(),
+        tool: Some(shown),
+        server: Arc::clone(&point.server),
+        original: original.clone(),
+        template: None,
+        point: Arc::clone(point),
+    })
+}
+
+fn shown_item(
+    point: &Arc<MountPoint>,
+    feature: Feature,
+    item: &ItemSpec,
+    key: &str,
+) -> Result<Entry, String> {
+    let original = item.definition();
+    let member = match feature {
+        Feature::Resource => "uri",
+        Feature::ResourceTemplate => "uriTemplate",
+        Feature::Tool | Feature::Prompt => "name",
+    };
+    let definition = if key == item.key() {
+        original.clone()
+    } else {
+        original
+            .with_member(member, &RawJson::string(key))
+            .map_err(|error| error.to_string())?
+    };
+    let template = match feature {
+        Feature::ResourceTemplate => UriTemplate::parse(item.key()).map(Arc::new),
+        _ => None,
+    };
+    let key: Arc<str> = key.into();
+    Ok(Entry {
+        canonical: Arc::clone(&key),
+        key,
+        upstream_key: item.key().into(),
+        definition,
+        tool: None,
+        server: Arc::clone(&point.server),
+        original: original.clone(),
+        template,
+        point: Arc::clone(point),
+    })
+}

@@ -1,0 +1,196 @@
+//! What a caller may see: lists, and the questions that the gateway itself asks on the way of a
+//! request.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{describe, question};
+use crate::audit::{AuditScope, Outcome};
+use crate::context::Incoming;
+use crate::error::GatewayError;
+use crate::freshness::CacheHint;
+use crate::gateway::Gateway;
+use crate::json::RawJson;
+use crate::policy::{AccessRequest, Feature, Phase};
+
+/// One page of a list, filtered for the caller.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ListPage {
+    /// The definitions, in the order of the catalogue.
+    pub items: Vec<RawJson>,
+    /// Key of the last item when there may be more: where the next page goes on.
+    pub next_after: Option<Arc<str>>,
+    /// What the client may be told about keeping the page.
+    pub hint: CacheHint,
+}
+
+/// What a caller may know of.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Sight {
+    /// The features of which there is something to see.
+    pub features: HashSet<Feature>,
+    /// The servers of which there is something to see.
+    pub servers: HashSet<Arc<str>>,
+}
+
+impl Gateway {
+    /// One page of what the caller may see of a feature: at most `limit` items that come after the
+    /// item `after`.
+    ///
+    /// # Errors
+    /// When a limit is reached, or `after` is not in the list any more.
+    pub async fn list(
+        &self,
+        incoming: &Incoming,
+        feature: Feature,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<ListPage, GatewayError> {
+        let method = list_method(feature);
+        let mut scope = self.audit(Some(&incoming.caller), &incoming.meta, method);
+        let result = self
+            .list_stages(incoming, &mut scope, feature, after, limit.max(1))
+            .await;
+        let (outcome, error) = match &result {
+            Ok(_) => (Outcome::Ok, None),
+            Err(error) => (Outcome::Error(error.class()), Some(describe(error))),
+        };
+        scope.event.error = error;
+        scope.close(outcome);
+        result
+    }
+
+    async fn list_stages(
+        &self,
+        incoming: &Incoming,
+        scope: &mut AuditScope<'_>,
+        feature: Feature,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<ListPage, GatewayError> {
+        let method = list_method(feature);
+        let catalogue = self.catalogue_of(incoming);
+        self.admit(incoming, method, None).await?;
+        let entries = catalogue.entries(feature);
+        let start = match after {
+            None => 0,
+            // A cursor that leads from an item which the caller may not see would tell that it is
+            // there.
+            Some(key) => match catalogue.position(feature, key) {
+                Some(at) if self.may_see(incoming, feature, key).await => at + 1,
+                _ => {
+                    return Err(GatewayError::InvalidParams {
+                        message: "the list has changed since this cursor was given; list again \
+                                  from the start"
+                            .to_owned(),
+                    });
+                }
+            },
+        };
+        let mut hint = catalogue.hint(feature, self.inner.clock.now());
+        hint.is_public &= self.is_uniform();
+        let mut page = ListPage {
+            items: Vec::new(),
+            next_after: None,
+            hint,
+        };
+        let mut last = None;
+        let rest = entries.get(start..).unwrap_or_default();
+        'pages: for chunk in rest.chunks(limit) {
+            let questions: Vec<_> = chunk
+                .iter()
+                .map(|entry| question(incoming, method, feature, entry))
+                .collect();
+            let decisions = self.inner.policy.decide_all(&questions).await;
+            // A policy that answers too few questions has not allowed the rest.
+            for (entry, decision) in chunk.iter().zip(decisions) {
+                if !decision.is_allowed() {
+                    continue;
+                }
+                if page.items.len() == limit {
+                    // There is one more that the caller may see, so a cursor leads somewhere.
+                    page.next_after = last;
+                    break 'pages;
+                }
+                last = Some(Arc::clone(&entry.key));
+                page.items.push(entry.definition.clone());
+            }
+        }
+        scope.event.items = Some((entries.len(), page.items.len()));
+        scope.event.response_bytes = page.items.iter().map(RawJson::len).sum();
+        Ok(page)
+    }
+
+    /// True when the item would be in the caller's list. It is neither limited nor audited: a
+    /// question of the gateway itself, on the way of a request that will be.
+    pub async fn may_see(&self, incoming: &Incoming, feature: Feature, name: &str) -> bool {
+        let catalogue = self.catalogue_of(incoming);
+        match catalogue.find(feature, name) {
+            None => false,
+            Some(entry) => {
+                let request = question(incoming, list_method(feature), feature, entry);
+                self.inner.policy.decide(&request).await.is_allowed()
+            }
+        }
+    }
+
+    /// True when the caller may read the resource now. Like [`Gateway::may_see`] it is a question of
+    /// the gateway itself, neither limited nor audited: whether to tell of an update.
+    pub async fn may_read(&self, incoming: &Incoming, uri: &str) -> bool {
+        let target = self.catalogue_of(incoming).target(Feature::Resource, uri);
+        let Some(target) = target else {
+            return false;
+        };
+        let request = AccessRequest {
+            caller: &incoming.caller,
+            meta: &incoming.meta,
+            method: "resources/read",
+            feature: Feature::Resource,
+            phase: Phase::Call,
+            name: &target.canonical,
+            upstream_name: &target.upstream,
+            server: &target.server,
+            tool: None,
+            arguments: None,
+        };
+        self.inner.policy.decide(&request).await.is_allowed()
+    }
+
+    /// What the caller may know of, without its items. Like [`Gateway::may_see`] it is a question of
+    /// the gateway itself, neither limited nor audited.
+    pub async fn sight(&self, incoming: &Incoming) -> Sight {
+        let catalogue = self.catalogue_of(incoming);
+        let mut sight = Sight::default();
+        for feature in [
+            Feature::Tool,
+            Feature::Resource,
+            Feature::ResourceTemplate,
+            Feature::Prompt,
+        ] {
+            let (method, entries) = (list_method(feature), catalogue.entries(feature));
+            let questions: Vec<_> = entries
+                .iter()
+                .map(|entry| question(incoming, method, feature, entry))
+                .collect();
+            let decisions = self.inner.policy.decide_all(&questions).await;
+            for (entry, decision) in entries.iter().zip(decisions) {
+                if decision.is_allowed() {
+                    sight.features.insert(feature);
+                    sight.servers.insert(Arc::clone(&entry.server));
+                }
+            }
+        }
+        sight
+    }
+}
+
+const fn list_method(feature: Feature) -> &'static str {
+    match feature {
+        Feature::Tool => "tools/list",
+        Feature::Resource => "resources/list",
+        Feature::ResourceTemplate => "resources/templates/list",
+        Feature::Prompt => "prompts/list",
+    }
+}

@@ -1,0 +1,25 @@
+//! Pins: what a server offered when it was trusted is written down, and what it offers later is held
+//! against that, before any client sees it.
+
+mod canonical;
+mod diff;
+mod file;
+mod guard;
+mod judge;
+mod print;
+mod store;
+mod watch;
+
+#[cfg(feature = "cli")]
+pub(crate) use diff::{of as difference, visible};
+#[cfg(feature = "cli")]
+pub(crate) use file::{PinsFile, ServerPins};
+pub(crate) use guard::Guards;
+#[cfg(feature = "cli")]
+pub(crate) use judge::{Drift, Drifts, chain, compare};
+#[cfg(feature = "cli")]
+pub(crate) use print::{Kind, Seen, Sight};
+pub use store::PinsError;
+#[cfg(feature = "cli")]
+pub(crate) use store::Store;
+pub(crate) use watch::PinWatch;

@@ -1,0 +1,241 @@
+//! What is put around a backend: nothing of its offer passes that was not judged.
+
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use mcp_gw_core::{
+    Backend, BackendError, BackendEvent, BackendListener, CallContext, Completion, CompletionRef,
+    Feature, Offer, PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput,
+};
+
+use super::judge::{Judge, Keeper, chain};
+use super::store::{PinsError, Store};
+use super::watch::PinWatch;
+use crate::config::{Config, PinMode, ServerConfig};
+
+/// A backend whose offer is held against its pins. Lies under everything that changes offers: it
+/// judges what the server says.
+pub(crate) struct Guarded<B> {
+    backend: B,
+    guard: Arc<Guard>,
+}
+
+/// What the rest of the gateway tells a guarded backend.
+pub(crate) struct Guard {
+    judge: Judge,
+    listener: OnceLock<Arc<dyn BackendListener>>,
+}
+
+impl Guard {
+    pub(super) const fn judge(&self) -> &Judge {
+        &self.judge
+    }
+
+    /// Asks for a new judgement.
+    pub(super) fn call_back(&self) {
+        if let Some(listener) = self.listener.get() {
+            listener.on_event(BackendEvent::OfferChanged);
+        }
+    }
+}
+
+/// Makes the guards of one configuration.
+pub(crate) struct Guards {
+    keeper: Option<Arc<Keeper>>,
+    guards: Vec<Arc<Guard>>,
+}
+
+impl Guards {
+    /// # Errors
+    /// When there is a pins file that cannot be used, and a server must not be shown without it.
+    pub(crate) fn of(config: &Config) -> Result<Self, PinsError> {
+        let modes = config
+            .servers
+            .values()
+            .map(|server| config.pin_mode(server));
+        let modes: Vec<_> = modes.filter(|mode| *mode != PinMode::Off).collect();
+        let keeper = match &config.pins.file {
+            Some(file) if !modes.is_empty() => {
+                let store = || Store::new(file);
+                Some(match Keeper::open(store()) {
+                    Err(error) if modes.iter().all(|mode| *mode == PinMode::Warn) => {
+                        tracing::error!(
+                            target: "mcp_gw::pins",
+                            error = %chain(&error),
+                            "the pins cannot be used"
+                        );
+                        Keeper::unread(store(), true)
+                    }
+                    keeper => keeper?,
+                })
+            }
+            _ => None,
+        };
+        Ok(Self {
+            keeper: keeper.map(Arc::new),
+            guards: Vec::new(),
+        })
+    }
+
+    /// Puts a guard around a backend, if the configuration wants one.
+    pub(crate) fn around(
+        &mut self,
+        backend: Arc<dyn Backend>,
+        config: &Config,
+        server: &ServerConfig,
+    ) -> Arc<dyn Backend> {
+        let mode = config.pin_mode(server);
+        let Some(keeper) = self.keeper.as_ref().filter(|_| mode != PinMode::Off) else {
+            return backend;
+        };
+        let guard = Arc::new(Guard {
+            judge: Judge::new(backend.name(), mode, Arc::clone(keeper)),
+            listener: OnceLock::new(),
+        });
+        self.guards.push(Arc::clone(&guard));
+        Arc::new(Guarded { backend, guard })
+    }
+
+    /// Begins to look after the file.
+    pub(crate) fn watch(self) -> PinWatch {
+        match self.keeper {
+            Some(keeper) => PinWatch::start(keeper, self.guards),
+            None => PinWatch::default(),
+        }
+    }
+}
+
+impl<B: Backend> Guarded<B> {
+    /// Refuses what was refused since the catalogue was made that the call came through.
+    fn pass(&self, feature: Feature, name: &str) -> Result<(), BackendError> {
+        if self.guard.judge.refuses(feature, name) {
+            return Err(BackendError::NotFound {
+                feature,
+                name: name.to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    fn unavailable(&self, reason: String) -> BackendError {
+        BackendError::Unavailable {
+            server: self.backend.name().into(),
+            reason,
+        }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<B: Backend> Backend for Guarded<B> {
+    fn name(&self) -> &str {
+        self.backend.name()
+    }
+
+    /// Nothing is offered before it was judged.
+    fn offer_now(&self) -> Option<Offer> {
+        None
+    }
+
+    async fn offer(&self) -> Result<Offer, BackendError> {
+        let offer = self.backend.offer().await?;
+        let guard = Arc::clone(&self.guard);
+        // Reads and writes a file, and digests what may be megabytes.
+        tokio::task::spawn_blocking(move || guard.judge.judge(offer))
+            .await
+            .map_err(|error| self.unavailable(error.to_string()))?
+            .map_err(|error| self.unavailable(chain(&error)))
+    }
+
+    async fn call_tool(
+        &self,
+        ctx: &CallContext,
+        call: ToolCall,
+    ) -> Result<ToolOutput, BackendError> {
+        self.pass(Feature::Tool, &call.name)?;
+        self.backend.call_tool(ctx, call).await
+    }
+
+    async fn read_resource(
+        &self,
+        ctx: &CallContext,
+        read: ResourceRead,
+    ) -> Result<RawJson, BackendError> {
+        self.pass(Feature::Resource, &read.uri)?;
+        self.backend.read_resource(ctx, read).await
+    }
+
+    async fn get_prompt(&self, ctx: &CallContext, get: PromptGet) -> Result<RawJson, BackendError> {
+        self.pass(Feature::Prompt, &get.name)?;
+        self.backend.get_prompt(ctx, get).await
+    }
+
+    async fn complete(
+        &self,
+        ctx: &CallContext,
+        completion: Completion,
+    ) -> Result<RawJson, BackendError> {
+        match &completion.reference {
+            CompletionRef::Prompt(name) => self.pass(Feature::Prompt, name)?,
+            CompletionRef::Resource(uri) => self.pass(Feature::ResourceTemplate, uri)?,
+            // What it is about is not known, so it is held to the strictest.
+            _ => self.pass(Feature::Resource, "")?,
+        }
+        self.backend.complete(ctx, completion).await
+    }
+
+    async fn task(&self, ctx: &CallContext, ask: TaskAsk) -> Result<RawJson, BackendError> {
+        self.backend.task(ctx, ask).await
+    }
+
+    async fn watch_task(&self, ctx: &CallContext, task_id: &str) -> Result<(), BackendError> {
+        self.backend.watch_task(ctx, task_id).await
+    }
+
+    async fn unwatch_task(&self, task_id: &str) {
+        self.backend.unwatch_task(task_id).await;
+    }
+
+    async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        self.pass(Feature::Resource, uri)?;
+        self.backend.resubscribe(uri).await
+    }
+
+    async fn check(&self) -> Result<(), BackendError> {
+        self.backend.check().await
+    }
+
+    fn end_session(&self, session: &SessionKey) {
+        self.backend.end_session(session);
+    }
+
+    fn roots_changed(&self, session: &SessionKey) {
+        self.backend.roots_changed(session);
+    }
+
+    async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
+        self.pass(Feature::Resource, uri)?;
+        self.backend.subscribe(ctx, uri).await
+    }
+
+    async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        self.backend.unsubscribe(uri).await
+    }
+
+    fn watch(&self, listener: Arc<dyn BackendListener>) {
+        // The gateway registers once; a second one would hear of nothing but the pins.
+        let _ = self.guard.listener.set(Arc::clone(&listener));
+        self.backend.watch(listener);
+    }
+
+    async fn close(&self) {
+        self.backend.close().await;
+    }
+
+    fn unsupported(&self, method: &'static str) -> BackendError {
+        self.backend.unsupported(method)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+use std::sync::Mutex;
+
+use mcp_gw_core::testing::{RecordingLink, call_context};
+use mcp_gw_core::{Arguments, Caller, Extras, ToolSpec};
+
+use super::*;
+use crate::config::PinsConfig;
+
+/// Offers what it is told to.
+struct Fickle(Mutex<Vec<ToolSpec>>);
+
+#[async_trait]
+impl Backend for Fickle {
+    fn name(&self) -> &'static str {
+        "fickle"
+    }
+
+    fn offer_now(&self) -> Option<Offer> {
+        Some(Offer::of_tools(self.0.lock().unwrap().clone()))
+    }
+
+    async fn offer(&self) -> Result<Offer, BackendError> {
+        Ok(Offer::of_tools(self.0.lock().unwrap().clone()))
+    }
+
+    async fn call_tool(&self, _: &CallContext, call: ToolCall) -> Result<ToolOutput, BackendError> {
+        Ok(ToolOutput::text(call.name))
+    }
+
+    async fn read_resource(
+        &self,
+        _: &CallContext,
+        _: ResourceRead,
+    ) -> Result<RawJson, BackendError> {
+        Ok(RawJson::empty_object())
+    }
+}
+
+impl Fickle {
+    fn becomes(&self, description: &str) {
+        *self.0.lock().unwrap() = vec![
+            ToolSpec::new("a", description).unwrap(),
+            ToolSpec::new("b", "stays").unwrap(),
+        ];
+    }
+}
+
+/// Counts what it hears.
+#[derive(Default)]
+struct Ears(Mutex<usize>, tokio::sync::Notify);
+
+impl BackendListener for Ears {
+    fn on_event(&self, event: BackendEvent) {
+        assert_eq!(event, BackendEvent::OfferChanged);
+        *self.0.lock().unwrap() += 1;
+        self.1.notify_one();
+    }
+}
+
+struct Scene {
+    fickle: Arc<Fickle>,
+    guarded: Arc<dyn Backend>,
+    guards: Guards,
+    folder: tempfile::TempDir,
+}
+
+fn scene(mode: PinMode) -> Scene {
+    let folder = tempfile::tempdir().unwrap();
+    let pins = PinsConfig::new(mode, folder.path().join("pins.json"));
+    let server = ServerConfig::stdio("x", ["y"]);
+    let config = Config::default()
+        .with_pins(pins)
+        .with_server("fickle", server.clone());
+    let mut guards = Guards::of(&config).unwrap();
+    let fickle = Arc::new(Fickle(Mutex::default()));
+    fickle.becomes("good");
+    let guarded = guards.around(Arc::clone(&fickle) as Arc<dyn Backend>, &config, &server);
+    Scene {
+        fickle,
+        guarded,
+        guards,
+        folder,
+    }
+}
+
+fn context() -> CallContext {
+    call_context(Caller::local(), Arc::new(RecordingLink::new()))
+}
+
+#[tokio::test]
+async fn nothing_is_offered_or_called_past_the_judge() {
+    let Scene {
+        fickle,
+        guarded,
+        folder: _folder,
+        ..
+    } = scene(PinMode::Quarantine);
+    assert!(guarded.offer_now().is_none());
+    assert_eq!(guarded.offer().await.unwrap().tools.len(), 2);
+    let call = |name: &str| ToolCall::new(name, Arguments::none());
+    guarded.call_tool(&context(), call("a")).await.unwrap();
+    fickle.becomes("evil");
+    assert_eq!(guarded.offer().await.unwrap().tools.len(), 1);
+    // A call that began with the catalogue of before.
+    let error = guarded.call_tool(&context(), call("a")).await.unwrap_err();
+    assert!(
+        matches!(&error, BackendError::NotFound { feature: Feature::Tool, name } if name == "a"),
+        "{error}"
+    );
+    guarded.call_tool(&context(), call("b")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_blocked_server_answers_nothing() {
+    let Scene {
+        fickle,
+        guarded,
+        folder: _folder,
+        ..
+    } = scene(PinMode::Block);
+    guarded.offer().await.unwrap();
+    let read = || ResourceRead::new("x:y", Extras::default());
+    guarded.read_resource(&context(), read()).await.unwrap();
+    fickle.becomes("evil");
+    assert!(guarded.offer().await.unwrap().tools.is_empty());
+    assert!(guarded.read_resource(&context(), read()).await.is_err());
+    let argument = RawJson::empty_object();
+    for reference in [
+        CompletionRef::Prompt("p".into()),
+        CompletionRef::Resource("x:{y}".into()),
+    ] {
+        let completion = Completion::new(reference, argument.clone(), Extras::default());
+        let error = guarded.complete(&context(), completion).await.unwrap_err();
+        assert!(matches!(error, BackendError::NotFound { .. }), "{error}");
+    }
+    let error = guarded.subscribe(&context(), "x:y").await.unwrap_err();
+    assert!(matches!(error, BackendError::NotFound { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_used_makes_the_server_unavailable() {
+    let Scene {
+        guarded, folder, ..
+    } = scene(PinMode::Quarantine);
+    std::fs::write(folder.path().join("pins.json"), "{").unwrap();
+    let error = guarded.offer().await.unwrap_err().to_string();
+    assert!(error.contains("is damaged"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_makes_the_gateway_ask_again() {
+    let Scene {
+        fickle,
+        guarded,
+        guards,
+        folder,
+    } = scene(PinMode::Quarantine);
+    let ears = Arc::new(Ears::default());
+    guarded.watch(Arc::clone(&ears) as Arc<dyn BackendListener>);
+    let mut watch = guards.watch();
+    guarded.offer().await.unwrap();
+    fickle.becomes("evil");
+    guarded.offer().await.unwrap();
+    let store = Store::new(folder.path().join("pins.json"));
+    let approve = |file: &mut super::super::file::PinsFile| {
+        file.servers.get_mut("fickle").unwrap().pins.clear();
+    };
+    store.change(approve).unwrap();
+    ears.1.notified().await;
+    assert_eq!(*ears.0.lock().unwrap(), 1);
+    watch.stop().await;
+}
+
+#[test]
+fn a_server_without_pins_is_left_as_it_is() {
+    let Scene {
+        guarded, folder, ..
+    } = scene(PinMode::Off);
+    assert!(guarded.offer_now().is_some());
+    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none());
+}
+
+#[test]
+fn a_damaged_file_stops_the_start_unless_it_is_only_for_warnings() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pins.json");
+    std::fs::write(&file, "{").unwrap();
+    let of = |mode| {
+        let config = Config::default()
+            .with_pins(PinsConfig::new(PinMode::Off, &file))
+            .with_server("a", ServerConfig::stdio("x", ["y"]).with_pins(mode));
+        Guards::of(&config).map(|_| ())
+    };
+    assert!(of(PinMode::Off).is_ok() && of(PinMode::Warn).is_ok());
+    for mode in [PinMode::Quarantine, PinMode::Block] {
+        assert!(matches!(of(mode), Err(PinsError::Damaged { .. })));
+    }
+}

@@ -1,0 +1,199 @@
+//! Tools as the configuration wants them seen: a wrapper around a backend that edits definitions on
+//! the way out and arguments on the way in, as text.
+
+mod shape;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use mcp_gw_core::{
+    Arguments, Backend, BackendError, BackendListener, CallContext, Completion, Feature, LeftOut,
+    Offer, PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput, ToolSpec,
+};
+
+use crate::config::ToolShape;
+use shape::Shape;
+
+/// A backend whose tools are reshaped.
+pub(crate) struct Reshape<B> {
+    backend: B,
+    shapes: BTreeMap<String, Shape>,
+    /// What clients call the tools of the last offer.
+    names: RwLock<Arc<HashMap<Arc<str>, Arc<str>>>>,
+}
+
+impl<B: Backend> Reshape<B> {
+    pub(crate) fn new(backend: B, tools: &BTreeMap<String, ToolShape>) -> Self {
+        let shapes = tools
+            .iter()
+            .map(|(name, shape)| (name.clone(), Shape::of(shape)))
+            .collect();
+        Self {
+            backend,
+            shapes,
+            names: RwLock::default(),
+        }
+    }
+
+    /// The offer as clients shall see it. A tool that cannot be reshaped is left out: shown as it is
+    /// it would take arguments that it shall not.
+    fn reshaped(&self, mut offer: Offer) -> Offer {
+        let mut names: HashMap<Arc<str>, Arc<str>> = HashMap::new();
+        let mut tools = Vec::with_capacity(offer.tools.len());
+        for (name, shape) in &self.shapes {
+            match offer.tools.iter().find(|tool| tool.name() == name) {
+                Some(tool) => offer.remarks.extend(shape.remarks(tool)),
+                None => offer.remarks.push(format!(
+                    "the server has no tool `{name}`, which `tools` is about"
+                )),
+            }
+        }
+        for tool in &offer.tools {
+            let shaped = match self.shapes.get(tool.name()) {
+                None => Ok(Some(tool.clone())),
+                Some(shape) => shape.tool(tool),
+            };
+            let shown = match shaped {
+                Ok(None) => continue,
+                Ok(Some(shown)) if !names.contains_key(shown.name()) => shown,
+                Ok(Some(_)) => {
+                    let reason =
+                        "the server has a tool of this name already, or one was renamed to it";
+                    offer.left_out.push(left_out(tool, reason));
+                    continue;
+                }
+                Err(reason) => {
+                    offer.left_out.push(left_out(tool, &reason));
+                    continue;
+                }
+            };
+            names.insert(shown.shared_name(), tool.shared_name());
+            tools.push(shown);
+        }
+        offer.tools = tools;
+        *self.names.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(names);
+        offer
+    }
+
+    /// The call as the server takes it; otherwise what the client did wrong.
+    fn inward(&self, call: ToolCall) -> Result<Result<ToolCall, String>, BackendError> {
+        let names = Arc::clone(&self.names.read().unwrap_or_else(PoisonError::into_inner));
+        let Some(name) = names.get(&call.name) else {
+            return Err(BackendError::NotFound {
+                feature: Feature::Tool,
+                name: call.name.to_string(),
+            });
+        };
+        let arguments = match self.shapes.get(&**name) {
+            None => Ok(call.arguments),
+            Some(shape) => shape.arguments(&call.arguments),
+        };
+        Ok(arguments.map(|arguments: Arguments| {
+            ToolCall::new(Arc::clone(name), arguments).with_extras(call.extras)
+        }))
+    }
+}
+
+fn left_out(tool: &ToolSpec, reason: &str) -> LeftOut {
+    LeftOut::new(Feature::Tool, tool.name(), reason)
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<B: Backend> Backend for Reshape<B> {
+    fn name(&self) -> &str {
+        self.backend.name()
+    }
+
+    fn offer_now(&self) -> Option<Offer> {
+        self.backend.offer_now().map(|offer| self.reshaped(offer))
+    }
+
+    async fn offer(&self) -> Result<Offer, BackendError> {
+        let offer = self.backend.offer().await?;
+        Ok(self.reshaped(offer))
+    }
+
+    async fn call_tool(
+        &self,
+        ctx: &CallContext,
+        call: ToolCall,
+    ) -> Result<ToolOutput, BackendError> {
+        match self.inward(call)? {
+            Ok(call) => self.backend.call_tool(ctx, call).await,
+            Err(says) => Ok(ToolOutput::error(says)),
+        }
+    }
+
+    async fn read_resource(
+        &self,
+        ctx: &CallContext,
+        read: ResourceRead,
+    ) -> Result<RawJson, BackendError> {
+        self.backend.read_resource(ctx, read).await
+    }
+
+    async fn get_prompt(&self, ctx: &CallContext, get: PromptGet) -> Result<RawJson, BackendError> {
+        self.backend.get_prompt(ctx, get).await
+    }
+
+    async fn complete(
+        &self,
+        ctx: &CallContext,
+        completion: Completion,
+    ) -> Result<RawJson, BackendError> {
+        self.backend.complete(ctx, completion).await
+    }
+
+    async fn task(&self, ctx: &CallContext, ask: TaskAsk) -> Result<RawJson, BackendError> {
+        self.backend.task(ctx, ask).await
+    }
+
+    async fn watch_task(&self, ctx: &CallContext, task_id: &str) -> Result<(), BackendError> {
+        self.backend.watch_task(ctx, task_id).await
+    }
+
+    async fn unwatch_task(&self, task_id: &str) {
+        self.backend.unwatch_task(task_id).await;
+    }
+
+    async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
+        self.backend.subscribe(ctx, uri).await
+    }
+
+    async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        self.backend.resubscribe(uri).await
+    }
+
+    async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
+        self.backend.unsubscribe(uri).await
+    }
+
+    fn watch(&self, listener: Arc<dyn BackendListener>) {
+        self.backend.watch(listener);
+    }
+
+    async fn check(&self) -> Result<(), BackendError> {
+        self.backend.check().await
+    }
+
+    fn end_session(&self, session: &SessionKey) {
+        self.backend.end_session(session);
+    }
+
+    fn roots_changed(&self, session: &SessionKey) {
+        self.backend.roots_changed(session);
+    }
+
+    async fn close(&self) {
+        self.backend.close().await;
+    }
+
+    fn unsupported(&self, method: &'static str) -> BackendError {
+        self.backend.unsupported(method)
+    }
+}
+
+#[cfg(test)]
+mod tests;

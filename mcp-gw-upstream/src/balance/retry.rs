@@ -1,0 +1,241 @@
+//! Whether a request that failed is sent again, where, and when.
+
+use std::time::{Duration, Instant};
+
+use mcp_gw_core::BackendError;
+
+use crate::balance::budget::Budget;
+use crate::balance::config::RetryConfig;
+use crate::balance::health::Sign;
+use crate::balance::random::Random;
+
+/// The first pause before the same server gets a request again; it doubles up to [`LONGEST`].
+const FIRST: Duration = Duration::from_millis(50);
+const LONGEST: Duration = Duration::from_millis(500);
+
+/// What a failure means for sending again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The request did not arrive.
+    Unsent,
+    /// It may have arrived, and the server went away.
+    Lost,
+    /// It may have arrived, and asking the same server again would end the same way.
+    Stuck,
+    /// The answer is the answer, or would be the same everywhere.
+    Final,
+}
+
+impl Failure {
+    pub(crate) const fn of(error: &BackendError) -> Self {
+        match error {
+            BackendError::Unavailable { .. } => Self::Unsent,
+            BackendError::Lost { .. } => Self::Lost,
+            BackendError::Timeout { .. } | BackendError::Protocol { .. } => Self::Stuck,
+            _ => Self::Final,
+        }
+    }
+
+    /// What it says about the replica.
+    pub(crate) const fn sign(self) -> Sign {
+        match self {
+            Self::Final => Sign::Well,
+            Self::Unsent | Self::Lost | Self::Stuck => Sign::Ill,
+        }
+    }
+}
+
+/// What to do with a request that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    GiveUp,
+    /// Another replica gets it at once.
+    Elsewhere,
+    /// Any replica gets it after a pause.
+    Again(Duration),
+}
+
+/// Where a request stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Situation {
+    pub(crate) failure: Failure,
+    /// There is a replica that is well and was not tried since the last pause.
+    pub(crate) has_others: bool,
+    /// How much longer the server may be away.
+    pub(crate) patience: Duration,
+    pub(crate) now: Instant,
+}
+
+/// The history of one request.
+#[derive(Debug)]
+pub(crate) struct Retry {
+    is_safe: bool,
+    /// How often a server may have got it.
+    sends: u32,
+    pauses: u32,
+}
+
+impl Retry {
+    /// A request that may be done twice if it `is_safe`.
+    pub(crate) const fn new(is_safe: bool) -> Self {
+        Self {
+            is_safe,
+            sends: 0,
+            pauses: 0,
+        }
+    }
+
+    pub(crate) fn after(
+        &mut self,
+        config: &RetryConfig,
+        situation: Situation,
+        budget: &mut Budget,
+        random: &mut Random,
+    ) -> Step {
+        let Situation {
+            failure,
+            has_others,
+            patience,
+            now,
+        } = situation;
+        if config.attempts <= 1 || failure == Failure::Final {
+            return Step::GiveUp;
+        }
+        let has_target = has_others || (failure != Failure::Stuck && !patience.is_zero());
+        if !has_target {
+            return Step::GiveUp;
+        }
+        if failure != Failure::Unsent {
+            self.sends += 1;
+            if !self.is_safe || self.sends >= config.attempts || !budget.spend(now) {
+                return Step::GiveUp;
+            }
+        }
+        if has_others {
+            return Step::Elsewhere;
+        }
+        let pause = (FIRST * 2_u32.pow(self.pauses.min(8))).min(LONGEST);
+        self.pauses = self.pauses.saturating_add(1);
+        Step::Again(jittered(pause, random).min(patience))
+    }
+}
+
+/// Between half of it and the whole, so that those who failed together do not come together.
+fn jittered(pause: Duration, random: &mut Random) -> Duration {
+    let half = pause / 2;
+    let micros = u64::try_from(half.as_micros()).unwrap_or(u64::MAX);
+    half + Duration::from_micros(random.below(micros))
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp_gw_core::Clock as _;
+    use mcp_gw_core::testing::ManualClock;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    fn step(retry: &mut Retry, failure: Failure, has_others: bool, patience: Duration) -> Step {
+        let now = ManualClock::new().now();
+        let situation = Situation {
+            failure,
+            has_others,
+            patience,
+            now,
+        };
+        let (mut budget, mut random) = (Budget::new(20, now), Random::from_seed(1));
+        retry.after(&RetryConfig::default(), situation, &mut budget, &mut random)
+    }
+
+    #[test]
+    fn what_may_have_arrived_is_sent_again_only_when_that_is_safe() {
+        let safe = |failure, others| step(&mut Retry::new(true), failure, others, PATIENCE);
+        let unsafe_ = |failure, others| step(&mut Retry::new(false), failure, others, PATIENCE);
+        for failure in [Failure::Lost, Failure::Stuck, Failure::Final] {
+            assert_eq!(unsafe_(failure, true), Step::GiveUp);
+            assert_eq!(unsafe_(failure, false), Step::GiveUp);
+        }
+        assert_eq!(safe(Failure::Final, true), Step::GiveUp);
+        assert_eq!(safe(Failure::Stuck, false), Step::GiveUp);
+        for failure in [Failure::Lost, Failure::Stuck] {
+            assert_eq!(safe(failure, true), Step::Elsewhere);
+        }
+        assert!(matches!(safe(Failure::Lost, false), Step::Again(_)));
+        assert_eq!(unsafe_(Failure::Unsent, true), Step::Elsewhere);
+        assert!(matches!(unsafe_(Failure::Unsent, false), Step::Again(_)));
+    }
+
+    #[test]
+    fn a_server_that_is_away_for_long_is_not_waited_for() {
+        let mut retry = Retry::new(true);
+        assert_eq!(
+            step(&mut retry, Failure::Unsent, false, Duration::ZERO),
+            Step::GiveUp
+        );
+        assert_eq!(
+            step(&mut retry, Failure::Unsent, true, Duration::ZERO),
+            Step::Elsewhere
+        );
+    }
+
+    #[test]
+    fn an_empty_budget_ends_repetitions_but_not_first_deliveries() {
+        let now = ManualClock::new().now();
+        let (mut budget, mut random) = (Budget::new(0, now), Random::from_seed(1));
+        while budget.spend(now) {}
+        let mut after = |failure| {
+            let situation = Situation {
+                failure,
+                has_others: true,
+                patience: PATIENCE,
+                now,
+            };
+            let config = RetryConfig::default();
+            Retry::new(true).after(&config, situation, &mut budget, &mut random)
+        };
+        assert_eq!(after(Failure::Lost), Step::GiveUp);
+        assert_eq!(after(Failure::Unsent), Step::Elsewhere);
+    }
+
+    #[test]
+    fn one_attempt_means_that_nothing_is_sent_again() {
+        let now = ManualClock::new().now();
+        let (mut budget, mut random) = (Budget::new(20, now), Random::from_seed(1));
+        let situation = Situation {
+            failure: Failure::Unsent,
+            has_others: true,
+            patience: PATIENCE,
+            now,
+        };
+        let step =
+            Retry::new(true).after(&RetryConfig::none(), situation, &mut budget, &mut random);
+        assert_eq!(step, Step::GiveUp);
+    }
+
+    proptest! {
+        #[test]
+        fn attempts_that_may_have_arrived_are_bounded(
+            failures in prop::collection::vec((any::<bool>(), any::<bool>()), 1..60)
+        ) {
+            let mut retry = Retry::new(true);
+            let mut sends = 0;
+            for (is_lost, has_others) in failures {
+                sends += u32::from(is_lost);
+                let failure = if is_lost { Failure::Lost } else { Failure::Unsent };
+                match step(&mut retry, failure, has_others, PATIENCE) {
+                    Step::GiveUp => {
+                        prop_assert_eq!(sends, 3);
+                        break;
+                    }
+                    Step::Elsewhere => prop_assert!(has_others),
+                    Step::Again(pause) => {
+                        prop_assert!(!has_others && pause >= FIRST / 2 && pause <= LONGEST);
+                    }
+                }
+                prop_assert!(sends < 3);
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! A call in flight, and what its server asks the client meanwhile.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mcp_gw_core::jsonrpc::{self, Request};
+use mcp_gw_core::{CallContext, CallNotification, ClientLink, ClientLinkError, RawJson, code};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use crate::settings::not_served;
+
+/// So many requests to its client one call may have open.
+const MAX_OPEN: usize = 16;
+/// The longest of them, in bytes of its params and its id.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// A request of a server.
+#[derive(Debug)]
+pub(crate) struct Question {
+    /// To be echoed as it is.
+    pub(crate) id: RawJson,
+    pub(crate) method: String,
+    pub(crate) params: RawJson,
+}
+
+impl Question {
+    pub(crate) fn read(request: &Request<'_>) -> Self {
+        Self {
+            id: RawJson::parse(request.id.get().to_owned()).unwrap_or_default(),
+            method: request.method.as_ref().to_owned(),
+            params: crate::notice::text(&request.params, &[]),
+        }
+    }
+
+    pub(crate) fn is_short(&self) -> bool {
+        self.id.len().saturating_add(self.params.len()) <= MAX_BYTES
+    }
+
+    /// The answer that says no.
+    pub(crate) fn refusal(&self, code: i64, message: &str) -> RawJson {
+        let error = jsonrpc::error_object(code, message, None);
+        jsonrpc::error(Some(&self.id), &error)
+    }
+
+    /// The answer to what is not served at all.
+    pub(crate) fn not_served(&self) -> RawJson {
+        jsonrpc::error(Some(&self.id), &not_served(&self.method))
+    }
+}
+
+/// The way on which a server takes answers.
+pub(crate) trait Back: Clone + Send + Sync + 'static {
+    /// Hands over an answer that matters.
+    fn answer(&self, message: RawJson) -> impl Future<Output = ()> + Send;
+
+    /// Hands over an answer unless there is no room. Does not block.
+    fn answer_now(&self, message: RawJson);
+}
+
+/// What can be told to and asked of the client of a call while a server works on it.
+pub(crate) struct Call {
+    link: Arc<dyn ClientLink>,
+    has_log_level: bool,
+    /// Told of everything that shows that the server or the client is at work.
+    alive: Notify,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    /// By the text of their ids.
+    questions: HashMap<Box<str>, AbortHandle>,
+    is_over: bool,
+}
+
+impl Call {
+    pub(crate) fn new(ctx: &CallContext) -> Self {
+        Self {
+            link: Arc::clone(ctx.link()),
+            has_log_level: ctx.meta().log_level.is_some(),
+            alive: Notify::new(),
+            open: Mutex::default(),
+        }
+    }
+
+    /// True when the request said which log messages the client wants.
+    pub(crate) const fn has_log_level(&self) -> bool {
+        self.has_log_level
+    }
+
+    /// Tells the client how far the work is, if it wants to know.
+    pub(crate) fn progress(&self, params: RawJson) {
+        if self.link.wants_progress() {
+            self.link.notify(CallNotification::Progress(params));
+            self.alive.notify_one();
+        }
+    }
+
+    /// Tells the client.
+    pub(crate) fn notify(&self, notification: CallNotification) {
+        self.link.notify(notification);
+    }
+
+    /// Comes back when there was a sign of life since the last time.
+    pub(crate) async fn alive(&self) {
+        self.alive.notified().await;
+    }
+
+    /// True while the client has a question to answer.
+    pub(crate) fn is_asking(&self) -> bool {
+        !self.lock().questions.is_empty()
+    }
+
+    /// Waits until the client has nothing to answer.
+    pub(crate) async fn quiet(&self) {
+        while self.is_asking() {
+            self.alive().await;
+        }
+    }
+
+    /// Asks the client, and hands its answer back, without waiting for it here.
+    pub(crate) fn ask<B: Back>(self: &Arc<Self>, question: Question, back: B) {
+        match self.try_ask(&question) {
+            Err(refusal) => {
+                back.answer_now(question.refusal(code::INVALID_REQUEST, refusal));
+            }
+            Ok(mut open) => {
+                let id = question.id.as_str().into();
+                let turn = Turn {
+                    call: Arc::clone(self),
+                    question,
+                    back,
+                };
+                // It cannot end before it is in the table: that is locked until then.
+                let task = tokio::spawn(turn.run());
+                open.questions.insert(id, task.abort_handle());
+                drop(open);
+                self.alive.notify_one();
+            }
+        }
+    }
+
+    fn try_ask(&self, question: &Question) -> Result<MutexGuard<'_, Open>, &'static str> {
+        let open = self.lock();
+        if open.is_over {
+            Err("The call that this belongs to is over")
+        } else if open.questions.contains_key(question.id.as_str()) {
+            Err("A request with this id is open already")
+        } else if open.questions.len() >= MAX_OPEN {
+            Err("Too many requests are open for one call")
+        } else if !question.is_short() {
+            Err("The request is longer than allowed")
+        } else {
+            Ok(open)
+        }
+    }
+
+    /// The server does not want to know any more. True when the question was open.
+    pub(crate) fn cancel(&self, id: &str) -> bool {
+        let asked = self.lock().questions.remove(id);
+        let Some(task) = asked else { return false };
+        task.abort();
+        self.alive.notify_one();
+        true
+    }
+
+    /// The call is over: nobody is asked any more.
+    pub(crate) fn end(&self) {
+        let mut open = self.lock();
+        open.is_over = true;
+        let tasks: Vec<AbortHandle> = open.questions.values().cloned().collect();
+        drop(open);
+        for task in tasks {
+            task.abort();
+        }
+    }
+
+    fn is_open(&self, id: &str) -> bool {
+        self.lock().questions.contains_key(id)
+    }
+
+    /// Takes a question off the table. False when it is not there any more.
+    fn take(&self, id: &str) -> bool {
+        let was_open = self.lock().questions.remove(id).is_some();
+        self.alive.notify_one();
+        was_open
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("open", &self.lock().questions.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One question on its way to the client and back. Dropped before its end, it tells the server
+/// that there will be no answer, unless the server itself has cancelled it.
+struct Turn<B: Back> {
+    call: Arc<Call>,
+    question: Question,
+    back: B,
+}
+
+impl<B: Back> Turn<B> {
+    async fn run(mut self) {
+        let params = std::mem::take(&mut self.question.params);
+        let outcome = self.call.link.request(&self.question.method, params).await;
+        let question = &self.question;
+        let answer = match outcome {
+            Ok(result) => jsonrpc::result(&question.id, &result),
+            Err(ClientLinkError::Rpc(error)) if error.is_object() => {
+                jsonrpc::error(Some(&question.id), &error)
+            }
+            Err(ClientLinkError::Unsupported { .. }) => question.not_served(),
+            Err(_) => question.refusal(code::INTERNAL_ERROR, "The client cannot be asked"),
+        };
+        // Handed over first: whoever waits for the end of the question sends what comes after it.
+        if self.call.is_open(question.id.as_str()) {
+            self.back.answer(answer).await;
+        }
+        self.call.take(question.id.as_str());
+    }
+}
+
+impl<B: Back> Drop for Turn<B> {
+    fn drop(&mut self) {
+        if self.call.take(self.question.id.as_str()) {
+            let over = "The call that this belongs to is over";
+            let refusal = self.question.refusal(code::INTERNAL_ERROR, over);
+            self.back.answer_now(refusal);
+        }
+    }
+}
+
+/// Ends the call when whoever waits for its answer does not any more.
+#[derive(Debug)]
+pub(crate) struct EndOnDrop(pub(crate) Option<Arc<Call>>);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        if let Some(call) = &self.0 {
+            call.end();
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Where what a server says of its own accord is brought to whom it is for.
+
+use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use mcp_gw_core::{BackendEvent, CallContext, CallNotification, LogLevel, RawJson, code, jsonrpc};
+use tokio::time::timeout;
+
+use crate::call::{Back, Call, Question};
+use crate::era::{Era, Hello};
+use crate::notice::{Events, Notice};
+use crate::owner::{Owner, ROOTS};
+use crate::pending::Pending;
+
+/// So many questions wait for a call.
+const MAX_HELD: usize = 16;
+/// So long a call waits for what its client is asked before it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Asks the client of a call.
+type Ask = Box<dyn FnOnce(&Arc<Call>) + Send>;
+
+/// Questions that came when no call was in flight.
+#[derive(Default)]
+struct Held {
+    /// By their ids.
+    waiting: Vec<(RawJson, Ask)>,
+    had_call: bool,
+}
+
+/// What is known of one connection: who waits on it, and for whom it was opened.
+pub(crate) struct Desk {
+    pub(crate) pending: Pending,
+    /// `None` for the connection that everybody shares.
+    pub(crate) owner: Option<Arc<Owner>>,
+    /// What the server speaks, once that is known.
+    pub(crate) era: OnceLock<Era>,
+    /// True while answers may come on a stream of the server's own.
+    pub(crate) is_heard: AtomicBool,
+    events: Arc<Events>,
+    /// The level of log messages that the server was last asked for.
+    level: Mutex<Option<LogLevel>>,
+    held: Mutex<Held>,
+}
+
+impl Desk {
+    pub(crate) fn new(events: Arc<Events>, owner: Option<Arc<Owner>>) -> Self {
+        Self {
+            pending: Pending::default(),
+            owner,
+            era: OnceLock::new(),
+            is_heard: AtomicBool::new(false),
+            events,
+            level: Mutex::default(),
+            held: Mutex::default(),
+        }
+    }
+
+    /// Takes a notification that came on no call's own stream. False when it is nobody's.
+    pub(crate) fn notice(&self, notice: Notice) -> bool {
+        let (is_log, notification) = match notice {
+            Notice::Progress { token, params } => {
+                self.pending.progress(token, params);
+                return true;
+            }
+            Notice::Event(event) => {
+                self.events.emit(event);
+                return true;
+            }
+            Notice::Cancelled { id } => {
+                self.held().waiting.retain(|(held, _)| *held != id);
+                self.pending.cancel_question(id.as_str());
+                return true;
+            }
+            Notice::Log(params) => (true, CallNotification::Log(params)),
+            Notice::Other { method, params } => (false, CallNotification::Other { method, params }),
+        };
+        let Some(owner) = &self.owner else {
+            // A server of 2026-07-28 logs for requests that say so only: one such, and it is that.
+            let is_told_apart = is_log && self.era.get() == Some(&Era::Modern);
+            let call = self.pending.only_call(Call::has_log_level);
+            return match call.filter(|_| is_told_apart) {
+                Some(call) => {
+                    call.notify(notification);
+                    true
+                }
+                None => false,
+            };
+        };
+        match (self.pending.only_call(|_| true), &owner.session) {
+            (Some(call), _) => call.notify(notification),
+            (None, Some(session)) => self.events.emit(BackendEvent::ForSession {
+                session: session.clone(),
+                notification,
+            }),
+            (None, None) => return false,
+        }
+        true
+    }
+
+    /// Takes a request of the server, on the stream of `call` or on none.
+    pub(crate) fn request<B: Back>(&self, question: Question, call: Option<&Arc<Call>>, back: B) {
+        if question.method == "ping" {
+            let empty = RawJson::empty_object();
+            return back.answer_now(jsonrpc::result(&question.id, &empty));
+        }
+        let is_covered = |owner: &Arc<Owner>| owner.covers(&question.method);
+        if !self.owner.as_ref().is_some_and(is_covered) {
+            return back.answer_now(question.not_served());
+        }
+        if let Some(call) = call {
+            return call.ask(question, back);
+        }
+        // Locked first, so that a call that begins now either is found here or finds the question.
+        let mut held = self.held();
+        if let Some(call) = self.pending.last_call() {
+            call.ask(question, back);
+        } else if held.waiting.len() < MAX_HELD
+            && question.is_short()
+            && (!held.had_call || question.method == ROOTS)
+        {
+            // The connection was opened for a call that is about to be made; and whoever was told
+            // that roots have changed asks for them between calls.
+            let id = question.id.clone();
+            let ask: Ask = Box::new(move |call| call.ask(question, back));
+            held.waiting.push((id, ask));
+        } else {
+            let nobody = "No call is in flight that this could belong to";
+            back.answer_now(question.refusal(code::INVALID_REQUEST, nobody));
+        }
+    }
+
+    /// Asks the client of a call, which is in flight from now on, what has waited for it. Comes back
+    /// when that is answered, or after a while: only then the server can be expected to do its work.
+    pub(crate) async fn hand_over(&self, call: &Arc<Call>) {
+        let waiting = {
+            let mut held = self.held();
+            held.had_call = true;
+            std::mem::take(&mut held.waiting)
+        };
+        if waiting.is_empty() {
+            return;
+        }
+        for (_, ask) in waiting {
+            ask(call);
+        }
+        // What is not answered by then goes on beside the call.
+        let _ = timeout(PATIENCE, call.quiet()).await;
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The level of log messages that the server is to be asked for before this call is made.
+    pub(crate) fn level_to_set(&self, ctx: &CallContext, hello: &Hello) -> Option<LogLevel> {
+        let wanted = ctx.meta().log_level?;
+        if self.owner.is_none() || hello.era == Era::Modern || !hello.has("logging") {
+            return None;
+        }
+        let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        (level.replace(wanted) != Some(wanted)).then_some(wanted)
+    }
+
+    /// The server did not take the level: the next call asks again.
+    pub(crate) fn level_refused(&self) {
+        *self.level.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk")
+            .field("owner", &self.owner)
+            .field("pending", &self.pending)
+            .finish_non_exhaustive()
+    }
+}

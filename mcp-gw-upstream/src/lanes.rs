@@ -1,0 +1,413 @@
+//! Connections of their own for clients that the server can ask something, or that want log
+//! messages: opened by the first call, bounded in number, closed when idle or with the session.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use mcp_gw_core::{BackendError, CallContext, RawJson, SessionKey};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use crate::era::Hello;
+use crate::owner::{Key, Owner};
+use crate::settings::Settings;
+use crate::single::Single;
+
+/// So often it is said that there is no room.
+const SILENCE: Duration = Duration::from_secs(60);
+/// After a connection could not be opened it is not tried for as long as that took, within these.
+const BARRED: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
+/// Nobody means more than a year.
+const LONGEST_IDLE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Something to be ended when it is of no use any more.
+pub(crate) trait Connection: Send + Sync + 'static {
+    /// What is kept from one connection of a lane to its next.
+    type Memory: Default + Send + Sync + 'static;
+
+    /// True when a client whose connection cannot be opened is served on the shared one. Not where
+    /// the reason may be the client's own calls, which would end the shared one as well.
+    const SHARES: bool;
+
+    /// Ends it, and fails what waits for it.
+    fn end(&self) -> impl Future<Output = ()> + Send;
+
+    /// Sends a notification. Does not block.
+    fn tell_now(&self, message: RawJson);
+}
+
+/// The connection of one client, which is made anew when it has died.
+pub(crate) struct Lane<T: Connection> {
+    single: Single<T>,
+    owner: Arc<Owner>,
+    memory: Arc<T::Memory>,
+    room: Mutex<Option<OwnedSemaphorePermit>>,
+    barred: Mutex<Option<Instant>>,
+}
+
+/// All lanes to one server.
+pub(crate) struct Lanes<T: Connection>(Arc<Inner<T>>);
+
+struct Inner<T: Connection> {
+    settings: Settings,
+    max: usize,
+    idle: Duration,
+    /// Held by each lane until its connection has ended, so that those about to end count.
+    room: Arc<Semaphore>,
+    table: Mutex<Table<T>>,
+}
+
+struct Table<T: Connection> {
+    lanes: HashMap<Key, Entry<T>>,
+    sweeper: Option<AbortHandle>,
+    is_closed: bool,
+    warned: Option<Instant>,
+}
+
+struct Entry<T: Connection> {
+    lane: Arc<Lane<T>>,
+    /// Calls that are on it.
+    riders: usize,
+    /// Since when it has been like that.
+    since: Instant,
+}
+
+/// A connection, and what keeps it open while a call is on it.
+pub(crate) struct Seat<T: Connection> {
+    pub(crate) connection: Arc<T>,
+    ride: Ride<T>,
+}
+
+impl<T: Connection> Seat<T> {
+    /// Lets go of the connection, so that the next call opens another.
+    pub(crate) fn forget(&self) {
+        self.ride.lane.single.forget(&self.connection);
+    }
+}
+
+/// A call on a lane.
+struct Ride<T: Connection> {
+    inner: Arc<Inner<T>>,
+    key: Key,
+    lane: Arc<Lane<T>>,
+}
+
+impl<T: Connection> Drop for Ride<T> {
+    fn drop(&mut self) {
+        let mut table = self.inner.lock();
+        if let Some(entry) = table.lanes.get_mut(&self.key)
+            && Arc::ptr_eq(&entry.lane, &self.lane)
+        {
+            entry.riders = entry.riders.saturating_sub(1);
+            entry.since = Instant::now();
+        }
+    }
+}
+
+impl<T: Connection> Lanes<T> {
+    pub(crate) fn new(settings: Settings, max: usize, idle: Duration) -> Self {
+        Self(Arc::new(Inner {
+            settings,
+            max,
+            idle: idle.min(LONGEST_IDLE),
+            room: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))),
+            table: Mutex::new(Table {
+                lanes: HashMap::new(),
+                sweeper: None,
+                is_closed: false,
+                warned: None,
+            }),
+        }))
+    }
+
+    /// The connection that this call must be on; `None` for the shared one. So it is also when
+    /// there is no room: what can be done without the client is done.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub(crate) async fn seat<F>(
+        &self,
+        hello: &Hello,
+        ctx: Option<&CallContext>,
+        open: impl FnOnce(Arc<Owner>, Arc<T::Memory>) -> F,
+    ) -> Result<Option<Seat<T>>, BackendError>
+    where
+        F: Future<Output = Result<T, BackendError>> + Send + 'static,
+    {
+        let Some((key, owner)) = ctx.and_then(|ctx| Owner::of(ctx, hello)) else {
+            return Ok(None);
+        };
+        let Some(ride) = self.board(key, owner) else {
+            return Ok(None);
+        };
+        match ride.lane.get(&self.0, open).await {
+            Ok(connection) => Ok(Some(Seat { connection, ride })),
+            Err(error) if T::SHARES => {
+                self.0.warn(&format!("it could not be opened: {error}"));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn board(&self, key: Key, owner: Owner) -> Option<Ride<T>> {
+        let inner = &self.0;
+        let mut table = inner.lock();
+        if table.is_closed {
+            return None;
+        }
+        let mut evicted = None;
+        if !table.lanes.contains_key(&key) && table.lanes.len() >= inner.max {
+            evicted = table.remove_longest_idle();
+            if evicted.is_none() {
+                drop(table);
+                if inner.max == 0 {
+                    return None;
+                }
+                inner.warn("there are as many as `max_connections` allows, all of them in use");
+                return None;
+            }
+        }
+        let entry = table.lanes.entry(key.clone()).or_insert_with(|| Entry {
+            lane: Arc::new(Lane::new(owner)),
+            riders: 0,
+            since: Instant::now(),
+        });
+        entry.riders += 1;
+        let lane = Arc::clone(&entry.lane);
+        if table.sweeper.is_none() {
+            let sweep = sweep(Arc::downgrade(inner), inner.idle);
+            table.sweeper = Some(tokio::spawn(sweep).abort_handle());
+        }
+        drop(table);
+        close_soon(evicted);
+        Some(Ride {
+            inner: Arc::clone(inner),
+            key,
+            lane,
+        })
+    }
+
+    /// Ends what is held for this session alone.
+    pub(crate) fn end_session(&self, session: &SessionKey) {
+        let ended: Vec<Arc<Lane<T>>> = {
+            let mut table = self.0.lock();
+            table.take(|entry| entry.lane.owner.session.as_ref() == Some(session))
+        };
+        close_soon(ended);
+    }
+
+    /// Tells the servers that the roots of this client have changed.
+    pub(crate) fn roots_changed(&self, session: &SessionKey) {
+        let told: Vec<Arc<T>> = {
+            let table = self.0.lock();
+            let lanes = table.lanes.values().map(|entry| &entry.lane);
+            lanes
+                .filter(|lane| {
+                    lane.owner.tells_roots && lane.owner.session.as_ref() == Some(session)
+                })
+                .filter_map(|lane| lane.single.ready())
+                .collect()
+        };
+        let nothing = RawJson::empty_object();
+        let message =
+            mcp_gw_core::jsonrpc::notification("notifications/roots/list_changed", &nothing);
+        for connection in told {
+            connection.tell_now(message.clone());
+        }
+    }
+
+    /// Ends all, and opens none any more.
+    pub(crate) async fn close(&self) {
+        let all = {
+            let mut table = self.0.lock();
+            table.is_closed = true;
+            table.take(|_| true)
+        };
+        let mut closing: JoinSet<()> = all
+            .into_iter()
+            .map(|lane| async move { lane.close().await })
+            .collect();
+        while closing.join_next().await.is_some() {}
+    }
+}
+
+impl<T: Connection> Inner<T> {
+    fn lock(&self) -> MutexGuard<'_, Table<T>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that a client goes without, not more often than anybody wants to read.
+    fn warn(&self, reason: &str) {
+        let now = Instant::now();
+        let mut table = self.lock();
+        if table.warned.is_some_and(|at| now < at + SILENCE) {
+            return;
+        }
+        table.warned = Some(now);
+        drop(table);
+        tracing::warn!(
+            target: "mcp_gw::upstream",
+            server = &*self.settings.server,
+            reason,
+            "a client gets no connection of its own and shares one that cannot ask it anything"
+        );
+    }
+
+    /// Takes out what has been idle for long enough; when to look again, unless nothing is left.
+    fn expired(&self) -> (Vec<Arc<Lane<T>>>, Option<Instant>) {
+        let now = Instant::now();
+        let mut table = self.lock();
+        let expired = table.take(|entry| entry.riders == 0 && entry.since + self.idle <= now);
+        let next = table
+            .lanes
+            .values()
+            .map(|entry| if entry.riders == 0 { entry.since } else { now } + self.idle)
+            .min();
+        if next.is_none() {
+            table.sweeper = None;
+        }
+        (expired, next)
+    }
+}
+
+impl<T: Connection> Drop for Inner<T> {
+    fn drop(&mut self) {
+        let table = self.table.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sweeper) = &table.sweeper {
+            sweeper.abort();
+        }
+    }
+}
+
+impl<T: Connection> Table<T> {
+    fn take(&mut self, is_meant: impl Fn(&Entry<T>) -> bool) -> Vec<Arc<Lane<T>>> {
+        let keys: Vec<Key> = self
+            .lanes
+            .iter()
+            .filter(|(_, entry)| is_meant(entry))
+            .map(|(key, _)| key.clone())
+            .collect();
+        let taken = keys.iter().filter_map(|key| self.lanes.remove(key));
+        taken.map(|entry| entry.lane).collect()
+    }
+
+    fn remove_longest_idle(&mut self) -> Option<Arc<Lane<T>>> {
+        let key = self
+            .lanes
+            .iter()
+            .filter(|(_, entry)| entry.riders == 0)
+            .min_by_key(|(_, entry)| entry.since)
+            .map(|(key, _)| key.clone())?;
+        self.lanes.remove(&key).map(|entry| entry.lane)
+    }
+}
+
+impl<T: Connection> Lane<T> {
+    fn new(owner: Owner) -> Self {
+        Self {
+            single: Single::default(),
+            owner: Arc::new(owner),
+            memory: Arc::default(),
+            room: Mutex::default(),
+            barred: Mutex::default(),
+        }
+    }
+
+    /// The connection that is there, or a new one.
+    async fn get<F>(
+        self: &Arc<Self>,
+        inner: &Inner<T>,
+        open: impl FnOnce(Arc<Owner>, Arc<T::Memory>) -> F,
+    ) -> Result<Arc<T>, BackendError>
+    where
+        F: Future<Output = Result<T, BackendError>> + Send + 'static,
+    {
+        let settings = &inner.settings;
+        let began = Instant::now();
+        if T::SHARES && self.barred().is_some_and(|until| began < until) {
+            return Err(settings.unavailable("it could not be opened a moment ago"));
+        }
+        let outcome = self
+            .single
+            .get(settings, || {
+                let opening = open(Arc::clone(&self.owner), Arc::clone(&self.memory));
+                let (lane, room) = (Arc::clone(self), Arc::clone(&inner.room));
+                async move {
+                    lane.take_room(room).await;
+                    opening.await
+                }
+            })
+            .await;
+        if outcome.is_err() {
+            let (least, most) = BARRED;
+            *self.barred() = Some(Instant::now() + began.elapsed().clamp(least, most));
+        }
+        outcome
+    }
+
+    fn barred(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.barred.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn room(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for those that are about to end.
+    async fn take_room(&self, room: Arc<Semaphore>) {
+        if self.room().is_none() {
+            // The semaphore is never closed.
+            let permit = room.acquire_owned().await.ok();
+            *self.room() = permit;
+        }
+    }
+
+    async fn close(&self) {
+        if let Some(connection) = self.single.close().await {
+            connection.end().await;
+        }
+        self.room().take();
+    }
+}
+
+/// Ends lanes that nobody can find any more.
+fn close_soon<T: Connection>(lanes: impl IntoIterator<Item = Arc<Lane<T>>>) {
+    // Without a runtime, dropping them has to do.
+    let Ok(runtime) = Handle::try_current() else {
+        return;
+    };
+    for lane in lanes {
+        runtime.spawn(async move { lane.close().await });
+    }
+}
+
+/// Ends lanes that have been idle for long, until there are none.
+async fn sweep<T: Connection>(lanes: Weak<Inner<T>>, idle: Duration) {
+    let mut next = Instant::now() + idle;
+    loop {
+        sleep_until(next).await;
+        let Some(inner) = lanes.upgrade() else { return };
+        let (expired, later) = inner.expired();
+        drop(inner);
+        close_soon(expired);
+        let Some(later) = later else { return };
+        next = later;
+    }
+}
+
+impl<T: Connection> fmt::Debug for Lanes<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lanes")
+            .field("open", &self.0.lock().lanes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! Tools that clients see in another shape than their server gave them.
+
+use super::{tools, two};
+use crate::support::client::{ERAS, Era};
+use crate::support::json::{at, items};
+use crate::support::{HTTP_BIN, STDIO_BIN};
+
+const SHAPES: &str = ", tools: { order: { rename: buy, title: Buy, arguments: { account: { fix: \"acc 7\" }, count: { default: 1 } } }, die: { hide: true }, gone: { hide: true } }";
+
+#[test]
+fn a_reshaped_tool_is_what_clients_see_and_what_the_server_gets_is_complete() {
+    let gateway = two(SHAPES, SHAPES).over_http();
+    for era in ERAS {
+        let client = gateway.client(era);
+        let names = tools(&client);
+        assert_eq!(names.len(), 34);
+        let list = client.ask("tools/list", "{}").result();
+        for me in ["one", "two"] {
+            let name = format!("{me}__buy");
+            let shown = items(&at(&list, &["tools"]))
+                .into_iter()
+                .find(|tool| at(tool, &["name"]) == format!("{name:?}"))
+                .unwrap();
+            assert_eq!(
+                shown,
+                format!(
+                    r#"{{"name":"{name}","x-vendor":1.0,"inputSchema":{{"type":"object","properties":{{"item":{{"type":"string"}},"count":{{"type":"integer","default":1}}}},"required":["item"],"additionalProperties":false}},"title":"Buy"}}"#
+                )
+            );
+            let arguments = r#"{"item":"i","account":"evil","n":1.0}"#;
+            let text = client.tool(&name, arguments).text();
+            let taken = r#"{"item":"i","n":1.0,"account":"acc 7","count":1}"#;
+            assert!(text.starts_with(taken), "{text}");
+            let has_header = text.contains(r#""mcp-param-account":"acc 7""#);
+            assert_eq!(has_header, me == "two", "{text}");
+            for gone in ["die", "order", "gone"] {
+                let (code, _) = client.tool(&format!("{me}__{gone}"), "{}").fault();
+                assert_eq!(code, -32602, "{gone}");
+            }
+        }
+    }
+    gateway
+        .process
+        .stderr
+        .with("one: the server has no tool `gone`, which `tools` is about");
+}
+
+#[test]
+fn a_fixed_argument_is_fixed_at_every_endpoint() {
+    let gateway = two(SHAPES, "").over_http();
+    let client = super::client_at(gateway.endpoint_at("one"), None, Era::Modern);
+    let text = client.tool("buy", r#"{"account":"evil"}"#).text();
+    assert!(
+        text.starts_with(r#"{"account":"acc 7","count":1}"#),
+        "{text}"
+    );
+    assert_eq!(client.tool("order", "{}").fault().0, -32602);
+}
+
+#[test]
+fn a_check_says_what_does_not_fit_when_it_asks() {
+    for binary in [HTTP_BIN, STDIO_BIN] {
+        let setup = two(SHAPES, ", prefix: never").with("endpoints: { x: { tools: [nothing] } }");
+        let (code, says) = setup.check(binary, &["--ask"]);
+        assert_eq!(code, Some(0), "{says}");
+        for line in [
+            "  one: 17 tools",
+            "  one: the server has no tool `gone`, which `tools` is about",
+            "  two: 18 tools",
+            "  `nothing` among the tools of endpoint `x` matches no tool",
+        ] {
+            assert!(says.lines().any(|found| found == line), "{line}: {says}");
+        }
+    }
+}
