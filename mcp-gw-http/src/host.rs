@@ -54,12 +54,11 @@ pub(crate) async fn serve_until(
         &config.http.path,
         router_for(engine.clone(), settings(config)),
     );
-    let gently = stop.gently.clone();
-    let streams = engine.clone();
+    let (gently, ending) = (stop.gently.clone(), engine.clone());
     let until = async move {
         gently.cancelled().await;
-        // They have no end of their own to wait for.
-        streams.wind_down();
+        // Clients that only listen would keep the end from coming.
+        ending.wind_down();
         // On a thread of its own: nobody may be reading, and the end must not wait for a reader.
         std::thread::spawn(|| {
             say("stopping when open calls have ended; press Ctrl-C again to stop at once");

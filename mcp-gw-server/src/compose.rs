@@ -9,11 +9,13 @@ use mcp_gw_core::{
     AuditSink, Backend, BackendStatus, BuildError, Clock, Endpoint, Feature, Gateway,
     GatewayBuilder, SystemClock,
 };
-use mcp_gw_upstream::{ClientInfo, HttpServer, HttpServerConfig, StdioServer, StdioServerConfig};
+use mcp_gw_upstream::{
+    Balanced, ClientInfo, HttpServer, HttpServerConfig, Replica, StdioServer, StdioServerConfig,
+};
 
 use crate::access::{ApiKeys, PerMinute, ToolRules, matches};
 use crate::config::{
-    Config, EndpointConfig, KeyError, ServerConfig, ServerTarget, SessionKeyError,
+    Config, EndpointConfig, KeyError, ServerConfig, ServerTarget, SessionKeyError, origin,
 };
 use crate::engine::{Engine, EngineConfig, InputLimits};
 use crate::pins::{Guards, PinWatch, PinsError};
@@ -154,7 +156,7 @@ fn engine_config(config: &Config) -> Result<EngineConfig, LaunchError> {
         .with_seal(seal))
 }
 
-/// The backend of one server of `config`, with nothing around it.
+/// The backend of one server of `config`, over all of its replicas.
 ///
 /// # Errors
 /// When it cannot be made.
@@ -164,38 +166,69 @@ pub(crate) fn bare_backend(
     env: &[(OsString, OsString)],
     grace: Option<Duration>,
 ) -> Result<Arc<dyn Backend>, LaunchError> {
-    let to = server.target().ok_or_else(|| LaunchError::Server {
-        name: name.to_owned(),
-    })?;
-    let target = Target {
+    let place = Place {
         name,
-        to,
         base_env: env,
         grace,
+        call_timeout: config.call_timeout.get(),
     };
-    target.backend(config.call_timeout.get())
+    let balancing = server.balancing(name, config.call_timeout);
+    let replicas = place.replicas(server)?;
+    let balanced = Balanced::new(balancing, replicas, Arc::new(SystemClock::new()));
+    Ok(Arc::new(balanced.map_err(|source| place.fault(source))?))
 }
 
 fn count(n: u32) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
 
-struct Target<'a> {
+/// Where the places of one server are made.
+struct Place<'a> {
     name: &'a str,
-    to: ServerTarget,
     base_env: &'a [(OsString, OsString)],
     grace: Option<Duration>,
+    call_timeout: Duration,
 }
 
-impl Target<'_> {
-    fn backend(self, call_timeout: Duration) -> Result<Arc<dyn Backend>, LaunchError> {
-        let name = self.name;
-        let identity = ClientInfo::new("mcp-gw", env!("CARGO_PKG_VERSION"));
-        let fault = |source| LaunchError::Upstream {
-            name: name.to_owned(),
+impl Place<'_> {
+    fn fault(&self, source: mcp_gw_upstream::Error) -> LaunchError {
+        LaunchError::Upstream {
+            name: self.name.to_owned(),
             source,
-        };
-        Ok(match self.to {
+        }
+    }
+
+    /// Every place where the server runs, known in logs by its number and origin.
+    fn replicas(&self, server: &ServerConfig) -> Result<Vec<Replica>, LaunchError> {
+        let targets = server.targets();
+        if targets.is_empty() {
+            return Err(LaunchError::Server {
+                name: self.name.to_owned(),
+            });
+        }
+        let weights = server.replicas.iter().map(|replica| replica.weight);
+        targets
+            .into_iter()
+            .zip(weights.chain(std::iter::repeat(1)))
+            .zip(1..)
+            .map(|((target, weight), number)| {
+                let (label, key) = match &target {
+                    ServerTarget::Http { url, .. } => {
+                        (format!("{number}: {}", origin(url)), url.clone())
+                    }
+                    ServerTarget::Stdio { .. } => (number.to_string(), number.to_string()),
+                };
+                let replica = Replica::new(label, self.backend(target)?);
+                Ok(replica.with_key(key).with_weight(weight))
+            })
+            .collect()
+    }
+
+    fn backend(&self, target: ServerTarget) -> Result<Arc<dyn Backend>, LaunchError> {
+        let (name, call_timeout) = (self.name, self.call_timeout);
+        let identity = ClientInfo::new("mcp-gw", env!("CARGO_PKG_VERSION"));
+        let fault = |source| self.fault(source);
+        Ok(match target {
             ServerTarget::Http {
                 url,
                 headers,

@@ -1,5 +1,6 @@
 //! The configuration: one file, read whole, checked whole, every fault with its line and column.
 
+mod balance;
 mod check;
 mod credential;
 mod expand;
@@ -20,7 +21,11 @@ mod tree;
 mod types;
 mod upstream;
 
+pub use balance::{
+    BalanceSection, HealthSection, ReplicaConfig, RetriesSection, StickyName, StrategyName,
+};
 pub use credential::{KeyError, KeySource};
+pub(crate) use explain::origin;
 pub use fault::{ConfigFaults, Fault};
 pub use federation::{EndpointConfig, PrefixMode, UriMode};
 pub use import::{Imported, import};

@@ -39,6 +39,10 @@ pub(crate) enum Ask<'a> {
     },
     SetLevel(LogLevel),
     Ping,
+    /// The stream of news, of what `filter` names.
+    Listen {
+        filter: &'a RawJson,
+    },
 }
 
 /// What the gateway says for this hop.
@@ -112,6 +116,7 @@ impl<'a> Ask<'a> {
             Self::Initialize { .. } => "initialize",
             Self::SetLevel(_) => "logging/setLevel",
             Self::Ping => "ping",
+            Self::Listen { .. } => "subscriptions/listen",
         }
     }
 
@@ -191,6 +196,10 @@ impl<'a> Ask<'a> {
                     None => sized(0),
                 },
                 &["cursor"],
+            ),
+            Self::Listen { filter } => (
+                sized(filter.len()).raw("notifications", filter),
+                &["notifications"],
             ),
             Self::Task(ask) => (sized(0).string("taskId", &ask.task_id), &["taskId"]),
             Self::Discover | Self::Ping => (sized(0), &[]),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use mcp_gw_core::{BackendEvent, CallContext, CallNotification, LogLevel, RawJson, code, jsonrpc};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::call::{Back, Call, Question};
@@ -40,6 +41,8 @@ pub(crate) struct Desk {
     /// True while answers may come on a stream of the server's own.
     pub(crate) is_heard: AtomicBool,
     events: Arc<Events>,
+    /// Who waits to hear what the server agrees to tell. One at a time opens a stream of news.
+    acknowledged: Mutex<Option<oneshot::Sender<RawJson>>>,
     /// The level of log messages that the server was last asked for.
     level: Mutex<Option<LogLevel>>,
     held: Mutex<Held>,
@@ -53,6 +56,7 @@ impl Desk {
             era: OnceLock::new(),
             is_heard: AtomicBool::new(false),
             events,
+            acknowledged: Mutex::default(),
             level: Mutex::default(),
             held: Mutex::default(),
         }
@@ -68,6 +72,11 @@ impl Desk {
             Notice::Event(event) => {
                 self.events.emit(event);
                 return true;
+            }
+            Notice::Acknowledged(params) => {
+                let waiting = self.acknowledged.lock();
+                let waiting = waiting.unwrap_or_else(PoisonError::into_inner).take();
+                return waiting.is_some_and(|waiting| waiting.send(params).is_ok());
             }
             Notice::Cancelled { id } => {
                 self.held().waiting.retain(|(held, _)| *held != id);
@@ -98,6 +107,15 @@ impl Desk {
             (None, None) => return false,
         }
         true
+    }
+
+    /// Hands the next acknowledgement to whoever waits here.
+    pub(crate) fn await_acknowledgement(&self, waiting: oneshot::Sender<RawJson>) {
+        let mut slot = self
+            .acknowledged
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *slot = Some(waiting);
     }
 
     /// Takes a request of the server, on the stream of `call` or on none.

@@ -4,6 +4,7 @@ mod config;
 mod exchange;
 mod listen;
 mod messages;
+mod news;
 mod resume;
 mod server;
 mod session;

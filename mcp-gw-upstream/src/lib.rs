@@ -9,6 +9,7 @@ mod era;
 mod error;
 mod http;
 mod lanes;
+mod listen_stream;
 mod mirror;
 mod notice;
 mod offer;

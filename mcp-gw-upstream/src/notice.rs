@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use mcp_gw_core::jsonrpc::{Notification, Params};
-use mcp_gw_core::{BackendEvent, BackendListener, CallNotification, ObjectWriter, RawJson};
+use mcp_gw_core::{
+    BackendEvent, BackendListener, CallNotification, ObjectWriter, RawJson, meta_key,
+};
 
 /// A notification, taken apart as far as the gateway needs it.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub(crate) enum Notice {
     Event(BackendEvent),
     /// A log message.
     Log(RawJson),
+    /// What the server has agreed to tell on its stream of news: the params.
+    Acknowledged(RawJson),
     /// The server does not want to know any more what it has asked under this id.
     Cancelled { id: RawJson },
     /// Anything else.
@@ -36,8 +40,13 @@ impl Notice {
             | "notifications/prompts/list_changed" => Self::Event(BackendEvent::OfferChanged),
             "notifications/resources/updated" => Self::Event(BackendEvent::ResourceUpdated {
                 uri: params.get_str("uri")?.into(),
-                params: text(params, &[]),
+                params: without_hop(params),
             }),
+            "notifications/tasks" => Self::Event(BackendEvent::TaskChanged {
+                task_id: params.get_str("taskId")?.into(),
+                params: without_hop(params),
+            }),
+            "notifications/subscriptions/acknowledged" => Self::Acknowledged(text(params, &[])),
             "notifications/cancelled" => Self::Cancelled {
                 id: RawJson::parse(params.get("requestId")?.get().to_owned()).ok()?,
             },
@@ -57,7 +66,7 @@ impl Notice {
             }
             Self::Log(params) => Some(CallNotification::Log(params)),
             Self::Other { method, params } => Some(CallNotification::Other { method, params }),
-            Self::Event(_) | Self::Cancelled { .. } => None,
+            Self::Event(_) | Self::Acknowledged(_) | Self::Cancelled { .. } => None,
         }
     }
 }
@@ -69,6 +78,32 @@ pub(crate) fn text(params: &Params<'_>, skip: &[&str]) -> RawJson {
         .map_or_else(RawJson::empty_object, |members| {
             ObjectWriter::default().members(members, skip).finish()
         })
+}
+
+/// Params without what `_meta` says of this hop: the stream that they came on.
+fn without_hop(params: &Params<'_>) -> RawJson {
+    let whole = text(params, &[]);
+    let Ok(Some(meta)) = whole.member("_meta") else {
+        return whole;
+    };
+    let Ok(members) = meta.members() else {
+        return whole;
+    };
+    let rest = ObjectWriter::default()
+        .members(&members, &meta_key::HOP)
+        .finish();
+    if rest == meta {
+        return whole;
+    }
+    let Ok(all) = whole.members() else {
+        return RawJson::empty_object();
+    };
+    let writer = ObjectWriter::default().members(&all, &["_meta"]);
+    if rest == RawJson::empty_object() {
+        writer.finish()
+    } else {
+        writer.raw("_meta", &rest).finish()
+    }
 }
 
 /// The listener of a backend, once it is there.

@@ -7,6 +7,7 @@ use mcp_gw_core::{BackendError, CallContext, Offer, RawJson, SessionKey, ToolOut
 
 use crate::ask::Ask;
 use crate::era::{Era, Hello};
+use crate::listen_stream::{Kind, Listening};
 use crate::notice::Events;
 use crate::settings::Settings;
 use crate::subscriptions::Subscriptions;
@@ -20,6 +21,9 @@ pub(crate) trait Channel: Sync {
 
     /// What is subscribed to at the server.
     fn subscriptions(&self) -> &Subscriptions;
+
+    /// What is wanted of the stream of news, at a server of the new revision.
+    fn listening(&self) -> &Listening;
 
     /// What the server offers now.
     fn offered(&self) -> impl Future<Output = Result<Offer, BackendError>> + Send;
@@ -68,16 +72,16 @@ pub(crate) async fn object<C: Channel>(
     }
 }
 
-/// The first subscriber of a resource asks the server for news of it. Servers of the new revision
-/// have another way.
+/// The first subscriber of a resource asks the server for news of it. Those of the new revision tell
+/// them on the one stream of all news.
 pub(crate) async fn subscribe<C: Channel>(channel: &C, uri: &str) -> Result<(), BackendError> {
     let ask = Ask::subscribe(uri);
     let first = async || {
         if channel.hello().await?.era == Era::Modern {
-            return Err(BackendError::Unsupported {
-                server: Arc::clone(&channel.settings().server),
-                method: ask.method(),
-            });
+            let listening = channel.listening();
+            return listening
+                .want(channel.settings(), Kind::Resource, uri)
+                .await;
         }
         channel.ask(ask, None).await?;
         Ok(())
@@ -89,10 +93,39 @@ pub(crate) async fn subscribe<C: Channel>(channel: &C, uri: &str) -> Result<(), 
 /// The last subscriber of a resource ends that.
 pub(crate) async fn unsubscribe<C: Channel>(channel: &C, uri: &str) -> Result<(), BackendError> {
     let last = async |()| {
+        if channel.listening().unwant(Kind::Resource, uri) {
+            return Ok(());
+        }
         channel.ask(Ask::unsubscribe(uri), None).await?;
         Ok(())
     };
     channel.subscriptions().remove(uri, last).await
+}
+
+/// The first who watches a task asks the server for news of it.
+pub(crate) async fn watch_task<C: Channel>(channel: &C, task_id: &str) -> Result<(), BackendError> {
+    let (settings, listening) = (channel.settings(), channel.listening());
+    let first = async || {
+        if channel.hello().await?.era == Era::Legacy {
+            return Err(BackendError::Unsupported {
+                server: Arc::clone(&settings.server),
+                method: "subscriptions/listen",
+            });
+        }
+        listening.want(settings, Kind::Task, task_id).await
+    };
+    listening.tasks.add(&settings.server, task_id, first).await
+}
+
+/// The last who watches a task ends that.
+pub(crate) async fn unwatch_task<C: Channel>(channel: &C, task_id: &str) {
+    let listening = channel.listening();
+    let last = async |()| {
+        listening.unwant(Kind::Task, task_id);
+        Ok(())
+    };
+    // Nothing in it can fail.
+    let _ = listening.tasks.remove(task_id, last).await;
 }
 
 /// Asks whether the server answers.
@@ -170,15 +203,14 @@ macro_rules! backend {
             async fn watch_task(
                 &self,
                 _ctx: &mcp_gw_core::CallContext,
-                _task_id: &str,
+                task_id: &str,
             ) -> Result<(), mcp_gw_core::BackendError> {
-                Err(mcp_gw_core::Backend::unsupported(
-                    self,
-                    "subscriptions/listen",
-                ))
+                $crate::relay::watch_task(self, task_id).await
             }
 
-            async fn unwatch_task(&self, _task_id: &str) {}
+            async fn unwatch_task(&self, task_id: &str) {
+                $crate::relay::unwatch_task(self, task_id).await;
+            }
 
             async fn check(&self) -> Result<(), mcp_gw_core::BackendError> {
                 $crate::relay::check(self).await

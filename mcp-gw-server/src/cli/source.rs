@@ -161,28 +161,31 @@ pub fn check(
 ) -> Result<Config, ConfigFaults> {
     let config = source.load(env, |config| config, warn)?;
     for (name, server) in &config.servers {
-        let Some(ServerTarget::Stdio {
-            command,
-            cwd,
-            env: own,
-            ..
-        }) = server.target()
-        else {
-            continue;
-        };
-        if cwd.as_deref().is_some_and(|cwd| !cwd.is_dir()) {
+        if server.cwd.as_deref().is_some_and(|cwd| !cwd.is_dir()) {
             warn(&format!(
                 "servers.{name}.cwd: there is no such folder on this machine"
             ));
         }
-        let path = own
+        let path = server
+            .env
             .get("PATH")
             .map(|path| path.expose().clone())
-            .or_else(|| env("PATH"));
-        if !is_command(&command, cwd.as_deref(), &path.unwrap_or_default()) {
+            .or_else(|| env("PATH"))
+            .unwrap_or_default();
+        for (index, target) in server.targets().into_iter().enumerate() {
+            let ServerTarget::Stdio { command, cwd, .. } = target else {
+                continue;
+            };
+            if is_command(&command, cwd.as_deref(), &path) {
+                continue;
+            }
+            let replica = match &*server.replicas {
+                [] => String::new(),
+                _ => format!(".replicas[{index}]"),
+            };
             warn(&format!(
-                "servers.{name}.command: `{command}` is no program that can be run on this machine; \
-                 install it, or give its full path"
+                "servers.{name}{replica}.command: `{command}` is no program that can be run on this \
+                 machine; install it, or give its full path"
             ));
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::balance;
 use super::credential::KeySource;
 use super::fault::{ConfigFaults, Fault, short};
 use super::federation;
@@ -179,9 +180,10 @@ impl<'a> Checker<'a> {
         self.auth(config, &root.key("auth"));
         self.policy(config, &root.key("policy"));
         self.call_timeout(config, &root.key("call_timeout"));
-        self.input(config.input.timeout, &root.key("input").key("timeout"));
         self.pins(config, &root.key("pins"));
+        self.input(config.input.timeout, &root.key("input").key("timeout"));
         self.servers(&config.servers, &root.key("servers"));
+        balance::check_queues(&mut self, config, &root.key("servers"));
         federation::check(&mut self, config, &root);
         self.faults
     }

@@ -127,39 +127,60 @@ impl Config {
 }
 
 fn write_server(out: &mut String, name: &str, server: &ServerConfig) -> fmt::Result {
-    match server.target() {
-        Some(ServerTarget::Stdio {
+    let targets = server.targets();
+    match &*targets {
+        [] => writeln!(out, "  {name}: neither a command nor a URL")?,
+        [target] => write_target(out, &format!("  {name}: "), target)?,
+        several => {
+            let strategy = server.balance.as_ref().map(|balance| balance.strategy);
+            let strategy = strategy.unwrap_or_default().as_str();
+            writeln!(out, "  {name}: {} replicas, {strategy}", several.len())?;
+            for target in several {
+                write_target(out, "    ", target)?;
+            }
+        }
+    }
+    if let Some(max) = server.max_concurrent {
+        writeln!(out, "    at most {max} calls at a time")?;
+    }
+    Ok(())
+}
+
+fn write_target(out: &mut String, before: &str, target: &ServerTarget) -> fmt::Result {
+    match target {
+        ServerTarget::Stdio {
             command,
             args,
             timeout,
             ..
-        }) => {
+        } => {
             let count = args.len();
             let noun = if count == 1 { "argument" } else { "arguments" };
             writeln!(
                 out,
-                "  {name}: starts `{command}` with {count} {noun}, answers in {timeout:?}"
+                "{before}starts `{command}` with {count} {noun}, answers in {timeout:?}"
             )
         }
-        Some(ServerTarget::Http {
+        ServerTarget::Http {
             url,
             headers,
             timeout,
             ..
-        }) => {
-            // The path may be a capability, so only the origin is shown.
-            let origin = Url::parse(&url).map(|url| url.origin().ascii_serialization());
-            write!(
-                out,
-                "  {name}: {}",
-                origin.as_deref().unwrap_or("an address")
-            )?;
+        } => {
+            write!(out, "{before}{}", origin(url))?;
             if !headers.is_empty() {
                 let names: Vec<&str> = headers.keys().map(String::as_str).collect();
                 write!(out, " with {}", names.join(", "))?;
             }
             writeln!(out, ", answers in {timeout:?}")
         }
-        None => writeln!(out, "  {name}: neither a command nor a URL"),
     }
+}
+
+/// What may be shown of an address: its path may be a capability.
+pub(crate) fn origin(url: &str) -> String {
+    Url::parse(url).map_or_else(
+        |_| "an address".to_owned(),
+        |url| url.origin().ascii_serialization(),
+    )
 }

@@ -235,7 +235,7 @@ mod tests {
             config
                 .servers
                 .values()
-                .all(|server| server.target().is_some())
+                .all(|server| !server.targets().is_empty())
         );
         // Keys that the example only mentions are there as comments.
         let schema = json_schema();

@@ -8,13 +8,15 @@ use mcp_gw_core::Secret;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::balance::{BalanceSection, HealthSection, ReplicaConfig, RetriesSection};
 use super::federation::{PrefixMode, UriMode};
 use super::reshape::ToolShape;
 use super::text::DurationText;
 use super::types::{PinMode, seconds, secret_map};
 
 /// An MCP server behind the gateway: either `command` (a child process that speaks MCP on its
-/// standard input and output) or `url` (streamable HTTP).
+/// standard input and output) or `url` (streamable HTTP); or, for one that runs in several places,
+/// `urls` or `replicas`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
@@ -47,6 +49,27 @@ pub struct ServerConfig {
     pub max_connections: Option<u32>,
     /// How long a client's own connection is kept while it is not used.
     pub idle_timeout: DurationText,
+    /// The addresses of a server that runs in several places, up to 64.
+    #[schemars(length(max = 64))]
+    pub urls: Vec<String>,
+    /// The places of a server that runs in several, up to 64.
+    #[schemars(length(max = 64))]
+    pub replicas: Vec<ReplicaConfig>,
+    /// How calls are spread over `urls` or `replicas`.
+    pub balance: Option<BalanceSection>,
+    /// Checks between calls; made every `10s` with several replicas, and not with one.
+    pub health: Option<HealthSection>,
+    /// When a request is sent again.
+    pub retries: RetriesSection,
+    /// How many calls may be under way at a time; without it there is no limit.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_concurrent: Option<u32>,
+    /// How many calls may wait when so many are under way; `128` if not given. Those beyond are told
+    /// at once that the server is not available.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub max_queue: Option<u32>,
+    /// How long a call may wait, less than `call_timeout`; `10s` if not given.
+    pub queue_timeout: Option<DurationText>,
     /// When the names of its tools and prompts get a prefix and two underscores; if not given,
     /// `always` with several servers, and `never` with one.
     pub prefix: Option<PrefixMode>,
@@ -75,6 +98,14 @@ impl Default for ServerConfig {
             timeout: seconds(30),
             max_connections: None,
             idle_timeout: seconds(30 * 60),
+            urls: Vec::new(),
+            replicas: Vec::new(),
+            balance: None,
+            health: None,
+            retries: RetriesSection::default(),
+            max_concurrent: None,
+            max_queue: None,
+            queue_timeout: None,
             prefix: None,
             prefix_name: None,
             uris: None,
@@ -101,6 +132,14 @@ impl ServerConfig {
     pub fn http(url: impl Into<String>) -> Self {
         Self {
             url: Some(url.into()),
+            ..Self::default()
+        }
+    }
+
+    /// A streamable HTTP server that runs at each of `urls`.
+    pub fn http_replicas<S: Into<String>>(urls: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            urls: urls.into_iter().map(Into::into).collect(),
             ..Self::default()
         }
     }
@@ -158,31 +197,47 @@ impl ServerConfig {
         self
     }
 
-    /// What to start or connect to, with every default filled in.
+    /// What to start or connect to, with every default filled in: one place, or the replicas of a
+    /// server that runs in several.
     ///
-    /// `None` if both or neither of `command` and `url` are given, which a loaded configuration
-    /// never has.
-    pub fn target(&self) -> Option<ServerTarget> {
-        match (&self.command, &self.url) {
-            (Some(command), None) => Some(ServerTarget::Stdio {
-                command: command.clone(),
-                args: self.args.clone(),
-                env: self.env.clone(),
-                cwd: self.cwd.clone(),
-                start_timeout: self.start_timeout.unwrap_or(seconds(20)).get(),
-                timeout: self.timeout.get(),
-                max_connections: self.max_connections.unwrap_or(16),
-                idle_timeout: self.idle_timeout.get(),
-            }),
-            (None, Some(url)) => Some(ServerTarget::Http {
-                url: url.clone(),
-                headers: self.headers.clone(),
-                connect_timeout: self.connect_timeout.unwrap_or(seconds(5)).get(),
-                timeout: self.timeout.get(),
-                max_connections: self.max_connections.unwrap_or(512),
-                idle_timeout: self.idle_timeout.get(),
-            }),
+    /// Nothing if not exactly one of `command`, `url`, `urls` and `replicas` is given, or a replica
+    /// has both or neither of `command` and `url`; a loaded configuration is never so.
+    pub fn targets(&self) -> Vec<ServerTarget> {
+        let stdio = |command: &String, args: &[String]| ServerTarget::Stdio {
+            command: command.clone(),
+            args: args.to_vec(),
+            env: self.env.clone(),
+            cwd: self.cwd.clone(),
+            start_timeout: self.start_timeout.unwrap_or(seconds(20)).get(),
+            timeout: self.timeout.get(),
+            max_connections: self.max_connections.unwrap_or(16),
+            idle_timeout: self.idle_timeout.get(),
+        };
+        let http = |url: &String| ServerTarget::Http {
+            url: url.clone(),
+            headers: self.headers.clone(),
+            connect_timeout: self.connect_timeout.unwrap_or(seconds(5)).get(),
+            timeout: self.timeout.get(),
+            max_connections: self.max_connections.unwrap_or(512),
+            idle_timeout: self.idle_timeout.get(),
+        };
+        let replica = |replica: &ReplicaConfig| match (&replica.command, &replica.url) {
+            (Some(command), None) => {
+                Some(stdio(command, replica.args.as_ref().unwrap_or(&self.args)))
+            }
+            (None, Some(url)) => Some(http(url)),
             _ => None,
+        };
+        match (&self.command, &self.url, &*self.urls, &*self.replicas) {
+            (Some(command), None, [], []) => vec![stdio(command, &self.args)],
+            (None, Some(url), [], []) => vec![http(url)],
+            (None, None, urls, []) => urls.iter().map(http).collect(),
+            (None, None, [], replicas) => replicas
+                .iter()
+                .map(replica)
+                .collect::<Option<_>>()
+                .unwrap_or_default(),
+            _ => Vec::new(),
         }
     }
 }

@@ -35,10 +35,10 @@ pub struct Config {
     /// The hard limit for a single call, at most `1h`. The time in which the client answers what the
     /// server asks does not count.
     pub call_timeout: DurationText,
-    /// What servers may ask of clients while a call runs: sampling, elicitation, roots.
-    pub input: InputConfig,
     /// Whether servers are held to what they offered when they were trusted.
     pub pins: PinsConfig,
+    /// What servers may ask of clients while a call runs: sampling, elicitation, roots.
+    pub input: InputConfig,
     /// The MCP servers behind the gateway, each under a name of `A-Z a-z 0-9 _ -`, up to 64
     /// characters.
     pub servers: BTreeMap<String, ServerConfig>,
@@ -56,8 +56,8 @@ impl Default for Config {
             policy: PolicyConfig::default(),
             limits: LimitsConfig::default(),
             call_timeout: seconds(60),
-            input: InputConfig::default(),
             pins: PinsConfig::default(),
+            input: InputConfig::default(),
             servers: BTreeMap::new(),
             endpoints: BTreeMap::new(),
         }

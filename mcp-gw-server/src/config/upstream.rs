@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use http::{HeaderName, HeaderValue};
 use url::Url;
 
+use super::balance;
 use super::check::Checker;
 use super::fault::short;
 use super::path::ConfigPath;
@@ -25,43 +26,47 @@ pub(super) fn check(checker: &mut Checker<'_>, server: &ServerConfig, path: &Con
             checker.duration(&path.key(key), value);
         }
     }
-    match (&server.command, &server.url) {
-        (Some(command), None) => {
-            strays(
-                checker,
-                path,
-                "command",
-                &[
-                    ("headers", !server.headers.is_empty()),
-                    ("connect_timeout", server.connect_timeout.is_some()),
-                ],
-            );
+    balance::check(checker, server, path);
+    match (
+        &server.command,
+        &server.url,
+        &*server.urls,
+        &*server.replicas,
+    ) {
+        (Some(command), None, [], []) => {
+            strays(checker, path, "command", &only_for_urls(server));
             process(checker, server, command, path);
         }
-        (None, Some(url)) => {
-            strays(
-                checker,
-                path,
-                "url",
-                &[
-                    ("args", !server.args.is_empty()),
-                    ("env", !server.env.is_empty()),
-                    ("cwd", server.cwd.is_some()),
-                    ("start_timeout", server.start_timeout.is_some()),
-                ],
-            );
+        (None, Some(url), [], []) => {
+            strays(checker, path, "url", &only_for_commands(server));
             address(checker, url, &path.key("url"));
             headers(checker, server, &path.key("headers"));
         }
-        (Some(_), Some(_)) => checker.fault(
+        (None, None, urls @ [_, ..], []) => {
+            strays(checker, path, "urls", &only_for_commands(server));
+            let at = |index| path.key("urls").index(index);
+            for (index, url) in urls.iter().enumerate() {
+                address(checker, url, &at(index));
+            }
+            let all = urls.iter().enumerate();
+            balance::check_twice(checker, all.map(|(index, url)| (at(index), &**url)));
+            headers(checker, server, &path.key("headers"));
+        }
+        (None, None, [], [_, ..]) => replicas(checker, server, path),
+        (None, None, [], []) => checker.fault(
+            path,
+            "neither `command` nor `url` is given",
+            "add `command: npx` with `args:`, or `url: \"https://…\"`",
+        ),
+        (Some(_), Some(_), [], []) => checker.fault(
             path,
             "both `command` and `url` are given",
             "keep `command` for a program that is started here, or `url` for one that runs already",
         ),
-        (None, None) => checker.fault(
+        _ => checker.fault(
             path,
-            "neither `command` nor `url` is given",
-            "add `command: npx` with `args:`, or `url: \"https://…\"`",
+            "more than one of `command`, `url`, `urls` and `replicas` is given",
+            "keep one; `urls` and `replicas` are for a server that runs in several places",
         ),
     }
 }
@@ -78,6 +83,58 @@ fn connections(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPa
     }
 }
 
+fn only_for_urls(server: &ServerConfig) -> [(&'static str, bool); 2] {
+    [
+        ("headers", !server.headers.is_empty()),
+        ("connect_timeout", server.connect_timeout.is_some()),
+    ]
+}
+
+fn only_for_commands(server: &ServerConfig) -> [(&'static str, bool); 4] {
+    [
+        ("args", !server.args.is_empty()),
+        ("env", !server.env.is_empty()),
+        ("cwd", server.cwd.is_some()),
+        ("start_timeout", server.start_timeout.is_some()),
+    ]
+}
+
+fn replicas(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath) {
+    let all = &server.replicas;
+    if all.iter().all(|replica| replica.url.is_none()) {
+        strays(checker, path, "command", &only_for_urls(server));
+    }
+    if all.iter().all(|replica| replica.command.is_none()) {
+        strays(checker, path, "url", &only_for_commands(server));
+    }
+    for (index, replica) in all.iter().enumerate() {
+        let at = path.key("replicas").index(index);
+        match (&replica.command, &replica.url) {
+            (Some(command), None) => program(checker, command, &at.key("command")),
+            (None, Some(url)) => {
+                if replica.args.is_some() {
+                    strays(checker, &at, "url", &[("args", true)]);
+                }
+                address(checker, url, &at.key("url"));
+            }
+            _ => checker.fault(
+                &at,
+                "not exactly one of `command` and `url` is given",
+                "give each replica one of them",
+            ),
+        }
+        arguments(checker, replica.args.iter().flatten(), &at.key("args"));
+    }
+    let urls = all.iter().enumerate().filter_map(|(index, replica)| {
+        let at = path.key("replicas").index(index).key("url");
+        Some((at, replica.url.as_deref()?))
+    });
+    balance::check_twice(checker, urls);
+    arguments(checker, &server.args, &path.key("args"));
+    variables(checker, server, path);
+    headers(checker, server, &path.key("headers"));
+}
+
 /// Reports keys that belong to the other kind of server.
 fn strays(checker: &mut Checker<'_>, path: &ConfigPath, kind: &str, keys: &[(&str, bool)]) {
     for (key, present) in keys {
@@ -89,23 +146,38 @@ fn strays(checker: &mut Checker<'_>, path: &ConfigPath, kind: &str, keys: &[(&st
 }
 
 fn process(checker: &mut Checker<'_>, server: &ServerConfig, command: &str, path: &ConfigPath) {
-    let at = path.key("command");
+    program(checker, command, &path.key("command"));
+    arguments(checker, &server.args, &path.key("args"));
+    variables(checker, server, path);
+}
+
+fn program(checker: &mut Checker<'_>, command: &str, at: &ConfigPath) {
     if command.trim().is_empty() || command.contains('\0') {
-        checker.fault(&at, "the command is empty", "name a program, such as `npx`");
+        checker.fault(at, "the command is empty", "name a program, such as `npx`");
     } else if looks_like_a_line(command) {
         let message = "the command has arguments in it, but no shell splits it";
         checker.fault(
-            &at,
+            at,
             message,
             "keep the program here and put the rest into `args:`",
         );
     }
-    for (index, arg) in server.args.iter().enumerate() {
+}
+
+fn arguments<'a>(
+    checker: &mut Checker<'_>,
+    args: impl IntoIterator<Item = &'a String>,
+    path: &ConfigPath,
+) {
+    for (index, arg) in args.into_iter().enumerate() {
         if arg.contains('\0') {
-            let at = path.key("args").index(index);
+            let at = path.index(index);
             checker.fault(&at, "the argument has a NUL character", "remove it");
         }
     }
+}
+
+fn variables(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath) {
     for (name, value) in &server.env {
         let at = path.key("env").key(name);
         if name.is_empty() || name.contains(['=', '\0']) {

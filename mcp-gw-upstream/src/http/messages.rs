@@ -87,7 +87,7 @@ impl Exchange<'_> {
         let is_own = match &notice {
             Notice::Progress { token, .. } => Some(*token) == self.token,
             Notice::Log(_) | Notice::Other { .. } => true,
-            Notice::Event(_) | Notice::Cancelled { .. } => false,
+            Notice::Event(_) | Notice::Acknowledged(_) | Notice::Cancelled { .. } => false,
         };
         match (&self.session, notice) {
             (None, Notice::Event(event)) => self.wire.events.emit(event),

@@ -18,6 +18,7 @@ use crate::http::exchange::Exchange;
 use crate::http::session::Session;
 use crate::http::wire::{Refusal, Wire};
 use crate::lanes::{Connection as _, Lanes, Seat};
+use crate::listen_stream::Listening;
 use crate::mirror::{self, Mirrors};
 use crate::notice::Events;
 use crate::offer;
@@ -262,6 +263,10 @@ impl Channel for HttpServer {
 
     fn subscriptions(&self) -> &Subscriptions {
         &self.wire.subscriptions
+    }
+
+    fn listening(&self) -> &Listening {
+        &self.wire.listening
     }
 
     async fn offered(&self) -> Result<Offer, BackendError> {

@@ -16,8 +16,10 @@ use crate::desk::Desk;
 use crate::era::{Hello, Probe, read_discover, read_initialize, read_probe_error};
 use crate::http::exchange::Exchange;
 use crate::http::listen;
+use crate::http::news::News;
 use crate::http::wire::{Post, Refusal, SESSION, VERSION, Wire};
 use crate::lanes::Connection;
+use crate::listen_stream;
 use crate::owner::Owner;
 use crate::subscriptions::warn_refused;
 
@@ -57,13 +59,23 @@ impl Session {
     /// Finds out what the server speaks.
     pub(crate) async fn open(wire: Arc<Wire>) -> Result<Self, BackendError> {
         let session = match probe(&wire).await? {
-            Probe::Modern(hello) => Self {
-                hello: Arc::new(hello),
-                id: None,
-                desk: Arc::new(Desk::new(Arc::clone(&wire.events), None)),
-                wire: Arc::clone(&wire),
-                listener: None,
-            },
+            Probe::Modern(hello) => {
+                let hello = Arc::new(hello);
+                wire.listening.adopt(&wire.subscriptions);
+                let news = listen_stream::run(
+                    Arc::new(News(Arc::clone(&wire))),
+                    Arc::clone(&wire.listening),
+                    wire.settings.clone(),
+                    Arc::clone(&hello),
+                );
+                Self {
+                    hello,
+                    id: None,
+                    desk: Arc::new(Desk::new(Arc::clone(&wire.events), None)),
+                    wire: Arc::clone(&wire),
+                    listener: Some(tokio::spawn(news).abort_handle()),
+                }
+            }
             Probe::Legacy => initialize(Arc::clone(&wire), None).await?,
         };
         wire.met(&session.hello);

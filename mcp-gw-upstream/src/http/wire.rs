@@ -20,6 +20,7 @@ use crate::call::Back;
 use crate::era::{Hello, Known};
 use crate::error::Error;
 use crate::http::config::HttpServerConfig;
+use crate::listen_stream::Listening;
 use crate::notice::Events;
 use crate::settings::{EXCERPT, Settings, excerpt};
 use crate::subscriptions::Subscriptions;
@@ -40,6 +41,7 @@ pub(crate) struct Wire {
     pub(crate) events: Arc<Events>,
     pub(crate) known: Known,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) listening: Arc<Listening>,
     client: Client,
     url: Url,
     headers: HeaderMap,
@@ -116,9 +118,11 @@ impl Wire {
             server: config.name.clone(),
             source,
         })?;
+        let events: Arc<Events> = Arc::default();
         Ok(Self {
             settings: config.settings(),
-            events: Arc::default(),
+            listening: Arc::new(Listening::new(Arc::clone(&events))),
+            events,
             known: Known::default(),
             subscriptions: Subscriptions::default(),
             client,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use mcp_gw_core::{BackendError, BackendEvent, RawJson, jsonrpc};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
 use crate::ask::Ask;
@@ -14,6 +15,7 @@ use crate::deadline::Deadline;
 use crate::desk::Desk;
 use crate::era::{Era, Hello, Known, Probe, read_discover, read_initialize, read_probe_error};
 use crate::lanes::Connection;
+use crate::listen_stream::{self, End, Listening, Opener};
 use crate::notice::Events;
 use crate::owner::{Owner, ROOTS};
 use crate::settings::Settings;
@@ -34,6 +36,7 @@ pub(crate) struct Shared {
     /// Of the process that all share.
     pub(crate) life: Arc<Life>,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) listening: Arc<Listening>,
     /// The first question ended the process; it is not asked again.
     pub(crate) is_deadly: AtomicBool,
 }
@@ -41,8 +44,17 @@ pub(crate) struct Shared {
 /// A process that has said what it speaks.
 #[derive(Debug)]
 pub(crate) struct Process {
-    pub(crate) pipe: Pipe,
+    pub(crate) pipe: Arc<Pipe>,
     pub(crate) hello: Arc<Hello>,
+    listener: Option<AbortHandle>,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(listener) = &self.listener {
+            listener.abort();
+        }
+    }
 }
 
 impl Process {
@@ -102,13 +114,23 @@ impl Process {
             Ok(hello) => {
                 is_met.store(true, Ordering::Relaxed);
                 hello.log(&shared.settings);
-                let this = Self::met(pipe, hello);
+                let mut this = Self::met(pipe, hello);
                 shared.known.learn(&this.hello);
                 if this.hello.era == Era::Legacy {
                     let again = timeout(limit, subscribe_again(shared, &this.pipe));
                     if again.await.is_err() {
                         warn_refused(&shared.settings);
                     }
+                }
+                if this.hello.era == Era::Modern {
+                    shared.listening.adopt(&shared.subscriptions);
+                    let news = listen_stream::run(
+                        Arc::new(News(Arc::clone(&this.pipe))),
+                        Arc::clone(&shared.listening),
+                        shared.settings.clone(),
+                        Arc::clone(&this.hello),
+                    );
+                    this.listener = Some(tokio::spawn(news).abort_handle());
                 }
                 if shared.life.started() {
                     shared.events.emit(BackendEvent::OfferChanged);
@@ -128,8 +150,9 @@ impl Process {
         // It is set once only.
         let _ = pipe.desk.era.set(hello.era);
         Self {
-            pipe,
+            pipe: Arc::new(pipe),
             hello: Arc::new(hello),
+            listener: None,
         }
     }
 
@@ -172,6 +195,24 @@ fn no_answer(settings: &Settings, limit: Duration) -> BackendError {
     settings.unavailable(format!(
         "it did not answer within {limit:?} after its start"
     ))
+}
+
+/// Opens the stream of news of a server of 2026-07-28: a request that is not answered until its end.
+struct News(Arc<Pipe>);
+
+impl Opener for News {
+    async fn open(&self, filter: RawJson, acknowledged: oneshot::Sender<RawJson>) -> End {
+        /// Nobody means more than a year.
+        const ALWAYS: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+        self.0.desk.await_acknowledgement(acknowledged);
+        let ask = Ask::Listen { filter: &filter };
+        let deadline = Deadline::new(ALWAYS, ALWAYS);
+        match self.0.call(&ask, Era::Modern, None, deadline).await {
+            Ok(_) => End::Closed,
+            Err(BackendError::Rpc(error)) => End::of_error(error),
+            Err(_) => End::Broken,
+        }
+    }
 }
 
 /// What is known of a process when it is started.

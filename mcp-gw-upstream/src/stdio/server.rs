@@ -11,6 +11,7 @@ use crate::deadline::Deadline;
 use crate::era::{Hello, Known};
 use crate::error::Error;
 use crate::lanes::{Connection as _, Lanes, Seat};
+use crate::listen_stream::Listening;
 use crate::notice::Events;
 use crate::offer;
 use crate::relay::{self, Channel};
@@ -45,11 +46,13 @@ impl StdioServer {
     /// When the command, an argument or a variable is one that no process can have.
     pub fn new(config: &StdioServerConfig) -> Result<Self, Error> {
         config.check()?;
+        let events: Arc<Events> = Arc::default();
         Ok(Self {
             shared: Arc::new(Shared {
                 settings: config.settings(),
                 config: config.clone(),
-                events: Arc::new(Events::default()),
+                listening: Arc::new(Listening::new(Arc::clone(&events))),
+                events,
                 known: Known::default(),
                 life: Arc::new(Life::default()),
                 subscriptions: Subscriptions::default(),
@@ -137,6 +140,10 @@ impl Channel for StdioServer {
 
     fn subscriptions(&self) -> &Subscriptions {
         &self.shared.subscriptions
+    }
+
+    fn listening(&self) -> &Listening {
+        &self.shared.listening
     }
 
     async fn offered(&self) -> Result<Offer, BackendError> {

@@ -5,6 +5,7 @@ mod fake;
 mod health;
 mod limits;
 mod news;
+mod restarts;
 mod retries;
 mod spread;
 #[path = "../support/mod.rs"]

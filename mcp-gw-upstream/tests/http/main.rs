@@ -9,6 +9,7 @@ mod eras;
 #[path = "../support/fake.rs"]
 mod fake;
 mod lanes;
+mod news;
 #[path = "../support/odd_json.rs"]
 mod odd_json;
 mod old;

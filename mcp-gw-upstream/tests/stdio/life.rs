@@ -287,6 +287,53 @@ async fn what_was_subscribed_to_is_subscribed_to_again_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_new_server_tells_news_on_one_stream_and_again_after_a_restart() {
+    let backend = server("news");
+    let (listener, mut events) = Listener::new();
+    backend.watch(listener);
+    let (ctx, _) = context();
+    for uri in ["x:y", "x:z", "x:z"] {
+        backend.subscribe(&ctx, uri).await.unwrap();
+    }
+    let wanted = |uris: &str| format!(r#"{{\"resourceSubscriptions\":[{uris}]}}"#);
+    let both = wanted(r#"\"x:y\",\"x:z\""#);
+    let subscribed = ask(&backend, "subscribed").await.unwrap();
+    assert!(subscribed.contains(&both), "{subscribed}");
+    // The stream before this one was ended, and what is told now is heard.
+    let first: i64 = number(&ask(&backend, "cancelled").await.unwrap());
+    assert!(first > 0);
+    ask(&backend, "change").await.unwrap();
+    assert_eq!(events.recv().await, Some(BackendEvent::OfferChanged));
+    assert!(matches!(
+        events.recv().await,
+        Some(BackendEvent::ResourceUpdated { .. })
+    ));
+
+    backend.unsubscribe("x:z").await.unwrap();
+    ask(&backend, "die").await.unwrap_err();
+    assert!(matches!(
+        events.recv().await,
+        Some(BackendEvent::Down { .. })
+    ));
+    ask(&backend, "pid").await.unwrap();
+    // Everything may have changed while it was away; it says so by the time it listens again.
+    let mut updated = Vec::new();
+    while updated.len() < 2 {
+        if let BackendEvent::ResourceUpdated { uri, .. } = events.recv().await.unwrap() {
+            updated.push(uri);
+        }
+    }
+    assert_eq!(updated, ["x:y".into(), "x:z".into()]);
+    let subscribed = ask(&backend, "subscribed").await.unwrap();
+    assert!(subscribed.contains(&both), "{subscribed}");
+    for _ in 0..2 {
+        backend.unsubscribe("x:y").await.unwrap();
+        backend.unsubscribe("x:z").await.unwrap();
+    }
+    backend.close().await;
+}
+
+#[tokio::test]
 async fn the_child_gets_no_variable_that_it_was_not_given() {
     let mut config = fake("legacy").with_env("GIVEN", "value".to_owned());
     config.base_env = vec![("BASE".into(), "b".into())];

@@ -142,7 +142,7 @@ impl Server {
     }
 
     fn request(&mut self, request: &Request<'_>) {
-        let is_modern = self.mode == "modern";
+        let is_modern = matches!(&*self.mode, "modern" | "news");
         let answer = |result: &str| {
             say(&format!(
                 r#"{{"result":{result},"jsonrpc":"2.0","id":{}}}"#,
@@ -158,9 +158,16 @@ impl Server {
             ("ping", "asking") => answer("{}"),
             (_, "mute") | ("server/discover", "silent") => {}
             (_, "stillborn") | ("server/discover", "deadly") => die(3),
-            ("server/discover", "modern") => answer(
+            ("server/discover", "modern" | "news") => answer(
                 r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"instructions":"be kind"}"#,
             ),
+            ("subscriptions/listen", "news") => {
+                let filter = request.params.get("notifications").unwrap();
+                self.subscribed = vec![request.id.to_string(), filter.to_string()];
+                say(&format!(
+                    r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"notifications":{filter}}}}}"#
+                ));
+            }
             ("initialize", "asking") => {
                 self.declared = request.params.get("capabilities").unwrap().to_string();
                 answer(r#"{"protocolVersion":"2025-11-25","capabilities":{"logging":{}}}"#);

@@ -189,6 +189,55 @@ fn servers() {
 }
 
 #[test]
+fn servers_in_several_places() {
+    insta::assert_snapshot!(all(
+        ALLOW,
+        &[
+            "servers: { a: { urls: ['https://x', 'https://y'], balance: { strategy: consistent } } }",
+            "servers: { a: { urls: ['https://x', nonsense, 'https://x'], args: [b] } }",
+            "servers: { a: { urls: ['https://x'], url: 'https://y' } }",
+            "servers: { a: { urls: ['https://x'], replicas: [ { url: 'https://y' } ] } }",
+            "servers: { a: { replicas: [ { url: 'https://x' }, { command: b }, {}, { command: c, url: 'https://x' } ] } }",
+            "servers: { a: { replicas: [ { url: 'https://x', args: [] }, { command: npx -y b } ], headers: { Host: c } } }",
+            "servers: { a: { replicas: [ { command: b }, { command: b } ], headers: { C: d } } }",
+            "servers: { a: { replicas: [ { url: 'https://x' }, { url: 'https://x' } ], cwd: / } }",
+            "servers: { a: { replicas: [ { url: 'https://x', weight: 0 }, { url: 'https://y' } ] } }",
+            "servers: { a: { replicas: [ { url: 'https://x', weight: 2 }, { url: 'https://y' } ] } }",
+            "servers: { a: { url: 'https://x', balance: { strategy: weighted } } }",
+            "servers: { a: { url: 'https://x', health: { interval: 0s, timeout: 0s, unhealthy_after: 0 } } }",
+            "servers: { a: { url: 'https://x', retries: { attempts: 0, budget: 101, wait: 0s } } }",
+            "servers: { a: { url: 'https://x', max_queue: 1, queue_timeout: 1s } }",
+            "servers: { a: { url: 'https://x', max_concurrent: 0 } }",
+            "servers: { a: { url: 'https://x', max_concurrent: 1, queue_timeout: 60s } }",
+            "servers: { a: { url: 'https://x', max_concurrent: 1, max_queue: 0, queue_timeout: 59s } }",
+        ]
+    ));
+}
+
+#[test]
+fn places_are_explained_without_what_is_secret() {
+    let text = "servers:
+  a: { urls: ['https://x.example/${KEY}', 'https://y.example'], max_concurrent: 7 }
+  b: { replicas: [ { command: b, args: ['${KEY}'] }, { url: 'https://z.example' } ], balance: { strategy: two_choices } }
+";
+    let config = Config::load("x", &format!("{ALLOW}\n{text}"), &env).unwrap();
+    let explained = config.explain();
+    let (_, explained) = explained.split_once("what is behind it\n").unwrap();
+    let (explained, _) = explained.split_once("\nlimits").unwrap();
+    assert_eq!(
+        explained,
+        "  a: 2 replicas, round_robin
+    https://x.example, answers in 30s
+    https://y.example, answers in 30s
+    at most 7 calls at a time
+  b: 2 replicas, two_choices
+    starts `b` with 1 argument, answers in 30s
+    https://z.example, answers in 30s
+"
+    );
+}
+
+#[test]
 fn faults_of_shape_and_of_meaning_are_reported_together() {
     let text = r#"htp: {}
 http:

@@ -123,6 +123,20 @@ impl Setup {
         self
     }
 
+    /// Adds the odd server under this name in so many places, with further YAML as above.
+    #[must_use]
+    pub(crate) fn odd_places(mut self, name: &str, era: Era, places: usize, yaml: &str) -> Self {
+        let mut urls = Vec::new();
+        for _ in 0..places {
+            let mut command = Command::new(ODD_BIN);
+            let server = Process::start(command.args([Odd::http(era).flag(), "--http"]));
+            urls.push(server.stdout.with("http://"));
+            self.upstreams.push(server);
+        }
+        let _ = writeln!(self.servers, "  {name}: {{ urls: {urls:?}{yaml} }}");
+        self
+    }
+
     /// Adds a server that is a command.
     #[must_use]
     pub(crate) fn command(mut self, name: &str, command: &str, args: &[&str]) -> Self {

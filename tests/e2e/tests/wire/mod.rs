@@ -6,6 +6,7 @@ mod batch;
 mod carrier;
 mod legacy;
 mod modern;
+mod places;
 mod rules;
 mod sealed;
 mod streams;
