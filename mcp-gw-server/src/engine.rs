@@ -181,6 +181,8 @@ pub(crate) struct Inner {
     pub(crate) detached: TaskTracker,
     /// The servers behind are not known yet.
     is_held: AtomicBool,
+    /// A client was told of what there may be.
+    has_promised: AtomicBool,
     opened: Notify,
     pub(crate) server_info: RawJson,
     request_prefix: String,
@@ -192,6 +194,13 @@ impl std::fmt::Debug for Engine {
         f.debug_struct("Engine")
             .field("gateway", &self.inner.gateway)
             .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// True while the servers behind are still starting.
+    pub(crate) fn is_held(&self) -> bool {
+        self.is_held.load(Ordering::Acquire)
     }
 }
 
@@ -225,6 +234,7 @@ impl Engine {
             closing: CancellationToken::new(),
             detached,
             is_held: AtomicBool::new(false),
+            has_promised: AtomicBool::new(false),
             opened: Notify::new(),
             server_info,
             request_prefix: format!("{:08x}", u32::from_ne_bytes(prefix)),
@@ -275,21 +285,22 @@ impl Engine {
     pub fn open(&self) {
         self.inner.is_held.store(false, Ordering::Release);
         self.inner.opened.notify_waiters();
+        if self.inner.has_promised.swap(false, Ordering::AcqRel) {
+            let endpoints = self.gateway().endpoints();
+            let inner = &self.inner;
+            inner.news.all_lists(&endpoints, &Arc::downgrade(inner));
+        }
     }
 
     /// Waits until the servers behind are known, or the end is near.
     pub(crate) async fn opened(&self) {
         let opened = self.inner.opened.notified();
-        if self.is_held() {
+        if self.inner.is_held() {
             tokio::select! {
                 () = opened => {}
                 () = self.inner.closing.cancelled() => {}
             }
         }
-    }
-
-    fn is_held(&self) -> bool {
-        self.inner.is_held.load(Ordering::Acquire)
     }
 
     /// Says that the end is near: streams that have no end of their own, on which clients only
@@ -335,6 +346,9 @@ impl Engine {
             // Whoever waits for the handshake should know that somebody is there.
             Operation::Initialize { .. } | Operation::Discover | Operation::SetLevel(_) => {
                 let _ = tokio::time::timeout(HANDSHAKE, self.opened()).await;
+                if self.inner.is_held() {
+                    self.inner.has_promised.store(true, Ordering::Release);
+                }
             }
             _ => self.opened().await,
         }
@@ -423,7 +437,7 @@ impl Engine {
         let sight = self.gateway().sight(incoming).await;
         let catalogue = self.gateway().catalogue_at(self.endpoint());
         match client {
-            Some(client) if self.is_held() || Abilities::of(&catalogue, &sight).logging => {
+            Some(client) if self.inner.is_held() || Abilities::of(&catalogue, &sight).logging => {
                 client.set_log_level(level);
                 Ok(RawJson::empty_object())
             }
@@ -522,7 +536,7 @@ impl Engine {
     /// What the gateway can serve this caller now. Nothing is promised that it would not keep.
     fn capabilities(&self, sight: &Sight, revision: Revision) -> RawJson {
         // What is not known yet may turn out to be there; clients do not ask a second time.
-        let is_held = self.is_held();
+        let is_held = self.inner.is_held();
         let has = |feature| is_held || sight.features.contains(&feature);
         let catalogue = self.gateway().catalogue_at(self.endpoint());
         let mut abilities = Abilities::of(&catalogue, sight);

@@ -154,7 +154,9 @@ impl Engine {
                 extras,
             } = asking;
             let caller = Arc::clone(&peer.caller);
-            let binding = move || Binding::new(&caller, method, &name, &arguments);
+            let endpoint = self.endpoint.clone();
+            let binding =
+                move || Binding::new(&caller, endpoint.as_deref(), (method, &name), &arguments);
             if let Some((state, responses)) = rounds::returned(extras) {
                 let parking = &self.inner.parking;
                 match parking.returned(&state, responses.as_ref(), &binding())? {

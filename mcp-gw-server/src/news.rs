@@ -50,6 +50,12 @@ impl GatewayListener for Ear {
                 inner.tell_session(session, notification);
                 return;
             }
+            // What clients have not been told of does not change for them.
+            GatewayEvent::CatalogueChanged(_) | GatewayEvent::EndpointChanged { .. }
+                if inner.is_held() =>
+            {
+                return;
+            }
             event if !inner.news.note(event) => return,
             _ => {}
         }
@@ -95,6 +101,20 @@ impl News {
             tracing::warn!("too much happens to tell clients of all of it");
         }
         noted
+    }
+
+    /// Tells that all lists are others than they were said to be, at the main endpoint and these.
+    pub(crate) fn all_lists(&self, endpoints: &[Arc<str>], engine: &Weak<Inner>) {
+        let mut all = CatalogueChange::default();
+        (all.tools, all.prompts, all.resources) = (true, true, true);
+        {
+            let mut pending = self.lock();
+            pending.note_lists(None, all);
+            for endpoint in endpoints {
+                pending.note_lists(Some(endpoint), all);
+            }
+        }
+        self.tell(engine);
     }
 
     /// Sees to it that somebody tells.

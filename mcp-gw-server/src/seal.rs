@@ -77,12 +77,17 @@ impl Claim {
     }
 }
 
-/// What a state is bound to: the same caller, method, name and arguments must come back with it.
+/// What a state is bound to: the same caller, endpoint, method, name and arguments must come back with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Binding(Vec<u8>);
 
 impl Binding {
-    pub(crate) fn new(caller: &Caller, method: &str, name: &str, arguments: &RawJson) -> Self {
+    pub(crate) fn new(
+        caller: &Caller,
+        endpoint: Option<&str>,
+        (method, name): (&str, &str),
+        arguments: &RawJson,
+    ) -> Self {
         // Clients may write the same arguments in another way, so their meaning is bound.
         let arguments = match arguments.to_value() {
             Ok(mut value) => {
@@ -93,7 +98,9 @@ impl Binding {
         };
         let kind = caller.kind.as_str();
         let mut bound = Vec::with_capacity(160);
-        for part in [kind, &caller.issuer, &caller.id, method, name] {
+        // No endpoint has an empty name.
+        let endpoint = endpoint.unwrap_or_default();
+        for part in [kind, &caller.issuer, &caller.id, endpoint, method, name] {
             bound.extend_from_slice(&part.len().to_be_bytes());
             bound.extend_from_slice(part.as_bytes());
         }
@@ -155,7 +162,7 @@ mod tests {
     fn binding(caller: &str, method: &str, name: &str, arguments: &str) -> Binding {
         let caller = Caller::new(CallerKind::ApiKey, caller);
         let arguments = RawJson::parse(arguments.to_owned()).unwrap();
-        Binding::new(&caller, method, name, &arguments)
+        Binding::new(&caller, None, (method, name), &arguments)
     }
 
     const CLAIMED: Claim = Claim {
@@ -183,6 +190,10 @@ mod tests {
             assert_eq!(seal.open(&text, &other), None);
         }
         assert_eq!(Seal::random().open(&text, &ours), None, "another run");
+        let caller = Caller::new(CallerKind::ApiKey, "a");
+        let arguments = RawJson::parse(r#"{"x":1,"y":2}"#).unwrap();
+        let elsewhere = Binding::new(&caller, Some("e"), ("tools/call", "t"), &arguments);
+        assert_eq!(seal.open(&text, &elsewhere), None, "another endpoint");
     }
 
     #[test]

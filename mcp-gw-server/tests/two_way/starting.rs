@@ -1,5 +1,7 @@
 //! A client that begins while the servers behind are still starting.
 
+use std::time::Duration;
+
 use mcp_gw_core::{AllowAll, Gateway};
 use mcp_gw_server::{Engine, EngineConfig};
 use serde_json::json;
@@ -47,6 +49,20 @@ async fn the_handshake_is_answered_and_lists_wait_for_the_servers() {
             assert!(method.ends_with("/list_changed"), "{answer}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waited_for_the_servers_is_told_what_they_have_and_no_change() {
+    let (engine, _) = starting();
+    let ready = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        engine.gateway().refresh().await.unwrap();
+        engine.open();
+    };
+    let greeted = Client::legacy(Over::Lines, &engine, "2025-11-25", json!({}));
+    let (mut client, ()) = tokio::join!(greeted, ready);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(client.asked("ping", json!({})).await["result"].is_object());
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@ mod cancel;
 mod envelope;
 #[path = "../scenarios/failures.rs"]
 mod failures;
+#[path = "../scenarios/listen.rs"]
+mod listen;
 #[path = "../scenarios/lists.rs"]
 mod lists;
 #[path = "../scenarios/lossless.rs"]

@@ -70,8 +70,14 @@ impl Waiting {
             return;
         }
         let key = member(&line, "id").filter(|id| id != "null").or_else(|| {
-            let is_progress = line.contains("notifications/progress");
-            is_progress.then(|| at(&line, &["params", "progressToken"]))
+            let path: &[&str] = if line.contains("notifications/progress") {
+                &["params", "progressToken"]
+            } else if line.contains("subscriptionId") {
+                &["params", "_meta", "io.modelcontextprotocol/subscriptionId"]
+            } else {
+                return None;
+            };
+            Some(at(&line, path))
         });
         let owner = match &key {
             Some(key) if self.by_id.contains_key(key) => self.by_id.get(key),
