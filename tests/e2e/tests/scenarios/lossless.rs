@@ -63,7 +63,7 @@ fn object(inner: impl Strategy<Value = String>) -> impl Strategy<Value = String>
             .iter()
             .enumerate()
             .map(|(at, (name, value))| {
-                let name = &name[1..];
+                let name = name.strip_prefix('"').unwrap_or(name);
                 format!("\"{at}{name}{blank}:{blank}{value}")
             })
             .collect();
