@@ -17,6 +17,8 @@ pub(crate) enum Fault {
     Rpc(Value),
     /// The client must be asked this first (2026-07-28).
     Needs(String, Value),
+    /// The client has given up: there is no answer.
+    GivenUp,
 }
 
 pub(crate) fn rpc(code: i64, message: &str) -> Fault {
@@ -118,7 +120,7 @@ impl Call {
     }
 
     /// Waits until the client gives up; its beginning is told as progress.
-    pub(crate) async fn wait(&self) {
+    pub(crate) async fn wait(&self) -> Fault {
         let (cancel, cancelled) = oneshot::channel();
         let key = (self.session.clone(), self.id.to_string());
         self.state.memory().open.insert(key, cancel);
@@ -127,6 +129,7 @@ impl Call {
         let _ = cancelled.await;
         waiting.1 = false;
         self.state.memory().cancelled += 1;
+        Fault::GivenUp
     }
 }
 
@@ -169,6 +172,7 @@ pub(crate) async fn run(state: Arc<State>, session: String, message: Value, out:
             }
             message["result"] = result;
         }
+        Err(Fault::GivenUp) => return,
         Err(Fault::Rpc(error)) => message["error"] = error,
         Err(Fault::Needs(key, request)) => {
             message["result"] = json!({

@@ -156,7 +156,7 @@ async fn tool(call: &Call, name: &str) -> Answer {
                 call.log(level, &format!("a line of {level}")).await;
             }
         }
-        "wait" => call.wait().await,
+        "wait" => return Err(call.wait().await),
         "cancelled_count" => return Ok(text(&call.state.memory().cancelled.to_string())),
         "grow" => {
             call.state.memory().has_grown = true;

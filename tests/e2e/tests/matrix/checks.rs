@@ -13,7 +13,6 @@ pub(crate) async fn all(client: &Client, pair: &str) {
     questions(client, pair).await;
     prompts(client, pair).await;
     resources(client, pair).await;
-    changes(client, pair).await;
 }
 
 async fn payload(client: &Client, pair: &str) {
@@ -213,7 +212,7 @@ async fn resources(client: &Client, pair: &str) {
 }
 
 /// A changed list and an updated resource reach the client.
-async fn changes(client: &Client, pair: &str) {
+pub(crate) async fn changes(client: &Client, pair: &str) {
     let updated = "notifications/resources/updated";
     let changed = "notifications/tools/list_changed";
     let watched = json!({ "uri": "test://watched" });

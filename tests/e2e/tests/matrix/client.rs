@@ -71,6 +71,8 @@ impl Outcome {
 /// A request on its way.
 pub(crate) struct Open {
     pub(crate) id: u64,
+    /// What was asked, for whoever reads of a failure.
+    what: String,
     messages: mpsc::Receiver<Value>,
     task: Option<AbortHandle>,
 }
@@ -164,7 +166,14 @@ impl Client {
     /// Sends a request.
     pub(crate) async fn begin(&self, method: &str, params: Value) -> Open {
         let (id, message) = self.message(method, params);
-        self.transport.begin(id, message).await
+        let what = format!(
+            "{method} {} as {}",
+            message["params"]["name"], self.revision
+        );
+        Open {
+            what,
+            ..self.transport.begin(id, message).await
+        }
     }
 
     /// Asks, answers what it is asked, and waits for the answer.
@@ -225,6 +234,9 @@ impl Client {
         if let Some(task) = open.task.filter(|_| self.is_modern() && is_http) {
             task.abort();
             return;
+        }
+        if let Transport::Stdio { waiting, .. } = &*self.transport {
+            waiting.lock().unwrap().remove(&open.id);
         }
         let params = json!({ "requestId": open.id });
         self.transport
@@ -290,8 +302,8 @@ impl Open {
         let at = std::panic::Location::caller();
         async move {
             let next = timeout(LIMIT, self.messages.recv()).await;
-            next.unwrap_or_else(|_| panic!("nothing came in time, {at}"))
-                .unwrap_or_else(|| panic!("the stream ended, {at}"))
+            next.unwrap_or_else(|_| panic!("nothing came in time for {}, {at}", self.what))
+                .unwrap_or_else(|| panic!("the stream of {} ended, {at}", self.what))
         }
     }
 }
@@ -339,7 +351,13 @@ impl Transport {
                 None
             }
         };
-        Open { id, messages, task }
+        let what = String::new();
+        Open {
+            id,
+            what,
+            messages,
+            task,
+        }
     }
 
     /// Sends what has no answer.

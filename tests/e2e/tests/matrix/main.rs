@@ -21,7 +21,9 @@ async fn run(upstream: Upstream) {
     // The checks themselves: without a gateway between, they hold.
     let direct = Front::Direct.start(upstream).await;
     let client = Client::open(&direct, upstream.revision, true).await;
-    checks::all(&client, &format!("directly at {upstream:?}")).await;
+    let pair = format!("directly at {upstream:?}");
+    checks::all(&client, &pair).await;
+    checks::changes(&client, &pair).await;
     drop((client, direct));
     for front in [Front::Http, Front::Stdio] {
         for revision in REVISIONS {
@@ -29,8 +31,13 @@ async fn run(upstream: Upstream) {
             let pair = format!("{revision} over {front:?} -> {upstream:?}");
             let client = Client::open(&gateway, revision, true).await;
             checks::all(&client, &pair).await;
+            // An old server as a child process has a process for each client that can be asked.
+            if upstream.is_http || upstream.revision == "2026-07-28" {
+                checks::changes(&client, &pair).await;
+            }
             drop(client);
-            let dumb = Client::open(&gateway.again().await, revision, false).await;
+            let gateway = gateway.again().await;
+            let dumb = Client::open(&gateway, revision, false).await;
             checks::without_capabilities(&dumb, &pair).await;
         }
     }
