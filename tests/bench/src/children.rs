@@ -22,10 +22,11 @@ impl Children {
     pub(crate) async fn upstream(
         &mut self,
         tools: usize,
-        eras: &str,
+        (eras, answers): (&str, &str),
     ) -> Result<(u32, String), Failure> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["upstream", "--until-stdin-ends", "--eras", eras, "--tools"]);
+        command.args(["upstream", "--until-stdin-ends", "--eras", eras]);
+        command.args(["--answers", answers, "--tools"]);
         command
             .arg(tools.to_string())
             .stdin(Stdio::piped())

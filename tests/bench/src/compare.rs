@@ -13,7 +13,7 @@ use crate::{
     load::{Fleet, Until},
     nginx, note, print, procfs,
     table::{Cell, Table},
-    wire::{Era, Eras, Failure},
+    wire::{Answers, Era, Eras, Failure},
 };
 
 #[derive(Args, Debug)]
@@ -44,6 +44,9 @@ pub(crate) struct Options {
     /// Protocol eras that the upstream understands.
     #[arg(long, value_enum, default_value_t = Eras::Both)]
     upstream_eras: Eras,
+    /// How the upstream answers calls.
+    #[arg(long, value_enum, default_value_t = Answers::Json)]
+    answers: Answers,
 }
 
 /// A way to the upstream.
@@ -91,7 +94,10 @@ async fn measure(options: &Options, children: &mut Children) -> Result<bool, Fai
         .upstream_eras
         .to_possible_value()
         .ok_or("unknown eras")?;
-    let (upstream, direct) = children.upstream(options.tools, eras.get_name()).await?;
+    let answers = options.answers.to_possible_value();
+    let answers = answers.ok_or("unknown answers")?;
+    let names = (eras.get_name(), answers.get_name());
+    let (upstream, direct) = children.upstream(options.tools, names).await?;
     let road = |name, url: &str, proxy| -> Result<Road, Failure> {
         // Only the gateway may rename the tool, and only it lets a client of one era call a server of another.
         let (tool, era) = match (name, options.calls.era) {

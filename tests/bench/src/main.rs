@@ -23,7 +23,7 @@ use crate::{
     client::{Ask, Plan},
     load::{Fleet, Until},
     upstream::Upstream,
-    wire::{Era, Eras, Failure},
+    wire::{Answers, Era, Eras, Failure},
 };
 
 /// Measures the MCP gateway against its upstream and against nginx.
@@ -51,6 +51,9 @@ struct Serve {
     /// Protocol eras to understand.
     #[arg(long, value_enum, default_value_t = Eras::Both)]
     eras: Eras,
+    /// How calls are answered.
+    #[arg(long, value_enum, default_value_t = Answers::Json)]
+    answers: Answers,
     /// End when standard input does: no orphan outlives the run that started it.
     #[arg(long, hide = true)]
     until_stdin_ends: bool,
@@ -119,7 +122,7 @@ fn main() -> ExitCode {
 async fn serve(options: &Serve) -> Result<(), Failure> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     print(&format!("http://{}/mcp", listener.local_addr()?));
-    let upstream = Arc::new(Upstream::new(options.eras, options.tools));
+    let upstream = Arc::new(Upstream::new(options.eras, options.answers, options.tools));
     let until = async {
         if options.until_stdin_ends {
             drop(tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink())).await);

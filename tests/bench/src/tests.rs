@@ -11,7 +11,7 @@ use crate::{
     client::{Ask, Plan},
     load::{Fleet, Outcome, Until},
     upstream::{self, Answer, Upstream},
-    wire::{EVENT_STREAM, Era, Eras},
+    wire::{Answers, EVENT_STREAM, Era, Eras},
 };
 
 const CALLS: u64 = 24;
@@ -52,7 +52,15 @@ where
 }
 
 fn serving(eras: Eras, tools: usize) -> impl Fn(&Parts, &[u8]) -> Answer + Clone + Send {
-    let upstream = Arc::new(Upstream::new(eras, tools));
+    answering(Answers::Json, eras, tools)
+}
+
+fn answering(
+    answers: Answers,
+    eras: Eras,
+    tools: usize,
+) -> impl Fn(&Parts, &[u8]) -> Answer + Clone + Send {
+    let upstream = Arc::new(Upstream::new(eras, answers, tools));
     move |head: &Parts, body: &[u8]| upstream.answer(head, body)
 }
 
@@ -86,13 +94,13 @@ async fn every_call_is_answered_in_both_eras() {
             Ask::Echo(300_000),
             Ask::List(10),
         ] {
-            let outcome = run(serving(eras, 10), plan(era, ask)).await.unwrap();
-            assert_eq!(
-                outcome.latencies.count(),
-                CALLS,
-                "{era:?} {ask:?} {outcome}"
-            );
-            assert_eq!(outcome.errors, 0, "{era:?} {ask:?} {outcome}");
+            for answers in [Answers::Json, Answers::Events] {
+                let server = answering(answers, eras, 10);
+                let outcome = run(server, plan(era, ask)).await.unwrap();
+                let case = format!("{era:?} {ask:?} {answers:?} {outcome}");
+                assert_eq!(outcome.latencies.count(), CALLS, "{case}");
+                assert_eq!(outcome.errors, 0, "{case}");
+            }
         }
     }
 }

@@ -25,7 +25,7 @@ use serde_json::value::RawValue;
 use tokio::net::TcpListener;
 
 use crate::wire::{
-    EVENT_STREAM, Era, Eras, JSON, LEGACY, METHOD, MODERN, NAME, PROTOCOL_VERSION, SESSION,
+    Answers, EVENT_STREAM, Era, Eras, JSON, LEGACY, METHOD, MODERN, NAME, PROTOCOL_VERSION, SESSION,
 };
 
 /// The answer to one request. Its body is always complete.
@@ -35,6 +35,8 @@ pub(crate) type Answer = Response<Full<Bytes>>;
 #[derive(Debug)]
 pub(crate) struct Upstream {
     eras: Eras,
+    /// How calls are answered.
+    answers: Answers,
     tools: String,
     sessions: Mutex<HashSet<u64>>,
     next_session: AtomicU64,
@@ -42,9 +44,10 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     /// A server that lists `tools` tools, the first of which is `echo`.
-    pub(crate) fn new(eras: Eras, tools: usize) -> Self {
+    pub(crate) fn new(eras: Eras, answers: Answers, tools: usize) -> Self {
         Self {
             eras,
+            answers,
             tools: list_of(tools),
             sessions: Mutex::default(),
             next_session: AtomicU64::new(1),
@@ -124,7 +127,7 @@ impl Upstream {
             {
                 bad(-32020, "Mcp-Name differs from the body")
             }
-            "tools/call" => call(id, message, MODERN_END),
+            "tools/call" => call(self.answers, id, message, MODERN_END),
             _ => error(StatusCode::NOT_FOUND, id, -32601, "unknown method"),
         }
     }
@@ -144,7 +147,7 @@ impl Upstream {
         match &*message.method {
             "ping" => json(id, &["{}"]),
             "tools/list" => json(id, &[r#"{"tools":["#, &self.tools, "]}"]),
-            "tools/call" => call(id, message, "}"),
+            "tools/call" => call(self.answers, id, message, "}"),
             _ => error(StatusCode::OK, id, -32601, "unknown method"),
         }
     }
@@ -274,28 +277,45 @@ struct Meta<'a> {
     capabilities: Option<&'a RawValue>,
 }
 
-fn call(id: &str, message: &Message<'_>, end: &str) -> Answer {
+fn call(answers: Answers, id: &str, message: &Message<'_>, end: &str) -> Answer {
     if message.params.name.as_deref() != Some("echo") {
         return error(StatusCode::OK, id, -32602, "unknown tool");
     }
     match message.params.arguments.text.map(RawValue::get) {
-        Some(text) if text.starts_with('"') => json(
-            id,
-            &[
+        Some(text) if text.starts_with('"') => {
+            let result = [
                 r#"{"content":[{"type":"text","text":"#,
                 text,
                 r#"}],"isError":false"#,
                 end,
-            ],
-        ),
+            ];
+            match answers {
+                Answers::Json => json(id, &result),
+                Answers::Events => event(id, &result),
+            }
+        }
         _ => error(StatusCode::OK, id, -32602, "`text` must be a string"),
     }
 }
 
 /// An answer with this result, given in pieces.
 fn json(id: &str, result: &[&str]) -> Answer {
-    let length = result.iter().map(|piece| piece.len()).sum::<usize>() + id.len() + 40;
+    with_json(StatusCode::OK, response("", id, result, ""))
+}
+
+/// The same as a stream of one event.
+fn event(id: &str, result: &[&str]) -> Answer {
+    let text = response("event: message\ndata: ", id, result, "\n\n");
+    let mut answer = Response::new(Full::new(Bytes::from(text)));
+    let kind = HeaderValue::from_static(EVENT_STREAM);
+    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+    answer
+}
+
+fn response(before: &str, id: &str, result: &[&str], after: &str) -> String {
+    let length = result.iter().map(|piece| piece.len()).sum::<usize>() + id.len() + 64;
     let mut text = String::with_capacity(length);
+    text.push_str(before);
     text.push_str(r#"{"jsonrpc":"2.0","id":"#);
     text.push_str(id);
     text.push_str(r#","result":"#);
@@ -303,7 +323,8 @@ fn json(id: &str, result: &[&str]) -> Answer {
         text.push_str(piece);
     }
     text.push('}');
-    with_json(StatusCode::OK, text)
+    text.push_str(after);
+    text
 }
 
 fn error(status: StatusCode, id: &str, code: i32, message: &str) -> Answer {

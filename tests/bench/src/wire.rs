@@ -40,6 +40,15 @@ pub(crate) enum Eras {
     Legacy,
 }
 
+/// How a server answers calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Answers {
+    /// As JSON.
+    Json,
+    /// As a stream of events.
+    Events,
+}
+
 impl Eras {
     pub(crate) const fn include(self, era: Era) -> bool {
         matches!(
