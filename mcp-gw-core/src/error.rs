@@ -68,6 +68,8 @@ pub enum ErrorClass {
     UpstreamInvalid,
     /// The backend answered with a JSON-RPC error.
     UpstreamError,
+    /// The client did not answer what a server asked it, or with an error. In the audit log only.
+    ClientError,
     /// The gateway or a local tool is broken.
     Internal,
 }
@@ -86,6 +88,7 @@ impl ErrorClass {
         Self::UpstreamTimeout,
         Self::UpstreamInvalid,
         Self::UpstreamError,
+        Self::ClientError,
         Self::Internal,
     ];
 
@@ -103,6 +106,7 @@ impl ErrorClass {
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamInvalid => "upstream_invalid",
             Self::UpstreamError => "upstream_error",
+            Self::ClientError => "client_error",
             Self::Internal => "internal",
         }
     }
@@ -117,7 +121,7 @@ impl ErrorClass {
             Self::UpstreamUnavailable => code::UPSTREAM_UNAVAILABLE,
             Self::UpstreamLost | Self::UpstreamTimeout => code::UPSTREAM_LOST,
             Self::UpstreamInvalid => code::UPSTREAM_INVALID,
-            Self::UpstreamError | Self::Internal => code::INTERNAL_ERROR,
+            Self::UpstreamError | Self::ClientError | Self::Internal => code::INTERNAL_ERROR,
         }
     }
 }

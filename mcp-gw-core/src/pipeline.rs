@@ -1,6 +1,7 @@
 //! The life of a request: audit, look-up, limit, decision, permit, backend. There is no other road.
 
 mod list;
+mod questions;
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -362,7 +363,8 @@ impl Gateway {
         match self.stages(incoming, what, &mut scope).await {
             Ok((permit, target)) => {
                 scope.event.backend_asked = true;
-                let ctx = CallContext::new(permit, incoming.clone());
+                let incoming = self.with_questions(incoming, &target.server);
+                let ctx = CallContext::new(permit, incoming);
                 Ok(Run {
                     scope,
                     ctx,

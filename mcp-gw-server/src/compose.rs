@@ -15,7 +15,8 @@ use mcp_gw_upstream::{
 
 use crate::access::{ApiKeys, PerMinute, ToolRules, matches};
 use crate::config::{
-    Config, EndpointConfig, KeyError, ServerConfig, ServerTarget, SessionKeyError, origin,
+    Config, EndpointConfig, InputKind, KeyError, ServerConfig, ServerTarget, SessionKeyError,
+    origin,
 };
 use crate::engine::{Engine, EngineConfig, InputLimits};
 use crate::pins::{Guards, PinWatch, PinsError};
@@ -144,7 +145,11 @@ fn engine_config(config: &Config) -> Result<EngineConfig, LaunchError> {
     let sessions = &config.http.sessions;
     let seal = sessions.seal(&config.http.path);
     let seal = seal.map_err(|source| LaunchError::SessionKey { source })?;
+    let allowed = &config.input.allow;
+    let withheld = InputKind::ALL.into_iter();
+    let withheld = withheld.filter(|kind| !allowed.contains(kind));
     Ok(EngineConfig::default()
+        .with_withheld(withheld.map(InputKind::capability).collect())
         .with_identity(config.name.as_str(), env!("CARGO_PKG_VERSION"))
         .with_instructions(config.instructions.clone())
         .with_sessions(sessions.limits())

@@ -81,6 +81,9 @@ pub struct EngineConfig {
     /// A stream on which nothing happens carries a comment this often; an answer that takes longer
     /// becomes a stream.
     pub keep_alive: Duration,
+    /// Client capabilities that servers are not told of, so that they do not ask: `sampling`,
+    /// `elicitation`, `roots`.
+    pub withheld: Vec<&'static str>,
 }
 
 impl Default for EngineConfig {
@@ -95,6 +98,7 @@ impl Default for EngineConfig {
             max_in_flight: 1024,
             input: InputLimits::default(),
             keep_alive: Duration::from_secs(15),
+            withheld: Vec::new(),
         }
     }
 }
@@ -147,6 +151,13 @@ impl EngineConfig {
     #[must_use]
     pub const fn with_input(mut self, input: InputLimits) -> Self {
         self.input = input;
+        self
+    }
+
+    /// Sets what servers may not ask clients for: names of client capabilities.
+    #[must_use]
+    pub fn with_withheld(mut self, withheld: Vec<&'static str>) -> Self {
+        self.withheld = withheld;
         self
     }
 

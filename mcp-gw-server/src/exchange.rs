@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mcp_gw_core::jsonrpc::{self, Request};
-use mcp_gw_core::{Caller, Incoming, RawJson, RequestMeta, code};
+use mcp_gw_core::{Caller, Incoming, ObjectWriter, RawJson, RequestMeta, code};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -129,7 +129,7 @@ impl Engine {
             capabilities: parsed.client_capabilities,
         };
         let meta = said
-            .complete(peer.meta, client.as_deref())
+            .complete(peer.meta, client.as_deref(), &self.config().withheld)
             .with_protocol_version(revision.as_str())
             .with_log_level(parsed.log_level.or_else(|| client.as_ref()?.log_level()))
             .with_traceparent(parsed.traceparent);
@@ -226,13 +226,26 @@ struct Said {
 
 impl Said {
     /// What is known of the client: what it says now, or said when it shook hands, here or with
-    /// somebody else.
-    fn complete(self, meta: RequestMeta, client: Option<&Client>) -> RequestMeta {
+    /// somebody else, without what servers are not told of.
+    fn complete(
+        self,
+        meta: RequestMeta,
+        client: Option<&Client>,
+        withheld: &[&str],
+    ) -> RequestMeta {
         let known = (meta.client_info.clone(), meta.client_capabilities.clone());
         let info = self.info.or_else(|| client?.info.clone()).or(known.0);
         let capabilities = self.capabilities;
         let capabilities = capabilities.or_else(|| client?.capabilities.clone());
-        meta.with_client(info, capabilities.or(known.1))
+        let capabilities = capabilities.or(known.1);
+        let capabilities = match capabilities {
+            Some(declared) if !withheld.is_empty() => declared.members().ok().map(|members| {
+                let rest = ObjectWriter::with_capacity(declared.len());
+                rest.members(&members, withheld).finish()
+            }),
+            declared => declared,
+        };
+        meta.with_client(info, capabilities)
             .with_session(client.map(|client| client.key.clone()))
     }
 }

@@ -81,6 +81,11 @@ impl Config {
             "  answers of clients to servers: within {}; {} calls wait per caller, {} in all",
             input.timeout, input.max_per_caller, input.max_total
         )?;
+        let kinds: Vec<_> = input.allow.iter().map(|kind| kind.capability()).collect();
+        match &*kinds {
+            [] => writeln!(out, "  servers may ask clients for nothing")?,
+            kinds => writeln!(out, "  servers may ask clients for: {}", kinds.join(", "))?,
+        }
         match sessions.keys.len() {
             0 => Ok(()),
             keys => writeln!(

@@ -166,6 +166,8 @@ impl HttpConfig {
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct InputConfig {
+    /// What servers may ask for. A server is not told that a client could be asked for the rest.
+    pub allow: Vec<InputKind>,
     /// How long a client may take to answer, at most `1h`.
     pub timeout: DurationText,
     /// How many calls of one caller may wait for answers that come in a request of their own
@@ -177,9 +179,37 @@ pub struct InputConfig {
     pub max_total: u32,
 }
 
+/// Something that a server may ask a client for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum InputKind {
+    /// What the client's model says, `sampling/createMessage`.
+    Sampling,
+    /// What the user says, or does at a URL, `elicitation/create`.
+    Elicitation,
+    /// The folders that the client works in, `roots/list`.
+    Roots,
+}
+
+impl InputKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Sampling, Self::Elicitation, Self::Roots];
+
+    /// The client capability that it needs.
+    pub const fn capability(self) -> &'static str {
+        match self {
+            Self::Sampling => "sampling",
+            Self::Elicitation => "elicitation",
+            Self::Roots => "roots",
+        }
+    }
+}
+
 impl Default for InputConfig {
     fn default() -> Self {
         Self {
+            allow: InputKind::ALL.to_vec(),
             timeout: seconds(5 * 60),
             max_per_caller: 16,
             max_total: 1024,
