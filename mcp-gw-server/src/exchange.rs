@@ -157,7 +157,7 @@ impl Engine {
             let endpoint = self.endpoint.clone();
             let binding =
                 move || Binding::new(&caller, endpoint.as_deref(), (method, &name), &arguments);
-            if let Some((state, responses)) = rounds::returned(extras) {
+            if let Some((state, responses)) = rounds::returned(extras)? {
                 let parking = &self.inner.parking;
                 match parking.returned(&state, responses.as_ref(), &binding())? {
                     Returned::Anew => {}

@@ -347,7 +347,7 @@ fn input_required(requests: &RawJson, state: &str, server_info: &RawJson) -> Raw
 }
 
 /// `inputResponses`: an object of objects.
-fn read_responses(responses: &RawJson) -> Result<Members<'_>, RpcError> {
+pub(crate) fn read_responses(responses: &RawJson) -> Result<Members<'_>, RpcError> {
     let wrong = |what: &str| {
         RpcError::invalid_params(&format!(
             "Invalid params: {what} must be an object that names no member twice"

@@ -13,7 +13,7 @@ use crate::desk::{Desk, Turn};
 use crate::engine::Engine;
 use crate::exchange::stopped;
 use crate::link::{CallStream, Wishes};
-use crate::parked::{Attending, Work};
+use crate::parked::{Attending, Work, read_responses};
 use crate::rpc_error::RpcError;
 use crate::seal::{Binding, Origin, origin};
 
@@ -25,10 +25,24 @@ const URL_ELICITATION_REQUIRED: i64 = -32042;
 
 /// Takes the state out that this gateway gave, with the answers that came with it. The state of a
 /// server behind stays, as the server wrote it.
-pub(crate) fn returned(extras: &mut Extras) -> Option<(String, Option<RawJson>)> {
-    let (_, raw) = extras.members.iter().find(|(name, _)| name == STATE)?;
-    let state: String = raw.decode_owned().ok()?;
-    match origin(&state) {
+///
+/// # Errors
+/// When the one or the others are not of the shape that the standard gives them, whoever asked.
+pub(crate) fn returned(extras: &mut Extras) -> Result<Option<(String, Option<RawJson>)>, RpcError> {
+    let member = |wanted: &str| {
+        let mut members = extras.members.iter();
+        members.find(|(name, _)| name == wanted).map(|(_, raw)| raw)
+    };
+    if let Some(responses) = member(RESPONSES) {
+        read_responses(responses)?;
+    }
+    let Some(raw) = member(STATE) else {
+        return Ok(None);
+    };
+    let state: String = raw
+        .decode_owned()
+        .map_err(|_| RpcError::invalid_params("Invalid params: `requestState` must be a string"))?;
+    Ok(match origin(&state) {
         Origin::Server(theirs) => {
             if theirs != state {
                 let theirs = RawJson::string(theirs);
@@ -48,7 +62,7 @@ pub(crate) fn returned(extras: &mut Extras) -> Option<(String, Option<RawJson>)>
             extras.members.retain(|(name, _)| name != STATE);
             Some((state, responses))
         }
-    }
+    })
 }
 
 impl Engine {

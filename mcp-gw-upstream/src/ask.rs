@@ -11,6 +11,11 @@ use crate::owner;
 /// Members of `_meta` that belong to the hop; those of the client go no further than the gateway.
 const SKIP: &[&str] = &meta_key::HOP;
 
+/// Members of `params` by which a client of 2026-07-28 answers what it was asked in a result
+/// (basic/patterns/mrtr).
+const STATE: &str = "requestState";
+const RESPONSES: &str = "inputResponses";
+
 /// The method that asks for news of a resource.
 pub(crate) const SUBSCRIBE: &str = "resources/subscribe";
 
@@ -62,14 +67,18 @@ impl Hop<'_> {
         self.ctx.map_or_else(RawJson::empty_object, owner::declared)
     }
 
-    fn meta(&self, client: Option<&RawJson>) -> Option<RawJson> {
+    fn meta(
+        &self,
+        capabilities: impl FnOnce() -> RawJson,
+        client: Option<&RawJson>,
+    ) -> Option<RawJson> {
         let mut writer = ObjectWriter::with_capacity(256 + client.map_or(0, RawJson::len));
         let mut empty = true;
         if self.era == Era::Modern {
             writer = writer
                 .string(meta_key::PROTOCOL_VERSION, MODERN)
                 .raw(meta_key::CLIENT_INFO, self.client_info)
-                .raw(meta_key::CLIENT_CAPABILITIES, &self.capabilities());
+                .raw(meta_key::CLIENT_CAPABILITIES, &capabilities());
             empty = false;
         }
         let log_level = self.ctx.and_then(|ctx| ctx.meta().log_level);
@@ -148,23 +157,51 @@ impl<'a> Ask<'a> {
         }
     }
 
+    /// True for the next round of a call, with what a server gave the client for it.
+    pub(crate) fn brings_state(&self) -> bool {
+        let members = self.extras().map(|extras| extras.members.as_slice());
+        members.is_some_and(|all| all.iter().any(|(name, _)| name == STATE))
+    }
+
     /// The member `params`.
     pub(crate) fn params(&self, hop: &Hop<'_>) -> RawJson {
         let (mut writer, own) = self.own_members(hop);
         let extras = self.extras();
+        // Old servers ask by requests, so answers in `params` are to nothing that they asked.
+        let answers_nothing = hop.era == Era::Legacy && hop.ctx.is_some_and(is_modern);
         for (name, value) in extras.iter().flat_map(|extras| &extras.members) {
+            if answers_nothing && name == RESPONSES {
+                continue;
+            }
             if !own.contains(&name.as_str()) && name != "_meta" {
                 writer = writer.raw(name, value);
             }
         }
         let meta = match self {
             Self::Initialize { .. } => None,
-            _ => hop.meta(extras.and_then(|extras| extras.meta.as_ref())),
+            _ => hop.meta(
+                || self.capabilities(hop),
+                extras.and_then(|extras| extras.meta.as_ref()),
+            ),
         };
         if let Some(meta) = meta {
             writer = writer.raw("_meta", &meta);
         }
         writer.finish()
+    }
+
+    /// What is declared with the request. News of tasks is for those who know the extension: only
+    /// their clients are let listen, so the gateway declares it for all of them.
+    fn capabilities(&self, hop: &Hop<'_>) -> RawJson {
+        match self {
+            Self::Listen { filter } if names_tasks(filter) => {
+                let tasks = ObjectWriter::default().raw(owner::TASKS, &RawJson::empty_object());
+                ObjectWriter::default()
+                    .raw("extensions", &tasks.finish())
+                    .finish()
+            }
+            _ => hop.capabilities(),
+        }
     }
 
     /// The members that the method has, and their names.
@@ -216,6 +253,15 @@ impl<'a> Ask<'a> {
             ),
         }
     }
+}
+
+/// True for a call of a client of 2026-07-28.
+pub(crate) fn is_modern(ctx: &CallContext) -> bool {
+    ctx.meta().protocol_version == Some(MODERN)
+}
+
+fn names_tasks(filter: &RawJson) -> bool {
+    filter.member("taskIds").is_ok_and(|names| names.is_some())
 }
 
 fn sized(payload: usize) -> ObjectWriter {
@@ -283,6 +329,30 @@ mod tests {
             meta.as_str(),
             r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"gw"},"io.modelcontextprotocol/clientCapabilities":{},"progressToken":7,"vendor/x":1.0}"#
         );
+    }
+
+    #[test]
+    fn news_of_tasks_is_asked_for_by_who_declares_the_extension() {
+        let info = RawJson::empty_object();
+        let hop = Hop {
+            era: Era::Modern,
+            client_info: &info,
+            progress_token: None,
+            ctx: None,
+        };
+        for (filter, declared) in [
+            (r#"{"toolsListChanged":true}"#, "{}"),
+            (
+                r#"{"taskIds":["t"]}"#,
+                r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#,
+            ),
+        ] {
+            let filter = raw(filter);
+            let params = Ask::Listen { filter: &filter }.params(&hop);
+            let meta = params.member("_meta").unwrap().unwrap();
+            let says = meta.member(meta_key::CLIENT_CAPABILITIES).unwrap().unwrap();
+            assert_eq!(says.as_str(), declared, "{filter}");
+        }
     }
 
     #[test]

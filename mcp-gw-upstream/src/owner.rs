@@ -145,7 +145,7 @@ pub(crate) fn declared(ctx: &CallContext) -> RawJson {
     let Some(all) = ctx.link().capabilities().filter(RawJson::is_object) else {
         return RawJson::empty_object();
     };
-    if ctx.meta().protocol_version == Some(crate::era::MODERN) {
+    if crate::ask::is_modern(ctx) {
         return all;
     }
     let Ok(members) = all.members() else {

@@ -3,9 +3,11 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use mcp_gw_core::{BackendError, CallContext, Offer, RawJson, SessionKey, ToolOutput};
+use mcp_gw_core::{
+    BackendError, CallContext, Offer, RawJson, SessionKey, ToolOutput, code, jsonrpc,
+};
 
-use crate::ask::Ask;
+use crate::ask::{Ask, is_modern};
 use crate::era::{Era, Hello};
 use crate::listen_stream::{Kind, Listening};
 use crate::notice::Events;
@@ -54,7 +56,7 @@ pub(crate) async fn call_tool<C: Channel>(
     ctx: &CallContext,
     ask: Ask<'_>,
 ) -> Result<ToolOutput, BackendError> {
-    ToolOutput::from_raw(channel.ask(ask, Some(ctx)).await?)
+    ToolOutput::from_raw(used(channel, ctx, ask).await?)
         .map_err(|_| channel.settings().protocol("the result is not an object"))
 }
 
@@ -64,12 +66,30 @@ pub(crate) async fn object<C: Channel>(
     ctx: &CallContext,
     ask: Ask<'_>,
 ) -> Result<RawJson, BackendError> {
-    let result = channel.ask(ask, Some(ctx)).await?;
+    let result = used(channel, ctx, ask).await?;
     if result.is_object() {
         Ok(result)
     } else {
         Err(channel.settings().protocol("the result is not an object"))
     }
+}
+
+/// What a client asks for. A state that it brings back must be one that the server gave it; servers
+/// of old revisions give none, and would do the work without what they were to be told.
+async fn used<C: Channel>(
+    channel: &C,
+    ctx: &CallContext,
+    ask: Ask<'_>,
+) -> Result<RawJson, BackendError> {
+    let brings_state = ask.brings_state() && is_modern(ctx);
+    if brings_state && channel.hello().await?.era == Era::Legacy {
+        return Err(BackendError::Rpc(jsonrpc::error_object(
+            code::INVALID_PARAMS,
+            "Invalid params: `requestState` was not given for this call. Make the call without it.",
+            None,
+        )));
+    }
+    channel.ask(ask, Some(ctx)).await
 }
 
 /// The first subscriber of a resource asks the server for news of it. Those of the new revision tell

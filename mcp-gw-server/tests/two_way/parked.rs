@@ -173,6 +173,31 @@ async fn the_state_of_a_server_is_not_touched() {
     assert!(says.contains("Unknown tool"), "{says}");
 }
 
+#[tokio::test]
+async fn state_and_answers_of_another_shape_are_refused_whoever_asked() {
+    for over in BOTH {
+        let (engine, shared, _) = engine(EngineConfig::default()).await;
+        let mut client = Client::modern(over, &engine, can());
+        for (member, odd) in [
+            ("requestState", json!(5)),
+            ("requestState", json!(null)),
+            ("requestState", json!({"a": 1})),
+            ("inputResponses", json!(null)),
+            ("inputResponses", json!([])),
+            ("inputResponses", json!({"name": 5})),
+            ("inputResponses", json!({"name": null})),
+        ] {
+            let mut call = json!({"name": "ask", "arguments": {}});
+            call[member] = odd.clone();
+            let answer = client.asked("tools/call", call).await;
+            assert_eq!(*code(&answer), -32602, "{over:?} {member} {odd}: {answer}");
+            let says = answer["error"]["message"].as_str().unwrap();
+            assert!(says.contains(member), "{says}");
+        }
+        assert!(shared.heard.lock().unwrap().is_empty());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_that_nobody_comes_back_to_is_given_up() {
     for over in BOTH {

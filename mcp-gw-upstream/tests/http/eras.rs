@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use axum::response::Response;
 use mcp_gw_core::testing::backend_contract;
-use mcp_gw_core::{Backend as _, BackendError, BackendEvent};
+use mcp_gw_core::{Backend as _, BackendError, BackendEvent, Extras};
 use mcp_gw_upstream::{HttpServer, HttpServerConfig};
 
 use crate::client::{ASKABLE, Client};
 use crate::fake::{DISCOVERED, Fake, INITIALIZED, Seen, event, handshake, json, live, status};
-use crate::support::{Listener, ODD, call, context};
+use crate::support::{Listener, ODD, call, context, raw};
 use crate::{TOOL, answer, ask, echoed, server};
 
 #[tokio::test]
@@ -61,6 +61,42 @@ async fn an_old_server_is_asked_in_one_session() {
     let delete = fake.next("DELETE").await;
     assert_eq!(delete.header("mcp-session-id"), Some("s1"));
     assert!(ask(&backend).await.unwrap_err().is_unsent());
+}
+
+#[tokio::test]
+async fn an_old_server_gets_no_state_and_no_answers_of_later_revisions() {
+    let mut fake = Fake::legacy(|seen| async move { answer(&seen) }).await;
+    let backend = server(&fake);
+    let with = |members: &[(&str, &str)]| {
+        let members = members
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), raw(value)))
+            .collect();
+        call("echo", "{}").with_extras(Extras::new(None, members))
+    };
+    let answers = [
+        ("inputResponses", r#"{"a":{}}"#),
+        ("x", "1.0"),
+        ("requestState", r#""e30""#),
+    ];
+    let modern = Client::new(None, "{}").context();
+    let refused = backend.call_tool(&modern, with(&answers)).await;
+    match refused.unwrap_err() {
+        BackendError::Rpc(error) => assert!(error.as_str().contains("-32602"), "{error}"),
+        other => panic!("{other}"),
+    }
+    let output = backend.call_tool(&modern, with(&answers[..2])).await;
+    assert_eq!(output.unwrap().as_raw().as_str(), echoed());
+    let seen = fake.next("tools/call").await;
+    let params = r#""params":{"name":"echo","arguments":{},"x":1.0,"_meta":"#;
+    assert!(seen.text.contains(params), "{}", seen.text);
+
+    // In the mouth of a client of an old revision they are names like any other.
+    let legacy = Client::new(Some("c"), "{}").context();
+    backend.call_tool(&legacy, with(&answers)).await.unwrap();
+    let seen = fake.next("tools/call").await;
+    assert_eq!(seen.body["params"]["requestState"], "e30");
+    assert!(seen.body["params"]["inputResponses"].is_object());
 }
 
 #[tokio::test]

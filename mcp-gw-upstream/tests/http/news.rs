@@ -237,6 +237,11 @@ async fn tasks_are_watched_on_the_same_stream() {
         seen.body["params"]["notifications"]["taskIds"],
         value!(["t1"])
     );
+    let declared = "io.modelcontextprotocol/clientCapabilities";
+    assert_eq!(
+        seen.body["params"]["_meta"][declared],
+        value!({"extensions": {"io.modelcontextprotocol/tasks": {}}})
+    );
     acknowledge(&seen, &second, r#"{"taskIds":["t1"]}"#).await;
     watching.await.unwrap().unwrap();
     second
