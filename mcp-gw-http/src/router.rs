@@ -77,7 +77,7 @@ pub fn router(gateway: Gateway, config: HttpConfig) -> Router {
 }
 
 /// The same for an engine that is there already; [`HttpConfig::engine`] is not looked at. A server
-/// that waits for open requests before it ends calls [`Engine::drain`] first, as streams of
+/// that waits for open requests before it ends calls [`Engine::wind_down`] first, as streams of
 /// sessions have no end of their own.
 pub fn router_for(engine: Engine, config: HttpConfig) -> Router {
     let guard = config.guard.clone();

@@ -112,7 +112,7 @@ impl Engine {
     /// Answers a GET: a stream of what belongs to no request of a session, or the rest of one that
     /// broke off (`Last-Event-ID`).
     ///
-    /// It ends with the session, when another GET takes over, and with [`Engine::drain`]. An id that
+    /// It ends with the session, when another GET takes over, and with [`Engine::wind_down`]. An id that
     /// nothing is kept for is refused with 400, as 404 would end the session; the stream that belongs
     /// to no request goes on after any of its ids.
     pub fn get(&self, headers: &HeaderMap, peer: &HttpPeer) -> HttpReply {
