@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mcp_gw_core::jsonrpc::{self, Request};
-use mcp_gw_core::{Caller, Incoming, ObjectWriter, RawJson, RequestMeta, code};
+use mcp_gw_core::{Caller, Extras, Incoming, ObjectWriter, RawJson, RequestMeta, code};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -143,42 +143,53 @@ impl Engine {
             let (work, messages) = self.listen(filter, id, incoming, peer.closing)?;
             return Ok((work, Some(messages)));
         }
-        let mut ask = None;
-        if revision.is_modern()
-            && let Some(asking) = operation.asking()
-        {
-            let Asking {
-                method,
-                name,
-                arguments,
-                extras,
-            } = asking;
-            let caller = Arc::clone(&peer.caller);
-            let endpoint = self.endpoint.clone();
-            let binding =
-                move || Binding::new(&caller, endpoint.as_deref(), (method, &name), &arguments);
-            if let Some((state, responses)) = rounds::returned(extras)? {
-                let parking = &self.inner.parking;
-                match parking.returned(&state, responses.as_ref(), &binding())? {
-                    Returned::Anew => {}
-                    Returned::ToCall(attending) => {
-                        return Ok(self.attend(attending, wishes, peer.stopping));
+        let bound = match operation.asking().filter(|_| revision.is_modern()) {
+            None => None,
+            Some(asking) => {
+                let (bound, extras) = Bound::new(asking, &peer.caller, self.endpoint.as_ref());
+                if let Some((state, responses)) = rounds::returned(extras)? {
+                    let parking = &self.inner.parking;
+                    match parking.returned(&state, responses.as_ref(), &bound.binding())? {
+                        Returned::Anew => {}
+                        Returned::ToCall(attending) => {
+                            return Ok(self.attend(attending, wishes, peer.stopping));
+                        }
                     }
                 }
+                Some(bound)
             }
-            ask = Some(binding);
-        }
-        let declared = meta.client_capabilities.clone();
+        };
+        let client = client.filter(|_| !revision.is_modern());
+        let incoming = Incoming::new(peer.caller, meta);
+        let ends = (peer.stopping, peer.closing);
+        Ok(self.start(operation, incoming, client, revision, wishes, bound, ends))
+    }
+
+    /// Work that begins, with its way back to the client.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a part of the one request"
+    )]
+    fn start(
+        &self,
+        operation: Operation,
+        incoming: Incoming,
+        client: Option<Arc<Client>>,
+        revision: Revision,
+        wishes: Wishes,
+        bound: Option<Bound>,
+        (stopping, closing): (CancellationToken, CancellationToken),
+    ) -> (Work, Option<mpsc::Receiver<RawJson>>) {
+        let declared = incoming.meta.client_capabilities.clone();
         let is_use = operation.is_use();
         let askable = declared
             .as_ref()
             .filter(|_| is_use)
             .map(|declared| Askable::of(revision, declared))
             .unwrap_or_default();
-        let client = client.filter(|_| !revision.is_modern());
-        let desk = ask.as_ref().filter(|_| askable.any()).map(|_| {
+        let desk = bound.as_ref().filter(|_| askable.any()).map(|_| {
             let parking = Arc::clone(&self.inner.parking);
-            Arc::new(Desk::new(parking, Arc::clone(&peer.caller)))
+            Arc::new(Desk::new(parking, Arc::clone(&incoming.caller)))
         });
         let way = match (&client, &desk) {
             (Some(client), _) if is_use => Way::Client(Arc::clone(client)),
@@ -190,18 +201,16 @@ impl Engine {
             says && (askable.any() || self.gateway().catalogue_at(self.endpoint()).has_logging());
         let stream = Arc::new(CallStream::default());
         let messages = stream.lead(wishes, needed);
-        let patience = self.inner.config.input.timeout;
         let link = CallLink::new(
             revision,
             declared.as_ref(),
             askable,
             way,
             Arc::clone(&stream),
-            patience,
+            self.inner.config.input.timeout,
         );
-        let incoming = Incoming::new(peer.caller, meta).with_link(Arc::new(link));
+        let incoming = incoming.with_link(Arc::new(link));
         let engine = self.clone();
-        let stopping = peer.stopping;
         let run: Work = Box::pin(async move {
             let work = engine.execute(operation, &incoming, revision, client.as_ref());
             tokio::select! {
@@ -210,11 +219,50 @@ impl Engine {
                 () = stopping.cancelled() => Err(stopped()),
             }
         });
-        let work = match ask {
+        let work = match bound {
             None => run,
-            Some(binding) => self.asking(run, binding, desk, stream, askable, peer.closing),
+            Some(bound) => {
+                self.asking(run, move || bound.binding(), desk, stream, askable, closing)
+            }
         };
-        Ok((work, messages))
+        (work, messages)
+    }
+}
+
+/// What a call that asks its client is bound to, before anybody needs to know.
+struct Bound {
+    caller: Arc<Caller>,
+    endpoint: Option<Arc<str>>,
+    method: &'static str,
+    name: Arc<str>,
+    arguments: RawJson,
+}
+
+impl Bound {
+    /// Of this use, and where its answers come in.
+    fn new<'o>(
+        asking: Asking<'o>,
+        caller: &Arc<Caller>,
+        endpoint: Option<&Arc<str>>,
+    ) -> (Self, &'o mut Extras) {
+        let bound = Self {
+            caller: Arc::clone(caller),
+            endpoint: endpoint.cloned(),
+            method: asking.method,
+            name: asking.name,
+            arguments: asking.arguments,
+        };
+        (bound, asking.extras)
+    }
+
+    fn binding(&self) -> Binding {
+        let what = (self.method, &*self.name);
+        Binding::new(
+            &self.caller,
+            self.endpoint.as_deref(),
+            what,
+            &self.arguments,
+        )
     }
 }
 
