@@ -42,15 +42,20 @@ async function logging(client, see) {
     see('none-that-nobody-wants', client.notices.filter(({ method }) => method === 'notifications/message'));
 }
 
-/** Answers `input_required` results until there is another. What was asked is one check, in which rounds another. */
+/**
+ * Answers `input_required` results until there is another. What was asked is one check, in how many rounds another, and
+ * under which keys a third.
+ */
 async function rounds(client, see, check, method, params) {
     let answer = await client.request(method, params);
     const asked = [];
     const form = [];
+    const keys = [];
     while (form.length < 5 && answer.result?.resultType === 'input_required') {
         const { inputRequests = {}, requestState } = answer.result;
         asked.push(...Object.values(inputRequests));
-        form.push({ keys: Object.keys(inputRequests), requestState: typeof requestState });
+        keys.push(Object.keys(inputRequests));
+        form.push({ questions: keys.at(-1).length, requestState: typeof requestState });
         const inputResponses = Object.fromEntries(
             Object.entries(inputRequests).map(([key, request]) => [key, ACCEPTED[request.method](request.params)])
         );
@@ -59,6 +64,7 @@ async function rounds(client, see, check, method, params) {
     }
     see(`${check}-asks`, unordered(asked), asked.length > 0);
     see(`${check}-rounds`, form);
+    see(`${check}-keys`, keys);
     see(`${check}-answers`, answer, answer.result?.resultType === 'complete' && answer.result.isError === undefined);
 }
 
