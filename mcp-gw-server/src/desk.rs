@@ -3,12 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use mcp_gw_core::{Caller, ClientLinkError, Members, ObjectWriter, RawJson};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
 
 use crate::parked::{Parking, Place};
 use crate::rpc_error::RpcError;
+
+/// Questions that are no further apart go to the client together.
+const TOGETHER: Duration = Duration::from_millis(50);
 
 /// The questions of one call, and its outcome once it has one.
 #[derive(Debug)]
@@ -101,6 +106,22 @@ impl Desk {
                 }
             }
             rung.await;
+        }
+    }
+
+    /// The same, with all questions that come together: a server that asks several things at once
+    /// sends them one after the other.
+    pub(crate) async fn round(&self) -> Turn {
+        loop {
+            if let Turn::Done(outcome) = self.turn().await {
+                return Turn::Done(outcome);
+            }
+            // It rings for every question, of which there is an end.
+            let is_quiet = timeout(TOGETHER, self.bell.notified()).await.is_err();
+            let state = self.lock();
+            if is_quiet && state.outcome.is_none() && !state.open.is_empty() {
+                return Turn::Asked;
+            }
         }
     }
 

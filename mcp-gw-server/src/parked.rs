@@ -295,7 +295,7 @@ impl Attending {
         let Some(parked) = self.parked.clone() else {
             return Err(not_of_this_call());
         };
-        if let Turn::Done(outcome) = parked.desk.turn().await {
+        if let Turn::Done(outcome) = parked.desk.round().await {
             return outcome;
         }
         let requests = parked.desk.requests();

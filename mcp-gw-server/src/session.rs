@@ -31,6 +31,9 @@ pub struct SessionLimits {
     pub max_total: usize,
     /// What is kept of the streams of a session.
     pub replay: ReplayLimits,
+    /// How long a client waits for the answer to a request before it is sent away, to come back for
+    /// it with `Last-Event-ID` (2025-11-25, basic/transports). `None` lets it wait to the end.
+    pub poll_after: Option<Duration>,
 }
 
 impl Default for SessionLimits {
@@ -40,6 +43,7 @@ impl Default for SessionLimits {
             max_per_caller: 64,
             max_total: 4096,
             replay: ReplayLimits::default(),
+            poll_after: None,
         }
     }
 }
@@ -52,6 +56,7 @@ impl SessionLimits {
             max_per_caller: max_per_caller.max(1),
             max_total: max_total.max(1),
             replay: ReplayLimits::default(),
+            poll_after: None,
         }
     }
 
@@ -59,6 +64,13 @@ impl SessionLimits {
     #[must_use]
     pub const fn with_replay(mut self, replay: ReplayLimits) -> Self {
         self.replay = replay;
+        self
+    }
+
+    /// Sets how long a client waits for an answer before it is sent away to come back for it.
+    #[must_use]
+    pub const fn with_poll_after(mut self, poll_after: Option<Duration>) -> Self {
+        self.poll_after = poll_after;
         self
     }
 

@@ -56,6 +56,13 @@ function essence(value) {
     return kept;
 }
 
+/** Whether `value` has everything that `wanted` has. */
+function covers(value, wanted) {
+    const isObject = one => typeof one === 'object' && one !== null && !Array.isArray(one);
+    if (!isObject(value) || !isObject(wanted)) return isDeepStrictEqual(value, wanted);
+    return Object.entries(wanted).every(([name, member]) => covers(value[name], member));
+}
+
 // --- what is played against -----------------------------------------------------------------------------------------
 
 let configs = 0;
@@ -118,13 +125,18 @@ function targetsOf(transport) {
 
 // --- playing --------------------------------------------------------------------------------------------------------
 
-/** Plays a scenario; gives back what was seen: check -> `{ value, expected }`. */
+/**
+ * Plays a scenario; gives back what was seen: check -> `{ value, expected, same }`, where `same` compares with what was
+ * seen directly.
+ */
 async function play(scenario, { open }) {
     const seen = new Map();
-    const see = (check, value, expected = true) => {
+    const note = same => (check, value, expected = true) => {
         if (seen.has(check)) throw new Error(`the check ${check} is there twice`);
-        seen.set(check, { value: essence(value), expected });
+        seen.set(check, { value: essence(value), expected, same });
     };
+    const see = note(isDeepStrictEqual);
+    see.atLeast = note(covers);
     const started = [];
     try {
         const client = await open(started);
@@ -145,8 +157,8 @@ async function play(scenario, { open }) {
 const short = value => (JSON.stringify(value) ?? 'nothing').slice(0, 600);
 
 function checksOf(seen, direct) {
-    return [...seen].map(([id, { value, expected }]) => {
-        const same = direct === seen ? expected : isDeepStrictEqual(value, direct.get(id)?.value);
+    return [...seen].map(([id, { value, expected, same: compare }]) => {
+        const same = direct === seen ? expected : compare(value, direct.get(id)?.value);
         const errorMessage = `it saw ${short(value)}, and directly ${short(direct.get(id)?.value)}`;
         return { id, name: id, status: same ? 'SUCCESS' : 'FAILURE', errorMessage };
     });

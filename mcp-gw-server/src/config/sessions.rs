@@ -30,6 +30,10 @@ pub struct SessionsConfig {
     /// How many sessions there may be at a time.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_total: u32,
+    /// How long a client of 2025-11-25 waits for an answer before it is sent away, to come back for
+    /// it a second later: where a proxy cuts what takes long. Never if not given. Messages wait in
+    /// `replay` meanwhile.
+    pub poll_after: Option<DurationText>,
     /// What is kept for clients that come back after a break, or that have no stream open.
     pub replay: ReplayConfig,
     /// Keys that seal sessions into their ids, so that every gateway with these keys can serve a
@@ -46,6 +50,7 @@ impl Default for SessionsConfig {
             idle_timeout: seconds(30 * 60),
             max_per_caller: 64,
             max_total: 4096,
+            poll_after: None,
             replay: ReplayConfig::default(),
             keys: Vec::new(),
             max_age: seconds(24 * 3600),
@@ -163,6 +168,7 @@ impl SessionsConfig {
             count(self.max_total),
         )
         .with_replay(replay)
+        .with_poll_after(self.poll_after.map(DurationText::get))
     }
 
     /// What seals session ids, for the endpoint at `path`; reads files of keys.
@@ -179,6 +185,9 @@ pub(super) fn check(checker: &mut Checker<'_>, sessions: &SessionsConfig, path: 
     checker.duration(&path.key("idle_timeout"), sessions.idle_timeout);
     let replay = path.key("replay").key("max_age");
     checker.duration(&replay, sessions.replay.max_age);
+    if let Some(poll_after) = sessions.poll_after {
+        checker.duration(&path.key("poll_after"), poll_after);
+    }
     let at = path.key("max_age");
     if sessions.max_age.get() < Duration::from_secs(1) || sessions.max_age > LONGEST_AGE {
         let help = format!("write something from `1s` to `{LONGEST_AGE}`");

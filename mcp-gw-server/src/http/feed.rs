@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use tokio::time::Interval;
+use tokio::time::{Instant, Interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,6 +23,19 @@ pub(super) struct Style {
     pub(super) revision: Revision,
     /// From then on streams end that have no end of their own.
     pub(super) closing: CancellationToken,
+    /// When a client is sent away from an answer that is not there yet; it comes back for it.
+    pub(super) until: Option<Instant>,
+}
+
+impl Style {
+    /// The same, for a client that is sent away after so long, if its revision knows that.
+    pub(super) fn polled(self, after: Option<Duration>) -> Self {
+        let after = after.filter(|_| self.revision >= Revision::V2025_11_25);
+        Self {
+            until: after.and_then(|after| Instant::now().checked_add(after)),
+            ..self
+        }
+    }
 }
 
 /// Starts the work of one message or batch and gives what reads the answers; some are there already. The work goes on when nobody
@@ -75,9 +88,13 @@ pub(super) enum Outcome {
     Stream(Reader),
 }
 
-/// Waits for the answers, for something that comes before them, or for `keep_alive` to pass.
-pub(super) async fn outcome(reader: Reader, keep_alive: Duration) -> Outcome {
-    let mut patience = std::pin::pin!(tokio::time::sleep(keep_alive));
+/// Waits for the answers, for something that comes before them, or until the client should see that
+/// somebody is there.
+pub(super) async fn outcome(reader: Reader, style: &Style) -> Outcome {
+    let mut patience = std::pin::pin!(tokio::time::sleep(style.keep_alive));
+    if let Some(until) = style.until.filter(|until| *until < patience.deadline()) {
+        patience.as_mut().reset(until);
+    }
     loop {
         match reader.outset() {
             Outset::Answers(answers) => return Outcome::Answers(answers),
@@ -114,17 +131,19 @@ struct Feed {
     reader: Reader,
     ticks: Interval,
     closing: CancellationToken,
+    until: Option<Instant>,
 }
 
 fn follow(reader: Reader, style: Style, opening: Bytes) -> HttpReply {
     let keep_alive = style.keep_alive.max(Duration::from_millis(1));
-    let begin = tokio::time::Instant::now() + keep_alive;
+    let begin = Instant::now() + keep_alive;
     let mut ticks = tokio::time::interval_at(begin, keep_alive);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let feed = Feed {
         reader,
         ticks,
         closing: style.closing,
+        until: style.until,
     };
     let events = stream::unfold((Some(opening), feed), |(opening, mut feed)| async move {
         let chunk = match opening {
@@ -139,6 +158,7 @@ fn follow(reader: Reader, style: Style, opening: Bytes) -> HttpReply {
 impl Feed {
     async fn next(&mut self) -> Option<Bytes> {
         let ends_early = self.reader.is_standalone();
+        let until = self.until.filter(|_| !ends_early);
         loop {
             match self.reader.next() {
                 Next::Event(id, message) => return Some(sse::event(Some(id), &message)),
@@ -149,9 +169,18 @@ impl Feed {
                 biased;
                 () = self.closing.cancelled(), if ends_early => return None,
                 () = self.reader.changed() => {}
+                () = passed(until) => return None,
                 _ = self.ticks.tick() => return Some(sse::comment()),
             }
         }
+    }
+}
+
+/// Comes back at this time, if there is one.
+async fn passed(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -63,21 +63,20 @@ impl Engine {
     ) -> Result<HttpReply, RpcError> {
         let session = self.session(headers, &peer)?;
         let exchange = self.begin_in(&session, request, body, peer)?;
+        let style = self.style(&session);
         let reader = feed::start(
             &session.journal,
             Vec::new(),
             vec![exchange],
             &self.inner.detached,
         );
-        Ok(
-            match feed::outcome(reader, self.config().keep_alive).await {
-                Outcome::Stream(reader) => feed::begin(reader, self.style(&session)),
-                // Without an answer it was cancelled: the client expects none.
-                Outcome::Answers(answers) => answers
-                    .first()
-                    .map_or_else(feed::nothing, HttpReply::answer),
-            },
-        )
+        Ok(match feed::outcome(reader, &style).await {
+            Outcome::Stream(reader) => feed::begin(reader, style),
+            // Without an answer it was cancelled: the client expects none.
+            Outcome::Answers(answers) => answers
+                .first()
+                .map_or_else(feed::nothing, HttpReply::answer),
+        })
     }
 
     /// Several messages at once. Each is judged, limited and audited like one that comes alone.
@@ -129,14 +128,13 @@ impl Engine {
         if failed.is_empty() && work.is_empty() {
             return Ok(HttpReply::empty(StatusCode::ACCEPTED));
         }
+        let style = self.style(&session);
         let reader = feed::start(&session.journal, failed, work, &self.inner.detached);
-        Ok(
-            match feed::outcome(reader, self.config().keep_alive).await {
-                Outcome::Stream(reader) => feed::begin(reader, self.style(&session)),
-                Outcome::Answers(answers) if answers.is_empty() => feed::nothing(),
-                Outcome::Answers(answers) => HttpReply::answers(&answers),
-            },
-        )
+        Ok(match feed::outcome(reader, &style).await {
+            Outcome::Stream(reader) => feed::begin(reader, style),
+            Outcome::Answers(answers) if answers.is_empty() => feed::nothing(),
+            Outcome::Answers(answers) => HttpReply::answers(&answers),
+        })
     }
 
     fn begin_element(
@@ -265,7 +263,9 @@ impl Engine {
             keep_alive: self.config().keep_alive,
             revision: session.client.revision,
             closing: self.inner.closing.clone(),
+            until: None,
         }
+        .polled(self.config().sessions.poll_after)
     }
 
     /// Sees to it that sessions and what is kept for them go when their time is over, though nobody

@@ -119,6 +119,32 @@ async fn several_questions_and_several_rounds() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn questions_that_come_together_are_asked_together() {
+    for over in BOTH {
+        let (engine, _, _) = engine(EngineConfig::default()).await;
+        let mut client = Client::modern(over, &engine, can());
+        for (apart, expected) in [(10, 2), (5000, 1)] {
+            let args = json!({"apart_ms": apart});
+            let call = json!({"name": "ask_two", "arguments": args});
+            let asked = client.asked("tools/call", call).await;
+            let requests = asked["result"]["inputRequests"].as_object().unwrap();
+            assert_eq!(requests.len(), expected, "{over:?} {apart} ms");
+            let all = json!({"input-1": {}, "input-2": {}});
+            let mut done = client
+                .asked("tools/call", retry("ask_two", &args, &asked, &all))
+                .await;
+            if expected == 1 {
+                let later = json!({"input-2": {}});
+                done = client
+                    .asked("tools/call", retry("ask_two", &args, &done, &later))
+                    .await;
+            }
+            assert_eq!(*said(&done), json!([{"answer": {}}, {"answer": {}}]));
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_state_that_is_changed_foreign_or_of_another_call_is_refused() {
     let (engine, shared, _) = engine(EngineConfig::default()).await;

@@ -1,6 +1,7 @@
 //! A backend that asks its client, logs, and changes.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use mcp_gw_core::testing::RecordingAudit;
 use mcp_gw_core::{
@@ -145,7 +146,12 @@ impl Backend for Asker {
                 json!({"said": answer, "declared": declared.map(|it| it.to_value().unwrap())})
             }
             "ask_two" => {
-                let (a, b) = tokio::join!(self.ask(ctx, &args), self.ask(ctx, &args));
+                let later = async {
+                    let apart = args["apart_ms"].as_u64().unwrap_or_default();
+                    tokio::time::sleep(Duration::from_millis(apart)).await;
+                    self.ask(ctx, &args).await
+                };
+                let (a, b) = tokio::join!(self.ask(ctx, &args), later);
                 json!([a, b])
             }
             "ask_twice" => {

@@ -18,7 +18,8 @@ async function discovery(client, see) {
     const newest = result?.supportedVersions?.includes('2026-07-28');
     see('version', newest, newest);
     for (const name of ['tools', 'prompts', 'resources', 'completions', 'logging', 'extensions']) {
-        see(`capability-${name}`, result?.capabilities[name], result?.capabilities[name] !== undefined);
+        // The gateway finds out for itself when a list is another, and tells of it whatever the server does.
+        see.atLeast(`capability-${name}`, result?.capabilities[name], result?.capabilities[name] !== undefined);
     }
     const unknown = await client.request('tools/list', {}, { [`${K}protocolVersion`]: '2999-01-01' });
     see('unknown-version', unknown.error?.code, unknown.error?.code === -32022);
@@ -41,15 +42,20 @@ async function logging(client, see) {
     see('none-that-nobody-wants', client.notices.filter(({ method }) => method === 'notifications/message'));
 }
 
-/** Answers `input_required` results until there is another. What was asked is one check, in which rounds another. */
+/**
+ * Answers `input_required` results until there is another. What was asked is one check, in how many rounds another, and
+ * under which keys a third.
+ */
 async function rounds(client, see, check, method, params) {
     let answer = await client.request(method, params);
     const asked = [];
     const form = [];
+    const keys = [];
     while (form.length < 5 && answer.result?.resultType === 'input_required') {
         const { inputRequests = {}, requestState } = answer.result;
         asked.push(...Object.values(inputRequests));
-        form.push({ keys: Object.keys(inputRequests), requestState: typeof requestState });
+        keys.push(Object.keys(inputRequests));
+        form.push({ questions: keys.at(-1).length, requestState: typeof requestState });
         const inputResponses = Object.fromEntries(
             Object.entries(inputRequests).map(([key, request]) => [key, ACCEPTED[request.method](request.params)])
         );
@@ -58,6 +64,7 @@ async function rounds(client, see, check, method, params) {
     }
     see(`${check}-asks`, unordered(asked), asked.length > 0);
     see(`${check}-rounds`, form);
+    see(`${check}-keys`, keys);
     see(`${check}-answers`, answer, answer.result?.resultType === 'complete' && answer.result.isError === undefined);
 }
 
@@ -68,20 +75,32 @@ async function questions(client, see) {
     await rounds(client, see, 'prompt', 'prompts/get', { name: 'test_input_required_result_prompt' });
 }
 
+/** Has the client asked; gives back under which key, and what it brings back with an answer. */
+async function askedBy(client, name) {
+    const { result } = await client.call(name);
+    const { inputRequests = {}, requestState } = result ?? {};
+    const [key = 'none'] = Object.keys(inputRequests);
+    return { key, more: requestState === undefined ? {} : { requestState } };
+}
+
 async function hostileAnswers(client, see) {
     const name = 'test_input_required_result_elicitation';
-    const decline = { user_name: { action: 'decline' } };
-    see('declined', await client.call(name, {}, { inputResponses: decline }));
-    see('asked-again', await client.call(name, {}, { inputResponses: { other: { action: 'decline' } } }));
+    const asked = await askedBy(client, name);
+    const answering = (inputResponses, { more }) => ({ inputResponses, ...more });
+    see('declined', await client.call(name, {}, answering({ [asked.key]: { action: 'decline' } }, asked)));
+    const other = await askedBy(client, name);
+    const again = await client.call(name, {}, answering({ other: { action: 'decline' } }, other));
+    const repeated = Object.values(again.result?.inputRequests ?? {});
+    see('asked-again', { type: again.result?.resultType, repeated }, repeated.length === 1);
     const odd = { 'a-number': { user_name: 5 }, nothing: null, 'a-list': [] };
     for (const [check, inputResponses] of Object.entries(odd)) {
         const { error } = await client.call(name, {}, { inputResponses });
         see(`answers-with-${check}`, error?.code, error?.code === -32602);
     }
     const stateful = 'test_input_required_result_tampered_state';
-    const { result } = await client.call(stateful);
-    const state = result?.requestState ?? '';
-    const confirmed = { inputResponses: { confirm: { action: 'accept', content: { ok: true } } } };
+    const { key, more } = await askedBy(client, stateful);
+    const state = more.requestState ?? '';
+    const confirmed = { inputResponses: { [key]: { action: 'accept', content: { ok: true } } } };
     for (const [check, requestState] of Object.entries({
         longer: `${state}x`, shorter: state.slice(0, -1), empty: '', 'a-number': 5, made: 'e30.AAAA'
     })) {

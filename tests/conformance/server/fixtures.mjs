@@ -135,7 +135,7 @@ const notices = {
         description: 'Ends its stream before its answer, so that clients must come back for it',
         call: async (_, ctx) => {
             ctx.dropStream();
-            await ctx.sleep(100);
+            await ctx.sleep(450);
             return says('The answer came after the stream was closed.');
         }
     },

@@ -35,6 +35,7 @@ fn style(revision: Revision) -> Style {
         keep_alive: Duration::from_secs(15),
         revision,
         closing: CancellationToken::new(),
+        until: None,
     }
 }
 
@@ -67,9 +68,9 @@ fn plain(text: &str) -> String {
 
 async fn stream_of(exchange: Exchange, revision: Revision) -> HttpReply {
     let reader = start(&journal(), Vec::new(), vec![exchange], &TaskTracker::new());
-    let keep_alive = Duration::from_secs(15);
-    match outcome(reader, keep_alive).await {
-        Outcome::Stream(reader) => begin(reader, style(revision)),
+    let style = style(revision);
+    match outcome(reader, &style).await {
+        Outcome::Stream(reader) => begin(reader, style),
         Outcome::Answers(answers) => panic!("{answers:?}"),
     }
 }
@@ -78,7 +79,7 @@ async fn stream_of(exchange: Exchange, revision: Revision) -> HttpReply {
 async fn an_answer_that_is_ready_is_no_stream() {
     let exchange = work(async { Some(answer("1")) }, None);
     let reader = start(&journal(), Vec::new(), vec![exchange], &TaskTracker::new());
-    let Outcome::Answers(answers) = outcome(reader, Duration::from_secs(9)).await else {
+    let Outcome::Answers(answers) = outcome(reader, &style(Revision::V2025_11_25)).await else {
         panic!()
     };
     assert_eq!(answers[0].message.as_str(), "1");
@@ -134,7 +135,7 @@ async fn work_outlives_who_waited_for_it_and_its_answer_can_be_had_later() {
         Some(queue),
     );
     let reader = start(&journal, Vec::new(), vec![exchange], &tasks);
-    let Outcome::Stream(reader) = outcome(reader, Duration::from_secs(9)).await else {
+    let Outcome::Stream(reader) = outcome(reader, &style(Revision::V2025_11_25)).await else {
         panic!()
     };
     let reply = begin(reader, style(Revision::V2025_11_25));
@@ -169,7 +170,7 @@ async fn a_cancelled_request_ends_without_an_answer() {
         vec![work(async { None }, None)],
         &TaskTracker::new(),
     );
-    let Outcome::Answers(answers) = outcome(reader, Duration::from_secs(9)).await else {
+    let Outcome::Answers(answers) = outcome(reader, &style(Revision::V2025_11_25)).await else {
         panic!()
     };
     assert!(answers.is_empty());
@@ -188,4 +189,62 @@ async fn a_standing_stream_ends_when_it_is_told_to_and_an_answer_does_not() {
     writer.answer(answer("1"));
     drop(writer);
     assert!(text(reply).await.contains("data: 1\n"));
+}
+
+/// The id that a stream begins with.
+fn primed(opening: &Bytes) -> String {
+    let text = String::from_utf8_lossy(opening);
+    let id = text.lines().next().unwrap().strip_prefix("id: ").unwrap();
+    assert!(text.ends_with("\nretry: 1000\ndata:\n\n"), "{text}");
+    id.to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_is_sent_away_and_gets_the_answer_when_it_is_back() {
+    let (journal, tasks) = (journal(), TaskTracker::new());
+    let after = Some(Duration::from_secs(10));
+    let (send, recv) = oneshot::channel();
+    let exchange = work(async move { recv.await.ok() }, None);
+    let begun = Instant::now();
+    let polled = style(Revision::V2025_11_25).polled(after);
+    let reader = start(&journal, Vec::new(), vec![exchange], &tasks);
+    let Outcome::Stream(reader) = outcome(reader, &polled).await else {
+        panic!()
+    };
+    let HttpBody::Events(mut events) = begin(reader, polled).body else {
+        panic!()
+    };
+    let id = primed(&events.next().await.unwrap());
+    assert!(events.next().await.is_none());
+    assert_eq!(begun.elapsed().as_secs(), 10);
+    drop(events);
+
+    // Back too early, it is sent away again; without anything new, the id is still good.
+    let polled = style(Revision::V2025_11_25).polled(after);
+    let again = go_on(journal.resume(&id).unwrap(), polled);
+    assert_eq!(text(again).await, ": open\nretry: 1000\n\n");
+    assert_eq!(begun.elapsed().as_secs(), 20);
+
+    // What came while it was away waits for it.
+    send.send(answer("7")).unwrap();
+    tasks.close();
+    tasks.wait().await;
+    let polled = style(Revision::V2025_11_25).polled(after);
+    let last = text(go_on(journal.resume(&id).unwrap(), polled)).await;
+    assert!(last.ends_with("data: 7\n\n"), "{last}");
+    assert_eq!(begun.elapsed().as_secs(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_knows_nothing_of_that_is_not_sent_away_and_the_standing_stream_stays() {
+    let after = Some(Duration::from_secs(1));
+    let old = style(Revision::V2025_06_18).polled(after);
+    assert!(old.until.is_none());
+    let journal = journal();
+    let polled = style(Revision::V2025_11_25).polled(after);
+    let HttpBody::Events(mut events) = begin(journal.listen(), polled).body else {
+        panic!()
+    };
+    primed(&events.next().await.unwrap());
+    assert_eq!(events.next().await.unwrap(), sse::comment());
 }
