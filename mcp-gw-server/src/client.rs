@@ -185,6 +185,11 @@ impl Clients {
         self.lock().values().filter_map(Weak::upgrade).collect()
     }
 
+    /// True when there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// The client of this key.
     pub(crate) fn find(&self, key: &SessionKey) -> Option<Arc<Client>> {
         self.lock().get(key).and_then(Weak::upgrade)

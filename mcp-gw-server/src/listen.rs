@@ -239,6 +239,11 @@ impl Listeners {
         self.lock().open.values().cloned().collect()
     }
 
+    /// True when there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().open.is_empty()
+    }
+
     /// Those that want to hear of `topic`.
     pub(crate) fn of(&self, topic: &Topic) -> Vec<Arc<Listener>> {
         let table = self.lock();

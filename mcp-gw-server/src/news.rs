@@ -52,7 +52,7 @@ impl GatewayListener for Ear {
             }
             // What clients have not been told of does not change for them.
             GatewayEvent::CatalogueChanged(_) | GatewayEvent::EndpointChanged { .. }
-                if inner.is_held() =>
+                if inner.is_held() || !inner.has_audience() =>
             {
                 return;
             }
@@ -172,6 +172,11 @@ async fn tell_all(engine: Weak<Inner>) {
 }
 
 impl Inner {
+    /// True when somebody may want to hear of changes. Who comes later sees what there is then.
+    fn has_audience(&self) -> bool {
+        !self.clients.is_empty() || !self.listeners.is_empty()
+    }
+
     async fn deliver(&self, pending: Pending) {
         for (endpoint, change) in &pending.lists {
             self.deliver_lists(endpoint.as_ref(), *change);
