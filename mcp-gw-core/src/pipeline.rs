@@ -125,7 +125,13 @@ impl Gateway {
             let read = ResourceRead::new(run.upstream_key(), extras);
             run.backend.read_resource(&run.ctx, read)
         });
-        let answer = run.shown(answer.await, UriMap::map_read);
+        let answer = match (&run.uris, answer.await) {
+            // Which resource is meant is said in the error, too (server/resources, error handling).
+            (Some(uris), Ok(Err(BackendError::Rpc(error)))) => {
+                Ok(Err(BackendError::Rpc(uris.map_error(&error))))
+            }
+            (_, answer) => run.shown(answer, UriMap::map_read),
+        };
         run.finish(answer)
     }
 

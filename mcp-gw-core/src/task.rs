@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use memchr::memmem;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::caller::Caller;
 use crate::json::RawJson;
@@ -46,9 +47,14 @@ pub(crate) struct Tasks(Mutex<HashMap<Arc<str>, Vec<Owned>>>);
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Made {
-    result_type: Option<String>,
-    task_id: Option<String>,
-    ttl_ms: Option<f64>,
+    result_type: Option<Value>,
+    task_id: Option<Value>,
+    ttl_ms: Option<Value>,
+}
+
+/// True for what can name a task, in headers too.
+fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= LONGEST_ID && id.trim() == id && !id.chars().any(char::is_control)
 }
 
 impl Tasks {
@@ -68,13 +74,14 @@ impl Tasks {
         let Ok(made) = result.decode::<Made>() else {
             return true;
         };
-        if made.result_type.as_deref() != Some("task") {
+        if made.result_type.as_ref().and_then(Value::as_str) != Some("task") {
             return true;
         }
-        let Some(id) = made.task_id.filter(|id| id.len() <= LONGEST_ID) else {
+        let id = made.task_id.as_ref().and_then(Value::as_str);
+        let Some(id) = id.filter(|id| is_id(id)) else {
             return false;
         };
-        let kept = match made.ttl_ms {
+        let kept = match made.ttl_ms.as_ref().and_then(Value::as_f64) {
             Some(ms) if ms.is_finite() && ms >= 0.0 => {
                 Duration::try_from_secs_f64(ms / 1000.0).unwrap_or(LONGEST)
             }
@@ -202,7 +209,15 @@ mod tests {
             assert!(learn(&tasks, &a, "x", text, now));
         }
         assert_eq!(tasks.find(&a, "1", now), None);
-        assert!(!learn(&tasks, &a, "x", r#"{"resultType":"task"}"#, now));
+        for id in [
+            "",
+            r#","taskId":5"#,
+            r#","taskId":"""#,
+            r#","taskId":" a\n""#,
+        ] {
+            let text = format!(r#"{{"resultType":"task"{id}}}"#);
+            assert!(!learn(&tasks, &a, "x", &text, now), "{text}");
+        }
     }
 
     #[test]

@@ -113,6 +113,15 @@ impl UriMap {
         })
     }
 
+    /// An error object about a resource, whose `data` names its URI.
+    pub(crate) fn map_error(&self, error: &RawJson) -> RawJson {
+        self.edit(error, |edits, members| {
+            if let Some(data) = object(members.get("data")) {
+                edits.uri(data.get("uri"));
+            }
+        })
+    }
+
     /// How a task stands, with its result as [`UriMap::map_tool`] has it.
     pub(crate) fn map_task(&self, answer: &RawJson) -> RawJson {
         self.edit(answer, |edits, members| {

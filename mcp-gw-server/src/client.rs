@@ -134,9 +134,7 @@ impl Client {
         self.asking.end();
         if let Some(clients) = &self.clients {
             clients.forget(&self.key);
-            for (uri, incoming) in self.subscribed.end() {
-                clients.let_go(incoming, vec![uri], Vec::new());
-            }
+            clients.unsubscribe(self.subscribed.end().into_iter().collect());
             clients.gateway.end_session(&self.key);
         }
     }
@@ -196,26 +194,43 @@ impl Clients {
     }
 
     /// Ends subscriptions and watches of tasks that a client which has gone had.
-    pub(crate) fn let_go(&self, incoming: Incoming, uris: Vec<Arc<str>>, tasks: Vec<Arc<str>>) {
-        if uris.is_empty() && tasks.is_empty() {
+    pub(crate) fn let_go(&self, incoming: &Incoming, uris: Vec<Arc<str>>, tasks: Vec<Arc<str>>) {
+        let (gateway, caller) = (self.gateway.clone(), Arc::clone(&incoming.caller));
+        self.unsubscribe(
+            uris.into_iter()
+                .map(|uri| (uri, incoming.clone()))
+                .collect(),
+        );
+        if !tasks.is_empty() {
+            self.undo(async move {
+                for task in tasks {
+                    gateway.unwatch_task(&caller, &task).await;
+                }
+            });
+        }
+    }
+
+    /// Ends subscriptions, each with the request that began it. One after the other: a client that
+    /// had many must not cost a server as many connections.
+    fn unsubscribe(&self, subscriptions: Vec<(Arc<str>, Incoming)>) {
+        if subscriptions.is_empty() {
             return;
         }
-        // Without a runtime the backends have come to their end, too.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return;
-        };
         let gateway = self.gateway.clone();
-        let undo = async move {
-            for uri in uris {
+        self.undo(async move {
+            for (uri, incoming) in subscriptions {
                 if let Err(error) = gateway.unsubscribe(&incoming, &uri).await {
                     tracing::debug!(%error, "a subscription cannot be ended");
                 }
             }
-            for task in tasks {
-                gateway.unwatch_task(&incoming.caller, &task).await;
-            }
-        };
-        self.undoing.spawn_on(undo, &runtime);
+        });
+    }
+
+    fn undo(&self, work: impl Future<Output = ()> + Send + 'static) {
+        // Without a runtime the backends have come to their end, too.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            self.undoing.spawn_on(work, &runtime);
+        }
     }
 
     fn forget(&self, key: &SessionKey) {

@@ -274,6 +274,13 @@ impl ClientLink for CallLink {
         let declares_tasks = || declares_extension(self.capabilities.as_ref(), TASKS);
         rewrite::is_tellable(result, self.revision)
             && (!rewrite::is_task(result) || declares_tasks())
+            && rewrite::input_requests(result).is_none_or(|requests| {
+                // A server must not ask for what the client did not declare (basic/patterns/mrtr).
+                requests.is_ok_and(|requests| {
+                    let mut all = requests.iter();
+                    all.all(|(method, params)| self.askable.allows(method, params))
+                })
+            })
     }
 
     fn wants_progress(&self) -> bool {

@@ -298,7 +298,7 @@ impl Drop for Held {
         self.engine
             .inner
             .clients
-            .let_go(self.incoming.clone(), uris, tasks);
+            .let_go(&self.incoming, uris, tasks);
     }
 }
 

@@ -4,8 +4,9 @@
 //! are added behind the opening brace, and removed only where a search finds their name.
 
 use mcp_gw_core::jsonrpc::as_str;
-use mcp_gw_core::{Members, ObjectWriter, RawJson};
+use mcp_gw_core::{JsonError, Members, ObjectWriter, RawJson};
 use memchr::memmem;
+use serde_json::value::RawValue;
 
 use crate::revision::Revision;
 use crate::seal::disguise;
@@ -35,6 +36,37 @@ pub(crate) fn is_task(result: &RawJson) -> bool {
     let kind = || result.member("resultType").ok().flatten();
     (has(result, "\"task\"") || has(result, "\\u"))
         && kind().is_some_and(|kind| kind.decode_owned::<String>().is_ok_and(|it| it == "task"))
+}
+
+/// What a result asks the client for: methods with their params. `None` for one that asks for nothing;
+/// an error for one that asks in no way that there is.
+pub(crate) fn input_requests(
+    result: &RawJson,
+) -> Option<Result<Vec<(String, RawJson)>, JsonError>> {
+    if !has(result, "\"input_required\"") && !has(result, "\\u") {
+        return None;
+    }
+    let members = result.members().ok()?;
+    let kind: Option<String> = serde_json::from_str(members.get("resultType")?.get()).ok();
+    if kind.as_deref() != Some("input_required") {
+        return None;
+    }
+    let requests = members.get("inputRequests")?;
+    Some(read_requests(&result.slice(requests)))
+}
+
+fn read_requests(requests: &RawJson) -> Result<Vec<(String, RawJson)>, JsonError> {
+    let read = |request: &RawValue| {
+        let request = requests.slice(request);
+        let method = request.member("method")?.unwrap_or_default();
+        let params = request.member("params")?;
+        Ok((
+            method.decode_owned()?,
+            params.unwrap_or_else(RawJson::empty_object),
+        ))
+    };
+    let members = requests.members()?;
+    members.iter().map(|(_, request)| read(request)).collect()
 }
 
 /// What a look at a result finds.
@@ -268,6 +300,36 @@ mod tests {
         let text = modern(ours, Hints::None);
         let end = r#","a":1.0,"requestState":"mcp-gw.0.mcp-gw.1.x"}"#;
         assert!(text.ends_with(end), "{text}");
+    }
+
+    #[test]
+    fn what_a_result_asks_for_is_known_however_it_is_written() {
+        let asked = |text: &str| {
+            input_requests(&RawJson::parse(text.to_owned()).unwrap())
+                .map(|requests| requests.map_err(|_| ()))
+        };
+        let requests = r#"{"a":{"method":"roots/list"},"b":{"method":"elicitation\/create","params":{"n":1.0}}}"#;
+        for kind in ["input_required", r"input\u005frequired"] {
+            let text = format!(r#"{{"resultType":"{kind}","inputRequests":{requests}}}"#);
+            let found = asked(&text).unwrap().unwrap();
+            let found: Vec<_> = found
+                .iter()
+                .map(|(method, params)| (method.as_str(), params.as_str()))
+                .collect();
+            let expected = [("roots/list", "{}"), ("elicitation/create", r#"{"n":1.0}"#)];
+            assert_eq!(found, expected);
+        }
+        for text in [
+            r#"{"content":[{"text":"\"input_required\""}]}"#,
+            r#"{"resultType":"input_required","requestState":"s"}"#,
+            r#"{"resultType":"complete","inputRequests":{}}"#,
+        ] {
+            assert_eq!(asked(text), None, "{text}");
+        }
+        for requests in ["[]", r#"{"a":1}"#, r#"{"a":{}}"#, r#"{"a":{"method":1}}"#] {
+            let text = format!(r#"{{"resultType":"input_required","inputRequests":{requests}}}"#);
+            assert_eq!(asked(&text), Some(Err(())), "{text}");
+        }
     }
 
     #[test]

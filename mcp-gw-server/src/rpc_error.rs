@@ -111,7 +111,7 @@ impl RpcError {
         match error.relayed() {
             None => Err(Self::own(error, revision)),
             Some(object) => match bridge::error(object, about, revision) {
-                Told::Error(object) => Err(Self::relayed(&object, revision)),
+                Told::Error(object) => Err(Self::relayed(&object, about, revision)),
                 Told::ToolError(result) => Ok(result),
             },
         }
@@ -176,8 +176,9 @@ impl RpcError {
         code_of(&self.object)
     }
 
-    /// An error of the server behind, as it came; only its HTTP status is ours.
-    fn relayed(object: &RawJson, revision: Revision) -> Self {
+    /// An error of the server behind, as it came; only its HTTP status is ours. What a tool, prompt or
+    /// resource says is no word on the method.
+    fn relayed(object: &RawJson, about: About, revision: Revision) -> Self {
         let code = code_of(object);
         let status = match code {
             Some(
@@ -185,7 +186,7 @@ impl RpcError {
                 | code::MISSING_CLIENT_CAPABILITY
                 | code::UNSUPPORTED_PROTOCOL_VERSION,
             ) if revision.is_modern() => 400,
-            Some(code::METHOD_NOT_FOUND) if revision.is_modern() => 404,
+            Some(code::METHOD_NOT_FOUND) if revision.is_modern() && about == About::Other => 404,
             _ => 200,
         };
         Self {

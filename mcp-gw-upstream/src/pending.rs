@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use mcp_gw_core::RawJson;
+use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use crate::call::Call;
@@ -20,6 +22,19 @@ pub(crate) enum Reply {
     Malformed(String),
     /// There will be none.
     Dead(String),
+}
+
+impl Reply {
+    /// What a response within `whole` says.
+    pub(crate) fn of(whole: &Bytes, outcome: Result<&RawValue, &RawValue>) -> Self {
+        match outcome {
+            Ok(result) => Self::Result(RawJson::within(whole, result)),
+            Err(error) if error.get().starts_with('{') => {
+                Self::Error(RawJson::within(whole, error))
+            }
+            Err(_) => Self::Malformed("its error is not an object".to_owned()),
+        }
+    }
 }
 
 /// Where the answer of one request goes.
@@ -150,6 +165,18 @@ mod tests {
     fn waiting() -> (Waiting, oneshot::Receiver<Reply>) {
         let (answer, answered) = oneshot::channel();
         (Waiting { answer, call: None }, answered)
+    }
+
+    #[test]
+    fn an_error_is_an_object() {
+        let of = |text: &'static str| {
+            let raw: &RawValue = serde_json::from_str(text).unwrap();
+            Reply::of(&Bytes::from_static(text.as_bytes()), Err(raw))
+        };
+        assert!(matches!(of("{}"), Reply::Error(_)));
+        for text in ["\"boom\"", "null", "[]", "1"] {
+            assert!(matches!(of(text), Reply::Malformed(_)), "{text}");
+        }
     }
 
     #[tokio::test]

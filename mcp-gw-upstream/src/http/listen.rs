@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use mcp_gw_core::BackendEvent;
 use mcp_gw_core::jsonrpc::{Message, Response as Answered};
-use mcp_gw_core::{BackendEvent, RawJson};
 use reqwest::header::{ACCEPT, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::value::RawValue;
@@ -154,10 +154,7 @@ fn take(post: &Post, desk: &Desk, whole: &Bytes, text: &[u8]) {
             desk.request(Question::read(&request), None, post.clone());
         }
         Ok(Message::Response(Answered { id, outcome, .. })) => {
-            let reply = match outcome {
-                Ok(result) => Reply::Result(RawJson::within(whole, result)),
-                Err(error) => Reply::Error(RawJson::within(whole, error)),
-            };
+            let reply = Reply::of(whole, outcome);
             if let Some(id) = id.and_then(|id| id.get().parse().ok()) {
                 desk.pending.answer(id, reply);
             }

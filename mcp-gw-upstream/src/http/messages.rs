@@ -60,7 +60,10 @@ impl Exchange<'_> {
                 }
                 Ok(Some(match outcome {
                     Ok(result) => Ok(RawJson::within(whole, result)),
-                    Err(error) => Err(RawJson::within(whole, error)),
+                    Err(error) if error.get().starts_with('{') => {
+                        Err(RawJson::within(whole, error))
+                    }
+                    Err(_) => return Err(self.protocol("its error is not an object")),
                 }))
             }
             Message::Notification(notification) => {

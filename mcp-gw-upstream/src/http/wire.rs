@@ -336,11 +336,15 @@ fn client(config: &HttpServerConfig, is_https: bool) -> Result<Client, mcp_gw_co
         .user_agent(agent)
         .tls_backend_preconfigured(tls)
         .connect_timeout(config.connect_timeout)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
         .tcp_nodelay(true)
         .no_proxy()
         .redirect(redirect::Policy::none())
         .build()?)
 }
+
+/// So many connections are kept for the next calls; more are closed when their call has ended.
+const IDLE_CONNECTIONS: usize = 256;
 
 /// An error and what it comes from, in one line without the address.
 pub(crate) fn chain(error: reqwest::Error) -> String {

@@ -78,10 +78,7 @@ impl Router {
 
     fn response(&mut self, whole: &Bytes, response: &Response<'_>) {
         let id = response.id.and_then(|id| id.get().parse().ok());
-        let reply = match response.outcome {
-            Ok(result) => Reply::Result(RawJson::within(whole, result)),
-            Err(error) => Reply::Error(RawJson::within(whole, error)),
-        };
+        let reply = Reply::of(whole, response.outcome);
         if !id.is_some_and(|id| self.desk.pending.answer(id, reply)) {
             self.odd_line("an answer that nobody waits for", whole);
         }
