@@ -138,6 +138,17 @@ impl Engine {
             log_level: parsed.log_level,
         };
         let mut operation = parsed.operation;
+        // Its calls may be on a connection of its own, and what it subscribes to with them.
+        let meta = if operation.is_watch() {
+            let askable = match &client {
+                Some(client) if !revision.is_modern() => client.askable(),
+                _ => meta.client_capabilities.clone(),
+            };
+            let is_known = revision.is_modern() || client.is_some();
+            meta.with_askable(askable.filter(|_| is_known))
+        } else {
+            meta
+        };
         if let Operation::Listen(filter) = operation {
             let incoming = Incoming::new(peer.caller, meta);
             let (work, messages) = self.listen(filter, id, incoming, peer.closing)?;

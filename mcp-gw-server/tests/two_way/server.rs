@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use mcp_gw_core::testing::RecordingAudit;
 use mcp_gw_core::{
     AccessRequest, AllowAll, Backend, BackendError, BackendEvent, BackendListener, CallContext,
-    CallNotification, ClientLinkError, Decision, Feature, Gateway, ItemSpec, Offer, Policy,
-    PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput, ToolSpec,
+    CallNotification, ClientLinkError, ClientRef, Decision, Feature, Gateway, ItemSpec, Offer,
+    Policy, PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput, ToolSpec,
     async_trait,
 };
 use mcp_gw_server::{Engine, EngineConfig};
@@ -250,7 +250,7 @@ impl Backend for Asker {
         Ok(())
     }
 
-    async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
+    async fn unsubscribe(&self, uri: &str, _: Option<&ClientRef>) -> Result<(), BackendError> {
         self.0.note(format!("unsubscribe {uri}"));
         Ok(())
     }
