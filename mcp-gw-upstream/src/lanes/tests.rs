@@ -280,6 +280,7 @@ async fn who_watches_something_is_not_idle_and_goes_last() {
     settle().await;
     assert_eq!(number("a").await, 0);
     assert!(orphans.lock().unwrap().is_empty());
+    tokio::time::advance(Duration::from_secs(1)).await;
     // Where all watch something, that of one must do without.
     assert_eq!(number("d").await, 3);
     watch(&lanes, "d").await;
