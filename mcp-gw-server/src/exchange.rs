@@ -138,17 +138,7 @@ impl Engine {
             log_level: parsed.log_level,
         };
         let mut operation = parsed.operation;
-        // Its calls may be on a connection of its own, and what it subscribes to with them.
-        let meta = if operation.is_watch() {
-            let askable = match &client {
-                Some(client) if !revision.is_modern() => client.askable(),
-                _ => meta.client_capabilities.clone(),
-            };
-            let is_known = revision.is_modern() || client.is_some();
-            meta.with_askable(askable.filter(|_| is_known))
-        } else {
-            meta
-        };
+        let meta = watching(meta, &operation, revision, client.as_deref());
         if let Operation::Listen(filter) = operation {
             let incoming = Incoming::new(peer.caller, meta);
             let (work, messages) = self.listen(filter, id, incoming, peer.closing)?;
@@ -246,6 +236,25 @@ impl Said {
         meta.with_client(info, capabilities.or(known.1))
             .with_session(client.map(|client| client.key.clone()))
     }
+}
+
+/// Says of what begins or ends subscriptions what the client can be asked for in its calls: these may
+/// be on a connection of its own, and news must be with them.
+fn watching(
+    meta: RequestMeta,
+    operation: &Operation,
+    revision: Revision,
+    client: Option<&Client>,
+) -> RequestMeta {
+    if !operation.is_watch() {
+        return meta;
+    }
+    let askable = if revision.is_modern() {
+        meta.client_capabilities.clone()
+    } else {
+        client.and_then(Client::askable)
+    };
+    meta.with_askable(askable)
 }
 
 /// The answer to a request that does not end before the gateway does.

@@ -230,21 +230,18 @@ impl Shared {
     }
 
     async fn move_one(&self, (key, uri): &Stranded) -> Result<(), BackendError> {
-        match key {
-            Some(key) => {
-                let moved = async |from: Watch| self.take_over(uri, from).await;
-                self.clients.relocate(key, uri, moved).await?;
-            }
-            None => {
-                let moved = async |replica| {
-                    let from = Watch {
-                        replica,
-                        client: None,
-                    };
-                    Ok(self.take_over(uri, from).await?.replica)
+        if let Some(key) = key {
+            let moved = async |from: Watch| self.take_over(uri, from).await;
+            self.clients.relocate(key, uri, moved).await?;
+        } else {
+            let moved = async |replica| {
+                let from = Watch {
+                    replica,
+                    client: None,
                 };
-                self.subscriptions.relocate(uri, moved).await?;
-            }
+                Ok(self.take_over(uri, from).await?.replica)
+            };
+            self.subscriptions.relocate(uri, moved).await?;
         }
         // Nobody knows what happened in between.
         let params = ObjectWriter::default().string("uri", uri).finish();

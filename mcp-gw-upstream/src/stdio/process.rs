@@ -79,7 +79,7 @@ impl Process {
         life: Arc<Life>,
     ) -> Result<Self, BackendError> {
         may_start(&shared, &life)?;
-        let (watcher, keeper) = (owner.watcher.clone(), Arc::clone(&owner));
+        let own = Arc::clone(&owner);
         let birth = Birth {
             owner: Some(owner),
             life: Arc::clone(&life),
@@ -93,12 +93,12 @@ impl Process {
         match met.unwrap_or_else(|_| Err(no_answer(&shared.settings, limit))) {
             Ok(hello) => {
                 let mut this = Self::met(pipe, hello);
-                let watched = shared.watched.take_up(&watcher);
+                let watched = shared.watched.take_up(&own.watcher);
                 let again = timeout(limit, subscribe_again(&shared, &this.pipe, watched));
                 if again.await.is_err() {
                     warn_refused(&shared.settings);
                 }
-                this.keep_lists(&shared, keeper);
+                this.keep_lists(&shared, own);
                 Ok(this)
             }
             Err(error) => {
