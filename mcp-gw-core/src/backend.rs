@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::context::{CallContext, CallNotification, SessionKey};
+use crate::context::{CallContext, CallNotification, ClientRef, SessionKey};
 use crate::freshness::ListHints;
 use crate::json::RawJson;
 use crate::mount::LeftOut;
@@ -521,12 +521,12 @@ pub trait Backend: Send + Sync + 'static {
         Err(self.unsupported("resources/subscribe"))
     }
 
-    /// Ends [`Backend::subscribe`].
+    /// Ends one [`Backend::subscribe`] of this client; `None` ends one [`Backend::resubscribe`].
     ///
     /// # Errors
     /// When the backend cannot be asked.
-    async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
-        let _ = uri;
+    async fn unsubscribe(&self, uri: &str, client: Option<&ClientRef>) -> Result<(), BackendError> {
+        let _ = (uri, client);
         Err(self.unsupported("resources/unsubscribe"))
     }
 
@@ -541,6 +541,13 @@ pub trait Backend: Send + Sync + 'static {
     /// When it does not answer.
     async fn check(&self) -> Result<(), BackendError> {
         Ok(())
+    }
+
+    /// A client has begun a session, and has called nothing yet: what is to be held for it alone may
+    /// be made ready. Nothing may be called on its behalf, as nothing was permitted. What is held ends
+    /// with [`Backend::end_session`]. Must not block.
+    fn greet(&self, client: &ClientRef) {
+        let _ = client;
     }
 
     /// A client session has ended: what is held for it alone is of no use any more. Must not block.
@@ -628,8 +635,8 @@ impl<T: Backend + ?Sized> Backend for Arc<T> {
         (**self).resubscribe(uri).await
     }
 
-    async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
-        (**self).unsubscribe(uri).await
+    async fn unsubscribe(&self, uri: &str, client: Option<&ClientRef>) -> Result<(), BackendError> {
+        (**self).unsubscribe(uri, client).await
     }
 
     fn watch(&self, listener: Arc<dyn BackendListener>) {
@@ -638,6 +645,10 @@ impl<T: Backend + ?Sized> Backend for Arc<T> {
 
     async fn check(&self) -> Result<(), BackendError> {
         (**self).check().await
+    }
+
+    fn greet(&self, client: &ClientRef) {
+        (**self).greet(client);
     }
 
     fn end_session(&self, session: &SessionKey) {

@@ -80,6 +80,9 @@ pub struct RequestMeta {
     pub session: Option<SessionKey>,
     /// The least level of log messages that the client wants to be told during this request.
     pub log_level: Option<LogLevel>,
+    /// What the client can be asked for while one of its calls runs, this request or another: what
+    /// [`ClientLink::capabilities`] says there.
+    pub askable: Option<RawJson>,
 }
 
 impl RequestMeta {
@@ -139,6 +142,13 @@ impl RequestMeta {
     #[must_use]
     pub const fn with_log_level(mut self, log_level: Option<LogLevel>) -> Self {
         self.log_level = log_level;
+        self
+    }
+
+    /// Sets what the client can be asked for while one of its calls runs.
+    #[must_use]
+    pub fn with_askable(mut self, askable: Option<RawJson>) -> Self {
+        self.askable = askable;
         self
     }
 
@@ -298,6 +308,40 @@ impl std::fmt::Debug for Incoming {
     }
 }
 
+/// What tells one client from another for a backend that keeps connections of their own for some.
+///
+/// It proves nothing and permits nothing: no call is made with it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ClientRef {
+    /// Who it is.
+    pub caller: Arc<Caller>,
+    /// What it keeps open between its requests; clients of revisions from 2026-07-28 on keep
+    /// nothing.
+    pub session: Option<SessionKey>,
+    /// What it can be asked for while one of its calls runs: a `ClientCapabilities` object.
+    pub capabilities: Option<RawJson>,
+    /// The least level of log messages that it wants.
+    pub log_level: Option<LogLevel>,
+    /// How it is connected.
+    pub transport: Transport,
+}
+
+impl ClientRef {
+    /// The client of a request.
+    pub fn of(incoming: &Incoming) -> Self {
+        let meta = &incoming.meta;
+        let capabilities = incoming.link.capabilities();
+        Self {
+            caller: Arc::clone(&incoming.caller),
+            session: meta.session.clone(),
+            capabilities: capabilities.or_else(|| meta.askable.clone()),
+            log_level: meta.log_level,
+            transport: meta.transport,
+        }
+    }
+}
+
 /// Proof that the policy allowed this very call.
 ///
 /// Only the pipeline makes one, and a [`CallContext`], without which no backend and no tool can be
@@ -364,6 +408,11 @@ impl CallContext {
             Some(session) => session.as_str(),
             None => &self.incoming.caller.id,
         }
+    }
+
+    /// Who calls, as a backend tells clients apart.
+    pub fn client(&self) -> ClientRef {
+        ClientRef::of(&self.incoming)
     }
 
     /// The permit under which the call runs.

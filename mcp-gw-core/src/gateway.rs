@@ -10,7 +10,7 @@ use crate::backend::{Backend, BackendError, BackendEvent, BackendListener, Offer
 use crate::caller::{Authenticator, NoAuthentication};
 use crate::catalogue::{Catalogue, CatalogueChange, Endpoint, Part, Report};
 use crate::clock::{Clock, SystemClock};
-use crate::context::{CallNotification, SessionKey};
+use crate::context::{CallNotification, ClientRef, SessionKey};
 use crate::json::RawJson;
 use crate::limit::{RateLimiter, Unlimited};
 use crate::mount::{LeftOut, MountPoint, Mounting, Naming};
@@ -710,6 +710,14 @@ impl Gateway {
     /// clients: audit events will say so.
     pub fn mark_stopped(&self) {
         self.inner.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// A client has begun a session and has called nothing yet: backends may make ready what they
+    /// hold for it alone. Ended by [`Gateway::end_session`].
+    pub fn greet(&self, client: &ClientRef) {
+        for backend in self.backends() {
+            backend.greet(client);
+        }
     }
 
     /// A client session has ended: nothing is held for it any more.

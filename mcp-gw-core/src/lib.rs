@@ -40,8 +40,8 @@ pub use caller::{Authenticator, AuthnError, Caller, CallerKind, Credentials, NoA
 pub use catalogue::{Catalogue, CatalogueChange, Endpoint, Entry};
 pub use clock::{Clock, SystemClock, rfc3339};
 pub use context::{
-    CallContext, CallNotification, ClientLink, ClientLinkError, Incoming, NoClient, Permit,
-    RequestMeta, SessionKey, Transport,
+    CallContext, CallNotification, ClientLink, ClientLinkError, ClientRef, Incoming, NoClient,
+    Permit, RequestMeta, SessionKey, Transport,
 };
 pub use error::{ErrorClass, GatewayError, code};
 pub use freshness::{CacheHint, ListHints};

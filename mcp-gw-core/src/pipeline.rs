@@ -16,7 +16,7 @@ use crate::backend::{
 };
 use crate::caller::{AuthnError, Caller, Credentials};
 use crate::catalogue::{Catalogue, Entry, Target};
-use crate::context::{CallContext, Incoming, Permit, RequestMeta};
+use crate::context::{CallContext, ClientRef, Incoming, Permit, RequestMeta};
 use crate::error::GatewayError;
 use crate::gateway::Gateway;
 use crate::input::Rounds;
@@ -233,7 +233,12 @@ impl Gateway {
                 scope.event.name_known = true;
                 scope.event.server = Some(target.server);
                 scope.event.backend_asked = true;
-                let answer = catch_panic(target.backend.unsubscribe(&target.upstream)).await;
+                let answer = catch_panic(
+                    target
+                        .backend
+                        .unsubscribe(&target.upstream, Some(&ClientRef::of(incoming))),
+                )
+                .await;
                 answer.and_then(|answer| answer.map_err(GatewayError::from))
             }
         };

@@ -7,9 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use mcp_gw_core::jsonrpc::{Notification, Response};
-use mcp_gw_core::{Caller, Gateway, Incoming, LogLevel, RawJson, SessionKey};
+use mcp_gw_core::{
+    Caller, ClientRef, Gateway, Incoming, LogLevel, RawJson, RequestMeta, SessionKey, Transport,
+};
 use tokio_util::task::TaskTracker;
 
+use crate::askable::Askable;
 use crate::asking::Asking;
 use crate::exchange::cancelled_id;
 use crate::inflight::InFlight;
@@ -27,6 +30,8 @@ pub(crate) struct Client {
     /// The endpoint that it came to; `None` is the main one.
     pub(crate) endpoint: Option<Arc<str>>,
     pub(crate) revision: Revision,
+    /// How it is connected.
+    transport: Transport,
     /// Its `Implementation` and `ClientCapabilities` objects.
     pub(crate) info: Option<RawJson>,
     pub(crate) capabilities: Option<RawJson>,
@@ -41,6 +46,8 @@ pub(crate) struct Client {
     log_level: Mutex<Option<LogLevel>>,
     /// Where it is known, once it is welcome.
     clients: Option<Arc<Clients>>,
+    /// It was greeted.
+    is_ready: AtomicBool,
     has_ended: AtomicBool,
 }
 
@@ -61,6 +68,7 @@ impl Client {
             caller,
             endpoint: None,
             revision,
+            transport: Transport::default(),
             info: info.map(RawJson::detached),
             capabilities: capabilities.map(RawJson::detached),
             in_flight: InFlight::default(),
@@ -69,6 +77,7 @@ impl Client {
             subscribed: Subscribed::default(),
             log_level: Mutex::default(),
             clients: None,
+            is_ready: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
         }
     }
@@ -77,6 +86,39 @@ impl Client {
     pub(crate) fn at(mut self, endpoint: Option<Arc<str>>) -> Self {
         self.endpoint = endpoint;
         self
+    }
+
+    /// Sets how it is connected.
+    pub(crate) const fn over(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// What it can be asked for while one of its calls runs: `ClientCapabilities`.
+    pub(crate) fn askable(&self) -> Option<RawJson> {
+        let declared = self.capabilities.as_ref()?;
+        Askable::of(self.revision, declared).capabilities(declared)
+    }
+
+    /// Backends make ready what they hold for it alone, once, if it can be asked something.
+    fn greet(&self) {
+        let Some(clients) = &self.clients else { return };
+        if self.is_ready.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let Some(askable) = self.askable() else {
+            return;
+        };
+        let meta = RequestMeta::new("", self.transport)
+            .with_session(Some(self.key.clone()))
+            .with_log_level(self.log_level())
+            .with_askable(Some(askable));
+        let incoming = Incoming::new(Arc::clone(&self.caller), meta);
+        clients.gateway.greet(&ClientRef::of(&incoming));
+        // What begins while the client ends is not to stay.
+        if self.has_ended.load(Ordering::Acquire) {
+            clients.gateway.end_session(&self.key);
+        }
     }
 
     /// The least level of log messages that it wants (`logging/setLevel`).
@@ -115,6 +157,7 @@ impl Client {
                     self.in_flight.cancel(id);
                 }
             }
+            "notifications/initialized" => self.greet(),
             "notifications/roots/list_changed" => {
                 if let Some(clients) = &self.clients {
                     clients.gateway.roots_changed(&self.key);

@@ -138,6 +138,7 @@ impl Engine {
             log_level: parsed.log_level,
         };
         let mut operation = parsed.operation;
+        let meta = watching(meta, &operation, revision, client.as_deref());
         if let Operation::Listen(filter) = operation {
             let incoming = Incoming::new(peer.caller, meta);
             let (work, messages) = self.listen(filter, id, incoming, peer.closing)?;
@@ -296,6 +297,25 @@ impl Said {
         meta.with_client(info, capabilities)
             .with_session(client.map(|client| client.key.clone()))
     }
+}
+
+/// Says of what begins or ends subscriptions what the client can be asked for in its calls: these may
+/// be on a connection of its own, and news must be with them.
+fn watching(
+    meta: RequestMeta,
+    operation: &Operation,
+    revision: Revision,
+    client: Option<&Client>,
+) -> RequestMeta {
+    if !operation.is_watch() {
+        return meta;
+    }
+    let askable = if revision.is_modern() {
+        meta.client_capabilities.clone()
+    } else {
+        client.and_then(Client::askable)
+    };
+    meta.with_askable(askable)
 }
 
 /// The answer to a request that does not end before the gateway does.

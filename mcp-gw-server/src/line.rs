@@ -308,7 +308,9 @@ impl Connection {
             part("capabilities").as_ref(),
             Outbox::lines(self.out.clone()),
         );
-        let client = client.at(self.engine.endpoint.clone());
+        let client = client
+            .at(self.engine.endpoint.clone())
+            .over(Transport::Stdio);
         // A second handshake ends what began with the first.
         if let Some(before) = self
             .client

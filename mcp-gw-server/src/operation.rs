@@ -51,6 +51,14 @@ impl Operation {
         }
     }
 
+    /// True for what begins or ends subscriptions.
+    pub(crate) const fn is_watch(&self) -> bool {
+        matches!(
+            self,
+            Self::Subscribe(_) | Self::Unsubscribe(_) | Self::Listen(_)
+        )
+    }
+
     /// True for the use of a tool, resource or prompt: work of a server, which may say and ask
     /// something meanwhile.
     pub(crate) const fn is_use(&self) -> bool {

@@ -8,8 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use mcp_gw_core::{
-    Arguments, Backend, BackendError, BackendListener, CallContext, Completion, Feature, LeftOut,
-    Offer, PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput, ToolSpec,
+    Arguments, Backend, BackendError, BackendListener, CallContext, ClientRef, Completion, Feature,
+    LeftOut, Offer, PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput,
+    ToolSpec,
 };
 
 use crate::config::ToolShape;
@@ -166,8 +167,8 @@ impl<B: Backend> Backend for Reshape<B> {
         self.backend.resubscribe(uri).await
     }
 
-    async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
-        self.backend.unsubscribe(uri).await
+    async fn unsubscribe(&self, uri: &str, client: Option<&ClientRef>) -> Result<(), BackendError> {
+        self.backend.unsubscribe(uri, client).await
     }
 
     fn watch(&self, listener: Arc<dyn BackendListener>) {
@@ -176,6 +177,10 @@ impl<B: Backend> Backend for Reshape<B> {
 
     async fn check(&self) -> Result<(), BackendError> {
         self.backend.check().await
+    }
+
+    fn greet(&self, client: &ClientRef) {
+        self.backend.greet(client);
     }
 
     fn end_session(&self, session: &SessionKey) {

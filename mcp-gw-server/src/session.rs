@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use mcp_gw_core::{Caller, Clock};
+use mcp_gw_core::{Caller, Clock, Transport};
 
 use crate::client::Client;
 use crate::http::journal::{Journal, ReplayLimits};
@@ -258,6 +258,7 @@ impl Sessions {
                 outbox,
             )
             .at(endpoint.map(Arc::from))
+            .over(Transport::Http)
         });
         session.sealed = Some((sealed.uid, sealed.expires));
         self.admit(id.into(), session)

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp_gw_core::{
-    Backend, BackendError, BackendListener, CallContext, ClientLink, Completion, NoClient, Offer,
-    PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput,
+    Backend, BackendError, BackendListener, CallContext, ClientLink, ClientRef, Completion,
+    NoClient, Offer, PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput,
 };
 use tokio::time::Instant;
 
@@ -120,6 +120,10 @@ impl<B: Backend> Backend for Deadline<B> {
         self.within(&NoClient::new(), self.backend.check()).await
     }
 
+    fn greet(&self, client: &ClientRef) {
+        self.backend.greet(client);
+    }
+
     fn end_session(&self, session: &SessionKey) {
         self.backend.end_session(session);
     }
@@ -138,8 +142,8 @@ impl<B: Backend> Backend for Deadline<B> {
             .await
     }
 
-    async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
-        self.within(&NoClient::new(), self.backend.unsubscribe(uri))
+    async fn unsubscribe(&self, uri: &str, client: Option<&ClientRef>) -> Result<(), BackendError> {
+        self.within(&NoClient::new(), self.backend.unsubscribe(uri, client))
             .await
     }
 

@@ -6,19 +6,23 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use mcp_gw_core::{BackendEvent, CallContext, CallNotification, LogLevel, RawJson, code, jsonrpc};
-use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout};
 
 use crate::call::{Back, Call, Question};
 use crate::era::{Era, Hello};
 use crate::notice::{Events, Notice};
 use crate::owner::{Owner, ROOTS};
 use crate::pending::Pending;
+use crate::watched::Watched;
 
 /// So many questions wait for a call.
 const MAX_HELD: usize = 16;
 /// So long a call waits for what its client is asked before it.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// So long a server waits for an answer in any case.
+const FRESH: Duration = Duration::from_secs(20);
 
 /// Asks the client of a call.
 type Ask = Box<dyn FnOnce(&Arc<Call>) + Send>;
@@ -28,6 +32,10 @@ type Ask = Box<dyn FnOnce(&Arc<Call>) + Send>;
 struct Held {
     /// By their ids.
     waiting: Vec<(RawJson, Ask)>,
+    /// Since when one has waited for the first call.
+    since: Option<Instant>,
+    /// The server did not wait any longer.
+    is_lost: bool,
     had_call: bool,
 }
 
@@ -41,6 +49,9 @@ pub(crate) struct Desk {
     /// True while answers may come on a stream of the server's own.
     pub(crate) is_heard: AtomicBool,
     events: Arc<Events>,
+    watched: Arc<Watched>,
+    /// The server says that what it lists here has changed.
+    lists_changed: Notify,
     /// Who waits to hear what the server agrees to tell. One at a time opens a stream of news.
     acknowledged: Mutex<Option<oneshot::Sender<RawJson>>>,
     /// The level of log messages that the server was last asked for.
@@ -49,13 +60,19 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(events: Arc<Events>, owner: Option<Arc<Owner>>) -> Self {
+    pub(crate) fn new(
+        events: Arc<Events>,
+        watched: Arc<Watched>,
+        owner: Option<Arc<Owner>>,
+    ) -> Self {
         Self {
             pending: Pending::default(),
             owner,
             era: OnceLock::new(),
             is_heard: AtomicBool::new(false),
             events,
+            watched,
+            lists_changed: Notify::new(),
             acknowledged: Mutex::default(),
             level: Mutex::default(),
             held: Mutex::default(),
@@ -69,7 +86,14 @@ impl Desk {
                 self.pending.progress(token, params);
                 return true;
             }
+            Notice::Event(BackendEvent::ResourceUpdated { uri, params }) => {
+                self.watched.updated(uri, params);
+                return true;
+            }
             Notice::Event(event) => {
+                if event == BackendEvent::OfferChanged {
+                    self.lists_changed.notify_one();
+                }
                 self.events.emit(event);
                 return true;
             }
@@ -79,7 +103,11 @@ impl Desk {
                 return waiting.is_some_and(|waiting| waiting.send(params).is_ok());
             }
             Notice::Cancelled { id } => {
-                self.held().waiting.retain(|(held, _)| *held != id);
+                let mut held = self.held();
+                let before = held.waiting.len();
+                held.waiting.retain(|(held, _)| *held != id);
+                held.is_lost |= held.waiting.len() < before;
+                drop(held);
                 self.pending.cancel_question(id.as_str());
                 return true;
             }
@@ -107,6 +135,11 @@ impl Desk {
             (None, None) => return false,
         }
         true
+    }
+
+    /// Comes back when the server has said that what it lists here has changed.
+    pub(crate) async fn lists_changed(&self) {
+        self.lists_changed.notified().await;
     }
 
     /// Hands the next acknowledgement to whoever waits here.
@@ -143,11 +176,20 @@ impl Desk {
             // that roots have changed asks for them between calls.
             let id = question.id.clone();
             let ask: Ask = Box::new(move |call| call.ask(question, back));
+            held.since.get_or_insert_with(Instant::now);
             held.waiting.push((id, ask));
         } else {
             let nobody = "No call is in flight that this could belong to";
             back.answer_now(question.refusal(code::INVALID_REQUEST, nobody));
         }
+    }
+
+    /// True when the connection was opened so long before its first call that the server has given up
+    /// on what it asked at once, or is about to: it had better be met anew.
+    pub(crate) fn is_stale(&self) -> bool {
+        let held = self.held();
+        let is_late = held.since.is_some_and(|since| since.elapsed() > FRESH);
+        !held.had_call && (held.is_lost || is_late)
     }
 
     /// Asks the client of a call, which is in flight from now on, what has waited for it. Comes back

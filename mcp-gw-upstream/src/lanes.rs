@@ -1,22 +1,25 @@
 //! Connections of their own for clients that the server can ask something, or that want log
-//! messages: opened by the first call, bounded in number, closed when idle or with the session.
+//! messages: opened by the first call, or before it when there is much room; bounded in number,
+//! closed when idle or with the session.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use mcp_gw_core::{BackendError, CallContext, RawJson, SessionKey};
+use mcp_gw_core::{BackendError, ClientRef, RawJson, SessionKey, Transport};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use crate::era::Hello;
+use crate::extras::Extras;
 use crate::owner::{Key, Owner};
 use crate::settings::Settings;
 use crate::single::Single;
+use crate::watched::Watched;
 
 /// So often it is said that there is no room.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -33,6 +36,9 @@ pub(crate) trait Connection: Send + Sync + 'static {
     /// True when a client whose connection cannot be opened is served on the shared one. Not where
     /// the reason may be the client's own calls, which would end the shared one as well.
     const SHARES: bool;
+
+    /// So many of at most `max` may be open when another one is opened before it is needed.
+    fn ahead(max: usize) -> usize;
 
     /// Ends it, and fails what waits for it.
     fn end(&self) -> impl Future<Output = ()> + Send;
@@ -55,6 +61,7 @@ pub(crate) struct Lanes<T: Connection>(Arc<Inner<T>>);
 
 struct Inner<T: Connection> {
     settings: Settings,
+    upkeep: Upkeep,
     max: usize,
     idle: Duration,
     /// Held by each lane until its connection has ended, so that those about to end count.
@@ -62,8 +69,19 @@ struct Inner<T: Connection> {
     table: Mutex<Table<T>>,
 }
 
+/// What is to be known of lanes elsewhere.
+#[derive(Default)]
+pub(crate) struct Upkeep {
+    pub(crate) watched: Arc<Watched>,
+    pub(crate) extras: Arc<Extras>,
+    /// Told of each client that watches something and has lost its last lane.
+    pub(crate) orphaned: Option<Box<dyn Fn(Key) + Send + Sync>>,
+}
+
 struct Table<T: Connection> {
     lanes: HashMap<Key, Entry<T>>,
+    /// Sessions that are about to be given a lane before they need it.
+    expected: HashSet<SessionKey>,
     sweeper: Option<AbortHandle>,
     is_closed: bool,
     warned: Option<Instant>,
@@ -110,14 +128,16 @@ impl<T: Connection> Drop for Ride<T> {
 }
 
 impl<T: Connection> Lanes<T> {
-    pub(crate) fn new(settings: Settings, max: usize, idle: Duration) -> Self {
+    pub(crate) fn new(settings: Settings, max: usize, idle: Duration, upkeep: Upkeep) -> Self {
         Self(Arc::new(Inner {
             settings,
+            upkeep,
             max,
             idle: idle.min(LONGEST_IDLE),
             room: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))),
             table: Mutex::new(Table {
                 lanes: HashMap::new(),
+                expected: HashSet::new(),
                 sweeper: None,
                 is_closed: false,
                 warned: None,
@@ -125,7 +145,7 @@ impl<T: Connection> Lanes<T> {
         }))
     }
 
-    /// The connection that this call must be on; `None` for the shared one. So it is also when
+    /// The connection that calls of this client must be on; `None` for the shared one. So it is also when
     /// there is no room: what can be done without the client is done.
     ///
     /// # Errors
@@ -133,18 +153,26 @@ impl<T: Connection> Lanes<T> {
     pub(crate) async fn seat<F>(
         &self,
         hello: &Hello,
-        ctx: Option<&CallContext>,
+        client: &ClientRef,
         open: impl FnOnce(Arc<Owner>, Arc<T::Memory>) -> F,
     ) -> Result<Option<Seat<T>>, BackendError>
     where
         F: Future<Output = Result<T, BackendError>> + Send + 'static,
     {
-        let Some((key, owner)) = ctx.and_then(|ctx| Owner::of(ctx, hello)) else {
+        let Some(ride) = Owner::of(client, hello).and_then(|owner| self.board(owner)) else {
             return Ok(None);
         };
-        let Some(ride) = self.board(key, owner) else {
-            return Ok(None);
-        };
+        self.sit(ride, open).await
+    }
+
+    async fn sit<F>(
+        &self,
+        ride: Ride<T>,
+        open: impl FnOnce(Arc<Owner>, Arc<T::Memory>) -> F,
+    ) -> Result<Option<Seat<T>>, BackendError>
+    where
+        F: Future<Output = Result<T, BackendError>> + Send + 'static,
+    {
         match ride.lane.get(&self.0, open).await {
             Ok(connection) => Ok(Some(Seat { connection, ride })),
             Err(error) if T::SHARES => {
@@ -155,15 +183,15 @@ impl<T: Connection> Lanes<T> {
         }
     }
 
-    fn board(&self, key: Key, owner: Owner) -> Option<Ride<T>> {
+    fn board(&self, owner: Owner) -> Option<Ride<T>> {
         let inner = &self.0;
         let mut table = inner.lock();
         if table.is_closed {
             return None;
         }
         let mut evicted = None;
-        if !table.lanes.contains_key(&key) && table.lanes.len() >= inner.max {
-            evicted = table.remove_longest_idle();
+        if !table.lanes.contains_key(&owner.key) && table.lanes.len() >= inner.max {
+            evicted = table.remove_longest_idle(&inner.upkeep.watched);
             if evicted.is_none() {
                 drop(table);
                 if inner.max == 0 {
@@ -173,33 +201,69 @@ impl<T: Connection> Lanes<T> {
                 return None;
             }
         }
-        let entry = table.lanes.entry(key.clone()).or_insert_with(|| Entry {
-            lane: Arc::new(Lane::new(owner)),
-            riders: 0,
-            since: Instant::now(),
-        });
-        entry.riders += 1;
-        let lane = Arc::clone(&entry.lane);
-        if table.sweeper.is_none() {
-            let sweep = sweep(Arc::downgrade(inner), inner.idle);
-            table.sweeper = Some(tokio::spawn(sweep).abort_handle());
-        }
+        let ride = inner.enter(&mut table, owner);
         drop(table);
-        close_soon(evicted);
-        Some(Ride {
-            inner: Arc::clone(inner),
-            key,
-            lane,
-        })
+        inner.gone(evicted);
+        Some(ride)
+    }
+
+    /// Announces [`Lanes::open_ahead`] for a session. False when it may have no lane before it needs
+    /// one: many sessions that call nothing must not take up much.
+    pub(crate) fn expect(&self, session: &SessionKey, transport: Transport) -> bool {
+        // The process of a gateway over standard streams has one client.
+        let most = match transport {
+            Transport::Stdio => self.0.max,
+            _ => T::ahead(self.0.max),
+        };
+        let mut table = self.0.lock();
+        let is_room = !table.is_closed && table.lanes.len() + table.expected.len() < most;
+        is_room && table.expected.insert(session.clone())
+    }
+
+    /// Opens the lane of a session that was expected and has not ended, unless `owner` is nobody.
+    pub(crate) async fn open_ahead<F>(
+        &self,
+        session: &SessionKey,
+        owner: Option<Owner>,
+        open: impl FnOnce(Arc<Owner>, Arc<T::Memory>) -> F,
+    ) -> Result<(), BackendError>
+    where
+        F: Future<Output = Result<T, BackendError>> + Send + 'static,
+    {
+        let ride = {
+            let mut table = self.0.lock();
+            let is_expected = table.expected.remove(session);
+            match owner {
+                Some(owner) if is_expected && table.lanes.len() < self.0.max => {
+                    self.0.enter(&mut table, owner)
+                }
+                _ => return Ok(()),
+            }
+        };
+        self.sit(ride, open).await?;
+        Ok(())
     }
 
     /// Ends what is held for this session alone.
     pub(crate) fn end_session(&self, session: &SessionKey) {
         let ended: Vec<Arc<Lane<T>>> = {
             let mut table = self.0.lock();
+            table.expected.remove(session);
             table.take(|entry| entry.lane.owner.session.as_ref() == Some(session))
         };
+        // Its subscriptions end one by one.
+        self.0.forget(&ended);
         close_soon(ended);
+    }
+
+    /// The connections of their own that this client has.
+    pub(crate) fn of_watcher(&self, watcher: &Key) -> Vec<Arc<T>> {
+        let table = self.0.lock();
+        let lanes = table.lanes.values().map(|entry| &entry.lane);
+        lanes
+            .filter(|lane| lane.owner.watcher == *watcher)
+            .filter_map(|lane| lane.single.ready())
+            .collect()
     }
 
     /// Tells the servers that the roots of this client have changed.
@@ -227,8 +291,10 @@ impl<T: Connection> Lanes<T> {
         let all = {
             let mut table = self.0.lock();
             table.is_closed = true;
+            table.expected.clear();
             table.take(|_| true)
         };
+        self.0.forget(&all);
         let mut closing: JoinSet<()> = all
             .into_iter()
             .map(|lane| async move { lane.close().await })
@@ -259,15 +325,68 @@ impl<T: Connection> Inner<T> {
         );
     }
 
+    /// A place on the lane of `owner`, which is there from now on.
+    fn enter(self: &Arc<Self>, table: &mut Table<T>, owner: Owner) -> Ride<T> {
+        let key = owner.key.clone();
+        let entry = table.lanes.entry(key.clone()).or_insert_with(|| {
+            self.upkeep.extras.opened(owner.number);
+            self.upkeep.watched.lane_opened(&owner.watcher);
+            Entry {
+                lane: Arc::new(Lane::new(owner)),
+                riders: 0,
+                since: Instant::now(),
+            }
+        });
+        entry.riders += 1;
+        let lane = Arc::clone(&entry.lane);
+        if table.sweeper.is_none() {
+            let sweep = sweep(Arc::downgrade(self), self.idle);
+            table.sweeper = Some(tokio::spawn(sweep).abort_handle());
+        }
+        Ride {
+            inner: Arc::clone(self),
+            key,
+            lane,
+        }
+    }
+
+    /// Nobody can find these any more. What their clients watch is to be watched elsewhere.
+    fn gone(&self, lanes: impl IntoIterator<Item = Arc<Lane<T>>>) {
+        let lanes: Vec<_> = lanes.into_iter().collect();
+        for watcher in self.forget(&lanes) {
+            if let Some(orphaned) = &self.upkeep.orphaned {
+                orphaned(watcher);
+            }
+        }
+        close_soon(lanes);
+    }
+
+    /// Takes note that these are gone; the clients whose subscriptions are nowhere now.
+    fn forget(&self, lanes: &[Arc<Lane<T>>]) -> Vec<Key> {
+        let mut orphans = Vec::new();
+        for lane in lanes {
+            let owner = &lane.owner;
+            self.upkeep.extras.closed(owner.number);
+            if self.upkeep.watched.lane_closed(&owner.watcher) {
+                orphans.push(owner.watcher.clone());
+            }
+        }
+        orphans
+    }
+
     /// Takes out what has been idle for long enough; when to look again, unless nothing is left.
     fn expired(&self) -> (Vec<Arc<Lane<T>>>, Option<Instant>) {
         let now = Instant::now();
         let mut table = self.lock();
-        let expired = table.take(|entry| entry.riders == 0 && entry.since + self.idle <= now);
+        // Who watches something waits for it, and is not idle.
+        let is_used = |entry: &Entry<T>| {
+            entry.riders > 0 || self.upkeep.watched.clients.has(&entry.lane.owner.watcher)
+        };
+        let expired = table.take(|entry| !is_used(entry) && entry.since + self.idle <= now);
         let next = table
             .lanes
             .values()
-            .map(|entry| if entry.riders == 0 { entry.since } else { now } + self.idle)
+            .map(|entry| if is_used(entry) { now } else { entry.since } + self.idle)
             .min();
         if next.is_none() {
             table.sweeper = None;
@@ -297,12 +416,13 @@ impl<T: Connection> Table<T> {
         taken.map(|entry| entry.lane).collect()
     }
 
-    fn remove_longest_idle(&mut self) -> Option<Arc<Lane<T>>> {
+    /// One on which somebody waits for news goes last.
+    fn remove_longest_idle(&mut self, watched: &Watched) -> Option<Arc<Lane<T>>> {
         let key = self
             .lanes
             .iter()
             .filter(|(_, entry)| entry.riders == 0)
-            .min_by_key(|(_, entry)| entry.since)
+            .min_by_key(|(_, entry)| (watched.clients.has(&entry.lane.owner.watcher), entry.since))
             .map(|(key, _)| key.clone())?;
         self.lanes.remove(&key).map(|entry| entry.lane)
     }
@@ -394,8 +514,8 @@ async fn sweep<T: Connection>(lanes: Weak<Inner<T>>, idle: Duration) {
         sleep_until(next).await;
         let Some(inner) = lanes.upgrade() else { return };
         let (expired, later) = inner.expired();
+        inner.gone(expired);
         drop(inner);
-        close_soon(expired);
         let Some(later) = later else { return };
         next = later;
     }

@@ -3,10 +3,12 @@
 mod ask;
 mod balance;
 mod call;
+mod chores;
 mod deadline;
 mod desk;
 mod era;
 mod error;
+mod extras;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -23,6 +25,7 @@ mod settings;
 mod single;
 mod stdio;
 mod subscriptions;
+mod watched;
 
 pub use balance::{
     BalanceConfig, Balanced, EjectionConfig, HealthConfig, Replica, ReplicaState, ReplicaStatus,

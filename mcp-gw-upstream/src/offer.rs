@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::ask::Ask;
 use crate::era::{Era, Hello, Probe, read_discover, rpc_code};
-use crate::relay::Channel;
+use crate::settings::Settings;
 
 const MAX_PAGES: usize = 100;
 const MAX_ITEMS: usize = 10_000;
@@ -23,15 +23,29 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// So many items that cannot be read are written down.
 const MAX_LEFT_OUT: usize = 100;
 
+/// A connection whose lists can be read.
+pub(crate) trait Lists: Sync {
+    fn settings(&self) -> &Settings;
+
+    /// What the server said of itself.
+    fn met(&self) -> impl Future<Output = Result<Arc<Hello>, BackendError>> + Send;
+
+    /// Asks for a page, or what the server says of itself.
+    fn ask_for_list(
+        &self,
+        ask: Ask<'_>,
+    ) -> impl Future<Output = Result<RawJson, BackendError>> + Send;
+}
+
 /// Reads everything that the server offers.
-pub(crate) async fn read<C: Channel>(channel: &C) -> Result<Offer, BackendError> {
+pub(crate) async fn read<C: Lists>(channel: &C) -> Result<Offer, BackendError> {
     let limit = channel.settings().max_total_timeout;
     timeout(limit, lists(channel))
         .await
         .unwrap_or_else(|_| Err(channel.settings().timed_out(limit)))
 }
 
-async fn lists<C: Channel>(channel: &C) -> Result<Offer, BackendError> {
+async fn lists<C: Lists>(channel: &C) -> Result<Offer, BackendError> {
     let hello = look(channel).await?;
     let mut offer = Offer::default();
     // A list that is not served is as good as what the server says of itself.
@@ -56,13 +70,13 @@ async fn lists<C: Channel>(channel: &C) -> Result<Offer, BackendError> {
 }
 
 /// What the server says of itself now. One of an old revision says it in its handshake alone.
-async fn look<C: Channel>(channel: &C) -> Result<Arc<Hello>, BackendError> {
-    let hello = channel.hello().await?;
+async fn look<C: Lists>(channel: &C) -> Result<Arc<Hello>, BackendError> {
+    let hello = channel.met().await?;
     let is_used = hello.is_used.swap(true, Ordering::Relaxed);
     if hello.era == Era::Legacy || !is_used {
         return Ok(hello);
     }
-    match channel.ask(Ask::Discover, None).await {
+    match channel.ask_for_list(Ask::Discover).await {
         Ok(result) => match read_discover(channel.settings(), &result) {
             Ok(Probe::Modern(now)) => Ok(Arc::new(now)),
             Ok(Probe::Legacy) | Err(_) => Ok(hello),
@@ -146,7 +160,7 @@ impl<T> Found<T> {
     }
 
     /// Ends the list here, and says why.
-    fn cut<C: Channel>(mut self, channel: &C, what: &List, why: &str) -> Self {
+    fn cut<C: Lists>(mut self, channel: &C, what: &List, why: &str) -> Self {
         warn(channel, what, why);
         self.remark = Some(format!("{}: {why}", what.method));
         self
@@ -154,7 +168,7 @@ impl<T> Found<T> {
 }
 
 /// A list without which the tools are still of use.
-async fn items<C: Channel>(channel: &C, what: &List) -> Result<Found<ItemSpec>, BackendError> {
+async fn items<C: Lists>(channel: &C, what: &List) -> Result<Found<ItemSpec>, BackendError> {
     let read = |definition| ItemSpec::from_definition(what.feature, definition);
     match list(channel, what, read).await {
         Err(BackendError::Rpc(error)) => {
@@ -169,7 +183,7 @@ async fn items<C: Channel>(channel: &C, what: &List) -> Result<Found<ItemSpec>, 
     }
 }
 
-async fn list<C: Channel, T>(
+async fn list<C: Lists, T>(
     channel: &C,
     what: &List,
     read: impl Fn(RawJson) -> Result<T, SpecError>,
@@ -183,7 +197,7 @@ async fn list<C: Channel, T>(
             method: what.method,
             cursor: cursor.as_ref(),
         };
-        let page = match channel.ask(ask, None).await {
+        let page = match channel.ask_for_list(ask).await {
             Ok(page) => page,
             Err(BackendError::Rpc(error)) if rpc_code(&error) == Some(code::METHOD_NOT_FOUND) => {
                 return Ok(found);
@@ -216,7 +230,7 @@ async fn list<C: Channel, T>(
     Ok(found.cut(channel, what, why))
 }
 
-fn take_page<C: Channel, T>(
+fn take_page<C: Lists, T>(
     channel: &C,
     what: &List,
     page: &RawJson,
@@ -264,7 +278,7 @@ fn name_of(definition: &RawJson) -> String {
         .unwrap_or_default()
 }
 
-fn warn<C: Channel>(channel: &C, what: &List, message: &str) {
+fn warn<C: Lists>(channel: &C, what: &List, message: &str) {
     tracing::warn!(
         target: "mcp_gw::upstream",
         server = &*channel.settings().server,

@@ -3,8 +3,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use mcp_gw_core::{CallContext, CallerKind, LogLevel, Members, ObjectWriter, RawJson, SessionKey};
+use mcp_gw_core::{
+    CallContext, CallerKind, ClientRef, LogLevel, Members, ObjectWriter, RawJson, SessionKey,
+};
 use serde_json::value::RawValue;
 
 use crate::era::{Era, Hello};
@@ -21,6 +24,8 @@ const ASKABLE: [(&str, &str); 3] = [
     ("elicitation", "elicitation/create"),
     ("roots", ROOTS),
 ];
+
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 /// Tells connections apart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -41,8 +46,62 @@ enum Who {
     },
 }
 
+impl Key {
+    /// One for each client that subscribes, whether it has a connection of its own or not, and
+    /// whatever it has logged: all connections of its own are of this one.
+    pub(crate) fn watcher(client: &ClientRef) -> Self {
+        let who = Who::of(client);
+        let capabilities = match who {
+            // They are what they were when the session began.
+            Who::Session(_) => Box::default(),
+            Who::Caller { .. } => {
+                let declared = client.capabilities.clone().unwrap_or_default();
+                let members = declared.members().unwrap_or_default();
+                truth(&declared, &members, false).as_str().into()
+            }
+        };
+        Self {
+            who,
+            capabilities,
+            level: None,
+        }
+    }
+
+    /// The same for the client whose connection this is the key of.
+    pub(crate) fn as_watcher(&self) -> Self {
+        let capabilities = match self.who {
+            Who::Session(_) => Box::default(),
+            Who::Caller { .. } => self.capabilities.clone(),
+        };
+        Self {
+            who: self.who.clone(),
+            capabilities,
+            level: None,
+        }
+    }
+}
+
+impl Who {
+    fn of(client: &ClientRef) -> Self {
+        match &client.session {
+            Some(session) => Self::Session(session.clone()),
+            None => Self::Caller {
+                kind: client.caller.kind,
+                id: Arc::clone(&client.caller.id),
+                issuer: Arc::clone(&client.caller.issuer),
+            },
+        }
+    }
+}
+
 /// For whom a connection was opened.
 pub(crate) struct Owner {
+    /// Tells it from others.
+    pub(crate) key: Key,
+    /// The same, for one connection after another and not for ever: no other has this number.
+    pub(crate) number: u64,
+    /// The client, as its subscriptions know it.
+    pub(crate) watcher: Key,
     /// The client's session; clients of revisions from 2026-07-28 on have none.
     pub(crate) session: Option<SessionKey>,
     /// What is declared to the server: a `ClientCapabilities` object.
@@ -53,21 +112,19 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    /// For whom the connection of this call must be; `None` for everybody.
-    pub(crate) fn of(ctx: &CallContext, hello: &Hello) -> Option<(Key, Self)> {
+    /// For whom the connection of this client must be; `None` for everybody.
+    pub(crate) fn of(client: &ClientRef, hello: &Hello) -> Option<Self> {
         if hello.era == Era::Modern {
             return None;
         }
-        let (meta, caller) = (ctx.meta(), ctx.caller());
-        let declared = ctx.link().capabilities().unwrap_or_default();
+        let declared = client.capabilities.clone().unwrap_or_default();
         let members = declared.members().unwrap_or_default();
-        let has = |name| members.get(name).is_some_and(|value| value.get() != "null");
-        let covers = ASKABLE.map(|(capability, _)| has(capability));
-        let level = meta.log_level.filter(|_| hello.has("logging"));
+        let covers = covered(&members);
+        let level = client.log_level.filter(|_| hello.has("logging"));
         if !covers.contains(&true) && level.is_none() {
             return None;
         }
-        let session = meta.session.clone();
+        let session = client.session.clone();
         let capabilities = truth(&declared, &members, session.is_some());
         let roots = members.get("roots").map(|roots| declared.slice(roots));
         let tells_roots = session.is_some()
@@ -76,23 +133,25 @@ impl Owner {
                 .is_some_and(|says| says.as_str() == "true");
         let key = Key {
             level: level.filter(|_| session.is_none()),
-            who: match &session {
-                Some(session) => Who::Session(session.clone()),
-                None => Who::Caller {
-                    kind: caller.kind,
-                    id: Arc::clone(&caller.id),
-                    issuer: Arc::clone(&caller.issuer),
-                },
-            },
+            who: Who::of(client),
             capabilities: capabilities.as_str().into(),
         };
-        let owner = Self {
+        Some(Self {
+            watcher: key.as_watcher(),
+            key,
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             session,
             capabilities,
             covers,
             tells_roots,
-        };
-        Some((key, owner))
+        })
+    }
+
+    /// True when this client can be asked something.
+    pub(crate) fn can_be_asked(client: &ClientRef) -> bool {
+        let declared = client.capabilities.as_ref();
+        let members = declared.and_then(|declared| declared.members().ok());
+        covered(&members.unwrap_or_default()).contains(&true)
     }
 
     /// True when the client can be asked for this.
@@ -100,6 +159,11 @@ impl Owner {
         let mut all = ASKABLE.iter().zip(self.covers);
         all.any(|((_, covered), is_declared)| is_declared && *covered == method)
     }
+}
+
+fn covered(members: &Members<'_>) -> [bool; ASKABLE.len()] {
+    let has = |name| members.get(name).is_some_and(|value| value.get() != "null");
+    ASKABLE.map(|(capability, _)| has(capability))
 }
 
 /// Capabilities may lead to what somebody wrote; their names are enough.
@@ -241,7 +305,7 @@ pub(crate) mod tests {
             ),
         ] {
             let ctx = context(capabilities, Some("s"), level);
-            let owner = Owner::of(&ctx, hello);
+            let owner = Owner::of(&ctx.client(), hello);
             assert_eq!(owner.is_some(), expected, "{capabilities} {level:?}");
         }
     }
@@ -251,7 +315,7 @@ pub(crate) mod tests {
         let hello = hello(Era::Legacy, r#"{"logging":{}}"#);
         let key = |session, level| {
             let ctx = context(r#"{"roots":{}}"#, session, Some(level));
-            Owner::of(&ctx, &hello).unwrap().0
+            Owner::of(&ctx.client(), &hello).unwrap().key
         };
         let (info, error) = (LogLevel::Info, LogLevel::Error);
         assert_eq!(key(Some("s"), info), key(Some("s"), error));
@@ -265,7 +329,7 @@ pub(crate) mod tests {
     fn only_what_was_declared_is_covered() {
         let hello = hello(Era::Legacy, "{}");
         let ctx = context(r#"{"elicitation":{},"tools":{}}"#, None, None);
-        let (_, owner) = Owner::of(&ctx, &hello).unwrap();
+        let owner = Owner::of(&ctx.client(), &hello).unwrap();
         assert!(owner.covers("elicitation/create"));
         for other in ["roots/list", "sampling/createMessage", "tools/call", ""] {
             assert!(!owner.covers(other), "{other}");

@@ -1,28 +1,41 @@
 //! The methods of a backend over a connection, whatever that runs over.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use mcp_gw_core::{
-    BackendError, CallContext, Offer, RawJson, SessionKey, ToolOutput, code, jsonrpc,
+    BackendError, CallContext, ClientRef, Offer, RawJson, SessionKey, ToolOutput, code, jsonrpc,
 };
 
 use crate::ask::{Ask, is_modern};
+use crate::chores::Chores;
 use crate::era::{Era, Hello};
+use crate::lanes::{Connection, Lanes, Seat};
 use crate::listen_stream::{Kind, Listening};
 use crate::notice::Events;
+use crate::offer::Lists;
+use crate::owner::{Key, Owner};
 use crate::settings::Settings;
-use crate::subscriptions::Subscriptions;
+use crate::watched::{Place, Watched, warn_refused};
 
 /// A way to ask one server.
-pub(crate) trait Channel: Sync {
+pub(crate) trait Channel: Send + Sync + 'static {
+    /// What clients may have of their own.
+    type Own: Connection;
+
     fn settings(&self) -> &Settings;
 
     /// Who hears of what happens outside of any call.
     fn events(&self) -> &Events;
 
-    /// What is subscribed to at the server.
-    fn subscriptions(&self) -> &Subscriptions;
+    /// What is watched at the server.
+    fn watched(&self) -> &Watched;
+
+    /// The connections of clients' own.
+    fn lanes(&self) -> &Lanes<Self::Own>;
+
+    /// What is done beside all calls.
+    fn chores(&self) -> &Chores;
 
     /// What is wanted of the stream of news, at a server of the new revision.
     fn listening(&self) -> &Listening;
@@ -30,17 +43,37 @@ pub(crate) trait Channel: Sync {
     /// What the server offers now.
     fn offered(&self) -> impl Future<Output = Result<Offer, BackendError>> + Send;
 
-    /// Ends what is held for this client session alone.
-    fn end_session(&self, session: &SessionKey);
-
-    /// The client of this session says that its roots have changed.
-    fn roots_changed(&self, session: &SessionKey);
-
     /// Ends all connections for good.
     fn end(&self) -> impl Future<Output = ()> + Send;
 
     /// What the server said of itself; connects when there is no connection.
     fn hello(&self) -> impl Future<Output = Result<Arc<Hello>, BackendError>> + Send;
+
+    /// What the server said of itself when it was last met; connects when that was never.
+    fn known(&self) -> impl Future<Output = Result<Arc<Hello>, BackendError>> + Send;
+
+    /// Opens the connection of its own of a client that was announced to the lanes, unless it has
+    /// ended or needs none.
+    fn open_ahead(
+        &self,
+        session: &SessionKey,
+        client: &ClientRef,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Asks on the connection of its own that this client must have, and keeps it; `None`, and
+    /// nothing is asked, when it is served on the shared one.
+    fn ask_own(
+        &self,
+        ask: Ask<'_>,
+        client: &ClientRef,
+    ) -> impl Future<Output = Result<Option<Seat<Self::Own>>, BackendError>> + Send;
+
+    /// Asks on this connection, once.
+    fn ask_on(
+        &self,
+        connection: &Arc<Self::Own>,
+        ask: Ask<'_>,
+    ) -> impl Future<Output = Result<RawJson, BackendError>> + Send;
 
     /// Asks, and waits for the result.
     fn ask(
@@ -48,6 +81,20 @@ pub(crate) trait Channel: Sync {
         ask: Ask<'_>,
         ctx: Option<&CallContext>,
     ) -> impl Future<Output = Result<RawJson, BackendError>> + Send;
+}
+
+impl<C: Channel> Lists for C {
+    fn settings(&self) -> &Settings {
+        Channel::settings(self)
+    }
+
+    async fn met(&self) -> Result<Arc<Hello>, BackendError> {
+        self.hello().await
+    }
+
+    async fn ask_for_list(&self, ask: Ask<'_>) -> Result<RawJson, BackendError> {
+        self.ask(ask, None).await
+    }
 }
 
 /// `tools/call`.
@@ -92,9 +139,50 @@ async fn used<C: Channel>(
     channel.ask(ask, Some(ctx)).await
 }
 
-/// The first subscriber of a resource asks the server for news of it. Those of the new revision tell
-/// them on the one stream of all news.
-pub(crate) async fn subscribe<C: Channel>(channel: &C, uri: &str) -> Result<(), BackendError> {
+/// The first subscription of a client asks the server for news: on the connection of its own where its
+/// calls are, as a process knows what happens in itself alone, and otherwise on the shared one.
+pub(crate) async fn subscribe<C: Channel>(
+    channel: &C,
+    ctx: &CallContext,
+    uri: &str,
+) -> Result<(), BackendError> {
+    let client = ctx.client();
+    let watcher = Key::watcher(&client);
+    // Kept until it is on record that something is watched there.
+    let mut seat = None;
+    let first = async || {
+        let ask = Ask::subscribe(uri);
+        seat = channel.ask_own(ask, &client).await?;
+        let Some(seat) = &seat else {
+            subscribe_shared(channel, uri).await?;
+            return Ok(Place {
+                shared: true,
+                own: false,
+            });
+        };
+        // Calls for which it wants log messages may be on another one.
+        for other in channel.lanes().of_watcher(&watcher) {
+            let is_asked = Arc::ptr_eq(&other, &seat.connection);
+            if !is_asked && channel.ask_on(&other, ask).await.is_err() {
+                warn_refused(channel.settings());
+            }
+        }
+        Ok(Place {
+            shared: false,
+            own: true,
+        })
+    };
+    let server = &channel.settings().server;
+    let clients = &channel.watched().clients;
+    clients.add(server, &watcher, uri, first).await
+}
+
+/// The first subscriber of a resource on the shared connection asks the server for news of it. Those
+/// of the new revision tell them on the one stream of all news.
+pub(crate) async fn subscribe_shared<C: Channel>(
+    channel: &C,
+    uri: &str,
+) -> Result<(), BackendError> {
     let ask = Ask::subscribe(uri);
     let first = async || {
         if channel.hello().await?.era == Era::Modern {
@@ -107,11 +195,35 @@ pub(crate) async fn subscribe<C: Channel>(channel: &C, uri: &str) -> Result<(), 
         Ok(())
     };
     let server = &channel.settings().server;
-    channel.subscriptions().add(server, uri, first).await
+    channel.watched().shared.add(server, uri, first).await
 }
 
-/// The last subscriber of a resource ends that.
-pub(crate) async fn unsubscribe<C: Channel>(channel: &C, uri: &str) -> Result<(), BackendError> {
+/// The last subscription ends that, wherever it was asked for.
+pub(crate) async fn unsubscribe<C: Channel>(
+    channel: &C,
+    uri: &str,
+    client: Option<&ClientRef>,
+) -> Result<(), BackendError> {
+    let Some(client) = client else {
+        return unsubscribe_shared(channel, uri).await;
+    };
+    let watcher = Key::watcher(client);
+    let last = async |place: Place| {
+        let mut outcome = Ok(());
+        for connection in channel.lanes().of_watcher(&watcher) {
+            let ended = channel.ask_on(&connection, Ask::unsubscribe(uri)).await;
+            outcome = outcome.and(ended.map(drop));
+        }
+        if place.shared {
+            unsubscribe_shared(channel, uri).await?;
+        }
+        outcome
+    };
+    let clients = &channel.watched().clients;
+    clients.remove(&watcher, uri, last).await
+}
+
+async fn unsubscribe_shared<C: Channel>(channel: &C, uri: &str) -> Result<(), BackendError> {
     let last = async |()| {
         if channel.listening().unwant(Kind::Resource, uri) {
             return Ok(());
@@ -119,7 +231,63 @@ pub(crate) async fn unsubscribe<C: Channel>(channel: &C, uri: &str) -> Result<()
         channel.ask(Ask::unsubscribe(uri), None).await?;
         Ok(())
     };
-    channel.subscriptions().remove(uri, last).await
+    channel.watched().shared.remove(uri, last).await
+}
+
+/// A client has lost its last connection of its own: what it watches is watched on the shared one.
+pub(crate) async fn adopt<C: Channel>(channel: &C, watcher: &Key) {
+    let clients = &channel.watched().clients;
+    for (uri, _) in clients.of(watcher) {
+        let shares = async |place: Place| {
+            // It may have another one by now.
+            if !place.shared && !place.own {
+                subscribe_shared(channel, &uri).await?;
+                return Ok(Place {
+                    shared: true,
+                    own: false,
+                });
+            }
+            Ok(place)
+        };
+        if clients.relocate(watcher, &uri, shares).await.is_err() {
+            warn_refused(channel.settings());
+        }
+    }
+}
+
+/// What is done about clients that have lost their last connection of their own.
+pub(crate) fn adopting<C: Channel>(channel: &Weak<C>) -> Box<dyn Fn(Key) + Send + Sync> {
+    let channel = Weak::clone(channel);
+    Box::new(move |watcher| {
+        if let Some(channel) = channel.upgrade() {
+            let of_chore = Arc::clone(&channel);
+            channel
+                .chores()
+                .spawn(async move { adopt(&*of_chore, &watcher).await });
+        }
+    })
+}
+
+/// Opens the connection of its own that a client which can be asked something will need, so that
+/// what the server lists there is known before its first call.
+pub(crate) fn greet<C: Channel>(channel: &Arc<C>, client: &ClientRef) {
+    let Some(session) = client.session.clone() else {
+        return;
+    };
+    if !Owner::can_be_asked(client) || !channel.lanes().expect(&session, client.transport) {
+        return;
+    }
+    let (of_chore, client) = (Arc::clone(channel), client.clone());
+    channel.chores().spawn(async move {
+        if let Err(error) = of_chore.open_ahead(&session, &client).await {
+            tracing::debug!(
+                target: "mcp_gw::upstream",
+                server = &*of_chore.settings().server,
+                %error,
+                "a client has no connection of its own before its first call"
+            );
+        }
+    });
 }
 
 /// The first who watches a task asks the server for news of it.
@@ -161,7 +329,7 @@ pub(crate) async fn check<C: Channel>(channel: &C) -> Result<(), BackendError> {
     }
 }
 
-/// Makes a [`Channel`] a [`Backend`](mcp_gw_core::Backend). A macro, because a trait of another crate
+/// Makes a struct with a [`Channel`] as its `core` a [`Backend`](mcp_gw_core::Backend). A macro, because a trait of another crate
 /// cannot be implemented for every type that has one of ours.
 macro_rules! backend {
     ($server:ty) => {
@@ -169,7 +337,7 @@ macro_rules! backend {
         #[deny(clippy::missing_trait_methods)]
         impl mcp_gw_core::Backend for $server {
             fn name(&self) -> &str {
-                &$crate::relay::Channel::settings(self).server
+                &$crate::relay::Channel::settings(&*self.core).server
             }
 
             fn offer_now(&self) -> Option<mcp_gw_core::Offer> {
@@ -177,7 +345,7 @@ macro_rules! backend {
             }
 
             async fn offer(&self) -> Result<mcp_gw_core::Offer, mcp_gw_core::BackendError> {
-                $crate::relay::Channel::offered(self).await
+                $crate::relay::Channel::offered(&*self.core).await
             }
 
             async fn call_tool(
@@ -185,7 +353,7 @@ macro_rules! backend {
                 ctx: &mcp_gw_core::CallContext,
                 call: mcp_gw_core::ToolCall,
             ) -> Result<mcp_gw_core::ToolOutput, mcp_gw_core::BackendError> {
-                $crate::relay::call_tool(self, ctx, $crate::ask::Ask::Tool(&call)).await
+                $crate::relay::call_tool(&*self.core, ctx, $crate::ask::Ask::Tool(&call)).await
             }
 
             async fn read_resource(
@@ -193,7 +361,7 @@ macro_rules! backend {
                 ctx: &mcp_gw_core::CallContext,
                 read: mcp_gw_core::ResourceRead,
             ) -> Result<mcp_gw_core::RawJson, mcp_gw_core::BackendError> {
-                $crate::relay::object(self, ctx, $crate::ask::Ask::Resource(&read)).await
+                $crate::relay::object(&*self.core, ctx, $crate::ask::Ask::Resource(&read)).await
             }
 
             async fn get_prompt(
@@ -201,7 +369,7 @@ macro_rules! backend {
                 ctx: &mcp_gw_core::CallContext,
                 get: mcp_gw_core::PromptGet,
             ) -> Result<mcp_gw_core::RawJson, mcp_gw_core::BackendError> {
-                $crate::relay::object(self, ctx, $crate::ask::Ask::Prompt(&get)).await
+                $crate::relay::object(&*self.core, ctx, $crate::ask::Ask::Prompt(&get)).await
             }
 
             async fn complete(
@@ -209,7 +377,8 @@ macro_rules! backend {
                 ctx: &mcp_gw_core::CallContext,
                 completion: mcp_gw_core::Completion,
             ) -> Result<mcp_gw_core::RawJson, mcp_gw_core::BackendError> {
-                $crate::relay::object(self, ctx, $crate::ask::Ask::Complete(&completion)).await
+                $crate::relay::object(&*self.core, ctx, $crate::ask::Ask::Complete(&completion))
+                    .await
             }
 
             async fn task(
@@ -217,7 +386,7 @@ macro_rules! backend {
                 ctx: &mcp_gw_core::CallContext,
                 ask: mcp_gw_core::TaskAsk,
             ) -> Result<mcp_gw_core::RawJson, mcp_gw_core::BackendError> {
-                $crate::relay::object(self, ctx, $crate::ask::Ask::Task(&ask)).await
+                $crate::relay::object(&*self.core, ctx, $crate::ask::Ask::Task(&ask)).await
             }
 
             async fn watch_task(
@@ -225,54 +394,71 @@ macro_rules! backend {
                 _ctx: &mcp_gw_core::CallContext,
                 task_id: &str,
             ) -> Result<(), mcp_gw_core::BackendError> {
-                $crate::relay::watch_task(self, task_id).await
+                $crate::relay::watch_task(&*self.core, task_id).await
             }
 
             async fn unwatch_task(&self, task_id: &str) {
-                $crate::relay::unwatch_task(self, task_id).await;
+                $crate::relay::unwatch_task(&*self.core, task_id).await;
             }
 
             async fn check(&self) -> Result<(), mcp_gw_core::BackendError> {
-                $crate::relay::check(self).await
+                $crate::relay::check(&*self.core).await
+            }
+
+            fn greet(&self, client: &mcp_gw_core::ClientRef) {
+                $crate::relay::greet(&self.core, client);
             }
 
             fn end_session(&self, session: &mcp_gw_core::SessionKey) {
-                $crate::relay::Channel::end_session(self, session);
+                $crate::relay::Channel::lanes(&*self.core).end_session(session);
             }
 
             fn roots_changed(&self, session: &mcp_gw_core::SessionKey) {
-                $crate::relay::Channel::roots_changed(self, session);
+                $crate::relay::Channel::lanes(&*self.core).roots_changed(session);
             }
 
             async fn subscribe(
                 &self,
-                _ctx: &mcp_gw_core::CallContext,
+                ctx: &mcp_gw_core::CallContext,
                 uri: &str,
             ) -> Result<(), mcp_gw_core::BackendError> {
-                $crate::relay::subscribe(self, uri).await
+                $crate::relay::subscribe(&*self.core, ctx, uri).await
             }
 
             async fn resubscribe(&self, uri: &str) -> Result<(), mcp_gw_core::BackendError> {
-                $crate::relay::subscribe(self, uri).await
+                $crate::relay::subscribe_shared(&*self.core, uri).await
             }
 
-            async fn unsubscribe(&self, uri: &str) -> Result<(), mcp_gw_core::BackendError> {
-                $crate::relay::unsubscribe(self, uri).await
+            async fn unsubscribe(
+                &self,
+                uri: &str,
+                client: Option<&mcp_gw_core::ClientRef>,
+            ) -> Result<(), mcp_gw_core::BackendError> {
+                $crate::relay::unsubscribe(&*self.core, uri, client).await
             }
 
             fn watch(&self, listener: std::sync::Arc<dyn mcp_gw_core::BackendListener>) {
-                $crate::relay::Channel::events(self).watch(listener);
+                $crate::relay::Channel::events(&*self.core).watch(listener);
             }
 
             async fn close(&self) {
-                $crate::relay::Channel::end(self).await;
+                $crate::relay::Channel::end(&*self.core).await;
             }
 
             fn unsupported(&self, method: &'static str) -> mcp_gw_core::BackendError {
                 mcp_gw_core::BackendError::Unsupported {
-                    server: std::sync::Arc::clone(&$crate::relay::Channel::settings(self).server),
+                    server: std::sync::Arc::clone(
+                        &$crate::relay::Channel::settings(&*self.core).server,
+                    ),
                     method,
                 }
+            }
+        }
+
+        impl Drop for $server {
+            fn drop(&mut self) {
+                // What goes on beside would keep it.
+                $crate::relay::Channel::chores(&*self.core).stop();
             }
         }
     };

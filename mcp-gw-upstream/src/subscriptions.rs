@@ -6,8 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mcp_gw_core::BackendError;
 
-use crate::settings::Settings;
-
 /// The most resources that may be watched at one server.
 const MOST: usize = 10_000;
 
@@ -22,7 +20,7 @@ struct Entry<T> {
     held: Mutex<Option<Held<T>>>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Held<T> {
     count: usize,
     at: T,
@@ -34,7 +32,7 @@ impl<T> Default for Subscriptions<T> {
     }
 }
 
-impl<T: Copy> Subscriptions<T> {
+impl<T: Clone> Subscriptions<T> {
     /// Adds a subscriber of `uri` at `server`; the first one calls `ask`, and is none if that fails
     /// or is given up.
     pub(crate) async fn add(
@@ -57,7 +55,7 @@ impl<T: Copy> Subscriptions<T> {
         Ok(())
     }
 
-    /// Removes a subscriber of `uri`; the last one calls `ask`, and is gone whatever comes of that.
+    /// Removes a subscriber of `uri`, if there is one; the last one calls `ask`, and is gone whatever comes of that.
     pub(crate) async fn remove(
         &self,
         uri: &str,
@@ -72,7 +70,7 @@ impl<T: Copy> Subscriptions<T> {
             match &mut *held {
                 None => return Ok(()),
                 Some(Held { count: 1, at }) => {
-                    let at = *at;
+                    let at = at.clone();
                     *held = None;
                     at
                 }
@@ -95,7 +93,7 @@ impl<T: Copy> Subscriptions<T> {
             return Ok(());
         };
         let _turn = visit.entry.turn.lock().await;
-        let Some(at) = visit.entry.held().as_ref().map(|held| held.at) else {
+        let Some(at) = visit.entry.held().as_ref().map(|held| held.at.clone()) else {
             return Ok(());
         };
         let at = ask(at).await?;
@@ -109,7 +107,21 @@ impl<T: Copy> Subscriptions<T> {
     pub(crate) fn at(&self, uri: &str) -> Option<T> {
         let entry = self.lock().get(uri).map(Arc::clone)?;
         let held = entry.held();
-        held.as_ref().map(|held| held.at)
+        held.as_ref().map(|held| held.at.clone())
+    }
+
+    /// True when nobody watches anything, or is about to.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// Changes where everything is watched.
+    pub(crate) fn change_all(&self, change: impl Fn(&mut T)) {
+        for entry in self.lock().values() {
+            if let Some(held) = &mut *entry.held() {
+                change(&mut held.at);
+            }
+        }
     }
 
     /// Everything that is watched.
@@ -117,7 +129,7 @@ impl<T: Copy> Subscriptions<T> {
         let all = self.lock();
         all.iter()
             .filter_map(|(uri, entry)| {
-                let at = entry.held().as_ref().map(|held| held.at)?;
+                let at = entry.held().as_ref().map(|held| held.at.clone())?;
                 Some((Arc::clone(uri), at))
             })
             .collect()
@@ -177,15 +189,6 @@ impl<T> Drop for Visit<'_, T> {
     }
 }
 
-/// One of them is of no effect any more.
-pub(crate) fn warn_refused(settings: &Settings) {
-    tracing::warn!(
-        target: "mcp_gw::upstream",
-        server = &*settings.server,
-        "the server does not take a subscription again that it took before"
-    );
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
@@ -194,6 +197,7 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::*;
+    use crate::settings::Settings;
 
     fn refused() -> BackendError {
         Settings::for_test().lost("refused")

@@ -65,8 +65,10 @@ pub struct ServerConfig {
     /// How many clients may have a connection of their own (for `command`: a process) at a time,
     /// beside the one that all share; `16` for `command` and `512` for `url` if not given. A client
     /// gets one when a server of a revision before 2026-07-28 could ask it something (sampling,
-    /// elicitation, roots), or when it has set a log level. One that finds no room shares, and
-    /// cannot be asked.
+    /// elicitation, roots), or when it has set a log level: with its first call, or when it begins
+    /// its session as long as fewer than half of these (for `command`: 4) are open. One that finds no
+    /// room shares, and cannot be asked. The list of the server is what the shared connection has
+    /// and what those of clients have besides.
     pub max_connections: Option<u32>,
     /// How long a client's own connection is kept while it is not used.
     pub idle_timeout: DurationText,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use mcp_gw_core::jsonrpc::{Message, Notification, Request, Response};
-use mcp_gw_core::{RawJson, code};
+use mcp_gw_core::{RawJson, Transport, code};
 
 use super::feed::{self, Outcome, Style};
 use super::headers::{self, LAST_EVENT_ID, SESSION_ID};
@@ -45,6 +45,7 @@ impl Engine {
                 outbox,
             )
             .at(self.endpoint.clone())
+            .over(Transport::Http)
         });
         let session = session.map_err(refused)?;
         self.keep_swept();

@@ -4,9 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use mcp_gw_core::{
-    Backend, BackendError, BackendEvent, BackendListener, CallContext, Completion, CompletionRef,
-    Feature, Offer, PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, TaskMethod, ToolCall,
-    ToolOutput,
+    Backend, BackendError, BackendEvent, BackendListener, CallContext, ClientRef, Completion,
+    CompletionRef, Feature, Offer, PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk,
+    TaskMethod, ToolCall, ToolOutput,
 };
 
 use super::judge::{Judge, Keeper, chain};
@@ -219,6 +219,10 @@ impl<B: Backend> Backend for Guarded<B> {
         self.backend.check().await
     }
 
+    fn greet(&self, client: &ClientRef) {
+        self.backend.greet(client);
+    }
+
     fn end_session(&self, session: &SessionKey) {
         self.backend.end_session(session);
     }
@@ -232,8 +236,8 @@ impl<B: Backend> Backend for Guarded<B> {
         self.backend.subscribe(ctx, uri).await
     }
 
-    async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
-        self.backend.unsubscribe(uri).await
+    async fn unsubscribe(&self, uri: &str, client: Option<&ClientRef>) -> Result<(), BackendError> {
+        self.backend.unsubscribe(uri, client).await
     }
 
     fn watch(&self, listener: Arc<dyn BackendListener>) {

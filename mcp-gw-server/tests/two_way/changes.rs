@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mcp_gw_core::BackendEvent;
 use mcp_gw_server::EngineConfig;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::server::{Asker, Shared, engine, raw};
 use crate::wire::{BOTH, Client, Over};
@@ -144,5 +144,70 @@ async fn roots_that_change_are_told_to_the_servers() {
             .await;
         client.notify("notifications/vendor/x", json!({})).await;
         shared.heard("roots changed", 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_can_be_asked_is_greeted_once_and_no_other() {
+    for over in BOTH {
+        let (engine, shared, _) = engine(EngineConfig::default()).await;
+        let mut plain = Client::legacy(over, &engine, "2025-11-25", json!({"tasks": {}})).await;
+        let can = json!({"roots": {"x": 1.5}, "tasks": {}});
+        let mut client = Client::legacy(over, &engine, "2025-11-25", can).await;
+        for _ in 0..2 {
+            client.notify("notifications/initialized", json!({})).await;
+        }
+        client
+            .notify("notifications/roots/list_changed", json!({}))
+            .await;
+        shared.heard("roots changed", 1).await;
+        plain.end().await;
+        shared.heard("session ended", 1).await;
+        let heard = shared.heard.lock().unwrap().clone();
+        let greeted: Vec<_> = heard
+            .iter()
+            .filter(|it| it.starts_with("greeted"))
+            .collect();
+        let is_stdio = matches!(over, Over::Lines);
+        let expected = format!(r#"greeted {{"roots":{{"x":1.5}}}} stdio {is_stdio}"#);
+        assert_eq!(greeted, [&expected], "{over:?}");
+        // It is the session that its calls are made in.
+        let greeted = shared.session.lock().unwrap().take();
+        client
+            .asked("tools/call", json!({"name": "error", "arguments": {}}))
+            .await;
+        assert!(greeted.is_some());
+        assert_eq!(*shared.session.lock().unwrap(), greeted, "{over:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_says_whose_calls_it_belongs_to_until_its_end() {
+    let has = |kind: &str, what: &str, can: &Value| format!("a {kind} {what} that has {can}");
+    for over in BOTH {
+        let (engine, shared, _) = engine(EngineConfig::default()).await;
+        let can = json!({"roots": {}});
+        let mut client = Client::legacy(over, &engine, "2025-11-25", can.clone()).await;
+        for uri in ["a://1", "t://x"] {
+            let params = json!({"uri": uri});
+            client.asked("resources/subscribe", params).await;
+        }
+        let params = json!({"uri": "t://x"});
+        client.asked("resources/unsubscribe", params).await;
+        shared.heard(&has("session", "ends", &can), 1).await;
+        client.end().await;
+        shared.heard(&has("session", "ends", &can), 2).await;
+        shared.heard(&has("session", "subscribes", &can), 2).await;
+
+        let mut client = Client::modern(over, &engine, can.clone());
+        let filter = json!({"notifications": {"resourceSubscriptions": ["a://1"]}});
+        client.send("subscriptions/listen", filter).await;
+        assert_eq!(
+            client.next().await["method"],
+            "notifications/subscriptions/acknowledged"
+        );
+        shared.heard(&has("caller", "subscribes", &can), 1).await;
+        client.hang_up().await;
+        shared.heard(&has("caller", "ends", &can), 1).await;
     }
 }

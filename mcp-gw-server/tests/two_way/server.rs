@@ -6,9 +6,9 @@ use std::time::Duration;
 use mcp_gw_core::testing::RecordingAudit;
 use mcp_gw_core::{
     AccessRequest, AllowAll, Backend, BackendError, BackendEvent, BackendListener, CallContext,
-    CallNotification, ClientLinkError, Decision, Feature, Gateway, ItemSpec, Offer, Policy,
-    PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput, ToolSpec,
-    async_trait,
+    CallNotification, ClientLinkError, ClientRef, Decision, Feature, Gateway, ItemSpec, Offer,
+    Policy, PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput, ToolSpec,
+    Transport, async_trait,
 };
 use mcp_gw_server::{Engine, EngineConfig};
 use serde_json::{Value, json};
@@ -97,6 +97,19 @@ impl Asker {
             "extensions": {"io.modelcontextprotocol/tasks": {"v": 1}},
         })));
         offer
+    }
+
+    /// What the client of a subscription can be asked for, which is for all its calls alike.
+    fn note_watcher(&self, what: &str, client: &ClientRef) {
+        if let Some(capabilities) = &client.capabilities {
+            let kind = if client.session.is_some() {
+                "session"
+            } else {
+                "caller"
+            };
+            self.0
+                .note(format!("a {kind} {what} that has {capabilities}"));
+        }
     }
 
     async fn ask(&self, ctx: &CallContext, args: &Value) -> Value {
@@ -248,7 +261,8 @@ impl Backend for Asker {
         self.0.note(format!("unwatch {task_id}"));
     }
 
-    async fn subscribe(&self, _: &CallContext, uri: &str) -> Result<(), BackendError> {
+    async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
+        self.note_watcher("subscribes", &ctx.client());
         if uri == "a://2" {
             return Err(self.unsupported("resources/subscribe"));
         }
@@ -256,13 +270,21 @@ impl Backend for Asker {
         Ok(())
     }
 
-    async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
+    async fn unsubscribe(&self, uri: &str, client: Option<&ClientRef>) -> Result<(), BackendError> {
+        self.note_watcher("ends", client.unwrap());
         self.0.note(format!("unsubscribe {uri}"));
         Ok(())
     }
 
     fn watch(&self, listener: Arc<dyn BackendListener>) {
         *self.0.listener.lock().unwrap() = Some(listener);
+    }
+
+    fn greet(&self, client: &ClientRef) {
+        let asked = client.capabilities.as_ref().unwrap();
+        let is_stdio = client.transport == Transport::Stdio;
+        self.0.note(format!("greeted {asked} stdio {is_stdio}"));
+        *self.0.session.lock().unwrap() = client.session.clone();
     }
 
     fn end_session(&self, _: &SessionKey) {

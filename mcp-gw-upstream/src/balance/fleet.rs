@@ -203,6 +203,19 @@ impl Fleet {
         retry.after(&self.config.retries, situation, budget, random)
     }
 
+    /// Where all calls of `affinity` will go, unless something happens; `None` when that is not one
+    /// place.
+    pub(crate) fn home(&self, affinity: Affinity) -> Option<usize> {
+        if self.replicas.len() == 1 {
+            return Some(0);
+        }
+        if self.config.sticky == Sticky::Never {
+            return None;
+        }
+        // Nothing is sent, so nothing is learnt of it.
+        Some(self.lease(affinity, Tried::default())?.index)
+    }
+
     /// The session is no more.
     pub(crate) fn end_session(&self, affinity: Affinity) {
         self.lock().homes.forget(affinity.key);

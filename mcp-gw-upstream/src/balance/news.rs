@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use mcp_gw_core::{BackendError, BackendEvent, BackendListener, ObjectWriter, Offer};
+use mcp_gw_core::{
+    BackendError, BackendEvent, BackendListener, ClientRef, ObjectWriter, Offer, RawJson,
+};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -18,18 +20,31 @@ use crate::balance::fleet::{Fleet, Tried};
 use crate::balance::gate::Gate;
 use crate::balance::random::Random;
 use crate::notice::Events;
+use crate::owner::Key;
 use crate::subscriptions::Subscriptions;
+use crate::watched::{PerClient, Updates};
 
 /// How long a replica gets to take over a subscription.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where a resource is watched for a client.
+#[derive(Debug, Clone)]
+pub(crate) struct Watch {
+    pub(crate) replica: usize,
+    /// The client that asked; nobody did where another replica took it over.
+    pub(crate) client: Option<Arc<ClientRef>>,
+}
 
 /// The server: what its replicas, their checks and the calls have in common.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) fleet: Fleet,
     pub(crate) gate: Gate,
-    pub(crate) events: Events,
-    /// Which replica watches which resource, and which task.
+    pub(crate) events: Arc<Events>,
+    updates: Updates,
+    /// Which replica watches which resource for which client.
+    pub(crate) clients: PerClient<Watch>,
+    /// Which replica watches which resource for nobody in particular.
     pub(crate) subscriptions: Subscriptions<usize>,
     pub(crate) tasks: Subscriptions<usize>,
     /// Tools that say that calling them twice is as good as calling them once.
@@ -45,6 +60,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(fleet: Fleet) -> Self {
         let config = &fleet.config;
+        let events: Arc<Events> = Arc::default();
         Self {
             gate: Gate::new(
                 Arc::clone(&fleet.server),
@@ -52,7 +68,9 @@ impl Shared {
                 config.max_queue,
                 config.queue_timeout,
             ),
-            events: Events::default(),
+            updates: Updates::new(Arc::clone(&events)),
+            events,
+            clients: PerClient::default(),
             subscriptions: Subscriptions::default(),
             tasks: Subscriptions::default(),
             safe_tools: Mutex::default(),
@@ -173,82 +191,117 @@ impl Shared {
     }
 
     /// Resources that are watched at a replica that is not alive, while another one is.
-    fn stranded(&self) -> Vec<(Arc<str>, usize)> {
+    fn stranded(&self) -> Vec<Stranded> {
         let alive = self.fleet.alive();
         if !alive.contains(&true) {
             return Vec::new();
         }
-        let mut all = self.subscriptions.all();
-        all.retain(|(_, at)| alive.get(*at) == Some(&false));
-        all
+        let of_clients = self.clients.all().into_iter();
+        let of_clients = of_clients.map(|(key, uri, at)| (Some(key), uri, at.replica));
+        let others = self.subscriptions.all().into_iter();
+        let others = others.map(|(uri, replica)| (None, uri, replica));
+        let all = of_clients.chain(others);
+        all.filter(|(_, _, replica)| alive.get(*replica) == Some(&false))
+            .map(|(key, uri, _)| (key, uri))
+            .collect()
     }
 
     /// Moves until nothing is stranded, or nothing more can be moved.
     async fn move_subscriptions(&self) {
-        let mut failed: HashSet<Arc<str>> = HashSet::new();
+        let mut failed: HashSet<Stranded> = HashSet::new();
         loop {
             let mut stranded = self.stranded();
-            stranded.retain(|(uri, _)| !failed.contains(uri));
+            stranded.retain(|one| !failed.contains(one));
             if stranded.is_empty() || *self.closed.borrow() {
                 return;
             }
-            for (uri, at) in stranded {
-                match self.move_one(&uri).await {
-                    Ok(()) => self.forget(at, &uri),
-                    Err(error) => {
-                        tracing::warn!(
-                            target: "mcp_gw::upstream",
-                            server = &*self.fleet.server,
-                            %error,
-                            "a subscription could not be moved to another replica"
-                        );
-                        failed.insert(uri);
-                    }
+            for one in stranded {
+                if let Err(error) = self.move_one(&one).await {
+                    tracing::warn!(
+                        target: "mcp_gw::upstream",
+                        server = &*self.fleet.server,
+                        %error,
+                        "a subscription could not be moved to another replica"
+                    );
+                    failed.insert(one);
                 }
             }
         }
     }
 
-    async fn move_one(&self, uri: &Arc<str>) -> Result<(), BackendError> {
-        let moved = async |from: usize| {
-            let mut tried = Tried::default();
-            tried.add(from);
-            let lease = self.fleet.lease(Affinity::of_text(uri), tried);
-            let Some((lease, backend)) = lease.and_then(|lease| {
-                let backend = Arc::clone(lease.backend()?);
-                Some((lease, backend))
-            }) else {
-                return Ok(from);
+    async fn move_one(&self, (key, uri): &Stranded) -> Result<(), BackendError> {
+        if let Some(key) = key {
+            let moved = async |from: Watch| self.take_over(uri, from).await;
+            self.clients.relocate(key, uri, moved).await?;
+        } else {
+            let moved = async |replica| {
+                let from = Watch {
+                    replica,
+                    client: None,
+                };
+                Ok(self.take_over(uri, from).await?.replica)
             };
-            let outcome = timeout(PATIENCE, backend.resubscribe(uri))
-                .await
-                .unwrap_or_else(|_| {
-                    Err(BackendError::Timeout {
-                        server: Arc::clone(&self.fleet.server),
-                        after: PATIENCE,
-                    })
-                });
-            let to = lease.index;
-            lease.end(outcome.as_ref().err());
-            outcome.map(|()| to)
-        };
-        self.subscriptions.relocate(uri, moved).await?;
+            self.subscriptions.relocate(uri, moved).await?;
+        }
         // Nobody knows what happened in between.
-        self.events.emit(BackendEvent::ResourceUpdated {
-            uri: Arc::clone(uri),
-            params: ObjectWriter::default().string("uri", uri).finish(),
-        });
+        let params = ObjectWriter::default().string("uri", uri).finish();
+        let is_common = self.clients.places(uri).len() > 1;
+        self.updates.tell(Arc::clone(uri), params, is_common);
         Ok(())
+    }
+
+    /// Has another replica watch what was watched at one that is of no use.
+    async fn take_over(&self, uri: &Arc<str>, from: Watch) -> Result<Watch, BackendError> {
+        let mut tried = Tried::default();
+        tried.add(from.replica);
+        let lease = self.fleet.lease(Affinity::of_text(uri), tried);
+        let Some((lease, backend)) = lease.and_then(|lease| {
+            let backend = Arc::clone(lease.backend()?);
+            Some((lease, backend))
+        }) else {
+            return Ok(from);
+        };
+        let outcome = timeout(PATIENCE, backend.resubscribe(uri))
+            .await
+            .unwrap_or_else(|_| {
+                Err(BackendError::Timeout {
+                    server: Arc::clone(&self.fleet.server),
+                    after: PATIENCE,
+                })
+            });
+        let replica = lease.index;
+        lease.end(outcome.as_ref().err());
+        outcome?;
+        self.forget(from, uri);
+        Ok(Watch {
+            replica,
+            client: None,
+        })
     }
 
     /// Ends the subscription of a replica that is of no use, so that it does not renew it when it
     /// comes back.
-    fn forget(&self, at: usize, uri: &Arc<str>) {
-        if let (Some(backend), Ok(runtime)) = (self.fleet.backend(at), Handle::try_current()) {
+    fn forget(&self, at: Watch, uri: &Arc<str>) {
+        if let (Some(backend), Ok(runtime)) =
+            (self.fleet.backend(at.replica), Handle::try_current())
+        {
             let (backend, uri) = (Arc::clone(backend), Arc::clone(uri));
             runtime.spawn(async move {
-                let _ = timeout(PATIENCE, backend.unsubscribe(&uri)).await;
+                let client = at.client.as_deref();
+                let _ = timeout(PATIENCE, backend.unsubscribe(&uri, client)).await;
             });
+        }
+    }
+
+    /// A replica reports an update.
+    fn updated(&self, index: usize, uri: Arc<str>, params: RawJson) {
+        let clients = self.clients.places(&uri).into_iter();
+        let mut at: Vec<usize> = clients.map(|(_, at)| at.replica).collect();
+        at.extend(self.subscriptions.at(&uri));
+        // Another replica may go on to report what is watched elsewhere now.
+        if at.is_empty() || at.contains(&index) {
+            let is_common = at.iter().any(|other| *other != index);
+            self.updates.tell(uri, params, is_common);
         }
     }
 
@@ -307,6 +360,9 @@ impl Shared {
     }
 }
 
+/// For whom it is watched, and what.
+type Stranded = (Option<Key>, Arc<str>);
+
 /// Checks one replica until the server is gone.
 async fn check(shared: Weak<Shared>, config: HealthConfig, index: usize) {
     let mut random = Random::seeded();
@@ -342,15 +398,8 @@ impl BackendListener for Ear {
                     shared.settle(&reason);
                 }
             }
-            // Another replica may go on to report what is watched elsewhere now.
-            BackendEvent::ResourceUpdated { ref uri, .. } => {
-                if shared
-                    .subscriptions
-                    .at(uri)
-                    .is_none_or(|at| at == self.index)
-                {
-                    shared.events.emit(event);
-                }
+            BackendEvent::ResourceUpdated { uri, params } => {
+                shared.updated(self.index, uri, params);
             }
             BackendEvent::OfferChanged => {
                 shared.forget_offer(self.index);

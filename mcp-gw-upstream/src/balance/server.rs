@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp_gw_core::{
-    Backend, BackendError, BackendListener, CallContext, Clock, Completion, Offer, PromptGet,
-    RawJson, ResourceRead, SessionKey, TaskAsk, TaskMethod, ToolCall, ToolOutput,
+    Backend, BackendError, BackendListener, CallContext, ClientRef, Clock, Completion, Offer,
+    PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, TaskMethod, ToolCall, ToolOutput,
 };
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
@@ -15,9 +15,10 @@ use tokio::time::timeout;
 use crate::balance::affinity::{Affinity, task_in};
 use crate::balance::config::{BalanceConfig, Replica};
 use crate::balance::fleet::{Fleet, ReplicaStatus, Tried};
-use crate::balance::news::Shared;
+use crate::balance::news::{Shared, Watch};
 use crate::balance::retry::{Failure, Retry, Step};
 use crate::error::Error;
+use crate::owner::Key;
 
 /// A server that runs in one place or in several.
 ///
@@ -293,6 +294,17 @@ impl Backend for Balanced {
         outcome
     }
 
+    fn greet(&self, client: &ClientRef) {
+        // Where its calls will go, if that is known.
+        let Some(session) = &client.session else {
+            return;
+        };
+        let home = self.shared.fleet.home(Affinity::of_session(session));
+        if let Some(backend) = home.and_then(|home| self.shared.fleet.backend(home)) {
+            backend.greet(client);
+        }
+    }
+
     fn end_session(&self, session: &SessionKey) {
         self.shared.fleet.end_session(Affinity::of_session(session));
         for replica in &self.shared.fleet.replicas {
@@ -307,16 +319,20 @@ impl Backend for Balanced {
     }
 
     async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
+        let client = Arc::new(ctx.client());
+        let key = Key::watcher(&client);
         let first = async || {
-            let attempt = |backend: Arc<dyn Backend>, index| async move {
-                backend.subscribe(ctx, uri).await.map(|()| index)
+            let attempt = |backend: Arc<dyn Backend>, replica| async move {
+                backend.subscribe(ctx, uri).await.map(|()| replica)
             };
-            self.run(Request::of(ctx, true), attempt).await
+            let replica = self.run(Request::of(ctx, true), attempt).await?;
+            Ok(Watch {
+                replica,
+                client: Some(client),
+            })
         };
-        self.shared
-            .subscriptions
-            .add(&self.shared.fleet.server, uri, first)
-            .await
+        let server = &self.shared.fleet.server;
+        self.shared.clients.add(server, &key, uri, first).await
     }
 
     async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
@@ -337,9 +353,18 @@ impl Backend for Balanced {
             .await
     }
 
-    async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
-        let last = async |at| match self.shared.fleet.backend(at) {
-            Some(backend) => backend.unsubscribe(uri).await,
+    async fn unsubscribe(&self, uri: &str, client: Option<&ClientRef>) -> Result<(), BackendError> {
+        let fleet = &self.shared.fleet;
+        if let Some(client) = client {
+            let last = async |at: Watch| match fleet.backend(at.replica) {
+                Some(backend) => backend.unsubscribe(uri, at.client.as_deref()).await,
+                None => Ok(()),
+            };
+            let key = Key::watcher(client);
+            return self.shared.clients.remove(&key, uri, last).await;
+        }
+        let last = async |at| match fleet.backend(at) {
+            Some(backend) => backend.unsubscribe(uri, None).await,
             None => Ok(()),
         };
         self.shared.subscriptions.remove(uri, last).await

@@ -34,7 +34,7 @@ pub struct HttpServerConfig {
     pub max_message_bytes: usize,
     /// How many clients may have a session of their own at the same time, beside the one that all
     /// share; those who find no room share. Only servers of old revisions have sessions. 512 by
-    /// default.
+    /// default. No more than half of them are opened before their clients have called something.
     pub max_connections: usize,
     /// How long a session of a client's own is kept open while it is not used. 30 min by default.
     pub idle_timeout: Duration,

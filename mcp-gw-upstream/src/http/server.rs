@@ -1,15 +1,16 @@
 //! The backend over HTTP: one connection, shared by all calls, made anew when it is of no use.
 
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use mcp_gw_core::{
-    BackendError, BackendEvent, CallContext, Offer, RawJson, SessionKey, ToolSpec, code,
+    BackendError, BackendEvent, CallContext, ClientRef, Offer, RawJson, SessionKey, ToolSpec, code,
 };
 use reqwest::StatusCode;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use crate::ask::Ask;
+use crate::chores::Chores;
 use crate::deadline::Deadline;
 use crate::era::{Era, Hello, rpc_code};
 use crate::error::Error;
@@ -17,15 +18,16 @@ use crate::http::config::HttpServerConfig;
 use crate::http::exchange::Exchange;
 use crate::http::session::Session;
 use crate::http::wire::{Refusal, Wire};
-use crate::lanes::{Connection as _, Lanes, Seat};
+use crate::lanes::{Connection as _, Lanes, Seat, Upkeep};
 use crate::listen_stream::Listening;
 use crate::mirror::{self, Mirrors};
 use crate::notice::Events;
 use crate::offer;
+use crate::owner::Owner;
 use crate::relay::{self, Channel};
 use crate::settings::Settings;
 use crate::single::Single;
-use crate::subscriptions::Subscriptions;
+use crate::watched::Watched;
 
 /// An MCP server over streamable HTTP, of any revision from 2024-11-05 to 2026-07-28.
 ///
@@ -35,10 +37,16 @@ use crate::subscriptions::Subscriptions;
 /// certain level, gets a session of its own: see [`HttpServerConfig::max_connections`].
 #[derive(Debug)]
 pub struct HttpServer {
+    core: Arc<Core>,
+}
+
+#[derive(Debug)]
+struct Core {
     wire: Arc<Wire>,
     session: Single<Session>,
     lanes: Lanes<Session>,
     mirrors: RwLock<Arc<Mirrors>>,
+    chores: Chores,
 }
 
 /// What to do about a refusal.
@@ -51,22 +59,46 @@ enum Verdict {
     Headers(BackendError),
 }
 
+impl Verdict {
+    fn into_error(self) -> BackendError {
+        match self {
+            Self::Final(error) | Self::Stale(error) | Self::Headers(error) => error,
+        }
+    }
+}
+
 impl HttpServer {
     /// A backend for the server that `config` describes. Connects to nothing yet.
     ///
     /// # Errors
     /// When the address or a header cannot be used.
     pub fn new(config: &HttpServerConfig) -> Result<Self, Error> {
+        let wire = Arc::new(Wire::new(config)?);
         Ok(Self {
-            wire: Arc::new(Wire::new(config)?),
+            core: Arc::new_cyclic(|core| Core::new(config, wire, core)),
+        })
+    }
+}
+
+impl Core {
+    fn new(config: &HttpServerConfig, wire: Arc<Wire>, this: &Weak<Self>) -> Self {
+        let upkeep = Upkeep {
+            watched: Arc::clone(&wire.watched),
+            extras: Arc::clone(&wire.extras),
+            orphaned: Some(relay::adopting(this)),
+        };
+        Self {
+            wire,
             session: Single::default(),
             lanes: Lanes::new(
                 config.settings(),
                 config.max_connections,
                 config.idle_timeout,
+                upkeep,
             ),
             mirrors: RwLock::default(),
-        })
+            chores: Chores::default(),
+        }
     }
 
     async fn session(&self) -> Result<Arc<Session>, BackendError> {
@@ -80,26 +112,23 @@ impl HttpServer {
         self.session.get(settings, open).await
     }
 
-    /// The session of the client that makes this call, when it must have one.
-    async fn seat(&self, ctx: Option<&CallContext>) -> Result<Option<Seat<Session>>, BackendError> {
-        if ctx.is_none() {
-            return Ok(None);
-        }
-        let hello = match self.wire.known.get() {
-            Some(hello) => hello,
-            None => self.hello().await?,
-        };
+    /// The session that calls of this client must be in; `None` for the shared one.
+    async fn seat(&self, client: &ClientRef) -> Result<Option<Seat<Session>>, BackendError> {
+        let hello = self.known().await?;
         let wire = &self.wire;
         let open = |owner, _| Session::open_own(Arc::clone(wire), owner);
-        let Some(seat) = self.lanes.seat(&hello, ctx, open).await? else {
+        let Some(seat) = self.lanes.seat(&hello, client, open).await? else {
             return Ok(None);
         };
         if seat.connection.desk.pending.dead().is_none() {
-            return Ok(Some(seat));
+            if !seat.connection.desk.is_stale() {
+                return Ok(Some(seat));
+            }
+            seat.connection.end().await;
         }
         seat.forget();
         drop(seat);
-        self.lanes.seat(&hello, ctx, open).await
+        self.lanes.seat(&hello, client, open).await
     }
 
     /// Asks for the log messages that the client wants, before its call.
@@ -232,8 +261,9 @@ impl HttpServer {
 
     async fn read_offer(&self) -> Result<Offer, BackendError> {
         let mut offer = offer::read(self).await?;
-        if self.hello().await?.era == Era::Modern {
-            offer.tools = self.learn_headers(offer.tools);
+        match self.hello().await?.era {
+            Era::Modern => offer.tools = self.learn_headers(offer.tools),
+            Era::Legacy => self.wire.extras.complete(&mut offer),
         }
         Ok(offer)
     }
@@ -266,7 +296,9 @@ fn is_other_era(session: &Session, status: StatusCode, code: Option<i64>) -> boo
     }
 }
 
-impl Channel for HttpServer {
+impl Channel for Core {
+    type Own = Session;
+
     fn settings(&self) -> &Settings {
         &self.wire.settings
     }
@@ -275,8 +307,16 @@ impl Channel for HttpServer {
         &self.wire.events
     }
 
-    fn subscriptions(&self) -> &Subscriptions {
-        &self.wire.subscriptions
+    fn watched(&self) -> &Watched {
+        &self.wire.watched
+    }
+
+    fn lanes(&self) -> &Lanes<Session> {
+        &self.lanes
+    }
+
+    fn chores(&self) -> &Chores {
+        &self.chores
     }
 
     fn listening(&self) -> &Listening {
@@ -288,6 +328,7 @@ impl Channel for HttpServer {
     }
 
     async fn end(&self) {
+        self.chores.stop();
         let shared = async {
             if let Some(session) = self.session.close().await {
                 session.end().await;
@@ -296,23 +337,69 @@ impl Channel for HttpServer {
         tokio::join!(shared, self.lanes.close());
     }
 
-    fn end_session(&self, session: &SessionKey) {
-        self.lanes.end_session(session);
-    }
-
-    fn roots_changed(&self, session: &SessionKey) {
-        self.lanes.roots_changed(session);
-    }
-
     async fn hello(&self) -> Result<Arc<Hello>, BackendError> {
         Ok(Arc::clone(&self.session().await?.hello))
     }
 
+    async fn known(&self) -> Result<Arc<Hello>, BackendError> {
+        match self.wire.known.get() {
+            Some(hello) => Ok(hello),
+            None => self.hello().await,
+        }
+    }
+
+    async fn open_ahead(
+        &self,
+        session: &SessionKey,
+        client: &ClientRef,
+    ) -> Result<(), BackendError> {
+        let hello = self.known().await;
+        let owner = hello.as_ref().ok();
+        let owner = owner.and_then(|hello| Owner::of(client, hello));
+        let open = |owner, _| Session::open_own(Arc::clone(&self.wire), owner);
+        self.lanes.open_ahead(session, owner, open).await?;
+        hello.map(drop)
+    }
+
+    async fn ask_own(
+        &self,
+        ask: Ask<'_>,
+        client: &ClientRef,
+    ) -> Result<Option<Seat<Session>>, BackendError> {
+        let mut is_first = true;
+        loop {
+            let Some(seat) = self.seat(client).await? else {
+                return Ok(None);
+            };
+            match self.once(&seat.connection, ask, None).await {
+                Ok(_) => return Ok(Some(seat)),
+                Err(Verdict::Stale(_)) if is_first => {
+                    is_first = false;
+                    seat.forget();
+                }
+                Err(verdict) => return Err(verdict.into_error()),
+            }
+        }
+    }
+
+    async fn ask_on(
+        &self,
+        connection: &Arc<Session>,
+        ask: Ask<'_>,
+    ) -> Result<RawJson, BackendError> {
+        let outcome = self.once(connection, ask, None).await;
+        outcome.map_err(Verdict::into_error)
+    }
+
     async fn ask(&self, ask: Ask<'_>, ctx: Option<&CallContext>) -> Result<RawJson, BackendError> {
+        let client = ctx.map(CallContext::client);
         // A session of a client's own may be stale, and then the shared one as well.
         let (mut stale_own, mut stale_shared, mut wrong_headers) = (false, false, false);
         loop {
-            let seat = self.seat(ctx).await?;
+            let seat = match &client {
+                Some(client) => self.seat(client).await?,
+                None => None,
+            };
             let session = match &seat {
                 Some(seat) => Arc::clone(&seat.connection),
                 None => self.session().await?,
@@ -335,9 +422,7 @@ impl Channel for HttpServer {
                     wrong_headers = true;
                     self.read_offer_again().await?;
                 }
-                (Verdict::Final(error) | Verdict::Stale(error) | Verdict::Headers(error), _) => {
-                    return Err(error);
-                }
+                (verdict, _) => return Err(verdict.into_error()),
             }
         }
     }

@@ -9,12 +9,14 @@ use mcp_gw_core::{BackendError, RawJson};
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use crate::ask::Ask;
 use crate::call::Back as _;
 use crate::deadline::Deadline;
 use crate::desk::Desk;
 use crate::era::{Hello, Probe, read_discover, read_initialize, read_probe_error};
+use crate::extras;
 use crate::http::exchange::Exchange;
 use crate::http::listen;
 use crate::http::news::News;
@@ -22,8 +24,10 @@ use crate::http::old_stream;
 use crate::http::wire::{Post, Refusal, SESSION, VERSION, Wire};
 use crate::lanes::Connection;
 use crate::listen_stream;
+use crate::offer::Lists;
 use crate::owner::Owner;
-use crate::subscriptions::warn_refused;
+use crate::settings::Settings;
+use crate::watched::warn_refused;
 
 /// A server that was met.
 #[derive(Debug)]
@@ -35,14 +39,13 @@ pub(crate) struct Session {
     wire: Arc<Wire>,
     /// Where messages go to a server that speaks HTTP with SSE.
     endpoint: Option<Url>,
-    listener: Option<AbortHandle>,
+    /// They end with it.
+    tasks: Vec<AbortHandle>,
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Some(listener) = &self.listener {
-            listener.abort();
-        }
+        self.tasks.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -61,6 +64,33 @@ impl Session {
         }
     }
 
+    /// Goes on where the session before left off; that of one client before its calls are made.
+    async fn take_up(&mut self, post: Post) {
+        let wire = Arc::clone(&self.wire);
+        let desk = Arc::clone(&self.desk);
+        let Some(owner) = &self.desk.owner else {
+            let all = wire.watched.shared.all().into_iter();
+            let all = all.map(|(uri, ())| uri).collect();
+            tokio::spawn(async move { subscribe_again(&post, &desk, all).await });
+            return;
+        };
+        let watched = wire.watched.take_up(&owner.watcher);
+        let again = timeout(
+            wire.settings.timeout,
+            subscribe_again(&post, &desk, watched),
+        );
+        if again.await.is_err() {
+            warn_refused(&wire.settings);
+        }
+        let lists = OwnLists {
+            post,
+            hello: Arc::clone(&self.hello),
+            desk: Arc::clone(&desk),
+        };
+        let keep = extras::keep(lists, Arc::clone(&wire.extras), Arc::clone(owner), desk);
+        self.tasks.push(tokio::spawn(keep).abort_handle());
+    }
+
     /// Finds out what the server speaks.
     pub(crate) async fn open(wire: Arc<Wire>) -> Result<Self, BackendError> {
         if wire.is_old_stream.load(Ordering::Relaxed) {
@@ -73,7 +103,7 @@ impl Session {
         let session = match probe(&wire).await? {
             Probe::Modern(hello) => {
                 let hello = Arc::new(hello);
-                wire.listening.adopt(&wire.subscriptions);
+                wire.listening.adopt(&wire.watched.shared);
                 let news = listen_stream::run(
                     Arc::new(News(Arc::clone(&wire))),
                     Arc::clone(&wire.listening),
@@ -83,10 +113,10 @@ impl Session {
                 Self {
                     hello,
                     id: None,
-                    desk: Arc::new(Desk::new(Arc::clone(&wire.events), None)),
+                    desk: wire.desk(None),
                     wire: Arc::clone(&wire),
                     endpoint: None,
-                    listener: Some(tokio::spawn(news).abort_handle()),
+                    tasks: vec![tokio::spawn(news).abort_handle()],
                 }
             }
             Probe::Legacy => initialize(Arc::clone(&wire), None).await?,
@@ -111,11 +141,13 @@ impl Connection for Session {
 
     const SHARES: bool = true;
 
+    fn ahead(max: usize) -> usize {
+        max / 2
+    }
+
     async fn end(&self) {
         const PATIENCE: Duration = Duration::from_secs(5);
-        if let Some(listener) = &self.listener {
-            listener.abort();
-        }
+        self.tasks.iter().for_each(AbortHandle::abort);
         if self.id.is_some() || self.endpoint.is_some() || self.desk.owner.is_some() {
             self.desk.pending.close("the gateway has closed it");
         }
@@ -179,27 +211,25 @@ async fn initialize(wire: Arc<Wire>, owner: Option<Arc<Owner>>) -> Result<Sessio
     };
     let hello = read_initialize(settings, &answer.result)?;
     let id = answer.session.filter(is_visible);
-    let is_shared = owner.is_none();
-    let desk = Arc::new(Desk::new(Arc::clone(&wire.events), owner));
+    let desk = wire.desk(owner);
     let mut session = Session {
         hello: Arc::new(hello),
         id,
         desk: Arc::clone(&desk),
         wire: Arc::clone(&wire),
         endpoint: None,
-        listener: None,
+        tasks: Vec::new(),
     };
     let post = session.post();
     let ready = jsonrpc::notification("notifications/initialized", &RawJson::empty_object());
     wire.post_only(None, session.headers(), &ready).await;
     desk.is_heard.store(true, Ordering::Relaxed);
-    let own = async move {
-        if is_shared {
-            subscribe_again(&post, &desk).await;
-        }
-        listen::run(post, desk).await;
-    };
-    session.listener = Some(tokio::spawn(own).abort_handle());
+    let listening = tokio::spawn({
+        let (post, desk) = (post.clone(), Arc::clone(&desk));
+        async move { listen::run(post, desk).await }
+    });
+    session.tasks.push(listening.abort_handle());
+    session.take_up(post).await;
     Ok(session)
 }
 
@@ -216,8 +246,7 @@ async fn old_session(
     wire: &Arc<Wire>,
     owner: Option<Arc<Owner>>,
 ) -> Result<Option<Session>, BackendError> {
-    let is_shared = owner.is_none();
-    let desk = Arc::new(Desk::new(Arc::clone(&wire.events), owner));
+    let desk = wire.desk(owner);
     let Some((endpoint, reader)) = old_stream::open(wire, &desk).await? else {
         return Ok(None);
     };
@@ -241,20 +270,16 @@ async fn old_session(
     let nothing = RawJson::empty_object();
     let ready = jsonrpc::notification("notifications/initialized", &nothing);
     post.answer(ready).await;
-    if is_shared {
-        tokio::spawn({
-            let desk = Arc::clone(&desk);
-            async move { subscribe_again(&post, &desk).await }
-        });
-    }
-    Ok(Some(Session {
+    let mut session = Session {
         hello,
         id: None,
         desk,
         wire: Arc::clone(wire),
         endpoint: Some(endpoint),
-        listener: reader.keep(),
-    }))
+        tasks: reader.keep().into_iter().collect(),
+    };
+    session.take_up(post).await;
+    Ok(Some(session))
 }
 
 /// Ends the reader when the handshake fails or is given up.
@@ -274,16 +299,42 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// What was subscribed to in the session before, if there was one.
-async fn subscribe_again(post: &Post, desk: &Arc<Desk>) {
+/// What was subscribed to in the session before, if there was one, or elsewhere.
+async fn subscribe_again(post: &Post, desk: &Arc<Desk>, watched: Vec<Arc<str>>) {
     let settings = &post.wire.settings;
-    for (uri, ()) in post.wire.subscriptions.all() {
+    for uri in watched {
         let ask = Ask::subscribe(&uri);
         let deadline = Deadline::new(settings.timeout, settings.timeout);
         let exchange = Exchange::legacy(&post.wire, post.clone(), desk, &ask, None);
         if exchange.run(deadline).await.is_err() {
             warn_refused(settings);
         }
+    }
+}
+
+/// The lists of one client's session.
+struct OwnLists {
+    post: Post,
+    hello: Arc<Hello>,
+    desk: Arc<Desk>,
+}
+
+impl Lists for OwnLists {
+    fn settings(&self) -> &Settings {
+        &self.post.wire.settings
+    }
+
+    async fn met(&self) -> Result<Arc<Hello>, BackendError> {
+        Ok(Arc::clone(&self.hello))
+    }
+
+    async fn ask_for_list(&self, ask: Ask<'_>) -> Result<RawJson, BackendError> {
+        let (wire, settings) = (&self.post.wire, self.settings());
+        let deadline = Deadline::new(settings.timeout, settings.max_total_timeout);
+        let exchange = Exchange::legacy(wire, self.post.clone(), &self.desk, &ask, None);
+        let answer = exchange.run(deadline).await;
+        let answer = answer.map_err(|refusal| refused(wire, refusal))?;
+        Ok(answer.result)
     }
 }
 

@@ -17,13 +17,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::call::Back;
+use crate::desk::Desk;
 use crate::era::{Hello, Known};
 use crate::error::Error;
+use crate::extras::Extras;
 use crate::http::config::HttpServerConfig;
 use crate::listen_stream::Listening;
 use crate::notice::Events;
+use crate::owner::Owner;
 use crate::settings::{EXCERPT, Settings, excerpt};
-use crate::subscriptions::Subscriptions;
+use crate::watched::Watched;
 
 pub(crate) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 pub(crate) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -40,7 +43,8 @@ pub(crate) struct Wire {
     pub(crate) settings: Settings,
     pub(crate) events: Arc<Events>,
     pub(crate) known: Known,
-    pub(crate) subscriptions: Subscriptions,
+    pub(crate) watched: Arc<Watched>,
+    pub(crate) extras: Arc<Extras>,
     pub(crate) listening: Arc<Listening>,
     client: Client,
     url: Url,
@@ -128,9 +132,10 @@ impl Wire {
         Ok(Self {
             settings: config.settings(),
             listening: Arc::new(Listening::new(Arc::clone(&events))),
+            watched: Arc::new(Watched::new(Arc::clone(&events))),
+            extras: Arc::new(Extras::new(Arc::clone(&events))),
             events,
             known: Known::default(),
-            subscriptions: Subscriptions::default(),
             client,
             url,
             headers,
@@ -139,6 +144,12 @@ impl Wire {
             was_met: AtomicBool::new(false),
             is_old_stream: AtomicBool::new(false),
         })
+    }
+
+    /// What is to be known of a new connection.
+    pub(crate) fn desk(&self, owner: Option<Arc<Owner>>) -> Arc<Desk> {
+        let (events, watched) = (Arc::clone(&self.events), Arc::clone(&self.watched));
+        Arc::new(Desk::new(events, watched, owner))
     }
 
     /// An id that no other request to this server has, also good as a progress token.

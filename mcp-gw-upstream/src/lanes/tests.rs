@@ -4,6 +4,7 @@ use tokio::sync::Notify;
 
 use crate::era::Era;
 use crate::owner::tests::{context, hello};
+use crate::watched::Place;
 
 use super::*;
 
@@ -26,6 +27,10 @@ impl Connection for Fake {
 
     const SHARES: bool = true;
 
+    fn ahead(max: usize) -> usize {
+        max / 2
+    }
+
     async fn end(&self) {
         self.world.may_end.notified().await;
         self.world.ended.fetch_add(1, Ordering::SeqCst);
@@ -35,7 +40,12 @@ impl Connection for Fake {
 }
 
 fn lanes(max: usize) -> Lanes<Fake> {
-    Lanes::new(Settings::for_test(), max, Duration::from_secs(60))
+    Lanes::new(
+        Settings::for_test(),
+        max,
+        Duration::from_secs(60),
+        Upkeep::default(),
+    )
 }
 
 const ROOTS: &str = r#"{"roots":{}}"#;
@@ -50,7 +60,7 @@ async fn seat(lanes: &Lanes<Fake>, world: &Arc<World>, session: &str) -> Option<
             Ok(Fake { world, number })
         }
     };
-    lanes.seat(&hello, Some(&ctx), open).await.unwrap()
+    lanes.seat(&hello, &ctx.client(), open).await.unwrap()
 }
 
 /// Lets everything run that can, and no time pass.
@@ -141,7 +151,7 @@ async fn what_could_not_be_opened_is_left_alone_for_as_long_as_that_took() {
                 Err(Settings::for_test().unavailable("it says no"))
             }
         };
-        let seat = lanes.seat(&hello, Some(&ctx), open).await;
+        let seat = lanes.seat(&hello, &ctx.client(), open).await;
         assert!(seat.unwrap().is_none());
         tries.load(Ordering::SeqCst)
     };
@@ -162,4 +172,121 @@ async fn nothing_is_opened_after_the_end() {
     assert!(seat(&lanes, &world, "a").await.is_none());
     drop(used);
     assert_eq!(world.opened.load(Ordering::SeqCst), 1);
+}
+
+/// Opens the lane of a session that has called nothing, if it may have one.
+async fn greet(lanes: &Lanes<Fake>, world: &Arc<World>, session: &str, transport: Transport) {
+    let key = SessionKey::new(session);
+    if lanes.expect(&key, transport) {
+        open_ahead(lanes, world, session).await;
+    }
+}
+
+async fn open_ahead(lanes: &Lanes<Fake>, world: &Arc<World>, session: &str) {
+    let ctx = context(ROOTS, Some(session), None);
+    let owner = Owner::of(&ctx.client(), &hello(Era::Legacy, "{}"));
+    let open = |_, _| {
+        let world = Arc::clone(world);
+        async move {
+            let number = world.opened.fetch_add(1, Ordering::SeqCst);
+            Ok(Fake { world, number })
+        }
+    };
+    let key = SessionKey::new(session);
+    lanes.open_ahead(&key, owner, open).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_are_opened_before_they_are_needed_and_nothing_is_closed_for_them() {
+    let (lanes, world) = (lanes(4), Arc::<World>::default());
+    for number in 0..20 {
+        greet(&lanes, &world, &format!("s{number}"), Transport::Http).await;
+    }
+    assert_eq!(world.opened.load(Ordering::SeqCst), 2);
+    // Those count that are still to be opened.
+    let expected = lanes.expect(&SessionKey::new("x"), Transport::Stdio);
+    assert!(expected && !lanes.expect(&SessionKey::new("x"), Transport::Stdio));
+    for number in 20..40 {
+        greet(&lanes, &world, &format!("s{number}"), Transport::Stdio).await;
+    }
+    assert_eq!(world.opened.load(Ordering::SeqCst), 3);
+    open_ahead(&lanes, &world, "x").await;
+    greet(&lanes, &world, "y", Transport::Stdio).await;
+    settle().await;
+    assert_eq!(world.opened.load(Ordering::SeqCst), 4);
+    assert_eq!(world.ended.load(Ordering::SeqCst), 0);
+    // The first call finds the one that is there.
+    assert_eq!(
+        seat(&lanes, &world, "s0").await.unwrap().connection.number,
+        0
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ends_before_it_was_greeted_leaves_nothing() {
+    let (lanes, world) = (lanes(4), Arc::<World>::default());
+    let key = SessionKey::new("a");
+    assert!(lanes.expect(&key, Transport::Http));
+    lanes.end_session(&key);
+    open_ahead(&lanes, &world, "a").await;
+    assert_eq!(world.opened.load(Ordering::SeqCst), 0);
+    assert!(lanes.0.lock().lanes.is_empty());
+    // One that turns out to need none makes room for another.
+    assert!(lanes.expect(&key, Transport::Http));
+    let open = |_, _| async { Err(Settings::for_test().lost("nobody opens it")) };
+    lanes.open_ahead(&key, None, open).await.unwrap();
+    assert!(lanes.0.lock().expected.is_empty());
+    lanes.close().await;
+    assert!(!lanes.expect(&key, Transport::Stdio));
+}
+
+/// Lets `session` watch something on its lane.
+async fn watch(lanes: &Lanes<Fake>, session: &str) -> Key {
+    let watcher = Key::watcher(&context(ROOTS, Some(session), None).client());
+    let own = async || {
+        Ok(Place {
+            shared: false,
+            own: true,
+        })
+    };
+    let clients = &lanes.0.upkeep.watched.clients;
+    clients.add("s", &watcher, "x:y", own).await.unwrap();
+    watcher
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_watches_something_is_not_idle_and_goes_last() {
+    let orphans: Arc<Mutex<Vec<Key>>> = Arc::default();
+    let upkeep = Upkeep {
+        orphaned: Some(Box::new({
+            let orphans = Arc::clone(&orphans);
+            move |key| orphans.lock().unwrap().push(key)
+        })),
+        ..Upkeep::default()
+    };
+    let lanes = Lanes::new(Settings::for_test(), 2, Duration::from_secs(60), upkeep);
+    let world = Arc::<World>::default();
+    let number = async |session: &str| {
+        world.may_end.notify_one();
+        let seat = seat(&lanes, &world, session).await.unwrap();
+        seat.connection.number
+    };
+    assert_eq!((number("a").await, number("b").await), (0, 1));
+    let a = watch(&lanes, "a").await;
+    // It has been idle for longer, and stays.
+    assert_eq!((number("c").await, number("a").await), (2, 0));
+    world.may_end.notify_one();
+    tokio::time::advance(Duration::from_secs(121)).await;
+    settle().await;
+    assert_eq!(number("a").await, 0);
+    assert!(orphans.lock().unwrap().is_empty());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    // Where all watch something, that of one must do without.
+    assert_eq!(number("d").await, 3);
+    watch(&lanes, "d").await;
+    assert_eq!(number("e").await, 4);
+    assert_eq!(*orphans.lock().unwrap(), [a]);
+    // Who ends its session ends that, too, and needs no other place.
+    lanes.end_session(&SessionKey::new("d"));
+    assert_eq!(orphans.lock().unwrap().len(), 1);
 }

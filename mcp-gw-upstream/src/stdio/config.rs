@@ -47,7 +47,8 @@ pub struct StdioServerConfig {
     /// The longest line that is taken from the child, in bytes. 16 MiB by default.
     pub max_message_bytes: usize,
     /// How many clients may have a process of their own at the same time, beside the one that all
-    /// share; those who find no room share. Servers of 2026-07-28 need no other. 16 by default.
+    /// share; those who find no room share. Servers of 2026-07-28 need no other. 16 by default. No
+    /// more than 4 are started before their clients have called something.
     pub max_connections: usize,
     /// How long a process of a client's own is kept while it is not used. 30 min by default.
     pub idle_timeout: Duration,

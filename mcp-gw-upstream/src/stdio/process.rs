@@ -14,9 +14,11 @@ use crate::ask::Ask;
 use crate::deadline::Deadline;
 use crate::desk::Desk;
 use crate::era::{Era, Hello, Known, Probe, read_discover, read_initialize, read_probe_error};
+use crate::extras::{self, Extras};
 use crate::lanes::Connection;
 use crate::listen_stream::{self, End, Listening, Opener};
 use crate::notice::Events;
+use crate::offer::Lists;
 use crate::owner::{Owner, ROOTS};
 use crate::settings::Settings;
 use crate::stdio::child::{Keeper, Streams, spawn};
@@ -24,7 +26,7 @@ use crate::stdio::config::StdioServerConfig;
 use crate::stdio::life::Life;
 use crate::stdio::pipe::{Pipe, QUEUE, write};
 use crate::stdio::router::{Router, log_stderr};
-use crate::subscriptions::{Subscriptions, warn_refused};
+use crate::watched::{Watched, warn_refused};
 
 /// What outlives the processes of one server.
 #[derive(Debug)]
@@ -35,7 +37,8 @@ pub(crate) struct Shared {
     pub(crate) known: Known,
     /// Of the process that all share.
     pub(crate) life: Arc<Life>,
-    pub(crate) subscriptions: Subscriptions,
+    pub(crate) watched: Arc<Watched>,
+    pub(crate) extras: Arc<Extras>,
     pub(crate) listening: Arc<Listening>,
     /// The first question ended the process; it is not asked again.
     pub(crate) is_deadly: AtomicBool,
@@ -76,6 +79,7 @@ impl Process {
         life: Arc<Life>,
     ) -> Result<Self, BackendError> {
         may_start(&shared, &life)?;
+        let own = Arc::clone(&owner);
         let birth = Birth {
             owner: Some(owner),
             life: Arc::clone(&life),
@@ -87,7 +91,16 @@ impl Process {
         let limit = shared.config.start_timeout;
         let met = timeout(limit, introduce(&pipe, limit)).await;
         match met.unwrap_or_else(|_| Err(no_answer(&shared.settings, limit))) {
-            Ok(hello) => Ok(Self::met(pipe, hello)),
+            Ok(hello) => {
+                let mut this = Self::met(pipe, hello);
+                let watched = shared.watched.take_up(&own.watcher);
+                let again = timeout(limit, subscribe_again(&shared, &this.pipe, watched));
+                if again.await.is_err() {
+                    warn_refused(&shared.settings);
+                }
+                this.keep_lists(&shared, own);
+                Ok(this)
+            }
             Err(error) => {
                 if pipe.desk.pending.dead().is_none() {
                     life.died(at, &error.to_string());
@@ -117,13 +130,15 @@ impl Process {
                 let mut this = Self::met(pipe, hello);
                 shared.known.learn(&this.hello);
                 if this.hello.era == Era::Legacy {
-                    let again = timeout(limit, subscribe_again(shared, &this.pipe));
+                    let all = shared.watched.shared.all().into_iter();
+                    let all = all.map(|(uri, ())| uri).collect();
+                    let again = timeout(limit, subscribe_again(shared, &this.pipe, all));
                     if again.await.is_err() {
                         warn_refused(&shared.settings);
                     }
                 }
                 if this.hello.era == Era::Modern {
-                    shared.listening.adopt(&shared.subscriptions);
+                    shared.listening.adopt(&shared.watched.shared);
                     let news = listen_stream::run(
                         Arc::new(News(Arc::clone(&this.pipe))),
                         Arc::clone(&shared.listening),
@@ -156,6 +171,18 @@ impl Process {
         }
     }
 
+    /// Has it known what it lists.
+    fn keep_lists(&mut self, shared: &Shared, owner: Arc<Owner>) {
+        let lists = OwnLists {
+            pipe: Arc::clone(&self.pipe),
+            hello: Arc::clone(&self.hello),
+        };
+        let extras = Arc::clone(&shared.extras);
+        let desk = Arc::clone(&self.pipe.desk);
+        let keep = extras::keep(lists, extras, owner, desk);
+        self.listener = Some(tokio::spawn(keep).abort_handle());
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         self.pipe.desk.pending.dead().is_some()
     }
@@ -175,6 +202,11 @@ impl Connection for Process {
     type Memory = Life;
 
     const SHARES: bool = false;
+
+    /// Processes are dear.
+    fn ahead(max: usize) -> usize {
+        max.min(4)
+    }
 
     async fn end(&self) {
         self.pipe.end().await;
@@ -215,6 +247,28 @@ impl Opener for News {
     }
 }
 
+/// The lists of one client's process.
+struct OwnLists {
+    pipe: Arc<Pipe>,
+    hello: Arc<Hello>,
+}
+
+impl Lists for OwnLists {
+    fn settings(&self) -> &Settings {
+        &self.pipe.settings
+    }
+
+    async fn met(&self) -> Result<Arc<Hello>, BackendError> {
+        Ok(Arc::clone(&self.hello))
+    }
+
+    async fn ask_for_list(&self, ask: Ask<'_>) -> Result<RawJson, BackendError> {
+        let settings = &self.pipe.settings;
+        let deadline = Deadline::new(settings.timeout, settings.max_total_timeout);
+        self.pipe.call(&ask, self.hello.era, None, deadline).await
+    }
+}
+
 /// What is known of a process when it is started.
 struct Birth {
     owner: Option<Arc<Owner>>,
@@ -225,8 +279,8 @@ struct Birth {
 }
 
 /// What was subscribed to in the process before, if there was one.
-async fn subscribe_again(shared: &Shared, pipe: &Pipe) {
-    for (uri, ()) in shared.subscriptions.all() {
+async fn subscribe_again(shared: &Shared, pipe: &Pipe, watched: Vec<Arc<str>>) {
+    for uri in watched {
         let ask = Ask::subscribe(&uri);
         let limit = shared.settings.timeout;
         let deadline = Deadline::new(limit, limit);
@@ -252,7 +306,11 @@ fn connect(shared: &Arc<Shared>, birth: Birth) -> Result<Pipe, BackendError> {
         is_met,
     } = birth;
     let is_shared = owner.is_none();
-    let desk = Arc::new(Desk::new(Arc::clone(&shared.events), owner));
+    let desk = Arc::new(Desk::new(
+        Arc::clone(&shared.events),
+        Arc::clone(&shared.watched),
+        owner,
+    ));
     let (out, messages) = mpsc::channel(QUEUE);
     let (stop, stopped) = oneshot::channel();
     let (gone, is_gone) = watch::channel(false);

@@ -1,26 +1,29 @@
 //! The backend over a child process: started by the first call, shared by all, started again when
 //! it has died.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 
-use mcp_gw_core::{BackendError, CallContext, Offer, RawJson, SessionKey};
+use mcp_gw_core::{BackendError, CallContext, ClientRef, Offer, RawJson, SessionKey};
 
 use crate::ask::Ask;
+use crate::chores::Chores;
 use crate::deadline::Deadline;
-use crate::era::{Hello, Known};
+use crate::era::{Era, Hello, Known};
 use crate::error::Error;
-use crate::lanes::{Connection as _, Lanes, Seat};
+use crate::extras::Extras;
+use crate::lanes::{Connection as _, Lanes, Seat, Upkeep};
 use crate::listen_stream::Listening;
 use crate::notice::Events;
 use crate::offer;
+use crate::owner::Owner;
 use crate::relay::{self, Channel};
 use crate::settings::Settings;
 use crate::single::Single;
 use crate::stdio::config::StdioServerConfig;
 use crate::stdio::life::Life;
 use crate::stdio::process::{Process, Shared};
-use crate::subscriptions::Subscriptions;
+use crate::watched::Watched;
 
 /// An MCP server in a child process, of any revision from 2024-11-05 to 2026-07-28.
 ///
@@ -34,9 +37,15 @@ use crate::subscriptions::Subscriptions;
 /// (`SIGTERM`), then it is killed (`SIGKILL`), with [`StdioServerConfig::grace`] between.
 #[derive(Debug)]
 pub struct StdioServer {
+    core: Arc<Core>,
+}
+
+#[derive(Debug)]
+struct Core {
     shared: Arc<Shared>,
     process: Single<Process>,
     lanes: Lanes<Process>,
+    chores: Chores,
 }
 
 impl StdioServer {
@@ -46,25 +55,42 @@ impl StdioServer {
     /// When the command, an argument or a variable is one that no process can have.
     pub fn new(config: &StdioServerConfig) -> Result<Self, Error> {
         config.check()?;
-        let events: Arc<Events> = Arc::default();
         Ok(Self {
-            shared: Arc::new(Shared {
-                settings: config.settings(),
-                config: config.clone(),
-                listening: Arc::new(Listening::new(Arc::clone(&events))),
-                events,
-                known: Known::default(),
-                life: Arc::new(Life::default()),
-                subscriptions: Subscriptions::default(),
-                is_deadly: AtomicBool::new(false),
-            }),
-            process: Single::default(),
+            core: Arc::new_cyclic(|core| Core::new(config, core)),
+        })
+    }
+}
+
+impl Core {
+    fn new(config: &StdioServerConfig, this: &Weak<Self>) -> Self {
+        let events: Arc<Events> = Arc::default();
+        let shared = Shared {
+            settings: config.settings(),
+            config: config.clone(),
+            listening: Arc::new(Listening::new(Arc::clone(&events))),
+            watched: Arc::new(Watched::new(Arc::clone(&events))),
+            extras: Arc::new(Extras::new(Arc::clone(&events))),
+            events,
+            known: Known::default(),
+            life: Arc::new(Life::default()),
+            is_deadly: AtomicBool::new(false),
+        };
+        let upkeep = Upkeep {
+            watched: Arc::clone(&shared.watched),
+            extras: Arc::clone(&shared.extras),
+            orphaned: Some(relay::adopting(this)),
+        };
+        Self {
             lanes: Lanes::new(
                 config.settings(),
                 config.max_connections,
                 config.idle_timeout,
+                upkeep,
             ),
-        })
+            shared: Arc::new(shared),
+            process: Single::default(),
+            chores: Chores::default(),
+        }
     }
 
     /// The shared process; one that lives, as far as anybody knows.
@@ -79,25 +105,22 @@ impl StdioServer {
         self.process.get(settings, start).await
     }
 
-    /// The process of the client that makes this call, when it must have one.
-    async fn seat(&self, ctx: Option<&CallContext>) -> Result<Option<Seat<Process>>, BackendError> {
-        if ctx.is_none() {
-            return Ok(None);
-        }
-        let hello = match self.shared.known.get() {
-            Some(hello) => hello,
-            None => self.hello().await?,
-        };
+    /// The process that calls of this client must be in; `None` for the shared one.
+    async fn seat(&self, client: &ClientRef) -> Result<Option<Seat<Process>>, BackendError> {
+        let hello = self.known().await?;
         let open = |owner, life| Process::start_own(Arc::clone(&self.shared), owner, life);
-        let Some(seat) = self.lanes.seat(&hello, ctx, open).await? else {
+        let Some(seat) = self.lanes.seat(&hello, client, open).await? else {
             return Ok(None);
         };
         if seat.connection.is_alive().await {
-            return Ok(Some(seat));
+            if !seat.connection.pipe.desk.is_stale() {
+                return Ok(Some(seat));
+            }
+            seat.connection.end().await;
         }
         seat.forget();
         drop(seat);
-        self.lanes.seat(&hello, ctx, open).await
+        self.lanes.seat(&hello, client, open).await
     }
 
     /// Asks for the log messages that the client wants, before its call.
@@ -129,7 +152,9 @@ impl StdioServer {
     }
 }
 
-impl Channel for StdioServer {
+impl Channel for Core {
+    type Own = Process;
+
     fn settings(&self) -> &Settings {
         &self.shared.settings
     }
@@ -138,8 +163,16 @@ impl Channel for StdioServer {
         &self.shared.events
     }
 
-    fn subscriptions(&self) -> &Subscriptions {
-        &self.shared.subscriptions
+    fn watched(&self) -> &Watched {
+        &self.shared.watched
+    }
+
+    fn lanes(&self) -> &Lanes<Process> {
+        &self.lanes
+    }
+
+    fn chores(&self) -> &Chores {
+        &self.chores
     }
 
     fn listening(&self) -> &Listening {
@@ -147,10 +180,15 @@ impl Channel for StdioServer {
     }
 
     async fn offered(&self) -> Result<Offer, BackendError> {
-        offer::read(self).await
+        let mut offer = offer::read(self).await?;
+        if self.hello().await?.era == Era::Legacy {
+            self.shared.extras.complete(&mut offer);
+        }
+        Ok(offer)
     }
 
     async fn end(&self) {
+        self.chores.stop();
         let shared = async {
             if let Some(process) = self.process.close().await {
                 process.end().await;
@@ -159,22 +197,69 @@ impl Channel for StdioServer {
         tokio::join!(shared, self.lanes.close());
     }
 
-    fn end_session(&self, session: &SessionKey) {
-        self.lanes.end_session(session);
-    }
-
-    fn roots_changed(&self, session: &SessionKey) {
-        self.lanes.roots_changed(session);
-    }
-
     async fn hello(&self) -> Result<Arc<Hello>, BackendError> {
         Ok(Arc::clone(&self.process().await?.hello))
     }
 
-    async fn ask(&self, ask: Ask<'_>, ctx: Option<&CallContext>) -> Result<RawJson, BackendError> {
+    async fn known(&self) -> Result<Arc<Hello>, BackendError> {
+        match self.shared.known.get() {
+            Some(hello) => Ok(hello),
+            None => self.hello().await,
+        }
+    }
+
+    async fn open_ahead(
+        &self,
+        session: &SessionKey,
+        client: &ClientRef,
+    ) -> Result<(), BackendError> {
+        let hello = self.known().await;
+        let owner = hello.as_ref().ok();
+        let owner = owner.and_then(|hello| Owner::of(client, hello));
+        let open = |owner, life| Process::start_own(Arc::clone(&self.shared), owner, life);
+        self.lanes.open_ahead(session, owner, open).await?;
+        hello.map(drop)
+    }
+
+    async fn ask_own(
+        &self,
+        ask: Ask<'_>,
+        client: &ClientRef,
+    ) -> Result<Option<Seat<Process>>, BackendError> {
         let mut is_first = true;
         loop {
-            let seat = self.seat(ctx).await?;
+            let Some(seat) = self.seat(client).await? else {
+                return Ok(None);
+            };
+            match self.once(&seat.connection, ask, None).await {
+                // It died between the look and the question.
+                Err(BackendError::Unavailable { .. }) if is_first && seat.connection.is_dead() => {
+                    is_first = false;
+                }
+                other => return other.map(|_| Some(seat)),
+            }
+        }
+    }
+
+    async fn ask_on(
+        &self,
+        connection: &Arc<Process>,
+        ask: Ask<'_>,
+    ) -> Result<RawJson, BackendError> {
+        if connection.is_dead() {
+            return Err(self.shared.settings.unavailable("its process has ended"));
+        }
+        self.once(connection, ask, None).await
+    }
+
+    async fn ask(&self, ask: Ask<'_>, ctx: Option<&CallContext>) -> Result<RawJson, BackendError> {
+        let client = ctx.map(CallContext::client);
+        let mut is_first = true;
+        loop {
+            let seat = match &client {
+                Some(client) => self.seat(client).await?,
+                None => None,
+            };
             let process = match &seat {
                 Some(seat) => Arc::clone(&seat.connection),
                 None => self.process().await?,

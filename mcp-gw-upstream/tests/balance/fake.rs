@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use mcp_gw_core::testing::{RecordingLink, call_context, context_of};
 use mcp_gw_core::{
     Arguments, Backend, BackendError, BackendEvent, BackendListener, CallContext, Caller,
-    CallerKind, Clock, Incoming, Offer, RawJson, RequestMeta, ResourceRead, SessionKey, TaskAsk,
-    ToolAnnotations, ToolCall, ToolOutput, ToolSpec, Transport,
+    CallerKind, ClientRef, Clock, Incoming, Offer, RawJson, RequestMeta, ResourceRead, SessionKey,
+    TaskAsk, ToolAnnotations, ToolCall, ToolOutput, ToolSpec, Transport,
 };
 use mcp_gw_upstream::{BalanceConfig, Balanced, Replica};
 use tokio::sync::Semaphore;
@@ -214,6 +214,12 @@ impl Backend for Fake {
         self.serve("check").await
     }
 
+    fn greet(&self, client: &ClientRef) {
+        let session = client.session.as_ref().unwrap().as_str();
+        let what = format!("greet {session}");
+        self.state.lock().unwrap().seen.push(what);
+    }
+
     fn end_session(&self, session: &SessionKey) {
         let what = format!("end {}", session.as_str());
         self.state.lock().unwrap().seen.push(what);
@@ -227,7 +233,7 @@ impl Backend for Fake {
         self.serve(&format!("resubscribe {uri}")).await
     }
 
-    async fn unsubscribe(&self, uri: &str) -> Result<(), BackendError> {
+    async fn unsubscribe(&self, uri: &str, _: Option<&ClientRef>) -> Result<(), BackendError> {
         self.serve(&format!("unsubscribe {uri}")).await
     }
 

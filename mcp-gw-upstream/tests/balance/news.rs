@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp_gw_core::{Backend as _, BackendEvent};
-use mcp_gw_upstream::{Balanced, EjectionConfig};
+use mcp_gw_core::{Arguments, Backend as _, BackendEvent, ToolCall};
+use mcp_gw_upstream::{Balanced, EjectionConfig, Sticky};
 use tokio::sync::mpsc::Receiver;
 
-use crate::fake::{Fake, Mood, call, config, ctx, settle, started, tools};
+use crate::fake::{Fake, Mood, call, config, ctx, ctx_in, settle, started, tools};
 use crate::support::{Listener, raw};
 
 fn down(reason: &str) -> BackendEvent {
@@ -73,10 +73,75 @@ async fn two_subscribers_are_one_at_the_server_and_the_last_one_ends_it() {
         backend.subscribe(&ctx("alice"), "x:y").await.unwrap();
     }
     assert_eq!((a.seen(), b.tries()), (vec!["subscribe x:y".to_owned()], 0));
-    backend.unsubscribe("x:y").await.unwrap();
+    backend
+        .unsubscribe("x:y", Some(&ctx("alice").client()))
+        .await
+        .unwrap();
     assert_eq!(a.tries(), 1, "only the subscription so far");
-    backend.unsubscribe("x:y").await.unwrap();
+    backend
+        .unsubscribe("x:y", Some(&ctx("alice").client()))
+        .await
+        .unwrap();
     assert_eq!(a.seen(), ["unsubscribe x:y"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_clients_subscribe_each_where_its_calls_go_and_hear_of_an_update_once() {
+    let (a, b) = (Fake::new("a"), Fake::new("b"));
+    let (backend, mut events) = watched([&a, &b]).await;
+    let (alice, bob) = (ctx("alice"), ctx("bob"));
+    backend.subscribe(&alice, "x:y").await.unwrap();
+    backend.subscribe(&bob, "x:y").await.unwrap();
+    assert_eq!(
+        (a.seen(), b.seen().len()),
+        (vec!["subscribe x:y".to_owned()], 1)
+    );
+    a.emit(updated("x:y"));
+    b.emit(updated("x:y"));
+    assert_eq!(drain(&mut events), []);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(drain(&mut events), [updated("x:y")]);
+    backend
+        .unsubscribe("x:y", Some(&bob.client()))
+        .await
+        .unwrap();
+    assert_eq!(
+        (a.seen().len(), b.seen()),
+        (0, vec!["unsubscribe x:y".to_owned()])
+    );
+    // It counts from one now, and at once.
+    b.emit(updated("x:y"));
+    a.emit(updated("x:y"));
+    assert_eq!(drain(&mut events), [updated("x:y")]);
+    // Nobody else ends what is alice's.
+    backend
+        .unsubscribe("x:y", Some(&bob.client()))
+        .await
+        .unwrap();
+    assert!(a.seen().is_empty());
+    backend
+        .unsubscribe("x:y", Some(&alice.client()))
+        .await
+        .unwrap();
+    assert_eq!(a.seen(), ["unsubscribe x:y"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_is_greeted_where_its_calls_will_go() {
+    let (a, b) = (Fake::new("a"), Fake::new("b"));
+    let backend = started(config().with_sticky(Sticky::Sessions), [&a, &b]).await;
+    let client = ctx_in("s");
+    backend.greet(&client.client());
+    let greeted = |fake: &Fake| fake.seen() == ["greet s"];
+    let (at_a, at_b) = (greeted(&a), greeted(&b));
+    assert!(at_a != at_b, "at one of them");
+    let call = ToolCall::new("look", Arguments::none());
+    backend.call_tool(&client, call).await.unwrap();
+    assert_eq!((a.tries() == 1, b.tries() == 1), (at_a, at_b));
+    // Where calls may go anywhere nothing is made ready.
+    let backend = started(config().with_sticky(Sticky::Never), [&a, &b]).await;
+    backend.greet(&client.client());
+    assert!(a.seen().is_empty() && b.seen().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,7 +182,10 @@ async fn subscriptions_leave_a_replica_that_is_lost() {
     assert_eq!(a.seen(), ["unsubscribe x:1", "unsubscribe x:3"]);
     b.emit(updated("x:1"));
     assert_eq!(drain(&mut events), [updated("x:1")]);
-    backend.unsubscribe("x:1").await.unwrap();
+    backend
+        .unsubscribe("x:1", Some(&ctx("alice").client()))
+        .await
+        .unwrap();
     assert_eq!(
         (a.tries(), b.seen()),
         (4, vec!["unsubscribe x:1".to_owned()])

@@ -289,3 +289,88 @@ async fn changed_roots_are_told_where_the_client_said_that_it_would() {
     let told = old.fake.next("notifications/roots/list_changed").await;
     assert_eq!(told.header("mcp-session-id"), Some(own.as_str()));
 }
+
+/// The sessions in which the server was asked this since the last time.
+fn asked_in(old: &mut Old, method: &str) -> Vec<String> {
+    let mut sessions = Vec::new();
+    while let Some(seen) = old.fake.try_next() {
+        if seen.method() == method {
+            assert_eq!(seen.body["params"]["uri"], "x:y");
+            sessions.push(seen.header("mcp-session-id").unwrap().to_owned());
+        }
+    }
+    sessions
+}
+
+#[tokio::test]
+async fn who_calls_in_its_own_session_subscribes_there_and_again_in_the_next() {
+    let mut old = Old::start().await;
+    let backend = HttpServer::new(&old.config()).unwrap();
+    let (listener, mut events) = Listener::new();
+    backend.watch(listener);
+    let client = Client::new(Some("c"), ASKABLE);
+    let own = session_of(&mut old, &backend, &client).await;
+    for _ in 0..2 {
+        backend.subscribe(&client.context(), "x:y").await.unwrap();
+    }
+    assert_eq!(asked_in(&mut old, "resources/subscribe"), [own.as_str()]);
+    let stream = old.get(&own).await;
+    let note = r#"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"x:y","n":1.0}}"#;
+    stream.say(note).await;
+    let expected = BackendEvent::ResourceUpdated {
+        uri: "x:y".into(),
+        params: raw(r#"{"uri":"x:y","n":1.0}"#),
+    };
+    assert_eq!(events.recv().await, Some(expected));
+
+    // Its session is over, and the next begins with what it watches.
+    backend.end_session(&SessionKey::new("c"));
+    let next = session_of(&mut old, &backend, &client).await;
+    assert_ne!(next, own);
+    assert_eq!(asked_in(&mut old, "resources/subscribe"), [next.as_str()]);
+    let who = client.context().client();
+    backend.unsubscribe("x:y", Some(&who)).await.unwrap();
+    assert_eq!(asked_in(&mut old, "resources/unsubscribe"), [""; 0]);
+    backend.unsubscribe("x:y", Some(&who)).await.unwrap();
+    assert_eq!(asked_in(&mut old, "resources/unsubscribe"), [next]);
+}
+
+#[tokio::test]
+async fn who_shares_subscribes_in_the_shared_session_and_in_its_own_once_it_has_one() {
+    let mut old = Old::start().await;
+    let backend = HttpServer::new(&old.config()).unwrap();
+    // It wants log messages only later.
+    let mut client = Client::new(Some("c"), "{}");
+    backend.subscribe(&client.context(), "x:y").await.unwrap();
+    assert_eq!(asked_in(&mut old, "resources/subscribe"), ["s1"]);
+    client.level = Some(LogLevel::Info);
+    let own = session_of(&mut old, &backend, &client).await;
+    assert_eq!(asked_in(&mut old, "resources/subscribe"), [own.as_str()]);
+    let who = client.context().client();
+    backend.unsubscribe("x:y", Some(&who)).await.unwrap();
+    let mut ended = asked_in(&mut old, "resources/unsubscribe");
+    ended.sort_unstable();
+    assert_eq!(ended, ["s1".to_owned(), own]);
+}
+
+#[tokio::test]
+async fn who_is_greeted_has_a_session_that_nothing_was_called_in() {
+    let mut old = Old::start().await;
+    let backend = HttpServer::new(&old.config().with_max_connections(2)).unwrap();
+    let clients = [
+        Client::new(Some("c"), ASKABLE),
+        Client::new(Some("d"), ASKABLE),
+    ];
+    for client in &clients {
+        backend.greet(&client.context().client());
+    }
+    old.fake.next("initialize").await;
+    let hello = old.fake.next("initialize").await;
+    assert_eq!(hello.body["params"]["capabilities"].to_string(), ASKABLE);
+    assert_eq!(session_of(&mut old, &backend, &clients[0]).await, "s2");
+    // The second found that half of the room was taken.
+    assert_eq!(session_of(&mut old, &backend, &clients[1]).await, "s3");
+    let handshakes = old.fake.methods();
+    let handshakes = handshakes.iter().filter(|method| *method == "initialize");
+    assert_eq!(handshakes.count(), 1, "of the second client");
+}

@@ -127,9 +127,15 @@ async fn one_stream_has_what_everybody_wants_and_the_next_opens_before_it_closes
     );
 
     // The last one who leaves changes it again.
-    server.unsubscribe("x:1").await.unwrap();
+    server
+        .unsubscribe("x:1", Some(&context().0.client()))
+        .await
+        .unwrap();
     assert!(streams.try_recv().is_err());
-    server.unsubscribe("x:1").await.unwrap();
+    server
+        .unsubscribe("x:1", Some(&context().0.client()))
+        .await
+        .unwrap();
     let (seen, third) = streams.recv().await.unwrap();
     assert_eq!(
         seen.body["params"]["notifications"],

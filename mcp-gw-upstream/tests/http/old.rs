@@ -103,7 +103,9 @@ fn answer(seen: &Seen, opened: &Streams, sessions: &AtomicUsize) -> Response {
             response.headers_mut().insert("mcp-session-id", session);
             response
         }
-        "logging/setLevel" | "ping" => seen.result("{}"),
+        "logging/setLevel" | "ping" | "resources/subscribe" | "resources/unsubscribe" => {
+            seen.result("{}")
+        }
         "tools/list" => seen.result(r#"{"tools":[]}"#),
         "POST" | "notifications/roots/list_changed" => status(202),
         _ => handshake(seen).unwrap(),

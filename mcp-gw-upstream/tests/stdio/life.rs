@@ -266,7 +266,10 @@ async fn what_changes_at_the_server_is_told() {
     assert_eq!(params.as_str(), r#"{"uri":"x:y","x":1.0}"#);
     let (ctx, _) = context();
     backend.subscribe(&ctx, "x:y").await.unwrap();
-    backend.unsubscribe("x:y").await.unwrap();
+    backend
+        .unsubscribe("x:y", Some(&context().0.client()))
+        .await
+        .unwrap();
     assert!(matches!(
         server("modern").subscribe(&ctx, "x:y").await,
         Err(BackendError::Unsupported { .. })
@@ -280,7 +283,10 @@ async fn what_was_subscribed_to_is_subscribed_to_again_after_a_restart() {
     for uri in ["x:gone", "x:kept"] {
         backend.subscribe(&ctx, uri).await.unwrap();
     }
-    backend.unsubscribe("x:gone").await.unwrap();
+    backend
+        .unsubscribe("x:gone", Some(&context().0.client()))
+        .await
+        .unwrap();
     assert_eq!(ask(&backend, "subscribed").await.unwrap(), r#"["x:kept"]"#);
     ask(&backend, "die").await.unwrap_err();
     assert_eq!(ask(&backend, "subscribed").await.unwrap(), r#"["x:kept"]"#);
@@ -309,7 +315,10 @@ async fn a_new_server_tells_news_on_one_stream_and_again_after_a_restart() {
         Some(BackendEvent::ResourceUpdated { .. })
     ));
 
-    backend.unsubscribe("x:z").await.unwrap();
+    backend
+        .unsubscribe("x:z", Some(&context().0.client()))
+        .await
+        .unwrap();
     ask(&backend, "die").await.unwrap_err();
     assert!(matches!(
         events.recv().await,
@@ -327,8 +336,14 @@ async fn a_new_server_tells_news_on_one_stream_and_again_after_a_restart() {
     let stream = ask(&backend, "subscribed").await.unwrap();
     assert!(stream.contains(&both), "{stream}");
     for _ in 0..2 {
-        backend.unsubscribe("x:y").await.unwrap();
-        backend.unsubscribe("x:z").await.unwrap();
+        backend
+            .unsubscribe("x:y", Some(&context().0.client()))
+            .await
+            .unwrap();
+        backend
+            .unsubscribe("x:z", Some(&context().0.client()))
+            .await
+            .unwrap();
     }
     backend.close().await;
 }

@@ -11,5 +11,6 @@ mod lanes;
 mod life;
 #[path = "../support/odd_json.rs"]
 mod odd_json;
+mod own;
 #[path = "../support/mod.rs"]
 mod support;

@@ -11,6 +11,8 @@ use mcp_gw_upstream::StdioServerConfig;
 use crate::odd_json::answer;
 
 const MODE: &str = "MCP_GW_FAKE";
+/// Names a file: see [`Server::gives_up`].
+pub(crate) const IMPATIENT: &str = "MCP_GW_FAKE_IMPATIENT";
 
 /// A configuration that runs the server below in this mode.
 pub(crate) fn fake(mode: &str) -> StdioServerConfig {
@@ -67,6 +69,7 @@ fn serve() {
             roots: "null".to_owned(),
             levels: Vec::new(),
             told: Vec::new(),
+            has_grown: false,
             hung: None,
             grandchild: None,
             its_stdin: None,
@@ -86,6 +89,8 @@ struct Server {
     levels: Vec<String>,
     /// Notifications that nothing else knows.
     told: Vec<String>,
+    /// It lists one more tool.
+    has_grown: bool,
     hung: Option<String>,
     grandchild: Option<std::process::Child>,
     its_stdin: Option<std::process::ChildStdin>,
@@ -183,6 +188,25 @@ impl Server {
             ("tools/list", "repeating") => {
                 answer(r#"{"tools":[{"name":"t","inputSchema":{}}],"nextCursor":"again"}"#);
             }
+            ("tools/list", "asking") => {
+                if self.declared.contains("roots") && Self::gives_up() {
+                    say(
+                        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"r"}}"#,
+                    );
+                }
+                // Some tools are there for clients that can be asked.
+                let samples = self.declared.contains("sampling");
+                let all = [
+                    ("echo", true),
+                    ("sample", samples),
+                    ("grown", self.has_grown),
+                ];
+                let listed = all.iter().filter(|(_, is_there)| *is_there);
+                let tools: Vec<String> = listed
+                    .map(|(name, _)| format!(r#"{{"name":"{name}","inputSchema":{{}}}}"#))
+                    .collect();
+                answer(&format!(r#"{{"tools":[{}]}}"#, tools.join(",")));
+            }
             ("tools/list", _) => answer(
                 r#"{"tools":[{"name":"echo","inputSchema":{"type":"object"},"x-vendor":1.0},{"name":"no_schema"}]}"#,
             ),
@@ -261,6 +285,11 @@ impl Server {
                 value("1");
                 say(r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"data":2.0}}"#);
             }
+            "grow" => {
+                self.has_grown = true;
+                say(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#);
+                value("1");
+            }
             "hang" => self.hung = Some(id.to_owned()),
             "answer_late" => {
                 let late = self.hung.take().unwrap();
@@ -291,6 +320,14 @@ impl Server {
             }
             name => odd(name, id),
         }
+    }
+
+    /// The first of several processes does not wait for the roots of the client: the one that finds the
+    /// file, which it takes away.
+    fn gives_up() -> bool {
+        #[expect(clippy::disallowed_methods, reason = "the variable names the file")]
+        let file = std::env::var(IMPATIENT).ok();
+        file.is_some_and(|file| std::fs::remove_file(file).is_ok())
     }
 
     fn start_grandchild(&mut self) -> u32 {

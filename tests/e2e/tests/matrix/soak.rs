@@ -15,6 +15,8 @@ use crate::front::{Front, LIMIT, Upstream};
 
 const SESSIONS: usize = 300;
 const WORKERS: usize = 12;
+/// So many children run at most: the one that all share, and `max_connections`.
+const MOST: usize = 1 + 16;
 
 /// A process as the system shows it.
 #[derive(Debug, Clone)]
@@ -98,6 +100,9 @@ async fn many_sessions_and_killed_children_leave_nothing_behind() {
         }
         let client = Client::open(&gateway_ref, "2025-11-25", true).await;
         let chance = scatter(number);
+        let alive = children(pid);
+        let alive = alive.iter().filter(|(_, shown)| shown.state != 'Z').count();
+        assert!(alive <= MOST, "{alive} processes");
         if chance.is_multiple_of(3) {
             let all = children(pid);
             if let Some((victim, _)) = all.get(chance / 3 % all.len().max(1)) {
