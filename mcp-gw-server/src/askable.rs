@@ -10,6 +10,16 @@ use crate::revision::Revision;
 /// The extension that tasks are (2026-07-28).
 pub(crate) const TASKS: &str = "io.modelcontextprotocol/tasks";
 
+/// What a client declared, without what servers are not to be told of.
+pub(crate) fn without(declared: RawJson, withheld: &[&str]) -> Option<RawJson> {
+    if withheld.is_empty() {
+        return Some(declared);
+    }
+    let members = declared.members().ok()?;
+    let rest = ObjectWriter::with_capacity(declared.len());
+    Some(rest.members(&members, withheld).finish())
+}
+
 /// What a client can be asked for by requests: sampling, elicitation, roots.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(

@@ -12,7 +12,7 @@ use mcp_gw_core::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::askable::Askable;
+use crate::askable::{Askable, without};
 use crate::asking::Asking;
 use crate::exchange::cancelled_id;
 use crate::inflight::InFlight;
@@ -194,6 +194,8 @@ pub(crate) struct Clients {
     gateway: Gateway,
     /// What is undone after clients have gone.
     undoing: TaskTracker,
+    /// Client capabilities that servers are not told of.
+    withheld: Vec<&'static str>,
     table: Mutex<HashMap<SessionKey, Weak<Client>>>,
 }
 
@@ -204,10 +206,11 @@ impl std::fmt::Debug for Clients {
 }
 
 impl Clients {
-    pub(crate) fn new(gateway: Gateway, undoing: TaskTracker) -> Self {
+    pub(crate) fn new(gateway: Gateway, undoing: TaskTracker, withheld: Vec<&'static str>) -> Self {
         Self {
             gateway,
             undoing,
+            withheld,
             table: Mutex::default(),
         }
     }
@@ -215,6 +218,8 @@ impl Clients {
     /// Lets a client in: from now on it hears of what concerns it, until it ends.
     pub(crate) fn welcome(self: &Arc<Self>, mut client: Client) -> Arc<Client> {
         client.clients = Some(Arc::clone(self));
+        let declared = client.capabilities.take();
+        client.capabilities = declared.and_then(|declared| without(declared, &self.withheld));
         let client = Arc::new(client);
         self.lock()
             .insert(client.key.clone(), Arc::downgrade(&client));

@@ -232,7 +232,9 @@ impl Engine {
         let mut prefix = [0_u8; 4];
         let _ = getrandom::fill(&mut prefix);
         let detached = TaskTracker::new();
-        let clients = Arc::new(Clients::new(gateway.clone(), detached.clone()));
+        let withheld = config.withheld.clone();
+        let clients = Clients::new(gateway.clone(), detached.clone(), withheld);
+        let clients = Arc::new(clients);
         let welcome = Arc::clone(&clients);
         let welcome = Box::new(move |client| welcome.welcome(client));
         let inner = Arc::new(Inner {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mcp_gw_core::jsonrpc::{self, Request};
-use mcp_gw_core::{Caller, Extras, Incoming, ObjectWriter, RawJson, RequestMeta, code};
+use mcp_gw_core::{Caller, Extras, Incoming, RawJson, RequestMeta, code};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::askable::Askable;
+use crate::askable::{Askable, without};
 use crate::client::Client;
 use crate::desk::Desk;
 use crate::engine::Engine;
@@ -287,13 +287,7 @@ impl Said {
         let capabilities = self.capabilities;
         let capabilities = capabilities.or_else(|| client?.capabilities.clone());
         let capabilities = capabilities.or(known.1);
-        let capabilities = match capabilities {
-            Some(declared) if !withheld.is_empty() => declared.members().ok().map(|members| {
-                let rest = ObjectWriter::with_capacity(declared.len());
-                rest.members(&members, withheld).finish()
-            }),
-            declared => declared,
-        };
+        let capabilities = capabilities.and_then(|declared| without(declared, withheld));
         meta.with_client(info, capabilities)
             .with_session(client.map(|client| client.key.clone()))
     }

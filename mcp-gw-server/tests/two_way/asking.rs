@@ -53,6 +53,24 @@ async fn a_client_is_not_asked_for_what_it_did_not_declare() {
 }
 
 #[tokio::test]
+async fn servers_are_not_told_of_what_they_may_not_ask_for() {
+    for over in BOTH {
+        let config = || EngineConfig::default().with_withheld(vec!["elicitation"]);
+        let can = json!({"roots": {}, "elicitation": {}});
+        let (engine, _, _) = engine(config()).await;
+        let mut old = Client::legacy(over, &engine, "2025-11-25", can.clone()).await;
+        let mut new = Client::modern(over, &engine, can);
+        for client in [&mut old, &mut new] {
+            let params = json!({"name": "ask", "arguments": {"method": "elicitation/create"}});
+            let answer = client.asked("tools/call", params).await;
+            let seen = &answer["result"]["structuredContent"];
+            assert_eq!(seen["said"], "unsupported", "{over:?} {answer}");
+            assert_eq!(seen["declared"], json!({"roots": {}}));
+        }
+    }
+}
+
+#[tokio::test]
 async fn questions_of_two_calls_do_not_mix() {
     for over in BOTH {
         let (engine, _, _) = engine(EngineConfig::default()).await;
