@@ -182,6 +182,32 @@ async fn a_client_that_can_be_asked_is_greeted_once_and_no_other() {
 }
 
 #[tokio::test]
+async fn what_servers_are_not_told_of_is_not_in_a_greeting_or_subscription() {
+    for over in BOTH {
+        let config = EngineConfig::default().with_withheld(vec!["sampling", "elicitation"]);
+        let (engine, shared, _) = engine(config).await;
+        let only = json!({"sampling": {}, "elicitation": {}});
+        let mut other = Client::legacy(over, &engine, "2025-11-25", only).await;
+        other
+            .asked("resources/subscribe", json!({"uri": "a://1"}))
+            .await;
+        let can = json!({"sampling": {}, "roots": {}});
+        let mut client = Client::legacy(over, &engine, "2025-11-25", can).await;
+        client
+            .asked("resources/subscribe", json!({"uri": "a://1"}))
+            .await;
+        let heard = shared.heard.lock().unwrap().clone();
+        let said: Vec<_> = heard.iter().filter(|it| it.contains('{')).collect();
+        let is_stdio = matches!(over, Over::Lines);
+        let expected = [
+            format!(r#"greeted {{"roots":{{}}}} stdio {is_stdio}"#),
+            r#"a session subscribes that has {"roots":{}}"#.to_owned(),
+        ];
+        assert_eq!(said, expected.each_ref(), "{over:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_subscription_says_whose_calls_it_belongs_to_until_its_end() {
     let has = |kind: &str, what: &str, can: &Value| format!("a {kind} {what} that has {can}");
     for over in BOTH {
