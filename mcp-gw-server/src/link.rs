@@ -14,7 +14,7 @@ use crate::askable::{Askable, TASKS, declares_extension};
 use crate::client::Client;
 use crate::desk::Desk;
 use crate::revision::Revision;
-use crate::rewrite;
+use crate::rewrite::{self, Kind};
 
 use mcp_gw_core::meta_key::PROGRESS_TOKEN;
 
@@ -271,16 +271,16 @@ impl ClientLink for CallLink {
     }
 
     fn accepts(&self, result: &RawJson) -> bool {
-        let declares_tasks = || declares_extension(self.capabilities.as_ref(), TASKS);
-        rewrite::is_tellable(result, self.revision)
-            && (!rewrite::is_task(result) || declares_tasks())
-            && rewrite::input_requests(result).is_none_or(|requests| {
-                // A server must not ask for what the client did not declare (basic/patterns/mrtr).
-                requests.is_ok_and(|requests| {
-                    let mut all = requests.iter();
-                    all.all(|(method, params)| self.askable.allows(method, params))
-                })
-            })
+        match rewrite::kind(result, self.revision) {
+            None => false,
+            Some(Kind::Answer) => true,
+            Some(Kind::Task) => declares_extension(self.capabilities.as_ref(), TASKS),
+            // A server must not ask for what the client did not declare (basic/patterns/mrtr).
+            Some(Kind::Input(requests)) => requests.is_ok_and(|requests| {
+                let mut all = requests.iter();
+                all.all(|(method, params)| self.askable.allows(method, params))
+            }),
+        }
     }
 
     fn wants_progress(&self) -> bool {

@@ -24,35 +24,35 @@ pub(crate) enum Hints {
     Kept,
 }
 
-/// True when a client of `revision` can be told this result: it is an object that says nothing
-/// twice, and, for clients of older revisions, the answer and not a request for input, which they
-/// would take for the answer.
-pub(crate) fn is_tellable(result: &RawJson, revision: Revision) -> bool {
-    !matches!(look(result, revision), Look::Untellable)
+/// What a result is to the client that gets it.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// The answer.
+    Answer,
+    /// A task, which only clients understand that declared the extension.
+    Task,
+    /// A request for input: methods with their params; an error when it asks in no way that there is.
+    Input(Result<Vec<(String, RawJson)>, JsonError>),
 }
 
-/// True when a result is a task, which only clients understand that declared the extension.
-pub(crate) fn is_task(result: &RawJson) -> bool {
-    let kind = || result.member("resultType").ok().flatten();
-    (has(result, "\"task\"") || has(result, "\\u"))
-        && kind().is_some_and(|kind| kind.decode_owned::<String>().is_ok_and(|it| it == "task"))
-}
-
-/// What a result asks the client for: methods with their params. `None` for one that asks for nothing;
-/// an error for one that asks in no way that there is.
-pub(crate) fn input_requests(
-    result: &RawJson,
-) -> Option<Result<Vec<(String, RawJson)>, JsonError>> {
-    if !has(result, "\"input_required\"") && !has(result, "\\u") {
-        return None;
-    }
-    let members = result.members().ok()?;
-    let kind: Option<String> = serde_json::from_str(members.get("resultType")?.get()).ok();
-    if kind.as_deref() != Some("input_required") {
-        return None;
-    }
-    let requests = members.get("inputRequests")?;
-    Some(read_requests(&result.slice(requests)))
+/// What a client of `revision` can be told: a result is an object that says nothing twice, and, for
+/// clients of older revisions, the answer and not a request for input, which they would take for the
+/// answer. `None` for what it cannot be told.
+pub(crate) fn kind(result: &RawJson, revision: Revision) -> Option<Kind> {
+    let members = match look(result, revision) {
+        Look::Untellable => return None,
+        Look::Plain => return Some(Kind::Answer),
+        Look::Members(members) => members,
+    };
+    let kind = members.get("resultType").and_then(as_str);
+    Some(match kind.as_deref() {
+        Some("task") => Kind::Task,
+        Some("input_required") => match members.get("inputRequests") {
+            Some(requests) => Kind::Input(read_requests(&result.slice(requests))),
+            None => Kind::Input(Ok(Vec::new())),
+        },
+        _ => Kind::Answer,
+    })
 }
 
 fn read_requests(requests: &RawJson) -> Result<Vec<(String, RawJson)>, JsonError> {
@@ -302,11 +302,19 @@ mod tests {
         assert!(text.ends_with(end), "{text}");
     }
 
+    fn kind_of(text: &str) -> Option<Kind> {
+        kind(
+            &RawJson::parse(text.to_owned()).unwrap(),
+            Revision::V2026_07_28,
+        )
+    }
+
     #[test]
     fn what_a_result_asks_for_is_known_however_it_is_written() {
-        let asked = |text: &str| {
-            input_requests(&RawJson::parse(text.to_owned()).unwrap())
-                .map(|requests| requests.map_err(|_| ()))
+        let asked = |text: &str| match kind_of(text).unwrap() {
+            Kind::Input(Ok(requests)) if requests.is_empty() => None,
+            Kind::Input(requests) => Some(requests.map_err(|_| ())),
+            _ => None,
         };
         let requests = r#"{"a":{"method":"roots/list"},"b":{"method":"elicitation\/create","params":{"n":1.0}}}"#;
         for kind in ["input_required", r"input\u005frequired"] {
@@ -340,7 +348,7 @@ mod tests {
             (r#"{"resultType":"complete","x":"task"}"#, false),
             (r#"{"content":[]}"#, false),
         ] {
-            assert_eq!(is_task(&RawJson::parse(text).unwrap()), task, "{text}");
+            assert_eq!(matches!(kind_of(text), Some(Kind::Task)), task, "{text}");
         }
     }
 
@@ -389,7 +397,7 @@ mod tests {
             r#"{"resultType":"a","resultType":"b"}"#,
         ] {
             let raw = RawJson::parse(twice).unwrap();
-            assert!(!is_tellable(&raw, Revision::V2026_07_28), "{twice}");
+            assert!(kind(&raw, Revision::V2026_07_28).is_none(), "{twice}");
         }
         let untouched = r#"{ "content":[{"text":"resultType"}] }"#;
         assert_eq!(legacy(untouched).unwrap(), untouched);
