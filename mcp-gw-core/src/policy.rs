@@ -72,6 +72,53 @@ pub struct AccessRequest<'a> {
     pub arguments: Option<&'a Arguments>,
 }
 
+impl<'a> AccessRequest<'a> {
+    /// A question about `name`, which its backend calls the same.
+    pub const fn new(
+        caller: &'a Caller,
+        meta: &'a RequestMeta,
+        method: &'a str,
+        feature: Feature,
+        phase: Phase,
+        name: &'a str,
+    ) -> Self {
+        Self {
+            caller,
+            meta,
+            method,
+            feature,
+            phase,
+            name,
+            upstream_name: name,
+            server: "",
+            tool: None,
+            arguments: None,
+        }
+    }
+
+    /// Sets the backend that serves it, and how that calls it.
+    #[must_use]
+    pub const fn with_upstream(mut self, server: &'a str, upstream_name: &'a str) -> Self {
+        self.server = server;
+        self.upstream_name = upstream_name;
+        self
+    }
+
+    /// Sets the tool's definition.
+    #[must_use]
+    pub const fn with_tool(mut self, tool: Option<&'a ToolSpec>) -> Self {
+        self.tool = tool;
+        self
+    }
+
+    /// Sets the arguments.
+    #[must_use]
+    pub const fn with_arguments(mut self, arguments: Option<&'a Arguments>) -> Self {
+        self.arguments = arguments;
+        self
+    }
+}
+
 /// The one thing a policy can say. Exhaustive on purpose: no caller may need a wildcard arm that
 /// could come to mean "allow".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,0 +1,399 @@
+//! Conditions: CEL expressions over what is known of a request.
+//!
+//! A condition is checked, bounded and rewritten when it is loaded: every name in it is known, every
+//! pattern and address block is compiled, each loop pays for its rounds out of a budget. What is left
+//! to go wrong at run time (a missing claim, an argument of another type, arguments that are too
+//! large) is [`Verdict::Error`], which the engine turns into the safe answer for the rule's effect.
+
+mod build;
+mod facts;
+mod functions;
+mod json;
+mod kind;
+mod names;
+mod never;
+mod sample;
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cel::common::ast::IdedExpr;
+use cel::common::types::{CelBool, CelMap};
+use cel::common::value::CowVal;
+use cel::context::VariableResolver;
+use cel::{Context, Env, ExecutionError, Value as CelValue};
+use serde_json::{Map, Value};
+
+use build::Built;
+pub(crate) use facts::{Facts, RequestFacts};
+use functions::Matcher;
+
+/// What a condition may cost. The defaults are what the documentation promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConditionLimits {
+    /// Bytes of source.
+    pub(crate) source_bytes: usize,
+    /// Nodes of the syntax tree.
+    pub(crate) nodes: usize,
+    /// Loops (`all`, `exists`, `exists_one`, `map`, `filter`) within one another.
+    pub(crate) nesting: usize,
+    /// What a condition may see of the arguments.
+    pub(crate) arguments: ArgumentLimits,
+    /// Steps that the loops of one evaluation may take together; a step is about one operation on
+    /// short values.
+    pub(crate) steps: u64,
+}
+
+/// How large the arguments may be that a condition reads. Larger ones are an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ArgumentLimits {
+    /// Bytes of JSON text.
+    pub(crate) bytes: usize,
+    /// Values, at any depth.
+    pub(crate) values: usize,
+    /// Arrays and objects within one another.
+    pub(crate) depth: usize,
+}
+
+impl Default for ConditionLimits {
+    fn default() -> Self {
+        Self {
+            source_bytes: 4096,
+            nodes: 1000,
+            nesting: 2,
+            arguments: ArgumentLimits {
+                bytes: 64 << 10,
+                values: 1000,
+                depth: 32,
+            },
+            steps: 100_000,
+        }
+    }
+}
+
+/// What a condition came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    True,
+    False,
+    /// It could not be decided. The text names no value of the request.
+    Error(String),
+}
+
+/// Why a condition was refused: all that is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ConditionFault {
+    problems: Vec<Problem>,
+}
+
+/// One thing wrong with a condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Problem {
+    /// Line and column, from 1; `None` when it is about the whole.
+    at: Option<(usize, usize)>,
+    message: String,
+}
+
+impl ConditionFault {
+    fn whole(message: impl Into<String>) -> Self {
+        Self {
+            problems: vec![Problem {
+                at: None,
+                message: message.into(),
+            }],
+        }
+    }
+}
+
+impl fmt::Display for ConditionFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            if let Some((line, column)) = problem.at {
+                write!(f, "at {line}:{column}: ")?;
+            }
+            f.write_str(&problem.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConditionFault {}
+
+/// Compiles the conditions of one policy; they share the function table and the static variables.
+#[derive(Clone)]
+pub(crate) struct ConditionCompiler {
+    env: Arc<Env>,
+    vars: Arc<Vars>,
+    limits: ConditionLimits,
+}
+
+/// The static variables: as written, for the checks, and as CEL sees them.
+pub(crate) struct Vars {
+    map: Map<String, Value>,
+    cel: CelMap<'static>,
+}
+
+impl ConditionCompiler {
+    pub(crate) fn new(vars: &Map<String, Value>, limits: &ConditionLimits) -> Self {
+        Self {
+            env: functions::env(),
+            vars: Arc::new(Vars {
+                map: vars.clone(),
+                cel: json::owned_map(vars),
+            }),
+            limits: *limits,
+        }
+    }
+
+    /// Checks and compiles one condition.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, with position and suggestion.
+    pub(crate) fn compile(&self, source: &str) -> Result<Condition, ConditionFault> {
+        if source.trim().is_empty() {
+            return Err(ConditionFault::whole(
+                "the condition is empty; leave the key out for a rule without one",
+            ));
+        }
+        if source.len() > self.limits.source_bytes {
+            return Err(ConditionFault::whole(format!(
+                "the condition has {} bytes, more than the {} allowed",
+                source.len(),
+                self.limits.source_bytes
+            )));
+        }
+        // The parser is not ours: what it might panic on is a fault of the source, not of the gateway.
+        let parsed = catch_unwind(AssertUnwindSafe(|| {
+            self.env.parser().parse_with_source_info(source)
+        }))
+        .map_err(|_| ConditionFault::whole("the condition cannot be read as CEL"))?;
+        let (tree, info) = parsed.map_err(|errors| syntax(&errors))?;
+        let positions = build::Positions::new(source, &info);
+        let Built {
+            tree,
+            matchers,
+            ticks,
+            reads,
+        } = build::build(tree, &positions, &self.vars.map, &self.limits)?;
+        let mut condition = Condition {
+            env: Arc::clone(&self.env),
+            vars: Arc::clone(&self.vars),
+            tree,
+            matchers,
+            ticks,
+            reads,
+            limits: self.limits,
+            warning: None,
+        };
+        condition.warning = never::reason(&condition);
+        Ok(condition)
+    }
+}
+
+impl fmt::Debug for ConditionCompiler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConditionCompiler")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the parser says, without its drawing of the source.
+fn syntax(errors: &cel::ParseErrors) -> ConditionFault {
+    let mut problems: Vec<Problem> = errors
+        .errors
+        .iter()
+        .take(3)
+        .map(|error| Problem {
+            at: usize::try_from(error.pos.0)
+                .ok()
+                .zip(usize::try_from(error.pos.1).ok())
+                .filter(|(line, _)| *line > 0),
+            message: format!("this is not CEL: {}", error.msg.trim()),
+        })
+        .collect();
+    if problems.is_empty() {
+        problems = ConditionFault::whole("this is not CEL").problems;
+    }
+    ConditionFault { problems }
+}
+
+/// What a condition looks at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Reads {
+    /// `mcp.tool.arguments`, `mcp.prompt.arguments`.
+    pub(crate) arguments: bool,
+    /// The caller, the connection, the request: anything but what is asked for.
+    pub(crate) caller: bool,
+    /// Anything at all.
+    pub(crate) anything: bool,
+    /// Something whose members are not known before: a claim, an argument, a header.
+    pub(crate) open_ended: bool,
+}
+
+/// What a round of a loop costs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tick {
+    /// Operations.
+    nodes: u64,
+    /// Those of them that may walk a whole text of the request.
+    texts: u64,
+    /// Those that may walk a whole structure of the request.
+    structures: u64,
+}
+
+/// A compiled condition. Evaluating it does no I/O, takes no lock and does not panic.
+pub(crate) struct Condition {
+    env: Arc<Env>,
+    vars: Arc<Vars>,
+    tree: IdedExpr,
+    matchers: Box<[Matcher]>,
+    ticks: Box<[Tick]>,
+    reads: Reads,
+    limits: ConditionLimits,
+    warning: Option<String>,
+}
+
+impl Condition {
+    /// True when it looks at the arguments of the call (P-10).
+    pub(crate) const fn reads_arguments(&self) -> bool {
+        self.reads.arguments
+    }
+
+    /// True when it can come out differently for two callers or requests that ask for the same.
+    pub(crate) const fn reads_caller(&self) -> bool {
+        self.reads.caller || self.reads.arguments
+    }
+
+    /// Why it can never be true, when that is known.
+    pub(crate) fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+
+    /// Decides it.
+    pub(crate) fn evaluate(&self, facts: &RequestFacts<'_, '_>) -> Verdict {
+        if self.reads.arguments {
+            if let Err(message) = facts.arguments(&self.limits.arguments) {
+                return Verdict::Error(message.to_owned());
+            }
+        }
+        let scope = Scope {
+            condition: self,
+            facts,
+            steps: AtomicU64::new(self.limits.steps),
+        };
+        // The evaluator is not ours, and a panic in it must not take the call with it.
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(self, &scope)));
+        if scope.steps.load(Ordering::Relaxed) == 0 {
+            // Also where the expression went on to absorb the error that this caused.
+            return Verdict::Error("its loops take more steps than a condition may".to_owned());
+        }
+        outcome.unwrap_or_else(|_| Verdict::Error("the evaluator failed".to_owned()))
+    }
+}
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Condition")
+            .field("reads", &self.reads)
+            .field("ticks", &self.ticks)
+            .field("warning", &self.warning)
+            .finish_non_exhaustive()
+    }
+}
+
+fn run(condition: &Condition, scope: &Scope<'_>) -> Verdict {
+    let mut context = Context::with_env(Arc::clone(&condition.env));
+    context.set_variable_resolver(scope);
+    match CelValue::resolve_val(&condition.tree, &context) {
+        Ok(value) => match value.downcast_ref::<CelBool>() {
+            Some(truth) if *truth.inner() => Verdict::True,
+            Some(_) => Verdict::False,
+            None => Verdict::Error(format!(
+                "it gives a {}, not true or false",
+                value.get_type().name()
+            )),
+        },
+        Err(error) => Verdict::Error(describe(&error)),
+    }
+}
+
+/// An error of the evaluator in our words: it must not carry values of the request into logs.
+fn describe(error: &ExecutionError) -> String {
+    match error {
+        ExecutionError::NoSuchKey(_) => "a member that it reads is missing".to_owned(),
+        ExecutionError::UndeclaredReference(name) if !name.starts_with('@') => {
+            format!("`{name}` is not known for this request")
+        }
+        ExecutionError::NoSuchOverload(overload) => format!(
+            "`{}` does not apply to {}",
+            overload.function().trim_start_matches('@'),
+            overload.argument_types().join(" and ")
+        ),
+        ExecutionError::ValuesNotComparable(..)
+        | ExecutionError::UnexpectedType { .. }
+        | ExecutionError::UnsupportedBinaryOperator(..) => {
+            "a value has a type that it cannot be used with here".to_owned()
+        }
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+            "it divides by zero".to_owned()
+        }
+        ExecutionError::Overflow(..) => "a number gets too large".to_owned(),
+        ExecutionError::IndexOutOfBounds(_) => "a list is shorter than its index".to_owned(),
+        ExecutionError::FunctionError { function, .. } => {
+            format!("`{}` cannot read its argument", function.trim_start_matches('@'))
+        }
+        _ => "it cannot be evaluated".to_owned(),
+    }
+}
+
+/// The names of one evaluation.
+struct Scope<'s> {
+    condition: &'s Condition,
+    facts: &'s dyn facts::Source,
+    steps: AtomicU64,
+}
+
+impl Scope<'_> {
+    /// Takes the price of one round of a loop; false when there is nothing left to pay it.
+    fn pay(&self, tick: &Tick) -> bool {
+        let sizes = self.facts.sizes();
+        let price = tick
+            .nodes
+            .saturating_add(tick.texts.saturating_mul(sizes.text / 64))
+            .saturating_add(tick.structures.saturating_mul(sizes.structure / 4));
+        let left = self.steps.load(Ordering::Relaxed).saturating_sub(price);
+        self.steps.store(left, Ordering::Relaxed);
+        left > 0
+    }
+}
+
+static TRUE: std::sync::LazyLock<CelBool> = std::sync::LazyLock::new(|| CelBool::from(true));
+
+impl VariableResolver for Scope<'_> {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        if let Some(own) = variable.strip_prefix('@') {
+            if let Some(index) = own.strip_prefix('m') {
+                let matcher = self.condition.matchers.get(index.parse::<usize>().ok()?)?;
+                return Some(CowVal::Borrowed(matcher));
+            }
+            if let Some(index) = own.strip_prefix('t') {
+                let tick = self.condition.ticks.get(index.parse::<usize>().ok()?)?;
+                return self.pay(tick).then(|| CowVal::Borrowed(&*TRUE));
+            }
+            return None;
+        }
+        if variable == "vars" {
+            return Some(CowVal::Borrowed(&self.condition.vars.cel));
+        }
+        self.facts.fact(variable)
+    }
+}
+
+#[cfg(test)]
+mod tests;
