@@ -37,6 +37,8 @@ pub(crate) struct ConditionLimits {
     pub(crate) source_bytes: usize,
     /// Nodes of the syntax tree.
     pub(crate) nodes: usize,
+    /// Levels of the syntax tree.
+    pub(crate) depth: usize,
     /// Loops (`all`, `exists`, `exists_one`, `map`, `filter`) within one another.
     pub(crate) nesting: usize,
     /// What a condition may see of the arguments.
@@ -62,6 +64,7 @@ impl Default for ConditionLimits {
         Self {
             source_bytes: 4096,
             nodes: 1000,
+            depth: 48,
             nesting: 2,
             arguments: ArgumentLimits {
                 bytes: 64 << 10,
@@ -167,19 +170,12 @@ impl ConditionCompiler {
                 self.limits.source_bytes
             )));
         }
-        // The parser is not ours: what it might panic on is a fault of the source, not of the gateway.
-        let parsed = catch_unwind(AssertUnwindSafe(|| {
-            self.env.parser().parse_with_source_info(source)
-        }))
-        .map_err(|_| ConditionFault::whole("the condition cannot be read as CEL"))?;
-        let (tree, info) = parsed.map_err(|errors| syntax(&errors))?;
-        let positions = build::Positions::new(source, &info);
         let Built {
             tree,
             matchers,
             ticks,
             reads,
-        } = build::build(tree, &positions, &self.vars.map, &self.limits)?;
+        } = on_a_large_stack(source, || self.build(source))?;
         let mut condition = Condition {
             env: Arc::clone(&self.env),
             vars: Arc::clone(&self.vars),
@@ -193,7 +189,50 @@ impl ConditionCompiler {
         condition.warning = never::reason(&condition);
         Ok(condition)
     }
+
+    fn build(&self, source: &str) -> Result<Built, ConditionFault> {
+        let parsed = self.env.parser().parse_with_source_info(source);
+        let (tree, info) = parsed.map_err(|errors| syntax(&errors))?;
+        if build::depth(&tree) > self.limits.depth {
+            return Err(ConditionFault::whole(format!(
+                "the condition is nested deeper than {} levels",
+                self.limits.depth
+            )));
+        }
+        let positions = build::Positions::new(source, &info);
+        build::build(tree, &positions, &self.vars.map, &self.limits)
+    }
 }
+
+/// Runs `parse`, which recurses as deep as `source` is nested, with room for that. The parser is not
+/// ours: what it might panic on is a fault of the source, not of the gateway.
+fn on_a_large_stack(
+    source: &str,
+    parse: impl Fn() -> Result<Built, ConditionFault> + Send + Sync,
+) -> Result<Built, ConditionFault> {
+    let unreadable = || ConditionFault::whole("the condition cannot be read as CEL");
+    let opens = |byte: &u8| matches!(byte, b'(' | b'[' | b'{' | b'?');
+    if source.len() <= SHORT && source.bytes().filter(opens).count() <= FLAT {
+        return catch_unwind(AssertUnwindSafe(parse)).unwrap_or_else(|_| Err(unreadable()));
+    }
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().stack_size(PARSER_STACK);
+        match builder.spawn_scoped(scope, || catch_unwind(AssertUnwindSafe(&parse))) {
+            Ok(parsing) => match parsing.join() {
+                Ok(Ok(built)) => built,
+                _ => Err(unreadable()),
+            },
+            Err(_) => Err(ConditionFault::whole("there is no memory to read the condition")),
+        }
+    })
+}
+
+/// Sources up to these many bytes, with up to so many brackets, cannot be nested deep.
+const SHORT: usize = 256;
+const FLAT: usize = 12;
+
+/// Bytes of stack for the largest source there may be. They are only reserved.
+const PARSER_STACK: usize = 64 << 20;
 
 impl fmt::Debug for ConditionCompiler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

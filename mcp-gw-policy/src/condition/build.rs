@@ -54,6 +54,38 @@ impl<'s> Positions<'s> {
     }
 }
 
+/// How many levels a tree has; does not recurse.
+pub(super) fn depth(tree: &IdedExpr) -> usize {
+    let (mut deepest, mut open) = (0, vec![(tree, 1_usize)]);
+    while let Some((expr, level)) = open.pop() {
+        deepest = deepest.max(level);
+        let below = level.saturating_add(1);
+        let mut push = |child| open.push((child, below));
+        match &expr.expr {
+            Expr::Call(call) => call.args.iter().chain(call.target.as_deref()).for_each(push),
+            Expr::Select(select) => push(&select.operand),
+            Expr::List(list) => list.elements.iter().for_each(push),
+            Expr::Map(map) => map.entries.iter().for_each(|entry| {
+                if let EntryExpr::MapEntry(entry) = &entry.expr {
+                    push(&entry.key);
+                    push(&entry.value);
+                }
+            }),
+            Expr::Comprehension(inner) => [
+                &inner.iter_range,
+                &inner.accu_init,
+                &inner.loop_cond,
+                &inner.loop_step,
+                &inner.result,
+            ]
+            .into_iter()
+            .for_each(push),
+            Expr::Struct(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
+        }
+    }
+    deepest
+}
+
 /// Checks and rewrites `tree`.
 pub(super) fn build(
     tree: IdedExpr,
@@ -272,11 +304,11 @@ impl Builder<'_> {
 
     /// A name that begins with a root.
     fn path(&mut self, id: u64, path: &[String], test: bool) -> Typed {
-        self.reads.anything = true;
         let root = path.first().map_or("", String::as_str);
         if root == "vars" {
             return self.static_variable(id, path, test);
         }
+        self.reads.anything = true;
         if names::OPEN_ROOTS.contains(&root) {
             self.reads.caller = true;
             self.reads.open_ended = true;

@@ -336,9 +336,9 @@ fn texts<'v>(texts: impl Iterator<Item = &'v str>) -> CelList<'v> {
 fn annotations(tool: &ToolSpec) -> CelMap<'_> {
     let hints = tool.annotations();
     let mut members: HashMap<CelMapKey<'_>, Box<dyn Val + '_>> = [
-        ("readOnlyHint", hints.read_only_hint.unwrap_or(false)),
-        ("destructiveHint", hints.destructive_hint.unwrap_or(true)),
-        ("idempotentHint", hints.idempotent_hint.unwrap_or(false)),
+        ("readOnlyHint", hints.is_read_only()),
+        ("destructiveHint", hints.is_destructive()),
+        ("idempotentHint", hints.is_idempotent()),
         ("openWorldHint", hints.open_world_hint.unwrap_or(true)),
     ]
     .into_iter()

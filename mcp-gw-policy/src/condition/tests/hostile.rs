@@ -70,7 +70,7 @@ fn loops_pay_for_their_rounds_and_stop_when_they_cannot() {
         "mcp.tool.arguments.x.map(a, mcp.tool.arguments) == []",
         "mcp.tool.arguments.x.map(a, [mcp.tool.arguments.x]) == []",
     ] {
-        error(loops, &lists(499), "more steps");
+        error(loops, &lists(498), "more steps");
     }
     // One loop over as many values as there may be goes through.
     let one = "mcp.tool.arguments.x.all(a, a == 1 && a < 5)";
@@ -93,6 +93,24 @@ fn long_texts_in_loops_cost_what_they_are_long() {
     }
     let once = "!mcp.tool.arguments.s.contains('b') && mcp.tool.arguments.s.matches('^a+$')";
     assert_eq!(verdict(&compile(once), &arguments), Verdict::True);
+}
+
+#[test]
+fn a_deep_condition_is_refused_or_has_room_on_a_small_stack() {
+    let nested = |levels: usize, open: &str, close: &str| {
+        format!("{}jwt.dept == 'sales'{}", open.repeat(levels), close.repeat(levels))
+    };
+    for (open, close) in [("!(", ")"), ("(true ? ", " : false)"), ("[1].all(x, ", ")"), ("true == (", ")")] {
+        for levels in [1, 10, 20, 30, 40, 60, 90, 400] {
+            if let Ok(condition) = compiler().compile(&nested(levels, open, close)) {
+                let _ = verdict(&condition, ARGUMENTS);
+            }
+        }
+    }
+    for chain in ["1+", "-", "!", "jwt.a.", "true ? true : ", "a[", "x.", "1==", "{'a':"] {
+        let _ = compiler().compile(&chain.repeat(4000 / chain.len()));
+    }
+    assert!(compiler().compile(&nested(10, "!(", ")")).is_ok());
 }
 
 fn json() -> impl Strategy<Value = String> {
