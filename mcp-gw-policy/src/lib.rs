@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+
+mod compile;
+mod condition;
+mod config;
+mod decide;
+mod engine;
+mod explain;
+mod fault;
+mod glob;
+mod index;
+mod ip;
+mod load;
+mod op;
+mod pattern;
+mod rbac;
+mod rule;
+mod set;
+mod stats;
+mod subject;
+mod uri;
+
+pub use config::{
+    ConsumerConfig, DefaultEffect, LayerConfig, MatchOn, Method, Mode, NamePattern, OnDenied,
+    PolicyConfig, RuleConfig, RuleEffect, WhoConfig,
+};
+pub use engine::{PolicyEngine, Reloaded};
+pub use explain::{Explanation, LayerExplanation, NearMiss, Reason, RuleError, ShadowExplanation};
+pub use fault::{FaultPath, PathStep, PolicyFault, PolicyFaults};
+pub use stats::{DecisionCount, PolicyStats, RuleCount};
