@@ -175,6 +175,7 @@ impl ConditionCompiler {
             matchers,
             ticks,
             reads,
+            scopes,
         } = on_a_large_stack(source, || self.build(source))?;
         let mut condition = Condition {
             env: Arc::clone(&self.env),
@@ -183,6 +184,7 @@ impl ConditionCompiler {
             matchers,
             ticks,
             reads,
+            scopes: scopes.into(),
             limits: self.limits,
             warning: None,
         };
@@ -222,7 +224,9 @@ fn on_a_large_stack(
                 Ok(Ok(built)) => built,
                 _ => Err(unreadable()),
             },
-            Err(_) => Err(ConditionFault::whole("there is no memory to read the condition")),
+            Err(_) => Err(ConditionFault::whole(
+                "there is no memory to read the condition",
+            )),
         }
     })
 }
@@ -294,6 +298,7 @@ pub(crate) struct Condition {
     matchers: Box<[Matcher]>,
     ticks: Box<[Tick]>,
     reads: Reads,
+    scopes: Box<[String]>,
     limits: ConditionLimits,
     warning: Option<String>,
 }
@@ -307,6 +312,11 @@ impl Condition {
     /// True when it can come out differently for two callers or requests that ask for the same.
     pub(crate) const fn reads_caller(&self) -> bool {
         self.reads.caller || self.reads.arguments
+    }
+
+    /// The scopes that it asks for by name.
+    pub(crate) fn named_scopes(&self) -> &[String] {
+        &self.scopes
     }
 
     /// Why it can never be true, when that is known.
@@ -385,7 +395,10 @@ fn describe(error: &ExecutionError) -> String {
         ExecutionError::Overflow(..) => "a number gets too large".to_owned(),
         ExecutionError::IndexOutOfBounds(_) => "a list is shorter than its index".to_owned(),
         ExecutionError::FunctionError { function, .. } => {
-            format!("`{}` cannot read its argument", function.trim_start_matches('@'))
+            format!(
+                "`{}` cannot read its argument",
+                function.trim_start_matches('@')
+            )
         }
         _ => "it cannot be evaluated".to_owned(),
     }

@@ -39,6 +39,13 @@ impl FaultPath {
         &self.0
     }
 
+    /// The place that holds this one; `None` for the root.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        let (_, steps) = self.0.split_last()?;
+        Some(Self(steps.to_vec()))
+    }
+
     fn with(&self, step: PathStep) -> Self {
         let mut steps = self.0.clone();
         steps.push(step);
@@ -185,10 +192,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// The known word that a wrong one was most likely meant to be.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |word: &str| word.replace(['-', '_', ' ', '/'], "").to_lowercase();
     let wanted = plain(&word.chars().take(SHOWN).collect::<String>());
     let (distance, near) = known
@@ -208,8 +212,14 @@ mod tests {
 
     #[test]
     fn a_fault_is_one_line_that_says_where() {
-        let path = FaultPath::root().key("servers").key("my server").key("rules").index(2);
-        let fault = PolicyFault::new(path, "bad\nthing").with_rule("a").with_help("mend it");
+        let path = FaultPath::root()
+            .key("servers")
+            .key("my server")
+            .key("rules")
+            .index(2);
+        let fault = PolicyFault::new(path, "bad\nthing")
+            .with_rule("a")
+            .with_help("mend it");
         assert_eq!(
             fault.to_string(),
             "servers[`my server`].rules[2]: rule `a`: bad\\nthing; mend it"
@@ -218,7 +228,10 @@ mod tests {
 
     #[test]
     fn a_near_word_is_found_and_a_far_one_is_not() {
-        assert_eq!(nearest("tools/cal", ["tools/call", "tools/list"]), Some("tools/call"));
+        assert_eq!(
+            nearest("tools/cal", ["tools/call", "tools/list"]),
+            Some("tools/call")
+        );
         assert_eq!(nearest("Tools_Call", ["tools/call"]), Some("tools/call"));
         assert_eq!(nearest("zebra", ["tools/call"]), None);
     }

@@ -6,6 +6,8 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::fault::{FaultPath, PolicyFault, PolicyFaults, shown};
+
 /// A set of addresses: sorted, disjoint ranges, so that a look-up is a binary search.
 ///
 /// An IPv4 address and the same one mapped into IPv6 (`::ffff:a.b.c.d`, RFC 4291 §2.5.5.2) are one
@@ -46,6 +48,32 @@ impl Cidrs {
             v4: union(v4),
             v6: union(v6),
         })
+    }
+
+    /// As [`Cidrs::parse`]; a fault says which of the blocks, what is wrong, and what to do.
+    pub(crate) fn parse_list(blocks: &[String]) -> Result<Self, Vec<(usize, String, String)>> {
+        let faults: Vec<_> = blocks
+            .iter()
+            .enumerate()
+            .filter_map(|(at, text)| block(text).err().map(|error| (at, error)))
+            .map(|(at, error)| match error {
+                CidrError::Malformed(text) => (
+                    at,
+                    format!("{} is no block of addresses", shown(&text)),
+                    "write an address, or a block such as `10.0.0.0/8` or `2001:db8::/32`"
+                        .to_owned(),
+                ),
+                CidrError::HostBits { text, network } => (
+                    at,
+                    format!("{} has bits set after its prefix", shown(&text)),
+                    format!("write `{network}`"),
+                ),
+            })
+            .collect();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Self::parse(blocks.iter().map(String::as_str)).unwrap_or_default())
     }
 
     /// True when the address is in one of the blocks.
@@ -136,17 +164,6 @@ impl IpConfig {
     }
 }
 
-/// One block of an [`IpConfig`] that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {message}")]
-#[non_exhaustive]
-pub struct IpFault {
-    /// Where it is, such as `allow[2]`.
-    pub path: String,
-    /// What is wrong, and what to write.
-    pub message: String,
-}
-
 /// Compiled [`IpConfig`]: for use before authentication, and by the policy engine.
 ///
 /// ```
@@ -155,12 +172,12 @@ pub struct IpFault {
 /// let mut config = IpConfig::default();
 /// config.allow.push("10.0.0.0/8".to_owned());
 /// config.deny.push("10.6.6.6".to_owned());
-/// let rules = IpRules::compile(&config).map_err(|faults| faults[0].clone())?;
+/// let rules = IpRules::compile(&config)?;
 /// assert!(rules.permits(Some("10.1.2.3".parse().unwrap())));
 /// assert!(rules.permits(Some("::ffff:10.1.2.3".parse().unwrap())));
 /// assert!(!rules.permits(Some("10.6.6.6".parse().unwrap())));
 /// assert!(!rules.permits(None));
-/// # Ok::<(), mcp_gw_policy::IpFault>(())
+/// # Ok::<(), mcp_gw_policy::PolicyFaults>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IpRules {
@@ -173,18 +190,24 @@ impl IpRules {
     ///
     /// # Errors
     /// Every block that is not one, or that has bits set after its prefix.
-    pub fn compile(config: &IpConfig) -> Result<Self, Vec<IpFault>> {
+    pub fn compile(config: &IpConfig) -> Result<Self, PolicyFaults> {
+        Self::compile_at(config, &FaultPath::root()).map_err(PolicyFaults::new)
+    }
+
+    /// Compiles a configuration that stands at `path`.
+    pub(crate) fn compile_at(
+        config: &IpConfig,
+        path: &FaultPath,
+    ) -> Result<Self, Vec<PolicyFault>> {
         let mut faults = Vec::new();
         let mut list = |key: &str, blocks: &[String]| {
-            for (index, text) in blocks.iter().enumerate() {
-                if let Err(error) = block(text) {
-                    faults.push(IpFault {
-                        path: format!("{key}[{index}]"),
-                        message: error.to_string(),
-                    });
-                }
-            }
-            Cidrs::parse(blocks.iter().map(String::as_str)).unwrap_or_default()
+            let path = path.key(key);
+            Cidrs::parse_list(blocks).unwrap_or_else(|bad| {
+                faults.extend(bad.into_iter().map(|(at, message, help)| {
+                    PolicyFault::new(path.index(at), message).with_help(help)
+                }));
+                Cidrs::default()
+            })
         };
         let allow = list("allow", &config.allow);
         let deny = list("deny", &config.deny);
@@ -241,10 +264,21 @@ mod tests {
     #[test]
     fn blocks_hold_their_edges_and_no_more() {
         let set = cidrs(&["10.0.0.0/8", "192.168.1.7", "2001:db8::/32"]);
-        for inside in ["10.0.0.0", "10.255.255.255", "192.168.1.7", "2001:db8:ffff::1"] {
+        for inside in [
+            "10.0.0.0",
+            "10.255.255.255",
+            "192.168.1.7",
+            "2001:db8:ffff::1",
+        ] {
             assert!(set.contains(ip(inside)), "{inside}");
         }
-        for outside in ["9.255.255.255", "11.0.0.0", "192.168.1.8", "2001:db9::", "::"] {
+        for outside in [
+            "9.255.255.255",
+            "11.0.0.0",
+            "192.168.1.8",
+            "2001:db9::",
+            "::",
+        ] {
             assert!(!set.contains(ip(outside)), "{outside}");
         }
     }
@@ -260,12 +294,23 @@ mod tests {
 
     #[test]
     fn what_is_no_block_is_refused_with_what_to_write() {
-        for bad in ["", "10.0.0.0/33", "10.0.0", "localhost", "10.0.0.0/-1", " 10.0.0.1", "::/129"] {
+        for bad in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0",
+            "localhost",
+            "10.0.0.0/-1",
+            " 10.0.0.1",
+            "::/129",
+        ] {
             let error = Cidrs::parse([bad]).unwrap_err().to_string();
             assert!(error.contains("not an address or a CIDR block"), "{error}");
         }
         let error = Cidrs::parse(["10.1.0.0/8"]).unwrap_err().to_string();
-        assert_eq!(error, "`10.1.0.0/8` has bits set after its prefix; write `10.0.0.0/8`");
+        assert_eq!(
+            error,
+            "`10.1.0.0/8` has bits set after its prefix; write `10.0.0.0/8`"
+        );
     }
 
     #[test]
@@ -275,7 +320,11 @@ mod tests {
             deny: vec!["y".into()],
         };
         let faults = IpRules::compile(&config).unwrap_err();
-        let paths: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
+        let paths: Vec<_> = faults
+            .faults()
+            .iter()
+            .map(|fault| fault.path.to_string())
+            .collect();
         assert_eq!(paths, ["allow[1]", "deny[0]"]);
     }
 

@@ -1,11 +1,34 @@
 #![doc = include_str!("../README.md")]
 
+mod challenge;
+mod compile;
 mod condition;
+mod config;
+mod decide;
+mod engine;
+mod explain;
 mod fault;
 mod glob;
+mod index;
 mod ip;
+mod load;
+mod op;
+mod pattern;
 mod rbac;
+mod rule;
+mod set;
+mod stats;
+mod subject;
+mod uri;
 
+pub use config::{
+    ConsumerConfig, DefaultEffect, GroupConfig, IpConfig, LayerConfig, MatchOn, Method, Mode,
+    NamePattern, OnDenied, PolicyConfig, RoleConfig, RuleConfig, RuleEffect, ScopesConfig,
+    WhoConfig,
+};
+pub use engine::{PolicyEngine, Reloaded};
+pub use explain::{Explanation, LayerExplanation, NearMiss, Reason, RuleError, ShadowExplanation};
 pub use fault::{FaultPath, PathStep, PolicyFault, PolicyFaults};
-pub use ip::{IpConfig, IpFault, IpRules};
-pub use rbac::{GroupConfig, RoleConfig, ScopeRequirement, ScopesConfig, WhoConfig};
+pub use ip::IpRules;
+pub use rbac::ScopeRequirement;
+pub use stats::{DecisionCount, PolicyStats, RuleCount};

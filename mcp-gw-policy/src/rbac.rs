@@ -15,10 +15,10 @@ mod closure;
 mod grants;
 mod scopes;
 
-pub use grants::{GroupConfig, RoleConfig};
 pub(crate) use grants::{Grants, GrantsConfig};
+pub use grants::{GroupConfig, RoleConfig};
+pub(crate) use scopes::{FEW_TRIES, MOST_TRIES, smallest_missing};
 pub use scopes::{ScopeRequirement, ScopesConfig};
-pub(crate) use scopes::smallest_missing;
 
 /// Callers. Of each key that is there the caller must have one; a key that is absent says nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

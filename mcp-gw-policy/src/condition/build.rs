@@ -25,6 +25,7 @@ pub(super) struct Built {
     pub(super) matchers: Box<[Matcher]>,
     pub(super) ticks: Box<[Tick]>,
     pub(super) reads: Reads,
+    pub(super) scopes: Vec<String>,
 }
 
 /// Where the nodes of a tree are in its source.
@@ -62,7 +63,11 @@ pub(super) fn depth(tree: &IdedExpr) -> usize {
         let below = level.saturating_add(1);
         let mut push = |child| open.push((child, below));
         match &expr.expr {
-            Expr::Call(call) => call.args.iter().chain(call.target.as_deref()).for_each(push),
+            Expr::Call(call) => call
+                .args
+                .iter()
+                .chain(call.target.as_deref())
+                .for_each(push),
             Expr::Select(select) => push(&select.operand),
             Expr::List(list) => list.elements.iter().for_each(push),
             Expr::Map(map) => map.entries.iter().for_each(|entry| {
@@ -101,6 +106,7 @@ pub(super) fn build(
         matchers: Vec::new(),
         ticks: Vec::new(),
         reads: Reads::default(),
+        scopes: Vec::new(),
         nodes: 0,
         loops: Vec::new(),
     };
@@ -113,7 +119,10 @@ pub(super) fn build(
     if builder.nodes > limits.nodes {
         builder.problems.push(Problem {
             at: None,
-            message: format!("the condition has more than {} parts; split it", limits.nodes),
+            message: format!(
+                "the condition has more than {} parts; split it",
+                limits.nodes
+            ),
         });
     }
     if !builder.problems.is_empty() {
@@ -127,6 +136,7 @@ pub(super) fn build(
         matchers: builder.matchers.into(),
         ticks: builder.ticks.into(),
         reads: builder.reads,
+        scopes: builder.scopes,
     })
 }
 
@@ -141,6 +151,8 @@ struct Builder<'b> {
     matchers: Vec<Matcher>,
     ticks: Vec<Tick>,
     reads: Reads,
+    /// Scopes that it asks for by name.
+    scopes: Vec<String>,
     nodes: usize,
     loops: Vec<Loop>,
 }
@@ -350,7 +362,10 @@ impl Builder<'_> {
                         format!("`{known}` has no member `{part}`; did you mean `{near}`?")
                     }
                     None => {
-                        format!("`{known}` has no member `{part}`; it has {}", listed(members))
+                        format!(
+                            "`{known}` has no member `{part}`; it has {}",
+                            listed(members)
+                        )
                     }
                 };
                 return self.problem(id, message);
@@ -371,14 +386,21 @@ impl Builder<'_> {
             self.problem(id, message);
         } else if path == "mcp.tool.annotations" && !ANNOTATIONS.contains(&first.as_str()) {
             let near = nearest(first, ANNOTATIONS).unwrap_or("readOnlyHint");
-            self.problem(id, format!("there is no annotation `{first}`; did you mean `{near}`?"));
+            self.problem(
+                id,
+                format!("there is no annotation `{first}`; did you mean `{near}`?"),
+            );
         } else if path.starts_with("request.headers") {
             let lower = first.to_ascii_lowercase();
             if super::facts::HIDDEN_HEADERS.contains(&lower.as_str()) {
-                let message = format!("the header `{lower}` carries a secret; conditions cannot read it");
+                let message =
+                    format!("the header `{lower}` carries a secret; conditions cannot read it");
                 self.problem(id, message);
             } else if lower != *first {
-                self.problem(id, format!("names of headers are in lower case here: `{lower}`"));
+                self.problem(
+                    id,
+                    format!("names of headers are in lower case here: `{lower}`"),
+                );
             }
         }
     }
@@ -423,7 +445,10 @@ impl Builder<'_> {
         let range_id = comprehension.iter_range.id;
         let (range, kind) = self.expr(comprehension.iter_range);
         if !kind.may_be(Kind::List) && !kind.may_be(Kind::Map) {
-            self.problem(range_id, format!("a loop needs a list or a map, this is {}", kind.name()));
+            self.problem(
+                range_id,
+                format!("a loop needs a list or a map, this is {}", kind.name()),
+            );
         }
         comprehension.iter_range = range;
         if self.loops.len() >= self.limits.nesting {
@@ -432,10 +457,14 @@ impl Builder<'_> {
         }
         let variable = comprehension.iter_var.clone();
         let is_root = |name: &&str| **name == *variable;
-        if names::FIXED_ROOTS.iter().chain(&names::OPEN_ROOTS).any(|name| is_root(&name))
+        if names::FIXED_ROOTS
+            .iter()
+            .chain(&names::OPEN_ROOTS)
+            .any(|name| is_root(&name))
             || names::TYPES.iter().any(|name| is_root(&name))
         {
-            let message = format!("`{variable}` has a meaning already; name the loop's variable otherwise");
+            let message =
+                format!("`{variable}` has a meaning already; name the loop's variable otherwise");
             self.problem(id, message);
         }
         // A loop within a loop walks the whole of what it goes over, once per round of the outer one.
@@ -457,7 +486,11 @@ impl Builder<'_> {
         comprehension.loop_cond = self.expr(comprehension.loop_cond).0;
         let (step, step_kind) = self.expr(comprehension.loop_step);
         comprehension.loop_step = step;
-        let price = self.loops.last().map(|inner| inner.price).unwrap_or_default();
+        let price = self
+            .loops
+            .last()
+            .map(|inner| inner.price)
+            .unwrap_or_default();
         let (result, kind) = self.expr(comprehension.result);
         comprehension.result = result;
         self.loops.pop();
@@ -469,8 +502,13 @@ impl Builder<'_> {
 }
 
 /// The known annotations of tools.
-const ANNOTATIONS: [&str; 5] =
-    ["title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"];
+const ANNOTATIONS: [&str; 5] = [
+    "title",
+    "readOnlyHint",
+    "destructiveHint",
+    "idempotentHint",
+    "openWorldHint",
+];
 
 fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
     let mut names: Vec<_> = names.collect();
@@ -537,7 +575,11 @@ fn members(id: u64, base: &str, rest: &[String], test: bool, kind: Kind) -> Type
 /// would go on to evaluate its right side.
 fn pay_per_round(id: u64, tick: usize, comprehension: &mut ComprehensionExpr) {
     let paid = |then: IdedExpr, otherwise: IdedExpr| {
-        call(id, op::CONDITIONAL, vec![ident(id, format!("@t{tick}")), then, otherwise])
+        call(
+            id,
+            op::CONDITIONAL,
+            vec![ident(id, format!("@t{tick}")), then, otherwise],
+        )
     };
     let no = || node(id, Expr::Literal(LiteralValue::Boolean(false.into())));
     let step = std::mem::take(&mut comprehension.loop_step);

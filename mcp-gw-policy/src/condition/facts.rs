@@ -4,9 +4,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use cel::common::types::{
-    CelBool, CelList, CelMap, CelMapKey, CelString, CelTimestamp,
-};
+use cel::common::types::{CelBool, CelList, CelMap, CelMapKey, CelString, CelTimestamp};
 use cel::common::value::{CowVal, Val};
 use chrono::{DateTime, Utc};
 use mcp_gw_core::{AccessRequest, Caller, CallerKind, Feature, Phase, RequestMeta, ToolSpec};
@@ -18,8 +16,13 @@ use super::json::{self, Sizes};
 use crate::rbac::Identity;
 
 /// Headers that carry a credential. No condition sees them.
-pub(super) const HIDDEN_HEADERS: [&str; 5] =
-    ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key"];
+pub(super) const HIDDEN_HEADERS: [&str; 5] = [
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "set-cookie",
+    "x-api-key",
+];
 
 /// The facts of one evaluation.
 pub(super) trait Source: Send + Sync {
@@ -102,7 +105,9 @@ impl<'a> Facts<'a> {
             Some(http) => http.headers(),
             None => {
                 let listed = self.meta.headers.iter();
-                listed.map(|(name, value)| (name.as_str(), value.as_str())).collect()
+                listed
+                    .map(|(name, value)| (name.as_str(), value.as_str()))
+                    .collect()
             }
         };
         all.into_iter()
@@ -113,7 +118,8 @@ impl<'a> Facts<'a> {
     fn client(&self) -> &Client {
         self.client.get_or_init(|| {
             let info = self.meta.client_info.as_ref();
-            info.and_then(|info| info.decode_owned().ok()).unwrap_or_default()
+            info.and_then(|info| info.decode_owned().ok())
+                .unwrap_or_default()
         })
     }
 
@@ -140,12 +146,12 @@ impl<'a> Facts<'a> {
             "name" => text(self.claim(&["client_name"]).unwrap_or(id)),
             "plan" => text(self.claim(&["plan"])?),
             "groups" => lent(self.groups.get_or_init(|| texts(self.identity.groups()))),
-            "metadata" => lent(self.metadata.get_or_init(|| {
-                match self.caller.claims.get("metadata") {
+            "metadata" => lent(self.metadata.get_or_init(
+                || match self.caller.claims.get("metadata") {
                     Some(Value::Object(members)) => json::map(members),
                     _ => CelMap::default(),
-                }
-            })),
+                },
+            )),
             _ => return None,
         })
     }
@@ -172,7 +178,10 @@ impl<'a> Facts<'a> {
             "headers_all" => lent(self.headers_all.get_or_init(|| {
                 let mut lists: HashMap<&'a str, Vec<Box<dyn Val + 'a>>> = HashMap::new();
                 for (name, value) in self.headers_shown() {
-                    lists.entry(name).or_default().push(Box::new(CelString::from(value)));
+                    lists
+                        .entry(name)
+                        .or_default()
+                        .push(Box::new(CelString::from(value)));
                 }
                 let lists = lists.into_iter().map(|(name, values)| {
                     let list: Box<dyn Val + 'a> = Box::new(CelList::from(values));
@@ -186,7 +195,10 @@ impl<'a> Facts<'a> {
             "scheme" => text(meta.http.as_ref()?.scheme()),
             "query" => {
                 let http = meta.http.as_ref()?;
-                lent(self.query.get_or_init(|| query(http.query().unwrap_or_default())))
+                lent(
+                    self.query
+                        .get_or_init(|| query(http.query().unwrap_or_default())),
+                )
             }
             _ => return None,
         })
@@ -196,7 +208,10 @@ impl<'a> Facts<'a> {
         let tls = self.meta.tls.as_deref()?;
         Some(match name {
             "subject" => text(tls.subject.as_deref()?),
-            "sans" => lent(self.sans.get_or_init(|| texts(tls.sans.iter().map(String::as_str)))),
+            "sans" => lent(
+                self.sans
+                    .get_or_init(|| texts(tls.sans.iter().map(String::as_str))),
+            ),
             "sni" => text(tls.sni.as_deref()?),
             _ => return None,
         })
@@ -210,7 +225,9 @@ impl<'a> Facts<'a> {
                 .max(Sizes::of_list(identity.roles()))
                 .max(Sizes::of_list(identity.groups()))
                 .max(Sizes::of_list(identity.scopes()));
-            sizes.max(Sizes::of_list(self.headers_shown().into_iter().map(|(_, value)| value)))
+            sizes.max(Sizes::of_list(
+                self.headers_shown().into_iter().map(|(_, value)| value),
+            ))
         })
     }
 }
@@ -269,7 +286,8 @@ impl<'s> RequestFacts<'s, '_> {
         if self.request.phase == Phase::List {
             return None;
         }
-        self.argument_tree().map(|(tree, _)| CowVal::Borrowed(&**tree))
+        self.argument_tree()
+            .map(|(tree, _)| CowVal::Borrowed(&**tree))
     }
 
     fn has(&self, name: &str) -> bool {
@@ -301,14 +319,18 @@ impl Source for RequestFacts<'_, '_> {
             Some(("tls", rest)) => shared.tls(rest),
             None if matches!(name, "jwt" | "oauth") => {
                 let caller = shared.caller;
-                Some(lent(shared.claims.get_or_init(|| json::map(&caller.claims))))
+                Some(lent(
+                    shared.claims.get_or_init(|| json::map(&caller.claims)),
+                ))
             }
             _ => None,
         }
     }
 
     fn sizes(&self) -> Sizes {
-        let arguments = self.argument_tree().map_or_else(Sizes::default, |(_, sizes)| *sizes);
+        let arguments = self
+            .argument_tree()
+            .map_or_else(Sizes::default, |(_, sizes)| *sizes);
         self.shared.sizes().max(arguments)
     }
 }
@@ -348,7 +370,10 @@ fn annotations(tool: &ToolSpec) -> CelMap<'_> {
     })
     .collect();
     if let Some(title) = &hints.title {
-        members.insert(CelMapKey::from("title"), Box::new(CelString::from(title.as_str())));
+        members.insert(
+            CelMapKey::from("title"),
+            Box::new(CelString::from(title.as_str())),
+        );
     }
     CelMap::from(members)
 }
@@ -375,7 +400,9 @@ fn decoded(text: &str) -> String {
         match (byte, hex(ahead.next()), hex(ahead.next())) {
             (b'+', _, _) => bytes.push(b' '),
             (b'%', Some(high), Some(low)) => {
-                bytes.push(u8::try_from(high.saturating_mul(16).saturating_add(low)).unwrap_or(b'?'));
+                bytes.push(
+                    u8::try_from(high.saturating_mul(16).saturating_add(low)).unwrap_or(b'?'),
+                );
                 rest = ahead;
             }
             (other, _, _) => bytes.push(other),

@@ -74,7 +74,9 @@ impl StaticVal for Matcher {}
 fn apply<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let mut args = args.iter();
     let matcher = args.next().and_then(|arg| arg.downcast_ref::<Matcher>());
-    let text = args.next().and_then(|arg| arg.downcast_ref::<CelString<'_>>());
+    let text = args
+        .next()
+        .and_then(|arg| arg.downcast_ref::<CelString<'_>>());
     let (Some(matcher), Some(text)) = (matcher, text) else {
         return Err(ExecutionError::missing_argument_or_target());
     };

@@ -114,9 +114,7 @@ pub(crate) fn owned_map(members: &Map<String, Value>) -> CelMap<'static> {
 fn owned(tree: &Value) -> Box<dyn Val> {
     match tree {
         Value::String(text) => Box::new(CelString::from(text.clone())),
-        Value::Array(items) => {
-            Box::new(CelList::from(items.iter().map(owned).collect::<Vec<_>>()))
-        }
+        Value::Array(items) => Box::new(CelList::from(items.iter().map(owned).collect::<Vec<_>>())),
         Value::Object(members) => Box::new(owned_map(members)),
         Value::Null => Box::new(CelNull),
         Value::Bool(truth) => Box::new(CelBool::from(*truth)),

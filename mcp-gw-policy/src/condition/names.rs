@@ -91,7 +91,15 @@ pub(super) fn members(path: &str) -> impl Iterator<Item = &'static str> + Clone 
 
 /// The names of CEL's types, as in `type(x) == int`.
 pub(super) const TYPES: [&str; 9] = [
-    "bool", "bytes", "double", "int", "list", "map", "null_type", "string", "uint",
+    "bool",
+    "bytes",
+    "double",
+    "int",
+    "list",
+    "map",
+    "null_type",
+    "string",
+    "uint",
 ];
 
 /// A function that conditions may call as it is.
@@ -162,9 +170,21 @@ pub(super) const FUNCTIONS: [Function; 48] = [
     member("trim", Kind::Text, NONE, Kind::Text, 2),
     member("charAt", Kind::Text, NUMBER, Kind::Text, 2),
     member("substring", Kind::Text, NUMBER, Kind::Text, 4),
-    member("substring", Kind::Text, &[Kind::Number, Kind::Number], Kind::Text, 4),
+    member(
+        "substring",
+        Kind::Text,
+        &[Kind::Number, Kind::Number],
+        Kind::Text,
+        4,
+    ),
     member("split", Kind::Text, TEXT, Kind::Texts, 32),
-    member("split", Kind::Text, &[Kind::Text, Kind::Number], Kind::Texts, 32),
+    member(
+        "split",
+        Kind::Text,
+        &[Kind::Text, Kind::Number],
+        Kind::Texts,
+        32,
+    ),
     member("getFullYear", Kind::Time, NONE, Kind::Number, 0),
     member("getFullYear", Kind::Time, TEXT, Kind::Number, 0),
     member("getMonth", Kind::Time, NONE, Kind::Number, 0),
@@ -196,8 +216,22 @@ pub(super) const FUNCTIONS: [Function; 48] = [
 
 /// Functions that take literals which are compiled with the condition, or that are short for
 /// something else.
-pub(super) const OWN: [&str; 6] = ["matches", "glob", "ip_in", "has_role", "has_scope", "in_group"];
+pub(super) const OWN: [&str; 6] = [
+    "matches",
+    "glob",
+    "ip_in",
+    "has_role",
+    "has_scope",
+    "in_group",
+];
 
 /// The macros, for suggestions.
-pub(super) const MACROS: [&str; 7] =
-    ["has", "all", "exists", "exists_one", "existsOne", "map", "filter"];
+pub(super) const MACROS: [&str; 7] = [
+    "has",
+    "all",
+    "exists",
+    "exists_one",
+    "existsOne",
+    "map",
+    "filter",
+];

@@ -39,7 +39,10 @@ fn contradiction(expr: &IdedExpr) -> Option<String> {
         Expr::Call(call) if call.func_name == op::LOGICAL_AND => {
             let mut sides = Vec::new();
             conjuncts(expr, &mut sides);
-            sides.iter().find_map(|side| contradiction(side)).or_else(|| conflict(&sides))
+            sides
+                .iter()
+                .find_map(|side| contradiction(side))
+                .or_else(|| conflict(&sides))
         }
         _ => conflict(&[expr]),
     }
@@ -71,7 +74,10 @@ fn conflict(sides: &[&IdedExpr]) -> Option<String> {
             return Some("it asks for a member of an empty list".to_owned());
         }
         let later = said.iter().skip(index.saturating_add(1));
-        if later.filter(|(other, _)| other == path).any(|(_, second)| excludes(first, second)) {
+        if later
+            .filter(|(other, _)| other == path)
+            .any(|(_, second)| excludes(first, second))
+        {
             return Some(format!("what it asks of `{path}` contradicts itself"));
         }
     }
@@ -80,25 +86,27 @@ fn conflict(sides: &[&IdedExpr]) -> Option<String> {
 
 fn excludes(first: &Says<'_>, second: &Says<'_>) -> bool {
     match (first, second) {
-        (Says::OneOf(left), Says::OneOf(right)) => {
-            !left.iter().any(|value| right.iter().any(|other| same(value, other)))
-        }
+        (Says::OneOf(left), Says::OneOf(right)) => !left
+            .iter()
+            .any(|value| right.iter().any(|other| same(value, other))),
         (Says::OneOf(values), Says::Not(not)) | (Says::Not(not), Says::OneOf(values)) => {
             values.iter().all(|value| same(value, not))
         }
-        (Says::Below(high, _), Says::Above(low, _)) | (Says::Above(low, _), Says::Below(high, _))
+        (Says::Below(high, _), Says::Above(low, _))
+        | (Says::Above(low, _), Says::Below(high, _))
             if low > high =>
         {
             true
         }
-        (Says::Below(high, with), Says::Above(low, and)) | (Says::Above(low, with), Says::Below(high, and)) => {
+        (Says::Below(high, with), Says::Above(low, and))
+        | (Says::Above(low, with), Says::Below(high, and)) => {
             // Of `x < 1 && x >= 1` one side leaves the bound out.
             !(low < high) && !(*with && *and)
         }
         (Says::OneOf(values), bound @ (Says::Below(..) | Says::Above(..)))
-        | (bound @ (Says::Below(..) | Says::Above(..)), Says::OneOf(values)) => {
-            values.iter().all(|value| number(value).is_some_and(|value| outside(value, bound)))
-        }
+        | (bound @ (Says::Below(..) | Says::Above(..)), Says::OneOf(values)) => values
+            .iter()
+            .all(|value| number(value).is_some_and(|value| outside(value, bound))),
         (Says::Present(left), Says::Present(right)) => left != right,
         _ => false,
     }
@@ -167,9 +175,13 @@ fn comparison(expr: &IdedExpr) -> Option<(String, Says<'_>)> {
         (op::EQUALS, _) => Says::OneOf(vec![literal]),
         (op::NOT_EQUALS, _) => Says::Not(literal),
         (op::LESS, false) | (op::GREATER, true) => Says::Below(number(literal)?, false),
-        (op::LESS_EQUALS, false) | (op::GREATER_EQUALS, true) => Says::Below(number(literal)?, true),
+        (op::LESS_EQUALS, false) | (op::GREATER_EQUALS, true) => {
+            Says::Below(number(literal)?, true)
+        }
         (op::GREATER, false) | (op::LESS, true) => Says::Above(number(literal)?, false),
-        (op::GREATER_EQUALS, false) | (op::LESS_EQUALS, true) => Says::Above(number(literal)?, true),
+        (op::GREATER_EQUALS, false) | (op::LESS_EQUALS, true) => {
+            Says::Above(number(literal)?, true)
+        }
         _ => return None,
     };
     Some((path(value)?, says))
@@ -185,7 +197,9 @@ const fn literal(expr: &IdedExpr) -> Option<&LiteralValue> {
 /// A variable and the members selected of it.
 fn path(expr: &IdedExpr) -> Option<String> {
     match &expr.expr {
-        Expr::Ident(name) if name.starts_with('?') => Some(format!("has({})", name.trim_start_matches('?'))),
+        Expr::Ident(name) if name.starts_with('?') => {
+            Some(format!("has({})", name.trim_start_matches('?')))
+        }
         Expr::Ident(name) if !name.starts_with('@') => Some(name.clone()),
         Expr::Select(select) if select.test => {
             Some(format!("has({}.{})", path(&select.operand)?, select.field))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use mcp_gw_core::{
-    AccessRequest, Arguments, Caller, CallerKind, Feature, HttpFacts, Phase, RawJson, RequestMeta,
+    AccessRequest, Arguments, Caller, CallerKind, Feature, HttpFacts, RawJson, RequestMeta,
     TlsFacts, ToolSpec, Transport,
 };
 
@@ -28,11 +28,16 @@ pub(super) fn dry_run(condition: &Condition) -> Vec<Verdict> {
     let meta = RequestMeta::new("sample", Transport::Http)
         .with_client_addr(Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))))
         .with_protocol_version("2025-11-25")
-        .with_client(RawJson::parse(r#"{"name":"sample","version":"1"}"#).ok(), None)
+        .with_client(
+            RawJson::parse(r#"{"name":"sample","version":"1"}"#).ok(),
+            None,
+        )
         .with_endpoint(Some(Arc::from("sample")))
         .with_http(Some(Arc::new(Sample)))
         .with_tls(Some(Arc::new(tls)))
-        .with_received(Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)));
+        .with_received(Some(
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+        ));
     let facts = Facts::new(&caller, &identity, &meta);
     let (tool, arguments) = (ToolSpec::new("sample", "A sample.").ok(), Arguments::none());
     [
@@ -42,11 +47,10 @@ pub(super) fn dry_run(condition: &Condition) -> Vec<Verdict> {
     ]
     .into_iter()
     .map(|(feature, method, name)| {
-        let tool = tool.as_ref().filter(|_| feature == Feature::Tool);
-        let request = AccessRequest::new(&caller, &meta, method, feature, Phase::Call, name)
-            .with_upstream("sample", name)
-            .with_tool(tool)
-            .with_arguments(Some(&arguments));
+        let mut request = AccessRequest::new(&caller, &meta, method, feature, name);
+        request.server = "sample";
+        request.tool = tool.as_ref().filter(|_| feature == Feature::Tool);
+        request.arguments = Some(&arguments);
         condition.evaluate(&facts.of(&request))
     })
     .collect()

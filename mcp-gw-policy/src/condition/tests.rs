@@ -31,7 +31,9 @@ fn compiler() -> ConditionCompiler {
 }
 
 fn compile(source: &str) -> Condition {
-    compiler().compile(source).unwrap_or_else(|fault| panic!("{source}: {fault}"))
+    compiler()
+        .compile(source)
+        .unwrap_or_else(|fault| panic!("{source}: {fault}"))
 }
 
 #[derive(Debug)]
@@ -77,15 +79,24 @@ fn ann() -> Caller {
 }
 
 fn meta() -> RequestMeta {
-    let tls = TlsFacts::new(Some("CN=ann".to_owned()), vec!["ann.example".to_owned()], None);
+    let tls = TlsFacts::new(
+        Some("CN=ann".to_owned()),
+        vec!["ann.example".to_owned()],
+        None,
+    );
     RequestMeta::new("r-1", Transport::Http)
         .with_client_addr(Some("10.1.2.3".parse().unwrap()))
         .with_protocol_version("2025-11-25")
-        .with_client(RawJson::parse(r#"{"name":"ide","version":"2.0"}"#).ok(), None)
+        .with_client(
+            RawJson::parse(r#"{"name":"ide","version":"2.0"}"#).ok(),
+            None,
+        )
         .with_http(Some(Arc::new(Http)))
         .with_tls(Some(Arc::new(tls)))
         // 2023-11-14T22:13:20Z, a Tuesday.
-        .with_received(Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)))
+        .with_received(Some(
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+        ))
 }
 
 /// What `condition` says of a call of the tool `get_file` by Ann with these arguments.
@@ -98,12 +109,11 @@ fn verdict(condition: &Condition, arguments: &str) -> Verdict {
         .unwrap()
         .with_annotations(&mcp_gw_core::ToolAnnotations::read_only())
         .unwrap();
-    let request = AccessRequest::new(
-        &caller, &meta, "tools/call", Feature::Tool, Phase::Call, "get_file",
-    )
-    .with_upstream("files", "get")
-    .with_tool(Some(&tool))
-    .with_arguments(Some(&arguments));
+    let mut request = AccessRequest::new(&caller, &meta, "tools/call", Feature::Tool, "get_file");
+    request.server = "files";
+    request.upstream_name = "get";
+    request.tool = Some(&tool);
+    request.arguments = Some(&arguments);
     condition.evaluate(&facts.of(&request))
 }
 
@@ -122,7 +132,10 @@ fn holds(source: &str) {
 #[track_caller]
 fn fails(source: &str) {
     let verdict = says(source);
-    assert!(matches!(verdict, Verdict::Error(_)), "{source}: {verdict:?}");
+    assert!(
+        matches!(verdict, Verdict::Error(_)),
+        "{source}: {verdict:?}"
+    );
 }
 
 #[test]
@@ -216,11 +229,18 @@ fn what_is_missing_or_of_another_type_is_an_error_and_not_false() {
 
 #[test]
 fn an_error_names_nothing_of_the_request() {
-    for source in ["mcp.tool.arguments.path < 5", "jwt.dept.ip_in('::1')", "int(jwt.dept) == 1"] {
+    for source in [
+        "mcp.tool.arguments.path < 5",
+        "jwt.dept.ip_in('::1')",
+        "int(jwt.dept) == 1",
+    ] {
         let Verdict::Error(message) = says(source) else {
             panic!("{source} holds");
         };
-        assert!(!message.contains("sales") && !message.contains("/srv"), "{message}");
+        assert!(
+            !message.contains("sales") && !message.contains("/srv"),
+            "{message}"
+        );
     }
 }
 
@@ -233,22 +253,33 @@ fn secrets_of_the_request_are_not_to_be_seen() {
 #[test]
 fn an_anonymous_caller_has_nothing() {
     let caller = Caller::anonymous();
-    let (identity, meta) = (Identity::of(&caller), RequestMeta::new("r", Transport::InProcess));
-    let facts = Facts::new(&caller, &identity, &meta);
-    let request = AccessRequest::new(
-        &caller, &meta, "tools/list", Feature::Tool, Phase::List, "t",
+    let (identity, meta) = (
+        Identity::of(&caller),
+        RequestMeta::new("r", Transport::InProcess),
     );
+    let facts = Facts::new(&caller, &identity, &meta);
+    let mut request = AccessRequest::new(&caller, &meta, "tools/list", Feature::Tool, "t");
+    request.phase = Phase::List;
     let holds = |source: &str| compile(source).evaluate(&facts.of(&request));
     assert_eq!(
-        holds("!identity.authenticated && size(jwt) == 0 && size(identity.roles) == 0 \
-               && size(identity.groups) == 0 && size(identity.scopes) == 0 && !has(jwt.sub)"),
+        holds(
+            "!identity.authenticated && size(jwt) == 0 && size(identity.roles) == 0 \
+               && size(identity.groups) == 0 && size(identity.scopes) == 0 && !has(jwt.sub)"
+        ),
         Verdict::True
     );
-    for unknown in ["source.ip == 'x'", "request.method == 'x'", "request.time == timestamp(0)"] {
+    for unknown in [
+        "source.ip == 'x'",
+        "request.method == 'x'",
+        "request.time == timestamp(0)",
+    ] {
         let Verdict::Error(message) = holds(unknown) else {
             panic!("{unknown} holds");
         };
-        assert!(message.ends_with("is not known for this request"), "{message}");
+        assert!(
+            message.ends_with("is not known for this request"),
+            "{message}"
+        );
     }
 }
 

@@ -39,6 +39,11 @@ impl Closure {
         Ok(Self(all.collect()))
     }
 
+    /// How many names follow from this one.
+    pub(super) fn weight(&self, name: &str) -> usize {
+        self.0.get(name).map_or(0, |implied| implied.len())
+    }
+
     /// Adds to `names` all that follows from them.
     pub(super) fn extend<'a>(&'a self, names: &mut Vec<&'a str>) {
         if self.0.is_empty() {

@@ -57,6 +57,8 @@ pub(crate) struct Grants {
     scopes: Closure,
     groups: Bindings,
     roles: Bindings,
+    /// Scopes that members of roles and groups are told by.
+    named_scopes: Vec<String>,
     is_empty: bool,
 }
 
@@ -95,7 +97,9 @@ impl Grants {
             &mut faults,
         );
         let implies = config.scopes.implies.iter();
-        let edges = implies.map(|(name, implied)| (name.as_str(), implied.as_slice())).collect();
+        let edges = implies
+            .map(|(name, implied)| (name.as_str(), implied.as_slice()))
+            .collect();
         let path = FaultPath::root().key("scopes").key("implies");
         let scopes = follow(&edges, &path, "imply", &mut faults);
         if !faults.is_empty() {
@@ -105,10 +109,28 @@ impl Grants {
             scopes,
             groups,
             roles,
+            named_scopes: config
+                .roles
+                .values()
+                .flat_map(|role| &role.members)
+                .chain(config.groups.values().flat_map(|group| &group.members))
+                .flat_map(WhoConfig::named_scopes)
+                .map(str::to_owned)
+                .collect(),
             is_empty: config.roles.is_empty()
                 && config.groups.is_empty()
                 && config.scopes.implies.is_empty(),
         })
+    }
+
+    /// Scopes that members of roles and groups are told by.
+    pub(crate) fn named_scopes(&self) -> &[String] {
+        &self.named_scopes
+    }
+
+    /// How many other scopes this one brings.
+    pub(crate) fn weight(&self, scope: &str) -> usize {
+        self.scopes.weight(scope)
     }
 
     /// All that a caller has. Allocates only when the policy has roles, groups or implied scopes.
@@ -181,7 +203,10 @@ impl Bindings {
                 bindings.bind(section, name, who, &path, faults);
             }
         }
-        let edges = entries.iter().map(|(name, nexts, _)| (*name, *nexts)).collect();
+        let edges = entries
+            .iter()
+            .map(|(name, nexts, _)| (*name, *nexts))
+            .collect();
         bindings.follows = follow(&edges, &FaultPath::root().key(section), follows, faults);
         bindings
     }
@@ -220,7 +245,8 @@ impl Bindings {
                 let at = self.bound.len();
                 match who.keys() {
                     WhoKeys::Ids(ids) => {
-                        ids.iter().for_each(|id| self.by_id.entry(id.clone()).or_default().push(at));
+                        ids.iter()
+                            .for_each(|id| self.by_id.entry(id.clone()).or_default().push(at));
                     }
                     WhoKeys::Groups(groups) => groups.iter().for_each(|group| {
                         self.by_group.entry(group.clone()).or_default().push(at);
@@ -240,8 +266,15 @@ impl Bindings {
         own: &'a [String],
     ) -> Vec<&'a str> {
         let mut names: Vec<&'a str> = own.iter().map(String::as_str).collect();
-        let by_id = self.by_id.get(&*caller.id).map(Vec::as_slice).unwrap_or_default();
-        let by_group = identity.groups().filter_map(|group| self.by_group.get(group)).flatten();
+        let by_id = self
+            .by_id
+            .get(&*caller.id)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let by_group = identity
+            .groups()
+            .filter_map(|group| self.by_group.get(group))
+            .flatten();
         for at in by_id.iter().chain(by_group).chain(&self.open) {
             let Some((name, who)) = self.bound.get(*at) else {
                 continue;

@@ -53,12 +53,12 @@ pub struct ScopeRequirement {
 /// The fewest of `candidates` with which `allows` is true; of several such sets the first, in the
 /// order of the candidates. Empty when none of up to [`MOST_SCOPES`] does.
 ///
-/// It costs a decision for each set that is tried, at most [`MOST_TRIES`] of them.
+/// It costs a decision for each set that is tried, at most `tries` of them.
 pub(crate) fn smallest_missing<'s>(
     candidates: &[&'s str],
+    mut tries: usize,
     mut allows: impl FnMut(&[&'s str]) -> bool,
 ) -> Vec<&'s str> {
-    let mut tries = MOST_TRIES;
     // With more scopes no `allow` and no `require` that looks at scopes is lost; a `deny` may be won.
     // So all of them together tell nothing, and each set has to be tried.
     for size in 1..=candidates.len().min(MOST_SCOPES) {
@@ -68,8 +68,10 @@ pub(crate) fn smallest_missing<'s>(
                 return Vec::new();
             };
             tries = left;
-            let set: Vec<&str> =
-                picked.iter().filter_map(|at| candidates.get(*at).copied()).collect();
+            let set: Vec<&str> = picked
+                .iter()
+                .filter_map(|at| candidates.get(*at).copied())
+                .collect();
             if allows(&set) {
                 return set;
             }
@@ -102,5 +104,6 @@ fn advance(picked: &mut [usize], of: usize) -> bool {
 /// The largest set of scopes that a challenge asks for.
 pub(crate) const MOST_SCOPES: usize = 8;
 
-/// How many sets are tried for one challenge.
-pub(crate) const MOST_TRIES: usize = 512;
+/// How many sets are tried for one challenge; fewer when each of them has long arguments to read.
+pub(crate) const MOST_TRIES: usize = 256;
+pub(crate) const FEW_TRIES: usize = 16;

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    Grants, GrantsConfig, GroupConfig, Identity, RoleConfig, ScopesConfig, Who, WhoConfig,
-    smallest_missing,
+    Grants, GrantsConfig, GroupConfig, Identity, MOST_TRIES, RoleConfig, ScopesConfig, Who,
+    WhoConfig, smallest_missing,
 };
 
 fn who(value: Value) -> WhoConfig {
@@ -59,14 +59,32 @@ fn sorted<'n>(names: impl Iterator<Item = &'n str>) -> Vec<String> {
 #[test]
 fn each_key_must_be_met_by_one_of_its_values() {
     let ann = caller(json!({})).with_roles(["a", "b"]).with_scopes(["s"]);
-    assert_eq!(miss(json!({"ids": ["bob", "ann"], "roles": ["b"]}), &ann), None);
-    assert_eq!(miss(json!({"ids": ["ann"], "roles": ["c"]}), &ann), Some("roles"));
+    assert_eq!(
+        miss(json!({"ids": ["bob", "ann"], "roles": ["b"]}), &ann),
+        None
+    );
+    assert_eq!(
+        miss(json!({"ids": ["ann"], "roles": ["c"]}), &ann),
+        Some("roles")
+    );
     assert_eq!(miss(json!({"kinds": ["api_key"]}), &ann), Some("kinds"));
     assert_eq!(miss(json!({"issuers": ["x"]}), &ann), Some("issuers"));
     assert_eq!(miss(json!({"scopes": ["s", "t"]}), &ann), None);
-    assert_eq!(miss(json!({"all_of": [{"scopes": ["s"]}, {"scopes": ["t"]}]}), &ann), Some("all_of"));
-    assert_eq!(miss(json!({"any_of": [{"ids": ["x"]}, {"roles": ["a"]}]}), &ann), None);
-    assert_eq!(miss(json!({"any_of": [{"ids": ["x"]}]}), &ann), Some("any_of"));
+    assert_eq!(
+        miss(
+            json!({"all_of": [{"scopes": ["s"]}, {"scopes": ["t"]}]}),
+            &ann
+        ),
+        Some("all_of")
+    );
+    assert_eq!(
+        miss(json!({"any_of": [{"ids": ["x"]}, {"roles": ["a"]}]}), &ann),
+        None
+    );
+    assert_eq!(
+        miss(json!({"any_of": [{"ids": ["x"]}]}), &ann),
+        Some("any_of")
+    );
     assert_eq!(miss(json!({}), &ann), None);
 }
 
@@ -154,12 +172,15 @@ fn circles_and_unknown_names_are_refused() {
         "scopes": {"implies": {"x": ["y"], "y": ["z"], "z": ["x"]}},
     }))
     .unwrap_err();
-    insta_like(&faults, &[
-        "groups.g: these go round in a circle: g -> g; take one of them out of `part_of`",
-        "roles.c.inherits[0]: there is no `reeder` in `roles`; did you mean `reader`?",
-        "roles.a: these go round in a circle: a -> b -> a; take one of them out of `inherits`",
-        "scopes.implies.x: these go round in a circle: x -> y -> z -> x; take one of them out of `imply`",
-    ]);
+    insta_like(
+        &faults,
+        &[
+            "groups.g: these go round in a circle: g -> g; take one of them out of `part_of`",
+            "roles.c.inherits[0]: there is no `reeder` in `roles`; did you mean `reader`?",
+            "roles.a: these go round in a circle: a -> b -> a; take one of them out of `inherits`",
+            "scopes.implies.x: these go round in a circle: x -> y -> z -> x; take one of them out of `imply`",
+        ],
+    );
 }
 
 fn insta_like(actual: &[String], expected: &[&str]) {
@@ -189,15 +210,22 @@ fn nothing_is_derived_without_roles_groups_and_scopes() {
 fn the_smallest_missing_set_is_found_in_order() {
     let needs = |set: &[&str], wanted: &[&str]| wanted.iter().all(|scope| set.contains(scope));
     let all = ["a", "b", "c", "d"];
-    assert_eq!(smallest_missing(&all, |set| needs(set, &["c"])), ["c"]);
-    assert_eq!(smallest_missing(&all, |set| needs(set, &["d", "b"])), ["b", "d"]);
+    assert_eq!(
+        smallest_missing(&all, MOST_TRIES, |set| needs(set, &["c"])),
+        ["c"]
+    );
+    assert_eq!(
+        smallest_missing(&all, MOST_TRIES, |set| needs(set, &["d", "b"])),
+        ["b", "d"]
+    );
     // Two ways of the same size: the one that comes first.
     assert_eq!(
-        smallest_missing(&all, |set| needs(set, &["c", "d"]) || needs(set, &["a", "d"])),
+        smallest_missing(&all, MOST_TRIES, |set| needs(set, &["c", "d"])
+            || needs(set, &["a", "d"])),
         ["a", "d"]
     );
-    assert!(smallest_missing(&all, |_| false).is_empty());
-    assert!(smallest_missing(&[], |_| true).is_empty());
+    assert!(smallest_missing(&all, MOST_TRIES, |_| false).is_empty());
+    assert!(smallest_missing(&[], MOST_TRIES, |_| true).is_empty());
 }
 
 #[test]
@@ -205,12 +233,12 @@ fn the_search_for_missing_scopes_has_an_end() {
     let names: Vec<String> = (0..40).map(|n| format!("s{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut tries = 0;
-    let found = smallest_missing(&names, |_| {
+    let found = smallest_missing(&names, MOST_TRIES, |_| {
         tries += 1;
         false
     });
     assert!(found.is_empty());
-    assert_eq!(tries, super::scopes::MOST_TRIES);
+    assert_eq!(tries, MOST_TRIES);
 }
 
 proptest! {
@@ -221,7 +249,7 @@ proptest! {
             set.iter().map(|s| 1_u8 << all.iter().position(|a| a == s).unwrap()).sum()
         };
         let allows = |set: &[&str]| masks.iter().any(|mask| of(set) & mask == *mask);
-        let found = smallest_missing(&all, allows);
+        let found = smallest_missing(&all, MOST_TRIES, allows);
         let fewest = masks.iter().map(|mask| mask.count_ones()).min().unwrap();
         prop_assert_eq!(u32::try_from(found.len()).unwrap(), fewest);
         prop_assert!(allows(&found));

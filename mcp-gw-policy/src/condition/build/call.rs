@@ -9,9 +9,9 @@ use super::{Builder, Typed, call, ident, node, path_of, text_literal};
 use crate::condition::functions::Matcher;
 use crate::condition::kind::Kind;
 use crate::condition::names;
+use crate::fault::nearest;
 use crate::glob::Glob;
 use crate::ip::Cidrs;
-use crate::fault::nearest;
 
 /// Bytes that a compiled pattern may take.
 const PATTERN_SIZE: usize = 1 << 20;
@@ -41,7 +41,9 @@ impl Builder<'_> {
             kinds.push(kind);
         }
         let name = called.func_name;
-        let scalar = kinds.iter().any(|kind| matches!(kind, Kind::Number | Kind::Bool));
+        let scalar = kinds
+            .iter()
+            .any(|kind| matches!(kind, Kind::Number | Kind::Bool));
         let gives = match (name.as_str(), kinds.as_slice()) {
             (op::LOGICAL_AND | op::LOGICAL_OR | op::LOGICAL_NOT | op::NOT_STRICTLY_FALSE, _) => {
                 for (kind, arg) in kinds.iter().zip(&args) {
@@ -70,13 +72,27 @@ impl Builder<'_> {
                 Kind::Bool
             }
             (op::IN, [item, list]) => {
+                if let [
+                    item,
+                    IdedExpr {
+                        expr: Expr::Ident(list),
+                        ..
+                    },
+                ] = args.as_slice()
+                {
+                    self.names_scope(item, list);
+                }
                 self.charge(1, u64::from(!literal_list));
                 self.member_of(id, *item, *list);
                 Kind::Bool
             }
             (op::INDEX, [list, _]) => {
                 self.charge(1, 0);
-                if *list == Kind::Texts { Kind::Text } else { Kind::Any }
+                if *list == Kind::Texts {
+                    Kind::Text
+                } else {
+                    Kind::Any
+                }
             }
             (op::NEGATE, [kind]) => {
                 self.needs(id, *kind, Kind::Number, "-");
@@ -93,9 +109,20 @@ impl Builder<'_> {
         (call(id, &name, args), gives)
     }
 
+    /// Keeps the scopes that a condition asks for by name: they may be what a caller lacks.
+    fn names_scope(&mut self, item: &IdedExpr, list: &str) {
+        if list == "identity.scopes" {
+            self.scopes
+                .extend(text_literal(&item.expr).map(str::to_owned));
+        }
+    }
+
     fn needs(&mut self, id: u64, is: Kind, wanted: Kind, by: &str) {
         if !is.may_be(wanted) {
-            self.problem(id, format!("`{by}` needs {}, this is {}", wanted.name(), is.name()));
+            self.problem(
+                id,
+                format!("`{by}` needs {}, this is {}", wanted.name(), is.name()),
+            );
         }
     }
 
@@ -115,9 +142,15 @@ impl Builder<'_> {
 
     fn member_of(&mut self, id: u64, item: Kind, list: Kind) {
         if list == Kind::Text {
-            self.problem(id, "`in` needs a list or a map; `text.contains(part)` searches a string");
+            self.problem(
+                id,
+                "`in` needs a list or a map; `text.contains(part)` searches a string",
+            );
         } else if !list.may_be(Kind::List) && !list.may_be(Kind::Map) {
-            self.problem(id, format!("`in` needs a list or a map, this is {}", list.name()));
+            self.problem(
+                id,
+                format!("`in` needs a list or a map, this is {}", list.name()),
+            );
         } else if list == Kind::Texts && !item.may_be(Kind::Text) {
             self.problem(id, format!("{} is never in a list of strings", item.name()));
         }
@@ -172,7 +205,11 @@ impl Builder<'_> {
                     .zip(receiver)
                     .is_none_or(|(wanted, is)| is.may_be(wanted))
                 && function.args.len() == kinds.len()
-                && function.args.iter().zip(&kinds).all(|(wanted, is)| is.may_be(*wanted))
+                && function
+                    .args
+                    .iter()
+                    .zip(&kinds)
+                    .all(|(wanted, is)| is.may_be(*wanted))
         });
         let Some(function) = fitting else {
             let on = receiver.map_or_else(String::new, |kind| format!(" on {}", kind.name()));
@@ -219,13 +256,20 @@ impl Builder<'_> {
         if let Some(list) = list_of(name) {
             return Some(self.holds(id, name, subject, list, literals));
         }
-        let texts: Vec<&str> = literals.iter().filter_map(|arg| text_literal(&arg.expr)).collect();
+        let texts: Vec<&str> = literals
+            .iter()
+            .filter_map(|arg| text_literal(&arg.expr))
+            .collect();
         let wanted = if name == "ip_in" { literals.len() } else { 1 };
         if texts.is_empty() || texts.len() != literals.len() || texts.len() != wanted {
             let message = match name {
-                "ip_in" => "`ip_in` takes CIDR blocks as string literals: source.ip_in('10.0.0.0/8')",
+                "ip_in" => {
+                    "`ip_in` takes CIDR blocks as string literals: source.ip_in('10.0.0.0/8')"
+                }
                 "glob" => "`glob` takes one string literal: mcp.tool.name.glob('get_*')",
-                _ => "`matches` takes one string literal, which is compiled when the file is loaded",
+                _ => {
+                    "`matches` takes one string literal, which is compiled when the file is loaded"
+                }
             };
             self.problem(id, message);
             return Some((ident(id, "@"), Kind::Bool));
@@ -281,6 +325,7 @@ impl Builder<'_> {
         self.reads.caller = true;
         let (item, kind) = self.expr(item.clone());
         self.needs(id, kind, Kind::Text, name);
+        self.names_scope(&item, list);
         self.charge(1, 1);
         (call(id, op::IN, vec![item, ident(id, list)]), Kind::Bool)
     }
@@ -304,7 +349,10 @@ fn pattern(text: &str) -> Result<Matcher, String> {
         .map_err(|error| {
             let error = error.to_string();
             let last = error.lines().last().unwrap_or_default();
-            format!("`{text}` is not a pattern: {}", last.trim_start_matches("error: "))
+            format!(
+                "`{text}` is not a pattern: {}",
+                last.trim_start_matches("error: ")
+            )
         })
 }
 

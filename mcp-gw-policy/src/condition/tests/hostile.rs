@@ -23,13 +23,20 @@ fn arguments_that_are_too_large_are_an_error() {
     let fits = format!(r#"{{"x":1,"y":{}{}}}"#, "[".repeat(31), "]".repeat(31));
     assert_eq!(verdict(&compile(source), &fits), Verdict::True);
     // A condition that does not look at them does not care.
-    assert_eq!(verdict(&compile("identity.authenticated"), &many), Verdict::True);
+    assert_eq!(
+        verdict(&compile("identity.authenticated"), &many),
+        Verdict::True
+    );
 }
 
 #[test]
 fn a_member_named_twice_is_an_error_at_any_depth() {
     let source = "mcp.tool.arguments.x == 1 || true";
-    for twice in [r#"{"x":1,"x":2}"#, r#"{"x":1,"y":[{"a":{"b":1,"b":1}}]}"#, r#"{"x":1,"\u0078":2}"#] {
+    for twice in [
+        r#"{"x":1,"x":2}"#,
+        r#"{"x":1,"y":[{"a":{"b":1,"b":1}}]}"#,
+        r#"{"x":1,"\u0078":2}"#,
+    ] {
         error(source, twice, "name a member twice");
     }
 }
@@ -38,12 +45,30 @@ fn a_member_named_twice_is_an_error_at_any_depth() {
 fn numbers_are_exact_or_an_error() {
     let is = |source: &str, arguments: &str| verdict(&compile(source), arguments);
     let big = r#"{"n":9007199254740993}"#;
-    assert_eq!(is("mcp.tool.arguments.n == 9007199254740993", big), Verdict::True);
-    assert_eq!(is("mcp.tool.arguments.n == 9007199254740992", big), Verdict::False);
-    for inexact in ["18446744073709551616", "9007199254740993.0", "1e300", "-9223372036854775809"] {
-        error("mcp.tool.arguments.n > 0", &format!(r#"{{"n":{inexact}}}"#), "compared exactly");
+    assert_eq!(
+        is("mcp.tool.arguments.n == 9007199254740993", big),
+        Verdict::True
+    );
+    assert_eq!(
+        is("mcp.tool.arguments.n == 9007199254740992", big),
+        Verdict::False
+    );
+    for inexact in [
+        "18446744073709551616",
+        "9007199254740993.0",
+        "1e300",
+        "-9223372036854775809",
+    ] {
+        error(
+            "mcp.tool.arguments.n > 0",
+            &format!(r#"{{"n":{inexact}}}"#),
+            "compared exactly",
+        );
     }
-    assert_eq!(is("mcp.tool.arguments.n < 0", r#"{"n":-9223372036854775808}"#), Verdict::True);
+    assert_eq!(
+        is("mcp.tool.arguments.n < 0", r#"{"n":-9223372036854775808}"#),
+        Verdict::True
+    );
 }
 
 /// A list of `n` numbers under `x`, and one under `y`.
@@ -98,16 +123,35 @@ fn long_texts_in_loops_cost_what_they_are_long() {
 #[test]
 fn a_deep_condition_is_refused_or_has_room_on_a_small_stack() {
     let nested = |levels: usize, open: &str, close: &str| {
-        format!("{}jwt.dept == 'sales'{}", open.repeat(levels), close.repeat(levels))
+        format!(
+            "{}jwt.dept == 'sales'{}",
+            open.repeat(levels),
+            close.repeat(levels)
+        )
     };
-    for (open, close) in [("!(", ")"), ("(true ? ", " : false)"), ("[1].all(x, ", ")"), ("true == (", ")")] {
+    for (open, close) in [
+        ("!(", ")"),
+        ("(true ? ", " : false)"),
+        ("[1].all(x, ", ")"),
+        ("true == (", ")"),
+    ] {
         for levels in [1, 10, 20, 30, 40, 60, 90, 400] {
             if let Ok(condition) = compiler().compile(&nested(levels, open, close)) {
                 let _ = verdict(&condition, ARGUMENTS);
             }
         }
     }
-    for chain in ["1+", "-", "!", "jwt.a.", "true ? true : ", "a[", "x.", "1==", "{'a':"] {
+    for chain in [
+        "1+",
+        "-",
+        "!",
+        "jwt.a.",
+        "true ? true : ",
+        "a[",
+        "x.",
+        "1==",
+        "{'a':",
+    ] {
         let _ = compiler().compile(&chain.repeat(4000 / chain.len()));
     }
     assert!(compiler().compile(&nested(10, "!(", ")")).is_ok());
@@ -117,7 +161,9 @@ fn json() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         "[a-c]{0,3}".prop_map(|text| format!("\"{text}\"")),
         any::<i64>().prop_map(|number| number.to_string()),
-        any::<f64>().prop_filter("finite", |f| f.is_finite()).prop_map(|f| format!("{f:e}")),
+        any::<f64>()
+            .prop_filter("finite", |f| f.is_finite())
+            .prop_map(|f| format!("{f:e}")),
         prop_oneof![
             prop::strategy::Just("null".to_owned()),
             prop::strategy::Just("true".to_owned()),
@@ -129,8 +175,10 @@ fn json() -> impl Strategy<Value = String> {
             prop::collection::vec(inner.clone(), 0..6)
                 .prop_map(|items| format!("[{}]", items.join(","))),
             prop::collection::vec(("[abxy]", inner), 0..6).prop_map(|members| {
-                let members: Vec<String> =
-                    members.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+                let members: Vec<String> = members
+                    .iter()
+                    .map(|(key, value)| format!("\"{key}\":{value}"))
+                    .collect();
                 format!("{{{}}}", members.join(","))
             }),
         ]
