@@ -22,8 +22,8 @@ pub trait HttpFacts: Debug + Send + Sync + 'static {
     /// The query without its `?`, as it was sent.
     fn query(&self) -> Option<&str>;
 
-    /// The headers in their order; names in lower case. Headers whose value is not text are left
-    /// out.
+    /// The headers in their order; names in lower case. Left out are headers whose value is not
+    /// text, and those that carry a credential, such as `authorization`.
     fn headers(&self) -> Vec<(&str, &str)>;
 }
 

@@ -23,13 +23,13 @@ pub(crate) fn missing_scopes(
         !rule.scopes.is_empty()
             && rule.is_about_name(op, rule.subject(&names.client, &names.upstream))
     };
-    let named = set
+    let asked_for = set
         .rules()
         .filter(is_about)
         .flat_map(|rule| &rule.scopes)
         .map(|scope| &**scope);
     let identity = set.grants.identity(request.caller);
-    let mut candidates: Vec<&str> = named
+    let mut candidates: Vec<&str> = asked_for
         .chain(set.grants.named_scopes().iter().map(String::as_str))
         .filter(|scope| !identity.scopes().any(|held| held == *scope))
         .collect();

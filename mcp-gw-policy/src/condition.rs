@@ -268,6 +268,10 @@ fn syntax(errors: &cel::ParseErrors) -> ConditionFault {
 
 /// What a condition looks at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four answers that have nothing to do with one another"
+)]
 pub(crate) struct Reads {
     /// `mcp.tool.arguments`, `mcp.prompt.arguments`.
     pub(crate) arguments: bool,

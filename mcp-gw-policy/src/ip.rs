@@ -357,7 +357,7 @@ mod tests {
                 .iter()
                 .map(|(bits, prefix, v4)| {
                     let net = if *v4 {
-                        let addr = IpAddr::from((*bits as u32).to_be_bytes());
+                        let addr = IpAddr::from(super::low32(*bits).to_be_bytes());
                         IpNet::new(addr, prefix % 33)
                     } else {
                         IpNet::new(IpAddr::from(Ipv6Addr::from(*bits)), *prefix)

@@ -9,6 +9,7 @@ mod engine;
 mod explain;
 mod fault;
 mod glob;
+mod import;
 mod index;
 mod ip;
 mod load;
@@ -29,6 +30,7 @@ pub use config::{
 pub use engine::{PolicyEngine, Reloaded};
 pub use explain::{Explanation, LayerExplanation, NearMiss, Reason, RuleError, ShadowExplanation};
 pub use fault::{FaultPath, PathStep, PolicyFault, PolicyFaults};
+pub use import::{ImportError, ImportNote, ImportNoteKind, ImportedPolicy, import_mcp_acl};
 pub use ip::IpRules;
 pub use rbac::ScopeRequirement;
 pub use stats::{DecisionCount, PolicyStats, RuleCount};

@@ -50,10 +50,10 @@ pub struct WhoConfig {
     pub claims: Map<String, Value>,
     /// The caller must be one of at least one of these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub any_of: Vec<WhoConfig>,
+    pub any_of: Vec<Self>,
     /// The caller must be one of each of these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub all_of: Vec<WhoConfig>,
+    pub all_of: Vec<Self>,
 }
 
 impl WhoConfig {
@@ -201,8 +201,8 @@ pub(crate) struct Who {
     groups: HashSet<String>,
     scopes: HashSet<String>,
     claims: Box<[(String, Vec<ClaimPattern>)]>,
-    any_of: Box<[Who]>,
-    all_of: Box<[Who]>,
+    any_of: Box<[Self]>,
+    all_of: Box<[Self]>,
 }
 
 /// A value that a claim must have.
@@ -334,13 +334,14 @@ fn claim_patterns(name: &str, wanted: &Value, faults: &mut Vec<WhoFault>) -> Vec
     let mut patterns = Vec::with_capacity(values.len());
     for value in values {
         match value {
-            Value::String(text) => match Glob::parse(text) {
-                Some(glob) => patterns.push(ClaimPattern::Text(glob)),
-                None => {
+            Value::String(text) => {
+                if let Some(glob) = Glob::parse(text) {
+                    patterns.push(ClaimPattern::Text(glob));
+                } else {
                     let message = format!("{} ends in a backslash", shown(text));
                     faults.push(("claims", message, "write `\\\\` for a backslash".to_owned()));
                 }
-            },
+            }
             Value::Array(_) | Value::Object(_) => {
                 let message = format!("the claim {} is compared with a structure", shown(name));
                 let help = "name the member, as `realm_access.roles`, or write a condition";

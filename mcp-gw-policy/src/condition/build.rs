@@ -456,12 +456,12 @@ impl Builder<'_> {
             self.problem(id, message);
         }
         let variable = comprehension.iter_var.clone();
-        let is_root = |name: &&str| **name == *variable;
+        let is_root = |name: &&'static str| **name == *variable;
         if names::FIXED_ROOTS
             .iter()
             .chain(&names::OPEN_ROOTS)
-            .any(|name| is_root(&name))
-            || names::TYPES.iter().any(|name| is_root(&name))
+            .any(is_root)
+            || names::TYPES.iter().any(is_root)
         {
             let message =
                 format!("`{variable}` has a meaning already; name the loop's variable otherwise");

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::ArgumentLimits;
-use super::json::{self, Sizes};
+use super::json::{self, Measured, Sizes};
 use crate::rbac::Identity;
 
 /// Headers that carry a credential. No condition sees them.
@@ -101,15 +101,15 @@ impl<'a> Facts<'a> {
     }
 
     fn headers_shown(&self) -> Vec<(&'a str, &'a str)> {
-        let all: Vec<(&str, &str)> = match &self.meta.http {
-            Some(http) => http.headers(),
-            None => {
-                let listed = self.meta.headers.iter();
-                listed
+        let listed = || self.meta.headers.iter();
+        let all: Vec<(&str, &str)> = self.meta.http.as_ref().map_or_else(
+            || {
+                listed()
                     .map(|(name, value)| (name.as_str(), value.as_str()))
                     .collect()
-            }
-        };
+            },
+            |http| http.headers(),
+        );
         all.into_iter()
             .filter(|(name, _)| !HIDDEN_HEADERS.contains(name))
             .collect()
@@ -236,7 +236,7 @@ impl<'a> Facts<'a> {
 pub(crate) struct RequestFacts<'s, 'a> {
     shared: &'s Facts<'a>,
     request: &'s AccessRequest<'s>,
-    arguments: OnceLock<Result<(Box<dyn Val + 's>, Sizes), String>>,
+    arguments: OnceLock<Result<Measured<'s>, String>>,
     annotations: OnceLock<CelMap<'s>>,
 }
 
@@ -253,7 +253,7 @@ impl<'s> RequestFacts<'s, '_> {
         }
     }
 
-    fn argument_tree(&self) -> Option<&(Box<dyn Val + 's>, Sizes)> {
+    fn argument_tree(&self) -> Option<&Measured<'s>> {
         self.arguments.get()?.as_ref().ok()
     }
 
@@ -335,7 +335,7 @@ impl Source for RequestFacts<'_, '_> {
     }
 }
 
-fn text<'b>(text: &'b str) -> CowVal<'b, 'b> {
+fn text(text: &str) -> CowVal<'_, '_> {
     CowVal::owned(CelString::from(text))
 }
 

@@ -71,6 +71,10 @@ impl Val for Matcher {
 
 impl StaticVal for Matcher {}
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the type of functions is not ours"
+)]
 fn apply<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let mut args = args.iter();
     let matcher = args.next().and_then(|arg| arg.downcast_ref::<Matcher>());

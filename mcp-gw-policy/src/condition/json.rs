@@ -22,6 +22,9 @@ pub(crate) struct Sizes {
     pub(crate) structure: u64,
 }
 
+/// A value and its sizes.
+pub(crate) type Measured<'v> = (Box<dyn Val + 'v>, Sizes);
+
 impl Sizes {
     pub(crate) fn max(self, other: Self) -> Self {
         Self {
@@ -130,7 +133,7 @@ fn owned(tree: &Value) -> Box<dyn Val> {
 pub(crate) fn arguments<'v>(
     text: &'v str,
     limits: &ArgumentLimits,
-) -> Result<(Box<dyn Val + 'v>, Sizes), String> {
+) -> Result<Measured<'v>, String> {
     if text.len() > limits.bytes {
         return Err(format!(
             "the arguments have more than the {} bytes that a condition may read",

@@ -101,7 +101,7 @@ fn excludes(first: &Says<'_>, second: &Says<'_>) -> bool {
         (Says::Below(high, with), Says::Above(low, and))
         | (Says::Above(low, with), Says::Below(high, and)) => {
             // Of `x < 1 && x >= 1` one side leaves the bound out.
-            !(low < high) && !(*with && *and)
+            low >= high && !(*with && *and)
         }
         (Says::OneOf(values), bound @ (Says::Below(..) | Says::Above(..)))
         | (bound @ (Says::Below(..) | Says::Above(..)), Says::OneOf(values)) => values

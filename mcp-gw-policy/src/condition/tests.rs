@@ -195,6 +195,8 @@ fn functions_and_operators_do_what_cel_says() {
         "mcp.tool.arguments.nope == 1 || true",
         "!(mcp.tool.arguments.nope == 1 && false)",
         "source.ip.ip_in('10.1.2.3')",
+        "'x-tenant' in request.headers && request.headers['x-tenant'] == 'acme'",
+        "'dept' in jwt && !('gone' in jwt) && 'path' in mcp.tool.arguments",
         "5.0 == 5",
     ] {
         holds(source);

@@ -245,12 +245,15 @@ impl Bindings {
                 let at = self.bound.len();
                 match who.keys() {
                     WhoKeys::Ids(ids) => {
-                        ids.iter()
-                            .for_each(|id| self.by_id.entry(id.clone()).or_default().push(at));
+                        for id in ids {
+                            self.by_id.entry(id.clone()).or_default().push(at);
+                        }
                     }
-                    WhoKeys::Groups(groups) => groups.iter().for_each(|group| {
-                        self.by_group.entry(group.clone()).or_default().push(at);
-                    }),
+                    WhoKeys::Groups(groups) => {
+                        for group in groups {
+                            self.by_group.entry(group.clone()).or_default().push(at);
+                        }
+                    }
                     WhoKeys::Roles(_) | WhoKeys::Open => self.open.push(at),
                 }
                 self.bound.push((name.to_owned(), compiled));

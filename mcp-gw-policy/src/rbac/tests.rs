@@ -40,8 +40,8 @@ fn sections(value: &Value) -> Sections {
     }
 }
 
-fn compile(value: Value) -> Result<Grants, Vec<String>> {
-    let sections = sections(&value);
+fn compile(value: &Value) -> Result<Grants, Vec<String>> {
+    let sections = sections(value);
     Grants::compile(GrantsConfig {
         roles: &sections.roles,
         groups: &sections.groups,
@@ -127,7 +127,7 @@ fn bad_keys_are_refused_together_with_what_to_do() {
 
 #[test]
 fn roles_are_inherited_all_the_way() {
-    let grants = compile(json!({"roles": {
+    let grants = compile(&json!({"roles": {
         "reader": {}, "writer": {"inherits": ["reader"]}, "admin": {"inherits": ["writer"]},
     }}))
     .unwrap();
@@ -140,7 +140,7 @@ fn roles_are_inherited_all_the_way() {
 
 #[test]
 fn roles_are_bound_by_id_kind_group_scope_and_claim() {
-    let grants = compile(json!({
+    let grants = compile(&json!({
         "groups": {"ops": {"part_of": ["staff"], "members": [{"claims": {"team": "ops"}}]}, "staff": {}},
         "scopes": {"implies": {"all": ["write"], "write": ["read"]}},
         "roles": {
@@ -166,7 +166,7 @@ fn roles_are_bound_by_id_kind_group_scope_and_claim() {
 
 #[test]
 fn circles_and_unknown_names_are_refused() {
-    let faults = compile(json!({
+    let faults = compile(&json!({
         "roles": {"a": {"inherits": ["b"]}, "b": {"inherits": ["a"]}, "c": {"inherits": ["reeder"]}, "reader": {}},
         "groups": {"g": {"part_of": ["g"]}},
         "scopes": {"implies": {"x": ["y"], "y": ["z"], "z": ["x"]}},
@@ -195,13 +195,13 @@ fn members_may_not_depend_on_what_is_being_worked_out() {
         json!({"groups": {"a": {"members": [{"any_of": [{"roles": ["b"]}]}]}}}),
         json!({"roles": {"a": {"members": [{}]}}}),
     ] {
-        assert_eq!(compile(bad.clone()).unwrap_err().len(), 1, "{bad}");
+        assert_eq!(compile(&bad).unwrap_err().len(), 1, "{bad}");
     }
 }
 
 #[test]
 fn nothing_is_derived_without_roles_groups_and_scopes() {
-    let grants = compile(json!({})).unwrap();
+    let grants = compile(&json!({})).unwrap();
     let ann = caller(json!({})).with_roles(["a"]);
     assert!(grants.identity(&ann).derived.is_none());
 }
