@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod cases;
 mod compile;
 mod condition;
 mod config;
@@ -20,6 +21,7 @@ mod stats;
 mod subject;
 mod uri;
 
+pub use cases::{Case, CaseCaller, CaseFailure, CaseFile, CaseGroup, Expected, ExpectedShadow};
 pub use config::{
     ConsumerConfig, DefaultEffect, LayerConfig, MatchOn, Method, Mode, NamePattern, OnDenied,
     PolicyConfig, RuleConfig, RuleEffect, WhoConfig,

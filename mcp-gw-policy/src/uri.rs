@@ -57,7 +57,6 @@ impl<'u> Checked<'u> {
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
-
 }
 
 /// Looks a URI over; with `is_template`, a URI template, whose expressions in braces are left out.
