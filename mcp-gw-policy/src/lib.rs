@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod cases;
 mod challenge;
 mod compile;
 mod condition;
@@ -22,6 +23,7 @@ mod stats;
 mod subject;
 mod uri;
 
+pub use cases::{Case, CaseCaller, CaseFailure, CaseFile, CaseGroup, Expected, ExpectedShadow};
 pub use config::{
     ConsumerConfig, DefaultEffect, GroupConfig, IpConfig, LayerConfig, MatchOn, Method, Mode,
     NamePattern, OnDenied, PolicyConfig, RoleConfig, RuleConfig, RuleEffect, ScopesConfig,

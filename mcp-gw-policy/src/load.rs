@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use saphyr::Scalar;
 use saphyr_parser::{Event, Marker, Parser};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 use serde_path_to_error::{Path, Segment};
 
@@ -21,24 +22,57 @@ impl PolicyConfig {
     /// do not fit, and the faults of the rules.
     pub fn from_yaml(text: &str) -> Result<Self, PolicyFaults> {
         let document = read(text).map_err(|fault| PolicyFaults::new(vec![fault]))?;
-        let mut faults = document.faults;
-        let (config, mut structure) = typed(document.value);
-        faults.append(&mut structure);
-        if let Some(config) = &config {
-            if let Err(more) = compile(config, &Known::new()) {
-                faults.extend(more.into_faults());
-            }
+        let (config, faults) = checked(document.value, document.faults);
+        located(config, faults, &document.places)
+    }
+
+    /// Reads a policy that is a value already, and checks it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it: unknown keys, values that do not fit, faults of the rules.
+    pub fn from_value(value: Value) -> Result<Self, PolicyFaults> {
+        let (config, faults) = checked(value, Vec::new());
+        located(config, faults, &Places::new())
+    }
+}
+
+/// Reads something else than a policy in the same way; it is told of one fault at a time.
+pub(crate) fn value_of<T: DeserializeOwned>(text: &str) -> Result<T, PolicyFaults> {
+    let document = read(text).map_err(|fault| PolicyFaults::new(vec![fault]))?;
+    let value = serde_path_to_error::deserialize::<_, T>(&document.value);
+    let (value, faults) = match value {
+        Ok(value) => (Some(value), document.faults),
+        Err(error) => {
+            let fault = structure_fault(path_of(error.path()), &error.inner().to_string());
+            (None, vec![fault])
         }
-        match config {
-            Some(config) if faults.is_empty() => Ok(config),
-            _ => {
-                for fault in &mut faults {
-                    fault.position = fault
-                        .position
-                        .or_else(|| locate(&document.places, &fault.path));
-                }
-                Err(PolicyFaults::new(faults))
+    };
+    located(value, faults, &document.places)
+}
+
+fn checked(value: Value, mut faults: Vec<PolicyFault>) -> (Option<PolicyConfig>, Vec<PolicyFault>) {
+    let (config, mut structure) = typed(value);
+    faults.append(&mut structure);
+    if let Some(config) = &config {
+        if let Err(more) = compile(config, &Known::new()) {
+            faults.extend(more.into_faults());
+        }
+    }
+    (config, faults)
+}
+
+fn located<T>(
+    value: Option<T>,
+    mut faults: Vec<PolicyFault>,
+    places: &Places,
+) -> Result<T, PolicyFaults> {
+    match value {
+        Some(value) if faults.is_empty() => Ok(value),
+        _ => {
+            for fault in &mut faults {
+                fault.position = fault.position.or_else(|| locate(places, &fault.path));
             }
+            Err(PolicyFaults::new(faults))
         }
     }
 }
