@@ -65,7 +65,10 @@ impl Cidrs {
                 ),
                 CidrError::HostBits { text, network } => (
                     at,
-                    format!("{} has bits set after its prefix", shown(&text)),
+                    format!(
+                        "{} is no block of addresses: bits are set after the prefix",
+                        shown(&text)
+                    ),
                     format!("write `{network}`"),
                 ),
             })

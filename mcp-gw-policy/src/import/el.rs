@@ -683,19 +683,17 @@ fn equality(left: Expr, operator: &str, right: Expr) -> Expr {
         (left, right)
     };
     if right.kind == Kind::Null {
-        let present = match &left.has {
-            Some(has) => format!("({has} && {} != null)", left.cel),
-            None => format!("{} != null", left.cel),
+        // Of what is not text or list by its nature the value itself may be null.
+        let not_null = (left.kind == Kind::Unknown).then(|| format!("{} != null", left.cel));
+        let present = match (left.has, not_null) {
+            (Some(has), Some(not_null)) => format!("({has} && {not_null})"),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => "true".to_owned(),
         };
         let cel = if operator == "==" {
-            format!("!{present}")
+            format!("!({present})")
         } else {
             present
-        };
-        let cel = if left.has.is_none() && operator == "==" {
-            format!("{} == null", left.cel)
-        } else {
-            cel
         };
         return Expr::new(cel, Kind::Truth);
     }
