@@ -350,9 +350,9 @@ impl Case {
         }
         if self.missing_scopes != decision.missing_scopes() {
             let (wanted, found) = (&self.missing_scopes, decision.missing_scopes());
-            differences
-                .0
-                .push(format!("missing_scopes: expected {wanted:?}, found {found:?}"));
+            differences.0.push(format!(
+                "missing_scopes: expected {wanted:?}, found {found:?}"
+            ));
         }
         let errored = decision.errored_rules().iter().map(ToString::to_string);
         let errored: Vec<String> = errored.collect();

@@ -13,6 +13,7 @@ mod glob;
 mod import;
 mod index;
 mod ip;
+mod lint;
 mod load;
 mod op;
 mod pattern;
@@ -34,5 +35,6 @@ pub use explain::{Explanation, LayerExplanation, NearMiss, Reason, RuleError, Sh
 pub use fault::{FaultPath, PathStep, PolicyFault, PolicyFaults};
 pub use import::{ImportError, ImportNote, ImportNoteKind, ImportedPolicy, import_mcp_acl};
 pub use ip::IpRules;
+pub use lint::{CatalogueName, Lint, LintKind, lint};
 pub use rbac::ScopeRequirement;
 pub use stats::{DecisionCount, PolicyStats, RuleCount};
