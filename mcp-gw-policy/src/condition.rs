@@ -8,8 +8,17 @@ use serde_json::{Map, Value};
 use crate::rbac::Identity;
 
 /// What conditions may cost.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct ConditionLimits {}
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConditionLimits {
+    /// The longest source, in bytes.
+    pub(crate) longest: usize,
+}
+
+impl Default for ConditionLimits {
+    fn default() -> Self {
+        Self { longest: 4096 }
+    }
+}
 
 /// Why a condition cannot be used.
 #[derive(Debug)]
@@ -25,7 +34,9 @@ impl std::fmt::Display for ConditionFault {
 
 /// Reads conditions.
 #[derive(Debug)]
-pub(crate) struct ConditionCompiler {}
+pub(crate) struct ConditionCompiler {
+    limits: ConditionLimits,
+}
 
 /// A condition that was read.
 #[derive(Debug)]
@@ -50,11 +61,20 @@ pub(crate) enum Verdict {
 }
 
 impl ConditionCompiler {
-    pub(crate) fn new(_vars: &Map<String, Value>, _limits: &ConditionLimits) -> Self {
-        Self {}
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "there will be more limits than one"
+    )]
+    pub(crate) fn new(_vars: &Map<String, Value>, limits: &ConditionLimits) -> Self {
+        Self { limits: *limits }
     }
 
     pub(crate) fn compile(&self, source: &str) -> Result<Condition, ConditionFault> {
+        if source.len() > self.limits.longest {
+            return Err(ConditionFault {
+                message: format!("the condition is longer than {} bytes", self.limits.longest),
+            });
+        }
         let argument = |name: &str| name.strip_prefix("mcp.tool.arguments.").map(str::to_owned);
         let kind = match source.trim() {
             "true" => Some(Kind::Constant(true)),

@@ -60,7 +60,7 @@ fn block(text: &str) -> Result<(IpAddr, u8), (String, String)> {
     if length > bits {
         return Err(fault("it is longer than the address"));
     }
-    if network(address, length) != Some(value(address)).map(|(four, value)| (four, value)) {
+    if network(address, length) != Some(value(address)) {
         return Err(fault("bits are set after the prefix"));
     }
     // ::ffff:0:0/96 and what is in it are IPv4.
