@@ -88,7 +88,7 @@ struct Source<'a> {
 struct Compiled<'a> {
     rule: Rule,
     /// The patterns of each target, with the text that tells them apart.
-    named: Vec<(Ops, Vec<(String, Arc<Pattern>)>)>,
+    named: target::Targets,
     who: WhoKeys<'a>,
     servers: Option<Vec<Box<str>>>,
 }
@@ -223,9 +223,10 @@ impl<'a> Compiler<'a> {
         if source.rules.is_empty() && !has_more {
             return;
         }
-        let message = match source.rules.is_empty() {
-            true => "nothing is allowed here, so nothing is, whatever the other layers allow",
-            false => "no rule allows anything here, and the default is to deny: nothing is allowed",
+        let message = if source.rules.is_empty() {
+            "nothing is allowed here, so nothing is, whatever the other layers allow"
+        } else {
+            "no rule allows anything here, and the default is to deny: nothing is allowed"
         };
         let fault = PolicyFault::new(path.clone(), message);
         self.warnings

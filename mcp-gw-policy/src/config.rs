@@ -156,6 +156,19 @@ pub struct ConsumerConfig {
     pub rules: Vec<RuleConfig>,
 }
 
+impl ConsumerConfig {
+    /// A layer for these callers, which allows nothing yet.
+    pub fn new(name: impl Into<String>, who: WhoConfig) -> Self {
+        Self {
+            name: name.into(),
+            who,
+            default: DefaultEffect::default(),
+            mode: Mode::default(),
+            rules: Vec::new(),
+        }
+    }
+}
+
 /// One rule.
 ///
 /// `methods`, `tools`, `resources`, `resource_templates`, `prompts` and `servers` say what it is

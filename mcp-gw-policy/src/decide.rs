@@ -220,7 +220,7 @@ struct Found {
 }
 
 impl Found {
-    const fn is_something(&self) -> bool {
+    fn is_something(&self) -> bool {
         !self.denies.is_empty() || !self.unmet.is_empty() || self.allow.is_some()
     }
 }

@@ -172,6 +172,10 @@ pub struct NearMiss {
     pub because: Vec<String>,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
 fn effect<S: Serializer>(effect: &Effect, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(effect.as_str())
 }
@@ -246,7 +250,7 @@ pub(crate) fn explain(
             rules: Vec::new(),
         });
     }
-    misses.sort_by(|(a, _), (b, _): &(usize, NearMiss)| a.cmp(b));
+    misses.sort_by_key(|(distance, _): &(usize, NearMiss)| *distance);
     misses.truncate(MOST_MISSES);
     told.near_misses = misses.into_iter().map(|(_, miss)| miss).collect();
     told
@@ -298,7 +302,7 @@ impl<'p> Teller<'p> {
             match holds {
                 Holds::No(part) => because.push((1, describe(part, question))),
                 Holds::Error(error) => {
-                    because.push((1, format!("it cannot be evaluated: {error}")))
+                    because.push((1, format!("it cannot be evaluated: {error}")));
                 }
                 Holds::Yes => return,
             }

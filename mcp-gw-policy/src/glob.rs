@@ -109,7 +109,7 @@ impl Glob {
     /// The longest text that every match has in it, and where.
     pub(crate) fn hint(&self) -> Option<(&str, Place)> {
         let longest = self.texts().max_by_key(|text| text.len())?;
-        let is = |piece: Option<&Piece>| matches!(piece, Some(Piece::Text(text)) if std::ptr::eq(&**text, longest));
+        let is = |piece: Option<&Piece>| matches!(piece, Some(Piece::Text(text)) if std::ptr::eq::<str>(text.as_ref(), longest));
         let last = self.segments().last();
         Some(if is(self.first.0.first()) {
             (longest, Place::Start)

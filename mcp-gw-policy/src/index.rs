@@ -125,12 +125,13 @@ impl<'a> NameIndexBuilder<'a> {
             }
             patterns.push((pattern, bucket.build()));
         }
-        let hints = match hints.is_empty() {
-            true => None,
-            false => Some(Hints::build(hints).map_err(|error| {
+        let hints = if hints.is_empty() {
+            None
+        } else {
+            Some(Hints::build(hints).map_err(|error| {
                 crate::PolicyFault::new(path.clone(), format!("too many patterns: {error}"))
                     .with_help("write fewer of them, or literals")
-            })?),
+            })?)
         };
         let literals = self.literals.into_iter();
         Ok(NameIndex {

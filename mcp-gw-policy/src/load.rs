@@ -93,6 +93,10 @@ fn locate(places: &Places, path: &FaultPath) -> Option<(usize, usize)> {
 /// Reads the value, leaving out what does not fit, until the rest does.
 fn typed(mut value: Value) -> (Option<PolicyConfig>, Vec<PolicyFault>) {
     let mut faults = Vec::new();
+    check_mappings(&value, &FaultPath::root(), true, &mut faults);
+    if !faults.is_empty() {
+        return (None, faults);
+    }
     while faults.len() < MOST_FAULTS {
         let error = match serde_path_to_error::deserialize::<_, PolicyConfig>(&value) {
             Ok(config) => return (Some(config), faults),
@@ -111,6 +115,32 @@ fn typed(mut value: Value) -> (Option<PolicyConfig>, Vec<PolicyFault>) {
         leave_out(&mut value, &culprit, faults.len());
     }
     (None, faults)
+}
+
+/// A list where a mapping belongs would be read by position, which nobody means.
+fn check_mappings(value: &Value, path: &FaultPath, is_layer: bool, faults: &mut Vec<PolicyFault>) {
+    let Value::Object(map) = value else {
+        let fault = PolicyFault::new(path.clone(), "a mapping is expected here");
+        faults.push(fault.with_help("write `key: value` lines"));
+        return;
+    };
+    for (key, value) in map {
+        let path = path.key(key);
+        match (key.as_str(), value) {
+            ("rules" | "consumers", Value::Array(items)) if is_layer => {
+                for (at, item) in items.iter().enumerate() {
+                    check_mappings(item, &path.index(at), key == "consumers", faults);
+                }
+            }
+            ("servers", Value::Object(servers)) if is_layer => {
+                for (name, layer) in servers {
+                    check_mappings(layer, &path.key(name), true, faults);
+                }
+            }
+            ("who", value) => check_mappings(value, &path, false, faults),
+            _ => {}
+        }
+    }
 }
 
 /// What is left out because of a fault in it: the rule or consumer, so that the places of the others
@@ -367,11 +397,10 @@ impl Builder {
         };
         match &mut open.kind {
             Kind::List(items) => items.push(value),
-            Kind::Map(map, waiting, seen) => match waiting.take() {
-                Some(key) => {
+            Kind::Map(map, waiting, seen) => {
+                if let Some(key) = waiting.take() {
                     map.entry(key).or_insert(value);
-                }
-                None => {
+                } else {
                     let key = match value {
                         Value::String(key) => key,
                         other => other.to_string(),
@@ -387,7 +416,7 @@ impl Builder {
                     *waiting = Some(key);
                     return;
                 }
-            },
+            }
         }
         self.places.entry(path).or_insert(at);
     }

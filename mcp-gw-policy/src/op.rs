@@ -94,7 +94,7 @@ impl Asked {
                 "tools/call" | "tasks/get" | "tasks/update" | "tasks/cancel" | "tasks/result",
             ) => Op::ToolCall,
             (Feature::Resource, "resources/list") => Op::ResourceList,
-            (Feature::Resource, "resources/read") => Op::ResourceRead,
+            (Feature::Resource, "resources/read" | "completion/complete") => Op::ResourceRead,
             (Feature::Resource, "resources/subscribe" | "subscriptions/listen") => {
                 Op::ResourceSubscribe
             }
@@ -103,7 +103,6 @@ impl Asked {
             (Feature::ResourceTemplate, "resources/read" | "completion/complete") => {
                 Op::TemplateRead
             }
-            (Feature::Resource, "completion/complete") => Op::ResourceRead,
             (Feature::Prompt, "prompts/list") => Op::PromptList,
             (Feature::Prompt, "prompts/get" | "completion/complete") => Op::PromptGet,
             _ => return Self::Unknown,

@@ -210,18 +210,17 @@ const MOST_ROUNDS: usize = 4;
 /// path, the host, or what looks like a path in the query.
 fn check_segments(rest: &str) -> Result<(), UriFault> {
     let is_dots = |segment: &str| {
-        let segment = segment.split(';').next().unwrap_or_default();
-        let plain = segment
-            .replace("%2e", ".")
-            .replace("%2E", ".")
-            .replace("%20", " ");
-        matches!(plain.trim(), "." | "..")
+        if !segment.starts_with(['.', '%']) {
+            return false;
+        }
+        // It was found to be decodable as a whole.
+        let plain = decode(segment).unwrap_or_default();
+        let name = plain.split(';').next().unwrap_or_default();
+        matches!(name.trim(), "." | "..")
     };
     let mut segments = rest.split(['/', '?']);
-    if rest.contains('.') || rest.contains('%') {
-        if segments.any(is_dots) {
-            return Err(UriFault::DotSegment);
-        }
+    if segments.any(is_dots) {
+        return Err(UriFault::DotSegment);
     }
     Ok(())
 }
@@ -304,13 +303,11 @@ fn push_triplets(encoded: &str, text: &mut String) {
     let mut bytes = Vec::with_capacity(encoded.len() / 3);
     let mut from = encoded.bytes();
     while from.next().is_some() {
-        match triplet(from.next(), from.next()) {
-            Some(byte) => bytes.push(byte),
-            None => {
-                text.push_str(encoded);
-                return;
-            }
-        }
+        let Some(byte) = triplet(from.next(), from.next()) else {
+            text.push_str(encoded);
+            return;
+        };
+        bytes.push(byte);
     }
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {

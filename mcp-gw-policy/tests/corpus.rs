@@ -1,4 +1,5 @@
 //! The semantics of a policy as cases: `corpus/*.yaml`, each a policy and what it decides.
+#![cfg(test)]
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +26,7 @@ fn files() -> Vec<(String, CaseFile)> {
 #[test]
 fn every_case_comes_out_as_it_says() {
     let engine = PolicyEngine::compile(&PolicyConfig::default()).unwrap();
-    let mut failures = String::new();
+    let mut failures = Vec::new();
     let mut count = 0;
     for (name, file) in files() {
         assert!(
@@ -34,13 +35,11 @@ fn every_case_comes_out_as_it_says() {
         );
         count += file.len();
         for failure in file.run(&engine) {
-            failures += &format!("{name}: {}\n", failure.case);
-            for difference in failure.differences {
-                failures += &format!("    {difference}\n");
-            }
+            let differences = failure.differences.join("\n    ");
+            failures.push(format!("{name}: {}\n    {differences}", failure.case));
         }
     }
-    assert!(failures.is_empty(), "\n{failures}");
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
     assert!(count >= 150, "{count} cases are too few");
 }
 

@@ -33,6 +33,8 @@ fn p7_hostile_uris_are_refused() {
         ("file:///a/.%2e/b", F::DotSegment),
         ("file:///a/..;x=1/b", F::DotSegment),
         ("file:///a/..%20/b", F::DotSegment),
+        ("file:///a/..%3Bx/b", F::DotSegment),
+        ("file:///a/%2e%2e%3b/b", F::DotSegment),
         ("file:///a?../b", F::DotSegment),
         ("file:///a?x/../b", F::DotSegment),
         // Slashes and backslashes that are not what they seem.
