@@ -24,6 +24,7 @@ use cel::common::types::{CelBool, CelMap};
 use cel::common::value::CowVal;
 use cel::context::VariableResolver;
 use cel::{Context, Env, ExecutionError, Value as CelValue};
+use mcp_gw_core::Feature;
 use serde_json::{Map, Value};
 
 use build::Built;
@@ -270,11 +271,13 @@ fn syntax(errors: &cel::ParseErrors) -> ConditionFault {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "four answers that have nothing to do with one another"
+    reason = "answers that have nothing to do with one another"
 )]
 pub(crate) struct Reads {
-    /// `mcp.tool.arguments`, `mcp.prompt.arguments`.
-    pub(crate) arguments: bool,
+    /// `mcp.tool.arguments`.
+    pub(crate) tool_arguments: bool,
+    /// `mcp.prompt.arguments`.
+    pub(crate) prompt_arguments: bool,
     /// The caller, the connection, the request: anything but what is asked for.
     pub(crate) caller: bool,
     /// Anything at all.
@@ -308,14 +311,19 @@ pub(crate) struct Condition {
 }
 
 impl Condition {
-    /// True when it looks at the arguments of the call (P-10).
-    pub(crate) const fn reads_arguments(&self) -> bool {
-        self.reads.arguments
+    /// True when it looks at the arguments that something of this feature is used with (P-10). The
+    /// arguments of another feature are not known, in lists as in calls.
+    pub(crate) const fn reads_arguments(&self, of: Feature) -> bool {
+        match of {
+            Feature::Tool => self.reads.tool_arguments,
+            Feature::Prompt => self.reads.prompt_arguments,
+            _ => false,
+        }
     }
 
     /// True when it can come out differently for two callers or requests that ask for the same.
     pub(crate) const fn reads_caller(&self) -> bool {
-        self.reads.caller || self.reads.arguments
+        self.reads.caller || self.reads.tool_arguments || self.reads.prompt_arguments
     }
 
     /// The scopes that it asks for by name.
@@ -330,7 +338,7 @@ impl Condition {
 
     /// Decides it.
     pub(crate) fn evaluate(&self, facts: &RequestFacts<'_, '_>) -> Verdict {
-        if self.reads.arguments {
+        if self.reads_arguments(facts.feature()) {
             if let Err(message) = facts.arguments(&self.limits.arguments) {
                 return Verdict::Error(message.to_owned());
             }

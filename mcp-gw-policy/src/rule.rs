@@ -106,10 +106,12 @@ impl Rule {
         }
         let verdict = match &self.when {
             // In a list there are no arguments (P-10): what they could be counts in favour.
-            Some(when) if question.op.is_list() && when.reads_arguments() => match self.effect {
-                RuleEffect::Allow | RuleEffect::Require => Verdict::True,
-                RuleEffect::Deny => Verdict::False,
-            },
+            Some(when) if question.op.is_list() && when.reads_arguments(question.op.feature()) => {
+                match self.effect {
+                    RuleEffect::Allow | RuleEffect::Require => Verdict::True,
+                    RuleEffect::Deny => Verdict::False,
+                }
+            }
             Some(when) => when.evaluate(&question.facts),
             None => Verdict::True,
         };

@@ -331,7 +331,10 @@ impl Builder<'_> {
             let joined = start.join(".");
             if let Some(fact) = names::FACTS.iter().find(|fact| fact.path == joined) {
                 match fact.about {
-                    About::Arguments => self.reads.arguments = true,
+                    About::Arguments if fact.path.starts_with("mcp.tool") => {
+                        self.reads.tool_arguments = true;
+                    }
+                    About::Arguments => self.reads.prompt_arguments = true,
                     About::Caller => self.reads.caller = true,
                     About::Target => {}
                 }

@@ -253,6 +253,10 @@ impl<'s> RequestFacts<'s, '_> {
         }
     }
 
+    pub(super) const fn feature(&self) -> Feature {
+        self.request.feature
+    }
+
     fn argument_tree(&self) -> Option<&Measured<'s>> {
         self.arguments.get()?.as_ref().ok()
     }

@@ -302,7 +302,9 @@ fn it_is_known_what_a_condition_looks_at() {
         ("mcp.client.name == 'x'", false, true),
     ] {
         let condition = compile(source);
-        assert_eq!(condition.reads_arguments(), arguments, "{source}");
+        let reads =
+            condition.reads_arguments(Feature::Tool) || condition.reads_arguments(Feature::Prompt);
+        assert_eq!(reads, arguments, "{source}");
         assert_eq!(condition.reads_caller(), caller, "{source}");
     }
 }
