@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::config::{DefaultEffect, Method, NamePattern, PolicyConfig, RuleConfig, RuleEffect};
+use crate::pattern::{Pattern, PatternFault, Subject};
 
 mod el;
 
@@ -309,6 +310,21 @@ impl Importer {
         let Some(patterns) = self.patterns(feature, path) else {
             return;
         };
+        let subject = match feature.r#type {
+            FeatureType::Resources => Subject::Uri,
+            FeatureType::Tools | FeatureType::Prompts => Subject::Name,
+        };
+        for pattern in &patterns {
+            if let Err(PatternFault(why, _)) = Pattern::compile(pattern, subject) {
+                let message =
+                    format!("the pattern cannot match anything here, it grants nothing: {why}");
+                return self.note(
+                    &format!("{path}.patternValue"),
+                    ImportNoteKind::Stricter,
+                    message,
+                );
+            }
+        }
         // Templates are a feature of their own here, and a condition may mean another thing in lists:
         // then there is a rule for each.
         let differs = condition.is_some_and(|condition| condition.call != condition.list);

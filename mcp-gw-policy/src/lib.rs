@@ -9,6 +9,9 @@ mod decide;
 mod engine;
 mod explain;
 mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz_conditions;
 mod glob;
 mod import;
 mod index;

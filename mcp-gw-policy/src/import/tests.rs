@@ -121,6 +121,16 @@ fn patterns_mean_what_they_meant() {
     assert!(allowed("EXPRESSION", "a.b[1]$(x)", "a.b[1]$(x)"));
     assert!(allowed("EXPRESSION", r"a\*", r"a\x") && !allowed("EXPRESSION", r"a\*", "a*"));
     assert!(allowed("ANY", "ignored", "anything"));
+    // A URI that no request gets through with.
+    let policy = one(
+        "RESOURCES",
+        &["RESOURCES_READ"],
+        "LITERAL",
+        Some("no uri"),
+        "",
+    );
+    assert_eq!(kinds(&policy), [ImportNoteKind::Stricter]);
+    assert!(import(&policy).policy.rules.is_empty());
 }
 
 #[test]
