@@ -8,6 +8,8 @@ mod decide;
 mod engine;
 mod explain;
 mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod glob;
 mod index;
 mod ip;
