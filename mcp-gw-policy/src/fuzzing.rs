@@ -37,7 +37,7 @@ pub fn policy(data: &[u8]) {
         "a",
         "",
         "file:///a/b",
-        &config.rules.first().map_or("x", |rule| &*rule.id),
+        config.rules.first().map_or("x", |rule| &*rule.id),
     ] {
         decides(&engine, name);
     }
@@ -122,11 +122,10 @@ fn guarded(text: &str) {
     }
     let (mut bytes, mut from) = (Vec::new(), text.bytes());
     while let Some(byte) = from.next() {
-        let digits = from
-            .clone()
-            .take(2)
-            .map(|digit| char::from(digit).to_digit(16));
-        let value = digits.fold(Some(0), |value, digit| Some(value? * 16 + digit?));
+        let mut digits = from.clone().take(2);
+        let value = digits.try_fold(0, |value, digit| {
+            Some(value * 16 + char::from(digit).to_digit(16)?)
+        });
         match value.and_then(|value| u8::try_from(value).ok()) {
             Some(value) if byte == b'%' => {
                 bytes.push(value);

@@ -30,11 +30,15 @@ fn change(bytes: &mut Vec<u8>, (at, length, word): (Index, usize, Option<&str>))
 fn holds(target: fn(&[u8]), name: &str, words: &[&'static str], cases: u32) {
     let seeds = seeds(name);
     assert!(seeds.len() >= 3, "{name} has too few seeds");
-    seeds.iter().for_each(|seed| target(seed));
+    for seed in &seeds {
+        target(seed);
+    }
     let word = prop::option::weighted(0.8, select(words.to_vec()));
     let changes = prop::collection::vec((any::<Index>(), 0_usize..12, word), 0..6);
-    let changed = (select(seeds), changes).prop_map(|(mut bytes, changes)| {
-        changes.into_iter().for_each(|one| change(&mut bytes, one));
+    let mended = (select(seeds), changes).prop_map(|(mut bytes, changes)| {
+        for one in changes {
+            change(&mut bytes, one);
+        }
         bytes
     });
     let noise = prop::collection::vec(any::<u8>(), 0..100);
@@ -48,7 +52,7 @@ fn holds(target: fn(&[u8]), name: &str, words: &[&'static str], cases: u32) {
         Ok(())
     };
     TestRunner::new(config)
-        .run(&prop_oneof![1 => noise, 4 => changed], run)
+        .run(&prop_oneof![1 => noise, 4 => mended], run)
         .unwrap();
 }
 
