@@ -12,7 +12,7 @@ use crate::config::{
     DefaultEffect, MatchOn, Method, Mode, NamePattern, PolicyConfig, RuleConfig, RuleEffect,
 };
 use crate::fault::{FaultPath, PolicyFault, PolicyFaults, nearest, shown};
-use crate::index::{Keys, NameIndexBuilder, RuleIndex};
+use crate::index::{Bucket, BucketBuilder, Keys, NameIndexBuilder, RuleIndex};
 use crate::ip::{Cidrs, IpRules};
 use crate::op::{Op, Ops};
 use crate::pattern::{Pattern, PatternFault, Subject};
@@ -148,13 +148,17 @@ impl<'a> Compiler<'a> {
             extra_methods: HashSet::new(),
             global,
             servers,
-            consumers,
+            consumer_index: index_of(&consumers),
+            consumers: consumers
+                .into_iter()
+                .map(|(_, consumers)| consumers)
+                .collect(),
             is_uniform,
             warnings: std::mem::take(&mut self.warnings),
         })
     }
 
-    fn consumers(&mut self) -> Vec<Consumers> {
+    fn consumers(&mut self) -> Vec<(WhoKeys<'a>, Consumers)> {
         let mut consumers = Vec::new();
         let mut names = HashMap::new();
         for (at, consumer) in self.config.consumers.iter().enumerate() {
@@ -182,9 +186,10 @@ impl<'a> Compiler<'a> {
                 mode: consumer.mode,
                 rules: &consumer.rules,
             });
-            consumers.extend(who.zip(layer).map(|(who, layer)| Consumers { who, layer }));
+            let compiled = who.zip(layer);
+            let keys = consumer.who.keys();
+            consumers.extend(compiled.map(|(who, layer)| (keys, Consumers { who, layer })));
         }
-        consumers.sort_by(|a, b| a.layer.name.cmp(&b.layer.name));
         consumers
     }
 
@@ -407,6 +412,19 @@ impl<'a> Compiler<'a> {
         }
         self.faults.push(fault);
     }
+}
+
+/// Finds the layers that a caller may be in.
+fn index_of(consumers: &[(WhoKeys<'_>, Consumers)]) -> Bucket {
+    let mut index = BucketBuilder::default();
+    for (at, (who, _)) in (0..).zip(consumers) {
+        let keys = Keys {
+            who: *who,
+            servers: None,
+        };
+        index.add(at, keys);
+    }
+    index.build()
 }
 
 /// The names, when the patterns are nothing else.

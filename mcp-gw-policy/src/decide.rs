@@ -9,7 +9,7 @@ use crate::index::{Asker, RuleIndex};
 use crate::op::{Asked, Op};
 use crate::rbac::Identity;
 use crate::rule::{Holds, Question, Rule};
-use crate::set::{Layer, PolicySet};
+use crate::set::{Consumers, Layer, PolicySet};
 use crate::subject::Names;
 
 /// What a policy says of a request.
@@ -89,17 +89,29 @@ impl<'a, 'f> Session<'a, 'f> {
         identity: &'a Identity<'a>,
         facts: &'a Facts<'f>,
     ) -> Self {
-        let is_in = |who: &crate::rbac::Who| who.matches(caller, identity);
-        let found = set
-            .consumers
-            .iter()
-            .filter(|consumers| is_in(&consumers.who));
+        let mut found = Vec::new();
+        let asker = Asker {
+            id: &caller.id,
+            server: "",
+            identity,
+        };
+        set.consumer_index.visit(&asker, &mut |at| {
+            let at = usize::try_from(at).ok();
+            let consumers = at.and_then(|at| set.consumers.get(at));
+            let is_in = |consumers: &&Consumers| consumers.who.matches(caller, identity);
+            if let Some(consumers) = consumers.filter(is_in) {
+                found.push(consumers);
+            }
+        });
+        // The index knows no order, and may know a layer by two roles.
+        found.sort_by(|a, b| a.layer.name.cmp(&b.layer.name));
+        found.dedup_by(|a, b| std::ptr::eq::<Consumers>(*a, *b));
         Self {
             caller,
             meta,
             identity,
             facts,
-            consumers: found.map(|consumers| &consumers.layer).collect(),
+            consumers: found.into_iter().map(|found| &found.layer).collect(),
         }
     }
 
@@ -318,16 +330,15 @@ impl<'p> Sum<'p> {
             found.iter().any(|found| found.allow.is_some()),
         );
         let side = match &mut self.side {
-            Some(side) if side.reason.rank() > reason.rank() => return,
-            // An allow by a rule stands before one by default, and both decide.
-            Some(side)
-                if side.effect == effect && (effect == Effect::Allow || side.reason == reason) =>
-            {
+            // All that allow decide, by a rule or by default.
+            Some(side) if side.effect == Effect::Allow && effect == Effect::Allow => {
                 if side.reason.rank() < reason.rank() {
                     side.reason = reason;
                 }
                 side
             }
+            Some(side) if side.reason.rank() > reason.rank() => return,
+            Some(side) if side.reason == reason => side,
             place => place.insert(Side {
                 effect,
                 reason,

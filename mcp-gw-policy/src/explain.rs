@@ -306,10 +306,13 @@ impl<'p> Teller<'p> {
                 }
                 Holds::Yes => return,
             }
-        } else if let Holds::No(part) = rule.holds(question) {
-            because.push((2, describe(part, question)));
+        } else if sum(&because) < FARTHEST {
+            // What is far off already is not worth evaluating.
+            if let Holds::No(part) = rule.holds(question) {
+                because.push((2, describe(part, question)));
+            }
         }
-        let distance = because.iter().map(|(distance, _)| distance).sum::<usize>();
+        let distance = sum(&because);
         if distance <= FARTHEST {
             let miss = NearMiss {
                 rule: rule.id.to_string(),
@@ -363,6 +366,10 @@ impl<'p> Teller<'p> {
             rules: self.deciding(self.layer.is_shadow),
         }
     }
+}
+
+fn sum(because: &[(usize, String)]) -> usize {
+    because.iter().map(|(distance, _)| distance).sum()
 }
 
 /// A rule that is farther off is not told of.

@@ -74,7 +74,9 @@ mod tests {
             .map(|entry| fs::read(entry.unwrap().path()).unwrap())
             .collect();
         assert!(seeds.len() >= 3, "{name} has too few seeds");
-        seeds.iter().for_each(|seed| target(seed));
+        for seed in &seeds {
+            target(seed);
+        }
         let change = (any::<Index>(), 0_usize..8, select(words.to_vec()));
         let changed = (select(seeds), prop::collection::vec(change, 1..5)).prop_map(
             |(mut bytes, changes)| {

@@ -222,7 +222,7 @@ fn is_new(seen: &mut Vec<u64>, at: usize, of: usize) -> bool {
 
 /// Rules that the same names match; a long list is told apart by callers and servers.
 #[derive(Debug, Default)]
-struct Bucket {
+pub(crate) struct Bucket {
     open: Box<[RuleIndex]>,
     keyed: Option<Box<Keyed>>,
 }
@@ -238,17 +238,17 @@ struct Keyed {
 }
 
 #[derive(Default)]
-struct BucketBuilder<'a>(Vec<(RuleIndex, Keys<'a>)>);
+pub(crate) struct BucketBuilder<'a>(Vec<(RuleIndex, Keys<'a>)>);
 
 /// A list so short is not worth a look-up.
 const SHORT: usize = 4;
 
 impl<'a> BucketBuilder<'a> {
-    fn add(&mut self, rule: RuleIndex, keys: Keys<'a>) {
+    pub(crate) fn add(&mut self, rule: RuleIndex, keys: Keys<'a>) {
         self.0.push((rule, keys));
     }
 
-    fn build(self) -> Bucket {
+    pub(crate) fn build(self) -> Bucket {
         let mut open = Vec::new();
         let mut keyed = Keyed::default();
         let is_short = self.0.len() <= SHORT;
@@ -292,7 +292,8 @@ impl<'a> BucketBuilder<'a> {
 }
 
 impl Bucket {
-    fn visit(&self, asker: &Asker<'_>, visit: &mut dyn FnMut(RuleIndex)) {
+    /// Visits the rules that may be for who asks; one may be visited more than once.
+    pub(crate) fn visit(&self, asker: &Asker<'_>, visit: &mut dyn FnMut(RuleIndex)) {
         self.open.iter().copied().for_each(&mut *visit);
         let Some(keyed) = &self.keyed else {
             return;

@@ -6,7 +6,7 @@ use mcp_gw_core::{Effect, PolicyVersion};
 
 use crate::config::{MatchOn, OnDenied};
 use crate::fault::PolicyFault;
-use crate::index::NameIndex;
+use crate::index::{Bucket, NameIndex};
 use crate::ip::IpRules;
 use crate::op::Op;
 use crate::rbac::{Grants, Who};
@@ -23,6 +23,8 @@ pub(crate) struct PolicySet {
     pub(crate) global: Layer,
     pub(crate) servers: HashMap<Box<str>, Layer>,
     pub(crate) consumers: Vec<Consumers>,
+    /// Finds those that a caller may be in.
+    pub(crate) consumer_index: Bucket,
     pub(crate) is_uniform: bool,
     pub(crate) warnings: Vec<PolicyFault>,
 }

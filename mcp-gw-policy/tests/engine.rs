@@ -267,6 +267,40 @@ rules:
 }
 
 #[test]
+fn p3_a_caller_is_in_all_of_many_layers_that_name_it() {
+    let layers: Vec<String> = (0..20)
+        .map(|at| {
+            let who = match at % 3 {
+                0 => format!("ids: [user{at}, ann]"),
+                1 => format!("roles: [r{at}, both]"),
+                _ => format!("groups: [g{at}]"),
+            };
+            let tool = if at == 7 { "other" } else { "a" };
+            format!("  - {{ name: c{at}, who: {{ {who} }}, rules: [{{ id: r{at}, effect: allow, tools: [{tool}] }}] }}\n")
+        })
+        .collect();
+    let engine = engine(&format!("default: allow\nconsumers:\n{}", layers.concat()));
+    let meta = meta();
+    let layers = |caller: Caller| {
+        let request = access_request(&caller, &meta, "a");
+        let told = engine.explain(&request);
+        assert_eq!(engine.decide_now(&request).effect(), told.effect);
+        (told.effect, told.layers.len())
+    };
+    let user = |id| Caller::new(CallerKind::User, id);
+    assert_eq!(layers(user("ann")), (Effect::Allow, 1 + 7));
+    assert_eq!(
+        layers(user("user3").with_groups(["g2", "g5"])),
+        (Effect::Allow, 1 + 3)
+    );
+    assert_eq!(
+        layers(user("x").with_roles(["both", "r4"])),
+        (Effect::Deny, 1 + 7)
+    );
+    assert_eq!(layers(user("x")), (Effect::Allow, 1));
+}
+
+#[test]
 fn faults_of_a_file_have_lines() {
     let text = "default: allow\nrules:\n  - id: a\n    effect: alow\n  - id: b\n    effect: deny\n    tools:\n      - { regex: '(' }\n      - 'x\\'\n";
     let faults = PolicyConfig::from_yaml(text).unwrap_err();

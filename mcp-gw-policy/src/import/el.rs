@@ -135,7 +135,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
     Ok(tokens)
 }
 
-/// A text in quotes; the quote itself is written twice, as in SpEL.
+/// A text in quotes; the quote itself is written twice, as in `SpEL`.
 fn quoted(chars: &mut Peekable<Chars<'_>>) -> Result<String, String> {
     let quote = chars.next();
     let mut text = String::new();
@@ -521,7 +521,6 @@ impl Parser<'_> {
             }
             ["user" | "user-id"] => Expr::new("identity.sub", Kind::Text),
             ["user.roles"] => Expr::new("identity.roles", Kind::List),
-            ["oauth.access_token" | "api-key"] => return None,
             ["application" | "clientIdentifier"] => {
                 let message = "the application is taken as `consumer.id`: compare the ids that this gateway knows";
                 self.assume(message);

@@ -229,126 +229,131 @@ fn condition(el: &str) -> (Effect, Effect) {
     )
 }
 
+const YES: Effect = Effect::Allow;
+const NO: Effect = Effect::Deny;
+
+/// Conditions, with what they come to in a call and in a list.
+const CONDITIONS: &[(&str, Effect, Effect)] = &[
+    (
+        "{#context.attributes['jwt.claims']['dept'] == 'sales'}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['dept'] eq 'sales'}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['dept'] == 'it'}",
+        NO,
+        NO,
+    ),
+    ("{#context.attributes['jwt.claims']['gone'] == 'x'}", NO, NO),
+    (
+        "{#context.attributes['jwt.claims']['gone'] == null}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['gone'] != null}",
+        NO,
+        NO,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['gone'] != 'x'}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['gone'].startsWith('x')}",
+        NO,
+        NO,
+    ),
+    (
+        "{!(#context.attributes['jwt.claims']['gone'] == 'x')}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['tags'].contains('b')}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['dept'].contains('ale')}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['dept'] matches 'sa.*'}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['dept'].matches('sal')}",
+        NO,
+        NO,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['dept'].matches('x|sales')}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['dept'].toUpperCase() == 'SALES'}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['user'] == 'ann' and not (#request.method == 'x')}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['user-id'].equals('ann') || false}",
+        YES,
+        YES,
+    ),
+    ("{#request.remoteAddress == '10.1.2.3'}", YES, YES),
+    ("{#request.remoteAddress.startsWith('10.')}", YES, YES),
+    ("{{'a', 'b'}.contains(#context.attributes['user'])}", NO, NO),
+    (
+        "{{'ann', 'b'}.contains(#context.attributes['user'])}",
+        YES,
+        YES,
+    ),
+    ("{#request.jsonContent.params.name == 'get_a'}", YES, NO),
+    ("{#request.jsonContent.params.name != 'get_a'}", NO, YES),
+    ("{#request.jsonContent.params.arguments.n < 10}", YES, NO),
+    (
+        "{#request.jsonContent.params.arguments.s == 'xyz'}",
+        YES,
+        NO,
+    ),
+    (
+        "{#context.attributes['mcp_tool_name'].startsWith('get')}",
+        YES,
+        NO,
+    ),
+    ("{#request.jsonContent.method == 'tools/call'}", YES, NO),
+    ("{#request.headers['X-Tenant'][0] == 'acme'}", YES, YES),
+    ("{#request.headers['X-Gone'][0] == 'acme'}", NO, NO),
+    ("{#request.headers['X-Gone'] == null}", YES, YES),
+    ("{#request.headers['X-Tenant'].contains('acme')}", YES, YES),
+    (
+        "{#context.attributes['jwt.claims']['dept']['deep'] == null}",
+        NO,
+        NO,
+    ),
+    ("{true}", YES, YES),
+    ("true", YES, YES),
+    ("false", NO, NO),
+];
+
 #[test]
 fn conditions_mean_what_they_meant() {
-    let (yes, no) = (Effect::Allow, Effect::Deny);
-    for (el, call, list) in [
-        (
-            "{#context.attributes['jwt.claims']['dept'] == 'sales'}",
-            yes,
-            yes,
-        ),
-        (
-            "{#context.attributes['jwt.claims']['dept'] eq 'sales'}",
-            yes,
-            yes,
-        ),
-        (
-            "{#context.attributes['jwt.claims']['dept'] == 'it'}",
-            no,
-            no,
-        ),
-        ("{#context.attributes['jwt.claims']['gone'] == 'x'}", no, no),
-        (
-            "{#context.attributes['jwt.claims']['gone'] == null}",
-            yes,
-            yes,
-        ),
-        (
-            "{#context.attributes['jwt.claims']['gone'] != null}",
-            no,
-            no,
-        ),
-        (
-            "{#context.attributes['jwt.claims']['gone'] != 'x'}",
-            yes,
-            yes,
-        ),
-        (
-            "{#context.attributes['jwt.claims']['gone'].startsWith('x')}",
-            no,
-            no,
-        ),
-        (
-            "{!(#context.attributes['jwt.claims']['gone'] == 'x')}",
-            yes,
-            yes,
-        ),
-        (
-            "{#context.attributes['jwt.claims']['tags'].contains('b')}",
-            yes,
-            yes,
-        ),
-        (
-            "{#context.attributes['jwt.claims']['dept'].contains('ale')}",
-            yes,
-            yes,
-        ),
-        (
-            "{#context.attributes['jwt.claims']['dept'] matches 'sa.*'}",
-            yes,
-            yes,
-        ),
-        (
-            "{#context.attributes['jwt.claims']['dept'].matches('sal')}",
-            no,
-            no,
-        ),
-        (
-            "{#context.attributes['jwt.claims']['dept'].matches('x|sales')}",
-            yes,
-            yes,
-        ),
-        (
-            "{#context.attributes['jwt.claims']['dept'].toUpperCase() == 'SALES'}",
-            yes,
-            yes,
-        ),
-        (
-            "{#context.attributes['user'] == 'ann' and not (#request.method == 'x')}",
-            yes,
-            yes,
-        ),
-        (
-            "{#context.attributes['user-id'].equals('ann') || false}",
-            yes,
-            yes,
-        ),
-        ("{#request.remoteAddress == '10.1.2.3'}", yes, yes),
-        ("{#request.remoteAddress.startsWith('10.')}", yes, yes),
-        ("{{'a', 'b'}.contains(#context.attributes['user'])}", no, no),
-        (
-            "{{'ann', 'b'}.contains(#context.attributes['user'])}",
-            yes,
-            yes,
-        ),
-        ("{#request.jsonContent.params.name == 'get_a'}", yes, no),
-        ("{#request.jsonContent.params.name != 'get_a'}", no, yes),
-        ("{#request.jsonContent.params.arguments.n < 10}", yes, no),
-        (
-            "{#request.jsonContent.params.arguments.s == 'xyz'}",
-            yes,
-            no,
-        ),
-        (
-            "{#context.attributes['mcp_tool_name'].startsWith('get')}",
-            yes,
-            no,
-        ),
-        ("{#request.jsonContent.method == 'tools/call'}", yes, no),
-        ("{#request.headers['X-Tenant'][0] == 'acme'}", yes, yes),
-        ("{#request.headers['X-Gone'][0] == 'acme'}", no, no),
-        ("{#request.headers['X-Gone'] == null}", yes, yes),
-        ("{#request.headers['X-Tenant'].contains('acme')}", yes, yes),
-        (
-            "{#context.attributes['jwt.claims']['dept']['deep'] == null}",
-            no,
-            no,
-        ),
-        ("{true}", yes, yes),
-        ("true", yes, yes),
-        ("false", no, no),
-    ] {
+    for &(el, call, list) in CONDITIONS {
         let note = import(&one("TOOLS", &["TOOLS_CALL"], "ANY", None, el));
         assert_eq!(condition(el), (call, list), "{el}: {note:?}");
     }
