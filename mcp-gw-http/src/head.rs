@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use axum::extract::OriginalUri;
 use axum::http::header::{AUTHORIZATION, COOKIE, HOST, PROXY_AUTHORIZATION, SET_COOKIE};
 use axum::http::uri::Authority;
 use axum::http::{HeaderName, request};
@@ -34,7 +35,11 @@ impl HttpFacts for Head {
     }
 
     fn path(&self) -> &str {
-        self.0.uri.path()
+        // A router within another sees only its own part of the path.
+        match self.0.extensions.get::<OriginalUri>() {
+            Some(OriginalUri(uri)) => uri.path(),
+            None => self.0.uri.path(),
+        }
     }
 
     fn query(&self) -> Option<&str> {
