@@ -1,6 +1,6 @@
 //! What a policy is told of the HTTP request that it decides on.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
@@ -19,20 +19,23 @@ struct Notes(Arc<Mutex<Vec<String>>>);
 #[async_trait]
 impl Policy for Notes {
     async fn decide(&self, request: &AccessRequest<'_>) -> Decision {
-        let mut notes = self.0.lock().unwrap();
+        let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         notes.push(format!("received: {}", request.meta.received.is_some()));
-        let http = request.meta.http.as_ref().unwrap();
-        notes.push(format!("{} {}", http.method(), http.scheme()));
-        notes.push(format!(
-            "{:?} {} {:?}",
-            http.host(),
-            http.path(),
-            http.query()
-        ));
-        let headers = http.headers();
-        let of_interest = |name: &str| name.starts_with("x-") || name.contains("auth");
-        let shown = headers.iter().filter(|(name, _)| of_interest(name));
-        notes.extend(shown.map(|(name, value)| format!("{name}: {value}")));
+        if let Some(http) = &request.meta.http {
+            notes.push(format!("{} {}", http.method(), http.scheme()));
+            notes.push(format!(
+                "{:?} {} {:?}",
+                http.host(),
+                http.path(),
+                http.query()
+            ));
+            let of_interest = |name: &str| name.starts_with("x-") || name.contains("auth");
+            for (name, value) in http.headers() {
+                if of_interest(name) {
+                    notes.push(format!("{name}: {value}"));
+                }
+            }
+        }
         assert!(!format!("{:?}", request.meta).contains("secret"));
         Decision::deny()
     }
