@@ -7,12 +7,16 @@
 //! none.
 
 use std::fmt::Write as _;
-use std::iter::Peekable;
-use std::str::Chars;
 
 use serde_json::Map;
 
 use crate::condition::{ConditionCompiler, ConditionLimits};
+
+mod pattern;
+mod tokens;
+
+use pattern::java_pattern;
+use tokens::{Token, tokens};
 
 /// A condition in CEL.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,86 +74,6 @@ pub(super) fn translate(text: &str, in_list: bool) -> Result<Translated, String>
         assumptions: parser.assumptions,
         reads_params: parser.reads_params,
     })
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Token {
-    Name(String),
-    Variable(String),
-    Text(String),
-    Number(String),
-    Sign(&'static str),
-}
-
-const SIGNS: [&str; 19] = [
-    "==", "!=", "<=", ">=", "&&", "||", "?.", "<", ">", "!", "(", ")", "[", "]", ".", ",", "{",
-    "}", "-",
-];
-
-fn tokens(text: &str) -> Result<Vec<Token>, String> {
-    let mut tokens = Vec::new();
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        if first.is_whitespace() {
-            rest = rest.trim_start();
-            continue;
-        }
-        if first == '\'' || first == '"' {
-            let mut chars = rest.chars().peekable();
-            tokens.push(Token::Text(quoted(&mut chars)?));
-            let left: usize = chars.map(char::len_utf8).sum();
-            rest = rest
-                .get(rest.len().saturating_sub(left)..)
-                .unwrap_or_default();
-            continue;
-        }
-        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let body = rest.strip_prefix('#').unwrap_or(rest);
-        let length = body.find(|c| !is_word(c)).unwrap_or(body.len());
-        let (word, after) = body.split_at_checked(length).unwrap_or((body, ""));
-        if first == '#' && !word.is_empty() {
-            tokens.push(Token::Variable(word.to_owned()));
-            rest = after;
-        } else if first.is_ascii_digit() {
-            let number = rest
-                .find(|c: char| !c.is_ascii_digit() && c != '.')
-                .unwrap_or(rest.len());
-            let (number, after) = rest.split_at_checked(number).unwrap_or((rest, ""));
-            let is_plain = number.parse::<i64>().is_ok()
-                || (number.parse::<f64>().is_ok() && !number.ends_with('.'));
-            if !is_plain || after.starts_with(is_word) {
-                return Err(format!("the number `{number}`"));
-            }
-            tokens.push(Token::Number(number.to_owned()));
-            rest = after;
-        } else if is_word(first) {
-            tokens.push(Token::Name(word.to_owned()));
-            rest = after;
-        } else if let Some(sign) = SIGNS.into_iter().find(|sign| rest.starts_with(sign)) {
-            tokens.push(Token::Sign(sign));
-            rest = rest.get(sign.len()..).unwrap_or_default();
-        } else {
-            return Err(format!("the character `{first}`"));
-        }
-    }
-    Ok(tokens)
-}
-
-/// A text in quotes; the quote itself is written twice, as in `SpEL`.
-fn quoted(chars: &mut Peekable<Chars<'_>>) -> Result<String, String> {
-    let quote = chars.next();
-    let mut text = String::new();
-    while let Some(next) = chars.next() {
-        if Some(next) != quote {
-            text.push(next);
-        } else if chars.peek().copied() == quote {
-            chars.next();
-            text.push(next);
-        } else {
-            return Ok(text);
-        }
-    }
-    Err("a text without its closing quote".to_owned())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -735,58 +659,4 @@ fn matches(on: &Expr, pattern: &Expr) -> Result<Expr, String> {
         format!("{}.matches({pattern})", on.cel),
         Kind::Truth,
     ))
-}
-
-/// A pattern of Java as one of ours that matches the same texts.
-fn java_pattern(pattern: &str) -> Result<String, String> {
-    let foreign = || "the pattern uses what the languages do not share".to_owned();
-    // What does not hold together by itself could, put into a group, hold together otherwise.
-    regex_syntax::parse(pattern).map_err(|_| foreign())?;
-    let mut ours = String::with_capacity(pattern.len());
-    let (mut chars, mut in_class) = (pattern.chars().peekable(), false);
-    let mut last = ' ';
-    while let Some(next) = chars.next() {
-        match next {
-            '\\' => {
-                let escaped = chars.next().ok_or_else(foreign)?;
-                // Classes are ASCII there, Unicode here.
-                let class = match escaped {
-                    'd' => "0-9",
-                    'w' => "A-Za-z0-9_",
-                    's' => r" \t\n\x0B\f\r",
-                    't' | 'n' | 'r' | 'f' => "",
-                    c if c.is_ascii_punctuation() => "",
-                    _ => return Err(foreign()),
-                };
-                match (class, in_class) {
-                    ("", _) => ours.extend(['\\', escaped]),
-                    (class, true) => ours.push_str(class),
-                    (class, false) => ours.extend(["[", class, "]"]),
-                }
-            }
-            '[' if in_class => return Err(foreign()),
-            '[' => {
-                in_class = true;
-                ours.push(next);
-            }
-            ']' => {
-                in_class = false;
-                ours.push(next);
-            }
-            '.' if !in_class => ours.push_str(r"[^\n\r\x{85}\x{2028}\x{2029}]"),
-            '(' if !in_class && chars.peek() == Some(&'?') => {
-                chars.next();
-                if chars.peek() != Some(&':') {
-                    return Err(foreign());
-                }
-                ours.push_str("(?");
-            }
-            // Possessive quantifiers, and intersections of classes.
-            '+' if !in_class && matches!(last, '*' | '+' | '?' | '}') => return Err(foreign()),
-            '&' | '~' | '-' if in_class && last == next => return Err(foreign()),
-            c => ours.push(c),
-        }
-        last = if next == '\\' { ' ' } else { next };
-    }
-    Ok(ours)
 }
