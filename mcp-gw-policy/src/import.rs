@@ -325,6 +325,18 @@ impl Importer {
                 );
             }
         }
+        self.granted(feature, id, condition, methods, &patterns);
+    }
+
+    /// Adds the rules of a feature.
+    fn granted(
+        &mut self,
+        feature: &Feature,
+        id: &str,
+        condition: Option<&Condition>,
+        methods: Vec<Method>,
+        patterns: &[NamePattern],
+    ) {
         // Templates are a feature of their own here, and a condition may mean another thing in lists:
         // then there is a rule for each.
         let differs = condition.is_some_and(|condition| condition.call != condition.list);
@@ -350,7 +362,7 @@ impl Importer {
                 format!("{id}{part}")
             };
             let mut rule = RuleConfig::new(id, RuleEffect::Allow).with_methods(methods);
-            let patterns = Some(patterns.clone());
+            let patterns = Some(patterns.to_vec());
             match (feature.r#type, part) {
                 (FeatureType::Tools, _) => rule.tools = patterns,
                 (FeatureType::Prompts, _) => rule.prompts = patterns,

@@ -40,14 +40,27 @@ impl Builder<'_> {
             args.push(arg);
             kinds.push(kind);
         }
-        let name = called.func_name;
+        let gives = self.operated(id, &called.func_name, &args, &kinds, (short, literal_list));
+        (call(id, &called.func_name, args), gives)
+    }
+
+    /// What an operator gives, and what it costs; `short` says whether it has a literal beside it, and
+    /// whether its last operand is a list of them.
+    fn operated(
+        &mut self,
+        id: u64,
+        name: &str,
+        args: &[IdedExpr],
+        kinds: &[Kind],
+        (short, literal_list): (bool, bool),
+    ) -> Kind {
         let scalar = kinds
             .iter()
             .any(|kind| matches!(kind, Kind::Number | Kind::Bool));
-        let gives = match (name.as_str(), kinds.as_slice()) {
+        match (name, kinds) {
             (op::LOGICAL_AND | op::LOGICAL_OR | op::LOGICAL_NOT | op::NOT_STRICTLY_FALSE, _) => {
-                for (kind, arg) in kinds.iter().zip(&args) {
-                    self.needs(arg.id, *kind, Kind::Bool, symbol(&name));
+                for (kind, arg) in kinds.iter().zip(args) {
+                    self.needs(arg.id, *kind, Kind::Bool, symbol(name));
                 }
                 Kind::Bool
             }
@@ -78,7 +91,7 @@ impl Builder<'_> {
                         expr: Expr::Ident(list),
                         ..
                     },
-                ] = args.as_slice()
+                ] = args
                 {
                     self.names_scope(item, list);
                 }
@@ -102,11 +115,10 @@ impl Builder<'_> {
                 if !scalar {
                     self.charge(2, 1);
                 }
-                self.arithmetic(id, &name, *left, *right)
+                self.arithmetic(id, name, *left, *right)
             }
             _ => Kind::Any,
-        };
-        (call(id, &name, args), gives)
+        }
     }
 
     /// Keeps the scopes that a condition asks for by name: they may be what a caller lacks.
