@@ -1,5 +1,9 @@
 //! The gateway: backends, policy, limits and audit put together, and the catalogue they make.
 
+mod remount;
+
+pub use remount::Remount;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -53,8 +57,7 @@ pub(crate) struct Inner {
     pub(crate) stopped: AtomicBool,
     pub(crate) tasks: Tasks,
     views: RwLock<Views>,
-    mounts: Mutex<Vec<Mount>>,
-    endpoints: Vec<Endpoint>,
+    mounted: Mutex<Mounted>,
     listeners: RwLock<Vec<Arc<dyn GatewayListener>>>,
 }
 
@@ -63,6 +66,12 @@ pub(crate) struct Inner {
 struct Views {
     main: Arc<Catalogue>,
     endpoints: Arc<HashMap<Arc<str>, Arc<Catalogue>>>,
+}
+
+/// What there is behind the gateway.
+struct Mounted {
+    mounts: Vec<Mount>,
+    endpoints: Vec<Endpoint>,
 }
 
 /// A backend in its place, and what it last offered.
@@ -175,6 +184,12 @@ pub enum BuildError {
         first: String,
         /// Another one.
         second: String,
+    },
+    /// A backend is to stay that is not there.
+    #[error("there is no backend called `{name}` that could stay")]
+    NoSuchBackend {
+        /// The name.
+        name: String,
     },
     /// Two endpoints have one name. Each backend has an endpoint of its name.
     #[error("two endpoints are called `{name}`")]
@@ -319,17 +334,15 @@ impl GatewayBuilder {
             stopped: AtomicBool::new(false),
             tasks: Tasks::default(),
             views: RwLock::new(views),
-            mounts: Mutex::new(mounts),
-            endpoints: self.endpoints,
+            mounted: Mutex::new(Mounted {
+                mounts,
+                endpoints: self.endpoints,
+            }),
             listeners: RwLock::new(Vec::new()),
         });
         let gateway = Gateway { inner };
         for backend in gateway.backends() {
-            let name = backend.name().to_owned();
-            backend.watch(Arc::new(Ear {
-                gateway: Arc::downgrade(&gateway.inner),
-                name,
-            }));
+            gateway.hear(&*backend);
         }
         Ok(gateway)
     }
@@ -607,6 +620,14 @@ impl Gateway {
         })
     }
 
+    /// From now on it is heard what the backend tells of itself.
+    fn hear(&self, backend: &dyn Backend) {
+        backend.watch(Arc::new(Ear {
+            gateway: Arc::downgrade(&self.inner),
+            name: backend.name().to_owned(),
+        }));
+    }
+
     /// Registers a listener for as long as the gateway lives.
     pub fn listen(&self, listener: Arc<dyn GatewayListener>) {
         self.inner
@@ -662,37 +683,58 @@ impl Gateway {
             Err(error) => (None, Err(error)),
         };
         let fault = result.as_ref().err().map(BackendError::to_string);
-        self.put_offer(backend.name(), offer, fault);
+        // Another backend may have taken the name meanwhile: what this one says is not about it.
+        self.put_offer(|mount| Arc::ptr_eq(&mount.point.backend, backend), offer, fault);
         result
     }
 
     /// Notes that a backend is away, because of `reason`, until it is next refreshed.
     pub fn mark_down(&self, name: &str, reason: impl Into<String>) {
-        self.put_offer(name, None, Some(reason.into()));
+        self.put_offer(
+            |mount| *mount.point.server == *name,
+            None,
+            Some(reason.into()),
+        );
     }
 
-    fn put_offer(&self, name: &str, offer: Option<(Offer, Instant)>, fault: Option<String>) {
-        let events = self.mounts(|mounts| {
-            let Some(mount) = mounts.iter_mut().find(|mount| *mount.point.server == *name) else {
-                return Vec::new();
+    fn put_offer(
+        &self,
+        is_meant: impl Fn(&Mount) -> bool,
+        offer: Option<(Offer, Instant)>,
+        fault: Option<String>,
+    ) {
+        self.change(|mounted| {
+            let Some(mount) = mounted.mounts.iter_mut().find(|mount| is_meant(mount)) else {
+                return false;
             };
             mount.point.set_away(fault.is_some());
             mount.fault = fault;
             let Some((offer, asked_at)) = offer else {
-                return Vec::new();
+                return false;
             };
             let before = mount.offer.as_ref().map(|offer| offer.remarks.as_slice());
             for says in &offer.remarks {
                 if !before.unwrap_or_default().contains(says) {
-                    tracing::warn!(server = name, "{says}");
+                    tracing::warn!(server = &*mount.point.server, "{says}");
                 }
             }
             mount.offer = Some(offer);
             mount.asked_at = Some(asked_at);
-            // Built under the lock of the mounts, so that two refreshes cannot swap out of order.
+            true
+        });
+    }
+
+    /// Changes what is mounted and, when `change` says that clients may see it, swaps the catalogue
+    /// and tells of the difference.
+    fn change(&self, change: impl FnOnce(&mut Mounted) -> bool) {
+        let events = self.mounted(|mounted| {
+            if !change(mounted) {
+                return Vec::new();
+            }
+            // Built under the lock of the mounts, so that two changes cannot swap out of order.
             let before = self.views();
             let version = before.main.version() + 1;
-            let after = build_views(version, mounts, &self.inner.endpoints);
+            let after = build_views(version, &mut mounted.mounts, &mounted.endpoints);
             let events = before.changes_to(&after);
             *self
                 .inner
@@ -741,11 +783,15 @@ impl Gateway {
         }
     }
 
-    fn mounts<R>(&self, work: impl FnOnce(&mut Vec<Mount>) -> R) -> R {
+    fn mounts<R>(&self, work: impl FnOnce(&[Mount]) -> R) -> R {
+        self.mounted(|mounted| work(&mounted.mounts))
+    }
+
+    fn mounted<R>(&self, work: impl FnOnce(&mut Mounted) -> R) -> R {
         work(
             &mut self
                 .inner
-                .mounts
+                .mounted
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner),
         )

@@ -46,7 +46,7 @@ pub use context::{
 pub use error::{ErrorClass, GatewayError, code};
 pub use freshness::{CacheHint, ListHints};
 pub use gateway::{
-    BackendStatus, BuildError, Gateway, GatewayBuilder, GatewayEvent, GatewayListener,
+    BackendStatus, BuildError, Gateway, GatewayBuilder, GatewayEvent, GatewayListener, Remount,
 };
 pub use json::{JsonError, Members, ObjectWriter, RawJson};
 pub use limit::{Admission, Charge, LimiterError, Quota, RateLimiter, Unlimited};

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use mcp_gw_server::cli::{
-    LogArgs, PinsArgs, READY_LIMIT, SourceArgs, ask_servers, check, environment, misplaced, parse,
+    ConfigWatch, Hangup, LogArgs, PinsArgs, READY_LIMIT, SourceArgs, ask_servers, check, environment, misplaced, parse,
     pins, status_lines, stop_signals,
 };
 use mcp_gw_server::config::{Config, ConfigFaults};
@@ -124,7 +124,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Check { source, ask }) => explain(&source, ask)?,
         Some(Command::Pins(args)) => return Ok(pins(&args)),
         Some(Command::Demo(args)) => {
-            runtime()?.block_on(demo::run(args.once, args.listen, stop_signals))?;
+            runtime()?.block_on(demo::run(args.once, args.listen, || {
+                stop_signals(Hangup::Stops)
+            }))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -178,6 +180,7 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
         config.http.insecure |= args.insecure;
         config
     };
+    let watch = ConfigWatch::new(&args.source);
     let mut config = args
         .source
         .load(&environment, change, &mut warn)
@@ -187,21 +190,24 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
         config.check("command line")?;
     }
     runtime()?.block_on(async {
-        let stop = stop_signals().context("signals cannot be handled")?;
+        let stop = stop_signals(watch.hangup()).context("signals cannot be handled")?;
         let listener = listen(&config.http).await?;
         #[expect(
             clippy::disallowed_methods,
             reason = "the command line reads the environment"
         )]
         let env = std::env::vars_os();
-        let mut running = Launch::new().with_env(env).start(&config)?;
+        let running = Launch::new().with_env(env).start(&config)?;
         let result = tokio::select! {
-            result = start(&args.source, &mut running) => result,
+            result = start(&args.source, &running) => result,
             () = stop.gently.cancelled() => Ok(()),
         };
         let result = match result {
             Ok(()) if !stop.gently.is_cancelled() => {
-                serve_until(listener, &running, &config, &stop).await
+                tokio::select! {
+                    result = serve_until(listener, &running, &config, &stop) => result,
+                    () = watch.keep_current(change, &running, &stop) => Ok(()),
+                }
             }
             result => result,
         };
@@ -222,13 +228,13 @@ fn in_words_of(args: &RunArgs, faults: ConfigFaults) -> anyhow::Error {
 }
 
 /// Waits for the servers behind, and says how they are doing.
-async fn start(source: &SourceArgs, running: &mut Running) -> anyhow::Result<()> {
+async fn start(source: &SourceArgs, running: &Running) -> anyhow::Result<()> {
     let status = running.ready(READY_LIMIT).await;
     source.need_up(&status).map_err(anyhow::Error::msg)?;
     for line in status_lines(&status) {
         say(&line);
     }
-    for line in running.idle_rules() {
+    for line in running.idle_rules().await {
         warn(&line);
     }
     Ok(())

@@ -59,6 +59,33 @@ impl ApiKeys {
             open: NoAuthentication::new(),
         })
     }
+
+    /// True when a caller who came in before comes in with the same rights now.
+    pub(crate) fn knows(&self, caller: &Caller) -> bool {
+        let now = self.callers.values().chain(&self.without_key);
+        let has_key = now.into_iter().any(|now| is_equal(now, caller));
+        // Whoever holds the other end of standard input is not asked for a key.
+        has_key || (caller.kind == CallerKind::Local && self.without_key.is_none())
+    }
+
+    /// True when every key stands for the same as in `other`.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let has = |digest, caller: &Arc<Caller>| {
+            let theirs: Option<&Arc<Caller>> = other.callers.get(digest);
+            theirs.is_some_and(|theirs| is_equal(theirs, caller))
+        };
+        let others = other.without_key.as_ref().map(|caller| caller.kind);
+        self.callers.len() == other.callers.len()
+            && self.callers.iter().all(|(digest, caller)| has(digest, caller))
+            && self.without_key.as_ref().map(|caller| caller.kind) == others
+    }
+}
+
+/// The same identity with the same rights.
+fn is_equal(one: &Caller, other: &Caller) -> bool {
+    one.is_same(other)
+        && (&one.roles, &one.groups, &one.scopes, &one.claims)
+            == (&other.roles, &other.groups, &other.scopes, &other.claims)
 }
 
 #[async_trait]

@@ -1,6 +1,5 @@
 //! The composition root: one configuration becomes one running gateway.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,8 @@ use mcp_gw_core::{
 use mcp_gw_upstream::{
     Balanced, ClientInfo, HttpServer, HttpServerConfig, Replica, StdioServer, StdioServerConfig,
 };
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::access::{ApiKeys, PerMinute, ToolRules, matches};
 use crate::config::{
@@ -23,6 +24,7 @@ use crate::pins::{Guards, PinWatch, PinsError};
 use crate::reshape::Reshape;
 use crate::supervise::Supervisor;
 use crate::survey::idle_rules;
+use crate::swap::Swap;
 use crate::wrap::Deadline;
 
 /// What a gateway needs beside its configuration.
@@ -83,50 +85,83 @@ impl Launch {
     /// unless a file that it names changed since.
     pub fn start(self, config: &Config) -> Result<Running, LaunchError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let rules = Arc::new(ToolRules::of(config));
+        let keys = ApiKeys::of(config).map_err(|(id, source)| LaunchError::Key { id, source })?;
+        let (keys, rules) = (Swap::new(keys), Swap::new(ToolRules::of(config)));
+        let limit = config.limits.calls_per_minute;
+        let limiter = limit.map(|limit| PerMinute::new(limit, Arc::clone(&clock)));
+        let limiter = Swap::new(limiter);
         let mut builder = Gateway::builder()
-            .authenticator(
-                ApiKeys::of(config).map_err(|(id, source)| LaunchError::Key { id, source })?,
-            )
-            .policy(Arc::clone(&rules));
-        if let Some(limit) = config.limits.calls_per_minute {
-            builder = builder.rate_limiter(PerMinute::new(limit, Arc::clone(&clock)));
-        }
+            .authenticator(keys.clone())
+            .policy(rules.clone())
+            .rate_limiter(limiter.clone());
         for sink in self.sinks {
             builder = builder.audit(sink);
         }
         for add in self.backends {
             builder = add(builder);
         }
-        let timeout = config.call_timeout.get();
-        let mut guards = Guards::of(config).map_err(LaunchError::Pins)?;
+        let maker = Maker {
+            env: self.env,
+            grace: self.grace,
+        };
+        let guards = Guards::of(config).map_err(LaunchError::Pins)?;
         for (name, server) in &config.servers {
-            // Pins judge what the server itself says, whatever clients are shown of it.
-            let backend = bare_backend(config, (name, server), &self.env, self.grace)?;
-            let mut backend = guards.around(backend, config, server);
-            if !server.tools.is_empty() {
-                backend = Arc::new(Reshape::new(backend, &server.tools));
-            }
-            let backend = Deadline::new(backend, timeout);
+            let backend = maker.backend(config, (name, server), &guards)?;
             builder = builder.mount(backend, config.mounting(name, server));
         }
         for (name, endpoint) in &config.endpoints {
             builder = builder.endpoint(endpoint_of(name, endpoint));
         }
         let gateway = builder.build().map_err(LaunchError::Build)?;
-        let engine = Engine::with_clock(gateway, engine_config(config)?, clock);
-        let supervisor = Supervisor::start(engine.gateway());
+        let all = gateway.backends();
+        let names = all.iter().map(|backend| backend.name().to_owned());
+        let engine = Engine::with_clock(gateway, engine_config(config)?, Arc::clone(&clock));
+        let parts = Parts {
+            config: config.clone(),
+            extra: names.filter(|name| !config.servers.contains_key(name)).collect(),
+            maker,
+            supervisor: Supervisor::start(engine.gateway()),
+            pins: guards.watch(),
+            guards,
+            leaving: JoinSet::new(),
+            ending: CancellationToken::new(),
+        };
         Ok(Running {
             engine,
-            supervisor,
-            pins: guards.watch(),
+            clock,
+            keys,
             rules,
-            endpoints: config.endpoints.clone(),
+            limiter,
+            parts: tokio::sync::Mutex::new(parts),
         })
     }
 }
 
-fn endpoint_of(name: &str, config: &EndpointConfig) -> Endpoint {
+/// Makes backends as the configuration describes them.
+pub(crate) struct Maker {
+    env: Vec<(OsString, OsString)>,
+    grace: Option<Duration>,
+}
+
+impl Maker {
+    /// One server with everything that is put around it.
+    pub(crate) fn backend(
+        &self,
+        config: &Config,
+        (name, server): (&str, &ServerConfig),
+        guards: &Guards,
+    ) -> Result<Deadline<Arc<dyn Backend>>, LaunchError> {
+        // Pins judge what the server itself says, whatever clients are shown of it.
+        let backend = bare_backend(config, (name, server), &self.env, self.grace)?;
+        let mut backend = guards.around(backend, config, server);
+        if !server.tools.is_empty() {
+            backend = Arc::new(Reshape::new(backend, &server.tools));
+        }
+        Ok(Deadline::new(backend, config.call_timeout.get()))
+    }
+}
+
+pub(crate) fn endpoint_of(name: &str, config: &EndpointConfig) -> Endpoint {
     let part = config.clone();
     let shows = move |feature: Feature, name: &str, server: &str| {
         let patterns = match feature {
@@ -326,21 +361,45 @@ pub enum LaunchError {
     /// The parts do not fit together.
     #[error("the gateway cannot be built")]
     Build(#[source] BuildError),
+    /// A gateway that runs, and lets nobody in without a key, is to let everybody in.
+    #[error(
+        "whether callers need a key cannot change while the gateway runs: restart it, or leave a \
+         key in `auth.api_keys` and `anonymous` out"
+    )]
+    Unkeyed,
 }
 
 /// A gateway whose servers are looked after. Call [`Running::shutdown`] at the end.
-#[derive(Debug)]
 pub struct Running {
     engine: Engine,
-    supervisor: Supervisor,
-    pins: PinWatch,
-    rules: Arc<ToolRules>,
-    endpoints: BTreeMap<String, EndpointConfig>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) keys: Swap<ApiKeys>,
+    pub(crate) rules: Swap<ToolRules>,
+    pub(crate) limiter: Swap<Option<PerMinute>>,
+    pub(crate) parts: tokio::sync::Mutex<Parts>,
 }
 
-impl std::fmt::Debug for Supervisor {
+/// What is only looked at when something changes.
+pub(crate) struct Parts {
+    /// What is in force.
+    pub(crate) config: Config,
+    /// Backends that the configuration does not name.
+    pub(crate) extra: Vec<String>,
+    pub(crate) maker: Maker,
+    pub(crate) supervisor: Supervisor,
+    pub(crate) guards: Guards,
+    pub(crate) pins: PinWatch,
+    /// Backends that went and have calls under way.
+    pub(crate) leaving: JoinSet<()>,
+    /// They are not waited for any more.
+    pub(crate) ending: CancellationToken,
+}
+
+impl std::fmt::Debug for Running {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Supervisor")
+        f.debug_struct("Running")
+            .field("engine", &self.engine)
+            .finish_non_exhaustive()
     }
 }
 
@@ -355,23 +414,34 @@ impl Running {
         self.engine.gateway()
     }
 
+    /// The configuration that is in force.
+    pub async fn config(&self) -> Config {
+        self.parts.lock().await.config.clone()
+    }
+
     /// Waits until every server was asked for its offer once, but no longer than `limit`, and says
     /// how they are doing. Those that are not up are asked again in the background.
-    pub async fn ready(&mut self, limit: Duration) -> Vec<BackendStatus> {
-        let _ = tokio::time::timeout(limit, self.supervisor.asked_once()).await;
+    pub async fn ready(&self, limit: Duration) -> Vec<BackendStatus> {
+        let asked = async { self.parts.lock().await.supervisor.asked_once().await };
+        let _ = tokio::time::timeout(limit, asked).await;
         self.gateway().status()
     }
 
     /// The rules of the configuration that match no tool there is: one sentence for each. Nothing,
     /// as long as a server is not up whose tools they may mean.
-    pub fn idle_rules(&self) -> Vec<String> {
-        idle_rules(self.gateway(), &self.rules, &self.endpoints)
+    pub async fn idle_rules(&self) -> Vec<String> {
+        let parts = self.parts.lock().await;
+        idle_rules(self.gateway(), &self.rules.now(), &parts.config.endpoints)
     }
 
     /// Stops looking after the servers, and ends connections and child processes.
-    pub async fn shutdown(mut self) {
-        self.pins.stop().await;
-        self.supervisor.stop().await;
-        self.gateway().close().await;
+    pub async fn shutdown(self) {
+        let mut parts = self.parts.into_inner();
+        parts.pins.stop().await;
+        parts.supervisor.stop().await;
+        self.engine.gateway().close().await;
+        // What went before may have calls under way still; their time is over, too.
+        parts.ending.cancel();
+        while parts.leaving.join_next().await.is_some() {}
     }
 }

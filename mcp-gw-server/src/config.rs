@@ -9,6 +9,7 @@ mod fault;
 mod federation;
 mod import;
 mod jsonc;
+mod marks;
 mod path;
 mod reference;
 mod reshape;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use mcp_gw_core::{
-    Catalogue, Clock, Feature, Gateway, GatewayError, Incoming, LogLevel, Members, ObjectWriter,
+    Caller, Catalogue, Clock, Feature, Gateway, GatewayError, Incoming, LogLevel, Members, ObjectWriter,
     RawJson, Sight, SystemClock, code,
 };
 
@@ -302,6 +302,26 @@ impl Engine {
             let endpoints = self.gateway().endpoints();
             let inner = &self.inner;
             inner.news.all_lists(&endpoints, &Arc::downgrade(inner));
+        }
+    }
+
+    /// Tells clients that every list may be another one: what they may see has changed.
+    pub(crate) fn lists_changed(&self) {
+        let inner = &self.inner;
+        if !inner.is_held() && inner.has_audience() {
+            let endpoints = self.gateway().endpoints();
+            inner.news.all_lists(&endpoints, &Arc::downgrade(inner));
+        }
+    }
+
+    /// Ends the sessions and subscriptions of callers that `stays` does not name: they must show
+    /// again who they are.
+    pub(crate) fn end_callers(&self, stays: &dyn Fn(&Caller) -> bool) {
+        self.inner.sessions.end_callers(stays);
+        for listener in self.inner.listeners.all() {
+            if !stays(&listener.incoming.caller) {
+                listener.end();
+            }
         }
     }
 

@@ -141,6 +141,8 @@ pub(crate) struct Listener {
     queue: mpsc::Sender<RawJson>,
     /// The client does not read.
     is_deaf: CancellationToken,
+    /// Its caller has no right to it any more.
+    is_over: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -154,6 +156,11 @@ impl Listener {
     /// True when this is heard of here, as far as is known yet.
     pub(crate) fn wants(&self, topic: &Topic) -> bool {
         self.lock().filter.has(topic)
+    }
+
+    /// Ends the subscription.
+    pub(crate) fn end(&self) {
+        self.is_over.cancel();
     }
 
     /// Tells the client of `topic`; `params` are those of the server.
@@ -321,6 +328,7 @@ impl Engine {
             }),
             queue,
             is_deaf: CancellationToken::new(),
+            is_over: CancellationToken::new(),
         });
         let number = self.inner.listeners.add(&listener)?;
         let mut held = Held {
@@ -340,6 +348,7 @@ impl Engine {
             listener.acknowledge(held.accepted.clone());
             tokio::select! {
                 () = closing.cancelled() => {}
+                () = listener.is_over.cancelled() => {}
                 () = listener.is_deaf.cancelled() => {
                     tracing::debug!("a client does not read its subscription; it ends");
                 }

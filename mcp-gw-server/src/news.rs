@@ -173,7 +173,7 @@ async fn tell_all(engine: Weak<Inner>) {
 
 impl Inner {
     /// True when somebody may want to hear of changes. Who comes later sees what there is then.
-    fn has_audience(&self) -> bool {
+    pub(crate) fn has_audience(&self) -> bool {
         !self.clients.is_empty() || !self.listeners.is_empty()
     }
 

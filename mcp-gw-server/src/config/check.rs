@@ -32,6 +32,7 @@ impl Config {
         let all = |faults| ConfigFaults::new(file_name, faults);
         let read = source::Read::of::<Self>(file_name, text, env)?;
         let mut found = read.salvage::<Self>().map_err(all)?;
+        found.value.marks = std::mem::take(&mut found.marks);
         let path = Path::new(file_name);
         if let Some(folder) = path.parent() {
             found.value.anchor(folder);
@@ -66,6 +67,13 @@ impl Config {
         } else {
             Err(ConfigFaults::new(label, faults))
         }
+    }
+
+    /// The files beside it that it names and that are read with it: a change of one changes what it
+    /// says.
+    pub fn files(&self) -> Vec<&Path> {
+        let keys = self.auth.api_keys.iter();
+        keys.filter_map(|key| key.key_file.as_deref()).collect()
     }
 
     fn anchor(&mut self, folder: &Path) {

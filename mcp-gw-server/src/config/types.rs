@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::federation::EndpointConfig;
+use super::marks::Marks;
 use super::server::ServerConfig;
 use super::sessions::SessionsConfig;
 use super::text::{ByteSize, DurationText};
@@ -44,6 +45,10 @@ pub struct Config {
     pub servers: BTreeMap<String, ServerConfig>,
     /// Parts of the gateway with a path of their own, `/mcp/<name>`; see `federation.md`.
     pub endpoints: BTreeMap<String, EndpointConfig>,
+    /// What the file says, to know what a later one says differently.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub(crate) marks: Marks,
 }
 
 impl Default for Config {
@@ -60,6 +65,7 @@ impl Default for Config {
             input: InputConfig::default(),
             servers: BTreeMap::new(),
             endpoints: BTreeMap::new(),
+            marks: Marks::default(),
         }
     }
 }
