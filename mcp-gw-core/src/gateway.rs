@@ -684,7 +684,11 @@ impl Gateway {
         };
         let fault = result.as_ref().err().map(BackendError::to_string);
         // Another backend may have taken the name meanwhile: what this one says is not about it.
-        self.put_offer(|mount| Arc::ptr_eq(&mount.point.backend, backend), offer, fault);
+        self.put_offer(
+            |mount| Arc::ptr_eq(&mount.point.backend, backend),
+            offer,
+            fault,
+        );
         result
     }
 

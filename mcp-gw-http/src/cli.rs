@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use mcp_gw_server::cli::{
-    ConfigWatch, Hangup, LogArgs, PinsArgs, READY_LIMIT, SourceArgs, ask_servers, check, environment, misplaced, parse,
-    pins, status_lines, stop_signals,
+    ConfigWatch, Hangup, LogArgs, PinsArgs, READY_LIMIT, SourceArgs, ask_servers, check,
+    environment, misplaced, parse, pins, status_lines, stop_signals,
 };
 use mcp_gw_server::config::{Config, ConfigFaults};
 use mcp_gw_server::{Launch, Running};

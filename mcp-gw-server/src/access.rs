@@ -76,7 +76,10 @@ impl ApiKeys {
         };
         let others = other.without_key.as_ref().map(|caller| caller.kind);
         self.callers.len() == other.callers.len()
-            && self.callers.iter().all(|(digest, caller)| has(digest, caller))
+            && self
+                .callers
+                .iter()
+                .all(|(digest, caller)| has(digest, caller))
             && self.without_key.as_ref().map(|caller| caller.kind) == others
     }
 }

@@ -118,7 +118,9 @@ impl Launch {
         let engine = Engine::with_clock(gateway, engine_config(config)?, Arc::clone(&clock));
         let parts = Parts {
             config: config.clone(),
-            extra: names.filter(|name| !config.servers.contains_key(name)).collect(),
+            extra: names
+                .filter(|name| !config.servers.contains_key(name))
+                .collect(),
             maker,
             supervisor: Supervisor::start(engine.gateway()),
             pins: guards.watch(),

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use mcp_gw_core::{
-    Caller, Catalogue, Clock, Feature, Gateway, GatewayError, Incoming, LogLevel, Members, ObjectWriter,
-    RawJson, Sight, SystemClock, code,
+    Caller, Catalogue, Clock, Feature, Gateway, GatewayError, Incoming, LogLevel, Members,
+    ObjectWriter, RawJson, Sight, SystemClock, code,
 };
 
 use serde_json::value::RawValue;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use mcp_gw_server::cli::{
-    ConfigWatch, LogArgs, PinsArgs, SourceArgs, ask_servers, check, environment, misplaced, parse, pins,
-    status_lines, stop_signals,
+    ConfigWatch, LogArgs, PinsArgs, SourceArgs, ask_servers, check, environment, misplaced, parse,
+    pins, status_lines, stop_signals,
 };
 use mcp_gw_server::{Launch, LineConfig, serve_lines_until};
 

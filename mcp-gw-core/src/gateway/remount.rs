@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{BuildError, Gateway, Mount, check_endpoints, mounts_of};
+use super::{BuildError, Gateway, Mount, Mounted, check_endpoints, mounts_of};
 use crate::backend::Backend;
 use crate::catalogue::Endpoint;
 use crate::mount::Mounting;
@@ -68,66 +68,70 @@ impl Gateway {
     /// As [`GatewayBuilder::build`](crate::GatewayBuilder::build), and when a backend is to stay that
     /// is not there; nothing has changed then.
     pub fn remount(&self, next: Remount) -> Result<Vec<Arc<dyn Backend>>, BuildError> {
-        let mut came = Vec::new();
+        let came: Vec<_> = next
+            .slots
+            .iter()
+            .filter_map(|(slot, _)| slot.comes())
+            .collect();
         let mut outcome = Ok(Vec::new());
         self.change(|mounted| {
-            let mut backends = Vec::with_capacity(next.slots.len());
-            for (slot, mounting) in next.slots {
-                let backend = match slot {
-                    Slot::Comes(backend) => {
-                        came.push(Arc::clone(&backend));
-                        backend
-                    }
-                    Slot::Stays(name) => {
-                        let known = mounted.mounts.iter().map(|mount| &mount.point.backend);
-                        match known.into_iter().find(|backend| backend.name() == name) {
-                            Some(backend) => Arc::clone(backend),
-                            None => {
-                                outcome = Err(BuildError::NoSuchBackend { name });
-                                return false;
-                            }
-                        }
-                    }
-                };
-                backends.push((backend, mounting));
-            }
-            let checked = mounts_of(backends).and_then(|mounts| {
-                check_endpoints(&mounts, &next.endpoints)?;
-                Ok(mounts)
-            });
-            let mut mounts = match checked {
-                Ok(mounts) => mounts,
-                Err(error) => {
-                    outcome = Err(error);
-                    return false;
-                }
-            };
-            let mut gone = Vec::new();
-            for old in std::mem::take(&mut mounted.mounts) {
-                let heir = mounts
-                    .iter_mut()
-                    .find(|new| new.point.server == old.point.server);
-                let stays = heir
-                    .as_ref()
-                    .is_some_and(|new| Arc::ptr_eq(&new.point.backend, &old.point.backend));
-                if !stays {
-                    gone.push(Arc::clone(&old.point.backend));
-                }
-                if let Some(new) = heir {
-                    new.take_over(old, stays);
-                }
-            }
-            mounted.mounts = mounts;
-            mounted.endpoints = next.endpoints;
-            outcome = Ok(gone);
-            true
+            outcome = mounted.replace(next);
+            outcome.is_ok()
         });
-        if outcome.is_ok() {
-            for backend in came {
-                self.hear(&*backend);
+        let gone = outcome?;
+        for backend in came {
+            self.hear(&*backend);
+        }
+        Ok(gone)
+    }
+}
+
+impl Slot {
+    fn comes(&self) -> Option<Arc<dyn Backend>> {
+        match self {
+            Self::Comes(backend) => Some(Arc::clone(backend)),
+            Self::Stays(_) => None,
+        }
+    }
+}
+
+impl Mounted {
+    /// Puts `next` in the place of what there is, and gives what went. After an error nothing has
+    /// changed.
+    fn replace(&mut self, next: Remount) -> Result<Vec<Arc<dyn Backend>>, BuildError> {
+        let mut backends = Vec::with_capacity(next.slots.len());
+        for (slot, mounting) in next.slots {
+            let backend = match slot {
+                Slot::Comes(backend) => backend,
+                Slot::Stays(name) => self
+                    .mounts
+                    .iter()
+                    .find(|mount| *mount.point.server == *name)
+                    .map(|mount| Arc::clone(&mount.point.backend))
+                    .ok_or(BuildError::NoSuchBackend { name })?,
+            };
+            backends.push((backend, mounting));
+        }
+        let mut mounts = mounts_of(backends)?;
+        check_endpoints(&mounts, &next.endpoints)?;
+        let mut gone = Vec::new();
+        for old in std::mem::take(&mut self.mounts) {
+            let heir = mounts
+                .iter_mut()
+                .find(|new| new.point.server == old.point.server);
+            let stays = heir
+                .as_ref()
+                .is_some_and(|new| Arc::ptr_eq(&new.point.backend, &old.point.backend));
+            if !stays {
+                gone.push(Arc::clone(&old.point.backend));
+            }
+            if let Some(new) = heir {
+                new.take_over(old, stays);
             }
         }
-        outcome
+        self.mounts = mounts;
+        self.endpoints = next.endpoints;
+        Ok(gone)
     }
 }
 

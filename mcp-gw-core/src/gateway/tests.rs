@@ -20,6 +20,7 @@ use crate::{
 
 mod federation;
 mod questions;
+mod remount;
 
 fn assert_send<T: Send>(value: T) -> T {
     value

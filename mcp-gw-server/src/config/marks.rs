@@ -91,8 +91,14 @@ mod tests {
         assert!(before.differ_in_server(&after, "b"));
         assert!(before.differ_in_server(&after, "c"), "neither has it");
         other["call_timeout"] = json!("1s");
-        assert!(before.differ_in_server(&Marks::of(&other), "a"), "all servers are made with it");
-        assert!(before.differ(&Marks::default(), "policy"), "nothing is known of it");
+        assert!(
+            before.differ_in_server(&Marks::of(&other), "a"),
+            "all servers are made with it"
+        );
+        assert!(
+            before.differ(&Marks::default(), "policy"),
+            "nothing is known of it"
+        );
         assert_eq!(format!("{before:?}"), "Marks");
     }
 }
