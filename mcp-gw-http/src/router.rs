@@ -20,6 +20,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::credentials;
 use crate::guard::Guard;
+use crate::proxies::TrustedProxies;
 
 /// How the router treats requests.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ use crate::guard::Guard;
 pub struct HttpConfig {
     /// Which `Host` and `Origin` are served.
     pub guard: Guard,
+    /// Proxies whose word is taken for the address of a client.
+    pub proxies: TrustedProxies,
     /// Longest body that is read, in bytes.
     pub max_body_bytes: usize,
     /// How the engine presents itself and what it bounds.
@@ -37,6 +40,7 @@ impl Default for HttpConfig {
     fn default() -> Self {
         Self {
             guard: Guard::new(),
+            proxies: TrustedProxies::new(),
             max_body_bytes: 4 * 1024 * 1024,
             engine: EngineConfig::default(),
         }
@@ -48,6 +52,13 @@ impl HttpConfig {
     #[must_use]
     pub fn with_guard(mut self, guard: Guard) -> Self {
         self.guard = guard;
+        self
+    }
+
+    /// Sets the proxies whose word is taken for the address of a client.
+    #[must_use]
+    pub fn with_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.proxies = proxies;
         self
     }
 
@@ -168,7 +179,7 @@ impl Endpoint {
     }
 
     async fn authenticate(&self, head: &request::Parts) -> Result<HttpPeer, Box<Response<Body>>> {
-        let addr = client_addr(head);
+        let addr = self.config.proxies.client(peer_addr(head), &head.headers);
         let id = self.engine.next_request_id();
         let meta = RequestMeta::new(id.as_str(), Transport::Http).with_client_addr(addr);
         let credentials = credentials::read(&head.headers, addr);
@@ -184,10 +195,10 @@ impl Endpoint {
     }
 }
 
-fn client_addr(head: &request::Parts) -> Option<IpAddr> {
+fn peer_addr(head: &request::Parts) -> Option<IpAddr> {
     head.extensions
         .get::<ConnectInfo<SocketAddr>>()
-        .map(|ConnectInfo(addr)| addr.ip().to_canonical())
+        .map(|ConnectInfo(addr)| addr.ip())
 }
 
 async fn read(body: Body, limit: usize, waits: bool) -> Result<Bytes, Box<Response<Body>>> {

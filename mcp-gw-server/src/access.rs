@@ -37,7 +37,9 @@ impl ApiKeys {
             let digest = key.sha256().map_err(|error| (key.id.clone(), error))?;
             let caller = Caller::new(CallerKind::ApiKey, key.id.as_str())
                 .with_roles(key.roles.iter().cloned())
-                .with_groups(key.groups.iter().cloned());
+                .with_groups(key.groups.iter().cloned())
+                .with_scopes(key.scopes.iter().cloned())
+                .with_claims(key.claims.clone());
             callers.insert(digest, Arc::new(caller));
         }
         let loopback = config

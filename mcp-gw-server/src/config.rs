@@ -38,6 +38,6 @@ pub use sessions::{ReplayConfig, SessionKeyConfig, SessionKeyError, SessionsConf
 pub use source::{Loaded, load, read_file, schema_of};
 pub use text::{ByteSize, DurationText, TextError};
 pub use types::{
-    ApiKeyConfig, AuthConfig, Config, DefaultRule, HttpConfig, InputConfig, InputKind,
-    LimitsConfig, PinMode, PinsConfig, PolicyConfig,
+    ApiKeyConfig, AuthConfig, Config, DefaultRule, ForwardedName, HttpConfig, InputConfig,
+    InputKind, LimitsConfig, PinMode, PinsConfig, PolicyConfig,
 };

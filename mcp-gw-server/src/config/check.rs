@@ -237,6 +237,13 @@ impl<'a> Checker<'a> {
             "an origin",
             "`https://app.example.com`",
         );
+        self.names(
+            &path.key("trusted_proxies"),
+            &http.trusted_proxies,
+            is_network,
+            "an address or a network",
+            "`10.0.0.0/8`, `192.168.7.1` or `fd00::/8`",
+        );
     }
 
     fn listen(&mut self, config: &Config, listen: &ConfigPath) {
@@ -449,6 +456,10 @@ pub(super) fn is_server_name(name: &str) -> bool {
 fn is_host(host: &str) -> bool {
     let authority = host.parse::<http::uri::Authority>();
     authority.is_ok_and(|authority| !host.contains('@') && !authority.host().is_empty())
+}
+
+fn is_network(text: &str) -> bool {
+    text.parse::<ipnet::IpNet>().is_ok() || text.parse::<std::net::IpAddr>().is_ok()
 }
 
 fn is_origin(origin: &str) -> bool {

@@ -135,6 +135,12 @@ pub struct HttpConfig {
     pub allowed_origins: Vec<String>,
     /// The largest request body, as `4MiB` or as a number of bytes.
     pub max_body_size: ByteSize,
+    /// Proxies in front of the gateway that are trusted to say which client they speak for: addresses
+    /// and networks, as `10.0.0.0/8`. Without any, a client's address is where its connection comes
+    /// from.
+    pub trusted_proxies: Vec<String>,
+    /// The header in which those proxies say it; the other is not looked at.
+    pub forwarded_header: ForwardedName,
     /// Allows a listen address other than loopback although callers need no key.
     pub insecure: bool,
     /// How long calls under way may go on after the gateway was told to stop.
@@ -151,6 +157,8 @@ impl Default for HttpConfig {
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             max_body_size: ByteSize::new(4 << 20),
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedName::default(),
             insecure: false,
             shutdown_grace: seconds(10),
             sessions: SessionsConfig::default(),
@@ -165,6 +173,20 @@ impl HttpConfig {
         self.listen = listen.into();
         self
     }
+}
+
+/// The header in which a proxy says which client it speaks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+#[non_exhaustive]
+pub enum ForwardedName {
+    /// The one that nearly all proxies write.
+    #[default]
+    #[serde(rename = "x-forwarded-for")]
+    XForwardedFor,
+    /// The one of RFC 7239.
+    #[serde(rename = "forwarded")]
+    Forwarded,
 }
 
 /// What servers may ask of clients while a call runs: sampling, elicitation, roots.
@@ -259,6 +281,13 @@ pub struct ApiKeyConfig {
     /// The groups of the caller, which rules may refer to.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// The scopes of the caller, which rules may refer to, as those of an access token.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// Further facts about the caller, which rules may refer to, as claims of an access token: any
+    /// JSON.
+    #[serde(default)]
+    pub claims: serde_json::Map<String, serde_json::Value>,
     /// The only tools the caller may call, whatever `policy.default` says. `*` stands for any
     /// characters, `?` for one.
     pub tools: Option<Vec<String>>,
@@ -274,6 +303,8 @@ impl ApiKeyConfig {
             key_file: None,
             roles: Vec::new(),
             groups: Vec::new(),
+            scopes: Vec::new(),
+            claims: serde_json::Map::new(),
             tools: None,
         }
     }

@@ -52,6 +52,7 @@ fn listening() {
             "http: { sessions: { keys: [ {}, { key: '${KEY}' }, { key: c2hvcnQ= }, { key_file: /does/not/exist } ] } }",
             "http: { sessions: { keys: [ { key: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= }, { key: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= } ] } }",
             "http: { allowed_hosts: [ mcp.example.com, 'mcp.example.com:8443', 'https://x', 'a b', '' ] }",
+            "http: { trusted_proxies: [ 10.0.0.0/8, '::1', proxy.example.com, 10.0.0.0/33 ], forwarded_header: x-real-ip }",
             "http: { allowed_origins: [ 'https://a.example', 'a.example', 'https://a.example/x', '*' ] }",
             "call_timeout: 0s",
             "call_timeout: 61m",
