@@ -10,6 +10,7 @@ use mcp_gw_server::cli::{
     pins, status_lines, stop_signals,
 };
 use mcp_gw_server::config::{Config, ConfigFaults};
+use mcp_gw_server::metrics::{Metrics, MetricsListener};
 use mcp_gw_server::{Launch, Running};
 
 use crate::demo;
@@ -152,12 +153,17 @@ fn warn(line: &str) {
 fn explain(source: &SourceArgs, ask: bool) -> anyhow::Result<()> {
     need(source)?;
     let config = check(source, &environment, &mut warn)?;
-    if let Some(address) = config.http.listen_address()
-        && let Err(error) = std::net::TcpListener::bind(address)
-    {
-        warn(&format!(
-            "http.listen: this machine cannot listen on {address} now: {error}"
-        ));
+    for (key, address) in [
+        ("http.listen", config.http.listen_address()),
+        ("metrics.listen", config.metrics.listen_address()),
+    ] {
+        if let Some(address) = address
+            && let Err(error) = std::net::TcpListener::bind(address)
+        {
+            warn(&format!(
+                "{key}: this machine cannot listen on {address} now: {error}"
+            ));
+        }
     }
     print!("{}", config.explain());
     if ask {
@@ -194,7 +200,17 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
             reason = "the command line reads the environment"
         )]
         let env = std::env::vars_os();
-        let mut running = Launch::new().with_env(env).start(&config)?;
+        let mut launch = Launch::new().with_env(env);
+        let metrics = Metrics::new();
+        let mut scraped = MetricsListener::new(metrics.clone());
+        if let Some(address) = scraped.apply(&config.metrics).await? {
+            say(&format!(
+                "metrics at http://{address}{}",
+                config.metrics.path
+            ));
+            launch = launch.with_metrics(metrics);
+        }
+        let mut running = launch.start(&config)?;
         let result = tokio::select! {
             result = start(&args.source, &mut running) => result,
             () = stop.gently.cancelled() => Ok(()),
@@ -205,7 +221,7 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
             }
             result => result,
         };
-        shut_down(running, &stop).await;
+        tokio::join!(shut_down(running, &stop), scraped.shutdown());
         result
     })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mcp_gw_core::{
     AuditSink, Backend, BackendStatus, BuildError, Clock, Endpoint, Feature, Gateway,
-    GatewayBuilder, SystemClock,
+    GatewayBuilder, SystemClock, TracingAudit,
 };
 use mcp_gw_upstream::{
     Balanced, ClientInfo, HttpServer, HttpServerConfig, Replica, StdioServer, StdioServerConfig,
@@ -19,6 +19,7 @@ use crate::config::{
     origin,
 };
 use crate::engine::{Engine, EngineConfig, InputLimits};
+use crate::metrics::{Live, Metrics, Registration};
 use crate::pins::{Guards, PinWatch, PinsError};
 use crate::reshape::Reshape;
 use crate::supervise::Supervisor;
@@ -33,6 +34,7 @@ pub struct Launch {
     sinks: Vec<Arc<dyn AuditSink>>,
     backends: Vec<Box<dyn FnOnce(GatewayBuilder) -> GatewayBuilder>>,
     grace: Option<Duration>,
+    metrics: Option<Metrics>,
 }
 
 impl std::fmt::Debug for Launch {
@@ -69,6 +71,12 @@ impl Launch {
         self
     }
 
+    /// Counts what happens in `metrics`, beside the audit log.
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+
     /// Sets how long a child process may take to leave once its input is closed.
     pub const fn with_child_grace(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);
@@ -92,17 +100,25 @@ impl Launch {
         if let Some(limit) = config.limits.calls_per_minute {
             builder = builder.rate_limiter(PerMinute::new(limit, Arc::clone(&clock)));
         }
+        if self.sinks.is_empty() {
+            builder = builder.audit(TracingAudit::new());
+        }
         for sink in self.sinks {
             builder = builder.audit(sink);
+        }
+        if let Some(metrics) = &self.metrics {
+            builder = builder.audit(metrics.clone());
         }
         for add in self.backends {
             builder = add(builder);
         }
         let timeout = config.call_timeout.get();
         let mut guards = Guards::of(config).map_err(LaunchError::Pins)?;
+        let mut balanced = Vec::new();
         for (name, server) in &config.servers {
             // Pins judge what the server itself says, whatever clients are shown of it.
             let backend = bare_backend(config, (name, server), &self.env, self.grace)?;
+            balanced.push((name.clone(), Arc::clone(&backend)));
             let mut backend = guards.around(backend, config, server);
             if !server.tools.is_empty() {
                 backend = Arc::new(Reshape::new(backend, &server.tools));
@@ -115,8 +131,11 @@ impl Launch {
         }
         let gateway = builder.build().map_err(LaunchError::Build)?;
         let engine = Engine::with_clock(gateway, engine_config(config)?, clock);
+        let live = |metrics: &Metrics| metrics.register(Live::new(&engine, &balanced));
+        let metrics = self.metrics.as_ref().map(live);
         let supervisor = Supervisor::start(engine.gateway());
         Ok(Running {
+            metrics,
             engine,
             supervisor,
             pins: guards.watch(),
@@ -170,7 +189,7 @@ pub(crate) fn bare_backend(
     (name, server): (&str, &ServerConfig),
     env: &[(OsString, OsString)],
     grace: Option<Duration>,
-) -> Result<Arc<dyn Backend>, LaunchError> {
+) -> Result<Arc<Balanced>, LaunchError> {
     let place = Place {
         name,
         base_env: env,
@@ -331,6 +350,8 @@ pub enum LaunchError {
 /// A gateway whose servers are looked after. Call [`Running::shutdown`] at the end.
 #[derive(Debug)]
 pub struct Running {
+    /// That its state is read as long as it is there.
+    metrics: Option<Registration>,
     engine: Engine,
     supervisor: Supervisor,
     pins: PinWatch,
@@ -370,6 +391,7 @@ impl Running {
 
     /// Stops looking after the servers, and ends connections and child processes.
     pub async fn shutdown(mut self) {
+        drop(self.metrics.take());
         self.pins.stop().await;
         self.supervisor.stop().await;
         self.gateway().close().await;

@@ -9,6 +9,7 @@ use mcp_gw_server::cli::{
     LogArgs, PinsArgs, SourceArgs, ask_servers, check, environment, misplaced, parse, pins,
     status_lines, stop_signals,
 };
+use mcp_gw_server::metrics::{Metrics, MetricsListener};
 use mcp_gw_server::{Launch, LineConfig, serve_lines_until};
 
 /// An MCP gateway over standard input and output.
@@ -161,10 +162,16 @@ async fn serve(
         reason = "the command line reads the environment"
     )]
     let env = std::env::vars_os();
-    let mut running = Launch::new()
+    let mut launch = Launch::new()
         .with_env(env)
-        .with_child_grace(CHILD_GRACE)
-        .start(config)?;
+        .with_child_grace(CHILD_GRACE);
+    let metrics = Metrics::new();
+    let mut scraped = MetricsListener::new(metrics.clone());
+    if let Some(address) = scraped.apply(&config.metrics).await? {
+        tracing::info!("metrics at http://{address}{}", config.metrics.path);
+        launch = launch.with_metrics(metrics);
+    }
+    let mut running = launch.start(config)?;
     let engine = match endpoint {
         None => running.engine().clone(),
         Some(name) => running.engine().at(name).with_context(|| {
@@ -212,7 +219,7 @@ async fn serve(
     // Whoever says it twice does not wait for a server that does not end: it is killed with the
     // runtime.
     tokio::select! {
-        () = running.shutdown() => {}
+        _ = async { tokio::join!(running.shutdown(), scraped.shutdown()) } => {}
         () = stop.now.cancelled() => {}
     }
     result

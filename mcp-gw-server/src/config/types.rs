@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::federation::EndpointConfig;
+use super::metrics::MetricsConfig;
 use super::server::ServerConfig;
 use super::sessions::SessionsConfig;
 use super::text::{ByteSize, DurationText};
@@ -39,6 +40,8 @@ pub struct Config {
     pub pins: PinsConfig,
     /// What servers may ask of clients while a call runs: sampling, elicitation, roots.
     pub input: InputConfig,
+    /// Metrics for Prometheus, at an address of their own.
+    pub metrics: MetricsConfig,
     /// The MCP servers behind the gateway, each under a name of `A-Z a-z 0-9 _ -`, up to 64
     /// characters.
     pub servers: BTreeMap<String, ServerConfig>,
@@ -58,6 +61,7 @@ impl Default for Config {
             call_timeout: seconds(60),
             pins: PinsConfig::default(),
             input: InputConfig::default(),
+            metrics: MetricsConfig::default(),
             servers: BTreeMap::new(),
             endpoints: BTreeMap::new(),
         }
@@ -90,6 +94,13 @@ impl Config {
     #[must_use]
     pub fn with_http(mut self, http: HttpConfig) -> Self {
         self.http = http;
+        self
+    }
+
+    /// Sets where metrics are served, and to whom.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: MetricsConfig) -> Self {
+        self.metrics = metrics;
         self
     }
 
