@@ -162,9 +162,7 @@ async fn serve(
         reason = "the command line reads the environment"
     )]
     let env = std::env::vars_os();
-    let mut launch = Launch::new()
-        .with_env(env)
-        .with_child_grace(CHILD_GRACE);
+    let mut launch = Launch::new().with_env(env).with_child_grace(CHILD_GRACE);
     let metrics = Metrics::new();
     let mut scraped = MetricsListener::new(metrics.clone());
     if let Some(address) = scraped.apply(&config.metrics).await? {

@@ -50,7 +50,8 @@ impl<T: Default> NameTable<T> {
             };
             // Who looks for the same name comes by the same slots in the same order, so of two that
             // make it at once the second finds what the first has put here.
-            let found = slot.get().or_else(|| self.fill(slot, name));
+            let found = slot.get().map(|named| &**named);
+            let found = found.or_else(|| self.fill(slot, name));
             match found {
                 Some(found) if *found.name == *name => return &found.value,
                 Some(_) => {}
@@ -61,7 +62,7 @@ impl<T: Default> NameTable<T> {
     }
 
     /// What is in the slot after an attempt to give it to `name`; `None` when there are enough.
-    fn fill<'t>(&self, slot: &'t OnceLock<Box<Named<T>>>, name: &str) -> Option<&'t Box<Named<T>>> {
+    fn fill<'t>(&self, slot: &'t OnceLock<Box<Named<T>>>, name: &str) -> Option<&'t Named<T>> {
         let grow = |used: usize| (used < self.max).then_some(used + 1);
         let relaxed = Ordering::Relaxed;
         self.used.fetch_update(relaxed, relaxed, grow).ok()?;
@@ -72,7 +73,7 @@ impl<T: Default> NameTable<T> {
         if slot.set(Box::new(named)).is_err() {
             self.used.fetch_sub(1, relaxed);
         }
-        slot.get()
+        slot.get().map(|named| &**named)
     }
 
     /// All that was made, with its name.
