@@ -17,11 +17,14 @@ fn metrics_of(gateway: &Running) -> Endpoint {
     Endpoint::at(url.split(['"', ' ']).next().unwrap())
 }
 
+/// Names and values, in their order.
+type Labels = Vec<(String, String)>;
+
 /// A family: its type, and its samples by name and labels.
 #[derive(Debug, Default)]
 struct Family {
     kind: String,
-    samples: BTreeMap<(String, Vec<(String, String)>), f64>,
+    samples: BTreeMap<(String, Labels), f64>,
 }
 
 /// A small reader of both formats, which takes nothing that Prometheus would refuse.
@@ -77,7 +80,7 @@ fn read(text: &str, is_open: bool) -> BTreeMap<String, Family> {
 }
 
 /// `name{label="value",…} number`.
-fn sample(line: &str) -> (String, Vec<(String, String)>, f64) {
+fn sample(line: &str) -> (String, Labels, f64) {
     let is_name = |name: &str| {
         let good = |c: char| c.is_ascii_alphanumeric() || c == '_';
         !name.is_empty()
@@ -106,7 +109,7 @@ fn sample(line: &str) -> (String, Vec<(String, String)>, f64) {
                 }
             };
             labels.push((label.to_owned(), value));
-            rest = &after[end + 1..];
+            rest = after.get(end + 1..).expect("more after a label");
             match rest.strip_prefix(',') {
                 Some(next) => rest = next,
                 None => break,
@@ -124,7 +127,7 @@ fn sample(line: &str) -> (String, Vec<(String, String)>, f64) {
 
 /// Buckets grow, and the last one is the count.
 fn check_histogram(name: &str, family: &Family) {
-    let mut series: BTreeMap<Vec<(String, String)>, Vec<(f64, f64)>> = BTreeMap::new();
+    let mut series: BTreeMap<Labels, Vec<(f64, f64)>> = BTreeMap::new();
     for ((sample, labels), count) in &family.samples {
         if *sample == format!("{name}_bucket") {
             let (bound, rest): (Vec<_>, Vec<_>) =
@@ -183,8 +186,10 @@ fn calls_are_counted(gateway: &Running, transport: &str) {
     client.tool("echo", "{}").result();
     client.tool("echo", "{}").result();
     client.tool("rpc_error", "{}").error();
+    // Such names cannot stand in the headers of newer clients.
+    let hostile = gateway.client(Era::Legacy);
     for name in ["nothing", "a\"b\\c\nd", "echo{x=\"y\"} 1", "\u{0}\u{85}"] {
-        client.tool(name, "{}").error();
+        hostile.tool(name, "{}").error();
     }
     client.ask("tools/list", "{}").result();
     // One call at a time over this client, so that its audit event is written before its answer is read.
@@ -239,9 +244,7 @@ fn calls_are_counted(gateway: &Running, transport: &str) {
             .collect()
     };
     assert_eq!(names(&read(&reply.text(), true)), names(&found));
-    let mut head = endpoint.send("HEAD", &[], b"");
-    assert_eq!(head.status, 200);
-    head.headers.remove("content-length");
+    assert_eq!(endpoint.send("HEAD", &[], b"").status, 200);
 }
 
 #[test]
