@@ -307,6 +307,29 @@ fn sessions_and_those_who_are_refused_are_counted() {
 }
 
 #[test]
+fn a_child_that_dies_is_counted() {
+    let gateway = Setup::of(Odd::stdio(Era::Modern)).with(METRICS).over_http();
+    let client = gateway.client(Era::Modern);
+    client.tool("die", "{}").error();
+    gateway.process.stderr.with("a server is down");
+    client.tool("echo", "{}").result();
+    let found = scrape(&metrics_of(&gateway));
+    is(
+        &found,
+        "mcp_gw_upstream_down_total",
+        &[("server", "odd")],
+        1,
+    );
+    let lost = ("outcome", "upstream_lost");
+    is(
+        &found,
+        "mcp_gw_tool_calls_total",
+        &[lost, ("tool", "die")],
+        1,
+    );
+}
+
+#[test]
 fn without_an_address_there_are_no_metrics() {
     let gateway = Setup::of(Odd::stdio(Era::Modern)).over_http();
     gateway.client(Era::Modern).tool("echo", "{}").result();
