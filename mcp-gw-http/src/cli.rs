@@ -10,6 +10,7 @@ use mcp_gw_server::cli::{
     environment, misplaced, parse, pins, status_lines, stop_signals,
 };
 use mcp_gw_server::config::{Config, ConfigFaults};
+use mcp_gw_server::metrics::{Metrics, MetricsListener};
 use mcp_gw_server::{Launch, Running};
 
 use crate::demo;
@@ -154,12 +155,17 @@ fn warn(line: &str) {
 fn explain(source: &SourceArgs, ask: bool) -> anyhow::Result<()> {
     need(source)?;
     let config = check(source, &environment, &mut warn)?;
-    if let Some(address) = config.http.listen_address()
-        && let Err(error) = std::net::TcpListener::bind(address)
-    {
-        warn(&format!(
-            "http.listen: this machine cannot listen on {address} now: {error}"
-        ));
+    for (key, address) in [
+        ("http.listen", config.http.listen_address()),
+        ("metrics.listen", config.metrics.listen_address()),
+    ] {
+        if let Some(address) = address
+            && let Err(error) = std::net::TcpListener::bind(address)
+        {
+            warn(&format!(
+                "{key}: this machine cannot listen on {address} now: {error}"
+            ));
+        }
     }
     print!("{}", config.explain());
     if ask {
@@ -180,7 +186,7 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
         config.http.insecure |= args.insecure;
         config
     };
-    let watch = ConfigWatch::new(&args.source);
+    let mut watch = ConfigWatch::new(&args.source);
     let mut config = args
         .source
         .load(&environment, change, &mut warn)
@@ -197,7 +203,18 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
             reason = "the command line reads the environment"
         )]
         let env = std::env::vars_os();
-        let running = Launch::new().with_env(env).start(&config)?;
+        let mut launch = Launch::new().with_env(env);
+        let metrics = Metrics::new();
+        let mut scraped = MetricsListener::new(metrics.clone());
+        if let Some(address) = scraped.apply(&config.metrics).await? {
+            say(&format!(
+                "metrics at http://{address}{}",
+                config.metrics.path
+            ));
+            launch = launch.with_metrics(metrics);
+            watch.keep_metrics(scraped);
+        }
+        let running = launch.start(&config)?;
         let result = tokio::select! {
             result = start(&args.source, &running) => result,
             () = stop.gently.cancelled() => Ok(()),
@@ -211,7 +228,7 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
             }
             result => result,
         };
-        shut_down(running, &stop).await;
+        tokio::join!(shut_down(running, &stop), watch.shutdown());
         result
     })
 }

@@ -1,12 +1,13 @@
 //! The composition root: one configuration becomes one running gateway.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use mcp_gw_core::{
     AuditSink, Backend, BackendStatus, BuildError, Clock, Endpoint, Feature, Gateway,
-    GatewayBuilder, SystemClock,
+    GatewayBuilder, SystemClock, TracingAudit,
 };
 use mcp_gw_upstream::{
     Balanced, ClientInfo, HttpServer, HttpServerConfig, Replica, StdioServer, StdioServerConfig,
@@ -20,6 +21,7 @@ use crate::config::{
     origin,
 };
 use crate::engine::{Engine, EngineConfig, InputLimits};
+use crate::metrics::{Live, Metrics, Registration};
 use crate::pins::{Guards, PinWatch, PinsError};
 use crate::reshape::Reshape;
 use crate::supervise::Supervisor;
@@ -35,6 +37,7 @@ pub struct Launch {
     sinks: Vec<Arc<dyn AuditSink>>,
     backends: Vec<Box<dyn FnOnce(GatewayBuilder) -> GatewayBuilder>>,
     grace: Option<Duration>,
+    metrics: Option<Metrics>,
 }
 
 impl std::fmt::Debug for Launch {
@@ -71,6 +74,12 @@ impl Launch {
         self
     }
 
+    /// Counts what happens in `metrics`, beside the audit log.
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+
     /// Sets how long a child process may take to leave once its input is closed.
     pub const fn with_child_grace(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);
@@ -94,8 +103,14 @@ impl Launch {
             .authenticator(keys.clone())
             .policy(rules.clone())
             .rate_limiter(limiter.clone());
+        if self.sinks.is_empty() {
+            builder = builder.audit(TracingAudit::new());
+        }
         for sink in self.sinks {
             builder = builder.audit(sink);
+        }
+        if let Some(metrics) = &self.metrics {
+            builder = builder.audit(metrics.clone());
         }
         for add in self.backends {
             builder = add(builder);
@@ -103,6 +118,7 @@ impl Launch {
         let maker = Maker {
             env: self.env,
             grace: self.grace,
+            made: Made::default(),
         };
         let guards = Guards::of(config).map_err(LaunchError::Pins)?;
         for (name, server) in &config.servers {
@@ -116,6 +132,8 @@ impl Launch {
         let all = gateway.backends();
         let names = all.iter().map(|backend| backend.name().to_owned());
         let engine = Engine::with_clock(gateway, engine_config(config)?, Arc::clone(&clock));
+        let live = |metrics: &Metrics| metrics.register(Live::new(&engine, maker.made.clone()));
+        let metrics = self.metrics.as_ref().map(live);
         let parts = Parts {
             config: config.clone(),
             extra: names
@@ -129,6 +147,7 @@ impl Launch {
             ending: CancellationToken::new(),
         };
         Ok(Running {
+            metrics,
             engine,
             clock,
             keys,
@@ -139,10 +158,31 @@ impl Launch {
     }
 }
 
+/// The servers that were made last under each name, for who wants to know how they are doing.
+#[derive(Clone, Default)]
+pub(crate) struct Made(Arc<Mutex<BTreeMap<String, Weak<Balanced>>>>);
+
+impl Made {
+    fn put(&self, name: &str, server: &Arc<Balanced>) {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        made.retain(|_, server| server.strong_count() > 0);
+        made.insert(name.to_owned(), Arc::downgrade(server));
+    }
+
+    /// All that are there still.
+    pub(crate) fn all(&self) -> Vec<(String, Arc<Balanced>)> {
+        let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = made.iter();
+        all.filter_map(|(name, server)| Some((name.clone(), server.upgrade()?)))
+            .collect()
+    }
+}
+
 /// Makes backends as the configuration describes them.
 pub(crate) struct Maker {
     env: Vec<(OsString, OsString)>,
     grace: Option<Duration>,
+    made: Made,
 }
 
 impl Maker {
@@ -155,6 +195,7 @@ impl Maker {
     ) -> Result<Deadline<Arc<dyn Backend>>, LaunchError> {
         // Pins judge what the server itself says, whatever clients are shown of it.
         let backend = bare_backend(config, (name, server), &self.env, self.grace)?;
+        self.made.put(name, &backend);
         let mut backend = guards.around(backend, config, server);
         if !server.tools.is_empty() {
             backend = Arc::new(Reshape::new(backend, &server.tools));
@@ -207,7 +248,7 @@ pub(crate) fn bare_backend(
     (name, server): (&str, &ServerConfig),
     env: &[(OsString, OsString)],
     grace: Option<Duration>,
-) -> Result<Arc<dyn Backend>, LaunchError> {
+) -> Result<Arc<Balanced>, LaunchError> {
     let place = Place {
         name,
         base_env: env,
@@ -373,6 +414,8 @@ pub enum LaunchError {
 
 /// A gateway whose servers are looked after. Call [`Running::shutdown`] at the end.
 pub struct Running {
+    /// That its state is read as long as it is there.
+    metrics: Option<Registration>,
     engine: Engine,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) keys: Swap<ApiKeys>,
@@ -416,6 +459,11 @@ impl Running {
         self.engine.gateway()
     }
 
+    /// True when requests are counted.
+    pub(crate) const fn has_metrics(&self) -> bool {
+        self.metrics.is_some()
+    }
+
     /// The configuration that is in force.
     pub async fn config(&self) -> Config {
         self.parts.lock().await.config.clone()
@@ -438,6 +486,7 @@ impl Running {
 
     /// Stops looking after the servers, and ends connections and child processes.
     pub async fn shutdown(self) {
+        drop(self.metrics);
         let mut parts = self.parts.into_inner();
         parts.pins.stop().await;
         parts.supervisor.stop().await;

@@ -40,6 +40,7 @@ mod wrap;
 
 pub mod config;
 pub mod http;
+pub mod metrics;
 #[cfg(feature = "rmcp")]
 pub mod rmcp;
 

@@ -167,7 +167,7 @@ impl Listener {
     pub(crate) fn tell(&self, topic: &Topic, params: &RawJson) {
         let message = self.message(topic.method(), params);
         let mut state = self.lock();
-        if !state.filter.has(topic) {
+        if self.is_over.is_cancelled() || !state.filter.has(topic) {
             return;
         }
         match &mut state.held {

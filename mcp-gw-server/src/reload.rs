@@ -112,6 +112,14 @@ impl Running {
         report.changed.extend(names);
         let pending = AT_START.into_iter().filter(|section| differ(section));
         report.pending.extend(pending.map(str::to_owned));
+        if differ("metrics") {
+            // Nothing was counted before.
+            let list = match self.has_metrics() {
+                true => &mut report.changed,
+                false => &mut report.pending,
+            };
+            list.push("metrics".to_owned());
+        }
         let longest = before.call_timeout.get().max(config.call_timeout.get());
         for backend in gone {
             let ending = parts.ending.clone();

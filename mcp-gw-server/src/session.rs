@@ -358,8 +358,13 @@ impl Sessions {
         !left.is_empty()
     }
 
+    /// How many sessions there are.
+    pub(crate) fn count(&self) -> usize {
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.by_id.len()
+    }
+
     /// Bytes that the journals of all sessions keep.
-    #[cfg(test)]
     pub(crate) fn kept_bytes(&self) -> usize {
         self.kept.load(Ordering::Relaxed)
     }

@@ -9,6 +9,7 @@ use mcp_gw_server::cli::{
     ConfigWatch, LogArgs, PinsArgs, SourceArgs, ask_servers, check, environment, misplaced, parse,
     pins, status_lines, stop_signals,
 };
+use mcp_gw_server::metrics::{Metrics, MetricsListener};
 use mcp_gw_server::{Launch, LineConfig, serve_lines_until};
 
 /// An MCP gateway over standard input and output.
@@ -155,7 +156,7 @@ async fn serve(
     source: &SourceArgs,
     config: &mcp_gw_server::config::Config,
     endpoint: Option<&str>,
-    watch: ConfigWatch,
+    mut watch: ConfigWatch,
 ) -> anyhow::Result<()> {
     let stop = stop_signals(watch.hangup()).context("signals cannot be handled")?;
     #[expect(
@@ -163,10 +164,15 @@ async fn serve(
         reason = "the command line reads the environment"
     )]
     let env = std::env::vars_os();
-    let running = Launch::new()
-        .with_env(env)
-        .with_child_grace(CHILD_GRACE)
-        .start(config)?;
+    let mut launch = Launch::new().with_env(env).with_child_grace(CHILD_GRACE);
+    let metrics = Metrics::new();
+    let mut scraped = MetricsListener::new(metrics.clone());
+    if let Some(address) = scraped.apply(&config.metrics).await? {
+        tracing::info!("metrics at http://{address}{}", config.metrics.path);
+        launch = launch.with_metrics(metrics);
+        watch.keep_metrics(scraped);
+    }
+    let running = launch.start(config)?;
     let engine = match endpoint {
         None => running.engine().clone(),
         Some(name) => running.engine().at(name).with_context(|| {
@@ -215,7 +221,7 @@ async fn serve(
     // Whoever says it twice does not wait for a server that does not end: it is killed with the
     // runtime.
     tokio::select! {
-        () = running.shutdown() => {}
+        _ = async { tokio::join!(running.shutdown(), watch.shutdown()) } => {}
         () = stop.now.cancelled() => {}
     }
     result

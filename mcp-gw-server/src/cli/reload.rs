@@ -8,6 +8,7 @@ use super::source::{SourceArgs, environment};
 use super::stop::{Hangup, Stop};
 use crate::Running;
 use crate::config::{Config, ConfigFaults};
+use crate::metrics::MetricsListener;
 
 /// How often the file is looked at. It is read again once two looks find the same.
 const EVERY: Duration = Duration::from_secs(1);
@@ -20,6 +21,7 @@ pub struct ConfigWatch {
     paths: Vec<PathBuf>,
     used: Prints,
     last: Prints,
+    metrics: Option<MetricsListener>,
 }
 
 /// What each file holds, in short; nothing for one that cannot be read.
@@ -33,6 +35,7 @@ impl ConfigWatch {
             paths: source.config.iter().cloned().collect(),
             used: Prints::new(),
             last: Prints::new(),
+            metrics: None,
         };
         watch.used = prints(&watch.paths);
         watch
@@ -46,12 +49,24 @@ impl ConfigWatch {
         }
     }
 
+    /// Keeps metrics, which are served already, where the file says that they are.
+    pub fn keep_metrics(&mut self, metrics: MetricsListener) {
+        self.metrics = Some(metrics);
+    }
+
+    /// Ends what it keeps.
+    pub async fn shutdown(self) {
+        if let Some(metrics) = self.metrics {
+            metrics.shutdown().await;
+        }
+    }
+
     /// Reads the configuration file again when it has changed, or when SIGHUP asks for it, and puts
     /// it in force. A faulty one is reported and changes nothing. Never ends; drop it to end it.
     ///
     /// `change` is applied to what is read: what the command line says is stronger than the file.
     pub async fn keep_current(
-        mut self,
+        &mut self,
         change: impl Fn(Config) -> Config,
         running: &Running,
         stop: &Stop,
@@ -76,6 +91,12 @@ impl ConfigWatch {
                 }
             };
             self.watch(&config);
+            if let Some(metrics) = &mut self.metrics
+                && let Err(error) = metrics.apply(&config.metrics).await
+            {
+                complain(&path, &chain(&error));
+                continue;
+            }
             match running.reload(&config).await {
                 Ok(report) => tracing::info!(file = %path.display(), "reloaded: {report}"),
                 Err(error) => complain(&path, &chain(&error)),

@@ -7,6 +7,7 @@ use super::balance;
 use super::credential::KeySource;
 use super::fault::{ConfigFaults, Fault, short};
 use super::federation;
+use super::metrics;
 use super::path::{ConfigPath, Spans};
 use super::server::ServerConfig;
 use super::sessions;
@@ -86,6 +87,9 @@ impl Config {
             if let Some(file) = &mut key.key_file {
                 *file = folder.join(&file);
             }
+        }
+        if let Some(file) = &mut self.metrics.token_file {
+            *file = folder.join(&file);
         }
         if let Some(file) = &mut self.pins.file {
             *file = folder.join(&file);
@@ -190,6 +194,7 @@ impl<'a> Checker<'a> {
         self.call_timeout(config, &root.key("call_timeout"));
         self.pins(config, &root.key("pins"));
         self.input(config.input.timeout, &root.key("input").key("timeout"));
+        metrics::check(&mut self, config, &root.key("metrics"));
         self.servers(&config.servers, &root.key("servers"));
         balance::check_queues(&mut self, config, &root.key("servers"));
         federation::check(&mut self, config, &root);
@@ -199,9 +204,7 @@ impl<'a> Checker<'a> {
     fn http(&mut self, config: &Config, path: &ConfigPath) {
         let http = &config.http;
         self.listen(config, &path.key("listen"));
-        let uri = http.path.parse::<http::uri::PathAndQuery>();
-        let plain = uri.is_ok_and(|uri| uri.query().is_none() && uri.path() == http.path);
-        if !http.path.starts_with('/') || !plain || http.path.contains(['{', '}', '*']) {
+        if !is_path(&http.path) {
             let at = path.key("path");
             let message = format!(
                 "{} is not the path of an endpoint",
@@ -451,6 +454,13 @@ pub(super) fn is_server_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+/// A path at which something can be, and nothing else.
+pub(super) fn is_path(path: &str) -> bool {
+    let uri = path.parse::<http::uri::PathAndQuery>();
+    let plain = uri.is_ok_and(|uri| uri.query().is_none() && uri.path() == path);
+    path.starts_with('/') && plain && !path.contains(['{', '}', '*'])
 }
 
 fn is_host(host: &str) -> bool {

@@ -62,6 +62,9 @@ impl Config {
             }
         }
         self.write_pins(out)?;
+        if let Some(metrics) = self.metrics.explain() {
+            writeln!(out, "\n{metrics}")?;
+        }
         writeln!(out, "\nlimits")?;
         match self.limits.calls_per_minute {
             Some(calls) => writeln!(out, "  calls per minute and caller: {calls}")?,

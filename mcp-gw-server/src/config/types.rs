@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::federation::EndpointConfig;
 use super::marks::Marks;
+use super::metrics::MetricsConfig;
 use super::server::ServerConfig;
 use super::sessions::SessionsConfig;
 use super::text::{ByteSize, DurationText};
@@ -40,6 +41,8 @@ pub struct Config {
     pub pins: PinsConfig,
     /// What servers may ask of clients while a call runs: sampling, elicitation, roots.
     pub input: InputConfig,
+    /// Metrics for Prometheus, at an address of their own.
+    pub metrics: MetricsConfig,
     /// The MCP servers behind the gateway, each under a name of `A-Z a-z 0-9 _ -`, up to 64
     /// characters.
     pub servers: BTreeMap<String, ServerConfig>,
@@ -63,6 +66,7 @@ impl Default for Config {
             call_timeout: seconds(60),
             pins: PinsConfig::default(),
             input: InputConfig::default(),
+            metrics: MetricsConfig::default(),
             servers: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             marks: Marks::default(),
@@ -96,6 +100,13 @@ impl Config {
     #[must_use]
     pub fn with_http(mut self, http: HttpConfig) -> Self {
         self.http = http;
+        self
+    }
+
+    /// Sets where metrics are served, and to whom.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: MetricsConfig) -> Self {
+        self.metrics = metrics;
         self
     }
 

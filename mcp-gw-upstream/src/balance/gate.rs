@@ -79,6 +79,14 @@ impl Gate {
         }
     }
 
+    /// How many wait at this moment.
+    pub(crate) fn waiting(&self) -> usize {
+        self.room.as_ref().map_or(0, |room| {
+            let free = room.queue.available_permits();
+            room.max_queue.saturating_sub(free)
+        })
+    }
+
     /// Lets nobody in any more.
     pub(crate) fn close(&self) {
         if let Some(room) = &self.room {
@@ -126,8 +134,10 @@ mod tests {
     async fn beyond_the_queue_nobody_waits_and_in_it_nobody_waits_for_ever() {
         let gate = gate(1, 1);
         let inside = gate.enter().await.unwrap();
+        assert_eq!(gate.waiting(), 0);
         let mut waiting = Box::pin(gate.enter());
         assert!(waiting.as_mut().now_or_never().is_none());
+        assert_eq!(gate.waiting(), 1);
         let refused = says(gate.enter().await);
         assert!(
             refused.contains("1 calls are under way and 1 wait"),
@@ -135,6 +145,7 @@ mod tests {
         );
         let late = says(waiting.await);
         assert!(late.contains("waited 5s"), "{late}");
+        assert_eq!(gate.waiting(), 0);
         drop(inside);
         assert!(gate.enter().await.unwrap().is_some());
     }

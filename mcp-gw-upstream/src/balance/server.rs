@@ -82,6 +82,11 @@ impl Balanced {
         self.shared.fleet.status()
     }
 
+    /// How many calls wait for others to end, see [`BalanceConfig::with_limit`].
+    pub fn waiting(&self) -> usize {
+        self.shared.gate.waiting()
+    }
+
     /// Waits for room, then has `attempt` made where and as often as it may be.
     async fn run<T, F>(
         &self,

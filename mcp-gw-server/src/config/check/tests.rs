@@ -89,6 +89,51 @@ fn pins() {
 }
 
 #[test]
+fn metrics() {
+    let rest = format!("{SERVER}\n{ALLOW}");
+    insta::assert_snapshot!(all(
+        &rest,
+        &[
+            "metrics: {}",
+            "metrics: { listen: '127.0.0.1:9464' }",
+            "metrics: { listen: '127.0.0.1:9464', path: / }",
+            "metrics: { listen: localhost }",
+            "metrics: { listen: '${KEY}' }",
+            "metrics: { listen: '127.0.0.1:8080' }",
+            "metrics: { listen: '0.0.0.0:9464' }",
+            "metrics: { listen: '0.0.0.0:9464', insecure: true }",
+            "metrics: { listen: '0.0.0.0:9464', token: '${KEY}' }",
+            "metrics: { listen: '0.0.0.0:9464', token: short }",
+            "metrics: { listen: '0.0.0.0:9464', token: '' }",
+            "metrics: { listen: '0.0.0.0:9464', token_file: /does/not/exist }",
+            "metrics: { listen: '127.0.0.1:0', token: '${KEY}', token_file: /x }",
+            "metrics: { listen: '127.0.0.1:0', path: 'm?x' }",
+            "metrics: { token: '${KEY}' }",
+            "metrics: { port: 9464 }",
+        ]
+    ));
+    let explain = |text: &str| {
+        let config = Config::load("x", &format!("{text}\n{rest}"), &env).unwrap();
+        config.explain()
+    };
+    for (text, says) in [
+        (
+            "{ listen: '127.0.0.1:1' }",
+            "metrics at http://127.0.0.1:1/metrics (no token, this machine only)",
+        ),
+        (
+            "{ listen: '0.0.0.0:1', insecure: true }",
+            "(no token, everybody who can reach the address)",
+        ),
+        ("{ listen: '0.0.0.0:1', token: '${KEY}' }", "(with a token)"),
+    ] {
+        let found = explain(&format!("metrics: {text}"));
+        assert!(found.contains(says) && !found.contains(KEY), "{found}");
+    }
+    assert!(!explain("").contains("metrics"));
+}
+
+#[test]
 fn pins_are_kept_beside_the_configuration() {
     let file = |text: &str| {
         let text = format!("{text}\n{SERVER}\n{ALLOW}");

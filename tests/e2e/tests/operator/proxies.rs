@@ -23,7 +23,11 @@ fn the_client_is_whom_a_trusted_proxy_names() {
     let spoofed = ("x-forwarded-for", "6.6.6.6, 192.0.2.7");
     for (http, header, address) in [
         (&trusting, spoofed, "192.0.2.7"),
-        (&forwarded, ("forwarded", "for=\"[2001:db8::7]:4711\""), "2001:db8::7"),
+        (
+            &forwarded,
+            ("forwarded", "for=\"[2001:db8::7]:4711\""),
+            "2001:db8::7",
+        ),
         (&forwarded, spoofed, "127.0.0.1"),
         (&nobody, spoofed, "127.0.0.1"),
     ] {

@@ -153,7 +153,7 @@ fn a_call_goes_on_with_a_server_that_goes() {
             says.contains("servers.after, servers.before (gone)"),
             "{says}"
         );
-        gateway.process.stderr.with("\"server\":\"after\"");
+        gateway.wait_until_up("after");
         ann.tool("release", "{}").text();
         slow.answer().text();
         let audit = gateway.process.stderr.first(1, |line| {

@@ -266,6 +266,13 @@ impl Running {
         std::fs::rename(new, self.folder.0.join("mcp-gw.yaml")).unwrap();
     }
 
+    /// Waits until the gateway has said that a server is up, in a log of JSON.
+    pub(crate) fn wait_until_up(&self, server: &str) {
+        let name = format!("\"server\":\"{server}\"");
+        let is_it = |line: &str| line.contains("\"a server is up\"") && line.contains(&name);
+        self.process.stderr.first(1, is_it);
+    }
+
     /// Waits until the gateway has said that it stops.
     pub(crate) fn wait_until_stopping(&self) {
         self.process
