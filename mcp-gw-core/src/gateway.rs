@@ -403,10 +403,11 @@ fn mounts_of(backends: Vec<(Arc<dyn Backend>, Mounting)>) -> Result<Vec<Mount>, 
             }
         }
     }
+    let several = backends.len() > 1;
     let mut mounts = Vec::with_capacity(backends.len());
     for (backend, mounting) in backends {
         let offer = backend.offer_now();
-        let point = MountPoint::new(backend, &mounting)?;
+        let point = MountPoint::new(backend, &mounting, several)?;
         point.set_away(offer.is_none());
         mounts.push(Mount {
             point: Arc::new(point),

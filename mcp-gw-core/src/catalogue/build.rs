@@ -133,7 +133,7 @@ impl Builder<'_> {
 
     /// What clients shall call an item; otherwise why it cannot be shown.
     fn key(&self, point: &Arc<MountPoint>, feature: Feature, own: &str) -> Result<String, String> {
-        let candidates = match (feature, &point.uris, point.naming) {
+        let candidates = match (feature, &point.shown.uris, point.naming) {
             (Feature::Resource | Feature::ResourceTemplate, Some(uris), _) => vec![uris.map(own)],
             (Feature::Resource | Feature::ResourceTemplate, None, _) | (_, _, Naming::Never) => {
                 vec![own.to_owned()]
@@ -194,6 +194,7 @@ enum Taken {
 fn shown_tool(point: &Arc<MountPoint>, tool: &ToolSpec, key: &str) -> Result<Entry, String> {
     let original = tool.definition();
     let linked = point
+        .shown
         .uris
         .as_ref()
         .map(|uris| uris.map_definition(original));
