@@ -1,14 +1,15 @@
 //! A backend that asks its client, logs, and changes.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mcp_gw_core::testing::RecordingAudit;
 use mcp_gw_core::{
-    AccessRequest, AllowAll, Backend, BackendError, BackendEvent, BackendListener, CallContext,
-    CallNotification, ClientLinkError, ClientRef, Decision, Feature, Gateway, ItemSpec, Offer,
-    Policy, PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput, ToolSpec,
-    Transport, async_trait,
+    AccessRequest, Admission, AllowAll, Backend, BackendError, BackendEvent, BackendListener,
+    CallContext, CallNotification, Charge, ClientLinkError, ClientRef, Decision, Feature, Gateway,
+    ItemSpec, LimiterError, Offer, Policy, PromptGet, Quota, RateLimiter, RawJson, ResourceRead,
+    SessionKey, TaskAsk, ToolCall, ToolOutput, ToolSpec, Transport, async_trait,
 };
 use mcp_gw_server::{Engine, EngineConfig};
 use serde_json::{Value, json};
@@ -26,6 +27,10 @@ pub(crate) struct Shared {
     /// Refused by the policy: names and URIs.
     pub(crate) refused: Mutex<Vec<String>>,
     pub(crate) rang: Notify,
+    /// So many requests the limiter still lets through.
+    pub(crate) budget: AtomicUsize,
+    /// What the policy was asked about calls: names and arguments.
+    pub(crate) decided: Mutex<Vec<String>>,
 }
 
 impl Shared {
@@ -302,6 +307,10 @@ struct Refusing(Arc<Shared>);
 #[async_trait]
 impl Policy for Refusing {
     async fn decide(&self, request: &AccessRequest<'_>) -> Decision {
+        if let Some(arguments) = request.arguments {
+            let asked = format!("{} {}", request.name, arguments.as_raw());
+            self.0.decided.lock().unwrap().push(asked);
+        }
         if self
             .0
             .refused
@@ -316,15 +325,34 @@ impl Policy for Refusing {
     }
 }
 
+/// Lets so many requests through as the tests say.
+struct Budget(Arc<Shared>);
+
+#[async_trait]
+impl RateLimiter for Budget {
+    async fn admit(&self, _: &Charge<'_>) -> Result<Admission, LimiterError> {
+        let budget = &self.0.budget;
+        let spend = |left: usize| left.checked_sub(1);
+        let spent = budget.fetch_update(Ordering::SeqCst, Ordering::SeqCst, spend);
+        let quota = Quota::new(1, 0, Duration::from_secs(1));
+        Ok(match spent {
+            Ok(_) => Admission::admitted(None),
+            Err(_) => Admission::limited("budget", quota, Duration::from_secs(1)),
+        })
+    }
+}
+
 /// An engine in front of the backend.
 pub(crate) async fn engine(config: EngineConfig) -> (Engine, Arc<Shared>, RecordingAudit) {
     let shared = Arc::new(Shared::default());
+    shared.budget.store(usize::MAX, Ordering::SeqCst);
     *shared.offer.lock().unwrap() = Asker::offer();
     shared.refused.lock().unwrap().push("a://secret".to_owned());
     let audit = RecordingAudit::new();
     let gateway = Gateway::builder()
         .backend(Asker(Arc::clone(&shared)))
         .policy(Refusing(Arc::clone(&shared)))
+        .rate_limiter(Budget(Arc::clone(&shared)))
         .audit(audit.clone())
         .build()
         .unwrap();
