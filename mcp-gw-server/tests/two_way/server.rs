@@ -61,7 +61,7 @@ impl Shared {
 }
 
 #[derive(Clone)]
-pub(crate) struct Asker(pub(crate) Arc<Shared>);
+pub(crate) struct Asker(pub(crate) Arc<Shared>, pub(crate) &'static str);
 
 pub(crate) fn raw(value: &Value) -> RawJson {
     RawJson::from_serialize(value).unwrap()
@@ -141,7 +141,7 @@ fn output(value: &Value) -> ToolOutput {
 #[async_trait]
 impl Backend for Asker {
     fn name(&self) -> &'static str {
-        "asker"
+        self.1
     }
 
     async fn offer(&self) -> Result<Offer, BackendError> {
@@ -342,15 +342,32 @@ impl RateLimiter for Budget {
     }
 }
 
-/// An engine in front of the backend.
-pub(crate) async fn engine(config: EngineConfig) -> (Engine, Arc<Shared>, RecordingAudit) {
+fn shared() -> Arc<Shared> {
     let shared = Arc::new(Shared::default());
     shared.budget.store(usize::MAX, Ordering::SeqCst);
     *shared.offer.lock().unwrap() = Asker::offer();
+    shared
+}
+
+/// An engine in front of two such backends, each with its name as a prefix.
+pub(crate) async fn engine_of(names: [&'static str; 2]) -> (Engine, [Arc<Shared>; 2]) {
+    let all = [shared(), shared()];
+    let mut builder = Gateway::builder().policy(AllowAll::new());
+    for (name, shared) in names.into_iter().zip(&all) {
+        builder = builder.backend_with_prefix(name, Asker(Arc::clone(shared), name));
+    }
+    let gateway = builder.build().unwrap();
+    gateway.refresh().await.unwrap();
+    (Engine::new(gateway, EngineConfig::default()), all)
+}
+
+/// An engine in front of the backend.
+pub(crate) async fn engine(config: EngineConfig) -> (Engine, Arc<Shared>, RecordingAudit) {
+    let shared = shared();
     shared.refused.lock().unwrap().push("a://secret".to_owned());
     let audit = RecordingAudit::new();
     let gateway = Gateway::builder()
-        .backend(Asker(Arc::clone(&shared)))
+        .backend(Asker(Arc::clone(&shared), "asker"))
         .policy(Refusing(Arc::clone(&shared)))
         .rate_limiter(Budget(Arc::clone(&shared)))
         .audit(audit.clone())
