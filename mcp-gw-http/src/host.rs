@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use axum::http::StatusCode;
 use mcp_gw_server::Running;
 use mcp_gw_server::cli::Stop;
 use mcp_gw_server::config::{Config, HttpConfig as HttpSection};
@@ -99,10 +100,16 @@ pub(crate) async fn shut_down(running: Running, stop: &Stop) {
     }
 }
 
+/// The endpoints at `path`; whoever asks for another one is told it.
 fn mount(path: &str, router: Router) -> Router {
     match path.trim_end_matches('/') {
         "" => router,
-        path => Router::new().nest(path, router),
+        path => {
+            let says = format!("Not found: the MCP endpoint is `{path}`.\n");
+            Router::new()
+                .nest(path, router)
+                .fallback(async move || (StatusCode::NOT_FOUND, says))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::header::{EXPECT, WWW_AUTHENTICATE};
-use axum::http::{HeaderName, Method, Response, StatusCode, request};
+use axum::http::{HeaderMap, HeaderName, Method, Response, StatusCode, Uri, request};
 use axum::routing::any;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -67,7 +67,7 @@ impl HttpConfig {
 }
 
 /// The MCP endpoints of a gateway: the main one at `/` of the router, and the others each at its
-/// name. Nest it where you want it: `app.nest("/mcp", router(gateway, HttpConfig::default()))`.
+/// name, with or without a slash behind. Nest it where you want it: `app.nest("/mcp", router(gateway, HttpConfig::default()))`.
 ///
 /// Serve it with [`axum::Router::into_make_service_with_connect_info`] and
 /// [`std::net::SocketAddr`], so that the client's address reaches audit and policy.
@@ -93,6 +93,8 @@ pub fn router_for(engine: Engine, config: HttpConfig) -> Router {
     Router::new()
         .route("/", any(main))
         .route("/{endpoint}", any(named))
+        .route("/{endpoint}/", any(named))
+        .fallback(elsewhere)
         .layer(cors)
         .with_state(state)
 }
@@ -120,6 +122,22 @@ async fn named(
     respond(&state, Some(&name), request).await
 }
 
+/// What is neither. Nested at `/mcp` this is where `/mcp/` comes to.
+async fn elsewhere(State(state): State<Arc<Endpoint>>, request: Request) -> Response<Body> {
+    if request.uri().path() == "/" {
+        return respond(&state, None, request).await;
+    }
+    let refused = state.guarded(request.uri(), request.headers()).err();
+    refused.map_or_else(
+        || {
+            let says = "Not found: the path of an endpoint is that of the gateway, or has one name \
+                        behind it.";
+            into_response(HttpReply::text(StatusCode::NOT_FOUND, says))
+        },
+        |refused| *refused,
+    )
+}
+
 async fn respond(state: &Endpoint, name: Option<&str>, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     match state.answer(name, &head, body).await {
@@ -136,15 +154,7 @@ impl Endpoint {
         body: Body,
     ) -> Result<HttpReply, Box<Response<Body>>> {
         // Cheap refusals first; the body is read only for a caller who may be here.
-        self.config
-            .guard
-            .check(&head.uri, &head.headers)
-            .map_err(|refused| {
-                Box::new(into_response(HttpReply::text(
-                    StatusCode::FORBIDDEN,
-                    &refused.0,
-                )))
-            })?;
+        self.guarded(&head.uri, &head.headers)?;
         if let Some(reply) = preflight(&head.method, &head.headers) {
             return Ok(reply);
         }
@@ -154,7 +164,8 @@ impl Endpoint {
             Some(name) => self.engine.at(name),
         };
         let Some(engine) = engine else {
-            let says = "Not found: there is no endpoint of this name.";
+            let says = "Not found: there is no endpoint of this name. The path without it leads to \
+                        everything.";
             return Ok(HttpReply::text(StatusCode::NOT_FOUND, says));
         };
         match head.method {
@@ -165,6 +176,16 @@ impl Endpoint {
         let waits = head.headers.contains_key(EXPECT);
         let body = read(body, self.config.max_body_bytes, waits).await?;
         Ok(engine.post(&head.headers, body, peer).await)
+    }
+
+    /// 403 for a `Host` or `Origin` of elsewhere.
+    fn guarded(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Box<Response<Body>>> {
+        self.config.guard.check(uri, headers).map_err(|refused| {
+            Box::new(into_response(HttpReply::text(
+                StatusCode::FORBIDDEN,
+                &refused.0,
+            )))
+        })
     }
 
     async fn authenticate(&self, head: &request::Parts) -> Result<HttpPeer, Box<Response<Body>>> {

@@ -13,6 +13,9 @@ pub struct Fault {
     position: Option<Position>,
     message: String,
     help: Option<String>,
+    /// The values that it comes from; `None` for the value at its path.
+    depends: Option<Vec<ConfigPath>>,
+    is_unknown_key: bool,
 }
 
 impl Fault {
@@ -23,6 +26,8 @@ impl Fault {
             position: None,
             message: message.into(),
             help: None,
+            depends: None,
+            is_unknown_key: false,
         }
     }
 
@@ -31,6 +36,31 @@ impl Fault {
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// Says which values it comes from, where that is not the one at its path.
+    pub(super) fn depending_on(mut self, values: Vec<ConfigPath>) -> Self {
+        self.depends = Some(values);
+        self
+    }
+
+    /// The values that it comes from.
+    pub(super) fn depends(&self) -> &[ConfigPath] {
+        match &self.depends {
+            Some(values) => values,
+            None => std::slice::from_ref(&self.path),
+        }
+    }
+
+    /// Says that it is about a key that nobody knows.
+    pub(super) fn of_unknown_key(mut self) -> Self {
+        self.is_unknown_key = true;
+        self
+    }
+
+    /// True when it is about a key that nobody knows: another one may be meant.
+    pub(super) fn is_of_unknown_key(&self) -> bool {
+        self.is_unknown_key
     }
 
     /// Says where in the file it is.
