@@ -29,6 +29,28 @@ fn what_is_no_message_is_told_so_without_an_id() {
         let text = Case::post(name, body, 400, code).check(gateway.endpoint());
         assert_eq!(member(&text, "id"), None, "{name}: {text}");
     }
+    // Nor is what can be no id, or is longer than one may be, sent back.
+    let long = format!("\"{}\"", "x".repeat(100_000));
+    for id in [
+        &*long,
+        &"9".repeat(2_000),
+        "1.5",
+        "1e2",
+        "null",
+        "true",
+        "[]",
+    ] {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+        let text = Case::post("no id", body, 400, -32600).check(gateway.endpoint());
+        assert_eq!(member(&text, "id"), None, "{text}");
+    }
+    for twice in [
+        r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping","\u006dethod":"x"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":1,"a":1}}"#,
+    ] {
+        Case::post(twice, twice, 400, -32600).check(gateway.endpoint());
+    }
     // With an id that could be read, the answer has it.
     let body = r#"{"jsonrpc":"1.0","id":"a","method":"ping"}"#;
     let text = Case::post("old", body, 400, -32600).check(gateway.endpoint());
@@ -94,7 +116,7 @@ fn other_methods_and_paths_are_not_served() {
         ("/other", outside),
         ("/mcp2", outside),
         ("/mcp/odd/other", inside),
-        ("/mcp//", inside),
+        ("/mcp//", unnamed),
         ("/mcp/other", unnamed),
         ("/mcp/other/", unnamed),
     ] {
