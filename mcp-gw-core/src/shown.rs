@@ -98,7 +98,7 @@ impl Shown {
     /// A `GetPromptResult`.
     pub(crate) fn prompt(&self, result: &RawJson) -> RawJson {
         self.result(result, |edits, members| {
-            edits.messages(members.get("messages"))
+            edits.messages(members.get("messages"));
         })
     }
 
@@ -113,12 +113,16 @@ impl Shown {
 
     /// `params` of what the server asks of the client while it works.
     pub(crate) fn question(&self, params: &RawJson) -> RawJson {
-        self.edit(params, Way::Out, |edits, members| edits.question(members))
+        self.edit(params, Way::Out, |edits, members| {
+            edits.question(members);
+        })
     }
 
     /// What the client answers to that.
     pub(crate) fn answer(&self, answer: &RawJson) -> RawJson {
-        self.edit(answer, Way::Back, |edits, members| edits.answer(members))
+        self.edit(answer, Way::Back, |edits, members| {
+            edits.answer(members);
+        })
     }
 
     /// `params` of what the server tells the client while it works. Only an update of a resource
@@ -138,8 +142,11 @@ impl Shown {
             return extras;
         }
         let Extras { meta, mut members } = extras;
-        let meta =
-            meta.map(|meta| self.edit(&meta, Way::Back, |edits, members| edits.related(members)));
+        let meta = meta.map(|meta| {
+            self.edit(&meta, Way::Back, |edits, members| {
+                edits.related(members);
+            })
+        });
         for (name, value) in &mut members {
             if name == RESPONSES {
                 *value = self.edit(value, Way::Back, |edits, responses| {

@@ -13,9 +13,17 @@ pub struct Fault {
     position: Option<Position>,
     message: String,
     help: Option<String>,
-    /// The values that it comes from; `None` for the value at its path.
-    depends: Option<Vec<ConfigPath>>,
-    is_unknown_key: bool,
+    /// `None` for the value at its path.
+    cause: Option<Box<Cause>>,
+}
+
+/// What a fault comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Cause {
+    /// These values together.
+    Values(Vec<ConfigPath>),
+    /// A key that nobody knows.
+    UnknownKey,
 }
 
 impl Fault {
@@ -26,8 +34,7 @@ impl Fault {
             position: None,
             message: message.into(),
             help: None,
-            depends: None,
-            is_unknown_key: false,
+            cause: None,
         }
     }
 
@@ -40,27 +47,27 @@ impl Fault {
 
     /// Says which values it comes from, where that is not the one at its path.
     pub(super) fn depending_on(mut self, values: Vec<ConfigPath>) -> Self {
-        self.depends = Some(values);
+        self.cause = Some(Box::new(Cause::Values(values)));
         self
     }
 
     /// The values that it comes from.
     pub(super) fn depends(&self) -> &[ConfigPath] {
-        match &self.depends {
-            Some(values) => values,
-            None => std::slice::from_ref(&self.path),
+        match self.cause.as_deref() {
+            Some(Cause::Values(values)) => values,
+            Some(Cause::UnknownKey) | None => std::slice::from_ref(&self.path),
         }
     }
 
     /// Says that it is about a key that nobody knows.
     pub(super) fn of_unknown_key(mut self) -> Self {
-        self.is_unknown_key = true;
+        self.cause = Some(Box::new(Cause::UnknownKey));
         self
     }
 
     /// True when it is about a key that nobody knows: another one may be meant.
     pub(super) fn is_of_unknown_key(&self) -> bool {
-        self.is_unknown_key
+        self.cause.as_deref() == Some(&Cause::UnknownKey)
     }
 
     /// Says where in the file it is.

@@ -332,8 +332,8 @@ struct Budget(Arc<Shared>);
 impl RateLimiter for Budget {
     async fn admit(&self, _: &Charge<'_>) -> Result<Admission, LimiterError> {
         let budget = &self.0.budget;
-        let spend = |left: usize| left.checked_sub(1);
-        let spent = budget.fetch_update(Ordering::SeqCst, Ordering::SeqCst, spend);
+        let one_less = |left: usize| left.checked_sub(1);
+        let spent = budget.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
         let quota = Quota::new(1, 0, Duration::from_secs(1));
         Ok(match spent {
             Ok(_) => Admission::admitted(None),
