@@ -612,7 +612,7 @@ async fn equal_task_ids_of_several_servers_are_two_tasks() {
         assert!(told.as_str().contains(&*id), "{told}");
         assert_eq!(news(&own), Some(("7".into(), params.clone())));
         let stranger = Caller::new(crate::CallerKind::User, "stranger");
-        assert_eq!(news(&Incoming::new(stranger, here.meta.clone())), None);
+        assert_eq!(news(&Incoming::new(stranger, Arc::clone(&here.meta))), None);
     }
 }
 
