@@ -135,6 +135,8 @@ struct Share {
     instructions: Option<Arc<str>>,
     /// Its `ServerCapabilities`, when it said what it can do.
     capabilities: Option<RawJson>,
+    /// It sends log messages, which is asked with each request.
+    logs: bool,
 }
 
 /// A snapshot of everything that all backends offer, as one endpoint shows it.
@@ -388,7 +390,8 @@ impl Catalogue {
 
     /// True when a server completes arguments.
     pub fn has_completions(&self) -> bool {
-        self.has("completions")
+        self.capabilities()
+            .any(|(_, all)| all.member("completions").is_ok_and(|found| found.is_some()))
     }
 
     /// What each server says that it can do: a `ServerCapabilities` object, in the configured order.
@@ -401,12 +404,7 @@ impl Catalogue {
 
     /// True when a server sends log messages.
     pub fn has_logging(&self) -> bool {
-        self.has("logging")
-    }
-
-    fn has(&self, capability: &str) -> bool {
-        self.capabilities()
-            .any(|(_, all)| all.member(capability).is_ok_and(|found| found.is_some()))
+        self.shares.iter().any(|share| share.counts && share.logs)
     }
 
     /// Which lists a client would see change from `self` to `next`.

@@ -551,9 +551,10 @@ impl Gateway {
     /// The catalogue as an endpoint shows it now; `None` is the main one. An endpoint that there is
     /// not shows nothing.
     pub fn catalogue_at(&self, endpoint: Option<&str>) -> Arc<Catalogue> {
-        let views = self.views();
+        let views = self.inner.views.read();
+        let views = views.unwrap_or_else(PoisonError::into_inner);
         match endpoint {
-            None => views.main,
+            None => Arc::clone(&views.main),
             Some(name) => views
                 .endpoints
                 .get(name)

@@ -60,6 +60,10 @@ impl Catalogue {
 fn share(part: &Part<'_>) -> Share {
     let offer = part.offer;
     let instructions = offer.and_then(|offer| offer.instructions.as_deref());
+    let capabilities = offer.and_then(|offer| offer.capabilities.clone());
+    let logs = capabilities
+        .as_ref()
+        .is_some_and(|all| all.member("logging").is_ok_and(|found| found.is_some()));
     Share {
         point: Arc::clone(part.point),
         counts: true,
@@ -67,7 +71,8 @@ fn share(part: &Part<'_>) -> Share {
         asked_at: part.asked_at,
         hints: offer.map(|offer| offer.hints).unwrap_or_default(),
         instructions: instructions.map(Arc::from),
-        capabilities: offer.and_then(|offer| offer.capabilities.clone()),
+        logs,
+        capabilities,
     }
 }
 
