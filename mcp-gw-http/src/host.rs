@@ -106,8 +106,9 @@ fn mount(path: &str, router: Router) -> Router {
         "" => router,
         path => {
             let says = format!("Not found: the MCP endpoint is `{path}`.\n");
+            // As a service, so that a slash behind the path leads here too.
             Router::new()
-                .nest(path, router)
+                .nest_service(path, router)
                 .fallback(async move || (StatusCode::NOT_FOUND, says))
         }
     }

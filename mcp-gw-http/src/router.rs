@@ -67,7 +67,9 @@ impl HttpConfig {
 }
 
 /// The MCP endpoints of a gateway: the main one at `/` of the router, and the others each at its
-/// name, with or without a slash behind. Nest it where you want it: `app.nest("/mcp", router(gateway, HttpConfig::default()))`.
+/// name, with or without a slash behind. Nest it where you want it:
+/// `app.nest_service("/mcp", router(gateway, HttpConfig::default()))`. With `nest` it is the same, except
+/// that axum answers `/mcp/` itself, with an empty 404.
 ///
 /// Serve it with [`axum::Router::into_make_service_with_connect_info`] and
 /// [`std::net::SocketAddr`], so that the client's address reaches audit and policy.
@@ -122,11 +124,8 @@ async fn named(
     respond(&state, Some(&name), request).await
 }
 
-/// What is neither. Nested at `/mcp` this is where `/mcp/` comes to.
+/// What is neither.
 async fn elsewhere(State(state): State<Arc<Endpoint>>, request: Request) -> Response<Body> {
-    if request.uri().path() == "/" {
-        return respond(&state, None, request).await;
-    }
     let refused = state.guarded(request.uri(), request.headers()).err();
     refused.map_or_else(
         || {
@@ -278,4 +277,54 @@ fn into_response(reply: HttpReply) -> Response<Body> {
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use mcp_gw_core::AllowAll;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    fn gateway_router() -> Router {
+        let gateway = Gateway::builder().policy(AllowAll::new()).build().unwrap();
+        router(gateway, HttpConfig::default())
+    }
+
+    async fn answer(app: &Router, path: &str) -> (StatusCode, String) {
+        let request = Request::post(path)
+            .header("host", "localhost")
+            .header("accept", "application/json, text/event-stream")
+            .header("content-type", "application/json")
+            .body(Body::from(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#))
+            .unwrap();
+        let response = app.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = to_bytes(response.into_body(), 10_000).await.unwrap();
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_is_where_the_router_is_nested_with_or_without_a_slash() {
+        let nested = Router::new().nest("/mcp", gateway_router());
+        let service = Router::new().nest_service("/mcp", gateway_router());
+        for (app, path) in [
+            (&nested, "/mcp"),
+            (&service, "/mcp"),
+            (&service, "/mcp/"),
+            (&gateway_router(), "/"),
+        ] {
+            let (status, says) = answer(app, path).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{path}: {says}");
+            assert!(says.contains("-32600"), "{path}: {says}");
+        }
+        for path in ["/mcp/nobody", "/mcp/nobody/", "/mcp/a/b"] {
+            for app in [&nested, &service] {
+                let (status, says) = answer(app, path).await;
+                assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {says}");
+                assert!(says.starts_with("Not found: "), "{path}: {says}");
+            }
+        }
+    }
 }
