@@ -116,7 +116,6 @@ fn other_methods_and_paths_are_not_served() {
         ("/other", outside),
         ("/mcp2", outside),
         ("/mcp/odd/other", inside),
-        ("/mcp//", unnamed),
         ("/mcp/other", unnamed),
         ("/mcp/other/", unnamed),
     ] {
