@@ -416,10 +416,11 @@ fn mounts_of(backends: Vec<(Arc<dyn Backend>, Mounting)>) -> Result<Vec<Mount>, 
             }
         }
     }
+    let several = backends.len() > 1;
     let mut mounts = Vec::with_capacity(backends.len());
     for (backend, mounting) in backends {
         let offer = backend.offer_now();
-        let point = MountPoint::new(backend, &mounting)?;
+        let point = MountPoint::new(backend, &mounting, several)?;
         point.set_away(offer.is_none());
         mounts.push(Mount {
             point: Arc::new(point),
@@ -563,9 +564,10 @@ impl Gateway {
     /// The catalogue as an endpoint shows it now; `None` is the main one. An endpoint that there is
     /// not shows nothing.
     pub fn catalogue_at(&self, endpoint: Option<&str>) -> Arc<Catalogue> {
-        let views = self.views();
+        let views = self.inner.views.read();
+        let views = views.unwrap_or_else(PoisonError::into_inner);
         match endpoint {
-            None => views.main,
+            None => Arc::clone(&views.main),
             Some(name) => views
                 .endpoints
                 .get(name)

@@ -21,6 +21,7 @@ mod pipeline;
 mod policy;
 mod registry;
 mod secret;
+mod shown;
 mod splice;
 mod task;
 #[cfg(any(test, feature = "testing"))]
@@ -53,7 +54,7 @@ pub use limit::{Admission, Charge, LimiterError, Quota, RateLimiter, Unlimited};
 pub use log_level::LogLevel;
 pub use mount::{LeftOut, Mounting, Naming, UriNaming};
 pub use param_header::ParamHeader;
-pub use pipeline::{ListPage, Sight};
+pub use pipeline::{ListPage, Resumed, Sight, WatchedTask};
 pub use policy::{AccessRequest, AllowAll, Decision, DenyAll, Effect, Feature, Phase, Policy};
 pub use registry::{RegistryError, ToolRegistry, ToolRegistryBuilder};
 pub use schemars;

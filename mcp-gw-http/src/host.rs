@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use axum::http::StatusCode;
 use mcp_gw_server::Running;
 use mcp_gw_server::cli::Stop;
 use mcp_gw_server::config::{Config, ForwardedName, HttpConfig as HttpSection};
@@ -100,10 +101,17 @@ pub(crate) async fn shut_down(running: Running, stop: &Stop) {
     }
 }
 
+/// The endpoints at `path`; whoever asks for another one is told it.
 fn mount(path: &str, router: Router) -> Router {
     match path.trim_end_matches('/') {
         "" => router,
-        path => Router::new().nest(path, router),
+        path => {
+            let says = format!("Not found: the MCP endpoint is `{path}`.\n");
+            // As a service, so that a slash behind the path leads here too.
+            Router::new()
+                .nest_service(path, router)
+                .fallback(async move || (StatusCode::NOT_FOUND, says))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::header::{EXPECT, WWW_AUTHENTICATE};
-use axum::http::{HeaderName, Method, Response, StatusCode, request};
+use axum::http::{HeaderMap, HeaderName, Method, Response, StatusCode, Uri, request};
 use axum::routing::any;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -78,7 +78,9 @@ impl HttpConfig {
 }
 
 /// The MCP endpoints of a gateway: the main one at `/` of the router, and the others each at its
-/// name. Nest it where you want it: `app.nest("/mcp", router(gateway, HttpConfig::default()))`.
+/// name, with or without a slash behind. Nest it where you want it:
+/// `app.nest_service("/mcp", router(gateway, HttpConfig::default()))`. With `nest` it is the same, except
+/// that axum answers `/mcp/` itself, with an empty 404.
 ///
 /// Serve it with [`axum::Router::into_make_service_with_connect_info`] and
 /// [`std::net::SocketAddr`], so that the client's address reaches audit and policy.
@@ -104,6 +106,8 @@ pub fn router_for(engine: Engine, config: HttpConfig) -> Router {
     Router::new()
         .route("/", any(main))
         .route("/{endpoint}", any(named))
+        .route("/{endpoint}/", any(named))
+        .fallback(elsewhere)
         .layer(cors)
         .with_state(state)
 }
@@ -131,6 +135,19 @@ async fn named(
     respond(&state, Some(&name), request).await
 }
 
+/// What is neither.
+async fn elsewhere(State(state): State<Arc<Endpoint>>, request: Request) -> Response<Body> {
+    let refused = state.guarded(request.uri(), request.headers()).err();
+    refused.map_or_else(
+        || {
+            let says = "Not found: the path of an endpoint is that of the gateway, or has one name \
+                        behind it.";
+            into_response(HttpReply::text(StatusCode::NOT_FOUND, says))
+        },
+        |refused| *refused,
+    )
+}
+
 async fn respond(state: &Endpoint, name: Option<&str>, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     match state.answer(name, &head, body).await {
@@ -147,15 +164,7 @@ impl Endpoint {
         body: Body,
     ) -> Result<HttpReply, Box<Response<Body>>> {
         // Cheap refusals first; the body is read only for a caller who may be here.
-        self.config
-            .guard
-            .check(&head.uri, &head.headers)
-            .map_err(|refused| {
-                Box::new(into_response(HttpReply::text(
-                    StatusCode::FORBIDDEN,
-                    &refused.0,
-                )))
-            })?;
+        self.guarded(&head.uri, &head.headers)?;
         if let Some(reply) = preflight(&head.method, &head.headers) {
             return Ok(reply);
         }
@@ -165,7 +174,8 @@ impl Endpoint {
             Some(name) => self.engine.at(name),
         };
         let Some(engine) = engine else {
-            let says = "Not found: there is no endpoint of this name.";
+            let says = "Not found: there is no endpoint of this name. The path without it leads to \
+                        everything.";
             return Ok(HttpReply::text(StatusCode::NOT_FOUND, says));
         };
         match head.method {
@@ -176,6 +186,16 @@ impl Endpoint {
         let waits = head.headers.contains_key(EXPECT);
         let body = read(body, self.config.max_body_bytes, waits).await?;
         Ok(engine.post(&head.headers, body, peer).await)
+    }
+
+    /// 403 for a `Host` or `Origin` of elsewhere.
+    fn guarded(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Box<Response<Body>>> {
+        self.config.guard.check(uri, headers).map_err(|refused| {
+            Box::new(into_response(HttpReply::text(
+                StatusCode::FORBIDDEN,
+                &refused.0,
+            )))
+        })
     }
 
     async fn authenticate(&self, head: &request::Parts) -> Result<HttpPeer, Box<Response<Body>>> {
@@ -268,4 +288,54 @@ fn into_response(reply: HttpReply) -> Response<Body> {
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use mcp_gw_core::AllowAll;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    fn gateway_router() -> Router {
+        let gateway = Gateway::builder().policy(AllowAll::new()).build().unwrap();
+        router(gateway, HttpConfig::default())
+    }
+
+    async fn answer(app: &Router, path: &str) -> (StatusCode, String) {
+        let request = Request::post(path)
+            .header("host", "localhost")
+            .header("accept", "application/json, text/event-stream")
+            .header("content-type", "application/json")
+            .body(Body::from(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#))
+            .unwrap();
+        let response = app.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = to_bytes(response.into_body(), 10_000).await.unwrap();
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_is_where_the_router_is_nested_with_or_without_a_slash() {
+        let nested = Router::new().nest("/mcp", gateway_router());
+        let service = Router::new().nest_service("/mcp", gateway_router());
+        for (app, path) in [
+            (&nested, "/mcp"),
+            (&service, "/mcp"),
+            (&service, "/mcp/"),
+            (&gateway_router(), "/"),
+        ] {
+            let (status, says) = answer(app, path).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{path}: {says}");
+            assert!(says.contains("-32600"), "{path}: {says}");
+        }
+        for path in ["/mcp/nobody", "/mcp/nobody/", "/mcp/a/b"] {
+            for app in [&nested, &service] {
+                let (status, says) = answer(app, path).await;
+                assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {says}");
+                assert!(says.starts_with("Not found: "), "{path}: {says}");
+            }
+        }
+    }
 }

@@ -34,25 +34,34 @@ pub(crate) struct Wishes {
     pub(crate) log_level: Option<LogLevel>,
 }
 
+/// A stream to a client.
 #[derive(Debug, Default)]
-struct Route {
+pub(crate) struct Route {
     queue: Option<mpsc::Sender<RawJson>>,
     wishes: Wishes,
+}
+
+impl Route {
+    /// A stream and its other end; no stream when nothing is wanted and `needed` is false.
+    pub(crate) fn new(wishes: Wishes, needed: bool) -> (Self, Option<mpsc::Receiver<RawJson>>) {
+        let wanted = needed || wishes.progress_token.is_some() || wishes.log_level.is_some();
+        let (queue, messages) = wanted.then(|| mpsc::channel(QUEUE)).unzip();
+        (Self { queue, wishes }, messages)
+    }
 }
 
 impl CallStream {
     /// Leads messages to a new stream, whose other end this gives; there is none when nothing is
     /// wanted and `needed` is false.
     pub(crate) fn lead(&self, wishes: Wishes, needed: bool) -> Option<mpsc::Receiver<RawJson>> {
-        let wanted = needed || wishes.progress_token.is_some() || wishes.log_level.is_some();
-        let (queue, messages) = if wanted {
-            let (queue, messages) = mpsc::channel(QUEUE);
-            (Some(queue), Some(messages))
-        } else {
-            (None, None)
-        };
-        *self.lock() = Route { queue, wishes };
+        let (route, messages) = Route::new(wishes, needed);
+        self.lead_to(route);
         messages
+    }
+
+    /// Leads messages to a stream that is there already.
+    pub(crate) fn lead_to(&self, route: Route) {
+        *self.lock() = route;
     }
 
     /// Forgets the stream: nobody reads it any more.

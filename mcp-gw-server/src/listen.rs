@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mcp_gw_core::jsonrpc::{self, Params};
-use mcp_gw_core::{Caller, Incoming, Members, ObjectWriter, RawJson, code, meta_key};
+use mcp_gw_core::{Caller, Incoming, Members, ObjectWriter, RawJson, WatchedTask, code, meta_key};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -153,6 +153,11 @@ struct State {
 }
 
 impl Listener {
+    /// True when any task is heard of here, as far as is known yet.
+    pub(crate) fn wants_tasks(&self) -> bool {
+        !self.lock().filter.tasks.is_empty()
+    }
+
     /// True when this is heard of here, as far as is known yet.
     pub(crate) fn wants(&self, topic: &Topic) -> bool {
         self.lock().filter.has(topic)
@@ -295,13 +300,14 @@ struct Held {
     number: u64,
     incoming: Incoming,
     accepted: Filter,
+    watched: Vec<WatchedTask>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         self.engine.inner.listeners.remove(self.number);
         let uris = std::mem::take(&mut self.accepted.uris);
-        let tasks = std::mem::take(&mut self.accepted.tasks);
+        let tasks = std::mem::take(&mut self.watched);
         self.engine
             .inner
             .clients
@@ -340,6 +346,7 @@ impl Engine {
                 tasks: Vec::new(),
                 ..requested
             },
+            watched: Vec::new(),
         };
         let work = Box::pin(async move {
             held.engine.opened().await;
@@ -374,8 +381,9 @@ impl Held {
             }
         }
         for task in tasks {
-            if gateway.watch_task(&self.incoming, &task).await.is_ok() {
+            if let Ok(watched) = gateway.watch_task(&self.incoming, &task).await {
                 self.accepted.tasks.push(task);
+                self.watched.push(watched);
             }
         }
     }

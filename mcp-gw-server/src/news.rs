@@ -185,11 +185,14 @@ impl Inner {
             self.deliver_update(&server, &uri, &params).await;
         }
         for ((server, task), params) in pending.tasks {
-            let topic = Topic::Task(Arc::clone(&task));
-            for listener in self.listeners.of(&topic) {
-                let caller = &listener.incoming.caller;
-                if self.gateway.owns_task(caller, &server, &task) {
-                    listener.tell(&topic, &params);
+            for listener in self.listeners.all() {
+                if !listener.wants_tasks() {
+                    continue;
+                }
+                let incoming = &listener.incoming;
+                let news = self.gateway.task_news(incoming, &server, &task, &params);
+                if let Some((known, params)) = news {
+                    listener.tell(&Topic::Task(known), &params);
                 }
             }
         }

@@ -18,6 +18,8 @@ pub(crate) struct RpcError {
     pub(crate) status: u16,
     /// `Retry-After` of the HTTP answer.
     pub(crate) retry_after: Option<Duration>,
+    /// What it means; `None` for what the engine says of the request itself.
+    pub(crate) class: Option<ErrorClass>,
 }
 
 impl RpcError {
@@ -27,6 +29,7 @@ impl RpcError {
             object: error_object(code, message, None),
             status: 200,
             retry_after: None,
+            class: None,
         }
     }
 
@@ -43,6 +46,7 @@ impl RpcError {
             object: error_object(code, message, Some(data)),
             status,
             retry_after: None,
+            class: None,
         }
     }
 
@@ -109,7 +113,10 @@ impl RpcError {
         revision: Revision,
     ) -> Result<RawJson, Self> {
         match error.relayed() {
-            None => Err(Self::own(error, revision)),
+            None => Err(Self {
+                class: Some(error.class()),
+                ..Self::own(error, revision)
+            }),
             Some(object) => match bridge::error(object, about, revision) {
                 Told::Error(object) => Err(Self::relayed(&object, about, revision)),
                 Told::ToolError(result) => Ok(result),
@@ -171,6 +178,14 @@ impl RpcError {
         }
     }
 
+    /// What it means, for the audit log.
+    pub(crate) fn class(&self) -> ErrorClass {
+        self.class.unwrap_or(match self.code() {
+            Some(code::INVALID_PARAMS | code::INVALID_REQUEST) => ErrorClass::InvalidParams,
+            _ => ErrorClass::Internal,
+        })
+    }
+
     /// Its code.
     pub(crate) fn code(&self) -> Option<i64> {
         code_of(&self.object)
@@ -193,6 +208,7 @@ impl RpcError {
             object: object.clone(),
             status,
             retry_after: None,
+            class: Some(ErrorClass::UpstreamError),
         }
     }
 }

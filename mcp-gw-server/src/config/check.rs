@@ -104,17 +104,32 @@ impl Config {
 
 impl Salvaged<Config> {
     /// True when a fault does not come from what was left out: it is about something that the file
-    /// says, and about no part of what is lost. Whether anybody may call, and from where, depends on
-    /// the keys.
+    /// says, and nothing that it comes from is lost, or may be meant by a key that nobody knows.
     fn is_certain(&self, fault: &Fault) -> bool {
         let path = fault.path();
-        let depends = matches!(path.section(), Some("policy" | "http"));
-        self.spans.contains(path)
-            && !self.unset.iter().any(|unset| unset.is_related(path))
-            && !self
-                .lost
-                .iter()
-                .any(|lost| lost.is_related(path) || (depends && lost.section() == Some("auth")))
+        if !self.spans.contains(path) {
+            return false;
+        }
+        // Whether a server is there can be told unless it was left out as a whole.
+        let is_beside = |lost: &ConfigPath| {
+            path.section() == Some("endpoints")
+                && lost.section() == Some("servers")
+                && lost.is_near_the_top()
+        };
+        if self.lost.iter().any(is_beside) {
+            return false;
+        }
+        fault.depends().iter().all(|value| {
+            let mut gone = self.lost.iter().chain(&self.unset);
+            !gone.any(|gone| gone.is_related(value))
+                && (self.spans.contains(value) || !self.may_be_meant(value))
+        })
+    }
+
+    /// True when a key that nobody knows stands where this value would.
+    fn may_be_meant(&self, value: &ConfigPath) -> bool {
+        let mut unknown = self.faults.iter().filter(|fault| fault.is_of_unknown_key());
+        unknown.any(|fault| fault.path().parent() == value.parent())
     }
 }
 
@@ -148,6 +163,38 @@ impl<'a> Checker<'a> {
             fault = fault.with_position(spans.locate(path));
         }
         self.faults.push(fault);
+    }
+
+    /// Reports what is wrong with several values together.
+    pub(super) fn fault_of(
+        &mut self,
+        path: &ConfigPath,
+        values: Vec<ConfigPath>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.fault(path, message, help);
+        if let Some(fault) = self.faults.pop() {
+            self.faults.push(fault.depending_on(values));
+        }
+    }
+
+    /// Reports a name that cannot be one, whatever it names.
+    fn name_fault(
+        &mut self,
+        path: &ConfigPath,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.key_fault(path, message, help);
+        if let Some(fault) = self.faults.pop() {
+            self.faults.push(fault.depending_on(Vec::new()));
+        }
+    }
+
+    /// True when the file says something there.
+    pub(super) fn says(&self, path: &ConfigPath) -> bool {
+        self.spans.is_some_and(|spans| spans.contains(path))
     }
 
     /// Reports a wrong key.
@@ -254,16 +301,21 @@ impl<'a> Checker<'a> {
         match http.listen_address() {
             Some(address) if !address.ip().is_loopback() && !http.insecure => {
                 let exposed = "the gateway would listen beyond this machine";
+                let root = ConfigPath::root();
+                let insecure = root.key("http").key("insecure");
+                let values = vec![listen.clone(), insecure, root.key("auth")];
                 if config.auth.api_keys.is_empty() {
-                    self.fault(
+                    self.fault_of(
                         listen,
+                        values,
                         format!("{exposed} and let everybody in"),
                         "add `auth.api_keys`, or listen on `127.0.0.1`, or say `insecure: true` \
                          if something in front of it checks who calls",
                     );
                 } else if config.auth.anonymous {
-                    self.fault(
-                        &ConfigPath::root().key("auth").key("anonymous"),
+                    self.fault_of(
+                        &root.key("auth").key("anonymous"),
+                        values,
                         format!("{exposed} and let callers without a key in"),
                         "remove `anonymous: true`, or say `http.insecure: true`",
                     );
@@ -353,7 +405,14 @@ impl<'a> Checker<'a> {
     ) -> Option<(ConfigPath, [u8; 32])> {
         let Some(source) = key.source() else {
             let message = "not exactly one of `key`, `key_sha256` and `key_file` is given";
-            self.fault(path, message, "give one: best `key: ${SOME_VARIABLE}`");
+            let keys = ["key", "key_sha256", "key_file"];
+            let values = keys.map(|key| path.key(key)).into();
+            self.fault_of(
+                path,
+                values,
+                message,
+                "give one: best `key: ${SOME_VARIABLE}`",
+            );
             return None;
         };
         let at = path.key(match source {
@@ -378,8 +437,9 @@ impl<'a> Checker<'a> {
                 .iter()
                 .any(|key| key.tools.iter().flatten().next().is_some());
         if !someone {
-            self.fault(
+            self.fault_of(
                 path,
+                vec![path.clone(), ConfigPath::root().key("auth")],
                 "nobody may call anything: the default is to deny, and no key names `tools`",
                 "add `policy: { default: allow }`, or `tools:` to a key in `auth.api_keys`",
             );
@@ -437,11 +497,11 @@ impl<'a> Checker<'a> {
             let at = path.key(name);
             if !is_server_name(name) {
                 let message = format!("`{}` cannot be the name of a server", short(name));
-                self.key_fault(&at, message, "use 1 to 64 of `A-Z a-z 0-9 _ -`");
+                self.name_fault(&at, message, "use 1 to 64 of `A-Z a-z 0-9 _ -`");
             }
             if !folded.insert(name.to_ascii_lowercase()) {
                 let message = "another server has the same name in other letters";
-                self.key_fault(&at, message, "choose names that differ in more than case");
+                self.name_fault(&at, message, "choose names that differ in more than case");
             }
             upstream::check(self, server, &at);
         }

@@ -27,6 +27,8 @@ pub(super) fn check(checker: &mut Checker<'_>, server: &ServerConfig, path: &Con
         }
     }
     balance::check(checker, server, path);
+    empty_lists(checker, server, path);
+    let places = || PLACES.map(|key| path.key(key)).into();
     match (
         &server.command,
         &server.url,
@@ -53,21 +55,42 @@ pub(super) fn check(checker: &mut Checker<'_>, server: &ServerConfig, path: &Con
             headers(checker, server, &path.key("headers"));
         }
         (None, None, [], [_, ..]) => replicas(checker, server, path),
-        (None, None, [], []) => checker.fault(
+        (None, None, [], []) => checker.fault_of(
             path,
+            places(),
             "neither `command` nor `url` is given",
             "add `command: npx` with `args:`, or `url: \"https://…\"`",
         ),
-        (Some(_), Some(_), [], []) => checker.fault(
+        (Some(_), Some(_), [], []) => checker.fault_of(
             path,
+            places(),
             "both `command` and `url` are given",
             "keep `command` for a program that is started here, or `url` for one that runs already",
         ),
-        _ => checker.fault(
+        _ => checker.fault_of(
             path,
+            places(),
             "more than one of `command`, `url`, `urls` and `replicas` is given",
             "keep one; `urls` and `replicas` are for a server that runs in several places",
         ),
+    }
+}
+
+/// Where a server is: one of these.
+const PLACES: [&str; 4] = ["command", "url", "urls", "replicas"];
+
+/// Reports a list of places in which there is none. It is no list that was not given: something was
+/// meant to be there.
+fn empty_lists(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath) {
+    for (key, is_empty) in [
+        ("urls", server.urls.is_empty()),
+        ("replicas", server.replicas.is_empty()),
+    ] {
+        let at = path.key(key);
+        if is_empty && checker.says(&at) {
+            let help = "name the places where the server runs, or remove the key";
+            checker.fault(&at, format!("`{key}` is an empty list"), help);
+        }
     }
 }
 
@@ -105,8 +128,9 @@ fn replicas(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath)
                 }
                 address(checker, url, &at.key("url"));
             }
-            _ => checker.fault(
+            _ => checker.fault_of(
                 &at,
+                vec![at.key("command"), at.key("url")],
                 "not exactly one of `command` and `url` is given",
                 "give each replica one of them",
             ),

@@ -306,6 +306,29 @@ servers:
 fn one_fault_does_not_hide_those_beside_it() {
     for (text, says) in [
         (
+            "http: {listen: here}\nauth: {api_keys: [{id: a, key: k, x: 1}]}\nservers: {d: {command: x}}",
+            "http.listen",
+        ),
+        (
+            "auth: {api_keys: [{id: 'a b', tools: 7}, {id: local}]}\nservers: {d: {command: x}}",
+            "auth.api_keys[0].id",
+        ),
+        (
+            "auth: {api_keys: [{id: 'a b', tools: 7}, {id: local}]}\nservers: {d: {command: x}}",
+            "auth.api_keys[1]",
+        ),
+        ("servers: {d: {timeout: soon}}", "servers.d"),
+        ("servers: {d: {url: x, replicas: []}}", "servers.d.replicas"),
+        ("servers: {d: {urls: []}}", "servers.d.urls"),
+        (
+            "servers: {d: {replicas: [{url: 'ftp://x'}, {command: x, weight: 0}]}}",
+            "servers.d.replicas[0].url",
+        ),
+        (
+            "servers: {'d e': {command: x, timeout: soon}}",
+            "servers[\"d e\"]",
+        ),
+        (
             "servers: {d: {command: x, args: [1, 2], env: {\"A=B\": x}}}",
             "servers.d.env[\"A=B\"]",
         ),
@@ -328,6 +351,14 @@ fn one_fault_does_not_hide_those_beside_it() {
 #[test]
 fn what_is_faulty_itself_is_not_taken_for_missing() {
     for (text, says) in [
+        (
+            "policy: { default: allow }\nservers: { a: { commnd: x } }",
+            "servers.a.commnd",
+        ),
+        (
+            "policy: { default: allow }\nservers: { a: { replicas: [7] } }",
+            "servers.a.replicas[0]",
+        ),
         // The only key of its list cannot be read, but there is one.
         (
             "http: { listen: '0.0.0.0:80' }\nauth: { api_keys: [{ id: 7 }] }",
@@ -359,7 +390,7 @@ fn what_is_faulty_itself_is_not_taken_for_missing() {
             .map(|f| f.path().to_string())
             .collect();
         assert!(paths.contains(&says.to_owned()), "{text}: {faults}");
-        for wrong in ["http.listen", "policy", "servers"] {
+        for wrong in ["http.listen", "policy", "servers", "servers.a"] {
             assert!(
                 wrong == says || !paths.contains(&wrong.to_owned()),
                 "{text}: {faults}"
