@@ -57,7 +57,7 @@ pub struct ServerConfig {
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_concurrent: Option<u32>,
     /// How many calls may wait when so many are under way; `128` if not given. Those beyond are told
-    /// at once that the server is not available.
+    /// at once that the server takes no more.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub max_queue: Option<u32>,
     /// How long a call may wait, less than `call_timeout`; `10s` if not given.

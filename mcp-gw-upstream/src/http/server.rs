@@ -167,7 +167,8 @@ impl Core {
         let is_stale;
         let error = match refusal {
             Refusal::Failed(error) => {
-                if error.is_unsent() && self.session.forget(session) {
+                let is_away = matches!(error, BackendError::Unavailable { .. });
+                if is_away && self.session.forget(session) {
                     self.wire.events.emit(BackendEvent::Down {
                         reason: error.to_string(),
                     });

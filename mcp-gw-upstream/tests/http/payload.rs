@@ -174,17 +174,14 @@ async fn lists_are_read_to_their_end_and_not_for_ever() {
 
 #[tokio::test]
 async fn headers_of_the_configuration_go_with_every_request_and_into_no_error() {
-    let mut fake = Fake::start(|seen| async move { seen.error(401, -32001, "hidden") }).await;
+    let mut fake = Fake::start(|seen| async move { seen.error(403, -32001, "hidden") }).await;
     let config = HttpServerConfig::new("up", format!("{}?key=hidden", fake.url()))
         .with_header("Authorization", Secret::new("Bearer hidden".to_owned()));
     let backend = HttpServer::new(&config).unwrap();
     assert!(!format!("{backend:?}").contains("hidden"));
     let error = ask(&backend).await.unwrap_err();
-    assert!(matches!(error, BackendError::Unavailable { .. }));
-    assert!(
-        error.to_string().contains("check the credentials"),
-        "{error}"
-    );
+    assert!(matches!(error, BackendError::Refused { status: 403, .. }));
+    assert!(error.to_string().contains("look at `headers`"), "{error}");
     assert!(!format!("{error:?}").contains("hidden"));
     for method in ["server/discover", "initialize"] {
         let seen = fake.next(method).await;
