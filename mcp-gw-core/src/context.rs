@@ -221,6 +221,16 @@ pub trait ClientLink: Send + Sync + 'static {
         true
     }
 
+    /// Says that the answer is of a server of a revision before 2026-07-28, as the client is: what looks
+    /// like a member of that revision (`resultType`, say) means nothing there and goes through like
+    /// everything that has no meaning here. Said by backends, before they hand the answer on.
+    fn mark_plain(&self) {}
+
+    /// True after [`ClientLink::mark_plain`].
+    fn is_plain(&self) -> bool {
+        false
+    }
+
     /// True when the client can be told this result. A request for input, for example, means
     /// nothing to clients of revisions before 2026-07-28.
     fn accepts(&self, result: &RawJson) -> bool {

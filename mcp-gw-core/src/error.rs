@@ -263,7 +263,8 @@ impl GatewayError {
             Self::InvalidParams { message } => format!("Invalid params: {message}"),
             Self::Untellable { server } => format!(
                 "Server `{server}` answered in a way that this client cannot be told: it asks for \
-                 input as the client's protocol revision does not know it, or says something twice."
+                 input as the client's protocol revision does not know it, its result is of a type \
+                 that the client did not declare, or it says something twice."
             ),
             Self::Panicked { .. } => "The tool failed internally.".to_owned(),
             Self::Backend(error) => backend_message(error),

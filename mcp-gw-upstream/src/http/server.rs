@@ -407,7 +407,7 @@ impl Channel for Core {
             };
             self.set_level(&session, ctx).await;
             let verdict = match self.once(&session, ask, ctx).await {
-                Ok(result) => return Ok(result),
+                Ok(result) => return Ok(relay::settled(result, session.hello.era, &ask, ctx)),
                 Err(verdict) => verdict,
             };
             match (verdict, &seat) {

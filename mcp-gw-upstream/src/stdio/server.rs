@@ -271,7 +271,8 @@ impl Channel for Core {
                 Err(BackendError::Unavailable { .. }) if is_first && process.is_dead() => {
                     is_first = false;
                 }
-                other => return other,
+                Ok(result) => return Ok(relay::settled(result, process.hello.era, &ask, ctx)),
+                Err(error) => return Err(error),
             }
         }
     }

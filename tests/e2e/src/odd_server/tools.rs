@@ -65,7 +65,7 @@ impl Asked {
     }
 }
 
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "cancelled_count",
     "count",
     "die",
@@ -80,6 +80,7 @@ const NAMES: [&str; 15] = [
     "slow",
     "structured",
     "twice",
+    "verbatim",
     "wrong_id",
 ];
 const PAGE: usize = 400;
@@ -241,6 +242,7 @@ pub(crate) fn call(state: &State, asked: &Asked, out: &mut dyn Out) {
             out.notify(&says("first"));
             out.answer(&says("second"));
         }
+        "verbatim" => out.answer(&result(id, &asked.arguments)),
         "huge" => out.answer(&says(&"x".repeat(HUGE))),
         name if name.starts_with("tool_") => out.answer(&says(name)),
         name => {
