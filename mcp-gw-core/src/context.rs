@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use crate::caller::Caller;
 use crate::json::{ObjectWriter, RawJson};
 use crate::log_level::LogLevel;
+use crate::param_header::ForeignParams;
 use crate::policy::Decision;
 
 /// How a caller is connected.
@@ -83,6 +84,8 @@ pub struct RequestMeta {
     /// What the client can be asked for while one of its calls runs, this request or another: what
     /// [`ClientLink::capabilities`] says there.
     pub askable: Option<RawJson>,
+    /// Headers that repeat arguments of which the gateway does not know, for servers behind it.
+    pub foreign_params: ForeignParams,
 }
 
 impl RequestMeta {
@@ -149,6 +152,13 @@ impl RequestMeta {
     #[must_use]
     pub fn with_askable(mut self, askable: Option<RawJson>) -> Self {
         self.askable = askable;
+        self
+    }
+
+    /// Sets the headers that repeat arguments of which the gateway does not know.
+    #[must_use]
+    pub fn with_foreign_params(mut self, headers: ForeignParams) -> Self {
+        self.foreign_params = headers;
         self
     }
 

@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use mcp_gw_core::{
-    BackendError, BackendEvent, CallContext, ClientRef, Offer, RawJson, SessionKey, ToolSpec, code,
+    BackendError, BackendEvent, CallContext, ClientRef, ForeignParams, Offer, RawJson, SessionKey,
+    ToolSpec, code,
 };
 use reqwest::StatusCode;
 use reqwest::header::{HeaderName, HeaderValue};
@@ -45,7 +46,8 @@ struct Core {
     wire: Arc<Wire>,
     session: Single<Session>,
     lanes: Lanes<Session>,
-    mirrors: RwLock<Arc<Mirrors>>,
+    /// `None` until the tools have been read.
+    mirrors: RwLock<Option<Arc<Mirrors>>>,
     chores: Chores,
 }
 
@@ -154,7 +156,7 @@ impl Core {
         let settings = &wire.settings;
         let deadline = Deadline::new(settings.timeout, settings.max_total_timeout);
         let exchange = match session.hello.era {
-            Era::Modern => Exchange::modern(wire, &ask, ctx, &self.mirrored(ask)),
+            Era::Modern => Exchange::modern(wire, &ask, ctx, &self.repeated(ask, ctx).await),
             Era::Legacy => Exchange::legacy(wire, session.post(), desk, &ask, ctx),
         };
         match exchange.run(deadline).await {
@@ -213,16 +215,35 @@ impl Core {
         self.wire.settings.unavailable(reason)
     }
 
-    /// The headers that repeat arguments of this call.
-    fn mirrored(&self, ask: Ask<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    /// The headers that repeat arguments of this call, as its tool wants them, and those that the client
+    /// sent for other ones. A client does not say what the tool wants to hear from its arguments.
+    async fn repeated(
+        &self,
+        ask: Ask<'_>,
+        ctx: Option<&CallContext>,
+    ) -> Vec<(HeaderName, HeaderValue)> {
+        let nothing = ForeignParams::new();
+        let mut foreign = ctx.map_or(&nothing, |ctx| &ctx.meta().foreign_params);
         let Ask::Tool(call) = ask else {
-            return Vec::new();
+            return mirror::foreign(&[], foreign).collect();
         };
-        let mirrors = Arc::clone(&self.mirrors.read().unwrap_or_else(PoisonError::into_inner));
-        mirrors
-            .get(&call.name)
-            .map(|of_tool| mirror::headers(of_tool, call.arguments.as_raw()))
-            .unwrap_or_default()
+        let mut mirrors = self.mirrors();
+        if mirrors.is_none() && !foreign.is_empty() {
+            if self.read_offer_again().await.is_err() {
+                foreign = &nothing;
+            }
+            mirrors = self.mirrors();
+        }
+        let marked = mirrors.as_ref().and_then(|all| all.get(&call.name));
+        let marked = marked.map(|marked| &**marked).unwrap_or_default();
+        let mut all = mirror::headers(marked, call.arguments.as_raw());
+        all.extend(mirror::foreign(marked, foreign));
+        all
+    }
+
+    fn mirrors(&self) -> Option<Arc<Mirrors>> {
+        let mirrors = self.mirrors.read();
+        mirrors.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Leaves out the tools whose headers could not be sent, and remembers those of the others.
@@ -249,7 +270,7 @@ impl Core {
                 }
             })
             .collect();
-        *self.mirrors.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(mirrors);
+        *self.mirrors.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(mirrors));
         tools
     }
 
