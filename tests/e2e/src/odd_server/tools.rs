@@ -65,7 +65,7 @@ impl Asked {
     }
 }
 
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 15] = [
     "cancelled_count",
     "count",
     "die",
@@ -80,7 +80,6 @@ const NAMES: [&str; 16] = [
     "slow",
     "structured",
     "twice",
-    "verbatim",
     "wrong_id",
 ];
 const PAGE: usize = 400;
@@ -202,6 +201,8 @@ pub(crate) fn call(state: &State, asked: &Asked, out: &mut dyn Out) {
             );
             out.answer(&result(id, &frame(state, &members)));
         }
+        // A result as the caller writes it.
+        "vendor" if asked.arguments != "{}" => out.answer(&result(id, &asked.arguments)),
         "vendor" => out.answer(&result(id, &frame(state, vendor::RESULT))),
         "slow" => slow(state, asked, out, &says),
         "release" => {
@@ -242,7 +243,6 @@ pub(crate) fn call(state: &State, asked: &Asked, out: &mut dyn Out) {
             out.notify(&says("first"));
             out.answer(&says("second"));
         }
-        "verbatim" => out.answer(&result(id, &asked.arguments)),
         "huge" => out.answer(&says(&"x".repeat(HUGE))),
         name if name.starts_with("tool_") => out.answer(&says(name)),
         name => {

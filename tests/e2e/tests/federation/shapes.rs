@@ -13,7 +13,7 @@ fn a_reshaped_tool_is_what_clients_see_and_what_the_server_gets_is_complete() {
     for era in ERAS {
         let client = gateway.client(era);
         let names = tools(&client);
-        assert_eq!(names.len(), 36);
+        assert_eq!(names.len(), 34);
         let list = client.ask("tools/list", "{}").result();
         for me in ["one", "two"] {
             let name = format!("{me}__buy");
@@ -64,7 +64,7 @@ fn a_check_says_what_does_not_fit_when_it_asks() {
         let (code, says) = setup.check(binary, &["--ask"]);
         assert_eq!(code, Some(0), "{says}");
         for line in [
-            "  one: 18 tools",
+            "  one: 17 tools",
             "  one: the server has no tool `gone`, which `tools` is about",
             "  two: 18 tools",
             "  `nothing` among the tools of endpoint `x` matches no tool",

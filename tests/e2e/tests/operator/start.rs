@@ -302,7 +302,7 @@ fn the_servers_of_another_client_are_taken_over_under_their_names() {
     let line = http.stderr.with("listening on ");
     let endpoint = Endpoint::at(line.rsplit(' ').next().unwrap());
     for server in ["left", "right"] {
-        http.stderr.with(&format!("{server}: 17 tools"));
+        http.stderr.with(&format!("{server}: 16 tools"));
     }
     let mut command = Command::new(STDIO_BIN);
     let (_stdio, pipe) = Process::start_piped(command.args(["run", "--from", &file]));

@@ -135,7 +135,7 @@ fn only_servers_whose_revision_has_types_of_results_are_believed_and_only_those_
             let client = gateway.client(era);
             for kind in [asks, r#""resultType":"task""#, r#""resultType":"x/later""#] {
                 let written = format!(r#"{{"content":[],{kind},"ttlMs":1.0,"x":1e5}}"#);
-                let answer = client.tool("verbatim", &written);
+                let answer = client.tool("vendor", &written);
                 if odd.era == Era::Modern {
                     let (code, says) = answer.fault();
                     assert_eq!(code, -31004, "{odd:?} {era:?} {kind}");

@@ -35,7 +35,7 @@ fn every_tool_is_listed_in_every_combination_of_eras() {
         for era in ERAS {
             let list = client_list(&gateway.client(era));
             let found = names(&list);
-            assert_eq!(found.len(), 17, "{odd:?} {era:?}: {found:?}");
+            assert_eq!(found.len(), 16, "{odd:?} {era:?}: {found:?}");
             assert!(found.contains(&"echo".to_owned()));
             let hints = ["resultType", "ttlMs", "cacheScope"].map(|name| member(&list, name));
             match era {
@@ -111,7 +111,7 @@ fn a_server_that_is_not_there_does_not_take_the_others_with_it() {
     for era in ERAS {
         let client = gateway.client(era);
         let found = names(&client_list(&client));
-        assert_eq!(found.len(), 17, "{found:?}");
+        assert_eq!(found.len(), 16, "{found:?}");
         assert_eq!(client.tool("here__echo", "{}").text(), "{}");
         assert_eq!(client.tool("gone__echo", "{}").fault().0, -32602);
     }

@@ -90,7 +90,7 @@ fn a_caller_sees_and_calls_what_its_key_names() {
             client(gateway.endpoint(), "ann", era),
             client(gateway.endpoint(), "bob", era),
         );
-        assert_eq!(names(&ann).len(), 17);
+        assert_eq!(names(&ann).len(), 16);
         assert_eq!(names(&bob), ["cancelled_count", "count", "echo"]);
         assert_eq!(bob.tool("echo", "{}").text(), "{}");
         assert_eq!(ann.tool("fail", "{}").text(), "it did not work");
@@ -162,7 +162,7 @@ fn a_caller_over_its_limit_is_told_when_to_come_back() {
             .parse()
             .unwrap();
         assert!((1..=60_000).contains(&millis), "{millis}");
-        assert_eq!(names(&ann).len(), 17, "a list is not a call");
+        assert_eq!(names(&ann).len(), 16, "a list is not a call");
         assert_eq!(bob.tool("echo", "{}").text(), "{}", "{era:?}");
     }
 }
