@@ -108,7 +108,7 @@ impl ForeignParams {
     }
 
     /// True when there are none.
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
