@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use crate::caller::Caller;
 use crate::json::{ObjectWriter, RawJson};
 use crate::log_level::LogLevel;
+use crate::param_header::ForeignParams;
 use crate::policy::Decision;
 
 /// How a caller is connected.
@@ -83,6 +84,8 @@ pub struct RequestMeta {
     /// What the client can be asked for while one of its calls runs, this request or another: what
     /// [`ClientLink::capabilities`] says there.
     pub askable: Option<RawJson>,
+    /// Headers that repeat arguments of which the gateway does not know, for servers behind it.
+    pub foreign_params: ForeignParams,
 }
 
 impl RequestMeta {
@@ -149,6 +152,13 @@ impl RequestMeta {
     #[must_use]
     pub fn with_askable(mut self, askable: Option<RawJson>) -> Self {
         self.askable = askable;
+        self
+    }
+
+    /// Sets the headers that repeat arguments of which the gateway does not know.
+    #[must_use]
+    pub fn with_foreign_params(mut self, headers: ForeignParams) -> Self {
+        self.foreign_params = headers;
         self
     }
 
@@ -219,6 +229,16 @@ pub trait ClientLink: Send + Sync + 'static {
     /// calls again with the answers.
     fn accepts_input_requests(&self) -> bool {
         true
+    }
+
+    /// Says that the answer is of a server of a revision before 2026-07-28, as the client is: what looks
+    /// like a member of that revision (`resultType`, say) means nothing there and goes through like
+    /// everything that has no meaning here. Said by backends, before they hand the answer on.
+    fn mark_plain(&self) {}
+
+    /// True after [`ClientLink::mark_plain`].
+    fn is_plain(&self) -> bool {
+        false
     }
 
     /// True when the client can be told this result. A request for input, for example, means

@@ -1,10 +1,11 @@
 //! The gateway: backends, policy, limits and audit put together, and the catalogue they make.
 
 mod remount;
+mod views;
 
 pub use remount::Remount;
+use views::{Views, build_views};
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::audit::{AuditSink, TracingAudit};
 use crate::backend::{Backend, BackendError, BackendEvent, BackendListener, Offer};
 use crate::caller::{Authenticator, NoAuthentication};
-use crate::catalogue::{Catalogue, CatalogueChange, Endpoint, Part, Report};
+use crate::catalogue::{Catalogue, CatalogueChange, Endpoint, Report};
 use crate::clock::{Clock, SystemClock};
 use crate::context::{CallNotification, ClientRef, SessionKey};
 use crate::json::RawJson;
@@ -59,13 +60,6 @@ pub(crate) struct Inner {
     views: RwLock<Views>,
     mounted: Mutex<Mounted>,
     listeners: RwLock<Vec<Arc<dyn GatewayListener>>>,
-}
-
-/// The catalogue as each endpoint shows it; swapped together.
-#[derive(Clone, Default)]
-struct Views {
-    main: Arc<Catalogue>,
-    endpoints: Arc<HashMap<Arc<str>, Arc<Catalogue>>>,
 }
 
 /// What there is behind the gateway.
@@ -445,81 +439,6 @@ fn check_endpoints(mounts: &[Mount], endpoints: &[Endpoint]) -> Result<(), Build
         }
     }
     Ok(())
-}
-
-/// Builds the catalogue of every endpoint, and says what is new among what was left out.
-fn build_views(version: u64, mounts: &mut [Mount], endpoints: &[Endpoint]) -> Views {
-    let parts: Vec<_> = mounts
-        .iter()
-        .map(|mount| Part {
-            point: &mount.point,
-            is_static: mount.is_static,
-            offer: mount.offer.as_ref(),
-            asked_at: mount.asked_at,
-        })
-        .collect();
-    let (main, reports) = Catalogue::build(version, &parts);
-    for (mount, report) in mounts.iter_mut().zip(reports) {
-        log_news(&mount.point.server, &mount.report, &report);
-        mount.report = report;
-    }
-    let own = mounts.iter().map(|mount| {
-        let server = &mount.point.server;
-        (Arc::clone(server), Arc::new(main.of_server(server)))
-    });
-    let subsets = endpoints
-        .iter()
-        .map(|endpoint| (Arc::clone(endpoint.name()), Arc::new(main.subset(endpoint))));
-    let views = own.chain(subsets).collect();
-    Views {
-        endpoints: Arc::new(views),
-        main: Arc::new(main),
-    }
-}
-
-fn log_news(server: &str, before: &Report, now: &Report) {
-    for item in &now.left_out {
-        if !before.left_out.contains(item) {
-            let kind = item.feature.as_str();
-            tracing::warn!(
-                server,
-                name = item.name,
-                reason = item.reason,
-                "a {kind} is left out"
-            );
-        }
-    }
-    for name in &now.long {
-        if !before.long.contains(name) {
-            tracing::warn!(
-                server,
-                name = &**name,
-                "the name has more than 64 characters; some clients refuse it"
-            );
-        }
-    }
-}
-
-impl Views {
-    /// What clients would see change, for each endpoint that has clients who would.
-    fn changes_to(&self, next: &Self) -> Vec<GatewayEvent> {
-        let mut events = Vec::new();
-        let main = self.main.change_to(&next.main);
-        if main.any() {
-            events.push(GatewayEvent::CatalogueChanged(main));
-        }
-        for (endpoint, view) in &*next.endpoints {
-            let before = self.endpoints.get(endpoint).map(Arc::clone);
-            let change = before.unwrap_or_default().change_to(view);
-            if change.any() {
-                events.push(GatewayEvent::EndpointChanged {
-                    endpoint: Arc::clone(endpoint),
-                    change,
-                });
-            }
-        }
-        events
-    }
 }
 
 impl Mount {

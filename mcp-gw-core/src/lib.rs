@@ -53,7 +53,7 @@ pub use json::{JsonError, Members, ObjectWriter, RawJson};
 pub use limit::{Admission, Charge, LimiterError, Quota, RateLimiter, Unlimited};
 pub use log_level::LogLevel;
 pub use mount::{LeftOut, Mounting, Naming, UriNaming};
-pub use param_header::ParamHeader;
+pub use param_header::{ForeignParams, ParamHeader};
 pub use pipeline::{ListPage, Resumed, Sight, WatchedTask};
 pub use policy::{AccessRequest, AllowAll, Decision, DenyAll, Effect, Feature, Phase, Policy};
 pub use registry::{RegistryError, ToolRegistry, ToolRegistryBuilder};

@@ -318,6 +318,7 @@ impl Place<'_> {
                 connect_timeout,
                 timeout,
                 max_connections,
+                max_connections_per_caller,
                 idle_timeout,
             } => {
                 let mut config = HttpServerConfig::new(name, url)
@@ -326,6 +327,7 @@ impl Place<'_> {
                     .with_timeout(timeout)
                     .with_max_total_timeout(call_timeout.max(timeout))
                     .with_max_connections(count(max_connections))
+                    .with_max_connections_per_caller(max_connections_per_caller.map(count))
                     .with_idle_timeout(idle_timeout);
                 for (header, value) in headers {
                     config = config.with_header(header, value);
@@ -340,6 +342,7 @@ impl Place<'_> {
                 start_timeout,
                 timeout,
                 max_connections,
+                max_connections_per_caller,
                 idle_timeout,
             } => {
                 let mut config = StdioServerConfig::new(name, command)
@@ -350,6 +353,7 @@ impl Place<'_> {
                     .with_timeout(timeout)
                     .with_max_total_timeout(call_timeout.max(timeout))
                     .with_max_connections(count(max_connections))
+                    .with_max_connections_per_caller(max_connections_per_caller.map(count))
                     .with_idle_timeout(idle_timeout);
                 for (variable, value) in env {
                     config = config.with_env(variable, value);

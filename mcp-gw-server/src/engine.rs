@@ -397,6 +397,8 @@ impl Engine {
             operation => self.relay(operation, incoming, client, revision).await,
         };
         let (answer, hints) = match answer {
+            // Its server speaks as the client does, and nothing is between them.
+            Ok((answer, _)) if incoming.link.is_plain() => return Ok(answer),
             Ok(answer) => answer,
             Err(error) => (RpcError::told(&error, about, revision)?, Hints::None),
         };

@@ -1,6 +1,7 @@
 //! The way from a call back to its client: a bounded queue of messages for the call's own stream,
 //! and requests to the client where its revision has them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use mcp_gw_core::{CallNotification, ClientLink, ClientLinkError, LogLevel, Objec
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::askable::{Askable, TASKS, declares_extension};
+use crate::askable::{Askable, TASKS, declares_extension, declares_others};
 use crate::client::Client;
 use crate::desk::Desk;
 use crate::revision::Revision;
@@ -101,6 +102,7 @@ pub(crate) struct CallLink {
     /// How long the client may take to answer.
     patience: Duration,
     waits: Waits,
+    is_plain: AtomicBool,
 }
 
 /// The time in which a call waits for its client.
@@ -171,6 +173,7 @@ impl CallLink {
             stream,
             patience,
             waits: Waits::default(),
+            is_plain: AtomicBool::new(false),
         }
     }
 
@@ -279,11 +282,23 @@ impl ClientLink for CallLink {
         self.revision.is_modern()
     }
 
+    fn mark_plain(&self) {
+        self.is_plain.store(true, Ordering::Release);
+    }
+
+    fn is_plain(&self) -> bool {
+        !self.revision.is_modern() && self.is_plain.load(Ordering::Acquire)
+    }
+
     fn accepts(&self, result: &RawJson) -> bool {
+        if self.is_plain() {
+            return true;
+        }
         match rewrite::kind(result, self.revision) {
             None => false,
             Some(Kind::Answer) => true,
             Some(Kind::Task) => declares_extension(self.capabilities.as_ref(), TASKS),
+            Some(Kind::Extension) => declares_others(self.capabilities.as_ref(), TASKS),
             // A server must not ask for what the client did not declare (basic/patterns/mrtr).
             Some(Kind::Input(requests)) => requests.is_ok_and(|requests| {
                 let mut all = requests.iter();

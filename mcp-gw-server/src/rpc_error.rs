@@ -151,6 +151,17 @@ impl RpcError {
             | GatewayError::Backend(BackendError::NotFound { feature, name }) => {
                 Self::unknown(*feature, name, &message, revision)
             }
+            GatewayError::Backend(BackendError::Busy {
+                retry_after: Some(after),
+                ..
+            }) => {
+                let millis = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
+                let data = ObjectWriter::default().integer("retryAfterMs", millis);
+                let mut answer =
+                    Self::with_data(200, error.class().code(), &message, &data.finish());
+                answer.retry_after = Some(*after);
+                answer
+            }
             _ if error.class() == ErrorClass::Unsupported && revision.is_modern() => {
                 Self::with_status(404, error.class().code(), &message)
             }
@@ -275,6 +286,20 @@ mod tests {
             backend(BackendError::Unavailable {
                 server: Arc::clone(&server),
                 reason: "secret".into(),
+            }),
+            backend(BackendError::Busy {
+                server: Arc::clone(&server),
+                reason: "secret".into(),
+                retry_after: None,
+            }),
+            backend(BackendError::Busy {
+                server: Arc::clone(&server),
+                reason: "secret".into(),
+                retry_after: Some(Duration::from_millis(1_500)),
+            }),
+            backend(BackendError::Refused {
+                server: Arc::clone(&server),
+                status: 401,
             }),
             backend(BackendError::Lost {
                 server: Arc::clone(&server),

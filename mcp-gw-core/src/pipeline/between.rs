@@ -87,6 +87,14 @@ impl ClientLink for Between {
         self.link().accepts_input_requests()
     }
 
+    fn mark_plain(&self) {
+        self.link().mark_plain();
+    }
+
+    fn is_plain(&self) -> bool {
+        self.link().is_plain()
+    }
+
     fn accepts(&self, result: &RawJson) -> bool {
         self.link().accepts(result)
     }

@@ -10,7 +10,7 @@ use super::check::Checker;
 use super::fault::short;
 use super::path::ConfigPath;
 use super::reshape;
-use super::server::ServerConfig;
+use super::server::{ServerConfig, ServerTarget};
 
 /// Reports what is wrong with `server`.
 pub(super) fn check(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath) {
@@ -18,6 +18,7 @@ pub(super) fn check(checker: &mut Checker<'_>, server: &ServerConfig, path: &Con
     checker.duration(&path.key("timeout"), server.timeout);
     checker.duration(&path.key("idle_timeout"), server.idle_timeout);
     connections(checker, server, &path.key("max_connections"));
+    share(checker, server, &path.key("max_connections_per_caller"));
     for (key, value) in [
         ("start_timeout", server.start_timeout),
         ("connect_timeout", server.connect_timeout),
@@ -158,6 +159,33 @@ fn connections(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPa
     if server.max_connections.is_some_and(|wanted| wanted > most) {
         let help = format!("write at most {most}; `0` lets all clients share one");
         checker.fault(path, format!("that many {of} cannot be meant"), help);
+    }
+}
+
+/// Reports a share of one caller that is none, or more than all.
+fn share(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath) {
+    let Some(share) = server.max_connections_per_caller else {
+        return;
+    };
+    let most = server
+        .targets()
+        .iter()
+        .map(ServerTarget::max_connections)
+        .min();
+    if share == 0 {
+        checker.fault(
+            path,
+            "no caller could have any",
+            "write at least 1; `max_connections: 0` lets all clients share one",
+        );
+    } else if let Some(most) = most
+        && share > most
+    {
+        checker.fault(
+            path,
+            format!("one caller cannot have more than all, which are {most}"),
+            "write less, or a larger `max_connections`",
+        );
     }
 }
 

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use mcp_gw_core::jsonrpc::{Request, as_str};
-use mcp_gw_core::{ParamHeader, RawJson, code};
+use mcp_gw_core::{ForeignParams, ParamHeader, RawJson, code};
 
 use crate::http::reply::HttpReply;
 use crate::operation::Meta;
@@ -210,6 +210,24 @@ pub(crate) fn check_params(
     Ok(())
 }
 
+/// The `Mcp-Param-*` that are not `marked`: they are handed on to the server (2026-07-28).
+pub(crate) fn foreign_params(
+    headers: &HeaderMap,
+    marked: &[ParamHeader],
+) -> Result<ForeignParams, RpcError> {
+    let mut foreign = ForeignParams::new();
+    for name in headers.keys().map(HeaderName::as_str) {
+        let is_foreign =
+            name.starts_with("mcp-param-") && !marked.iter().any(|param| param.name() == name);
+        if is_foreign && let Some(value) = one(headers, name)? {
+            foreign.push(name, value).map_err(|reason| {
+                RpcError::header_mismatch(&format!("Header `{name}` is refused: {reason}"))
+            })?;
+        }
+    }
+    Ok(foreign)
+}
+
 /// Integers are compared by value: a body may write 1 as 1.0.
 fn is_same_number(header: Option<&str>, body: &str) -> bool {
     let number = |text: &str| {
@@ -312,6 +330,44 @@ mod tests {
             assert_eq!(check_accept(&headers).is_none(), ok, "{accept:?}");
         }
         assert!(check_accept(&HeaderMap::new()).is_some());
+    }
+
+    #[test]
+    fn what_is_not_marked_is_handed_on_when_it_is_well_formed() {
+        let definition = r#"{"name":"t","inputSchema":{"properties":{
+            "r":{"type":"string","x-mcp-header":"R"}}}}"#;
+        let tool =
+            mcp_gw_core::ToolSpec::from_definition(RawJson::parse(definition).unwrap()).unwrap();
+        let marked = tool.param_headers().unwrap();
+        let read = |given: &[(&'static str, &'static [u8])]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in given {
+                let value = HeaderValue::from_bytes(value).unwrap();
+                headers.append(*name, value);
+            }
+            foreign_params(&headers, marked)
+        };
+        let foreign = read(&[
+            ("mcp-param-r", b"mine"),
+            ("mcp-param-x", b" a "),
+            ("mcp-paramx", b"v"),
+            ("authorization", b"v"),
+        ]);
+        let foreign = foreign.unwrap();
+        let found: Vec<_> = foreign.iter().collect();
+        assert_eq!(found, [("mcp-param-x", "a")]);
+        for odd in [
+            &[("mcp-param-x", &b"1"[..]), ("mcp-param-x", b"2")][..],
+            &[("mcp-param-x", "é".as_bytes())],
+            &[("mcp-param-x", b"a\tb")],
+            &[("mcp-param-", b"v")],
+        ] {
+            let error = read(odd).unwrap_err();
+            assert_eq!(
+                (error.status, error.code()),
+                (400, Some(code::HEADER_MISMATCH))
+            );
+        }
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Balanced {
             };
             let failure = Failure::of(&error);
             let step = fleet.next_step(&mut retry, failure, tried);
-            if failure == Failure::Unsent {
+            if !failure.leaves_doubt() && failure != Failure::Final {
                 if step == Step::GiveUp {
                     return Err(doubt.unwrap_or(error));
                 }
