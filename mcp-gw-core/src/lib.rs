@@ -55,7 +55,10 @@ pub use log_level::LogLevel;
 pub use mount::{LeftOut, Mounting, Naming, UriNaming};
 pub use param_header::{ForeignParams, ParamHeader};
 pub use pipeline::{ListPage, Resumed, Sight, WatchedTask};
-pub use policy::{AccessRequest, AllowAll, Decision, DenyAll, Effect, Feature, Phase, Policy};
+pub use policy::{
+    AccessRequest, AllowAll, Decision, DenyAll, Effect, Feature, Phase, Policy, PolicyVersion,
+    ShadowVerdict,
+};
 pub use registry::{RegistryError, ToolRegistry, ToolRegistryBuilder};
 pub use schemars;
 pub use secret::Secret;

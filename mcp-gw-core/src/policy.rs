@@ -1,6 +1,7 @@
 //! The question that policy answers, and the answer's type.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -72,6 +73,32 @@ pub struct AccessRequest<'a> {
     pub arguments: Option<&'a Arguments>,
 }
 
+impl<'a> AccessRequest<'a> {
+    /// The question whether `caller` may use `name` by `method`: a tool `tools/call`, and so on. To
+    /// ask about a list, set [`AccessRequest::phase`] too. The names are the same on both sides and
+    /// the server has none, until they are set.
+    pub const fn new(
+        caller: &'a Caller,
+        meta: &'a RequestMeta,
+        method: &'a str,
+        feature: Feature,
+        name: &'a str,
+    ) -> Self {
+        Self {
+            caller,
+            meta,
+            method,
+            feature,
+            phase: Phase::Call,
+            name,
+            upstream_name: name,
+            server: "",
+            tool: None,
+            arguments: None,
+        }
+    }
+}
+
 /// The one thing a policy can say. Exhaustive on purpose: no caller may need a wildcard arm that
 /// could come to mean "allow".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -105,27 +132,127 @@ impl Effect {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     effect: Effect,
+    kind: &'static str,
+    version: Option<PolicyVersion>,
     reasons: Vec<Cow<'static, str>>,
     errors: Vec<String>,
+    /// What few decisions have.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Rare {
+    shadow: Option<ShadowVerdict>,
+    missing_scopes: Vec<String>,
+    errored_rules: Vec<Arc<str>>,
+}
+
+/// Which policy decided: a short hash of its content, shown as 16 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PolicyVersion(u64);
+
+impl PolicyVersion {
+    /// The version of this hash.
+    pub const fn new(hash: u64) -> Self {
+        Self(hash)
+    }
+}
+
+impl fmt::Display for PolicyVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// What a policy would have decided had all of it been in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShadowVerdict {
+    /// The effect that it would have had.
+    pub effect: Effect,
+    /// What would have decided: ids of rules, or `default`.
+    pub reasons: Vec<Arc<str>>,
+}
+
+impl ShadowVerdict {
+    /// The verdict that these rules would have come to.
+    pub const fn new(effect: Effect, reasons: Vec<Arc<str>>) -> Self {
+        Self { effect, reasons }
+    }
 }
 
 impl Decision {
     /// Allows.
     pub const fn allow() -> Self {
-        Self {
-            effect: Effect::Allow,
-            reasons: Vec::new(),
-            errors: Vec::new(),
-        }
+        Self::of(Effect::Allow)
     }
 
     /// Denies.
     pub const fn deny() -> Self {
+        Self::of(Effect::Deny)
+    }
+
+    /// A decision with this effect.
+    pub const fn of(effect: Effect) -> Self {
         Self {
-            effect: Effect::Deny,
+            effect,
+            kind: "",
+            version: None,
             reasons: Vec::new(),
             errors: Vec::new(),
+            rare: None,
         }
+    }
+
+    /// Makes room for so many reasons.
+    #[must_use]
+    pub fn with_room(mut self, reasons: usize) -> Self {
+        self.reasons.reserve_exact(reasons);
+        self
+    }
+
+    /// Sets the kind of reason, a word for metrics such as `deny_rule`.
+    #[must_use]
+    pub const fn with_kind(mut self, kind: &'static str) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Says which policy decided.
+    #[must_use]
+    pub const fn with_version(mut self, version: PolicyVersion) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// Says what would have been decided had all of the policy been in force.
+    #[must_use]
+    pub fn with_shadow(mut self, shadow: ShadowVerdict) -> Self {
+        self.rare().shadow = Some(shadow);
+        self
+    }
+
+    /// Sets the scopes that, had the caller had them, would have allowed it.
+    #[must_use]
+    pub fn with_missing_scopes<S: Into<String>>(
+        mut self,
+        scopes: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.rare().missing_scopes = scopes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Adds a rule that could not be evaluated, with the reason.
+    #[must_use]
+    pub fn with_errored_rule(mut self, rule: impl Into<Arc<str>>, error: &str) -> Self {
+        let rule = rule.into();
+        self.errors.push(format!("{rule}: {error}"));
+        self.rare().errored_rules.push(rule);
+        self
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
     }
 
     /// Adds what decided: the id of a rule, or `default`.
@@ -160,6 +287,39 @@ impl Decision {
     /// Errors met on the way.
     pub fn errors(&self) -> &[String] {
         &self.errors
+    }
+
+    /// The kind of reason, a word for metrics such as `deny_rule`; empty when the policy gives none.
+    pub const fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// Which policy decided, if it has versions.
+    pub const fn version(&self) -> Option<PolicyVersion> {
+        self.version
+    }
+
+    /// What would have been decided had all of the policy been in force, where that is something
+    /// else: "would deny".
+    pub fn shadow(&self) -> Option<&ShadowVerdict> {
+        self.rare.as_ref()?.shadow.as_ref()
+    }
+
+    /// The fewest scopes that would have turned this into an allow; empty when scopes would not help,
+    /// or when nobody may be told.
+    pub fn missing_scopes(&self) -> &[String] {
+        match &self.rare {
+            Some(rare) => &rare.missing_scopes,
+            None => &[],
+        }
+    }
+
+    /// The ids of rules that could not be evaluated; [`Decision::errors`] says why.
+    pub fn errored_rules(&self) -> &[Arc<str>] {
+        match &self.rare {
+            Some(rare) => &rare.errored_rules,
+            None => &[],
+        }
     }
 }
 

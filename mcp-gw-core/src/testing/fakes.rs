@@ -14,7 +14,7 @@ use crate::context::{
 };
 use crate::json::RawJson;
 use crate::limit::Charge;
-use crate::policy::{AccessRequest, Decision, Feature, Phase};
+use crate::policy::{AccessRequest, Decision, Feature};
 
 /// A context as the pipeline makes it, for the call of a tool or backend in a test.
 pub fn call_context(caller: Caller, link: Arc<dyn ClientLink>) -> CallContext {
@@ -36,18 +36,9 @@ pub const fn access_request<'a>(
     meta: &'a RequestMeta,
     name: &'a str,
 ) -> AccessRequest<'a> {
-    AccessRequest {
-        caller,
-        meta,
-        method: "tools/call",
-        feature: Feature::Tool,
-        phase: Phase::Call,
-        name,
-        upstream_name: name,
-        server: "test",
-        tool: None,
-        arguments: None,
-    }
+    let mut request = AccessRequest::new(caller, meta, "tools/call", Feature::Tool, name);
+    request.server = "test";
+    request
 }
 
 /// A charge of one unit for `method`, to be changed as a test needs it.

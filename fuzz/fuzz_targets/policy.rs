@@ -1,0 +1,4 @@
+//! A policy file.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mcp_gw_policy::fuzzing::policy(data));

@@ -1,0 +1,448 @@
+//! Tables of expected decisions: how people test a policy, and how this crate tests itself.
+
+use std::net::IpAddr;
+
+use mcp_gw_core::{
+    AccessRequest, Arguments, Caller, CallerKind, Effect, Feature, Phase, Policy as _, RawJson,
+    RequestMeta, Transport,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::config::PolicyConfig;
+use crate::engine::PolicyEngine;
+use crate::explain::{Explanation, Reason};
+use crate::fault::{PolicyFault, PolicyFaults};
+use crate::load;
+
+/// A file of cases: some for a policy that is given elsewhere, and groups with a policy of their own.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct CaseFile {
+    /// Cases for the policy that they are run on.
+    pub cases: Vec<Case>,
+    /// Policies with their cases.
+    pub groups: Vec<CaseGroup>,
+}
+
+/// A policy and what is expected of it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct CaseGroup {
+    /// What is shown, for people.
+    pub about: String,
+    /// The policy, which may be one that is refused.
+    pub policy: Value,
+    /// Parts of what is said about the policy when it is refused, one for each fault; empty when it
+    /// is good.
+    #[serde(default)]
+    pub refused: Vec<String>,
+    /// Parts of its warnings, one for each.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// The cases.
+    #[serde(default)]
+    pub cases: Vec<Case>,
+}
+
+/// A request and the decision that is expected.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Case {
+    /// What is shown, for people.
+    pub case: String,
+    /// Who asks; nobody in particular when absent.
+    #[serde(default, rename = "as")]
+    pub caller: CaseCaller,
+    /// The address that the request comes from.
+    #[serde(default)]
+    pub from: Option<IpAddr>,
+    /// The method, `tools/call` when absent.
+    #[serde(default = "tools_call")]
+    pub method: String,
+    /// `tool`, `resource`, `resource_template` or `prompt`; what the method is about when absent.
+    #[serde(default)]
+    pub feature: Option<String>,
+    /// The name or URI that clients see.
+    pub name: String,
+    /// The name that the server knows; the same when absent.
+    #[serde(default)]
+    pub upstream_name: Option<String>,
+    /// The server.
+    #[serde(default)]
+    pub server: String,
+    /// The arguments of a call.
+    #[serde(default)]
+    pub arguments: Option<Value>,
+    /// The same as text, for what no value can say.
+    #[serde(default)]
+    pub arguments_text: Option<String>,
+    /// `allow` or `deny`.
+    pub expect: Expected,
+    /// What decides.
+    #[serde(default)]
+    pub reason: Option<Reason>,
+    /// The ids of all rules that decide, in any order.
+    #[serde(default)]
+    pub rules: Option<Vec<String>>,
+    /// The ids of the rules that cannot be evaluated, in any order.
+    #[serde(default)]
+    pub errors: Vec<String>,
+    /// What the whole policy would have decided, where that is something else.
+    #[serde(default)]
+    pub shadow: Option<ExpectedShadow>,
+    /// The ids of some rules that nearly applied.
+    #[serde(default)]
+    pub near: Vec<String>,
+}
+
+/// Who asks in a case.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct CaseCaller {
+    /// The id.
+    pub id: Option<String>,
+    /// The kind of caller, such as `api_key`; `anonymous` without an id, `user` with one.
+    pub kind: Option<String>,
+    /// Roles.
+    pub roles: Vec<String>,
+    /// Groups.
+    pub groups: Vec<String>,
+    /// Scopes.
+    pub scopes: Vec<String>,
+    /// Claims.
+    pub claims: Map<String, Value>,
+}
+
+/// An effect that is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Expected {
+    /// It is allowed.
+    Allow,
+    /// It is refused.
+    Deny,
+}
+
+/// A verdict of the whole policy that is expected.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ExpectedShadow {
+    /// Its effect.
+    pub effect: Expected,
+    /// The ids of the rules that would decide, in any order.
+    #[serde(default)]
+    pub rules: Vec<String>,
+}
+
+/// A case that came out otherwise than expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CaseFailure {
+    /// The group and the case, as they name themselves.
+    pub case: String,
+    /// Each difference.
+    pub differences: Vec<String>,
+}
+
+fn tools_call() -> String {
+    "tools/call".to_owned()
+}
+
+impl From<Expected> for Effect {
+    fn from(expected: Expected) -> Self {
+        match expected {
+            Expected::Allow => Self::Allow,
+            Expected::Deny => Self::Deny,
+        }
+    }
+}
+
+impl CaseFile {
+    /// Reads cases from YAML.
+    ///
+    /// # Errors
+    /// What is wrong with the file. The policies in it are not looked at yet.
+    pub fn from_yaml(text: &str) -> Result<Self, PolicyFaults> {
+        load::value_of(text)
+    }
+
+    /// How many cases there are, a policy that is to be refused being one.
+    pub fn len(&self) -> usize {
+        let of_groups = self.groups.iter();
+        self.cases.len()
+            + of_groups
+                .map(|group| group.cases.len().max(1))
+                .sum::<usize>()
+    }
+
+    /// True when there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Runs the cases that have no policy of their own on `engine`, and the groups on theirs; what
+    /// came out otherwise than expected.
+    pub fn run(&self, engine: &PolicyEngine) -> Vec<CaseFailure> {
+        let mut failures = run_cases("", &self.cases, engine);
+        for group in &self.groups {
+            failures.extend(group.run());
+        }
+        failures
+    }
+}
+
+impl CaseGroup {
+    fn run(&self) -> Vec<CaseFailure> {
+        let engine = PolicyConfig::from_value(self.policy.clone())
+            .and_then(|config| PolicyEngine::compile(&config));
+        let (differences, engine) = match &engine {
+            Ok(engine) => {
+                let warnings = compare(&self.warnings, &engine.warnings(), "warning");
+                let refused = compare(&self.refused, &[], "fault");
+                ([warnings, refused].concat(), Some(engine))
+            }
+            Err(faults) => (compare(&self.refused, faults.faults(), "fault"), None),
+        };
+        let mut failures = Vec::new();
+        if !differences.is_empty() {
+            failures.push(CaseFailure {
+                case: self.about.clone(),
+                differences,
+            });
+        }
+        if let Some(engine) = engine {
+            failures.extend(run_cases(&self.about, &self.cases, engine));
+        }
+        failures
+    }
+}
+
+/// Each expected text must be in one fault of its own.
+fn compare(expected: &[String], faults: &[PolicyFault], what: &str) -> Vec<String> {
+    let mut found: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let mut differences = Vec::new();
+    for text in expected {
+        match found.iter().position(|fault| fault.contains(text.as_str())) {
+            Some(at) => drop(found.swap_remove(at)),
+            None => differences.push(format!("there is no {what} with {text:?}")),
+        }
+    }
+    differences.extend(
+        found
+            .iter()
+            .map(|fault| format!("an unexpected {what}: {fault}")),
+    );
+    differences
+}
+
+fn run_cases(about: &str, cases: &[Case], engine: &PolicyEngine) -> Vec<CaseFailure> {
+    let run = |case: &Case| {
+        let differences = case.run(engine).unwrap_or_else(|why| vec![why]);
+        let name = match about {
+            "" => case.case.clone(),
+            about => format!("{about}: {}", case.case),
+        };
+        (!differences.is_empty()).then_some(CaseFailure {
+            case: name,
+            differences,
+        })
+    };
+    cases.iter().filter_map(run).collect()
+}
+
+impl Case {
+    /// Calls `ask` with the request of this case.
+    ///
+    /// # Errors
+    /// When the case does not say which request it is.
+    pub fn with_request<T>(&self, ask: impl FnOnce(&AccessRequest<'_>) -> T) -> Result<T, String> {
+        let caller = self.caller.caller()?;
+        let meta = RequestMeta::new("case", Transport::Http).with_client_addr(self.from);
+        let arguments = self.arguments()?;
+        let mut request =
+            AccessRequest::new(&caller, &meta, &self.method, self.feature()?, &self.name);
+        if self.method.ends_with("/list") {
+            request.phase = Phase::List;
+        }
+        if let Some(name) = &self.upstream_name {
+            request.upstream_name = name;
+        }
+        request.server = &self.server;
+        request.arguments = arguments.as_ref();
+        Ok(ask(&request))
+    }
+
+    fn arguments(&self) -> Result<Option<Arguments>, String> {
+        let raw = match (&self.arguments, &self.arguments_text) {
+            (None, None) => return Ok(None),
+            (Some(value), _) => RawJson::from_serialize(value),
+            (None, Some(text)) => RawJson::parse(text.clone()),
+        };
+        let raw = raw.map_err(|error| format!("the arguments cannot be read: {error}"))?;
+        let arguments = Arguments::from_raw(raw);
+        arguments
+            .map(Some)
+            .map_err(|_| "the arguments are no object".to_owned())
+    }
+
+    fn feature(&self) -> Result<Feature, String> {
+        let method = self.method.as_str();
+        Ok(match self.feature.as_deref() {
+            Some("tool") => Feature::Tool,
+            Some("resource") => Feature::Resource,
+            Some("resource_template") => Feature::ResourceTemplate,
+            Some("prompt") => Feature::Prompt,
+            Some(other) => return Err(format!("there is no feature `{other}`")),
+            None if method.starts_with("resources/templates/") => Feature::ResourceTemplate,
+            None if method.starts_with("resources/") || method.starts_with("subscriptions/") => {
+                Feature::Resource
+            }
+            None if method.starts_with("prompts/") => Feature::Prompt,
+            None if method.starts_with("completion/") => {
+                return Err("say whose arguments are completed: `feature`".to_owned());
+            }
+            None => Feature::Tool,
+        })
+    }
+
+    /// Runs the case; each difference from what is expected.
+    ///
+    /// # Errors
+    /// When the case does not say which request it is.
+    pub fn run(&self, engine: &PolicyEngine) -> Result<Vec<String>, String> {
+        self.with_request(|request| {
+            let mut differences = Differences::default();
+            self.check_decision(engine, request, &mut differences);
+            let told = engine.explain(request);
+            self.check_explanation(&told, &mut differences);
+            differences.0
+        })
+    }
+
+    fn check_decision(
+        &self,
+        engine: &PolicyEngine,
+        request: &AccessRequest<'_>,
+        differences: &mut Differences,
+    ) {
+        let decision = engine.decide_now(request);
+        let effect = Effect::from(self.expect);
+        differences.see("effect", effect.as_str(), decision.effect().as_str());
+        if let Some(reason) = self.reason {
+            differences.see("reason", reason.as_str(), decision.kind());
+        }
+        let errored = decision.errored_rules().iter().map(ToString::to_string);
+        let errored: Vec<String> = errored.collect();
+        if let Some(odd) = errored.iter().find(|rule| !self.errors.contains(rule)) {
+            differences
+                .0
+                .push(format!("rule `{odd}` cannot be evaluated"));
+        }
+        if let Some(rules) = &self.rules {
+            let named = decision.reasons().iter();
+            let odd = named.filter(|id| !rules.iter().any(|rule| rule == *id));
+            let is_word = |id: &str| id == "default" || id == decision.kind();
+            for odd in odd.filter(|id| !is_word(id)) {
+                differences.0.push(format!("rule `{odd}` decides, too"));
+            }
+        }
+        if engine.is_uniform() {
+            let other = Caller::new(CallerKind::Local, "somebody else");
+            let mut asked = request.clone();
+            asked.caller = &other;
+            if engine.decide_now(&asked).effect() != decision.effect() {
+                differences
+                    .0
+                    .push("it is said to be the same for all, and is not".to_owned());
+            }
+        }
+        let pair = [request.clone(), request.clone()];
+        if engine
+            .decide_all_now(&pair)
+            .iter()
+            .any(|other| *other != decision)
+        {
+            differences
+                .0
+                .push("in a list the decision is another".to_owned());
+        }
+    }
+
+    fn check_explanation(&self, told: &Explanation, differences: &mut Differences) {
+        let effect = Effect::from(self.expect);
+        differences.see("explained effect", effect.as_str(), told.effect.as_str());
+        if let Some(reason) = self.reason {
+            differences.see("explained reason", reason.as_str(), told.reason.as_str());
+        }
+        if let Some(rules) = &self.rules {
+            differences.see_all("rules", rules, &told.rules);
+        }
+        let errors: Vec<String> = told.errors.iter().map(|error| error.rule.clone()).collect();
+        differences.see_all("errors", &self.errors, &errors);
+        match (&self.shadow, &told.shadow) {
+            (None, None) => {}
+            (Some(expected), Some(shadow)) => {
+                let effect = Effect::from(expected.effect);
+                differences.see("shadow effect", effect.as_str(), shadow.effect.as_str());
+                differences.see_all("shadow rules", &expected.rules, &shadow.rules);
+            }
+            (expected, found) => {
+                differences
+                    .0
+                    .push(format!("shadow: expected {expected:?}, found {found:?}"));
+            }
+        }
+        for id in &self.near {
+            if !told.near_misses.iter().any(|miss| miss.rule == *id) {
+                differences.0.push(format!("`{id}` is no near miss"));
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Differences(Vec<String>);
+
+impl Differences {
+    fn see(&mut self, what: &str, expected: &str, found: &str) {
+        if expected != found {
+            self.0
+                .push(format!("{what}: expected {expected}, found {found}"));
+        }
+    }
+
+    fn see_all(&mut self, what: &str, expected: &[String], found: &[String]) {
+        let sorted = |list: &[String]| {
+            let mut list = list.to_vec();
+            list.sort();
+            list.join(", ")
+        };
+        self.see(what, &sorted(expected), &sorted(found));
+    }
+}
+
+impl CaseCaller {
+    fn caller(&self) -> Result<Caller, String> {
+        let kind = match (self.kind.as_deref(), &self.id) {
+            (Some("anonymous"), _) | (None, None) => CallerKind::Anonymous,
+            (Some("local"), _) => CallerKind::Local,
+            (Some("user"), _) | (None, Some(_)) => CallerKind::User,
+            (Some("api_key"), _) => CallerKind::ApiKey,
+            (Some("oauth_client"), _) => CallerKind::OAuthClient,
+            (Some(other), _) => return Err(format!("there is no kind of caller `{other}`")),
+        };
+        let id = self.id.as_deref().unwrap_or(kind.as_str());
+        Ok(Caller::new(kind, id)
+            .with_roles(self.roles.clone())
+            .with_groups(self.groups.clone())
+            .with_scopes(self.scopes.clone())
+            .with_claims(self.claims.clone()))
+    }
+}

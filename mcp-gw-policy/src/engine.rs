@@ -1,0 +1,314 @@
+//! The engine: the policy in force, which can be replaced while it is asked.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use mcp_gw_core::{
+    AccessRequest, Clock, Decision, Effect, Policy, PolicyVersion, ShadowVerdict, SystemClock,
+};
+
+use crate::compile::{Known, compile};
+use crate::condition::Facts;
+use crate::config::{Mode, OnDenied, PolicyConfig};
+use crate::decide::{Outcome, Session, Side};
+use crate::explain::{Explanation, explain};
+use crate::fault::{PolicyFault, PolicyFaults};
+use crate::rbac::Identity;
+use crate::set::PolicySet;
+use crate::stats::{Counters, PolicyStats};
+
+/// Decides who may use what, by the rules of a [`PolicyConfig`].
+///
+/// A decision is a pure function of the policy and the request: no I/O, no lock, no panic. The
+/// policy is immutable and replaced as a whole by [`PolicyEngine::reload`]; a request, and a list of
+/// them, sees one. A clone is another handle to the same engine.
+#[derive(Clone)]
+pub struct PolicyEngine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    current: ArcSwap<PolicySet>,
+    counters: Counters,
+    clock: Arc<dyn Clock>,
+    began: Instant,
+}
+
+/// A policy that was put in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reloaded {
+    /// Its version.
+    pub version: PolicyVersion,
+    /// True when it says something else than the one before.
+    pub is_new: bool,
+    /// What looks wrong with it.
+    pub warnings: Vec<PolicyFault>,
+}
+
+impl PolicyEngine {
+    /// Compiles a policy.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the policy.
+    pub fn compile(config: &PolicyConfig) -> Result<Self, PolicyFaults> {
+        Self::with_clock(config, Arc::new(SystemClock::new()))
+    }
+
+    /// As [`PolicyEngine::compile`], with the clock that decisions are timed by.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the policy.
+    pub fn with_clock(config: &PolicyConfig, clock: Arc<dyn Clock>) -> Result<Self, PolicyFaults> {
+        let set = compile(config, &Known::new())?;
+        let shared = Shared {
+            current: ArcSwap::from_pointee(set),
+            counters: Counters::default(),
+            began: clock.now(),
+            clock,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Puts another policy in force, or leaves everything as it is (P-14). Counters of rules that
+    /// keep their id go on.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the new policy; the old one stays in force.
+    pub fn reload(&self, config: &PolicyConfig) -> Result<Reloaded, PolicyFaults> {
+        let counters = &self.shared.counters;
+        let before = self.shared.current.load_full();
+        let known = before
+            .rules()
+            .map(|rule| (Arc::clone(&rule.id), Arc::clone(&rule.counters)))
+            .collect();
+        let set = match compile(config, &known) {
+            Ok(set) => set,
+            Err(faults) => {
+                counters.reload_failed.fetch_add(1, Relaxed);
+                return Err(faults);
+            }
+        };
+        let reloaded = Reloaded {
+            version: set.version,
+            is_new: set.version != before.version,
+            warnings: set.warnings.clone(),
+        };
+        self.shared.current.store(Arc::new(set));
+        counters.reloaded.fetch_add(1, Relaxed);
+        Ok(reloaded)
+    }
+
+    /// The version of the policy in force.
+    pub fn version(&self) -> PolicyVersion {
+        self.shared.current.load().version
+    }
+
+    /// What looks wrong with the policy in force.
+    pub fn warnings(&self) -> Vec<PolicyFault> {
+        self.shared.current.load().warnings.clone()
+    }
+
+    /// How a refusal looks to the client.
+    pub fn on_denied(&self) -> OnDenied {
+        self.shared.current.load().on_denied
+    }
+
+    /// What it did so far.
+    pub fn stats(&self) -> PolicyStats {
+        let set = self.shared.current.load();
+        let rules = set.rules();
+        let rules = rules.map(|rule| {
+            (
+                Arc::clone(&rule.id),
+                rule.effect,
+                Arc::clone(&rule.counters),
+            )
+        });
+        self.shared.counters.snapshot(rules)
+    }
+
+    /// Decides one request.
+    ///
+    /// Of several rules that allow, the decision names one for each layer; of those that deny, all.
+    pub fn decide_now(&self, request: &AccessRequest<'_>) -> Decision {
+        let set = self.shared.current.load();
+        self.timed(|| {
+            let identity = Identity::of(request.caller);
+            let facts = Facts::new(request.caller, &identity, request.meta);
+            let session = Session::new(&set, request.caller, request.meta, &identity, &facts);
+            self.decision(&set, request, &set.decide(&session, request))
+        })
+    }
+
+    /// Decides the items of a list in one pass: what is known of the caller is worked out once, and
+    /// all items see the same policy. The answers are those of [`PolicyEngine::decide_now`].
+    pub fn decide_all_now(&self, requests: &[AccessRequest<'_>]) -> Vec<Decision> {
+        let set = self.shared.current.load();
+        self.timed(|| {
+            let mut decisions = Vec::with_capacity(requests.len());
+            let mut rest = requests;
+            while let Some(first) = rest.first() {
+                let identity = Identity::of(first.caller);
+                let facts = Facts::new(first.caller, &identity, first.meta);
+                let session = Session::new(&set, first.caller, first.meta, &identity, &facts);
+                let count = rest
+                    .iter()
+                    .take_while(|request| session.is_of(request))
+                    .count();
+                let (these, others) = rest.split_at(count);
+                let decided = these
+                    .iter()
+                    .map(|request| self.decision(&set, request, &set.decide(&session, request)));
+                decisions.extend(decided);
+                rest = others;
+            }
+            decisions
+        })
+    }
+
+    /// Tells why a request is decided as it is. It counts as no decision, and takes time in
+    /// the number of rules.
+    pub fn explain(&self, request: &AccessRequest<'_>) -> Explanation {
+        let set = self.shared.current.load();
+        let identity = Identity::of(request.caller);
+        let facts = Facts::new(request.caller, &identity, request.meta);
+        let start = self.shared.clock.now();
+        let session = Session::new(&set, request.caller, request.meta, &identity, &facts);
+        let outcome = set.decide(&session, request);
+        let took = self.since(start);
+        explain(&set, &session, request, &outcome, took)
+    }
+
+    fn since(&self, start: Instant) -> Duration {
+        self.shared.clock.now().saturating_duration_since(start)
+    }
+
+    fn timed<T>(&self, work: impl FnOnce() -> T) -> T {
+        if !self.shared.counters.is_sampled() {
+            return work();
+        }
+        let start = self.shared.clock.now();
+        let done = work();
+        self.shared.counters.time(self.since(start));
+        done
+    }
+
+    /// Counts and logs an outcome, and makes the decision of it.
+    fn decision(
+        &self,
+        set: &PolicySet,
+        request: &AccessRequest<'_>,
+        outcome: &Outcome<'_>,
+    ) -> Decision {
+        let side = &outcome.enforced;
+        self.shared
+            .counters
+            .count(outcome.op, Mode::Enforce, side.effect, side.reason);
+        let room = side.rules.len() + usize::from(side.by_default);
+        let mut decision = Decision::of(side.effect)
+            .with_kind(side.reason.as_str())
+            .with_version(set.version)
+            .with_room(room.max(1));
+        for decider in side.rules.iter() {
+            decider.rule.counters.hits.fetch_add(1, Relaxed);
+            decision = decision.because(String::from(&*decider.rule.id));
+        }
+        if side.by_default {
+            decision = decision.because("default");
+        } else if room == 0 {
+            decision = decision.because(side.reason.as_str());
+        }
+        for (rule, is_shadow, why) in &outcome.errors {
+            rule.counters.errors.fetch_add(1, Relaxed);
+            let minute = self.since(self.shared.began).as_secs() / 60;
+            if rule.counters.may_log(minute) {
+                let effect = rule.effect.as_str();
+                tracing::warn!(target: TARGET, rule = &*rule.id, effect, error = why, "a rule cannot be evaluated");
+            }
+            if !is_shadow {
+                decision = decision.with_errored_rule(Arc::clone(&rule.id), why);
+            }
+        }
+        match &outcome.full {
+            None => decision,
+            Some(full) => self.with_shadow(decision, request, outcome, full),
+        }
+    }
+
+    /// Counts what rules in shadow would have done, and says so where it differs (P-12).
+    fn with_shadow(
+        &self,
+        decision: Decision,
+        request: &AccessRequest<'_>,
+        outcome: &Outcome<'_>,
+        full: &Side<'_>,
+    ) -> Decision {
+        for decider in full.rules.iter().filter(|decider| decider.is_shadow) {
+            decider.rule.counters.hits.fetch_add(1, Relaxed);
+        }
+        if full.effect == outcome.enforced.effect {
+            return decision;
+        }
+        self.shared
+            .counters
+            .count(outcome.op, Mode::Shadow, full.effect, full.reason);
+        let mut reasons: Vec<Arc<str>> = full
+            .rules
+            .iter()
+            .map(|decider| Arc::clone(&decider.rule.id))
+            .collect();
+        if full.by_default {
+            reasons.push("default".into());
+        } else if reasons.is_empty() {
+            reasons.push(full.reason.as_str().into());
+        }
+        let would = match full.effect {
+            Effect::Allow => "would allow",
+            Effect::Deny => "would deny",
+        };
+        let id = &*request.meta.request_id;
+        let caller = &*request.caller.id;
+        let name: String = request.name.chars().take(LOGGED).collect();
+        tracing::info!(
+            target: TARGET, request_id = ?id, ?caller, method = request.method, ?name, ?reasons, "{would}"
+        );
+        decision.with_shadow(ShadowVerdict::new(full.effect, reasons))
+    }
+}
+
+/// The `tracing` target of what the policy logs.
+const TARGET: &str = "mcp_gw::policy";
+
+/// So many characters of a name are logged.
+const LOGGED: usize = 256;
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Policy for PolicyEngine {
+    async fn decide(&self, request: &AccessRequest<'_>) -> Decision {
+        self.decide_now(request)
+    }
+
+    async fn decide_all(&self, requests: &[AccessRequest<'_>]) -> Vec<Decision> {
+        self.decide_all_now(requests)
+    }
+
+    fn is_uniform(&self) -> bool {
+        self.shared.current.load().is_uniform
+    }
+}
+
+impl fmt::Debug for PolicyEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyEngine")
+            .field("version", &self.version().to_string())
+            .finish_non_exhaustive()
+    }
+}

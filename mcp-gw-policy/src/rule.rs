@@ -1,0 +1,142 @@
+//! A rule, ready to be asked: what it is about, and whether it applies.
+
+use std::sync::Arc;
+
+use mcp_gw_core::AccessRequest;
+
+use crate::condition::{Condition, Facts, RequestFacts, Verdict};
+use crate::config::{MatchOn, RuleEffect};
+use crate::ip::Cidrs;
+use crate::op::{Op, Ops};
+use crate::pattern::Pattern;
+use crate::rbac::{Identity, Who};
+use crate::stats::RuleCounters;
+
+/// A rule of a layer.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) id: Arc<str>,
+    pub(crate) effect: RuleEffect,
+    pub(crate) is_shadow: bool,
+    pub(crate) match_on: MatchOn,
+    /// What it is about, for explanations; the index has it too.
+    pub(crate) targets: Box<[Target]>,
+    pub(crate) servers: Option<Box<[Arc<Pattern>]>>,
+    pub(crate) who: Option<Who>,
+    pub(crate) from: Option<Cidrs>,
+    pub(crate) when: Option<Condition>,
+    pub(crate) counters: Arc<RuleCounters>,
+}
+
+/// Some operations and the names in them.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) ops: Ops,
+    pub(crate) patterns: Box<[Arc<Pattern>]>,
+}
+
+/// One question, with what is shared by all rules that are asked.
+pub(crate) struct Question<'a> {
+    pub(crate) request: &'a AccessRequest<'a>,
+    pub(crate) op: Op,
+    pub(crate) identity: &'a Identity<'a>,
+    pub(crate) facts: RequestFacts<'a>,
+}
+
+impl<'a> Question<'a> {
+    pub(crate) fn new(
+        request: &'a AccessRequest<'a>,
+        op: Op,
+        identity: &'a Identity<'a>,
+        facts: &'a Facts<'a>,
+    ) -> Self {
+        Self {
+            request,
+            op,
+            identity,
+            facts: facts.of(request),
+        }
+    }
+}
+
+/// Whether what a rule says of caller, address and condition holds.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Holds {
+    Yes,
+    No(Part),
+    /// It cannot be told (P-4).
+    Error(String),
+}
+
+/// A part of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Who(&'static str),
+    From,
+    When,
+}
+
+impl Rule {
+    /// True when it is about what this server offers.
+    pub(crate) fn is_about_server(&self, server: &str) -> bool {
+        match &self.servers {
+            None => true,
+            Some(servers) => servers.iter().any(|pattern| pattern.matches(server)),
+        }
+    }
+
+    /// Whether caller, address and condition are as the rule says. A part that does not hold
+    /// outweighs one that cannot be told.
+    pub(crate) fn holds(&self, question: &Question<'_>) -> Holds {
+        let request = question.request;
+        if let Some(who) = &self.who {
+            if let Some(key) = who.miss(request.caller, question.identity) {
+                return Holds::No(Part::Who(key));
+            }
+        }
+        let mut unknown = None;
+        if let Some(from) = &self.from {
+            match request.meta.client_addr {
+                Some(address) if from.contains(address) => {}
+                Some(_) => return Holds::No(Part::From),
+                None => unknown = Some("the address of the client is not known".to_owned()),
+            }
+        }
+        let verdict = match &self.when {
+            // In a list there are no arguments (P-10): what they could be counts in favour.
+            Some(when) if question.op.is_list() && when.reads_arguments() => match self.effect {
+                RuleEffect::Allow | RuleEffect::Require => Verdict::True,
+                RuleEffect::Deny => Verdict::False,
+            },
+            Some(when) => when.evaluate(&question.facts),
+            None => Verdict::True,
+        };
+        match (verdict, unknown) {
+            (Verdict::False, _) => Holds::No(Part::When),
+            (Verdict::Error(why), _) | (Verdict::True, Some(why)) => Holds::Error(why),
+            (Verdict::True, None) => Holds::Yes,
+        }
+    }
+
+    /// The name that it is compared with.
+    pub(crate) fn subject<'r>(&self, client: &'r str, upstream: &'r str) -> &'r str {
+        match self.match_on {
+            MatchOn::Name => client,
+            MatchOn::UpstreamName => upstream,
+        }
+    }
+
+    pub(crate) fn is_about_op(&self, op: Op) -> bool {
+        self.targets.iter().any(|target| target.ops.contains(op))
+    }
+
+    pub(crate) fn is_about_name(&self, op: Op, name: &str) -> bool {
+        let mut targets = self.targets.iter().filter(|target| target.ops.contains(op));
+        targets.any(|target| target.patterns.iter().any(|pattern| pattern.matches(name)))
+    }
+
+    /// True when the answer may differ between callers or requests for the same thing.
+    pub(crate) const fn looks_at_caller(&self) -> bool {
+        self.who.is_some() || self.from.is_some() || self.when.is_some()
+    }
+}

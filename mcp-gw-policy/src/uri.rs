@@ -1,0 +1,355 @@
+//! URIs of resources and URI templates: what is refused before any rule is asked, and the one
+//! spelling that rules are compared with (P-7).
+//!
+//! A URI that a rule and a server could read differently is refused, not mended. What remains is
+//! compared in the form of RFC 3986 §6.2.2 (scheme and host in lower case, nothing percent-encoded
+//! that need not be; RFC 3987 §3.2 for what is not ASCII), and, for rules that take away, once more
+//! with everything decoded.
+
+use std::borrow::Cow;
+
+/// The longest URI or name that is looked at, in bytes. The core serves no longer URI either.
+pub(crate) const LONGEST: usize = 8 * 1024;
+
+/// Why a URI is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum UriFault {
+    #[error("it is too long")]
+    TooLong,
+    #[error("it holds a control character")]
+    Control,
+    #[error("it is not an absolute URI")]
+    NotAbsolute,
+    #[error("it holds a character that has no place in a URI")]
+    Character,
+    #[error("it holds a backslash")]
+    Backslash,
+    #[error("it has a fragment")]
+    Fragment,
+    #[error("its braces do not match")]
+    Braces,
+    #[error("a percent sign begins no encoded UTF-8")]
+    Encoding,
+    #[error("it holds an encoded slash or backslash")]
+    EncodedSlash,
+    #[error("it holds a dot segment")]
+    DotSegment,
+    #[error("its host is not written in plain characters")]
+    Host,
+}
+
+/// A URI that was found to be good.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Checked<'u> {
+    text: Cow<'u, str>,
+    /// The same with everything decoded, when that is another text: how a server may read it. What a
+    /// rule takes away by that text is taken away too.
+    decoded: Option<String>,
+}
+
+impl<'u> Checked<'u> {
+    /// [`Checked::text`], and the text with everything decoded where that is another one.
+    pub(crate) fn into_parts(self) -> (Cow<'u, str>, Option<String>) {
+        (self.text, self.decoded)
+    }
+
+    /// The spelling that rules are compared with.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Looks a URI over; with `is_template`, a URI template, whose expressions in braces are left out.
+pub(crate) fn check(uri: &str, is_template: bool) -> Result<Checked<'_>, UriFault> {
+    if uri.len() > LONGEST {
+        return Err(UriFault::TooLong);
+    }
+    if uri.chars().any(char::is_control) {
+        return Err(UriFault::Control);
+    }
+    let plain = if is_template {
+        without_expressions(uri)?
+    } else {
+        Cow::Borrowed(uri)
+    };
+    let (scheme, rest) = plain.split_once(':').ok_or(UriFault::NotAbsolute)?;
+    if !is_scheme(scheme) || (rest.is_empty() && !is_template) {
+        return Err(UriFault::NotAbsolute);
+    }
+    check_characters(rest)?;
+    let decoded = decode(rest)?;
+    if decoded.contains('%') {
+        check_twice_encoded(&decoded)?;
+    }
+    check_segments(rest)?;
+    check_host(rest)?;
+    let text = normal(uri);
+    let decoded = if text.contains('%') {
+        let (scheme, rest) = text.split_once(':').unwrap_or_default();
+        Some(format!("{scheme}:{}", decode(rest)?))
+    } else {
+        None
+    };
+    Ok(Checked { text, decoded })
+}
+
+/// RFC 3986 §3.1.
+fn is_scheme(scheme: &str) -> bool {
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+}
+
+/// A template without what stands in braces (RFC 6570 §2.2): an expression may expand to nothing.
+fn without_expressions(template: &str) -> Result<Cow<'_, str>, UriFault> {
+    if !template.contains(['{', '}']) {
+        return Ok(Cow::Borrowed(template));
+    }
+    let mut plain = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, tail)) = rest.split_once('{') {
+        let (expression, tail) = tail.split_once('}').ok_or(UriFault::Braces)?;
+        if before.contains('}') || expression.contains('{') || expression.is_empty() {
+            return Err(UriFault::Braces);
+        }
+        plain.push_str(before);
+        rest = tail;
+    }
+    if rest.contains('}') {
+        return Err(UriFault::Braces);
+    }
+    plain.push_str(rest);
+    Ok(Cow::Owned(plain))
+}
+
+fn check_characters(rest: &str) -> Result<(), UriFault> {
+    for c in rest.chars() {
+        match c {
+            '\\' => return Err(UriFault::Backslash),
+            '#' => return Err(UriFault::Fragment),
+            '"' | '<' | '>' | '^' | '`' | '{' | '|' | '}' => return Err(UriFault::Character),
+            c if c.is_whitespace() => return Err(UriFault::Character),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Decodes what is percent-encoded, and refuses what may not be.
+fn decode(rest: &str) -> Result<Cow<'_, str>, UriFault> {
+    if !rest.contains('%') {
+        return Ok(Cow::Borrowed(rest));
+    }
+    let mut bytes = Vec::with_capacity(rest.len());
+    let mut from = rest.bytes();
+    while let Some(byte) = from.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let byte = triplet(from.next(), from.next()).ok_or(UriFault::Encoding)?;
+        if matches!(byte, b'/' | b'\\') {
+            return Err(UriFault::EncodedSlash);
+        }
+        bytes.push(byte);
+    }
+    let text = String::from_utf8(bytes).map_err(|_| UriFault::Encoding)?;
+    if text.chars().any(char::is_control) {
+        return Err(UriFault::Control);
+    }
+    Ok(Cow::Owned(text))
+}
+
+fn triplet(high: Option<u8>, low: Option<u8>) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let value = digit(high?)? * 16 + digit(low?)?;
+    u8::try_from(value).ok()
+}
+
+/// What would be refused had it been encoded once: some servers decode until nothing is left to do.
+fn check_twice_encoded(decoded: &str) -> Result<(), UriFault> {
+    let mut text = Cow::Borrowed(decoded);
+    for _ in 0..MOST_ROUNDS {
+        let mut bytes = Vec::with_capacity(text.len());
+        let mut from = text.bytes();
+        let mut changed = false;
+        while let Some(byte) = from.next() {
+            let ahead = from.clone();
+            let found = if byte == b'%' {
+                triplet(from.next(), from.next())
+            } else {
+                None
+            };
+            match found {
+                Some(b'/' | b'\\') => return Err(UriFault::EncodedSlash),
+                Some(b'.') => return Err(UriFault::DotSegment),
+                Some(byte) if byte.is_ascii_control() => return Err(UriFault::Control),
+                Some(byte) => {
+                    changed = true;
+                    bytes.push(byte);
+                }
+                None => {
+                    from = ahead;
+                    bytes.push(byte);
+                }
+            }
+        }
+        if !changed {
+            return Ok(());
+        }
+        text = Cow::Owned(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    Err(UriFault::Encoding)
+}
+
+/// Whoever encodes more often than this means no good.
+const MOST_ROUNDS: usize = 4;
+
+/// No segment is `.` or `..`, encoded or not, with parameters (`..;x`) or blanks or without, in the
+/// path, the host, or what looks like a path in the query.
+fn check_segments(rest: &str) -> Result<(), UriFault> {
+    let is_dots = |segment: &str| {
+        if !segment.starts_with(['.', '%']) {
+            return false;
+        }
+        // It was found to be decodable as a whole.
+        let plain = decode(segment).unwrap_or_default();
+        let name = plain.split(';').next().unwrap_or_default();
+        matches!(name.trim(), "." | "..")
+    };
+    let mut segments = rest.split(['/', '?']);
+    if segments.any(is_dots) {
+        return Err(UriFault::DotSegment);
+    }
+    Ok(())
+}
+
+/// A host in other than plain characters is one name to a rule and another to the resolver.
+fn check_host(rest: &str) -> Result<(), UriFault> {
+    let Some(authority) = authority(rest) else {
+        return Ok(());
+    };
+    let mut parts = authority.split('@');
+    let host = parts.next_back().unwrap_or_default();
+    if parts.count() > 1 || !host.is_ascii() || host.contains('%') {
+        return Err(UriFault::Host);
+    }
+    Ok(())
+}
+
+/// What stands between `//` and the path.
+fn authority(rest: &str) -> Option<&str> {
+    let rest = rest.strip_prefix("//")?;
+    rest.split(['/', '?', '#']).next()
+}
+
+/// Where the part ends whose case does not count, and where the user's name in it begins and ends.
+fn folded_part(uri: &str) -> Option<(usize, std::ops::Range<usize>)> {
+    let (scheme, rest) = uri.split_once(':')?;
+    let colon = scheme.len();
+    let Some(authority) = authority(rest) else {
+        return Some((colon, colon..colon));
+    };
+    let start = colon + 3;
+    let user = authority.rfind('@').unwrap_or(0);
+    Some((start + authority.len(), start..start + user))
+}
+
+/// Scheme and host in lower case; what is encoded and need not be, decoded; other triplets in upper
+/// case. What stands in braces stays as it is.
+fn normal(uri: &str) -> Cow<'_, str> {
+    let (end, user) = folded_part(uri).unwrap_or((0, 0..0));
+    let head = uri.get(..end).unwrap_or_default();
+    if !uri.contains('%') && !head.bytes().any(|b| b.is_ascii_uppercase()) {
+        return Cow::Borrowed(uri);
+    }
+    let mut text = String::with_capacity(uri.len());
+    let mut braced = false;
+    let mut chars = uri.char_indices();
+    while let Some((at, c)) = chars.next() {
+        braced = c == '{' || (braced && c != '}');
+        if braced {
+            text.push(c);
+        } else if c == '%' {
+            let encoded = run_of_triplets(uri.get(at..).unwrap_or_default());
+            push_triplets(encoded, &mut text);
+            for _ in 1..encoded.len() {
+                chars.next();
+            }
+        } else if at < end && !user.contains(&at) {
+            text.push(c.to_ascii_lowercase());
+        } else {
+            text.push(c);
+        }
+    }
+    Cow::Owned(text)
+}
+
+/// The percent-encoded triplets at the start of `text`, which begins with a percent sign; if it is
+/// none, that sign.
+fn run_of_triplets(text: &str) -> &str {
+    let mut end = 0;
+    while let Some([b'%', high, low]) = text.as_bytes().get(end..end + 3) {
+        if triplet(Some(*high), Some(*low)).is_none() {
+            break;
+        }
+        end += 3;
+    }
+    text.get(..end.max(1)).unwrap_or_default()
+}
+
+fn push_triplets(encoded: &str, text: &mut String) {
+    let mut bytes = Vec::with_capacity(encoded.len() / 3);
+    let mut from = encoded.bytes();
+    while from.next().is_some() {
+        let Some(byte) = triplet(from.next(), from.next()) else {
+            text.push_str(encoded);
+            return;
+        };
+        bytes.push(byte);
+    }
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~') || !c.is_ascii() {
+                text.push(c);
+            } else {
+                push_byte(u32::from(c), text);
+            }
+        }
+        for byte in chunk.invalid() {
+            push_byte(u32::from(*byte), text);
+        }
+    }
+}
+
+fn push_byte(byte: u32, text: &mut String) {
+    text.push('%');
+    for digit in [byte / 16, byte % 16] {
+        let digit = char::from_digit(digit, 16).unwrap_or('0');
+        text.push(digit.to_ascii_uppercase());
+    }
+}
+
+/// A glob for URIs in the spelling that it is compared with.
+pub(crate) fn fold_glob(glob: &str) -> Cow<'_, str> {
+    match glob.split_once(':') {
+        // A star before the first colon may stand for the scheme as well as for half of the URI.
+        Some((scheme, rest)) if !scheme.contains('*') || rest.starts_with("//") => {
+            normal_glob(glob)
+        }
+        _ => Cow::Borrowed(glob),
+    }
+}
+
+/// As [`normal`]; a `?` is a wildcard and may be part of the host.
+fn normal_glob(glob: &str) -> Cow<'_, str> {
+    let masked = glob.replace('?', "\u{1}");
+    match normal(&masked) {
+        Cow::Borrowed(_) => Cow::Borrowed(glob),
+        Cow::Owned(text) => Cow::Owned(text.replace('\u{1}', "?")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

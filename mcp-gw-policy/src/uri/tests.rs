@@ -1,0 +1,198 @@
+use super::*;
+
+fn text(uri: &str) -> Result<String, UriFault> {
+    check(uri, false).map(|checked| checked.text().to_owned())
+}
+
+#[test]
+fn p7_hostile_uris_are_refused() {
+    use UriFault as F;
+    for (uri, why) in [
+        // No absolute URI.
+        ("", F::NotAbsolute),
+        ("passwd", F::NotAbsolute),
+        ("/etc/passwd", F::NotAbsolute),
+        ("//host/path", F::NotAbsolute),
+        ("file:", F::NotAbsolute),
+        (":path", F::NotAbsolute),
+        ("1file:///a", F::NotAbsolute),
+        ("fi le:///a", F::NotAbsolute),
+        (" file:///a", F::NotAbsolute),
+        ("f%69le:///a", F::NotAbsolute),
+        ("fıle:///a", F::NotAbsolute),
+        // Dot segments, in all spellings.
+        ("file:///a/../b", F::DotSegment),
+        ("file:///a/./b", F::DotSegment),
+        ("file:///a/..", F::DotSegment),
+        ("file:///..", F::DotSegment),
+        ("file:..", F::DotSegment),
+        ("file:../b", F::DotSegment),
+        ("notes://../b", F::DotSegment),
+        ("file:///a/%2e%2e/b", F::DotSegment),
+        ("file:///a/%2E./b", F::DotSegment),
+        ("file:///a/.%2e/b", F::DotSegment),
+        ("file:///a/..;x=1/b", F::DotSegment),
+        ("file:///a/..%20/b", F::DotSegment),
+        ("file:///a/..%3Bx/b", F::DotSegment),
+        ("file:///a/%2e%2e%3b/b", F::DotSegment),
+        ("file:///a?../b", F::DotSegment),
+        ("file:///a?x/../b", F::DotSegment),
+        // Slashes and backslashes that are not what they seem.
+        ("file:///a%2fb", F::EncodedSlash),
+        ("file:///a%2Fb", F::EncodedSlash),
+        ("file:///a%5cb", F::EncodedSlash),
+        ("file:///a?x=%2F", F::EncodedSlash),
+        ("file:///a\\b", F::Backslash),
+        ("file:\\\\host\\b", F::Backslash),
+        // Encoded twice and more.
+        ("file:///a/%252e%252e/b", F::DotSegment),
+        ("file:///a%252fb", F::EncodedSlash),
+        ("file:///a%25255cb", F::EncodedSlash),
+        ("file:///a%2500b", F::Control),
+        ("file:///a%2525252525252525b", F::Encoding),
+        // Control characters, raw and encoded.
+        ("file:///a\0b", F::Control),
+        ("file:///a\nb", F::Control),
+        ("file:///a\tb", F::Control),
+        ("file:///a\u{7f}b", F::Control),
+        ("file:///a\u{85}b", F::Control),
+        ("file:///a%00b", F::Control),
+        ("file:///a%0d%0ab", F::Control),
+        ("file:///a%7fb", F::Control),
+        ("file:///a%C2%85b", F::Control),
+        // Fragments.
+        ("file:///a#b", F::Fragment),
+        ("file:///a#", F::Fragment),
+        // Encodings that are none, and overlong ones.
+        ("file:///a%", F::Encoding),
+        ("file:///a%2", F::Encoding),
+        ("file:///a%zz", F::Encoding),
+        ("file:///%c0%ae%c0%ae/b", F::Encoding),
+        ("file:///a%c0%afb", F::Encoding),
+        ("file:///%e9", F::Encoding),
+        // Hosts that a resolver reads in another way.
+        ("https://ex%61mple.com/", F::Host),
+        ("https://ｅxample.com/", F::Host),
+        ("https://a@b@example.com/", F::Host),
+        // Characters that some parsers drop.
+        ("file:///a ", F::Character),
+        ("file:///a b", F::Character),
+        ("file:///a\u{a0}b", F::Character),
+        ("file:///a\u{2028}b", F::Character),
+        ("file:///{a}", F::Character),
+        ("file:///a|b", F::Character),
+        ("file:///<a>", F::Character),
+    ] {
+        assert_eq!(text(uri), Err(why), "{uri:?}");
+    }
+    assert_eq!(
+        text(&format!("file:///{}", "a".repeat(LONGEST))),
+        Err(F::TooLong)
+    );
+}
+
+#[test]
+fn p7_plain_uris_are_as_they_are() {
+    for uri in [
+        "file:///",
+        "file:///a/b.txt",
+        "file:///a/...",
+        "file:///a/.hidden/..b/c..",
+        "file:///a//b",
+        "file:///Straße/ä",
+        "https://example.com:8080/a?b=c&d=../e@f:g;h",
+        "https://user@example.com/a;b=1",
+        "https://[2001:db8::1]/a",
+        "urn:isbn:0451450523",
+        "mem:a",
+        "ui://widget/main.html",
+        "demo://resource/static/1",
+        "data:text/plain,hello",
+    ] {
+        assert_eq!(text(uri).as_deref(), Ok(uri));
+    }
+}
+
+#[test]
+fn p7_scheme_and_host_have_no_case_and_the_path_has() {
+    for (uri, normal) in [
+        ("FILE:///Etc/Passwd", "file:///Etc/Passwd"),
+        (
+            "HTTPS://Example.COM/Path?Query",
+            "https://example.com/Path?Query",
+        ),
+        ("https://User@Example.COM", "https://User@example.com"),
+        ("URN:ISBN:0", "urn:ISBN:0"),
+        ("https://EXAMPLE.com?A", "https://example.com?A"),
+    ] {
+        assert_eq!(text(uri).as_deref(), Ok(normal));
+    }
+}
+
+#[test]
+fn p7_what_need_not_be_encoded_is_compared_decoded() {
+    for (uri, normal, decoded) in [
+        ("file:///%65tc/%70asswd", "file:///etc/passwd", None),
+        ("file:///%7euser", "file:///~user", None),
+        ("file:///%C3%A4", "file:///ä", None),
+        ("file:///a%20b", "file:///a%20b", Some("file:///a b")),
+        ("file:///a%3ab", "file:///a%3Ab", Some("file:///a:b")),
+        ("file:///100%25", "file:///100%25", Some("file:///100%")),
+        ("file:///%c3%a4%3f", "file:///ä%3F", Some("file:///ä?")),
+    ] {
+        let checked = check(uri, false).unwrap();
+        assert_eq!(
+            (checked.text(), checked.decoded.as_deref()),
+            (normal, decoded),
+            "{uri}"
+        );
+    }
+}
+
+#[test]
+fn p7_expressions_of_templates_are_left_out() {
+    for template in [
+        "file:///docs/{name}",
+        "file:///{+path}{#part}",
+        "x:{rest}",
+        "https://{host}/{a}/{b}",
+        "test://template/{id}/data",
+    ] {
+        let checked = check(template, true).unwrap();
+        assert_eq!(checked.text(), template);
+    }
+    assert_eq!(
+        check("FILE://Host{X}/{Y}", true).unwrap().text(),
+        "file://host{X}/{Y}"
+    );
+    for (template, why) in [
+        ("{+uri}", UriFault::NotAbsolute),
+        ("{scheme}://a", UriFault::NotAbsolute),
+        ("file:///a/.{x}./b", UriFault::DotSegment),
+        ("file:///../{x}", UriFault::DotSegment),
+        ("file:///{x}%2f{y}", UriFault::EncodedSlash),
+        ("file:///{x", UriFault::Braces),
+        ("file:///x}", UriFault::Braces),
+        ("file:///{{x}}", UriFault::Braces),
+        ("file:///{}", UriFault::Braces),
+        ("file:///{x}#a", UriFault::Fragment),
+        ("file:///{x\0}", UriFault::Control),
+    ] {
+        assert_eq!(check(template, true), Err(why), "{template:?}");
+    }
+}
+
+#[test]
+fn globs_are_compared_in_the_same_spelling() {
+    for (glob, folded) in [
+        ("HTTPS://*.Example.COM/A*", "https://*.example.com/A*"),
+        ("HTTPS://?.Example.COM/A?", "https://?.example.com/A?"),
+        ("*://Example.COM/A", "*://example.com/A"),
+        ("FILE:///%65tc/*", "file:///etc/*"),
+        ("*ETC*", "*ETC*"),
+        ("*:ETC", "*:ETC"),
+        ("file:///a", "file:///a"),
+    ] {
+        assert_eq!(fold_glob(glob), folded);
+    }
+}
