@@ -184,7 +184,7 @@ impl Limit {
         }
         let window = micros(window);
         let shape = match algorithm {
-            Algorithm::SlidingWindow => window_shape(quota, window),
+            Algorithm::SlidingWindow => Shape::window(quota, window),
             Algorithm::Gcra { burst } => bucket_shape(quota, window, burst.get())?,
             Algorithm::Calendar(period) => Shape::Calendar(period),
         };
@@ -220,6 +220,10 @@ impl Limit {
         Duration::from_micros(self.window)
     }
 
+    pub(crate) const fn window_micros(&self) -> u64 {
+        self.window
+    }
+
     /// How it counts.
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -250,27 +254,36 @@ pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Marks are kept in 32 bits, and must tell apart what is up to two windows old: so a window has
-/// about 2^30 granules at most. In windows of up to 17 minutes a granule is a microsecond; beyond,
-/// the span is up to two granules too long rather than a moment too short.
-fn window_shape(quota: u64, window: u64) -> Shape {
-    if quota > MAX_EXACT {
-        return Shape::Window {
-            granule: window.div_ceil(PARTS),
-            span: PARTS + 1,
-            exact: false,
-        };
+impl Shape {
+    /// Granule and span of a window that keeps a mark for each unit.
+    ///
+    /// Marks are kept in 32 bits, and must tell apart what is up to two windows old: so a window has
+    /// about 2^30 granules at most. In windows of up to 17 minutes a granule is a microsecond;
+    /// beyond, the span is up to two granules too long rather than a moment too short.
+    pub(crate) fn units(window: u64) -> (u64, u64) {
+        let shift = (window >> 30).checked_ilog2().map_or(0, |log| log + 1);
+        let granule = 1 << shift;
+        let more = if granule == 1 { 0 } else { 2 };
+        (granule, window / granule + more)
     }
-    let shift = (window >> 30).checked_ilog2().map_or(0, |log| log + 1);
-    let granule = 1 << shift;
-    Shape::Window {
-        granule,
-        span: if granule == 1 {
-            window
+
+    /// Granule and span of a window that keeps a mark for each part.
+    pub(crate) const fn parts(window: u64) -> (u64, u64) {
+        (window.div_ceil(PARTS), PARTS + 1)
+    }
+
+    fn window(quota: u64, window: u64) -> Self {
+        let exact = quota <= MAX_EXACT;
+        let (granule, span) = if exact {
+            Self::units(window)
         } else {
-            window / granule + 2
-        },
-        exact: true,
+            Self::parts(window)
+        };
+        Self::Window {
+            granule,
+            span,
+            exact,
+        }
     }
 }
 

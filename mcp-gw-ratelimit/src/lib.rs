@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 mod algorithm;
+mod maths;
 mod store;
 
 pub use algorithm::{
     Algorithm, Limit, LimitError, MAX_EXACT, MAX_QUOTA, MAX_WINDOW, MIN_WINDOW, PARTS, Period,
     Shape,
 };
+pub use maths::{State, check_at, period_end};
 pub use store::{Demand, Key, Standing, Store, StoreError, StoreStats};
