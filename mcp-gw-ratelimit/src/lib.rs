@@ -2,6 +2,7 @@
 
 mod algorithm;
 mod maths;
+mod memory;
 mod store;
 
 pub use algorithm::{
@@ -9,4 +10,5 @@ pub use algorithm::{
     Shape,
 };
 pub use maths::{State, check_at, period_end};
+pub use memory::{DEFAULT_KEYS, MemoryLedger, MemoryStore, QuotaLedger, QuotaRecord};
 pub use store::{Demand, Key, Standing, Store, StoreError, StoreStats};
