@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use crate::caller::Caller;
 use crate::json::{ObjectWriter, RawJson};
+use crate::limit::LimitReport;
 use crate::log_level::LogLevel;
 use crate::param_header::ForeignParams;
 use crate::policy::Decision;
@@ -86,6 +87,8 @@ pub struct RequestMeta {
     pub askable: Option<RawJson>,
     /// Headers that repeat arguments of which the gateway does not know, for servers behind it.
     pub foreign_params: ForeignParams,
+    /// Filled with how the caller stands with the limits, for who answers.
+    pub limit_report: Option<LimitReport>,
 }
 
 impl RequestMeta {
@@ -124,6 +127,13 @@ impl RequestMeta {
     #[must_use]
     pub fn with_headers(mut self, headers: Vec<(String, String)>) -> Self {
         self.headers = headers;
+        self
+    }
+
+    /// Wants to know how the caller stands with the limits.
+    #[must_use]
+    pub fn with_limit_report(mut self, report: LimitReport) -> Self {
+        self.limit_report = Some(report);
         self
     }
 

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use mcp_gw_core::{
     AuditSink, Backend, BackendStatus, BuildError, Clock, Endpoint, Feature, Gateway,
-    GatewayBuilder, SystemClock, TracingAudit,
+    GatewayBuilder, SystemClock, TracingAudit, glob_matches,
 };
+use mcp_gw_ratelimit::{DEFAULT_KEYS, LimitSet, Limiter, MemoryStore};
 use mcp_gw_upstream::{
     Balanced, ClientInfo, HttpServer, HttpServerConfig, Replica, StdioServer, StdioServerConfig,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{ApiKeys, PerMinute, ToolRules, matches};
+use crate::access::{ApiKeys, ToolRules};
 use crate::config::{
     Config, EndpointConfig, InputKind, KeyError, ServerConfig, ServerTarget, SessionKeyError,
     origin,
@@ -96,9 +97,7 @@ impl Launch {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let keys = ApiKeys::of(config).map_err(|(id, source)| LaunchError::Key { id, source })?;
         let (keys, rules) = (Swap::new(keys), Swap::new(ToolRules::of(config)));
-        let limit = config.limits.calls_per_minute;
-        let limiter = limit.map(|limit| PerMinute::new(limit, Arc::clone(&clock)));
-        let limiter = Swap::new(limiter);
+        let limiter = Swap::new(limiter_of(config)?);
         let mut builder = Gateway::builder()
             .authenticator(keys.clone())
             .policy(rules.clone())
@@ -131,7 +130,7 @@ impl Launch {
         let gateway = builder.build().map_err(LaunchError::Build)?;
         let all = gateway.backends();
         let names = all.iter().map(|backend| backend.name().to_owned());
-        let engine = Engine::with_clock(gateway, engine_config(config)?, Arc::clone(&clock));
+        let engine = Engine::with_clock(gateway, engine_config(config)?, clock);
         let live = |metrics: &Metrics| metrics.register(Live::new(&engine, maker.made.clone()));
         let metrics = self.metrics.as_ref().map(live);
         let parts = Parts {
@@ -149,7 +148,6 @@ impl Launch {
         Ok(Running {
             metrics,
             engine,
-            clock,
             keys,
             rules,
             limiter,
@@ -204,6 +202,19 @@ impl Maker {
     }
 }
 
+fn limiter_of(config: &Config) -> Result<Limiter, LaunchError> {
+    let set = limits_of(config)?;
+    let store = MemoryStore::with_room(SystemClock::new(), set.keys().unwrap_or(DEFAULT_KEYS));
+    Ok(Limiter::new(set, Arc::new(store)))
+}
+
+pub(crate) fn limits_of(config: &Config) -> Result<LimitSet, LaunchError> {
+    LimitSet::new(&config.limits).map_err(|faults| {
+        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        LaunchError::Limits(faults.join("; "))
+    })
+}
+
 pub(crate) fn endpoint_of(name: &str, config: &EndpointConfig) -> Endpoint {
     let part = config.clone();
     let shows = move |feature: Feature, name: &str, server: &str| {
@@ -214,7 +225,7 @@ pub(crate) fn endpoint_of(name: &str, config: &EndpointConfig) -> Endpoint {
             _ => return false,
         };
         part.servers.iter().any(|all| all == server)
-            || patterns.iter().any(|glob| matches(glob, name))
+            || patterns.iter().any(|glob| glob_matches(glob, name))
     };
     Endpoint::new(name, shows).with_instructions(config.instructions.clone())
 }
@@ -402,6 +413,9 @@ pub enum LaunchError {
         /// What is wrong.
         source: mcp_gw_upstream::Error,
     },
+    /// The limits make no sense.
+    #[error("limits cannot be kept: {0}")]
+    Limits(String),
     /// There are pins that cannot be used, and a server that must not be shown without them.
     #[error("servers cannot be held to their pins")]
     Pins(#[source] PinsError),
@@ -421,10 +435,9 @@ pub struct Running {
     /// That its state is read as long as it is there.
     metrics: Option<Registration>,
     engine: Engine,
-    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) keys: Swap<ApiKeys>,
     pub(crate) rules: Swap<ToolRules>,
-    pub(crate) limiter: Swap<Option<PerMinute>>,
+    pub(crate) limiter: Swap<Limiter>,
     pub(crate) parts: tokio::sync::Mutex<Parts>,
 }
 
@@ -473,6 +486,11 @@ impl Running {
         self.parts.lock().await.config.clone()
     }
 
+    /// The limits that are in force, to be shown and counted.
+    pub fn limiter(&self) -> Arc<Limiter> {
+        self.limiter.now()
+    }
+
     /// Waits until every server was asked for its offer once, but no longer than `limit`, and says
     /// how they are doing. Those that are not up are asked again in the background.
     pub async fn ready(&self, limit: Duration) -> Vec<BackendStatus> {
@@ -485,7 +503,12 @@ impl Running {
     /// as long as a server is not up whose tools they may mean.
     pub async fn idle_rules(&self) -> Vec<String> {
         let parts = self.parts.lock().await;
-        idle_rules(self.gateway(), &self.rules.now(), &parts.config.endpoints)
+        idle_rules(
+            self.gateway(),
+            &self.rules.now(),
+            self.limiter.now().set(),
+            &parts.config.endpoints,
+        )
     }
 
     /// Stops looking after the servers, and ends connections and child processes.

@@ -31,6 +31,7 @@ pub(crate) use explain::origin;
 pub use fault::{ConfigFaults, Fault};
 pub use federation::{EndpointConfig, PrefixMode, UriMode};
 pub use import::{Imported, import};
+pub use mcp_gw_ratelimit::LimitsConfig;
 pub use metrics::MetricsConfig;
 pub use path::{ConfigPath, Position, Spans};
 pub use reference::{json_schema, reference};
@@ -41,5 +42,5 @@ pub use source::{Loaded, load, read_file, schema_of};
 pub use text::{ByteSize, DurationText, TextError};
 pub use types::{
     ApiKeyConfig, AuthConfig, Config, DefaultRule, ForwardedName, HttpConfig, InputConfig,
-    InputKind, LimitsConfig, PinMode, PinsConfig, PolicyConfig,
+    InputKind, PinMode, PinsConfig, PolicyConfig,
 };

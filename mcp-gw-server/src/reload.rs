@@ -6,8 +6,8 @@ use std::time::Duration;
 use mcp_gw_core::{Backend, Mounting, Remount};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{ApiKeys, PerMinute, ToolRules};
-use crate::compose::{LaunchError, Parts, Running, endpoint_of};
+use crate::access::{ApiKeys, ToolRules};
+use crate::compose::{LaunchError, Parts, Running, endpoint_of, limits_of};
 use crate::config::Config;
 use crate::pins::Guards;
 
@@ -73,6 +73,7 @@ impl Running {
         }
         // Everything that can fail comes first.
         let keys = ApiKeys::of(config).map_err(|(id, source)| LaunchError::Key { id, source })?;
+        let limits = limits_of(config)?;
         let guards = if differ("pins") {
             Some(Guards::of(config).map_err(LaunchError::Pins)?)
         } else {
@@ -81,12 +82,7 @@ impl Running {
         let (next, came) = parts.remount(config, guards.as_ref())?;
         let gone = self.gateway().remount(next).map_err(LaunchError::Build)?;
         // Nothing fails from here on.
-        if differ("limits") {
-            let limit = config.limits.calls_per_minute;
-            let clock = Arc::clone(&self.clock);
-            self.limiter
-                .put(limit.map(|limit| PerMinute::new(limit, clock)));
-        }
+        self.limiter.put(self.limiter.now().with_set(limits));
         let has_other_keys = !keys.is_same(&self.keys.now());
         if has_other_keys || differ("auth") || differ("policy") {
             self.rules.put(ToolRules::of(config));

@@ -59,14 +59,10 @@ impl<T: Policy> Policy for Swap<T> {
     }
 }
 
-/// Without one inside, nothing is limited.
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl<T: RateLimiter> RateLimiter for Swap<Option<T>> {
+impl<T: RateLimiter> RateLimiter for Swap<T> {
     async fn admit(&self, charge: &Charge<'_>) -> Result<Admission, LimiterError> {
-        match &*self.now() {
-            Some(limiter) => limiter.admit(charge).await,
-            None => Ok(Admission::admitted(None)),
-        }
+        self.now().admit(charge).await
     }
 }

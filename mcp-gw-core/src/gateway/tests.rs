@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod federation;
+mod limits;
 mod questions;
 mod remount;
 

@@ -4,6 +4,8 @@ mod children;
 mod client;
 mod compare;
 mod latency;
+#[cfg(feature = "limits")]
+mod limits;
 mod load;
 mod nginx;
 mod procfs;
@@ -41,6 +43,9 @@ enum Role {
     Load(Load),
     /// Run the upstream alone and behind the gateway, and print one table.
     Compare(compare::Options),
+    /// Time the checks of rate limits beside those of `governor`, and print one table.
+    #[cfg(feature = "limits")]
+    Limits(limits::Options),
 }
 
 #[derive(Args, Debug)]
@@ -106,6 +111,11 @@ fn main() -> ExitCode {
                 Role::Upstream(options) => serve(&options).await.map(|()| true),
                 Role::Load(options) => load(options).await,
                 Role::Compare(options) => compare::run(&options).await,
+                #[cfg(feature = "limits")]
+                Role::Limits(options) => limits::run(&options).map(|table| {
+                    print(&table);
+                    true
+                }),
             }
         })
     });
