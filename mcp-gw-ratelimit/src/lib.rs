@@ -2,6 +2,8 @@
 
 mod algorithm;
 mod maths;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod store;
 
 pub use algorithm::{

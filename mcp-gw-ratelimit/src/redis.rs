@@ -1,0 +1,196 @@
+//! Counts that several gateways share, in Redis 7 or Valkey.
+//!
+//! A decision is one script and one round trip. The time is the server's, so that the clocks of
+//! gateways do not matter, and all keys begin with the same hash tag, so that they lie on one node
+//! of a cluster: limits of one fleet are as fast as one node, and fleets (tenants) that need more
+//! take a prefix, and a store, each.
+//!
+//! While Redis gives no answer, [`OnError`] says what becomes of calls. What was counted elsewhere
+//! in that time is not brought to Redis afterwards: around an outage, up to twice a quota may be
+//! used in a window.
+
+mod config;
+mod failure;
+mod link;
+mod outage;
+mod script;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mcp_gw_core::Clock;
+use redis::Value;
+
+use crate::store::{Demand, Standing, Store, StoreError, StoreStats};
+
+pub use config::{OnError, RedisConfig, RedisFault};
+pub use failure::FailureKind;
+pub use outage::{RedisHealth, RedisStats};
+
+use failure::Failure;
+use link::{Link, LinkSettings};
+use outage::Outage;
+use script::{Mode, Script, standings};
+
+/// Keeps counts in Redis or Valkey.
+///
+/// It connects when it is first asked, or by [`RedisStore::connect`], and makes lost connections
+/// anew by itself, with growing pauses. It needs a Tokio runtime.
+pub struct RedisStore {
+    link: Link,
+    script: Script,
+    outage: Outage,
+}
+
+impl RedisStore {
+    /// The store that `config` describes. `local` counts while Redis gives no answer, if
+    /// [`OnError::Local`] says so; its clock is `clock`.
+    ///
+    /// # Errors
+    /// All that [`RedisConfig::faults`] finds.
+    pub fn new(
+        config: &RedisConfig,
+        local: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Vec<RedisFault>> {
+        Self::with_script(config, local, clock, Script::new(&config.prefix))
+    }
+
+    fn with_script(
+        config: &RedisConfig,
+        local: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        script: Script,
+    ) -> Result<Self, Vec<RedisFault>> {
+        let faults = config.faults();
+        let server = match config.server() {
+            Ok(server) if faults.is_empty() => server,
+            _ => return Err(faults),
+        };
+        let link = Link::new(LinkSettings {
+            server,
+            timeout: config.timeout,
+            connect_timeout: config.connect_timeout,
+            max_in_flight: config.max_in_flight,
+            greeting: script.load(),
+        });
+        Ok(Self {
+            link,
+            script,
+            outage: Outage::new(config.on_error, config.nodes, local, clock),
+        })
+    }
+
+    /// Connects now rather than with the first call. It goes on trying after this has failed, so a
+    /// server may start without its Redis.
+    ///
+    /// # Errors
+    /// When the first attempt fails.
+    pub async fn connect(&self) -> Result<(), StoreError> {
+        self.link.connect().await.map_err(|failure| {
+            self.outage.failed(&failure, self.link.connections());
+            StoreError::new(failure.to_string())
+        })
+    }
+
+    /// How it is, for a health check.
+    pub fn health(&self) -> RedisHealth {
+        self.outage.health(self.link.standing(), self.link.connections())
+    }
+
+    /// What it has done, in more detail than [`Store::stats`].
+    pub fn redis_stats(&self) -> RedisStats {
+        self.outage
+            .stats(self.link.connections(), self.link.in_flight())
+    }
+
+    /// Asks Redis, and when it gives no answer, whoever stands in for it.
+    async fn decide(
+        &self,
+        mode: Mode,
+        demands: &[Demand<'_>],
+    ) -> Result<Vec<Standing>, StoreError> {
+        if demands.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.ask(mode, demands).await {
+            Ok(standings) => {
+                self.outage.answered();
+                Ok(standings)
+            }
+            Err(failure) => {
+                self.outage.failed(&failure, self.link.connections());
+                self.outage.stand_in(mode, demands, &failure).await
+            }
+        }
+    }
+
+    async fn ask(&self, mode: Mode, demands: &[Demand<'_>]) -> Result<Vec<Standing>, Failure> {
+        let deadline = self.link.deadline();
+        let by_digest = self.script.ask(mode, demands);
+        let answer: Value = match self.link.ask(&by_digest, deadline).await {
+            Err(failure) if failure.is_unknown_script() => {
+                self.outage.reloaded();
+                let with_text = self.script.ask_with_text(mode, demands);
+                self.link.ask(&with_text, deadline).await
+            }
+            answer => answer,
+        }?;
+        standings(answer, demands.len())
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("link", &self.link)
+            .field("outage", &self.outage)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Store for RedisStore {
+    async fn charge(&self, demands: &[Demand<'_>]) -> Result<Vec<Standing>, StoreError> {
+        self.decide(Mode::Charge, demands).await
+    }
+
+    async fn peek(&self, demands: &[Demand<'_>]) -> Result<Vec<Standing>, StoreError> {
+        self.decide(Mode::Peek, demands).await
+    }
+
+    async fn reset(&self, demands: &[Demand<'_>]) -> Result<(), StoreError> {
+        if demands.is_empty() {
+            return Ok(());
+        }
+        // What stands in for Redis forgets in any case.
+        self.outage.reset(demands).await?;
+        let command = self.script.forget(demands);
+        match self.link.ask(&command, self.link.deadline()).await {
+            Ok(_) => {
+                self.outage.answered();
+                Ok(())
+            }
+            Err(failure) => {
+                self.outage.failed(&failure, self.link.connections());
+                Err(StoreError::new(failure.to_string()))
+            }
+        }
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.outage.store_stats(self.health().is_healthy)
+    }
+}
+
+/// How long a line about an outage keeps others from being written.
+const QUIET: Duration = Duration::from_secs(30);
