@@ -329,17 +329,18 @@ for index = 1, #KEYS do
   demands[index] = demand
 end
 for _, demand in ipairs(demands) do
-  demand.has_room = demand.cost <= demand.quota and demand:fits(demand.cost)
+  local cost = demand.cost
+  demand.has_room = cost == 0 or (cost <= demand.quota and demand:fits(cost))
   all_fit = all_fit and demand.has_room
 end
 
 local reply = {}
 for index, demand in ipairs(demands) do
   local cost = demand.cost
-  if ARGV[1] == 'charge' and cost > 0 then
-    if all_fit then
+  if ARGV[1] == 'charge' and cost > 0 and (all_fit or demand.penalty) then
+    if demand.has_room then
       demand:take(cost)
-    elseif demand.penalty then
+    else
       demand:punish(min(cost, demand.quota))
     end
   end

@@ -11,11 +11,11 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-pub mod proxy;
+pub(crate) mod proxy;
 
 /// Which program plays the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Program {
+pub(crate) enum Program {
     Redis,
     Valkey,
 }
@@ -32,7 +32,7 @@ impl Program {
 
     /// True when the program is there. Without it the test is skipped, loudly, or fails where
     /// `MCP_GW_REQUIRE_SERVICES` (Redis) or `MCP_GW_REQUIRE_VALKEY` (Valkey) is set.
-    pub fn is_there(self) -> bool {
+    pub(crate) fn is_there(self) -> bool {
         let path = self.path();
         let there = Command::new(&path)
             .arg("--version")
@@ -57,7 +57,7 @@ impl Program {
 }
 
 /// A running server. Dropped, it is killed and its folder removed.
-pub struct Server {
+pub(crate) struct Server {
     child: Option<Child>,
     program: Program,
     arguments: Vec<String>,
@@ -67,12 +67,12 @@ pub struct Server {
 
 impl Server {
     /// On a Unix socket, keeping nothing on disk. `None` when the program is not there.
-    pub fn start(arguments: &[&str]) -> Option<Self> {
+    pub(crate) fn start(arguments: &[&str]) -> Option<Self> {
         Self::start_program(Program::Redis, arguments)
     }
 
     /// The same with `program`.
-    pub fn start_program(program: Program, arguments: &[&str]) -> Option<Self> {
+    pub(crate) fn start_program(program: Program, arguments: &[&str]) -> Option<Self> {
         program.is_there().then(|| {
             let mut server = Self::new(program, arguments, None);
             server.run().expect("the server starts");
@@ -81,7 +81,7 @@ impl Server {
     }
 
     /// On a TCP port of the loopback that was free a moment ago.
-    pub fn start_on_port(arguments: &[&str]) -> Option<Self> {
+    pub(crate) fn start_on_port(arguments: &[&str]) -> Option<Self> {
         Program::Redis.is_there().then(|| {
             for _ in 0..20 {
                 let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -143,7 +143,7 @@ impl Server {
     }
 
     /// Ends it as a crash would.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -151,26 +151,26 @@ impl Server {
     }
 
     /// Starts it again at the same address, knowing nothing.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.kill();
         let _ = std::fs::remove_file(self.socket());
         self.run().expect("the server starts again");
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("s")
     }
 
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port.expect("it was started on a port")
     }
 
     /// The address for a configuration.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         match self.port {
             Some(port) => format!("redis://127.0.0.1:{port}"),
             None => format!("redis+unix://{}", self.socket().display()),
@@ -178,7 +178,7 @@ impl Server {
     }
 
     /// A connection of the test's own, to look and to meddle.
-    pub fn connection(&self) -> redis::Connection {
+    pub(crate) fn connection(&self) -> redis::Connection {
         redis::Client::open(format!("redis+unix://{}", self.socket().display()))
             .unwrap()
             .get_connection()
@@ -186,7 +186,7 @@ impl Server {
     }
 
     /// Sends the words of `command` and returns what comes back.
-    pub fn command<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
+    pub(crate) fn command<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
         let mut words = command.iter();
         let mut built = redis::cmd(words.next().unwrap());
         for word in words {
@@ -196,7 +196,7 @@ impl Server {
     }
 
     /// How often the server was asked to do `command`, from INFO commandstats.
-    pub fn calls_of(&self, command: &str) -> u64 {
+    pub(crate) fn calls_of(&self, command: &str) -> u64 {
         let info: String = self.command(&["INFO", "commandstats"]);
         let start = format!("cmdstat_{command}:calls=");
         info.lines()

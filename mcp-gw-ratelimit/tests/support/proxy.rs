@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Dropped, it ends and so do its connections.
-pub struct Proxy {
+pub(crate) struct Proxy {
     port: u16,
     stalled: watch::Sender<bool>,
     _tasks: JoinSet<()>,
@@ -16,7 +16,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// In front of the server that listens on `socket`.
-    pub async fn start(socket: PathBuf) -> Self {
+    pub(crate) async fn start(socket: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (stalled, watched) = watch::channel(false);
@@ -40,17 +40,17 @@ impl Proxy {
         }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// From now on answers stay with the proxy, on connections that are open and on new ones.
-    pub fn stall(&self) {
+    pub(crate) fn stall(&self) {
         self.stalled.send_replace(true);
     }
 
     /// Answers go through again, those that were kept first.
-    pub fn go_on(&self) {
+    pub(crate) fn go_on(&self) {
         self.stalled.send_replace(false);
     }
 }
