@@ -97,6 +97,11 @@ impl RedisStore {
         })
     }
 
+    /// Waits until there is a connection, however long that takes.
+    pub async fn connected(&self) {
+        self.link.connected().await;
+    }
+
     /// How it is, for a health check.
     pub fn health(&self) -> RedisHealth {
         self.outage.health(self.link.standing(), self.link.connections())

@@ -127,6 +127,25 @@ impl Link {
         self.line(deadline).await.map(drop)
     }
 
+    /// Begins to connect, if nobody has, and waits until there is a connection.
+    pub(super) async fn connected(&self) {
+        loop {
+            let attempted = self.0.attempted.notified();
+            {
+                let mut state = lock(&self.0.state);
+                match &*state {
+                    State::Up(_) => return,
+                    State::Idle => {
+                        *state = State::Starting;
+                        Shared::connect_in_background(&self.0);
+                    }
+                    State::Starting | State::Down(_) => {}
+                }
+            }
+            attempted.await;
+        }
+    }
+
     /// Connections made so far.
     pub(super) fn connections(&self) -> u64 {
         self.0.connections.load(Ordering::Relaxed)
