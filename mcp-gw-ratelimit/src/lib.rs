@@ -2,6 +2,7 @@
 
 mod algorithm;
 mod maths;
+mod memory;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod store;
@@ -11,4 +12,5 @@ pub use algorithm::{
     Shape,
 };
 pub use maths::{State, check_at, period_end};
+pub use memory::{DEFAULT_KEYS, MemoryLedger, MemoryStore, QuotaLedger, QuotaRecord};
 pub use store::{Demand, Key, Standing, Store, StoreError, StoreStats};

@@ -23,6 +23,8 @@ pub struct State {
     kind: Kind,
 }
 
+const HOUR: u64 = 3_600_000_000;
+
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 enum Kind {
     #[default]
@@ -75,6 +77,14 @@ impl State {
     /// From this time on, in microseconds, the state is as good as none.
     pub const fn until(&self) -> u64 {
         self.until
+    }
+
+    /// True when nothing of it counts, now or if the clock of the wall is set back a little.
+    pub(crate) const fn is_idle(&self, steady: u64, wall: u64) -> bool {
+        match self.kind {
+            Kind::Used(_) => self.until + HOUR <= wall,
+            _ => self.until <= steady,
+        }
     }
 
     /// Bytes on the heap, without what the allocator adds.

@@ -104,7 +104,8 @@ impl RedisStore {
 
     /// How it is, for a health check.
     pub fn health(&self) -> RedisHealth {
-        self.outage.health(self.link.standing(), self.link.connections())
+        self.outage
+            .health(self.link.standing(), self.link.connections())
     }
 
     /// What it has done, in more detail than [`Store::stats`].

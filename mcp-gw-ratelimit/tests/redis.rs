@@ -19,7 +19,7 @@ use mcp_gw_ratelimit::{Algorithm, Demand, Key, Limit, MemoryStore, Standing, Sto
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 pub(crate) fn store(config: &RedisConfig) -> RedisStore {
-    let local = Arc::new(MemoryStore::new(SystemClock::new()));
+    let local = Arc::new(MemoryStore::default());
     RedisStore::new(config, local, Arc::new(SystemClock::new())).unwrap()
 }
 

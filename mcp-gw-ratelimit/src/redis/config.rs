@@ -215,7 +215,10 @@ impl RedisConfig {
         if self.max_in_flight == 0 || self.max_in_flight > MOST_IN_FLIGHT {
             faults.push(RedisFault::new(
                 "max_in_flight",
-                format!("{} is not between 1 and {MOST_IN_FLIGHT}", self.max_in_flight),
+                format!(
+                    "{} is not between 1 and {MOST_IN_FLIGHT}",
+                    self.max_in_flight
+                ),
                 "leave it out for 1024",
             ));
         }
@@ -260,7 +263,10 @@ impl RedisConfig {
             );
         }
         if !server.addr.is_supported() {
-            return fault("this system has no Unix sockets", "write `redis://host:6379/0`");
+            return fault(
+                "this system has no Unix sockets",
+                "write `redis://host:6379/0`",
+            );
         }
         server.redis.username.clone_from(&self.username);
         server.redis.password = self.password.as_ref().map(|it| it.expose().clone());
@@ -306,10 +312,16 @@ mod tests {
             ("prefix", fault_of(|it| it.prefix = "a{b}".to_owned())),
             ("prefix", fault_of(|it| it.prefix.clear())),
             ("timeout", fault_of(|it| it.timeout = Duration::ZERO)),
-            ("connect_timeout", fault_of(|it| it.connect_timeout = Duration::MAX)),
+            (
+                "connect_timeout",
+                fault_of(|it| it.connect_timeout = Duration::MAX),
+            ),
             ("max_in_flight", fault_of(|it| it.max_in_flight = 0)),
             ("nodes", fault_of(|it| it.nodes = 0)),
-            ("username", fault_of(|it| it.username = Some("u".to_owned()))),
+            (
+                "username",
+                fault_of(|it| it.username = Some("u".to_owned())),
+            ),
         ] {
             assert!(fault.starts_with(&format!("{key}: ")), "{fault}");
             assert!(fault.contains("; "), "{fault}");
@@ -330,7 +342,8 @@ mod tests {
     #[test]
     fn unknown_keys_and_odd_durations_are_refused() {
         let read = serde_json::from_str::<RedisConfig>;
-        let config = read(r#"{"url":"redis://h","timeout":"50ms","connect_timeout":"1s"}"#).unwrap();
+        let config =
+            read(r#"{"url":"redis://h","timeout":"50ms","connect_timeout":"1s"}"#).unwrap();
         assert_eq!(config.timeout, Duration::from_millis(50));
         assert_eq!(config.connect_timeout, Duration::from_secs(1));
         for bad in [

@@ -117,10 +117,7 @@ impl Failure {
     pub(super) const fn is_of_connection(&self) -> bool {
         matches!(
             self.kind,
-            FailureKind::Lost
-                | FailureKind::Unreachable
-                | FailureKind::Timeout
-                | FailureKind::Auth
+            FailureKind::Lost | FailureKind::Unreachable | FailureKind::Timeout | FailureKind::Auth
         )
     }
 

@@ -53,8 +53,13 @@ fn store(server: &Server, now: &Arc<AtomicU64>) -> RedisStore {
         .with_timeout(Duration::from_secs(10))
         .with_on_error(OnError::Deny, 1);
     let script = Script::with_time_of_test(&config.prefix, Arc::clone(now));
-    RedisStore::with_script(&config, Arc::new(Nobody), Arc::new(SystemClock::new()), script)
-        .unwrap()
+    RedisStore::with_script(
+        &config,
+        Arc::new(Nobody),
+        Arc::new(SystemClock::new()),
+        script,
+    )
+    .unwrap()
 }
 
 /// The same decisions by the maths alone.
@@ -70,9 +75,7 @@ impl Model {
         let fits: Vec<bool> = demands
             .iter()
             .zip(&mut states)
-            .map(|(demand, state)| {
-                demand.cost == 0 || state.fits(demand.limit, now, demand.cost)
-            })
+            .map(|(demand, state)| demand.cost == 0 || state.fits(demand.limit, now, demand.cost))
             .collect();
         let all = fits.iter().all(|fits| *fits);
         let mut standings = Vec::new();
@@ -190,7 +193,11 @@ fn agrees_with_the_maths(program: Program, cases: u32) {
                 .map(|&(index, is_other, cost)| {
                     let mut key = [u8::try_from(index).unwrap(); 16];
                     key[..8].copy_from_slice(&case.to_be_bytes());
-                    Demand::new(&limits[index][usize::from(is_other)], Key::from_bytes(key), cost)
+                    Demand::new(
+                        &limits[index][usize::from(is_other)],
+                        Key::from_bytes(key),
+                        cost,
+                    )
                 })
                 .collect();
             let expected = model.decide(step.mode, time, &demands);

@@ -18,7 +18,11 @@ fn config(server: &Server) -> RedisConfig {
 
 #[tokio::test]
 async fn a_server_that_is_down_at_the_start_is_used_when_it_comes() {
-    for (on_error, expected) in [(OnError::Deny, 0), (OnError::Allow, 20), (OnError::Local, 3)] {
+    for (on_error, expected) in [
+        (OnError::Deny, 0),
+        (OnError::Allow, 20),
+        (OnError::Local, 3),
+    ] {
         let Some(mut server) = Server::start(&[]) else {
             return;
         };
@@ -27,7 +31,11 @@ async fn a_server_that_is_down_at_the_start_is_used_when_it_comes() {
         assert!(store.health().is_healthy, "nobody asked yet");
         assert!(store.connect().await.is_err());
         let limit = hourly(10);
-        assert_eq!(admitted(&store, &limit, 1, 20).await, expected, "{on_error:?}");
+        assert_eq!(
+            admitted(&store, &limit, 1, 20).await,
+            expected,
+            "{on_error:?}"
+        );
         let health = store.health();
         assert!(!health.is_healthy && !health.is_connected);
         assert!(health.failing_for.is_some());
@@ -131,11 +139,8 @@ async fn a_decision_that_is_given_up_disturbs_no_other() {
         return;
     };
     let proxy = Proxy::start(server.socket()).await;
-    let config = config(&server);
-    let config = RedisConfig {
-        url: proxy.url(),
-        ..config
-    };
+    let mut config = config(&server);
+    config.url = proxy.url();
     let store = store(&config);
     connected(&store).await;
     proxy.stall();
@@ -250,7 +255,10 @@ async fn a_key_of_somebody_else_is_left_alone_and_nothing_is_charged() {
     let limit = hourly(5);
     let foreign = format!("{{mcp-gw}}:{}:w", key(2));
     server.command::<()>(&["SET", &foreign, "mine"]);
-    let both = [Demand::new(&limit, key(1), 1), Demand::new(&limit, key(2), 1)];
+    let both = [
+        Demand::new(&limit, key(1), 1),
+        Demand::new(&limit, key(2), 1),
+    ];
     assert!(store.charge(&both).await.is_err());
     assert_eq!(failures(&store, FailureKind::Foreign), 1);
     assert_eq!(server.command::<String>(&["GET", &foreign]), "mine");
