@@ -84,6 +84,9 @@ impl Link {
 
     /// Sends `command` and waits for its answer, in all no longer than the timeout.
     pub(super) async fn ask(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
+        // Refusals are immediate: who asks on and on must not keep the attempts to connect, or
+        // anything else, from the thread.
+        tokio::task::consume_budget().await;
         let Ok(_place) = self.0.places.try_acquire() else {
             return Err(Failure::new(
                 FailureKind::Busy,
