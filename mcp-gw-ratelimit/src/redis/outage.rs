@@ -317,4 +317,57 @@ mod tests {
             assert_eq!(cost(&Demand::new(&limit, key, units), &shared), costs);
         }
     }
+
+    /// Counts log lines and does nothing else.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<AtomicU64>);
+
+    impl tracing::Subscriber for Lines {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, _: &tracing::Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    #[test]
+    fn an_outage_is_written_down_and_does_not_flood_the_log() {
+        let lines = Lines::default();
+        let clock = mcp_gw_core::testing::ManualClock::new();
+        let local = Arc::new(crate::memory::MemoryStore::new(clock.clone()));
+        let outage = Outage::new(OnError::Local, 1, local, Arc::new(clock.clone()));
+        let failure = Failure::new(FailureKind::Lost, "gone");
+        let written = || lines.0.load(Ordering::Relaxed);
+        tracing::subscriber::with_default(lines.clone(), || {
+            outage.answered();
+            assert_eq!(written(), 0);
+            outage.failed(&failure, 0);
+            assert_eq!(written(), 1);
+            // It comes and goes: that it came back is said once, and then nothing for a while.
+            for _ in 0..1_000 {
+                outage.failed(&failure, 0);
+                outage.answered();
+            }
+            assert_eq!(written(), 2);
+            clock.advance(QUIET);
+            for _ in 0..1_000 {
+                outage.failed(&failure, 0);
+            }
+            assert_eq!(written(), 3);
+            outage.answered();
+            assert_eq!(written(), 4);
+        });
+        let stats = outage.stats(0, 0);
+        let lost = (FailureKind::Lost, 2_001);
+        assert!(stats.failures.contains(&lost), "{stats:?}");
+        assert_eq!(stats.answered, 1_002);
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mcp_gw_core::SystemClock;
+use mcp_gw_core::testing::ManualClock;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -14,7 +15,8 @@ use tokio::runtime::Runtime;
 
 use super::*;
 use crate::algorithm::{Algorithm, Limit, Period};
-use crate::maths::State;
+use crate::maths::{State, period_end};
+use crate::memory::MemoryStore;
 use crate::store::Key;
 
 #[path = "../../tests/support/mod.rs"]
@@ -106,7 +108,16 @@ struct Step {
     demands: Vec<(usize, bool, u64)>,
 }
 
-fn algorithms() -> impl Strategy<Value = (Algorithm, Duration)> {
+/// Which limits a test is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// All algorithms, limits that change, and time that goes back.
+    Anything,
+    /// What the memory store does too: no calendar, which goes by another clock there.
+    Steady,
+}
+
+fn algorithms(of: Of) -> impl Strategy<Value = (Algorithm, Duration)> {
     let seconds = prop_oneof![
         Just(1),
         Just(7),
@@ -120,16 +131,16 @@ fn algorithms() -> impl Strategy<Value = (Algorithm, Duration)> {
     let algorithm = prop_oneof![
         4 => Just(Algorithm::SlidingWindow),
         3 => burst.prop_map(Algorithm::gcra),
-        1 => Just(Algorithm::Calendar(Period::Day)),
-        1 => Just(Algorithm::Calendar(Period::Month)),
+        u32::from(of == Of::Anything) => Just(Algorithm::Calendar(Period::Day)),
+        u32::from(of == Of::Anything) => Just(Algorithm::Calendar(Period::Month)),
     ];
     (algorithm, seconds.prop_map(Duration::from_secs))
 }
 
 /// Two sizes of one limit, as before and after a change of the configuration.
-fn limits() -> impl Strategy<Value = [Limit; 2]> {
+fn limits(of: Of) -> impl Strategy<Value = [Limit; 2]> {
     let quota = || prop_oneof![1_u64..12, 1_u64..12, 250_u64..262, 1_u64..100_000];
-    (algorithms(), quota(), quota(), any::<bool>()).prop_map(
+    (algorithms(of), quota(), quota(), any::<bool>()).prop_map(
         |((algorithm, window), one, other, penalty)| {
             [one, other].map(|quota| {
                 Limit::new("l", quota, window, algorithm)
@@ -140,17 +151,18 @@ fn limits() -> impl Strategy<Value = [Limit; 2]> {
     )
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps(of: Of) -> impl Strategy<Value = Vec<Step>> {
     let passes = prop_oneof![
         3 => Just(0_i64),
         3 => 0_i64..100_000,
         3 => 0_i64..5_000_000,
         2 => 0_i64..2_000_000_000,
         1 => 0_i64..90_000_000_000,
-        1 => -3_000_000_i64..0,
+        u32::from(of == Of::Anything) => -3_000_000_i64..0,
     ];
     let cost = prop_oneof![6 => Just(1_u64), 1 => Just(0), 3 => 0_u64..6, 1 => 0_u64..300];
-    let is_other = prop_oneof![9 => Just(false), 1 => Just(true)];
+    let changes = u32::from(of == Of::Anything);
+    let is_other = prop_oneof![9 => Just(false), changes => Just(true)];
     let mode = prop_oneof![9 => Just(Mode::Charge), 1 => Just(Mode::Peek)];
     let demands = vec((0_usize..4, is_other, cost), 1..4).prop_map(|mut demands| {
         demands.sort_by_key(|(index, ..)| *index);
@@ -165,13 +177,29 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(step, 1..60)
 }
 
-/// The script and the maths agree on each number of each step.
-fn agrees_with_the_maths(program: Program, cases: u32) {
+impl Step {
+    /// What is asked in this step, of keys of its own for each case.
+    fn demands<'a>(&self, limits: &'a [[Limit; 2]], case: u64) -> Vec<Demand<'a>> {
+        let demand = |&(index, is_other, cost): &(usize, bool, u64)| {
+            let mut key = [u8::try_from(index).unwrap(); 16];
+            key[..8].copy_from_slice(&case.to_be_bytes());
+            let limit = &limits[index][usize::from(is_other)];
+            Demand::new(limit, Key::from_bytes(key), cost)
+        };
+        self.demands.iter().map(demand).collect()
+    }
+}
+
+/// What a trace is decided by in the place of Redis, given a case's steps one by one.
+type Other<'a> = Box<dyn FnMut(Mode, u64, &[Demand<'_>]) -> Vec<Standing> + 'a>;
+
+/// The script and `other` agree on each number of each step.
+fn agrees(program: Program, of: Of, cases: u32, start: u64, other: impl Fn() -> Other<'static>) {
     let Some(server) = Server::start_program(program, &[]) else {
         return;
     };
     let runtime = Runtime::new().unwrap();
-    let now = Arc::new(AtomicU64::new(START));
+    let now = Arc::new(AtomicU64::new(start));
     let store = store(&server, &now);
     let case = AtomicU64::new(0);
     let mut runner = TestRunner::new(ProptestConfig {
@@ -179,28 +207,18 @@ fn agrees_with_the_maths(program: Program, cases: u32) {
         failure_persistence: None,
         ..ProptestConfig::default()
     });
-    let traces = (vec(limits(), 4), steps());
+    let traces = (vec(limits(of), 4), steps(of));
     let outcome = runner.run(&traces, |(limits, steps)| {
-        let mut model = Model::default();
+        let mut other = other();
         let case = case.fetch_add(1, Ordering::Relaxed);
-        now.store(START, Ordering::Relaxed);
+        now.store(start, Ordering::Relaxed);
         for (number, step) in steps.iter().enumerate() {
-            let time = now.load(Ordering::Relaxed).strict_add_signed(step.passes);
+            let time = now
+                .load(Ordering::Relaxed)
+                .saturating_add_signed(step.passes);
             now.store(time, Ordering::Relaxed);
-            let demands: Vec<_> = step
-                .demands
-                .iter()
-                .map(|&(index, is_other, cost)| {
-                    let mut key = [u8::try_from(index).unwrap(); 16];
-                    key[..8].copy_from_slice(&case.to_be_bytes());
-                    Demand::new(
-                        &limits[index][usize::from(is_other)],
-                        Key::from_bytes(key),
-                        cost,
-                    )
-                })
-                .collect();
-            let expected = model.decide(step.mode, time, &demands);
+            let demands = step.demands(&limits, case);
+            let expected = other(step.mode, time, &demands);
             let got = runtime.block_on(store.decide(step.mode, &demands)).unwrap();
             prop_assert_eq!(got, expected, "step {}", number);
         }
@@ -213,12 +231,87 @@ fn agrees_with_the_maths(program: Program, cases: u32) {
     assert_eq!(store.redis_stats().reloads, 0);
 }
 
+fn maths() -> Other<'static> {
+    let mut model = Model::default();
+    Box::new(move |mode, now, demands| model.decide(mode, now, demands))
+}
+
+fn memory() -> Other<'static> {
+    let clock = ManualClock::new();
+    let store = MemoryStore::new(clock.clone());
+    let mut last = 0;
+    Box::new(move |mode, now, demands| {
+        clock.advance(Duration::from_micros(now - last));
+        last = now;
+        match mode {
+            Mode::Charge => store.charge_now(demands),
+            Mode::Peek => store.peek_now(demands),
+        }
+    })
+}
+
 #[test]
 fn the_script_agrees_with_the_maths_step_by_step() {
-    agrees_with_the_maths(Program::Redis, 300);
+    agrees(Program::Redis, Of::Anything, 200, START, maths);
 }
 
 #[test]
 fn the_script_agrees_with_the_maths_on_valkey() {
-    agrees_with_the_maths(Program::Valkey, 100);
+    agrees(Program::Valkey, Of::Anything, 100, START, maths);
+}
+
+#[test]
+fn the_script_agrees_with_the_memory_store() {
+    agrees(Program::Redis, Of::Steady, 100, 0, memory);
+}
+
+#[test]
+fn months_end_where_the_calendar_says() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let runtime = Runtime::new().unwrap();
+    let now = Arc::new(AtomicU64::new(0));
+    let store = store(&server, &now);
+    let month = Algorithm::Calendar(Period::Month);
+    let limit = Limit::new("l", 1, Duration::ZERO, month).unwrap();
+    let demands = [Demand::new(&limit, Key::from_bytes([1; 16]), 1)];
+    let decide = || runtime.block_on(store.charge(&demands)).unwrap()[0];
+    let mut time = 1;
+    // Each month to the year 2200: at its start, in its middle, in its last moment.
+    while time < 7_258_118_400_000_000 {
+        let end = period_end(Period::Month, time);
+        now.store(time, Ordering::Relaxed);
+        assert!(decide().admitted, "{time}");
+        for (time, is_last) in [((time + end) / 2, false), (end - 1, true)] {
+            now.store(time, Ordering::Relaxed);
+            let standing = decide();
+            let left = Duration::from_micros(end - time);
+            assert_eq!(standing, Standing::refused(0, left, Some(left)), "{time}");
+            assert_eq!(is_last, left == Duration::from_micros(1));
+        }
+        time = end;
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_the_scripts_is_no_decision() {
+    let number = Value::Int;
+    let read = |values: Vec<Value>| standings(Value::Array(values), 1);
+    let good = vec![number(1), number(4), number(5), number(0)];
+    let five = Duration::from_micros(5);
+    assert_eq!(read(good).unwrap(), [Standing::admitted(4, five)]);
+    for bad in [
+        vec![],
+        vec![number(1), number(4), number(5)],
+        vec![number(2), number(4), number(5), number(0)],
+        vec![number(1), number(-4), number(5), number(0)],
+        vec![number(0), number(4), number(-5), number(0)],
+        vec![number(1), Value::Nil, number(5), number(0)],
+        vec![Value::SimpleString("x".to_owned()); 4],
+    ] {
+        let failure = read(bad).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Nonsense);
+    }
+    assert!(standings(Value::Okay, 1).is_err());
 }

@@ -1,9 +1,10 @@
 //! What goes wrong with one server, and how it is mended.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use mcp_gw_ratelimit::redis::{FailureKind, OnError, RedisConfig};
-use mcp_gw_ratelimit::{Demand, Store};
+use mcp_gw_ratelimit::{Algorithm, Demand, Limit, Period, Store};
 use tokio::time::{Instant, timeout};
 
 use crate::support::Server;
@@ -281,4 +282,60 @@ async fn nobody_waits_for_a_server_that_only_accepts() {
     let calls = async { admitted(&store, &limit, 1, 10).await };
     assert_eq!(timeout(LONG, calls).await, Ok(10));
     assert_eq!(store.stats().fallbacks, 10);
+}
+
+#[tokio::test]
+async fn a_user_with_the_least_rights_is_enough() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    // The list of the module's documentation.
+    let rights = "+evalsha +eval +script|load +time +llen +lrange +ltrim +lset +rpop +rpush +del \
+                  +hmget +hset +pexpire";
+    let mut user = vec![
+        "ACL",
+        "SETUSER",
+        "gw",
+        "on",
+        ">s3cret",
+        "~{mcp-gw}:*",
+        "-@all",
+    ];
+    user.extend(rights.split_whitespace());
+    server.command::<()>(&user);
+    let mut config = config(&server).with_password("s3cret");
+    config.username = Some("gw".to_owned());
+    let store = store(&config);
+    let penalty = |quota, algorithm| {
+        let hour = Duration::from_secs(3_600);
+        Limit::new("l", quota, hour, algorithm)
+            .unwrap()
+            .with_penalty(true)
+    };
+    let limits = [
+        penalty(2, Algorithm::SlidingWindow),
+        penalty(300, Algorithm::SlidingWindow),
+        penalty(5, Algorithm::gcra(NonZeroU64::MIN)),
+        penalty(5, Algorithm::Calendar(Period::Day)),
+    ];
+    for cost in [1, 2, 3, 2, 300] {
+        let each = limits
+            .iter()
+            .zip(0..)
+            .map(|(limit, n)| Demand::new(limit, key(n), cost));
+        let demands: Vec<_> = each.collect();
+        store.charge(&demands).await.unwrap();
+        store.peek(&demands).await.unwrap();
+    }
+    server.command::<()>(&["SCRIPT", "FLUSH"]);
+    assert!(charge(&store, &limits[0], 9).await.unwrap().admitted);
+    store
+        .reset(&[Demand::new(&limits[0], key(0), 1)])
+        .await
+        .unwrap();
+    assert_eq!(store.stats().errors, 0);
+
+    let elsewhere = crate::store(&config.with_prefix("elsewhere"));
+    assert_eq!(charge(&elsewhere, &limits[0], 1).await, None);
+    assert_eq!(failures(&elsewhere, FailureKind::Refused), 1);
 }
