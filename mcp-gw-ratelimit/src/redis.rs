@@ -104,8 +104,9 @@ impl RedisStore {
 
     /// How it is, for a health check.
     pub fn health(&self) -> RedisHealth {
+        let standing = self.link.standing();
         self.outage
-            .health(self.link.standing(), self.link.connections())
+            .health(standing.as_ref(), self.link.connections())
     }
 
     /// What it has done, in more detail than [`Store::stats`].

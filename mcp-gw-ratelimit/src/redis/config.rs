@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
+/// What an address looks like.
+const FORM: &str = "write `redis://host:6379/0` or `redis+unix:///run/redis.sock`";
 /// Longest prefix of keys, in bytes.
 const LONGEST_PREFIX: usize = 64;
 /// Longest time that a check may wait.
@@ -242,7 +244,6 @@ impl RedisConfig {
     /// What to connect to, with user and password.
     pub(super) fn server(&self) -> Result<ConnectionInfo, RedisFault> {
         let fault = |message: &str, help| Err(RedisFault::new("url", message, help));
-        const FORM: &str = "write `redis://host:6379/0` or `redis+unix:///run/redis.sock`";
         if self.url.is_empty() {
             return fault("there is no address", FORM);
         }

@@ -8,10 +8,11 @@ use redis::{ErrorKind, RedisError};
 const SERVER_TEXT: usize = 200;
 
 /// What went wrong, as one word for metrics and health.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
     /// There is no connection: none yet, or it is being made anew.
+    #[default]
     Unreachable,
     /// The server refused user name or password.
     Auth,

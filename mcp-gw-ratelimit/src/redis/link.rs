@@ -289,7 +289,7 @@ impl Shared {
             }
             Err(failure) => {
                 // A node that does not answer may have left the cluster: ask the configured one.
-                *lock(&self.moved_to) = failure.node.clone();
+                lock(&self.moved_to).clone_from(&failure.node);
                 State::Down(failure)
             }
         };

@@ -51,12 +51,6 @@ pub struct RedisStats {
     pub in_flight: usize,
 }
 
-impl Default for FailureKind {
-    fn default() -> Self {
-        Self::Unreachable
-    }
-}
-
 pub(super) struct Outage {
     on_error: OnError,
     nodes: u64,
@@ -200,7 +194,7 @@ impl Outage {
 
     pub(super) fn health(
         &self,
-        standing: Option<Result<(), Failure>>,
+        standing: Option<&Result<(), Failure>>,
         connections: u64,
     ) -> RedisHealth {
         let episode = self.episode();

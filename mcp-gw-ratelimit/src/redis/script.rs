@@ -21,7 +21,7 @@ pub(super) enum Mode {
 
 /// The script with its digest, and what the names of keys begin with.
 pub(super) struct Script {
-    script: redis::Script,
+    digest: String,
     text: String,
     /// With braces: what stands in them decides on the slot of a cluster, so that all keys of a
     /// decision, whatever they are, lie together.
@@ -37,7 +37,7 @@ impl Script {
 
     fn of_text(prefix: &str, text: String) -> Self {
         Self {
-            script: redis::Script::new(&text),
+            digest: redis::Script::new(&text).get_hash().to_owned(),
             text,
             prefix: format!("{{{prefix}}}:"),
             #[cfg(test)]
@@ -74,7 +74,7 @@ impl Script {
     /// Asks by the digest of the script.
     pub(super) fn ask(&self, mode: Mode, demands: &[Demand<'_>]) -> Cmd {
         let mut command = cmd("EVALSHA");
-        command.arg(self.script.get_hash());
+        command.arg(&self.digest);
         self.arguments(&mut command, mode, demands);
         command
     }

@@ -19,6 +19,7 @@ use crate::maths::{State, period_end};
 use crate::memory::MemoryStore;
 use crate::store::Key;
 
+#[expect(dead_code, reason = "it serves the tests in `tests/` too")]
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
@@ -283,7 +284,7 @@ fn months_end_where_the_calendar_says() {
         let end = period_end(Period::Month, time);
         now.store(time, Ordering::Relaxed);
         assert!(decide().admitted, "{time}");
-        for (time, is_last) in [((time + end) / 2, false), (end - 1, true)] {
+        for (time, is_last) in [(time.midpoint(end), false), (end - 1, true)] {
             now.store(time, Ordering::Relaxed);
             let standing = decide();
             let left = Duration::from_micros(end - time);

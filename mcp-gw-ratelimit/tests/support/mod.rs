@@ -1,14 +1,9 @@
 //! Redis and Valkey servers of a test's own: on a Unix socket in a folder that goes with them, or
 //! on a port that the system chose.
 
-#![allow(
-    dead_code,
-    reason = "each test program uses its own part of the support"
-)]
-
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 pub(crate) mod proxy;
@@ -21,6 +16,10 @@ pub(crate) enum Program {
 }
 
 impl Program {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "where the program is, is said by whoever runs the tests"
+    )]
     /// Its name, or what the environment says instead.
     fn path(self) -> PathBuf {
         let (variable, name) = match self {
@@ -30,6 +29,10 @@ impl Program {
         std::env::var_os(variable).map_or_else(|| PathBuf::from(name), PathBuf::from)
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "whether it has to be there, is said by whoever runs the tests"
+    )]
     /// True when the program is there. Without it the test is skipped, loudly, or fails where
     /// `MCP_GW_REQUIRE_SERVICES` (Redis) or `MCP_GW_REQUIRE_VALKEY` (Valkey) is set.
     pub(crate) fn is_there(self) -> bool {
@@ -125,12 +128,12 @@ impl Server {
         let mut log = BufReader::new(child.stdout.take().unwrap());
         let mut said = String::new();
         loop {
-            let start = said.len();
+            said.clear();
             if log.read_line(&mut said).unwrap_or(0) == 0 {
                 let _ = child.wait();
-                return Err(said);
+                return Err("it ended".to_owned());
             }
-            if said[start..].contains("eady to accept connections") {
+            if said.contains("eady to accept connections") {
                 break;
             }
         }
@@ -159,10 +162,6 @@ impl Server {
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("s")
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     pub(crate) fn port(&self) -> u16 {

@@ -1,11 +1,11 @@
 //! The Redis store on servers that come and go, are slow, full, read-only or somebody else's.
 
-#[path = "redis/faults.rs"]
+#![cfg(test)]
+
 mod faults;
-#[path = "redis/fleet.rs"]
 mod fleet;
-#[path = "redis/shared.rs"]
 mod shared;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::sync::Arc;
