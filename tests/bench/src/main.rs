@@ -7,6 +7,7 @@ mod latency;
 mod load;
 mod nginx;
 mod procfs;
+mod redis_limits;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,8 @@ enum Role {
     Load(Load),
     /// Run the upstream alone and behind the gateway, and print one table.
     Compare(compare::Options),
+    /// Check rate limits through a Redis of its own, and print one table.
+    RedisLimits(redis_limits::Options),
 }
 
 #[derive(Args, Debug)]
@@ -106,6 +109,7 @@ fn main() -> ExitCode {
                 Role::Upstream(options) => serve(&options).await.map(|()| true),
                 Role::Load(options) => load(options).await,
                 Role::Compare(options) => compare::run(&options).await,
+                Role::RedisLimits(options) => redis_limits::run(&options).await,
             }
         })
     });
