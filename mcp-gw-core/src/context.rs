@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use crate::caller::Caller;
 use crate::json::{ObjectWriter, RawJson};
+use crate::limit::LimitReport;
 use crate::log_level::LogLevel;
 use crate::policy::Decision;
 
@@ -83,6 +84,8 @@ pub struct RequestMeta {
     /// What the client can be asked for while one of its calls runs, this request or another: what
     /// [`ClientLink::capabilities`] says there.
     pub askable: Option<RawJson>,
+    /// Filled with how the caller stands with the limits, for who answers.
+    pub limit_report: Option<LimitReport>,
 }
 
 impl RequestMeta {
@@ -121,6 +124,13 @@ impl RequestMeta {
     #[must_use]
     pub fn with_headers(mut self, headers: Vec<(String, String)>) -> Self {
         self.headers = headers;
+        self
+    }
+
+    /// Wants to know how the caller stands with the limits.
+    #[must_use]
+    pub fn with_limit_report(mut self, report: LimitReport) -> Self {
+        self.limit_report = Some(report);
         self
     }
 

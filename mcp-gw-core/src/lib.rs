@@ -9,6 +9,7 @@ mod context;
 mod error;
 mod freshness;
 mod gateway;
+mod glob;
 mod input;
 mod json;
 pub mod jsonrpc;
@@ -25,6 +26,7 @@ mod splice;
 mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod text;
 mod tool;
 mod typed;
 mod uri_map;
@@ -48,8 +50,12 @@ pub use freshness::{CacheHint, ListHints};
 pub use gateway::{
     BackendStatus, BuildError, Gateway, GatewayBuilder, GatewayEvent, GatewayListener,
 };
+pub use glob::glob_matches;
 pub use json::{JsonError, Members, ObjectWriter, RawJson};
-pub use limit::{Admission, Charge, LimiterError, Quota, RateLimiter, Unlimited};
+pub use limit::{
+    Admission, Charge, Hold, LimitReport, LimitStanding, LimiterError, Quota, RateLimiter,
+    Unlimited,
+};
 pub use log_level::LogLevel;
 pub use mount::{LeftOut, Mounting, Naming, UriNaming};
 pub use param_header::ParamHeader;
@@ -59,6 +65,7 @@ pub use registry::{RegistryError, ToolRegistry, ToolRegistryBuilder};
 pub use schemars;
 pub use secret::Secret;
 pub use splice::Splice;
+pub use text::{ByteSize, DurationText, TextError};
 pub use tool::{
     Arguments, BoxError, SpecError, Tool, ToolAnnotations, ToolError, ToolOutput, ToolSpec,
 };

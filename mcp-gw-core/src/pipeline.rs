@@ -21,7 +21,7 @@ use crate::error::GatewayError;
 use crate::gateway::Gateway;
 use crate::input::Rounds;
 use crate::json::RawJson;
-use crate::limit::{Admission, Charge, Quota};
+use crate::limit::{Admission, Charge, Hold};
 use crate::policy::{AccessRequest, Feature, Phase};
 use crate::task::TaskHome;
 use crate::tool::{Arguments, ToolOutput};
@@ -372,7 +372,7 @@ impl Gateway {
         scope.name(what.name);
         scope.event.request_bytes = what.arguments.map_or(0, |args| args.as_raw().len());
         match self.stages(incoming, what, &mut scope).await {
-            Ok((permit, target)) => {
+            Ok((permit, target, hold)) => {
                 scope.event.backend_asked = true;
                 let incoming = self.with_questions(incoming, &target.server);
                 let ctx = CallContext::new(permit, incoming);
@@ -382,6 +382,7 @@ impl Gateway {
                     backend: target.backend,
                     upstream_key: target.upstream,
                     uris: target.uris,
+                    _hold: hold,
                 })
             }
             Err(error) => {
@@ -397,14 +398,14 @@ impl Gateway {
         incoming: &Incoming,
         what: &Use<'_>,
         scope: &mut AuditScope<'_>,
-    ) -> Result<(Permit, Target), GatewayError> {
+    ) -> Result<(Permit, Target, Hold), GatewayError> {
         let target = self.catalogue_of(incoming).target(what.feature, what.name);
         if let Some(target) = &target {
             scope.name(&target.canonical);
             scope.event.name_known = true;
             scope.event.server = Some(Arc::clone(&target.server));
         }
-        self.admit(incoming, what.method, target.as_ref()).await?;
+        let hold = self.admit(incoming, what.method, target.as_ref()).await?;
         // Unknown comes after the limit, so that guessing names costs as much as calling them.
         let Some(target) = target else {
             return Err(GatewayError::Unknown {
@@ -413,7 +414,7 @@ impl Gateway {
             });
         };
         let permit = self.decide(incoming, what, &target, scope).await?;
-        Ok((permit, target))
+        Ok((permit, target, hold))
     }
 
     async fn decide(
@@ -456,7 +457,7 @@ impl Gateway {
         incoming: &Incoming,
         method: &str,
         target: Option<&Target>,
-    ) -> Result<Option<Quota>, GatewayError> {
+    ) -> Result<Hold, GatewayError> {
         let charge = Charge {
             caller: &incoming.caller,
             meta: &incoming.meta,
@@ -465,17 +466,31 @@ impl Gateway {
             server: target.map(|target| &*target.server),
             cost: 1,
         };
+        let report = |standings| {
+            if let Some(report) = &incoming.meta.limit_report {
+                report.fill(standings);
+            }
+        };
         match self.inner.limiter.admit(&charge).await {
-            Ok(Admission::Admitted { quota }) => Ok(quota),
+            Ok(Admission::Admitted {
+                standings, hold, ..
+            }) => {
+                report(standings);
+                Ok(hold)
+            }
             Ok(Admission::Limited {
                 limit_name,
                 quota,
                 retry_after,
-            }) => Err(GatewayError::Limited {
-                limit_name,
-                quota,
-                retry_after,
-            }),
+                standings,
+            }) => {
+                report(standings);
+                Err(GatewayError::Limited {
+                    limit_name,
+                    quota,
+                    retry_after,
+                })
+            }
             Err(error) => Err(GatewayError::LimiterUnavailable(error)),
         }
     }
@@ -507,6 +522,8 @@ struct Run<'g> {
     upstream_key: Arc<str>,
     /// How the URIs in the answer are shown, unless as they are.
     uris: Option<UriMap>,
+    /// What the limiter wants back when the request ends, or is given up.
+    _hold: Hold,
 }
 
 impl Run<'_> {

@@ -25,9 +25,10 @@ use async_trait::async_trait;
 use mcp_gw_core::Clock;
 use redis::Value;
 
+use crate::fault::LimitFault;
 use crate::store::{Demand, Standing, Store, StoreError, StoreStats};
 
-pub use config::{OnError, RedisConfig, RedisFault};
+pub use config::{OnError, RedisConfig};
 pub use failure::FailureKind;
 pub use outage::{RedisHealth, RedisStats};
 
@@ -56,7 +57,7 @@ impl RedisStore {
         config: &RedisConfig,
         local: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, Vec<RedisFault>> {
+    ) -> Result<Self, Vec<LimitFault>> {
         Self::with_script(config, local, clock, Script::new(&config.prefix))
     }
 
@@ -65,7 +66,7 @@ impl RedisStore {
         local: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         script: Script,
-    ) -> Result<Self, Vec<RedisFault>> {
+    ) -> Result<Self, Vec<LimitFault>> {
         let faults = config.faults();
         let server = match config.server() {
             Ok(server) if faults.is_empty() => server,
@@ -73,8 +74,8 @@ impl RedisStore {
         };
         let link = Link::new(LinkSettings {
             server,
-            timeout: config.timeout,
-            connect_timeout: config.connect_timeout,
+            timeout: config.timeout.get(),
+            connect_timeout: config.connect_timeout.get(),
             max_in_flight: config.max_in_flight,
             greeting: script.load(),
         });

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use mcp_gw_core::{
     AccessRequest, Admission, Authenticator, AuthnError, Caller, CallerKind, Charge, Clock,
     Credentials, Decision, Feature, LimiterError, NoAuthentication, Policy, Quota, RateLimiter,
-    Transport,
+    Transport, glob_matches,
 };
 use sha2::{Digest, Sha256};
 
@@ -127,7 +127,7 @@ impl ToolRules {
             .only
             .iter()
             .flat_map(|(id, globs)| globs.iter().map(move |glob| (id.as_str(), glob.as_str())))
-            .filter(|(_, glob)| !names.iter().any(|name| matches(glob, name)))
+            .filter(|(_, glob)| !names.iter().any(|name| glob_matches(glob, name)))
             .collect();
         idle.sort_unstable();
         idle
@@ -145,7 +145,7 @@ impl Policy for ToolRules {
             // "Only these tools" leaves no room for resources and prompts either.
             Some(globs) => (
                 request.feature == Feature::Tool
-                    && globs.iter().any(|glob| matches(glob, request.name)),
+                    && globs.iter().any(|glob| glob_matches(glob, request.name)),
                 "auth.api_keys.tools",
             ),
             None => (self.allow_by_default, "policy.default"),
@@ -159,31 +159,6 @@ impl Policy for ToolRules {
 
     fn is_uniform(&self) -> bool {
         self.is_uniform
-    }
-}
-
-/// True when `name` is one of those that `glob` stands for: `*` is any run of characters, `?` one.
-pub(crate) fn matches(glob: &str, name: &str) -> bool {
-    let (glob, name): (Vec<char>, Vec<char>) = (glob.chars().collect(), name.chars().collect());
-    // The star last passed, and how much of the name it has taken so far.
-    let (mut g, mut n, mut star) = (0, 0, None);
-    loop {
-        match (glob.get(g), name.get(n)) {
-            (Some('*'), _) => {
-                star = Some((g, n));
-                g += 1;
-            }
-            (Some('?'), Some(_)) => (g, n) = (g + 1, n + 1),
-            (Some(a), Some(b)) if a == b => (g, n) = (g + 1, n + 1),
-            (None, None) => return true,
-            _ => match star {
-                Some((at, taken)) if taken < name.len() => {
-                    star = Some((at, taken + 1));
-                    (g, n) = (at + 1, taken + 1);
-                }
-                _ => return false,
-            },
-        }
     }
 }
 
@@ -255,7 +230,6 @@ mod tests {
     use mcp_gw_core::testing::{
         ManualClock, authenticator_contract, policy_contract, rate_limiter_contract,
     };
-    use proptest::prelude::*;
 
     use super::*;
 
@@ -389,24 +363,5 @@ auth:
                 .unwrap()
                 .is_admitted()
         );
-    }
-
-    /// The same by its definition, for short texts.
-    fn naive(glob: &[char], name: &[char]) -> bool {
-        match (glob, name) {
-            ([], []) => true,
-            (['*', glob @ ..], _) => (0..=name.len()).any(|n| naive(glob, &name[n..])),
-            (['?', glob @ ..], [_, name @ ..]) => naive(glob, name),
-            ([a, glob @ ..], [b, name @ ..]) => a == b && naive(glob, name),
-            _ => false,
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn globs_match_as_defined(glob in "[ab?*]{0,8}", name in "[ab]{0,8}") {
-            let chars = |text: &str| text.chars().collect::<Vec<_>>();
-            prop_assert_eq!(matches(&glob, &name), naive(&chars(&glob), &chars(&name)));
-        }
     }
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use mcp_gw_core::{
     AuditSink, Backend, BackendStatus, BuildError, Clock, Endpoint, Feature, Gateway,
-    GatewayBuilder, SystemClock,
+    GatewayBuilder, SystemClock, glob_matches,
 };
 use mcp_gw_upstream::{
     Balanced, ClientInfo, HttpServer, HttpServerConfig, Replica, StdioServer, StdioServerConfig,
 };
 
-use crate::access::{ApiKeys, PerMinute, ToolRules, matches};
+use crate::access::{ApiKeys, PerMinute, ToolRules};
 use crate::config::{
     Config, EndpointConfig, InputKind, KeyError, ServerConfig, ServerTarget, SessionKeyError,
     origin,
@@ -136,7 +136,7 @@ fn endpoint_of(name: &str, config: &EndpointConfig) -> Endpoint {
             _ => return false,
         };
         part.servers.iter().any(|all| all == server)
-            || patterns.iter().any(|glob| matches(glob, name))
+            || patterns.iter().any(|glob| glob_matches(glob, name))
     };
     Endpoint::new(name, shows).with_instructions(config.instructions.clone())
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use mcp_gw_core::{Feature, Gateway};
+use mcp_gw_core::{Feature, Gateway, glob_matches};
 
-use crate::access::{ToolRules, matches};
+use crate::access::ToolRules;
 use crate::config::EndpointConfig;
 
 /// Rules and endpoints that match nothing there is: one sentence for each. Nothing, as long as a
@@ -45,7 +45,7 @@ pub(crate) fn idle_rules(
             let entries = catalogue.entries(feature);
             let idle = globs
                 .iter()
-                .filter(|glob| !entries.iter().any(|entry| matches(glob, &entry.canonical)));
+                .filter(|glob| !entries.iter().any(|entry| glob_matches(glob, &entry.canonical)));
             let kind = feature.as_str();
             sentences.extend(idle.map(|glob| {
                 format!("`{glob}` among the {kind}s of endpoint `{name}` matches no {kind}")

@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod federation;
+mod limits;
 mod questions;
 
 fn assert_send<T: Send>(value: T) -> T {

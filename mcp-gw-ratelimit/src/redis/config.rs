@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use mcp_gw_core::Secret;
+use mcp_gw_core::{DurationText, Secret};
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use schemars::JsonSchema;
-use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
+
+use crate::fault::{LimitFault, LimitPath};
 
 /// What an address looks like.
 const FORM: &str = "write `redis://host:6379/0` or `redis+unix:///run/redis.sock`";
@@ -74,13 +75,9 @@ pub struct RedisConfig {
     #[schemars(length(min = 1, max = 64))]
     pub prefix: String,
     /// How long a check may take before `on_error` decides.
-    #[serde(deserialize_with = "duration")]
-    #[schemars(with = "String")]
-    pub timeout: Duration,
+    pub timeout: DurationText,
     /// How long an attempt to connect may take.
-    #[serde(deserialize_with = "duration")]
-    #[schemars(with = "String")]
-    pub connect_timeout: Duration,
+    pub connect_timeout: DurationText,
     /// Checks under way at once; `on_error` decides on those beyond.
     #[schemars(range(min = 1, max = 65_536))]
     pub max_in_flight: usize,
@@ -98,8 +95,8 @@ impl Default for RedisConfig {
             username: None,
             password: None,
             prefix: "mcp-gw".to_owned(),
-            timeout: Duration::from_millis(100),
-            connect_timeout: Duration::from_secs(2),
+            timeout: DurationText::new(Duration::from_millis(100)),
+            connect_timeout: DurationText::new(Duration::from_secs(2)),
             max_in_flight: 1024,
             on_error: OnError::Local,
             nodes: 1,
@@ -107,35 +104,10 @@ impl Default for RedisConfig {
     }
 }
 
-/// One thing that is wrong with a [`RedisConfig`], with what to do about it. Holds no secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RedisFault {
-    /// The key it is about.
-    pub key: &'static str,
-    /// What is wrong: lower case, no full stop.
-    pub message: String,
-    /// What to do.
-    pub help: &'static str,
+/// A fault of `limits.redis`. It never repeats a value that may hold a secret.
+fn fault(key: &'static str, message: impl Into<String>, help: &str) -> LimitFault {
+    LimitFault::new(LimitPath::root().key("redis").key(key), message, help)
 }
-
-impl RedisFault {
-    fn new(key: &'static str, message: impl Into<String>, help: &'static str) -> Self {
-        Self {
-            key,
-            message: message.into(),
-            help,
-        }
-    }
-}
-
-impl std::fmt::Display for RedisFault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}; {}", self.key, self.message, self.help)
-    }
-}
-
-impl std::error::Error for RedisFault {}
 
 impl RedisConfig {
     /// The server at `url`, and defaults.
@@ -163,7 +135,7 @@ impl RedisConfig {
     /// Sets how long a check may take.
     #[must_use]
     pub const fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = DurationText::new(timeout);
         self
     }
 
@@ -183,23 +155,24 @@ impl RedisConfig {
     }
 
     /// All that is wrong with it; nothing when it can be used.
-    pub fn faults(&self) -> Vec<RedisFault> {
-        let mut faults: Vec<RedisFault> = self.server().err().into_iter().collect();
+    pub fn faults(&self) -> Vec<LimitFault> {
+        let mut faults: Vec<LimitFault> = self.server().err().into_iter().collect();
         let named = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
         if self.prefix.is_empty()
             || self.prefix.len() > LONGEST_PREFIX
             || !self.prefix.chars().all(named)
         {
-            faults.push(RedisFault::new(
+            faults.push(fault(
                 "prefix",
                 "the prefix is not 1 to 64 letters, digits or one of `-_.:`",
                 "use a name such as `mcp-gw`",
             ));
         }
-        let mut time = |key, time: Duration, most: Duration, help| {
-            if time.is_zero() || time > most {
-                let message = format!("{time:?} is not between 1ms and {most:?}");
-                faults.push(RedisFault::new(key, message, help));
+        let mut time = |key, time: DurationText, most: Duration, help| {
+            if time.get().is_zero() || time.get() > most {
+                let most = DurationText::new(most);
+                let message = format!("{time} is not between 1ms and {most}");
+                faults.push(fault(key, message, help));
             }
         };
         time(
@@ -215,7 +188,7 @@ impl RedisConfig {
             "`2s` is a good start",
         );
         if self.max_in_flight == 0 || self.max_in_flight > MOST_IN_FLIGHT {
-            faults.push(RedisFault::new(
+            faults.push(fault(
                 "max_in_flight",
                 format!(
                     "{} is not between 1 and {MOST_IN_FLIGHT}",
@@ -225,14 +198,14 @@ impl RedisConfig {
             ));
         }
         if self.nodes == 0 || self.nodes > MOST_NODES {
-            faults.push(RedisFault::new(
+            faults.push(fault(
                 "nodes",
                 format!("{} is not between 1 and {MOST_NODES}", self.nodes),
                 "say how many gateways there are",
             ));
         }
         if self.username.is_some() && self.password.is_none() {
-            faults.push(RedisFault::new(
+            faults.push(fault(
                 "username",
                 "there is a user and no password",
                 "add `password`, or leave `username` out",
@@ -242,29 +215,29 @@ impl RedisConfig {
     }
 
     /// What to connect to, with user and password.
-    pub(super) fn server(&self) -> Result<ConnectionInfo, RedisFault> {
-        let fault = |message: &str, help| Err(RedisFault::new("url", message, help));
+    pub(super) fn server(&self) -> Result<ConnectionInfo, LimitFault> {
+        let refuse = |message, help| Err(fault("url", message, help));
         if self.url.is_empty() {
-            return fault("there is no address", FORM);
+            return refuse("there is no address", FORM);
         }
         // The text may hold a password, so that no fault repeats it.
         let Ok(mut server) = self.url.as_str().into_connection_info() else {
-            return fault("this is not an address of a Redis", FORM);
+            return refuse("this is not an address of a Redis", FORM);
         };
         if server.redis.password.is_some() || server.redis.username.is_some() {
-            return fault(
+            return refuse(
                 "user and password do not belong into the address",
                 "use the keys `username` and `password`, which are never shown",
             );
         }
         if matches!(server.addr, ConnectionAddr::TcpTls { .. }) {
-            return fault(
+            return refuse(
                 "TLS to Redis is not supported",
                 "use `redis://` in a network that you trust, or a TLS tunnel on this machine",
             );
         }
         if !server.addr.is_supported() {
-            return fault(
+            return refuse(
                 "this system has no Unix sockets",
                 "write `redis://host:6379/0`",
             );
@@ -273,22 +246,6 @@ impl RedisConfig {
         server.redis.password = self.password.as_ref().map(|it| it.expose().clone());
         Ok(server)
     }
-}
-
-/// `100ms` or `2s`.
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let read = |unit: &str, millis: u64| {
-        let number = text.strip_suffix(unit)?;
-        if !number.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        number.parse::<u64>().ok()?.checked_mul(millis)
-    };
-    read("ms", 1)
-        .or_else(|| read("s", 1000))
-        .map(Duration::from_millis)
-        .ok_or_else(|| de::Error::custom("a duration is a whole number with `ms` or `s`: `100ms`"))
 }
 
 #[cfg(test)]
@@ -312,10 +269,10 @@ mod tests {
             ("url", fault_of(|it| it.url = "rediss://host".to_owned())),
             ("prefix", fault_of(|it| it.prefix = "a{b}".to_owned())),
             ("prefix", fault_of(|it| it.prefix.clear())),
-            ("timeout", fault_of(|it| it.timeout = Duration::ZERO)),
+            ("timeout", fault_of(|it| it.timeout = Duration::ZERO.into())),
             (
                 "connect_timeout",
-                fault_of(|it| it.connect_timeout = Duration::MAX),
+                fault_of(|it| it.connect_timeout = Duration::MAX.into()),
             ),
             ("max_in_flight", fault_of(|it| it.max_in_flight = 0)),
             ("nodes", fault_of(|it| it.nodes = 0)),
@@ -324,7 +281,10 @@ mod tests {
                 fault_of(|it| it.username = Some("u".to_owned())),
             ),
         ] {
-            assert!(fault.starts_with(&format!("{key}: ")), "{fault}");
+            assert!(
+                fault.starts_with(&format!("limits.redis.{key}: ")),
+                "{fault}"
+            );
             assert!(fault.contains("; "), "{fault}");
         }
     }
@@ -345,8 +305,8 @@ mod tests {
         let read = serde_json::from_str::<RedisConfig>;
         let config =
             read(r#"{"url":"redis://h","timeout":"50ms","connect_timeout":"1s"}"#).unwrap();
-        assert_eq!(config.timeout, Duration::from_millis(50));
-        assert_eq!(config.connect_timeout, Duration::from_secs(1));
+        assert_eq!(config.timeout.get(), Duration::from_millis(50));
+        assert_eq!(config.connect_timeout.get(), Duration::from_secs(1));
         for bad in [
             r#"{"url":"redis://h","timout":"50ms"}"#,
             r#"{"url":"redis://h","timeout":"50"}"#,

@@ -81,7 +81,7 @@ async fn a_server_that_is_silent_makes_nobody_wait_for_long() {
     let mut config = RedisConfig::new(proxy.url())
         .with_timeout(patience)
         .with_on_error(OnError::Local, 1);
-    config.connect_timeout = patience;
+    config.connect_timeout = patience.into();
     let store = store(&config);
     connected(&store).await;
     let limit = hourly(5);
@@ -276,7 +276,7 @@ async fn nobody_waits_for_a_server_that_only_accepts() {
     let mut config = RedisConfig::new(format!("redis://{address}"))
         .with_timeout(Duration::from_millis(50))
         .with_on_error(OnError::Allow, 1);
-    config.connect_timeout = Duration::from_millis(100);
+    config.connect_timeout = Duration::from_millis(100).into();
     let store = store(&config);
     let limit = hourly(5);
     let calls = async { admitted(&store, &limit, 1, 10).await };
