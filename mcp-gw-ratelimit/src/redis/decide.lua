@@ -213,8 +213,9 @@ end
 function Bucket:punish()
   local full, part = now + self.depth, self.depth_part
   if full > self.full or (full == self.full and part > self.part) then
-    self.full, self.part, self.taken = full, part, true
+    self.full, self.part = full, part
   end
+  self.taken = true
 end
 
 function Bucket:left()

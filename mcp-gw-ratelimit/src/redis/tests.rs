@@ -266,6 +266,29 @@ fn the_script_agrees_with_the_memory_store() {
     agrees(Program::Redis, Of::Steady, 100, 0, memory);
 }
 
+/// A bucket that was emptier than a penalty makes it was left as a greater quota had written it.
+#[test]
+fn a_penalty_brings_a_bucket_to_the_parts_of_its_quota() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let runtime = Runtime::new().unwrap();
+    let store = store(&server, &Arc::new(AtomicU64::new(START)));
+    let limit = |quota, burst| {
+        let burst = Algorithm::gcra(NonZeroU64::new(burst).unwrap());
+        let limit = Limit::new("l", quota, Duration::from_secs(1), burst).unwrap();
+        limit.with_penalty(true)
+    };
+    let (great, small) = (limit(7, 14), limit(1, 1));
+    let mut maths = maths();
+    for (limit, cost, is_admitted) in [(&great, 13, true), (&small, 1, false), (&great, 1, false)] {
+        let demands = [Demand::new(limit, Key::from_bytes([1; 16]), cost)];
+        let standings = runtime.block_on(store.charge(&demands)).unwrap();
+        assert_eq!(standings, maths(Mode::Charge, START, &demands));
+        assert_eq!(standings[0].admitted, is_admitted);
+    }
+}
+
 #[test]
 fn months_end_where_the_calendar_says() {
     let Some(server) = Server::start(&[]) else {

@@ -1,12 +1,17 @@
 //! Gateways that share a server, or a cluster.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::Duration;
 
-use mcp_gw_core::testing::ManualClock;
-use mcp_gw_core::{Clock, SystemClock};
+use mcp_gw_core::testing::{ManualClock, rate_limiter_contract};
+use mcp_gw_core::{
+    Caller, CallerKind, Charge, Clock, RateLimiter, RequestMeta, SystemClock, Transport,
+};
 use mcp_gw_ratelimit::redis::{FailureKind, OnError, RedisConfig, RedisStore};
-use mcp_gw_ratelimit::{Algorithm, Demand, Limit, MemoryStore, Period, Store};
+use mcp_gw_ratelimit::{
+    Algorithm, Demand, Limit, LimitSet, Limiter, LimitsConfig, MemoryStore, Period, Store,
+};
 
 use crate::support::{Program, Server};
 use crate::{admitted, charge, connected, failures, hourly, key, store};
@@ -47,6 +52,28 @@ async fn gateways_count_together_on_valkey() {
 }
 
 #[tokio::test]
+async fn a_limiter_on_redis_keeps_the_contract() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let set = || LimitSet::new(&LimitsConfig::per_minute(20)).unwrap();
+    let limiter = Limiter::new(set(), Arc::new(store(&config(&server))));
+    rate_limiter_contract(&limiter).await;
+
+    // Another gateway knows the same callers by the same keys.
+    let other = Limiter::new(set(), Arc::new(store(&config(&server))));
+    let caller = Caller::new(CallerKind::ApiKey, "shared");
+    let meta = RequestMeta::new("test", Transport::InProcess);
+    let mut admitted = 0;
+    for turn in 0..40 {
+        let charge = Charge::new(&caller, &meta, "tools/call").with_name("echo");
+        let limiter = if turn % 2 == 0 { &limiter } else { &other };
+        admitted += usize::from(limiter.admit(&charge).await.unwrap().is_admitted());
+    }
+    assert_eq!(admitted, 20);
+}
+
+#[tokio::test]
 async fn the_clocks_of_gateways_do_not_matter() {
     let Some(server) = Server::start(&[]) else {
         return;
@@ -54,8 +81,8 @@ async fn the_clocks_of_gateways_do_not_matter() {
     let skewed = |by: Duration| {
         let clock = ManualClock::new();
         clock.advance(by);
-        let local = std::sync::Arc::new(MemoryStore::new(clock.clone()));
-        RedisStore::new(&config(&server), local, std::sync::Arc::new(clock)).unwrap()
+        let local = Arc::new(MemoryStore::new(clock.clone()));
+        RedisStore::new(&config(&server), local, Arc::new(clock)).unwrap()
     };
     let (one, other) = (
         skewed(Duration::ZERO),
