@@ -161,7 +161,7 @@ impl Checker {
             self.fault(
                 path.key("per"),
                 "calls under way are not counted per address",
-                "count `per: caller`; HTTP servers limit connections of one address",
+                "count `per: caller`, or all of them with `per: global`",
             );
         }
         self.matching(&path.key("for"), &limit.applies_to);
@@ -180,15 +180,20 @@ impl Checker {
                 );
             }
             self.texts(&path.key("tools"), &cost.tools);
+            let Some(units) = cost.cost else {
+                let help = "write `cost: 5`, or `cost: 0` for free";
+                self.fault(path.key("cost"), "it does not say what a call costs", help);
+                continue;
+            };
             let is_general = |rule: &&Rule| rule.is_for_all();
             let small = rules.iter().filter(is_general);
             let small = small
                 .map(|rule| (rule.plain_quotas().capacity(), &rule.name))
                 .min();
-            if let Some((capacity, name)) = small.filter(|(capacity, _)| *capacity < cost.cost) {
+            if let Some((capacity, name)) = small.filter(|(capacity, _)| *capacity < units) {
                 self.fault(
                     path.key("cost"),
-                    format!("a call for {} would never fit into `{name}`", cost.cost),
+                    format!("a call for {units} would never fit into `{name}`"),
                     format!("make it at most {capacity}, or deny the tools in the policy"),
                 );
             }
@@ -209,6 +214,16 @@ impl Checker {
         self.texts(&path.key("tools"), &config.tools);
         self.texts(&path.key("servers"), &config.servers);
         self.texts(&path.key("roles"), &config.roles);
+        for (n, caller) in config.callers.iter().enumerate() {
+            if caller.id.is_empty() {
+                let path = path.key("callers").index(n).key("id");
+                self.fault(
+                    path,
+                    "the caller has no id",
+                    "write the id of an API key, or a subject",
+                );
+            }
+        }
     }
 
     fn texts(&mut self, path: &LimitPath, texts: &[String]) {

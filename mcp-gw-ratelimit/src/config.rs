@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[non_exhaustive]
 pub struct LimitsConfig {
     /// How many calls each caller may make in any 60 seconds; short for a rule.
-    #[schemars(range(min = 1, max = 1_000_000_000))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub calls_per_minute: Option<u64>,
     /// Ready-made limits for kinds of callers.
     pub classes: Option<Classes>,
@@ -46,6 +46,58 @@ impl LimitsConfig {
             && self.classes.is_none()
             && self.rules.is_empty()
             && self.concurrent.is_empty()
+    }
+}
+
+impl LimitsConfig {
+    /// What is limited beside `calls_per_minute`: a line for each limit, for people.
+    pub fn explain(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some(Classes::Standard) = self.classes {
+            let text =
+                "class: 1000 per 1h for each caller, 5000 for API keys, none for role `admin`";
+            lines.push(text.to_owned());
+        }
+        lines.extend(self.rules.iter().map(RuleConfig::explain));
+        for limit in &self.concurrent {
+            let scope = scope(limit.per);
+            lines.push(format!(
+                "{}: {} under way at once {scope}",
+                limit.name, limit.max
+            ));
+        }
+        lines
+    }
+}
+
+fn scope(per: Per) -> String {
+    match per {
+        Per::Global => "in all".to_owned(),
+        per => format!("for each {}", per.as_str().replace('_', " ")),
+    }
+}
+
+impl RuleConfig {
+    fn explain(&self) -> String {
+        let time = match (self.period, self.window) {
+            (Some(PeriodConfig::Day), _) => "day".to_owned(),
+            (Some(PeriodConfig::Month), _) => "month".to_owned(),
+            (None, window) => window.unwrap_or_default().to_string(),
+        };
+        let burst = match self.burst {
+            0 => String::new(),
+            burst => format!(", bursts of {burst}"),
+        };
+        let overrides = match self.overrides.len() {
+            0 => String::new(),
+            1 => ", 1 override".to_owned(),
+            many => format!(", {many} overrides"),
+        };
+        let scope = scope(self.per);
+        format!(
+            "{}: {} per {time} {scope}{burst}{overrides}",
+            self.name, self.quota
+        )
     }
 }
 
@@ -189,25 +241,16 @@ impl MatchConfig {
 }
 
 /// One caller.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
-pub enum CallerConfig {
-    /// The id of a caller whom the gateway knows itself, such as the holder of an API key.
-    Id(String),
-    /// The subject of a token of this issuer.
-    Issued(IssuedConfig),
-}
-
-/// The subject of a token.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct IssuedConfig {
-    /// Who vouches for the id.
-    pub issuer: String,
-    /// The id.
+pub struct CallerConfig {
+    /// The id, such as that of an API key or the subject of a token.
+    #[schemars(length(min = 1))]
     pub id: String,
+    /// Who vouches for the id: the issuer of the token. Without it a caller is meant whom the
+    /// gateway knows itself.
+    pub issuer: Option<String>,
 }
 
 /// A kind of caller.
@@ -264,9 +307,9 @@ pub struct OverrideConfig {
 pub struct CostConfig {
     /// Names of tools as clients see them; `*` and `?` are patterns.
     pub tools: Vec<String>,
-    /// Units for each call; 0 is free.
-    #[schemars(range(max = 1_000_000))]
-    pub cost: u64,
+    /// Units for each call; 0 is free. It has to be said.
+    #[schemars(range(max = 1_000_000_000))]
+    pub cost: Option<u64>,
 }
 
 /// How many calls may be under way at the same time.

@@ -114,26 +114,13 @@ mod tests {
             rest = after;
             let mut parameters = BTreeMap::new();
             while let Some(parameter) = rest.strip_prefix(';') {
-                let end = parameter.find('=')?;
-                let key = &parameter[..end];
+                let (key, value) = parameter.split_once('=')?;
                 let is_key =
                     |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.*".contains(c);
                 if key.is_empty() || !key.chars().all(is_key) {
                     return None;
                 }
-                let value = &parameter[end + 1..];
-                let (value, after) = match string_of(value) {
-                    Some(read) => read,
-                    None => {
-                        let end = value
-                            .find(|c: char| !c.is_ascii_digit())
-                            .unwrap_or(value.len());
-                        if end == 0 || end > 15 {
-                            return None;
-                        }
-                        (value[..end].to_owned(), &value[end..])
-                    }
-                };
+                let (value, after) = string_of(value).or_else(|| integer_of(value))?;
                 parameters.insert(key.to_owned(), value);
                 rest = after;
             }
@@ -143,6 +130,14 @@ mod tests {
             }
             rest = rest.strip_prefix(',')?.trim_start_matches([' ', '\t']);
         }
+    }
+
+    fn integer_of(text: &str) -> Option<(String, &str)> {
+        let end = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
+        let (digits, after) = text.split_at(end);
+        (1..=15).contains(&end).then(|| (digits.to_owned(), after))
     }
 
     fn string_of(text: &str) -> Option<(String, &str)> {

@@ -85,17 +85,14 @@ impl Prefix {
     /// address has them all.
     #[must_use]
     pub(crate) fn with_network(self, addr: IpAddr) -> Self {
-        let addr = match addr {
+        let text = match addr.to_canonical() {
             IpAddr::V4(addr) => addr.to_string(),
-            IpAddr::V6(addr) => match addr.to_ipv4_mapped() {
-                Some(addr) => addr.to_string(),
-                None => {
-                    let [a, b, c, d, ..] = addr.segments();
-                    format!("{a:x}:{b:x}:{c:x}:{d:x}")
-                }
-            },
+            IpAddr::V6(addr) => {
+                let [a, b, c, d, ..] = addr.segments();
+                format!("{a:x}:{b:x}:{c:x}:{d:x}")
+            }
         };
-        self.with(&addr)
+        self.with(&text)
     }
 
     pub(crate) fn key(self) -> Key {

@@ -21,8 +21,8 @@ pub use algorithm::{
     Shape,
 };
 pub use config::{
-    AlgorithmConfig, CallerConfig, Classes, ConcurrentConfig, CostConfig, IssuedConfig, KindConfig,
-    LimitsConfig, MatchConfig, OtherConfig, OverrideConfig, Per, PeriodConfig, RuleConfig,
+    AlgorithmConfig, CallerConfig, Classes, ConcurrentConfig, CostConfig, KindConfig, LimitsConfig,
+    MatchConfig, OtherConfig, OverrideConfig, Per, PeriodConfig, RuleConfig,
 };
 pub use fault::{LimitFault, LimitPath, Step};
 pub use headers::headers;

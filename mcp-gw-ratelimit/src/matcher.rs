@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use mcp_gw_core::{Caller, CallerKind, Charge, glob_matches};
 
-use crate::config::{CallerConfig, MatchConfig};
+use crate::config::MatchConfig;
 
 /// A [`MatchConfig`] that is quick to ask.
 #[derive(Debug, Default)]
@@ -21,11 +21,8 @@ impl Matcher {
     pub(crate) fn new(config: &MatchConfig) -> Self {
         let mut callers: HashMap<_, HashSet<_>> = HashMap::new();
         for caller in &config.callers {
-            let (issuer, id) = match caller {
-                CallerConfig::Id(id) => (String::new(), id),
-                CallerConfig::Issued(issued) => (issued.issuer.clone(), &issued.id),
-            };
-            callers.entry(issuer).or_default().insert(id.clone());
+            let issuer = caller.issuer.clone().unwrap_or_default();
+            callers.entry(issuer).or_default().insert(caller.id.clone());
         }
         Self {
             kinds: config.kinds.iter().map(|kind| kind.get()).collect(),
@@ -75,7 +72,14 @@ mod tests {
     use mcp_gw_core::{RequestMeta, Transport};
 
     use super::*;
-    use crate::config::{IssuedConfig, KindConfig};
+    use crate::config::{CallerConfig, KindConfig};
+
+    fn caller(id: &str, issuer: Option<&str>) -> CallerConfig {
+        CallerConfig {
+            id: id.to_owned(),
+            issuer: issuer.map(str::to_owned),
+        }
+    }
 
     fn matches(config: &MatchConfig, caller: &Caller, method: &str) -> bool {
         let meta = RequestMeta::new("1", Transport::Http);
@@ -88,7 +92,7 @@ mod tests {
         let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
         let everything = MatchConfig {
             kinds: vec![KindConfig::ApiKey, KindConfig::User],
-            callers: vec![CallerConfig::Id("ann".to_owned())],
+            callers: vec![caller("ann", None)],
             roles: list(&["admin", "ops"]),
             tools: list(&["b*", "a"]),
             servers: list(&["t?st"]),
@@ -105,9 +109,7 @@ mod tests {
             matches(&config, &ann, "tools/call")
         };
         assert!(!change(|config| config.kinds = vec![KindConfig::Anonymous]));
-        assert!(!change(
-            |config| config.callers = vec![CallerConfig::Id("bob".to_owned())]
-        ));
+        assert!(!change(|config| config.callers = vec![caller("bob", None)]));
         assert!(!change(|config| config.roles = vec!["admin".to_owned()]));
         assert!(!change(|config| config.tools = vec!["b".to_owned()]));
         assert!(!change(|config| config.servers = vec!["other".to_owned()]));
@@ -116,18 +118,12 @@ mod tests {
     /// A token of somebody else's issuer must not borrow the rights of an API key of the same id.
     #[test]
     fn an_id_alone_means_a_caller_whom_the_gateway_knows_itself() {
-        let issued = IssuedConfig {
-            issuer: "https://issuer.example".to_owned(),
-            id: "ann".to_owned(),
-        };
+        const ISSUER: &str = "https://issuer.example";
         let of = |caller| MatchConfig {
             callers: vec![caller],
             ..MatchConfig::default()
         };
-        let (own, foreign) = (
-            of(CallerConfig::Id("ann".to_owned())),
-            of(CallerConfig::Issued(issued)),
-        );
+        let (own, foreign) = (of(caller("ann", None)), of(caller("ann", Some(ISSUER))));
         let ann = Caller::new(CallerKind::ApiKey, "ann");
         let token =
             Caller::new(CallerKind::OAuthClient, "ann").with_issuer("https://issuer.example");

@@ -104,13 +104,14 @@ impl MemoryStore {
     /// [`Store::charge`], at once.
     pub fn charge_now(&self, demands: &[Demand<'_>]) -> Vec<Standing> {
         let mut standings = Vec::with_capacity(demands.len());
-        self.tables.decide(demands, self.now(), &mut standings);
+        self.tables
+            .decide(demands, self.now(demands), &mut standings);
         standings
     }
 
     /// [`Store::peek`], at once.
     pub fn peek_now(&self, demands: &[Demand<'_>]) -> Vec<Standing> {
-        self.tables.peek(demands, self.now())
+        self.tables.peek(demands, self.now(demands))
     }
 
     /// About how many bytes the store takes. It looks at each key.
@@ -121,10 +122,17 @@ impl MemoryStore {
             .sum()
     }
 
-    fn now(&self) -> Now {
+    /// The time of day is asked for only where it counts; as long as it does not, quotas by the
+    /// calendar stay.
+    fn now(&self, demands: &[Demand<'_>]) -> Now {
+        let by_calendar = |demand: &Demand<'_>| matches!(demand.limit.shape(), Shape::Calendar(_));
+        let wall = demands
+            .iter()
+            .any(by_calendar)
+            .then(|| unix(self.clock.wall()));
         Now {
             steady: micros(self.clock.now().saturating_duration_since(self.start)),
-            wall: unix(self.clock.wall()),
+            wall: wall.unwrap_or(0),
         }
     }
 }

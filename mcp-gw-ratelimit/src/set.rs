@@ -175,7 +175,7 @@ impl LimitSet {
         let tool = charge.name.filter(|_| charge.method == "tools/call");
         let of = |tool| {
             let costs = self.costs.iter().find(|cost| any(&cost.tools, Some(tool)));
-            costs.map(|cost| cost.cost)
+            costs.and_then(|cost| cost.cost)
         };
         let weight = tool.and_then(of).unwrap_or(1);
         weight.saturating_mul(u64::from(charge.cost))

@@ -1,15 +1,13 @@
-//! What the configuration says about callers, made into the three parts of the pipeline that ask:
-//! who is it, what may it do, how often.
+//! What the configuration says about callers, made into the parts of the pipeline that ask who it is
+//! and what it may do.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcp_gw_core::{
-    AccessRequest, Admission, Authenticator, AuthnError, Caller, CallerKind, Charge, Clock,
-    Credentials, Decision, Feature, LimiterError, NoAuthentication, Policy, Quota, RateLimiter,
-    Transport, glob_matches,
+    AccessRequest, Authenticator, AuthnError, Caller, CallerKind, Credentials, Decision, Feature,
+    NoAuthentication, Policy, Transport, glob_matches,
 };
 use sha2::{Digest, Sha256};
 
@@ -162,74 +160,10 @@ impl Policy for ToolRules {
     }
 }
 
-/// At most so many uses by one caller in any 60 seconds: a log of the times of the last ones.
-pub(crate) struct PerMinute {
-    limit: u32,
-    clock: Arc<dyn Clock>,
-    callers: Mutex<HashMap<Key, VecDeque<Instant>>>,
-}
-
-type Key = (CallerKind, Arc<str>, Arc<str>);
-
-const WINDOW: Duration = Duration::from_secs(60);
-
-impl PerMinute {
-    pub(crate) fn new(limit: u32, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            limit: limit.max(1),
-            clock,
-            callers: Mutex::default(),
-        }
-    }
-}
-
-#[async_trait]
-impl RateLimiter for PerMinute {
-    async fn admit(&self, charge: &Charge<'_>) -> Result<Admission, LimiterError> {
-        if !charge.is_use() {
-            return Ok(Admission::admitted(None));
-        }
-        let caller = charge.caller;
-        let key = (
-            caller.kind,
-            Arc::clone(&caller.issuer),
-            Arc::clone(&caller.id),
-        );
-        let now = self.clock.now();
-        let limit = u64::from(self.limit);
-        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        let log = callers.entry(key).or_default();
-        let over = |at: &Instant| now.saturating_duration_since(*at) >= WINDOW;
-        while log.front().is_some_and(over) {
-            log.pop_front();
-        }
-        let age = |at: &Instant| now.saturating_duration_since(*at);
-        let used = u64::try_from(log.len()).unwrap_or(u64::MAX);
-        if used < limit {
-            log.push_back(now);
-            return Ok(Admission::admitted(Some(Quota::new(
-                limit,
-                limit - used - 1,
-                WINDOW,
-            ))));
-        }
-        let oldest = log.front().map_or(Duration::ZERO, age);
-        let newest = log.back().map_or(Duration::ZERO, age);
-        let quota = Quota::new(limit, 0, WINDOW.saturating_sub(newest));
-        Ok(Admission::limited(
-            "calls_per_minute",
-            quota,
-            WINDOW.saturating_sub(oldest),
-        ))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use mcp_gw_core::RequestMeta;
-    use mcp_gw_core::testing::{
-        ManualClock, authenticator_contract, policy_contract, rate_limiter_contract,
-    };
+    use mcp_gw_core::testing::{authenticator_contract, policy_contract};
 
     use super::*;
 
@@ -316,52 +250,5 @@ auth:
                 "{id} {name}"
             );
         }
-    }
-
-    #[tokio::test]
-    async fn a_window_is_never_exceeded_and_opens_when_it_says() {
-        let clock = ManualClock::new();
-        let limiter = PerMinute::new(3, Arc::new(clock.clone()));
-        rate_limiter_contract(&limiter).await;
-        let (caller, meta) = (Caller::anonymous(), RequestMeta::new("1", Transport::Http));
-        let charge = |method| mcp_gw_core::testing::charge(&caller, &meta, method);
-        for _ in 0..3 {
-            assert!(
-                limiter
-                    .admit(&charge("tools/call"))
-                    .await
-                    .unwrap()
-                    .is_admitted()
-            );
-            clock.advance(Duration::from_secs(10));
-        }
-        let Ok(Admission::Limited { retry_after, .. }) = limiter.admit(&charge("tools/call")).await
-        else {
-            panic!()
-        };
-        assert_eq!(retry_after, Duration::from_secs(30));
-        assert!(
-            limiter
-                .admit(&charge("tools/list"))
-                .await
-                .unwrap()
-                .is_admitted()
-        );
-        clock.advance(retry_after.saturating_sub(Duration::from_nanos(1)));
-        assert!(
-            !limiter
-                .admit(&charge("tools/call"))
-                .await
-                .unwrap()
-                .is_admitted()
-        );
-        clock.advance(Duration::from_nanos(1));
-        assert!(
-            limiter
-                .admit(&charge("tools/call"))
-                .await
-                .unwrap()
-                .is_admitted()
-        );
     }
 }

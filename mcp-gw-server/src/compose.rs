@@ -9,11 +9,12 @@ use mcp_gw_core::{
     AuditSink, Backend, BackendStatus, BuildError, Clock, Endpoint, Feature, Gateway,
     GatewayBuilder, SystemClock, glob_matches,
 };
+use mcp_gw_ratelimit::{DEFAULT_KEYS, LimitSet, Limiter, MemoryStore};
 use mcp_gw_upstream::{
     Balanced, ClientInfo, HttpServer, HttpServerConfig, Replica, StdioServer, StdioServerConfig,
 };
 
-use crate::access::{ApiKeys, PerMinute, ToolRules};
+use crate::access::{ApiKeys, ToolRules};
 use crate::config::{
     Config, EndpointConfig, InputKind, KeyError, ServerConfig, ServerTarget, SessionKeyError,
     origin,
@@ -89,8 +90,9 @@ impl Launch {
                 ApiKeys::of(config).map_err(|(id, source)| LaunchError::Key { id, source })?,
             )
             .policy(Arc::clone(&rules));
-        if let Some(limit) = config.limits.calls_per_minute {
-            builder = builder.rate_limiter(PerMinute::new(limit, Arc::clone(&clock)));
+        let limiter = limiter_of(config)?;
+        if !config.limits.is_empty() {
+            builder = builder.rate_limiter(limiter.clone());
         }
         for sink in self.sinks {
             builder = builder.audit(sink);
@@ -121,9 +123,23 @@ impl Launch {
             supervisor,
             pins: guards.watch(),
             rules,
+            limiter,
             endpoints: config.endpoints.clone(),
         })
     }
+}
+
+fn limiter_of(config: &Config) -> Result<Limiter, LaunchError> {
+    let set = limits_of(config)?;
+    let store = MemoryStore::with_room(SystemClock::new(), set.keys().unwrap_or(DEFAULT_KEYS));
+    Ok(Limiter::new(set, Arc::new(store)))
+}
+
+pub(crate) fn limits_of(config: &Config) -> Result<LimitSet, LaunchError> {
+    LimitSet::new(&config.limits).map_err(|faults| {
+        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        LaunchError::Limits(faults.join("; "))
+    })
 }
 
 fn endpoint_of(name: &str, config: &EndpointConfig) -> Endpoint {
@@ -320,6 +336,9 @@ pub enum LaunchError {
         /// What is wrong.
         source: mcp_gw_upstream::Error,
     },
+    /// The limits make no sense.
+    #[error("limits cannot be kept: {0}")]
+    Limits(String),
     /// There are pins that cannot be used, and a server that must not be shown without them.
     #[error("servers cannot be held to their pins")]
     Pins(#[source] PinsError),
@@ -335,6 +354,7 @@ pub struct Running {
     supervisor: Supervisor,
     pins: PinWatch,
     rules: Arc<ToolRules>,
+    limiter: Limiter,
     endpoints: BTreeMap<String, EndpointConfig>,
 }
 
@@ -355,6 +375,11 @@ impl Running {
         self.engine.gateway()
     }
 
+    /// The limits, to be shown and counted.
+    pub const fn limiter(&self) -> &Limiter {
+        &self.limiter
+    }
+
     /// Waits until every server was asked for its offer once, but no longer than `limit`, and says
     /// how they are doing. Those that are not up are asked again in the background.
     pub async fn ready(&mut self, limit: Duration) -> Vec<BackendStatus> {
@@ -365,7 +390,12 @@ impl Running {
     /// The rules of the configuration that match no tool there is: one sentence for each. Nothing,
     /// as long as a server is not up whose tools they may mean.
     pub fn idle_rules(&self) -> Vec<String> {
-        idle_rules(self.gateway(), &self.rules, &self.endpoints)
+        idle_rules(
+            self.gateway(),
+            &self.rules,
+            self.limiter.set(),
+            &self.endpoints,
+        )
     }
 
     /// Stops looking after the servers, and ends connections and child processes.

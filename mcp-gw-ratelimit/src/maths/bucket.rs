@@ -121,15 +121,13 @@ impl Bucket {
             return 0;
         };
         // As many steps, each the quota's part of the window, as go into the time left.
-        match time
+        let short = time
             .checked_mul(quota)
-            .and_then(|parts| parts.checked_add(part))
-        {
-            Some(parts) => parts / window,
-            None => {
-                let parts = u128::from(time) * u128::from(quota) + u128::from(part);
-                u64::try_from(parts / u128::from(window)).unwrap_or(u64::MAX)
-            }
+            .and_then(|parts| parts.checked_add(part));
+        if let Some(parts) = short {
+            return parts / window;
         }
+        let parts = u128::from(time) * u128::from(quota) + u128::from(part);
+        u64::try_from(parts / u128::from(window)).unwrap_or(u64::MAX)
     }
 }

@@ -40,7 +40,7 @@ const fn left_of_month(day: u64) -> u64 {
         // The year that begins in March ends with the February of the next.
         let next = year + 1;
         // An era begins with a year that 400 divides; the last February of one is in such a year.
-        let leap = next % 4 == 0 && (next % 100 != 0 || next == 400);
+        let leap = next.is_multiple_of(4) && (!next.is_multiple_of(100) || next == 400);
         return 365 + leap as u64 - 1 - of_year;
     }
     (153 * (month + 1) + 2) / 5 - 1 - of_year
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     fn is_leap(year: u64) -> bool {
-        year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
     }
 
     #[test]

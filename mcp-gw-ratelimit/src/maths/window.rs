@@ -10,6 +10,10 @@ use crate::algorithm::{Limit, Shape};
 use super::{Kind, State};
 
 /// A mark for each unit.
+#[expect(
+    clippy::box_collection,
+    reason = "most keys have few units: the rest must not make every state greater"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Units {
     Few { len: u8, marks: [u32; FEW] },
@@ -221,18 +225,17 @@ impl Units {
 
     fn push(&mut self, mark: u32) {
         match self {
-            Self::Few { len, marks } => match marks.get_mut(usize::from(*len)) {
-                Some(place) => {
+            Self::Few { len, marks } => {
+                if let Some(place) = marks.get_mut(usize::from(*len)) {
                     *place = mark;
                     *len += 1;
+                    return;
                 }
-                None => {
-                    let mut many = VecDeque::with_capacity(2 * FEW + 2);
-                    many.extend(marks.iter().copied());
-                    many.push_back(mark);
-                    *self = Self::Many(Box::new(many));
-                }
-            },
+                let mut many = VecDeque::with_capacity(2 * FEW + 2);
+                many.extend(marks.iter().copied());
+                many.push_back(mark);
+                *self = Self::Many(Box::new(many));
+            }
             Self::Many(marks) => marks.push_back(mark),
         }
     }

@@ -192,16 +192,16 @@ impl Shard {
     }
 }
 
-/// A key is a hash already: half of it is for the place in a shard, the other leads to the shard.
+/// A key is a hash already: one half of it is for the place in a shard, the other leads to the shard.
 fn hash(key: Key) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *key.as_bytes();
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    let half = u128::from_le_bytes(*key.as_bytes()) & u128::from(u64::MAX);
+    u64::try_from(half).unwrap_or(0)
 }
 
 /// Which of `shards`, a power of two, the key is in.
 pub(super) fn shard_of(key: Key, shards: usize) -> usize {
-    let [.., a, b, c, d] = *key.as_bytes();
-    u32::from_le_bytes([a, b, c, d]) as usize & (shards - 1)
+    let half = u128::from_le_bytes(*key.as_bytes()) >> 64;
+    usize::try_from(half & (shards as u128 - 1)).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -176,7 +176,7 @@ fn threads_together_get_the_quota() {
                     let (own, shared) =
                         (Demand::new(caller, key(1), 1), Demand::new(all, key(2), 1));
                     // In either order.
-                    let demands = if thread % 2 == 0 {
+                    let demands = if thread.is_multiple_of(2) {
                         [own, shared]
                     } else {
                         [shared, own]

@@ -4,10 +4,8 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp_gw_core::testing::{ManualClock, rate_limiter_contract};
-use mcp_gw_core::{
-    Caller, CallerKind, Charge, Clock, RateLimiter, RequestMeta, SystemClock, Transport,
-};
+use mcp_gw_core::testing::{self, ManualClock, rate_limiter_contract};
+use mcp_gw_core::{Caller, CallerKind, Clock, RateLimiter, RequestMeta, SystemClock, Transport};
 use mcp_gw_ratelimit::redis::{FailureKind, OnError, RedisConfig, RedisStore};
 use mcp_gw_ratelimit::{
     Algorithm, Demand, Limit, LimitSet, Limiter, LimitsConfig, MemoryStore, Period, Store,
@@ -66,7 +64,7 @@ async fn a_limiter_on_redis_keeps_the_contract() {
     let meta = RequestMeta::new("test", Transport::InProcess);
     let mut admitted = 0;
     for turn in 0..40 {
-        let charge = Charge::new(&caller, &meta, "tools/call").with_name("echo");
+        let charge = testing::charge(&caller, &meta, "tools/call");
         let limiter = if turn % 2 == 0 { &limiter } else { &other };
         admitted += usize::from(limiter.admit(&charge).await.unwrap().is_admitted());
     }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use mcp_gw_ratelimit::{LimitSet, Step};
+
 use super::balance;
 use super::credential::KeySource;
 use super::fault::{ConfigFaults, Fault, short};
@@ -182,10 +184,24 @@ impl<'a> Checker<'a> {
         self.call_timeout(config, &root.key("call_timeout"));
         self.pins(config, &root.key("pins"));
         self.input(config.input.timeout, &root.key("input").key("timeout"));
+        self.limits(config, &root.key("limits"));
         self.servers(&config.servers, &root.key("servers"));
         balance::check_queues(&mut self, config, &root.key("servers"));
         federation::check(&mut self, config, &root);
         self.faults
+    }
+
+    /// What is wrong with limits, their crate knows.
+    fn limits(&mut self, config: &Config, path: &ConfigPath) {
+        for fault in LimitSet::new(&config.limits).err().into_iter().flatten() {
+            let at = |path: ConfigPath, step: &Step| match step {
+                Step::Key(key) => path.key(key),
+                Step::Index(index) => path.index(*index),
+                _ => path,
+            };
+            let path = fault.path.steps().iter().fold(path.clone(), at);
+            self.fault(&path, fault.message, fault.help);
+        }
     }
 
     fn http(&mut self, config: &Config, path: &ConfigPath) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use mcp_gw_core::Secret;
+use mcp_gw_ratelimit::LimitsConfig;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -309,25 +310,6 @@ pub enum DefaultRule {
     Deny,
     /// It goes through.
     Allow,
-}
-
-/// How much callers may call.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct LimitsConfig {
-    /// How many calls each caller may make in a minute; without it there is no limit.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub calls_per_minute: Option<u32>,
-}
-
-impl LimitsConfig {
-    /// At most `calls` calls a minute by each caller.
-    pub fn per_minute(calls: u32) -> Self {
-        Self {
-            calls_per_minute: Some(calls.max(1)),
-        }
-    }
 }
 
 /// Whether servers are held to what they offered when they were trusted.

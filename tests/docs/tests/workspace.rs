@@ -18,7 +18,10 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 6] = [
     ("mcp-gw-core", &[]),
     ("mcp-gw-ratelimit", &["mcp-gw-core"]),
     ("mcp-gw-upstream", &["mcp-gw-core"]),
-    ("mcp-gw-server", &["mcp-gw-core", "mcp-gw-upstream"]),
+    (
+        "mcp-gw-server",
+        &["mcp-gw-core", "mcp-gw-ratelimit", "mcp-gw-upstream"],
+    ),
     ("mcp-gw-stdio", &["mcp-gw-core", "mcp-gw-server"]),
     ("mcp-gw-http", &["mcp-gw-core", "mcp-gw-server"]),
 ];
