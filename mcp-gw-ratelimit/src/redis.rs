@@ -1,13 +1,57 @@
 //! Counts that several gateways share, in Redis 7 or Valkey.
 //!
-//! A decision is one script and one round trip. The time is the server's, so that the clocks of
-//! gateways do not matter, and all keys begin with the same hash tag, so that they lie on one node
-//! of a cluster: limits of one fleet are as fast as one node, and fleets (tenants) that need more
-//! take a prefix, and a store, each.
+//! ```no_run
+//! use std::sync::Arc;
 //!
-//! While Redis gives no answer, [`OnError`] says what becomes of calls. What was counted elsewhere
-//! in that time is not brought to Redis afterwards: around an outage, up to twice a quota may be
-//! used in a window.
+//! use mcp_gw_core::SystemClock;
+//! use mcp_gw_ratelimit::redis::{OnError, RedisConfig, RedisStore};
+//! use mcp_gw_ratelimit::{LimitSet, Limiter, LimitsConfig, MemoryStore};
+//!
+//! # async fn limiter() -> Result<Limiter, Box<dyn std::error::Error>> {
+//! let config = RedisConfig::new("redis://redis.internal:6379").with_on_error(OnError::Local, 3);
+//! let local = Arc::new(MemoryStore::default());
+//! let store = RedisStore::new(&config, local, Arc::new(SystemClock::new()))
+//!     .map_err(|faults| format!("{faults:?}"))?;
+//! store.connect().await.ok(); // It goes on trying by itself.
+//! let set = LimitSet::new(&LimitsConfig::per_minute(60)).map_err(|faults| format!("{faults:?}"))?;
+//! Ok(Limiter::new(set, Arc::new(store)))
+//! # }
+//! ```
+//!
+//! A decision is one script and one round trip, whatever the number of limits; all of them are
+//! charged, or none. It is the maths of [`check_at`](crate::check_at), step by step. The time is the
+//! server's, so that the clocks of gateways do not matter; when it goes back, nothing is granted.
+//!
+//! # Keys
+//!
+//! Keys are named `{prefix}:<32 hexadecimal digits>:<w, b or c>` and go by themselves, a window by a
+//! part of it after they stopped counting, a bucket by a second, a quota of the calendar by an hour.
+//! The braces are a hash tag: all keys of a prefix lie in one slot, or no decision could charge a
+//! caller and a limit that all share at once. So the limits of one prefix are as fast as one node of
+//! a cluster. Who needs more gives each fleet, or each tenant, a prefix and a store of its own; they
+//! share nothing then. The store connects to one node, and follows when the cluster says that the
+//! keys live on another one.
+//!
+//! A user needs these rights, on keys `{prefix}:*`: `EVALSHA`, `EVAL`, `SCRIPT LOAD`, `TIME`, `LLEN`,
+//! `LRANGE`, `LTRIM`, `LSET`, `RPOP`, `RPUSH`, `DEL`, `HMGET`, `HSET`, `PEXPIRE`.
+//!
+//! # When it gives no answer
+//!
+//! A check waits for [`RedisConfig::timeout`] at most. After three in a row without an answer the
+//! connection is given up, and until there is a new one nobody waits at all: [`OnError`] decides at
+//! once. The same holds for a server that is not there, is a replica, has no memory left, does not
+//! know the password, or holds something else under a key; [`FailureKind`] has all cases,
+//! [`RedisStore::health`] and [`RedisStore::redis_stats`] tell of them, and the log does, two lines
+//! in half a minute at most.
+//!
+//! With [`OnError::Local`] each gateway admits its part of a quota, at least 1, and takes a call that
+//! costs more than the part for all of it. So `nodes` gateways together stay within the quota as
+//! long as it is at least `nodes` and no call costs more than a part.
+//!
+//! What was counted elsewhere in an outage is not brought to Redis afterwards: around one, up to
+//! twice a quota may be used in a window. Nor does a server know more after a restart than it had
+//! written to its disk, or a replica that takes over more than it had been sent. A check that ran
+//! into the timeout may have been charged in Redis too: that counts too much, never too little.
 
 mod config;
 mod failure;

@@ -78,7 +78,7 @@ impl Model {
         let fits: Vec<bool> = demands
             .iter()
             .zip(&mut states)
-            .map(|(demand, state)| demand.cost == 0 || state.fits(demand.limit, now, demand.cost))
+            .map(|(demand, state)| state.fits(demand.limit, now, demand.cost) || demand.cost == 0)
             .collect();
         let all = fits.iter().all(|fits| *fits);
         let mut standings = Vec::new();
