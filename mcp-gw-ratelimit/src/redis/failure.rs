@@ -37,7 +37,7 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// Every kind, in the order of [`FailureKind::index`].
+    /// Every kind.
     pub const ALL: [Self; 11] = [
         Self::Unreachable,
         Self::Auth,

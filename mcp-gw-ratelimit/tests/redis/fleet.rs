@@ -101,6 +101,8 @@ async fn hammer(url: &str, on_error: OnError, quota: u64, end: &AtomicU64) {
         let (a, b, c, d) = tokio::join!(lane(), lane(), lane(), lane());
         [a, b, c, d].concat()
     };
+    // The harness has begun a line.
+    println!();
     for (asked, told, is_local) in calls {
         println!("call {asked} {told} {is_local}");
     }
