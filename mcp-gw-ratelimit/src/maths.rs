@@ -112,16 +112,17 @@ impl State {
         }
     }
 
-    /// True when there is room for `cost` units. Drops what counts no more.
+    /// True when there is room for `cost` units; for none there always is. Drops what counts no
+    /// more: it comes before the other steps of a decision.
     pub(crate) fn fits(&mut self, limit: &Limit, now: u64, cost: u64) -> bool {
-        if cost > limit.capacity() {
-            return false;
+        if let Shape::Window { .. } = limit.shape() {
+            self.settle(limit, now);
+        }
+        if cost == 0 || cost > limit.capacity() {
+            return cost == 0;
         }
         match limit.shape() {
-            Shape::Window { .. } => {
-                self.settle(limit, now);
-                self.window_used() + cost <= limit.quota()
-            }
+            Shape::Window { .. } => self.window_used() + cost <= limit.quota(),
             Shape::Bucket { .. } => self.bucket(limit, now).fits(limit, now, cost),
             Shape::Calendar(_) => self.period_used(now) + cost <= limit.quota(),
         }
@@ -150,7 +151,6 @@ impl State {
         let cost = cost.min(limit.capacity());
         match limit.shape() {
             Shape::Window { .. } => {
-                self.settle(limit, now);
                 let over = (self.window_used() + cost).saturating_sub(limit.quota());
                 // What is over already, after the quota was lowered, is not given back.
                 self.drop_oldest(over.min(cost));
@@ -166,16 +166,9 @@ impl State {
     }
 
     /// Where it stands now, after a demand of `cost` units that there was room for or not.
-    pub(crate) fn standing(
-        &mut self,
-        limit: &Limit,
-        now: u64,
-        cost: u64,
-        admitted: bool,
-    ) -> Standing {
+    pub(crate) fn standing(&self, limit: &Limit, now: u64, cost: u64, admitted: bool) -> Standing {
         let (remaining, reset, retry) = match limit.shape() {
             Shape::Window { .. } => {
-                self.settle(limit, now);
                 let left = limit.quota().saturating_sub(self.window_used());
                 let needed = cost.saturating_sub(left);
                 let retry = || self.window_frees(limit, needed).saturating_sub(now);

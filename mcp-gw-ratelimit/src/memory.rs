@@ -76,6 +76,9 @@ impl Lock for Mutex<Shard> {
     }
 }
 
+/// What is said of a state that is not where it was found, which does not happen.
+const NONE: Standing = Standing::refused(0, Duration::ZERO, None);
+
 /// Where the state of a demand is.
 enum Place {
     /// Of the guard of this number, in this place.
@@ -107,6 +110,18 @@ impl MemoryStore {
         self.tables
             .decide(demands, self.now(demands), &mut standings);
         standings
+    }
+
+    /// [`Store::charge`] for a single demand, at once.
+    pub fn charge_one(&self, demand: &Demand<'_>) -> Standing {
+        let demands = std::slice::from_ref(demand);
+        let now = self.now(demands);
+        if let Some(standing) = self.tables.decide_one(demand, now) {
+            return standing;
+        }
+        let mut standings = Vec::with_capacity(1);
+        self.tables.decide(demands, now, &mut standings);
+        standings.pop().unwrap_or(NONE)
     }
 
     /// [`Store::peek`], at once.
@@ -217,6 +232,25 @@ impl<L: Lock> Tables<L> {
         &self.shards[self.number(key)]
     }
 
+    /// The same as [`Tables::decide`] for one demand of a key that is known: the road of most.
+    fn decide_one(&self, demand: &Demand<'_>, now: Now) -> Option<Standing> {
+        let Demand { limit, key, cost } = *demand;
+        let mut shard = self.shard(key).enter();
+        let steady = now.steady.max(shard.latest());
+        let now = Now { steady, ..now };
+        shard.begin(now);
+        let place = shard.find(key)?;
+        let state = shard.state(place)?;
+        let now = now.of(limit);
+        let fits = state.fits(limit, now, cost);
+        if fits {
+            state.take(limit, now, cost);
+        } else if limit.penalty() {
+            state.punish(limit, now, cost);
+        }
+        Some(state.standing(limit, now, cost, fits))
+    }
+
     /// Charges all or none.
     fn decide(&self, demands: &[Demand<'_>], now: Now, out: &mut Vec<Standing>) {
         let mut numbers: SmallVec<[usize; 4]> = demands
@@ -277,7 +311,7 @@ impl<L: Lock> Tables<L> {
             let state = place.state(guards);
             let fits =
                 |state: &mut State| state.fits(demand.limit, now.of(demand.limit), demand.cost);
-            fitting.push(demand.cost == 0 || state.is_some_and(fits));
+            fitting.push(state.is_some_and(fits));
         }
         let is_admitted = fitting.iter().all(|fits| *fits);
         for ((demand, mut place), fits) in demands.iter().zip(places).zip(fitting) {
@@ -305,7 +339,7 @@ impl<L: Lock> Tables<L> {
                 }
                 Place::Kept(..) | Place::New(..) | Place::Shared(_) => {}
             }
-            out.push(standing.unwrap_or(Standing::refused(0, Duration::ZERO, None)));
+            out.push(standing.unwrap_or(NONE));
         }
     }
 
@@ -321,7 +355,7 @@ impl<L: Lock> Tables<L> {
             };
             let Demand { limit, cost, .. } = *demand;
             let now = now.of(limit);
-            let fits = cost == 0 || state.fits(limit, now, cost);
+            let fits = state.fits(limit, now, cost);
             state.standing(limit, now, cost, fits)
         });
         each.collect()

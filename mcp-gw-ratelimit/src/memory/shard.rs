@@ -5,8 +5,10 @@ use hashbrown::HashTable;
 use crate::maths::State;
 use crate::store::Key;
 
-/// So many entries are looked at with each decision, whether they are idle.
-const SWEEP: usize = 2;
+/// So many entries are looked at, whether they are idle, with each decision of this number: many at
+/// a time, since they lie side by side, and what lies elsewhere is far away.
+const SWEEP: usize = 32;
+const EACH: u8 = 16;
 
 /// So many when a new key comes and there is no room.
 const SEARCH: usize = 32;
@@ -35,6 +37,7 @@ pub(super) struct Shard {
     /// The latest time of a decision here. Time does not go back behind it.
     latest: u64,
     evicted: u64,
+    turn: u8,
 }
 
 impl Shard {
@@ -46,6 +49,7 @@ impl Shard {
             cursor: 0,
             latest: 0,
             evicted: 0,
+            turn: 0,
         }
     }
 
@@ -56,7 +60,10 @@ impl Shard {
     /// Begins a decision: the time moves on, and a few idle keys are dropped.
     pub(super) fn begin(&mut self, now: Now) {
         self.latest = self.latest.max(now.steady);
-        self.sweep(now, SWEEP);
+        self.turn = (self.turn + 1) % EACH;
+        if self.turn == 0 {
+            self.sweep(now, SWEEP);
+        }
     }
 
     pub(super) fn find(&self, key: Key) -> Option<usize> {
