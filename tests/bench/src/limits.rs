@@ -1,5 +1,7 @@
 //! What one check of a rate limit costs, beside `governor`: time and memory, in one run.
 
+use std::fmt::Write as _;
+use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
@@ -21,18 +23,23 @@ pub(crate) struct Options {
     keys: u64,
 }
 
+/// The id of a caller.
+#[derive(Clone, Hash, PartialEq, Eq)]
+struct Id(String);
+
 /// Something that is asked whether a key may.
 trait Check: Sync {
     fn name(&self) -> String;
 
-    /// Asks for the key of this number.
-    fn check(&self, key: u64) -> bool;
+    /// Asks for the caller of this id.
+    fn check(&self, id: &Id) -> bool;
 }
 
 struct Ours {
     name: &'static str,
     store: MemoryStore,
     limit: Limit,
+    seeds: (RandomState, RandomState),
 }
 
 impl Ours {
@@ -42,6 +49,7 @@ impl Ours {
             name,
             store: MemoryStore::with_room(SystemClock::new(), 4_000_000),
             limit: Limit::new("bench", quota, window, algorithm)?,
+            seeds: (RandomState::new(), RandomState::new()),
         })
     }
 }
@@ -51,16 +59,18 @@ impl Check for Ours {
         self.name.to_owned()
     }
 
-    fn check(&self, key: u64) -> bool {
-        let key =
-            Key::from_bytes((u128::from(mix(key)) << 64 | u128::from(mix(!key))).to_le_bytes());
+    fn check(&self, id: &Id) -> bool {
+        // As the limiter makes its keys.
+        let halves = (self.seeds.0.hash_one(id), self.seeds.1.hash_one(id));
+        let whole = (u128::from(halves.0) << 64) | u128::from(halves.1);
+        let key = Key::from_bytes(whole.to_le_bytes());
         self.store
             .charge_one(&Demand::new(&self.limit, key, 1))
             .admitted
     }
 }
 
-struct Governor(governor::DefaultKeyedRateLimiter<u64>);
+struct Governor(governor::DefaultKeyedRateLimiter<Id>);
 
 impl Governor {
     fn new() -> Self {
@@ -79,8 +89,8 @@ impl Check for Governor {
         "governor, 100 a minute, burst 10".to_owned()
     }
 
-    fn check(&self, key: u64) -> bool {
-        self.0.check_key(&mix(key)).is_ok()
+    fn check(&self, id: &Id) -> bool {
+        self.0.check_key(id).is_ok()
     }
 }
 
@@ -94,6 +104,8 @@ const fn mix(n: u64) -> u64 {
 /// Prints one Markdown table.
 pub(crate) fn run(options: &Options) -> Result<String, Failure> {
     let many = options.keys.max(1);
+    let ids: Vec<_> = (0..many).map(|n| Id(format!("caller-{n:012}"))).collect();
+    let alone = ids.get(..1).unwrap_or_default();
     let bucket = Algorithm::gcra(NonZeroU64::MIN.saturating_add(9));
     let mut table = format!(
         "| CPU ns a check | 1 key, 1 thread | 1 key, 2 threads | {many} keys, 1 thread | \
@@ -123,29 +135,34 @@ pub(crate) fn run(options: &Options) -> Result<String, Failure> {
             )?))
         },
     ];
+    // Nothing is dropped before the end, or the memory of one would serve the next.
+    let mut kept = Vec::new();
     for make in makes {
         let hot = make()?;
-        let one = nanos(&*hot, options.checks, 1, 1)?;
-        let two = nanos(&*hot, options.checks, 1, 2)?;
+        let one = nanos(&*hot, options.checks, alone, 1)?;
+        let two = nanos(&*hot, options.checks, alone, 2)?;
         let name = hot.name();
-        drop(hot);
+        kept.push(hot);
         let before = resident_kib(std::process::id())?;
         let cold = make()?;
-        for key in 0..many {
-            black_box(cold.check(key));
+        for id in &ids {
+            black_box(cold.check(id));
         }
         let grown = resident_kib(std::process::id())?.saturating_sub(before) * 1_024 / many;
-        let one_wide = nanos(&*cold, options.checks, many, 1)?;
-        let two_wide = nanos(&*cold, options.checks, many, 2)?;
-        table.push_str(&format!(
-            "| {name} | {one} | {two} | {one_wide} | {two_wide} | {grown} |\n"
-        ));
+        let one_wide = nanos(&*cold, options.checks, &ids, 1)?;
+        let two_wide = nanos(&*cold, options.checks, &ids, 2)?;
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            table,
+            "| {name} | {one} | {two} | {one_wide} | {two_wide} | {grown} |"
+        );
+        kept.push(cold);
     }
     Ok(table)
 }
 
 /// CPU time of a check in nanoseconds: it does not depend on what else the machine does.
-fn nanos(check: &dyn Check, checks: u64, keys: u64, threads: u64) -> Result<u128, Failure> {
+fn nanos(check: &dyn Check, checks: u64, ids: &[Id], threads: u64) -> Result<u128, Failure> {
     let before = cpu_time(std::process::id())?;
     std::thread::scope(|scope| {
         for thread in 0..threads {
@@ -154,7 +171,9 @@ fn nanos(check: &dyn Check, checks: u64, keys: u64, threads: u64) -> Result<u128
                 for _ in 0..checks {
                     // In no order that a cache could foresee.
                     key = mix(key.wrapping_add(thread + 1));
-                    black_box(check.check(key % keys));
+                    let place = key % (ids.len() as u64).max(1);
+                    let id = usize::try_from(place).ok().and_then(|place| ids.get(place));
+                    black_box(id.is_some_and(|id| check.check(id)));
                 }
             });
         }
