@@ -78,11 +78,7 @@ pub(crate) async fn run(options: &Options) -> Result<bool, Failure> {
             let used = server.memory().await?.saturating_sub(empty);
             let keys: u64 = redis::cmd("DBSIZE").query_async(&mut server.admin).await?;
             is_good &= outcome.failed == 0;
-            let _ = write!(
-                text,
-                "\n{}",
-                row(&case, tasks, &outcome, used / keys.max(1))
-            );
+            let _ = write!(text, "\n{}", row(&case, tasks, &outcome, (used, keys)));
         }
     }
     crate::print(&text);
@@ -202,10 +198,15 @@ async fn check(
     clippy::cast_precision_loss,
     reason = "figures of a table have three digits"
 )]
-fn row(case: &Case, tasks: usize, outcome: &Outcome, bytes: u64) -> String {
+fn row(case: &Case, tasks: usize, outcome: &Outcome, (used, keys): (u64, u64)) -> String {
     let checks = outcome.latencies.count().max(1);
     let per_check = |whole: f64| whole / checks as f64;
     let micros = |percent| outcome.latencies.percentile(percent).as_micros();
+    // Of a few keys nobody can tell beside what the server needs for itself.
+    let bytes = match keys {
+        ..1_000 => "-".to_owned(),
+        keys => (used / keys).to_string(),
+    };
     let failed = match outcome.failed {
         0 => String::new(),
         failed => format!(" ({failed} FAILED)"),
