@@ -11,6 +11,8 @@ mod limiter;
 mod matcher;
 mod maths;
 mod memory;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod set;
 mod store;
 
