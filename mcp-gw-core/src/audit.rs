@@ -99,9 +99,19 @@ pub struct AuditEvent {
 pub trait AuditSink: Send + Sync + 'static {
     /// Takes one event.
     fn record(&self, event: &AuditEvent);
+
+    /// A request of this method has begun. [`AuditSink::record`] follows once, however it ends, so
+    /// the difference of the two is what is under way.
+    fn opened(&self, method: &'static str) {
+        let _ = method;
+    }
 }
 
 impl<T: AuditSink + ?Sized> AuditSink for Arc<T> {
+    fn opened(&self, method: &'static str) {
+        (**self).opened(method);
+    }
+
     fn record(&self, event: &AuditEvent) {
         (**self).record(event);
     }
@@ -167,6 +177,9 @@ impl<'a> AuditScope<'a> {
         meta: &RequestMeta,
         method: &'static str,
     ) -> Self {
+        for sink in sinks {
+            sink.opened(method);
+        }
         Self {
             event: AuditEvent {
                 time: clock.wall(),

@@ -319,8 +319,8 @@ pub trait BackendListener: Send + Sync + 'static {
 
 /// Why a backend has no answer.
 ///
-/// `Unavailable` promises that the request never left, so it may be sent again; `Lost` and
-/// `Timeout` promise nothing about what the backend did.
+/// `Unavailable` promises that the request never left, `Busy` and `Refused` that it was turned away
+/// unread; `Lost` and `Timeout` promise nothing about what the backend did.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackendError {
@@ -331,6 +331,27 @@ pub enum BackendError {
         server: Arc<str>,
         /// For the log.
         reason: String,
+    },
+    /// It takes no more requests now: they are more than it, or what leads to it, may have at a time.
+    #[error("server `{server}` takes no more requests now: {reason}")]
+    Busy {
+        /// The backend.
+        server: Arc<str>,
+        /// For the log.
+        reason: String,
+        /// When it takes some again, if it said so.
+        retry_after: Option<Duration>,
+    },
+    /// It refused the credentials with which the gateway comes to it.
+    #[error(
+        "server `{server}` refused the gateway's credentials: it answers {status}; look at `headers` \
+         of this server"
+    )]
+    Refused {
+        /// The backend.
+        server: Arc<str>,
+        /// The status of its answer: 401 or 403 over HTTP.
+        status: u16,
     },
     /// The request was sent and the answer did not arrive.
     #[error("server `{server}` went away before it answered: {reason}")]
@@ -399,9 +420,16 @@ fn beginning(error: &RawJson) -> String {
 }
 
 impl BackendError {
-    /// True when the request certainly did not reach the backend.
+    /// True when the backend certainly did nothing: the request did not reach it, or it was turned
+    /// away unread.
     pub const fn is_unsent(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Unsupported { .. })
+        matches!(
+            self,
+            Self::Unavailable { .. }
+                | Self::Busy { .. }
+                | Self::Refused { .. }
+                | Self::Unsupported { .. }
+        )
     }
 }
 

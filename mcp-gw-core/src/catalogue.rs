@@ -13,6 +13,7 @@ use crate::freshness::{CacheHint, ListHints};
 use crate::json::RawJson;
 use crate::mount::MountPoint;
 use crate::policy::Feature;
+use crate::shown::Shown;
 use crate::tool::ToolSpec;
 use crate::uri_map::UriMap;
 use crate::uri_template::{UriTemplate, is_normal};
@@ -94,8 +95,8 @@ pub(crate) struct Target {
     pub(crate) server: Arc<str>,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) tool: Option<ToolSpec>,
-    /// How the URIs in its answer are shown; `None` as they are.
-    pub(crate) uris: Option<UriMap>,
+    /// How its URIs and tasks are shown.
+    pub(crate) shown: Shown,
 }
 
 /// What an endpoint shows of the gateway.
@@ -134,6 +135,8 @@ struct Share {
     instructions: Option<Arc<str>>,
     /// Its `ServerCapabilities`, when it said what it can do.
     capabilities: Option<RawJson>,
+    /// It sends log messages, which is asked with each request.
+    logs: bool,
 }
 
 /// A snapshot of everything that all backends offer, as one endpoint shows it.
@@ -238,7 +241,7 @@ impl Catalogue {
             return None;
         }
         let owner = self.shares.iter().find_map(|share| {
-            let upstream = match (self.shown_uris(&share.point), &share.point.uris) {
+            let upstream = match (self.shown_uris(&share.point), &share.point.shown.uris) {
                 (Some(map), _) => map.unmap(uri)?,
                 // At an endpoint of its own a server knows its URIs without a mark.
                 (None, Some(_)) => uri.to_owned(),
@@ -252,7 +255,7 @@ impl Catalogue {
             return None;
         }
         if let Some((point, upstream)) = owner {
-            let map = point.uris.as_ref()?;
+            let map = point.shown.uris.as_ref()?;
             let canonical = map.map(&upstream);
             let is_described = || {
                 self.described(&upstream, |entry| Arc::ptr_eq(&entry.point, point))
@@ -267,7 +270,7 @@ impl Catalogue {
                 ..self.unnamed(point)
             });
         }
-        let entry = self.described(uri, |entry| entry.point.uris.is_none())?;
+        let entry = self.described(uri, |entry| entry.point.shown.uris.is_none())?;
         Some(Target {
             canonical: uri.into(),
             upstream: uri.into(),
@@ -290,7 +293,7 @@ impl Catalogue {
             server: Arc::clone(&point.server),
             backend: Arc::clone(&point.backend),
             tool: None,
-            uris: self.shown_uris(point).cloned(),
+            shown: self.shown_of(point),
         }
     }
 
@@ -298,8 +301,20 @@ impl Catalogue {
     fn shown_uris<'p>(&self, point: &'p MountPoint) -> Option<&'p UriMap> {
         match self.scope {
             Scope::Server => None,
-            Scope::Main | Scope::Subset(_) => point.uris.as_ref(),
+            Scope::Main | Scope::Subset(_) => point.shown.uris.as_ref(),
         }
+    }
+
+    fn shown_of(&self, point: &MountPoint) -> Shown {
+        match self.scope {
+            Scope::Server => Shown::default(),
+            Scope::Main | Scope::Subset(_) => point.shown.clone(),
+        }
+    }
+
+    /// How the URIs and tasks of a server are shown here; `None` when it is not.
+    pub(crate) fn shown(&self, server: &str) -> Option<Shown> {
+        Some(self.shown_of(&self.share(server)?.point))
     }
 
     /// The URI of a resource of `server` as clients of this endpoint see it, for notifications;
@@ -375,7 +390,8 @@ impl Catalogue {
 
     /// True when a server completes arguments.
     pub fn has_completions(&self) -> bool {
-        self.has("completions")
+        self.capabilities()
+            .any(|(_, all)| all.member("completions").is_ok_and(|found| found.is_some()))
     }
 
     /// What each server says that it can do: a `ServerCapabilities` object, in the configured order.
@@ -388,12 +404,7 @@ impl Catalogue {
 
     /// True when a server sends log messages.
     pub fn has_logging(&self) -> bool {
-        self.has("logging")
-    }
-
-    fn has(&self, capability: &str) -> bool {
-        self.capabilities()
-            .any(|(_, all)| all.member(capability).is_ok_and(|found| found.is_some()))
+        self.shares.iter().any(|share| share.counts && share.logs)
     }
 
     /// Which lists a client would see change from `self` to `next`.

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 
 use crate::caller::Caller;
 use crate::json::{ObjectWriter, RawJson};
+use crate::limit::LimitReport;
 use crate::log_level::LogLevel;
+use crate::param_header::ForeignParams;
 use crate::policy::Decision;
 use crate::wire_facts::{HttpFacts, TlsFacts};
 
@@ -90,6 +92,10 @@ pub struct RequestMeta {
     pub tls: Option<Arc<TlsFacts>>,
     /// When the request arrived.
     pub received: Option<SystemTime>,
+    /// Headers that repeat arguments of which the gateway does not know, for servers behind it.
+    pub foreign_params: ForeignParams,
+    /// Filled with how the caller stands with the limits, for who answers.
+    pub limit_report: Option<LimitReport>,
 }
 
 impl RequestMeta {
@@ -128,6 +134,13 @@ impl RequestMeta {
     #[must_use]
     pub fn with_headers(mut self, headers: Vec<(String, String)>) -> Self {
         self.headers = headers;
+        self
+    }
+
+    /// Wants to know how the caller stands with the limits.
+    #[must_use]
+    pub fn with_limit_report(mut self, report: LimitReport) -> Self {
+        self.limit_report = Some(report);
         self
     }
 
@@ -177,6 +190,13 @@ impl RequestMeta {
     #[must_use]
     pub const fn with_received(mut self, received: Option<SystemTime>) -> Self {
         self.received = received;
+        self
+    }
+
+    /// Sets the headers that repeat arguments of which the gateway does not know.
+    #[must_use]
+    pub fn with_foreign_params(mut self, headers: ForeignParams) -> Self {
+        self.foreign_params = headers;
         self
     }
 
@@ -247,6 +267,16 @@ pub trait ClientLink: Send + Sync + 'static {
     /// calls again with the answers.
     fn accepts_input_requests(&self) -> bool {
         true
+    }
+
+    /// Says that the answer is of a server of a revision before 2026-07-28, as the client is: what looks
+    /// like a member of that revision (`resultType`, say) means nothing there and goes through like
+    /// everything that has no meaning here. Said by backends, before they hand the answer on.
+    fn mark_plain(&self) {}
+
+    /// True after [`ClientLink::mark_plain`].
+    fn is_plain(&self) -> bool {
+        false
     }
 
     /// True when the client can be told this result. A request for input, for example, means

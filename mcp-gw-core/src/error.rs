@@ -32,7 +32,7 @@ pub mod code {
     pub const UNSUPPORTED_PROTOCOL_VERSION: i64 = -32022;
     /// A rate limit was reached; `data.retryAfterMs` says when to try again.
     pub const RATE_LIMITED: i64 = -31001;
-    /// The server behind the gateway cannot be reached; nothing was done.
+    /// The server behind the gateway cannot be reached, or turns the gateway away; nothing was done.
     pub const UPSTREAM_UNAVAILABLE: i64 = -31002;
     /// The server behind the gateway went away or did not answer; what it did is not known.
     pub const UPSTREAM_LOST: i64 = -31003;
@@ -60,6 +60,10 @@ pub enum ErrorClass {
     Unsupported,
     /// The backend could not be reached.
     UpstreamUnavailable,
+    /// The backend takes no more requests now.
+    UpstreamBusy,
+    /// The backend refused the gateway's credentials.
+    UpstreamRefused,
     /// The backend went away mid-call.
     UpstreamLost,
     /// The backend did not answer in time.
@@ -84,6 +88,8 @@ impl ErrorClass {
         Self::InvalidParams,
         Self::Unsupported,
         Self::UpstreamUnavailable,
+        Self::UpstreamBusy,
+        Self::UpstreamRefused,
         Self::UpstreamLost,
         Self::UpstreamTimeout,
         Self::UpstreamInvalid,
@@ -102,6 +108,8 @@ impl ErrorClass {
             Self::InvalidParams => "invalid_params",
             Self::Unsupported => "unsupported",
             Self::UpstreamUnavailable => "upstream_unavailable",
+            Self::UpstreamBusy => "upstream_busy",
+            Self::UpstreamRefused => "upstream_refused",
             Self::UpstreamLost => "upstream_lost",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamInvalid => "upstream_invalid",
@@ -118,7 +126,9 @@ impl ErrorClass {
             Self::Limited => code::RATE_LIMITED,
             Self::LimiterUnavailable => code::GATEWAY_UNAVAILABLE,
             Self::Unsupported => code::METHOD_NOT_FOUND,
-            Self::UpstreamUnavailable => code::UPSTREAM_UNAVAILABLE,
+            Self::UpstreamUnavailable | Self::UpstreamBusy | Self::UpstreamRefused => {
+                code::UPSTREAM_UNAVAILABLE
+            }
             Self::UpstreamLost | Self::UpstreamTimeout => code::UPSTREAM_LOST,
             Self::UpstreamInvalid => code::UPSTREAM_INVALID,
             Self::UpstreamError | Self::ClientError | Self::Internal => code::INTERNAL_ERROR,
@@ -199,6 +209,8 @@ impl GatewayError {
             Self::Untellable { .. } => ErrorClass::UpstreamInvalid,
             Self::Backend(error) => match error {
                 BackendError::Unavailable { .. } => ErrorClass::UpstreamUnavailable,
+                BackendError::Busy { .. } => ErrorClass::UpstreamBusy,
+                BackendError::Refused { .. } => ErrorClass::UpstreamRefused,
                 BackendError::Lost { .. } => ErrorClass::UpstreamLost,
                 BackendError::Timeout { .. } => ErrorClass::UpstreamTimeout,
                 BackendError::Protocol { .. } | BackendError::TooLarge { .. } => {
@@ -224,6 +236,7 @@ impl GatewayError {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Limited { retry_after, .. } => Some(*retry_after),
+            Self::Backend(BackendError::Busy { retry_after, .. }) => *retry_after,
             _ => None,
         }
     }
@@ -250,7 +263,8 @@ impl GatewayError {
             Self::InvalidParams { message } => format!("Invalid params: {message}"),
             Self::Untellable { server } => format!(
                 "Server `{server}` answered in a way that this client cannot be told: it asks for \
-                 input as the client's protocol revision does not know it, or says something twice."
+                 input as the client's protocol revision does not know it, its result is of a type \
+                 that the client did not declare, or it says something twice."
             ),
             Self::Panicked { .. } => "The tool failed internally.".to_owned(),
             Self::Backend(error) => backend_message(error),
@@ -272,6 +286,24 @@ fn backend_message(error: &BackendError) -> String {
         BackendError::Unavailable { server, .. } => {
             format!("Server `{server}` is not available. Nothing was done; try again later.")
         }
+        BackendError::Busy {
+            server,
+            retry_after,
+            ..
+        } => {
+            let when = retry_after.map_or_else(
+                || "later".to_owned(),
+                |after| format!("in {} s", after.as_secs_f64().ceil()),
+            );
+            format!(
+                "Server `{server}` takes no more requests now. Nothing was done; try again {when}."
+            )
+        }
+        BackendError::Refused { server, status } => format!(
+            "Server `{server}` refused the credentials that the gateway has for it (it answers \
+             {status}). Nothing was done; whoever runs the gateway has to look at `headers` of this \
+             server in its configuration."
+        ),
         BackendError::Lost { server, .. } => format!(
             "Server `{server}` went away before it answered. It may have done the work or not."
         ),

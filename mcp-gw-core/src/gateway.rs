@@ -1,6 +1,11 @@
 //! The gateway: backends, policy, limits and audit put together, and the catalogue they make.
 
-use std::collections::HashMap;
+mod remount;
+mod views;
+
+pub use remount::Remount;
+use views::{Views, build_views};
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
@@ -8,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::audit::{AuditSink, TracingAudit};
 use crate::backend::{Backend, BackendError, BackendEvent, BackendListener, Offer};
 use crate::caller::{Authenticator, NoAuthentication};
-use crate::catalogue::{Catalogue, CatalogueChange, Endpoint, Part, Report};
+use crate::catalogue::{Catalogue, CatalogueChange, Endpoint, Report};
 use crate::clock::{Clock, SystemClock};
 use crate::context::{CallNotification, ClientRef, SessionKey};
 use crate::json::RawJson;
@@ -53,16 +58,14 @@ pub(crate) struct Inner {
     pub(crate) stopped: AtomicBool,
     pub(crate) tasks: Tasks,
     views: RwLock<Views>,
-    mounts: Mutex<Vec<Mount>>,
-    endpoints: Vec<Endpoint>,
+    mounted: Mutex<Mounted>,
     listeners: RwLock<Vec<Arc<dyn GatewayListener>>>,
 }
 
-/// The catalogue as each endpoint shows it; swapped together.
-#[derive(Clone, Default)]
-struct Views {
-    main: Arc<Catalogue>,
-    endpoints: Arc<HashMap<Arc<str>, Arc<Catalogue>>>,
+/// What there is behind the gateway.
+struct Mounted {
+    mounts: Vec<Mount>,
+    endpoints: Vec<Endpoint>,
 }
 
 /// A backend in its place, and what it last offered.
@@ -175,6 +178,12 @@ pub enum BuildError {
         first: String,
         /// Another one.
         second: String,
+    },
+    /// A backend is to stay that is not there.
+    #[error("there is no backend called `{name}` that could stay")]
+    NoSuchBackend {
+        /// The name.
+        name: String,
     },
     /// Two endpoints have one name. Each backend has an endpoint of its name.
     #[error("two endpoints are called `{name}`")]
@@ -319,17 +328,15 @@ impl GatewayBuilder {
             stopped: AtomicBool::new(false),
             tasks: Tasks::default(),
             views: RwLock::new(views),
-            mounts: Mutex::new(mounts),
-            endpoints: self.endpoints,
+            mounted: Mutex::new(Mounted {
+                mounts,
+                endpoints: self.endpoints,
+            }),
             listeners: RwLock::new(Vec::new()),
         });
         let gateway = Gateway { inner };
         for backend in gateway.backends() {
-            let name = backend.name().to_owned();
-            backend.watch(Arc::new(Ear {
-                gateway: Arc::downgrade(&gateway.inner),
-                name,
-            }));
+            gateway.hear(&*backend);
         }
         Ok(gateway)
     }
@@ -403,10 +410,11 @@ fn mounts_of(backends: Vec<(Arc<dyn Backend>, Mounting)>) -> Result<Vec<Mount>, 
             }
         }
     }
+    let several = backends.len() > 1;
     let mut mounts = Vec::with_capacity(backends.len());
     for (backend, mounting) in backends {
         let offer = backend.offer_now();
-        let point = MountPoint::new(backend, &mounting)?;
+        let point = MountPoint::new(backend, &mounting, several)?;
         point.set_away(offer.is_none());
         mounts.push(Mount {
             point: Arc::new(point),
@@ -431,81 +439,6 @@ fn check_endpoints(mounts: &[Mount], endpoints: &[Endpoint]) -> Result<(), Build
         }
     }
     Ok(())
-}
-
-/// Builds the catalogue of every endpoint, and says what is new among what was left out.
-fn build_views(version: u64, mounts: &mut [Mount], endpoints: &[Endpoint]) -> Views {
-    let parts: Vec<_> = mounts
-        .iter()
-        .map(|mount| Part {
-            point: &mount.point,
-            is_static: mount.is_static,
-            offer: mount.offer.as_ref(),
-            asked_at: mount.asked_at,
-        })
-        .collect();
-    let (main, reports) = Catalogue::build(version, &parts);
-    for (mount, report) in mounts.iter_mut().zip(reports) {
-        log_news(&mount.point.server, &mount.report, &report);
-        mount.report = report;
-    }
-    let own = mounts.iter().map(|mount| {
-        let server = &mount.point.server;
-        (Arc::clone(server), Arc::new(main.of_server(server)))
-    });
-    let subsets = endpoints
-        .iter()
-        .map(|endpoint| (Arc::clone(endpoint.name()), Arc::new(main.subset(endpoint))));
-    let views = own.chain(subsets).collect();
-    Views {
-        endpoints: Arc::new(views),
-        main: Arc::new(main),
-    }
-}
-
-fn log_news(server: &str, before: &Report, now: &Report) {
-    for item in &now.left_out {
-        if !before.left_out.contains(item) {
-            let kind = item.feature.as_str();
-            tracing::warn!(
-                server,
-                name = item.name,
-                reason = item.reason,
-                "a {kind} is left out"
-            );
-        }
-    }
-    for name in &now.long {
-        if !before.long.contains(name) {
-            tracing::warn!(
-                server,
-                name = &**name,
-                "the name has more than 64 characters; some clients refuse it"
-            );
-        }
-    }
-}
-
-impl Views {
-    /// What clients would see change, for each endpoint that has clients who would.
-    fn changes_to(&self, next: &Self) -> Vec<GatewayEvent> {
-        let mut events = Vec::new();
-        let main = self.main.change_to(&next.main);
-        if main.any() {
-            events.push(GatewayEvent::CatalogueChanged(main));
-        }
-        for (endpoint, view) in &*next.endpoints {
-            let before = self.endpoints.get(endpoint).map(Arc::clone);
-            let change = before.unwrap_or_default().change_to(view);
-            if change.any() {
-                events.push(GatewayEvent::EndpointChanged {
-                    endpoint: Arc::clone(endpoint),
-                    change,
-                });
-            }
-        }
-        events
-    }
 }
 
 impl Mount {
@@ -550,9 +483,10 @@ impl Gateway {
     /// The catalogue as an endpoint shows it now; `None` is the main one. An endpoint that there is
     /// not shows nothing.
     pub fn catalogue_at(&self, endpoint: Option<&str>) -> Arc<Catalogue> {
-        let views = self.views();
+        let views = self.inner.views.read();
+        let views = views.unwrap_or_else(PoisonError::into_inner);
         match endpoint {
-            None => views.main,
+            None => Arc::clone(&views.main),
             Some(name) => views
                 .endpoints
                 .get(name)
@@ -605,6 +539,14 @@ impl Gateway {
             let ttl = mount.offer.as_ref()?.hints.soonest()?;
             Some(ttl.saturating_sub(now.saturating_duration_since(mount.asked_at?)))
         })
+    }
+
+    /// From now on it is heard what the backend tells of itself.
+    fn hear(&self, backend: &dyn Backend) {
+        backend.watch(Arc::new(Ear {
+            gateway: Arc::downgrade(&self.inner),
+            name: backend.name().to_owned(),
+        }));
     }
 
     /// Registers a listener for as long as the gateway lives.
@@ -662,37 +604,62 @@ impl Gateway {
             Err(error) => (None, Err(error)),
         };
         let fault = result.as_ref().err().map(BackendError::to_string);
-        self.put_offer(backend.name(), offer, fault);
+        // Another backend may have taken the name meanwhile: what this one says is not about it.
+        self.put_offer(
+            |mount| Arc::ptr_eq(&mount.point.backend, backend),
+            offer,
+            fault,
+        );
         result
     }
 
     /// Notes that a backend is away, because of `reason`, until it is next refreshed.
     pub fn mark_down(&self, name: &str, reason: impl Into<String>) {
-        self.put_offer(name, None, Some(reason.into()));
+        self.put_offer(
+            |mount| *mount.point.server == *name,
+            None,
+            Some(reason.into()),
+        );
     }
 
-    fn put_offer(&self, name: &str, offer: Option<(Offer, Instant)>, fault: Option<String>) {
-        let events = self.mounts(|mounts| {
-            let Some(mount) = mounts.iter_mut().find(|mount| *mount.point.server == *name) else {
-                return Vec::new();
+    fn put_offer(
+        &self,
+        is_meant: impl Fn(&Mount) -> bool,
+        offer: Option<(Offer, Instant)>,
+        fault: Option<String>,
+    ) {
+        self.change(|mounted| {
+            let Some(mount) = mounted.mounts.iter_mut().find(|mount| is_meant(mount)) else {
+                return false;
             };
             mount.point.set_away(fault.is_some());
             mount.fault = fault;
             let Some((offer, asked_at)) = offer else {
-                return Vec::new();
+                return false;
             };
             let before = mount.offer.as_ref().map(|offer| offer.remarks.as_slice());
             for says in &offer.remarks {
                 if !before.unwrap_or_default().contains(says) {
-                    tracing::warn!(server = name, "{says}");
+                    tracing::warn!(server = &*mount.point.server, "{says}");
                 }
             }
             mount.offer = Some(offer);
             mount.asked_at = Some(asked_at);
-            // Built under the lock of the mounts, so that two refreshes cannot swap out of order.
+            true
+        });
+    }
+
+    /// Changes what is mounted and, when `change` says that clients may see it, swaps the catalogue
+    /// and tells of the difference.
+    fn change(&self, change: impl FnOnce(&mut Mounted) -> bool) {
+        let events = self.mounted(|mounted| {
+            if !change(mounted) {
+                return Vec::new();
+            }
+            // Built under the lock of the mounts, so that two changes cannot swap out of order.
             let before = self.views();
             let version = before.main.version() + 1;
-            let after = build_views(version, mounts, &self.inner.endpoints);
+            let after = build_views(version, &mut mounted.mounts, &mounted.endpoints);
             let events = before.changes_to(&after);
             *self
                 .inner
@@ -741,11 +708,15 @@ impl Gateway {
         }
     }
 
-    fn mounts<R>(&self, work: impl FnOnce(&mut Vec<Mount>) -> R) -> R {
+    fn mounts<R>(&self, work: impl FnOnce(&[Mount]) -> R) -> R {
+        self.mounted(|mounted| work(&mounted.mounts))
+    }
+
+    fn mounted<R>(&self, work: impl FnOnce(&mut Mounted) -> R) -> R {
         work(
             &mut self
                 .inner
-                .mounts
+                .mounted
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner),
         )

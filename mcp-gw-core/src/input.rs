@@ -43,7 +43,7 @@ impl<'c> Rounds<'c> {
         result: &RawJson,
         before: &Extras,
     ) -> Result<Option<Extras>, GatewayError> {
-        if !self.are_driven() || !may_ask(result) {
+        if !self.are_driven() || self.link.is_plain() || !may_ask(result) {
             return Ok(None);
         }
         let untellable = || GatewayError::Untellable {

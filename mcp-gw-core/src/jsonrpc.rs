@@ -133,7 +133,8 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     /// When `text` is not JSON, or not one JSON-RPC 2.0 message as MCP allows it: a single object,
-    /// no member twice, an id that is a string or an integer.
+    /// no member twice, an id that is a string or an integer of at most 1,024 bytes. An id that is
+    /// none is not in the error.
     pub fn parse(text: &'a [u8]) -> Result<Self, EnvelopeError> {
         let envelope: Envelope<'a> = serde_json::from_slice(text).map_err(|error| {
             let error = JsonError::from(error);
@@ -200,7 +201,7 @@ impl<'a> Envelope<'a> {
                     method,
                     params: self.params,
                 })),
-                Some(_) => invalid("`id` must be a string or an integer"),
+                Some(_) => invalid(NO_ID),
             };
         }
         let id = self.id.filter(|id| id.get() != "null");
@@ -211,22 +212,28 @@ impl<'a> Envelope<'a> {
             (Some(_), Some(_)) => return invalid("both `result` and `error` are there"),
         };
         match id {
-            Some(id) if !is_id(id) => invalid("`id` must be a string or an integer"),
+            Some(id) if !is_id(id) => invalid(NO_ID),
             None if outcome.is_ok() => invalid("`id` is missing"),
             id => Ok(Message::Response(Response { id, outcome })),
         }
     }
 }
 
-/// True for the text of a string or an integer.
-fn is_id(id: &RawValue) -> bool {
+/// Longest text of an id, in bytes and with its quotes. An id is repeated in every answer, and kept
+/// while its request is open.
+const LONGEST_ID: usize = 1024;
+
+/// What an id must be, for the peer.
+const NO_ID: &str = "`id` must be a string or an integer of at most 1024 bytes";
+
+/// True for the text of a string or an integer that is no longer than an id may be.
+pub fn is_id(id: &RawValue) -> bool {
     let text = id.get();
-    text.starts_with('"')
-        || text
-            .strip_prefix('-')
-            .unwrap_or(text)
-            .bytes()
-            .all(|b| b.is_ascii_digit())
+    let is_integer = || {
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        digits.bytes().all(|b| b.is_ascii_digit())
+    };
+    text.len() <= LONGEST_ID && (text.starts_with('"') || is_integer())
 }
 
 impl<'de> Deserialize<'de> for Envelope<'de> {
@@ -430,6 +437,36 @@ mod tests {
                 .collect();
             format!("{{{}}}", members.join(","))
         })
+    }
+
+    #[test]
+    fn an_id_is_a_string_or_an_integer_of_bounded_length() {
+        let (fits, long) = ("x".repeat(LONGEST_ID - 2), "x".repeat(LONGEST_ID - 1));
+        for (id, is_good) in [
+            ("1", true),
+            ("-0", true),
+            ("\"\"", true),
+            ("123456789012345678901234567890", true),
+            (&*format!("\"{fits}\""), true),
+            (&*format!("\"{long}\""), false),
+            (&*"9".repeat(LONGEST_ID + 1), false),
+            ("1.0", false),
+            ("1e3", false),
+            ("1e400", false),
+            ("null", false),
+            ("true", false),
+            ("{}", false),
+        ] {
+            for rest in [r#""method":"ping""#, r#""result":{}"#] {
+                let text = format!(r#"{{"jsonrpc":"2.0","id":{id},{rest}}}"#);
+                let read = Message::parse(text.as_bytes());
+                let shown: String = text.chars().take(60).collect();
+                assert_eq!(read.is_ok(), is_good, "{shown}");
+                if let Err(error) = read {
+                    assert_eq!((error.code, error.id), (code::INVALID_REQUEST, None));
+                }
+            }
+        }
     }
 
     proptest! {

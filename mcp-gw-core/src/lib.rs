@@ -9,6 +9,7 @@ mod context;
 mod error;
 mod freshness;
 mod gateway;
+mod glob;
 mod input;
 mod json;
 pub mod jsonrpc;
@@ -21,10 +22,12 @@ mod pipeline;
 mod policy;
 mod registry;
 mod secret;
+mod shown;
 mod splice;
 mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod text;
 mod tool;
 mod typed;
 mod uri_map;
@@ -47,14 +50,18 @@ pub use context::{
 pub use error::{ErrorClass, GatewayError, code};
 pub use freshness::{CacheHint, ListHints};
 pub use gateway::{
-    BackendStatus, BuildError, Gateway, GatewayBuilder, GatewayEvent, GatewayListener,
+    BackendStatus, BuildError, Gateway, GatewayBuilder, GatewayEvent, GatewayListener, Remount,
 };
+pub use glob::glob_matches;
 pub use json::{JsonError, Members, ObjectWriter, RawJson};
-pub use limit::{Admission, Charge, LimiterError, Quota, RateLimiter, Unlimited};
+pub use limit::{
+    Admission, Charge, Hold, LimitReport, LimitStanding, LimiterError, Quota, RateLimiter,
+    Unlimited,
+};
 pub use log_level::LogLevel;
 pub use mount::{LeftOut, Mounting, Naming, UriNaming};
-pub use param_header::ParamHeader;
-pub use pipeline::{ListPage, Sight};
+pub use param_header::{ForeignParams, ParamHeader};
+pub use pipeline::{ListPage, Resumed, Sight, WatchedTask};
 pub use policy::{
     AccessRequest, AllowAll, Decision, DenyAll, Effect, Feature, Phase, Policy, PolicyVersion,
     ShadowVerdict,
@@ -63,6 +70,7 @@ pub use registry::{RegistryError, ToolRegistry, ToolRegistryBuilder};
 pub use schemars;
 pub use secret::Secret;
 pub use splice::Splice;
+pub use text::{ByteSize, DurationText, TextError};
 pub use tool::{
     Arguments, BoxError, SpecError, Tool, ToolAnnotations, ToolError, ToolOutput, ToolSpec,
 };

@@ -1,6 +1,8 @@
 //! The question that a rate limiter answers, and the answer's type.
 
-use std::sync::Arc;
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -61,6 +63,117 @@ impl Quota {
     }
 }
 
+/// Where a caller stands with one of the limits that applied, with the limit's name and numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LimitStanding {
+    /// Name of the limit.
+    pub name: Arc<str>,
+    /// Where the caller stands with it.
+    pub quota: Quota,
+    /// The window; `None` for a limit on what is under way at the same time.
+    pub window: Option<Duration>,
+    /// Units that may be used beyond an even rate: on top of the quota, or of a bucket at once. 0
+    /// when the limit says nothing of the kind.
+    pub burst: u64,
+    /// When this limit refused: after this time it admits the same request if nothing else happens.
+    pub retry_after: Option<Duration>,
+}
+
+impl LimitStanding {
+    /// Where a caller stands with the limit `name` of so many units per `window`.
+    pub fn new(name: impl Into<Arc<str>>, quota: Quota, window: Option<Duration>) -> Self {
+        Self {
+            name: name.into(),
+            quota,
+            window,
+            burst: 0,
+            retry_after: None,
+        }
+    }
+
+    /// Sets the burst.
+    #[must_use]
+    pub const fn with_burst(mut self, burst: u64) -> Self {
+        self.burst = burst;
+        self
+    }
+
+    /// Says that this limit refused, and for how long.
+    #[must_use]
+    pub fn refused(mut self, retry_after: Duration) -> Self {
+        self.retry_after = Some(retry_after);
+        self
+    }
+}
+
+/// What an admitted request holds as long as it is under way, such as its place among those that
+/// may be. Dropping the last clone gives it back.
+#[derive(Clone, Default)]
+pub struct Hold(Option<Arc<dyn Any + Send + Sync>>);
+
+impl Hold {
+    /// Nothing is held.
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    /// Holds `guard`.
+    pub fn new(guard: impl Any + Send + Sync) -> Self {
+        Self(Some(Arc::new(guard)))
+    }
+
+    /// True when something is held.
+    pub const fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hold").field(&self.is_some()).finish()
+    }
+}
+
+/// The same when both hold nothing, or the same thing.
+impl PartialEq for Hold {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (a, b) => a.is_none() == b.is_none(),
+        }
+    }
+}
+
+impl Eq for Hold {}
+
+/// Where an adapter finds, after a request, how its caller stands with the limits that applied: for
+/// headers, which are sent with answers of every kind.
+///
+/// The adapter puts it into the request's [`RequestMeta`] and keeps a clone; the pipeline fills it
+/// when the limiter has answered. Of several calls in one HTTP request the first to be asked counts.
+#[derive(Debug, Clone, Default)]
+pub struct LimitReport(Arc<OnceLock<Vec<LimitStanding>>>);
+
+impl LimitReport {
+    /// An empty report.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Where the caller stands with each limit that applied, the tightest first; empty as long as
+    /// no limiter was asked, and when no limit applied.
+    pub fn standings(&self) -> &[LimitStanding] {
+        self.0.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Fills the report, unless it is filled.
+    pub fn fill(&self, standings: Vec<LimitStanding>) {
+        // What came first stays.
+        let _ = self.0.set(standings);
+    }
+}
+
 /// What a limiter says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -70,6 +183,10 @@ pub enum Admission {
     Admitted {
         /// The tightest of the limits that applied; `None` when none did.
         quota: Option<Quota>,
+        /// All limits that applied, the tightest first.
+        standings: Vec<LimitStanding>,
+        /// What the request holds until it ends or is given up.
+        hold: Hold,
     },
     /// It was not charged and must stop.
     #[non_exhaustive]
@@ -80,13 +197,19 @@ pub enum Admission {
         quota: Quota,
         /// After this time the same request is admitted if nothing else happens.
         retry_after: Duration,
+        /// All limits that applied, those that refused first.
+        standings: Vec<LimitStanding>,
     },
 }
 
 impl Admission {
     /// Admitted, with the tightest limit that applied.
     pub const fn admitted(quota: Option<Quota>) -> Self {
-        Self::Admitted { quota }
+        Self::Admitted {
+            quota,
+            standings: Vec::new(),
+            hold: Hold::none(),
+        }
     }
 
     /// Refused by the limit `limit_name`.
@@ -95,7 +218,26 @@ impl Admission {
             limit_name: limit_name.into(),
             quota,
             retry_after,
+            standings: Vec::new(),
         }
+    }
+
+    /// Tells of all limits that applied, the tightest first.
+    #[must_use]
+    pub fn with_standings(mut self, all: Vec<LimitStanding>) -> Self {
+        match &mut self {
+            Self::Admitted { standings, .. } | Self::Limited { standings, .. } => *standings = all,
+        }
+        self
+    }
+
+    /// Holds something until the request ends; a refused request holds nothing.
+    #[must_use]
+    pub fn with_hold(mut self, held: Hold) -> Self {
+        if let Self::Admitted { hold, .. } = &mut self {
+            *hold = held;
+        }
+        self
     }
 
     /// True when the request may go on.

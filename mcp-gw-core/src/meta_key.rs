@@ -16,7 +16,11 @@ pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 /// Under which the client wants progress; of every revision.
 pub const PROGRESS_TOKEN: &str = "progressToken";
 
-/// All of them.
+/// The task that a message belongs to (2025-11-25, basic/utilities/tasks). It is passed on: the id
+/// in it is written as its reader knows it.
+pub const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
+
+/// All that belong to one hop.
 pub const HOP: [&str; 7] = [
     PROTOCOL_VERSION,
     CLIENT_INFO,

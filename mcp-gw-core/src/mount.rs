@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::backend::Backend;
 use crate::gateway::BuildError;
 use crate::policy::Feature;
+use crate::shown::{Shown, TaskMap};
 use crate::uri_map::UriMap;
 
 /// Between the prefix of a server and the name of its tool or prompt. Routing never splits a name
@@ -139,7 +140,8 @@ pub(crate) struct MountPoint {
     pub(crate) naming: Naming,
     /// What prefixed names begin with; empty where none is prefixed.
     space: String,
-    pub(crate) uris: Option<UriMap>,
+    /// What clients of endpoints that it shares see of its URIs and tasks.
+    pub(crate) shown: Shown,
     /// True until it has answered, and again when it is known to be away.
     away: AtomicBool,
 }
@@ -154,7 +156,13 @@ impl std::fmt::Debug for MountPoint {
 }
 
 impl MountPoint {
-    pub(crate) fn new(backend: Arc<dyn Backend>, mounting: &Mounting) -> Result<Self, BuildError> {
+    /// A backend in its place. The ids of its tasks name it where it is one of `several`: each makes
+    /// its own, and two may make the same.
+    pub(crate) fn new(
+        backend: Arc<dyn Backend>,
+        mounting: &Mounting,
+        several: bool,
+    ) -> Result<Self, BuildError> {
         let is_plain = mounting.naming == Naming::Never && mounting.uris == UriNaming::Keep;
         if !is_plain && !mounting.has_prefix() {
             return Err(BuildError::Prefix {
@@ -164,10 +172,13 @@ impl MountPoint {
         }
         Ok(Self {
             server: backend.name().into(),
-            backend,
             naming: mounting.naming,
             space: mounting.space(),
-            uris: mounting.uri_map(),
+            shown: Shown {
+                uris: mounting.uri_map(),
+                tasks: several.then(|| TaskMap::of(backend.name())),
+            },
+            backend,
             away: AtomicBool::new(true),
         })
     }
@@ -184,7 +195,8 @@ impl MountPoint {
                 !self.space.is_empty() && key.starts_with(&self.space)
             }
             Feature::Resource | Feature::ResourceTemplate => {
-                self.uris.as_ref().is_some_and(|uris| uris.claims(key))
+                let uris = self.shown.uris.as_ref();
+                uris.is_some_and(|uris| uris.claims(key))
             }
         }
     }

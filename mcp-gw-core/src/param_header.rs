@@ -2,6 +2,8 @@
 //! streamable HTTP). This is the schema's side of it; what a header looks like on the wire is the
 //! business of those who speak HTTP.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 use crate::json::RawJson;
@@ -52,6 +54,71 @@ impl ParamHeader {
         let mut walk = Walk::default();
         walk.schema(&tree, true, 0)?;
         Ok(walk.found)
+    }
+}
+
+/// How all headers of this kind begin, in lower case.
+const PREFIX: &str = "mcp-param-";
+
+/// `Mcp-Param-*` headers of a request that repeat no argument that the gateway knows of: whoever is in
+/// between hands them on (MCP 2026-07-28, streamable HTTP). What they say is no argument, and nothing is
+/// decided by it.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ForeignParams(Vec<(String, String)>);
+
+impl ForeignParams {
+    /// So many are handed on.
+    pub const MOST: usize = 32;
+    /// So many bytes of names and values are handed on.
+    pub const MOST_BYTES: usize = 8 * 1024;
+
+    /// None of them.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Adds the header `name`, in lower case.
+    ///
+    /// # Errors
+    /// A sentence, when it is not such a header, was added before, has a value that is not plain visible
+    /// ASCII, or there are more than [`Self::MOST`] or [`Self::MOST_BYTES`] with it.
+    pub fn push(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
+        let is_name = name.strip_prefix(PREFIX).is_some_and(is_token)
+            && !name.bytes().any(|b| b.is_ascii_uppercase());
+        let is_value = value.bytes().all(|b| (0x20..0x7f).contains(&b));
+        let held = self.0.iter().map(|(name, value)| name.len() + value.len());
+        let bytes = held.sum::<usize>() + name.len() + value.len();
+        if !is_name || !is_value {
+            Err("it is not a header that repeats an argument")
+        } else if self.iter().any(|(other, _)| other == name) {
+            Err("it is there twice")
+        } else if self.0.len() >= Self::MOST {
+            Err("there are more than 32 headers that repeat no argument of this tool")
+        } else if bytes > Self::MOST_BYTES {
+            Err("headers that repeat no argument of this tool have more than 8 KiB")
+        } else {
+            self.0.push((name.to_owned(), value.to_owned()));
+            Ok(())
+        }
+    }
+
+    /// Their names and values, as they came.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// True when there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Values may be arguments, which are nothing for a log.
+impl fmt::Debug for ForeignParams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set()
+            .entries(self.iter().map(|(name, _)| name))
+            .finish()
     }
 }
 
@@ -126,7 +193,7 @@ impl Walk {
         let Some(token) = token else {
             return Err(format!("`{ANNOTATION}` is not the name of a header"));
         };
-        let name = format!("mcp-param-{}", token.to_ascii_lowercase());
+        let name = format!("{PREFIX}{}", token.to_ascii_lowercase());
         if self.found.iter().any(|other| other.name == name) {
             return Err(format!("`{ANNOTATION}` names one header twice"));
         }
@@ -184,6 +251,31 @@ mod tests {
                 ("mcp-param-region", some("Köln")),
             ]
         );
+    }
+
+    #[test]
+    fn foreign_headers_are_plain_few_and_short() {
+        let mut foreign = ForeignParams::new();
+        foreign.push("mcp-param-a", "hidden").unwrap();
+        foreign.push("mcp-param-b", "").unwrap();
+        for (name, value) in [
+            ("mcp-param-a", "again"),
+            ("mcp-param-", "v"),
+            ("mcp-param-é", "v"),
+            ("Mcp-Param-C", "v"),
+            ("mcp-param-C", "v"),
+            ("authorization", "v"),
+            ("mcp-param-c", "a\nb"),
+            ("mcp-param-c", "é"),
+        ] {
+            assert!(foreign.push(name, value).is_err(), "{name}: {value}");
+        }
+        assert_eq!(foreign.iter().count(), 2);
+        assert!(!format!("{foreign:?}").contains("hidden"));
+        let long = "x".repeat(ForeignParams::MOST_BYTES);
+        assert!(foreign.push("mcp-param-long", &long).is_err());
+        let pushed = (0..100).filter(|n| foreign.push(&format!("mcp-param-n{n}"), "v").is_ok());
+        assert_eq!(pushed.count(), ForeignParams::MOST - 2);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The life of a request: audit, look-up, limit, decision, permit, backend. There is no other road.
 
+mod between;
 mod list;
-mod questions;
+mod resume;
+mod tasks;
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,8 +13,7 @@ use std::task::Poll;
 
 use crate::audit::{AuditScope, Outcome};
 use crate::backend::{
-    Backend, BackendError, Completion, CompletionRef, Extras, PromptGet, ResourceRead, TaskAsk,
-    ToolCall,
+    Backend, BackendError, Completion, CompletionRef, Extras, PromptGet, ResourceRead, ToolCall,
 };
 use crate::caller::{AuthnError, Caller, Credentials};
 use crate::catalogue::{Catalogue, Entry, Target};
@@ -21,13 +22,14 @@ use crate::error::GatewayError;
 use crate::gateway::Gateway;
 use crate::input::Rounds;
 use crate::json::RawJson;
-use crate::limit::{Admission, Charge, Quota};
+use crate::limit::{Admission, Charge, Hold};
 use crate::policy::{AccessRequest, Feature, Phase};
-use crate::task::TaskHome;
+use crate::shown::Shown;
 use crate::tool::{Arguments, ToolOutput};
-use crate::uri_map::UriMap;
 
 pub use list::{ListPage, Sight};
+pub use resume::Resumed;
+pub use tasks::WatchedTask;
 
 /// What a request is about, while it goes down the road.
 struct Use<'a> {
@@ -99,8 +101,9 @@ impl Gateway {
             };
             run.backend.call_tool(&run.ctx, call)
         });
-        let answer = run.shown(answer.await, UriMap::map_tool);
+        let answer = answer.await;
         let answer = answer.and_then(|answer| self.learn_task(&run, &name, answer));
+        let answer = run.shown(answer, Shown::tool);
         run.finish(answer)
     }
 
@@ -125,13 +128,7 @@ impl Gateway {
             let read = ResourceRead::new(run.upstream_key(), extras);
             run.backend.read_resource(&run.ctx, read)
         });
-        let answer = match (&run.uris, answer.await) {
-            // Which resource is meant is said in the error, too (server/resources, error handling).
-            (Some(uris), Ok(Err(BackendError::Rpc(error)))) => {
-                Ok(Err(BackendError::Rpc(uris.map_error(&error))))
-            }
-            (_, answer) => run.shown(answer, UriMap::map_read),
-        };
+        let answer = run.shown_error(run.shown(answer.await, Shown::read));
         run.finish(answer)
     }
 
@@ -158,7 +155,7 @@ impl Gateway {
             let get = PromptGet::new(run.upstream_key(), arguments.clone(), extras);
             run.backend.get_prompt(&run.ctx, get)
         });
-        let answer = run.shown(answer.await, UriMap::map_prompt);
+        let answer = run.shown(answer.await, Shown::prompt);
         run.finish(answer)
     }
 
@@ -189,6 +186,7 @@ impl Gateway {
         };
         let completion = Completion {
             reference,
+            extras: run.shown.extras(completion.extras),
             ..completion
         };
         let answer = catch_panic(run.backend.complete(&run.ctx, completion)).await;
@@ -208,6 +206,7 @@ impl Gateway {
         };
         let run = self.begin(incoming, &what).await?;
         let answer = catch_panic(run.backend.subscribe(&run.ctx, &run.upstream_key)).await;
+        let answer = run.shown_error(answer);
         run.finish(answer)
     }
 
@@ -253,114 +252,6 @@ impl Gateway {
         result
     }
 
-    /// Asks how a task of this caller stands, answers what it asks for, or cancels it (extension
-    /// `io.modelcontextprotocol/tasks`). Whoever may not call the tool any more may not ask about its
-    /// tasks either, and somebody else's task is as good as none.
-    ///
-    /// # Errors
-    /// When there is no result.
-    pub async fn task(&self, incoming: &Incoming, ask: TaskAsk) -> Result<RawJson, GatewayError> {
-        let run = self
-            .begin_task(incoming, ask.method.as_str(), &ask.task_id)
-            .await?;
-        let answer = catch_panic(run.backend.task(&run.ctx, ask)).await;
-        let answer = run.shown(answer, UriMap::map_task);
-        run.finish(answer)
-    }
-
-    /// Asks for [`GatewayEvent::TaskChanged`](crate::GatewayEvent::TaskChanged) of a task of this
-    /// caller.
-    ///
-    /// # Errors
-    /// When it is not the caller's, or its backend cannot tell of changes.
-    pub async fn watch_task(&self, incoming: &Incoming, id: &str) -> Result<(), GatewayError> {
-        let run = self
-            .begin_task(incoming, "subscriptions/listen", id)
-            .await?;
-        let answer = catch_panic(run.backend.watch_task(&run.ctx, id)).await;
-        run.finish(answer)
-    }
-
-    /// Ends [`Gateway::watch_task`].
-    pub async fn unwatch_task(&self, caller: &Caller, id: &str) {
-        let now = self.inner.clock.now();
-        let Some(home) = self.inner.tasks.find(caller, id, now) else {
-            return;
-        };
-        for backend in self.backends() {
-            if backend.name() == &*home.server {
-                backend.unwatch_task(id).await;
-            }
-        }
-    }
-
-    /// True when the task of this id at `server` is this caller's.
-    pub fn owns_task(&self, caller: &Caller, server: &str, id: &str) -> bool {
-        let now = self.inner.clock.now();
-        let home = self.inner.tasks.find(caller, id, now);
-        home.is_some_and(|home| &*home.server == server)
-    }
-
-    /// The road of a request about a task: that of its tool, except that the task must be the
-    /// caller's.
-    async fn begin_task<'g>(
-        &'g self,
-        incoming: &Incoming,
-        method: &'static str,
-        id: &str,
-    ) -> Result<Run<'g>, GatewayError> {
-        let home = self
-            .inner
-            .tasks
-            .find(&incoming.caller, id, self.inner.clock.now())
-            .filter(|home| home.endpoint == incoming.meta.endpoint);
-        // A name that no tool can have: unknown, after the limit and with an audit event.
-        let name = home.as_ref().map_or("", |home| &*home.tool);
-        let what = Use {
-            method,
-            feature: Feature::Tool,
-            name,
-            arguments: None,
-        };
-        self.begin(incoming, &what)
-            .await
-            .map_err(|error| match error {
-                GatewayError::Unknown { .. } | GatewayError::Denied { .. } => {
-                    GatewayError::InvalidParams {
-                        message: format!(
-                            "no such task: {}",
-                            id.chars().take(128).collect::<String>()
-                        ),
-                    }
-                }
-                error => error,
-            })
-    }
-
-    /// Remembers whose a task is, when the answer to a call is one.
-    fn learn_task(
-        &self,
-        run: &Run<'_>,
-        tool: &Arc<str>,
-        answer: Result<ToolOutput, BackendError>,
-    ) -> Result<Result<ToolOutput, BackendError>, GatewayError> {
-        let Ok(output) = &answer else {
-            return Ok(answer);
-        };
-        let server = || Arc::<str>::from(run.backend.name());
-        let home = || TaskHome {
-            server: server(),
-            tool: Arc::clone(tool),
-            endpoint: run.ctx.meta().endpoint.clone(),
-        };
-        let (tasks, now) = (&self.inner.tasks, self.inner.clock.now());
-        if tasks.learn(run.ctx.caller(), home, output.as_raw(), now) {
-            Ok(answer)
-        } else {
-            Err(GatewayError::Untellable { server: server() })
-        }
-    }
-
     /// The road up to the backend: audit, look-up, limit, decision, permit. What is refused on the
     /// way is audited here; what gets through is audited when the [`Run`] ends.
     async fn begin<'g>(
@@ -368,22 +259,30 @@ impl Gateway {
         incoming: &Incoming,
         what: &Use<'_>,
     ) -> Result<Run<'g>, GatewayError> {
+        let (mut scope, (permit, target, hold)) = self.admitted(incoming, what).await?;
+        scope.event.backend_asked = true;
+        let incoming = self.with_link_between(incoming, &target);
+        Ok(Run {
+            scope,
+            ctx: CallContext::new(permit, incoming),
+            backend: target.backend,
+            upstream_key: target.upstream,
+            shown: target.shown,
+            _hold: hold,
+        })
+    }
+
+    /// The same up to the permit.
+    async fn admitted<'g>(
+        &'g self,
+        incoming: &Incoming,
+        what: &Use<'_>,
+    ) -> Result<(AuditScope<'g>, (Permit, Target, Hold)), GatewayError> {
         let mut scope = self.audit(Some(&incoming.caller), &incoming.meta, what.method);
         scope.name(what.name);
         scope.event.request_bytes = what.arguments.map_or(0, |args| args.as_raw().len());
         match self.stages(incoming, what, &mut scope).await {
-            Ok((permit, target)) => {
-                scope.event.backend_asked = true;
-                let incoming = self.with_questions(incoming, &target.server);
-                let ctx = CallContext::new(permit, incoming);
-                Ok(Run {
-                    scope,
-                    ctx,
-                    backend: target.backend,
-                    upstream_key: target.upstream,
-                    uris: target.uris,
-                })
-            }
+            Ok(passed) => Ok((scope, passed)),
             Err(error) => {
                 scope.event.error = Some(describe(&error));
                 scope.close(Outcome::Error(error.class()));
@@ -397,14 +296,14 @@ impl Gateway {
         incoming: &Incoming,
         what: &Use<'_>,
         scope: &mut AuditScope<'_>,
-    ) -> Result<(Permit, Target), GatewayError> {
+    ) -> Result<(Permit, Target, Hold), GatewayError> {
         let target = self.catalogue_of(incoming).target(what.feature, what.name);
         if let Some(target) = &target {
             scope.name(&target.canonical);
             scope.event.name_known = true;
             scope.event.server = Some(Arc::clone(&target.server));
         }
-        self.admit(incoming, what.method, target.as_ref()).await?;
+        let hold = self.admit(incoming, what.method, target.as_ref()).await?;
         // Unknown comes after the limit, so that guessing names costs as much as calling them.
         let Some(target) = target else {
             return Err(GatewayError::Unknown {
@@ -413,7 +312,7 @@ impl Gateway {
             });
         };
         let permit = self.decide(incoming, what, &target, scope).await?;
-        Ok((permit, target))
+        Ok((permit, target, hold))
     }
 
     async fn decide(
@@ -456,7 +355,7 @@ impl Gateway {
         incoming: &Incoming,
         method: &str,
         target: Option<&Target>,
-    ) -> Result<Option<Quota>, GatewayError> {
+    ) -> Result<Hold, GatewayError> {
         let charge = Charge {
             caller: &incoming.caller,
             meta: &incoming.meta,
@@ -465,17 +364,31 @@ impl Gateway {
             server: target.map(|target| &*target.server),
             cost: 1,
         };
+        let report = |standings| {
+            if let Some(report) = &incoming.meta.limit_report {
+                report.fill(standings);
+            }
+        };
         match self.inner.limiter.admit(&charge).await {
-            Ok(Admission::Admitted { quota }) => Ok(quota),
+            Ok(Admission::Admitted {
+                standings, hold, ..
+            }) => {
+                report(standings);
+                Ok(hold)
+            }
             Ok(Admission::Limited {
                 limit_name,
                 quota,
                 retry_after,
-            }) => Err(GatewayError::Limited {
-                limit_name,
-                quota,
-                retry_after,
-            }),
+                standings,
+            }) => {
+                report(standings);
+                Err(GatewayError::Limited {
+                    limit_name,
+                    quota,
+                    retry_after,
+                })
+            }
             Err(error) => Err(GatewayError::LimiterUnavailable(error)),
         }
     }
@@ -505,8 +418,10 @@ struct Run<'g> {
     ctx: CallContext,
     backend: Arc<dyn Backend>,
     upstream_key: Arc<str>,
-    /// How the URIs in the answer are shown, unless as they are.
-    uris: Option<UriMap>,
+    /// How the client knows the server's URIs and tasks.
+    shown: Shown,
+    /// What the limiter wants back when the request ends, or is given up.
+    _hold: Hold,
 }
 
 impl Run<'_> {
@@ -514,15 +429,30 @@ impl Run<'_> {
         Arc::clone(&self.upstream_key)
     }
 
-    /// The answer with its URIs as the client knows them.
+    /// The answer with its URIs and tasks as the client knows them.
     fn shown<T: Answer>(
         &self,
         answer: Result<Result<T, BackendError>, GatewayError>,
-        map: impl FnOnce(&UriMap, &RawJson) -> RawJson,
+        map: impl FnOnce(&Shown, &RawJson) -> RawJson,
     ) -> Result<Result<T, BackendError>, GatewayError> {
-        match (&self.uris, answer) {
-            (Some(uris), Ok(Ok(answer))) => Ok(Ok(answer.with_raw(|raw| map(uris, raw)))),
-            (_, answer) => answer,
+        match answer {
+            Ok(Ok(answer)) if !self.shown.is_plain() => {
+                Ok(Ok(answer.with_raw(|raw| map(&self.shown, raw))))
+            }
+            answer => answer,
+        }
+    }
+
+    /// Which resource is meant is said in errors, too (server/resources, error handling).
+    fn shown_error<T>(
+        &self,
+        answer: Result<Result<T, BackendError>, GatewayError>,
+    ) -> Result<Result<T, BackendError>, GatewayError> {
+        match answer {
+            Ok(Err(BackendError::Rpc(error))) => {
+                Ok(Err(BackendError::Rpc(self.shown.error(&error))))
+            }
+            answer => answer,
         }
     }
 
@@ -530,9 +460,10 @@ impl Run<'_> {
     /// asks the client and then the backend again.
     async fn drive<'r, T: Answer>(
         &'r self,
-        mut extras: Extras,
+        extras: Extras,
         ask: impl Fn(Extras) -> Asked<'r, T>,
     ) -> Result<Result<T, BackendError>, GatewayError> {
+        let mut extras = self.shown.extras(extras);
         let mut rounds = Rounds::new(&**self.ctx.link());
         if !rounds.are_driven() {
             return catch_panic(ask(extras)).await;

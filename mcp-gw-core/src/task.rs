@@ -26,8 +26,11 @@ const LONGEST_ID: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TaskHome {
     pub(crate) server: Arc<str>,
+    /// What the server calls it.
+    pub(crate) upstream: Arc<str>,
     /// The tool, as clients see it.
     pub(crate) tool: Arc<str>,
+    /// Where it was made; it is known nowhere else.
     pub(crate) endpoint: Option<Arc<str>>,
 }
 
@@ -39,7 +42,14 @@ struct Owned {
     expires: Instant,
 }
 
-/// The tasks of all callers.
+impl Owned {
+    /// True when both have one id for one client.
+    fn is_same(&self, other: &Self) -> bool {
+        self.caller.is_same(&other.caller) && self.home.endpoint == other.home.endpoint
+    }
+}
+
+/// The tasks of all callers, by the id that clients know.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks(Mutex<HashMap<Arc<str>, Vec<Owned>>>);
 
@@ -59,11 +69,12 @@ fn is_id(id: &str) -> bool {
 
 impl Tasks {
     /// Remembers the task that a call was answered with, if it was. False when the answer names a
-    /// task that cannot be told: its id is another server's already, or no id.
+    /// task that cannot be told: its id is another server's already, or no id. `home` says where the
+    /// task is that its server calls so, and what clients call it.
     pub(crate) fn learn(
         &self,
         caller: &Caller,
-        home: impl FnOnce() -> TaskHome,
+        home: impl FnOnce(&str) -> (Arc<str>, TaskHome),
         result: &RawJson,
         now: Instant,
     ) -> bool {
@@ -87,20 +98,21 @@ impl Tasks {
             }
             _ => LONGEST,
         };
+        let (id, home) = home(id);
         let owned = Owned {
             caller: caller.clone(),
-            home: home(),
+            home,
             made: now,
             expires: now + kept.clamp(SHORTEST, LONGEST),
         };
-        self.add(id.into(), owned, now)
+        self.add(id, owned, now)
     }
 
     fn add(&self, id: Arc<str>, owned: Owned, now: Instant) -> bool {
         let mut table = self.lock();
         let known = table
             .get(&id)
-            .and_then(|all| all.iter().find(|other| other.caller.is_same(&owned.caller)));
+            .and_then(|all| all.iter().find(|other| other.is_same(&owned)));
         if let Some(other) = known {
             return other.home.server == owned.home.server;
         }
@@ -109,11 +121,18 @@ impl Tasks {
         true
     }
 
-    /// Where this caller's task of this id runs.
-    pub(crate) fn find(&self, caller: &Caller, id: &str, now: Instant) -> Option<TaskHome> {
+    /// Where the task runs that this caller knows by this id at this endpoint.
+    pub(crate) fn find(
+        &self,
+        caller: &Caller,
+        id: &str,
+        endpoint: Option<&str>,
+        now: Instant,
+    ) -> Option<TaskHome> {
         self.lock()
             .get(id)?
             .iter()
+            .filter(|owned| owned.home.endpoint.as_deref() == endpoint)
             .find(|owned| owned.caller.is_same(caller) && now < owned.expires)
             .map(|owned| owned.home.clone())
     }
@@ -144,10 +163,15 @@ fn make_room(table: &mut HashMap<Arc<str>, Vec<Owned>>, caller: &Caller, now: In
         .flat_map(|(id, all)| all.iter().map(move |owned| (id, owned)))
         .filter(|(_, owned)| is_full || owned.caller.is_same(caller))
         .min_by_key(|(_, owned)| owned.made)
-        .map(|(id, owned)| (Arc::clone(id), owned.caller.clone()));
-    let Some((id, owner)) = oldest else { return };
+        .map(|(id, owned)| (Arc::clone(id), owned.made));
+    let Some((id, made)) = oldest else { return };
     if let Some(all) = table.get_mut(&id) {
-        all.retain(|owned| !owned.caller.is_same(&owner));
+        let found = all
+            .iter()
+            .position(|owned| owned.made == made && (is_full || owned.caller.is_same(caller)));
+        if let Some(at) = found {
+            all.swap_remove(at);
+        }
         if all.is_empty() {
             table.remove(&id);
         }
@@ -165,14 +189,29 @@ mod tests {
     fn home(server: &str) -> TaskHome {
         TaskHome {
             server: server.into(),
+            upstream: "1".into(),
             tool: "t".into(),
             endpoint: None,
         }
     }
 
+    fn find(tasks: &Tasks, caller: &Caller, id: &str, now: Instant) -> Option<TaskHome> {
+        tasks.find(caller, id, None, now)
+    }
+
     fn learn(tasks: &Tasks, caller: &Caller, server: &str, text: &str, now: Instant) -> bool {
         let result = RawJson::parse(text.to_owned()).unwrap();
-        tasks.learn(caller, || home(server), &result, now)
+        let told = |id: &str| {
+            let upstream = id.into();
+            (
+                id.into(),
+                TaskHome {
+                    upstream,
+                    ..home(server)
+                },
+            )
+        };
+        tasks.learn(caller, told, &result, now)
     }
 
     fn made(id: usize) -> String {
@@ -189,12 +228,29 @@ mod tests {
         assert!(learn(&tasks, &a, "x", &made(1), now));
         assert!(learn(&tasks, &a, "x", &made(1), now));
         assert!(!learn(&tasks, &a, "y", &made(1), now));
-        assert_eq!(tasks.find(&a, "1", now), Some(home("x")));
-        assert_eq!(tasks.find(&b, "1", now), None);
+        assert_eq!(find(&tasks, &a, "1", now), Some(home("x")));
+        assert_eq!(find(&tasks, &b, "1", now), None);
         assert!(learn(&tasks, &b, "y", &made(1), now));
-        assert_eq!(tasks.find(&b, "1", now), Some(home("y")));
-        assert_eq!(tasks.find(&a, "1", now), Some(home("x")));
-        assert_eq!(tasks.find(&a, "1", now + SHORTEST), None);
+        assert_eq!(find(&tasks, &b, "1", now), Some(home("y")));
+        assert_eq!(find(&tasks, &a, "1", now), Some(home("x")));
+        assert_eq!(find(&tasks, &a, "1", now + SHORTEST), None);
+    }
+
+    #[test]
+    fn one_id_at_two_endpoints_is_two_tasks() {
+        let (tasks, now) = (Tasks::default(), ManualClock::new().now());
+        let a = Caller::new(CallerKind::ApiKey, "a");
+        for server in ["x", "y"] {
+            let at = TaskHome {
+                endpoint: Some(server.into()),
+                ..home(server)
+            };
+            let result = RawJson::parse(made(1)).unwrap();
+            let told = |id: &str| (id.into(), at.clone());
+            assert!(tasks.learn(&a, told, &result, now));
+            assert_eq!(tasks.find(&a, "1", Some(server), now), Some(at));
+        }
+        assert_eq!(find(&tasks, &a, "1", now), None);
     }
 
     #[test]
@@ -208,7 +264,7 @@ mod tests {
         ] {
             assert!(learn(&tasks, &a, "x", text, now));
         }
-        assert_eq!(tasks.find(&a, "1", now), None);
+        assert_eq!(find(&tasks, &a, "1", now), None);
         for id in [
             "",
             r#","taskId":5"#,
@@ -232,8 +288,8 @@ mod tests {
             let at = now + Duration::from_millis(u64::try_from(id).unwrap());
             assert!(learn(&tasks, &a, "x", &made(id), at));
         }
-        assert_eq!(tasks.find(&a, "1", now), None);
-        assert!(tasks.find(&a, "2", now).is_some());
-        assert!(tasks.find(&b, "0", now).is_some());
+        assert_eq!(find(&tasks, &a, "1", now), None);
+        assert!(find(&tasks, &a, "2", now).is_some());
+        assert!(find(&tasks, &b, "0", now).is_some());
     }
 }

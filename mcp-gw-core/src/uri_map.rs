@@ -1,5 +1,5 @@
 //! URIs of servers that share one gateway: a form of the gateway's own that says whose they are and
-//! leads back to what the server calls them, and the places in results where they stand.
+//! leads back to what the server calls them. Where they stand in messages is told in `shown.rs`.
 //!
 //! `file:///a` of the server `docs` is `docs+file:///a`: a valid URI (RFC 3986 §3.1 allows `+` in a
 //! scheme), and as valid a template (RFC 6570) as it was. `ui://page` keeps its scheme, by which
@@ -11,6 +11,7 @@ use memchr::memmem;
 use serde_json::value::RawValue;
 
 use crate::json::{Members, RawJson};
+use crate::jsonrpc::as_str;
 use crate::splice::Splice;
 
 const UI: &str = "ui://";
@@ -78,93 +79,23 @@ impl UriMap {
         if !has(definition, "esourceUri") {
             return definition.clone();
         }
-        let mut edits = Edits::of(self, definition);
+        let mut splice = Splice::of(definition);
+        let mut change = |value: Option<&RawValue>| {
+            if let Some((value, uri)) = value.and_then(|value| Some((value, as_str(value)?))) {
+                splice.replace(value, RawJson::string(&self.map(&uri)));
+            }
+        };
         let meta = definition
             .members()
             .ok()
             .and_then(|members| object(members.get("_meta")));
         if let Some(meta) = meta {
-            edits.uri(meta.get("ui/resourceUri"));
+            change(meta.get("ui/resourceUri"));
             if let Some(ui) = object(meta.get("ui")) {
-                edits.uri(ui.get("resourceUri"));
+                change(ui.get("resourceUri"));
             }
         }
-        edits.splice.finish()
-    }
-
-    /// A `ReadResourceResult` with the `uri` of its `contents` mapped.
-    pub(crate) fn map_read(&self, result: &RawJson) -> RawJson {
-        self.edit(result, |edits, members| {
-            for content in array(members.get("contents")) {
-                if let Some(content) = object(Some(content)) {
-                    edits.uri(content.get("uri"));
-                }
-            }
-        })
-    }
-
-    /// A `CallToolResult` with the links and embedded resources of its `content` mapped. Text and
-    /// `structuredContent` are the tool's own words.
-    pub(crate) fn map_tool(&self, result: &RawJson) -> RawJson {
-        self.edit(result, |edits, members| {
-            for block in array(members.get("content")) {
-                edits.block(block);
-            }
-        })
-    }
-
-    /// An error object about a resource, whose `data` names its URI.
-    pub(crate) fn map_error(&self, error: &RawJson) -> RawJson {
-        self.edit(error, |edits, members| {
-            if let Some(data) = object(members.get("data")) {
-                edits.uri(data.get("uri"));
-            }
-        })
-    }
-
-    /// How a task stands, with its result as [`UriMap::map_tool`] has it.
-    pub(crate) fn map_task(&self, answer: &RawJson) -> RawJson {
-        self.edit(answer, |edits, members| {
-            if let Some(result) = object(members.get("result")) {
-                for block in array(result.get("content")) {
-                    edits.block(block);
-                }
-            }
-        })
-    }
-
-    /// A `GetPromptResult` with the links and embedded resources of its messages mapped.
-    pub(crate) fn map_prompt(&self, result: &RawJson) -> RawJson {
-        self.edit(result, |edits, members| {
-            for message in array(members.get("messages")) {
-                let content = object(Some(message)).and_then(|message| message.get("content"));
-                let Some(content) = content else { continue };
-                if content.get().starts_with('[') {
-                    for block in array(Some(content)) {
-                        edits.block(block);
-                    }
-                } else {
-                    edits.block(content);
-                }
-            }
-        })
-    }
-
-    /// Most results name no URI; a search is far cheaper than taking them apart.
-    fn edit<'r>(
-        &self,
-        result: &'r RawJson,
-        find: impl FnOnce(&mut Edits<'_, 'r>, &Members<'r>),
-    ) -> RawJson {
-        if !has(result, "\"uri") {
-            return result.clone();
-        }
-        let Ok(members) = result.members() else {
-            return result.clone();
-        };
-        let mut edits = Edits::of(self, result);
-        find(&mut edits, &members);
-        edits.splice.finish()
+        splice.finish()
     }
 }
 
@@ -178,55 +109,9 @@ fn object(value: Option<&RawValue>) -> Option<Members<'_>> {
     serde_json::from_str(value?.get()).ok()
 }
 
-fn array(value: Option<&RawValue>) -> Vec<&RawValue> {
-    value
-        .and_then(|value| serde_json::from_str(value.get()).ok())
-        .unwrap_or_default()
-}
-
-struct Edits<'m, 'r> {
-    map: &'m UriMap,
-    splice: Splice<'r>,
-}
-
-impl<'m, 'r> Edits<'m, 'r> {
-    const fn of(map: &'m UriMap, source: &'r RawJson) -> Self {
-        Self {
-            map,
-            splice: Splice::of(source),
-        }
-    }
-
-    fn uri(&mut self, value: Option<&RawValue>) {
-        let Some(value) = value else { return };
-        if let Some(uri) = crate::jsonrpc::as_str(value) {
-            let shown = self.map.map(&uri);
-            self.splice.replace(value, RawJson::string(&shown));
-        }
-    }
-
-    /// A content block: only links and embedded resources have a URI.
-    fn block(&mut self, block: &RawValue) {
-        let Some(members) = object(Some(block)) else {
-            return;
-        };
-        let kind = members.get("type").and_then(crate::jsonrpc::as_str);
-        match kind.as_deref() {
-            Some("resource_link") => self.uri(members.get("uri")),
-            Some("resource") => {
-                if let Some(resource) = object(members.get("resource")) {
-                    self.uri(resource.get("uri"));
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::{Value, json};
 
     use super::*;
     use crate::uri_template::UriTemplate;
@@ -284,44 +169,8 @@ mod tests {
     }
 
     #[test]
-    fn links_and_embedded_resources_are_mapped_and_words_are_not() {
+    fn definitions_are_mapped_unless_they_cannot_be_read() {
         let map = docs();
-        let result = raw(r#"{ "content": [
-              {"type":"text","text":"\"uri\":\"file:///a\"","uri":"file:///a"},
-              {"type":"resource_link","uri":"file:\/\/\/a","name":"n"},
-              {"type":"resource","resource":{"uri":"ui://p","text":"uri"},"x":1.0},
-              {"type":"resource","resource":{"uri":7}},
-              {"type":"later","uri":"file:///a"}, 3 ],
-              "structuredContent":{"uri":"file:///a"},"uri":"u"}"#);
-        let mapped = map.map_tool(&result);
-        let expected = result
-            .as_str()
-            .replace(r"file:\/\/\/a", "docs.1+file:///a")
-            .replace("ui://p", "ui://docs.1__p");
-        assert_eq!(mapped.as_str(), expected);
-    }
-
-    #[test]
-    fn prompts_reads_and_definitions_are_mapped() {
-        let map = docs();
-        let prompt = raw(
-            r#"{"messages":[{"role":"user","content":{"type":"resource","resource":{"uri":"a:b"}}},{"content":[{"type":"resource_link","\u0075ri":"a:b"}]},{"content":"a:b"}]}"#,
-        );
-        assert_eq!(
-            map.map_prompt(&prompt).as_str(),
-            prompt.as_str().replace(r#"ri":"a:b"#, r#"ri":"docs.1+a:b"#)
-        );
-        let read = raw(r#"{"contents":[{"uri":"a:b","text":"a:b"}],"_meta":{"uri":"a:b"}}"#);
-        assert_eq!(
-            map.map_read(&read).as_str(),
-            r#"{"contents":[{"uri":"docs.1+a:b","text":"a:b"}],"_meta":{"uri":"a:b"}}"#
-        );
-        let task =
-            raw(r#"{"uri":"a:b","result":{"content":[{"type":"resource_link","uri":"a:b"}]}}"#);
-        assert_eq!(
-            map.map_task(&task).as_str(),
-            r#"{"uri":"a:b","result":{"content":[{"type":"resource_link","uri":"docs.1+a:b"}]}}"#
-        );
         let tool = raw(
             r#"{"name":"t","_meta":{"ui":{"resourceUri":"ui://x","v":1},"ui/resourceUri":"ui://x"}}"#,
         );
@@ -329,47 +178,8 @@ mod tests {
             map.map_definition(&tool).as_str(),
             tool.as_str().replace("ui://x", "ui://docs.1__x")
         );
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_left_alone() {
-        let map = docs();
-        for text in [
-            r#"{"content":{"type":"resource_link","uri":"a:b"}}"#,
-            r#"{"content":[{"type":"resource_link","uri":"a:b","uri":"c:d"}]}"#,
-            r#"{"contents":7,"messages":"uri","\u0075":1}"#,
-            r#"["uri"]"#,
-        ] {
-            let result = raw(text);
-            for mapped in [
-                map.map_tool(&result),
-                map.map_read(&result),
-                map.map_prompt(&result),
-                map.map_definition(&result),
-            ] {
-                assert_eq!(mapped, result);
-            }
-        }
-    }
-
-    /// Blocks of all kinds; the second member tells where their URI is.
-    fn blocks() -> impl Strategy<Value = (Value, Option<&'static str>)> {
-        let uri = "[a-z]{1,4}:[a-z/\"\\\\\u{e9}]{0,8}";
-        let word = "[a-z\"\\\\{}]{0,6}";
-        prop_oneof![
-            (uri, word).prop_map(|(uri, name)| (
-                json!({"type": "resource_link", "uri": uri, "name": name}),
-                Some("/uri")
-            )),
-            (uri, word).prop_map(|(uri, text)| (
-                json!({"type": "resource", "resource": {"uri": uri, "text": text}}),
-                Some("/resource/uri")
-            )),
-            (uri, word).prop_map(|(uri, text)| (
-                json!({"type": "text", "text": text, "uri": uri, "resource": {"uri": "a:b"}}),
-                None
-            )),
-        ]
+        let odd = raw(r#"{"_meta":{"ui/resourceUri":"ui://x","ui/resourceUri":"ui://y"}}"#);
+        assert_eq!(map.map_definition(&odd), odd);
     }
 
     proptest! {
@@ -403,26 +213,6 @@ mod tests {
             let own = UriTemplate::parse(&template).unwrap();
             let shown = UriTemplate::parse(&map.map(&template)).unwrap();
             prop_assert_eq!(own.matches(&uri), shown.matches(&map.map(&uri)));
-        }
-
-        #[test]
-        fn everything_else_in_a_result_stays(
-            blocks in prop::collection::vec(blocks(), 0..5),
-            structured in prop::option::of("[a-z\"]{0,5}"),
-        ) {
-            let map = docs();
-            let content: Vec<_> = blocks.iter().map(|(block, _)| block.clone()).collect();
-            let before = json!({"content": content, "structuredContent": {"uri": structured}, "n": 1});
-            let mut expected = before.clone();
-            for (index, (_, at)) in blocks.iter().enumerate() {
-                if let Some(at) = at {
-                    let uri = expected.pointer_mut(&format!("/content/{index}{at}")).unwrap();
-                    *uri = map.map(uri.as_str().unwrap()).into();
-                }
-            }
-            let source = RawJson::from_serialize(&before).unwrap();
-            let expected = RawJson::from_serialize(&expected).unwrap();
-            prop_assert_eq!(map.map_tool(&source), expected);
         }
     }
 }

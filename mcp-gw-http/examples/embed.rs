@@ -38,7 +38,7 @@ pub(crate) fn app() -> Result<Router, BuildError> {
         .build()?;
     Ok(Router::new()
         .route("/health", get(async || "fine"))
-        .nest("/mcp", router(gateway, HttpConfig::default())))
+        .nest_service("/mcp", router(gateway, HttpConfig::default())))
 }
 
 #[tokio::main]

@@ -116,7 +116,7 @@ pub(crate) fn app() -> Result<Router, BuildError> {
         .authenticator(OneKey)
         .policy(EditorsWrite)
         .build()?;
-    Ok(Router::new().nest("/mcp", router(gateway, HttpConfig::default())))
+    Ok(Router::new().nest_service("/mcp", router(gateway, HttpConfig::default())))
 }
 
 #[tokio::main]

@@ -88,7 +88,7 @@ pub(crate) fn app(clock: impl Clock) -> Result<Router, BuildError> {
         .policy(AllowAll::new())
         .rate_limiter(TokenBuckets::new(clock))
         .build()?;
-    Ok(Router::new().nest("/mcp", router(gateway, HttpConfig::default())))
+    Ok(Router::new().nest_service("/mcp", router(gateway, HttpConfig::default())))
 }
 
 #[tokio::main]

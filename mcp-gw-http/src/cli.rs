@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use mcp_gw_server::cli::{
-    LogArgs, PinsArgs, READY_LIMIT, SourceArgs, ask_servers, check, environment, misplaced, parse,
-    pins, status_lines, stop_signals,
+    ConfigWatch, Hangup, LogArgs, PinsArgs, READY_LIMIT, SourceArgs, ask_servers, check,
+    environment, misplaced, parse, pins, status_lines, stop_signals,
 };
 use mcp_gw_server::config::{Config, ConfigFaults};
+use mcp_gw_server::metrics::{Metrics, MetricsListener};
 use mcp_gw_server::{Launch, Running};
 
 use crate::demo;
@@ -124,7 +125,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Check { source, ask }) => explain(&source, ask)?,
         Some(Command::Pins(args)) => return Ok(pins(&args)),
         Some(Command::Demo(args)) => {
-            runtime()?.block_on(demo::run(args.once, args.listen, stop_signals))?;
+            runtime()?.block_on(demo::run(args.once, args.listen, || {
+                stop_signals(Hangup::Stops)
+            }))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -152,12 +155,17 @@ fn warn(line: &str) {
 fn explain(source: &SourceArgs, ask: bool) -> anyhow::Result<()> {
     need(source)?;
     let config = check(source, &environment, &mut warn)?;
-    if let Some(address) = config.http.listen_address()
-        && let Err(error) = std::net::TcpListener::bind(address)
-    {
-        warn(&format!(
-            "http.listen: this machine cannot listen on {address} now: {error}"
-        ));
+    for (key, address) in [
+        ("http.listen", config.http.listen_address()),
+        ("metrics.listen", config.metrics.listen_address()),
+    ] {
+        if let Some(address) = address
+            && let Err(error) = std::net::TcpListener::bind(address)
+        {
+            warn(&format!(
+                "{key}: this machine cannot listen on {address} now: {error}"
+            ));
+        }
     }
     print!("{}", config.explain());
     if ask {
@@ -178,6 +186,7 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
         config.http.insecure |= args.insecure;
         config
     };
+    let mut watch = ConfigWatch::new(&args.source);
     let mut config = args
         .source
         .load(&environment, change, &mut warn)
@@ -187,25 +196,39 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
         config.check("command line")?;
     }
     runtime()?.block_on(async {
-        let stop = stop_signals().context("signals cannot be handled")?;
+        let stop = stop_signals(watch.hangup()).context("signals cannot be handled")?;
         let listener = listen(&config.http).await?;
         #[expect(
             clippy::disallowed_methods,
             reason = "the command line reads the environment"
         )]
         let env = std::env::vars_os();
-        let mut running = Launch::new().with_env(env).start(&config)?;
+        let mut launch = Launch::new().with_env(env);
+        let metrics = Metrics::new();
+        let mut scraped = MetricsListener::new(metrics.clone());
+        if let Some(address) = scraped.apply(&config.metrics).await? {
+            say(&format!(
+                "metrics at http://{address}{}",
+                config.metrics.path
+            ));
+            launch = launch.with_metrics(metrics);
+            watch.keep_metrics(scraped);
+        }
+        let running = launch.start(&config)?;
         let result = tokio::select! {
-            result = start(&args.source, &mut running) => result,
+            result = start(&args.source, &running) => result,
             () = stop.gently.cancelled() => Ok(()),
         };
         let result = match result {
             Ok(()) if !stop.gently.is_cancelled() => {
-                serve_until(listener, &running, &config, &stop).await
+                tokio::select! {
+                    result = serve_until(listener, &running, &config, &stop) => result,
+                    () = watch.keep_current(change, &running, &stop) => Ok(()),
+                }
             }
             result => result,
         };
-        shut_down(running, &stop).await;
+        tokio::join!(shut_down(running, &stop), watch.shutdown());
         result
     })
 }
@@ -222,13 +245,13 @@ fn in_words_of(args: &RunArgs, faults: ConfigFaults) -> anyhow::Error {
 }
 
 /// Waits for the servers behind, and says how they are doing.
-async fn start(source: &SourceArgs, running: &mut Running) -> anyhow::Result<()> {
+async fn start(source: &SourceArgs, running: &Running) -> anyhow::Result<()> {
     let status = running.ready(READY_LIMIT).await;
     source.need_up(&status).map_err(anyhow::Error::msg)?;
     for line in status_lines(&status) {
         say(&line);
     }
-    for line in running.idle_rules() {
+    for line in running.idle_rules().await {
         warn(&line);
     }
     Ok(())

@@ -20,7 +20,7 @@ const ALICE_KEY: &str = "demo-key-of-alice";
 /// May only look.
 const BOB_KEY: &str = "demo-key-of-bob-1";
 const BOBS_TOOLS: [&str; 5] = ["get_*", "list_*", "count_words", "roll_dice", "wait"];
-const CALLS_PER_MINUTE: u32 = 10;
+const CALLS_PER_MINUTE: u64 = 10;
 
 /// Runs the demo until told to stop, or once through.
 pub(crate) async fn run(

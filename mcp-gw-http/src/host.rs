@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use axum::http::StatusCode;
 use mcp_gw_server::Running;
 use mcp_gw_server::cli::Stop;
-use mcp_gw_server::config::{Config, HttpConfig as HttpSection};
+use mcp_gw_server::config::{Config, ForwardedName, HttpConfig as HttpSection};
 use tokio::net::TcpListener;
 
 use crate::cli::say;
 use crate::guard::Guard;
+use crate::proxies::{ForwardedHeader, TrustedProxies};
 use crate::router::{HttpConfig, router_for};
 use crate::serve::serve;
 
@@ -52,7 +54,7 @@ pub(crate) async fn serve_until(
     ));
     let app = mount(
         &config.http.path,
-        router_for(engine.clone(), settings(config)),
+        router_for(engine.clone(), settings(config)?),
     );
     let (gently, ending) = (stop.gently.clone(), engine.clone());
     let until = async move {
@@ -99,14 +101,21 @@ pub(crate) async fn shut_down(running: Running, stop: &Stop) {
     }
 }
 
+/// The endpoints at `path`; whoever asks for another one is told it.
 fn mount(path: &str, router: Router) -> Router {
     match path.trim_end_matches('/') {
         "" => router,
-        path => Router::new().nest(path, router),
+        path => {
+            let says = format!("Not found: the MCP endpoint is `{path}`.\n");
+            // As a service, so that a slash behind the path leads here too.
+            Router::new()
+                .nest_service(path, router)
+                .fallback(async move || (StatusCode::NOT_FOUND, says))
+        }
     }
 }
 
-fn settings(config: &Config) -> HttpConfig {
+fn settings(config: &Config) -> anyhow::Result<HttpConfig> {
     let http = &config.http;
     let mut guard = Guard::new().with_host(&http.listen);
     for host in &http.allowed_hosts {
@@ -129,7 +138,16 @@ fn settings(config: &Config) -> HttpConfig {
         };
     }
     let limit = usize::try_from(http.max_body_size.bytes()).unwrap_or(usize::MAX);
-    HttpConfig::default()
+    let header = match http.forwarded_header {
+        ForwardedName::Forwarded => ForwardedHeader::Forwarded,
+        _ => ForwardedHeader::XForwardedFor,
+    };
+    let mut proxies = TrustedProxies::new().with_header(header);
+    for network in &http.trusted_proxies {
+        proxies = proxies.with_network(network)?;
+    }
+    Ok(HttpConfig::default()
         .with_guard(guard)
-        .with_max_body_bytes(limit)
+        .with_proxies(proxies)
+        .with_max_body_bytes(limit))
 }

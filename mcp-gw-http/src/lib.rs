@@ -7,10 +7,12 @@ mod demo;
 mod guard;
 mod head;
 mod host;
+mod proxies;
 mod router;
 mod serve;
 
 pub use guard::Guard;
+pub use proxies::{BadNetwork, ForwardedHeader, TrustedProxies};
 pub use router::{HttpConfig, router, router_for};
 pub use serve::serve;
 

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::header::{EXPECT, WWW_AUTHENTICATE};
-use axum::http::{HeaderName, Method, Response, StatusCode, request};
+use axum::http::{HeaderMap, HeaderName, Method, Response, StatusCode, Uri, request};
 use axum::routing::any;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -21,6 +21,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use crate::credentials;
 use crate::guard::Guard;
 use crate::head::Head;
+use crate::proxies::TrustedProxies;
 
 /// How the router treats requests.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ use crate::head::Head;
 pub struct HttpConfig {
     /// Which `Host` and `Origin` are served.
     pub guard: Guard,
+    /// Proxies whose word is taken for the address of a client.
+    pub proxies: TrustedProxies,
     /// Longest body that is read, in bytes.
     pub max_body_bytes: usize,
     /// How the engine presents itself and what it bounds.
@@ -38,6 +41,7 @@ impl Default for HttpConfig {
     fn default() -> Self {
         Self {
             guard: Guard::new(),
+            proxies: TrustedProxies::new(),
             max_body_bytes: 4 * 1024 * 1024,
             engine: EngineConfig::default(),
         }
@@ -49,6 +53,13 @@ impl HttpConfig {
     #[must_use]
     pub fn with_guard(mut self, guard: Guard) -> Self {
         self.guard = guard;
+        self
+    }
+
+    /// Sets the proxies whose word is taken for the address of a client.
+    #[must_use]
+    pub fn with_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.proxies = proxies;
         self
     }
 
@@ -68,7 +79,9 @@ impl HttpConfig {
 }
 
 /// The MCP endpoints of a gateway: the main one at `/` of the router, and the others each at its
-/// name. Nest it where you want it: `app.nest("/mcp", router(gateway, HttpConfig::default()))`.
+/// name, with or without a slash behind. Nest it where you want it:
+/// `app.nest_service("/mcp", router(gateway, HttpConfig::default()))`. With `nest` it is the same, except
+/// that axum answers `/mcp/` itself, with an empty 404.
 ///
 /// Serve it with [`axum::Router::into_make_service_with_connect_info`] and
 /// [`std::net::SocketAddr`], so that the client's address reaches audit and policy.
@@ -94,6 +107,8 @@ pub fn router_for(engine: Engine, config: HttpConfig) -> Router {
     Router::new()
         .route("/", any(main))
         .route("/{endpoint}", any(named))
+        .route("/{endpoint}/", any(named))
+        .fallback(elsewhere)
         .layer(cors)
         .with_state(state)
 }
@@ -121,6 +136,19 @@ async fn named(
     respond(&state, Some(&name), request).await
 }
 
+/// What is neither.
+async fn elsewhere(State(state): State<Arc<Endpoint>>, request: Request) -> Response<Body> {
+    let refused = state.guarded(request.uri(), request.headers()).err();
+    refused.map_or_else(
+        || {
+            let says = "Not found: the path of an endpoint is that of the gateway, or has one name \
+                        behind it.";
+            into_response(HttpReply::text(StatusCode::NOT_FOUND, says))
+        },
+        |refused| *refused,
+    )
+}
+
 async fn respond(state: &Endpoint, name: Option<&str>, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     match state.answer(name, &Arc::new(Head(head)), body).await {
@@ -138,15 +166,7 @@ impl Endpoint {
     ) -> Result<HttpReply, Box<Response<Body>>> {
         let head = &shared.0;
         // Cheap refusals first; the body is read only for a caller who may be here.
-        self.config
-            .guard
-            .check(&head.uri, &head.headers)
-            .map_err(|refused| {
-                Box::new(into_response(HttpReply::text(
-                    StatusCode::FORBIDDEN,
-                    &refused.0,
-                )))
-            })?;
+        self.guarded(&head.uri, &head.headers)?;
         if let Some(reply) = preflight(&head.method, &head.headers) {
             return Ok(reply);
         }
@@ -157,7 +177,8 @@ impl Endpoint {
             Some(name) => self.engine.at(name),
         };
         let Some(engine) = engine else {
-            let says = "Not found: there is no endpoint of this name.";
+            let says = "Not found: there is no endpoint of this name. The path without it leads to \
+                        everything.";
             return Ok(HttpReply::text(StatusCode::NOT_FOUND, says));
         };
         match head.method {
@@ -170,8 +191,18 @@ impl Endpoint {
         Ok(engine.post(&head.headers, body, peer).await)
     }
 
+    /// 403 for a `Host` or `Origin` of elsewhere.
+    fn guarded(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Box<Response<Body>>> {
+        self.config.guard.check(uri, headers).map_err(|refused| {
+            Box::new(into_response(HttpReply::text(
+                StatusCode::FORBIDDEN,
+                &refused.0,
+            )))
+        })
+    }
+
     async fn authenticate(&self, head: &request::Parts) -> Result<HttpPeer, Box<Response<Body>>> {
-        let addr = client_addr(head);
+        let addr = self.config.proxies.client(peer_addr(head), &head.headers);
         let id = self.engine.next_request_id();
         let meta = RequestMeta::new(id.as_str(), Transport::Http).with_client_addr(addr);
         let credentials = credentials::read(&head.headers, addr);
@@ -187,10 +218,10 @@ impl Endpoint {
     }
 }
 
-fn client_addr(head: &request::Parts) -> Option<IpAddr> {
+fn peer_addr(head: &request::Parts) -> Option<IpAddr> {
     head.extensions
         .get::<ConnectInfo<SocketAddr>>()
-        .map(|ConnectInfo(addr)| addr.ip().to_canonical())
+        .map(|ConnectInfo(addr)| addr.ip())
 }
 
 async fn read(body: Body, limit: usize, waits: bool) -> Result<Bytes, Box<Response<Body>>> {
@@ -260,4 +291,54 @@ fn into_response(reply: HttpReply) -> Response<Body> {
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use mcp_gw_core::AllowAll;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    fn gateway_router() -> Router {
+        let gateway = Gateway::builder().policy(AllowAll::new()).build().unwrap();
+        router(gateway, HttpConfig::default())
+    }
+
+    async fn answer(app: &Router, path: &str) -> (StatusCode, String) {
+        let request = Request::post(path)
+            .header("host", "localhost")
+            .header("accept", "application/json, text/event-stream")
+            .header("content-type", "application/json")
+            .body(Body::from(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#))
+            .unwrap();
+        let response = app.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = to_bytes(response.into_body(), 10_000).await.unwrap();
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_is_where_the_router_is_nested_with_or_without_a_slash() {
+        let nested = Router::new().nest("/mcp", gateway_router());
+        let service = Router::new().nest_service("/mcp", gateway_router());
+        for (app, path) in [
+            (&nested, "/mcp"),
+            (&service, "/mcp"),
+            (&service, "/mcp/"),
+            (&gateway_router(), "/"),
+        ] {
+            let (status, says) = answer(app, path).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{path}: {says}");
+            assert!(says.contains("-32600"), "{path}: {says}");
+        }
+        for path in ["/mcp/nobody", "/mcp/nobody/", "/mcp/a/b"] {
+            for app in [&nested, &service] {
+                let (status, says) = answer(app, path).await;
+                assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {says}");
+                assert!(says.starts_with("Not found: "), "{path}: {says}");
+            }
+        }
+    }
 }

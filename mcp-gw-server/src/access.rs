@@ -1,15 +1,13 @@
-//! What the configuration says about callers, made into the three parts of the pipeline that ask:
-//! who is it, what may it do, how often.
+//! What the configuration says about callers, made into the parts of the pipeline that ask who it is
+//! and what it may do.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcp_gw_core::{
-    AccessRequest, Admission, Authenticator, AuthnError, Caller, CallerKind, Charge, Clock,
-    Credentials, Decision, Feature, LimiterError, NoAuthentication, Policy, Quota, RateLimiter,
-    Transport,
+    AccessRequest, Authenticator, AuthnError, Caller, CallerKind, Credentials, Decision, Feature,
+    NoAuthentication, Policy, Transport, glob_matches,
 };
 use sha2::{Digest, Sha256};
 
@@ -37,7 +35,9 @@ impl ApiKeys {
             let digest = key.sha256().map_err(|error| (key.id.clone(), error))?;
             let caller = Caller::new(CallerKind::ApiKey, key.id.as_str())
                 .with_roles(key.roles.iter().cloned())
-                .with_groups(key.groups.iter().cloned());
+                .with_groups(key.groups.iter().cloned())
+                .with_scopes(key.scopes.iter().cloned())
+                .with_claims(key.claims.clone());
             callers.insert(digest, Arc::new(caller));
         }
         let loopback = config
@@ -59,6 +59,36 @@ impl ApiKeys {
             open: NoAuthentication::new(),
         })
     }
+
+    /// True when a caller who came in before comes in with the same rights now.
+    pub(crate) fn knows(&self, caller: &Caller) -> bool {
+        let now = self.callers.values().chain(&self.without_key);
+        let has_key = now.into_iter().any(|now| is_equal(now, caller));
+        // Whoever holds the other end of standard input is not asked for a key.
+        has_key || (caller.kind == CallerKind::Local && self.without_key.is_none())
+    }
+
+    /// True when every key stands for the same as in `other`.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let has = |digest, caller: &Arc<Caller>| {
+            let theirs: Option<&Arc<Caller>> = other.callers.get(digest);
+            theirs.is_some_and(|theirs| is_equal(theirs, caller))
+        };
+        let others = other.without_key.as_ref().map(|caller| caller.kind);
+        self.callers.len() == other.callers.len()
+            && self
+                .callers
+                .iter()
+                .all(|(digest, caller)| has(digest, caller))
+            && self.without_key.as_ref().map(|caller| caller.kind) == others
+    }
+}
+
+/// The same identity with the same rights.
+fn is_equal(one: &Caller, other: &Caller) -> bool {
+    one.is_same(other)
+        && (&one.roles, &one.groups, &one.scopes, &one.claims)
+            == (&other.roles, &other.groups, &other.scopes, &other.claims)
 }
 
 #[async_trait]
@@ -127,7 +157,7 @@ impl ToolRules {
             .only
             .iter()
             .flat_map(|(id, globs)| globs.iter().map(move |glob| (id.as_str(), glob.as_str())))
-            .filter(|(_, glob)| !names.iter().any(|name| matches(glob, name)))
+            .filter(|(_, glob)| !names.iter().any(|name| glob_matches(glob, name)))
             .collect();
         idle.sort_unstable();
         idle
@@ -145,7 +175,7 @@ impl Policy for ToolRules {
             // "Only these tools" leaves no room for resources and prompts either.
             Some(globs) => (
                 request.feature == Feature::Tool
-                    && globs.iter().any(|glob| matches(glob, request.name)),
+                    && globs.iter().any(|glob| glob_matches(glob, request.name)),
                 "auth.api_keys.tools",
             ),
             None => (self.allow_by_default, "policy.default"),
@@ -162,100 +192,10 @@ impl Policy for ToolRules {
     }
 }
 
-/// True when `name` is one of those that `glob` stands for: `*` is any run of characters, `?` one.
-pub(crate) fn matches(glob: &str, name: &str) -> bool {
-    let (glob, name): (Vec<char>, Vec<char>) = (glob.chars().collect(), name.chars().collect());
-    // The star last passed, and how much of the name it has taken so far.
-    let (mut g, mut n, mut star) = (0, 0, None);
-    loop {
-        match (glob.get(g), name.get(n)) {
-            (Some('*'), _) => {
-                star = Some((g, n));
-                g += 1;
-            }
-            (Some('?'), Some(_)) => (g, n) = (g + 1, n + 1),
-            (Some(a), Some(b)) if a == b => (g, n) = (g + 1, n + 1),
-            (None, None) => return true,
-            _ => match star {
-                Some((at, taken)) if taken < name.len() => {
-                    star = Some((at, taken + 1));
-                    (g, n) = (at + 1, taken + 1);
-                }
-                _ => return false,
-            },
-        }
-    }
-}
-
-/// At most so many uses by one caller in any 60 seconds: a log of the times of the last ones.
-pub(crate) struct PerMinute {
-    limit: u32,
-    clock: Arc<dyn Clock>,
-    callers: Mutex<HashMap<Key, VecDeque<Instant>>>,
-}
-
-type Key = (CallerKind, Arc<str>, Arc<str>);
-
-const WINDOW: Duration = Duration::from_secs(60);
-
-impl PerMinute {
-    pub(crate) fn new(limit: u32, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            limit: limit.max(1),
-            clock,
-            callers: Mutex::default(),
-        }
-    }
-}
-
-#[async_trait]
-impl RateLimiter for PerMinute {
-    async fn admit(&self, charge: &Charge<'_>) -> Result<Admission, LimiterError> {
-        if !charge.is_use() {
-            return Ok(Admission::admitted(None));
-        }
-        let caller = charge.caller;
-        let key = (
-            caller.kind,
-            Arc::clone(&caller.issuer),
-            Arc::clone(&caller.id),
-        );
-        let now = self.clock.now();
-        let limit = u64::from(self.limit);
-        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        let log = callers.entry(key).or_default();
-        let over = |at: &Instant| now.saturating_duration_since(*at) >= WINDOW;
-        while log.front().is_some_and(over) {
-            log.pop_front();
-        }
-        let age = |at: &Instant| now.saturating_duration_since(*at);
-        let used = u64::try_from(log.len()).unwrap_or(u64::MAX);
-        if used < limit {
-            log.push_back(now);
-            return Ok(Admission::admitted(Some(Quota::new(
-                limit,
-                limit - used - 1,
-                WINDOW,
-            ))));
-        }
-        let oldest = log.front().map_or(Duration::ZERO, age);
-        let newest = log.back().map_or(Duration::ZERO, age);
-        let quota = Quota::new(limit, 0, WINDOW.saturating_sub(newest));
-        Ok(Admission::limited(
-            "calls_per_minute",
-            quota,
-            WINDOW.saturating_sub(oldest),
-        ))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use mcp_gw_core::RequestMeta;
-    use mcp_gw_core::testing::{
-        ManualClock, authenticator_contract, policy_contract, rate_limiter_contract,
-    };
-    use proptest::prelude::*;
+    use mcp_gw_core::testing::{authenticator_contract, policy_contract};
 
     use super::*;
 
@@ -341,72 +281,6 @@ auth:
                 allowed,
                 "{id} {name}"
             );
-        }
-    }
-
-    #[tokio::test]
-    async fn a_window_is_never_exceeded_and_opens_when_it_says() {
-        let clock = ManualClock::new();
-        let limiter = PerMinute::new(3, Arc::new(clock.clone()));
-        rate_limiter_contract(&limiter).await;
-        let (caller, meta) = (Caller::anonymous(), RequestMeta::new("1", Transport::Http));
-        let charge = |method| mcp_gw_core::testing::charge(&caller, &meta, method);
-        for _ in 0..3 {
-            assert!(
-                limiter
-                    .admit(&charge("tools/call"))
-                    .await
-                    .unwrap()
-                    .is_admitted()
-            );
-            clock.advance(Duration::from_secs(10));
-        }
-        let Ok(Admission::Limited { retry_after, .. }) = limiter.admit(&charge("tools/call")).await
-        else {
-            panic!()
-        };
-        assert_eq!(retry_after, Duration::from_secs(30));
-        assert!(
-            limiter
-                .admit(&charge("tools/list"))
-                .await
-                .unwrap()
-                .is_admitted()
-        );
-        clock.advance(retry_after.saturating_sub(Duration::from_nanos(1)));
-        assert!(
-            !limiter
-                .admit(&charge("tools/call"))
-                .await
-                .unwrap()
-                .is_admitted()
-        );
-        clock.advance(Duration::from_nanos(1));
-        assert!(
-            limiter
-                .admit(&charge("tools/call"))
-                .await
-                .unwrap()
-                .is_admitted()
-        );
-    }
-
-    /// The same by its definition, for short texts.
-    fn naive(glob: &[char], name: &[char]) -> bool {
-        match (glob, name) {
-            ([], []) => true,
-            (['*', glob @ ..], _) => (0..=name.len()).any(|n| naive(glob, &name[n..])),
-            (['?', glob @ ..], [_, name @ ..]) => naive(glob, name),
-            ([a, glob @ ..], [b, name @ ..]) => a == b && naive(glob, name),
-            _ => false,
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn globs_match_as_defined(glob in "[ab?*]{0,8}", name in "[ab]{0,8}") {
-            let chars = |text: &str| text.chars().collect::<Vec<_>>();
-            prop_assert_eq!(matches(&glob, &name), naive(&chars(&glob), &chars(&name)));
         }
     }
 }

@@ -135,12 +135,25 @@ fn has(members: &Members<'_>, name: &str) -> bool {
 
 /// True when a request declared the extension `name` (`clientCapabilities.extensions`, 2026-07-28).
 pub(crate) fn declares_extension(declared: Option<&RawJson>, name: &str) -> bool {
-    let extensions = declared.and_then(|declared| declared.member("extensions").ok().flatten());
-    extensions.is_some_and(|extensions| {
+    extensions(declared).is_some_and(|extensions| {
         extensions
             .members()
             .is_ok_and(|extensions| has(&extensions, name))
     })
+}
+
+/// True when a request declared another extension than `name`.
+pub(crate) fn declares_others(declared: Option<&RawJson>, name: &str) -> bool {
+    extensions(declared).is_some_and(|extensions| {
+        extensions.members().is_ok_and(|extensions| {
+            let mut names = extensions.iter().map(|(other, _)| other);
+            names.any(|other| other != name && has(&extensions, other))
+        })
+    })
+}
+
+fn extensions(declared: Option<&RawJson>) -> Option<RawJson> {
+    declared?.member("extensions").ok().flatten()
 }
 
 #[cfg(test)]
@@ -286,5 +299,17 @@ mod tests {
         ));
         assert!(!declares(r#"{"tasks":{}}"#));
         assert!(!declares_extension(None, TASKS));
+        let others = |text: &str| declares_others(Some(&raw(text)), TASKS);
+        assert!(others(
+            r#"{"extensions":{"io.modelcontextprotocol/tasks":{},"x/y":{}}}"#
+        ));
+        for text in [
+            "{}",
+            r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#,
+            r#"{"extensions":{"x/y":null}}"#,
+        ] {
+            assert!(!others(text), "{text}");
+        }
+        assert!(!declares_others(None, TASKS));
     }
 }

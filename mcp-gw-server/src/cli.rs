@@ -3,13 +3,15 @@
 
 mod logging;
 mod pins;
+mod reload;
 mod source;
 mod stop;
 
 pub use logging::{LogArgs, LogFormat, LogGuard};
 pub use pins::{PinsArgs, pins};
+pub use reload::ConfigWatch;
 pub use source::{SourceArgs, check, environment};
-pub use stop::{Stop, stop_signals};
+pub use stop::{Hangup, Stop, stop_signals};
 
 use std::time::Duration;
 

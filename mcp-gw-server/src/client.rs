@@ -9,6 +9,7 @@ use bytes::Bytes;
 use mcp_gw_core::jsonrpc::{Notification, Response};
 use mcp_gw_core::{
     Caller, ClientRef, Gateway, Incoming, LogLevel, RawJson, RequestMeta, SessionKey, Transport,
+    WatchedTask,
 };
 use tokio_util::task::TaskTracker;
 
@@ -242,8 +243,8 @@ impl Clients {
     }
 
     /// Ends subscriptions and watches of tasks that a client which has gone had.
-    pub(crate) fn let_go(&self, incoming: &Incoming, uris: Vec<Arc<str>>, tasks: Vec<Arc<str>>) {
-        let (gateway, caller) = (self.gateway.clone(), Arc::clone(&incoming.caller));
+    pub(crate) fn let_go(&self, incoming: &Incoming, uris: Vec<Arc<str>>, tasks: Vec<WatchedTask>) {
+        let gateway = self.gateway.clone();
         self.unsubscribe(
             uris.into_iter()
                 .map(|uri| (uri, incoming.clone()))
@@ -252,7 +253,7 @@ impl Clients {
         if !tasks.is_empty() {
             self.undo(async move {
                 for task in tasks {
-                    gateway.unwatch_task(&caller, &task).await;
+                    gateway.unwatch_task(&task).await;
                 }
             });
         }

@@ -2,27 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use mcp_gw_core::{
     AuditSink, Backend, BackendStatus, BuildError, Clock, Endpoint, Feature, Gateway,
-    GatewayBuilder, SystemClock,
+    GatewayBuilder, SystemClock, TracingAudit, glob_matches,
 };
+use mcp_gw_ratelimit::{DEFAULT_KEYS, LimitSet, Limiter, MemoryStore};
 use mcp_gw_upstream::{
     Balanced, ClientInfo, HttpServer, HttpServerConfig, Replica, StdioServer, StdioServerConfig,
 };
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
-use crate::access::{ApiKeys, PerMinute, ToolRules, matches};
+use crate::access::{ApiKeys, ToolRules};
 use crate::config::{
     Config, EndpointConfig, InputKind, KeyError, ServerConfig, ServerTarget, SessionKeyError,
     origin,
 };
 use crate::engine::{Engine, EngineConfig, InputLimits};
+use crate::metrics::{Live, Metrics, Registration};
 use crate::pins::{Guards, PinWatch, PinsError};
 use crate::reshape::Reshape;
 use crate::supervise::Supervisor;
 use crate::survey::idle_rules;
+use crate::swap::Swap;
 use crate::wrap::Deadline;
 
 /// What a gateway needs beside its configuration.
@@ -33,6 +38,7 @@ pub struct Launch {
     sinks: Vec<Arc<dyn AuditSink>>,
     backends: Vec<Box<dyn FnOnce(GatewayBuilder) -> GatewayBuilder>>,
     grace: Option<Duration>,
+    metrics: Option<Metrics>,
 }
 
 impl std::fmt::Debug for Launch {
@@ -69,6 +75,12 @@ impl Launch {
         self
     }
 
+    /// Counts what happens in `metrics`, beside the audit log.
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+
     /// Sets how long a child process may take to leave once its input is closed.
     pub const fn with_child_grace(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);
@@ -83,50 +95,127 @@ impl Launch {
     /// unless a file that it names changed since.
     pub fn start(self, config: &Config) -> Result<Running, LaunchError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let rules = Arc::new(ToolRules::of(config));
+        let keys = ApiKeys::of(config).map_err(|(id, source)| LaunchError::Key { id, source })?;
+        let (keys, rules) = (Swap::new(keys), Swap::new(ToolRules::of(config)));
+        let limiter = Swap::new(limiter_of(config)?);
         let mut builder = Gateway::builder()
-            .authenticator(
-                ApiKeys::of(config).map_err(|(id, source)| LaunchError::Key { id, source })?,
-            )
-            .policy(Arc::clone(&rules));
-        if let Some(limit) = config.limits.calls_per_minute {
-            builder = builder.rate_limiter(PerMinute::new(limit, Arc::clone(&clock)));
+            .authenticator(keys.clone())
+            .policy(rules.clone())
+            .rate_limiter(limiter.clone());
+        if self.sinks.is_empty() {
+            builder = builder.audit(TracingAudit::new());
         }
         for sink in self.sinks {
             builder = builder.audit(sink);
         }
+        if let Some(metrics) = &self.metrics {
+            builder = builder.audit(metrics.clone());
+        }
         for add in self.backends {
             builder = add(builder);
         }
-        let timeout = config.call_timeout.get();
-        let mut guards = Guards::of(config).map_err(LaunchError::Pins)?;
+        let maker = Maker {
+            env: self.env,
+            grace: self.grace,
+            made: Made::default(),
+        };
+        let guards = Guards::of(config).map_err(LaunchError::Pins)?;
         for (name, server) in &config.servers {
-            // Pins judge what the server itself says, whatever clients are shown of it.
-            let backend = bare_backend(config, (name, server), &self.env, self.grace)?;
-            let mut backend = guards.around(backend, config, server);
-            if !server.tools.is_empty() {
-                backend = Arc::new(Reshape::new(backend, &server.tools));
-            }
-            let backend = Deadline::new(backend, timeout);
+            let backend = maker.backend(config, (name, server), &guards)?;
             builder = builder.mount(backend, config.mounting(name, server));
         }
         for (name, endpoint) in &config.endpoints {
             builder = builder.endpoint(endpoint_of(name, endpoint));
         }
         let gateway = builder.build().map_err(LaunchError::Build)?;
+        let all = gateway.backends();
+        let names = all.iter().map(|backend| backend.name().to_owned());
         let engine = Engine::with_clock(gateway, engine_config(config)?, clock);
-        let supervisor = Supervisor::start(engine.gateway());
-        Ok(Running {
-            engine,
-            supervisor,
+        let live = |metrics: &Metrics| metrics.register(Live::new(&engine, maker.made.clone()));
+        let metrics = self.metrics.as_ref().map(live);
+        let parts = Parts {
+            config: config.clone(),
+            extra: names
+                .filter(|name| !config.servers.contains_key(name))
+                .collect(),
+            maker,
+            supervisor: Supervisor::start(engine.gateway()),
             pins: guards.watch(),
+            guards,
+            leaving: JoinSet::new(),
+            ending: CancellationToken::new(),
+        };
+        Ok(Running {
+            metrics,
+            engine,
+            keys,
             rules,
-            endpoints: config.endpoints.clone(),
+            limiter,
+            parts: tokio::sync::Mutex::new(parts),
         })
     }
 }
 
-fn endpoint_of(name: &str, config: &EndpointConfig) -> Endpoint {
+/// The servers that were made last under each name, for who wants to know how they are doing.
+#[derive(Clone, Default)]
+pub(crate) struct Made(Arc<Mutex<BTreeMap<String, Weak<Balanced>>>>);
+
+impl Made {
+    fn put(&self, name: &str, server: &Arc<Balanced>) {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        made.retain(|_, server| server.strong_count() > 0);
+        made.insert(name.to_owned(), Arc::downgrade(server));
+    }
+
+    /// All that are there still.
+    pub(crate) fn all(&self) -> Vec<(String, Arc<Balanced>)> {
+        let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = made.iter();
+        all.filter_map(|(name, server)| Some((name.clone(), server.upgrade()?)))
+            .collect()
+    }
+}
+
+/// Makes backends as the configuration describes them.
+pub(crate) struct Maker {
+    env: Vec<(OsString, OsString)>,
+    grace: Option<Duration>,
+    made: Made,
+}
+
+impl Maker {
+    /// One server with everything that is put around it.
+    pub(crate) fn backend(
+        &self,
+        config: &Config,
+        (name, server): (&str, &ServerConfig),
+        guards: &Guards,
+    ) -> Result<Deadline<Arc<dyn Backend>>, LaunchError> {
+        // Pins judge what the server itself says, whatever clients are shown of it.
+        let backend = bare_backend(config, (name, server), &self.env, self.grace)?;
+        self.made.put(name, &backend);
+        let mut backend = guards.around(backend, config, server);
+        if !server.tools.is_empty() {
+            backend = Arc::new(Reshape::new(backend, &server.tools));
+        }
+        Ok(Deadline::new(backend, config.call_timeout.get()))
+    }
+}
+
+fn limiter_of(config: &Config) -> Result<Limiter, LaunchError> {
+    let set = limits_of(config)?;
+    let store = MemoryStore::with_room(SystemClock::new(), set.keys().unwrap_or(DEFAULT_KEYS));
+    Ok(Limiter::new(set, Arc::new(store)))
+}
+
+pub(crate) fn limits_of(config: &Config) -> Result<LimitSet, LaunchError> {
+    LimitSet::new(&config.limits).map_err(|faults| {
+        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        LaunchError::Limits(faults.join("; "))
+    })
+}
+
+pub(crate) fn endpoint_of(name: &str, config: &EndpointConfig) -> Endpoint {
     let part = config.clone();
     let shows = move |feature: Feature, name: &str, server: &str| {
         let patterns = match feature {
@@ -136,7 +225,7 @@ fn endpoint_of(name: &str, config: &EndpointConfig) -> Endpoint {
             _ => return false,
         };
         part.servers.iter().any(|all| all == server)
-            || patterns.iter().any(|glob| matches(glob, name))
+            || patterns.iter().any(|glob| glob_matches(glob, name))
     };
     Endpoint::new(name, shows).with_instructions(config.instructions.clone())
 }
@@ -170,7 +259,7 @@ pub(crate) fn bare_backend(
     (name, server): (&str, &ServerConfig),
     env: &[(OsString, OsString)],
     grace: Option<Duration>,
-) -> Result<Arc<dyn Backend>, LaunchError> {
+) -> Result<Arc<Balanced>, LaunchError> {
     let place = Place {
         name,
         base_env: env,
@@ -240,6 +329,7 @@ impl Place<'_> {
                 connect_timeout,
                 timeout,
                 max_connections,
+                max_connections_per_caller,
                 idle_timeout,
             } => {
                 let mut config = HttpServerConfig::new(name, url)
@@ -248,6 +338,7 @@ impl Place<'_> {
                     .with_timeout(timeout)
                     .with_max_total_timeout(call_timeout.max(timeout))
                     .with_max_connections(count(max_connections))
+                    .with_max_connections_per_caller(max_connections_per_caller.map(count))
                     .with_idle_timeout(idle_timeout);
                 for (header, value) in headers {
                     config = config.with_header(header, value);
@@ -262,6 +353,7 @@ impl Place<'_> {
                 start_timeout,
                 timeout,
                 max_connections,
+                max_connections_per_caller,
                 idle_timeout,
             } => {
                 let mut config = StdioServerConfig::new(name, command)
@@ -272,6 +364,7 @@ impl Place<'_> {
                     .with_timeout(timeout)
                     .with_max_total_timeout(call_timeout.max(timeout))
                     .with_max_connections(count(max_connections))
+                    .with_max_connections_per_caller(max_connections_per_caller.map(count))
                     .with_idle_timeout(idle_timeout);
                 for (variable, value) in env {
                     config = config.with_env(variable, value);
@@ -320,27 +413,55 @@ pub enum LaunchError {
         /// What is wrong.
         source: mcp_gw_upstream::Error,
     },
+    /// The limits make no sense.
+    #[error("limits cannot be kept: {0}")]
+    Limits(String),
     /// There are pins that cannot be used, and a server that must not be shown without them.
     #[error("servers cannot be held to their pins")]
     Pins(#[source] PinsError),
     /// The parts do not fit together.
     #[error("the gateway cannot be built")]
     Build(#[source] BuildError),
+    /// A gateway that runs, and lets nobody in without a key, is to let everybody in.
+    #[error(
+        "whether callers need a key cannot change while the gateway runs: restart it, or leave a \
+         key in `auth.api_keys` and `anonymous` out"
+    )]
+    Unkeyed,
 }
 
 /// A gateway whose servers are looked after. Call [`Running::shutdown`] at the end.
-#[derive(Debug)]
 pub struct Running {
+    /// That its state is read as long as it is there.
+    metrics: Option<Registration>,
     engine: Engine,
-    supervisor: Supervisor,
-    pins: PinWatch,
-    rules: Arc<ToolRules>,
-    endpoints: BTreeMap<String, EndpointConfig>,
+    pub(crate) keys: Swap<ApiKeys>,
+    pub(crate) rules: Swap<ToolRules>,
+    pub(crate) limiter: Swap<Limiter>,
+    pub(crate) parts: tokio::sync::Mutex<Parts>,
 }
 
-impl std::fmt::Debug for Supervisor {
+/// What is only looked at when something changes.
+pub(crate) struct Parts {
+    /// What is in force.
+    pub(crate) config: Config,
+    /// Backends that the configuration does not name.
+    pub(crate) extra: Vec<String>,
+    pub(crate) maker: Maker,
+    pub(crate) supervisor: Supervisor,
+    pub(crate) guards: Guards,
+    pub(crate) pins: PinWatch,
+    /// Backends that went and have calls under way.
+    pub(crate) leaving: JoinSet<()>,
+    /// They are not waited for any more.
+    pub(crate) ending: CancellationToken,
+}
+
+impl std::fmt::Debug for Running {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Supervisor")
+        f.debug_struct("Running")
+            .field("engine", &self.engine)
+            .finish_non_exhaustive()
     }
 }
 
@@ -355,23 +476,50 @@ impl Running {
         self.engine.gateway()
     }
 
+    /// True when requests are counted.
+    pub(crate) const fn has_metrics(&self) -> bool {
+        self.metrics.is_some()
+    }
+
+    /// The configuration that is in force.
+    pub async fn config(&self) -> Config {
+        self.parts.lock().await.config.clone()
+    }
+
+    /// The limits that are in force, to be shown and counted.
+    pub fn limiter(&self) -> Arc<Limiter> {
+        self.limiter.now()
+    }
+
     /// Waits until every server was asked for its offer once, but no longer than `limit`, and says
     /// how they are doing. Those that are not up are asked again in the background.
-    pub async fn ready(&mut self, limit: Duration) -> Vec<BackendStatus> {
-        let _ = tokio::time::timeout(limit, self.supervisor.asked_once()).await;
+    pub async fn ready(&self, limit: Duration) -> Vec<BackendStatus> {
+        let asked = async { self.parts.lock().await.supervisor.asked_once().await };
+        let _ = tokio::time::timeout(limit, asked).await;
         self.gateway().status()
     }
 
     /// The rules of the configuration that match no tool there is: one sentence for each. Nothing,
     /// as long as a server is not up whose tools they may mean.
-    pub fn idle_rules(&self) -> Vec<String> {
-        idle_rules(self.gateway(), &self.rules, &self.endpoints)
+    pub async fn idle_rules(&self) -> Vec<String> {
+        let parts = self.parts.lock().await;
+        idle_rules(
+            self.gateway(),
+            &self.rules.now(),
+            self.limiter.now().set(),
+            &parts.config.endpoints,
+        )
     }
 
     /// Stops looking after the servers, and ends connections and child processes.
-    pub async fn shutdown(mut self) {
-        self.pins.stop().await;
-        self.supervisor.stop().await;
-        self.gateway().close().await;
+    pub async fn shutdown(self) {
+        drop(self.metrics);
+        let mut parts = self.parts.into_inner();
+        parts.pins.stop().await;
+        parts.supervisor.stop().await;
+        self.engine.gateway().close().await;
+        // What went before may have calls under way still; their time is over, too.
+        parts.ending.cancel();
+        while parts.leaving.join_next().await.is_some() {}
     }
 }

@@ -9,6 +9,8 @@ mod fault;
 mod federation;
 mod import;
 mod jsonc;
+mod marks;
+mod metrics;
 mod path;
 mod reference;
 mod reshape;
@@ -29,6 +31,8 @@ pub(crate) use explain::origin;
 pub use fault::{ConfigFaults, Fault};
 pub use federation::{EndpointConfig, PrefixMode, UriMode};
 pub use import::{Imported, import};
+pub use mcp_gw_ratelimit::LimitsConfig;
+pub use metrics::MetricsConfig;
 pub use path::{ConfigPath, Position, Spans};
 pub use reference::{json_schema, reference};
 pub use reshape::{AnnotationsShape, ArgumentShape, ToolShape};
@@ -37,6 +41,6 @@ pub use sessions::{ReplayConfig, SessionKeyConfig, SessionKeyError, SessionsConf
 pub use source::{Loaded, load, read_file, schema_of};
 pub use text::{ByteSize, DurationText, TextError};
 pub use types::{
-    ApiKeyConfig, AuthConfig, Config, DefaultRule, HttpConfig, InputConfig, InputKind,
-    LimitsConfig, PinMode, PinsConfig, PolicyConfig,
+    ApiKeyConfig, AuthConfig, Config, DefaultRule, ForwardedName, HttpConfig, InputConfig,
+    InputKind, PinMode, PinsConfig, PolicyConfig,
 };

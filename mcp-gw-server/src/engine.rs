@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use mcp_gw_core::{
-    Catalogue, Clock, Feature, Gateway, GatewayError, Incoming, LogLevel, Members, ObjectWriter,
-    RawJson, Sight, SystemClock, code,
+    Caller, Catalogue, Clock, Feature, Gateway, GatewayError, Incoming, LogLevel, Members,
+    ObjectWriter, RawJson, Sight, SystemClock, code,
 };
 
 use serde_json::value::RawValue;
@@ -305,6 +305,26 @@ impl Engine {
         }
     }
 
+    /// Tells clients that every list may be another one: what they may see has changed.
+    pub(crate) fn lists_changed(&self) {
+        let inner = &self.inner;
+        if !inner.is_held() && inner.has_audience() {
+            let endpoints = self.gateway().endpoints();
+            inner.news.all_lists(&endpoints, &Arc::downgrade(inner));
+        }
+    }
+
+    /// Ends the sessions and subscriptions of callers that `stays` does not name: they must show
+    /// again who they are.
+    pub(crate) fn end_callers(&self, stays: &dyn Fn(&Caller) -> bool) {
+        self.inner.sessions.end_callers(stays);
+        for listener in self.inner.listeners.all() {
+            if !stays(&listener.incoming.caller) {
+                listener.end();
+            }
+        }
+    }
+
     /// Waits until the servers behind are known, or the end is near.
     pub(crate) async fn opened(&self) {
         let opened = self.inner.opened.notified();
@@ -377,6 +397,8 @@ impl Engine {
             operation => self.relay(operation, incoming, client, revision).await,
         };
         let (answer, hints) = match answer {
+            // Its server speaks as the client does, and nothing is between them.
+            Ok((answer, _)) if incoming.link.is_plain() => return Ok(answer),
             Ok(answer) => answer,
             Err(error) => (RpcError::told(&error, about, revision)?, Hints::None),
         };

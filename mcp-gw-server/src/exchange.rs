@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mcp_gw_core::jsonrpc::{self, Request};
-use mcp_gw_core::{Caller, Clock as _, Extras, Incoming, RawJson, RequestMeta, SystemClock, code};
+use mcp_gw_core::{
+    Arguments, Caller, Clock as _, Extras, Feature, Incoming, RawJson, RequestMeta, SystemClock,
+    code,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +21,7 @@ use crate::link::{CallLink, CallStream, Way, Wishes};
 use crate::operation::{self, Asking, Operation, Parsed};
 use crate::parked::{Returned, Work};
 use crate::revision::Revision;
-use crate::rounds;
+use crate::rounds::{self, Round};
 use crate::rpc_error::RpcError;
 use crate::seal::Binding;
 
@@ -150,10 +153,17 @@ impl Engine {
                 let (bound, extras) = Bound::new(asking, &peer.caller, self.endpoint.as_ref());
                 if let Some((state, responses)) = rounds::returned(extras)? {
                     let parking = &self.inner.parking;
-                    match parking.returned(&state, responses.as_ref(), &bound.binding())? {
+                    match parking.returned(&state, responses, &bound.binding())? {
                         Returned::Anew => {}
-                        Returned::ToCall(attending) => {
-                            return Ok(self.attend(attending, wishes, peer.stopping));
+                        Returned::ToCall(ticket) => {
+                            let incoming = Incoming::new(peer.caller, meta);
+                            let round = Round {
+                                ticket,
+                                bound,
+                                incoming,
+                                revision,
+                            };
+                            return Ok(self.come_back(round, wishes, peer.stopping));
                         }
                     }
                 }
@@ -231,12 +241,13 @@ impl Engine {
 }
 
 /// What a call that asks its client is bound to, before anybody needs to know.
-struct Bound {
+pub(crate) struct Bound {
     caller: Arc<Caller>,
     endpoint: Option<Arc<str>>,
     method: &'static str,
-    name: Arc<str>,
-    arguments: RawJson,
+    pub(crate) feature: Feature,
+    pub(crate) name: Arc<str>,
+    pub(crate) arguments: Option<Arguments>,
 }
 
 impl Bound {
@@ -250,6 +261,7 @@ impl Bound {
             caller: Arc::clone(caller),
             endpoint: endpoint.cloned(),
             method: asking.method,
+            feature: asking.feature,
             name: asking.name,
             arguments: asking.arguments,
         };
@@ -258,12 +270,9 @@ impl Bound {
 
     fn binding(&self) -> Binding {
         let what = (self.method, &*self.name);
-        Binding::new(
-            &self.caller,
-            self.endpoint.as_deref(),
-            what,
-            &self.arguments,
-        )
+        let empty = RawJson::empty_object();
+        let arguments = self.arguments.as_ref().map_or(&empty, Arguments::as_raw);
+        Binding::new(&self.caller, self.endpoint.as_deref(), what, arguments)
     }
 }
 

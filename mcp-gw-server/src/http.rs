@@ -17,7 +17,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use mcp_gw_core::jsonrpc::{Message, Request};
 use mcp_gw_core::{
-    Caller, Feature, HttpFacts, Incoming, RawJson, RequestMeta, ToolCall, ToolSpec, Transport,
+    Caller, Feature, ForeignParams, HttpFacts, Incoming, RawJson, RequestMeta, ToolCall, ToolSpec,
+    Transport,
 };
 
 pub use reply::{HttpBody, HttpReply};
@@ -176,41 +177,41 @@ impl Engine {
         let revision = modern_revision(meta)?;
         headers::check_method(headers, request)?;
         let id = RawJson::within(body, request.id);
-        let peer = self.peer(peer, revision);
+        let mut peer = self.peer(peer, revision);
         let parsed = operation::parse(request, body, revision)?;
-        if let Operation::CallTool(call) = &parsed.operation {
-            self.check_params(headers, call, &peer).await?;
-        }
+        let foreign = match &parsed.operation {
+            Operation::CallTool(call) => self.check_params(headers, call, &peer).await?,
+            operation if operation.is_use() => headers::foreign_params(headers, &[])?,
+            _ => ForeignParams::new(),
+        };
+        peer.meta = peer.meta.with_foreign_params(foreign);
         let exchange = self.begin_parsed(parsed, id, peer, None)?;
         Ok(stream::reply(exchange, self.config().keep_alive).await)
     }
 
-    /// Holds a call to the headers that its tool asks for, as this gateway published the tool.
+    /// Holds a call to the headers that its tool asks for, as this gateway published the tool; the
+    /// others of their kind are for the server.
     async fn check_params(
         &self,
         headers: &HeaderMap,
         call: &ToolCall,
         peer: &Peer,
-    ) -> Result<(), RpcError> {
+    ) -> Result<ForeignParams, RpcError> {
         let catalogue = self.gateway().catalogue_at(self.endpoint());
         let entry = catalogue.find(Feature::Tool, &call.name);
         let tool = entry.and_then(|entry| entry.tool.as_ref());
-        let Some(Ok(marked)) = tool.map(ToolSpec::param_headers) else {
-            return Ok(());
+        let marked = match tool.map(ToolSpec::param_headers) {
+            Some(Ok(marked)) if !marked.is_empty() => marked,
+            _ => return headers::foreign_params(headers, &[]),
         };
-        if marked.is_empty() {
-            return Ok(());
-        }
         // For who may not see the tool a mismatch would tell that it exists.
         let incoming = Incoming::new(Arc::clone(&peer.caller), peer.meta.clone());
-        if self
-            .gateway()
-            .may_see(&incoming, Feature::Tool, &call.name)
-            .await
-        {
-            headers::check_params(headers, marked, call.arguments.as_raw())?;
+        let gateway = self.gateway();
+        if !gateway.may_see(&incoming, Feature::Tool, &call.name).await {
+            return headers::foreign_params(headers, &[]);
         }
-        Ok(())
+        headers::check_params(headers, marked, call.arguments.as_raw())?;
+        headers::foreign_params(headers, marked)
     }
 
     fn peer(&self, peer: HttpPeer, revision: Revision) -> Peer {

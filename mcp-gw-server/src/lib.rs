@@ -24,6 +24,7 @@ mod operation;
 mod outbox;
 mod parked;
 mod pins;
+mod reload;
 mod reshape;
 mod revision;
 mod rewrite;
@@ -34,10 +35,12 @@ mod session;
 mod subscribed;
 mod supervise;
 mod survey;
+mod swap;
 mod wrap;
 
 pub mod config;
 pub mod http;
+pub mod metrics;
 #[cfg(feature = "rmcp")]
 pub mod rmcp;
 
@@ -46,5 +49,6 @@ pub use engine::{Engine, EngineConfig, InputLimits};
 pub use http::journal::ReplayLimits;
 pub use line::{LineConfig, serve_lines, serve_lines_until};
 pub use pins::PinsError;
+pub use reload::Reloaded;
 pub use revision::Revision;
 pub use session::{SessionLimits, SessionSeal};

@@ -1,6 +1,7 @@
 //! The way from a call back to its client: a bounded queue of messages for the call's own stream,
 //! and requests to the client where its revision has them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use mcp_gw_core::{CallNotification, ClientLink, ClientLinkError, LogLevel, Objec
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::askable::{Askable, TASKS, declares_extension};
+use crate::askable::{Askable, TASKS, declares_extension, declares_others};
 use crate::client::Client;
 use crate::desk::Desk;
 use crate::revision::Revision;
@@ -34,25 +35,34 @@ pub(crate) struct Wishes {
     pub(crate) log_level: Option<LogLevel>,
 }
 
+/// A stream to a client.
 #[derive(Debug, Default)]
-struct Route {
+pub(crate) struct Route {
     queue: Option<mpsc::Sender<RawJson>>,
     wishes: Wishes,
+}
+
+impl Route {
+    /// A stream and its other end; no stream when nothing is wanted and `needed` is false.
+    pub(crate) fn new(wishes: Wishes, needed: bool) -> (Self, Option<mpsc::Receiver<RawJson>>) {
+        let wanted = needed || wishes.progress_token.is_some() || wishes.log_level.is_some();
+        let (queue, messages) = wanted.then(|| mpsc::channel(QUEUE)).unzip();
+        (Self { queue, wishes }, messages)
+    }
 }
 
 impl CallStream {
     /// Leads messages to a new stream, whose other end this gives; there is none when nothing is
     /// wanted and `needed` is false.
     pub(crate) fn lead(&self, wishes: Wishes, needed: bool) -> Option<mpsc::Receiver<RawJson>> {
-        let wanted = needed || wishes.progress_token.is_some() || wishes.log_level.is_some();
-        let (queue, messages) = if wanted {
-            let (queue, messages) = mpsc::channel(QUEUE);
-            (Some(queue), Some(messages))
-        } else {
-            (None, None)
-        };
-        *self.lock() = Route { queue, wishes };
+        let (route, messages) = Route::new(wishes, needed);
+        self.lead_to(route);
         messages
+    }
+
+    /// Leads messages to a stream that is there already.
+    pub(crate) fn lead_to(&self, route: Route) {
+        *self.lock() = route;
     }
 
     /// Forgets the stream: nobody reads it any more.
@@ -92,6 +102,7 @@ pub(crate) struct CallLink {
     /// How long the client may take to answer.
     patience: Duration,
     waits: Waits,
+    is_plain: AtomicBool,
 }
 
 /// The time in which a call waits for its client.
@@ -162,6 +173,7 @@ impl CallLink {
             stream,
             patience,
             waits: Waits::default(),
+            is_plain: AtomicBool::new(false),
         }
     }
 
@@ -270,11 +282,23 @@ impl ClientLink for CallLink {
         self.revision.is_modern()
     }
 
+    fn mark_plain(&self) {
+        self.is_plain.store(true, Ordering::Release);
+    }
+
+    fn is_plain(&self) -> bool {
+        !self.revision.is_modern() && self.is_plain.load(Ordering::Acquire)
+    }
+
     fn accepts(&self, result: &RawJson) -> bool {
+        if self.is_plain() {
+            return true;
+        }
         match rewrite::kind(result, self.revision) {
             None => false,
             Some(Kind::Answer) => true,
             Some(Kind::Task) => declares_extension(self.capabilities.as_ref(), TASKS),
+            Some(Kind::Extension) => declares_others(self.capabilities.as_ref(), TASKS),
             // A server must not ask for what the client did not declare (basic/patterns/mrtr).
             Some(Kind::Input(requests)) => requests.is_ok_and(|requests| {
                 let mut all = requests.iter();

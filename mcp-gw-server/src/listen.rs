@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mcp_gw_core::jsonrpc::{self, Params};
-use mcp_gw_core::{Caller, Incoming, Members, ObjectWriter, RawJson, code, meta_key};
+use mcp_gw_core::{Caller, Incoming, Members, ObjectWriter, RawJson, WatchedTask, code, meta_key};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -141,6 +141,8 @@ pub(crate) struct Listener {
     queue: mpsc::Sender<RawJson>,
     /// The client does not read.
     is_deaf: CancellationToken,
+    /// Its caller has no right to it any more.
+    is_over: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -151,16 +153,26 @@ struct State {
 }
 
 impl Listener {
+    /// True when any task is heard of here, as far as is known yet.
+    pub(crate) fn wants_tasks(&self) -> bool {
+        !self.lock().filter.tasks.is_empty()
+    }
+
     /// True when this is heard of here, as far as is known yet.
     pub(crate) fn wants(&self, topic: &Topic) -> bool {
         self.lock().filter.has(topic)
+    }
+
+    /// Ends the subscription.
+    pub(crate) fn end(&self) {
+        self.is_over.cancel();
     }
 
     /// Tells the client of `topic`; `params` are those of the server.
     pub(crate) fn tell(&self, topic: &Topic, params: &RawJson) {
         let message = self.message(topic.method(), params);
         let mut state = self.lock();
-        if !state.filter.has(topic) {
+        if self.is_over.is_cancelled() || !state.filter.has(topic) {
             return;
         }
         match &mut state.held {
@@ -288,13 +300,14 @@ struct Held {
     number: u64,
     incoming: Incoming,
     accepted: Filter,
+    watched: Vec<WatchedTask>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         self.engine.inner.listeners.remove(self.number);
         let uris = std::mem::take(&mut self.accepted.uris);
-        let tasks = std::mem::take(&mut self.accepted.tasks);
+        let tasks = std::mem::take(&mut self.watched);
         self.engine
             .inner
             .clients
@@ -321,6 +334,7 @@ impl Engine {
             }),
             queue,
             is_deaf: CancellationToken::new(),
+            is_over: CancellationToken::new(),
         });
         let number = self.inner.listeners.add(&listener)?;
         let mut held = Held {
@@ -332,6 +346,7 @@ impl Engine {
                 tasks: Vec::new(),
                 ..requested
             },
+            watched: Vec::new(),
         };
         let work = Box::pin(async move {
             held.engine.opened().await;
@@ -340,6 +355,7 @@ impl Engine {
             listener.acknowledge(held.accepted.clone());
             tokio::select! {
                 () = closing.cancelled() => {}
+                () = listener.is_over.cancelled() => {}
                 () = listener.is_deaf.cancelled() => {
                     tracing::debug!("a client does not read its subscription; it ends");
                 }
@@ -365,8 +381,9 @@ impl Held {
             }
         }
         for task in tasks {
-            if gateway.watch_task(&self.incoming, &task).await.is_ok() {
+            if let Ok(watched) = gateway.watch_task(&self.incoming, &task).await {
                 self.accepted.tasks.push(task);
+                self.watched.push(watched);
             }
         }
     }

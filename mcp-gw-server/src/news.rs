@@ -173,7 +173,7 @@ async fn tell_all(engine: Weak<Inner>) {
 
 impl Inner {
     /// True when somebody may want to hear of changes. Who comes later sees what there is then.
-    fn has_audience(&self) -> bool {
+    pub(crate) fn has_audience(&self) -> bool {
         !self.clients.is_empty() || !self.listeners.is_empty()
     }
 
@@ -185,11 +185,14 @@ impl Inner {
             self.deliver_update(&server, &uri, &params).await;
         }
         for ((server, task), params) in pending.tasks {
-            let topic = Topic::Task(Arc::clone(&task));
-            for listener in self.listeners.of(&topic) {
-                let caller = &listener.incoming.caller;
-                if self.gateway.owns_task(caller, &server, &task) {
-                    listener.tell(&topic, &params);
+            for listener in self.listeners.all() {
+                if !listener.wants_tasks() {
+                    continue;
+                }
+                let incoming = &listener.incoming;
+                let news = self.gateway.task_news(incoming, &server, &task, &params);
+                if let Some((known, params)) = news {
+                    listener.tell(&Topic::Task(known), &params);
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use mcp_gw_core::jsonrpc::{Params, Request, as_str};
+use mcp_gw_core::jsonrpc::{Params, Request, as_str, is_id};
 use mcp_gw_core::{
     Arguments, Completion, CompletionRef, Extras, Feature, LogLevel, Members, ObjectWriter,
     PromptGet, RawJson, ResourceRead, TaskAsk, TaskMethod, ToolCall, code, meta_key as key,
@@ -73,8 +73,9 @@ impl Operation {
 /// to, and where answers come in.
 pub(crate) struct Asking<'o> {
     pub(crate) method: &'static str,
+    pub(crate) feature: Feature,
     pub(crate) name: Arc<str>,
-    pub(crate) arguments: RawJson,
+    pub(crate) arguments: Option<Arguments>,
     pub(crate) extras: &'o mut Extras,
 }
 
@@ -84,20 +85,23 @@ impl Operation {
         Some(match self {
             Self::CallTool(call) => Asking {
                 method: "tools/call",
+                feature: Feature::Tool,
                 name: Arc::clone(&call.name),
-                arguments: call.arguments.as_raw().clone(),
+                arguments: Some(call.arguments.clone()),
                 extras: &mut call.extras,
             },
             Self::GetPrompt(get) => Asking {
                 method: "prompts/get",
+                feature: Feature::Prompt,
                 name: Arc::clone(&get.name),
-                arguments: get.arguments.as_raw().clone(),
+                arguments: Some(get.arguments.clone()),
                 extras: &mut get.extras,
             },
             Self::ReadResource(read) => Asking {
                 method: "resources/read",
+                feature: Feature::Resource,
                 name: Arc::clone(&read.uri),
-                arguments: RawJson::empty_object(),
+                arguments: None,
                 extras: &mut read.extras,
             },
             _ => return None,
@@ -146,12 +150,11 @@ impl<'a> Meta<'a> {
         let Some(token) = self.get(key::PROGRESS_TOKEN) else {
             return Ok(None);
         };
-        let text = token.get();
-        if text.starts_with('"') || text.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
+        if is_id(token) {
             Ok(Some(RawJson::within(body, token)))
         } else {
             Err(RpcError::invalid_params(
-                "Invalid params: `progressToken` must be a string or an integer",
+                "Invalid params: `progressToken` must be a string or an integer of at most 1024 bytes",
             ))
         }
     }

@@ -80,11 +80,18 @@ struct Turnstile {
     is_attended: bool,
 }
 
+/// A state that was given out here and is of this call, with the answers that came with it.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    claim: Claim,
+    responses: RawJson,
+}
+
 /// What a client brought back.
 #[derive(Debug)]
 pub(crate) enum Returned {
-    /// For this call, with the answers to what it asked.
-    ToCall(Attending),
+    /// For a call that may still wait, with the answers to what it asked.
+    ToCall(Ticket),
     /// The call is to be made anew.
     Anew,
 }
@@ -187,23 +194,23 @@ impl Parking {
         }
     }
 
-    /// The call that a client brings a state back for, with the client in front of it.
+    /// What a client brings a state back for. Nothing happens to the call yet: whether the client may
+    /// go on with it is to be asked first.
     ///
     /// # Errors
     /// When the state is not of this call, or the answers cannot be read.
     pub(crate) fn returned(
-        self: &Arc<Self>,
+        &self,
         state: &str,
-        responses: Option<&RawJson>,
+        responses: Option<RawJson>,
         binding: &Binding,
     ) -> Result<Returned, RpcError> {
         let claim = self.seal.open(state, binding);
         let claim = claim
             .filter(|claim| self.now() < claim.expires)
             .ok_or_else(not_of_this_call)?;
-        let empty = RawJson::empty_object();
-        let responses = responses.unwrap_or(&empty);
-        let members = read_responses(responses)?;
+        let responses = responses.unwrap_or_else(RawJson::empty_object);
+        let members = read_responses(&responses)?;
         if claim.call == 0 {
             return if all_accepted(&members) {
                 Ok(Returned::Anew)
@@ -214,6 +221,16 @@ impl Parking {
                 ))
             };
         }
+        Ok(Returned::ToCall(Ticket { claim, responses }))
+    }
+
+    /// The call of a ticket, with its answers and the client in front of it.
+    ///
+    /// # Errors
+    /// When the ticket is used up, or the call waits no more.
+    pub(crate) fn attend(self: &Arc<Self>, ticket: &Ticket) -> Result<Attending, RpcError> {
+        let Ticket { claim, responses } = ticket;
+        let members = read_responses(responses)?;
         let parked = self.table().get(&claim.call).map(Arc::clone);
         let parked = parked.ok_or_else(not_of_this_call)?;
         {
@@ -226,10 +243,22 @@ impl Parking {
             parked.until.send_replace(None);
         }
         parked.desk.answer(responses, &members);
-        Ok(Returned::ToCall(Attending {
+        Ok(Attending {
             parking: Arc::clone(self),
             parked: Some(parked),
-        }))
+        })
+    }
+
+    /// Ends the call of a ticket: its client may not make it any more.
+    pub(crate) fn give_up(&self, ticket: &Ticket) {
+        let parked = self.table().get(&ticket.claim.call).map(Arc::clone);
+        let is_waiting = parked.is_some_and(|parked| {
+            let turnstile = parked.turnstile();
+            !turnstile.is_attended && turnstile.round == ticket.claim.round
+        });
+        if is_waiting {
+            self.remove(ticket.claim.call);
+        }
     }
 
     /// A result that asks the client to act first, and to make the call anew then.

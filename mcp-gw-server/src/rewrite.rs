@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Answer,
     /// A task, which only clients understand that declared the extension.
     Task,
+    /// Something of an extension that the gateway does not know, for clients that declared it.
+    Extension,
     /// A request for input: methods with their params; an error when it asks in no way that there is.
     Input(Result<Vec<(String, RawJson)>, JsonError>),
 }
@@ -44,14 +46,18 @@ pub(crate) fn kind(result: &RawJson, revision: Revision) -> Option<Kind> {
         Look::Plain => return Some(Kind::Answer),
         Look::Members(members) => members,
     };
-    let kind = members.get("resultType").and_then(as_str);
-    Some(match kind.as_deref() {
-        Some("task") => Kind::Task,
-        Some("input_required") => match members.get("inputRequests") {
+    let Some(kind) = members.get("resultType") else {
+        return Some(Kind::Answer);
+    };
+    // A type that is no text is none that a client could know (MCP 2026-07-28, results).
+    Some(match &*as_str(kind)? {
+        "complete" => Kind::Answer,
+        "task" => Kind::Task,
+        "input_required" => match members.get("inputRequests") {
             Some(requests) => Kind::Input(read_requests(&result.slice(requests))),
             None => Kind::Input(Ok(Vec::new())),
         },
-        _ => Kind::Answer,
+        _ => Kind::Extension,
     })
 }
 
@@ -350,6 +356,18 @@ mod tests {
         ] {
             assert_eq!(matches!(kind_of(text), Some(Kind::Task)), task, "{text}");
         }
+    }
+
+    #[test]
+    fn a_type_that_is_not_known_is_no_answer() {
+        let of = |kind: &str| kind_of(&format!(r#"{{"content":[],"resultType":{kind}}}"#));
+        for kind in ["\"COMPLETE\"", "\"x/later\"", "\"\""] {
+            assert!(matches!(of(kind), Some(Kind::Extension)), "{kind}");
+        }
+        for kind in ["null", "7", "{}", r#"["complete"]"#] {
+            assert!(of(kind).is_none(), "{kind}");
+        }
+        assert!(matches!(of(r#""comple\u0074e""#), Some(Kind::Answer)));
     }
 
     #[test]

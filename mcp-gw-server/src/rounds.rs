@@ -4,16 +4,21 @@
 use std::sync::Arc;
 
 use mcp_gw_core::jsonrpc::as_str;
-use mcp_gw_core::{Extras, Members, ObjectWriter, RawJson, code};
+use mcp_gw_core::{
+    ErrorClass, Extras, Feature, Incoming, Members, ObjectWriter, Outcome, RawJson, ToolOutput,
+    code,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::askable::Askable;
+use crate::bridge::About;
 use crate::desk::{Desk, Turn};
 use crate::engine::Engine;
-use crate::exchange::stopped;
-use crate::link::{CallStream, Wishes};
-use crate::parked::{Attending, Work, read_responses};
+use crate::exchange::{Bound, stopped};
+use crate::link::{CallStream, Route, Wishes};
+use crate::parked::{Ticket, Work, read_responses};
+use crate::revision::Revision;
 use crate::rpc_error::RpcError;
 use crate::seal::{Binding, Origin, origin};
 
@@ -65,6 +70,22 @@ pub(crate) fn returned(extras: &mut Extras) -> Result<Option<(String, Option<Raw
     })
 }
 
+/// A request that brings answers to a call which waits for them.
+pub(crate) struct Round {
+    pub(crate) ticket: Ticket,
+    pub(crate) bound: Bound,
+    pub(crate) incoming: Incoming,
+    pub(crate) revision: Revision,
+}
+
+fn outcome_of(feature: Feature, answer: &RawJson) -> Outcome {
+    let output = ToolOutput::from_raw(answer.clone());
+    match output {
+        Ok(output) if feature == Feature::Tool && output.is_error() => Outcome::ToolError,
+        _ => Outcome::Ok,
+    }
+}
+
 impl Engine {
     /// Work that may ask its client: it answers with what it asks, and goes on meanwhile.
     pub(crate) fn asking(
@@ -98,25 +119,64 @@ impl Engine {
         })
     }
 
-    /// A client that is back, in front of its call: what the call says now goes to the new stream.
-    pub(crate) fn attend(
+    /// A client that is back. Its request is one like any other: it is charged, decided on with the
+    /// arguments of the call, which it repeats, and audited. Then the client is in front of its call,
+    /// and what that says goes to the new stream.
+    pub(crate) fn come_back(
         &self,
-        attending: Attending,
+        round: Round,
         wishes: Wishes,
         stopping: CancellationToken,
     ) -> (Work, Option<mpsc::Receiver<RawJson>>) {
-        let messages = attending
-            .stream()
-            .and_then(|stream| stream.lead(wishes, false));
+        let (route, messages) = Route::new(wishes, false);
         let engine = self.clone();
         let work = Box::pin(async move {
             tokio::select! {
                 biased;
-                result = attending.wait(&engine.inner.server_info) => result,
+                result = engine.go_on(round, route) => result,
                 () = stopping.cancelled() => Err(stopped()),
             }
         });
         (work, messages)
+    }
+
+    async fn go_on(&self, round: Round, route: Route) -> Result<RawJson, RpcError> {
+        let Round {
+            ticket,
+            bound,
+            incoming,
+            revision,
+        } = round;
+        let parking = &self.inner.parking;
+        let feature = bound.feature;
+        let admitted = self
+            .gateway()
+            .resume(&incoming, feature, &bound.name, bound.arguments.as_ref())
+            .await;
+        let resumed = match admitted {
+            Ok(resumed) => resumed,
+            Err(error) => {
+                // Whose right was taken away has no call any more. Who is too fast has it later.
+                if matches!(error.class(), ErrorClass::Denied | ErrorClass::Unknown) {
+                    parking.give_up(&ticket);
+                }
+                return RpcError::told(&error, About::Other, revision);
+            }
+        };
+        let result = match parking.attend(&ticket) {
+            Ok(attending) => {
+                if let Some(stream) = attending.stream() {
+                    stream.lead_to(route);
+                }
+                attending.wait(&self.inner.server_info).await
+            }
+            Err(error) => Err(error),
+        };
+        match &result {
+            Ok(answer) => resumed.finish(outcome_of(feature, answer), answer.len()),
+            Err(error) => resumed.finish(Outcome::Error(error.class()), 0),
+        }
+        result
     }
 
     /// Clients of 2026-07-28 do not know the error by which older servers send the user to a URL

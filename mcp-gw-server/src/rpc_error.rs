@@ -18,6 +18,8 @@ pub(crate) struct RpcError {
     pub(crate) status: u16,
     /// `Retry-After` of the HTTP answer.
     pub(crate) retry_after: Option<Duration>,
+    /// What it means; `None` for what the engine says of the request itself.
+    pub(crate) class: Option<ErrorClass>,
 }
 
 impl RpcError {
@@ -27,6 +29,7 @@ impl RpcError {
             object: error_object(code, message, None),
             status: 200,
             retry_after: None,
+            class: None,
         }
     }
 
@@ -43,6 +46,7 @@ impl RpcError {
             object: error_object(code, message, Some(data)),
             status,
             retry_after: None,
+            class: None,
         }
     }
 
@@ -109,7 +113,10 @@ impl RpcError {
         revision: Revision,
     ) -> Result<RawJson, Self> {
         match error.relayed() {
-            None => Err(Self::own(error, revision)),
+            None => Err(Self {
+                class: Some(error.class()),
+                ..Self::own(error, revision)
+            }),
             Some(object) => match bridge::error(object, about, revision) {
                 Told::Error(object) => Err(Self::relayed(&object, about, revision)),
                 Told::ToolError(result) => Ok(result),
@@ -144,6 +151,17 @@ impl RpcError {
             | GatewayError::Backend(BackendError::NotFound { feature, name }) => {
                 Self::unknown(*feature, name, &message, revision)
             }
+            GatewayError::Backend(BackendError::Busy {
+                retry_after: Some(after),
+                ..
+            }) => {
+                let millis = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
+                let data = ObjectWriter::default().integer("retryAfterMs", millis);
+                let mut answer =
+                    Self::with_data(200, error.class().code(), &message, &data.finish());
+                answer.retry_after = Some(*after);
+                answer
+            }
             _ if error.class() == ErrorClass::Unsupported && revision.is_modern() => {
                 Self::with_status(404, error.class().code(), &message)
             }
@@ -171,6 +189,14 @@ impl RpcError {
         }
     }
 
+    /// What it means, for the audit log.
+    pub(crate) fn class(&self) -> ErrorClass {
+        self.class.unwrap_or(match self.code() {
+            Some(code::INVALID_PARAMS | code::INVALID_REQUEST) => ErrorClass::InvalidParams,
+            _ => ErrorClass::Internal,
+        })
+    }
+
     /// Its code.
     pub(crate) fn code(&self) -> Option<i64> {
         code_of(&self.object)
@@ -193,6 +219,7 @@ impl RpcError {
             object: object.clone(),
             status,
             retry_after: None,
+            class: Some(ErrorClass::UpstreamError),
         }
     }
 }
@@ -259,6 +286,20 @@ mod tests {
             backend(BackendError::Unavailable {
                 server: Arc::clone(&server),
                 reason: "secret".into(),
+            }),
+            backend(BackendError::Busy {
+                server: Arc::clone(&server),
+                reason: "secret".into(),
+                retry_after: None,
+            }),
+            backend(BackendError::Busy {
+                server: Arc::clone(&server),
+                reason: "secret".into(),
+                retry_after: Some(Duration::from_millis(1_500)),
+            }),
+            backend(BackendError::Refused {
+                server: Arc::clone(&server),
+                status: 401,
             }),
             backend(BackendError::Lost {
                 server: Arc::clone(&server),

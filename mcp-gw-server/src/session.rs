@@ -315,6 +315,21 @@ impl Sessions {
         })
     }
 
+    /// Ends the sessions of callers that `stays` does not name. A sealed id that was given to one is
+    /// good again for whoever shows to be that caller.
+    pub(crate) fn end_callers(&self, stays: &dyn Fn(&Caller) -> bool) {
+        self.change(|table| {
+            let sessions = table.by_id.iter();
+            let over: Vec<_> = sessions
+                .filter(|(_, session)| !stays(&session.client.caller))
+                .map(|(id, _)| Arc::clone(id))
+                .collect();
+            for id in over {
+                table.end(&id);
+            }
+        });
+    }
+
     /// True for the one who has to call [`Self::sweep`] from now on, until that says no.
     pub(crate) fn needs_sweeper(&self) -> bool {
         !self.is_swept.load(Ordering::Acquire) && !self.is_swept.swap(true, Ordering::AcqRel)
@@ -343,8 +358,13 @@ impl Sessions {
         !left.is_empty()
     }
 
+    /// How many sessions there are.
+    pub(crate) fn count(&self) -> usize {
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.by_id.len()
+    }
+
     /// Bytes that the journals of all sessions keep.
-    #[cfg(test)]
     pub(crate) fn kept_bytes(&self) -> usize {
         self.kept.load(Ordering::Relaxed)
     }

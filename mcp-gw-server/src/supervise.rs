@@ -3,12 +3,12 @@
 //! while it is away.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use mcp_gw_core::{Gateway, GatewayEvent, GatewayListener};
+use mcp_gw_core::{Backend, Gateway, GatewayEvent, GatewayListener};
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// Two questions to one backend are at least this far apart: a server that reports changes without
 /// end must not keep the gateway busy.
@@ -21,40 +21,79 @@ const SOONEST: Duration = Duration::from_secs(30);
 
 /// Tasks that look after the backends of a gateway. Dropping it stops them.
 pub(crate) struct Supervisor {
+    gateway: Gateway,
     tasks: JoinSet<()>,
-    first: Vec<watch::Receiver<bool>>,
+    watched: HashMap<String, Watched>,
+    bells: Arc<Bells>,
+}
+
+/// A backend that is looked after.
+struct Watched {
+    backend: Weak<dyn Backend>,
+    task: AbortHandle,
+    first: watch::Receiver<bool>,
 }
 
 impl Supervisor {
     /// Starts to look after the backends of `gateway`.
     pub(crate) fn start(gateway: &Gateway) -> Self {
+        let bells = Arc::new(Bells::default());
+        gateway.listen(Arc::clone(&bells) as Arc<dyn GatewayListener>);
         let mut supervisor = Self {
+            gateway: gateway.clone(),
             tasks: JoinSet::new(),
-            first: Vec::new(),
+            watched: HashMap::new(),
+            bells,
         };
-        let mut bells = HashMap::new();
-        for backend in gateway.backends() {
+        supervisor.update();
+        supervisor
+    }
+
+    /// Looks after the backends that have come, and no more after those that have gone.
+    pub(crate) fn update(&mut self) {
+        let mut before = std::mem::take(&mut self.watched);
+        for backend in self.gateway.backends() {
             // What is known without asking does not change either.
             if backend.offer_now().is_some() {
                 continue;
             }
-            let bell = Arc::new(Notify::new());
-            let (asked, first) = watch::channel(false);
             let name = backend.name().to_owned();
-            bells.insert(name.clone(), Arc::clone(&bell));
-            supervisor.first.push(first);
-            supervisor
-                .tasks
-                .spawn(look_after(gateway.clone(), name, bell, asked));
+            let is_it = |watched: &Watched| watched.backend.ptr_eq(&Arc::downgrade(&backend));
+            let watched = match before.remove(&name) {
+                Some(watched) if is_it(&watched) => watched,
+                other => {
+                    if let Some(other) = other {
+                        other.task.abort();
+                    }
+                    self.watch(&backend)
+                }
+            };
+            self.watched.insert(name, watched);
         }
-        gateway.listen(Arc::new(Bells(bells)));
-        supervisor
+        for (name, watched) in before {
+            watched.task.abort();
+            self.bells.lock().remove(&name);
+        }
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    fn watch(&mut self, backend: &Arc<dyn Backend>) -> Watched {
+        let bell = Arc::new(Notify::new());
+        let (asked, first) = watch::channel(false);
+        let name = backend.name().to_owned();
+        self.bells.lock().insert(name.clone(), Arc::clone(&bell));
+        let work = look_after(self.gateway.clone(), name, bell, asked);
+        Watched {
+            backend: Arc::downgrade(backend),
+            task: self.tasks.spawn(work),
+            first,
+        }
     }
 
     /// Waits until every backend was asked once, with or without success.
     pub(crate) async fn asked_once(&mut self) {
-        for first in &mut self.first {
-            let _ = first.wait_for(|asked| *asked).await;
+        for watched in self.watched.values_mut() {
+            let _ = watched.first.wait_for(|asked| *asked).await;
         }
     }
 
@@ -64,12 +103,19 @@ impl Supervisor {
 }
 
 /// Wakes the task that looks after a backend.
-struct Bells(HashMap<String, Arc<Notify>>);
+#[derive(Default)]
+struct Bells(Mutex<HashMap<String, Arc<Notify>>>);
+
+impl Bells {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl GatewayListener for Bells {
     fn on_event(&self, event: &GatewayEvent) {
         if let GatewayEvent::BackendChanged { name, down } = event
-            && let Some(bell) = self.0.get(name)
+            && let Some(bell) = self.lock().get(name)
         {
             if let Some(reason) = down {
                 tracing::warn!(server = %name, %reason, "a server is down");
@@ -123,7 +169,7 @@ mod tests {
 
     use async_trait::async_trait;
     use mcp_gw_core::{
-        Backend, BackendError, CacheHint, CallContext, ListHints, Offer, ToolCall, ToolOutput,
+        BackendError, CacheHint, CallContext, ListHints, Offer, ToolCall, ToolOutput,
     };
 
     use super::*;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use mcp_gw_core::{Feature, Gateway};
+use mcp_gw_core::{Feature, Gateway, glob_matches};
+use mcp_gw_ratelimit::LimitSet;
 
-use crate::access::{ToolRules, matches};
+use crate::access::ToolRules;
 use crate::config::EndpointConfig;
 
 /// Rules and endpoints that match nothing there is: one sentence for each. Nothing, as long as a
@@ -12,6 +13,7 @@ use crate::config::EndpointConfig;
 pub(crate) fn idle_rules(
     gateway: &Gateway,
     rules: &ToolRules,
+    limits: &LimitSet,
     endpoints: &BTreeMap<String, EndpointConfig>,
 ) -> Vec<String> {
     if gateway.status().iter().any(|server| !server.is_up) {
@@ -36,6 +38,10 @@ pub(crate) fn idle_rules(
             )
         })
         .collect();
+    let servers = gateway.status();
+    let servers: Vec<_> = servers.iter().map(|server| &*server.name).collect();
+    let idle = limits.unmatched(&names, &servers);
+    sentences.extend(idle.iter().map(ToString::to_string));
     for (name, endpoint) in endpoints {
         let kinds = [
             (Feature::Tool, &endpoint.tools),
@@ -43,9 +49,11 @@ pub(crate) fn idle_rules(
         ];
         for (feature, globs) in kinds {
             let entries = catalogue.entries(feature);
-            let idle = globs
-                .iter()
-                .filter(|glob| !entries.iter().any(|entry| matches(glob, &entry.canonical)));
+            let idle = globs.iter().filter(|glob| {
+                !entries
+                    .iter()
+                    .any(|entry| glob_matches(glob, &entry.canonical))
+            });
             let kind = feature.as_str();
             sentences.extend(idle.map(|glob| {
                 format!("`{glob}` among the {kind}s of endpoint `{name}` matches no {kind}")
@@ -78,6 +86,7 @@ pub(crate) async fn survey(
     lines.extend(idle_rules(
         &gateway,
         &ToolRules::of(config),
+        &crate::compose::limits_of(config)?,
         &config.endpoints,
     ));
     gateway.close().await;

@@ -4,25 +4,33 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use mcp_gw_core::testing::RecordingAudit;
 use mcp_gw_core::{
     AllowAll, Authenticator, AuthnError, Backend, BackendError, CallContext, Caller, CallerKind,
     Credentials, Endpoint, Feature, Gateway, GatewayBuilder, ItemSpec, Offer, Outcome, PromptGet,
-    RawJson, ResourceRead, ToolCall, ToolOutput, ToolSpec, Transport, async_trait,
+    RawJson, ResourceRead, Secret, ToolCall, ToolOutput, ToolSpec, Transport, async_trait,
 };
 use mcp_gw_server::rmcp::{GatewayHandler, GatewayService};
 use mcp_gw_server::{Engine, EngineConfig};
 use rmcp::model::{
-    CallToolRequestParams, ClientRequest, ErrorData, GetPromptRequestParams,
+    CallToolRequestParams, ClientRequest, ErrorData, Extensions, GetPromptRequestParams,
     ProgressNotificationParam, ProtocolVersion, ReadResourceRequestParams, Request,
 };
 use rmcp::service::{
     ClientLifecycleMode, ClientServiceExt as _, NotificationContext, PeerRequestOptions,
     RunningService, Service, ServiceError,
 };
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ClientHandler, RoleClient, RoleServer, ServiceExt as _};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 
 /// Nothing here takes longer.
@@ -225,6 +233,7 @@ fn call(name: &'static str) -> CallToolRequestParams {
 /// What a client of the SDK does, whichever way the gateway is served.
 async fn use_it(
     scene: &Scene,
+    caller: &str,
     client: Client,
     mut progress: mpsc::Receiver<ProgressNotificationParam>,
 ) {
@@ -287,7 +296,8 @@ async fn use_it(
         tokio::task::yield_now().await;
     }
     let events = scene.audit.events();
-    assert!(events.iter().all(|event| &*event.caller_id == "local"));
+    let mut callers = events.iter().map(|event| &*event.caller_id);
+    assert!(callers.all(|id| id == caller));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -295,7 +305,7 @@ async fn a_client_of_the_sdk_works_in_both_eras() {
     for lifecycle in lifecycles() {
         let scene = scene(open);
         let (client, progress) = connect(serve(scene.service.clone()), lifecycle).await;
-        let used = use_it(&scene, client, progress);
+        let used = use_it(&scene, "local", client, progress);
         tokio::time::timeout(LIMIT, used).await.unwrap();
     }
 }
@@ -306,8 +316,71 @@ async fn a_client_of_the_sdk_works_in_both_eras_with_the_handler() {
         let scene = scene(open);
         let handler = GatewayHandler::new(scene.service.clone());
         let (client, progress) = connect(serve(handler), lifecycle).await;
-        let used = use_it(&scene, client, progress);
+        let used = use_it(&scene, "local", client, progress);
         tokio::time::timeout(LIMIT, used).await.unwrap();
+    }
+}
+
+/// Serves it through the SDK's streamable HTTP, and says where.
+async fn serve_http(handler: GatewayHandler) -> String {
+    let sessions = Arc::new(LocalSessionManager::default());
+    let config = StreamableHttpServerConfig::default();
+    let service = StreamableHttpService::new(move || Ok(handler.clone()), sessions, config);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = TowerToHyperService::new(service.clone());
+            let io = TokioIo::new(stream);
+            tokio::spawn(async move {
+                // A client that hangs up is no fault.
+                let _ = http1::Builder::new().serve_connection(io, service).await;
+            });
+        }
+    });
+    url
+}
+
+/// The key in a header of the HTTP request that the SDK hands on.
+fn key_of(extensions: &Extensions) -> Credentials {
+    let mut credentials = Credentials::none(Transport::Http);
+    let head = extensions.get::<http::request::Parts>();
+    let key = head.and_then(|head| head.headers.get("x-api-key"));
+    credentials.api_key = key.map(|key| Secret::new(key.to_str().unwrap().to_owned()));
+    credentials
+}
+
+async fn over_http(
+    url: &str,
+    key: &'static str,
+    lifecycle: ClientLifecycleMode,
+) -> Option<(Client, mpsc::Receiver<ProgressNotificationParam>)> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let headers = [("x-api-key".parse().unwrap(), key.parse().unwrap())];
+    let config = StreamableHttpClientTransportConfig::with_uri(url).custom_headers(headers.into());
+    let transport = StreamableHttpClientTransport::with_client(reqwest::Client::new(), config);
+    let (ears, progress) = mpsc::channel(16);
+    let client = Ears(ears).serve_with_lifecycle(transport, lifecycle);
+    Some((client.await.ok()?, progress))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_of_the_sdk_works_in_both_eras_over_its_http() {
+    for lifecycle in lifecycles() {
+        let scene = scene(|builder| open(builder).authenticator(Keys));
+        let service = scene.service.clone().with_credentials(key_of);
+        let url = serve_http(GatewayHandler::new(service)).await;
+        let (client, progress) = over_http(&url, "key-of-alice", lifecycle.clone())
+            .await
+            .unwrap();
+        let used = use_it(&scene, "alice", client, progress);
+        tokio::time::timeout(LIMIT, used).await.unwrap();
+        // Whoever has no good key comes no further, whatever the SDK made of its greeting.
+        if let Some((client, _)) = over_http(&url, "key-of-bob", lifecycle).await {
+            assert!(client.list_all_tools().await.is_err());
+        }
+        let events = scene.audit.events();
+        assert_eq!(events.last().unwrap().outcome, Outcome::Unauthenticated);
     }
 }
 

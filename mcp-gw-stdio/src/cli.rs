@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use mcp_gw_server::cli::{
-    LogArgs, PinsArgs, SourceArgs, ask_servers, check, environment, misplaced, parse, pins,
-    status_lines, stop_signals,
+    ConfigWatch, LogArgs, PinsArgs, SourceArgs, ask_servers, check, environment, misplaced, parse,
+    pins, status_lines, stop_signals,
 };
+use mcp_gw_server::metrics::{Metrics, MetricsListener};
 use mcp_gw_server::{Launch, LineConfig, serve_lines_until};
 
 /// An MCP gateway over standard input and output.
@@ -142,9 +143,10 @@ fn explain(source: &SourceArgs, ask: bool) -> anyhow::Result<()> {
 
 fn run(source: &SourceArgs, endpoint: Option<&str>) -> anyhow::Result<()> {
     need(source)?;
+    let watch = ConfigWatch::new(source);
     let config = source.load(&environment, |config| config, &mut warn)?;
     let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
-    let result = runtime.block_on(serve(source, &config, endpoint));
+    let result = runtime.block_on(serve(source, &config, endpoint, watch));
     // Reading standard input blocks a thread that nothing can wake; it must not hold up the end.
     runtime.shutdown_timeout(LAST_WORDS);
     result
@@ -154,17 +156,23 @@ async fn serve(
     source: &SourceArgs,
     config: &mcp_gw_server::config::Config,
     endpoint: Option<&str>,
+    mut watch: ConfigWatch,
 ) -> anyhow::Result<()> {
-    let stop = stop_signals().context("signals cannot be handled")?;
+    let stop = stop_signals(watch.hangup()).context("signals cannot be handled")?;
     #[expect(
         clippy::disallowed_methods,
         reason = "the command line reads the environment"
     )]
     let env = std::env::vars_os();
-    let mut running = Launch::new()
-        .with_env(env)
-        .with_child_grace(CHILD_GRACE)
-        .start(config)?;
+    let mut launch = Launch::new().with_env(env).with_child_grace(CHILD_GRACE);
+    let metrics = Metrics::new();
+    let mut scraped = MetricsListener::new(metrics.clone());
+    if let Some(address) = scraped.apply(&config.metrics).await? {
+        tracing::info!("metrics at http://{address}{}", config.metrics.path);
+        launch = launch.with_metrics(metrics);
+        watch.keep_metrics(scraped);
+    }
+    let running = launch.start(config)?;
     let engine = match endpoint {
         None => running.engine().clone(),
         Some(name) => running.engine().at(name).with_context(|| {
@@ -194,7 +202,7 @@ async fn serve(
         for line in status_lines(&status) {
             tracing::info!("{line}");
         }
-        for line in running.idle_rules() {
+        for line in running.idle_rules().await {
             warn(&line);
         }
         served.await?;
@@ -208,11 +216,12 @@ async fn serve(
     let result = tokio::select! {
         result = serving => result,
         () = cut => Ok(()),
+        () = watch.keep_current(|config| config, &running, &stop) => Ok(()),
     };
     // Whoever says it twice does not wait for a server that does not end: it is killed with the
     // runtime.
     tokio::select! {
-        () = running.shutdown() => {}
+        _ = async { tokio::join!(running.shutdown(), watch.shutdown()) } => {}
         () = stop.now.cancelled() => {}
     }
     result

@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
+use std::mem::{Discriminant, discriminant};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::era::Hello;
 use crate::extras::Extras;
-use crate::owner::{Key, Owner};
+use crate::owner::{CallerKey, Key, Owner};
+use crate::room::{Bounds, Idle, Lack, first_to_go};
 use crate::settings::Settings;
 use crate::single::Single;
 use crate::watched::Watched;
@@ -62,8 +64,7 @@ pub(crate) struct Lanes<T: Connection>(Arc<Inner<T>>);
 struct Inner<T: Connection> {
     settings: Settings,
     upkeep: Upkeep,
-    max: usize,
-    idle: Duration,
+    bounds: Bounds,
     /// Held by each lane until its connection has ended, so that those about to end count.
     room: Arc<Semaphore>,
     table: Mutex<Table<T>>,
@@ -84,7 +85,8 @@ struct Table<T: Connection> {
     expected: HashSet<SessionKey>,
     sweeper: Option<AbortHandle>,
     is_closed: bool,
-    warned: Option<Instant>,
+    /// When it was last said that a client goes without, by the reason.
+    warned: HashMap<Discriminant<Lack>, Instant>,
 }
 
 struct Entry<T: Connection> {
@@ -93,6 +95,13 @@ struct Entry<T: Connection> {
     riders: usize,
     /// Since when it has been like that.
     since: Instant,
+}
+
+/// Where calls of a client are made.
+pub(crate) enum Spot<T: Connection> {
+    Own(Seat<T>),
+    /// On the connection that all share; why, when the client cannot be asked there what it could be.
+    Shared(Option<Lack>),
 }
 
 /// A connection, and what keeps it open while a call is on it.
@@ -128,25 +137,27 @@ impl<T: Connection> Drop for Ride<T> {
 }
 
 impl<T: Connection> Lanes<T> {
-    pub(crate) fn new(settings: Settings, max: usize, idle: Duration, upkeep: Upkeep) -> Self {
+    pub(crate) fn new(settings: Settings, bounds: Bounds, upkeep: Upkeep) -> Self {
         Self(Arc::new(Inner {
             settings,
             upkeep,
-            max,
-            idle: idle.min(LONGEST_IDLE),
-            room: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))),
+            bounds: Bounds {
+                idle: bounds.idle.min(LONGEST_IDLE),
+                ..bounds
+            },
+            room: Arc::new(Semaphore::new(bounds.max.min(Semaphore::MAX_PERMITS))),
             table: Mutex::new(Table {
                 lanes: HashMap::new(),
                 expected: HashSet::new(),
                 sweeper: None,
                 is_closed: false,
-                warned: None,
+                warned: HashMap::new(),
             }),
         }))
     }
 
-    /// The connection that calls of this client must be on; `None` for the shared one. So it is also when
-    /// there is no room: what can be done without the client is done.
+    /// The connection that calls of this client must be on. When there is no room it is the shared one:
+    /// what can be done without the client is done.
     ///
     /// # Errors
     /// When it cannot be opened.
@@ -155,56 +166,64 @@ impl<T: Connection> Lanes<T> {
         hello: &Hello,
         client: &ClientRef,
         open: impl FnOnce(Arc<Owner>, Arc<T::Memory>) -> F,
-    ) -> Result<Option<Seat<T>>, BackendError>
+    ) -> Result<Spot<T>, BackendError>
     where
         F: Future<Output = Result<T, BackendError>> + Send + 'static,
     {
-        let Some(ride) = Owner::of(client, hello).and_then(|owner| self.board(owner)) else {
-            return Ok(None);
+        let Some(owner) = Owner::of(client, hello) else {
+            return Ok(Spot::Shared(None));
         };
-        self.sit(ride, open).await
+        let can_be_asked = owner.covers_any();
+        Ok(match self.board(owner) {
+            Ok(Some(ride)) => match self.sit(ride, open).await? {
+                Ok(seat) => Spot::Own(seat),
+                Err(lack) => Spot::Shared(can_be_asked.then_some(lack)),
+            },
+            Ok(None) => Spot::Shared(None),
+            Err(lack) => Spot::Shared(can_be_asked.then_some(lack)),
+        })
     }
 
     async fn sit<F>(
         &self,
         ride: Ride<T>,
         open: impl FnOnce(Arc<Owner>, Arc<T::Memory>) -> F,
-    ) -> Result<Option<Seat<T>>, BackendError>
+    ) -> Result<Result<Seat<T>, Lack>, BackendError>
     where
         F: Future<Output = Result<T, BackendError>> + Send + 'static,
     {
         match ride.lane.get(&self.0, open).await {
-            Ok(connection) => Ok(Some(Seat { connection, ride })),
+            Ok(connection) => Ok(Ok(Seat { connection, ride })),
             Err(error) if T::SHARES => {
-                self.0.warn(&format!("it could not be opened: {error}"));
-                Ok(None)
+                self.0.warn(&ride.lane.owner, Lack::Failed, &error);
+                Ok(Err(Lack::Failed))
             }
             Err(error) => Err(error),
         }
     }
 
-    fn board(&self, owner: Owner) -> Option<Ride<T>> {
+    /// A place on the lane of `owner`; `None` when all have come to their end.
+    fn board(&self, owner: Owner) -> Result<Option<Ride<T>>, Lack> {
         let inner = &self.0;
         let mut table = inner.lock();
         if table.is_closed {
-            return None;
+            return Ok(None);
         }
         let mut evicted = None;
-        if !table.lanes.contains_key(&owner.key) && table.lanes.len() >= inner.max {
-            evicted = table.remove_longest_idle(&inner.upkeep.watched);
-            if evicted.is_none() {
-                drop(table);
-                if inner.max == 0 {
-                    return None;
+        if !table.lanes.contains_key(&owner.key) {
+            match table.make_room(&owner, inner.bounds, &inner.upkeep.watched) {
+                Ok(gone) => evicted = gone,
+                Err(lack) => {
+                    drop(table);
+                    inner.warn(&owner, lack, &"");
+                    return Err(lack);
                 }
-                inner.warn("there are as many as `max_connections` allows, all of them in use");
-                return None;
             }
         }
         let ride = inner.enter(&mut table, owner);
         drop(table);
         inner.gone(evicted);
-        Some(ride)
+        Ok(Some(ride))
     }
 
     /// Announces [`Lanes::open_ahead`] for a session. False when it may have no lane before it needs
@@ -212,8 +231,8 @@ impl<T: Connection> Lanes<T> {
     pub(crate) fn expect(&self, session: &SessionKey, transport: Transport) -> bool {
         // The process of a gateway over standard streams has one client.
         let most = match transport {
-            Transport::Stdio => self.0.max,
-            _ => T::ahead(self.0.max),
+            Transport::Stdio => self.0.bounds.max,
+            _ => T::ahead(self.0.bounds.max),
         };
         let mut table = self.0.lock();
         let is_room = !table.is_closed && table.lanes.len() + table.expected.len() < most;
@@ -234,13 +253,14 @@ impl<T: Connection> Lanes<T> {
             let mut table = self.0.lock();
             let is_expected = table.expected.remove(session);
             match owner {
-                Some(owner) if is_expected && table.lanes.len() < self.0.max => {
+                Some(owner) if is_expected && table.is_room(&owner, self.0.bounds) => {
                     self.0.enter(&mut table, owner)
                 }
                 _ => return Ok(()),
             }
         };
-        self.sit(ride, open).await?;
+        // Its first call tries again.
+        let _ = self.sit(ride, open).await?;
         Ok(())
     }
 
@@ -309,18 +329,24 @@ impl<T: Connection> Inner<T> {
     }
 
     /// Says that a client goes without, not more often than anybody wants to read.
-    fn warn(&self, reason: &str) {
-        let now = Instant::now();
-        let mut table = self.lock();
-        if table.warned.is_some_and(|at| now < at + SILENCE) {
+    fn warn(&self, owner: &Owner, lack: Lack, detail: &dyn fmt::Display) {
+        if lack == Lack::Off {
             return;
         }
-        table.warned = Some(now);
+        let now = Instant::now();
+        let mut table = self.lock();
+        let last = table.warned.get(&discriminant(&lack));
+        if last.is_some_and(|at| now < *at + SILENCE) {
+            return;
+        }
+        table.warned.insert(discriminant(&lack), now);
         drop(table);
         tracing::warn!(
             target: "mcp_gw::upstream",
             server = &*self.settings.server,
-            reason,
+            caller = &*owner.caller.id,
+            reason = lack.reason(),
+            %detail,
             "a client gets no connection of its own and shares one that cannot ask it anything"
         );
     }
@@ -340,7 +366,7 @@ impl<T: Connection> Inner<T> {
         entry.riders += 1;
         let lane = Arc::clone(&entry.lane);
         if table.sweeper.is_none() {
-            let sweep = sweep(Arc::downgrade(self), self.idle);
+            let sweep = sweep(Arc::downgrade(self), self.bounds.idle);
             table.sweeper = Some(tokio::spawn(sweep).abort_handle());
         }
         Ride {
@@ -382,11 +408,11 @@ impl<T: Connection> Inner<T> {
         let is_used = |entry: &Entry<T>| {
             entry.riders > 0 || self.upkeep.watched.clients.has(&entry.lane.owner.watcher)
         };
-        let expired = table.take(|entry| !is_used(entry) && entry.since + self.idle <= now);
+        let expired = table.take(|entry| !is_used(entry) && entry.since + self.bounds.idle <= now);
         let next = table
             .lanes
             .values()
-            .map(|entry| if is_used(entry) { now } else { entry.since } + self.idle)
+            .map(|entry| if is_used(entry) { now } else { entry.since } + self.bounds.idle)
             .min();
         if next.is_none() {
             table.sweeper = None;
@@ -416,15 +442,56 @@ impl<T: Connection> Table<T> {
         taken.map(|entry| entry.lane).collect()
     }
 
-    /// One on which somebody waits for news goes last.
-    fn remove_longest_idle(&mut self, watched: &Watched) -> Option<Arc<Lane<T>>> {
-        let key = self
-            .lanes
-            .iter()
-            .filter(|(_, entry)| entry.riders == 0)
-            .min_by_key(|(_, entry)| (watched.clients.has(&entry.lane.owner.watcher), entry.since))
-            .map(|(key, _)| key.clone())?;
-        self.lanes.remove(&key).map(|entry| entry.lane)
+    /// How many lanes each caller has.
+    fn held(&self) -> HashMap<CallerKey, usize> {
+        let mut held = HashMap::new();
+        for entry in self.lanes.values() {
+            *held.entry(entry.lane.owner.caller.clone()).or_default() += 1;
+        }
+        held
+    }
+
+    fn is_room(&self, owner: &Owner, bounds: Bounds) -> bool {
+        let lanes = self.lanes.values();
+        let of_caller = lanes.filter(|entry| entry.lane.owner.caller == owner.caller);
+        self.lanes.len() < bounds.max && of_caller.count() < bounds.share
+    }
+
+    /// Sees to it that there is room for a lane of `owner`; the one that had to go for it.
+    fn make_room(
+        &mut self,
+        owner: &Owner,
+        bounds: Bounds,
+        watched: &Watched,
+    ) -> Result<Option<Arc<Lane<T>>>, Lack> {
+        if bounds.max == 0 {
+            return Err(Lack::Off);
+        }
+        if self.is_room(owner, bounds) {
+            return Ok(None);
+        }
+        let mut held = self.held();
+        let own = held.get(&owner.caller).copied().unwrap_or_default();
+        let is_over = own >= bounds.share;
+        let lack = if is_over {
+            Lack::Share(bounds.share)
+        } else {
+            Lack::Full(bounds.max)
+        };
+        held.entry(owner.caller.clone()).or_default();
+        let fair = bounds.max / held.len().max(1);
+        let idle = self.lanes.iter().filter(|(_, entry)| {
+            // Who has its share makes room for itself.
+            entry.riders == 0 && (!is_over || entry.lane.owner.caller == owner.caller)
+        });
+        let idle = idle.map(|(key, entry)| Idle {
+            key: key.clone(),
+            caller: entry.lane.owner.caller.clone(),
+            is_watching: watched.clients.has(&entry.lane.owner.watcher),
+            since: entry.since,
+        });
+        let key = first_to_go(idle, &held, fair).ok_or(lack)?;
+        Ok(self.lanes.remove(&key).map(|entry| entry.lane))
     }
 }
 

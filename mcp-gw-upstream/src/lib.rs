@@ -21,6 +21,7 @@ mod offer;
 mod owner;
 mod pending;
 mod relay;
+mod room;
 mod settings;
 mod single;
 mod stdio;

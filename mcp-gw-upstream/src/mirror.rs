@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mcp_gw_core::{ParamHeader, RawJson};
+use mcp_gw_core::{ForeignParams, ParamHeader, RawJson};
 use reqwest::header::{HeaderName, HeaderValue};
 
 /// The arguments to repeat, of all tools that have some, by the tool's name.
@@ -23,6 +23,20 @@ pub(crate) fn headers(
             Some((name, encode(&param.text_in(arguments)?)?))
         })
         .collect()
+}
+
+/// The headers that the client sent and that are not `marked` by the tool, as they came.
+pub(crate) fn foreign(
+    marked: &[ParamHeader],
+    foreign: &ForeignParams,
+) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let others = foreign
+        .iter()
+        .filter(|(name, _)| !marked.iter().any(|param| param.name() == *name));
+    others.filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        Some((name, HeaderValue::from_str(value).ok()?))
+    })
 }
 
 /// A value as these headers carry it: as it is when it is plain visible ASCII, in Base64 otherwise.

@@ -64,6 +64,10 @@ async fn lists<C: Lists>(channel: &C) -> Result<Offer, BackendError> {
         let found = items(channel, &PROMPTS).await?;
         (offer.prompts, offer.hints.prompts) = found.into_parts(&mut offer, hello.hint);
     }
+    if hello.era == Era::Legacy {
+        // Whatever it says there has no meaning in its revision.
+        offer.hints = ListHints::all(None);
+    }
     offer.capabilities.clone_from(&hello.capabilities);
     offer.instructions.clone_from(&hello.instructions);
     Ok(offer)

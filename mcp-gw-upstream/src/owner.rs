@@ -39,11 +39,25 @@ pub(crate) struct Key {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Who {
     Session(SessionKey),
-    Caller {
-        kind: CallerKind,
-        id: Arc<str>,
-        issuer: Arc<str>,
-    },
+    Caller(CallerKey),
+}
+
+/// Tells callers apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct CallerKey {
+    kind: CallerKind,
+    pub(crate) id: Arc<str>,
+    issuer: Arc<str>,
+}
+
+impl CallerKey {
+    fn of(client: &ClientRef) -> Self {
+        Self {
+            kind: client.caller.kind,
+            id: Arc::clone(&client.caller.id),
+            issuer: Arc::clone(&client.caller.issuer),
+        }
+    }
 }
 
 impl Key {
@@ -54,7 +68,7 @@ impl Key {
         let capabilities = match who {
             // They are what they were when the session began.
             Who::Session(_) => Box::default(),
-            Who::Caller { .. } => {
+            Who::Caller(_) => {
                 let declared = client.capabilities.clone().unwrap_or_default();
                 let members = declared.members().unwrap_or_default();
                 truth(&declared, &members, false).as_str().into()
@@ -71,7 +85,7 @@ impl Key {
     pub(crate) fn as_watcher(&self) -> Self {
         let capabilities = match self.who {
             Who::Session(_) => Box::default(),
-            Who::Caller { .. } => self.capabilities.clone(),
+            Who::Caller(_) => self.capabilities.clone(),
         };
         Self {
             who: self.who.clone(),
@@ -85,11 +99,7 @@ impl Who {
     fn of(client: &ClientRef) -> Self {
         match &client.session {
             Some(session) => Self::Session(session.clone()),
-            None => Self::Caller {
-                kind: client.caller.kind,
-                id: Arc::clone(&client.caller.id),
-                issuer: Arc::clone(&client.caller.issuer),
-            },
+            None => Self::Caller(CallerKey::of(client)),
         }
     }
 }
@@ -102,6 +112,8 @@ pub(crate) struct Owner {
     pub(crate) number: u64,
     /// The client, as its subscriptions know it.
     pub(crate) watcher: Key,
+    /// Whose client it is.
+    pub(crate) caller: CallerKey,
     /// The client's session; clients of revisions from 2026-07-28 on have none.
     pub(crate) session: Option<SessionKey>,
     /// What is declared to the server: a `ClientCapabilities` object.
@@ -138,6 +150,7 @@ impl Owner {
         };
         Some(Self {
             watcher: key.as_watcher(),
+            caller: CallerKey::of(client),
             key,
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             session,
@@ -152,6 +165,11 @@ impl Owner {
         let declared = client.capabilities.as_ref();
         let members = declared.and_then(|declared| declared.members().ok());
         covered(&members.unwrap_or_default()).contains(&true)
+    }
+
+    /// True when the client can be asked for something, and does not want log messages alone.
+    pub(crate) fn covers_any(&self) -> bool {
+        self.covers.contains(&true)
     }
 
     /// True when the client can be asked for this.
@@ -263,11 +281,20 @@ pub(crate) mod tests {
         session: Option<&str>,
         level: Option<LogLevel>,
     ) -> CallContext {
+        context_as(Caller::local(), capabilities, session, level)
+    }
+
+    pub(crate) fn context_as(
+        caller: Caller,
+        capabilities: &str,
+        session: Option<&str>,
+        level: Option<LogLevel>,
+    ) -> CallContext {
         let meta = RequestMeta::new("1", Transport::InProcess)
             .with_session(session.map(SessionKey::new))
             .with_log_level(level);
         let link = Link(RawJson::parse(capabilities.to_owned()).unwrap());
-        context_of(Incoming::new(Caller::local(), meta).with_link(Arc::new(link)))
+        context_of(Incoming::new(caller, meta).with_link(Arc::new(link)))
     }
 
     pub(crate) fn hello(era: Era, capabilities: &str) -> Hello {

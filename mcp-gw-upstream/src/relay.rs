@@ -4,12 +4,13 @@ use std::future::Future;
 use std::sync::{Arc, Weak};
 
 use mcp_gw_core::{
-    BackendError, CallContext, ClientRef, Offer, RawJson, SessionKey, ToolOutput, code, jsonrpc,
+    BackendError, CallContext, ClientRef, ObjectWriter, Offer, RawJson, SessionKey, ToolOutput,
+    code, jsonrpc,
 };
 
 use crate::ask::{Ask, is_modern};
 use crate::chores::Chores;
-use crate::era::{Era, Hello};
+use crate::era::{Era, Hello, MODERN};
 use crate::lanes::{Connection, Lanes, Seat};
 use crate::listen_stream::{Kind, Listening};
 use crate::notice::Events;
@@ -137,6 +138,42 @@ async fn used<C: Channel>(
         )));
     }
     channel.ask(ask, Some(ctx)).await
+}
+
+/// Members of results that 2026-07-28 has given a meaning, of all methods and of `resources/read`.
+const KIND: &[&str] = &["resultType"];
+const KIND_AND_HINTS: &[&str] = &["resultType", "ttlMs", "cacheScope"];
+
+/// The result that a server in `era` gave, without what would be taken for more than it is: servers of old
+/// revisions know no types of results, so what they write under that name says nothing. Clients of old
+/// revisions, to which it says nothing either, get it as it is.
+pub(crate) fn settled(
+    result: RawJson,
+    era: Era,
+    ask: &Ask<'_>,
+    ctx: Option<&CallContext>,
+) -> RawJson {
+    let Some(ctx) = ctx.filter(|_| era == Era::Legacy) else {
+        return result;
+    };
+    let spoken = ctx.meta().protocol_version;
+    if spoken.is_some_and(|version| version != MODERN) {
+        ctx.link().mark_plain();
+        return result;
+    }
+    let names = match ask {
+        Ask::Resource(_) => KIND_AND_HINTS,
+        _ => KIND,
+    };
+    // What cannot be read here cannot be read by the client either.
+    match result.members() {
+        Ok(members) if names.iter().any(|name| members.get(name).is_some()) => {
+            ObjectWriter::with_capacity(result.len())
+                .members(&members, names)
+                .finish()
+        }
+        _ => result,
+    }
 }
 
 /// The first subscription of a client asks the server for news: on the connection of its own where its

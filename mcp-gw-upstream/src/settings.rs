@@ -75,6 +75,25 @@ impl Settings {
         }
     }
 
+    pub(crate) fn busy(
+        &self,
+        reason: impl Into<String>,
+        retry_after: Option<Duration>,
+    ) -> BackendError {
+        BackendError::Busy {
+            server: Arc::clone(&self.server),
+            reason: reason.into(),
+            retry_after,
+        }
+    }
+
+    pub(crate) fn refused(&self, status: u16) -> BackendError {
+        BackendError::Refused {
+            server: Arc::clone(&self.server),
+            status,
+        }
+    }
+
     pub(crate) fn lost(&self, reason: impl Into<String>) -> BackendError {
         BackendError::Lost {
             server: Arc::clone(&self.server),

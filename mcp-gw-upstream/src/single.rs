@@ -136,6 +136,12 @@ fn again(settings: &Settings, error: &BackendError) -> BackendError {
             settings.unavailable(format!("it did not answer the handshake within {after:?}"))
         }
         BackendError::Protocol { reason, .. } => settings.protocol(reason.clone()),
+        BackendError::Busy {
+            reason,
+            retry_after,
+            ..
+        } => settings.busy(reason.clone(), *retry_after),
+        BackendError::Refused { status, .. } => settings.refused(*status),
         BackendError::Rpc(error) => settings.unavailable(format!(
             "it refuses the handshake: {}",
             crate::settings::excerpt(error.as_bytes())

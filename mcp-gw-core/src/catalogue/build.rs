@@ -60,6 +60,10 @@ impl Catalogue {
 fn share(part: &Part<'_>) -> Share {
     let offer = part.offer;
     let instructions = offer.and_then(|offer| offer.instructions.as_deref());
+    let capabilities = offer.and_then(|offer| offer.capabilities.clone());
+    let logs = capabilities
+        .as_ref()
+        .is_some_and(|all| all.member("logging").is_ok_and(|found| found.is_some()));
     Share {
         point: Arc::clone(part.point),
         counts: true,
@@ -67,7 +71,8 @@ fn share(part: &Part<'_>) -> Share {
         asked_at: part.asked_at,
         hints: offer.map(|offer| offer.hints).unwrap_or_default(),
         instructions: instructions.map(Arc::from),
-        capabilities: offer.and_then(|offer| offer.capabilities.clone()),
+        logs,
+        capabilities,
     }
 }
 
@@ -133,7 +138,7 @@ impl Builder<'_> {
 
     /// What clients shall call an item; otherwise why it cannot be shown.
     fn key(&self, point: &Arc<MountPoint>, feature: Feature, own: &str) -> Result<String, String> {
-        let candidates = match (feature, &point.uris, point.naming) {
+        let candidates = match (feature, &point.shown.uris, point.naming) {
             (Feature::Resource | Feature::ResourceTemplate, Some(uris), _) => vec![uris.map(own)],
             (Feature::Resource | Feature::ResourceTemplate, None, _) | (_, _, Naming::Never) => {
                 vec![own.to_owned()]
@@ -194,6 +199,7 @@ enum Taken {
 fn shown_tool(point: &Arc<MountPoint>, tool: &ToolSpec, key: &str) -> Result<Entry, String> {
     let original = tool.definition();
     let linked = point
+        .shown
         .uris
         .as_ref()
         .map(|uris| uris.map_definition(original));

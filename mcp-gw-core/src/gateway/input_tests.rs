@@ -49,7 +49,20 @@ impl Backend for Script {
 }
 
 /// A client of an older revision that answers each request with its params, or not at all.
-struct Old(Result<(), ClientLinkError>);
+struct Old {
+    answers: Result<(), ClientLinkError>,
+    /// Its server is of an older revision, too.
+    is_plain: bool,
+}
+
+impl Old {
+    fn new(answers: Result<(), ClientLinkError>) -> Self {
+        Self {
+            answers,
+            is_plain: false,
+        }
+    }
+}
 
 #[async_trait]
 impl ClientLink for Old {
@@ -63,8 +76,12 @@ impl ClientLink for Old {
         false
     }
 
+    fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
     async fn request(&self, _: &str, params: RawJson) -> Result<RawJson, ClientLinkError> {
-        self.0.clone().map(|()| params)
+        self.answers.clone().map(|()| params)
     }
 }
 
@@ -105,7 +122,7 @@ const DONE: &str = r#"{"content":[]}"#;
 async fn what_is_asked_is_asked_of_the_client_and_the_backend_called_again() {
     let asks = r#"{"resultType":"input_required","inputRequests":{"a":{"method":"roots/list","params":{"n":1.0}},"b":{"method":"elicitation/create"}},"requestState":"s\u0031"}"#;
     let more = r#"{"resultType":"input_required","requestState":"s2"}"#;
-    let ran = run(&[asks, more, DONE], Old(Ok(()))).await;
+    let ran = run(&[asks, more, DONE], Old::new(Ok(()))).await;
     assert_eq!(ran.result.unwrap(), DONE);
     assert_eq!(
         ran.extras,
@@ -128,15 +145,15 @@ async fn what_cannot_be_asked_ends_the_call() {
             method: "roots/list".to_owned(),
         },
     ] {
-        let ran = run(&[asks], Old(Err(error))).await;
+        let ran = run(&[asks], Old::new(Err(error))).await;
         assert!(matches!(ran.result, Err(GatewayError::Untellable { .. })));
         assert_eq!(ran.outcomes, invalid);
     }
     let no = RawJson::parse(r#"{"code":-1,"message":"no"}"#).unwrap();
-    let ran = run(&[asks], Old(Err(ClientLinkError::Rpc(no.clone())))).await;
+    let ran = run(&[asks], Old::new(Err(ClientLinkError::Rpc(no.clone())))).await;
     assert_eq!(ran.result.unwrap_err().relayed(), Some(&no));
     // Nor does a backend ask for ever, or for nothing.
-    let for_ever = run(&[asks], Old(Ok(()))).await;
+    let for_ever = run(&[asks], Old::new(Ok(()))).await;
     assert!(for_ever.result.is_err());
     assert_eq!(for_ever.extras.len(), 11);
     for strange in [
@@ -146,7 +163,7 @@ async fn what_cannot_be_asked_ends_the_call() {
         r#"{"resultType":"input_required","inputRequests":{"a":{}}}"#,
         r#"{"resultType":"input_required","resultType":"complete"}"#,
     ] {
-        let ran = run(&[strange], Old(Ok(()))).await;
+        let ran = run(&[strange], Old::new(Ok(()))).await;
         assert!(ran.result.is_err(), "{strange}");
         assert_eq!(ran.outcomes, invalid);
     }
@@ -158,6 +175,22 @@ async fn who_understands_such_results_gets_them_as_they_are() {
     let ran = run(&[asks, DONE], crate::NoClient::new()).await;
     assert_eq!(ran.result.unwrap(), asks);
     let text = r#"{"content":[{"type":"text","text":"\"input_required\""}]}"#;
-    let ran = run(&[text], Old(Ok(()))).await;
+    let ran = run(&[text], Old::new(Ok(()))).await;
     assert_eq!(ran.result.unwrap(), text);
+}
+
+#[tokio::test]
+async fn what_an_old_server_writes_asks_for_nothing_and_makes_no_task() {
+    for answer in [
+        r#"{"resultType":"input_required","inputRequests":{"a":{"method":"roots/list"}}}"#,
+        r#"{"resultType":"task"}"#,
+    ] {
+        let link = Old {
+            answers: Ok(()),
+            is_plain: true,
+        };
+        let ran = run(&[answer], link).await;
+        assert_eq!(ran.result.unwrap(), answer);
+        assert_eq!(ran.extras.len(), 1);
+    }
 }

@@ -19,7 +19,9 @@ use crate::{
 };
 
 mod federation;
+mod limits;
 mod questions;
+mod remount;
 
 fn assert_send<T: Send>(value: T) -> T {
     value

@@ -72,7 +72,7 @@ impl Gateway {
     ) -> Result<ListPage, GatewayError> {
         let method = list_method(feature);
         let catalogue = self.catalogue_of(incoming);
-        self.admit(incoming, method, None).await?;
+        let _hold = self.admit(incoming, method, None).await?;
         let entries = catalogue.entries(feature);
         let start = match after {
             None => 0,

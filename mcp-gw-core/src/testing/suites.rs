@@ -179,7 +179,7 @@ pub async fn rate_limiter_contract(limiter: &dyn RateLimiter) {
     let mut refused = false;
     for _ in 0..=10_000 {
         match limiter.admit(&charge(&busy)).await {
-            Ok(Admission::Admitted { quota }) => check(
+            Ok(Admission::Admitted { quota, .. }) => check(
                 quota.is_none_or(|quota| quota.remaining < quota.limit),
                 "an admitted request was charged",
             ),
@@ -187,6 +187,7 @@ pub async fn rate_limiter_contract(limiter: &dyn RateLimiter) {
                 quota,
                 retry_after,
                 limit_name,
+                ..
             }) => {
                 check(
                     retry_after > Duration::ZERO,

@@ -1,5 +1,9 @@
-//! When to stop: Ctrl-C, SIGTERM or SIGHUP once to finish what is open, twice to leave it.
+//! When to stop: Ctrl-C or SIGTERM once to finish what is open, twice to leave it. SIGHUP does the
+//! same, or asks to read the configuration again.
 
+use std::sync::Arc;
+
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Told by signals when to stop, and when to stop waiting.
@@ -10,26 +14,48 @@ pub struct Stop {
     pub gently: CancellationToken,
     /// The second came: finish nothing more.
     pub now: CancellationToken,
+    /// Notified when the configuration is to be read again.
+    pub reload: Arc<Notify>,
+}
+
+/// What SIGHUP asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Hangup {
+    /// To stop, as SIGTERM does: there is no file that could be read again.
+    Stops,
+    /// To read the configuration again; see [`Stop::reload`].
+    Reloads,
 }
 
 /// Begins to listen for signals. Must be called in a tokio runtime.
 ///
 /// # Errors
 /// When the system does not let signals be handled.
-pub fn stop_signals() -> std::io::Result<Stop> {
+pub fn stop_signals(hangup: Hangup) -> std::io::Result<Stop> {
     let stop = Stop {
         gently: CancellationToken::new(),
         now: CancellationToken::new(),
+        reload: Arc::new(Notify::new()),
     };
     let told = stop.clone();
     let mut signals = Signals::new()?;
     tokio::spawn(async move {
-        signals.next().await;
-        told.gently.cancel();
-        signals.next().await;
-        told.now.cancel();
+        for then in [&told.gently, &told.now] {
+            while signals.next().await == Signal::Hangup && hangup == Hangup::Reloads {
+                told.reload.notify_one();
+            }
+            then.cancel();
+        }
     });
     Ok(stop)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    End,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there is no such signal"))]
+    Hangup,
 }
 
 #[cfg(unix)]
@@ -46,12 +72,12 @@ impl Signals {
         ]))
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Signal {
         let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+            _ = interrupt.recv() => Signal::End,
+            _ = terminate.recv() => Signal::End,
+            _ = hangup.recv() => Signal::Hangup,
         }
     }
 }
@@ -65,7 +91,8 @@ impl Signals {
         Ok(Self)
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Signal {
         let _ = tokio::signal::ctrl_c().await;
+        Signal::End
     }
 }

@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use mcp_gw_ratelimit::{LimitSet, Step};
+
 use super::balance;
 use super::credential::KeySource;
 use super::fault::{ConfigFaults, Fault, short};
 use super::federation;
+use super::metrics;
 use super::path::{ConfigPath, Spans};
 use super::server::ServerConfig;
 use super::sessions;
@@ -32,6 +35,7 @@ impl Config {
         let all = |faults| ConfigFaults::new(file_name, faults);
         let read = source::Read::of::<Self>(file_name, text, env)?;
         let mut found = read.salvage::<Self>().map_err(all)?;
+        found.value.marks = std::mem::take(&mut found.marks);
         let path = Path::new(file_name);
         if let Some(folder) = path.parent() {
             found.value.anchor(folder);
@@ -68,6 +72,13 @@ impl Config {
         }
     }
 
+    /// The files beside it that it names and that are read with it: a change of one changes what it
+    /// says.
+    pub fn files(&self) -> Vec<&Path> {
+        let keys = self.auth.api_keys.iter();
+        keys.filter_map(|key| key.key_file.as_deref()).collect()
+    }
+
     fn anchor(&mut self, folder: &Path) {
         for key in &mut self.auth.api_keys {
             if let Some(file) = &mut key.key_file {
@@ -78,6 +89,9 @@ impl Config {
             if let Some(file) = &mut key.key_file {
                 *file = folder.join(&file);
             }
+        }
+        if let Some(file) = &mut self.metrics.token_file {
+            *file = folder.join(&file);
         }
         if let Some(file) = &mut self.pins.file {
             *file = folder.join(&file);
@@ -92,17 +106,32 @@ impl Config {
 
 impl Salvaged<Config> {
     /// True when a fault does not come from what was left out: it is about something that the file
-    /// says, and about no part of what is lost. Whether anybody may call, and from where, depends on
-    /// the keys.
+    /// says, and nothing that it comes from is lost, or may be meant by a key that nobody knows.
     fn is_certain(&self, fault: &Fault) -> bool {
         let path = fault.path();
-        let depends = matches!(path.section(), Some("policy" | "http"));
-        self.spans.contains(path)
-            && !self.unset.iter().any(|unset| unset.is_related(path))
-            && !self
-                .lost
-                .iter()
-                .any(|lost| lost.is_related(path) || (depends && lost.section() == Some("auth")))
+        if !self.spans.contains(path) {
+            return false;
+        }
+        // Whether a server is there can be told unless it was left out as a whole.
+        let is_beside = |lost: &ConfigPath| {
+            path.section() == Some("endpoints")
+                && lost.section() == Some("servers")
+                && lost.is_near_the_top()
+        };
+        if self.lost.iter().any(is_beside) {
+            return false;
+        }
+        fault.depends().iter().all(|value| {
+            let mut gone = self.lost.iter().chain(&self.unset);
+            !gone.any(|gone| gone.is_related(value))
+                && (self.spans.contains(value) || !self.may_be_meant(value))
+        })
+    }
+
+    /// True when a key that nobody knows stands where this value would.
+    fn may_be_meant(&self, value: &ConfigPath) -> bool {
+        let mut unknown = self.faults.iter().filter(|fault| fault.is_of_unknown_key());
+        unknown.any(|fault| fault.path().parent() == value.parent())
     }
 }
 
@@ -136,6 +165,38 @@ impl<'a> Checker<'a> {
             fault = fault.with_position(spans.locate(path));
         }
         self.faults.push(fault);
+    }
+
+    /// Reports what is wrong with several values together.
+    pub(super) fn fault_of(
+        &mut self,
+        path: &ConfigPath,
+        values: Vec<ConfigPath>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.fault(path, message, help);
+        if let Some(fault) = self.faults.pop() {
+            self.faults.push(fault.depending_on(values));
+        }
+    }
+
+    /// Reports a name that cannot be one, whatever it names.
+    fn name_fault(
+        &mut self,
+        path: &ConfigPath,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.key_fault(path, message, help);
+        if let Some(fault) = self.faults.pop() {
+            self.faults.push(fault.depending_on(Vec::new()));
+        }
+    }
+
+    /// True when the file says something there.
+    pub(super) fn says(&self, path: &ConfigPath) -> bool {
+        self.spans.is_some_and(|spans| spans.contains(path))
     }
 
     /// Reports a wrong key.
@@ -182,18 +243,31 @@ impl<'a> Checker<'a> {
         self.call_timeout(config, &root.key("call_timeout"));
         self.pins(config, &root.key("pins"));
         self.input(config.input.timeout, &root.key("input").key("timeout"));
+        metrics::check(&mut self, config, &root.key("metrics"));
+        self.limits(config, &root.key("limits"));
         self.servers(&config.servers, &root.key("servers"));
         balance::check_queues(&mut self, config, &root.key("servers"));
         federation::check(&mut self, config, &root);
         self.faults
     }
 
+    /// What is wrong with limits, their crate knows.
+    fn limits(&mut self, config: &Config, path: &ConfigPath) {
+        for fault in LimitSet::new(&config.limits).err().into_iter().flatten() {
+            let at = |path: ConfigPath, step: &Step| match step {
+                Step::Key(key) => path.key(key),
+                Step::Index(index) => path.index(*index),
+                _ => path,
+            };
+            let path = fault.path.steps().iter().fold(path.clone(), at);
+            self.fault(&path, fault.message, fault.help);
+        }
+    }
+
     fn http(&mut self, config: &Config, path: &ConfigPath) {
         let http = &config.http;
         self.listen(config, &path.key("listen"));
-        let uri = http.path.parse::<http::uri::PathAndQuery>();
-        let plain = uri.is_ok_and(|uri| uri.query().is_none() && uri.path() == http.path);
-        if !http.path.starts_with('/') || !plain || http.path.contains(['{', '}', '*']) {
+        if !is_path(&http.path) {
             let at = path.key("path");
             let message = format!(
                 "{} is not the path of an endpoint",
@@ -229,6 +303,13 @@ impl<'a> Checker<'a> {
             "an origin",
             "`https://app.example.com`",
         );
+        self.names(
+            &path.key("trusted_proxies"),
+            &http.trusted_proxies,
+            is_network,
+            "an address or a network",
+            "`10.0.0.0/8`, `192.168.7.1` or `fd00::/8`",
+        );
     }
 
     fn listen(&mut self, config: &Config, listen: &ConfigPath) {
@@ -236,16 +317,21 @@ impl<'a> Checker<'a> {
         match http.listen_address() {
             Some(address) if !address.ip().is_loopback() && !http.insecure => {
                 let exposed = "the gateway would listen beyond this machine";
+                let root = ConfigPath::root();
+                let insecure = root.key("http").key("insecure");
+                let values = vec![listen.clone(), insecure, root.key("auth")];
                 if config.auth.api_keys.is_empty() {
-                    self.fault(
+                    self.fault_of(
                         listen,
+                        values,
                         format!("{exposed} and let everybody in"),
                         "add `auth.api_keys`, or listen on `127.0.0.1`, or say `insecure: true` \
                          if something in front of it checks who calls",
                     );
                 } else if config.auth.anonymous {
-                    self.fault(
-                        &ConfigPath::root().key("auth").key("anonymous"),
+                    self.fault_of(
+                        &root.key("auth").key("anonymous"),
+                        values,
                         format!("{exposed} and let callers without a key in"),
                         "remove `anonymous: true`, or say `http.insecure: true`",
                     );
@@ -335,7 +421,14 @@ impl<'a> Checker<'a> {
     ) -> Option<(ConfigPath, [u8; 32])> {
         let Some(source) = key.source() else {
             let message = "not exactly one of `key`, `key_sha256` and `key_file` is given";
-            self.fault(path, message, "give one: best `key: ${SOME_VARIABLE}`");
+            let keys = ["key", "key_sha256", "key_file"];
+            let values = keys.map(|key| path.key(key)).into();
+            self.fault_of(
+                path,
+                values,
+                message,
+                "give one: best `key: ${SOME_VARIABLE}`",
+            );
             return None;
         };
         let at = path.key(match source {
@@ -360,8 +453,9 @@ impl<'a> Checker<'a> {
                 .iter()
                 .any(|key| key.tools.iter().flatten().next().is_some());
         if !someone {
-            self.fault(
+            self.fault_of(
                 path,
+                vec![path.clone(), ConfigPath::root().key("auth")],
                 "nobody may call anything: the default is to deny, and no key names `tools`",
                 "add `policy: { default: allow }`, or `tools:` to a key in `auth.api_keys`",
             );
@@ -419,11 +513,11 @@ impl<'a> Checker<'a> {
             let at = path.key(name);
             if !is_server_name(name) {
                 let message = format!("`{}` cannot be the name of a server", short(name));
-                self.key_fault(&at, message, "use 1 to 64 of `A-Z a-z 0-9 _ -`");
+                self.name_fault(&at, message, "use 1 to 64 of `A-Z a-z 0-9 _ -`");
             }
             if !folded.insert(name.to_ascii_lowercase()) {
                 let message = "another server has the same name in other letters";
-                self.key_fault(&at, message, "choose names that differ in more than case");
+                self.name_fault(&at, message, "choose names that differ in more than case");
             }
             upstream::check(self, server, &at);
         }
@@ -438,9 +532,20 @@ pub(super) fn is_server_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
+/// A path at which something can be, and nothing else.
+pub(super) fn is_path(path: &str) -> bool {
+    let uri = path.parse::<http::uri::PathAndQuery>();
+    let plain = uri.is_ok_and(|uri| uri.query().is_none() && uri.path() == path);
+    path.starts_with('/') && plain && !path.contains(['{', '}', '*'])
+}
+
 fn is_host(host: &str) -> bool {
     let authority = host.parse::<http::uri::Authority>();
     authority.is_ok_and(|authority| !host.contains('@') && !authority.host().is_empty())
+}
+
+fn is_network(text: &str) -> bool {
+    text.parse::<ipnet::IpNet>().is_ok() || text.parse::<std::net::IpAddr>().is_ok()
 }
 
 fn is_origin(origin: &str) -> bool {

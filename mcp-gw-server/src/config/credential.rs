@@ -29,13 +29,7 @@ impl ApiKeyConfig {
         match self.source().ok_or(KeyError::Source)? {
             KeySource::Key(key) => digest(key.expose()),
             KeySource::Sha256(text) => from_hex(text.expose()).ok_or(KeyError::Digest),
-            KeySource::File(file) => {
-                let text = std::fs::read_to_string(file).map_err(|source| KeyError::File {
-                    path: file.to_owned(),
-                    source,
-                })?;
-                digest(text.trim())
-            }
+            KeySource::File(file) => digest_of_file(file),
         }
     }
 }
@@ -93,7 +87,17 @@ impl KeyError {
     }
 }
 
-fn digest(key: &str) -> Result<[u8; 32], KeyError> {
+/// The digest of the key that a file holds.
+pub(super) fn digest_of_file(file: &Path) -> Result<[u8; 32], KeyError> {
+    let text = std::fs::read_to_string(file).map_err(|source| KeyError::File {
+        path: file.to_owned(),
+        source,
+    })?;
+    digest(text.trim())
+}
+
+/// The digest of a key that can be used.
+pub(super) fn digest(key: &str) -> Result<[u8; 32], KeyError> {
     if key.chars().count() < SHORTEST_KEY {
         return Err(KeyError::Weak);
     }

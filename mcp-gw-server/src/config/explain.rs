@@ -62,10 +62,19 @@ impl Config {
             }
         }
         self.write_pins(out)?;
+        if let Some(metrics) = self.metrics.explain() {
+            writeln!(out, "\n{metrics}")?;
+        }
         writeln!(out, "\nlimits")?;
         match self.limits.calls_per_minute {
             Some(calls) => writeln!(out, "  calls per minute and caller: {calls}")?,
-            None => writeln!(out, "  calls per minute and caller: no limit")?,
+            None if self.limits.is_empty() => {
+                writeln!(out, "  calls per minute and caller: no limit")?;
+            }
+            None => {}
+        }
+        for line in self.limits.explain() {
+            writeln!(out, "  {line}")?;
         }
         writeln!(out, "  one call: {}", self.call_timeout)?;
         writeln!(out, "  one request body: {}", http.max_body_size)?;

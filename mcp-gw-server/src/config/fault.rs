@@ -13,6 +13,17 @@ pub struct Fault {
     position: Option<Position>,
     message: String,
     help: Option<String>,
+    /// `None` for the value at its path.
+    cause: Option<Box<Cause>>,
+}
+
+/// What a fault comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Cause {
+    /// These values together.
+    Values(Vec<ConfigPath>),
+    /// A key that nobody knows.
+    UnknownKey,
 }
 
 impl Fault {
@@ -23,6 +34,7 @@ impl Fault {
             position: None,
             message: message.into(),
             help: None,
+            cause: None,
         }
     }
 
@@ -31,6 +43,31 @@ impl Fault {
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// Says which values it comes from, where that is not the one at its path.
+    pub(super) fn depending_on(mut self, values: Vec<ConfigPath>) -> Self {
+        self.cause = Some(Box::new(Cause::Values(values)));
+        self
+    }
+
+    /// The values that it comes from.
+    pub(super) fn depends(&self) -> &[ConfigPath] {
+        match self.cause.as_deref() {
+            Some(Cause::Values(values)) => values,
+            Some(Cause::UnknownKey) | None => std::slice::from_ref(&self.path),
+        }
+    }
+
+    /// Says that it is about a key that nobody knows.
+    pub(super) fn of_unknown_key(mut self) -> Self {
+        self.cause = Some(Box::new(Cause::UnknownKey));
+        self
+    }
+
+    /// True when it is about a key that nobody knows: another one may be meant.
+    pub(super) fn is_of_unknown_key(&self) -> bool {
+        self.cause.as_deref() == Some(&Cause::UnknownKey)
     }
 
     /// Says where in the file it is.

@@ -50,6 +50,16 @@ enum Segment {
     Index(usize),
 }
 
+impl Segment {
+    /// What stands there in `holder`.
+    fn of<'v>(&self, holder: &'v Value) -> Option<&'v Value> {
+        match self {
+            Self::Key(key) => holder.get(key),
+            Self::Index(index) => holder.get(index),
+        }
+    }
+}
+
 impl ConfigPath {
     /// The whole file.
     pub const fn root() -> Self {
@@ -71,6 +81,11 @@ impl ConfigPath {
     /// Whether this is the whole file.
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// True for a section of the file, or a value right in one.
+    pub(super) fn is_near_the_top(&self) -> bool {
+        self.0.len() <= 2
     }
 
     /// The mapping or list that holds this value; `None` for the whole file.
@@ -101,16 +116,17 @@ impl ConfigPath {
     /// one of its items, so that the others keep their places; what should hold it, when it is not
     /// there.
     pub(super) fn prune(&self, root: &mut Value) -> Self {
-        let keys = self.0.iter().map_while(|segment| match segment {
-            Segment::Key(key) => Some(key.as_str()),
-            Segment::Index(_) => None,
-        });
         let mut gone = Self::root();
         let mut holder: &Value = root;
-        for key in keys {
-            let Some(value) = holder.get(key) else { break };
-            gone = gone.key(key);
+        for segment in &self.0 {
+            let Some(value) = segment.of(holder) else {
+                break;
+            };
+            gone = gone.with(segment.clone());
             holder = value;
+        }
+        while let Some(Segment::Index(_)) = gone.0.last() {
+            gone.0.pop();
         }
         gone.remove_from(root);
         gone
@@ -122,8 +138,10 @@ impl ConfigPath {
         };
         let mut holder = Some(root);
         for segment in holders {
-            let Segment::Key(key) = segment else { return };
-            holder = holder.and_then(|holder| holder.get_mut(key));
+            holder = holder.and_then(|holder| match segment {
+                Segment::Key(key) => holder.get_mut(key),
+                Segment::Index(index) => holder.get_mut(index),
+            });
         }
         if let Some(object) = holder.and_then(Value::as_object_mut) {
             object.remove(last);

@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn the_defaults_in_the_schema_are_accepted() {
         let schema = json_schema();
-        for section in ["http", "auth", "policy", "limits", "pins"] {
+        for section in ["http", "auth", "policy", "limits", "pins", "metrics"] {
             let text = format!("{section}: {{}}");
             load::<Config>("x", &text, &|_| None).unwrap();
         }

@@ -57,7 +57,7 @@ pub struct ServerConfig {
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_concurrent: Option<u32>,
     /// How many calls may wait when so many are under way; `128` if not given. Those beyond are told
-    /// at once that the server is not available.
+    /// at once that the server takes no more.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub max_queue: Option<u32>,
     /// How long a call may wait, less than `call_timeout`; `10s` if not given.
@@ -67,9 +67,12 @@ pub struct ServerConfig {
     /// gets one when a server of a revision before 2026-07-28 could ask it something (sampling,
     /// elicitation, roots), or when it has set a log level: with its first call, or when it begins
     /// its session as long as fewer than half of these (for `command`: 4) are open. One that finds no
-    /// room shares, and cannot be asked. The list of the server is what the shared connection has
-    /// and what those of clients have besides.
+    /// room shares, and cannot be asked; a call that fails then says so. The list of the server is
+    /// what the shared connection has and what those of clients have besides.
     pub max_connections: Option<u32>,
+    /// How many of `max_connections` the clients of one caller may have at a time; half of them if not
+    /// given, and at least one. Without `auth` all clients are one caller.
+    pub max_connections_per_caller: Option<u32>,
     /// How long a client's own connection is kept while it is not used.
     pub idle_timeout: DurationText,
     /// When the names of its tools and prompts get a prefix and two underscores; if not given,
@@ -107,6 +110,7 @@ impl Default for ServerConfig {
             max_queue: None,
             queue_timeout: None,
             max_connections: None,
+            max_connections_per_caller: None,
             idle_timeout: seconds(30 * 60),
             prefix: None,
             prefix_name: None,
@@ -213,6 +217,7 @@ impl ServerConfig {
             start_timeout: self.start_timeout.unwrap_or(seconds(20)).get(),
             timeout: self.timeout.get(),
             max_connections: self.max_connections.unwrap_or(16),
+            max_connections_per_caller: self.max_connections_per_caller,
             idle_timeout: self.idle_timeout.get(),
         };
         let http = |url: &String| ServerTarget::Http {
@@ -221,6 +226,7 @@ impl ServerConfig {
             connect_timeout: self.connect_timeout.unwrap_or(seconds(5)).get(),
             timeout: self.timeout.get(),
             max_connections: self.max_connections.unwrap_or(512),
+            max_connections_per_caller: self.max_connections_per_caller,
             idle_timeout: self.idle_timeout.get(),
         };
         let replica = |replica: &ReplicaConfig| match (&replica.command, &replica.url) {
@@ -264,6 +270,8 @@ pub enum ServerTarget {
         timeout: Duration,
         /// How many clients may have a connection of their own at a time.
         max_connections: u32,
+        /// How many of them the clients of one caller may have; half of them if `None`.
+        max_connections_per_caller: Option<u32>,
         /// How long such a connection is kept while it is not used.
         idle_timeout: Duration,
     },
@@ -279,7 +287,23 @@ pub enum ServerTarget {
         timeout: Duration,
         /// How many clients may have a connection of their own at a time.
         max_connections: u32,
+        /// How many of them the clients of one caller may have; half of them if `None`.
+        max_connections_per_caller: Option<u32>,
         /// How long such a connection is kept while it is not used.
         idle_timeout: Duration,
     },
+}
+
+impl ServerTarget {
+    /// How many clients may have a connection of their own at a time.
+    pub(crate) const fn max_connections(&self) -> u32 {
+        match self {
+            Self::Stdio {
+                max_connections, ..
+            }
+            | Self::Http {
+                max_connections, ..
+            } => *max_connections,
+        }
+    }
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::expand;
 use super::fault::{ConfigFaults, Fault, SHOWN};
+use super::marks::Marks;
 use super::path::{ConfigPath, Spans};
 use super::structure;
 use super::tree;
@@ -61,6 +62,7 @@ pub(super) struct Read {
 /// What a faulty file still says once its faulty parts are left out.
 pub(super) struct Salvaged<T> {
     pub(super) value: T,
+    pub(super) marks: Marks,
     pub(super) spans: Spans,
     pub(super) faults: Vec<Fault>,
     /// The parts that were left out.
@@ -119,6 +121,7 @@ impl Read {
     /// The typed value of what is not faulty, so that later checks can find what else is wrong; or
     /// the faults alone, when nothing is left.
     pub(super) fn salvage<T: DeserializeOwned>(mut self) -> Result<Salvaged<T>, Vec<Fault>> {
+        let marks = Marks::of(&self.value);
         let mut lost = Vec::new();
         let paths = self.faults.iter().map(|fault| fault.path().clone());
         let mut unset: Vec<ConfigPath> = paths.collect();
@@ -146,6 +149,7 @@ impl Read {
         match serde_json::from_value(self.value) {
             Ok(value) => Ok(Salvaged {
                 value,
+                marks,
                 spans: self.spans,
                 faults: self.faults,
                 lost,

@@ -133,6 +133,7 @@ impl Checker<'_> {
             None => known_keys,
         };
         Fault::new(path, format!("unknown key `{}`", short(key)))
+            .of_unknown_key()
             .with_help(help)
             .with_position(position)
     }

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use mcp_gw_core::Secret;
+use mcp_gw_ratelimit::LimitsConfig;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::federation::EndpointConfig;
+use super::marks::Marks;
+use super::metrics::MetricsConfig;
 use super::server::ServerConfig;
 use super::sessions::SessionsConfig;
 use super::text::{ByteSize, DurationText};
@@ -39,11 +42,17 @@ pub struct Config {
     pub pins: PinsConfig,
     /// What servers may ask of clients while a call runs: sampling, elicitation, roots.
     pub input: InputConfig,
+    /// Metrics for Prometheus, at an address of their own.
+    pub metrics: MetricsConfig,
     /// The MCP servers behind the gateway, each under a name of `A-Z a-z 0-9 _ -`, up to 64
     /// characters.
     pub servers: BTreeMap<String, ServerConfig>,
     /// Parts of the gateway with a path of their own, `/mcp/<name>`; see `federation.md`.
     pub endpoints: BTreeMap<String, EndpointConfig>,
+    /// What the file says, to know what a later one says differently.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub(crate) marks: Marks,
 }
 
 impl Default for Config {
@@ -58,8 +67,10 @@ impl Default for Config {
             call_timeout: seconds(60),
             pins: PinsConfig::default(),
             input: InputConfig::default(),
+            metrics: MetricsConfig::default(),
             servers: BTreeMap::new(),
             endpoints: BTreeMap::new(),
+            marks: Marks::default(),
         }
     }
 }
@@ -90,6 +101,13 @@ impl Config {
     #[must_use]
     pub fn with_http(mut self, http: HttpConfig) -> Self {
         self.http = http;
+        self
+    }
+
+    /// Sets where metrics are served, and to whom.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: MetricsConfig) -> Self {
+        self.metrics = metrics;
         self
     }
 
@@ -129,6 +147,12 @@ pub struct HttpConfig {
     pub allowed_origins: Vec<String>,
     /// The largest request body, as `4MiB` or as a number of bytes.
     pub max_body_size: ByteSize,
+    /// Proxies in front of the gateway that are trusted to say which client they speak for: addresses
+    /// and networks, as `10.0.0.0/8`. Without any, a client's address is where its connection comes
+    /// from.
+    pub trusted_proxies: Vec<String>,
+    /// The header in which those proxies say it; the other is not looked at.
+    pub forwarded_header: ForwardedName,
     /// Allows a listen address other than loopback although callers need no key.
     pub insecure: bool,
     /// How long calls under way may go on after the gateway was told to stop.
@@ -145,6 +169,8 @@ impl Default for HttpConfig {
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             max_body_size: ByteSize::new(4 << 20),
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedName::default(),
             insecure: false,
             shutdown_grace: seconds(10),
             sessions: SessionsConfig::default(),
@@ -159,6 +185,20 @@ impl HttpConfig {
         self.listen = listen.into();
         self
     }
+}
+
+/// The header in which a proxy says which client it speaks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+#[non_exhaustive]
+pub enum ForwardedName {
+    /// The one that nearly all proxies write.
+    #[default]
+    #[serde(rename = "x-forwarded-for")]
+    XForwardedFor,
+    /// The one of RFC 7239.
+    #[serde(rename = "forwarded")]
+    Forwarded,
 }
 
 /// What servers may ask of clients while a call runs: sampling, elicitation, roots.
@@ -253,6 +293,13 @@ pub struct ApiKeyConfig {
     /// The groups of the caller, which rules may refer to.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// The scopes of the caller, which rules may refer to, as those of an access token.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// Further facts about the caller, which rules may refer to, as claims of an access token: any
+    /// JSON.
+    #[serde(default)]
+    pub claims: serde_json::Map<String, serde_json::Value>,
     /// The only tools the caller may call, whatever `policy.default` says. `*` stands for any
     /// characters, `?` for one.
     pub tools: Option<Vec<String>>,
@@ -268,6 +315,8 @@ impl ApiKeyConfig {
             key_file: None,
             roles: Vec::new(),
             groups: Vec::new(),
+            scopes: Vec::new(),
+            claims: serde_json::Map::new(),
             tools: None,
         }
     }
@@ -309,25 +358,6 @@ pub enum DefaultRule {
     Deny,
     /// It goes through.
     Allow,
-}
-
-/// How much callers may call.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct LimitsConfig {
-    /// How many calls each caller may make in a minute; without it there is no limit.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub calls_per_minute: Option<u32>,
-}
-
-impl LimitsConfig {
-    /// At most `calls` calls a minute by each caller.
-    pub fn per_minute(calls: u32) -> Self {
-        Self {
-            calls_per_minute: Some(calls.max(1)),
-        }
-    }
 }
 
 /// Whether servers are held to what they offered when they were trusted.

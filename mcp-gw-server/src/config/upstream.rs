@@ -10,7 +10,7 @@ use super::check::Checker;
 use super::fault::short;
 use super::path::ConfigPath;
 use super::reshape;
-use super::server::ServerConfig;
+use super::server::{ServerConfig, ServerTarget};
 
 /// Reports what is wrong with `server`.
 pub(super) fn check(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath) {
@@ -18,6 +18,7 @@ pub(super) fn check(checker: &mut Checker<'_>, server: &ServerConfig, path: &Con
     checker.duration(&path.key("timeout"), server.timeout);
     checker.duration(&path.key("idle_timeout"), server.idle_timeout);
     connections(checker, server, &path.key("max_connections"));
+    share(checker, server, &path.key("max_connections_per_caller"));
     for (key, value) in [
         ("start_timeout", server.start_timeout),
         ("connect_timeout", server.connect_timeout),
@@ -27,6 +28,8 @@ pub(super) fn check(checker: &mut Checker<'_>, server: &ServerConfig, path: &Con
         }
     }
     balance::check(checker, server, path);
+    empty_lists(checker, server, path);
+    let places = || PLACES.map(|key| path.key(key)).into();
     match (
         &server.command,
         &server.url,
@@ -53,21 +56,42 @@ pub(super) fn check(checker: &mut Checker<'_>, server: &ServerConfig, path: &Con
             headers(checker, server, &path.key("headers"));
         }
         (None, None, [], [_, ..]) => replicas(checker, server, path),
-        (None, None, [], []) => checker.fault(
+        (None, None, [], []) => checker.fault_of(
             path,
+            places(),
             "neither `command` nor `url` is given",
             "add `command: npx` with `args:`, or `url: \"https://…\"`",
         ),
-        (Some(_), Some(_), [], []) => checker.fault(
+        (Some(_), Some(_), [], []) => checker.fault_of(
             path,
+            places(),
             "both `command` and `url` are given",
             "keep `command` for a program that is started here, or `url` for one that runs already",
         ),
-        _ => checker.fault(
+        _ => checker.fault_of(
             path,
+            places(),
             "more than one of `command`, `url`, `urls` and `replicas` is given",
             "keep one; `urls` and `replicas` are for a server that runs in several places",
         ),
+    }
+}
+
+/// Where a server is: one of these.
+const PLACES: [&str; 4] = ["command", "url", "urls", "replicas"];
+
+/// Reports a list of places in which there is none. It is no list that was not given: something was
+/// meant to be there.
+fn empty_lists(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath) {
+    for (key, is_empty) in [
+        ("urls", server.urls.is_empty()),
+        ("replicas", server.replicas.is_empty()),
+    ] {
+        let at = path.key(key);
+        if is_empty && checker.says(&at) {
+            let help = "name the places where the server runs, or remove the key";
+            checker.fault(&at, format!("`{key}` is an empty list"), help);
+        }
     }
 }
 
@@ -105,8 +129,9 @@ fn replicas(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath)
                 }
                 address(checker, url, &at.key("url"));
             }
-            _ => checker.fault(
+            _ => checker.fault_of(
                 &at,
+                vec![at.key("command"), at.key("url")],
                 "not exactly one of `command` and `url` is given",
                 "give each replica one of them",
             ),
@@ -134,6 +159,33 @@ fn connections(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPa
     if server.max_connections.is_some_and(|wanted| wanted > most) {
         let help = format!("write at most {most}; `0` lets all clients share one");
         checker.fault(path, format!("that many {of} cannot be meant"), help);
+    }
+}
+
+/// Reports a share of one caller that is none, or more than all.
+fn share(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath) {
+    let Some(share) = server.max_connections_per_caller else {
+        return;
+    };
+    let most = server
+        .targets()
+        .iter()
+        .map(ServerTarget::max_connections)
+        .min();
+    if share == 0 {
+        checker.fault(
+            path,
+            "no caller could have any",
+            "write at least 1; `max_connections: 0` lets all clients share one",
+        );
+    } else if let Some(most) = most
+        && share > most
+    {
+        checker.fault(
+            path,
+            format!("one caller cannot have more than all, which are {most}"),
+            "write less, or a larger `max_connections`",
+        );
     }
 }
 

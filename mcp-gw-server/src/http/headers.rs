@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use mcp_gw_core::jsonrpc::{Request, as_str};
-use mcp_gw_core::{ParamHeader, RawJson, code};
+use mcp_gw_core::{ForeignParams, ParamHeader, RawJson, code};
 
 use crate::http::reply::HttpReply;
 use crate::operation::Meta;
@@ -54,21 +54,12 @@ pub(super) fn legacy_one<'h>(
     })
 }
 
-/// `Accept` must allow both forms of an answer (streamable HTTP, sending messages).
+const JSON: &str = "application/json";
+const EVENTS: &str = "text/event-stream";
+
+/// `Accept` must be there and allow both forms of an answer (streamable HTTP, sending messages).
 pub(super) fn check_accept(headers: &HeaderMap) -> Option<HttpReply> {
-    let mut ranges = accepted(headers).peekable();
-    // No header at all is no demand (RFC 9110 §12.5.1).
-    ranges.peek()?;
-    let (mut json, mut events) = (false, false);
-    for range in ranges {
-        match range.as_str() {
-            "*/*" => (json, events) = (true, true),
-            "application/json" | "application/*" => json = true,
-            "text/event-stream" | "text/*" => events = true,
-            _ => {}
-        }
-    }
-    if json && events {
+    if accepts(headers, JSON) && accepts(headers, EVENTS) {
         return None;
     }
     Some(HttpReply::text(
@@ -79,8 +70,7 @@ pub(super) fn check_accept(headers: &HeaderMap) -> Option<HttpReply> {
 
 /// `Accept` of a GET must allow a stream, and say so (streamable HTTP, listening for messages).
 pub(super) fn check_accept_events(headers: &HeaderMap) -> Option<HttpReply> {
-    let is_event = |range: String| matches!(range.as_str(), "text/event-stream" | "text/*" | "*/*");
-    if accepted(headers).any(is_event) {
+    if accepts(headers, EVENTS) {
         return None;
     }
     Some(HttpReply::text(
@@ -89,12 +79,51 @@ pub(super) fn check_accept_events(headers: &HeaderMap) -> Option<HttpReply> {
     ))
 }
 
-fn accepted(headers: &HeaderMap) -> impl Iterator<Item = String> {
+/// True when `Accept` allows `wanted`. The range that is nearest to it decides; what has the weight
+/// zero is refused (RFC 9110 §12.5.1).
+fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
+    let family = wanted.split('/').next().unwrap_or_default();
+    let mut nearest = (0, false);
     let values = headers.get_all(ACCEPT).iter();
-    values
+    for range in values
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .map(media_type)
+    {
+        let mut parts = range.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default();
+        let near = if kind.eq_ignore_ascii_case(wanted) {
+            3
+        } else if is_family(kind, family) {
+            2
+        } else if kind == "*/*" {
+            1
+        } else {
+            continue;
+        };
+        let is_allowed = !parts.any(is_zero_weight);
+        if near > nearest.0 || (near == nearest.0 && is_allowed) {
+            nearest = (near, is_allowed);
+        }
+    }
+    nearest.1
+}
+
+/// True for `text/*`, when `family` is `text`.
+fn is_family(kind: &str, family: &str) -> bool {
+    let own = kind.strip_suffix("/*");
+    own.is_some_and(|own| own.eq_ignore_ascii_case(family))
+}
+
+/// True for `q=0`, with up to three more zeros (RFC 9110 §12.4.2).
+fn is_zero_weight(parameter: &str) -> bool {
+    let Some((name, weight)) = parameter.split_once('=') else {
+        return false;
+    };
+    name.trim_end().eq_ignore_ascii_case("q")
+        && weight
+            .trim_start()
+            .parse::<f32>()
+            .is_ok_and(|weight| weight <= 0.0)
 }
 
 /// The body must be JSON.
@@ -103,7 +132,7 @@ pub(super) fn check_content_type(headers: &HeaderMap) -> Option<HttpReply> {
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .map(media_type);
-    if kind.as_deref() == Some("application/json") {
+    if kind.is_some_and(|kind| kind.eq_ignore_ascii_case(JSON)) {
         return None;
     }
     Some(HttpReply::text(
@@ -112,14 +141,9 @@ pub(super) fn check_content_type(headers: &HeaderMap) -> Option<HttpReply> {
     ))
 }
 
-/// A media type without its parameters, in lower case.
-fn media_type(value: &str) -> String {
-    value
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
+/// A media type without its parameters.
+fn media_type(value: &str) -> &str {
+    value.split(';').next().unwrap_or_default().trim()
 }
 
 /// True when the version header names a revision without handshake.
@@ -184,6 +208,24 @@ pub(crate) fn check_params(
         }
     }
     Ok(())
+}
+
+/// The `Mcp-Param-*` that are not `marked`: they are handed on to the server (2026-07-28).
+pub(crate) fn foreign_params(
+    headers: &HeaderMap,
+    marked: &[ParamHeader],
+) -> Result<ForeignParams, RpcError> {
+    let mut foreign = ForeignParams::new();
+    for name in headers.keys().map(HeaderName::as_str) {
+        let is_foreign =
+            name.starts_with("mcp-param-") && !marked.iter().any(|param| param.name() == name);
+        if is_foreign && let Some(value) = one(headers, name)? {
+            foreign.push(name, value).map_err(|reason| {
+                RpcError::header_mismatch(&format!("Header `{name}` is refused: {reason}"))
+            })?;
+        }
+    }
+    Ok(foreign)
 }
 
 /// Integers are compared by value: a body may write 1 as 1.0.
@@ -273,12 +315,59 @@ mod tests {
             ("text/event-stream", false),
             ("text/html", false),
             ("", false),
+            ("application/json;q=0, text/event-stream", false),
+            ("application/json, text/event-stream; Q = 0.000", false),
+            ("application/json;q=0.001, text/event-stream", true),
+            ("*/*, application/json;q=0", false),
+            ("*/*;q=0, application/json, text/event-stream", true),
+            ("text/*;q=0, text/event-stream, application/json", true),
+            ("application/*, text/*;q=0, */*", false),
+            ("application/json;q=0, application/json, text/*", true),
+            ("*/*;q=0", false),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT, HeaderValue::from_static(accept));
             assert_eq!(check_accept(&headers).is_none(), ok, "{accept:?}");
         }
-        assert!(check_accept(&HeaderMap::new()).is_none());
+        assert!(check_accept(&HeaderMap::new()).is_some());
+    }
+
+    #[test]
+    fn what_is_not_marked_is_handed_on_when_it_is_well_formed() {
+        let definition = r#"{"name":"t","inputSchema":{"properties":{
+            "r":{"type":"string","x-mcp-header":"R"}}}}"#;
+        let tool =
+            mcp_gw_core::ToolSpec::from_definition(RawJson::parse(definition).unwrap()).unwrap();
+        let marked = tool.param_headers().unwrap();
+        let read = |given: &[(&'static str, &'static [u8])]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in given {
+                let value = HeaderValue::from_bytes(value).unwrap();
+                headers.append(*name, value);
+            }
+            foreign_params(&headers, marked)
+        };
+        let foreign = read(&[
+            ("mcp-param-r", b"mine"),
+            ("mcp-param-x", b" a "),
+            ("mcp-paramx", b"v"),
+            ("authorization", b"v"),
+        ]);
+        let foreign = foreign.unwrap();
+        let found: Vec<_> = foreign.iter().collect();
+        assert_eq!(found, [("mcp-param-x", "a")]);
+        for odd in [
+            &[("mcp-param-x", &b"1"[..]), ("mcp-param-x", b"2")][..],
+            &[("mcp-param-x", "é".as_bytes())],
+            &[("mcp-param-x", b"a\tb")],
+            &[("mcp-param-", b"v")],
+        ] {
+            let error = read(odd).unwrap_err();
+            assert_eq!(
+                (error.status, error.code()),
+                (400, Some(code::HEADER_MISMATCH))
+            );
+        }
     }
 
     #[test]

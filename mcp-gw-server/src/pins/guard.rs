@@ -1,6 +1,6 @@
 //! What is put around a backend: nothing of its offer passes that was not judged.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use async_trait::async_trait;
 use mcp_gw_core::{
@@ -40,10 +40,27 @@ impl Guard {
     }
 }
 
-/// Makes the guards of one configuration.
+/// Makes the guards of one configuration, also of servers that come later.
 pub(crate) struct Guards {
     keeper: Option<Arc<Keeper>>,
-    guards: Vec<Arc<Guard>>,
+    made: Made,
+}
+
+/// The guards there are; those of servers that went are gone.
+#[derive(Clone, Default)]
+pub(super) struct Made(Arc<Mutex<Vec<Weak<Guard>>>>);
+
+impl Made {
+    fn add(&self, guard: &Arc<Guard>) {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        made.retain(|guard| guard.strong_count() > 0);
+        made.push(Arc::downgrade(guard));
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Guard>> {
+        let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        made.iter().filter_map(Weak::upgrade).collect()
+    }
 }
 
 impl Guards {
@@ -74,13 +91,13 @@ impl Guards {
         };
         Ok(Self {
             keeper: keeper.map(Arc::new),
-            guards: Vec::new(),
+            made: Made::default(),
         })
     }
 
     /// Puts a guard around a backend, if the configuration wants one.
     pub(crate) fn around(
-        &mut self,
+        &self,
         backend: Arc<dyn Backend>,
         config: &Config,
         server: &ServerConfig,
@@ -93,14 +110,14 @@ impl Guards {
             judge: Judge::new(backend.name(), mode, Arc::clone(keeper)),
             listener: OnceLock::new(),
         });
-        self.guards.push(Arc::clone(&guard));
+        self.made.add(&guard);
         Arc::new(Guarded { backend, guard })
     }
 
     /// Begins to look after the file.
-    pub(crate) fn watch(self) -> PinWatch {
-        match self.keeper {
-            Some(keeper) => PinWatch::start(keeper, self.guards),
+    pub(crate) fn watch(&self) -> PinWatch {
+        match &self.keeper {
+            Some(keeper) => PinWatch::start(Arc::clone(keeper), self.made.clone()),
             None => PinWatch::default(),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::guard::Guard;
+use super::guard::{Guard, Made};
 use super::judge::{Keeper, chain};
 use super::store::PinsError;
 
@@ -20,11 +20,9 @@ pub(crate) struct PinWatch {
 
 impl PinWatch {
     /// Must be called in a tokio runtime.
-    pub(super) fn start(keeper: Arc<Keeper>, guards: Vec<Arc<Guard>>) -> Self {
+    pub(super) fn start(keeper: Arc<Keeper>, guards: Made) -> Self {
         let mut tasks = JoinSet::new();
-        if !guards.is_empty() {
-            tasks.spawn(look_after(keeper, guards.into()));
-        }
+        tasks.spawn(look_after(keeper, guards));
         Self { tasks }
     }
 
@@ -33,10 +31,10 @@ impl PinWatch {
     }
 }
 
-async fn look_after(keeper: Arc<Keeper>, guards: Arc<[Arc<Guard>]>) {
+async fn look_after(keeper: Arc<Keeper>, guards: Made) {
     let mut stamp = None;
     loop {
-        let (keeper, guards) = (Arc::clone(&keeper), Arc::clone(&guards));
+        let (keeper, guards) = (Arc::clone(&keeper), guards.all());
         let before = stamp;
         // A file may lie where looking at it takes its time.
         let looked = tokio::task::spawn_blocking(move || {

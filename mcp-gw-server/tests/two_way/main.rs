@@ -6,6 +6,7 @@
 mod asking;
 mod changes;
 mod errors;
+mod federation;
 mod listen;
 mod logging;
 mod parked;

@@ -1,5 +1,6 @@
 //! Servers ask clients of 2026-07-28: the answer asks, the next request brings the answers.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mcp_gw_core::Outcome;
@@ -50,15 +51,72 @@ async fn a_call_that_asks_goes_on_when_its_client_comes_back() {
             .await;
         assert_eq!(said(&done)["said"]["answer"], yes["input-1"]);
         assert_eq!(said(&done)["declared"], can());
-        // One call, one event.
+        // An event for the request that asked and ended the call, and one for that which answered.
         let events = audit.events();
         let calls = events.iter().filter(|it| it.method == "tools/call");
-        assert_eq!(calls.count(), 1);
+        let calls: Vec<_> = calls.map(|it| (it.outcome, it.backend_asked)).collect();
+        assert_eq!(calls, [(Outcome::Ok, true), (Outcome::Ok, false)]);
         // Its state is used up.
         let again = client
             .asked("tools/call", retry("ask", &args, &asked, &yes))
             .await;
         assert_eq!(*code(&again), -32602, "{again}");
+    }
+}
+
+#[tokio::test]
+async fn each_round_is_charged_and_decided_on_with_the_arguments_of_the_call() {
+    for over in BOTH {
+        let (engine, shared, audit) = engine(EngineConfig::default()).await;
+        let mut client = Client::modern(over, &engine, can());
+        let args = json!({"params": {"n": 1}});
+        let call = json!({"name": "ask", "arguments": args});
+        let asked = client.asked("tools/call", call).await;
+        let yes = retry("ask", &args, &asked, &json!({"input-1": {}}));
+        shared.budget.store(0, Ordering::SeqCst);
+        let limited = client.asked("tools/call", yes.clone()).await;
+        assert_eq!(*code(&limited), -31001, "{over:?} {limited}");
+        assert_eq!(
+            audit.events().last().unwrap().outcome.as_str(),
+            "limited",
+            "the round is on record"
+        );
+        // Who was too fast has lost nothing.
+        shared.budget.store(1, Ordering::SeqCst);
+        let done = client.asked("tools/call", yes).await;
+        assert_eq!(said(&done)["said"]["answer"], json!({}), "{done}");
+        assert_eq!(shared.budget.load(Ordering::SeqCst), 0);
+        let same = format!("ask {args}");
+        assert_eq!(*shared.decided.lock().unwrap(), [same.clone(), same]);
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_call_any_more_has_no_call_to_come_back_to() {
+    for over in BOTH {
+        let (engine, shared, audit) = engine(EngineConfig::default()).await;
+        let mut client = Client::modern(over, &engine, can());
+        let args = json!({});
+        let call = json!({"name": "ask", "arguments": args});
+        let asked = client.asked("tools/call", call).await;
+        let yes = retry("ask", &args, &asked, &json!({"input-1": {}}));
+        shared.refused.lock().unwrap().push("ask".to_owned());
+        let refused = client.asked("tools/call", yes.clone()).await;
+        let unknown = client
+            .asked("tools/call", json!({"name": "none", "arguments": {}}))
+            .await;
+        let text = |answer: &Value| answer["error"].to_string();
+        assert_eq!(text(&refused), text(&unknown).replace("none", "ask"));
+        shared.heard("call ended", 1).await;
+        let outcomes: Vec<_> = audit
+            .events()
+            .iter()
+            .map(|it| it.outcome.as_str())
+            .collect();
+        assert!(outcomes.contains(&"denied") && outcomes.contains(&"cancelled"));
+        shared.refused.lock().unwrap().retain(|it| it != "ask");
+        let late = client.asked("tools/call", yes).await;
+        assert_eq!(*code(&late), -32602, "{late}");
     }
 }
 

@@ -1,14 +1,15 @@
 //! A backend that asks its client, logs, and changes.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mcp_gw_core::testing::RecordingAudit;
 use mcp_gw_core::{
-    AccessRequest, AllowAll, Backend, BackendError, BackendEvent, BackendListener, CallContext,
-    CallNotification, ClientLinkError, ClientRef, Decision, Feature, Gateway, ItemSpec, Offer,
-    Policy, PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput, ToolSpec,
-    Transport, async_trait,
+    AccessRequest, Admission, AllowAll, Backend, BackendError, BackendEvent, BackendListener,
+    CallContext, CallNotification, Charge, ClientLinkError, ClientRef, Decision, Feature, Gateway,
+    ItemSpec, LimiterError, Offer, Policy, PromptGet, Quota, RateLimiter, RawJson, ResourceRead,
+    SessionKey, TaskAsk, ToolCall, ToolOutput, ToolSpec, Transport, async_trait,
 };
 use mcp_gw_server::{Engine, EngineConfig};
 use serde_json::{Value, json};
@@ -26,6 +27,10 @@ pub(crate) struct Shared {
     /// Refused by the policy: names and URIs.
     pub(crate) refused: Mutex<Vec<String>>,
     pub(crate) rang: Notify,
+    /// So many requests the limiter still lets through.
+    pub(crate) budget: AtomicUsize,
+    /// What the policy was asked about calls: names and arguments.
+    pub(crate) decided: Mutex<Vec<String>>,
 }
 
 impl Shared {
@@ -56,7 +61,7 @@ impl Shared {
 }
 
 #[derive(Clone)]
-pub(crate) struct Asker(pub(crate) Arc<Shared>);
+pub(crate) struct Asker(pub(crate) Arc<Shared>, pub(crate) &'static str);
 
 pub(crate) fn raw(value: &Value) -> RawJson {
     RawJson::from_serialize(value).unwrap()
@@ -136,7 +141,7 @@ fn output(value: &Value) -> ToolOutput {
 #[async_trait]
 impl Backend for Asker {
     fn name(&self) -> &'static str {
-        "asker"
+        self.1
     }
 
     async fn offer(&self) -> Result<Offer, BackendError> {
@@ -302,6 +307,10 @@ struct Refusing(Arc<Shared>);
 #[async_trait]
 impl Policy for Refusing {
     async fn decide(&self, request: &AccessRequest<'_>) -> Decision {
+        if let Some(arguments) = request.arguments {
+            let asked = format!("{} {}", request.name, arguments.as_raw());
+            self.0.decided.lock().unwrap().push(asked);
+        }
         if self
             .0
             .refused
@@ -316,15 +325,51 @@ impl Policy for Refusing {
     }
 }
 
+/// Lets so many requests through as the tests say.
+struct Budget(Arc<Shared>);
+
+#[async_trait]
+impl RateLimiter for Budget {
+    async fn admit(&self, _: &Charge<'_>) -> Result<Admission, LimiterError> {
+        let budget = &self.0.budget;
+        let one_less = |left: usize| left.checked_sub(1);
+        let spent = budget.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
+        let quota = Quota::new(1, 0, Duration::from_secs(1));
+        Ok(match spent {
+            Ok(_) => Admission::admitted(None),
+            Err(_) => Admission::limited("budget", quota, Duration::from_secs(1)),
+        })
+    }
+}
+
+fn shared() -> Arc<Shared> {
+    let shared = Arc::new(Shared::default());
+    shared.budget.store(usize::MAX, Ordering::SeqCst);
+    *shared.offer.lock().unwrap() = Asker::offer();
+    shared
+}
+
+/// An engine in front of two such backends, each with its name as a prefix.
+pub(crate) async fn engine_of(names: [&'static str; 2]) -> (Engine, [Arc<Shared>; 2]) {
+    let all = [shared(), shared()];
+    let mut builder = Gateway::builder().policy(AllowAll::new());
+    for (name, shared) in names.into_iter().zip(&all) {
+        builder = builder.backend_with_prefix(name, Asker(Arc::clone(shared), name));
+    }
+    let gateway = builder.build().unwrap();
+    gateway.refresh().await.unwrap();
+    (Engine::new(gateway, EngineConfig::default()), all)
+}
+
 /// An engine in front of the backend.
 pub(crate) async fn engine(config: EngineConfig) -> (Engine, Arc<Shared>, RecordingAudit) {
-    let shared = Arc::new(Shared::default());
-    *shared.offer.lock().unwrap() = Asker::offer();
+    let shared = shared();
     shared.refused.lock().unwrap().push("a://secret".to_owned());
     let audit = RecordingAudit::new();
     let gateway = Gateway::builder()
-        .backend(Asker(Arc::clone(&shared)))
+        .backend(Asker(Arc::clone(&shared), "asker"))
         .policy(Refusing(Arc::clone(&shared)))
+        .rate_limiter(Budget(Arc::clone(&shared)))
         .audit(audit.clone())
         .build()
         .unwrap();

@@ -14,7 +14,7 @@ fn starting() -> (Engine, std::sync::Arc<Shared>) {
     let shared = std::sync::Arc::new(Shared::default());
     *shared.offer.lock().unwrap() = Asker::offer();
     let gateway = Gateway::builder()
-        .backend(Asker(std::sync::Arc::clone(&shared)))
+        .backend(Asker(std::sync::Arc::clone(&shared), "asker"))
         .policy(AllowAll::new())
         .build()
         .unwrap();

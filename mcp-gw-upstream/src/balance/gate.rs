@@ -47,7 +47,7 @@ impl Gate {
     /// Waits for room. What it gives is the room; dropping it, or the wait, gives it back.
     ///
     /// # Errors
-    /// `Unavailable` when too many wait already, or it takes too long.
+    /// `Busy` when too many wait already, or it takes too long; `Unavailable` when it was closed.
     pub(crate) async fn enter(&self) -> Result<Option<SemaphorePermit<'_>>, BackendError> {
         let Some(room) = &self.room else {
             return Ok(None);
@@ -61,8 +61,9 @@ impl Gate {
             Ok(place) => place,
             Err(TryAcquireError::Closed) => return Err(self.closed()),
             Err(TryAcquireError::NoPermits) => {
-                return Err(self.refusal(format!(
-                    "{} calls are under way and {} wait, which is as many as may",
+                return Err(self.busy(format!(
+                    "{} calls are under way and {} wait, which is as many as `max_concurrent` and \
+                     `max_queue` allow",
                     room.max_inside, room.max_queue
                 )));
             }
@@ -72,11 +73,19 @@ impl Gate {
         match entered {
             Ok(Ok(permit)) => Ok(Some(permit)),
             Ok(Err(_)) => Err(self.closed()),
-            Err(_) => Err(self.refusal(format!(
-                "the call waited {:?} while {} others were under way",
+            Err(_) => Err(self.busy(format!(
+                "the call waited {:?} (`queue_timeout`) while {} others were under way",
                 room.patience, room.max_inside
             ))),
         }
+    }
+
+    /// How many wait at this moment.
+    pub(crate) fn waiting(&self) -> usize {
+        self.room.as_ref().map_or(0, |room| {
+            let free = room.queue.available_permits();
+            room.max_queue.saturating_sub(free)
+        })
     }
 
     /// Lets nobody in any more.
@@ -88,13 +97,17 @@ impl Gate {
     }
 
     fn closed(&self) -> BackendError {
-        self.refusal("it was closed".to_owned())
-    }
-
-    fn refusal(&self, reason: String) -> BackendError {
         BackendError::Unavailable {
             server: Arc::clone(&self.server),
+            reason: "it was closed".to_owned(),
+        }
+    }
+
+    fn busy(&self, reason: String) -> BackendError {
+        BackendError::Busy {
+            server: Arc::clone(&self.server),
             reason,
+            retry_after: None,
         }
     }
 }
@@ -126,15 +139,20 @@ mod tests {
     async fn beyond_the_queue_nobody_waits_and_in_it_nobody_waits_for_ever() {
         let gate = gate(1, 1);
         let inside = gate.enter().await.unwrap();
+        assert_eq!(gate.waiting(), 0);
         let mut waiting = Box::pin(gate.enter());
         assert!(waiting.as_mut().now_or_never().is_none());
-        let refused = says(gate.enter().await);
+        assert_eq!(gate.waiting(), 1);
+        let refused = gate.enter().await;
+        assert!(matches!(refused, Err(BackendError::Busy { .. })));
+        let refused = says(refused);
         assert!(
             refused.contains("1 calls are under way and 1 wait"),
             "{refused}"
         );
         let late = says(waiting.await);
         assert!(late.contains("waited 5s"), "{late}");
+        assert_eq!(gate.waiting(), 0);
         drop(inside);
         assert!(gate.enter().await.unwrap().is_some());
     }

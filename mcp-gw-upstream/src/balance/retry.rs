@@ -18,6 +18,10 @@ const LONGEST: Duration = Duration::from_millis(500);
 pub(crate) enum Failure {
     /// The request did not arrive.
     Unsent,
+    /// It was turned away unread, as there are too many; the server says when to come again.
+    Busy(Option<Duration>),
+    /// It was turned away unread, and always will be.
+    Refused,
     /// It may have arrived, and the server went away.
     Lost,
     /// It may have arrived, and asking the same server again would end the same way.
@@ -30,17 +34,34 @@ impl Failure {
     pub(crate) const fn of(error: &BackendError) -> Self {
         match error {
             BackendError::Unavailable { .. } => Self::Unsent,
+            BackendError::Busy { retry_after, .. } => Self::Busy(*retry_after),
+            BackendError::Refused { .. } => Self::Refused,
             BackendError::Lost { .. } => Self::Lost,
             BackendError::Timeout { .. } | BackendError::Protocol { .. } => Self::Stuck,
             _ => Self::Final,
         }
     }
 
-    /// What it says about the replica.
+    /// True when the server may have done what it was asked for.
+    pub(crate) const fn leaves_doubt(self) -> bool {
+        matches!(self, Self::Lost | Self::Stuck)
+    }
+
+    /// What it says about the replica. One that turns calls away at once would get ever more of them if
+    /// that were well.
     pub(crate) const fn sign(self) -> Sign {
         match self {
             Self::Final => Sign::Well,
-            Self::Unsent | Self::Lost | Self::Stuck => Sign::Ill,
+            _ => Sign::Ill,
+        }
+    }
+
+    /// True when asking the same server again can help within `patience`.
+    fn may_pass(self, patience: Duration) -> bool {
+        match self {
+            Self::Unsent | Self::Lost => !patience.is_zero(),
+            Self::Busy(retry_after) => retry_after.is_some_and(|after| after <= patience),
+            Self::Refused | Self::Stuck | Self::Final => false,
         }
     }
 }
@@ -70,7 +91,7 @@ pub(crate) struct Situation {
 #[derive(Debug)]
 pub(crate) struct Retry {
     is_safe: bool,
-    /// How often a server may have got it.
+    /// How often a server has got it, or may have.
     sends: u32,
     pauses: u32,
 }
@@ -101,18 +122,21 @@ impl Retry {
         if config.attempts <= 1 || failure == Failure::Final {
             return Step::GiveUp;
         }
-        let has_target = has_others || (failure != Failure::Stuck && !patience.is_zero());
-        if !has_target {
+        if !has_others && !failure.may_pass(patience) {
             return Step::GiveUp;
         }
         if failure != Failure::Unsent {
             self.sends += 1;
-            if !self.is_safe || self.sends >= config.attempts || !budget.spend(now) {
+            let may_repeat = self.is_safe || !failure.leaves_doubt();
+            if !may_repeat || self.sends >= config.attempts || !budget.spend(now) {
                 return Step::GiveUp;
             }
         }
         if has_others {
             return Step::Elsewhere;
+        }
+        if let Failure::Busy(Some(after)) = failure {
+            return Step::Again(after.max(FIRST).min(patience));
         }
         let pause = (FIRST * 2_u32.pow(self.pauses.min(8))).min(LONGEST);
         self.pauses = self.pauses.saturating_add(1);
@@ -165,6 +189,23 @@ mod tests {
         assert!(matches!(safe(Failure::Lost, false), Step::Again(_)));
         assert_eq!(unsafe_(Failure::Unsent, true), Step::Elsewhere);
         assert!(matches!(unsafe_(Failure::Unsent, false), Step::Again(_)));
+    }
+
+    #[test]
+    fn what_was_turned_away_is_taken_elsewhere_and_not_held_up() {
+        let after = |failure, others| step(&mut Retry::new(false), failure, others, PATIENCE);
+        let busy = |seconds| Failure::Busy(Some(Duration::from_secs(seconds)));
+        for failure in [Failure::Refused, Failure::Busy(None), busy(6)] {
+            assert_eq!(after(failure, true), Step::Elsewhere);
+            assert_eq!(after(failure, false), Step::GiveUp);
+        }
+        // It comes again when it was told to, and not before.
+        assert_eq!(after(busy(2), false), Step::Again(Duration::from_secs(2)));
+        assert_eq!(after(busy(0), false), Step::Again(FIRST));
+        let mut retry = Retry::new(false);
+        let steps = [(); 3].map(|()| step(&mut retry, busy(1), false, PATIENCE));
+        let again = Step::Again(Duration::from_secs(1));
+        assert_eq!(steps, [again, again, Step::GiveUp]);
     }
 
     #[test]

@@ -82,6 +82,11 @@ impl Balanced {
         self.shared.fleet.status()
     }
 
+    /// How many calls wait for others to end, see [`BalanceConfig::with_limit`].
+    pub fn waiting(&self) -> usize {
+        self.shared.gate.waiting()
+    }
+
     /// Waits for room, then has `attempt` made where and as often as it may be.
     async fn run<T, F>(
         &self,
@@ -119,7 +124,7 @@ impl Balanced {
             };
             let failure = Failure::of(&error);
             let step = fleet.next_step(&mut retry, failure, tried);
-            if failure == Failure::Unsent {
+            if !failure.leaves_doubt() && failure != Failure::Final {
                 if step == Step::GiveUp {
                     return Err(doubt.unwrap_or(error));
                 }

@@ -36,6 +36,9 @@ pub struct HttpServerConfig {
     /// share; those who find no room share. Only servers of old revisions have sessions. 512 by
     /// default. No more than half of them are opened before their clients have called something.
     pub max_connections: usize,
+    /// How many of them the clients of one caller may have; half of them if `None`, and at least one.
+    /// Clients of a gateway without authentication are all of one caller.
+    pub max_connections_per_caller: Option<usize>,
     /// How long a session of a client's own is kept open while it is not used. 30 min by default.
     pub idle_timeout: Duration,
 }
@@ -54,6 +57,7 @@ impl HttpServerConfig {
             probe_timeout: Duration::from_secs(5),
             max_message_bytes: 16 * 1024 * 1024,
             max_connections: 512,
+            max_connections_per_caller: None,
             idle_timeout: Duration::from_secs(30 * 60),
         }
     }
@@ -115,6 +119,13 @@ impl HttpServerConfig {
     #[must_use]
     pub const fn with_max_connections(mut self, limit: usize) -> Self {
         self.max_connections = limit;
+        self
+    }
+
+    /// Sets how many of them the clients of one caller may have.
+    #[must_use]
+    pub const fn with_max_connections_per_caller(mut self, limit: Option<usize>) -> Self {
+        self.max_connections_per_caller = limit;
         self
     }
 

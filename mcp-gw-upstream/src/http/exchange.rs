@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use mcp_gw_core::jsonrpc;
 use mcp_gw_core::{CallContext, ClientLink, RawJson};
@@ -19,7 +20,7 @@ use crate::era::{Era, MODERN};
 use crate::http::resume::Place;
 use crate::http::session::session_headers;
 use crate::http::sse::Decoder;
-use crate::http::wire::{METHOD, NAME, Post, Refusal, SESSION, Wire, chain};
+use crate::http::wire::{METHOD, NAME, Post, Refusal, SESSION, Wire, chain, retry_after};
 use crate::mirror;
 use crate::pending::{Reply, Waiting};
 
@@ -215,9 +216,7 @@ impl<'a> Exchange<'a> {
         let session = response.headers().get(SESSION).cloned();
         let status = response.status();
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            // What is wrong is the gateway's credential: nothing for a client, and its text may
-            // repeat what was sent.
-            return Err(Refusal::Status(status, String::new()).into());
+            return Err(self.refusal(status, None, String::new()).into());
         }
         if self.endpoint().is_some() && status.is_success() {
             // Whatever it says here, it answers on its stream (MCP 2024-11-05, HTTP with SSE).
@@ -228,8 +227,9 @@ impl<'a> Exchange<'a> {
         let result = if kind == Media::Json {
             self.whole_body(response, deadline).await?
         } else if !status.is_success() {
+            let retry_after = retry_after(response.headers());
             let body = self.wire.beginning(response, deadline.at()).await;
-            return Err(Refusal::Status(status, body).into());
+            return Err(self.refusal(status, retry_after, body).into());
         } else if kind == Media::EventStream {
             match self.stream(response, deadline).await? {
                 Ok(result) => result,
@@ -279,6 +279,7 @@ impl<'a> Exchange<'a> {
         deadline: &Deadline,
     ) -> Result<RawJson, Refusal> {
         let status = response.status();
+        let retry_after = retry_after(response.headers());
         let late = || self.wire.settings.timed_out(deadline.limit());
         let body = self.wire.body(response, deadline.at(), late).await;
         let body = body.map_err(Refusal::Failed)?;
@@ -287,7 +288,15 @@ impl<'a> Exchange<'a> {
             Ok(Some(Err(error))) => Err(Refusal::Rpc(status, error)),
             Err(refusal) if status.is_success() => Err(refusal),
             _ if status.is_success() => Err(self.protocol("its answer belongs to another request")),
-            _ => Err(Refusal::Status(status, crate::settings::excerpt(&body))),
+            _ => Err(self.refusal(status, retry_after, crate::settings::excerpt(&body))),
+        }
+    }
+
+    /// What a status means that came without a JSON-RPC message.
+    fn refusal(&self, status: StatusCode, retry_after: Option<Duration>, body: String) -> Refusal {
+        match self.wire.turned_away(status, retry_after, &body) {
+            Some(error) => Refusal::Failed(error),
+            None => Refusal::Status(status, body),
         }
     }
 

@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use mcp_gw_core::{
-    BackendError, BackendEvent, CallContext, ClientRef, Offer, RawJson, SessionKey, ToolSpec, code,
+    BackendError, BackendEvent, CallContext, ClientRef, ForeignParams, Offer, RawJson, SessionKey,
+    ToolSpec, code,
 };
 use reqwest::StatusCode;
 use reqwest::header::{HeaderName, HeaderValue};
@@ -18,13 +19,14 @@ use crate::http::config::HttpServerConfig;
 use crate::http::exchange::Exchange;
 use crate::http::session::Session;
 use crate::http::wire::{Refusal, Wire};
-use crate::lanes::{Connection as _, Lanes, Seat, Upkeep};
+use crate::lanes::{Connection as _, Lanes, Seat, Spot, Upkeep};
 use crate::listen_stream::Listening;
 use crate::mirror::{self, Mirrors};
 use crate::notice::Events;
 use crate::offer;
 use crate::owner::Owner;
 use crate::relay::{self, Channel};
+use crate::room::Bounds;
 use crate::settings::Settings;
 use crate::single::Single;
 use crate::watched::Watched;
@@ -45,7 +47,8 @@ struct Core {
     wire: Arc<Wire>,
     session: Single<Session>,
     lanes: Lanes<Session>,
-    mirrors: RwLock<Arc<Mirrors>>,
+    /// `None` until the tools have been read.
+    mirrors: RwLock<Option<Arc<Mirrors>>>,
     chores: Chores,
 }
 
@@ -92,8 +95,11 @@ impl Core {
             session: Single::default(),
             lanes: Lanes::new(
                 config.settings(),
-                config.max_connections,
-                config.idle_timeout,
+                Bounds::new(
+                    config.max_connections,
+                    config.max_connections_per_caller,
+                    config.idle_timeout,
+                ),
                 upkeep,
             ),
             mirrors: RwLock::default(),
@@ -112,23 +118,36 @@ impl Core {
         self.session.get(settings, open).await
     }
 
-    /// The session that calls of this client must be in; `None` for the shared one.
-    async fn seat(&self, client: &ClientRef) -> Result<Option<Seat<Session>>, BackendError> {
+    /// The session that calls of this client must be in.
+    async fn seat(&self, client: &ClientRef) -> Result<Spot<Session>, BackendError> {
         let hello = self.known().await?;
         let wire = &self.wire;
         let open = |owner, _| Session::open_own(Arc::clone(wire), owner);
-        let Some(seat) = self.lanes.seat(&hello, client, open).await? else {
-            return Ok(None);
+        let seat = match self.lanes.seat(&hello, client, open).await? {
+            Spot::Own(seat) => seat,
+            shared @ Spot::Shared(_) => return Ok(shared),
         };
         if seat.connection.desk.pending.dead().is_none() {
             if !seat.connection.desk.is_stale() {
-                return Ok(Some(seat));
+                return Ok(Spot::Own(seat));
             }
             seat.connection.end().await;
         }
         seat.forget();
         drop(seat);
         self.lanes.seat(&hello, client, open).await
+    }
+
+    /// What a client is told that asked there.
+    fn told(
+        &self,
+        spot: &Spot<Session>,
+        outcome: Result<RawJson, BackendError>,
+    ) -> Result<RawJson, BackendError> {
+        match spot {
+            Spot::Shared(Some(lack)) => lack.explain(&self.wire.settings.server, outcome),
+            _ => outcome,
+        }
     }
 
     /// Asks for the log messages that the client wants, before its call.
@@ -154,7 +173,7 @@ impl Core {
         let settings = &wire.settings;
         let deadline = Deadline::new(settings.timeout, settings.max_total_timeout);
         let exchange = match session.hello.era {
-            Era::Modern => Exchange::modern(wire, &ask, ctx, &self.mirrored(ask)),
+            Era::Modern => Exchange::modern(wire, &ask, ctx, &self.repeated(ask, ctx).await),
             Era::Legacy => Exchange::legacy(wire, session.post(), desk, &ask, ctx),
         };
         match exchange.run(deadline).await {
@@ -167,7 +186,8 @@ impl Core {
         let is_stale;
         let error = match refusal {
             Refusal::Failed(error) => {
-                if error.is_unsent() && self.session.forget(session) {
+                let is_away = matches!(error, BackendError::Unavailable { .. });
+                if is_away && self.session.forget(session) {
                     self.wire.events.emit(BackendEvent::Down {
                         reason: error.to_string(),
                     });
@@ -212,16 +232,35 @@ impl Core {
         self.wire.settings.unavailable(reason)
     }
 
-    /// The headers that repeat arguments of this call.
-    fn mirrored(&self, ask: Ask<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    /// The headers that repeat arguments of this call, as its tool wants them, and those that the client
+    /// sent for other ones. A client does not say what the tool wants to hear from its arguments.
+    async fn repeated(
+        &self,
+        ask: Ask<'_>,
+        ctx: Option<&CallContext>,
+    ) -> Vec<(HeaderName, HeaderValue)> {
+        let nothing = ForeignParams::new();
+        let mut foreign = ctx.map_or(&nothing, |ctx| &ctx.meta().foreign_params);
         let Ask::Tool(call) = ask else {
-            return Vec::new();
+            return mirror::foreign(&[], foreign).collect();
         };
-        let mirrors = Arc::clone(&self.mirrors.read().unwrap_or_else(PoisonError::into_inner));
-        mirrors
-            .get(&call.name)
-            .map(|of_tool| mirror::headers(of_tool, call.arguments.as_raw()))
-            .unwrap_or_default()
+        let mut mirrors = self.mirrors();
+        if mirrors.is_none() && !foreign.is_empty() {
+            if self.read_offer_again().await.is_err() {
+                foreign = &nothing;
+            }
+            mirrors = self.mirrors();
+        }
+        let marked = mirrors.as_ref().and_then(|all| all.get(&call.name));
+        let marked = marked.map(|marked| &**marked).unwrap_or_default();
+        let mut all = mirror::headers(marked, call.arguments.as_raw());
+        all.extend(mirror::foreign(marked, foreign));
+        all
+    }
+
+    fn mirrors(&self) -> Option<Arc<Mirrors>> {
+        let mirrors = self.mirrors.read();
+        mirrors.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Leaves out the tools whose headers could not be sent, and remembers those of the others.
@@ -248,7 +287,7 @@ impl Core {
                 }
             })
             .collect();
-        *self.mirrors.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(mirrors);
+        *self.mirrors.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(mirrors));
         tools
     }
 
@@ -368,7 +407,7 @@ impl Channel for Core {
     ) -> Result<Option<Seat<Session>>, BackendError> {
         let mut is_first = true;
         loop {
-            let Some(seat) = self.seat(client).await? else {
+            let Spot::Own(seat) = self.seat(client).await? else {
                 return Ok(None);
             };
             match self.once(&seat.connection, ask, None).await {
@@ -396,25 +435,28 @@ impl Channel for Core {
         // A session of a client's own may be stale, and then the shared one as well.
         let (mut stale_own, mut stale_shared, mut wrong_headers) = (false, false, false);
         loop {
-            let seat = match &client {
+            let spot = match &client {
                 Some(client) => self.seat(client).await?,
-                None => None,
+                None => Spot::Shared(None),
             };
-            let session = match &seat {
-                Some(seat) => Arc::clone(&seat.connection),
-                None => self.session().await?,
+            let session = match &spot {
+                Spot::Own(seat) => Arc::clone(&seat.connection),
+                Spot::Shared(_) => self.session().await?,
             };
             self.set_level(&session, ctx).await;
             let verdict = match self.once(&session, ask, ctx).await {
-                Ok(result) => return Ok(result),
+                Ok(result) => {
+                    let result = relay::settled(result, session.hello.era, &ask, ctx);
+                    return self.told(&spot, Ok(result));
+                }
                 Err(verdict) => verdict,
             };
-            match (verdict, &seat) {
-                (Verdict::Stale(_), Some(seat)) if !stale_own => {
+            match (verdict, &spot) {
+                (Verdict::Stale(_), Spot::Own(seat)) if !stale_own => {
                     stale_own = true;
                     seat.forget();
                 }
-                (Verdict::Stale(_), None) if !stale_shared => {
+                (Verdict::Stale(_), Spot::Shared(_)) if !stale_shared => {
                     stale_shared = true;
                     self.session.forget(&session);
                 }
@@ -422,7 +464,7 @@ impl Channel for Core {
                     wrong_headers = true;
                     self.read_offer_again().await?;
                 }
-                (verdict, _) => return Err(verdict.into_error()),
+                (verdict, _) => return self.told(&spot, Err(verdict.into_error())),
             }
         }
     }

@@ -184,7 +184,9 @@ async fn probe(wire: &Arc<Wire>) -> Result<Probe, BackendError> {
     };
     match refusal {
         Refusal::Rpc(_, error) => read_probe_error(settings, error),
-        Refusal::Failed(error @ BackendError::Unavailable { .. }) => Err(error),
+        // It may forbid what it does not know, and nothing else.
+        Refusal::Failed(BackendError::Refused { status: 403, .. }) => Ok(Probe::Legacy),
+        Refusal::Failed(error) if error.is_unsent() => Err(error),
         Refusal::Status(..) | Refusal::Failed(_) => Ok(Probe::Legacy),
     }
 }

@@ -4,10 +4,11 @@ use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use mcp_gw_core::{BackendError, BackendEvent, RawJson};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
@@ -114,7 +115,7 @@ impl Back for Post {
 pub(crate) enum Refusal {
     /// A JSON-RPC error object.
     Rpc(StatusCode, RawJson),
-    /// A status without one, and how the body begins.
+    /// A status without one, and how the body begins. Not those of [`Wire::turned_away`].
     Status(StatusCode, String),
     /// No answer, or none that can be used.
     Failed(BackendError),
@@ -241,6 +242,28 @@ impl Wire {
         }
     }
 
+    /// Why a request was turned away unread, when this status and what follows it say so.
+    pub(crate) fn turned_away(
+        &self,
+        status: StatusCode,
+        retry_after: Option<Duration>,
+        body: &str,
+    ) -> Option<BackendError> {
+        match status {
+            // What is wrong is the gateway's credential: nothing for a client, and the body may repeat
+            // what was sent.
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Some(self.settings.refused(status.as_u16()))
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                let says = if body.is_empty() { "" } else { ": " };
+                let reason = format!("it answers {status}{says}{body}");
+                Some(self.settings.busy(reason, retry_after))
+            }
+            _ => None,
+        }
+    }
+
     /// What a status without a JSON-RPC message means.
     pub(crate) fn status_error(&self, status: StatusCode, body: &str) -> BackendError {
         let says = if body.is_empty() {
@@ -249,12 +272,6 @@ impl Wire {
             format!(": {body}")
         };
         match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.settings.unavailable(format!(
-                "it answers {status}; check the credentials in `headers` of this server"
-            )),
-            StatusCode::TOO_MANY_REQUESTS => self.settings.unavailable(format!(
-                "it answers {status}: it takes no more requests now{says}"
-            )),
             status if status.is_redirection() => self.settings.protocol(format!(
                 "it answers {status}; redirects are not followed, give the final address in `url`"
             )),
@@ -352,6 +369,15 @@ fn client(config: &HttpServerConfig, is_https: bool) -> Result<Client, mcp_gw_co
         .no_proxy()
         .redirect(redirect::Policy::none())
         .build()?)
+}
+
+/// `Retry-After` in seconds (RFC 9110 §10.2.3), up to a day. A date is not read: whose clock is right is
+/// not known.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    const LONGEST: u64 = 24 * 60 * 60;
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let seconds: u64 = seconds.parse().ok()?;
+    Some(Duration::from_secs(seconds.min(LONGEST)))
 }
 
 /// So many connections are kept for the next calls; more are closed when their call has ended.

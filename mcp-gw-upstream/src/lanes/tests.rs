@@ -1,9 +1,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use mcp_gw_core::{Caller, CallerKind};
 use tokio::sync::Notify;
 
 use crate::era::Era;
-use crate::owner::tests::{context, hello};
+use crate::owner::tests::{context, context_as, hello};
 use crate::watched::Place;
 
 use super::*;
@@ -40,18 +41,30 @@ impl Connection for Fake {
 }
 
 fn lanes(max: usize) -> Lanes<Fake> {
-    Lanes::new(
-        Settings::for_test(),
-        max,
-        Duration::from_secs(60),
-        Upkeep::default(),
-    )
+    Lanes::new(Settings::for_test(), bounds(max), Upkeep::default())
+}
+
+/// All of them for one caller.
+fn bounds(max: usize) -> Bounds {
+    Bounds::new(max, Some(max), Duration::from_secs(60))
 }
 
 const ROOTS: &str = r#"{"roots":{}}"#;
 
 async fn seat(lanes: &Lanes<Fake>, world: &Arc<World>, session: &str) -> Option<Seat<Fake>> {
-    let ctx = context(ROOTS, Some(session), None);
+    match spot(lanes, world, Caller::local(), session).await {
+        Spot::Own(seat) => Some(seat),
+        Spot::Shared(_) => None,
+    }
+}
+
+async fn spot(
+    lanes: &Lanes<Fake>,
+    world: &Arc<World>,
+    caller: Caller,
+    session: &str,
+) -> Spot<Fake> {
+    let ctx = context_as(caller, ROOTS, Some(session), None);
     let hello = hello(Era::Legacy, "{}");
     let open = |_, _| {
         let world = Arc::clone(world);
@@ -152,7 +165,7 @@ async fn what_could_not_be_opened_is_left_alone_for_as_long_as_that_took() {
             }
         };
         let seat = lanes.seat(&hello, &ctx.client(), open).await;
-        assert!(seat.unwrap().is_none());
+        assert!(matches!(seat, Ok(Spot::Shared(Some(Lack::Failed)))));
         tries.load(Ordering::SeqCst)
     };
     assert_eq!(attempt().await, 1);
@@ -264,7 +277,7 @@ async fn who_watches_something_is_not_idle_and_goes_last() {
         })),
         ..Upkeep::default()
     };
-    let lanes = Lanes::new(Settings::for_test(), 2, Duration::from_secs(60), upkeep);
+    let lanes = Lanes::new(Settings::for_test(), bounds(2), upkeep);
     let world = Arc::<World>::default();
     let number = async |session: &str| {
         world.may_end.notify_one();
@@ -289,4 +302,62 @@ async fn who_watches_something_is_not_idle_and_goes_last() {
     // Who ends its session ends that, too, and needs no other place.
     lanes.end_session(&SessionKey::new("d"));
     assert_eq!(orphans.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_caller_leaves_room_for_others() {
+    let share = Bounds::new(4, None, Duration::from_secs(60));
+    let lanes = Lanes::new(Settings::for_test(), share, Upkeep::default());
+    let world = Arc::<World>::default();
+    let caller = |id| Caller::new(CallerKind::ApiKey, id);
+    let own = async |id, session: &str| match spot(&lanes, &world, caller(id), session).await {
+        Spot::Own(seat) => Ok(seat),
+        Spot::Shared(lack) => Err(lack.unwrap()),
+    };
+    let (g1, _g2) = (own("g", "g1").await.unwrap(), own("g", "g2").await.unwrap());
+    assert_eq!(own("g", "g3").await.err(), Some(Lack::Share(2)));
+    // It can go on in those that it has, and others have theirs.
+    drop(own("g", "g1").await.unwrap());
+    let (_h1, _i1) = (own("h", "h1").await.unwrap(), own("i", "i1").await.unwrap());
+    assert_eq!(own("j", "j1").await.err(), Some(Lack::Full(4)));
+    // An idle one of its own makes room for another of the same caller.
+    drop(g1);
+    world.may_end.notify_one();
+    drop(own("g", "g3").await.unwrap());
+    assert_eq!(world.ended.load(Ordering::SeqCst), 1);
+    world.may_end.notify_one();
+    assert_eq!(own("g", "g1").await.unwrap().connection.number, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_more_than_others_gives_first() {
+    let lanes = lanes(3);
+    let world = Arc::<World>::default();
+    let caller = |id| Caller::new(CallerKind::ApiKey, id);
+    let number = async |id, session: &str| match spot(&lanes, &world, caller(id), session).await {
+        Spot::Own(seat) => seat.connection.number,
+        Spot::Shared(lack) => panic!("{lack:?}"),
+    };
+    // One has been idle for longest, but the other one has two.
+    for (at, (id, session)) in [("h", "h1"), ("g", "g1"), ("g", "g2")]
+        .into_iter()
+        .enumerate()
+    {
+        assert_eq!(number(id, session).await, at);
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    world.may_end.notify_one();
+    assert_eq!(number("i", "i1").await, 3);
+    assert_eq!(number("h", "h1").await, 0);
+    assert_eq!(number("g", "g2").await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_opens_more_than_its_share_before_it_needs_them() {
+    let share = Bounds::new(4, Some(1), Duration::from_secs(60));
+    let lanes = Lanes::new(Settings::for_test(), share, Upkeep::default());
+    let world = Arc::<World>::default();
+    greet(&lanes, &world, "a", Transport::Stdio).await;
+    greet(&lanes, &world, "b", Transport::Stdio).await;
+    assert_eq!(world.opened.load(Ordering::SeqCst), 1);
 }

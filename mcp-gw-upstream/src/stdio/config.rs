@@ -50,6 +50,9 @@ pub struct StdioServerConfig {
     /// share; those who find no room share. Servers of 2026-07-28 need no other. 16 by default. No
     /// more than 4 are started before their clients have called something.
     pub max_connections: usize,
+    /// How many of them the clients of one caller may have; half of them if `None`, and at least one.
+    /// Clients of a gateway without authentication are all of one caller.
+    pub max_connections_per_caller: Option<usize>,
     /// How long a process of a client's own is kept while it is not used. 30 min by default.
     pub idle_timeout: Duration,
 }
@@ -72,6 +75,7 @@ impl StdioServerConfig {
             grace: Duration::from_secs(2),
             max_message_bytes: 16 * 1024 * 1024,
             max_connections: 16,
+            max_connections_per_caller: None,
             idle_timeout: Duration::from_secs(30 * 60),
         }
     }
@@ -164,6 +168,13 @@ impl StdioServerConfig {
     #[must_use]
     pub const fn with_max_connections(mut self, limit: usize) -> Self {
         self.max_connections = limit;
+        self
+    }
+
+    /// Sets how many of them the clients of one caller may have.
+    #[must_use]
+    pub const fn with_max_connections_per_caller(mut self, limit: Option<usize>) -> Self {
+        self.max_connections_per_caller = limit;
         self
     }
 

@@ -74,9 +74,8 @@ impl Pipe {
             Ok(Ok(())) => guard.tell = ask.is_cancellable(),
             Ok(Err(_)) => return Err(self.settings.unavailable("it does not read any more")),
             Err(_) => {
-                return Err(self
-                    .settings
-                    .unavailable("it does not read what it is sent; its queue is full"));
+                let reason = "it does not read what it is sent, and its queue is full";
+                return Err(self.settings.busy(reason, None));
             }
         }
         self.wait(&mut answered, call.as_deref(), deadline).await

@@ -1,6 +1,6 @@
 //! From a command to a server that has said what it speaks.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -358,16 +358,7 @@ async fn meet(shared: &Shared, pipe: &Pipe, asks_first: bool) -> Result<Hello, B
     let deadline = Deadline::new(limit, limit);
     let mut question = pin!(pipe.call(&Ask::Discover, Era::Modern, None, deadline));
     let Ok(answer) = timeout(settings.probe_timeout, &mut question).await else {
-        // It is an old server that does not answer what it does not know, or one that takes its
-        // time to start and will answer both.
-        let refusal = match initialize(pipe, limit).await {
-            Err(BackendError::Rpc(refusal)) => refusal,
-            other => return other,
-        };
-        return match read_answer(settings, question.await)? {
-            Probe::Modern(hello) => Ok(hello),
-            Probe::Legacy => Err(BackendError::Rpc(refusal)),
-        };
+        return meet_late(pipe, limit, question).await;
     };
     if matches!(answer, Err(BackendError::Lost { .. })) {
         shared.is_deadly.store(true, Ordering::Relaxed);
@@ -375,6 +366,49 @@ async fn meet(shared: &Shared, pipe: &Pipe, asks_first: bool) -> Result<Hello, B
     match read_answer(settings, answer)? {
         Probe::Modern(hello) => Ok(hello),
         Probe::Legacy => initialize(pipe, limit).await,
+    }
+}
+
+/// Finds out what a process speaks that has not answered the first question yet: an old server that does
+/// not answer what it does not know, or one that takes its time to start. What it answers first decides,
+/// not the clock.
+async fn meet_late(
+    pipe: &Pipe,
+    limit: Duration,
+    mut question: Pin<&mut impl Future<Output = Result<RawJson, BackendError>>>,
+) -> Result<Hello, BackendError> {
+    let settings = &pipe.settings;
+    let mut handshake = pin!(shake_hands(pipe, limit));
+    let outcome = tokio::select! {
+        biased;
+        answer = &mut question => {
+            return match read_answer(settings, answer)? {
+                Probe::Modern(hello) => Ok(hello),
+                Probe::Legacy => initialized(pipe, handshake.await).await,
+            };
+        }
+        outcome = &mut handshake => outcome,
+    };
+    match outcome {
+        Err(BackendError::Rpc(refusal)) => match read_answer(settings, question.await)? {
+            Probe::Modern(hello) => Ok(hello),
+            Probe::Legacy => Err(BackendError::Rpc(refusal)),
+        },
+        Err(error) => Err(error),
+        // The answer to a `ping` comes behind all that it will answer of what came before.
+        Ok(old) => {
+            let patience = limit.min(settings.probe_timeout);
+            let deadline = Deadline::new(patience, patience);
+            let answer = tokio::select! {
+                biased;
+                answer = &mut question => Some(answer),
+                _ = pipe.call(&Ask::Ping, Era::Legacy, None, deadline) => None,
+            };
+            match answer.map(|answer| read_answer(settings, answer)) {
+                Some(Ok(Probe::Modern(hello))) => Ok(hello),
+                _ => initialized(pipe, Ok(old)).await,
+            }
+        }
     }
 }
 
@@ -405,11 +439,21 @@ async fn introduce(pipe: &Pipe, limit: Duration) -> Result<Hello, BackendError> 
 }
 
 async fn initialize(pipe: &Pipe, limit: Duration) -> Result<Hello, BackendError> {
+    initialized(pipe, shake_hands(pipe, limit).await).await
+}
+
+/// Asks for the handshake, which [`initialized`] ends.
+async fn shake_hands(pipe: &Pipe, limit: Duration) -> Result<Hello, BackendError> {
     let deadline = Deadline::new(limit, limit);
     let capabilities = pipe.desk.owner.as_ref().map(|owner| &owner.capabilities);
     let ask = Ask::Initialize { capabilities };
     let result = pipe.call(&ask, Era::Legacy, None, deadline).await?;
-    let hello = read_initialize(&pipe.settings, &result)?;
+    read_initialize(&pipe.settings, &result)
+}
+
+/// Says that the handshake is done, if it is.
+async fn initialized(pipe: &Pipe, met: Result<Hello, BackendError>) -> Result<Hello, BackendError> {
+    let hello = met?;
     let nothing = RawJson::empty_object();
     let ready = jsonrpc::notification("notifications/initialized", &nothing);
     pipe.tell(ready).await;

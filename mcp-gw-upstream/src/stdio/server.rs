@@ -12,12 +12,13 @@ use crate::deadline::Deadline;
 use crate::era::{Era, Hello, Known};
 use crate::error::Error;
 use crate::extras::Extras;
-use crate::lanes::{Connection as _, Lanes, Seat, Upkeep};
+use crate::lanes::{Connection as _, Lanes, Seat, Spot, Upkeep};
 use crate::listen_stream::Listening;
 use crate::notice::Events;
 use crate::offer;
 use crate::owner::Owner;
 use crate::relay::{self, Channel};
+use crate::room::Bounds;
 use crate::settings::Settings;
 use crate::single::Single;
 use crate::stdio::config::StdioServerConfig;
@@ -83,8 +84,11 @@ impl Core {
         Self {
             lanes: Lanes::new(
                 config.settings(),
-                config.max_connections,
-                config.idle_timeout,
+                Bounds::new(
+                    config.max_connections,
+                    config.max_connections_per_caller,
+                    config.idle_timeout,
+                ),
                 upkeep,
             ),
             shared: Arc::new(shared),
@@ -105,16 +109,17 @@ impl Core {
         self.process.get(settings, start).await
     }
 
-    /// The process that calls of this client must be in; `None` for the shared one.
-    async fn seat(&self, client: &ClientRef) -> Result<Option<Seat<Process>>, BackendError> {
+    /// The process that calls of this client must be in.
+    async fn seat(&self, client: &ClientRef) -> Result<Spot<Process>, BackendError> {
         let hello = self.known().await?;
         let open = |owner, life| Process::start_own(Arc::clone(&self.shared), owner, life);
-        let Some(seat) = self.lanes.seat(&hello, client, open).await? else {
-            return Ok(None);
+        let seat = match self.lanes.seat(&hello, client, open).await? {
+            Spot::Own(seat) => seat,
+            shared @ Spot::Shared(_) => return Ok(shared),
         };
         if seat.connection.is_alive().await {
             if !seat.connection.pipe.desk.is_stale() {
-                return Ok(Some(seat));
+                return Ok(Spot::Own(seat));
             }
             seat.connection.end().await;
         }
@@ -228,7 +233,7 @@ impl Channel for Core {
     ) -> Result<Option<Seat<Process>>, BackendError> {
         let mut is_first = true;
         loop {
-            let Some(seat) = self.seat(client).await? else {
+            let Spot::Own(seat) = self.seat(client).await? else {
                 return Ok(None);
             };
             match self.once(&seat.connection, ask, None).await {
@@ -254,15 +259,16 @@ impl Channel for Core {
 
     async fn ask(&self, ask: Ask<'_>, ctx: Option<&CallContext>) -> Result<RawJson, BackendError> {
         let client = ctx.map(CallContext::client);
+        let settings = &self.shared.settings;
         let mut is_first = true;
         loop {
-            let seat = match &client {
+            let spot = match &client {
                 Some(client) => self.seat(client).await?,
-                None => None,
+                None => Spot::Shared(None),
             };
-            let process = match &seat {
-                Some(seat) => Arc::clone(&seat.connection),
-                None => self.process().await?,
+            let process = match &spot {
+                Spot::Own(seat) => Arc::clone(&seat.connection),
+                Spot::Shared(_) => self.process().await?,
             };
             self.set_level(&process, ctx).await;
             let outcome = self.once(&process, ask, ctx).await;
@@ -271,7 +277,14 @@ impl Channel for Core {
                 Err(BackendError::Unavailable { .. }) if is_first && process.is_dead() => {
                     is_first = false;
                 }
-                other => return other,
+                outcome => {
+                    let settled =
+                        outcome.map(|result| relay::settled(result, process.hello.era, &ask, ctx));
+                    return match spot {
+                        Spot::Shared(Some(lack)) => lack.explain(&settings.server, settled),
+                        _ => settled,
+                    };
+                }
             }
         }
     }

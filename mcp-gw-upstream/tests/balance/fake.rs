@@ -27,6 +27,10 @@ pub(crate) enum Mood {
     Slow,
     /// It answers with a JSON-RPC error.
     Contrary,
+    /// It refuses the gateway's credentials.
+    Closed,
+    /// It takes no more now, and says for how many seconds, if it does.
+    Full(Option<u64>),
     /// It answers when [`Fake::let_go`] is called.
     Busy,
 }
@@ -148,6 +152,15 @@ impl Fake {
             Mood::Slow => Err(BackendError::Timeout {
                 server: server(),
                 after: Duration::from_secs(1),
+            }),
+            Mood::Closed => Err(BackendError::Refused {
+                server: server(),
+                status: 401,
+            }),
+            Mood::Full(seconds) => Err(BackendError::Busy {
+                server: server(),
+                reason: reason(),
+                retry_after: seconds.map(Duration::from_secs),
             }),
             Mood::Contrary => Err(BackendError::Rpc(raw(r#"{"code":-1,"message":"no"}"#))),
             Mood::Busy => {

@@ -163,3 +163,42 @@ async fn closing_ends_the_wait_for_a_restart() {
     task.await.unwrap().unwrap_err();
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_is_turned_away_is_told_at_once_unless_another_replica_is_there() {
+    for mood in [Mood::Closed, Mood::Full(None), Mood::Full(Some(3600))] {
+        let a = Fake::new("a");
+        let backend = started(config(), [&a]).await;
+        a.set(mood);
+        let began = Instant::now();
+        let error = call(&backend, "look").await.unwrap_err();
+        let is_it = match mood {
+            Mood::Closed => matches!(error, BackendError::Refused { status: 401, .. }),
+            _ => matches!(error, BackendError::Busy { .. }),
+        };
+        assert!(is_it && error.is_unsent(), "{error}");
+        assert_eq!((began.elapsed(), a.tries()), (Duration::ZERO, 1));
+
+        let (a, b) = (Fake::new("a"), Fake::new("b"));
+        let backend = started(config(), [&a, &b]).await;
+        a.set(mood);
+        assert_eq!(call(&backend, "change").await.unwrap(), "b");
+        assert_eq!((began.elapsed(), a.tries()), (Duration::ZERO, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_says_when_to_come_again_is_asked_then() {
+    let a = Fake::new("a");
+    let backend = started(config(), [&a]).await;
+    a.script(&[Mood::Full(Some(2))]);
+    let began = Instant::now();
+    assert_eq!(call(&backend, "change").await.unwrap(), "a");
+    assert_eq!(a.tries(), 2);
+    let took = began.elapsed();
+    let due = Duration::from_secs(2);
+    assert!(
+        (due..due + Duration::from_millis(10)).contains(&took),
+        "{took:?}"
+    );
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::response::Response;
 use mcp_gw_core::testing::backend_contract;
-use mcp_gw_core::{Backend as _, BackendError, BackendEvent, Extras};
+use mcp_gw_core::{Backend as _, BackendError, BackendEvent, Extras, ResourceRead};
 use mcp_gw_upstream::{HttpServer, HttpServerConfig};
 
 use crate::client::{ASKABLE, Client};
@@ -456,4 +456,35 @@ async fn a_client_is_served_on_the_shared_session_when_the_server_gives_no_other
     backend.call_tool(&ctx, call("echo", "{}")).await.unwrap();
     let seen = fake.next("tools/call").await;
     assert_eq!(seen.header("mcp-session-id"), Some("s1"));
+}
+
+#[tokio::test]
+async fn a_result_type_of_an_old_server_says_nothing() {
+    const ASKS: &str =
+        r#"{"resultType":"input_required","ttlMs":1.0,"cacheScope":"public","requestState":"s"}"#;
+    let fake = Fake::legacy(|seen| async move { seen.result(ASKS) }).await;
+    let backend = server(&fake);
+    let modern = Client::new(None, "{}");
+    let ctx = modern.context();
+    let called = backend.call_tool(&ctx, call("echo", "{}")).await.unwrap();
+    let without = r#"{"ttlMs":1.0,"cacheScope":"public","requestState":"s"}"#;
+    assert_eq!(called.as_raw().as_str(), without);
+    let read = ResourceRead::new("x:y", Extras::default());
+    let read = backend.read_resource(&ctx, read).await.unwrap();
+    assert_eq!(read.as_str(), r#"{"requestState":"s"}"#);
+    assert!(!modern.is_plain());
+    // To a client of an old revision it says nothing either.
+    let old = Client::new(Some("s"), "{}");
+    let called = backend.call_tool(&old.context(), call("echo", "{}")).await;
+    assert_eq!(called.unwrap().as_raw().as_str(), ASKS);
+    assert!(old.is_plain());
+
+    let fake = Fake::modern(|seen| async move { seen.result(ASKS) }).await;
+    for client in [modern, Client::new(Some("t"), "{}")] {
+        let called = server(&fake)
+            .call_tool(&client.context(), call("echo", "{}"))
+            .await;
+        assert_eq!(called.unwrap().as_raw().as_str(), ASKS);
+        assert!(!client.is_plain());
+    }
 }

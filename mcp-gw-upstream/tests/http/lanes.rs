@@ -138,6 +138,7 @@ async fn the_end_of_the_clients_session_ends_its_own_and_what_is_in_flight() {
 async fn when_there_is_no_room_the_longest_idle_goes_or_the_shared_one_serves() {
     let mut old = Old::start().await;
     let config = old.config().with_max_connections(2);
+    let config = config.with_max_connections_per_caller(Some(2));
     let backend = Arc::new(HttpServer::new(&config).unwrap());
     let client = |session| Client::new(Some(session), ASKABLE);
     let a = session_of(&mut old, &backend, &client("a")).await;
@@ -164,6 +165,61 @@ async fn when_there_is_no_room_the_longest_idle_goes_or_the_shared_one_serves() 
         opened.finish("{}").await;
     }
     for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_questions_open_takes_nobody_elses_room_and_is_told_why_it_is_not_asked() {
+    let mut old = Old::start().await;
+    let config = old.config().with_max_connections(4);
+    let backend = Arc::new(HttpServer::new(&config).unwrap());
+    let of = |caller, session| {
+        let mut client = Client::new(Some(session), ASKABLE);
+        client.caller = caller;
+        client
+    };
+    let begin = |client: &Client| {
+        let (backend, ctx) = (Arc::clone(&backend), client.context());
+        tokio::spawn(async move { backend.call_tool(&ctx, call("t", "{}")).await })
+    };
+    // It has half of all, and answers nothing.
+    let mut greedy = [of("g", "g1"), of("g", "g2")];
+    let mut held = Vec::new();
+    for client in &mut greedy {
+        let task = begin(client);
+        let opened = old.call().await;
+        let ask = r#"{"jsonrpc":"2.0","id":7,"method":"elicitation/create","params":{}}"#;
+        opened.say(ask).await;
+        held.push((task, opened, client.asked().await));
+    }
+    let third = of("g", "g3");
+    for (result, is_told) in [
+        (r#"{"content":[],"isError":true}"#, true),
+        (r#"{"content":[]}"#, false),
+    ] {
+        let task = begin(&third);
+        let opened = old.call().await;
+        assert_eq!(opened.session(), "s1", "it shares");
+        opened.finish(result).await;
+        let output = task.await.unwrap().unwrap();
+        let text = output.as_raw().as_str();
+        let says = "`max_connections_per_caller` allows (2)";
+        assert_eq!(text.contains(says), is_told, "{text}");
+    }
+    // Others have theirs, and are asked.
+    let mut other = of("h", "h1");
+    let task = begin(&other);
+    let opened = old.call().await;
+    let ask = r#"{"jsonrpc":"2.0","id":8,"method":"elicitation/create","params":{}}"#;
+    opened.say(ask).await;
+    other.asked().await.answer(Ok("{}"));
+    opened.finish(r#"{"content":[],"isError":true}"#).await;
+    let output = task.await.unwrap().unwrap();
+    assert_eq!(output.as_raw().as_str(), r#"{"content":[],"isError":true}"#);
+    for (task, opened, asked) in held {
+        asked.answer(Ok("{}"));
+        opened.finish("{}").await;
         task.await.unwrap().unwrap();
     }
 }
@@ -356,7 +412,9 @@ async fn who_shares_subscribes_in_the_shared_session_and_in_its_own_once_it_has_
 #[tokio::test]
 async fn who_is_greeted_has_a_session_that_nothing_was_called_in() {
     let mut old = Old::start().await;
-    let backend = HttpServer::new(&old.config().with_max_connections(2)).unwrap();
+    let config = old.config().with_max_connections(2);
+    let config = config.with_max_connections_per_caller(Some(2));
+    let backend = HttpServer::new(&config).unwrap();
     let clients = [
         Client::new(Some("c"), ASKABLE),
         Client::new(Some("d"), ASKABLE),

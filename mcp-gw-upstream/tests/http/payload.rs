@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use std::time::Duration;
 
+use mcp_gw_core::testing::context_of;
 use mcp_gw_core::{
-    Backend as _, BackendError, CacheHint, CallNotification, Completion, CompletionRef, Extras,
-    PromptGet, ResourceRead, Secret,
+    Backend as _, BackendError, CacheHint, CallContext, CallNotification, Caller, Completion,
+    CompletionRef, Extras, ForeignParams, Incoming, PromptGet, RequestMeta, ResourceRead, Secret,
+    Transport,
 };
 use mcp_gw_upstream::{HttpServer, HttpServerConfig};
 
@@ -116,6 +118,52 @@ async fn arguments_are_repeated_in_headers_and_a_tool_that_cannot_be_is_left_out
     assert_eq!(seen.header("mcp-param-old"), Some("=?base64?w7xiZXI=?="));
 }
 
+/// The context of a call that came with these headers.
+fn with_headers(headers: &[(&str, &str)]) -> CallContext {
+    let mut foreign = ForeignParams::new();
+    for (name, value) in headers {
+        foreign.push(name, value).unwrap();
+    }
+    let meta = RequestMeta::new("test", Transport::Http).with_foreign_params(foreign);
+    context_of(Incoming::new(Caller::local(), meta))
+}
+
+#[tokio::test]
+async fn headers_of_clients_are_handed_on_unless_the_tool_has_them() {
+    let mut fake = Fake::modern(|seen| async move {
+        if seen.method() == "tools/list" {
+            let tool = r#"{"name":"echo","inputSchema":{"properties":{"a":{"type":"string","x-mcp-header":"Mine"},"b":{"type":"string","x-mcp-header":"Absent"}}}}"#;
+            return seen.result(&format!(r#"{{"tools":[{tool}]}}"#));
+        }
+        answer(&seen)
+    })
+    .await;
+    // Nothing was read of this server before: it is, or it would get what the client says.
+    let backend = server(&fake);
+    let ctx = with_headers(&[
+        ("mcp-param-mine", "evil"),
+        ("mcp-param-absent", "evil"),
+        ("mcp-param-other", "=?base64?w6k=?="),
+    ]);
+    let made = call("echo", r#"{"a":"good"}"#);
+    backend.call_tool(&ctx, made).await.unwrap();
+    let read = ResourceRead::new("x:y", Extras::default());
+    let _ = backend.read_resource(&ctx, read).await;
+    let seen = fake.next("tools/call").await;
+    assert_eq!(seen.header("mcp-param-mine"), Some("good"));
+    assert_eq!(seen.header("mcp-param-absent"), None);
+    assert_eq!(seen.header("mcp-param-other"), Some("=?base64?w6k=?="));
+    let seen = fake.next("resources/read").await;
+    assert_eq!(seen.header("mcp-param-other"), Some("=?base64?w6k=?="));
+
+    // Servers of old revisions have no such headers.
+    let mut fake = Fake::legacy(|seen| async move { answer(&seen) }).await;
+    let made = call("echo", "{}");
+    server(&fake).call_tool(&ctx, made).await.unwrap();
+    let seen = fake.next("tools/call").await;
+    assert_eq!(seen.header("mcp-param-other"), None);
+}
+
 #[tokio::test]
 async fn lists_are_read_to_their_end_and_not_for_ever() {
     let fake = Fake::start(|seen| async move {
@@ -174,17 +222,14 @@ async fn lists_are_read_to_their_end_and_not_for_ever() {
 
 #[tokio::test]
 async fn headers_of_the_configuration_go_with_every_request_and_into_no_error() {
-    let mut fake = Fake::start(|seen| async move { seen.error(401, -32001, "hidden") }).await;
+    let mut fake = Fake::start(|seen| async move { seen.error(403, -32001, "hidden") }).await;
     let config = HttpServerConfig::new("up", format!("{}?key=hidden", fake.url()))
         .with_header("Authorization", Secret::new("Bearer hidden".to_owned()));
     let backend = HttpServer::new(&config).unwrap();
     assert!(!format!("{backend:?}").contains("hidden"));
     let error = ask(&backend).await.unwrap_err();
-    assert!(matches!(error, BackendError::Unavailable { .. }));
-    assert!(
-        error.to_string().contains("check the credentials"),
-        "{error}"
-    );
+    assert!(matches!(error, BackendError::Refused { status: 403, .. }));
+    assert!(error.to_string().contains("look at `headers`"), "{error}");
     assert!(!format!("{error:?}").contains("hidden"));
     for method in ["server/discover", "initialize"] {
         let seen = fake.next(method).await;

@@ -64,6 +64,52 @@ async fn answers_that_are_not_mcp_are_told_from_those_that_are_lost() {
 }
 
 #[tokio::test]
+async fn being_turned_away_is_told_from_being_lost_at_any_time() {
+    fn after(status_code: u16, seconds: &str, body: &str) -> Response {
+        let mut response = json(status_code, body);
+        let seconds = seconds.parse().unwrap();
+        response.headers_mut().insert("retry-after", seconds);
+        response
+    }
+    type Script = fn(&Seen) -> Response;
+    let all: [(Script, &str); 6] = [
+        (|_| status(401), "401"),
+        (|_| json(403, "hidden"), "403"),
+        (|_| status(429), "None"),
+        (|_| after(429, "7", "{}"), "Some(7s)"),
+        (|_| after(429, "Fri, 31 Dec 1999 23:59:59 GMT", ""), "None"),
+        (|_| after(429, "99999999999", ""), "Some(86400s)"),
+    ];
+    for (script, expected) in all {
+        let of_calls = outcome(script).await;
+        // The same for the first question, after which nothing else is asked; an old server may
+        // forbid it because it does not know it.
+        let mut fake = Fake::start(move |seen| async move { script(&seen) }).await;
+        let of_handshake = ask(&config(&fake)).await;
+        let asked: &[&str] = match expected {
+            "403" => &["server/discover", "initialize"],
+            _ => &["server/discover"],
+        };
+        assert_eq!(fake.methods(), asked);
+        for outcome in [of_calls, of_handshake] {
+            let error = outcome.unwrap_err();
+            let says = match &error {
+                BackendError::Refused { status, .. } => status.to_string(),
+                BackendError::Busy { retry_after, .. } => format!("{retry_after:?}"),
+                other => panic!("{other}"),
+            };
+            assert_eq!(says, expected);
+            assert!(
+                error.is_unsent() && !error.to_string().contains("hidden"),
+                "{error}"
+            );
+        }
+    }
+    let lost = outcome(|_| after(503, "1", "")).await;
+    assert!(matches!(lost, Err(BackendError::Lost { .. })), "{lost:?}");
+}
+
+#[tokio::test]
 async fn of_two_answers_the_first_counts_and_foreign_ones_do_not() {
     let found = outcome(|seen| {
         let foreign = r#"{"jsonrpc":"2.0","id":4711,"result":{"v":"foreign"}}"#;

@@ -24,7 +24,7 @@ async fn ask(backend: &StdioServer, name: &str) -> Result<String, BackendError> 
 
 #[tokio::test]
 async fn payload_passes_in_every_era_as_it_came() {
-    for mode in ["modern", "legacy", "silent", "deadly"] {
+    for mode in ["modern", "late", "swapped", "legacy", "silent", "deadly"] {
         let backend = server(mode);
         let (ctx, _) = context();
         let output = backend.call_tool(&ctx, call("echo", ODD)).await.unwrap();
@@ -40,7 +40,7 @@ async fn payload_passes_in_every_era_as_it_came() {
         let meta = ask(&backend, "meta").await.unwrap();
         assert_eq!(
             meta.contains("2026-07-28"),
-            mode == "modern",
+            matches!(mode, "modern" | "late" | "swapped"),
             "{mode}: {meta}"
         );
         backend.close().await;

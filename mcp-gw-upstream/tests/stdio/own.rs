@@ -53,6 +53,7 @@ async fn the_offer_has_what_only_own_processes_list_until_the_last_of_them_ends(
     assert_eq!(tools(&backend).await, ["echo"]);
     let (c, d) = (client("c"), client("d"));
     ask(&backend, &c, "pid").await;
+    assert!(c.is_plain(), "its server is as old as the client");
     changed(&mut events).await;
     assert_eq!(tools(&backend).await, ["echo", "sample"]);
     // One more of them has grown: that is news, the rest is not.

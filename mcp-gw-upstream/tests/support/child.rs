@@ -20,10 +20,11 @@ pub(crate) fn fake(mode: &str) -> StdioServerConfig {
     StdioServerConfig::new("up", this.to_str().unwrap())
         .with_args(["child::serve", "--exact", "--nocapture", "--test-threads=1"])
         .with_env(MODE, mode.to_owned())
-        .with_probe_timeout(Duration::from_millis(if mode == "silent" {
-            50
-        } else {
-            5000
+        .with_probe_timeout(Duration::from_millis(match mode {
+            "silent" | "late" => 50,
+            // The answer to the second question takes no longer than that.
+            "swapped" => 500,
+            _ => 5000,
         }))
 }
 
@@ -73,6 +74,7 @@ fn serve() {
             hung: None,
             grandchild: None,
             its_stdin: None,
+            unanswered: "null".to_owned(),
         }
         .run();
     }
@@ -94,7 +96,11 @@ struct Server {
     hung: Option<String>,
     grandchild: Option<std::process::Child>,
     its_stdin: Option<std::process::ChildStdin>,
+    /// The id of the first question, which is answered after others.
+    unanswered: String,
 }
+
+const DISCOVERED: &str = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"instructions":"be kind"}"#;
 
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
@@ -159,13 +165,28 @@ impl Server {
             let object = jsonrpc::error_object(code, message, None);
             say(jsonrpc::error(Some(&id), &object).as_str());
         };
+        let discovered = |id: &str| {
+            say(&format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"result":{DISCOVERED}}}"#
+            ));
+        };
         match (&*request.method, &*self.mode) {
+            // Servers of both eras that start slowly, and answer in turn or not.
+            ("server/discover", "late" | "swapped") => {
+                self.unanswered = request.id.to_string();
+            }
+            ("initialize", "late") => {
+                discovered(&self.unanswered);
+                answer(r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}}}"#);
+            }
+            ("ping", "swapped") => {
+                discovered(&self.unanswered);
+                answer("{}");
+            }
             ("ping", "asking") => answer("{}"),
             (_, "mute") | ("server/discover", "silent") => {}
             (_, "stillborn") | ("server/discover", "deadly") => die(3),
-            ("server/discover", "modern" | "news") => answer(
-                r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"instructions":"be kind"}"#,
-            ),
+            ("server/discover", "modern" | "news") => answer(DISCOVERED),
             ("subscriptions/listen", "news") => {
                 let filter = request.params.get("notifications").unwrap();
                 self.subscribed = vec![request.id.to_string(), filter.to_string()];

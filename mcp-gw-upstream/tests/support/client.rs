@@ -1,5 +1,6 @@
 //! A client that can be asked, and that the test answers for.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -41,6 +42,7 @@ impl Asked {
 pub(crate) struct Link {
     capabilities: RawJson,
     told: Mutex<Vec<CallNotification>>,
+    is_plain: AtomicBool,
     asked: mpsc::Sender<Asked>,
 }
 
@@ -56,6 +58,14 @@ impl ClientLink for Link {
 
     fn capabilities(&self) -> Option<RawJson> {
         Some(self.capabilities.clone())
+    }
+
+    fn mark_plain(&self) {
+        self.is_plain.store(true, Ordering::SeqCst);
+    }
+
+    fn is_plain(&self) -> bool {
+        self.is_plain.load(Ordering::SeqCst)
     }
 
     async fn request(&self, method: &str, params: RawJson) -> Result<RawJson, ClientLinkError> {
@@ -87,6 +97,7 @@ impl Client {
             link: Arc::new(Link {
                 capabilities: raw(capabilities),
                 told: Mutex::default(),
+                is_plain: AtomicBool::new(false),
                 asked: sender,
             }),
             asked,
@@ -120,6 +131,11 @@ impl Client {
     pub(crate) async fn asked(&mut self) -> Asked {
         let asked = tokio::time::timeout(PATIENCE, self.asked.recv());
         asked.await.expect("the client was asked nothing").unwrap()
+    }
+
+    /// True when the last answer was that of an old server.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.link.is_plain()
     }
 
     pub(crate) fn told(&self) -> Vec<CallNotification> {

@@ -4,9 +4,13 @@ mod children;
 mod client;
 mod compare;
 mod latency;
+#[cfg(feature = "limits")]
+mod limits;
 mod load;
 mod nginx;
 mod procfs;
+#[cfg(feature = "limits")]
+mod redis_limits;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -41,6 +45,12 @@ enum Role {
     Load(Load),
     /// Run the upstream alone and behind the gateway, and print one table.
     Compare(compare::Options),
+    /// Check rate limits through a Redis of its own, and print one table.
+    #[cfg(feature = "limits")]
+    RedisLimits(redis_limits::Options),
+    /// Time the checks of rate limits beside those of `governor`, and print one table.
+    #[cfg(feature = "limits")]
+    Limits(limits::Options),
 }
 
 #[derive(Args, Debug)]
@@ -106,6 +116,13 @@ fn main() -> ExitCode {
                 Role::Upstream(options) => serve(&options).await.map(|()| true),
                 Role::Load(options) => load(options).await,
                 Role::Compare(options) => compare::run(&options).await,
+                #[cfg(feature = "limits")]
+                Role::RedisLimits(options) => redis_limits::run(&options).await,
+                #[cfg(feature = "limits")]
+                Role::Limits(options) => limits::run(&options).map(|table| {
+                    print(&table);
+                    true
+                }),
             }
         })
     });

@@ -105,6 +105,11 @@ fn cases() -> Vec<(&'static str, Builder, String)> {
             "| 406 |",
             plain(without(good(), "Accept").header("Accept", "text/html")),
         ),
+        ("| 406 |", plain(without(good(), "Accept"))),
+        (
+            "| 404 | | no endpoint",
+            (good().uri("/nobody"), PING.to_owned()),
+        ),
         ("| 413 |", (good(), long)),
         ("| 415 |", plain(without(good(), "Content-Type"))),
         ("| 503 | | credentials", plain(request("slow"))),

@@ -572,6 +572,50 @@ async fn a_task_is_of_the_endpoint_where_it_was_made() {
     }
 }
 
+/// The id in the answer to a call that makes a task.
+async fn made(gateway: &Gateway, incoming: &Incoming, tool: &str) -> String {
+    let made = gateway.call_tool(incoming, call(tool)).await.unwrap();
+    let made = made.into_raw().member("taskId").unwrap().unwrap();
+    made.decode_owned().unwrap()
+}
+
+#[tokio::test]
+async fn equal_task_ids_of_several_servers_are_two_tasks() {
+    let mount = |name| (Server::new(name, &["later"], &[]), Naming::Always);
+    let gateway = of([mount("one"), mount("two")]
+        .map(|(server, naming)| {
+            let name = server.name;
+            (server, Mounting::new(naming, name))
+        })
+        .into())
+    .await;
+    let get = |id: &str| TaskAsk::new(TaskMethod::Get, id, Extras::default());
+    let here = incoming();
+    for name in ["one", "two"] {
+        let id = made(&gateway, &here, &format!("{name}__later")).await;
+        assert_eq!(id, format!("{name}:7"));
+        let answer = gateway.task(&here, get(&id)).await.unwrap();
+        let expected = format!(
+            r#"{{"taskId":"{name}:7","result":{{"content":[{{"type":"resource_link","uri":"{name}+a:b"}}]}}}}"#
+        );
+        assert_eq!(answer.as_str(), expected);
+        // The server's own id is nobody's here; at its own endpoint it is what the server says.
+        assert!(gateway.task(&here, get("7")).await.is_err());
+        let own = at(name);
+        assert_eq!(made(&gateway, &own, "later").await, "7");
+        let answer = gateway.task(&own, get("7")).await.unwrap();
+        assert!(answer.as_str().contains(r#""uri":"a:b""#), "{answer}");
+        let params = RawJson::parse(r#"{"taskId":"7","status":"working"}"#).unwrap();
+        let news = |incoming: &Incoming| gateway.task_news(incoming, name, "7", &params);
+        let (id, told) = news(&here).unwrap();
+        assert_eq!(*id, *format!("{name}:7"));
+        assert!(told.as_str().contains(&*id), "{told}");
+        assert_eq!(news(&own), Some(("7".into(), params.clone())));
+        let stranger = Caller::new(crate::CallerKind::User, "stranger");
+        assert_eq!(news(&Incoming::new(stranger, Arc::clone(&here.meta))), None);
+    }
+}
+
 #[test]
 fn two_endpoints_of_one_name_are_refused() {
     let shows = |name: &'static str| Endpoint::new(name, |_, _, _| true);

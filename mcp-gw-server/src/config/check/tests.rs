@@ -52,6 +52,7 @@ fn listening() {
             "http: { sessions: { keys: [ {}, { key: '${KEY}' }, { key: c2hvcnQ= }, { key_file: /does/not/exist } ] } }",
             "http: { sessions: { keys: [ { key: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= }, { key: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= } ] } }",
             "http: { allowed_hosts: [ mcp.example.com, 'mcp.example.com:8443', 'https://x', 'a b', '' ] }",
+            "http: { trusted_proxies: [ 10.0.0.0/8, '::1', proxy.example.com, 10.0.0.0/33 ], forwarded_header: x-real-ip }",
             "http: { allowed_origins: [ 'https://a.example', 'a.example', 'https://a.example/x', '*' ] }",
             "call_timeout: 0s",
             "call_timeout: 61m",
@@ -85,6 +86,51 @@ fn pins() {
         faults.contains("pins.file: there is no file to keep pins in; name one"),
         "{faults}"
     );
+}
+
+#[test]
+fn metrics() {
+    let rest = format!("{SERVER}\n{ALLOW}");
+    insta::assert_snapshot!(all(
+        &rest,
+        &[
+            "metrics: {}",
+            "metrics: { listen: '127.0.0.1:9464' }",
+            "metrics: { listen: '127.0.0.1:9464', path: / }",
+            "metrics: { listen: localhost }",
+            "metrics: { listen: '${KEY}' }",
+            "metrics: { listen: '127.0.0.1:8080' }",
+            "metrics: { listen: '0.0.0.0:9464' }",
+            "metrics: { listen: '0.0.0.0:9464', insecure: true }",
+            "metrics: { listen: '0.0.0.0:9464', token: '${KEY}' }",
+            "metrics: { listen: '0.0.0.0:9464', token: short }",
+            "metrics: { listen: '0.0.0.0:9464', token: '' }",
+            "metrics: { listen: '0.0.0.0:9464', token_file: /does/not/exist }",
+            "metrics: { listen: '127.0.0.1:0', token: '${KEY}', token_file: /x }",
+            "metrics: { listen: '127.0.0.1:0', path: 'm?x' }",
+            "metrics: { token: '${KEY}' }",
+            "metrics: { port: 9464 }",
+        ]
+    ));
+    let explain = |text: &str| {
+        let config = Config::load("x", &format!("{text}\n{rest}"), &env).unwrap();
+        config.explain()
+    };
+    for (text, says) in [
+        (
+            "{ listen: '127.0.0.1:1' }",
+            "metrics at http://127.0.0.1:1/metrics (no token, this machine only)",
+        ),
+        (
+            "{ listen: '0.0.0.0:1', insecure: true }",
+            "(no token, everybody who can reach the address)",
+        ),
+        ("{ listen: '0.0.0.0:1', token: '${KEY}' }", "(with a token)"),
+    ] {
+        let found = explain(&format!("metrics: {text}"));
+        assert!(found.contains(says) && !found.contains(KEY), "{found}");
+    }
+    assert!(!explain("").contains("metrics"));
 }
 
 #[test]
@@ -174,6 +220,10 @@ fn servers() {
             "servers: { a: { command: npx, timeout: 0s, start_timeout: 0s } }",
             "servers: { a: { command: npx, max_connections: 1025, idle_timeout: 0s } }",
             "servers: { a: { url: 'https://x', max_connections: 65537 } }",
+            "servers: { a: { url: 'https://x', max_connections: 4, max_connections_per_caller: 5 } }",
+            "servers: { a: { command: npx, max_connections_per_caller: 17 } }",
+            "servers: { a: { command: npx, max_connections_per_caller: 0 } }",
+            "servers: { a: { command: npx, max_connections_per_caller: 16 } }",
             "servers: { a: { url: 'https://x', max_connections: 0, idle_timeout: 1h } }",
             "servers: { a: { url: 'https://x', args: [a], env: { A: b }, cwd: /, start_timeout: 1s } }",
             "servers: { a: { url: 'nonsense' } }",
@@ -260,6 +310,29 @@ servers:
 fn one_fault_does_not_hide_those_beside_it() {
     for (text, says) in [
         (
+            "http: {listen: here}\nauth: {api_keys: [{id: a, key: k, x: 1}]}\nservers: {d: {command: x}}",
+            "http.listen",
+        ),
+        (
+            "auth: {api_keys: [{id: 'a b', tools: 7}, {id: local}]}\nservers: {d: {command: x}}",
+            "auth.api_keys[0].id",
+        ),
+        (
+            "auth: {api_keys: [{id: 'a b', tools: 7}, {id: local}]}\nservers: {d: {command: x}}",
+            "auth.api_keys[1]",
+        ),
+        ("servers: {d: {timeout: soon}}", "servers.d"),
+        ("servers: {d: {url: x, replicas: []}}", "servers.d.replicas"),
+        ("servers: {d: {urls: []}}", "servers.d.urls"),
+        (
+            "servers: {d: {replicas: [{url: 'ftp://x'}, {command: x, weight: 0}]}}",
+            "servers.d.replicas[0].url",
+        ),
+        (
+            "servers: {'d e': {command: x, timeout: soon}}",
+            "servers[\"d e\"]",
+        ),
+        (
             "servers: {d: {command: x, args: [1, 2], env: {\"A=B\": x}}}",
             "servers.d.env[\"A=B\"]",
         ),
@@ -282,6 +355,14 @@ fn one_fault_does_not_hide_those_beside_it() {
 #[test]
 fn what_is_faulty_itself_is_not_taken_for_missing() {
     for (text, says) in [
+        (
+            "policy: { default: allow }\nservers: { a: { commnd: x } }",
+            "servers.a.commnd",
+        ),
+        (
+            "policy: { default: allow }\nservers: { a: { replicas: [7] } }",
+            "servers.a.replicas[0]",
+        ),
         // The only key of its list cannot be read, but there is one.
         (
             "http: { listen: '0.0.0.0:80' }\nauth: { api_keys: [{ id: 7 }] }",
@@ -313,7 +394,7 @@ fn what_is_faulty_itself_is_not_taken_for_missing() {
             .map(|f| f.path().to_string())
             .collect();
         assert!(paths.contains(&says.to_owned()), "{text}: {faults}");
-        for wrong in ["http.listen", "policy", "servers"] {
+        for wrong in ["http.listen", "policy", "servers", "servers.a"] {
             assert!(
                 wrong == says || !paths.contains(&wrong.to_owned()),
                 "{text}: {faults}"

@@ -75,7 +75,7 @@ fn scene(mode: PinMode) -> Scene {
     let config = Config::default()
         .with_pins(pins)
         .with_server("fickle", server.clone());
-    let mut guards = Guards::of(&config).unwrap();
+    let guards = Guards::of(&config).unwrap();
     let fickle = Arc::new(Fickle(Mutex::default()));
     fickle.becomes("good");
     let guarded = guards.around(Arc::clone(&fickle) as Arc<dyn Backend>, &config, &server);

@@ -73,3 +73,34 @@ fn a_check_says_what_does_not_fit_when_it_asks() {
         }
     }
 }
+
+#[test]
+fn headers_that_no_argument_has_reach_the_server_and_none_that_is_fixed() {
+    let gateway = two(SHAPES, SHAPES).over_http();
+    let endpoint = gateway
+        .endpoint()
+        .clone()
+        .with_header("mcp-param-account", "evil")
+        .with_header("mcp-param-region", "=?base64?w6k=?=")
+        .with_header("authorization-x", "secret");
+    let client = super::client_at(endpoint.clone(), None, Era::Modern);
+    let text = client.tool("two__buy", r#"{"item":"i"}"#).text();
+    for there in [
+        r#""mcp-param-account":"acc 7""#,
+        r#""mcp-param-region":"=?base64?w6k=?=""#,
+    ] {
+        assert!(text.contains(there), "{text}");
+    }
+    assert!(!text.contains("evil") && !text.contains("secret"), "{text}");
+    // Headers say nothing in older revisions.
+    let client = super::client_at(endpoint.clone(), None, Era::Legacy);
+    let text = client.tool("two__headers", "{}").text();
+    assert!(!text.contains("mcp-param"), "{text}");
+    // What cannot be handed on is not left out in silence.
+    let long = "x".repeat(9 * 1024);
+    let endpoint = endpoint.with_header("mcp-param-long", &long);
+    let client = super::client_at(endpoint, None, Era::Modern);
+    let (code, says) = client.tool("two__headers", "{}").fault();
+    assert_eq!(code, -32020, "{says}");
+    assert!(says.contains("more than 8 KiB"), "{says}");
+}

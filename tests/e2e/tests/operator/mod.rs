@@ -1,6 +1,9 @@
 //! What people see who run the servers: messages that say what to do next, and exit codes.
 
+mod metrics;
 mod pins;
+mod proxies;
+mod reload;
 mod start;
 mod streams;
 

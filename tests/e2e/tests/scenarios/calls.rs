@@ -125,3 +125,33 @@ fn ids_come_back_as_they_were_written() {
         }
     }
 }
+
+#[test]
+fn only_servers_whose_revision_has_types_of_results_are_believed_and_only_those_that_are_known() {
+    let asks = r#""resultType":"input_required","inputRequests":{"a":{"method":"roots/list"}}"#;
+    for odd in ODDS {
+        let gateway = start(Setup::of(odd));
+        for era in ERAS {
+            let client = gateway.client(era);
+            for kind in [asks, r#""resultType":"task""#, r#""resultType":"x/later""#] {
+                let written = format!(r#"{{"content":[],{kind},"ttlMs":1.0,"x":1e5}}"#);
+                let answer = client.tool("vendor", &written);
+                if odd.era == Era::Modern {
+                    let (code, says) = answer.fault();
+                    assert_eq!(code, -31004, "{odd:?} {era:?} {kind}");
+                    assert!(says.contains("cannot be told"), "{says}");
+                } else if era == Era::Legacy {
+                    assert_eq!(answer.result(), written, "{odd:?}");
+                } else {
+                    let result = answer.result();
+                    assert_eq!(member(&result, "resultType").unwrap(), "\"complete\"");
+                    let mut expected = payload(&written);
+                    expected.sort();
+                    let mut found = payload(&result);
+                    found.sort();
+                    assert_eq!(found, expected, "{odd:?}");
+                }
+            }
+        }
+    }
+}

@@ -77,6 +77,7 @@ impl Odd {
 /// A configuration in the making, and the servers that it names.
 #[derive(Debug)]
 pub(crate) struct Setup {
+    verbatim: Option<String>,
     top: String,
     servers: String,
     upstreams: Vec<Process>,
@@ -85,10 +86,18 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) const fn new() -> Self {
         Self {
+            verbatim: None,
             top: String::new(),
             servers: String::new(),
             upstreams: Vec::new(),
         }
+    }
+
+    /// Exactly this configuration.
+    pub(crate) fn verbatim(yaml: &str) -> Self {
+        let mut setup = Self::new();
+        setup.verbatim = Some(yaml.to_owned());
+        setup
     }
 
     /// With the odd server as `odd`, and nothing else.
@@ -148,6 +157,9 @@ impl Setup {
     }
 
     fn yaml(&self) -> String {
+        if let Some(yaml) = &self.verbatim {
+            return yaml.clone();
+        }
         let Self { top, servers, .. } = self;
         let mut yaml = String::new();
         for (key, default) in [
@@ -181,7 +193,7 @@ impl Setup {
             endpoint: Some(endpoint.clone()),
             wire: Arc::new(endpoint),
             upstreams: self.upstreams,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -214,7 +226,7 @@ impl Setup {
             endpoint: None,
             wire: pipe,
             upstreams: self.upstreams,
-            _folder: folder,
+            folder,
         }
     }
 }
@@ -227,7 +239,7 @@ pub(crate) struct Running {
     pub(crate) endpoint: Option<Endpoint>,
     /// The servers behind it that are not its children.
     pub(crate) upstreams: Vec<Process>,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Running {
@@ -246,6 +258,19 @@ impl Running {
     /// The endpoint of a gateway over HTTP.
     pub(crate) fn endpoint(&self) -> &Endpoint {
         self.endpoint.as_ref().expect("a gateway over HTTP")
+    }
+
+    /// Puts another configuration in the place of the one there is, as editors do.
+    pub(crate) fn configure(&self, yaml: &str) {
+        let new = self.folder.file("mcp-gw.yaml.new", yaml);
+        std::fs::rename(new, self.folder.0.join("mcp-gw.yaml")).unwrap();
+    }
+
+    /// Waits until the gateway has said that a server is up, in a log of JSON.
+    pub(crate) fn wait_until_up(&self, server: &str) {
+        let name = format!("\"server\":\"{server}\"");
+        let is_it = |line: &str| line.contains("\"a server is up\"") && line.contains(&name);
+        self.process.stderr.first(1, is_it);
     }
 
     /// Waits until the gateway has said that it stops.

@@ -29,6 +29,28 @@ fn what_is_no_message_is_told_so_without_an_id() {
         let text = Case::post(name, body, 400, code).check(gateway.endpoint());
         assert_eq!(member(&text, "id"), None, "{name}: {text}");
     }
+    // Nor is what can be no id, or is longer than one may be, sent back.
+    let long = format!("\"{}\"", "x".repeat(100_000));
+    for id in [
+        &*long,
+        &"9".repeat(2_000),
+        "1.5",
+        "1e2",
+        "null",
+        "true",
+        "[]",
+    ] {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+        let text = Case::post("no id", body, 400, -32600).check(gateway.endpoint());
+        assert_eq!(member(&text, "id"), None, "{text}");
+    }
+    for twice in [
+        r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping","\u006dethod":"x"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":1,"a":1}}"#,
+    ] {
+        Case::post(twice, twice, 400, -32600).check(gateway.endpoint());
+    }
     // With an id that could be read, the answer has it.
     let body = r#"{"jsonrpc":"1.0","id":"a","method":"ping"}"#;
     let text = Case::post("old", body, 400, -32600).check(gateway.endpoint());
@@ -48,13 +70,17 @@ fn media_types_are_checked() {
         case("only JSON", 406).with("accept", "application/json"),
         case("only events", 406).with("accept", "text/event-stream"),
         case("pages", 406).with("accept", "text/html"),
+        case("no demand", 406).without("accept"),
+        case("no JSON", 406).with("accept", "application/json;q=0, text/event-stream"),
+        case("nothing", 406).with("accept", "*/*;q=0"),
         // These are good, and fail for the session that they do not have.
         Case::post("charset", ping, 400, -32600)
             .with("content-type", "application/json; charset=utf-8"),
         Case::post("case", ping, 400, -32600).with("content-type", "Application/JSON"),
         Case::post("anything", ping, 400, -32600).with("accept", "*/*"),
-        Case::post("no demand", ping, 400, -32600).without("accept"),
         Case::post("weighed", ping, 400, -32600).with("accept", both),
+        Case::post("a little", ping, 400, -32600)
+            .with("accept", "text/event-stream;q=0.1, application/json"),
     ] {
         let text = case.check(gateway.endpoint());
         if matches!(case.status, 406 | 415) {
@@ -82,19 +108,30 @@ fn other_methods_and_paths_are_not_served() {
         assert_eq!(reply.header("allow"), Some("POST"), "{method}");
     }
     let mut elsewhere = endpoint.clone();
-    let no_endpoint = "Not found: there is no endpoint of this name.\n";
+    let outside = "the MCP endpoint is `/mcp`";
+    let inside = "has one name behind it";
+    let unnamed = "there is no endpoint of this name";
     for (path, says) in [
-        ("/", ""),
-        ("/other", ""),
-        ("/mcp/odd/other", ""),
-        ("/mcp/other", no_endpoint),
+        ("/", outside),
+        ("/other", outside),
+        ("/mcp2", outside),
+        ("/mcp/odd/other", inside),
+        ("/mcp/other", unnamed),
+        ("/mcp/other/", unnamed),
     ] {
         path.clone_into(&mut elsewhere.path);
-        assert_eq!(
-            Case::post(path, "{}", 404, None).check(&elsewhere),
-            says,
-            "{path}"
-        );
+        let text = Case::post(path, "{}", 404, None).check(&elsewhere);
+        assert!(text.contains(says), "{path}: {text}");
+        // No word about which there are.
+        assert!(!text.contains("odd"), "{path}: {text}");
+    }
+    for path in ["/mcp", "/mcp/", "/mcp/odd", "/mcp/odd/"] {
+        path.clone_into(&mut elsewhere.path);
+        let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+        Case::post(path, ping, 400, -32600).check(&elsewhere);
+        Case::post(path, ping, 403, None)
+            .with("host", "evil.example")
+            .check(&elsewhere);
     }
 }
 

@@ -1,5 +1,6 @@
-//! What servers ask of clients while a call runs leaves a record of its own, as everything does that
-//! goes through the gateway.
+//! What stands between a call and its client. What servers ask leaves a record of its own, as
+//! everything does that goes through the gateway; and in what is said either way, URIs and tasks are
+//! called what the reader knows them by.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,47 +8,71 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::audit::Outcome;
+use crate::catalogue::Target;
 use crate::context::{CallNotification, ClientLink, ClientLinkError, Incoming};
 use crate::error::ErrorClass;
 use crate::gateway::Gateway;
 use crate::json::RawJson;
+use crate::shown::Shown;
 
-/// The way back to a client, with an audit event for each request that goes there.
-struct Questions {
+/// The way back to a client, as the server of the call gets it.
+struct Between {
     gateway: Gateway,
-    /// The call in which the client is asked.
-    asked_in: Incoming,
+    /// The call in which the client is told and asked.
+    call: Incoming,
     server: Arc<str>,
+    shown: Shown,
 }
 
 impl Gateway {
-    /// The same request, whose client is not asked without a record. Clients that cannot be asked
-    /// need none.
-    pub(super) fn with_questions(&self, incoming: &Incoming, server: &Arc<str>) -> Incoming {
+    /// The same request, whose client is not asked without a record. Clients that cannot be asked,
+    /// of servers whose things are called the same everywhere, need nothing between.
+    pub(super) fn with_link_between(&self, incoming: &Incoming, target: &Target) -> Incoming {
         // Each client of 2026-07-28 declares something, and most of them `{}`.
         let capabilities = incoming.link.capabilities();
-        if capabilities.is_none_or(|declared| declared.as_bytes() == b"{}") {
+        let is_mute = capabilities.is_none_or(|declared| declared.as_bytes() == b"{}");
+        if is_mute && target.shown.is_plain() {
             return incoming.clone();
         }
-        incoming.clone().with_link(Arc::new(Questions {
+        incoming.clone().with_link(Arc::new(Between {
             gateway: self.clone(),
-            asked_in: incoming.clone(),
-            server: Arc::clone(server),
+            call: incoming.clone(),
+            server: Arc::clone(&target.server),
+            shown: target.shown.clone(),
         }))
     }
 }
 
-impl Questions {
+impl Between {
     fn link(&self) -> &dyn ClientLink {
-        &*self.asked_in.link
+        &*self.call.link
+    }
+
+    fn notification(&self, notification: CallNotification) -> CallNotification {
+        if self.shown.is_plain() {
+            return notification;
+        }
+        let shown = |method: &str, params: &RawJson| self.shown.notification(method, params);
+        match notification {
+            CallNotification::Progress(params) => {
+                CallNotification::Progress(shown("notifications/progress", &params))
+            }
+            CallNotification::Log(params) => {
+                CallNotification::Log(shown("notifications/message", &params))
+            }
+            CallNotification::Other { method, params } => {
+                let params = shown(&method, &params);
+                CallNotification::Other { method, params }
+            }
+        }
     }
 }
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl ClientLink for Questions {
+impl ClientLink for Between {
     fn notify(&self, notification: CallNotification) {
-        self.link().notify(notification);
+        self.link().notify(self.notification(notification));
     }
 
     fn wants_progress(&self) -> bool {
@@ -62,6 +87,14 @@ impl ClientLink for Questions {
         self.link().accepts_input_requests()
     }
 
+    fn mark_plain(&self) {
+        self.link().mark_plain();
+    }
+
+    fn is_plain(&self) -> bool {
+        self.link().is_plain()
+    }
+
     fn accepts(&self, result: &RawJson) -> bool {
         self.link().accepts(result)
     }
@@ -71,11 +104,13 @@ impl ClientLink for Questions {
     }
 
     async fn request(&self, method: &str, params: RawJson) -> Result<RawJson, ClientLinkError> {
-        let Incoming { caller, meta, .. } = &self.asked_in;
+        let Incoming { caller, meta, .. } = &self.call;
         let mut scope = self.gateway.audit(Some(caller), meta, known(method));
         scope.event.server = Some(Arc::clone(&self.server));
         scope.event.request_bytes = params.len();
+        let params = self.shown.question(&params);
         let answer = self.link().request(method, params).await;
+        let answer = answer.map(|answer| self.shown.answer(&answer));
         let outcome = match &answer {
             Ok(answer) => {
                 scope.event.response_bytes = answer.len();

@@ -1,0 +1,89 @@
+//! What clients see of the backends, at each endpoint.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{GatewayEvent, Mount};
+use crate::catalogue::{Catalogue, Endpoint, Part, Report};
+
+/// The catalogue as each endpoint shows it; swapped together.
+#[derive(Clone, Default)]
+pub(super) struct Views {
+    pub(super) main: Arc<Catalogue>,
+    pub(super) endpoints: Arc<HashMap<Arc<str>, Arc<Catalogue>>>,
+}
+
+/// Builds the catalogue of every endpoint, and says what is new among what was left out.
+pub(super) fn build_views(version: u64, mounts: &mut [Mount], endpoints: &[Endpoint]) -> Views {
+    let parts: Vec<_> = mounts
+        .iter()
+        .map(|mount| Part {
+            point: &mount.point,
+            is_static: mount.is_static,
+            offer: mount.offer.as_ref(),
+            asked_at: mount.asked_at,
+        })
+        .collect();
+    let (main, reports) = Catalogue::build(version, &parts);
+    for (mount, report) in mounts.iter_mut().zip(reports) {
+        log_news(&mount.point.server, &mount.report, &report);
+        mount.report = report;
+    }
+    let own = mounts.iter().map(|mount| {
+        let server = &mount.point.server;
+        (Arc::clone(server), Arc::new(main.of_server(server)))
+    });
+    let subsets = endpoints
+        .iter()
+        .map(|endpoint| (Arc::clone(endpoint.name()), Arc::new(main.subset(endpoint))));
+    let views = own.chain(subsets).collect();
+    Views {
+        endpoints: Arc::new(views),
+        main: Arc::new(main),
+    }
+}
+
+fn log_news(server: &str, before: &Report, now: &Report) {
+    for item in &now.left_out {
+        if !before.left_out.contains(item) {
+            let kind = item.feature.as_str();
+            tracing::warn!(
+                server,
+                name = item.name,
+                reason = item.reason,
+                "a {kind} is left out"
+            );
+        }
+    }
+    for name in &now.long {
+        if !before.long.contains(name) {
+            tracing::warn!(
+                server,
+                name = &**name,
+                "the name has more than 64 characters; some clients refuse it"
+            );
+        }
+    }
+}
+
+impl Views {
+    /// What clients would see change, for each endpoint that has clients who would.
+    pub(super) fn changes_to(&self, next: &Self) -> Vec<GatewayEvent> {
+        let mut events = Vec::new();
+        let main = self.main.change_to(&next.main);
+        if main.any() {
+            events.push(GatewayEvent::CatalogueChanged(main));
+        }
+        for (endpoint, view) in &*next.endpoints {
+            let before = self.endpoints.get(endpoint).map(Arc::clone);
+            let change = before.unwrap_or_default().change_to(view);
+            if change.any() {
+                events.push(GatewayEvent::EndpointChanged {
+                    endpoint: Arc::clone(endpoint),
+                    change,
+                });
+            }
+        }
+        events
+    }
+}

@@ -1,0 +1,157 @@
+//! Requests about tasks (extension `io.modelcontextprotocol/tasks`), and news of them.
+
+use std::sync::Arc;
+
+use super::{Run, Use, catch_panic};
+use crate::backend::{BackendError, TaskAsk};
+use crate::context::Incoming;
+use crate::error::GatewayError;
+use crate::gateway::Gateway;
+use crate::json::RawJson;
+use crate::policy::Feature;
+use crate::shown::Shown;
+use crate::task::TaskHome;
+use crate::tool::ToolOutput;
+
+/// A task that is watched, see [`Gateway::watch_task`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchedTask {
+    server: Arc<str>,
+    upstream: Arc<str>,
+}
+
+impl Gateway {
+    /// Asks how a task of this caller stands, answers what it asks for, or cancels it (extension
+    /// `io.modelcontextprotocol/tasks`). Whoever may not call the tool any more may not ask about its
+    /// tasks either, and somebody else's task is as good as none.
+    ///
+    /// A task has the id that the answer to its call said. In a gateway with several servers that is
+    /// the server's own behind its name and a colon, except at the endpoint of one server.
+    ///
+    /// # Errors
+    /// When there is no result.
+    pub async fn task(&self, incoming: &Incoming, ask: TaskAsk) -> Result<RawJson, GatewayError> {
+        let method = ask.method.as_str();
+        let (run, upstream) = self.begin_task(incoming, method, &ask.task_id).await?;
+        let ask = TaskAsk {
+            task_id: upstream,
+            extras: run.shown.extras(ask.extras),
+            ..ask
+        };
+        let answer = catch_panic(run.backend.task(&run.ctx, ask)).await;
+        let answer = run.shown(answer, Shown::task);
+        run.finish(answer)
+    }
+
+    /// Asks for [`GatewayEvent::TaskChanged`](crate::GatewayEvent::TaskChanged) of a task of this
+    /// caller, until [`Gateway::unwatch_task`].
+    ///
+    /// # Errors
+    /// When it is not the caller's, or its backend cannot tell of changes.
+    pub async fn watch_task(
+        &self,
+        incoming: &Incoming,
+        id: &str,
+    ) -> Result<WatchedTask, GatewayError> {
+        let method = "subscriptions/listen";
+        let (run, upstream) = self.begin_task(incoming, method, id).await?;
+        let server = Arc::from(run.backend.name());
+        let answer = catch_panic(run.backend.watch_task(&run.ctx, &upstream)).await;
+        run.finish(answer)?;
+        Ok(WatchedTask { server, upstream })
+    }
+
+    /// Ends [`Gateway::watch_task`].
+    pub async fn unwatch_task(&self, task: &WatchedTask) {
+        for backend in self.backends() {
+            if backend.name() == &*task.server {
+                backend.unwatch_task(&task.upstream).await;
+            }
+        }
+    }
+
+    /// What the client of `incoming` is told when the task changes that `server` calls `id`: the id
+    /// by which it knows the task, and `params` in its words. `None` when the task is not its own.
+    pub fn task_news(
+        &self,
+        incoming: &Incoming,
+        server: &str,
+        id: &str,
+        params: &RawJson,
+    ) -> Option<(Arc<str>, RawJson)> {
+        let shown = self.catalogue_of(incoming).shown(server)?;
+        let known = shown.task_id(id);
+        let (tasks, endpoint) = (&self.inner.tasks, incoming.meta.endpoint.as_deref());
+        let home = tasks.find(&incoming.caller, &known, endpoint, self.inner.clock.now())?;
+        (*home.server == *server).then(|| (known.into(), shown.task(params)))
+    }
+
+    /// The road of a request about a task, with what its server calls it: the road of its tool,
+    /// except that the task must be the caller's.
+    async fn begin_task<'g>(
+        &'g self,
+        incoming: &Incoming,
+        method: &'static str,
+        id: &str,
+    ) -> Result<(Run<'g>, Arc<str>), GatewayError> {
+        let now = self.inner.clock.now();
+        let endpoint = incoming.meta.endpoint.as_deref();
+        let home = self.inner.tasks.find(&incoming.caller, id, endpoint, now);
+        // A name that no tool can have: unknown, after the limit and with an audit event.
+        let name = home.as_ref().map_or("", |home| &*home.tool);
+        let what = Use {
+            method,
+            feature: Feature::Tool,
+            name,
+            arguments: None,
+        };
+        let no_such_task = || GatewayError::InvalidParams {
+            message: format!("no such task: {}", id.chars().take(128).collect::<String>()),
+        };
+        let run = self.begin(incoming, &what).await;
+        let mut run = run.map_err(|error| match error {
+            GatewayError::Unknown { .. } | GatewayError::Denied { .. } => no_such_task(),
+            error => error,
+        })?;
+        let home = home.ok_or_else(no_such_task)?;
+        // The tool may have moved to another server meanwhile; the task has not.
+        if run.backend.name() != &*home.server {
+            run.scope.event.backend_asked = false;
+            run.finish::<()>(Err(no_such_task()))?;
+            return Err(no_such_task());
+        }
+        Ok((run, home.upstream))
+    }
+
+    /// Remembers whose a task is, when the answer to a call is one. The answer is still in the words
+    /// of its server.
+    pub(super) fn learn_task(
+        &self,
+        run: &Run<'_>,
+        tool: &Arc<str>,
+        answer: Result<ToolOutput, BackendError>,
+    ) -> Result<Result<ToolOutput, BackendError>, GatewayError> {
+        let Ok(output) = &answer else {
+            return Ok(answer);
+        };
+        if run.ctx.link().is_plain() {
+            return Ok(answer);
+        }
+        let server = || Arc::<str>::from(run.backend.name());
+        let home = |id: &str| {
+            let home = TaskHome {
+                server: server(),
+                upstream: id.into(),
+                tool: Arc::clone(tool),
+                endpoint: run.ctx.meta().endpoint.clone(),
+            };
+            (run.shown.task_id(id).into(), home)
+        };
+        let (tasks, now) = (&self.inner.tasks, self.inner.clock.now());
+        if tasks.learn(run.ctx.caller(), home, output.as_raw(), now) {
+            Ok(answer)
+        } else {
+            Err(GatewayError::Untellable { server: server() })
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! What a configuration of limits must be like.
+
+use std::collections::HashSet;
+
+use crate::algorithm::{Limit, LimitError, MAX_QUOTA};
+use crate::config::{
+    AlgorithmConfig, ConcurrentConfig, LimitsConfig, MatchConfig, Per, RuleConfig,
+};
+use crate::fault::{LimitFault, LimitPath};
+use crate::set::Rule;
+
+/// Collects faults.
+#[derive(Debug, Default)]
+pub(crate) struct Checker {
+    faults: Vec<LimitFault>,
+}
+
+impl Checker {
+    pub(crate) fn finish(self) -> Result<(), Vec<LimitFault>> {
+        if self.faults.is_empty() {
+            return Ok(());
+        }
+        Err(self.faults)
+    }
+
+    fn fault(&mut self, path: LimitPath, message: impl Into<String>, help: impl Into<String>) {
+        self.faults.push(LimitFault::new(path, message, help));
+    }
+
+    /// Names are short, can stand in a header, and are used once.
+    pub(crate) fn names(&mut self, config: &LimitsConfig, reserved: &[&'static str]) {
+        let root = LimitPath::root();
+        let rules = config.rules.iter().enumerate();
+        let rules = rules.map(|(n, rule)| (root.key("rules").index(n), &rule.name));
+        let concurrent = config.concurrent.iter().enumerate();
+        let concurrent =
+            concurrent.map(|(n, limit)| (root.key("concurrent").index(n), &limit.name));
+        let mut seen: HashSet<&str> = HashSet::new();
+        for (path, name) in rules.chain(concurrent) {
+            let path = path.key("name");
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+            if name.is_empty() || name.len() > 64 || !name.chars().all(is_plain) {
+                self.fault(
+                    path,
+                    "a limit needs a name of 1 to 64 letters, digits, `_`, `-` and `.`",
+                    "it is shown to clients; `search-per-minute` would be one",
+                );
+            } else if reserved.contains(&name.as_str()) {
+                self.fault(
+                    path,
+                    format!("`{name}` is the name of a limit that is made from another key"),
+                    "choose another name",
+                );
+            } else if !seen.insert(name) {
+                self.fault(
+                    path,
+                    format!("there are two limits of the name `{name}`"),
+                    "give each its own: it tells them apart in errors and metrics",
+                );
+            }
+        }
+    }
+
+    /// A limit, or the fault of its numbers.
+    pub(crate) fn limit(
+        &mut self,
+        quota: &LimitPath,
+        window: &LimitPath,
+        limit: Result<Limit, LimitError>,
+    ) -> Option<Limit> {
+        let error = match limit {
+            Ok(limit) => return Some(limit),
+            Err(error) => error,
+        };
+        let text = error.to_string();
+        let (message, help) = text.split_once("; ").unwrap_or((&text, "change it"));
+        let path = match error {
+            LimitError::ZeroQuota | LimitError::GreatQuota | LimitError::GreatBurst => quota,
+            LimitError::ShortWindow | LimitError::LongWindow => window,
+        };
+        self.fault(path.clone(), message, help);
+        None
+    }
+
+    /// What of a rule does not go together. `None` when no limit can be made of it.
+    pub(crate) fn rule(&mut self, path: &LimitPath, rule: &RuleConfig) -> Option<()> {
+        let before = self.faults.len();
+        match (rule.window, rule.period) {
+            (None, None) => self.fault(
+                path.key("window"),
+                "the limit does not say for how long its quota is",
+                "write `window: 60s`, or `period: day`",
+            ),
+            (Some(_), Some(_)) => self.fault(
+                path.key("period"),
+                "the limit has a window and a period",
+                "leave one of them out",
+            ),
+            _ => {}
+        }
+        let is_bucket = rule.algorithm == AlgorithmConfig::Gcra;
+        let bursts = rule.overrides.iter().filter_map(|other| other.burst);
+        let has_burst = rule.burst > 0 || bursts.clone().any(|burst| burst > 0);
+        if rule.period.is_some() && (is_bucket || has_burst) {
+            self.fault(
+                path.key("period"),
+                "a quota by the calendar has no burst and no `algorithm`",
+                "leave them out, or write a `window`",
+            );
+        } else if is_bucket && (rule.burst == 0 || bursts.clone().any(|burst| burst == 0)) {
+            self.fault(
+                path.key("burst"),
+                "`gcra` has to be told how many units may come at once",
+                "write `burst: 1` for none but evenly spaced calls, or more",
+            );
+        }
+        let most = rule.burst.max(bursts.max().unwrap_or(0));
+        if most > MAX_QUOTA {
+            let message = format!("the burst is above {MAX_QUOTA}");
+            self.fault(path.key("burst"), message, "make it a part of the quota");
+        }
+        if rule.per == Per::Address && !(rule.applies_to.is_empty() && rule.overrides.is_empty()) {
+            self.fault(
+                path.key("for"),
+                "a limit on addresses applies before anything else is known of a request",
+                "leave `for` and `overrides` out, or count `per: caller`",
+            );
+        }
+        self.matching(&path.key("for"), &rule.applies_to);
+        for (n, other) in rule.overrides.iter().enumerate() {
+            let path = path.key("overrides").index(n);
+            self.matching(&path.key("for"), &other.applies_to);
+            if other.applies_to.is_empty() {
+                self.fault(
+                    path.key("for"),
+                    "the override is for everybody",
+                    "say for whom it is, or change the quota of the rule",
+                );
+            }
+            if other.quota.is_some() == other.unlimited {
+                self.fault(
+                    path.key("quota"),
+                    "an override says either a quota or `unlimited: true`",
+                    "write one of them",
+                );
+            }
+        }
+        (self.faults.len() == before).then_some(())
+    }
+
+    pub(crate) fn concurrent(&mut self, path: &LimitPath, limit: &ConcurrentConfig) -> Option<()> {
+        let before = self.faults.len();
+        if limit.max == 0 || limit.max > MAX_QUOTA {
+            self.fault(
+                path.key("max"),
+                format!("the limit must be from 1 to {MAX_QUOTA}"),
+                "deny in the policy what nobody may call",
+            );
+        }
+        if limit.per == Per::Address {
+            self.fault(
+                path.key("per"),
+                "calls under way are not counted per address",
+                "count `per: caller`, or all of them with `per: global`",
+            );
+        }
+        self.matching(&path.key("for"), &limit.applies_to);
+        (self.faults.len() == before).then_some(())
+    }
+
+    /// A call that costs more than a limit has would never be admitted.
+    pub(crate) fn costs(&mut self, config: &LimitsConfig, rules: &[Rule]) {
+        for (n, cost) in config.costs.iter().enumerate() {
+            let path = LimitPath::root().key("costs").index(n);
+            if cost.tools.is_empty() {
+                self.fault(
+                    path.key("tools"),
+                    "no tools are named",
+                    "name them; `*` means all",
+                );
+            }
+            self.texts(&path.key("tools"), &cost.tools);
+            let Some(units) = cost.cost else {
+                let help = "write `cost: 5`, or `cost: 0` for free";
+                self.fault(path.key("cost"), "it does not say what a call costs", help);
+                continue;
+            };
+            let is_general = |rule: &&Rule| rule.is_for_all();
+            let small = rules.iter().filter(is_general);
+            let small = small
+                .map(|rule| (rule.plain_quotas().capacity(), &rule.name))
+                .min();
+            if let Some((capacity, name)) = small.filter(|(capacity, _)| *capacity < units) {
+                self.fault(
+                    path.key("cost"),
+                    format!("a call for {units} would never fit into `{name}`"),
+                    format!("make it at most {capacity}, or deny the tools in the policy"),
+                );
+            }
+        }
+    }
+
+    pub(crate) fn keys(&mut self, keys: Option<usize>) {
+        if keys.is_some_and(|keys| keys == 0 || keys > 100_000_000) {
+            self.fault(
+                LimitPath::root().key("keys"),
+                "there must be room for 1 to 100,000,000 keys",
+                "each takes about 60 bytes; leave it out for a million",
+            );
+        }
+    }
+
+    fn matching(&mut self, path: &LimitPath, config: &MatchConfig) {
+        self.texts(&path.key("tools"), &config.tools);
+        self.texts(&path.key("servers"), &config.servers);
+        self.texts(&path.key("roles"), &config.roles);
+        for (n, caller) in config.callers.iter().enumerate() {
+            if caller.id.is_empty() {
+                let path = path.key("callers").index(n).key("id");
+                self.fault(
+                    path,
+                    "the caller has no id",
+                    "write the id of an API key, or a subject",
+                );
+            }
+        }
+    }
+
+    fn texts(&mut self, path: &LimitPath, texts: &[String]) {
+        for (n, text) in texts.iter().enumerate() {
+            if text.is_empty() {
+                self.fault(
+                    path.index(n),
+                    "the name is empty",
+                    "leave it out; `*` means all",
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! Which limits apply to a call, whose counts they are, and what their store says.
+
+mod answer;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mcp_gw_core::{
+    Admission, Charge, Clock, Hold, LimitStanding, LimiterError, Quota, RateLimiter,
+};
+use smallvec::SmallVec;
+
+use crate::algorithm::Limit;
+use crate::config::{LimitsConfig, Per};
+use crate::fault::LimitFault;
+use crate::inflight::{InFlight, Slot};
+use crate::keys::{Prefix, Seeds};
+use crate::memory::{DEFAULT_KEYS, MemoryStore};
+use crate::set::{Concurrent, LimitSet, Quotas, Rule};
+use crate::store::{Demand, Key, Standing, Store, StoreError, StoreStats};
+use answer::admission;
+
+/// A client is told to come back after this time when too much is under way: nobody knows when
+/// something ends.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// Charges calls to all limits of a configuration that apply, or to none.
+///
+/// Calls of tools, reads of resources, prompts and completion are charged to the rules. Whatever
+/// else is asked for (lists, pings, handshakes) is charged to the limit `other`, one unit each.
+/// Names that nobody serves share one count, so that inventing names makes no keys.
+#[derive(Clone)]
+pub struct Limiter {
+    set: Arc<LimitSet>,
+    prefixes: Arc<Prefixes>,
+    store: Arc<dyn Store>,
+    seeds: Seeds,
+    under_way: InFlight,
+    tenant: Arc<str>,
+}
+
+/// What keys begin with, for each rule in the order of the set.
+#[derive(Debug, Default)]
+struct Prefixes {
+    rules: Vec<RulePrefix>,
+    address: Vec<RulePrefix>,
+    other: Vec<RulePrefix>,
+    concurrent: Vec<Prefix>,
+}
+
+/// What the keys of a rule begin with: of its limit, and of what holds in the long run.
+#[derive(Debug)]
+struct RulePrefix {
+    main: Prefix,
+    long_run: Prefix,
+}
+
+/// A rule that applies to a call, and its part of the demands.
+struct Part<'a> {
+    rule: &'a Rule,
+    quotas: &'a Quotas,
+}
+
+type Demands<'a> = SmallVec<[Demand<'a>; 4]>;
+type Parts<'a> = SmallVec<[Part<'a>; 4]>;
+
+/// What the limits have done, for metrics. Totals count from the making of the set of limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LimiterStats {
+    /// Each limit, in the order of the configuration.
+    pub limits: Vec<LimitStats>,
+    /// Keys of which something is under way.
+    pub under_way: usize,
+    /// What the store says of itself.
+    pub store: StoreStats,
+}
+
+/// What one limit has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LimitStats {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it counts by.
+    pub per: Per,
+    /// Calls that it was charged for; 0 for limits on what is under way.
+    pub admitted: u64,
+    /// Calls that it refused.
+    pub limited: u64,
+}
+
+impl Limiter {
+    /// Applies `set`, and keeps counts in `store`.
+    pub fn new(set: LimitSet, store: Arc<dyn Store>) -> Self {
+        Self::make(set, store, Seeds::default(), InFlight::default(), "".into())
+    }
+
+    /// The limits of a configuration, with counts in the memory of this process.
+    ///
+    /// # Errors
+    /// All that is wrong with the configuration.
+    pub fn in_memory(config: &LimitsConfig, clock: impl Clock) -> Result<Self, Vec<LimitFault>> {
+        let set = LimitSet::new(config)?;
+        let store = MemoryStore::with_room(clock, set.keys().unwrap_or(DEFAULT_KEYS));
+        Ok(Self::new(set, Arc::new(store)))
+    }
+
+    /// Keeps the counts of this gateway apart from those of others that use the same store.
+    #[must_use]
+    pub fn with_tenant(self, tenant: impl Into<Arc<str>>) -> Self {
+        let tenant = tenant.into();
+        let prefixes = Prefixes::new(&self.set, &*self.store, &self.seeds, &tenant);
+        Self {
+            prefixes: Arc::new(prefixes),
+            tenant,
+            ..self
+        }
+    }
+
+    /// Other limits, after the configuration has changed, with the same counts. Limits are the same
+    /// when name, `per`, algorithm and window are: a lower quota holds at once, a greater one does
+    /// not forgive what was used.
+    #[must_use]
+    pub fn with_set(&self, set: LimitSet) -> Self {
+        let store = Arc::clone(&self.store);
+        let (seeds, under_way) = (self.seeds.clone(), self.under_way.clone());
+        Self::make(set, store, seeds, under_way, Arc::clone(&self.tenant))
+    }
+
+    fn make(
+        set: LimitSet,
+        store: Arc<dyn Store>,
+        seeds: Seeds,
+        under_way: InFlight,
+        tenant: Arc<str>,
+    ) -> Self {
+        Self {
+            prefixes: Arc::new(Prefixes::new(&set, &*store, &seeds, &tenant)),
+            set: Arc::new(set),
+            store,
+            seeds,
+            under_way,
+            tenant,
+        }
+    }
+
+    /// The limits.
+    pub fn set(&self) -> &LimitSet {
+        &self.set
+    }
+
+    /// Charges a request to the limits on client addresses, before anybody knows who it is. Nothing
+    /// is held.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn admit_address(&self, addr: IpAddr) -> Result<Admission, LimiterError> {
+        let (mut parts, mut demands) = (Parts::new(), Demands::new());
+        for (rule, prefix) in self.set.address.iter().zip(&self.prefixes.address) {
+            let quotas = rule.plain_quotas();
+            let key = |prefix: &Prefix| prefix.clone().with_network(addr).key();
+            demands.extend(prefix.demands(quotas, 1, key));
+            parts.push(Part { rule, quotas });
+        }
+        self.charge(parts, demands, Vec::new(), None).await
+    }
+
+    /// Where a call would stand with each limit that applies, without charging it: `remaining` and
+    /// `reset` are those of now. The tightest comes first.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn peek(&self, charge: &Charge<'_>) -> Result<Vec<LimitStanding>, LimiterError> {
+        let (parts, demands) = self.demands(charge);
+        let standings = self.store.peek(&demands).await.map_err(failed)?;
+        let mut all = answer::of_parts(&parts, &standings)?;
+        for (limit, key) in self.concurrent(charge) {
+            let quota = Quota::new(
+                limit.max,
+                limit.max.saturating_sub(self.under_way.count(key)),
+                Duration::ZERO,
+            );
+            all.push(LimitStanding::new(Arc::clone(&limit.name), quota, None));
+        }
+        answer::sort(&mut all);
+        Ok(all)
+    }
+
+    /// Forgets what was charged to the limits that apply to such a call, for an administrator who
+    /// sets somebody free.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn forget(&self, charge: &Charge<'_>) -> Result<(), LimiterError> {
+        let (_, demands) = self.demands(charge);
+        self.store.reset(&demands).await.map_err(failed)
+    }
+
+    /// What the limits have done, for metrics.
+    pub fn stats(&self) -> LimiterStats {
+        let of = |name: &Arc<str>, per, admitted: u64, limited: &AtomicU64| LimitStats {
+            name: Arc::clone(name),
+            per,
+            admitted,
+            limited: limited.load(Ordering::Relaxed),
+        };
+        let rules = self.set.each_rule();
+        let rules = rules.map(|rule| {
+            let admitted = rule.admitted.load(Ordering::Relaxed);
+            of(&rule.name, rule.per, admitted, &rule.limited)
+        });
+        let concurrent = self.set.concurrent.iter();
+        let concurrent = concurrent.map(|limit| of(&limit.name, limit.per, 0, &limit.limited));
+        LimiterStats {
+            limits: rules.chain(concurrent).collect(),
+            under_way: self.under_way.keys(),
+            store: self.store.stats(),
+        }
+    }
+
+    /// The rules that apply to a call, and what is to be charged.
+    fn demands<'a>(&'a self, charge: &Charge<'_>) -> (Parts<'a>, Demands<'a>) {
+        let (mut parts, mut demands) = (Parts::new(), Demands::new());
+        if !charge.is_use() {
+            for (rule, prefix) in self.set.other.iter().zip(&self.prefixes.other) {
+                let quotas = rule.plain_quotas();
+                let key = |prefix: &Prefix| prefix.key_of(rule.per, charge);
+                demands.extend(prefix.demands(quotas, u64::from(charge.cost), key));
+                parts.push(Part { rule, quotas });
+            }
+            return (parts, demands);
+        }
+        let cost = self.set.cost(charge);
+        for (rule, prefix) in self.set.rules.iter().zip(&self.prefixes.rules) {
+            if let Some(quotas) = rule.quotas(charge) {
+                demands
+                    .extend(prefix.demands(quotas, cost, |prefix| prefix.key_of(rule.per, charge)));
+                parts.push(Part { rule, quotas });
+            }
+        }
+        (parts, demands)
+    }
+
+    /// The limits on what is under way that apply to a call.
+    fn concurrent<'a>(
+        &'a self,
+        charge: &'a Charge<'_>,
+    ) -> impl Iterator<Item = (&'a Concurrent, Key)> {
+        let limits = self.set.concurrent.iter().zip(&self.prefixes.concurrent);
+        let limits = limits.filter(|(limit, _)| charge.is_use() && limit.applies(charge));
+        limits.map(|(limit, prefix)| (limit, prefix.key_of(limit.per, charge)))
+    }
+
+    /// Asks the store, and says what it means. `others` are standings of other kinds.
+    async fn charge(
+        &self,
+        parts: Parts<'_>,
+        demands: Demands<'_>,
+        others: Vec<LimitStanding>,
+        hold: Option<Hold>,
+    ) -> Result<Admission, LimiterError> {
+        if demands.is_empty() {
+            return Ok(admission(others).with_hold(hold.unwrap_or_default()));
+        }
+        let standings = self.store.charge(&demands).await.map_err(failed)?;
+        let is_admitted = standings.iter().all(|standing| standing.admitted);
+        let mut all = answer::of_parts(&parts, &standings)?;
+        for (part, standing) in parts.iter().zip(&all) {
+            if is_admitted {
+                part.rule.admitted.fetch_add(1, Ordering::Relaxed);
+            } else if standing.retry_after.is_some() {
+                part.rule.limited.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        all.extend(others);
+        Ok(admission(all).with_hold(hold.unwrap_or_default()))
+    }
+}
+
+impl std::fmt::Debug for Limiter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Limiter")
+            .field("set", &self.set)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl RateLimiter for Limiter {
+    async fn admit(&self, charge: &Charge<'_>) -> Result<Admission, LimiterError> {
+        // First what can be given back: it is when the store refuses, or this future is dropped.
+        let (mut slots, mut others): (Vec<Slot>, _) = (Vec::new(), Vec::new());
+        for (limit, key) in self.concurrent(charge) {
+            let (count, slot) = self.under_way.begin(key, limit.max);
+            let quota = Quota::new(limit.max, limit.max.saturating_sub(count), Duration::ZERO);
+            let standing = LimitStanding::new(Arc::clone(&limit.name), quota, None);
+            let Some(slot) = slot else {
+                limit.limited.fetch_add(1, Ordering::Relaxed);
+                return Ok(admission(vec![standing.refused(BUSY)]));
+            };
+            slots.push(slot);
+            others.push(standing);
+        }
+        let hold = (!slots.is_empty()).then(|| Hold::new(slots));
+        let (parts, demands) = self.demands(charge);
+        self.charge(parts, demands, others, hold).await
+    }
+}
+
+impl Prefixes {
+    fn new(set: &LimitSet, store: &dyn Store, seeds: &Seeds, tenant: &str) -> Self {
+        let shared = store.is_shared();
+        let of = |rule: &Rule| {
+            let prefix = |limit: &Limit| seeds.prefix(tenant, rule.per.as_str(), limit, shared);
+            let quotas = rule.plain_quotas();
+            let main = prefix(&quotas.main);
+            RulePrefix {
+                long_run: main.clone().with("long run"),
+                main,
+            }
+        };
+        let concurrent = set.concurrent.iter();
+        Self {
+            rules: set.rules.iter().map(of).collect(),
+            address: set.address.iter().map(of).collect(),
+            other: set.other.iter().map(of).collect(),
+            concurrent: concurrent
+                .map(|limit| seeds.local(&limit.name, limit.per.as_str()))
+                .collect(),
+        }
+    }
+}
+
+impl RulePrefix {
+    fn demands<'q>(
+        &self,
+        quotas: &'q Quotas,
+        cost: u64,
+        key: impl Fn(&Prefix) -> Key,
+    ) -> impl Iterator<Item = Demand<'q>> {
+        let main = Demand::new(&quotas.main, key(&self.main), cost);
+        let long_run = quotas.long_run.as_ref();
+        let long_run = long_run.map(|limit| Demand::new(limit, key(&self.long_run), cost));
+        std::iter::once(main).chain(long_run)
+    }
+}
+
+impl Prefix {
+    fn key_of(&self, per: Per, charge: &Charge<'_>) -> Key {
+        let prefix = self.clone();
+        let tool = charge.name.unwrap_or_default();
+        let server = charge.server.unwrap_or_default();
+        let prefix = match per {
+            Per::Caller => prefix.with_caller(charge.caller),
+            Per::Server => prefix.with(server),
+            Per::Tool => prefix.with(tool),
+            Per::CallerAndTool => prefix.with_caller(charge.caller).with(tool),
+            Per::CallerAndServer => prefix.with_caller(charge.caller).with(server),
+            // An address has a way of its own.
+            Per::Global | Per::Address => prefix,
+        };
+        prefix.key()
+    }
+}
+
+fn failed(error: StoreError) -> LimiterError {
+    LimiterError::new(error.reason)
+}

@@ -1,0 +1,261 @@
+//! The store against the maths, alone and under floods.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU64;
+use std::sync::Barrier;
+
+use mcp_gw_core::testing::ManualClock;
+use proptest::prelude::*;
+
+use super::*;
+use crate::algorithm::{Algorithm, Period};
+use crate::maths::check_at;
+
+fn sliding(name: &str, quota: u64) -> Limit {
+    Limit::new(
+        name,
+        quota,
+        Duration::from_secs(60),
+        Algorithm::SlidingWindow,
+    )
+    .unwrap()
+}
+
+fn key(n: u64) -> Key {
+    // As well spread as a hash.
+    let a = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let b = (a ^ (a >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&a.to_le_bytes());
+    bytes[8..].copy_from_slice(&(b ^ (b >> 32)).to_le_bytes());
+    Key::from_bytes(bytes)
+}
+
+fn one(store: &MemoryStore, limit: &Limit, key: Key, cost: u64) -> Standing {
+    store.charge_now(&[Demand::new(limit, key, cost)])[0]
+}
+
+/// A window, a great window, a bucket, one with a penalty, and a quota by the day.
+fn five() -> [Limit; 5] {
+    let minute = Duration::from_secs(60);
+    let bucket = Algorithm::gcra(NonZeroU64::new(3).unwrap());
+    [
+        sliding("window", 5),
+        sliding("great", 300),
+        Limit::new("bucket", 20, minute, bucket).unwrap(),
+        sliding("penalty", 6).with_penalty(true),
+        Limit::new("day", 40, minute, Algorithm::Calendar(Period::Day)).unwrap(),
+    ]
+}
+
+proptest! {
+    /// Several limits at once, against the maths applied to each: all are charged or none.
+    #[test]
+    fn decides_as_the_maths_does(
+        steps in proptest::collection::vec(
+            (0_u64..30, proptest::collection::vec((0_usize..5, 0_u64..4, 0_u64..4), 0..5)), 0..60,
+        ),
+    ) {
+        let (limits, clock) = (five(), ManualClock::new());
+        let store = MemoryStore::with_room(clock.clone(), 1_000);
+        let start = clock.now();
+        let mut states: HashMap<(usize, u64), State> = HashMap::new();
+        for (seconds, asked) in steps {
+            clock.advance(Duration::from_secs(seconds));
+            // A key occurs once in a decision.
+            let asked: BTreeMap<_, _> = asked.iter().map(|(l, n, cost)| ((*l, *n), *cost)).collect();
+            let of = |(limit, n): (usize, u64)| key(n * 10 + limit as u64);
+            let demands: Vec<_> = asked.iter()
+                .map(|(id, cost)| Demand::new(&limits[id.0], of(*id), *cost)).collect();
+            let now = |limit: usize| match limit {
+                4 => unix(clock.wall()),
+                _ => micros(clock.now() - start),
+            };
+            let ask = |id: (usize, u64), limit: &Limit, cost| {
+                let state = states.get(&id).cloned().unwrap_or_default();
+                check_at(state, now(id.0), limit, cost)
+            };
+            let looks = store.peek_now(&demands);
+            let all = asked.iter().all(|(id, cost)| *cost == 0 || ask(*id, &limits[id.0], *cost).1.admitted);
+            let standings = store.charge_now(&demands);
+            let mut next = Vec::new();
+            for (((id, cost), standing), look) in asked.iter().zip(&standings).zip(looks) {
+                let limit = &limits[id.0];
+                let (state, expected) = ask(*id, limit, *cost);
+                let (_, before) = ask(*id, limit, 0);
+                prop_assert_eq!(look.admitted, standing.admitted);
+                prop_assert_eq!(look.remaining, before.remaining);
+                if all || limit.penalty() {
+                    prop_assert_eq!(*standing, expected);
+                    next.push((*id, state));
+                } else {
+                    prop_assert_eq!(standing.admitted, expected.admitted);
+                    prop_assert_eq!(standing.remaining, before.remaining);
+                    prop_assert_eq!(standing.retry_after, expected.retry_after);
+                }
+            }
+            states.extend(next);
+        }
+    }
+
+    /// However full the store is, nobody gets more than the limit in any window.
+    #[test]
+    fn no_key_gains_by_a_full_store(
+        steps in proptest::collection::vec((0_u64..20, 0_u64..12), 0..200), room in 1_usize..8,
+    ) {
+        let (limit, clock) = (sliding("l", 3), ManualClock::new());
+        let store = MemoryStore::with_room(clock.clone(), room);
+        let mut log: HashMap<u64, Vec<std::time::Instant>> = HashMap::new();
+        for (seconds, n) in steps {
+            clock.advance(Duration::from_secs(seconds));
+            let now = clock.now();
+            let admitted = one(&store, &limit, key(n), 1).admitted;
+            let log = log.entry(n).or_default();
+            log.retain(|at| now - *at < Duration::from_secs(60));
+            prop_assert!(!admitted || log.len() < 3, "{n} got a fourth");
+            if admitted {
+                log.push(now);
+            }
+            prop_assert!(store.stats().keys <= room as u64);
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_keys_takes_bounded_memory_and_resets_nobody() {
+    let (limit, clock) = (sliding("l", 2), ManualClock::new());
+    let store = MemoryStore::with_room(clock.clone(), 20_000);
+    let known = key(u64::MAX);
+    assert!(one(&store, &limit, known, 2).admitted);
+    let mut admitted = 0;
+    for n in 0..1_000_000 {
+        admitted += u64::from(one(&store, &limit, key(n), 1).admitted);
+    }
+    let stats = store.stats();
+    assert!(stats.keys <= 20_032, "{stats:?}");
+    assert_eq!(stats.evicted, 0, "all of them are active");
+    // One call each for those that found a place, and the bucket for all others.
+    assert_eq!(admitted, stats.keys - 1 + 2);
+    assert_eq!(stats.folded, 2);
+    assert!(store.bytes() < 20_000 * 120, "{}", store.bytes());
+    assert!(
+        !one(&store, &limit, known, 1).admitted,
+        "the flood has reset a limit"
+    );
+    // When the flood has ended, its keys go, a few with each call.
+    clock.advance(Duration::from_secs(60));
+    for n in 0..20_000 {
+        one(&store, &limit, key(n % 500), 1);
+    }
+    assert!(store.stats().keys < 1_000, "{:?}", store.stats());
+    assert!(store.bytes() < 300_000, "{}", store.bytes());
+}
+
+#[test]
+fn a_million_keys_take_less_than_120_megabytes() {
+    let (limit, clock) = (sliding("l", 100), ManualClock::new());
+    let store = MemoryStore::with_room(clock, 1_100_000);
+    for n in 0..1_000_000 {
+        one(&store, &limit, key(n), 1);
+    }
+    assert_eq!(store.stats().keys, 1_000_000);
+    assert!(store.bytes() < 80_000_000, "{}", store.bytes());
+}
+
+#[test]
+fn threads_together_get_the_quota() {
+    let clock = ManualClock::new();
+    for quota in [7, 300] {
+        let store = MemoryStore::new(clock.clone());
+        let (caller, all) = (sliding("caller", quota), sliding("all", 1_000_000));
+        let barrier = Barrier::new(4);
+        let admitted: u64 = std::thread::scope(|scope| {
+            let ask = |thread: u64| {
+                let (store, barrier, caller, all) = (&store, &barrier, &caller, &all);
+                move || {
+                    let (own, shared) =
+                        (Demand::new(caller, key(1), 1), Demand::new(all, key(2), 1));
+                    // In either order.
+                    let demands = if thread.is_multiple_of(2) {
+                        [own, shared]
+                    } else {
+                        [shared, own]
+                    };
+                    barrier.wait();
+                    let calls = (0..200).map(|_| store.charge_now(&demands));
+                    let admitted = |call: Vec<Standing>| call.iter().all(|one| one.admitted);
+                    calls.map(admitted).filter(|admitted| *admitted).count() as u64
+                }
+            };
+            let threads: Vec<_> = (0..4).map(|thread| scope.spawn(ask(thread))).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
+        });
+        assert_eq!(admitted, quota);
+        let left = store.peek_now(&[Demand::new(&all, key(2), 1)])[0].remaining;
+        assert_eq!(
+            left,
+            1_000_000 - quota,
+            "a refused call has taken something"
+        );
+    }
+}
+
+#[tokio::test]
+async fn quotas_outlive_the_store() {
+    let clock = ManualClock::new();
+    let day = Limit::new("day", 5, Duration::ZERO, Algorithm::Calendar(Period::Day)).unwrap();
+    let ledger = MemoryLedger::new();
+    let first = MemoryStore::new(clock.clone());
+    one(&first, &day, key(1), 4);
+    one(&first, &sliding("l", 5), key(2), 4);
+    first.save_quotas(&ledger).await.unwrap();
+    assert_eq!(
+        ledger.load().await.unwrap().len(),
+        1,
+        "windows are not quotas"
+    );
+    let second = MemoryStore::new(clock.clone());
+    second.load_quotas(&ledger).await.unwrap();
+    assert!(!one(&second, &day, key(1), 2).admitted);
+    assert!(one(&second, &day, key(1), 1).admitted);
+    // What was saved earlier does not give back what was used since.
+    second.load_quotas(&ledger).await.unwrap();
+    assert!(!one(&second, &day, key(1), 1).admitted);
+    clock.advance(Duration::from_secs(86_400));
+    let third = MemoryStore::new(clock);
+    third.load_quotas(&ledger).await.unwrap();
+    assert!(one(&third, &day, key(1), 5).admitted, "it is another day");
+}
+
+#[tokio::test]
+async fn a_reset_forgets_what_was_used() {
+    let store = MemoryStore::new(ManualClock::new());
+    let limit = sliding("l", 2);
+    let demands = [Demand::new(&limit, key(1), 2)];
+    assert!(store.charge(&demands).await.unwrap()[0].admitted);
+    assert!(!store.charge(&demands).await.unwrap()[0].admitted);
+    assert_eq!(store.peek(&demands).await.unwrap()[0].remaining, 0);
+    store.reset(&demands).await.unwrap();
+    assert!(store.charge(&demands).await.unwrap()[0].admitted);
+    assert!(!store.is_shared() && store.stats().healthy);
+}
+
+#[test]
+fn what_costs_nothing_leaves_no_trace() {
+    let store = MemoryStore::new(ManualClock::new());
+    let limit = sliding("l", 1);
+    assert!(one(&store, &limit, key(1), 0).admitted);
+    assert!(!one(&store, &limit, key(2), 2).admitted);
+    assert_eq!(
+        one(&store, &limit, key(2), 2).retry_after,
+        None,
+        "it never fits"
+    );
+    assert!(store.charge_now(&[]).is_empty());
+    assert_eq!(store.stats().keys, 0);
+    let shown = format!("{store:?}");
+    assert!(shown.contains("stats"), "{shown}");
+}

@@ -1,0 +1,104 @@
+//! Which parts of a configuration differ from those of another one, without comparing secrets.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use serde_json::Value;
+
+/// A mark for each section of a file, and for each of its servers. Nothing for a configuration that
+/// was made in code.
+#[derive(Clone, Default)]
+pub(crate) struct Marks {
+    is_known: bool,
+    sections: BTreeMap<String, u64>,
+    servers: BTreeMap<String, u64>,
+}
+
+impl fmt::Debug for Marks {
+    // Marks are made of secrets, too.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Marks")
+    }
+}
+
+impl Marks {
+    /// The marks of what a file says, once variables are replaced.
+    pub(super) fn of(file: &Value) -> Self {
+        let section = |name: &str| file.get(name).map_or(0, mark);
+        // What every server is made with.
+        let all = (section("call_timeout"), section("pins"));
+        let servers = file.get("servers").and_then(Value::as_object);
+        Self {
+            is_known: true,
+            sections: file
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| (name.clone(), mark(value)))
+                .collect(),
+            servers: servers
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| (name.clone(), mark(&(mark(value), all))))
+                .collect(),
+        }
+    }
+
+    /// True unless both say the same under the key `section` of the file.
+    pub(crate) fn differ(&self, other: &Self, section: &str) -> bool {
+        !self.is_known
+            || !other.is_known
+            || self.sections.get(section) != other.sections.get(section)
+    }
+
+    /// True unless both make the same of the server `name`.
+    pub(crate) fn differ_in_server(&self, other: &Self, name: &str) -> bool {
+        match (self.servers.get(name), other.servers.get(name)) {
+            (Some(mark), Some(other)) => mark != other,
+            _ => true,
+        }
+    }
+}
+
+fn mark(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_differs_is_known_by_section_and_server() {
+        let file = json!({
+            "auth": { "api_keys": [{ "id": "a", "key": "secret" }] },
+            "servers": { "a": { "url": "x" }, "b": { "url": "y" } },
+        });
+        let before = Marks::of(&file);
+        assert!(!before.differ(&Marks::of(&file), "auth"));
+        let mut other = file.clone();
+        other["auth"]["api_keys"][0]["key"] = json!("other");
+        other["servers"]["b"]["url"] = json!("z");
+        let after = Marks::of(&other);
+        assert!(before.differ(&after, "auth"));
+        assert!(!before.differ(&after, "policy"), "neither has it");
+        assert!(!before.differ_in_server(&after, "a"));
+        assert!(before.differ_in_server(&after, "b"));
+        assert!(before.differ_in_server(&after, "c"), "neither has it");
+        other["call_timeout"] = json!("1s");
+        assert!(
+            before.differ_in_server(&Marks::of(&other), "a"),
+            "all servers are made with it"
+        );
+        assert!(
+            before.differ(&Marks::default(), "policy"),
+            "nothing is known of it"
+        );
+        assert_eq!(format!("{before:?}"), "Marks");
+    }
+}

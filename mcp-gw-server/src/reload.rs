@@ -1,0 +1,178 @@
+//! Another configuration for a gateway that runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_gw_core::{Backend, Mounting, Remount};
+use tokio_util::sync::CancellationToken;
+
+use crate::access::{ApiKeys, ToolRules};
+use crate::compose::{LaunchError, Parts, Running, endpoint_of, limits_of};
+use crate::config::Config;
+use crate::pins::Guards;
+
+/// What a new configuration has changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reloaded {
+    /// What is in force now: sections of the configuration, and servers as `servers.<name>`.
+    pub changed: Vec<String>,
+    /// What is different, too, and takes a restart.
+    pub pending: Vec<String>,
+}
+
+impl std::fmt::Display for Reloaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&*self.changed, &*self.pending) {
+            ([], []) => f.write_str("the configuration says what it said before"),
+            (changed, []) => write!(f, "changed: {}", changed.join(", ")),
+            ([], pending) => write!(f, "takes a restart: {}", pending.join(", ")),
+            (changed, pending) => write!(
+                f,
+                "changed: {}; takes a restart: {}",
+                changed.join(", "),
+                pending.join(", ")
+            ),
+        }
+    }
+}
+
+/// Sections that are in force as soon as they are read; servers are told of one by one.
+const AT_ONCE: [&str; 6] = [
+    "auth",
+    "policy",
+    "limits",
+    "pins",
+    "call_timeout",
+    "endpoints",
+];
+
+/// Sections that are read once, at the start.
+const AT_START: [&str; 4] = ["name", "instructions", "http", "input"];
+
+/// How often is looked whether a backend that went is still in use.
+const LOOK: Duration = Duration::from_millis(50);
+
+impl Running {
+    /// Puts `config` in the place of the configuration there is, without a pause: callers, policy,
+    /// limits, servers and endpoints. Requests see the old or the new, and those under way go on with
+    /// the server that they came to, for as long as a call may take. Servers that `config` describes
+    /// as before stay connected. What takes a restart is said.
+    ///
+    /// Streams and sessions of callers that there are no more, or that have other rights, end;
+    /// clients are told that lists may have changed.
+    ///
+    /// # Errors
+    /// When a part cannot be made: nothing has changed then.
+    pub async fn reload(&self, config: &Config) -> Result<Reloaded, LaunchError> {
+        let mut parts = self.parts.lock().await;
+        let before = parts.config.clone();
+        let differ = |section: &str| before.marks.differ(&config.marks, section);
+        if is_keyed(&before) && !is_keyed(config) {
+            return Err(LaunchError::Unkeyed);
+        }
+        // Everything that can fail comes first.
+        let keys = ApiKeys::of(config).map_err(|(id, source)| LaunchError::Key { id, source })?;
+        let limits = limits_of(config)?;
+        let guards = if differ("pins") {
+            Some(Guards::of(config).map_err(LaunchError::Pins)?)
+        } else {
+            None
+        };
+        let (next, came) = parts.remount(config, guards.as_ref())?;
+        let gone = self.gateway().remount(next).map_err(LaunchError::Build)?;
+        // Nothing fails from here on.
+        self.limiter.put(self.limiter.now().with_set(limits));
+        let has_other_keys = !keys.is_same(&self.keys.now());
+        if has_other_keys || differ("auth") || differ("policy") {
+            self.rules.put(ToolRules::of(config));
+            self.keys.put(keys);
+            let keys = self.keys.now();
+            self.engine().end_callers(&|caller| keys.knows(caller));
+            self.engine().lists_changed();
+        }
+        if let Some(guards) = guards {
+            parts.pins.stop().await;
+            parts.pins = guards.watch();
+            parts.guards = guards;
+        }
+        let mut report = Reloaded::default();
+        let sections = AT_ONCE.into_iter().filter(|section| {
+            before.marks.differ(&config.marks, section) || (*section == "auth" && has_other_keys)
+        });
+        report.changed.extend(sections.map(str::to_owned));
+        report.changed.extend(came);
+        let is_gone = |backend: &&Arc<dyn Backend>| !config.servers.contains_key(backend.name());
+        let names = gone.iter().filter(is_gone);
+        let names = names.map(|backend| format!("servers.{} (gone)", backend.name()));
+        report.changed.extend(names);
+        let pending = AT_START.into_iter().filter(|section| differ(section));
+        report.pending.extend(pending.map(str::to_owned));
+        if differ("metrics") {
+            // Nothing was counted before.
+            let list = match self.has_metrics() {
+                true => &mut report.changed,
+                false => &mut report.pending,
+            };
+            list.push("metrics".to_owned());
+        }
+        let longest = before.call_timeout.get().max(config.call_timeout.get());
+        for backend in gone {
+            let ending = parts.ending.clone();
+            parts.leaving.spawn(leave(backend, longest, ending));
+        }
+        while parts.leaving.try_join_next().is_some() {}
+        parts.supervisor.update();
+        parts.config = config.clone();
+        Ok(report)
+    }
+}
+
+impl Parts {
+    /// What is to be behind the gateway for `config`, and which servers come for it.
+    fn remount(
+        &self,
+        config: &Config,
+        guards: Option<&Guards>,
+    ) -> Result<(Remount, Vec<String>), LaunchError> {
+        let mut next = Remount::new();
+        let mut came = Vec::new();
+        for name in &self.extra {
+            next = next.keep(name, Mounting::plain());
+        }
+        let (before, guards) = (&self.config, guards.unwrap_or(&self.guards));
+        for (name, server) in &config.servers {
+            let mounting = config.mounting(name, server);
+            let is_there = before.servers.contains_key(name);
+            if is_there && !before.marks.differ_in_server(&config.marks, name) {
+                next = next.keep(name, mounting);
+            } else {
+                let backend = self.maker.backend(config, (name, server), guards)?;
+                next = next.mount(backend, mounting);
+                came.push(format!("servers.{name}"));
+            }
+        }
+        for (name, endpoint) in &config.endpoints {
+            next = next.endpoint(endpoint_of(name, endpoint));
+        }
+        Ok((next, came))
+    }
+}
+
+fn is_keyed(config: &Config) -> bool {
+    !config.auth.api_keys.is_empty() && !config.auth.anonymous
+}
+
+/// Closes a backend when nobody uses it any more, when every call has had its time, or at the end.
+async fn leave(backend: Arc<dyn Backend>, longest: Duration, ending: CancellationToken) {
+    let unused = async {
+        while Arc::strong_count(&backend) > 1 {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::select! {
+        _ = tokio::time::timeout(longest, unused) => {}
+        () = ending.cancelled() => {}
+    }
+    backend.close().await;
+}

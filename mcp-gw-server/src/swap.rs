@@ -1,0 +1,68 @@
+//! A part of the pipeline that can be another one from one request to the next.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use mcp_gw_core::{
+    AccessRequest, Admission, Authenticator, AuthnError, Caller, Charge, Credentials, Decision,
+    LimiterError, Policy, RateLimiter,
+};
+
+/// The part that there is now. Clones share it.
+#[derive(Debug)]
+pub(crate) struct Swap<T>(Arc<ArcSwap<T>>);
+
+impl<T> Clone for Swap<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Swap<T> {
+    pub(crate) fn new(part: T) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(part)))
+    }
+
+    /// What there is now; a request that holds it sees one version from beginning to end.
+    pub(crate) fn now(&self) -> Arc<T> {
+        self.0.load_full()
+    }
+
+    /// From now on it is `part`.
+    pub(crate) fn put(&self, part: T) {
+        self.0.store(Arc::new(part));
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<T: Authenticator> Authenticator for Swap<T> {
+    async fn authenticate(&self, credentials: &Credentials) -> Result<Arc<Caller>, AuthnError> {
+        self.now().authenticate(credentials).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<T: Policy> Policy for Swap<T> {
+    async fn decide(&self, request: &AccessRequest<'_>) -> Decision {
+        self.now().decide(request).await
+    }
+
+    async fn decide_all(&self, requests: &[AccessRequest<'_>]) -> Vec<Decision> {
+        self.now().decide_all(requests).await
+    }
+
+    fn is_uniform(&self) -> bool {
+        self.now().is_uniform()
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<T: RateLimiter> RateLimiter for Swap<T> {
+    async fn admit(&self, charge: &Charge<'_>) -> Result<Admission, LimiterError> {
+        self.now().admit(charge).await
+    }
+}
