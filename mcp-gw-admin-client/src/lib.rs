@@ -2,3 +2,5 @@
 
 pub mod api7;
 pub mod http;
+#[cfg(feature = "tools")]
+pub mod tools;

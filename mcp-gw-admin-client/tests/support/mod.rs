@@ -205,13 +205,10 @@ async fn serve(State(book): State<Arc<Mutex<Book>>>, request: Request<Body>) -> 
             body,
         });
         let at = book.plans.iter().position(|plan| plan.line == line);
-        match at {
-            Some(at) => Some(book.plans.remove(at)),
-            None => {
-                book.unplanned.push(line);
-                None
-            }
+        if at.is_none() {
+            book.unplanned.push(line);
         }
+        at.map(|at| book.plans.remove(at))
     };
     match plan {
         Some(plan) => plan.answer(),

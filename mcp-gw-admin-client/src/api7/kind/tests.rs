@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -40,9 +42,9 @@ fn the_requests_are_those_of_the_admin_api() {
             kind.patch(&whole(), id, &body),
             kind.delete(&whole(), "id"),
         ];
-        out.push_str(&format!("{}\n", kind.name()));
+        writeln!(out, "{}", kind.name()).unwrap();
         for request in requests.iter().flatten() {
-            out.push_str(&format!("  {}\n", line(request)));
+            writeln!(out, "  {}", line(request)).unwrap();
         }
     }
     insta::assert_snapshot!(out);
