@@ -209,7 +209,8 @@ fn page<M: Model>(answer: &Answer) -> Result<Page<M>, Error> {
         return Err(odd("a list", "it is empty"));
     };
     let inner = body.member("value").ok().flatten();
-    let wire: Wire<M> = inner
+    let within = inner.filter(|inner| inner.member("list").is_ok_and(|list| list.is_some()));
+    let wire: Wire<M> = within
         .as_ref()
         .unwrap_or(body)
         .decode_owned()

@@ -116,7 +116,8 @@ impl Operation<Api7> for GetUserId {
 /// The list with `id`, `name` and `username` alone, and the total.
 fn reduced(body: &RawJson) -> Option<RawJson> {
     let inner = body.member("value").ok().flatten();
-    let body = inner.as_ref().unwrap_or(body);
+    let within = inner.filter(|inner| inner.member("list").is_ok_and(|list| list.is_some()));
+    let body = within.as_ref().unwrap_or(body);
     let list = body.member("list").ok()??;
     let users: Vec<&RawValue> = list.decode().ok()?;
     let mut short = Vec::with_capacity(users.len());
