@@ -118,6 +118,7 @@ fn cut(part: &RawJson, pointer: &str, skip: usize, budget: usize) -> Option<Show
         b'[' => cut_list(part, pointer, skip, budget),
         b'"' => cut_text(part, skip, budget),
         b'{' => cut_within(part, pointer, skip, budget)
+            .filter(|shown| shown.body.len() <= budget)
             .or_else(|| (part.len() > budget).then(|| outline(part, pointer, budget))),
         _ => None,
     }
@@ -214,41 +215,67 @@ fn cut_text(raw: &RawJson, skip: usize, budget: usize) -> Option<Shown> {
     })
 }
 
-/// What an object has: small members as they are, of large ones where they are and how long.
+/// What an object has: small members as they are; large ones take what is left among them, objects as outlines of
+/// their own, of others it is said where they are and how long.
 fn outline(raw: &RawJson, pointer: &str, budget: usize) -> Shown {
+    Shown {
+        body: outlined(raw, pointer, budget),
+        cut: Some(Cut {
+            bytes: raw.len(),
+            of: None,
+            next: "pointer: where a member was cut, or a greater max_bytes".to_owned(),
+        }),
+    }
+}
+
+/// Less is not worth an outline.
+const LEAST: usize = 128;
+
+fn outlined(raw: &RawJson, pointer: &str, budget: usize) -> RawJson {
     let members = raw.members().unwrap_or_default();
-    let mut room = budget;
+    let weight = |name: &str, length: usize| length + RawJson::string(name).len() + 2;
+    let small = (budget / 8).max(48);
+    let mut room = budget.saturating_sub(2);
+    let mut large = 0;
+    for (name, value) in members.iter() {
+        let length = weight(name, value.get().len());
+        if length <= small && length <= room {
+            room -= length;
+        } else {
+            large += 1;
+        }
+    }
+    // Something is left for those who find no room.
+    let share = room.saturating_sub(32) / large.max(1);
+    let mut room = budget.saturating_sub(2);
     let mut writer = ObjectWriter::default();
     let mut left_out = 0;
     for (name, value) in members.iter() {
-        let length = value.get().len() + name.len() + 4;
-        let step = name.replace('~', "~0").replace('/', "~1");
-        let note = format!(
-            "[cut: {} bytes at pointer {pointer}/{step}]",
-            value.get().len()
-        );
-        // No member takes more than a quarter of what there is, as long as others wait.
-        if length <= room && length <= (budget / 4).max(64) {
+        let length = weight(name, value.get().len());
+        if length <= small && length <= room {
             room -= length;
             writer = writer.raw_value(name, value);
-        } else if note.len() + name.len() + 4 <= room {
-            room -= note.len() + name.len() + 4;
-            writer = writer.string(name, &note);
+            continue;
+        }
+        let step = name.replace('~', "~0").replace('/', "~1");
+        let below = format!("{pointer}/{step}");
+        let value = raw.slice(value);
+        let left = share.saturating_sub(weight(name, 0));
+        let shown = if value.is_object() && left >= LEAST {
+            outlined(&value, &below, left)
+        } else {
+            RawJson::string(&format!("[cut: {} bytes at pointer {below}]", value.len()))
+        };
+        if shown.len() <= left {
+            writer = writer.raw(name, &shown);
         } else {
             left_out += 1;
         }
     }
     if left_out > 0 {
-        writer = writer.string("[cut]", &format!("{left_out} more members"));
+        writer = writer.string("[cut]", &format!("{left_out} more"));
     }
-    Shown {
-        body: writer.finish(),
-        cut: Some(Cut {
-            bytes: raw.len(),
-            of: Some(members.len()),
-            next: "pointer: where a member was cut, or a greater max_bytes".to_owned(),
-        }),
-    }
+    writer.finish()
 }
 
 #[cfg(test)]
@@ -324,6 +351,19 @@ mod tests {
         assert_eq!(part.cut.unwrap().next, "skip: 198");
     }
 
+    #[test]
+    fn an_object_in_an_envelope_is_looked_into() {
+        let long = "x".repeat(4000);
+        let text = format!(
+            r#"{{"value":{{"id":"1","plugins":{{"a":{{"n":1.50}},"b":"{long}"}},"list":[1]}}}}"#
+        );
+        let shown = View::default().show(&raw(&text), 1000).unwrap();
+        assert_eq!(
+            shown.body.as_str(),
+            r#"{"value":{"id":"1","plugins":{"a":{"n":1.50},"b":"[cut: 4002 bytes at pointer /value/plugins/b]"},"list":[1]}}"#
+        );
+    }
+
     proptest! {
         #[test]
         fn all_of_a_list_is_seen_by_reading_on(
@@ -353,7 +393,7 @@ mod tests {
             let map: serde_json::Map<_, _> = lengths.into_iter().map(|(k, n)| (k, "x".repeat(n).into())).collect();
             let whole = RawJson::from_serialize(&map).unwrap();
             let shown = View::default().show(&whole, budget).unwrap();
-            prop_assert!(shown.body.len() <= budget + 64, "{}", shown.body.len());
+            prop_assert!(shown.body.len() <= budget, "{}", shown.body.len());
         }
     }
 }

@@ -248,6 +248,18 @@ async fn long_answers_are_cut() {
     for result in answer["results"].as_array().unwrap() {
         assert!(result["cut"]["next"].is_string(), "{result}");
     }
+    let (_server, setup) = gateway(
+        [on("GET /h").header("x-long", &"h".repeat(9000))],
+        Access::Preview,
+    )
+    .await;
+    let requests = json!([{"path": "/h", "method": "GET"}]);
+    let answer = setup
+        .call(TOOL, json!({"requests": requests, "max_bytes": 2000}))
+        .await
+        .ok();
+    assert_eq!(answer["results"][0]["headersLeftOut"], 1);
+    assert!(answer["results"][0]["headers"]["x-long"].is_null());
 }
 
 #[tokio::test]

@@ -102,6 +102,10 @@ struct Returned {
     data: Option<RawJson>,
     /// The headers.
     headers: BTreeMap<String, String>,
+    /// How many headers are not shown, as they are too many or too long.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[schemars(default)]
+    headers_left_out: usize,
     /// From sending to the end of the answer, in milliseconds.
     duration_ms: u64,
     /// What of the body was left out.
@@ -186,6 +190,11 @@ impl Operation<Api7> for SendRequest {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+const fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
 fn count(results: &[Returned]) -> Summary {
     let mut summary = Summary {
         total: results.len(),
@@ -218,6 +227,7 @@ async fn send(gateway: &Transport, at: usize, request: Request<Bytes>, show: &Sh
         status: None,
         data: None,
         headers: BTreeMap::new(),
+        headers_left_out: 0,
         duration_ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
         cut: None,
         error: None,
@@ -237,7 +247,15 @@ async fn send(gateway: &Transport, at: usize, request: Request<Bytes>, show: &Sh
 
 fn fill(returned: &mut Returned, reading: &Reading, show: &Show) {
     returned.status = Some(reading.status.as_u16());
+    // They may be as long as the body.
+    let mut room = show.budget.max(4 * LEAST);
     for (name, value) in &reading.headers {
+        let length = name.as_str().len() + value.len() + 6;
+        if length > room {
+            returned.headers_left_out += 1;
+            continue;
+        }
+        room -= length;
         let text = if name == "set-cookie" && !show.secrets {
             REDACTED.into()
         } else {
