@@ -42,6 +42,10 @@ fn next_step(error: &Error) -> String {
              a plugin, coreSchema for resources."
             .to_owned(),
         ErrorKind::Server => "The dashboard failed; its logs say why.".to_owned(),
+        ErrorKind::Unavailable if is_distrust(error) => "Its certificate is not believed, and nothing was sent. The user \
+             has to give this server the certificate of the authority that signed it (ca_pem), or correct the host in \
+             DASHBOARD_URL."
+            .to_owned(),
         ErrorKind::Unavailable => match wait {
             Some(seconds) => format!("Try again in {seconds} s; if that fails, the user has to check that the dashboard runs."),
             None => "Try again later; if that fails, the user has to check that the dashboard runs and that \
@@ -58,6 +62,11 @@ fn next_step(error: &Error) -> String {
     }
 }
 
+/// The certificate of the other side was not believed.
+fn is_distrust(error: &Error) -> bool {
+    error.status.is_none() && error.message.contains("certificate")
+}
+
 /// The failure of a whole call.
 pub(crate) fn failed(error: &Error) -> ToolError {
     if error.kind == ErrorKind::Request {
@@ -72,5 +81,52 @@ pub(crate) fn failure(error: &Error) -> Failure {
         kind: error.kind.as_str().to_owned(),
         status: error.status,
         message: explain(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_has_a_next_step_and_says_whether_something_was_done() {
+        for kind in [
+            ErrorKind::Request,
+            ErrorKind::Unauthorized,
+            ErrorKind::Forbidden,
+            ErrorKind::NotFound,
+            ErrorKind::Conflict,
+            ErrorKind::RateLimited,
+            ErrorKind::Invalid,
+            ErrorKind::Server,
+            ErrorKind::Unavailable,
+            ErrorKind::Timeout,
+            ErrorKind::Lost,
+            ErrorKind::TooLarge,
+            ErrorKind::NotJson,
+            ErrorKind::Redirected,
+        ] {
+            for done in [Done::No, Done::Unknown] {
+                let text = explain(&Error::new(kind, "what happened", done));
+                assert!(text.starts_with("what happened. "), "{text}");
+                assert!(text.len() > 40 && text.ends_with('.'), "{text}");
+                let is_said = text.contains("may have been done");
+                assert_eq!(is_said, done == Done::Unknown, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_told_to_wait_is_told_how_long() {
+        let mut error = Error::new(ErrorKind::RateLimited, "slow down", Done::No);
+        error.retry_after = Some(std::time::Duration::from_secs(17));
+        assert!(explain(&error).contains("17 s"));
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_believed_is_no_riddle() {
+        let message = "https://h cannot be reached: invalid peer certificate: UnknownIssuer";
+        let text = explain(&Error::new(ErrorKind::Unavailable, message, Done::No));
+        assert!(text.contains("ca_pem"), "{text}");
     }
 }
