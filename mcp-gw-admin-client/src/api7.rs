@@ -1,8 +1,9 @@
 //! API7 Enterprise: the Admin API of its dashboard.
 //!
-//! [`Kind`] and [`iam`] build requests and send nothing. A [`Client`] sends them: by a typed handle per
+//! [`Kind`], [`iam`] and [`action`] build requests and send nothing. A [`Client`] sends them: by a typed handle per
 //! kind of resource ([`Api`]), or raw ([`Client::raw`]).
 
+pub mod action;
 mod client;
 mod handle;
 pub mod iam;
@@ -16,9 +17,9 @@ pub use handle::{Api, Page};
 pub use kind::{Kind, Place, Verb};
 pub use list::{Direction, ListParams};
 pub use model::{
-    AlertPolicy, ApiProduct, Approval, AuditLog, CaCertificate, Certificate, Consumer, Credential,
-    CustomPlugin, GatewayGroup, GatewayInstance, GlobalRule, Labels, Model, PermissionPolicy,
-    PluginMetadata, PolicyDocument, Proto, PublishedService, Rest, Role, Route, SecretProvider,
-    ServiceRegistry, ServiceTemplate, Sni, Ssl, Statement, StreamRoute, Subscription, Upstream,
-    User, WebhookTemplate,
+    AlertHistory, AlertPolicy, ApiProduct, Approval, AuditLog, CaCertificate, Certificate,
+    Consumer, Credential, CustomPlugin, GatewayGroup, GatewayInstance, GlobalRule, Labels, Model,
+    PermissionPolicy, PluginMetadata, PolicyDocument, Proto, PublishedService, Rest, Role, Route,
+    RouteTemplate, SecretProvider, ServiceRegistry, ServiceTemplate, ServiceVersion, Sni, Ssl,
+    Statement, StreamRoute, StreamRouteTemplate, Subscription, Upstream, User, WebhookTemplate,
 };

@@ -1,5 +1,4 @@
-//! Requests about roles, users and permission policies beyond those that every kind has, and two more
-//! that belong to no kind.
+//! Requests about roles, users and permission policies beyond those that every kind has.
 
 use bytes::Bytes;
 use http::{Method, Request};
@@ -47,39 +46,23 @@ pub fn detach_policies(role_id: &str, policies: &[String]) -> Result<Request<Byt
         .request(Method::POST, Some(&array(policies)))
 }
 
-/// Asks how the upstreams of a service are, by the id of its template.
+/// Invites somebody to the dashboard.
 ///
 /// # Errors
-/// When an id cannot be used.
-pub fn service_health(group: &str, template: &str) -> Result<Request<Bytes>, RequestError> {
-    Target::at("/api/gateway_groups")
-        .segment("gateway_group_id", group)?
-        .then("/services")
-        .segment("service_template_id", template)?
-        .then("/healthcheck")
-        .get()
+/// Never for a body that is JSON.
+pub fn invite(body: &RawJson) -> Result<Request<Bytes>, RequestError> {
+    Target::at("/api/invites").request(Method::POST, Some(body))
 }
 
-/// Publishes services in a gateway group: `services` are pairs of template id and version.
+/// Gives a user a new password to log in with.
 ///
 /// # Errors
-/// When the request is too long.
-pub fn publish(
-    group: &str,
-    services: &[(String, String)],
-    is_new_version: bool,
-) -> Result<Request<Bytes>, RequestError> {
-    let services: Vec<_> = services
-        .iter()
-        .map(|(id, version)| serde_json::json!({ "service_id": id, "version": version }))
-        .collect();
-    let body = serde_json::json!({
-        "create_new_version": is_new_version,
-        "gateway_group_id": group,
-        "services": services,
-    });
-    let body = RawJson::from_serialize(&body).map_err(|_| RequestError::Malformed)?;
-    Target::at("/api/services/publish").request(Method::POST, Some(&body))
+/// When `user_id` cannot be used.
+pub fn reset_password(user_id: &str) -> Result<Request<Bytes>, RequestError> {
+    Target::at("/api/users")
+        .segment("user_id", user_id)?
+        .then("/password_reset")
+        .request(Method::PUT, None)
 }
 
 fn role(id: &str) -> Result<Target, RequestError> {
@@ -94,4 +77,43 @@ fn object(name: &str, ids: &[String]) -> RawJson {
     mcp_gw_core::ObjectWriter::default()
         .raw(name, &array(ids))
         .finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_are_those_of_the_admin_api() {
+        let ids = ["p".to_owned(), "q".to_owned()];
+        for (built, line, body) in [
+            (
+                assign_roles("u", &ids),
+                "PUT /api/users/u/assigned_roles",
+                r#"{"roles":["p","q"]}"#,
+            ),
+            (
+                policies_of_role("r"),
+                "GET /api/roles/r/permission_policies",
+                "",
+            ),
+            (
+                attach_policies("r", &ids),
+                "POST /api/roles/r/attach_permission_policies",
+                r#"["p","q"]"#,
+            ),
+            (
+                detach_policies("r", &ids),
+                "POST /api/roles/r/detach_permission_policies",
+                r#"["p","q"]"#,
+            ),
+            (invite(&RawJson::empty_object()), "POST /api/invites", "{}"),
+            (reset_password("u"), "PUT /api/users/u/password_reset", ""),
+        ] {
+            let request = built.unwrap();
+            assert_eq!(format!("{} {}", request.method(), request.uri()), line);
+            assert_eq!(request.body(), body);
+        }
+        assert!(assign_roles("../x", &ids).is_err());
+    }
 }

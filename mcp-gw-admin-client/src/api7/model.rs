@@ -292,6 +292,44 @@ models! {
         /// The name.
         name: String,
     }
+    /// An alert that there was.
+    AlertHistory as AlertHistory {
+        /// The id.
+        id: String,
+    }
+    /// A route of a service template.
+    RouteTemplate as RouteTemplate {
+        /// The id.
+        id: String,
+        /// The name.
+        name: String,
+        /// The service template.
+        service_id: String,
+        /// Paths.
+        paths: Vec<String>,
+        /// Methods; all when there is none.
+        methods: Vec<String>,
+        /// Plugins by name.
+        plugins: Map<String, Value>,
+    }
+    /// A TCP or UDP route of a service template.
+    StreamRouteTemplate as StreamRouteTemplate {
+        /// The id.
+        id: String,
+        /// The name.
+        name: String,
+        /// The service template.
+        service_id: String,
+        /// Plugins by name.
+        plugins: Map<String, Value>,
+    }
+    /// A published version of a service.
+    ServiceVersion as ServiceVersion {
+        /// The id.
+        id: String,
+        /// The version.
+        version: String,
+    }
     /// What an alert sends.
     WebhookTemplate as WebhookTemplate {
         /// The id.

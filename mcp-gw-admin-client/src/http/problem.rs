@@ -4,6 +4,9 @@ use mcp_gw_core::{Members, RawJson};
 
 use crate::http::error::one_line;
 
+/// What is shorter is in too many texts by chance to be taken out of them.
+const SHORTEST: usize = 6;
+
 /// So much of what an API says is kept.
 const LONGEST: usize = 1024;
 
@@ -73,9 +76,20 @@ fn tidy(text: &str, secret: Option<&str>) -> String {
 
 /// The text without the credential that was sent.
 pub(crate) fn scrub(text: &str, secret: Option<&str>) -> String {
-    match secret {
-        Some(secret) if !secret.is_empty() => text.replace(secret, "[redacted]"),
-        _ => text.to_owned(),
+    let Some(secret) = secret.filter(|secret| secret.len() >= SHORTEST) else {
+        return text.to_owned();
+    };
+    let clean = text.replace(secret, "[redacted]");
+    // Within JSON it may be written with escapes.
+    let escaped = RawJson::string(secret);
+    let escaped = escaped.as_str();
+    let escaped = escaped
+        .get(1..escaped.len().saturating_sub(1))
+        .unwrap_or(secret);
+    if escaped == secret {
+        clean
+    } else {
+        clean.replace(escaped, "[redacted]")
     }
 }
 
@@ -119,5 +133,14 @@ mod tests {
         assert_eq!(problem.message, "token [redacted] is unknown");
         let long = read(&"x".repeat(100_000));
         assert_eq!(long.message.chars().count(), LONGEST + 1);
+    }
+
+    #[test]
+    fn a_credential_is_found_with_and_without_escapes() {
+        let secret = Some("a\\b\"c1234");
+        assert_eq!(scrub("x a\\b\"c1234 y", secret), "x [redacted] y");
+        assert_eq!(scrub(r#"["a\\b\"c1234"]"#, secret), r#"["[redacted]"]"#);
+        assert_eq!(scrub("1 and 1", Some("1")), "1 and 1");
+        assert_eq!(scrub("x", None), "x");
     }
 }

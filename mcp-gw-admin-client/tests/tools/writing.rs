@@ -53,6 +53,10 @@ fn writes() -> Vec<(&'static str, Value)> {
             json!({"kind": "ssl", "gateway_group_id": "g", "id": "s"}),
         ),
         (
+            "write_admin_api",
+            json!({"method": "POST", "api": "api", "segments": ["approvals", "a", "accept"]}),
+        ),
+        (
             "publish_service",
             json!({"gateway_group_id": "g", "services": [{"service_id": "s", "version": "1.0.0"}]}),
         ),

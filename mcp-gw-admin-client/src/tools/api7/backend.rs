@@ -26,7 +26,7 @@ use crate::tools::api7::shared::Api7;
 use crate::tools::api7::traffic::SendRequest;
 use crate::tools::api7::users::{GetRoleByUserId, GetServiceHealth, GetUserId};
 use crate::tools::api7::write::{
-    CreateResource, DeleteResource, PatchResource, PublishService, ReplaceResource,
+    CreateResource, DeleteResource, PatchResource, PublishService, ReplaceResource, WriteRaw,
 };
 use crate::tools::operation::{Blueprint, Effect};
 
@@ -37,7 +37,7 @@ const GATEWAY_TIMEOUT: Duration = Duration::from_secs(10);
 const GATEWAY_BYTES: usize = 1024 * 1024;
 
 /// All tools, those of API7-MCP first.
-static TOOLS: [Blueprint<Api7>; 23] = [
+static TOOLS: [Blueprint<Api7>; 24] = [
     Blueprint::of::<GetResource>(),
     Blueprint::of::<SendRequest>(),
     Blueprint::of::<GetServiceHealth>(),
@@ -61,6 +61,7 @@ static TOOLS: [Blueprint<Api7>; 23] = [
     Blueprint::of::<PatchResource>(),
     Blueprint::of::<DeleteResource>(),
     Blueprint::of::<PublishService>(),
+    Blueprint::of::<WriteRaw>(),
 ];
 
 /// Why there are no tools.

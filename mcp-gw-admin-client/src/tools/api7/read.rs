@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use http::Request;
 use mcp_gw_core::ToolError;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,7 +12,7 @@ use crate::http::{RequestError, Target};
 use crate::tools::answer::Outcome;
 use crate::tools::api7::get_resource::Provider;
 use crate::tools::api7::input::{Id, Name, Paging};
-use crate::tools::api7::shared::{Api7, unbuilt};
+use crate::tools::api7::shared::Api7;
 use crate::tools::operation::{Effect, Operation};
 use crate::tools::view::View;
 
@@ -122,8 +121,9 @@ impl Operation<Api7> for ReadResource {
     }
 }
 
+/// Any path of the Admin API.
 #[derive(Deserialize, JsonSchema)]
-pub(crate) struct RawArgs {
+pub(crate) struct RawPath {
     /// Which API: api (the dashboard) or apisix/admin (what is in a gateway group).
     api: RawApi,
     /// The path below it, as a list of segments: `["audit_logs", "export"]` is `/audit_logs/export`.
@@ -132,6 +132,28 @@ pub(crate) struct RawArgs {
     /// The query.
     #[serde(default)]
     query: BTreeMap<String, String>,
+}
+
+impl RawPath {
+    pub(crate) fn target(&self) -> Result<Target, RequestError> {
+        let mut target = Target::at(match self.api {
+            RawApi::Api => "/api",
+            RawApi::ApisixAdmin => "/apisix/admin",
+        });
+        for segment in &self.segments {
+            target = target.segment("segments", segment)?;
+        }
+        for (name, value) in &self.query {
+            target = target.query(name, value)?;
+        }
+        Ok(target)
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct RawArgs {
+    #[serde(flatten)]
+    path: RawPath,
     #[serde(flatten)]
     view: View,
 }
@@ -157,21 +179,7 @@ impl Operation<Api7> for GetRaw {
     type Output = Outcome;
 
     async fn run(shared: &Api7, args: RawArgs) -> Result<Outcome, ToolError> {
-        let request = raw(&args).map_err(unbuilt)?;
-        shared.read(Ok(request), &args.view).await
+        let request = args.path.target().and_then(Target::get);
+        shared.read(request, &args.view).await
     }
-}
-
-fn raw(args: &RawArgs) -> Result<Request<bytes::Bytes>, RequestError> {
-    let mut target = Target::at(match args.api {
-        RawApi::Api => "/api",
-        RawApi::ApisixAdmin => "/apisix/admin",
-    });
-    for segment in &args.segments {
-        target = target.segment("segments", segment)?;
-    }
-    for (name, value) in &args.query {
-        target = target.query(name, value)?;
-    }
-    target.get()
 }

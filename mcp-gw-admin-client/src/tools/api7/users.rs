@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::api7::{Kind, ListParams, Place, iam};
+use crate::api7::{Kind, ListParams, Place, action};
 use crate::tools::advice;
 use crate::tools::answer::{Outcome, Sent};
 use crate::tools::api7::input::Id;
@@ -161,7 +161,7 @@ impl Operation<Api7> for GetServiceHealth {
     type Output = Outcome;
 
     async fn run(shared: &Api7, args: HealthArgs) -> Result<Outcome, ToolError> {
-        let request = iam::service_health(&args.gateway_group_id.0, &args.service_template_id.0);
+        let request = action::service_health(&args.gateway_group_id.0, &args.service_template_id.0);
         shared.read(request, &args.view).await
     }
 }

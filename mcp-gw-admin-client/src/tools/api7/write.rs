@@ -5,11 +5,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::api7::iam;
+use crate::api7::action;
 use crate::tools::advice;
 use crate::tools::answer::Outcome;
 use crate::tools::api7::input::{Id, Name, Writing};
-use crate::tools::api7::read::{KindName, PlaceArgs};
+use crate::tools::api7::read::{KindName, PlaceArgs, RawPath};
 use crate::tools::api7::shared::Api7;
 use crate::tools::operation::{Checked, Effect, Operation};
 
@@ -250,7 +250,58 @@ impl Operation<Api7> for PublishService {
             .map(|service| (service.service_id.0, service.version.0))
             .collect();
         let is_new = args.create_new_version.unwrap_or(true);
-        let request = iam::publish(&args.gateway_group_id.0, &services, is_new);
+        let request = action::publish(&args.gateway_group_id.0, &services, is_new);
+        Ok(shared.write(request, &args.writing).await?.outcome)
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[schemars(inline)]
+enum RawMethod {
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct RawWriteArgs {
+    /// The HTTP method.
+    method: RawMethod,
+    /// The body; none without it.
+    body: Option<Checked<Value>>,
+    #[serde(flatten)]
+    path: RawPath,
+    #[serde(flatten)]
+    writing: Writing,
+}
+
+pub(crate) struct WriteRaw;
+
+impl Operation<Api7> for WriteRaw {
+    const NAME: &'static str = "write_admin_api";
+    const TITLE: &'static str = "Send any write to the Admin API";
+    const DESCRIPTION: &'static str = "Sends a POST, PUT, PATCH or DELETE to any path of the Admin API, for what no other \
+        tool can do: accepting an approval, a new admin key, importing OpenAPI … Only for paths that are documented for \
+        this version of the dashboard; nothing is checked before. Ask the user. dry_run shows the request without \
+        sending it.";
+    const EFFECT: Effect = Effect::Changes;
+    type Args = RawWriteArgs;
+    type Output = Outcome;
+
+    async fn run(shared: &Api7, args: RawWriteArgs) -> Result<Outcome, ToolError> {
+        let method = match args.method {
+            RawMethod::Post => http::Method::POST,
+            RawMethod::Put => http::Method::PUT,
+            RawMethod::Patch => http::Method::PATCH,
+            RawMethod::Delete => http::Method::DELETE,
+        };
+        let body = args.body.as_ref().map(|body| &body.raw);
+        let request = args
+            .path
+            .target()
+            .and_then(|target| target.request(method, body));
         Ok(shared.write(request, &args.writing).await?.outcome)
     }
 }
