@@ -86,6 +86,16 @@ async fn nothing_is_sent_until_writing_is_allowed() {
 }
 
 #[tokio::test]
+async fn nothing_is_looked_up_for_a_write_that_is_not_allowed() {
+    let setup = Setup::new([]).await;
+    let arguments = json!({"kind": "route", "gateway_group_id": "g", "id": "r", "body": {"plugins": {"limit-count": {}}}});
+    for tool in ["create_resource", "replace_resource"] {
+        let error = setup.call(tool, arguments.clone()).await.error();
+        assert!(error.contains("--allow-write"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_dry_run_shows_the_request_that_is_sent_afterwards() {
     for (tool, mut arguments) in writes() {
         let setup = Setup::writing([]).await;

@@ -105,6 +105,16 @@ impl Api7 {
         Ok(outcome)
     }
 
+    /// Refuses a write that is not allowed, before anything is looked up for it.
+    pub(crate) fn may_write(&self, writing: &Writing) -> Result<(), ToolError> {
+        if self.access == Access::ReadWrite || writing.dry_run == Some(true) {
+            return Ok(());
+        }
+        Err(ToolError::failed(format!(
+            "Nothing was sent. {READ_ONLY} To see the request that would be sent, call again with dry_run: true."
+        )))
+    }
+
     /// Sends a write, or shows what would be sent.
     pub(crate) async fn write(
         &self,
@@ -134,11 +144,7 @@ impl Api7 {
                 body: None,
             });
         }
-        if self.access != Access::ReadWrite {
-            return Err(ToolError::failed(format!(
-                "Nothing was sent. {READ_ONLY} To see the request that would be sent, call again with dry_run: true."
-            )));
-        }
+        self.may_write(writing)?;
         let answer = self.client.raw(request).await;
         let answer = answer.map_err(|error| advice::failed(&error))?;
         let body = answer.body.clone();

@@ -33,7 +33,9 @@ pub(crate) struct BodyArgs {
 }
 
 impl BodyArgs {
+    /// Remarks about what could not be checked.
     async fn checked(&self, shared: &Api7) -> Result<Vec<String>, ToolError> {
+        shared.may_write(&self.writing)?;
         if self.validate == Some(false) {
             return Ok(Vec::new());
         }
