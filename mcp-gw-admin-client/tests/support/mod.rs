@@ -17,6 +17,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::Response;
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
+use tokio::sync::Barrier;
 
 /// One request as the server saw it.
 #[derive(Debug, Clone)]
@@ -44,6 +45,8 @@ enum How {
     Broken,
     /// Nothing comes, ever.
     Never,
+    /// Not before so many requests are here at the same time.
+    Together(Arc<Barrier>),
     /// So many bytes of blanks come before the body.
     Long(usize),
 }
@@ -95,6 +98,11 @@ impl Plan {
         self
     }
 
+    pub fn together(mut self, barrier: &Arc<Barrier>) -> Self {
+        self.how = How::Together(Arc::clone(barrier));
+        self
+    }
+
     pub fn long(mut self, bytes: usize) -> Self {
         self.how = How::Long(bytes);
         self
@@ -107,7 +115,7 @@ impl Plan {
         }
         let text = Bytes::from(self.body);
         let body = match self.how {
-            How::Whole => Body::from(text),
+            How::Whole | How::Together(_) => Body::from(text),
             How::Broken => {
                 // What is pending is preceded by what was written: the head arrives.
                 let rest = stream::once(async {
@@ -134,6 +142,9 @@ struct Book {
     plans: Vec<Plan>,
     seen: Vec<Seen>,
     unplanned: Vec<String>,
+    /// How many requests are here now, and how many there were at most.
+    here: usize,
+    most: usize,
 }
 
 /// The running server.
@@ -174,6 +185,11 @@ impl Scripted {
         self.book.lock().unwrap().plans.push(plan);
     }
 
+    /// How many requests there were at the same time, at most.
+    pub fn most(&self) -> usize {
+        self.book.lock().unwrap().most
+    }
+
     /// What was seen so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.book.lock().unwrap().seen.clone()
@@ -205,11 +221,17 @@ async fn serve(State(book): State<Arc<Mutex<Book>>>, request: Request<Body>) -> 
             body,
         });
         let at = book.plans.iter().position(|plan| plan.line == line);
+        book.here += 1;
+        book.most = book.most.max(book.here);
         if at.is_none() {
             book.unplanned.push(line);
         }
         at.map(|at| book.plans.remove(at))
     };
+    if let Some(How::Together(barrier)) = plan.as_ref().map(|plan| &plan.how) {
+        barrier.wait().await;
+    }
+    book.lock().unwrap().here -= 1;
     match plan {
         Some(plan) => plan.answer(),
         None => Response::builder()

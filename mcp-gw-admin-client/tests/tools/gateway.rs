@@ -2,6 +2,7 @@
 
 use mcp_gw_admin_client::tools::api7::Access;
 use serde_json::json;
+use tokio::sync::Barrier;
 
 use super::support::{nobody, on};
 use super::*;
@@ -227,6 +228,22 @@ async fn methods_that_may_change_something_need_to_be_allowed() {
     }
     let requests = json!([{"path": "/x", "method": "HEAD"}, {"path": "/x", "method": "OPTIONS"}]);
     setup.call(TOOL, json!({ "requests": requests })).await.ok();
+}
+
+#[tokio::test]
+async fn so_many_are_under_way_at_the_same_time_and_no_more() {
+    let barrier = Arc::new(Barrier::new(4));
+    let server = Scripted::start((0..12).map(|_| on("GET /x").together(&barrier))).await;
+    let url = server.url();
+    let setup = Setup::with([], |config| {
+        config.gateway_url = Some(url);
+        config.gateway_concurrency = 4;
+    })
+    .await;
+    let requests = json!([{"path": "/x", "method": "GET", "repeatCount": 12}]);
+    let answer = setup.call(TOOL, json!({ "requests": requests })).await.ok();
+    assert_eq!(answer["summary"]["successful"], 12);
+    assert_eq!(server.most(), 4);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use mcp_gw_admin_client::tools::api7::Secrets;
 use serde_json::json;
+use tokio::sync::Barrier;
 
 use super::support::{nobody, on};
 use super::*;
@@ -192,6 +193,36 @@ async fn what_could_be_read_is_not_lost_with_what_could_not() {
         message.contains("no right") && message.contains("permission policy"),
         "{message}"
     );
+}
+
+#[tokio::test]
+async fn several_kinds_are_read_side_by_side_and_come_in_order() {
+    let barrier = Arc::new(Barrier::new(4));
+    let lines = [
+        "services",
+        "certificates",
+        "consumers",
+        "ca_certificates",
+        "snis",
+        "global_rules",
+        "plugin_metadata",
+    ];
+    let plans = lines.map(|name| format!("GET /apisix/admin/{name}?gateway_group_id=g"));
+    let plans = plans.iter().map(|line| on(line).together(&barrier));
+    let setup = Setup::new(plans.chain([on("GET /api/instances").together(&barrier)])).await;
+    let group = json!({"gateway_group_id": "g"});
+    let arguments = json!({
+        "publishedService": group, "certificate": group, "consumer": group, "caCertificate": group, "sni": group,
+        "globalRules": group, "pluginMetadata": group, "gatewayInstance": {},
+    });
+    let answer = setup.call("get_resource", arguments).await.ok();
+    let results = answer["results"].as_array().unwrap();
+    assert_eq!(results.len(), 8);
+    assert_eq!(
+        (&results[0]["kind"], &results[7]["kind"]),
+        (&json!("publishedService"), &json!("gatewayInstance"))
+    );
+    assert_eq!(setup.dashboard.most(), 4);
 }
 
 #[tokio::test]
