@@ -1,0 +1,222 @@
+//! Handles: the resources of one kind at one place.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use mcp_gw_core::RawJson;
+use serde::{Deserialize, Serialize};
+
+use crate::api7::client::Client;
+use crate::api7::kind::Place;
+use crate::api7::list::ListParams;
+use crate::api7::model::Model;
+use crate::http::{Answer, Done, Error, ErrorKind};
+
+/// How many items a page has when pages are read one after the other and nobody said.
+const PAGE_SIZE: u32 = 100;
+
+/// More pages are not read: an API that never comes to an end is broken.
+const MOST_PAGES: u32 = 10_000;
+
+/// The resources of one kind at one place. A clone is cheap.
+pub struct Api<M> {
+    client: Client,
+    place: Place,
+    model: PhantomData<fn() -> M>,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Page<M> {
+    /// Its items.
+    pub items: Vec<M>,
+    /// How many items all pages have together, when the API says so.
+    pub total: Option<u64>,
+}
+
+impl<M> Clone for Api<M> {
+    fn clone(&self) -> Self {
+        Self::new(self.client.clone(), self.place.clone())
+    }
+}
+
+impl<M> fmt::Debug for Api<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<M> Api<M> {
+    pub(crate) const fn new(client: Client, place: Place) -> Self {
+        Self {
+            client,
+            place,
+            model: PhantomData,
+        }
+    }
+}
+
+impl<M: Model> Api<M> {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Error::is_not_found`] when there is none.
+    pub async fn get(&self, id: &str) -> Result<M, Error> {
+        let request = M::KIND.get(&self.place, Some(id))?;
+        one(&self.client.raw(request).await?)
+    }
+
+    /// Reads one page.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn list(&self, params: &ListParams) -> Result<Page<M>, Error> {
+        let request = M::KIND.list(&self.place, params)?;
+        page(&self.client.raw(request).await?)
+    }
+
+    /// All pages, one after the other, from `params.page` on. Ends when all that the API counts were seen, or with a
+    /// page that is not full. After an error there is nothing more.
+    pub fn pages(
+        &self,
+        params: ListParams,
+    ) -> impl Stream<Item = Result<Page<M>, Error>> + Send + use<M> {
+        let size = params.page_size.unwrap_or(PAGE_SIZE).max(1);
+        let first = params.page.unwrap_or(1);
+        let before = u64::from(first.saturating_sub(1)) * u64::from(size);
+        let params = params.with_page_size(size);
+        let api = self.clone();
+        stream::try_unfold(Some((first, before)), move |at| {
+            let (api, params) = (api.clone(), params.clone());
+            async move {
+                let Some((number, seen)) = at else {
+                    return Ok(None);
+                };
+                if number.saturating_sub(first) >= MOST_PAGES {
+                    return Err(endless());
+                }
+                let page = api.list(&params.with_page(number)).await?;
+                let count = u64::try_from(page.items.len()).unwrap_or(u64::MAX);
+                let seen = seen.saturating_add(count);
+                let is_last = match page.total {
+                    Some(total) => count == 0 || seen >= total,
+                    None => count < u64::from(size),
+                };
+                let next = (!is_last).then(|| (number.saturating_add(1), seen));
+                Ok(Some((page, next)))
+            }
+        })
+    }
+
+    /// All items of all pages, as [`Api::pages`] reads them.
+    pub fn items(
+        &self,
+        params: ListParams,
+    ) -> impl Stream<Item = Result<M, Error>> + Send + use<M> {
+        self.pages(params)
+            .map_ok(|page| stream::iter(page.items).map(Ok))
+            .try_flatten()
+    }
+
+    /// Makes one. The API chooses the id, unless the kind wants it to be given: then see [`Api::replace`].
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Error::is_conflict`] when it is there already.
+    pub async fn create<B: Serialize + ?Sized>(&self, body: &B) -> Result<Answer, Error> {
+        let request = M::KIND.create(&self.place, None, &written(body)?)?;
+        self.client.raw(request).await
+    }
+
+    /// Puts `body` in the place of `id`, or makes it.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn replace<B: Serialize + ?Sized>(
+        &self,
+        id: &str,
+        body: &B,
+    ) -> Result<Answer, Error> {
+        let request = M::KIND.replace(&self.place, Some(id), &written(body)?)?;
+        self.client.raw(request).await
+    }
+
+    /// Changes parts of it by the operations of a JSON Patch (RFC 6902): an array.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn patch<B: Serialize + ?Sized>(
+        &self,
+        id: &str,
+        operations: &B,
+    ) -> Result<Answer, Error> {
+        let request = M::KIND.patch(&self.place, Some(id), &written(operations)?)?;
+        self.client.raw(request).await
+    }
+
+    /// Removes it.
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Error::is_not_found`] when there was none.
+    pub async fn delete(&self, id: &str) -> Result<Answer, Error> {
+        let request = M::KIND.delete(&self.place, id)?;
+        self.client.raw(request).await
+    }
+}
+
+fn written<B: Serialize + ?Sized>(body: &B) -> Result<RawJson, Error> {
+    RawJson::from_serialize(body).map_err(|error| {
+        let message = format!("the body cannot be written: {}", error.message);
+        Error::new(ErrorKind::Request, message, Done::No).with_source(error)
+    })
+}
+
+fn endless() -> Error {
+    let message = format!("the list does not end after {MOST_PAGES} pages");
+    Error::new(ErrorKind::Invalid, message, Done::No)
+}
+
+fn odd(what: &str, detail: &str) -> Error {
+    let message = format!("the answer is not {what}: {detail}");
+    Error::new(ErrorKind::NotJson, message, Done::No)
+}
+
+/// `{"value": …}`, or the object itself.
+fn one<M: Model>(answer: &Answer) -> Result<M, Error> {
+    let Some(body) = &answer.body else {
+        return Err(odd("an object", "it is empty"));
+    };
+    let inner = body.member("value").ok().flatten();
+    let value = inner.as_ref().unwrap_or(body);
+    value
+        .decode_owned()
+        .map_err(|error| odd("what this kind looks like", &error.message))
+}
+
+/// `{"list": […], "total": n}`, perhaps within `value`.
+fn page<M: Model>(answer: &Answer) -> Result<Page<M>, Error> {
+    #[derive(Deserialize)]
+    #[serde(bound = "M: Model")]
+    struct Wire<M> {
+        list: Vec<M>,
+        #[serde(default)]
+        total: Option<u64>,
+    }
+    let Some(body) = &answer.body else {
+        return Err(odd("a list", "it is empty"));
+    };
+    let inner = body.member("value").ok().flatten();
+    let within = inner.filter(|inner| inner.member("list").is_ok_and(|list| list.is_some()));
+    let wire: Wire<M> = within
+        .as_ref()
+        .unwrap_or(body)
+        .decode_owned()
+        .map_err(|error| odd("a list", &error.message))?;
+    Ok(Page {
+        items: wire.list,
+        total: wire.total,
+    })
+}

@@ -1,0 +1,19 @@
+//! What all clients of admin APIs share: addresses, requests that are built without I/O, and the one
+//! place that sends them.
+
+mod base_url;
+mod error;
+mod problem;
+mod retry;
+mod target;
+mod tls;
+mod transport;
+
+pub use base_url::{BaseUrl, BaseUrlError};
+pub use error::{Done, Error, ErrorKind};
+pub use retry::RetryPolicy;
+#[cfg(feature = "tools")]
+pub(crate) use target::encode;
+pub use target::{RequestError, Target};
+pub use tls::{TlsError, Trust};
+pub use transport::{Answer, Reading, Transport, TransportConfig, TransportError};

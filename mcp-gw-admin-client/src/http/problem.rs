@@ -1,0 +1,146 @@
+//! What an API says about an error, in the shapes that are seen.
+
+use mcp_gw_core::{Members, RawJson};
+
+use crate::http::error::one_line;
+
+/// What is shorter is in too many texts by chance to be taken out of them.
+const SHORTEST: usize = 6;
+
+/// So much of what an API says is kept.
+const LONGEST: usize = 1024;
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) code: Option<String>,
+    pub(crate) message: String,
+}
+
+impl Problem {
+    /// Reads the body of an answer that is not a success. Never fails: what is not understood is quoted.
+    pub(crate) fn read(body: &[u8], secret: Option<&str>) -> Self {
+        let text = String::from_utf8_lossy(body);
+        let found = RawJson::parse(body.to_vec())
+            .ok()
+            .and_then(|raw| Self::of_json(&raw))
+            .unwrap_or_else(|| Self {
+                code: None,
+                message: plain(&text),
+            });
+        Self {
+            code: found.code.map(|code| tidy(&code, secret)),
+            message: tidy(&found.message, secret),
+        }
+    }
+
+    fn of_json(raw: &RawJson) -> Option<Self> {
+        let members = raw.members().ok()?;
+        let message = ["error_msg", "message", "error", "detail", "title"]
+            .into_iter()
+            .find_map(|name| text_of(&members, name));
+        if let Some(message) = message {
+            let code = ["error_code", "code", "err_code"]
+                .into_iter()
+                .find_map(|name| text_of(&members, name));
+            return Some(Self { code, message });
+        }
+        let inner = raw.member("error").ok()??;
+        inner.is_object().then(|| Self::of_json(&inner)).flatten()
+    }
+}
+
+/// A string, or a number as text.
+fn text_of(members: &Members<'_>, name: &str) -> Option<String> {
+    let raw = members.get(name)?.get();
+    if raw.starts_with('"') {
+        serde_json::from_str(raw).ok()
+    } else {
+        let is_number = raw.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+        is_number.then(|| raw.to_owned())
+    }
+}
+
+/// A page for people says nothing that a program could use.
+fn plain(text: &str) -> String {
+    let head = text.trim_start();
+    if head.starts_with('<') {
+        "an HTML page instead of JSON".to_owned()
+    } else {
+        head.to_owned()
+    }
+}
+
+fn tidy(text: &str, secret: Option<&str>) -> String {
+    one_line(&scrub(text, secret), LONGEST)
+}
+
+/// The text without the credential that was sent.
+pub(crate) fn scrub(text: &str, secret: Option<&str>) -> String {
+    let Some(secret) = secret.filter(|secret| secret.len() >= SHORTEST) else {
+        return text.to_owned();
+    };
+    let clean = text.replace(secret, "[redacted]");
+    // Within JSON it may be written with escapes.
+    let escaped = RawJson::string(secret);
+    let escaped = escaped.as_str();
+    let escaped = escaped
+        .get(1..escaped.len().saturating_sub(1))
+        .unwrap_or(secret);
+    if escaped == secret {
+        clean
+    } else {
+        clean.replace(escaped, "[redacted]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Problem {
+        Problem::read(text.as_bytes(), Some("hidden"))
+    }
+
+    #[test]
+    fn the_shapes_that_are_seen_are_understood() {
+        for (text, code, message) in [
+            (r#"{"error_msg":"no such role"}"#, None, "no such role"),
+            (r#"{"message":"no"}"#, None, "no"),
+            (
+                r#"{"error":{"code":"E7","message":"no"}}"#,
+                Some("E7"),
+                "no",
+            ),
+            (r#"{"error_msg":"no","code":40401}"#, Some("40401"), "no"),
+            (
+                "<!doctype html><h1>hi",
+                None,
+                "an HTML page instead of JSON",
+            ),
+            ("upstream\r\nis gone", None, "upstream  is gone"),
+            (r#"{"error_msg":"#, None, r#"{"error_msg":"#),
+            ("", None, ""),
+        ] {
+            let problem = read(text);
+            assert_eq!(problem.code.as_deref(), code, "{text}");
+            assert_eq!(problem.message, message);
+        }
+    }
+
+    #[test]
+    fn neither_credentials_nor_books_are_repeated() {
+        let problem = read(r#"{"error_msg":"token hidden is unknown"}"#);
+        assert_eq!(problem.message, "token [redacted] is unknown");
+        let long = read(&"x".repeat(100_000));
+        assert_eq!(long.message.chars().count(), LONGEST + 1);
+    }
+
+    #[test]
+    fn a_credential_is_found_with_and_without_escapes() {
+        let secret = Some("a\\b\"c1234");
+        assert_eq!(scrub("x a\\b\"c1234 y", secret), "x [redacted] y");
+        assert_eq!(scrub(r#"["a\\b\"c1234"]"#, secret), r#"["[redacted]"]"#);
+        assert_eq!(scrub("1 and 1", Some("1")), "1 and 1");
+        assert_eq!(scrub("x", None), "x");
+    }
+}

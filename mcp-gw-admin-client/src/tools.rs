@@ -1,0 +1,13 @@
+//! The clients as tools of an `mcp-gw-core` gateway (feature `tools`).
+//!
+//! [`api7::backend`] makes a backend of an [`api7::Api7Config`]. Nothing here reads the environment or a
+//! file, and every call goes through the gateway's pipeline: policy, limits and audit apply.
+
+pub mod api7;
+
+mod advice;
+mod answer;
+mod operation;
+mod redact;
+mod schema;
+mod view;

@@ -1,0 +1,18 @@
+//! API7 Enterprise as tools: those of API7-MCP by the same names and with the same inputs, and more.
+
+mod actions;
+mod backend;
+mod config;
+mod get_resource;
+mod input;
+mod policies;
+mod read;
+mod roles;
+mod shared;
+mod traffic;
+mod users;
+mod validate;
+mod write;
+
+pub use backend::{ToolsError, backend};
+pub use config::{Access, Api7Config, EnvironmentError, Secrets};

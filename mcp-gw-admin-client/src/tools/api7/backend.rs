@@ -1,0 +1,249 @@
+//! The backend: all tools that are wanted, and the resource about permission policies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mcp_gw_core::{
+    Backend, BackendError, CallContext, Feature, Offer, RawJson, RegistryError, ResourceRead,
+    SpecError, ToolCall, ToolOutput, ToolRegistry,
+};
+
+use crate::api7::{Api7Error, Client, ClientConfig};
+use crate::http::{
+    BaseUrl, BaseUrlError, RetryPolicy, Transport, TransportConfig, TransportError, Trust,
+};
+use crate::tools::api7::actions;
+use crate::tools::api7::config::{Access, Api7Config};
+use crate::tools::api7::get_resource::GetResource;
+use crate::tools::api7::policies::{
+    AttachPolicies, CreatePolicy, DeletePolicy, DetachPolicies, GetPolicy, GetPolicyByRole,
+    UpdatePolicy,
+};
+use crate::tools::api7::read::{GetRaw, ReadResource};
+use crate::tools::api7::roles::{AssignRoles, CreateRole, DeleteRole, GetRole};
+use crate::tools::api7::shared::Api7;
+use crate::tools::api7::traffic::SendRequest;
+use crate::tools::api7::users::{GetRoleByUserId, GetServiceHealth, GetUserId};
+use crate::tools::api7::write::{
+    CreateResource, DeleteResource, PatchResource, PublishService, ReplaceResource, WriteRaw,
+};
+use crate::tools::operation::{Blueprint, Effect};
+
+/// How long a test request may take.
+const GATEWAY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// So much of an answer to a test request is read.
+const GATEWAY_BYTES: usize = 1024 * 1024;
+
+/// All tools, those of API7-MCP first.
+static TOOLS: [Blueprint<Api7>; 24] = [
+    Blueprint::of::<GetResource>(),
+    Blueprint::of::<SendRequest>(),
+    Blueprint::of::<GetServiceHealth>(),
+    Blueprint::of::<GetRole>(),
+    Blueprint::of::<CreateRole>(),
+    Blueprint::of::<DeleteRole>(),
+    Blueprint::of::<AssignRoles>(),
+    Blueprint::of::<GetRoleByUserId>(),
+    Blueprint::of::<GetUserId>(),
+    Blueprint::of::<GetPolicy>(),
+    Blueprint::of::<GetPolicyByRole>(),
+    Blueprint::of::<CreatePolicy>(),
+    Blueprint::of::<UpdatePolicy>(),
+    Blueprint::of::<DeletePolicy>(),
+    Blueprint::of::<AttachPolicies>(),
+    Blueprint::of::<DetachPolicies>(),
+    Blueprint::of::<ReadResource>(),
+    Blueprint::of::<GetRaw>(),
+    Blueprint::of::<CreateResource>(),
+    Blueprint::of::<ReplaceResource>(),
+    Blueprint::of::<PatchResource>(),
+    Blueprint::of::<DeleteResource>(),
+    Blueprint::of::<PublishService>(),
+    Blueprint::of::<WriteRaw>(),
+];
+
+/// Why there are no tools.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ToolsError {
+    /// The client of the dashboard cannot be made.
+    #[error(transparent)]
+    Client(#[from] Api7Error),
+    /// The address of the gateway cannot be used.
+    #[error("the address of the gateway cannot be used: {0}")]
+    GatewayUrl(BaseUrlError),
+    /// Nothing can be sent to the gateway.
+    #[error("the gateway cannot be reached like this: {0}")]
+    Gateway(TransportError),
+    /// A tool is named that does not exist.
+    #[error("there is no tool {}; there are: {known}", names.join(", "))]
+    UnknownTools {
+        /// The names that are unknown.
+        names: Vec<String>,
+        /// All that there are.
+        known: String,
+    },
+    /// Nothing is left of the tools.
+    #[error("no tool is left; look at `tools`, `exclude_tools` and `access`")]
+    NoTools,
+    /// A tool has no usable definition: a fault of this crate.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The tools cannot be registered: a fault of this crate.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+/// The tools of a dashboard, as a backend for a `Gateway`. Nothing is connected to yet.
+///
+/// ```no_run
+/// use mcp_gw_admin_client::tools::api7::{Access, Api7Config, backend};
+/// use mcp_gw_core::{AllowAll, Gateway, Secret};
+///
+/// # fn run(token: String) -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Api7Config::new("https://dashboard.example.com:7443", Secret::new(token))
+///     .with_access(Access::ReadOnly);
+/// let gateway = Gateway::builder()
+///     .backend(backend(&config)?)
+///     .policy(AllowAll::new())
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// When something in `config` cannot be used.
+pub fn backend(config: &Api7Config) -> Result<Arc<dyn Backend>, ToolsError> {
+    let wanted = wanted(config)?;
+    let shared = Arc::new(shared(config)?);
+    let tools = wanted
+        .into_iter()
+        .map(|blueprint| blueprint.build(Arc::clone(&shared)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let registry = ToolRegistry::builder(&config.name).extend(tools).build()?;
+    Ok(Arc::new(Api7Backend {
+        registry,
+        resource: actions::spec()?,
+    }))
+}
+
+/// The tools that the configuration asks for.
+fn wanted(config: &Api7Config) -> Result<Vec<&'static Blueprint<Api7>>, ToolsError> {
+    let named = config.tools.iter().flatten().chain(&config.exclude_tools);
+    let unknown: Vec<String> = named
+        .filter(|name| TOOLS.iter().all(|tool| tool.name != **name))
+        .cloned()
+        .collect();
+    if !unknown.is_empty() {
+        let known: Vec<&str> = TOOLS.iter().map(|tool| tool.name).collect();
+        return Err(ToolsError::UnknownTools {
+            names: unknown,
+            known: known.join(", "),
+        });
+    }
+    let is_named =
+        |names: &[String], tool: &Blueprint<Api7>| names.iter().any(|name| name == tool.name);
+    let left: Vec<_> = TOOLS
+        .iter()
+        .filter(|tool| {
+            config
+                .tools
+                .as_deref()
+                .is_none_or(|names| is_named(names, tool))
+        })
+        .filter(|tool| !is_named(&config.exclude_tools, tool))
+        .filter(|tool| config.access != Access::ReadOnly || is_reading(tool))
+        .collect();
+    if left.is_empty() {
+        return Err(ToolsError::NoTools);
+    }
+    Ok(left)
+}
+
+/// Test requests are held to methods that only read by the tool itself.
+fn is_reading(tool: &Blueprint<Api7>) -> bool {
+    tool.effect == Effect::Reads || tool.name == "send_request_to_gateway"
+}
+
+fn shared(config: &Api7Config) -> Result<Api7, ToolsError> {
+    let trust = config.ca_pem.clone().map_or(Trust::System, Trust::Pem);
+    let base: BaseUrl = config.dashboard_url.parse().map_err(Api7Error::Url)?;
+    let mut client = ClientConfig::new(base);
+    client.trust = trust.clone();
+    client.proxy.clone_from(&config.proxy);
+    client.timeout = Duration::from_secs(u64::from(config.timeout_seconds.max(1)));
+    let gateway = match &config.gateway_url {
+        Some(url) => {
+            let base: BaseUrl = url.parse().map_err(ToolsError::GatewayUrl)?;
+            let mut gateway = TransportConfig::new(base);
+            gateway.trust = trust;
+            gateway.proxy.clone_from(&config.proxy);
+            gateway.timeout = GATEWAY_TIMEOUT;
+            gateway.max_response_bytes = GATEWAY_BYTES;
+            gateway.retries = RetryPolicy::never();
+            Some(Transport::new(gateway).map_err(ToolsError::Gateway)?)
+        }
+        None => None,
+    };
+    Ok(Api7 {
+        client: Client::with_config(client, config.token.clone())?,
+        gateway,
+        access: config.access,
+        secrets: config.secrets,
+        answer_bytes: config.answer_bytes,
+        max_gateway_requests: config.max_gateway_requests,
+        gateway_concurrency: config.gateway_concurrency,
+    })
+}
+
+#[derive(Debug)]
+struct Api7Backend {
+    registry: ToolRegistry,
+    resource: mcp_gw_core::ItemSpec,
+}
+
+#[async_trait]
+impl Backend for Api7Backend {
+    fn name(&self) -> &str {
+        self.registry.name()
+    }
+
+    fn offer_now(&self) -> Option<Offer> {
+        let mut offer = self.registry.offer_now()?;
+        offer.resources.push(self.resource.clone());
+        offer.instructions = Some(INSTRUCTIONS.to_owned());
+        Some(offer)
+    }
+
+    async fn offer(&self) -> Result<Offer, BackendError> {
+        Ok(self.offer_now().unwrap_or_default())
+    }
+
+    async fn call_tool(
+        &self,
+        ctx: &CallContext,
+        call: ToolCall,
+    ) -> Result<ToolOutput, BackendError> {
+        self.registry.call_tool(ctx, call).await
+    }
+
+    async fn read_resource(
+        &self,
+        _: &CallContext,
+        read: ResourceRead,
+    ) -> Result<RawJson, BackendError> {
+        if *read.uri == *actions::URI {
+            return Ok(actions::contents());
+        }
+        Err(BackendError::NotFound {
+            feature: Feature::Resource,
+            name: read.uri.to_string(),
+        })
+    }
+}
+
+const INSTRUCTIONS: &str = "Tools for API7 Enterprise. Most resources belong to a gateway group: get_resource with \
+    {\"gatewayGroup\": {}} lists the groups and their ids. Before a write, read what is there, show the user the request \
+    (dry_run: true), and ask.";

@@ -1,0 +1,100 @@
+//! What inputs have in common.
+
+use std::collections::BTreeMap;
+
+use mcp_gw_core::ToolError;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::api7::{Direction, ListParams};
+
+/// An id of the API: never dots alone, which are no id but a way through a path.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub(crate) struct Id(
+    #[schemars(
+        length(min = 1, max = 256),
+        regex(pattern = r"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$")
+    )]
+    pub(crate) String,
+);
+
+/// A name of the API.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub(crate) struct Name(#[schemars(length(min = 1, max = 256))] pub(crate) String);
+
+/// The order of a list.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum Order {
+    Asc,
+    Desc,
+}
+
+/// Which part of a list is wanted. What is not given is not sent.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Paging {
+    /// The page, from 1. Only for lists.
+    #[schemars(range(min = 1))]
+    pub(crate) page: Option<u32>,
+    /// Items a page. Only for lists.
+    #[schemars(range(min = 1))]
+    pub(crate) page_size: Option<u32>,
+    /// A part of the name to look for. Only for lists.
+    pub(crate) search: Option<String>,
+    /// What a list is ordered by: `created_at`, `updated_at`, `last_published`.
+    pub(crate) order_by: Option<String>,
+    /// The order of a list; desc when it is not given.
+    pub(crate) direction: Option<Order>,
+    /// Only what carries these labels.
+    pub(crate) labels: Option<BTreeMap<String, String>>,
+}
+
+impl Paging {
+    /// The parameters of a list. Members that have no name here go along as they are.
+    pub(crate) fn params(&self, rest: &Map<String, Value>) -> Result<ListParams, ToolError> {
+        let mut params = ListParams {
+            page: self.page,
+            page_size: self.page_size,
+            search: self.search.clone(),
+            order_by: self.order_by.clone(),
+            ..ListParams::default()
+        };
+        params.direction = self.direction.map(|order| match order {
+            Order::Asc => Direction::Ascending,
+            Order::Desc => Direction::Descending,
+        });
+        params
+            .labels
+            .extend(self.labels.clone().unwrap_or_default());
+        for (name, value) in rest {
+            let text = match value {
+                Value::String(text) => text.clone(),
+                Value::Bool(_) | Value::Number(_) => value.to_string(),
+                _ => {
+                    return Err(ToolError::invalid_arguments(format!(
+                        "`{name}` must be a text, a number or a truth value to be a query parameter"
+                    )));
+                }
+            };
+            params.more.insert(name.clone(), text);
+        }
+        Ok(params)
+    }
+}
+
+/// How a write is made.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Writing {
+    /// Send nothing; answer with the exact request that would be sent.
+    pub(crate) dry_run: Option<bool>,
+    /// Show keys, passwords and tokens in the answer instead of "[redacted]".
+    pub(crate) show_secrets: Option<bool>,
+}

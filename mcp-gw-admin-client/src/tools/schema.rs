@@ -1,0 +1,114 @@
+//! Schemas of arguments and answers: complete in themselves, in the plain JSON Schema that every client reads.
+
+use mcp_gw_core::RawJson;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value};
+
+/// The schema of `T` without `$ref`, without `null` where a member may simply be missing.
+pub(crate) fn of<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    let mut schema = settings
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value();
+    tidy(&mut schema);
+    if let Value::Object(members) = &mut schema {
+        members.remove("title");
+        members.remove("description");
+        members
+            .entry("type")
+            .or_insert_with(|| Value::from("object"));
+    }
+    schema
+}
+
+/// The same for arguments: what is not known is refused, not ignored.
+pub(crate) fn of_arguments<T: JsonSchema>() -> Value {
+    let mut schema = of::<T>();
+    if let Value::Object(members) = &mut schema {
+        members
+            .entry("additionalProperties")
+            .or_insert(Value::Bool(false));
+    }
+    schema
+}
+
+pub(crate) fn raw(schema: &Value) -> RawJson {
+    RawJson::from_serialize(schema).unwrap_or_else(|_| RawJson::empty_object())
+}
+
+fn tidy(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            without_null(members);
+            members.remove("format");
+            if members.get("default").is_some_and(Value::is_null) {
+                members.remove("default");
+            }
+            members.values_mut().for_each(tidy);
+            if let Some(Value::Object(properties)) = members.get_mut("properties") {
+                for property in properties.values_mut() {
+                    // Not every reader knows that `true` is a schema.
+                    if *property == Value::Bool(true) {
+                        *property = Value::Object(Map::new());
+                    }
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        _ => {}
+    }
+}
+
+/// `null` out of `type`, `enum` and `anyOf`; an `anyOf` of one is that one.
+fn without_null(members: &mut Map<String, Value>) {
+    if let Some(Value::Array(kinds)) = members.get_mut("type") {
+        kinds.retain(|kind| kind != "null");
+        if let [only] = kinds.as_slice() {
+            let only = only.clone();
+            members.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(values)) = members.get_mut("enum") {
+        values.retain(|value| !value.is_null());
+    }
+    if let Some(Value::Array(choices)) = members.get_mut("anyOf") {
+        choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
+        if let [Value::Object(only)] = choices.as_slice() {
+            let only = only.clone();
+            members.remove("anyOf");
+            for (name, value) in only {
+                members.entry(name).or_insert(value);
+            }
+        }
+    }
+}
+
+/// What is wrong with arguments, for a model: where, and what.
+///
+/// # Errors
+/// All faults in one sentence.
+pub(crate) fn check(validator: &jsonschema::Validator, arguments: &Value) -> Result<(), String> {
+    let faults: Vec<String> = validator
+        .iter_errors(arguments)
+        .take(8)
+        .map(|error| {
+            let at = error.instance_path().to_string();
+            let says: String = error.to_string().chars().take(300).collect();
+            if at.is_empty() {
+                says
+            } else {
+                format!("at {at}: {says}")
+            }
+        })
+        .collect();
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults.join("; "))
+    }
+}
