@@ -15,6 +15,7 @@ use crate::engine::PolicyEngine;
 use crate::explain::{Explanation, Reason};
 use crate::fault::{PolicyFault, PolicyFaults};
 use crate::load;
+use crate::set::DEFAULT_OF;
 
 /// A file of cases: some for a policy that is given elsewhere, and groups with a policy of their own.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -364,7 +365,8 @@ impl Case {
         if let Some(rules) = &self.rules {
             let named = decision.reasons().iter();
             let odd = named.filter(|id| !rules.iter().any(|rule| rule == *id));
-            let is_word = |id: &str| id == "default" || id == decision.kind();
+            let is_word =
+                |id: &str| id == "default" || id.starts_with(DEFAULT_OF) || id == decision.kind();
             for odd in odd.filter(|id| !is_word(id)) {
                 differences.0.push(format!("rule `{odd}` decides, too"));
             }

@@ -36,7 +36,7 @@ pub use config::{
     NamePattern, OnDenied, PolicyConfig, RoleConfig, RuleConfig, RuleEffect, ScopesConfig,
     WhoConfig,
 };
-pub use engine::{PolicyEngine, Reloaded};
+pub use engine::{PolicyEngine, PreparedPolicy, Reloaded};
 pub use explain::{Explanation, LayerExplanation, NearMiss, Reason, RuleError, ShadowExplanation};
 pub use fault::{FaultPath, PathStep, PolicyFault, PolicyFaults};
 pub use import::{ImportError, ImportNote, ImportNoteKind, ImportedPolicy, import_mcp_acl};
