@@ -70,6 +70,8 @@ impl LimitsConfig {
                 limit.name, limit.max
             ));
         }
+        #[cfg(feature = "redis")]
+        lines.extend(self.redis.as_ref().map(crate::redis::RedisConfig::explain));
         lines
     }
 }

@@ -9,7 +9,7 @@ use mcp_gw_core::{
     AuditSink, Backend, BackendStatus, BuildError, Clock, Endpoint, Feature, Gateway,
     GatewayBuilder, SystemClock, TracingAudit, glob_matches,
 };
-use mcp_gw_ratelimit::{DEFAULT_KEYS, LimitSet, Limiter, MemoryStore};
+use mcp_gw_ratelimit::Limiter;
 use mcp_gw_upstream::{
     Balanced, ClientInfo, HttpServer, HttpServerConfig, Replica, StdioServer, StdioServerConfig,
 };
@@ -22,6 +22,7 @@ use crate::config::{
     origin,
 };
 use crate::engine::{Engine, EngineConfig, InputLimits};
+use crate::limits::Limits;
 use crate::metrics::{Live, Metrics, Registration};
 use crate::pins::{Guards, PinWatch, PinsError};
 use crate::reshape::Reshape;
@@ -97,11 +98,11 @@ impl Launch {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let keys = ApiKeys::of(config).map_err(|(id, source)| LaunchError::Key { id, source })?;
         let (keys, rules) = (Swap::new(keys), Swap::new(ToolRules::of(config)));
-        let limiter = Swap::new(limiter_of(config)?);
+        let limits = Limits::new(&config.limits)?;
         let mut builder = Gateway::builder()
             .authenticator(keys.clone())
             .policy(rules.clone())
-            .rate_limiter(limiter.clone());
+            .rate_limiter(limits.limiter.clone());
         if self.sinks.is_empty() {
             builder = builder.audit(TracingAudit::new());
         }
@@ -131,7 +132,10 @@ impl Launch {
         let all = gateway.backends();
         let names = all.iter().map(|backend| backend.name().to_owned());
         let engine = Engine::with_clock(gateway, engine_config(config)?, clock);
-        let live = |metrics: &Metrics| metrics.register(Live::new(&engine, maker.made.clone()));
+        let live = |metrics: &Metrics| {
+            let live = Live::new(&engine, maker.made.clone());
+            [metrics.register(live), metrics.register(limits.clone())]
+        };
         let metrics = self.metrics.as_ref().map(live);
         let parts = Parts {
             config: config.clone(),
@@ -150,7 +154,7 @@ impl Launch {
             engine,
             keys,
             rules,
-            limiter,
+            limits,
             parts: tokio::sync::Mutex::new(parts),
         })
     }
@@ -200,19 +204,6 @@ impl Maker {
         }
         Ok(Deadline::new(backend, config.call_timeout.get()))
     }
-}
-
-fn limiter_of(config: &Config) -> Result<Limiter, LaunchError> {
-    let set = limits_of(config)?;
-    let store = MemoryStore::with_room(SystemClock::new(), set.keys().unwrap_or(DEFAULT_KEYS));
-    Ok(Limiter::new(set, Arc::new(store)))
-}
-
-pub(crate) fn limits_of(config: &Config) -> Result<LimitSet, LaunchError> {
-    LimitSet::new(&config.limits).map_err(|faults| {
-        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
-        LaunchError::Limits(faults.join("; "))
-    })
 }
 
 pub(crate) fn endpoint_of(name: &str, config: &EndpointConfig) -> Endpoint {
@@ -433,11 +424,11 @@ pub enum LaunchError {
 /// A gateway whose servers are looked after. Call [`Running::shutdown`] at the end.
 pub struct Running {
     /// That its state is read as long as it is there.
-    metrics: Option<Registration>,
+    metrics: Option<[Registration; 2]>,
     engine: Engine,
     pub(crate) keys: Swap<ApiKeys>,
     pub(crate) rules: Swap<ToolRules>,
-    pub(crate) limiter: Swap<Limiter>,
+    pub(crate) limits: Limits,
     pub(crate) parts: tokio::sync::Mutex<Parts>,
 }
 
@@ -488,14 +479,16 @@ impl Running {
 
     /// The limits that are in force, to be shown and counted.
     pub fn limiter(&self) -> Arc<Limiter> {
-        self.limiter.now()
+        self.limits.limiter.now()
     }
 
     /// Waits until every server was asked for its offer once, but no longer than `limit`, and says
-    /// how they are doing. Those that are not up are asked again in the background.
+    /// how they are doing. Those that are not up are asked again in the background. A Redis that
+    /// limits are counted in is connected to meanwhile.
     pub async fn ready(&self, limit: Duration) -> Vec<BackendStatus> {
         let asked = async { self.parts.lock().await.supervisor.asked_once().await };
-        let _ = tokio::time::timeout(limit, asked).await;
+        let both = async { tokio::join!(asked, self.limits.connect()) };
+        let _ = tokio::time::timeout(limit, both).await;
         self.gateway().status()
     }
 
@@ -506,7 +499,7 @@ impl Running {
         idle_rules(
             self.gateway(),
             &self.rules.now(),
-            self.limiter.now().set(),
+            self.limits.limiter.now().set(),
             &parts.config.endpoints,
         )
     }

@@ -86,7 +86,7 @@ pub(crate) async fn survey(
     lines.extend(idle_rules(
         &gateway,
         &ToolRules::of(config),
-        &crate::compose::limits_of(config)?,
+        &crate::limits::set_of(&config.limits)?,
         &config.endpoints,
     ));
     gateway.close().await;
