@@ -234,10 +234,13 @@ impl GatewayError {
         }
     }
 
-    /// When to try again, if that helps.
+    /// When to try again, if that helps: a request that costs more than a limit ever admits does not
+    /// get in later.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Limited { retry_after, .. } => Some(*retry_after),
+            Self::Limited { retry_after, .. } if retry_after.as_secs() <= LATEST.as_secs() => {
+                Some(*retry_after)
+            }
             Self::Backend(BackendError::Busy { retry_after, .. }) => *retry_after,
             _ => None,
         }
@@ -254,8 +257,16 @@ impl GatewayError {
                 limit_name,
                 quota,
                 retry_after,
+            } if *retry_after > LATEST => format!(
+                "Rate limit `{limit_name}` ({}) is less than this costs. Trying again does not help.",
+                quota.limit,
+            ),
+            Self::Limited {
+                limit_name,
+                quota,
+                retry_after,
             } => format!(
-                "Rate limit `{limit_name}` reached ({} per window). Try again in {} s.",
+                "Rate limit `{limit_name}` ({}) reached. Try again in {} s.",
                 quota.limit,
                 retry_after.as_secs_f64().ceil()
             ),
@@ -273,6 +284,9 @@ impl GatewayError {
         }
     }
 }
+
+/// Nobody is told to come back later than this: a year.
+const LATEST: Duration = Duration::from_secs(366 * 86_400);
 
 fn unknown(feature: Feature, name: &str) -> String {
     let shown: String = name.chars().take(128).collect();

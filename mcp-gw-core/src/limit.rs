@@ -1,8 +1,10 @@
 //! The question that a rate limiter answers, and the answer's type.
 
 use std::any::Any;
+use std::cmp::{Ordering, Reverse};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,6 +29,9 @@ pub struct Charge<'a> {
     pub server: Option<&'a str>,
     /// How much it costs, in units of the limit.
     pub cost: u32,
+    /// True for a request that goes on with a call which is under way and waits for its client. It
+    /// costs what any other does, but needs no place among those under way: its call has one.
+    pub goes_on: bool,
 }
 
 impl Charge<'_> {
@@ -105,6 +110,18 @@ impl LimitStanding {
         self.retry_after = Some(retry_after);
         self
     }
+
+    /// Sorts the tightest first: what refused, the longest first, and then what has the least left.
+    pub fn by_tightness(&self, other: &Self) -> Ordering {
+        let of = |one: &Self| {
+            (
+                Reverse(one.retry_after),
+                one.quota.remaining,
+                Reverse(one.quota.reset),
+            )
+        };
+        of(self).cmp(&of(other))
+    }
 }
 
 /// What an admitted request holds as long as it is under way, such as its place among those that
@@ -151,9 +168,10 @@ impl Eq for Hold {}
 /// headers, which are sent with answers of every kind.
 ///
 /// The adapter puts it into the request's [`RequestMeta`] and keeps a clone; the pipeline fills it
-/// when the limiter has answered. Of several calls in one HTTP request the first to be asked counts.
+/// when a limiter has answered. When several are asked for one HTTP request (the limits on addresses
+/// and on callers, each message of a batch), it holds the limits of all, each as it was tightest.
 #[derive(Debug, Clone, Default)]
-pub struct LimitReport(Arc<OnceLock<Vec<LimitStanding>>>);
+pub struct LimitReport(Arc<Mutex<Vec<LimitStanding>>>);
 
 impl LimitReport {
     /// An empty report.
@@ -163,14 +181,26 @@ impl LimitReport {
 
     /// Where the caller stands with each limit that applied, the tightest first; empty as long as
     /// no limiter was asked, and when no limit applied.
-    pub fn standings(&self) -> &[LimitStanding] {
-        self.0.get().map_or(&[], Vec::as_slice)
+    pub fn standings(&self) -> Vec<LimitStanding> {
+        self.lock().clone()
     }
 
-    /// Fills the report, unless it is filled.
+    /// Adds what a limiter said. Of one limit, known by its name, the tighter standing stays.
     pub fn fill(&self, standings: Vec<LimitStanding>) {
-        // What came first stays.
-        let _ = self.0.set(standings);
+        let mut known = self.lock();
+        for standing in standings {
+            match known.iter_mut().find(|other| other.name == standing.name) {
+                Some(other) if standing.by_tightness(other).is_lt() => *other = standing,
+                Some(_) => {}
+                None => known.push(standing),
+            }
+        }
+        known.sort_by(LimitStanding::by_tightness);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<LimitStanding>> {
+        // Nothing that can panic runs under the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -298,6 +328,17 @@ pub trait RateLimiter: Send + Sync + 'static {
     /// # Errors
     /// When the limiter's store cannot be asked. The pipeline then refuses the request.
     async fn admit(&self, charge: &Charge<'_>) -> Result<Admission, LimiterError>;
+
+    /// Charges a request to the limits on client addresses, before anybody knows who it is from;
+    /// nothing is held. Unless it is overridden there are no such limits. `None` is an address that
+    /// nobody knows: all of them are one.
+    ///
+    /// # Errors
+    /// As for [`RateLimiter::admit`].
+    async fn admit_address(&self, addr: Option<IpAddr>) -> Result<Admission, LimiterError> {
+        let _ = addr;
+        Ok(Admission::admitted(None))
+    }
 }
 
 #[async_trait]
@@ -305,6 +346,10 @@ pub trait RateLimiter: Send + Sync + 'static {
 impl<T: RateLimiter + ?Sized> RateLimiter for Arc<T> {
     async fn admit(&self, charge: &Charge<'_>) -> Result<Admission, LimiterError> {
         (**self).admit(charge).await
+    }
+
+    async fn admit_address(&self, addr: Option<IpAddr>) -> Result<Admission, LimiterError> {
+        (**self).admit_address(addr).await
     }
 }
 

@@ -6,6 +6,7 @@ mod resume;
 mod tasks;
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::error::{ErrorClass, GatewayError};
 use crate::gateway::Gateway;
 use crate::input::Rounds;
 use crate::json::RawJson;
-use crate::limit::{Admission, Charge, Hold};
+use crate::limit::{Admission, Charge, Hold, LimitReport, LimiterError};
 use crate::policy::{AccessRequest, Effect, Feature, Phase};
 use crate::shown::Shown;
 use crate::tool::{Arguments, ToolOutput};
@@ -75,6 +76,32 @@ impl Gateway {
             scope.close(outcome);
         }
         result
+    }
+
+    /// Charges a request of a client at `addr`, before anybody knows who it is from, and tells
+    /// `report` how that address stands. It is not audited: what is refused by the thousand must not
+    /// fill the log. The limiter counts it.
+    ///
+    /// # Errors
+    /// When a limit is reached, or the limiter cannot tell.
+    pub async fn admit_address(
+        &self,
+        addr: Option<IpAddr>,
+        report: &LimitReport,
+    ) -> Result<(), GatewayError> {
+        let answer = self.inner.limiter.admit_address(addr).await;
+        settle(answer, Some(report)).map(drop)
+    }
+
+    /// Charges a request that is answered without going down the road: `ping`, `initialize`,
+    /// `server/discover`, `logging/setLevel`. It is not audited; the limiter counts it.
+    ///
+    /// # Errors
+    /// When a limit is reached, or the limiter cannot tell.
+    pub async fn charge(&self, incoming: &Incoming, method: &str) -> Result<(), GatewayError> {
+        self.admit(&charge_of(incoming, method, None))
+            .await
+            .map(drop)
     }
 
     /// The catalogue as the endpoint shows it that the request came to.
@@ -274,7 +301,7 @@ impl Gateway {
         incoming: &Incoming,
         what: &Use<'_>,
     ) -> Result<Run<'g>, GatewayError> {
-        let (mut scope, (permit, target, hold)) = self.admitted(incoming, what).await?;
+        let (mut scope, (permit, target, hold)) = self.admitted(incoming, what, false).await?;
         scope.event.backend_asked = true;
         let incoming = self.with_link_between(incoming, &target);
         Ok(Run {
@@ -287,16 +314,17 @@ impl Gateway {
         })
     }
 
-    /// The same up to the permit.
+    /// The same up to the permit; `goes_on` as in [`Charge::goes_on`].
     async fn admitted<'g>(
         &'g self,
         incoming: &Incoming,
         what: &Use<'_>,
+        goes_on: bool,
     ) -> Result<(AuditScope<'g>, (Permit, Target, Hold)), GatewayError> {
         let mut scope = self.audit(Some(&incoming.caller), &incoming.meta, what.method);
         scope.name(what.name);
         scope.event.request_bytes = what.arguments.map_or(0, |args| args.as_raw().len());
-        match self.stages(incoming, what, &mut scope).await {
+        match self.stages(incoming, what, goes_on, &mut scope).await {
             Ok(passed) => Ok((scope, passed)),
             Err(error) => {
                 scope.event.error = Some(describe(&error));
@@ -310,6 +338,7 @@ impl Gateway {
         &self,
         incoming: &Incoming,
         what: &Use<'_>,
+        goes_on: bool,
         scope: &mut AuditScope<'_>,
     ) -> Result<(Permit, Target, Hold), GatewayError> {
         let target = self.catalogue_of(incoming).target(what.feature, what.name);
@@ -318,7 +347,11 @@ impl Gateway {
             scope.event.name_known = true;
             scope.event.server = Some(Arc::clone(&target.server));
         }
-        let hold = self.admit(incoming, what.method, target.as_ref()).await?;
+        let charge = Charge {
+            goes_on,
+            ..charge_of(incoming, what.method, target.as_ref())
+        };
+        let hold = self.admit(&charge).await?;
         // Unknown comes after the limit, so that guessing names costs as much as calling them.
         let Some(target) = target else {
             return Err(GatewayError::Unknown {
@@ -363,47 +396,9 @@ impl Gateway {
         })
     }
 
-    async fn admit(
-        &self,
-        incoming: &Incoming,
-        method: &str,
-        target: Option<&Target>,
-    ) -> Result<Hold, GatewayError> {
-        let charge = Charge {
-            caller: &incoming.caller,
-            meta: &incoming.meta,
-            method,
-            name: target.map(|target| &*target.canonical),
-            server: target.map(|target| &*target.server),
-            cost: 1,
-        };
-        let report = |standings| {
-            if let Some(report) = &incoming.meta.limit_report {
-                report.fill(standings);
-            }
-        };
-        match self.inner.limiter.admit(&charge).await {
-            Ok(Admission::Admitted {
-                standings, hold, ..
-            }) => {
-                report(standings);
-                Ok(hold)
-            }
-            Ok(Admission::Limited {
-                limit_name,
-                quota,
-                retry_after,
-                standings,
-            }) => {
-                report(standings);
-                Err(GatewayError::Limited {
-                    limit_name,
-                    quota,
-                    retry_after,
-                })
-            }
-            Err(error) => Err(GatewayError::LimiterUnavailable(error)),
-        }
+    async fn admit(&self, charge: &Charge<'_>) -> Result<Hold, GatewayError> {
+        let report = charge.meta.limit_report.as_ref();
+        settle(self.inner.limiter.admit(charge).await, report)
     }
 
     fn audit(
@@ -421,6 +416,57 @@ impl Gateway {
             meta,
             method,
         )
+    }
+}
+
+/// A charge of one unit.
+fn charge_of<'a>(
+    incoming: &'a Incoming,
+    method: &'a str,
+    target: Option<&'a Target>,
+) -> Charge<'a> {
+    Charge {
+        caller: &incoming.caller,
+        meta: &incoming.meta,
+        method,
+        name: target.map(|target| &*target.canonical),
+        server: target.map(|target| &*target.server),
+        cost: 1,
+        goes_on: false,
+    }
+}
+
+/// What a limiter's answer means for the request; who wants to know is told of all limits.
+fn settle(
+    answer: Result<Admission, LimiterError>,
+    report: Option<&LimitReport>,
+) -> Result<Hold, GatewayError> {
+    let tell = |standings| {
+        if let Some(report) = report {
+            report.fill(standings);
+        }
+    };
+    match answer {
+        Ok(Admission::Admitted {
+            standings, hold, ..
+        }) => {
+            tell(standings);
+            Ok(hold)
+        }
+        Ok(Admission::Limited {
+            limit_name,
+            quota,
+            retry_after,
+            standings,
+        }) => {
+            tell(standings);
+            Err(GatewayError::Limited {
+                limit_name,
+                quota,
+                retry_after,
+            })
+        }
+        Err(error) => Err(GatewayError::LimiterUnavailable(error)),
     }
 }
 

@@ -14,7 +14,9 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use http_body_util::BodyExt as _;
 use mcp_gw_core::{Gateway, HttpFacts, RequestMeta, Transport};
-use mcp_gw_server::http::{HttpBody, HttpPeer, HttpReply, SESSION_ID_HEADER, preflight};
+use mcp_gw_server::http::{
+    HttpBody, HttpPeer, HttpReply, LIMIT_HEADERS, SESSION_ID_HEADER, preflight,
+};
 use mcp_gw_server::{Engine, EngineConfig};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
@@ -102,7 +104,7 @@ pub fn router_for(engine: Engine, config: HttpConfig) -> Router {
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         // `Mcp-Param-*` are as many as tools want, so what the page asks for is what it gets.
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers([HeaderName::from_static(SESSION_ID_HEADER), WWW_AUTHENTICATE]);
+        .expose_headers(exposed());
     let state = Arc::new(Endpoint { engine, config });
     Router::new()
         .route("/", any(main))
@@ -111,6 +113,13 @@ pub fn router_for(engine: Engine, config: HttpConfig) -> Router {
         .fallback(elsewhere)
         .layer(cors)
         .with_state(state)
+}
+
+/// What scripts of pages may read of answers.
+fn exposed() -> Vec<HeaderName> {
+    let limits = LIMIT_HEADERS.into_iter().map(HeaderName::from_static);
+    let own = [HeaderName::from_static(SESSION_ID_HEADER), WWW_AUTHENTICATE];
+    own.into_iter().chain(limits).collect()
 }
 
 /// A client that takes longer to send a body is not waited for.
@@ -170,7 +179,13 @@ impl Endpoint {
         if let Some(reply) = preflight(&head.method, &head.headers) {
             return Ok(reply);
         }
-        let peer = self.authenticate(head).await?;
+        let addr = self.config.proxies.client(peer_addr(head), &head.headers);
+        // Before anybody looks at keys, so that guessing them is bounded.
+        let limits = match self.engine.admit_address(addr).await {
+            Ok(limits) => limits,
+            Err(reply) => return Ok(reply),
+        };
+        let peer = self.authenticate(head, addr).await?.with_limits(limits);
         let peer = peer.with_http(Arc::clone(shared) as Arc<dyn HttpFacts>);
         let engine = match name {
             None => Some(self.engine.clone()),
@@ -201,8 +216,11 @@ impl Endpoint {
         })
     }
 
-    async fn authenticate(&self, head: &request::Parts) -> Result<HttpPeer, Box<Response<Body>>> {
-        let addr = self.config.proxies.client(peer_addr(head), &head.headers);
+    async fn authenticate(
+        &self,
+        head: &request::Parts,
+        addr: Option<IpAddr>,
+    ) -> Result<HttpPeer, Box<Response<Body>>> {
         let id = self.engine.next_request_id();
         let meta = RequestMeta::new(id.as_str(), Transport::Http).with_client_addr(addr);
         let credentials = credentials::read(&head.headers, addr);

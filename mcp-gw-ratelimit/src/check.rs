@@ -23,6 +23,13 @@ impl Checker {
         Err(self.faults)
     }
 
+    /// What its part of the crate says of the shared store.
+    #[cfg(feature = "redis")]
+    pub(crate) fn redis(&mut self, config: Option<&crate::redis::RedisConfig>) {
+        let faults = config.map(crate::redis::RedisConfig::faults);
+        self.faults.extend(faults.unwrap_or_default());
+    }
+
     fn fault(&mut self, path: LimitPath, message: impl Into<String>, help: impl Into<String>) {
         self.faults.push(LimitFault::new(path, message, help));
     }

@@ -29,6 +29,10 @@ pub struct LimitsConfig {
     /// For how many keys (a caller, a tool, …) counts are kept in memory.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub keys: Option<usize>,
+    /// Keeps the counts in Redis or Valkey, shared with other gateways and kept over a restart. Without
+    /// it they are in the memory of this process. What is under way is counted here in any case.
+    #[cfg(feature = "redis")]
+    pub redis: Option<crate::redis::RedisConfig>,
 }
 
 impl LimitsConfig {
@@ -66,6 +70,8 @@ impl LimitsConfig {
                 limit.name, limit.max
             ));
         }
+        #[cfg(feature = "redis")]
+        lines.extend(self.redis.as_ref().map(crate::redis::RedisConfig::explain));
         lines
     }
 }

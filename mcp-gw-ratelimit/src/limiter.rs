@@ -4,7 +4,7 @@ mod answer;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -128,7 +128,14 @@ impl Limiter {
     /// not forgive what was used.
     #[must_use]
     pub fn with_set(&self, set: LimitSet) -> Self {
-        let store = Arc::clone(&self.store);
+        self.with_set_and_store(set, Arc::clone(&self.store))
+    }
+
+    /// Other limits with the counts of another store. What is under way goes on to count; and totals
+    /// for metrics go on with limits of the same name, as they do in [`Limiter::with_set`].
+    #[must_use]
+    pub fn with_set_and_store(&self, mut set: LimitSet, store: Arc<dyn Store>) -> Self {
+        set.go_on_from(&self.set);
         let (seeds, under_way) = (self.seeds.clone(), self.under_way.clone());
         Self::make(set, store, seeds, under_way, Arc::clone(&self.tenant))
     }
@@ -161,6 +168,9 @@ impl Limiter {
     /// # Errors
     /// When the store cannot be asked.
     pub async fn admit_address(&self, addr: IpAddr) -> Result<Admission, LimiterError> {
+        if self.set.address.is_empty() {
+            return Ok(Admission::admitted(None));
+        }
         let (mut parts, mut demands) = (Parts::new(), Demands::new());
         for (rule, prefix) in self.set.address.iter().zip(&self.prefixes.address) {
             let quotas = rule.plain_quotas();
@@ -253,7 +263,9 @@ impl Limiter {
         charge: &'a Charge<'_>,
     ) -> impl Iterator<Item = (&'a Concurrent, Key)> {
         let limits = self.set.concurrent.iter().zip(&self.prefixes.concurrent);
-        let limits = limits.filter(|(limit, _)| charge.is_use() && limit.applies(charge));
+        // What goes on has a place already; to need a second one would be to wait for itself.
+        let counts = charge.is_use() && !charge.goes_on;
+        let limits = limits.filter(move |(limit, _)| counts && limit.applies(charge));
         limits.map(|(limit, prefix)| (limit, prefix.key_of(limit.per, charge)))
     }
 
@@ -292,6 +304,7 @@ impl std::fmt::Debug for Limiter {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl RateLimiter for Limiter {
     async fn admit(&self, charge: &Charge<'_>) -> Result<Admission, LimiterError> {
         // First what can be given back: it is when the store refuses, or this future is dropped.
@@ -310,6 +323,11 @@ impl RateLimiter for Limiter {
         let hold = (!slots.is_empty()).then(|| Hold::new(slots));
         let (parts, demands) = self.demands(charge);
         self.charge(parts, demands, others, hold).await
+    }
+
+    async fn admit_address(&self, addr: Option<IpAddr>) -> Result<Admission, LimiterError> {
+        let addr = addr.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        Self::admit_address(self, addr).await
     }
 }
 

@@ -169,7 +169,10 @@ impl RedisStore {
         if demands.is_empty() {
             return Ok(Vec::new());
         }
-        match self.ask(mode, demands).await {
+        let began = self.outage.now();
+        let answer = self.ask(mode, demands).await;
+        self.outage.waited(began);
+        match answer {
             Ok(standings) => {
                 self.outage.answered();
                 Ok(standings)

@@ -53,8 +53,8 @@ pub(crate) struct Rule {
     quotas: Quotas,
     /// `None` where there is no limit.
     overrides: Vec<(Matcher, Option<Quotas>)>,
-    pub(crate) admitted: AtomicU64,
-    pub(crate) limited: AtomicU64,
+    pub(crate) admitted: Arc<AtomicU64>,
+    pub(crate) limited: Arc<AtomicU64>,
 }
 
 /// The numbers of a rule.
@@ -75,7 +75,7 @@ pub(crate) struct Concurrent {
     pub(crate) per: Per,
     pub(crate) max: u64,
     matcher: Matcher,
-    pub(crate) limited: AtomicU64,
+    pub(crate) limited: Arc<AtomicU64>,
 }
 
 impl LimitSet {
@@ -126,6 +126,8 @@ impl LimitSet {
             .collect();
         checker.costs(config, &rules);
         checker.keys(config.keys);
+        #[cfg(feature = "redis")]
+        checker.redis(config.redis.as_ref());
         checker.finish()?;
         Ok(Self {
             rules,
@@ -170,6 +172,24 @@ impl LimitSet {
         self.patterns.iter().filter_map(warn).collect()
     }
 
+    /// Goes on with the totals of limits that `before` had under the same names.
+    pub(crate) fn go_on_from(&mut self, before: &Self) {
+        let rules = self.rules.iter_mut().chain(&mut self.address);
+        for rule in rules.chain(&mut self.other) {
+            let mut old = before.each_rule();
+            if let Some(old) = old.find(|old| old.name == rule.name && old.per == rule.per) {
+                rule.admitted = Arc::clone(&old.admitted);
+                rule.limited = Arc::clone(&old.limited);
+            }
+        }
+        for limit in &mut self.concurrent {
+            let mut old = before.concurrent.iter();
+            if let Some(old) = old.find(|old| old.name == limit.name && old.per == limit.per) {
+                limit.limited = Arc::clone(&old.limited);
+            }
+        }
+    }
+
     /// What a call costs.
     pub(crate) fn cost(&self, charge: &Charge<'_>) -> u64 {
         let tool = charge.name.filter(|_| charge.method == "tools/call");
@@ -199,8 +219,8 @@ impl Rule {
                 long_run: None,
             },
             overrides: Vec::new(),
-            admitted: AtomicU64::new(0),
-            limited: AtomicU64::new(0),
+            admitted: Arc::default(),
+            limited: Arc::default(),
         }
     }
 
@@ -224,8 +244,8 @@ impl Rule {
             matcher: Matcher::new(&config.applies_to),
             quotas: quotas?,
             overrides: overrides.into_iter().collect::<Option<_>>()?,
-            admitted: AtomicU64::new(0),
-            limited: AtomicU64::new(0),
+            admitted: Arc::default(),
+            limited: Arc::default(),
         })
     }
 
@@ -314,7 +334,7 @@ impl Concurrent {
             per: config.per,
             max: config.max,
             matcher: Matcher::new(&config.applies_to),
-            limited: AtomicU64::new(0),
+            limited: Arc::default(),
         }
     }
 

@@ -161,7 +161,7 @@ impl Client {
             "notifications/initialized" => self.greet(),
             "notifications/roots/list_changed" => {
                 if let Some(clients) = &self.clients {
-                    clients.gateway.roots_changed(&self.key);
+                    clients.roots_changed(self);
                 }
             }
             _ => {}
@@ -271,6 +271,22 @@ impl Clients {
                 if let Err(error) = gateway.unsubscribe(&incoming, &uri).await {
                     tracing::debug!(%error, "a subscription cannot be ended");
                 }
+            }
+        });
+    }
+
+    /// Tells servers that the roots of `client` have changed. It makes them ask, so it is charged as
+    /// a request is; but there is nobody to be told of a refusal.
+    fn roots_changed(&self, client: &Client) {
+        let gateway = self.gateway.clone();
+        let key = client.key.clone();
+        let meta = RequestMeta::new("", client.transport).with_session(Some(key.clone()));
+        let incoming = Incoming::new(Arc::clone(&client.caller), meta);
+        self.undo(async move {
+            let method = "notifications/roots/list_changed";
+            match gateway.charge(&incoming, method).await {
+                Ok(()) => gateway.roots_changed(&key),
+                Err(error) => tracing::debug!(%error, "roots change too often"),
             }
         });
     }

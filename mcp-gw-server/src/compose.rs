@@ -10,7 +10,7 @@ use mcp_gw_core::{
     GatewayBuilder, SystemClock, TracingAudit, glob_matches,
 };
 use mcp_gw_policy::{PolicyEngine, PolicyFaults};
-use mcp_gw_ratelimit::{DEFAULT_KEYS, LimitSet, Limiter, MemoryStore};
+use mcp_gw_ratelimit::Limiter;
 use mcp_gw_upstream::{
     Balanced, ClientInfo, HttpServer, HttpServerConfig, Replica, StdioServer, StdioServerConfig,
 };
@@ -23,6 +23,7 @@ use crate::config::{
     origin,
 };
 use crate::engine::{Engine, EngineConfig, InputLimits};
+use crate::limits::Limits;
 use crate::metrics::{Live, Metrics, Registration};
 use crate::pins::{Guards, PinWatch, PinsError};
 use crate::reshape::Reshape;
@@ -99,11 +100,11 @@ impl Launch {
         let keys = ApiKeys::of(config).map_err(|(id, source)| LaunchError::Key { id, source })?;
         let keys = Swap::new(keys);
         let rules = Arc::new(Rules::of(config).map_err(LaunchError::Policy)?);
-        let limiter = Swap::new(limiter_of(config)?);
+        let limits = Limits::new(&config.limits)?;
         let mut builder = Gateway::builder()
             .authenticator(keys.clone())
             .policy(Arc::clone(&rules))
-            .rate_limiter(limiter.clone());
+            .rate_limiter(limits.limiter.clone());
         if self.sinks.is_empty() {
             builder = builder.audit(TracingAudit::new());
         }
@@ -134,11 +135,13 @@ impl Launch {
         let names = all.iter().map(|backend| backend.name().to_owned());
         let engine = Engine::with_clock(gateway, engine_config(config)?, clock);
         let live = |metrics: &Metrics| {
-            let policy = metrics.register(rules.engine().clone());
-            (
-                metrics.register(Live::new(&engine, maker.made.clone())),
-                policy,
-            )
+            let policy = rules.engine().clone();
+            let live = Live::new(&engine, maker.made.clone());
+            [
+                metrics.register(live),
+                metrics.register(limits.clone()),
+                metrics.register(policy),
+            ]
         };
         let metrics = self.metrics.as_ref().map(live);
         let parts = Parts {
@@ -158,7 +161,7 @@ impl Launch {
             engine,
             keys,
             rules,
-            limiter,
+            limits,
             parts: tokio::sync::Mutex::new(parts),
         })
     }
@@ -208,19 +211,6 @@ impl Maker {
         }
         Ok(Deadline::new(backend, config.call_timeout.get()))
     }
-}
-
-fn limiter_of(config: &Config) -> Result<Limiter, LaunchError> {
-    let set = limits_of(config)?;
-    let store = MemoryStore::with_room(SystemClock::new(), set.keys().unwrap_or(DEFAULT_KEYS));
-    Ok(Limiter::new(set, Arc::new(store)))
-}
-
-pub(crate) fn limits_of(config: &Config) -> Result<LimitSet, LaunchError> {
-    LimitSet::new(&config.limits).map_err(|faults| {
-        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
-        LaunchError::Limits(faults.join("; "))
-    })
 }
 
 pub(crate) fn endpoint_of(name: &str, config: &EndpointConfig) -> Endpoint {
@@ -444,11 +434,11 @@ pub enum LaunchError {
 /// A gateway whose servers are looked after. Call [`Running::shutdown`] at the end.
 pub struct Running {
     /// That its state is read as long as it is there.
-    metrics: Option<(Registration, Registration)>,
+    metrics: Option<[Registration; 3]>,
     engine: Engine,
     pub(crate) keys: Swap<ApiKeys>,
     pub(crate) rules: Arc<Rules>,
-    pub(crate) limiter: Swap<Limiter>,
+    pub(crate) limits: Limits,
     pub(crate) parts: tokio::sync::Mutex<Parts>,
 }
 
@@ -505,14 +495,16 @@ impl Running {
 
     /// The limits that are in force, to be shown and counted.
     pub fn limiter(&self) -> Arc<Limiter> {
-        self.limiter.now()
+        self.limits.limiter.now()
     }
 
     /// Waits until every server was asked for its offer once, but no longer than `limit`, and says
-    /// how they are doing. Those that are not up are asked again in the background.
+    /// how they are doing. Those that are not up are asked again in the background. A Redis that
+    /// limits are counted in is connected to meanwhile.
     pub async fn ready(&self, limit: Duration) -> Vec<BackendStatus> {
         let asked = async { self.parts.lock().await.supervisor.asked_once().await };
-        let _ = tokio::time::timeout(limit, asked).await;
+        let both = async { tokio::join!(asked, self.limits.connect()) };
+        let _ = tokio::time::timeout(limit, both).await;
         self.gateway().status()
     }
 
@@ -520,7 +512,8 @@ impl Running {
     /// as long as a server is not up whose items they may mean.
     pub async fn idle_rules(&self) -> Vec<String> {
         let parts = self.parts.lock().await;
-        idle_rules(self.gateway(), &parts.config, self.limiter.now().set())
+        let limits = self.limits.limiter.now();
+        idle_rules(self.gateway(), &parts.config, limits.set())
     }
 
     /// Stops looking after the servers, and ends connections and child processes.

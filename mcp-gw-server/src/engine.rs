@@ -374,6 +374,12 @@ impl Engine {
         client: Option<&Arc<Client>>,
     ) -> Result<RawJson, RpcError> {
         let about = operation.about();
+        if let Some(method) = operation.charged_here() {
+            let charged = self.gateway().charge(incoming, method).await;
+            if let Err(error) = charged {
+                return RpcError::told(&error, about, revision);
+            }
+        }
         match &operation {
             Operation::Ping => {}
             // Whoever waits for the handshake should know that somebody is there.

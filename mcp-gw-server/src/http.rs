@@ -12,16 +12,17 @@ mod stream;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use mcp_gw_core::jsonrpc::{Message, Request};
 use mcp_gw_core::{
-    Caller, Feature, ForeignParams, HttpFacts, Incoming, RawJson, RequestMeta, ToolCall, ToolSpec,
-    Transport,
+    Caller, ErrorClass, Feature, ForeignParams, HttpFacts, Incoming, LimitReport, RawJson,
+    RequestMeta, ToolCall, ToolSpec, Transport,
 };
 
-pub use reply::{HttpBody, HttpReply};
+pub use reply::{HttpBody, HttpReply, LIMIT_HEADERS};
 
 use crate::batch;
 use crate::engine::Engine;
@@ -44,6 +45,8 @@ pub struct HttpPeer {
     pub client_addr: Option<IpAddr>,
     /// The HTTP request, for policy.
     pub http: Option<Arc<dyn HttpFacts>>,
+    /// How the client stands with the limits that were asked already, and will with those to come.
+    pub limits: LimitReport,
 }
 
 impl HttpPeer {
@@ -54,6 +57,7 @@ impl HttpPeer {
             request_id,
             client_addr,
             http: None,
+            limits: LimitReport::new(),
         }
     }
 
@@ -61,6 +65,13 @@ impl HttpPeer {
     #[must_use]
     pub fn with_http(mut self, http: Arc<dyn HttpFacts>) -> Self {
         self.http = Some(http);
+        self
+    }
+
+    /// Goes on with the report of [`Engine::admit_address`].
+    #[must_use]
+    pub fn with_limits(mut self, limits: LimitReport) -> Self {
+        self.limits = limits;
         self
     }
 }
@@ -97,6 +108,32 @@ impl Engine {
     /// Dropping the returned future, or the stream in the reply, means that the client is gone.
     /// From 2026-07-28 on that cancels the request; before, the work goes on.
     pub async fn post(&self, headers: &HeaderMap, body: Bytes, peer: HttpPeer) -> HttpReply {
+        let limits = peer.limits.clone();
+        let reply = self.posted(headers, body, peer).await;
+        reply.with_limits(&limits)
+    }
+
+    /// Charges a request of a client at `addr` to the limits on addresses, before anybody knows who it
+    /// is from: guessing keys costs as much as having one. `None` is an address that nobody knows.
+    ///
+    /// # Errors
+    /// The reply to send instead: 429, or 503 when limits cannot be checked.
+    pub async fn admit_address(&self, addr: Option<IpAddr>) -> Result<LimitReport, HttpReply> {
+        let limits = LimitReport::new();
+        let admitted = self.gateway().admit_address(addr, &limits).await;
+        admitted.map_err(|error| {
+            let status = match error.class() {
+                ErrorClass::Limited => StatusCode::TOO_MANY_REQUESTS,
+                _ => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            HttpReply::text(status, &error.public_message())
+                .with_retry_after(error.retry_after().unwrap_or(AGAIN))
+                .with_limits(&limits)
+        })?;
+        Ok(limits)
+    }
+
+    async fn posted(&self, headers: &HeaderMap, body: Bytes, peer: HttpPeer) -> HttpReply {
         if batch::is_array(&body) {
             let outcome = self.batch(headers, &body, peer).await;
             return outcome.unwrap_or_else(|error| error.reply(None));
@@ -131,12 +168,14 @@ impl Engine {
     pub fn get(&self, headers: &HeaderMap, peer: &HttpPeer) -> HttpReply {
         self.open_stream(headers, peer)
             .unwrap_or_else(|error| error.reply(None))
+            .with_limits(&peer.limits)
     }
 
     /// Answers a DELETE: the end of a session.
     pub fn delete(&self, headers: &HeaderMap, peer: &HttpPeer) -> HttpReply {
         self.end_session(headers, peer)
             .unwrap_or_else(|error| error.reply(None))
+            .with_limits(&peer.limits)
     }
 
     async fn request(
@@ -220,6 +259,7 @@ impl Engine {
             meta: RequestMeta::new(peer.request_id, Transport::Http)
                 .with_client_addr(peer.client_addr)
                 .with_http(peer.http)
+                .with_limit_report(peer.limits)
                 .with_endpoint(self.endpoint.clone()),
             revision,
             client: None,
@@ -228,6 +268,9 @@ impl Engine {
         }
     }
 }
+
+/// When to try again while limits cannot be checked.
+const AGAIN: Duration = Duration::from_secs(5);
 
 impl RpcError {
     pub(crate) fn reply(&self, id: Option<&RawJson>) -> HttpReply {

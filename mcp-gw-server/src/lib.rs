@@ -16,6 +16,7 @@ mod exchange;
 #[doc(hidden)]
 pub mod fuzzing;
 mod inflight;
+mod limits;
 mod line;
 mod link;
 mod listen;

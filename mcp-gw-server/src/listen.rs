@@ -10,8 +10,10 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::bridge::About;
 use crate::engine::Engine;
 use crate::parked::Work;
+use crate::revision::Revision;
 use crate::rpc_error::RpcError;
 
 /// So many messages may wait for a client that does not read; its subscription ends then.
@@ -130,6 +132,9 @@ impl Filter {
         writer.finish()
     }
 }
+
+/// How the request is named.
+const METHOD: &str = "subscriptions/listen";
 
 /// One subscription.
 #[derive(Debug)]
@@ -349,6 +354,10 @@ impl Engine {
             watched: Vec::new(),
         };
         let work = Box::pin(async move {
+            let charged = held.engine.gateway().charge(&held.incoming, METHOD).await;
+            if let Err(error) = charged {
+                return RpcError::told(&error, About::Other, Revision::NEWEST);
+            }
             held.engine.opened().await;
             let (uris, tasks) = (requested.uris, requested.tasks);
             held.watch(uris, tasks).await;

@@ -8,6 +8,7 @@
 #[cfg(feature = "cli")]
 mod answer;
 mod exposition;
+mod limits;
 #[cfg(feature = "cli")]
 mod listener;
 mod live;

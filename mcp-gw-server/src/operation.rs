@@ -59,6 +59,19 @@ impl Operation {
         )
     }
 
+    /// The method of what does not go down the road of the gateway, where everything else is charged;
+    /// or goes there without a charge, as it goes for others, too.
+    pub(crate) const fn charged_here(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Ping => "ping",
+            Self::Initialize { .. } => "initialize",
+            Self::Discover => "server/discover",
+            Self::SetLevel(_) => "logging/setLevel",
+            Self::Unsubscribe(_) => "resources/unsubscribe",
+            _ => return None,
+        })
+    }
+
     /// True for the use of a tool, resource or prompt: work of a server, which may say and ask
     /// something meanwhile.
     pub(crate) const fn is_use(&self) -> bool {

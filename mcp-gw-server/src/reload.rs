@@ -7,10 +7,11 @@ use mcp_gw_core::{Backend, Mounting, Remount};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::ApiKeys;
-use crate::compose::{LaunchError, Parts, Running, endpoint_of, limits_of};
+use crate::compose::{LaunchError, Parts, Running, endpoint_of};
 use crate::config::Config;
 #[cfg(feature = "cli")]
 use crate::config::{ConfigFaults, Fault};
+use crate::limits::Limits;
 use crate::pins::Guards;
 
 /// What a new configuration has changed.
@@ -84,17 +85,18 @@ impl Running {
         }
         // Everything that can fail comes first.
         let keys = ApiKeys::of(config).map_err(|(id, source)| LaunchError::Key { id, source })?;
-        let limits = limits_of(config)?;
+        let limits = Limits::next(&before.limits, &config.limits)?;
         let policy = self.rules.prepare(config).map_err(LaunchError::Policy)?;
         let guards = if differ("pins") {
             Some(Guards::of(config).map_err(LaunchError::Pins)?)
         } else {
             None
         };
+        limits.connect().await;
         let (next, came) = parts.remount(config, guards.as_ref())?;
         let gone = self.gateway().remount(next).map_err(LaunchError::Build)?;
         // Nothing fails from here on.
-        self.limiter.put(self.limiter.now().with_set(limits));
+        self.limits.put(limits);
         let has_other_keys = !keys.is_same(&self.keys.now());
         let has_other_rules = self.rules.put(config, policy);
         if has_other_keys || has_other_rules || differ("auth") {

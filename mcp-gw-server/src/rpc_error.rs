@@ -132,22 +132,22 @@ impl RpcError {
         let message = error.public_message();
         match error {
             GatewayError::Limited {
-                limit_name,
-                quota,
-                retry_after,
+                limit_name, quota, ..
             } => {
-                let millis = i64::try_from(retry_after.as_millis()).unwrap_or(i64::MAX);
-                let data = ObjectWriter::default()
+                let integer = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+                let mut data = ObjectWriter::default()
                     .string("limit", limit_name)
-                    .integer("quota", i64::try_from(quota.limit).unwrap_or(i64::MAX))
-                    .integer(
-                        "remaining",
-                        i64::try_from(quota.remaining).unwrap_or(i64::MAX),
-                    )
-                    .integer("retryAfterMs", millis)
-                    .finish();
+                    .integer("quota", integer(quota.limit))
+                    .integer("remaining", integer(quota.remaining));
+                let retry_after = error.retry_after();
+                if let Some(after) = retry_after {
+                    // Rounded up: a client that waits so long is not too early.
+                    let millis = after.as_nanos().div_ceil(1_000_000);
+                    data = data.integer("retryAfterMs", i64::try_from(millis).unwrap_or(i64::MAX));
+                }
+                let data = data.finish();
                 let mut answer = Self::with_data(429, error.class().code(), &message, &data);
-                answer.retry_after = Some(*retry_after);
+                answer.retry_after = retry_after;
                 answer
             }
             GatewayError::Denied { decision, .. } if !decision.missing_scopes().is_empty() => {
@@ -308,6 +308,11 @@ mod tests {
                 limit_name: "calls_per_minute".into(),
                 quota: Quota::new(60, 0, Duration::from_secs(30)),
                 retry_after: Duration::from_millis(1_500),
+            },
+            GatewayError::Limited {
+                limit_name: "costly".into(),
+                quota: Quota::new(5, 5, Duration::ZERO),
+                retry_after: Duration::MAX,
             },
             GatewayError::LimiterUnavailable(mcp_gw_core::LimiterError::new("secret")),
             GatewayError::InvalidParams {

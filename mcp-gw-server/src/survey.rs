@@ -120,7 +120,7 @@ pub(crate) async fn survey(
     lines.extend(idle_rules(
         &gateway,
         config,
-        &crate::compose::limits_of(config)?,
+        &crate::limits::set_of(&config.limits)?,
     ));
     gateway.close().await;
     Ok(lines)

@@ -1,5 +1,6 @@
 //! A part of the pipeline that can be another one from one request to the next.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -47,5 +48,9 @@ impl<T: Authenticator> Authenticator for Swap<T> {
 impl<T: RateLimiter> RateLimiter for Swap<T> {
     async fn admit(&self, charge: &Charge<'_>) -> Result<Admission, LimiterError> {
         self.now().admit(charge).await
+    }
+
+    async fn admit_address(&self, addr: Option<IpAddr>) -> Result<Admission, LimiterError> {
+        RateLimiter::admit_address(&*self.now(), addr).await
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{describe, question};
+use super::{charge_of, describe, question};
 use crate::audit::{AuditScope, Outcome};
 use crate::context::Incoming;
 use crate::error::GatewayError;
@@ -72,7 +72,7 @@ impl Gateway {
     ) -> Result<ListPage, GatewayError> {
         let method = list_method(feature);
         let catalogue = self.catalogue_of(incoming);
-        let _hold = self.admit(incoming, method, None).await?;
+        let _hold = self.admit(&charge_of(incoming, method, None)).await?;
         let entries = catalogue.entries(feature);
         let start = match after {
             None => 0,

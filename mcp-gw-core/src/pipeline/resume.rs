@@ -35,7 +35,10 @@ impl Gateway {
     /// called: the call that waits is under way.
     ///
     /// Such a request costs what any other does: else a server and a client could go on asking and
-    /// answering for nothing, and rights that were taken away would last as long as the call.
+    /// answering for nothing, and rights that were taken away would last as long as the call. But it
+    /// needs no place among what is under way: the call has one ([`Charge::goes_on`]).
+    ///
+    /// [`Charge::goes_on`]: crate::Charge::goes_on
     ///
     /// # Errors
     /// When the limit is reached, or the caller may not make this call any more.
@@ -56,7 +59,7 @@ impl Gateway {
             name,
             arguments,
         };
-        let (scope, _) = self.admitted(incoming, &what).await?;
+        let (scope, _) = self.admitted(incoming, &what, true).await?;
         Ok(Resumed(scope))
     }
 }

@@ -50,6 +50,7 @@ pub const fn charge<'a>(caller: &'a Caller, meta: &'a RequestMeta, method: &'a s
         name: Some("a"),
         server: Some("test"),
         cost: 1,
+        goes_on: false,
     }
 }
 

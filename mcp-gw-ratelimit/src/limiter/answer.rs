@@ -1,6 +1,5 @@
 //! From what a store says of each demand to what the limiter says of the call.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,13 +23,7 @@ pub(super) fn admission(mut all: Vec<LimitStanding>) -> Admission {
 
 /// The tightest first: what refuses, the longest first, and then what has the least left.
 pub(super) fn sort(all: &mut [LimitStanding]) {
-    all.sort_by_key(|one| {
-        (
-            Reverse(one.retry_after),
-            one.quota.remaining,
-            Reverse(one.quota.reset),
-        )
-    });
+    all.sort_by(LimitStanding::by_tightness);
 }
 
 /// One standing for each part; a part has one or two demands.

@@ -601,3 +601,66 @@ fn patterns_that_match_nothing_are_told_with_what_may_be_meant() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_call_that_goes_on_needs_no_second_place_and_costs_as_any_other() {
+    let (limiter, _) = limiter(json!({
+        "calls_per_minute": 3,
+        "concurrent": [{ "name": "one", "max": 1 }],
+    }));
+    let (ann, meta) = (user("ann"), meta());
+    let mut charge = charge(&ann, &meta, "tools/call");
+    charge.name = Some("a");
+    charge.server = Some("test");
+    let waits = limiter.admit(&charge).await.unwrap();
+    assert!(waits.is_admitted());
+    let busy = limiter.admit(&charge).await.unwrap();
+    assert_eq!(refusal(&busy), Some(("one".to_owned(), 1)));
+    charge.goes_on = true;
+    for _ in 0..2 {
+        let round = limiter.admit(&charge).await.unwrap();
+        assert!(round.is_admitted(), "the call that waits has the place");
+    }
+    let round = limiter.admit(&charge).await.unwrap();
+    let (limit, _) = refusal(&round).expect("a round costs a unit");
+    assert_eq!(limit, "calls_per_minute");
+    charge.goes_on = false;
+    drop(waits);
+    let next = limiter.admit(&charge).await.unwrap();
+    let (limit, _) = refusal(&next).expect("the place is free again, the minute is not over");
+    assert_eq!(limit, "calls_per_minute");
+}
+
+#[tokio::test]
+async fn totals_go_on_with_another_set_and_another_store() {
+    let (limiter, clock) = limiter(json!({ "calls_per_minute": 2 }));
+    let totals = |limiter: &Limiter| -> Vec<(String, u64, u64)> {
+        let limits = limiter.stats().limits.into_iter();
+        limits
+            .map(|one| (one.name.to_string(), one.admitted, one.limited))
+            .collect()
+    };
+    assert_eq!(admitted(&limiter, &user("ann"), "a").await, 2);
+    let set = |quota: u64| LimitSet::new(&config(json!({ "calls_per_minute": quota }))).unwrap();
+    let limiter = limiter.with_set(set(3));
+    assert_eq!(admitted(&limiter, &user("ann"), "a").await, 1);
+    let expected = ("calls_per_minute".to_owned(), 3, 2);
+    assert_eq!(totals(&limiter)[0], expected);
+    let store = Arc::new(MemoryStore::new(clock));
+    let limiter = limiter.with_set_and_store(set(3), store);
+    assert_eq!(admitted(&limiter, &user("ann"), "a").await, 3, "new counts");
+    assert_eq!(totals(&limiter)[0], ("calls_per_minute".to_owned(), 6, 3));
+}
+
+#[tokio::test]
+async fn an_address_that_nobody_knows_is_one_like_any_other() {
+    let (limiter, _) = limiter(json!({
+        "rules": [{ "name": "door", "per": "address", "quota": 1, "window": "60s" }],
+    }));
+    let knock = async |addr: Option<IpAddr>| {
+        let answer = RateLimiter::admit_address(&limiter, addr).await;
+        answer.unwrap().is_admitted()
+    };
+    assert!(knock(None).await && !knock(None).await);
+    assert!(knock(Some(IpAddr::from([192, 0, 2, 1]))).await);
+}

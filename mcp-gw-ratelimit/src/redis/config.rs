@@ -154,6 +154,36 @@ impl RedisConfig {
         self
     }
 
+    /// True when `other` says the same, so that a store of one does for both.
+    pub fn is_same(&self, other: &Self) -> bool {
+        // Both are ours: nobody can learn anything from how long it takes.
+        let password = |one: &Self| one.password.as_ref().map(|it| it.expose().clone());
+        let all = |one: &Self| {
+            let times = (one.timeout.get(), one.connect_timeout.get());
+            let numbers = (one.max_in_flight, one.on_error.as_str(), one.nodes);
+            (times, numbers)
+        };
+        (&self.url, &self.username, &self.prefix) == (&other.url, &other.username, &other.prefix)
+            && all(self) == all(other)
+            && password(self) == password(other)
+    }
+
+    /// Where counts are kept, and who decides while that is away: a line for people.
+    pub(crate) fn explain(&self) -> String {
+        let away = match self.on_error {
+            OnError::Deny => "calls are refused".to_owned(),
+            OnError::Allow => "calls are not limited".to_owned(),
+            OnError::Local if self.nodes > 1 => {
+                format!("each of {} gateways admits its part", self.nodes)
+            }
+            OnError::Local => "this gateway counts for itself".to_owned(),
+        };
+        format!(
+            "counts: in Redis at {}, keys `{}`; while it is away {away}",
+            self.url, self.prefix
+        )
+    }
+
     /// All that is wrong with it; nothing when it can be used.
     pub fn faults(&self) -> Vec<LimitFault> {
         let mut faults: Vec<LimitFault> = self.server().err().into_iter().collect();

@@ -49,6 +49,27 @@ pub struct RedisStats {
     pub connections: u64,
     /// Questions under way now.
     pub in_flight: usize,
+    /// How many questions took up to each of [`RedisStats::BOUNDS`], and longer than the one before;
+    /// and how many took longer than all of them.
+    pub waits: [u64; RedisStats::BOUNDS.len() + 1],
+    /// How long all questions together took.
+    pub waited: Duration,
+}
+
+impl RedisStats {
+    /// Upper bounds of how long questions took.
+    pub const BOUNDS: [Duration; 10] = [
+        Duration::from_micros(100),
+        Duration::from_micros(250),
+        Duration::from_micros(500),
+        Duration::from_millis(1),
+        Duration::from_micros(2_500),
+        Duration::from_millis(5),
+        Duration::from_millis(10),
+        Duration::from_millis(25),
+        Duration::from_millis(100),
+        Duration::from_secs(1),
+    ];
 }
 
 pub(super) struct Outage {
@@ -60,6 +81,8 @@ pub(super) struct Outage {
     failures: [AtomicU64; FailureKind::ALL.len()],
     fallbacks: AtomicU64,
     reloads: AtomicU64,
+    waits: [AtomicU64; RedisStats::BOUNDS.len() + 1],
+    waited_micros: AtomicU64,
     /// True while `episode` holds a failure: a look without a lock, for the good days.
     fails: AtomicBool,
     episode: Mutex<Episode>,
@@ -94,9 +117,28 @@ impl Outage {
             failures: Default::default(),
             fallbacks: AtomicU64::new(0),
             reloads: AtomicU64::new(0),
+            waits: Default::default(),
+            waited_micros: AtomicU64::new(0),
             fails: AtomicBool::new(false),
             episode: Mutex::default(),
         }
+    }
+
+    /// The time by which questions are measured.
+    pub(super) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// A question that was asked at `began` has ended, in whatever way.
+    pub(super) fn waited(&self, began: Instant) {
+        let waited = self.clock.now().saturating_duration_since(began);
+        let bounds = &RedisStats::BOUNDS;
+        let at = bounds.iter().position(|bound| waited <= *bound);
+        if let Some(count) = self.waits.get(at.unwrap_or(bounds.len())) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+        self.waited_micros.fetch_add(micros, Ordering::Relaxed);
     }
 
     /// Redis answered a question.
@@ -227,6 +269,11 @@ impl Outage {
             reloads: self.reloads.load(Ordering::Relaxed),
             connections,
             in_flight,
+            waits: std::array::from_fn(|at| {
+                let count = self.waits.get(at);
+                count.map_or(0, |count| count.load(Ordering::Relaxed))
+            }),
+            waited: Duration::from_micros(self.waited_micros.load(Ordering::Relaxed)),
         }
     }
 

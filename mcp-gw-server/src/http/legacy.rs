@@ -49,9 +49,17 @@ impl Engine {
         });
         let session = session.map_err(refused)?;
         self.keep_swept();
+        let caller = Arc::clone(&peer.caller);
         let exchange = self.begin_parsed(parsed, id, self.peer(peer, revision), None)?;
         let reply = stream::reply(exchange, self.config().keep_alive).await;
-        Ok(reply.with_header(SESSION_ID, &session))
+        if reply.status.is_success() {
+            return Ok(reply.with_header(SESSION_ID, &session));
+        }
+        // Who may not shake hands now has no session either.
+        self.inner
+            .sessions
+            .close(&session, &caller, self.endpoint());
+        Ok(reply)
     }
 
     /// A request of a session.

@@ -1,14 +1,26 @@
 //! A reply, before some HTTP server turns it into its own type.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use mcp_gw_core::LimitReport;
 
 use crate::batch;
 use crate::exchange::Answer;
+
+/// The headers that tell of limits, for carriers that must let browsers read them.
+pub const LIMIT_HEADERS: [&str; 6] = [
+    "ratelimit-policy",
+    "ratelimit",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+    "retry-after",
+];
 
 /// A reply to one HTTP request.
 #[derive(Debug)]
@@ -85,18 +97,38 @@ impl HttpReply {
     /// The reply that carries a JSON-RPC answer.
     pub(crate) fn answer(answer: &Answer) -> Self {
         let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
-        let mut reply = Self::json(status, answer.message.to_bytes());
-        if let Some(after) = answer.retry_after {
-            // Whole seconds, and never earlier than the limiter says (RFC 9110 §10.2.3).
-            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-            reply
-                .headers
-                .insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
-        }
+        let reply = Self::json(status, answer.message.to_bytes());
+        let reply = match answer.retry_after {
+            Some(after) => reply.with_retry_after(after),
+            None => reply,
+        };
         match &answer.challenge {
             Some(challenge) => reply.with_header(WWW_AUTHENTICATE, challenge),
             None => reply,
         }
+    }
+
+    /// Says when to come again: in whole seconds, and never earlier than the limiter says (RFC 9110
+    /// §10.2.3).
+    #[must_use]
+    pub(crate) fn with_retry_after(mut self, after: Duration) -> Self {
+        let more = u64::from(after.subsec_nanos() > 0);
+        let seconds = after.as_secs().saturating_add(more);
+        self.headers
+            .insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        self
+    }
+
+    /// Tells how the client stands with limits: [`LIMIT_HEADERS`]. When to come again is said to who
+    /// was sent away, and not beside an answer.
+    #[must_use]
+    pub(crate) fn with_limits(self, limits: &LimitReport) -> Self {
+        let fields = mcp_gw_ratelimit::headers(&limits.standings());
+        let is_refused = self.status == StatusCode::TOO_MANY_REQUESTS;
+        let fields = fields
+            .into_iter()
+            .filter(|(name, _)| is_refused || *name != RETRY_AFTER.as_str());
+        fields.fold(self, |reply, (name, value)| reply.with_header(name, &value))
     }
 
     /// The reply that carries the answers to a batch. Its status says nothing about any of them.

@@ -144,6 +144,6 @@ impl MetricsSource for Live {
     }
 }
 
-fn level(count: usize) -> f64 {
+pub(super) fn level(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }

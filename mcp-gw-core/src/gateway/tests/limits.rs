@@ -1,6 +1,8 @@
 //! What a limiter hands on with its answer: a hold for as long as the request runs, and standings
 //! for who answers.
 
+use std::net::IpAddr;
+
 use super::*;
 use crate::{Hold, LimitReport, LimitStanding};
 
@@ -76,7 +78,8 @@ async fn who_answers_can_learn_how_the_caller_stands() {
     assert!(report.standings().is_empty());
     let incoming = Incoming::new(Caller::anonymous(), meta);
     gateway.call_tool(&incoming, call("hello")).await.unwrap();
-    let [standing] = report.standings() else {
+    let standings = report.standings();
+    let [standing] = &*standings else {
         panic!("{report:?}")
     };
     assert_eq!((&*standing.name, standing.quota.remaining), ("test", 4));
@@ -93,4 +96,100 @@ fn a_refused_request_holds_nothing() {
     let (a, b) = (Hold::new(1), Hold::new(1));
     assert!(a == a.clone() && a != b && a != Hold::none() && Hold::none() == Hold::none());
     assert_eq!(format!("{a:?}"), "Hold(true)");
+}
+
+#[test]
+fn a_report_holds_each_limit_as_it_was_tightest_and_the_tightest_first() {
+    let standing = |name: &str, remaining| {
+        let quota = Quota::new(9, remaining, Duration::from_secs(1));
+        LimitStanding::new(name, quota, Some(Duration::from_secs(60)))
+    };
+    let report = LimitReport::new();
+    report.fill(vec![standing("address", 2)]);
+    report.fill(vec![standing("caller", 5)]);
+    report.fill(vec![standing("caller", 4)]);
+    report.fill(vec![standing("caller", 7), standing("tool", 1)]);
+    let told = |report: &LimitReport| -> Vec<(String, u64)> {
+        let all = report.standings();
+        let all = all.iter();
+        all.map(|one| (one.name.to_string(), one.quota.remaining))
+            .collect()
+    };
+    let expected = [("tool", 1), ("address", 2), ("caller", 4)];
+    assert_eq!(
+        told(&report),
+        expected.map(|(name, left)| (name.to_owned(), left))
+    );
+    // What refused comes before what has less left.
+    report.fill(vec![standing("late", 8).refused(Duration::from_secs(3))]);
+    report.fill(vec![standing("late", 0)]);
+    assert_eq!(told(&report)[0], ("late".to_owned(), 8));
+}
+
+/// Refuses addresses, and whatever is charged without a name; keeps what it was asked.
+#[derive(Clone, Default)]
+struct Strict(Arc<Mutex<Vec<(String, bool)>>>);
+
+#[async_trait]
+impl RateLimiter for Strict {
+    async fn admit(&self, charge: &Charge<'_>) -> Result<Admission, LimiterError> {
+        let mut asked = self.0.lock().unwrap();
+        asked.push((charge.method.to_owned(), charge.goes_on));
+        let quota = Quota::new(5, 0, Duration::from_secs(1));
+        Ok(match charge.name {
+            Some(_) => Admission::admitted(Some(quota)),
+            None => Admission::limited("other", quota, Duration::from_secs(1)),
+        })
+    }
+
+    async fn admit_address(&self, addr: Option<IpAddr>) -> Result<Admission, LimiterError> {
+        let quota = Quota::new(5, 0, Duration::from_secs(1));
+        Ok(match addr {
+            Some(_) => Admission::admitted(None),
+            None => Admission::limited("address", quota, Duration::from_secs(1)),
+        })
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_go_down_the_road_is_charged_and_not_audited() {
+    let (limiter, audit) = (Strict::default(), RecordingAudit::default());
+    let gateway = Gateway::builder()
+        .tool(Hello)
+        .policy(AllowAll::new())
+        .rate_limiter(limiter.clone())
+        .audit(audit.clone())
+        .build()
+        .unwrap();
+    let incoming = incoming();
+    let error = gateway.charge(&incoming, "ping").await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Limited);
+    let report = LimitReport::new();
+    assert!(gateway.admit_address(None, &report).await.is_err());
+    let addr = Some(IpAddr::from([127, 0, 0, 1]));
+    gateway.admit_address(addr, &report).await.unwrap();
+    assert!(audit.events().is_empty());
+    let resumed = gateway
+        .resume(&incoming, Feature::Tool, "hello", None)
+        .await;
+    resumed.unwrap().finish(Outcome::Ok, 0);
+    gateway.call_tool(&incoming, call("hello")).await.unwrap();
+    let asked = limiter.0.lock().unwrap().clone();
+    let expected = [("ping", false), ("tools/call", true), ("tools/call", false)];
+    assert_eq!(asked, expected.map(|(name, on)| (name.to_owned(), on)));
+}
+
+#[test]
+fn nobody_is_told_to_come_back_when_it_never_helps() {
+    let limited = |retry_after| GatewayError::Limited {
+        limit_name: "l".into(),
+        quota: Quota::new(1, 1, Duration::ZERO),
+        retry_after,
+    };
+    let never = limited(Duration::MAX);
+    assert_eq!(never.retry_after(), None);
+    assert!(never.public_message().contains("does not help"));
+    let soon = limited(Duration::from_millis(1));
+    assert_eq!(soon.retry_after(), Some(Duration::from_millis(1)));
+    assert!(soon.public_message().contains("in 1 s"));
 }

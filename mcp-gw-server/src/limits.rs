@@ -1,0 +1,132 @@
+//! The limits of a gateway: what decides, and where it counts.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use mcp_gw_core::SystemClock;
+use mcp_gw_ratelimit::redis::RedisStore;
+use mcp_gw_ratelimit::{
+    DEFAULT_KEYS, LimitFault, LimitSet, Limiter, LimitsConfig, MemoryStore, Store,
+};
+
+use crate::compose::LaunchError;
+use crate::swap::Swap;
+
+/// The limits in force, and the Redis that they count in, if it is not this process. Clones share
+/// them.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    pub(crate) limiter: Swap<Limiter>,
+    redis: Arc<ArcSwapOption<RedisStore>>,
+}
+
+/// Limits that are to be in force.
+pub(crate) struct NextLimits {
+    set: LimitSet,
+    /// The store that they count in from now on; `None` when it stays what it is.
+    store: Option<Counts>,
+}
+
+/// Where is counted.
+struct Counts {
+    store: Arc<dyn Store>,
+    redis: Option<Arc<RedisStore>>,
+}
+
+impl Limits {
+    /// The limits of `config`. They connect to Redis with the first call, or in
+    /// [`Limits::connect`].
+    pub(crate) fn new(config: &LimitsConfig) -> Result<Self, LaunchError> {
+        let set = set_of(config)?;
+        let Counts { store, redis } = Counts::new(config, &set)?;
+        Ok(Self {
+            limiter: Swap::new(Limiter::new(set, store)),
+            redis: Arc::new(ArcSwapOption::from(redis)),
+        })
+    }
+
+    /// What `config` makes of the limits of `before`. Counts are kept unless they move. All that can
+    /// fail is done here.
+    pub(crate) fn next(
+        before: &LimitsConfig,
+        config: &LimitsConfig,
+    ) -> Result<NextLimits, LaunchError> {
+        let set = set_of(config)?;
+        let moves = match (&before.redis, &config.redis) {
+            (Some(before), Some(redis)) => !before.is_same(redis),
+            (before, redis) => before.is_some() != redis.is_some(),
+        };
+        let store = moves.then(|| Counts::new(config, &set)).transpose()?;
+        Ok(NextLimits { set, store })
+    }
+
+    /// Puts `next` in force.
+    pub(crate) fn put(&self, next: NextLimits) {
+        let now = self.limiter.now();
+        match next.store {
+            None => self.limiter.put(now.with_set(next.set)),
+            Some(Counts { store, redis }) => {
+                self.limiter.put(now.with_set_and_store(next.set, store));
+                self.redis.store(redis);
+            }
+        }
+    }
+
+    /// Connects to Redis, if that is where is counted. It goes on trying by itself when this fails;
+    /// `on_error` decides meanwhile, and the log says so.
+    pub(crate) async fn connect(&self) {
+        connect(self.redis()).await;
+    }
+
+    /// The Redis, if that is where is counted.
+    pub(crate) fn redis(&self) -> Option<Arc<RedisStore>> {
+        self.redis.load_full()
+    }
+}
+
+impl NextLimits {
+    /// Connects to another Redis before it is used.
+    pub(crate) async fn connect(&self) {
+        let store = self.store.as_ref();
+        connect(store.and_then(|counts| counts.redis.clone())).await;
+    }
+}
+
+async fn connect(redis: Option<Arc<RedisStore>>) {
+    if let Some(redis) = redis
+        && redis.connect().await.is_ok()
+    {
+        tracing::info!("rate limits are counted in Redis");
+    }
+}
+
+impl Counts {
+    fn new(config: &LimitsConfig, set: &LimitSet) -> Result<Self, LaunchError> {
+        let clock = SystemClock::new();
+        let room = set.keys().unwrap_or(DEFAULT_KEYS);
+        let memory = Arc::new(MemoryStore::with_room(clock, room));
+        let Some(redis) = &config.redis else {
+            return Ok(Self {
+                store: memory,
+                redis: None,
+            });
+        };
+        let redis = RedisStore::new(redis, memory, Arc::new(SystemClock::new())).map_err(fault)?;
+        let redis = Arc::new(redis);
+        Ok(Self {
+            store: Arc::<RedisStore>::clone(&redis),
+            redis: Some(redis),
+        })
+    }
+}
+
+/// The limits that `config` describes.
+pub(crate) fn set_of(config: &LimitsConfig) -> Result<LimitSet, LaunchError> {
+    LimitSet::new(config).map_err(fault)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
+fn fault(faults: Vec<LimitFault>) -> LaunchError {
+    let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    LaunchError::Limits(faults.join("; "))
+}

@@ -1,0 +1,115 @@
+//! What limits have done and hold, and how the Redis is that they count in.
+
+use mcp_gw_ratelimit::redis::RedisStats;
+use mcp_gw_ratelimit::{LimiterStats, StoreStats};
+
+use super::exposition::Spread;
+use super::live::level;
+use super::{Families, MetricsSource};
+use crate::limits::Limits;
+
+/// Names of limits come from the configuration, so there are no more of them than that has.
+impl MetricsSource for Limits {
+    fn collect(&self, families: &mut Families) {
+        let stats = self.limiter.now().stats();
+        each_limit(&stats, families);
+        store(&stats.store, families);
+        families
+            .gauge(
+                "mcp_gw_ratelimit_keys_under_way",
+                "Callers, tools and whatever else has a limit of its own on calls under way, and \
+                 has some.",
+            )
+            .set(&[], level(stats.under_way));
+        if let Some(store) = self.redis() {
+            let up = families.gauge(
+                "mcp_gw_ratelimit_redis_up",
+                "1 unless the last question to Redis got no answer.",
+            );
+            let is_up = u8::from(store.health().is_healthy);
+            { up }.set(&[], f64::from(is_up));
+            redis(&store.redis_stats(), families);
+        }
+    }
+}
+
+fn each_limit(stats: &LimiterStats, families: &mut Families) {
+    for limit in &stats.limits {
+        let labels = [("limit", &*limit.name), ("per", limit.per.as_str())];
+        families
+            .counter(
+                "mcp_gw_ratelimit_admitted_total",
+                "Requests that were charged to the limit.",
+            )
+            .add(&labels, limit.admitted);
+        families
+            .counter(
+                "mcp_gw_ratelimit_limited_total",
+                "Requests that the limit refused.",
+            )
+            .add(&labels, limit.limited);
+    }
+}
+
+fn store(stats: &StoreStats, families: &mut Families) {
+    families
+        .gauge(
+            "mcp_gw_ratelimit_keys",
+            "Keys with counts in the memory of this process.",
+        )
+        .set(
+            &[],
+            level(usize::try_from(stats.keys).unwrap_or(usize::MAX)),
+        );
+    families
+        .counter(
+            "mcp_gw_ratelimit_keys_dropped_total",
+            "Keys that were dropped because nothing of them counted any more.",
+        )
+        .add(&[], stats.evicted);
+    families
+        .counter(
+            "mcp_gw_ratelimit_shared_bucket_total",
+            "Charges to the bucket that new keys share when there is no room for them.",
+        )
+        .add(&[], stats.folded);
+}
+
+fn redis(stats: &RedisStats, families: &mut Families) {
+    let seconds = RedisStats::BOUNDS.map(|bound| bound.as_secs_f64());
+    let above = stats.waits.last().copied().unwrap_or_default();
+    let buckets = seconds.into_iter().zip(stats.waits);
+    families
+        .histogram(
+            "mcp_gw_ratelimit_redis_seconds",
+            "How long questions to Redis took, answered or not.",
+        )
+        .add(&[], Spread::new(buckets, above, stats.waited.as_secs_f64()));
+    let mut errors = families.counter(
+        "mcp_gw_ratelimit_redis_errors_total",
+        "Questions that Redis did not answer, by reason.",
+    );
+    for (kind, count) in stats.failures {
+        errors.add(&[("reason", kind.as_str())], count);
+    }
+    for (name, help, count) in [
+        (
+            "mcp_gw_ratelimit_redis_fallbacks_total",
+            "Decisions that were made without Redis, as `on_error` says.",
+            stats.fallbacks,
+        ),
+        (
+            "mcp_gw_ratelimit_redis_connections_total",
+            "Connections to Redis that were made.",
+            stats.connections,
+        ),
+    ] {
+        families.counter(name, help).add(&[], count);
+    }
+    families
+        .gauge(
+            "mcp_gw_ratelimit_redis_in_flight",
+            "Questions to Redis that are under way.",
+        )
+        .set(&[], level(stats.in_flight));
+}
