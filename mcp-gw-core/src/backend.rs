@@ -441,7 +441,10 @@ impl BackendError {
 /// unknown members included.
 ///
 /// Methods have a default for primitives that many backends do not serve; wrappers should deny
-/// `clippy::missing_trait_methods`, so that they cannot lose one.
+/// `clippy::missing_trait_methods`, so that they cannot lose one. [`forward_backend`] writes those
+/// that a wrapper only hands on.
+///
+/// [`forward_backend`]: crate::forward_backend
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
     /// The name it was configured with; unique in a gateway.
@@ -603,95 +606,8 @@ pub trait Backend: Send + Sync + 'static {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<T: Backend + ?Sized> Backend for Arc<T> {
-    fn name(&self) -> &str {
-        (**self).name()
-    }
-
-    fn offer_now(&self) -> Option<Offer> {
-        (**self).offer_now()
-    }
-
-    async fn offer(&self) -> Result<Offer, BackendError> {
-        (**self).offer().await
-    }
-
-    async fn call_tool(
-        &self,
-        ctx: &CallContext,
-        call: ToolCall,
-    ) -> Result<ToolOutput, BackendError> {
-        (**self).call_tool(ctx, call).await
-    }
-
-    async fn read_resource(
-        &self,
-        ctx: &CallContext,
-        read: ResourceRead,
-    ) -> Result<RawJson, BackendError> {
-        (**self).read_resource(ctx, read).await
-    }
-
-    async fn get_prompt(&self, ctx: &CallContext, get: PromptGet) -> Result<RawJson, BackendError> {
-        (**self).get_prompt(ctx, get).await
-    }
-
-    async fn complete(
-        &self,
-        ctx: &CallContext,
-        completion: Completion,
-    ) -> Result<RawJson, BackendError> {
-        (**self).complete(ctx, completion).await
-    }
-
-    async fn task(&self, ctx: &CallContext, ask: TaskAsk) -> Result<RawJson, BackendError> {
-        (**self).task(ctx, ask).await
-    }
-
-    async fn watch_task(&self, ctx: &CallContext, task_id: &str) -> Result<(), BackendError> {
-        (**self).watch_task(ctx, task_id).await
-    }
-
-    async fn unwatch_task(&self, task_id: &str) {
-        (**self).unwatch_task(task_id).await;
-    }
-
-    async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
-        (**self).subscribe(ctx, uri).await
-    }
-
-    async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
-        (**self).resubscribe(uri).await
-    }
-
-    async fn unsubscribe(&self, uri: &str, client: Option<&ClientRef>) -> Result<(), BackendError> {
-        (**self).unsubscribe(uri, client).await
-    }
-
-    fn watch(&self, listener: Arc<dyn BackendListener>) {
-        (**self).watch(listener);
-    }
-
-    async fn check(&self) -> Result<(), BackendError> {
-        (**self).check().await
-    }
-
-    fn greet(&self, client: &ClientRef) {
-        (**self).greet(client);
-    }
-
-    fn end_session(&self, session: &SessionKey) {
-        (**self).end_session(session);
-    }
-
-    fn roots_changed(&self, session: &SessionKey) {
-        (**self).roots_changed(session);
-    }
-
-    async fn close(&self) {
-        (**self).close().await;
-    }
-
-    fn unsupported(&self, method: &'static str) -> BackendError {
-        (**self).unsupported(method)
-    }
+    crate::forward_backend!(|this| (**this) =>
+        name, offer_now, offer, call_tool, read_resource, get_prompt, complete, task,
+        watch_task, unwatch_task, subscribe, resubscribe, unsubscribe, watch, check, greet,
+        end_session, roots_changed, close, unsupported);
 }

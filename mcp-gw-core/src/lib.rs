@@ -7,6 +7,7 @@ mod catalogue;
 mod clock;
 mod context;
 mod error;
+mod forward;
 mod freshness;
 mod gateway;
 mod glob;
@@ -48,6 +49,8 @@ pub use context::{
     Permit, RequestMeta, SessionKey, Transport,
 };
 pub use error::{ErrorClass, GatewayError, code};
+#[doc(hidden)]
+pub use forward::{Forwarded, ForwardedResult};
 pub use freshness::{CacheHint, ListHints};
 pub use gateway::{
     BackendStatus, BuildError, Gateway, GatewayBuilder, GatewayEvent, GatewayListener, Remount,

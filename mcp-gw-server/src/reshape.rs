@@ -8,8 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use mcp_gw_core::{
-    Arguments, Backend, BackendError, BackendListener, CallContext, ClientRef, Completion, Feature,
-    LeftOut, Offer, PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput,
+    Arguments, Backend, BackendError, CallContext, Feature, LeftOut, Offer, ToolCall, ToolOutput,
     ToolSpec,
 };
 
@@ -103,9 +102,10 @@ fn left_out(tool: &ToolSpec, reason: &str) -> LeftOut {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<B: Backend> Backend for Reshape<B> {
-    fn name(&self) -> &str {
-        self.backend.name()
-    }
+    mcp_gw_core::forward_backend!(|this| this.backend =>
+        name, read_resource, get_prompt, complete, task, watch_task, unwatch_task, subscribe,
+        resubscribe, unsubscribe, watch, check, greet, end_session, roots_changed, close,
+        unsupported);
 
     fn offer_now(&self) -> Option<Offer> {
         self.backend.offer_now().map(|offer| self.reshaped(offer))
@@ -125,78 +125,6 @@ impl<B: Backend> Backend for Reshape<B> {
             Ok(call) => self.backend.call_tool(ctx, call).await,
             Err(says) => Ok(ToolOutput::error(says)),
         }
-    }
-
-    async fn read_resource(
-        &self,
-        ctx: &CallContext,
-        read: ResourceRead,
-    ) -> Result<RawJson, BackendError> {
-        self.backend.read_resource(ctx, read).await
-    }
-
-    async fn get_prompt(&self, ctx: &CallContext, get: PromptGet) -> Result<RawJson, BackendError> {
-        self.backend.get_prompt(ctx, get).await
-    }
-
-    async fn complete(
-        &self,
-        ctx: &CallContext,
-        completion: Completion,
-    ) -> Result<RawJson, BackendError> {
-        self.backend.complete(ctx, completion).await
-    }
-
-    async fn task(&self, ctx: &CallContext, ask: TaskAsk) -> Result<RawJson, BackendError> {
-        self.backend.task(ctx, ask).await
-    }
-
-    async fn watch_task(&self, ctx: &CallContext, task_id: &str) -> Result<(), BackendError> {
-        self.backend.watch_task(ctx, task_id).await
-    }
-
-    async fn unwatch_task(&self, task_id: &str) {
-        self.backend.unwatch_task(task_id).await;
-    }
-
-    async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
-        self.backend.subscribe(ctx, uri).await
-    }
-
-    async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
-        self.backend.resubscribe(uri).await
-    }
-
-    async fn unsubscribe(&self, uri: &str, client: Option<&ClientRef>) -> Result<(), BackendError> {
-        self.backend.unsubscribe(uri, client).await
-    }
-
-    fn watch(&self, listener: Arc<dyn BackendListener>) {
-        self.backend.watch(listener);
-    }
-
-    async fn check(&self) -> Result<(), BackendError> {
-        self.backend.check().await
-    }
-
-    fn greet(&self, client: &ClientRef) {
-        self.backend.greet(client);
-    }
-
-    fn end_session(&self, session: &SessionKey) {
-        self.backend.end_session(session);
-    }
-
-    fn roots_changed(&self, session: &SessionKey) {
-        self.backend.roots_changed(session);
-    }
-
-    async fn close(&self) {
-        self.backend.close().await;
-    }
-
-    fn unsupported(&self, method: &'static str) -> BackendError {
-        self.backend.unsupported(method)
     }
 }
 

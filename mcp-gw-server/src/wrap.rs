@@ -1,12 +1,11 @@
 //! What is put around a backend: a hard limit on the time of one call.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp_gw_core::{
-    Backend, BackendError, BackendListener, CallContext, ClientLink, ClientRef, Completion,
-    NoClient, Offer, PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput,
+    Backend, BackendError, CallContext, ClientLink, ClientRef, Completion, NoClient, PromptGet,
+    RawJson, ResourceRead, TaskAsk, ToolCall, ToolOutput,
 };
 use tokio::time::Instant;
 
@@ -58,17 +57,9 @@ const BREATH: Duration = Duration::from_millis(100);
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<B: Backend> Backend for Deadline<B> {
-    fn name(&self) -> &str {
-        self.backend.name()
-    }
-
-    fn offer_now(&self) -> Option<Offer> {
-        self.backend.offer_now()
-    }
-
-    async fn offer(&self) -> Result<Offer, BackendError> {
-        self.backend.offer().await
-    }
+    mcp_gw_core::forward_backend!(|this| this.backend =>
+        name, offer_now, offer, unwatch_task, watch, greet, end_session, roots_changed, close,
+        unsupported);
 
     async fn call_tool(
         &self,
@@ -112,24 +103,8 @@ impl<B: Backend> Backend for Deadline<B> {
             .await
     }
 
-    async fn unwatch_task(&self, task_id: &str) {
-        self.backend.unwatch_task(task_id).await;
-    }
-
     async fn check(&self) -> Result<(), BackendError> {
         self.within(&NoClient::new(), self.backend.check()).await
-    }
-
-    fn greet(&self, client: &ClientRef) {
-        self.backend.greet(client);
-    }
-
-    fn end_session(&self, session: &SessionKey) {
-        self.backend.end_session(session);
-    }
-
-    fn roots_changed(&self, session: &SessionKey) {
-        self.backend.roots_changed(session);
     }
 
     async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
@@ -146,25 +121,15 @@ impl<B: Backend> Backend for Deadline<B> {
         self.within(&NoClient::new(), self.backend.unsubscribe(uri, client))
             .await
     }
-
-    fn watch(&self, listener: Arc<dyn BackendListener>) {
-        self.backend.watch(listener);
-    }
-
-    async fn close(&self) {
-        self.backend.close().await;
-    }
-
-    fn unsupported(&self, method: &'static str) -> BackendError {
-        self.backend.unsupported(method)
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use mcp_gw_core::testing::call_context;
     use mcp_gw_core::{
-        Arguments, CallNotification, Caller, CallerKind, ClientLinkError, async_trait,
+        Arguments, CallNotification, Caller, CallerKind, ClientLinkError, Offer, async_trait,
     };
 
     use super::*;

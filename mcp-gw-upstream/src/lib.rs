@@ -3,7 +3,9 @@
 mod ask;
 mod balance;
 mod call;
+mod channel;
 mod chores;
+mod common;
 mod deadline;
 mod desk;
 mod era;

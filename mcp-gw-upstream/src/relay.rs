@@ -1,96 +1,27 @@
 //! The methods of a backend over a connection, whatever that runs over.
 
-use std::future::Future;
 use std::sync::{Arc, Weak};
 
 use mcp_gw_core::{
-    BackendError, CallContext, ClientRef, ObjectWriter, Offer, RawJson, SessionKey, ToolOutput,
-    code, jsonrpc,
+    BackendError, CallContext, ClientRef, ObjectWriter, RawJson, ToolOutput, code, jsonrpc,
 };
 
 use crate::ask::{Ask, is_modern};
-use crate::chores::Chores;
+use crate::channel::Channel;
 use crate::era::{Era, Hello, MODERN};
-use crate::lanes::{Connection, Lanes, Seat};
-use crate::listen_stream::{Kind, Listening};
-use crate::notice::Events;
+use crate::listen_stream::Kind;
 use crate::offer::Lists;
 use crate::owner::{Key, Owner};
 use crate::settings::Settings;
-use crate::watched::{Place, Watched, warn_refused};
-
-/// A way to ask one server.
-pub(crate) trait Channel: Send + Sync + 'static {
-    /// What clients may have of their own.
-    type Own: Connection;
-
-    fn settings(&self) -> &Settings;
-
-    /// Who hears of what happens outside of any call.
-    fn events(&self) -> &Events;
-
-    /// What is watched at the server.
-    fn watched(&self) -> &Watched;
-
-    /// The connections of clients' own.
-    fn lanes(&self) -> &Lanes<Self::Own>;
-
-    /// What is done beside all calls.
-    fn chores(&self) -> &Chores;
-
-    /// What is wanted of the stream of news, at a server of the new revision.
-    fn listening(&self) -> &Listening;
-
-    /// What the server offers now.
-    fn offered(&self) -> impl Future<Output = Result<Offer, BackendError>> + Send;
-
-    /// Ends all connections for good.
-    fn end(&self) -> impl Future<Output = ()> + Send;
-
-    /// What the server said of itself; connects when there is no connection.
-    fn hello(&self) -> impl Future<Output = Result<Arc<Hello>, BackendError>> + Send;
-
-    /// What the server said of itself when it was last met; connects when that was never.
-    fn known(&self) -> impl Future<Output = Result<Arc<Hello>, BackendError>> + Send;
-
-    /// Opens the connection of its own of a client that was announced to the lanes, unless it has
-    /// ended or needs none.
-    fn open_ahead(
-        &self,
-        session: &SessionKey,
-        client: &ClientRef,
-    ) -> impl Future<Output = Result<(), BackendError>> + Send;
-
-    /// Asks on the connection of its own that this client must have, and keeps it; `None`, and
-    /// nothing is asked, when it is served on the shared one.
-    fn ask_own(
-        &self,
-        ask: Ask<'_>,
-        client: &ClientRef,
-    ) -> impl Future<Output = Result<Option<Seat<Self::Own>>, BackendError>> + Send;
-
-    /// Asks on this connection, once.
-    fn ask_on(
-        &self,
-        connection: &Arc<Self::Own>,
-        ask: Ask<'_>,
-    ) -> impl Future<Output = Result<RawJson, BackendError>> + Send;
-
-    /// Asks, and waits for the result.
-    fn ask(
-        &self,
-        ask: Ask<'_>,
-        ctx: Option<&CallContext>,
-    ) -> impl Future<Output = Result<RawJson, BackendError>> + Send;
-}
+use crate::watched::{Place, warn_refused};
 
 impl<C: Channel> Lists for C {
     fn settings(&self) -> &Settings {
-        Channel::settings(self)
+        &self.common().settings
     }
 
     async fn met(&self) -> Result<Arc<Hello>, BackendError> {
-        self.hello().await
+        self.base().hello().await
     }
 
     async fn ask_for_list(&self, ask: Ask<'_>) -> Result<RawJson, BackendError> {
@@ -104,8 +35,12 @@ pub(crate) async fn call_tool<C: Channel>(
     ctx: &CallContext,
     ask: Ask<'_>,
 ) -> Result<ToolOutput, BackendError> {
-    ToolOutput::from_raw(used(channel, ctx, ask).await?)
-        .map_err(|_| channel.settings().protocol("the result is not an object"))
+    ToolOutput::from_raw(used(channel, ctx, ask).await?).map_err(|_| {
+        channel
+            .common()
+            .settings
+            .protocol("the result is not an object")
+    })
 }
 
 /// A request whose result is an object that is handed on.
@@ -118,7 +53,10 @@ pub(crate) async fn object<C: Channel>(
     if result.is_object() {
         Ok(result)
     } else {
-        Err(channel.settings().protocol("the result is not an object"))
+        Err(channel
+            .common()
+            .settings
+            .protocol("the result is not an object"))
     }
 }
 
@@ -130,7 +68,7 @@ async fn used<C: Channel>(
     ask: Ask<'_>,
 ) -> Result<RawJson, BackendError> {
     let brings_state = ask.brings_state() && is_modern(ctx);
-    if brings_state && channel.hello().await?.era == Era::Legacy {
+    if brings_state && channel.base().hello().await?.era == Era::Legacy {
         return Err(BackendError::Rpc(jsonrpc::error_object(
             code::INVALID_PARAMS,
             "Invalid params: `requestState` was not given for this call. Make the call without it.",
@@ -198,10 +136,10 @@ pub(crate) async fn subscribe<C: Channel>(
             });
         };
         // Calls for which it wants log messages may be on another one.
-        for other in channel.lanes().of_watcher(&watcher) {
+        for other in channel.base().lanes().of_watcher(&watcher) {
             let is_asked = Arc::ptr_eq(&other, &seat.connection);
             if !is_asked && channel.ask_on(&other, ask).await.is_err() {
-                warn_refused(channel.settings());
+                warn_refused(&channel.common().settings);
             }
         }
         Ok(Place {
@@ -209,8 +147,8 @@ pub(crate) async fn subscribe<C: Channel>(
             own: true,
         })
     };
-    let server = &channel.settings().server;
-    let clients = &channel.watched().clients;
+    let server = &channel.common().settings.server;
+    let clients = &channel.common().watched.clients;
     clients.add(server, &watcher, uri, first).await
 }
 
@@ -222,17 +160,22 @@ pub(crate) async fn subscribe_shared<C: Channel>(
 ) -> Result<(), BackendError> {
     let ask = Ask::subscribe(uri);
     let first = async || {
-        if channel.hello().await?.era == Era::Modern {
-            let listening = channel.listening();
+        if channel.base().hello().await?.era == Era::Modern {
+            let listening = &channel.common().listening;
             return listening
-                .want(channel.settings(), Kind::Resource, uri)
+                .want(&channel.common().settings, Kind::Resource, uri)
                 .await;
         }
         channel.ask(ask, None).await?;
         Ok(())
     };
-    let server = &channel.settings().server;
-    channel.watched().shared.add(server, uri, first).await
+    let server = &channel.common().settings.server;
+    channel
+        .common()
+        .watched
+        .shared
+        .add(server, uri, first)
+        .await
 }
 
 /// The last subscription ends that, wherever it was asked for.
@@ -247,7 +190,7 @@ pub(crate) async fn unsubscribe<C: Channel>(
     let watcher = Key::watcher(client);
     let last = async |place: Place| {
         let mut outcome = Ok(());
-        for connection in channel.lanes().of_watcher(&watcher) {
+        for connection in channel.base().lanes().of_watcher(&watcher) {
             let ended = channel.ask_on(&connection, Ask::unsubscribe(uri)).await;
             outcome = outcome.and(ended.map(drop));
         }
@@ -256,24 +199,24 @@ pub(crate) async fn unsubscribe<C: Channel>(
         }
         outcome
     };
-    let clients = &channel.watched().clients;
+    let clients = &channel.common().watched.clients;
     clients.remove(&watcher, uri, last).await
 }
 
 async fn unsubscribe_shared<C: Channel>(channel: &C, uri: &str) -> Result<(), BackendError> {
     let last = async |()| {
-        if channel.listening().unwant(Kind::Resource, uri) {
+        if channel.common().listening.unwant(Kind::Resource, uri) {
             return Ok(());
         }
         channel.ask(Ask::unsubscribe(uri), None).await?;
         Ok(())
     };
-    channel.watched().shared.remove(uri, last).await
+    channel.common().watched.shared.remove(uri, last).await
 }
 
 /// A client has lost its last connection of its own: what it watches is watched on the shared one.
 pub(crate) async fn adopt<C: Channel>(channel: &C, watcher: &Key) {
-    let clients = &channel.watched().clients;
+    let clients = &channel.common().watched.clients;
     for (uri, _) in clients.of(watcher) {
         let shares = async |place: Place| {
             // It may have another one by now.
@@ -287,7 +230,7 @@ pub(crate) async fn adopt<C: Channel>(channel: &C, watcher: &Key) {
             Ok(place)
         };
         if clients.relocate(watcher, &uri, shares).await.is_err() {
-            warn_refused(channel.settings());
+            warn_refused(&channel.common().settings);
         }
     }
 }
@@ -299,6 +242,7 @@ pub(crate) fn adopting<C: Channel>(channel: &Weak<C>) -> Box<dyn Fn(Key) + Send 
         if let Some(channel) = channel.upgrade() {
             let of_chore = Arc::clone(&channel);
             channel
+                .base()
                 .chores()
                 .spawn(async move { adopt(&*of_chore, &watcher).await });
         }
@@ -311,15 +255,15 @@ pub(crate) fn greet<C: Channel>(channel: &Arc<C>, client: &ClientRef) {
     let Some(session) = client.session.clone() else {
         return;
     };
-    if !Owner::can_be_asked(client) || !channel.lanes().expect(&session, client.transport) {
+    if !Owner::can_be_asked(client) || !channel.base().lanes().expect(&session, client.transport) {
         return;
     }
     let (of_chore, client) = (Arc::clone(channel), client.clone());
-    channel.chores().spawn(async move {
-        if let Err(error) = of_chore.open_ahead(&session, &client).await {
+    channel.base().chores().spawn(async move {
+        if let Err(error) = of_chore.base().open_ahead(&session, &client).await {
             tracing::debug!(
                 target: "mcp_gw::upstream",
-                server = &*of_chore.settings().server,
+                server = &*of_chore.common().settings.server,
                 %error,
                 "a client has no connection of its own before its first call"
             );
@@ -329,9 +273,9 @@ pub(crate) fn greet<C: Channel>(channel: &Arc<C>, client: &ClientRef) {
 
 /// The first who watches a task asks the server for news of it.
 pub(crate) async fn watch_task<C: Channel>(channel: &C, task_id: &str) -> Result<(), BackendError> {
-    let (settings, listening) = (channel.settings(), channel.listening());
+    let (settings, listening) = (&channel.common().settings, &channel.common().listening);
     let first = async || {
-        if channel.hello().await?.era == Era::Legacy {
+        if channel.base().hello().await?.era == Era::Legacy {
             return Err(BackendError::Unsupported {
                 server: Arc::clone(&settings.server),
                 method: "subscriptions/listen",
@@ -344,7 +288,7 @@ pub(crate) async fn watch_task<C: Channel>(channel: &C, task_id: &str) -> Result
 
 /// The last who watches a task ends that.
 pub(crate) async fn unwatch_task<C: Channel>(channel: &C, task_id: &str) {
-    let listening = channel.listening();
+    let listening = &channel.common().listening;
     let last = async |()| {
         listening.unwant(Kind::Task, task_id);
         Ok(())
@@ -355,7 +299,7 @@ pub(crate) async fn unwatch_task<C: Channel>(channel: &C, task_id: &str) {
 
 /// Asks whether the server answers.
 pub(crate) async fn check<C: Channel>(channel: &C) -> Result<(), BackendError> {
-    let ask = match channel.hello().await?.era {
+    let ask = match channel.base().hello().await?.era {
         Era::Modern => Ask::Discover,
         Era::Legacy => Ask::Ping,
     };
@@ -374,7 +318,9 @@ macro_rules! backend {
         #[deny(clippy::missing_trait_methods)]
         impl mcp_gw_core::Backend for $server {
             fn name(&self) -> &str {
-                &$crate::relay::Channel::settings(&*self.core).server
+                &$crate::channel::Channel::common(&*self.core)
+                    .settings
+                    .server
             }
 
             fn offer_now(&self) -> Option<mcp_gw_core::Offer> {
@@ -382,7 +328,7 @@ macro_rules! backend {
             }
 
             async fn offer(&self) -> Result<mcp_gw_core::Offer, mcp_gw_core::BackendError> {
-                $crate::relay::Channel::offered(&*self.core).await
+                $crate::channel::Channel::offered(&*self.core).await
             }
 
             async fn call_tool(
@@ -447,11 +393,15 @@ macro_rules! backend {
             }
 
             fn end_session(&self, session: &mcp_gw_core::SessionKey) {
-                $crate::relay::Channel::lanes(&*self.core).end_session(session);
+                $crate::channel::Channel::base(&*self.core)
+                    .lanes()
+                    .end_session(session);
             }
 
             fn roots_changed(&self, session: &mcp_gw_core::SessionKey) {
-                $crate::relay::Channel::lanes(&*self.core).roots_changed(session);
+                $crate::channel::Channel::base(&*self.core)
+                    .lanes()
+                    .roots_changed(session);
             }
 
             async fn subscribe(
@@ -475,17 +425,21 @@ macro_rules! backend {
             }
 
             fn watch(&self, listener: std::sync::Arc<dyn mcp_gw_core::BackendListener>) {
-                $crate::relay::Channel::events(&*self.core).watch(listener);
+                $crate::channel::Channel::common(&*self.core)
+                    .events
+                    .watch(listener);
             }
 
             async fn close(&self) {
-                $crate::relay::Channel::end(&*self.core).await;
+                $crate::channel::Channel::base(&*self.core).end().await;
             }
 
             fn unsupported(&self, method: &'static str) -> mcp_gw_core::BackendError {
                 mcp_gw_core::BackendError::Unsupported {
                     server: std::sync::Arc::clone(
-                        &$crate::relay::Channel::settings(&*self.core).server,
+                        &$crate::channel::Channel::common(&*self.core)
+                            .settings
+                            .server,
                     ),
                     method,
                 }
@@ -495,7 +449,7 @@ macro_rules! backend {
         impl Drop for $server {
             fn drop(&mut self) {
                 // What goes on beside would keep it.
-                $crate::relay::Channel::chores(&*self.core).stop();
+                $crate::channel::Channel::base(&*self.core).chores().stop();
             }
         }
     };

@@ -4,9 +4,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use async_trait::async_trait;
 use mcp_gw_core::{
-    Backend, BackendError, BackendEvent, BackendListener, CallContext, ClientRef, Completion,
-    CompletionRef, Feature, Offer, PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk,
-    TaskMethod, ToolCall, ToolOutput,
+    Backend, BackendError, BackendEvent, BackendListener, CallContext, Completion, CompletionRef,
+    Feature, Offer, PromptGet, RawJson, ResourceRead, TaskAsk, TaskMethod, ToolCall, ToolOutput,
 };
 
 use super::judge::{Judge, Keeper, chain};
@@ -154,9 +153,9 @@ impl<B: Backend> Guarded<B> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<B: Backend> Backend for Guarded<B> {
-    fn name(&self) -> &str {
-        self.backend.name()
-    }
+    mcp_gw_core::forward_backend!(|this| this.backend =>
+        name, unwatch_task, unsubscribe, check, greet, end_session, roots_changed, close,
+        unsupported);
 
     /// Nothing is offered before it was judged.
     fn offer_now(&self) -> Option<Offer> {
@@ -223,29 +222,9 @@ impl<B: Backend> Backend for Guarded<B> {
         self.backend.watch_task(ctx, task_id).await
     }
 
-    async fn unwatch_task(&self, task_id: &str) {
-        self.backend.unwatch_task(task_id).await;
-    }
-
     async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
         self.pass(Feature::Resource, uri)?;
         self.backend.resubscribe(uri).await
-    }
-
-    async fn check(&self) -> Result<(), BackendError> {
-        self.backend.check().await
-    }
-
-    fn greet(&self, client: &ClientRef) {
-        self.backend.greet(client);
-    }
-
-    fn end_session(&self, session: &SessionKey) {
-        self.backend.end_session(session);
-    }
-
-    fn roots_changed(&self, session: &SessionKey) {
-        self.backend.roots_changed(session);
     }
 
     async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
@@ -253,22 +232,10 @@ impl<B: Backend> Backend for Guarded<B> {
         self.backend.subscribe(ctx, uri).await
     }
 
-    async fn unsubscribe(&self, uri: &str, client: Option<&ClientRef>) -> Result<(), BackendError> {
-        self.backend.unsubscribe(uri, client).await
-    }
-
     fn watch(&self, listener: Arc<dyn BackendListener>) {
         // The gateway registers once; a second one would hear of nothing but the pins.
         let _ = self.guard.listener.set(Arc::clone(&listener));
         self.backend.watch(listener);
-    }
-
-    async fn close(&self) {
-        self.backend.close().await;
-    }
-
-    fn unsupported(&self, method: &'static str) -> BackendError {
-        self.backend.unsupported(method)
     }
 }
 

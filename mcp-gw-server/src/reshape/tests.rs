@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use mcp_gw_core::testing::{RecordingLink, backend_contract, call_context};
-use mcp_gw_core::{Caller, Extras, ParamHeader};
+use mcp_gw_core::{Caller, Extras, ParamHeader, RawJson};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

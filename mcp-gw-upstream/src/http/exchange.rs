@@ -131,7 +131,7 @@ impl<'a> Exchange<'a> {
         let token = link.filter(|link| link.wants_progress()).map(|_| id);
         let params = ask.params(&Hop {
             era,
-            client_info: &wire.settings.client_info,
+            client_info: &wire.common.settings.client_info,
             progress_token: token,
             ctx,
         });
@@ -189,7 +189,7 @@ impl<'a> Exchange<'a> {
             call: call.clone(),
         };
         let added = session.desk.pending.add(self.id, waiting);
-        added.map_err(|reason| Refusal::Failed(self.wire.settings.unavailable(reason)))?;
+        added.map_err(|reason| Refusal::Failed(self.wire.common.settings.unavailable(reason)))?;
         session.elsewhere = Some(elsewhere);
         Ok(Some(Registered {
             desk: Arc::clone(&session.desk),
@@ -205,7 +205,7 @@ impl<'a> Exchange<'a> {
                 session: None,
             }),
             Reply::Error(error) => Err(Refusal::Rpc(StatusCode::OK, error)),
-            Reply::TooLarge => Err(Refusal::Failed(self.wire.settings.too_large())),
+            Reply::TooLarge => Err(Refusal::Failed(self.wire.common.settings.too_large())),
             Reply::Malformed(reason) => Err(self.protocol(&reason)),
             Reply::Dead(reason) => Err(self.lost(&reason)),
         }
@@ -280,7 +280,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<RawJson, Refusal> {
         let status = response.status();
         let retry_after = retry_after(response.headers());
-        let late = || self.wire.settings.timed_out(deadline.limit());
+        let late = || self.wire.common.settings.timed_out(deadline.limit());
         let body = self.wire.body(response, deadline.at(), late).await;
         let body = body.map_err(Refusal::Failed)?;
         match self.whole(&body) {
@@ -369,7 +369,7 @@ impl<'a> Exchange<'a> {
         place: &mut Place,
         deadline: &mut Deadline,
     ) -> Result<Result<Outcome, String>, Stop> {
-        let mut decoder = Decoder::new(self.wire.settings.max_message_bytes);
+        let mut decoder = Decoder::new(self.wire.common.settings.max_message_bytes);
         loop {
             while let Some(event) = decoder.next_event() {
                 if place.is_new(&event)
@@ -391,7 +391,7 @@ impl<'a> Exchange<'a> {
             };
             decoder
                 .push(&chunk)
-                .map_err(|_| Refusal::Failed(self.wire.settings.too_large()))?;
+                .map_err(|_| Refusal::Failed(self.wire.common.settings.too_large()))?;
         }
     }
 
@@ -409,15 +409,15 @@ impl<'a> Exchange<'a> {
     }
 
     fn late(&self, deadline: &Deadline) -> Refusal {
-        Refusal::Failed(self.wire.settings.timed_out(deadline.limit()))
+        Refusal::Failed(self.wire.common.settings.timed_out(deadline.limit()))
     }
 
     pub(super) fn lost(&self, reason: &str) -> Refusal {
-        Refusal::Failed(self.wire.settings.lost(reason))
+        Refusal::Failed(self.wire.common.settings.lost(reason))
     }
 
     pub(super) fn protocol(&self, reason: &str) -> Refusal {
-        Refusal::Failed(self.wire.settings.protocol(reason))
+        Refusal::Failed(self.wire.common.settings.protocol(reason))
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) async fn run(post: Post, desk: Arc<Desk>) {
     let mut place = Place::default();
     let mut missed = false;
     loop {
-        let mut decoder = Decoder::new(post.wire.settings.max_message_bytes);
+        let mut decoder = Decoder::new(post.wire.common.settings.max_message_bytes);
         let end = connect(&post, &desk, &mut place, &mut decoder, &mut missed).await;
         place.leave(&decoder);
         pause = match end {
@@ -87,7 +87,7 @@ async fn connect(
 ) -> End {
     let wire = &post.wire;
     let request = request(post, place.take_up());
-    let Ok(Ok(response)) = timeout(wire.settings.timeout, request.send()).await else {
+    let Ok(Ok(response)) = timeout(wire.common.settings.timeout, request.send()).await else {
         return End::Broken;
     };
     let status = response.status();
@@ -99,7 +99,7 @@ async fn connect(
     }
     if std::mem::take(missed) {
         // Nobody knows what was said in the meantime.
-        wire.events.emit(BackendEvent::OfferChanged);
+        wire.common.events.emit(BackendEvent::OfferChanged);
     }
     read(post, desk, response, place, decoder).await
 }
@@ -167,7 +167,7 @@ fn take(post: &Post, desk: &Desk, whole: &Bytes, text: &[u8]) {
 fn odd(wire: &Wire, error: &mcp_gw_core::jsonrpc::EnvelopeError) {
     tracing::debug!(
         target: "mcp_gw::upstream",
-        server = &*wire.settings.server,
+        server = &*wire.common.settings.server,
         %error,
         "an event of the server is not a message"
     );

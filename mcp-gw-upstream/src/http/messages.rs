@@ -93,7 +93,7 @@ impl Exchange<'_> {
             Notice::Event(_) | Notice::Acknowledged(_) | Notice::Cancelled { .. } => false,
         };
         match (&self.session, notice) {
-            (None, Notice::Event(event)) => self.wire.events.emit(event),
+            (None, Notice::Event(event)) => self.wire.common.events.emit(event),
             (Some(session), notice) if !is_own => {
                 session.desk.notice(notice);
             }

@@ -28,7 +28,7 @@ impl Opener for News {
         let ask = Ask::Listen { filter: &filter };
         let params = ask.params(&Hop {
             era: Era::Modern,
-            client_info: &wire.settings.client_info,
+            client_info: &wire.common.settings.client_info,
             progress_token: None,
             ctx: None,
         });
@@ -37,15 +37,15 @@ impl Opener for News {
         let mut headers = session_headers(MODERN, None);
         headers.insert(METHOD, HeaderValue::from_static(ask.method()));
         let sent = wire.post(headers, &body).send();
-        let Ok(Ok(response)) = timeout(wire.settings.timeout, sent).await else {
+        let Ok(Ok(response)) = timeout(wire.common.settings.timeout, sent).await else {
             return End::Broken;
         };
         let status = response.status();
         if status == StatusCode::OK && media_type(&response) == Media::EventStream {
             return self.read(response, &id, acknowledged).await;
         }
-        let until = Instant::now() + wire.settings.timeout;
-        let late = || wire.settings.timed_out(wire.settings.timeout);
+        let until = Instant::now() + wire.common.settings.timeout;
+        let late = || wire.common.settings.timed_out(wire.common.settings.timeout);
         let body = wire.body(response, until, late).await.unwrap_or_default();
         match Message::parse(&body) {
             Ok(Message::Response(Answered {
@@ -66,7 +66,7 @@ impl News {
         id: &RawJson,
         acknowledged: oneshot::Sender<RawJson>,
     ) -> End {
-        let mut decoder = Decoder::new(self.0.settings.max_message_bytes);
+        let mut decoder = Decoder::new(self.0.common.settings.max_message_bytes);
         let mut acknowledged = Some(acknowledged);
         loop {
             while let Some(event) = decoder.next_event() {
@@ -116,6 +116,6 @@ impl News {
     }
 
     fn emit(&self, event: BackendEvent) {
-        self.0.events.emit(event);
+        self.0.common.events.emit(event);
     }
 }

@@ -32,7 +32,7 @@ pub(super) async fn open(
     wire: &Arc<Wire>,
     desk: &Arc<Desk>,
 ) -> Result<Option<(Url, Reader)>, BackendError> {
-    let settings = &wire.settings;
+    let settings = &wire.common.settings;
     let until = Instant::now() + settings.timeout;
     let late = || settings.unavailable("it did not say where messages go in time");
     let request = wire.request(Method::GET).header(ACCEPT, STREAM).send();
@@ -106,7 +106,7 @@ impl Reader {
         };
         self.desk.pending.close(&reason);
         if self.desk.owner.is_none() {
-            post.wire.events.emit(BackendEvent::Down { reason });
+            post.wire.common.events.emit(BackendEvent::Down { reason });
         }
     }
 }

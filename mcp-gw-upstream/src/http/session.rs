@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::ask::Ask;
 use crate::call::Back as _;
+use crate::channel::Met;
 use crate::deadline::Deadline;
 use crate::desk::Desk;
 use crate::era::{Hello, Probe, read_discover, read_initialize, read_probe_error};
@@ -69,30 +70,39 @@ impl Session {
         let wire = Arc::clone(&self.wire);
         let desk = Arc::clone(&self.desk);
         let Some(owner) = &self.desk.owner else {
-            let all = wire.watched.shared.all().into_iter();
+            let all = wire.common.watched.shared.all().into_iter();
             let all = all.map(|(uri, ())| uri).collect();
             tokio::spawn(async move { subscribe_again(&post, &desk, all).await });
             return;
         };
-        let watched = wire.watched.take_up(&owner.watcher);
+        let watched = wire.common.watched.take_up(&owner.watcher);
         let again = timeout(
-            wire.settings.timeout,
+            wire.common.settings.timeout,
             subscribe_again(&post, &desk, watched),
         );
         if again.await.is_err() {
-            warn_refused(&wire.settings);
+            warn_refused(&wire.common.settings);
         }
         let lists = OwnLists {
             post,
             hello: Arc::clone(&self.hello),
             desk: Arc::clone(&desk),
         };
-        let keep = extras::keep(lists, Arc::clone(&wire.extras), Arc::clone(owner), desk);
+        let keep = extras::keep(
+            lists,
+            Arc::clone(&wire.common.extras),
+            Arc::clone(owner),
+            desk,
+        );
         self.tasks.push(tokio::spawn(keep).abort_handle());
     }
+}
+
+impl Met for Session {
+    type Road = Wire;
 
     /// Finds out what the server speaks.
-    pub(crate) async fn open(wire: Arc<Wire>) -> Result<Self, BackendError> {
+    async fn open(wire: Arc<Wire>) -> Result<Self, BackendError> {
         if wire.is_old_stream.load(Ordering::Relaxed) {
             if let Some(session) = old_session(&wire, None).await? {
                 wire.met(&session.hello);
@@ -103,11 +113,11 @@ impl Session {
         let session = match probe(&wire).await? {
             Probe::Modern(hello) => {
                 let hello = Arc::new(hello);
-                wire.listening.adopt(&wire.watched.shared);
+                wire.common.listening.adopt(&wire.common.watched.shared);
                 let news = listen_stream::run(
                     Arc::new(News(Arc::clone(&wire))),
-                    Arc::clone(&wire.listening),
-                    wire.settings.clone(),
+                    Arc::clone(&wire.common.listening),
+                    wire.common.settings.clone(),
                     Arc::clone(&hello),
                 );
                 Self {
@@ -126,13 +136,33 @@ impl Session {
     }
 
     /// A session for one client, with a server that is known to be of an old revision.
-    pub(crate) async fn open_own(wire: Arc<Wire>, owner: Arc<Owner>) -> Result<Self, BackendError> {
+    async fn open_own(
+        wire: Arc<Wire>,
+        owner: Arc<Owner>,
+        _: Arc<()>,
+    ) -> Result<Self, BackendError> {
         if wire.is_old_stream.load(Ordering::Relaxed) {
             let session = old_session(&wire, Some(owner)).await?;
-            let gone = || wire.settings.unavailable("it has no event stream any more");
+            let gone = || {
+                wire.common
+                    .settings
+                    .unavailable("it has no event stream any more")
+            };
             return session.ok_or_else(gone);
         }
         initialize(wire, Some(owner)).await
+    }
+
+    fn hello(&self) -> &Arc<Hello> {
+        &self.hello
+    }
+
+    fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    async fn is_alive(&self) -> bool {
+        self.desk.pending.dead().is_none()
     }
 }
 
@@ -173,7 +203,7 @@ pub(crate) fn session_headers(version: &'static str, id: Option<&HeaderValue>) -
 }
 
 async fn probe(wire: &Arc<Wire>) -> Result<Probe, BackendError> {
-    let settings = &wire.settings;
+    let settings = &wire.common.settings;
     let deadline = Deadline::new(settings.probe_timeout, settings.probe_timeout);
     let refusal = match Exchange::modern(wire, &Ask::Discover, None, &[])
         .run(deadline)
@@ -192,7 +222,7 @@ async fn probe(wire: &Arc<Wire>) -> Result<Probe, BackendError> {
 }
 
 async fn initialize(wire: Arc<Wire>, owner: Option<Arc<Owner>>) -> Result<Session, BackendError> {
-    let settings = &wire.settings;
+    let settings = &wire.common.settings;
     let deadline = Deadline::new(settings.timeout, settings.max_total_timeout);
     let capabilities = owner.as_ref().map(|owner| &owner.capabilities);
     let answer = match Exchange::initialize(&wire, capabilities)
@@ -259,7 +289,7 @@ async fn old_session(
     };
     let reader = AbortOnDrop(Some(tokio::spawn(reader.run(post.clone())).abort_handle()));
     desk.is_heard.store(true, Ordering::Relaxed);
-    let settings = &wire.settings;
+    let settings = &wire.common.settings;
     let deadline = Deadline::new(settings.timeout, settings.max_total_timeout);
     let capabilities = desk.owner.as_ref().map(|owner| &owner.capabilities);
     let ask = Ask::Initialize { capabilities };
@@ -303,7 +333,7 @@ impl Drop for AbortOnDrop {
 
 /// What was subscribed to in the session before, if there was one, or elsewhere.
 async fn subscribe_again(post: &Post, desk: &Arc<Desk>, watched: Vec<Arc<str>>) {
-    let settings = &post.wire.settings;
+    let settings = &post.wire.common.settings;
     for uri in watched {
         let ask = Ask::subscribe(&uri);
         let deadline = Deadline::new(settings.timeout, settings.timeout);
@@ -323,7 +353,7 @@ struct OwnLists {
 
 impl Lists for OwnLists {
     fn settings(&self) -> &Settings {
-        &self.post.wire.settings
+        &self.post.wire.common.settings
     }
 
     async fn met(&self) -> Result<Arc<Hello>, BackendError> {

@@ -18,16 +18,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::call::Back;
+use crate::common::Common;
 use crate::desk::Desk;
-use crate::era::{Hello, Known};
+use crate::era::Hello;
 use crate::error::Error;
-use crate::extras::Extras;
 use crate::http::config::HttpServerConfig;
-use crate::listen_stream::Listening;
-use crate::notice::Events;
 use crate::owner::Owner;
-use crate::settings::{EXCERPT, Settings, excerpt};
-use crate::watched::Watched;
+use crate::settings::{EXCERPT, excerpt};
 
 pub(crate) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 pub(crate) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -41,12 +38,7 @@ const MAX_REPLIES: usize = 16;
 
 /// Sends to one server.
 pub(crate) struct Wire {
-    pub(crate) settings: Settings,
-    pub(crate) events: Arc<Events>,
-    pub(crate) known: Known,
-    pub(crate) watched: Arc<Watched>,
-    pub(crate) extras: Arc<Extras>,
-    pub(crate) listening: Arc<Listening>,
+    pub(crate) common: Common,
     client: Client,
     url: Url,
     headers: HeaderMap,
@@ -58,11 +50,17 @@ pub(crate) struct Wire {
     pub(crate) is_old_stream: AtomicBool,
 }
 
+impl AsRef<Common> for Wire {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
+}
+
 /// The address may hold a key, so it is not shown.
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wire")
-            .field("settings", &self.settings)
+            .field("settings", &self.common.settings)
             .finish_non_exhaustive()
     }
 }
@@ -129,14 +127,8 @@ impl Wire {
             server: config.name.clone(),
             source,
         })?;
-        let events: Arc<Events> = Arc::default();
         Ok(Self {
-            settings: config.settings(),
-            listening: Arc::new(Listening::new(Arc::clone(&events))),
-            watched: Arc::new(Watched::new(Arc::clone(&events))),
-            extras: Arc::new(Extras::new(Arc::clone(&events))),
-            events,
-            known: Known::default(),
+            common: Common::new(config.settings()),
             client,
             url,
             headers,
@@ -149,8 +141,8 @@ impl Wire {
 
     /// What is to be known of a new connection.
     pub(crate) fn desk(&self, owner: Option<Arc<Owner>>) -> Arc<Desk> {
-        let (events, watched) = (Arc::clone(&self.events), Arc::clone(&self.watched));
-        Arc::new(Desk::new(events, watched, owner))
+        let (events, watched) = (&self.common.events, &self.common.watched);
+        Arc::new(Desk::new(Arc::clone(events), Arc::clone(watched), owner))
     }
 
     /// An id that no other request to this server has, also good as a progress token.
@@ -160,10 +152,10 @@ impl Wire {
 
     /// The server was met. What it offers may be new when that is not the first time.
     pub(crate) fn met(&self, hello: &Arc<Hello>) {
-        hello.log(&self.settings);
-        self.known.learn(hello);
+        hello.log(&self.common.settings);
+        self.common.known.learn(hello);
         if self.was_met.swap(true, Ordering::Relaxed) {
-            self.events.emit(BackendEvent::OfferChanged);
+            self.common.events.emit(BackendEvent::OfferChanged);
         }
     }
 
@@ -211,7 +203,7 @@ impl Wire {
     ) {
         let sent = self
             .post_to(endpoint, headers, body)
-            .timeout(self.settings.timeout)
+            .timeout(self.common.settings.timeout)
             .send()
             .await;
         let problem = match sent {
@@ -221,7 +213,7 @@ impl Wire {
         };
         tracing::debug!(
             target: "mcp_gw::upstream",
-            server = &*self.settings.server,
+            server = &*self.common.settings.server,
             problem,
             "a message without an answer was not taken"
         );
@@ -233,12 +225,13 @@ impl Wire {
             (error.is_connect() || error.is_builder(), error.is_timeout());
         let reason = chain(error);
         if is_unsent && is_timeout {
-            self.settings
+            self.common
+                .settings
                 .unavailable(format!("connecting to it took too long ({reason})"))
         } else if is_unsent {
-            self.settings.unavailable(reason)
+            self.common.settings.unavailable(reason)
         } else {
-            self.settings.lost(reason)
+            self.common.settings.lost(reason)
         }
     }
 
@@ -253,12 +246,12 @@ impl Wire {
             // What is wrong is the gateway's credential: nothing for a client, and the body may repeat
             // what was sent.
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Some(self.settings.refused(status.as_u16()))
+                Some(self.common.settings.refused(status.as_u16()))
             }
             StatusCode::TOO_MANY_REQUESTS => {
                 let says = if body.is_empty() { "" } else { ": " };
                 let reason = format!("it answers {status}{says}{body}");
-                Some(self.settings.busy(reason, retry_after))
+                Some(self.common.settings.busy(reason, retry_after))
             }
             _ => None,
         }
@@ -272,13 +265,17 @@ impl Wire {
             format!(": {body}")
         };
         match status {
-            status if status.is_redirection() => self.settings.protocol(format!(
+            status if status.is_redirection() => self.common.settings.protocol(format!(
                 "it answers {status}; redirects are not followed, give the final address in `url`"
             )),
-            status if status.is_server_error() => {
-                self.settings.lost(format!("it answers {status}{says}"))
-            }
-            status => self.settings.protocol(format!("it answers {status}{says}")),
+            status if status.is_server_error() => self
+                .common
+                .settings
+                .lost(format!("it answers {status}{says}")),
+            status => self
+                .common
+                .settings
+                .protocol(format!("it answers {status}{says}")),
         }
     }
 
@@ -289,9 +286,14 @@ impl Wire {
         until: Instant,
         late: impl Fn() -> BackendError,
     ) -> Result<Bytes, BackendError> {
-        self.body_up_to(response, until, late, self.settings.max_message_bytes)
-            .await?
-            .ok_or_else(|| self.settings.too_large())
+        self.body_up_to(
+            response,
+            until,
+            late,
+            self.common.settings.max_message_bytes,
+        )
+        .await?
+        .ok_or_else(|| self.common.settings.too_large())
     }
 
     /// How the body begins, for a log.
@@ -322,7 +324,7 @@ impl Wire {
             let chunk = timeout_at(until, response.chunk())
                 .await
                 .map_err(|_| late())?
-                .map_err(|error| self.settings.lost(chain(error)))?;
+                .map_err(|error| self.common.settings.lost(chain(error)))?;
             let Some(chunk) = chunk else {
                 return Ok(Some(first.unwrap_or_else(|| all.freeze())));
             };

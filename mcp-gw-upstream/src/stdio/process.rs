@@ -11,13 +11,14 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
 use crate::ask::Ask;
+use crate::channel::Met;
+use crate::common::Common;
 use crate::deadline::Deadline;
 use crate::desk::Desk;
-use crate::era::{Era, Hello, Known, Probe, read_discover, read_initialize, read_probe_error};
-use crate::extras::{self, Extras};
+use crate::era::{Era, Hello, Probe, read_discover, read_initialize, read_probe_error};
+use crate::extras;
 use crate::lanes::Connection;
-use crate::listen_stream::{self, End, Listening, Opener};
-use crate::notice::Events;
+use crate::listen_stream::{self, End, Opener};
 use crate::offer::Lists;
 use crate::owner::{Owner, ROOTS};
 use crate::settings::Settings;
@@ -26,22 +27,23 @@ use crate::stdio::config::StdioServerConfig;
 use crate::stdio::life::Life;
 use crate::stdio::pipe::{Pipe, QUEUE, write};
 use crate::stdio::router::{Router, log_stderr};
-use crate::watched::{Watched, warn_refused};
+use crate::watched::warn_refused;
 
 /// What outlives the processes of one server.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: StdioServerConfig,
-    pub(crate) settings: Settings,
-    pub(crate) events: Arc<Events>,
-    pub(crate) known: Known,
+    pub(crate) common: Common,
     /// Of the process that all share.
     pub(crate) life: Arc<Life>,
-    pub(crate) watched: Arc<Watched>,
-    pub(crate) extras: Arc<Extras>,
-    pub(crate) listening: Arc<Listening>,
     /// The first question ended the process; it is not asked again.
     pub(crate) is_deadly: AtomicBool,
+}
+
+impl AsRef<Common> for Shared {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
 }
 
 /// A process that has said what it speaks.
@@ -61,55 +63,6 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// Starts the process that all share, and meets it.
-    pub(crate) async fn start(shared: Arc<Shared>) -> Result<Self, BackendError> {
-        may_start(&shared, &shared.life)?;
-        let asks_first = !shared.is_deadly.load(Ordering::Relaxed);
-        let outcome = Self::attempt(&shared, asks_first).await;
-        if asks_first && shared.is_deadly.load(Ordering::Relaxed) {
-            return Self::attempt(&shared, false).await;
-        }
-        outcome
-    }
-
-    /// Starts a process for one client, of a program that is known to speak an old revision.
-    pub(crate) async fn start_own(
-        shared: Arc<Shared>,
-        owner: Arc<Owner>,
-        life: Arc<Life>,
-    ) -> Result<Self, BackendError> {
-        may_start(&shared, &life)?;
-        let own = Arc::clone(&owner);
-        let birth = Birth {
-            owner: Some(owner),
-            life: Arc::clone(&life),
-            at: Instant::now(),
-            is_met: Arc::default(),
-        };
-        let at = birth.at;
-        let pipe = connect(&shared, birth)?;
-        let limit = shared.config.start_timeout;
-        let met = timeout(limit, introduce(&pipe, limit)).await;
-        match met.unwrap_or_else(|_| Err(no_answer(&shared.settings, limit))) {
-            Ok(hello) => {
-                let mut this = Self::met(pipe, hello);
-                let watched = shared.watched.take_up(&own.watcher);
-                let again = timeout(limit, subscribe_again(&shared, &this.pipe, watched));
-                if again.await.is_err() {
-                    warn_refused(&shared.settings);
-                }
-                this.keep_lists(&shared, own);
-                Ok(this)
-            }
-            Err(error) => {
-                if pipe.desk.pending.dead().is_none() {
-                    life.died(at, &error.to_string());
-                }
-                Err(error)
-            }
-        }
-    }
-
     async fn attempt(shared: &Arc<Shared>, asks_first: bool) -> Result<Self, BackendError> {
         let birth = Birth {
             owner: None,
@@ -122,33 +75,33 @@ impl Process {
         let limit = shared.config.start_timeout;
         let met = timeout(limit, meet(shared, &pipe, asks_first))
             .await
-            .unwrap_or_else(|_| Err(no_answer(&shared.settings, limit)));
+            .unwrap_or_else(|_| Err(no_answer(&shared.common.settings, limit)));
         match met {
             Ok(hello) => {
                 is_met.store(true, Ordering::Relaxed);
-                hello.log(&shared.settings);
+                hello.log(&shared.common.settings);
                 let mut this = Self::met(pipe, hello);
-                shared.known.learn(&this.hello);
+                shared.common.known.learn(&this.hello);
                 if this.hello.era == Era::Legacy {
-                    let all = shared.watched.shared.all().into_iter();
+                    let all = shared.common.watched.shared.all().into_iter();
                     let all = all.map(|(uri, ())| uri).collect();
                     let again = timeout(limit, subscribe_again(shared, &this.pipe, all));
                     if again.await.is_err() {
-                        warn_refused(&shared.settings);
+                        warn_refused(&shared.common.settings);
                     }
                 }
                 if this.hello.era == Era::Modern {
-                    shared.listening.adopt(&shared.watched.shared);
+                    shared.common.listening.adopt(&shared.common.watched.shared);
                     let news = listen_stream::run(
                         Arc::new(News(Arc::clone(&this.pipe))),
-                        Arc::clone(&shared.listening),
-                        shared.settings.clone(),
+                        Arc::clone(&shared.common.listening),
+                        shared.common.settings.clone(),
                         Arc::clone(&this.hello),
                     );
                     this.listener = Some(tokio::spawn(news).abort_handle());
                 }
                 if shared.life.started() {
-                    shared.events.emit(BackendEvent::OfferChanged);
+                    shared.common.events.emit(BackendEvent::OfferChanged);
                 }
                 Ok(this)
             }
@@ -177,7 +130,7 @@ impl Process {
             pipe: Arc::clone(&self.pipe),
             hello: Arc::clone(&self.hello),
         };
-        let extras = Arc::clone(&shared.extras);
+        let extras = Arc::clone(&shared.common.extras);
         let desk = Arc::clone(&self.pipe.desk);
         let keep = extras::keep(lists, extras, owner, desk);
         self.listener = Some(tokio::spawn(keep).abort_handle());
@@ -186,10 +139,69 @@ impl Process {
     pub(crate) fn is_dead(&self) -> bool {
         self.pipe.desk.pending.dead().is_some()
     }
+}
 
-    /// True while it is of use. Otherwise comes back when its end is on record, so that whoever
-    /// starts it again knows how often it has died.
-    pub(crate) async fn is_alive(&self) -> bool {
+impl Met for Process {
+    type Road = Shared;
+
+    /// Starts the process that all share, and meets it.
+    async fn open(shared: Arc<Shared>) -> Result<Self, BackendError> {
+        may_start(&shared, &shared.life)?;
+        let asks_first = !shared.is_deadly.load(Ordering::Relaxed);
+        let outcome = Self::attempt(&shared, asks_first).await;
+        if asks_first && shared.is_deadly.load(Ordering::Relaxed) {
+            return Self::attempt(&shared, false).await;
+        }
+        outcome
+    }
+
+    /// Starts a process for one client, of a program that is known to speak an old revision.
+    async fn open_own(
+        shared: Arc<Shared>,
+        owner: Arc<Owner>,
+        life: Arc<Life>,
+    ) -> Result<Self, BackendError> {
+        may_start(&shared, &life)?;
+        let own = Arc::clone(&owner);
+        let birth = Birth {
+            owner: Some(owner),
+            life: Arc::clone(&life),
+            at: Instant::now(),
+            is_met: Arc::default(),
+        };
+        let at = birth.at;
+        let pipe = connect(&shared, birth)?;
+        let limit = shared.config.start_timeout;
+        let met = timeout(limit, introduce(&pipe, limit)).await;
+        match met.unwrap_or_else(|_| Err(no_answer(&shared.common.settings, limit))) {
+            Ok(hello) => {
+                let mut this = Self::met(pipe, hello);
+                let watched = shared.common.watched.take_up(&own.watcher);
+                let again = timeout(limit, subscribe_again(&shared, &this.pipe, watched));
+                if again.await.is_err() {
+                    warn_refused(&shared.common.settings);
+                }
+                this.keep_lists(&shared, own);
+                Ok(this)
+            }
+            Err(error) => {
+                if pipe.desk.pending.dead().is_none() {
+                    life.died(at, &error.to_string());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn hello(&self) -> &Arc<Hello> {
+        &self.hello
+    }
+
+    fn desk(&self) -> &Desk {
+        &self.pipe.desk
+    }
+
+    async fn is_alive(&self) -> bool {
         if !self.is_dead() {
             return true;
         }
@@ -220,7 +232,7 @@ impl Connection for Process {
 
 fn may_start(shared: &Shared, life: &Life) -> Result<(), BackendError> {
     life.may_start()
-        .map_err(|reason| shared.settings.unavailable(reason))
+        .map_err(|reason| shared.common.settings.unavailable(reason))
 }
 
 fn no_answer(settings: &Settings, limit: Duration) -> BackendError {
@@ -282,17 +294,17 @@ struct Birth {
 async fn subscribe_again(shared: &Shared, pipe: &Pipe, watched: Vec<Arc<str>>) {
     for uri in watched {
         let ask = Ask::subscribe(&uri);
-        let limit = shared.settings.timeout;
+        let limit = shared.common.settings.timeout;
         let deadline = Deadline::new(limit, limit);
         if pipe.call(&ask, Era::Legacy, None, deadline).await.is_err() {
-            warn_refused(&shared.settings);
+            warn_refused(&shared.common.settings);
         }
     }
 }
 
 /// Starts the process and the tasks around it.
 fn connect(shared: &Arc<Shared>, birth: Birth) -> Result<Pipe, BackendError> {
-    let settings = &shared.settings;
+    let settings = &shared.common.settings;
     let mut child = spawn(&shared.config, settings)?;
     let (Some(stdin), Some(stdout), Some(stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -307,8 +319,8 @@ fn connect(shared: &Arc<Shared>, birth: Birth) -> Result<Pipe, BackendError> {
     } = birth;
     let is_shared = owner.is_none();
     let desk = Arc::new(Desk::new(
-        Arc::clone(&shared.events),
-        Arc::clone(&shared.watched),
+        Arc::clone(&shared.common.events),
+        Arc::clone(&shared.common.watched),
         owner,
     ));
     let (out, messages) = mpsc::channel(QUEUE);
@@ -329,7 +341,7 @@ fn connect(shared: &Arc<Shared>, birth: Birth) -> Result<Pipe, BackendError> {
         last_words,
     };
     let keeper = Keeper::new(child, streams, shared.config.grace, Arc::clone(&desk), gone);
-    let events = Arc::clone(&shared.events);
+    let events = Arc::clone(&shared.common.events);
     tokio::spawn(keeper.run(stopped, move |reason| {
         life.died(born, reason);
         // The end of one client's process is not that of the server.
@@ -350,7 +362,7 @@ fn connect(shared: &Arc<Shared>, birth: Birth) -> Result<Pipe, BackendError> {
 
 /// Finds out what the process speaks.
 async fn meet(shared: &Shared, pipe: &Pipe, asks_first: bool) -> Result<Hello, BackendError> {
-    let settings = &shared.settings;
+    let settings = &shared.common.settings;
     let limit = shared.config.start_timeout;
     if !asks_first {
         return initialize(pipe, limit).await;
