@@ -129,6 +129,7 @@ fn the_example_configuration_explained() {
         ("ALICE_KEY", "alice-0123456789abcdef"),
         ("BUILD_KEY", "build-0123456789abcdef"),
         ("DOCS_TOKEN", "token-0123456789abcdef"),
+        ("API7_TOKEN", "a7ee-0123456789abcdef"),
         ("METRICS_TOKEN", "metrics-0123456789abcdef"),
         (
             "SESSION_KEY",
