@@ -37,7 +37,7 @@ enum Command {
     Demo(DemoArgs),
     /// Serve an MCP server, or all servers of a file; the same as without `run`
     Run(RunArgs),
-    /// Serve the admin API of an API7 Enterprise as tools: a gateway of APIs is managed by an assistant
+    /// Serve the admin API of an API7 Enterprise as tools, for an assistant to manage it
     Api7 {
         #[command(flatten)]
         api7: Api7Args,
@@ -46,6 +46,7 @@ enum Command {
         place: PlaceArgs,
     },
     /// Check what would be served, explain it, and leave: 0 when it is good, 1 when it is not
+    #[command(subcommand_value_name = "SUBCOMMAND")]
     Check {
         #[command(subcommand)]
         what: Option<What>,
@@ -105,7 +106,7 @@ Examples:
   mcp-gw-http run -- npx -y @modelcontextprotocol/server-everything
   mcp-gw-http run --url https://mcp.example.com/mcp     in front of a server that runs already
   mcp-gw-http run --from .mcp.json                      in front of what your IDE uses now
-  mcp-gw-http api7 --read-only                          with DASHBOARD_URL and TOKEN in the environment
+  mcp-gw-http api7 --read-only                          the API7 of $DASHBOARD_URL
   mcp-gw-http check --config mcp-gw.yaml                is the configuration good?
   mcp-gw-http --config mcp-gw.yaml                      serve it
   mcp-gw-http pins diff --config mcp-gw.yaml            do servers offer what they did?

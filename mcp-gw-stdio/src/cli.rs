@@ -44,9 +44,10 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         endpoint: Option<String>,
     },
-    /// Serve the admin API of an API7 Enterprise as tools: a gateway of APIs is managed by an assistant
+    /// Serve the admin API of an API7 Enterprise as tools, for an assistant to manage it
     Api7(Api7Args),
     /// Check what would be served, explain it, and leave: 0 when it is good, 1 when it is not
+    #[command(subcommand_value_name = "SUBCOMMAND")]
     Check {
         #[command(subcommand)]
         what: Option<What>,
@@ -75,7 +76,7 @@ Examples:
   mcp-gw-stdio run --url https://mcp.example.com/mcp
   mcp-gw-stdio run --from .mcp.json
   mcp-gw-stdio --config mcp-gw.yaml
-  mcp-gw-stdio api7 --read-only        with DASHBOARD_URL and TOKEN in the environment
+  mcp-gw-stdio api7 --read-only        the API7 of $DASHBOARD_URL
   mcp-gw-stdio check --config mcp-gw.yaml
   mcp-gw-stdio pins diff --config mcp-gw.yaml
 

@@ -45,8 +45,8 @@ const ENVIRONMENT: &str = "\
 Environment:
   DASHBOARD_URL  the address of the dashboard: https://dashboard.example.com:7443
   TOKEN          a token of the dashboard; it is sent to the dashboard and nowhere else
-  GATEWAY_URL    the address of a gateway, for test requests: http://gateway.example.com:9080; may be
-                 left out";
+  GATEWAY_URL    the address of a gateway, if there are to be test requests:
+                 http://gateway.example.com:9080";
 
 /// What a client's configuration looks like that sets what is missing.
 const EXAMPLE: &str = "set it where your client starts this program: \"env\": { \"DASHBOARD_URL\": \

@@ -108,6 +108,7 @@ fn the_help_of_both_servers() {
             (&["--help"][..], "help"),
             (&["run", "--help"], "run_help"),
             (&["check", "--help"], "check_help"),
+            (&["api7", "--help"], "api7_help"),
             (&["pins", "--help"], "pins_help"),
             (&["pins", "approve", "--help"], "pins_approve_help"),
         ] {
