@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use mcp_gw_server::cli::{
-    ConfigWatch, Hangup, LogArgs, PinsArgs, READY_LIMIT, SourceArgs, ask_servers, check,
+    Api7Args, ConfigWatch, Hangup, LogArgs, PinsArgs, READY_LIMIT, SourceArgs, ask_servers, check,
     environment, misplaced, parse, pins, status_lines, stop_signals,
 };
 use mcp_gw_server::config::{Config, ConfigFaults};
@@ -37,17 +37,36 @@ enum Command {
     Demo(DemoArgs),
     /// Serve an MCP server, or all servers of a file; the same as without `run`
     Run(RunArgs),
+    /// Serve the admin API of an API7 Enterprise as tools, for an assistant to manage it
+    Api7 {
+        #[command(flatten)]
+        api7: Api7Args,
+
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
     /// Check what would be served, explain it, and leave: 0 when it is good, 1 when it is not
+    #[command(subcommand_value_name = "SUBCOMMAND")]
     Check {
+        #[command(subcommand)]
+        what: Option<What>,
+
         #[command(flatten)]
         source: SourceArgs,
 
         /// Ask the servers too: start or connect to them, and say what does not fit what they offer
-        #[arg(long)]
+        #[arg(long, global = true)]
         ask: bool,
     },
     /// What servers offered when they were trusted: show it, see what differs now, approve that
     Pins(PinsArgs),
+}
+
+/// What is checked, where it has a subcommand of its own.
+#[derive(Debug, Subcommand)]
+enum What {
+    /// The admin API of an API7 Enterprise as tools, with the options of the subcommand `api7`
+    Api7(Api7Args),
 }
 
 #[derive(Debug, Args)]
@@ -66,6 +85,12 @@ struct RunArgs {
     #[command(flatten)]
     source: SourceArgs,
 
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+#[derive(Debug, Args)]
+struct PlaceArgs {
     /// Address and port to listen on instead of the configured one; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
@@ -81,6 +106,7 @@ Examples:
   mcp-gw-http run -- npx -y @modelcontextprotocol/server-everything
   mcp-gw-http run --url https://mcp.example.com/mcp     in front of a server that runs already
   mcp-gw-http run --from .mcp.json                      in front of what your IDE uses now
+  mcp-gw-http api7 --read-only                          the API7 of $DASHBOARD_URL
   mcp-gw-http check --config mcp-gw.yaml                is the configuration good?
   mcp-gw-http --config mcp-gw.yaml                      serve it
   mcp-gw-http pins diff --config mcp-gw.yaml            do servers offer what they did?
@@ -93,7 +119,8 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let is_named = !cli.run.source.is_empty() || cli.run.listen.is_some() || cli.run.insecure;
+    let is_named =
+        !cli.run.source.is_empty() || cli.run.place.listen.is_some() || cli.run.place.insecure;
     if cli.command.is_some() && is_named {
         return misplaced::<Cli>();
     }
@@ -122,7 +149,15 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         None => run(&cli.run)?,
         Some(Command::Run(args)) => run(&args)?,
-        Some(Command::Check { source, ask }) => explain(&source, ask)?,
+        Some(Command::Api7 { api7, place }) => {
+            let source = SourceArgs::api7(api7);
+            run(&RunArgs { source, place })?;
+        }
+        Some(Command::Check { what, source, ask }) => match what {
+            Some(What::Api7(_)) if !source.is_empty() => return Ok(misplaced::<Cli>()),
+            Some(What::Api7(args)) => explain(&SourceArgs::api7(args), ask)?,
+            None => explain(&source, ask)?,
+        },
         Some(Command::Pins(args)) => return Ok(pins(&args)),
         Some(Command::Demo(args)) => {
             runtime()?.block_on(demo::run(args.once, args.listen, || {
@@ -141,7 +176,7 @@ fn need(source: &SourceArgs) -> anyhow::Result<()> {
     if source.is_empty() {
         anyhow::bail!(
             "nothing to serve: name the command of an MCP server after `--`, or give --url, --from \
-             or --config. `mcp-gw-http demo` needs none of them, `--help` tells more"
+             or --config; `api7` serves the admin API of an API7 Enterprise. `mcp-gw-http demo` needs none of them, `--help` tells more"
         );
     }
     Ok(())
@@ -180,10 +215,10 @@ fn explain(source: &SourceArgs, ask: bool) -> anyhow::Result<()> {
 fn run(args: &RunArgs) -> anyhow::Result<()> {
     need(&args.source)?;
     let change = |mut config: Config| {
-        if let Some(listen) = args.listen {
+        if let Some(listen) = args.place.listen {
             config.http.listen = listen.to_string();
         }
-        config.http.insecure |= args.insecure;
+        config.http.insecure |= args.place.insecure;
         config
     };
     let mut watch = ConfigWatch::new(&args.source);
@@ -191,7 +226,7 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
         .source
         .load(&environment, change, &mut warn)
         .map_err(|faults| in_words_of(args, faults))?;
-    if args.source.config.is_some() && (args.listen.is_some() || args.insecure) {
+    if args.source.config.is_some() && (args.place.listen.is_some() || args.place.insecure) {
         config = change(config);
         config.check("command line")?;
     }
@@ -235,8 +270,8 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
 
 /// Faults of an address that was given on the command line, with what to do about them there.
 fn in_words_of(args: &RunArgs, faults: ConfigFaults) -> anyhow::Error {
-    match args.listen {
-        Some(address) if !address.ip().is_loopback() && !args.insecure => anyhow::anyhow!(
+    match args.place.listen {
+        Some(address) if !address.ip().is_loopback() && !args.place.insecure => anyhow::anyhow!(
             "{faults}\nkeys are given in a file: --config mcp-gw.yaml; to do without any, say \
              --insecure"
         ),

@@ -1,12 +1,14 @@
 //! What the two servers' command lines share: what to serve, how to log, when to stop, and
 //! what to do about pins.
 
+mod admin;
 mod logging;
 mod pins;
 mod reload;
 mod source;
 mod stop;
 
+pub use admin::Api7Args;
 pub use logging::{LogArgs, LogFormat, LogGuard};
 pub use pins::{PinsArgs, pins};
 pub use reload::ConfigWatch;

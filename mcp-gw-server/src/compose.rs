@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use mcp_gw_core::{
-    AuditSink, Backend, BackendStatus, BuildError, Clock, Endpoint, Feature, Gateway,
+    AuditSink, Backend, BackendStatus, BoxError, BuildError, Clock, Endpoint, Feature, Gateway,
     GatewayBuilder, SystemClock, TracingAudit, glob_matches,
 };
 use mcp_gw_policy::{PolicyEngine, PolicyFaults};
@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{ApiKeys, Rules};
+use crate::admin;
 use crate::config::{
     Config, EndpointConfig, InputKind, KeyError, ServerConfig, ServerTarget, SessionKeyError,
     origin,
@@ -308,7 +309,9 @@ impl Place<'_> {
                     ServerTarget::Http { url, .. } => {
                         (format!("{number}: {}", origin(url)), url.clone())
                     }
-                    ServerTarget::Stdio { .. } => (number.to_string(), number.to_string()),
+                    ServerTarget::Stdio { .. } | ServerTarget::Api7 { .. } => {
+                        (number.to_string(), number.to_string())
+                    }
                 };
                 let replica = Replica::new(label, self.backend(target)?);
                 Ok(replica.with_key(key).with_weight(weight))
@@ -375,6 +378,12 @@ impl Place<'_> {
                 }
                 Arc::new(StdioServer::new(&config).map_err(fault)?)
             }
+            ServerTarget::Api7 { section, timeout } => {
+                return admin::api7(name, &section, timeout).map_err(|source| LaunchError::Tools {
+                    name: name.to_owned(),
+                    source,
+                });
+            }
         })
     }
 }
@@ -397,8 +406,8 @@ pub enum LaunchError {
         /// What is wrong.
         source: SessionKeyError,
     },
-    /// A server has neither a command nor a URL.
-    #[error("server `{name}` has neither `command` nor `url`")]
+    /// A server is nowhere.
+    #[error("server `{name}` has neither `command` nor `url` nor `api7`")]
     Server {
         /// The server.
         name: String,
@@ -414,6 +423,14 @@ pub enum LaunchError {
     /// The policy is not valid.
     #[error("the policy cannot be used")]
     Policy(#[source] PolicyFaults),
+    /// The tools of an admin API cannot be made.
+    #[error("the tools of server `{name}` cannot be made")]
+    Tools {
+        /// The server.
+        name: String,
+        /// What is wrong.
+        source: BoxError,
+    },
     /// The limits make no sense.
     #[error("limits cannot be kept: {0}")]
     Limits(String),

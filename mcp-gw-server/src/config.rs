@@ -1,5 +1,6 @@
 //! The configuration: one file, read whole, checked whole, every fault with its line and column.
 
+mod api7;
 mod balance;
 mod check;
 mod credential;
@@ -24,6 +25,8 @@ mod tree;
 mod types;
 mod upstream;
 
+pub(crate) use api7::Api7Fault;
+pub use api7::Api7Section;
 pub use balance::{
     BalanceSection, HealthSection, ReplicaConfig, RetriesSection, StickyName, StrategyName,
 };

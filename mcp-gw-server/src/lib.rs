@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+mod admin;
 mod askable;
 mod asking;
 mod batch;

@@ -117,6 +117,11 @@ pub(crate) async fn survey(
     // What cannot be asked is in the status.
     let _ = gateway.refresh().await;
     let mut lines = crate::cli::status_lines(&gateway.status());
+    for (name, server) in &config.servers {
+        if let Some(section) = &server.api7 {
+            lines.push(crate::admin::ask_api7(name, section, server.timeout.get()).await);
+        }
+    }
     lines.extend(idle_rules(
         &gateway,
         config,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use mcp_gw_server::cli::{
-    ConfigWatch, LogArgs, PinsArgs, SourceArgs, ask_servers, check, environment, misplaced, parse,
-    pins, status_lines, stop_signals,
+    Api7Args, ConfigWatch, LogArgs, PinsArgs, SourceArgs, ask_servers, check, environment,
+    misplaced, parse, pins, status_lines, stop_signals,
 };
 use mcp_gw_server::metrics::{Metrics, MetricsListener};
 use mcp_gw_server::{Launch, LineConfig, serve_lines_until};
@@ -44,17 +44,30 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         endpoint: Option<String>,
     },
+    /// Serve the admin API of an API7 Enterprise as tools, for an assistant to manage it
+    Api7(Api7Args),
     /// Check what would be served, explain it, and leave: 0 when it is good, 1 when it is not
+    #[command(subcommand_value_name = "SUBCOMMAND")]
     Check {
+        #[command(subcommand)]
+        what: Option<What>,
+
         #[command(flatten)]
         source: SourceArgs,
 
         /// Ask the servers too: start or connect to them, and say what does not fit what they offer
-        #[arg(long)]
+        #[arg(long, global = true)]
         ask: bool,
     },
     /// What servers offered when they were trusted: show it, see what differs now, approve that
     Pins(PinsArgs),
+}
+
+/// What is checked, where it has a subcommand of its own.
+#[derive(Debug, Subcommand)]
+enum What {
+    /// The admin API of an API7 Enterprise as tools, with the options of the subcommand `api7`
+    Api7(Api7Args),
 }
 
 const EXAMPLES: &str = "\
@@ -63,6 +76,7 @@ Examples:
   mcp-gw-stdio run --url https://mcp.example.com/mcp
   mcp-gw-stdio run --from .mcp.json
   mcp-gw-stdio --config mcp-gw.yaml
+  mcp-gw-stdio api7 --read-only        the API7 of $DASHBOARD_URL
   mcp-gw-stdio check --config mcp-gw.yaml
   mcp-gw-stdio pins diff --config mcp-gw.yaml
 
@@ -94,7 +108,12 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         None => run(&cli.source, cli.endpoint.as_deref()),
         Some(Command::Run { source, endpoint }) => run(&source, endpoint.as_deref()),
-        Some(Command::Check { source, ask }) => explain(&source, ask),
+        Some(Command::Api7(args)) => run(&SourceArgs::api7(args), None),
+        Some(Command::Check { what, source, ask }) => match what {
+            Some(What::Api7(_)) if !source.is_empty() => return misplaced::<Cli>(),
+            Some(What::Api7(args)) => explain(&SourceArgs::api7(args), ask),
+            None => explain(&source, ask),
+        },
         Some(Command::Pins(args)) => return pins(&args),
     };
     match result {
@@ -120,7 +139,7 @@ fn need(source: &SourceArgs) -> anyhow::Result<()> {
     if source.is_empty() {
         anyhow::bail!(
             "nothing to serve: name the command of an MCP server after `--`, or give --url, --from \
-             or --config (see --help)"
+             or --config; `api7` serves the admin API of an API7 Enterprise (see --help)"
         );
     }
     Ok(())

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use mcp_gw_core::BackendStatus;
 
+use super::admin::Api7Args;
 use crate::config::{
     Config, ConfigFaults, PolicyConfig, ServerConfig, ServerTarget, import, read_file,
 };
 use crate::pins::{Guards, chain};
 
-/// What to serve. Exactly one of the four.
+/// What to serve. Exactly one of these.
 #[derive(Debug, Clone, Default, Args)]
 #[group(id = "source", multiple = false)]
 #[non_exhaustive]
@@ -32,15 +33,28 @@ pub struct SourceArgs {
     /// The command of an MCP server that speaks over standard input and output, after `--`
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+
+    /// The admin API of an API7 Enterprise, which has a subcommand of its own
+    #[arg(skip)]
+    pub api7: Option<Api7Args>,
 }
 
 impl SourceArgs {
+    /// The admin API of an API7 Enterprise.
+    pub fn api7(args: Api7Args) -> Self {
+        Self {
+            api7: Some(args),
+            ..Self::default()
+        }
+    }
+
     /// True when nothing was named.
     pub fn is_empty(&self) -> bool {
         self.config.is_none()
             && self.from.is_none()
             && self.url.is_none()
             && self.command.is_empty()
+            && self.api7.is_none()
     }
 
     /// Holds the start to the one server that was named: without it there is nothing to serve. The
@@ -85,7 +99,10 @@ impl SourceArgs {
         }
         // Whoever starts a gateway for one purpose on their own machine wants its tools.
         let mut config = Config::default().with_policy(PolicyConfig::allow());
-        let label = if let Some(path) = &self.from {
+        let label = if let Some(args) = &self.api7 {
+            config = config.with_server("api7", args.server(env)?);
+            "command line".to_owned()
+        } else if let Some(path) = &self.from {
             let text = read_file(path)?;
             let imported = import(path, &text, env)?;
             for line in imported.warning_lines(&path.display().to_string()) {

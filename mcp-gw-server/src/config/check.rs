@@ -1,10 +1,11 @@
 //! What a schema cannot say: rules between keys, and values that must mean something.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mcp_gw_ratelimit::{LimitSet, Step};
 
+use super::api7::Api7Section;
 use super::balance;
 use super::credential::KeySource;
 use super::fault::{ConfigFaults, Fault, short};
@@ -40,6 +41,12 @@ impl Config {
         let path = Path::new(file_name);
         if let Some(folder) = path.parent() {
             found.value.anchor(folder);
+        }
+        for (name, server) in &found.value.servers {
+            for file in server.api7.iter().flat_map(Api7Section::files) {
+                let bytes = std::fs::read(file).unwrap_or_default();
+                found.value.marks.add_to_server(name, &bytes);
+            }
         }
         let beside = || PinsConfig::file_beside(path);
         found.value.pins.file.get_or_insert_with(beside);
@@ -77,7 +84,10 @@ impl Config {
     /// says.
     pub fn files(&self) -> Vec<&Path> {
         let keys = self.auth.api_keys.iter();
-        keys.filter_map(|key| key.key_file.as_deref()).collect()
+        let keys = keys.filter_map(|key| key.key_file.as_deref());
+        let sections = self.servers.values().flat_map(|server| &server.api7);
+        let theirs = sections.flat_map(Api7Section::files).map(PathBuf::as_path);
+        keys.chain(theirs).collect()
     }
 
     fn anchor(&mut self, folder: &Path) {
@@ -100,6 +110,9 @@ impl Config {
         for server in self.servers.values_mut() {
             if let Some(cwd) = &mut server.cwd {
                 *cwd = folder.join(&cwd);
+            }
+            for file in server.api7.iter_mut().flat_map(Api7Section::files_mut) {
+                *file = folder.join(&file);
             }
         }
     }

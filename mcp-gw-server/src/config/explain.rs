@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 
+use mcp_gw_admin_client::tools::api7::Access;
 use url::Url;
 
 use super::fault::one_line;
@@ -190,6 +191,19 @@ fn write_target(out: &mut String, before: &str, target: &ServerTarget) -> fmt::R
             if !headers.is_empty() {
                 let names: Vec<&str> = headers.keys().map(String::as_str).collect();
                 write!(out, " with {}", names.join(", "))?;
+            }
+            writeln!(out, ", answers in {timeout:?}")
+        }
+        ServerTarget::Api7 { section, timeout } => {
+            let says = match section.access {
+                Access::ReadOnly => "reads only",
+                Access::ReadWrite => "may write",
+                _ => "shows what it would write",
+            };
+            let dashboard = origin(&section.dashboard_url);
+            write!(out, "{before}API7 Enterprise at {dashboard}, {says}")?;
+            if let Some(gateway) = &section.gateway_url {
+                write!(out, ", test requests to {}", origin(gateway))?;
             }
             writeln!(out, ", answers in {timeout:?}")
         }

@@ -45,6 +45,13 @@ impl Marks {
         }
     }
 
+    /// Says that the server `name` is made of this, too: what a file holds that it names.
+    pub(super) fn add_to_server(&mut self, name: &str, bytes: &[u8]) {
+        if let Some(before) = self.servers.get_mut(name) {
+            *before = mark(&(*before, bytes));
+        }
+    }
+
     /// True unless both say the same under the key `section` of the file.
     pub(crate) fn differ(&self, other: &Self, section: &str) -> bool {
         !self.is_known
@@ -95,6 +102,10 @@ mod tests {
             before.differ_in_server(&Marks::of(&other), "a"),
             "all servers are made with it"
         );
+        let mut other = before.clone();
+        other.add_to_server("a", b"what a file holds");
+        assert!(before.differ_in_server(&other, "a"));
+        assert!(!before.differ_in_server(&other, "b"));
         assert!(
             before.differ(&Marks::default(), "policy"),
             "nothing is known of it"

@@ -1,4 +1,4 @@
-//! A server behind the gateway: a child process, or a URL.
+//! A server behind the gateway: a child process, a URL, or an admin API.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,15 +8,16 @@ use mcp_gw_core::Secret;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::api7::Api7Section;
 use super::balance::{BalanceSection, HealthSection, ReplicaConfig, RetriesSection};
 use super::federation::{PrefixMode, UriMode};
 use super::reshape::ToolShape;
 use super::text::DurationText;
 use super::types::{PinMode, seconds, secret_map};
 
-/// An MCP server behind the gateway: either `command` (a child process that speaks MCP on its
-/// standard input and output) or `url` (streamable HTTP); or, for one that runs in several places,
-/// `urls` or `replicas`.
+/// A server behind the gateway: an MCP server, either `command` (a child process that speaks MCP on
+/// its standard input and output) or `url` (streamable HTTP), or, for one that runs in several places,
+/// `urls` or `replicas`; or the admin API of an API gateway, `api7`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
@@ -47,6 +48,8 @@ pub struct ServerConfig {
     /// The places of a server that runs in several, up to 64.
     #[schemars(length(max = 64))]
     pub replicas: Vec<ReplicaConfig>,
+    /// The dashboard of an API7 Enterprise, whose admin API becomes tools.
+    pub api7: Option<Api7Section>,
     /// How calls are spread over `urls` or `replicas`.
     pub balance: Option<BalanceSection>,
     /// Checks between calls; made every `10s` with several replicas, and not with one.
@@ -103,6 +106,7 @@ impl Default for ServerConfig {
             timeout: seconds(30),
             urls: Vec::new(),
             replicas: Vec::new(),
+            api7: None,
             balance: None,
             health: None,
             retries: RetriesSection::default(),
@@ -146,6 +150,14 @@ impl ServerConfig {
     pub fn http_replicas<S: Into<String>>(urls: impl IntoIterator<Item = S>) -> Self {
         Self {
             urls: urls.into_iter().map(Into::into).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// The admin API of an API7 Enterprise, as tools.
+    pub fn api7(section: Api7Section) -> Self {
+        Self {
+            api7: Some(section),
             ..Self::default()
         }
     }
@@ -206,8 +218,8 @@ impl ServerConfig {
     /// What to start or connect to, with every default filled in: one place, or the replicas of a
     /// server that runs in several.
     ///
-    /// Nothing if not exactly one of `command`, `url`, `urls` and `replicas` is given, or a replica
-    /// has both or neither of `command` and `url`; a loaded configuration is never so.
+    /// Nothing if not exactly one of `command`, `url`, `urls`, `replicas` and `api7` is given, or a
+    /// replica has both or neither of `command` and `url`; a loaded configuration is never so.
     pub fn targets(&self) -> Vec<ServerTarget> {
         let stdio = |command: &String, args: &[String]| ServerTarget::Stdio {
             command: command.clone(),
@@ -236,11 +248,16 @@ impl ServerConfig {
             (None, Some(url)) => Some(http(url)),
             _ => None,
         };
-        match (&self.command, &self.url, &*self.urls, &*self.replicas) {
-            (Some(command), None, [], []) => vec![stdio(command, &self.args)],
-            (None, Some(url), [], []) => vec![http(url)],
-            (None, None, urls, []) => urls.iter().map(http).collect(),
-            (None, None, [], replicas) => replicas
+        let places = (&self.command, &self.url, &*self.urls, &*self.replicas);
+        match (places, &self.api7) {
+            ((Some(command), None, [], []), None) => vec![stdio(command, &self.args)],
+            ((None, Some(url), [], []), None) => vec![http(url)],
+            ((None, None, [], []), Some(section)) => vec![ServerTarget::Api7 {
+                section: Box::new(section.clone()),
+                timeout: self.timeout.get(),
+            }],
+            ((None, None, urls, []), None) => urls.iter().map(http).collect(),
+            ((None, None, [], replicas), None) => replicas
                 .iter()
                 .map(replica)
                 .collect::<Option<_>>()
@@ -292,12 +309,21 @@ pub enum ServerTarget {
         /// How long such a connection is kept while it is not used.
         idle_timeout: Duration,
     },
+    /// The admin API of an API7 Enterprise, as tools.
+    Api7 {
+        /// Where it is, and what its tools may do.
+        section: Box<Api7Section>,
+        /// How long one attempt at a request to it may take.
+        timeout: Duration,
+    },
 }
 
 impl ServerTarget {
     /// How many clients may have a connection of their own at a time.
     pub(crate) const fn max_connections(&self) -> u32 {
         match self {
+            // Its tools ask clients for nothing.
+            Self::Api7 { .. } => 0,
             Self::Stdio {
                 max_connections, ..
             }

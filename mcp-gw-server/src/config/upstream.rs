@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use http::{HeaderName, HeaderValue};
 use url::Url;
 
+use super::api7;
 use super::balance::{self, ReplicaConfig};
 use super::check::Checker;
 use super::fault::short;
@@ -30,6 +31,10 @@ pub(super) fn check(checker: &mut Checker<'_>, server: &ServerConfig, path: &Con
     balance::check(checker, server, path);
     empty_lists(checker, server, path);
     let places = || PLACES.map(|key| path.key(key)).into();
+    if let Some(section) = &server.api7 {
+        api7::check(checker, section, &path.key("api7"));
+        return admin_api(checker, server, path);
+    }
     match (
         &server.command,
         &server.url,
@@ -78,7 +83,45 @@ pub(super) fn check(checker: &mut Checker<'_>, server: &ServerConfig, path: &Con
 }
 
 /// Where a server is: one of these.
-const PLACES: [&str; 4] = ["command", "url", "urls", "replicas"];
+const PLACES: [&str; 5] = ["command", "url", "urls", "replicas", "api7"];
+
+/// Reports what belongs to MCP servers beside an admin API, and a time that its requests cannot have.
+fn admin_api(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath) {
+    let elsewhere = [
+        server.command.is_some(),
+        server.url.is_some(),
+        !server.urls.is_empty(),
+        !server.replicas.is_empty(),
+    ];
+    if elsewhere.contains(&true) {
+        let message = "`api7` is given beside `command`, `url`, `urls` or `replicas`";
+        let help = "keep one; `api7` needs no MCP server";
+        return checker.fault_of(path, PLACES.map(|key| path.key(key)).into(), message, help);
+    }
+    strays(checker, path, "api7", &only_for_urls(server));
+    strays(checker, path, "api7", &only_for_commands(server));
+    let is_said = |key| checker.says(&path.key(key));
+    let others = [
+        ("health", server.health.is_some()),
+        ("max_connections", server.max_connections.is_some()),
+        (
+            "max_connections_per_caller",
+            server.max_connections_per_caller.is_some(),
+        ),
+        ("retries", is_said("retries")),
+        ("idle_timeout", is_said("idle_timeout")),
+    ];
+    strays(checker, path, "api7", &others);
+    let timeout = server.timeout.get();
+    if timeout.subsec_nanos() != 0 || !(1..=600).contains(&timeout.as_secs()) {
+        let help = "write whole seconds, from `1s` to `10m`";
+        checker.fault(
+            &path.key("timeout"),
+            "no time that a request can have",
+            help,
+        );
+    }
+}
 
 /// Reports a list of places in which there is none. It is no list that was not given: something was
 /// meant to be there.
@@ -172,6 +215,9 @@ fn share(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath) {
         .iter()
         .map(ServerTarget::max_connections)
         .min();
+    if server.api7.is_some() {
+        return;
+    }
     if share == 0 {
         checker.fault(
             path,

@@ -22,6 +22,9 @@ const USAGE = `usage: DRIVER (--http URL | --stdio -- COMMAND [ARG...]) [options
   --bad-arguments ANSWER        "error:CODE" (JSON-RPC), or "any" of them (default); the same for bad arguments
   --after-cancel quiet|any      "quiet": no progress of a cancelled call may arrive later (default any)
   --on-close leaves|any         "leaves": a stdio server must go by itself when its stdin closes (default any)
+  --suite tools|api7            what is checked: a server of tools (default), or the tools for API7 Enterprise
+  --dashboard URL               where dashboard.mjs is, for the suite api7
+  --secret TEXT                 what must not be on the stderr of a stdio server
   --bearer KEY                  sent as "Authorization: Bearer KEY" over HTTP
   --watchdog SECONDS            give up after this long (default 60)`;
 
@@ -32,6 +35,9 @@ function commandLine(eras) {
             http: { type: 'string' },
             stdio: { type: 'boolean', default: false },
             era: { type: 'string', default: 'legacy' },
+            suite: { type: 'string', default: 'tools' },
+            dashboard: { type: 'string' },
+            secret: { type: 'string' },
             bearer: { type: 'string' },
             'expect-version': { type: 'string' },
             'expect-tools': { type: 'string' },
@@ -45,6 +51,7 @@ function commandLine(eras) {
     const [command, ...args] = positionals;
     if (values.stdio === (values.http !== undefined)) throw new Error('give either --http or --stdio');
     if (values.stdio && command === undefined) throw new Error('--stdio needs -- COMMAND');
+    if (!['tools', 'api7'].includes(values.suite)) throw new Error('--suite must be tools or api7');
     if (!eras.includes(values.era)) throw new Error(`--era must be one of ${eras.join(', ')}`);
     if (!(Number(values.watchdog) > 0)) throw new Error('--watchdog must be a number of seconds');
     return { ...values, command, args };
@@ -81,18 +88,18 @@ class Checklist {
     }
 }
 
-function holds(condition, why) {
+export function holds(condition, why) {
     if (!condition) throw new Error(why);
 }
 
 /** Like assert.deepStrictEqual, but says what differs in one line of JSON: logs are read line by line. */
-function same(actual, expected, what = 'value') {
+export function same(actual, expected, what = 'value') {
     if (isDeepStrictEqual(actual, expected)) return;
     const show = value => String(JSON.stringify(value)).slice(0, 500);
     throw new Error(`${what}: expected ${show(expected)}, got ${show(actual)}`);
 }
 
-const textOf = result => result.content?.map(part => part.text).join('');
+export const textOf = result => result.content?.map(part => part.text).join('');
 const echo = (connection, message) => connection.callTool({ name: 'echo', arguments: { message } });
 const LONG = 'trigger-long-running-operation';
 
@@ -103,7 +110,7 @@ async function echoes(connection, message) {
 }
 
 /** Waits until `condition` holds; fails with `why` after `ms`. */
-async function until(condition, ms, why) {
+export async function until(condition, ms, why) {
     const end = Date.now() + ms;
     while (!(await condition())) {
         if (Date.now() > end) throw new Error(why());
@@ -136,7 +143,7 @@ async function failure(connection, call) {
     return { answer: 'result', message: textOf(result) };
 }
 
-async function fails(connection, call, expected) {
+export async function fails(connection, call, expected) {
     const { answer, message } = await failure(connection, call);
     if (expected !== 'any') same(answer, expected, `answer ${JSON.stringify(message)}`);
     return `${answer}: ${message.split('\n')[0].slice(0, 100)}`;
@@ -372,6 +379,8 @@ export async function main({ name, eras, connect }) {
         process.exit(2);
     }
 
+    // It imports from here.
+    const suite = options.suite === 'tools' ? runChecks : (await import(`./suite-${options.suite}.mjs`)).runChecks;
     const list = new Checklist();
     const notices = new Map();
     const stderr = [];
@@ -408,8 +417,15 @@ export async function main({ name, eras, connect }) {
         return `${version}, server ${connection.info()?.name} ${connection.info()?.version}`;
     });
     if (connected) {
-        await runChecks(list, connection, options);
+        await suite(list, connection, options);
         await closeChecks(list, connection, options);
+        if (options.secret !== undefined && options.stdio) {
+            await list.check('the secret is in no line of the log', () => {
+                const line = stderr.find(line => line.includes(options.secret));
+                same(line, undefined, 'the line');
+                return `${stderr.length} lines`;
+            });
+        }
     }
     leave(list.failed === 0 ? 0 : 1);
 }

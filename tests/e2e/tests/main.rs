@@ -11,6 +11,7 @@
     reason = "the scenarios are there once for each transport"
 )]
 
+mod admin;
 mod federation;
 mod operator;
 mod over_http;

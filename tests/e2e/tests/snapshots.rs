@@ -108,6 +108,7 @@ fn the_help_of_both_servers() {
             (&["--help"][..], "help"),
             (&["run", "--help"], "run_help"),
             (&["check", "--help"], "check_help"),
+            (&["api7", "--help"], "api7_help"),
             (&["pins", "--help"], "pins_help"),
             (&["pins", "approve", "--help"], "pins_approve_help"),
         ] {
@@ -129,6 +130,7 @@ fn the_example_configuration_explained() {
         ("ALICE_KEY", "alice-0123456789abcdef"),
         ("BUILD_KEY", "build-0123456789abcdef"),
         ("DOCS_TOKEN", "token-0123456789abcdef"),
+        ("API7_TOKEN", "a7ee-0123456789abcdef"),
         ("METRICS_TOKEN", "metrics-0123456789abcdef"),
         (
             "SESSION_KEY",

@@ -13,7 +13,7 @@ use crate::support::process::Process;
 use crate::support::{HTTP_BIN, STDIO_BIN};
 
 /// Runs a server until it ends by itself: exit code, standard output, standard error.
-fn run(binary: &str, args: &[&str]) -> (Option<i32>, String, String) {
+pub(crate) fn run(binary: &str, args: &[&str]) -> (Option<i32>, String, String) {
     Process::start(Command::new(binary).args(args)).finish()
 }
 

@@ -1,0 +1,78 @@
+//! Calls that do not come to their end.
+
+use rustix::process::Signal;
+
+use super::configured::api7;
+use super::{BOTH, Served, Silent, assert_clean};
+use crate::support::client::Era;
+use crate::support::setup::Setup;
+
+const CALL: (&str, &str) = ("get_role", r#"{"id":"r"}"#);
+
+#[test]
+fn a_call_that_is_given_up_is_given_up_at_the_dashboard() {
+    for binary in BOTH {
+        let dashboard = Silent::start();
+        let served = Served::with(binary, &[], &dashboard.url);
+        let client = served.client();
+        let mut call = client.0.begin_tool(CALL.0, CALL.1);
+        dashboard.wait_until("asked");
+        client.0.cancel(&mut call);
+        dashboard.wait_until("given up");
+        let line = served.audit(1).remove(0);
+        assert!(line.contains("\"cancelled\""), "{line}");
+        assert!(!client.names().is_empty());
+        assert_eq!(call.rest(), [""; 0]);
+        served.end();
+    }
+}
+
+#[test]
+fn a_second_ctrl_c_does_not_wait_for_the_dashboard() {
+    for binary in BOTH {
+        let dashboard = Silent::start();
+        let mut served = Served::with(binary, &[], &dashboard.url);
+        let client = served.client();
+        let mut call = client.0.begin_tool(CALL.0, CALL.1);
+        dashboard.wait_until("asked");
+        served.process.signal(Signal::INT);
+        served
+            .process
+            .stderr
+            .with("stopping when open calls have ended");
+        served.process.signal(Signal::INT);
+        dashboard.wait_until("given up");
+        assert_eq!(served.process.wait().code(), Some(0));
+        served.without_token();
+        drop(call.rest());
+    }
+}
+
+#[test]
+fn the_grace_at_the_end_holds_for_the_dashboard_too() {
+    let dashboard = Silent::start();
+    let yaml = api7(&dashboard.url, "").replace("grace: 10s", "grace: 100ms");
+    let mut gateway = Setup::verbatim(&yaml).over_stdio_with(&[]);
+    let client = gateway.client(Era::Modern);
+    let _call = client.begin_tool(CALL.0, CALL.1);
+    dashboard.wait_until("asked");
+    gateway.process.signal(Signal::TERM);
+    dashboard.wait_until("given up");
+    assert_eq!(gateway.process.wait().code(), Some(0));
+    assert_clean(&gateway.process.stderr.all().join("\n"));
+}
+
+#[test]
+fn no_call_takes_longer_than_calls_may() {
+    let dashboard = Silent::start();
+    let yaml = api7(&dashboard.url, "") + "call_timeout: 200ms\n";
+    let gateway = Setup::verbatim(&yaml).over_http();
+    let client = gateway.client(Era::Modern);
+    let mut call = client.begin_tool(CALL.0, CALL.1);
+    dashboard.wait_until("asked");
+    dashboard.wait_until("given up");
+    let (_, says) = call.answer().fault();
+    assert!(says.contains("0.2 s"), "{says}");
+    let line = gateway.audit(1).remove(0);
+    assert!(line.contains("timeout"), "{line}");
+}
