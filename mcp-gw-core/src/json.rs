@@ -437,7 +437,9 @@ impl Default for ObjectWriter {
 }
 
 fn write_string(out: &mut Vec<u8>, text: &str) {
-    if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+    // Without a way out in the middle this is done for many bytes at once.
+    let special = |found: bool, b: u8| found | (b < 0x20) | (b == b'"') | (b == b'\\');
+    if !text.bytes().fold(false, special) {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');

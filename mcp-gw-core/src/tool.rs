@@ -435,8 +435,9 @@ impl ToolOutput {
 
     /// True when the tool says that it failed (`isError: true`).
     pub fn is_error(&self) -> bool {
-        // Nearly every result has no such word in it; a search is far cheaper than a second parse.
-        memchr::memmem::find(self.0.as_bytes(), b"isError").is_some()
+        // Nearly every result says nowhere that anything failed; a search is far cheaper than a
+        // second parse.
+        says_true(self.0.as_bytes(), b"\"isError\"")
             && self
                 .0
                 .member("isError")
@@ -444,6 +445,15 @@ impl ToolOutput {
                 .flatten()
                 .is_some_and(|v| v.as_bytes() == b"true")
     }
+}
+
+/// True when a member of this name, written with its quotes, is `true` anywhere in this JSON.
+fn says_true(json: &[u8], name: &[u8]) -> bool {
+    memchr::memmem::find_iter(json, name).any(|at| {
+        let rest = json.get(at + name.len()..).unwrap_or_default();
+        let value = rest.trim_ascii_start().strip_prefix(b":");
+        value.is_some_and(|value| value.trim_ascii_start().starts_with(b"true"))
+    })
 }
 
 /// A `TextContent` block.
@@ -583,6 +593,12 @@ mod tests {
                 false,
             ),
             (r#"{"structuredContent":{"isError":true}}"#, false),
+            (r#"{"a":{"isError":true},"isError":false}"#, false),
+            (
+                r#"{"a":{"isError":false},"isError"
+                : true}"#,
+                true,
+            ),
         ] {
             let output = ToolOutput::from_raw(RawJson::parse(text).unwrap()).unwrap();
             assert_eq!(output.is_error(), expected, "{text}");

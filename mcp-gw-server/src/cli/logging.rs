@@ -1,10 +1,14 @@
 //! Logs on standard error; standard output belongs to the protocol, or to what was asked for.
 
+mod fields;
+
 use clap::{Args, ValueEnum};
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use fields::PlainFields;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -62,7 +66,10 @@ impl LogArgs {
         let layer = tracing_subscriber::fmt::layer().with_writer(writer);
         // Setting it twice is an embedder's choice, not a fault.
         let _ = match self.log_format {
-            LogFormat::Text => registry.with(layer.with_ansi(false)).try_init(),
+            LogFormat::Text => {
+                let layer = layer.with_ansi(false).fmt_fields(PlainFields);
+                registry.with(layer).try_init()
+            }
             LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
         };
         Ok(LogGuard(guard))
