@@ -1,12 +1,14 @@
 //! What the two servers' command lines share: what to serve, how to log, when to stop, and
-//! what to do about pins.
+//! what to do about pins and limits.
 
+mod limits;
 mod logging;
 mod pins;
 mod reload;
 mod source;
 mod stop;
 
+pub use limits::{LimitsArgs, limits};
 pub use logging::{LogArgs, LogFormat, LogGuard};
 pub use pins::{PinsArgs, pins};
 pub use reload::ConfigWatch;
