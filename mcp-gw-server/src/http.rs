@@ -18,8 +18,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use mcp_gw_core::jsonrpc::{Message, Request};
 use mcp_gw_core::{
-    Caller, ErrorClass, Feature, ForeignParams, Incoming, LimitReport, RawJson, RequestMeta,
-    ToolCall, ToolSpec, Transport,
+    Caller, ErrorClass, Feature, ForeignParams, HttpFacts, Incoming, LimitReport, RawJson,
+    RequestMeta, ToolCall, ToolSpec, Transport,
 };
 
 pub use reply::{HttpBody, HttpReply, LIMIT_HEADERS};
@@ -45,6 +45,8 @@ pub struct HttpPeer {
     pub client_addr: Option<IpAddr>,
     /// How the client stands with the limits that were asked already, and will with those to come.
     pub limits: LimitReport,
+    /// The HTTP request, for policy.
+    pub http: Option<Arc<dyn HttpFacts>>,
 }
 
 impl HttpPeer {
@@ -55,6 +57,7 @@ impl HttpPeer {
             request_id,
             client_addr,
             limits: LimitReport::new(),
+            http: None,
         }
     }
 
@@ -62,6 +65,13 @@ impl HttpPeer {
     #[must_use]
     pub fn with_limits(mut self, limits: LimitReport) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets the HTTP request.
+    #[must_use]
+    pub fn with_http(mut self, http: Arc<dyn HttpFacts>) -> Self {
+        self.http = Some(http);
         self
     }
 }
@@ -249,6 +259,7 @@ impl Engine {
             meta: RequestMeta::new(peer.request_id, Transport::Http)
                 .with_client_addr(peer.client_addr)
                 .with_limit_report(peer.limits)
+                .with_http(peer.http)
                 .with_endpoint(self.endpoint.clone()),
             revision,
             client: None,
