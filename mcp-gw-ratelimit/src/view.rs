@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(
             lines(None),
             [
-                "calls_per_minute: 60 per 60s for each caller",
+                "calls_per_minute: 60 per 1m for each caller",
                 "class: no limit (roles admin)",
                 "class: 5000 per 1h for each caller (kinds api_key)",
                 "class: 1000 per 1h for each caller",
@@ -230,7 +230,7 @@ mod tests {
                 "search: 30 per 10s for each caller and tool, evenly, bursts of 3 (tools search_*)",
                 "bots: 9 per month for each caller, refused calls count (callers bot)",
                 "door: 7 per 1s for each address",
-                "other: 6000 per 60s for each caller",
+                "other: 6000 per 1m for each caller",
                 "at-once: 8 under way at once in all",
             ]
         );
@@ -242,14 +242,14 @@ mod tests {
         assert_eq!(
             lines(Some(&bot)),
             [
-                "calls_per_minute: 60 per 60s for each caller",
+                "calls_per_minute: 60 per 1m for each caller",
                 "class: 5000 per 1h for each caller",
                 "search: 5 per 10s for each caller and tool, evenly, bursts of 3 \
                  (tools search_*; tools search_all)",
                 "search: 300 per 10s for each caller and tool, evenly, bursts of 9 (tools search_*)",
                 "bots: 9 per month for each caller, refused calls count",
                 "door: 7 per 1s for each address",
-                "other: 6000 per 60s for each caller",
+                "other: 6000 per 1m for each caller",
                 "at-once: 8 under way at once in all",
             ]
         );

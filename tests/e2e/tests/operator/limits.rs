@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
-use crate::support::ODD_BIN;
 use crate::support::client::{Client, Era};
-use crate::support::json::at;
-use crate::support::setup::{Running, Setup};
+use crate::support::json::{at, items};
+use crate::support::setup::{Folder, Running, Setup};
+use crate::support::{HTTP_BIN, ODD_BIN};
 
 use super::redis::Redis;
+use super::run;
 
 fn yaml(limits: &str) -> String {
     format!(
@@ -130,4 +131,76 @@ fn counts_move_to_another_redis_and_back_into_memory() {
     assert_eq!(admitted(&client), 0, "the first knows of all");
     change(&gateway, "calls_per_minute: 2", 3);
     assert_eq!(admitted(&client), 2, "and this process of nothing");
+}
+
+#[test]
+fn who_asks_is_shown_which_limits_apply_and_what_is_left() {
+    let show = |limits: &str, args: &[&str]| {
+        let folder = Folder::new();
+        let auth = "auth: { api_keys: [{ id: ann, key: ann-0123456789abcdef, roles: [batch] }] }";
+        let file = folder.file("mcp-gw.yaml", &(yaml(limits) + auth));
+        let args = [&["limits", "show", "--config", &file], args].concat();
+        run(HTTP_BIN, &args)
+    };
+    let rules = "rules: [{ name: minute, quota: 60, window: 1m, \
+                 overrides: [{ for: { roles: [batch] }, quota: 600 }] }]";
+    let (code, all, _) = show(rules, &[]);
+    assert_eq!(code, Some(0));
+    assert!(
+        all.contains("minute: 600 per 1m for each caller (roles batch)\n"),
+        "{all}"
+    );
+    assert!(all.contains("minute: 60 per 1m for each caller\n"), "{all}");
+    let (_, ann, _) = show(rules, &["--caller", "ann"]);
+    assert!(
+        ann.contains("minute: 600 per 1m for each caller\n"),
+        "{ann}"
+    );
+    assert!(
+        !ann.contains("minute: 60 ") && ann.contains("in the memory"),
+        "{ann}"
+    );
+    let (code, _, says) = show(rules, &["--caller", "bob"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        says.contains("there is no caller `bob`; there are: ann"),
+        "{says}"
+    );
+    let (_, json, _) = show(rules, &["--caller", "ann", "--format", "json"]);
+    let first = items(&at(&json, &["limits"])).remove(0);
+    assert_eq!(at(&first, &["quota"]), "600");
+    assert_eq!(at(&first, &["remaining"]), "null", "only the gateway knows");
+    let away = format!("{rules}, redis: {{ url: \"redis+unix:///nonexistent/s\" }}");
+    let (code, _, says) = show(&away, &["--caller", "ann"]);
+    assert_eq!(code, Some(1));
+    assert!(says.contains("nobody knows what is left"), "{says}");
+    let (code, _, says) = show("calls_per_minute: 0", &[]);
+    assert_eq!(code, Some(1));
+    assert!(says.contains("calls_per_minute"), "{says}");
+}
+
+#[test]
+fn with_redis_who_asks_is_shown_what_is_left_and_uses_nothing_up() {
+    let Some(redis) = Redis::start() else { return };
+    let limits = format!(
+        "calls_per_minute: 9, redis: {{ url: \"{}\", timeout: 5s }}",
+        redis.url()
+    );
+    let gateway = gateway(&limits);
+    let client = gateway.client(Era::Modern);
+    for _ in 0..2 {
+        assert_eq!(refused(&client), None);
+    }
+    let folder = Folder::new();
+    let file = folder.file("mcp-gw.yaml", &yaml(&limits));
+    let args = ["limits", "show", "--config", &file, "--caller", "local"];
+    for _ in 0..2 {
+        let (code, text, says) = run(HTTP_BIN, &args);
+        assert_eq!(code, Some(0), "{says}");
+        let line = text.lines().find(|line| line.contains("calls_per_minute"));
+        assert!(
+            line.unwrap().contains(": 7 left, whole again in "),
+            "{text}"
+        );
+    }
 }
