@@ -34,7 +34,28 @@ pub struct Charge<'a> {
     pub goes_on: bool,
 }
 
-impl Charge<'_> {
+impl<'a> Charge<'a> {
+    /// One unit for a request of `caller` that is about nothing in particular.
+    pub const fn new(caller: &'a Caller, meta: &'a RequestMeta, method: &'a str) -> Self {
+        Self {
+            caller,
+            meta,
+            method,
+            name: None,
+            server: None,
+            cost: 1,
+            goes_on: false,
+        }
+    }
+
+    /// For this tool, resource or prompt of this server.
+    #[must_use]
+    pub const fn of(mut self, name: Option<&'a str>, server: Option<&'a str>) -> Self {
+        self.name = name;
+        self.server = server;
+        self
+    }
+
     /// True for the methods that use something: `tools/call`, `resources/read`, `prompts/get`,
     /// `completion/complete`. Lists and handshakes are not.
     pub fn is_use(&self) -> bool {

@@ -305,12 +305,12 @@ impl Gateway {
         scope.event.backend_asked = true;
         let incoming = self.with_link_between(incoming, &target);
         Ok(Run {
+            _hold: hold,
             scope,
             ctx: CallContext::new(permit, incoming),
             backend: target.backend,
             upstream_key: target.upstream,
             shown: target.shown,
-            _hold: hold,
         })
     }
 
@@ -425,15 +425,10 @@ fn charge_of<'a>(
     method: &'a str,
     target: Option<&'a Target>,
 ) -> Charge<'a> {
-    Charge {
-        caller: &incoming.caller,
-        meta: &incoming.meta,
-        method,
-        name: target.map(|target| &*target.canonical),
-        server: target.map(|target| &*target.server),
-        cost: 1,
-        goes_on: false,
-    }
+    Charge::new(&incoming.caller, &incoming.meta, method).of(
+        target.map(|target| &*target.canonical),
+        target.map(|target| &*target.server),
+    )
 }
 
 /// What a limiter's answer means for the request; who wants to know is told of all limits.
@@ -473,14 +468,15 @@ fn settle(
 /// A request that may go to its backend, and whose audit event is still open. Dropping it records
 /// that the request was given up.
 struct Run<'g> {
+    /// What the limiter wants back when the request ends, or is given up. It goes first: when the log
+    /// has a request that was given up, its place is free.
+    _hold: Hold,
     scope: AuditScope<'g>,
     ctx: CallContext,
     backend: Arc<dyn Backend>,
     upstream_key: Arc<str>,
     /// How the client knows the server's URIs and tasks.
     shown: Shown,
-    /// What the limiter wants back when the request ends, or is given up.
-    _hold: Hold,
 }
 
 impl Run<'_> {

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use mcp_gw_server::cli::{
-    Api7Args, ConfigWatch, Hangup, LogArgs, PinsArgs, READY_LIMIT, SourceArgs, ask_servers, check,
-    environment, misplaced, parse, pins, status_lines, stop_signals,
+    Api7Args, ConfigWatch, Hangup, LimitsArgs, LogArgs, PinsArgs, READY_LIMIT, SourceArgs,
+    ask_servers, check, environment, limits, misplaced, parse, pins, status_lines, stop_signals,
 };
 use mcp_gw_server::config::{Config, ConfigFaults};
 use mcp_gw_server::metrics::{Metrics, MetricsListener};
@@ -60,6 +60,8 @@ enum Command {
     },
     /// What servers offered when they were trusted: show it, see what differs now, approve that
     Pins(PinsArgs),
+    /// Which limits apply to whom
+    Limits(LimitsArgs),
 }
 
 /// What is checked, where it has a subcommand of its own.
@@ -110,6 +112,7 @@ Examples:
   mcp-gw-http check --config mcp-gw.yaml                is the configuration good?
   mcp-gw-http --config mcp-gw.yaml                      serve it
   mcp-gw-http pins diff --config mcp-gw.yaml            do servers offer what they did?
+  mcp-gw-http limits show --config mcp-gw.yaml          how much may callers call?
 
 Ctrl-C lets open calls end; a second Ctrl-C does not wait for them.";
 
@@ -159,6 +162,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             None => explain(&source, ask)?,
         },
         Some(Command::Pins(args)) => return Ok(pins(&args)),
+        Some(Command::Limits(args)) => return Ok(runtime()?.block_on(limits(&args))),
         Some(Command::Demo(args)) => {
             runtime()?.block_on(demo::run(args.once, args.listen, || {
                 stop_signals(Hangup::Stops)

@@ -15,6 +15,7 @@ mod memory;
 pub mod redis;
 mod set;
 mod store;
+mod view;
 
 pub use algorithm::{
     Algorithm, Limit, LimitError, MAX_EXACT, MAX_QUOTA, MAX_WINDOW, MIN_WINDOW, PARTS, Period,
@@ -31,3 +32,4 @@ pub use maths::{State, check_at, period_end};
 pub use memory::{DEFAULT_KEYS, MemoryLedger, MemoryStore, QuotaLedger, QuotaRecord};
 pub use set::LimitSet;
 pub use store::{Demand, Key, Standing, Store, StoreError, StoreStats};
+pub use view::LimitView;

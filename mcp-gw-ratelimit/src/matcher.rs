@@ -50,7 +50,7 @@ impl Matcher {
             && any(&self.servers, charge.server)
     }
 
-    fn matches_caller(&self, caller: &Caller) -> bool {
+    pub(crate) fn matches_caller(&self, caller: &Caller) -> bool {
         let is_named = || {
             let ids = self.callers.get(&*caller.issuer);
             ids.is_some_and(|ids| ids.contains(&*caller.id))

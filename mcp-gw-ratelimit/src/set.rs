@@ -16,13 +16,13 @@ use crate::fault::{LimitFault, LimitPath};
 use crate::matcher::{Matcher, any};
 
 /// Name of the limit that `calls_per_minute` stands for.
-const PER_MINUTE: &str = "calls_per_minute";
+pub(crate) const PER_MINUTE: &str = "calls_per_minute";
 
 /// Name of the limit that `classes` stands for.
-const CLASS: &str = "class";
+pub(crate) const CLASS: &str = "class";
 
 /// Name of the limit on everything but calls.
-const OTHER: &str = "other";
+pub(crate) const OTHER: &str = "other";
 
 /// The limits of a configuration.
 #[derive(Debug)]
@@ -348,8 +348,14 @@ fn simple(name: &str, quota: u64, seconds: u64) -> Result<Limit, LimitError> {
     Limit::new(name, quota, window, Algorithm::SlidingWindow)
 }
 
-/// Users 1,000 an hour, API keys 5,000, administrators without limit.
 fn standard() -> Option<Rule> {
+    let rule = standard_rule();
+    // The numbers are good: a test makes it.
+    Rule::new(&mut Checker::default(), &LimitPath::root(), &rule)
+}
+
+/// Users 1,000 an hour, API keys 5,000, administrators without limit.
+pub(crate) fn standard_rule() -> RuleConfig {
     let of = |kinds, roles| MatchConfig {
         kinds,
         roles,
@@ -365,15 +371,13 @@ fn standard() -> Option<Rule> {
         quota: Some(5_000),
         ..OverrideConfig::default()
     };
-    let rule = RuleConfig {
+    RuleConfig {
         name: CLASS.to_owned(),
         quota: 1_000,
         window: Some(std::time::Duration::from_secs(3_600).into()),
         overrides: vec![admin, keys],
         ..RuleConfig::default()
-    };
-    // The numbers are good: a test makes it.
-    Rule::new(&mut Checker::default(), &LimitPath::root(), &rule)
+    }
 }
 
 fn patterns(config: &LimitsConfig) -> Vec<Pattern> {

@@ -1,7 +1,8 @@
 //! What the two servers' command lines share: what to serve, how to log, when to stop, and
-//! what to do about pins.
+//! what to do about pins and limits.
 
 mod admin;
+mod limits;
 mod logging;
 mod pins;
 mod reload;
@@ -9,6 +10,7 @@ mod source;
 mod stop;
 
 pub use admin::Api7Args;
+pub use limits::{LimitsArgs, limits};
 pub use logging::{LogArgs, LogFormat, LogGuard};
 pub use pins::{PinsArgs, pins};
 pub use reload::ConfigWatch;

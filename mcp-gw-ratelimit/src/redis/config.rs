@@ -49,17 +49,6 @@ impl OnError {
 }
 
 /// The Redis or Valkey that several gateways count in.
-///
-/// ```
-/// use mcp_gw_ratelimit::redis::RedisConfig;
-///
-/// let config: RedisConfig = serde_json::from_str(
-///     r#"{ "url": "redis://redis.internal:6379/1", "password": "s3cret", "nodes": 3 }"#,
-/// )?;
-/// assert!(config.faults().is_empty());
-/// assert!(!format!("{config:?}").contains("s3cret"));
-/// # Ok::<_, serde_json::Error>(())
-/// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
@@ -185,6 +174,17 @@ impl RedisConfig {
     }
 
     /// All that is wrong with it; nothing when it can be used.
+    ///
+    /// ```
+    /// use mcp_gw_ratelimit::redis::RedisConfig;
+    ///
+    /// let config: RedisConfig = serde_json::from_str(
+    ///     r#"{ "url": "redis://redis.internal:6379/1", "password": "s3cret", "nodes": 3 }"#,
+    /// )?;
+    /// assert!(config.faults().is_empty());
+    /// assert!(!format!("{config:?}").contains("s3cret"));
+    /// # Ok::<_, serde_json::Error>(())
+    /// ```
     pub fn faults(&self) -> Vec<LimitFault> {
         let mut faults: Vec<LimitFault> = self.server().err().into_iter().collect();
         let named = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);

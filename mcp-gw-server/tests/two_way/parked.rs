@@ -3,11 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mcp_gw_core::Outcome;
+use mcp_gw_core::{Outcome, SystemClock};
+use mcp_gw_ratelimit::Limiter;
 use mcp_gw_server::{EngineConfig, InputLimits};
 use serde_json::{Value, json};
 
-use crate::server::engine;
+use crate::server::{engine, engine_limited};
 use crate::wire::{BOTH, Client, Over};
 
 fn can() -> Value {
@@ -88,6 +89,27 @@ async fn each_round_is_charged_and_decided_on_with_the_arguments_of_the_call() {
         assert_eq!(shared.budget.load(Ordering::SeqCst), 0);
         let same = format!("ask {args}");
         assert_eq!(*shared.decided.lock().unwrap(), [same.clone(), same]);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_its_client_does_not_stand_in_its_way() {
+    for over in BOTH {
+        let limits = json!({ "concurrent": [{ "name": "one", "max": 1 }] });
+        let limits = serde_json::from_value(limits).unwrap();
+        let limiter = Limiter::in_memory(&limits, SystemClock::new()).unwrap();
+        let (engine, _, _) = engine_limited(EngineConfig::default(), |_| limiter).await;
+        let mut client = Client::modern(over, &engine, can());
+        let args = json!({});
+        let call = json!({"name": "ask", "arguments": args});
+        let asked = client.asked("tools/call", call.clone()).await;
+        let busy = client.asked("tools/call", call.clone()).await;
+        assert_eq!(*code(&busy), -31001, "{over:?}: the call has the one place");
+        let yes = retry("ask", &args, &asked, &json!({"input-1": {}}));
+        let done = client.asked("tools/call", yes).await;
+        assert_eq!(said(&done)["said"]["answer"], json!({}), "{over:?} {done}");
+        let next = client.asked("tools/call", call).await;
+        assert_eq!(next["result"]["resultType"], "input_required", "{next}");
     }
 }
 

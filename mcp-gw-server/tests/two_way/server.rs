@@ -363,13 +363,21 @@ pub(crate) async fn engine_of(names: [&'static str; 2]) -> (Engine, [Arc<Shared>
 
 /// An engine in front of the backend.
 pub(crate) async fn engine(config: EngineConfig) -> (Engine, Arc<Shared>, RecordingAudit) {
+    engine_limited(config, |shared| Budget(Arc::clone(shared))).await
+}
+
+/// The same with another limiter.
+pub(crate) async fn engine_limited<L: RateLimiter>(
+    config: EngineConfig,
+    limiter: impl FnOnce(&Arc<Shared>) -> L,
+) -> (Engine, Arc<Shared>, RecordingAudit) {
     let shared = shared();
     shared.refused.lock().unwrap().push("a://secret".to_owned());
     let audit = RecordingAudit::new();
     let gateway = Gateway::builder()
         .backend(Asker(Arc::clone(&shared), "asker"))
         .policy(Refusing(Arc::clone(&shared)))
-        .rate_limiter(Budget(Arc::clone(&shared)))
+        .rate_limiter(limiter(&shared))
         .audit(audit.clone())
         .build()
         .unwrap();

@@ -1,8 +1,10 @@
 //! What people see who run the servers: messages that say what to do next, and exit codes.
 
+mod limits;
 mod metrics;
 mod pins;
 mod proxies;
+mod redis;
 mod reload;
 mod start;
 mod streams;

@@ -5,6 +5,7 @@ mod anything;
 mod batch;
 mod carrier;
 mod legacy;
+mod limits;
 mod modern;
 mod places;
 mod rules;

@@ -1,0 +1,217 @@
+//! `limits show`: which limits apply to whom, and, where counts are shared, what is left of them.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
+use mcp_gw_core::{Caller, Charge, LimitStanding, RequestMeta, Transport};
+use mcp_gw_ratelimit::LimitView;
+use serde::Serialize;
+
+use super::source::environment;
+use crate::access::caller_of;
+use crate::config::{Config, read_file};
+use crate::limits::Limits;
+
+/// What to do about limits.
+#[derive(Debug, Clone, Args)]
+#[non_exhaustive]
+pub struct LimitsArgs {
+    #[command(subcommand)]
+    command: LimitsCommand,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum LimitsCommand {
+    /// Show which limits apply; with `limits.redis` also what is left of them now
+    Show {
+        /// The configuration file
+        #[arg(long, value_name = "FILE", default_value = "mcp-gw.yaml")]
+        config: PathBuf,
+
+        /// For this caller: the id of a key in `auth.api_keys`, or `anonymous` or `local`
+        #[arg(long, value_name = "ID")]
+        caller: Option<String>,
+
+        /// For calls of this tool, when counts are looked up
+        #[arg(long, value_name = "NAME", requires = "caller")]
+        tool: Option<String>,
+
+        /// How to write it
+        #[arg(long, value_enum, default_value_t = Form::Text)]
+        format: Form,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// What is shown.
+#[derive(Debug, Serialize)]
+struct Shown {
+    /// Whose limits these are; `null` for everybody's.
+    caller: Option<String>,
+    /// Where is counted: `memory` or `redis`.
+    counts: &'static str,
+    limits: Vec<ShownLimit>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownLimit {
+    #[serde(flatten)]
+    view: LimitView,
+    /// Units left now; `null` when nobody outside of the gateway knows.
+    remaining: Option<u64>,
+    /// Seconds until all units are there again.
+    reset_seconds: Option<u64>,
+}
+
+/// Runs a command about limits, in a tokio runtime.
+pub async fn limits(args: &LimitsArgs) -> ExitCode {
+    let LimitsCommand::Show {
+        config,
+        caller,
+        tool,
+        format,
+    } = &args.command;
+    let shown = async {
+        let text = read_file(config).map_err(|error| error.to_string())?;
+        let label = config.display().to_string();
+        let config = Config::load(&label, &text, &environment).map_err(|it| it.to_string())?;
+        let shown = show(&config, caller.as_deref(), tool.as_deref()).await?;
+        Ok::<_, String>(match format {
+            Form::Text => shown.text(),
+            Form::Json => shown.json(),
+        })
+    };
+    match shown.await {
+        Ok(text) => {
+            // A stream that nobody reads leaves nothing to be done.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            super::tell(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn show(config: &Config, id: Option<&str>, tool: Option<&str>) -> Result<Shown, String> {
+    let caller = id.map(|id| find(config, id)).transpose()?;
+    let views = config.limits.view(caller.as_ref());
+    let standings = match &caller {
+        Some(caller) => standings(config, caller, tool).await?,
+        None => Vec::new(),
+    };
+    let limits = views.into_iter().map(|view| {
+        let is_it =
+            |one: &&LimitStanding| *one.name == *view.name && view.quota == Some(one.quota.limit);
+        let standing = standings.iter().find(is_it);
+        ShownLimit {
+            remaining: standing.map(|one| one.quota.remaining),
+            reset_seconds: standing.map(|one| one.quota.reset.as_secs()),
+            view,
+        }
+    });
+    Ok(Shown {
+        caller: id.map(str::to_owned),
+        counts: match config.limits.redis {
+            Some(_) => "redis",
+            None => "memory",
+        },
+        limits: limits.collect(),
+    })
+}
+
+/// The caller of this id.
+fn find(config: &Config, id: &str) -> Result<Caller, String> {
+    let keys = &config.auth.api_keys;
+    if let Some(key) = keys.iter().find(|key| key.id == id) {
+        return Ok(caller_of(key));
+    }
+    match id {
+        "anonymous" => Ok(Caller::anonymous()),
+        "local" => Ok(Caller::local()),
+        _ => {
+            let known: Vec<_> = keys.iter().map(|key| key.id.as_str()).collect();
+            let known = [known.as_slice(), &["anonymous", "local"]]
+                .concat()
+                .join(", ");
+            Err(format!("there is no caller `{id}`; there are: {known}"))
+        }
+    }
+}
+
+/// Where a caller stands; nothing where nobody but the gateway can tell. Nothing is charged.
+async fn standings(
+    config: &Config,
+    caller: &Caller,
+    tool: Option<&str>,
+) -> Result<Vec<LimitStanding>, String> {
+    if config.limits.redis.is_none() {
+        return Ok(Vec::new());
+    }
+    let limits = Limits::new(&config.limits).map_err(|error| error.to_string())?;
+    let redis = limits.redis().ok_or("there is no Redis")?;
+    // What stands in for a Redis that is away knows nothing of what others count.
+    let connected = redis.connect().await;
+    connected.map_err(|error| format!("{error}; without it nobody knows what is left"))?;
+    let meta = RequestMeta::new("limits show", Transport::InProcess);
+    let mut all = Vec::new();
+    let limiter = limits.limiter.now();
+    for method in ["tools/call", "ping"] {
+        let charge = Charge::new(caller, &meta, method).of(tool, None);
+        let told = limiter.peek(&charge).await;
+        all.extend(told.map_err(|error| error.to_string())?);
+    }
+    // Calls under way are counted by each gateway for itself.
+    all.retain(|one| one.window.is_some());
+    match redis.health().failure {
+        None => Ok(all),
+        Some((_, says)) => Err(format!("Redis gives no answer: {says}")),
+    }
+}
+
+impl Shown {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = match &self.caller {
+            Some(caller) => writeln!(text, "limits of {caller}"),
+            None => writeln!(text, "limits"),
+        };
+        for limit in &self.limits {
+            let _ = write!(text, "  {}", limit.view);
+            if let (Some(left), Some(reset)) = (limit.remaining, limit.reset_seconds) {
+                let _ = write!(text, ": {left} left, whole again in {reset}s");
+            }
+            text.push('\n');
+        }
+        if self.limits.is_empty() {
+            text.push_str("  none\n");
+        }
+        text.push_str(match (self.counts, &self.caller) {
+            ("redis", Some(_)) => "counted in Redis\n",
+            ("redis", None) => "counted in Redis; --caller shows what is left\n",
+            _ => {
+                "counted in the memory of the gateway: its metrics tell how often a limit was \
+                 charged and refused\n"
+            }
+        });
+        text
+    }
+
+    fn json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}

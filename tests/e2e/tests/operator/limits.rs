@@ -1,0 +1,206 @@
+//! Limits of a gateway that runs: changed, and shared with another one.
+
+use std::fmt::Write as _;
+
+use crate::support::client::{Client, Era};
+use crate::support::json::{at, items};
+use crate::support::setup::{Folder, Running, Setup};
+use crate::support::{HTTP_BIN, ODD_BIN};
+
+use super::redis::Redis;
+use super::run;
+
+fn yaml(limits: &str) -> String {
+    format!(
+        "http: {{ listen: \"127.0.0.1:0\" }}\npolicy: {{ default: allow }}\n\
+         limits: {{ {limits} }}\n\
+         servers: {{ odd: {{ command: {ODD_BIN:?}, args: [\"--modern\"] }} }}\n"
+    )
+}
+
+fn gateway(limits: &str) -> Running {
+    Setup::verbatim(&yaml(limits)).over_http()
+}
+
+/// Puts other limits in force, as the reload of this number.
+fn change(gateway: &Running, limits: &str, number: usize) {
+    gateway.configure(&yaml(limits));
+    let is_end = |line: &str| line.contains("\"reloaded: ") || line.contains("not reloaded");
+    let lines = gateway.process.stderr.first(number, is_end);
+    let last = lines.last().unwrap();
+    assert!(last.contains("changed: limits"), "{last}");
+}
+
+/// The limit that refuses a call, if one does.
+fn refused(client: &Client) -> Option<String> {
+    let answer = client.tool("echo", "{}");
+    answer
+        .0
+        .contains("-31001")
+        .then(|| at(&answer.error(), &["data", "limit"]))
+}
+
+/// How many calls are admitted before one is not.
+fn admitted(client: &Client) -> usize {
+    (0..1_000).take_while(|_| refused(client).is_none()).count()
+}
+
+#[test]
+fn a_lower_limit_holds_at_once_and_a_greater_one_forgives_nothing() {
+    let gateway = gateway("calls_per_minute: 5");
+    let client = gateway.client(Era::Modern);
+    for _ in 0..3 {
+        assert_eq!(refused(&client), None);
+    }
+    change(&gateway, "calls_per_minute: 2", 1);
+    let name = Some("\"calls_per_minute\"".to_owned());
+    assert_eq!(
+        refused(&client),
+        name,
+        "three were used of what are two now"
+    );
+    change(&gateway, "calls_per_minute: 6", 2);
+    assert_eq!(admitted(&client), 3, "three of six were used");
+}
+
+#[test]
+fn two_gateways_with_one_redis_stay_within_one_limit_and_counts_outlive_them() {
+    let Some(redis) = Redis::start() else { return };
+    let mut limits = String::from("calls_per_minute: 20");
+    let _ = write!(
+        limits,
+        ", redis: {{ url: \"{}\", timeout: 5s }}",
+        redis.url()
+    );
+    let [one, two] = [gateway(&limits), gateway(&limits)];
+    for each in [&one, &two] {
+        each.process.stderr.with("rate limits are counted in Redis");
+    }
+    let count = |gateway: &Running| {
+        let client = gateway.client(Era::Modern);
+        std::thread::spawn(move || admitted(&client))
+    };
+    let both = [count(&one), count(&two)];
+    let both = both.map(|thread| thread.join().unwrap());
+    assert_eq!(both.iter().sum::<usize>(), 20, "{both:?}");
+    drop((one, two));
+    let three = gateway(&limits);
+    assert_eq!(admitted(&three.client(Era::Modern)), 0);
+}
+
+#[test]
+fn without_its_redis_a_gateway_starts_and_does_as_it_was_told() {
+    for (on_error, most) in [("deny", 0), ("local, nodes: 2", 3), ("allow", 1_000)] {
+        let away = "redis+unix:///nonexistent/redis.sock";
+        let limits =
+            format!("calls_per_minute: 6, redis: {{ url: \"{away}\", on_error: {on_error} }}");
+        let gateway = gateway(&limits);
+        let client = gateway.client(Era::Modern);
+        let count = (0..most + 1).take_while(|_| {
+            let answer = client.tool("echo", "{}");
+            // That nobody can tell is another answer than that it was too much.
+            !answer.0.contains("-31001") && !answer.0.contains("-31005")
+        });
+        let count = count.count().min(most);
+        assert_eq!(count, most, "{on_error}");
+        if on_error == "deny" {
+            assert_eq!(client.tool("echo", "{}").fault().0, -31005);
+        }
+        let line = gateway.process.stderr.with("Redis does not decide");
+        assert!(line.contains("\"WARN\""), "{line}");
+    }
+}
+
+#[test]
+fn counts_move_to_another_redis_and_back_into_memory() {
+    let (Some(first), Some(second)) = (Redis::start(), Redis::start()) else {
+        return;
+    };
+    let of = |redis: &Redis| {
+        format!(
+            "calls_per_minute: 2, redis: {{ url: \"{}\", timeout: 5s }}",
+            redis.url()
+        )
+    };
+    let gateway = gateway(&of(&first));
+    let client = gateway.client(Era::Modern);
+    assert_eq!(admitted(&client), 2);
+    change(&gateway, &of(&second), 1);
+    assert_eq!(admitted(&client), 2, "another Redis knows of nothing");
+    change(&gateway, &of(&first), 2);
+    assert_eq!(admitted(&client), 0, "the first knows of all");
+    change(&gateway, "calls_per_minute: 2", 3);
+    assert_eq!(admitted(&client), 2, "and this process of nothing");
+}
+
+#[test]
+fn who_asks_is_shown_which_limits_apply_and_what_is_left() {
+    let show = |limits: &str, args: &[&str]| {
+        let folder = Folder::new();
+        let auth = "auth: { api_keys: [{ id: ann, key: ann-0123456789abcdef, roles: [batch] }] }";
+        let file = folder.file("mcp-gw.yaml", &(yaml(limits) + auth));
+        let args = [&["limits", "show", "--config", &file], args].concat();
+        run(HTTP_BIN, &args)
+    };
+    let rules = "rules: [{ name: minute, quota: 60, window: 1m, \
+                 overrides: [{ for: { roles: [batch] }, quota: 600 }] }]";
+    let (code, all, _) = show(rules, &[]);
+    assert_eq!(code, Some(0));
+    assert!(
+        all.contains("minute: 600 per 1m for each caller (roles batch)\n"),
+        "{all}"
+    );
+    assert!(all.contains("minute: 60 per 1m for each caller\n"), "{all}");
+    let (_, ann, _) = show(rules, &["--caller", "ann"]);
+    assert!(
+        ann.contains("minute: 600 per 1m for each caller\n"),
+        "{ann}"
+    );
+    assert!(
+        !ann.contains("minute: 60 ") && ann.contains("in the memory"),
+        "{ann}"
+    );
+    let (code, _, says) = show(rules, &["--caller", "bob"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        says.contains("there is no caller `bob`; there are: ann"),
+        "{says}"
+    );
+    let (_, json, _) = show(rules, &["--caller", "ann", "--format", "json"]);
+    let first = items(&at(&json, &["limits"])).remove(0);
+    assert_eq!(at(&first, &["quota"]), "600");
+    assert_eq!(at(&first, &["remaining"]), "null", "only the gateway knows");
+    let away = format!("{rules}, redis: {{ url: \"redis+unix:///nonexistent/s\" }}");
+    let (code, _, says) = show(&away, &["--caller", "ann"]);
+    assert_eq!(code, Some(1));
+    assert!(says.contains("nobody knows what is left"), "{says}");
+    let (code, _, says) = show("calls_per_minute: 0", &[]);
+    assert_eq!(code, Some(1));
+    assert!(says.contains("calls_per_minute"), "{says}");
+}
+
+#[test]
+fn with_redis_who_asks_is_shown_what_is_left_and_uses_nothing_up() {
+    let Some(redis) = Redis::start() else { return };
+    let limits = format!(
+        "calls_per_minute: 9, redis: {{ url: \"{}\", timeout: 5s }}",
+        redis.url()
+    );
+    let gateway = gateway(&limits);
+    let client = gateway.client(Era::Modern);
+    for _ in 0..2 {
+        assert_eq!(refused(&client), None);
+    }
+    let folder = Folder::new();
+    let file = folder.file("mcp-gw.yaml", &yaml(&limits));
+    let args = ["limits", "show", "--config", &file, "--caller", "local"];
+    for _ in 0..2 {
+        let (code, text, says) = run(HTTP_BIN, &args);
+        assert_eq!(code, Some(0), "{says}");
+        let line = text.lines().find(|line| line.contains("calls_per_minute"));
+        assert!(
+            line.unwrap().contains(": 7 left, whole again in "),
+            "{text}"
+        );
+    }
+}
