@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
@@ -12,6 +12,7 @@ use crate::limit::LimitReport;
 use crate::log_level::LogLevel;
 use crate::param_header::ForeignParams;
 use crate::policy::Decision;
+use crate::wire_facts::{HttpFacts, TlsFacts};
 
 /// How a caller is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -85,6 +86,12 @@ pub struct RequestMeta {
     /// What the client can be asked for while one of its calls runs, this request or another: what
     /// [`ClientLink::capabilities`] says there.
     pub askable: Option<RawJson>,
+    /// The HTTP request, where there is one.
+    pub http: Option<Arc<dyn HttpFacts>>,
+    /// What TLS showed of the client, where the gateway speaks it.
+    pub tls: Option<Arc<TlsFacts>>,
+    /// When the request arrived.
+    pub received: Option<SystemTime>,
     /// Headers that repeat arguments of which the gateway does not know, for servers behind it.
     pub foreign_params: ForeignParams,
     /// Filled with how the caller stands with the limits, for who answers.
@@ -162,6 +169,27 @@ impl RequestMeta {
     #[must_use]
     pub fn with_askable(mut self, askable: Option<RawJson>) -> Self {
         self.askable = askable;
+        self
+    }
+
+    /// Sets the HTTP request.
+    #[must_use]
+    pub fn with_http(mut self, http: Option<Arc<dyn HttpFacts>>) -> Self {
+        self.http = http;
+        self
+    }
+
+    /// Sets what TLS showed of the client.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Option<Arc<TlsFacts>>) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Sets when the request arrived.
+    #[must_use]
+    pub const fn with_received(mut self, received: Option<SystemTime>) -> Self {
+        self.received = received;
         self
     }
 

@@ -32,6 +32,7 @@ mod tool;
 mod typed;
 mod uri_map;
 mod uri_template;
+mod wire_facts;
 
 pub use async_trait::async_trait;
 pub use audit::{AuditEvent, AuditSink, Outcome, TracingAudit};
@@ -74,3 +75,4 @@ pub use tool::{
     Arguments, BoxError, SpecError, Tool, ToolAnnotations, ToolError, ToolOutput, ToolSpec,
 };
 pub use typed::{IntoToolOutput, NoArguments, Structured, TypedTool, typed};
+pub use wire_facts::{HttpFacts, TlsFacts};

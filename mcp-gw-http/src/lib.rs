@@ -5,6 +5,7 @@ pub mod cli;
 mod credentials;
 mod demo;
 mod guard;
+mod head;
 mod host;
 mod proxies;
 mod router;

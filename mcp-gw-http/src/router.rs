@@ -13,13 +13,14 @@ use axum::routing::any;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http_body_util::BodyExt as _;
-use mcp_gw_core::{Gateway, RequestMeta, Transport};
+use mcp_gw_core::{Gateway, HttpFacts, RequestMeta, Transport};
 use mcp_gw_server::http::{HttpBody, HttpPeer, HttpReply, SESSION_ID_HEADER, preflight};
 use mcp_gw_server::{Engine, EngineConfig};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::credentials;
 use crate::guard::Guard;
+use crate::head::Head;
 use crate::proxies::TrustedProxies;
 
 /// How the router treats requests.
@@ -150,7 +151,7 @@ async fn elsewhere(State(state): State<Arc<Endpoint>>, request: Request) -> Resp
 
 async fn respond(state: &Endpoint, name: Option<&str>, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
-    match state.answer(name, &head, body).await {
+    match state.answer(name, &Arc::new(Head(head)), body).await {
         Ok(reply) => into_response(reply),
         Err(response) => *response,
     }
@@ -160,15 +161,17 @@ impl Endpoint {
     async fn answer(
         &self,
         name: Option<&str>,
-        head: &request::Parts,
+        shared: &Arc<Head>,
         body: Body,
     ) -> Result<HttpReply, Box<Response<Body>>> {
+        let head = &shared.0;
         // Cheap refusals first; the body is read only for a caller who may be here.
         self.guarded(&head.uri, &head.headers)?;
         if let Some(reply) = preflight(&head.method, &head.headers) {
             return Ok(reply);
         }
         let peer = self.authenticate(head).await?;
+        let peer = peer.with_http(Arc::clone(shared) as Arc<dyn HttpFacts>);
         let engine = match name {
             None => Some(self.engine.clone()),
             Some(name) => self.engine.at(name),

@@ -1,5 +1,6 @@
 //! Tables of expected decisions: how people test a policy, and how this crate tests itself.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use mcp_gw_core::{
@@ -60,6 +61,9 @@ pub struct Case {
     /// The address that the request comes from.
     #[serde(default)]
     pub from: Option<IpAddr>,
+    /// Headers of the HTTP request that conditions see; names in lower case.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
     /// The method, `tools/call` when absent.
     #[serde(default = "tools_call")]
     pub method: String,
@@ -91,6 +95,9 @@ pub struct Case {
     /// The ids of the rules that cannot be evaluated, in any order.
     #[serde(default)]
     pub errors: Vec<String>,
+    /// The scopes that a challenge names, in their order.
+    #[serde(default)]
+    pub missing_scopes: Vec<String>,
     /// What the whole policy would have decided, where that is something else.
     #[serde(default)]
     pub shadow: Option<ExpectedShadow>,
@@ -264,7 +271,10 @@ impl Case {
     /// When the case does not say which request it is.
     pub fn with_request<T>(&self, ask: impl FnOnce(&AccessRequest<'_>) -> T) -> Result<T, String> {
         let caller = self.caller.caller()?;
-        let meta = RequestMeta::new("case", Transport::Http).with_client_addr(self.from);
+        let headers = self.headers.clone().into_iter().collect();
+        let meta = RequestMeta::new("case", Transport::Http)
+            .with_client_addr(self.from)
+            .with_headers(headers);
         let arguments = self.arguments()?;
         let mut request =
             AccessRequest::new(&caller, &meta, &self.method, self.feature()?, &self.name);
@@ -337,6 +347,12 @@ impl Case {
         differences.see("effect", effect.as_str(), decision.effect().as_str());
         if let Some(reason) = self.reason {
             differences.see("reason", reason.as_str(), decision.kind());
+        }
+        if self.missing_scopes != decision.missing_scopes() {
+            let (wanted, found) = (&self.missing_scopes, decision.missing_scopes());
+            differences.0.push(format!(
+                "missing_scopes: expected {wanted:?}, found {found:?}"
+            ));
         }
         let errored = decision.errored_rules().iter().map(ToString::to_string);
         let errored: Vec<String> = errored.collect();

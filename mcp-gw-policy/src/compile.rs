@@ -1,26 +1,27 @@
 //! From a policy as written to one that decides. Everything that is wrong with it is found at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use mcp_gw_core::Effect;
+use mcp_gw_core::{Effect, PolicyVersion};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::condition::{ConditionCompiler, ConditionLimits};
+use crate::condition::{Condition, ConditionCompiler, ConditionLimits};
 use crate::config::{
     DefaultEffect, MatchOn, Method, Mode, NamePattern, PolicyConfig, RuleConfig, RuleEffect,
 };
 use crate::fault::{FaultPath, PolicyFault, PolicyFaults, nearest, shown};
 use crate::index::{Bucket, BucketBuilder, Keys, NameIndexBuilder, RuleIndex};
-use crate::ip::Cidrs;
+use crate::ip::{Cidrs, IpRules};
 use crate::op::{Op, Ops};
 use crate::pattern::{Pattern, PatternFault, Subject};
-use crate::rbac::{Who, WhoConfig, WhoKeys};
+use crate::rbac::{Grants, Who, WhoConfig, WhoKeys};
 use crate::rule::{Rule, Target};
 use crate::set::{Consumers, Layer, OpIndex, PolicySet};
 use crate::stats::RuleCounters;
 
+mod sections;
 mod target;
 mod version;
 
@@ -32,6 +33,9 @@ const MOST_RULES: usize = 100_000;
 
 /// Compiles a policy.
 pub(crate) fn compile(config: &PolicyConfig, known: &Known) -> Result<PolicySet, PolicyFaults> {
+    let expanded = sections::expanded(config);
+    let written = config;
+    let config = expanded.as_ref().unwrap_or(config);
     let mut compiler = Compiler {
         config,
         known,
@@ -41,10 +45,21 @@ pub(crate) fn compile(config: &PolicyConfig, known: &Known) -> Result<PolicySet,
         faults: Vec::new(),
         warnings: Vec::new(),
     };
+    let sections = compiler.sections();
     let set = compiler.set();
-    match set {
-        Some(set) if compiler.faults.is_empty() => Ok(set),
-        _ => Err(PolicyFaults::new(compiler.faults)),
+    match (set, sections) {
+        (Some(mut set), Some(sections)) if compiler.faults.is_empty() => {
+            set.version = version::of(written);
+            set.is_uniform &= sections.ip.is_empty();
+            set.grants = sections.grants;
+            set.ip = sections.ip;
+            set.extra_methods = sections.extra_methods;
+            Ok(set)
+        }
+        _ => Err(PolicyFaults::new(sections::relocated(
+            compiler.faults,
+            written,
+        ))),
     }
 }
 
@@ -126,8 +141,11 @@ impl<'a> Compiler<'a> {
                 .values()
                 .all(|layer| layer.rules.iter().all(|rule| !rule.looks_at_caller()));
         Some(PolicySet {
-            version: version::of(config),
+            version: PolicyVersion::new(0),
             on_denied: config.on_denied,
+            grants: Grants::default(),
+            ip: IpRules::default(),
+            extra_methods: HashSet::new(),
             global,
             servers,
             consumer_index: index_of(&consumers),
@@ -277,6 +295,12 @@ impl<'a> Compiler<'a> {
                 .map_err(|fault| self.fault(config, path.key("when"), fault.to_string(), ""))
                 .ok()
         });
+        if let Some(why) = when.as_ref().and_then(Condition::warning) {
+            let message = format!("the condition can never be true: {why}");
+            let fault = PolicyFault::new(path.key("when"), message).with_rule(&config.id);
+            let help = "mend the condition, or remove the rule";
+            self.warnings.push(fault.with_help(help));
+        }
         let servers = config
             .servers
             .as_ref()
@@ -310,6 +334,7 @@ impl<'a> Compiler<'a> {
             servers: servers.map(|found| found.into_iter().map(|(_, pattern)| pattern).collect()),
             who,
             from,
+            scopes: sections::scopes_named(config, when.as_ref()),
             when,
         };
         Some(Compiled {
@@ -363,7 +388,7 @@ impl<'a> Compiler<'a> {
             self.fault(config, path, message, "name some blocks, or remove the key");
             return None;
         }
-        match Cidrs::parse(from) {
+        match Cidrs::parse_list(from) {
             Ok(cidrs) => Some(cidrs),
             Err(faults) => {
                 for (at, message, help) in faults {

@@ -1,175 +1,463 @@
-//! Conditions: `when` of a rule.
+//! Conditions: CEL expressions over what is known of a request.
+//!
+//! A condition is checked, bounded and rewritten when it is loaded: every name in it is known, every
+//! pattern and address block is compiled, each loop pays for its rounds out of a budget. What is left
+//! to go wrong at run time (a missing claim, an argument of another type, arguments that are too
+//! large) is [`Verdict::Error`], which the engine turns into the safe answer for the rule's effect.
 
-use std::cell::OnceCell;
+mod build;
+mod facts;
+mod functions;
+mod json;
+mod kind;
+mod names;
+mod never;
+mod sample;
 
-use mcp_gw_core::{AccessRequest, Caller, RequestMeta};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cel::common::ast::IdedExpr;
+use cel::common::types::{CelBool, CelMap};
+use cel::common::value::CowVal;
+use cel::context::VariableResolver;
+use cel::{Context, Env, ExecutionError, Value as CelValue};
+use mcp_gw_core::Feature;
 use serde_json::{Map, Value};
 
-use crate::rbac::Identity;
+use build::Built;
+pub(crate) use facts::{Facts, RequestFacts};
+use functions::Matcher;
 
-/// What conditions may cost.
-#[derive(Debug, Clone, Copy)]
+/// What a condition may cost. The defaults are what the documentation promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ConditionLimits {
-    /// The longest source, in bytes.
-    pub(crate) longest: usize,
+    /// Bytes of source.
+    pub(crate) source_bytes: usize,
+    /// Nodes of the syntax tree.
+    pub(crate) nodes: usize,
+    /// Levels of the syntax tree.
+    pub(crate) depth: usize,
+    /// Loops (`all`, `exists`, `exists_one`, `map`, `filter`) within one another.
+    pub(crate) nesting: usize,
+    /// What a condition may see of the arguments.
+    pub(crate) arguments: ArgumentLimits,
+    /// Steps that the loops of one evaluation may take together; a step is about one operation on
+    /// short values.
+    pub(crate) steps: u64,
+}
+
+/// How large the arguments may be that a condition reads. Larger ones are an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ArgumentLimits {
+    /// Bytes of JSON text.
+    pub(crate) bytes: usize,
+    /// Values, at any depth.
+    pub(crate) values: usize,
+    /// Arrays and objects within one another.
+    pub(crate) depth: usize,
 }
 
 impl Default for ConditionLimits {
     fn default() -> Self {
-        Self { longest: 4096 }
+        Self {
+            source_bytes: 4096,
+            nodes: 1000,
+            depth: 48,
+            nesting: 2,
+            arguments: ArgumentLimits {
+                bytes: 64 << 10,
+                values: 1000,
+                depth: 32,
+            },
+            steps: 100_000,
+        }
     }
 }
 
-/// Why a condition cannot be used.
-#[derive(Debug)]
-pub(crate) struct ConditionFault {
-    message: String,
-}
-
-impl std::fmt::Display for ConditionFault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-/// Reads conditions.
-#[derive(Debug)]
-pub(crate) struct ConditionCompiler {
-    limits: ConditionLimits,
-}
-
-/// A condition that was read.
-#[derive(Debug)]
-pub(crate) struct Condition {
-    kind: Kind,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Constant(bool),
-    Claim(String),
-    Argument { name: String, negated: bool },
-    LessThan { name: String, bound: f64 },
-}
-
-/// What a condition says of a request.
-#[derive(Debug, PartialEq)]
+/// What a condition came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
     True,
     False,
+    /// It could not be decided. The text names no value of the request.
     Error(String),
 }
 
+/// Why a condition was refused: all that is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ConditionFault {
+    problems: Vec<Problem>,
+}
+
+/// One thing wrong with a condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Problem {
+    /// Line and column, from 1; `None` when it is about the whole.
+    at: Option<(usize, usize)>,
+    message: String,
+}
+
+impl ConditionFault {
+    fn whole(message: impl Into<String>) -> Self {
+        Self {
+            problems: vec![Problem {
+                at: None,
+                message: message.into(),
+            }],
+        }
+    }
+}
+
+impl fmt::Display for ConditionFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            if let Some((line, column)) = problem.at {
+                write!(f, "at {line}:{column}: ")?;
+            }
+            f.write_str(&problem.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConditionFault {}
+
+/// Compiles the conditions of one policy; they share the function table and the static variables.
+#[derive(Clone)]
+pub(crate) struct ConditionCompiler {
+    env: Arc<Env>,
+    vars: Arc<Vars>,
+    limits: ConditionLimits,
+}
+
+/// The static variables: as written, for the checks, and as CEL sees them.
+pub(crate) struct Vars {
+    map: Map<String, Value>,
+    cel: CelMap<'static>,
+}
+
 impl ConditionCompiler {
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "there will be more limits than one"
-    )]
-    pub(crate) fn new(_vars: &Map<String, Value>, limits: &ConditionLimits) -> Self {
-        Self { limits: *limits }
+    pub(crate) fn new(vars: &Map<String, Value>, limits: &ConditionLimits) -> Self {
+        Self {
+            env: functions::env(),
+            vars: Arc::new(Vars {
+                map: vars.clone(),
+                cel: json::owned_map(vars),
+            }),
+            limits: *limits,
+        }
     }
 
+    /// Checks and compiles one condition.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, with position and suggestion.
     pub(crate) fn compile(&self, source: &str) -> Result<Condition, ConditionFault> {
-        if source.len() > self.limits.longest {
-            return Err(ConditionFault {
-                message: format!("the condition is longer than {} bytes", self.limits.longest),
-            });
+        if source.trim().is_empty() {
+            return Err(ConditionFault::whole(
+                "the condition is empty; leave the key out for a rule without one",
+            ));
         }
-        let argument = |name: &str| name.strip_prefix("mcp.tool.arguments.").map(str::to_owned);
-        let kind = match source.trim() {
-            "true" => Some(Kind::Constant(true)),
-            "false" => Some(Kind::Constant(false)),
-            text => {
-                if let Some(name) = text.strip_prefix("jwt.") {
-                    Some(Kind::Claim(name.to_owned()))
-                } else if let Some((name, bound)) = text.split_once(" < ") {
-                    argument(name)
-                        .zip(bound.parse().ok())
-                        .map(|(name, bound)| Kind::LessThan { name, bound })
-                } else {
-                    let negated = text.starts_with('!');
-                    argument(text.trim_start_matches('!'))
-                        .map(|name| Kind::Argument { name, negated })
-                }
-            }
+        if source.len() > self.limits.source_bytes {
+            return Err(ConditionFault::whole(format!(
+                "the condition has {} bytes, more than the {} allowed",
+                source.len(),
+                self.limits.source_bytes
+            )));
+        }
+        let Built {
+            tree,
+            matchers,
+            ticks,
+            reads,
+            scopes,
+        } = on_a_large_stack(source, || self.build(source))?;
+        let mut condition = Condition {
+            env: Arc::clone(&self.env),
+            vars: Arc::clone(&self.vars),
+            tree,
+            matchers,
+            ticks,
+            reads,
+            scopes: scopes.into(),
+            limits: self.limits,
+            warning: None,
         };
-        kind.map(|kind| Condition { kind })
-            .ok_or_else(|| ConditionFault {
-                message: "the condition cannot be read".to_owned(),
-            })
+        condition.warning = never::reason(&condition);
+        Ok(condition)
     }
+
+    fn build(&self, source: &str) -> Result<Built, ConditionFault> {
+        let parsed = self.env.parser().parse_with_source_info(source);
+        let (tree, info) = parsed.map_err(|errors| syntax(&errors))?;
+        if build::depth(&tree) > self.limits.depth {
+            return Err(ConditionFault::whole(format!(
+                "the condition is nested deeper than {} levels",
+                self.limits.depth
+            )));
+        }
+        let positions = build::Positions::new(source, &info);
+        build::build(tree, &positions, &self.vars.map, &self.limits)
+    }
+}
+
+/// Runs `parse`, which recurses as deep as `source` is nested, with room for that. The parser is not
+/// ours: what it might panic on is a fault of the source, not of the gateway.
+fn on_a_large_stack(
+    source: &str,
+    parse: impl Fn() -> Result<Built, ConditionFault> + Send + Sync,
+) -> Result<Built, ConditionFault> {
+    let unreadable = || ConditionFault::whole("the condition cannot be read as CEL");
+    let opens = |byte: &u8| matches!(byte, b'(' | b'[' | b'{' | b'?');
+    if source.len() <= SHORT && source.bytes().filter(opens).count() <= FLAT {
+        return catch_unwind(AssertUnwindSafe(parse)).unwrap_or_else(|_| Err(unreadable()));
+    }
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().stack_size(PARSER_STACK);
+        match builder.spawn_scoped(scope, || catch_unwind(AssertUnwindSafe(&parse))) {
+            Ok(parsing) => match parsing.join() {
+                Ok(Ok(built)) => built,
+                _ => Err(unreadable()),
+            },
+            Err(_) => Err(ConditionFault::whole(
+                "there is no memory to read the condition",
+            )),
+        }
+    })
+}
+
+/// Sources up to these many bytes, with up to so many brackets, cannot be nested deep.
+const SHORT: usize = 256;
+const FLAT: usize = 12;
+
+/// Bytes of stack for the largest source there may be. They are only reserved.
+const PARSER_STACK: usize = 64 << 20;
+
+impl fmt::Debug for ConditionCompiler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConditionCompiler")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the parser says, without its drawing of the source.
+fn syntax(errors: &cel::ParseErrors) -> ConditionFault {
+    let mut problems: Vec<Problem> = errors
+        .errors
+        .iter()
+        .take(3)
+        .map(|error| Problem {
+            at: usize::try_from(error.pos.0)
+                .ok()
+                .zip(usize::try_from(error.pos.1).ok())
+                .filter(|(line, _)| *line > 0),
+            message: format!("this is not CEL: {}", error.msg.trim()),
+        })
+        .collect();
+    if problems.is_empty() {
+        problems = ConditionFault::whole("this is not CEL").problems;
+    }
+    ConditionFault { problems }
+}
+
+/// What a condition looks at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "answers that have nothing to do with one another"
+)]
+pub(crate) struct Reads {
+    /// `mcp.tool.arguments`.
+    pub(crate) tool_arguments: bool,
+    /// `mcp.prompt.arguments`.
+    pub(crate) prompt_arguments: bool,
+    /// The caller, the connection, the request: anything but what is asked for.
+    pub(crate) caller: bool,
+    /// Anything at all.
+    pub(crate) anything: bool,
+    /// Something whose members are not known before: a claim, an argument, a header.
+    pub(crate) open_ended: bool,
+}
+
+/// What a round of a loop costs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tick {
+    /// Operations.
+    nodes: u64,
+    /// Those of them that may walk a whole text of the request.
+    texts: u64,
+    /// Those that may walk a whole structure of the request.
+    structures: u64,
+}
+
+/// A compiled condition. Evaluating it does no I/O, takes no lock and does not panic.
+pub(crate) struct Condition {
+    env: Arc<Env>,
+    vars: Arc<Vars>,
+    tree: IdedExpr,
+    matchers: Box<[Matcher]>,
+    ticks: Box<[Tick]>,
+    reads: Reads,
+    scopes: Box<[String]>,
+    limits: ConditionLimits,
+    warning: Option<String>,
 }
 
 impl Condition {
-    pub(crate) const fn reads_arguments(&self) -> bool {
-        matches!(self.kind, Kind::Argument { .. } | Kind::LessThan { .. })
+    /// True when it looks at the arguments that something of this feature is used with (P-10). The
+    /// arguments of another feature are not known, in lists as in calls.
+    pub(crate) const fn reads_arguments(&self, of: Feature) -> bool {
+        match of {
+            Feature::Tool => self.reads.tool_arguments,
+            Feature::Prompt => self.reads.prompt_arguments,
+            _ => false,
+        }
     }
 
-    pub(crate) fn evaluate(&self, facts: &RequestFacts<'_>) -> Verdict {
-        let truth = |value: Option<&Value>, name: &str| match value {
-            Some(Value::Bool(value)) => Ok(*value),
-            Some(_) => Err(format!("{name} is not true or false")),
-            None => Err(format!("there is no {name}")),
-        };
-        let answer = match &self.kind {
-            Kind::Constant(value) => Ok(*value),
-            Kind::Claim(name) => truth(facts.facts.caller.claims.get(name), name),
-            Kind::Argument { name, negated } => {
-                truth(facts.argument(name), name).map(|value| value != *negated)
+    /// True when it can come out differently for two callers or requests that ask for the same.
+    pub(crate) const fn reads_caller(&self) -> bool {
+        self.reads.caller || self.reads.tool_arguments || self.reads.prompt_arguments
+    }
+
+    /// The scopes that it asks for by name.
+    pub(crate) fn named_scopes(&self) -> &[String] {
+        &self.scopes
+    }
+
+    /// Why it can never be true, when that is known.
+    pub(crate) fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+
+    /// Decides it.
+    pub(crate) fn evaluate(&self, facts: &RequestFacts<'_, '_>) -> Verdict {
+        if self.reads_arguments(facts.feature()) {
+            if let Err(message) = facts.arguments(&self.limits.arguments) {
+                return Verdict::Error(message.to_owned());
             }
-            Kind::LessThan { name, bound } => match facts.argument(name).and_then(Value::as_f64) {
-                Some(value) => Ok(value < *bound),
-                None => Err(format!("{name} is no number")),
-            },
-        };
-        match answer {
-            Ok(true) => Verdict::True,
-            Ok(false) => Verdict::False,
-            Err(why) => Verdict::Error(why),
         }
-    }
-}
-
-/// What conditions can see of the caller, the same for all items of a list.
-#[derive(Debug)]
-pub(crate) struct Facts<'a> {
-    caller: &'a Caller,
-}
-
-impl<'a> Facts<'a> {
-    pub(crate) const fn new(
-        caller: &'a Caller,
-        _identity: &Identity<'a>,
-        _meta: &'a RequestMeta,
-    ) -> Self {
-        Self { caller }
-    }
-
-    pub(crate) const fn of(&'a self, request: &'a AccessRequest<'a>) -> RequestFacts<'a> {
-        RequestFacts {
-            facts: self,
-            request,
-            arguments: OnceCell::new(),
-        }
-    }
-}
-
-/// What conditions can see of one request.
-#[derive(Debug)]
-pub(crate) struct RequestFacts<'a> {
-    facts: &'a Facts<'a>,
-    request: &'a AccessRequest<'a>,
-    arguments: OnceCell<Value>,
-}
-
-impl RequestFacts<'_> {
-    fn argument(&self, name: &str) -> Option<&Value> {
-        let read = || {
-            let arguments = self.request.arguments?;
-            arguments.as_raw().to_value().ok()
+        let scope = Scope {
+            condition: self,
+            facts,
+            steps: AtomicU64::new(self.limits.steps),
         };
-        self.arguments
-            .get_or_init(|| read().unwrap_or_default())
-            .get(name)
+        // The evaluator is not ours, and a panic in it must not take the call with it.
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(self, &scope)));
+        if scope.steps.load(Ordering::Relaxed) == 0 {
+            // Also where the expression went on to absorb the error that this caused.
+            return Verdict::Error("its loops take more steps than a condition may".to_owned());
+        }
+        outcome.unwrap_or_else(|_| Verdict::Error("the evaluator failed".to_owned()))
     }
 }
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Condition")
+            .field("reads", &self.reads)
+            .field("ticks", &self.ticks)
+            .field("warning", &self.warning)
+            .finish_non_exhaustive()
+    }
+}
+
+fn run(condition: &Condition, scope: &Scope<'_>) -> Verdict {
+    let mut context = Context::with_env(Arc::clone(&condition.env));
+    context.set_variable_resolver(scope);
+    match CelValue::resolve_val(&condition.tree, &context) {
+        Ok(value) => match value.downcast_ref::<CelBool>() {
+            Some(truth) if *truth.inner() => Verdict::True,
+            Some(_) => Verdict::False,
+            None => Verdict::Error(format!(
+                "it gives a {}, not true or false",
+                value.get_type().name()
+            )),
+        },
+        Err(error) => Verdict::Error(describe(&error)),
+    }
+}
+
+/// An error of the evaluator in our words: it must not carry values of the request into logs.
+fn describe(error: &ExecutionError) -> String {
+    match error {
+        ExecutionError::NoSuchKey(_) => "a member that it reads is missing".to_owned(),
+        ExecutionError::UndeclaredReference(name) if !name.starts_with('@') => {
+            format!("`{name}` is not known for this request")
+        }
+        ExecutionError::NoSuchOverload(overload) => format!(
+            "`{}` does not apply to {}",
+            overload.function().trim_start_matches('@'),
+            overload.argument_types().join(" and ")
+        ),
+        ExecutionError::ValuesNotComparable(..)
+        | ExecutionError::UnexpectedType { .. }
+        | ExecutionError::UnsupportedBinaryOperator(..) => {
+            "a value has a type that it cannot be used with here".to_owned()
+        }
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+            "it divides by zero".to_owned()
+        }
+        ExecutionError::Overflow(..) => "a number gets too large".to_owned(),
+        ExecutionError::IndexOutOfBounds(_) => "a list is shorter than its index".to_owned(),
+        ExecutionError::FunctionError { function, .. } => {
+            format!(
+                "`{}` cannot read its argument",
+                function.trim_start_matches('@')
+            )
+        }
+        _ => "it cannot be evaluated".to_owned(),
+    }
+}
+
+/// The names of one evaluation.
+struct Scope<'s> {
+    condition: &'s Condition,
+    facts: &'s dyn facts::Source,
+    steps: AtomicU64,
+}
+
+impl Scope<'_> {
+    /// Takes the price of one round of a loop; false when there is nothing left to pay it.
+    fn pay(&self, tick: &Tick) -> bool {
+        let sizes = self.facts.sizes();
+        let price = tick
+            .nodes
+            .saturating_add(tick.texts.saturating_mul(sizes.text / 64))
+            .saturating_add(tick.structures.saturating_mul(sizes.structure / 4));
+        let left = self.steps.load(Ordering::Relaxed).saturating_sub(price);
+        self.steps.store(left, Ordering::Relaxed);
+        left > 0
+    }
+}
+
+static TRUE: std::sync::LazyLock<CelBool> = std::sync::LazyLock::new(|| CelBool::from(true));
+
+impl VariableResolver for Scope<'_> {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        if let Some(own) = variable.strip_prefix('@') {
+            if let Some(index) = own.strip_prefix('m') {
+                let matcher = self.condition.matchers.get(index.parse::<usize>().ok()?)?;
+                return Some(CowVal::Borrowed(matcher));
+            }
+            if let Some(index) = own.strip_prefix('t') {
+                let tick = self.condition.ticks.get(index.parse::<usize>().ok()?)?;
+                return self.pay(tick).then(|| CowVal::Borrowed(&*TRUE));
+            }
+            return None;
+        }
+        if variable == "vars" {
+            return Some(CowVal::Borrowed(&self.condition.vars.cel));
+        }
+        self.facts.fact(variable)
+    }
+}
+
+#[cfg(test)]
+mod tests;

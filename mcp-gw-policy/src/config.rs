@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use crate::ip::IpConfig;
 pub use crate::pattern::NamePattern;
-pub use crate::rbac::WhoConfig;
+pub use crate::rbac::{GroupConfig, RoleConfig, ScopesConfig, WhoConfig};
 
 /// Who may use what.
 ///
@@ -26,6 +27,23 @@ pub struct PolicyConfig {
     /// Constants for conditions, under `vars`.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub vars: Map<String, Value>,
+    /// Addresses that may come at all. Looked at before the rules.
+    #[serde(skip_serializing_if = "IpConfig::is_empty")]
+    pub ip: IpConfig,
+    /// Roles, under their names: which inherit which, and who has them besides those whose credential
+    /// says so.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub roles: BTreeMap<String, RoleConfig>,
+    /// Groups, under their names: which are part of which, and who is in them besides those whose
+    /// credential says so.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, GroupConfig>,
+    /// OAuth scopes: which imply which, and what needs them.
+    #[serde(skip_serializing_if = "ScopesConfig::is_empty")]
+    pub scopes: ScopesConfig,
+    /// Methods that MCP does not know and that are let through, such as `vendor/thing`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub extra_methods: Vec<String>,
     /// The rules for everything and everybody. Their order means nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleConfig>,

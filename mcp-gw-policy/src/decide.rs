@@ -72,22 +72,22 @@ impl<T: Copy> Few<T> {
 }
 
 /// Who asks, resolved once for all items of a list.
-pub(crate) struct Session<'a> {
+pub(crate) struct Session<'a, 'f> {
     pub(crate) caller: &'a Caller,
     pub(crate) meta: &'a RequestMeta,
     pub(crate) identity: &'a Identity<'a>,
-    pub(crate) facts: &'a Facts<'a>,
+    pub(crate) facts: &'a Facts<'f>,
     /// The layers for groups of callers that this one is in.
     consumers: Vec<&'a Layer>,
 }
 
-impl<'a> Session<'a> {
+impl<'a, 'f> Session<'a, 'f> {
     pub(crate) fn new(
         set: &'a PolicySet,
         caller: &'a Caller,
         meta: &'a RequestMeta,
         identity: &'a Identity<'a>,
-        facts: &'a Facts<'a>,
+        facts: &'a Facts<'f>,
     ) -> Self {
         let mut found = Vec::new();
         let asker = Asker {
@@ -141,11 +141,23 @@ impl PolicySet {
     /// Decides one request.
     pub(crate) fn decide<'p>(
         &'p self,
-        session: &Session<'p>,
+        session: &Session<'p, '_>,
         request: &AccessRequest<'_>,
     ) -> Outcome<'p> {
-        let op = match Asked::of(request) {
+        let asked = Asked::of(request);
+        if !self.ip.permits(request.meta.client_addr) {
+            let op = if let Asked::Op(op) = asked {
+                Some(op)
+            } else {
+                None
+            };
+            return self.by_itself(op, Effect::Deny, Reason::Address);
+        }
+        let op = match asked {
             Asked::Op(op) => op,
+            Asked::Unknown if self.extra_methods.contains(request.method) => {
+                return self.by_itself(None, Effect::Allow, Reason::Pass);
+            }
             Asked::Pass => return self.by_itself(None, Effect::Allow, Reason::Pass),
             Asked::Unknown => return self.by_itself(None, Effect::Deny, Reason::UnknownMethod),
         };
@@ -235,7 +247,7 @@ impl<'p> Findings<'p> {
         }
     }
 
-    fn look_up(&mut self, question: &Question<'_>, names: &Names<'_>) {
+    fn look_up(&mut self, question: &Question<'_, '_>, names: &Names<'_>) {
         let request = question.request;
         let asker = Asker {
             id: &request.caller.id,
@@ -260,7 +272,7 @@ impl<'p> Findings<'p> {
         }
     }
 
-    fn visit(&mut self, at: RuleIndex, question: &Question<'_>, takes_away: bool) {
+    fn visit(&mut self, at: RuleIndex, question: &Question<'_, '_>, takes_away: bool) {
         let rule = usize::try_from(at)
             .ok()
             .and_then(|at| self.layer.rules.get(at));

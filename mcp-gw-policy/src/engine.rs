@@ -11,13 +11,13 @@ use mcp_gw_core::{
     AccessRequest, Clock, Decision, Effect, Policy, PolicyVersion, ShadowVerdict, SystemClock,
 };
 
+use crate::challenge::missing_scopes;
 use crate::compile::{Known, compile};
 use crate::condition::Facts;
 use crate::config::{Mode, OnDenied, PolicyConfig};
 use crate::decide::{Outcome, Session, Side};
 use crate::explain::{Explanation, explain};
 use crate::fault::{PolicyFault, PolicyFaults};
-use crate::rbac::Identity;
 use crate::set::PolicySet;
 use crate::stats::{Counters, PolicyStats};
 
@@ -140,7 +140,7 @@ impl PolicyEngine {
     pub fn decide_now(&self, request: &AccessRequest<'_>) -> Decision {
         let set = self.shared.current.load();
         self.timed(|| {
-            let identity = Identity::of(request.caller);
+            let identity = set.grants.identity(request.caller);
             let facts = Facts::new(request.caller, &identity, request.meta);
             let session = Session::new(&set, request.caller, request.meta, &identity, &facts);
             self.decision(&set, request, &set.decide(&session, request))
@@ -155,7 +155,7 @@ impl PolicyEngine {
             let mut decisions = Vec::with_capacity(requests.len());
             let mut rest = requests;
             while let Some(first) = rest.first() {
-                let identity = Identity::of(first.caller);
+                let identity = set.grants.identity(first.caller);
                 let facts = Facts::new(first.caller, &identity, first.meta);
                 let session = Session::new(&set, first.caller, first.meta, &identity, &facts);
                 let count = rest
@@ -177,7 +177,7 @@ impl PolicyEngine {
     /// the number of rules.
     pub fn explain(&self, request: &AccessRequest<'_>) -> Explanation {
         let set = self.shared.current.load();
-        let identity = Identity::of(request.caller);
+        let identity = set.grants.identity(request.caller);
         let facts = Facts::new(request.caller, &identity, request.meta);
         let start = self.shared.clock.now();
         let session = Session::new(&set, request.caller, request.meta, &identity, &facts);
@@ -224,6 +224,12 @@ impl PolicyEngine {
             decision = decision.because("default");
         } else if room == 0 {
             decision = decision.because(side.reason.as_str());
+        }
+        if side.effect == Effect::Deny && set.on_denied == OnDenied::Challenge {
+            let missing = missing_scopes(set, request, outcome);
+            if !missing.is_empty() {
+                decision = decision.with_missing_scopes(missing);
+            }
         }
         for (rule, is_shadow, why) in &outcome.errors {
             rule.counters.errors.fetch_add(1, Relaxed);

@@ -31,6 +31,8 @@ pub enum Reason {
     Pass,
     /// It is no method that a policy is about.
     UnknownMethod,
+    /// The client's address may not come.
+    Address,
     /// The name holds a control character, or is too long.
     InvalidName,
     /// The URI is none, or can be read in two ways.
@@ -41,7 +43,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AllowRule,
         Self::DenyRule,
         Self::RequireFailed,
@@ -49,6 +51,7 @@ impl Reason {
         Self::Default,
         Self::Pass,
         Self::UnknownMethod,
+        Self::Address,
         Self::InvalidName,
         Self::InvalidUri,
         Self::Shadow,
@@ -64,6 +67,7 @@ impl Reason {
             Self::Default => "default",
             Self::Pass => "pass",
             Self::UnknownMethod => "unknown_method",
+            Self::Address => "address",
             Self::InvalidName => "invalid_name",
             Self::InvalidUri => "invalid_uri",
             Self::Shadow => "shadow",
@@ -78,7 +82,7 @@ impl Reason {
             Self::NoRule => 2,
             Self::RequireFailed => 3,
             Self::DenyRule => 4,
-            Self::UnknownMethod | Self::InvalidName | Self::InvalidUri => 5,
+            Self::UnknownMethod | Self::Address | Self::InvalidName | Self::InvalidUri => 5,
         }
     }
 }
@@ -186,7 +190,7 @@ const MOST_MISSES: usize = 10;
 /// Tells a decision in full. It asks each rule by itself, without the index.
 pub(crate) fn explain(
     set: &PolicySet,
-    session: &Session<'_>,
+    session: &Session<'_, '_>,
     request: &AccessRequest<'_>,
     outcome: &Outcome<'_>,
     duration: Duration,
@@ -203,7 +207,13 @@ pub(crate) fn explain(
         duration,
     };
     let mut misses = Vec::new();
-    if let (Asked::Op(op), Ok(names)) = (Asked::of(request), Names::of(request)) {
+    let is_refused = told.reason == Reason::Address
+        || outcome
+            .full
+            .as_ref()
+            .is_some_and(|full| full.reason == Reason::Address);
+    let asked = (Asked::of(request), Names::of(request));
+    if let (Asked::Op(op), Ok(names), false) = (asked.0, asked.1, is_refused) {
         let question = Question::new(request, op, session.identity, session.facts);
         let mut tellers = Vec::new();
         for layer in session.layers(set, request.server) {
@@ -264,7 +274,7 @@ impl<'p> Teller<'p> {
     fn ask(
         &mut self,
         rule: &'p Rule,
-        question: &Question<'_>,
+        question: &Question<'_, '_>,
         names: &Names<'_>,
         errors: &mut Vec<RuleError>,
         misses: &mut Vec<(usize, NearMiss)>,
@@ -366,7 +376,7 @@ fn sum(because: &[(usize, String)]) -> usize {
 const FARTHEST: usize = 4;
 
 /// What of the rule's target does not fit, each with how far off it is.
-fn mismatches(rule: &Rule, question: &Question<'_>, names: &Names<'_>) -> Vec<(usize, String)> {
+fn mismatches(rule: &Rule, question: &Question<'_, '_>, names: &Names<'_>) -> Vec<(usize, String)> {
     let request = question.request;
     let mut because = Vec::new();
     let name = rule.subject(&names.client, &names.upstream);
@@ -410,7 +420,7 @@ fn nearest_name<'r>(rule: &'r Rule, op: Op, name: &str) -> Option<&'r str> {
     crate::fault::nearest(name, literals)
 }
 
-fn describe(part: Part, question: &Question<'_>) -> String {
+fn describe(part: Part, question: &Question<'_, '_>) -> String {
     match part {
         Part::Who(key) => format!(
             "who.{key}: the caller `{}` has none of them",

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod cases;
+mod challenge;
 mod compile;
 mod condition;
 mod config;
@@ -9,10 +10,16 @@ mod engine;
 mod explain;
 mod fault;
 #[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz_conditions;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
 pub mod fuzzing;
 mod glob;
+mod import;
 mod index;
 mod ip;
+mod lint;
 mod load;
 mod op;
 mod pattern;
@@ -25,10 +32,15 @@ mod uri;
 
 pub use cases::{Case, CaseCaller, CaseFailure, CaseFile, CaseGroup, Expected, ExpectedShadow};
 pub use config::{
-    ConsumerConfig, DefaultEffect, LayerConfig, MatchOn, Method, Mode, NamePattern, OnDenied,
-    PolicyConfig, RuleConfig, RuleEffect, WhoConfig,
+    ConsumerConfig, DefaultEffect, GroupConfig, IpConfig, LayerConfig, MatchOn, Method, Mode,
+    NamePattern, OnDenied, PolicyConfig, RoleConfig, RuleConfig, RuleEffect, ScopesConfig,
+    WhoConfig,
 };
 pub use engine::{PolicyEngine, Reloaded};
 pub use explain::{Explanation, LayerExplanation, NearMiss, Reason, RuleError, ShadowExplanation};
 pub use fault::{FaultPath, PathStep, PolicyFault, PolicyFaults};
+pub use import::{ImportError, ImportNote, ImportNoteKind, ImportedPolicy, import_mcp_acl};
+pub use ip::IpRules;
+pub use lint::{CatalogueName, Lint, LintKind, lint};
+pub use rbac::ScopeRequirement;
 pub use stats::{DecisionCount, PolicyStats, RuleCount};

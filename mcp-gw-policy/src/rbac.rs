@@ -1,4 +1,5 @@
-//! Who a rule is for.
+//! Who a rule is for: ids, kinds, roles, groups, scopes, claims, and what a caller has by way of
+//! something else.
 
 use std::collections::HashSet;
 
@@ -6,6 +7,18 @@ use mcp_gw_core::Caller;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::fault::{nearest, shown};
+use crate::glob::Glob;
+
+mod closure;
+mod grants;
+mod scopes;
+
+pub(crate) use grants::{Grants, GrantsConfig};
+pub use grants::{GroupConfig, RoleConfig};
+pub(crate) use scopes::{FEW_TRIES, MOST_TRIES, smallest_missing};
+pub use scopes::{ScopeRequirement, ScopesConfig};
 
 /// Callers. Of each key that is there the caller must have one; a key that is absent says nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,18 +31,29 @@ pub struct WhoConfig {
     /// Kinds of callers: `anonymous`, `local`, `user`, `api_key`, `oauth_client`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<String>,
-    /// Roles.
+    /// Issuers of the caller's token, such as `https://login.example.com`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub issuers: Vec<String>,
+    /// Roles, held directly or by inheritance.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
-    /// Groups.
+    /// Groups, held directly or by membership.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
-    /// Scopes.
+    /// Scopes, held directly or implied by others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
-    /// Claims of the caller's credential, each with the value that it must have.
+    /// Verified claims of the caller's credential, all of which must fit. The name is that of a claim,
+    /// or a path in it such as `realm_access.roles`. A string is a glob; a list means any of its
+    /// values; of a claim that is a list one value must fit.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub claims: Map<String, Value>,
+    /// The caller must be one of at least one of these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub any_of: Vec<Self>,
+    /// The caller must be one of each of these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub all_of: Vec<Self>,
 }
 
 impl WhoConfig {
@@ -49,36 +73,43 @@ impl WhoConfig {
         }
     }
 
+    /// Callers with all of these scopes.
+    pub fn all_scopes<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Self {
+        let one = |scope: S| Self {
+            scopes: vec![scope.into()],
+            ..Self::default()
+        };
+        Self {
+            all_of: scopes.into_iter().map(one).collect(),
+            ..Self::default()
+        }
+    }
+
     /// True when it says nothing: everybody.
     pub fn is_open(&self) -> bool {
         *self == Self::default()
     }
-}
 
-/// What the caller has, directly or by way of something else.
-#[derive(Debug)]
-pub(crate) struct Identity<'a> {
-    caller: &'a Caller,
-}
-
-impl<'a> Identity<'a> {
-    pub(crate) const fn of(caller: &'a Caller) -> Self {
-        Self { caller }
+    /// The list that narrows it down most.
+    pub(crate) fn keys(&self) -> WhoKeys<'_> {
+        if !self.ids.is_empty() {
+            WhoKeys::Ids(&self.ids)
+        } else if !self.roles.is_empty() {
+            WhoKeys::Roles(&self.roles)
+        } else if !self.groups.is_empty() {
+            WhoKeys::Groups(&self.groups)
+        } else {
+            WhoKeys::Open
+        }
     }
 
-    /// All roles of the caller.
-    pub(crate) fn roles(&self) -> impl Iterator<Item = &str> {
-        self.caller.roles.iter().map(String::as_str)
-    }
-
-    /// All groups of the caller.
-    pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
-        self.caller.groups.iter().map(String::as_str)
-    }
-
-    /// All scopes of the caller.
-    pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.caller.scopes.iter().map(String::as_str)
+    /// The scopes that it names anywhere.
+    pub(crate) fn named_scopes(&self) -> Vec<&str> {
+        let mut named: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
+        for nested in self.any_of.iter().chain(&self.all_of) {
+            named.extend(nested.named_scopes());
+        }
+        named
     }
 }
 
@@ -92,30 +123,110 @@ pub(crate) enum WhoKeys<'a> {
     Open,
 }
 
-impl WhoConfig {
-    /// The list that narrows it down most.
-    pub(crate) fn keys(&self) -> WhoKeys<'_> {
-        if !self.ids.is_empty() {
-            WhoKeys::Ids(&self.ids)
-        } else if !self.roles.is_empty() {
-            WhoKeys::Roles(&self.roles)
-        } else if !self.groups.is_empty() {
-            WhoKeys::Groups(&self.groups)
-        } else {
-            WhoKeys::Open
+/// What the caller has, directly or by way of something else. Made once per request.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity<'a> {
+    caller: &'a Caller,
+    derived: Option<Derived<'a>>,
+}
+
+/// All that a caller has, when that is more than the caller says.
+#[derive(Debug, Clone, Default)]
+struct Derived<'a> {
+    roles: Vec<&'a str>,
+    groups: Vec<&'a str>,
+    scopes: Vec<&'a str>,
+}
+
+/// Walks over what the caller says, or over what was derived from it.
+enum Names<'i> {
+    Own(std::slice::Iter<'i, String>),
+    Derived(std::slice::Iter<'i, &'i str>),
+}
+
+impl<'i> Iterator for Names<'i> {
+    type Item = &'i str;
+
+    fn next(&mut self) -> Option<&'i str> {
+        match self {
+            Self::Own(own) => own.next().map(String::as_str),
+            Self::Derived(derived) => derived.next().copied(),
         }
     }
 }
 
+impl<'a> Identity<'a> {
+    /// A caller who has what it says and nothing more.
+    pub(crate) const fn of(caller: &'a Caller) -> Self {
+        Self {
+            caller,
+            derived: None,
+        }
+    }
+
+    fn names<'i>(
+        &'i self,
+        own: &'i [String],
+        derived: impl FnOnce(&'i Derived<'a>) -> &'i [&'a str],
+    ) -> Names<'i> {
+        match &self.derived {
+            Some(all) => Names::Derived(derived(all).iter()),
+            None => Names::Own(own.iter()),
+        }
+    }
+
+    /// All roles of the caller.
+    pub(crate) fn roles(&self) -> impl Iterator<Item = &str> {
+        self.names(&self.caller.roles, |all| &all.roles)
+    }
+
+    /// All groups of the caller.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
+        self.names(&self.caller.groups, |all| &all.groups)
+    }
+
+    /// All scopes of the caller.
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.names(&self.caller.scopes, |all| &all.scopes)
+    }
+}
+
 /// The callers that a rule is for, ready to be compared.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Who {
     ids: HashSet<String>,
     kinds: HashSet<String>,
+    issuers: HashSet<String>,
     roles: HashSet<String>,
     groups: HashSet<String>,
     scopes: HashSet<String>,
-    claims: Map<String, Value>,
+    claims: Box<[(String, Vec<ClaimPattern>)]>,
+    any_of: Box<[Self]>,
+    all_of: Box<[Self]>,
+}
+
+/// A value that a claim must have.
+#[derive(Debug)]
+enum ClaimPattern {
+    Text(Glob),
+    Exact(Value),
+}
+
+impl ClaimPattern {
+    fn fits(&self, claim: &Value) -> bool {
+        if let Value::Array(items) = claim {
+            return items.iter().any(|item| self.fits_one(item));
+        }
+        self.fits_one(claim)
+    }
+
+    fn fits_one(&self, claim: &Value) -> bool {
+        match (self, claim) {
+            (Self::Text(glob), Value::String(text)) => glob.matches(text),
+            (Self::Text(_), _) => false,
+            (Self::Exact(value), claim) => value == claim,
+        }
+    }
 }
 
 /// What is wrong with a [`WhoConfig`]: the key below it, the message, the help.
@@ -126,14 +237,35 @@ impl Who {
         let mut faults = Vec::new();
         for kind in &config.kinds {
             if !KINDS.contains(&&**kind) {
-                let message = format!("{} is no kind of caller", crate::fault::shown(kind));
-                let help = match crate::fault::nearest(kind, KINDS) {
+                let message = format!("{} is no kind of caller", shown(kind));
+                let help = match nearest(kind, KINDS) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("the kinds are {}", KINDS.join(", ")),
                 };
                 faults.push(("kinds", message, help));
             }
         }
+        let claims = config
+            .claims
+            .iter()
+            .map(|(name, wanted)| (name.clone(), claim_patterns(name, wanted, &mut faults)))
+            .collect();
+        let mut nested = |key: &'static str, list: &[WhoConfig]| -> Box<[Self]> {
+            let mut compiled = Vec::with_capacity(list.len());
+            for who in list {
+                if who.is_open() {
+                    let message = "an empty entry means everybody".to_owned();
+                    faults.push((key, message, "leave it out".to_owned()));
+                }
+                match Self::compile(who) {
+                    Ok(who) => compiled.push(who),
+                    Err(inner) => faults.extend(inner),
+                }
+            }
+            compiled.into()
+        };
+        let any_of = nested("any_of", &config.any_of);
+        let all_of = nested("all_of", &config.all_of);
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -141,10 +273,13 @@ impl Who {
         Ok(Self {
             ids: set(&config.ids),
             kinds: set(&config.kinds),
+            issuers: set(&config.issuers),
             roles: set(&config.roles),
             groups: set(&config.groups),
             scopes: set(&config.scopes),
-            claims: config.claims.clone(),
+            claims,
+            any_of,
+            all_of,
         })
     }
 
@@ -157,26 +292,81 @@ impl Who {
         fn one<'n>(wanted: &HashSet<String>, mut has: impl Iterator<Item = &'n str>) -> bool {
             wanted.is_empty() || has.any(|name| wanted.contains(name))
         }
-        if !self.ids.is_empty() && !self.ids.contains(&*caller.id) {
+        let claim = |(name, wanted): &(String, Vec<ClaimPattern>)| {
+            claim_at(&caller.claims, name)
+                .is_some_and(|claim| wanted.iter().any(|pattern| pattern.fits(claim)))
+        };
+        if !one(&self.ids, std::iter::once(&*caller.id)) {
             Some("ids")
-        } else if !self.kinds.is_empty() && !self.kinds.contains(caller.kind.as_str()) {
+        } else if !one(&self.kinds, std::iter::once(caller.kind.as_str())) {
             Some("kinds")
+        } else if !one(&self.issuers, std::iter::once(&*caller.issuer)) {
+            Some("issuers")
         } else if !one(&self.roles, identity.roles()) {
             Some("roles")
         } else if !one(&self.groups, identity.groups()) {
             Some("groups")
         } else if !one(&self.scopes, identity.scopes()) {
             Some("scopes")
-        } else if !self
-            .claims
-            .iter()
-            .all(|(name, value)| caller.claims.get(name) == Some(value))
-        {
+        } else if !self.claims.iter().all(claim) {
             Some("claims")
+        } else if !self.all_of.iter().all(|who| who.matches(caller, identity)) {
+            Some("all_of")
+        } else if !self.any_of.is_empty()
+            && !self.any_of.iter().any(|who| who.matches(caller, identity))
+        {
+            Some("any_of")
         } else {
             None
         }
     }
 }
 
+fn claim_patterns(name: &str, wanted: &Value, faults: &mut Vec<WhoFault>) -> Vec<ClaimPattern> {
+    let values = match wanted {
+        Value::Array(values) => values.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    if values.is_empty() {
+        let message = format!("the claim {} has an empty list of values", shown(name));
+        faults.push(("claims", message, "name at least one value".to_owned()));
+    }
+    let mut patterns = Vec::with_capacity(values.len());
+    for value in values {
+        match value {
+            Value::String(text) => {
+                if let Some(glob) = Glob::parse(text) {
+                    patterns.push(ClaimPattern::Text(glob));
+                } else {
+                    let message = format!("{} ends in a backslash", shown(text));
+                    faults.push(("claims", message, "write `\\\\` for a backslash".to_owned()));
+                }
+            }
+            Value::Array(_) | Value::Object(_) => {
+                let message = format!("the claim {} is compared with a structure", shown(name));
+                let help = "name the member, as `realm_access.roles`, or write a condition";
+                faults.push(("claims", message, help.to_owned()));
+            }
+            scalar => patterns.push(ClaimPattern::Exact(scalar.clone())),
+        }
+    }
+    patterns
+}
+
+/// The claim of this name, or else at this path. A name with dots in it, such as a URL, comes first.
+fn claim_at<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'c Value> {
+    if let Some(claim) = claims.get(name) {
+        return Some(claim);
+    }
+    let mut parts = name.split('.');
+    let mut claim = claims.get(parts.next()?)?;
+    for part in parts {
+        claim = claim.as_object()?.get(part)?;
+    }
+    Some(claim)
+}
+
 const KINDS: [&str; 5] = ["anonymous", "local", "user", "api_key", "oauth_client"];
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,8 @@ pub(crate) struct Rule {
     pub(crate) who: Option<Who>,
     pub(crate) from: Option<Cidrs>,
     pub(crate) when: Option<Condition>,
+    /// The scopes that `who` and `when` name.
+    pub(crate) scopes: Box<[Box<str>]>,
     pub(crate) counters: Arc<RuleCounters>,
 }
 
@@ -36,19 +38,19 @@ pub(crate) struct Target {
 }
 
 /// One question, with what is shared by all rules that are asked.
-pub(crate) struct Question<'a> {
+pub(crate) struct Question<'a, 'f> {
     pub(crate) request: &'a AccessRequest<'a>,
     pub(crate) op: Op,
     pub(crate) identity: &'a Identity<'a>,
-    pub(crate) facts: RequestFacts<'a>,
+    pub(crate) facts: RequestFacts<'a, 'f>,
 }
 
-impl<'a> Question<'a> {
+impl<'a, 'f> Question<'a, 'f> {
     pub(crate) fn new(
         request: &'a AccessRequest<'a>,
         op: Op,
         identity: &'a Identity<'a>,
-        facts: &'a Facts<'a>,
+        facts: &'a Facts<'f>,
     ) -> Self {
         Self {
             request,
@@ -87,7 +89,7 @@ impl Rule {
 
     /// Whether caller, address and condition are as the rule says. A part that does not hold
     /// outweighs one that cannot be told.
-    pub(crate) fn holds(&self, question: &Question<'_>) -> Holds {
+    pub(crate) fn holds(&self, question: &Question<'_, '_>) -> Holds {
         let request = question.request;
         if let Some(who) = &self.who {
             if let Some(key) = who.miss(request.caller, question.identity) {
@@ -104,10 +106,12 @@ impl Rule {
         }
         let verdict = match &self.when {
             // In a list there are no arguments (P-10): what they could be counts in favour.
-            Some(when) if question.op.is_list() && when.reads_arguments() => match self.effect {
-                RuleEffect::Allow | RuleEffect::Require => Verdict::True,
-                RuleEffect::Deny => Verdict::False,
-            },
+            Some(when) if question.op.is_list() && when.reads_arguments(question.op.feature()) => {
+                match self.effect {
+                    RuleEffect::Allow | RuleEffect::Require => Verdict::True,
+                    RuleEffect::Deny => Verdict::False,
+                }
+            }
             Some(when) => when.evaluate(&question.facts),
             None => Verdict::True,
         };
@@ -136,7 +140,8 @@ impl Rule {
     }
 
     /// True when the answer may differ between callers or requests for the same thing.
-    pub(crate) const fn looks_at_caller(&self) -> bool {
-        self.who.is_some() || self.from.is_some() || self.when.is_some()
+    pub(crate) fn looks_at_caller(&self) -> bool {
+        let when = self.when.as_ref();
+        self.who.is_some() || self.from.is_some() || when.is_some_and(Condition::reads_caller)
     }
 }

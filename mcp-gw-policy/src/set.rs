@@ -1,14 +1,15 @@
 //! A whole policy, compiled: layers of rules with an index each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use mcp_gw_core::{Effect, PolicyVersion};
 
 use crate::config::{MatchOn, OnDenied};
 use crate::fault::PolicyFault;
 use crate::index::{Bucket, NameIndex};
+use crate::ip::IpRules;
 use crate::op::Op;
-use crate::rbac::Who;
+use crate::rbac::{Grants, Who};
 use crate::rule::Rule;
 
 /// An immutable policy. One request sees one.
@@ -16,6 +17,9 @@ use crate::rule::Rule;
 pub(crate) struct PolicySet {
     pub(crate) version: PolicyVersion,
     pub(crate) on_denied: OnDenied,
+    pub(crate) grants: Grants,
+    pub(crate) ip: IpRules,
+    pub(crate) extra_methods: HashSet<String>,
     pub(crate) global: Layer,
     pub(crate) servers: HashMap<Box<str>, Layer>,
     pub(crate) consumers: Vec<Consumers>,

@@ -47,7 +47,10 @@ fn p9_a_policy_that_looks_at_callers_is_not_uniform() {
             "rules: [{ id: a, effect: allow, from: ['10.0.0.0/8'] }]",
             false,
         ),
-        ("rules: [{ id: a, effect: allow, when: 'true' }]", false),
+        (
+            "rules: [{ id: a, effect: allow, when: 'has(jwt.sub)' }]",
+            false,
+        ),
         (
             "rules: [{ id: a, effect: allow, who: { roles: [r] }, mode: shadow }]",
             false,

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mcp_gw_core::jsonrpc::{self, Request};
-use mcp_gw_core::{Arguments, Caller, Extras, Feature, Incoming, RawJson, RequestMeta, code};
+use mcp_gw_core::{
+    Arguments, Caller, Clock as _, Extras, Feature, Incoming, RawJson, RequestMeta, SystemClock,
+    code,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -294,8 +297,10 @@ impl Said {
         let capabilities = capabilities.or_else(|| client?.capabilities.clone());
         let capabilities = capabilities.or(known.1);
         let capabilities = capabilities.and_then(|declared| without(declared, withheld));
+        let received = meta.received.or_else(|| Some(SystemClock::new().wall()));
         meta.with_client(info, capabilities)
             .with_session(client.map(|client| client.key.clone()))
+            .with_received(received)
     }
 }
 

@@ -17,7 +17,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use mcp_gw_core::jsonrpc::{Message, Request};
 use mcp_gw_core::{
-    Caller, Feature, ForeignParams, Incoming, RawJson, RequestMeta, ToolCall, ToolSpec, Transport,
+    Caller, Feature, ForeignParams, HttpFacts, Incoming, RawJson, RequestMeta, ToolCall, ToolSpec,
+    Transport,
 };
 
 pub use reply::{HttpBody, HttpReply};
@@ -41,6 +42,8 @@ pub struct HttpPeer {
     pub request_id: String,
     /// Address of the client, after trusted proxies.
     pub client_addr: Option<IpAddr>,
+    /// The HTTP request, for policy.
+    pub http: Option<Arc<dyn HttpFacts>>,
 }
 
 impl HttpPeer {
@@ -50,7 +53,15 @@ impl HttpPeer {
             caller,
             request_id,
             client_addr,
+            http: None,
         }
+    }
+
+    /// Sets the HTTP request.
+    #[must_use]
+    pub fn with_http(mut self, http: Arc<dyn HttpFacts>) -> Self {
+        self.http = Some(http);
+        self
     }
 }
 
@@ -208,6 +219,7 @@ impl Engine {
             caller: peer.caller,
             meta: RequestMeta::new(peer.request_id, Transport::Http)
                 .with_client_addr(peer.client_addr)
+                .with_http(peer.http)
                 .with_endpoint(self.endpoint.clone()),
             revision,
             client: None,

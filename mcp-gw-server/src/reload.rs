@@ -110,9 +110,10 @@ impl Running {
         report.pending.extend(pending.map(str::to_owned));
         if differ("metrics") {
             // Nothing was counted before.
-            let list = match self.has_metrics() {
-                true => &mut report.changed,
-                false => &mut report.pending,
+            let list = if self.has_metrics() {
+                &mut report.changed
+            } else {
+                &mut report.pending
             };
             list.push("metrics".to_owned());
         }

@@ -110,6 +110,8 @@ fn condition(rule: &RuleConfig, ask: &Ask) -> Option<bool> {
         Some(when) => when,
     };
     match when.strip_prefix("mcp.tool.arguments.") {
+        // A prompt has no arguments of a tool, in lists as in calls.
+        Some(_) if !ask.is_tool() => None,
         // P-10.
         Some(_) if ask.method.ends_with("/list") => Some(rule.effect != RuleEffect::Deny),
         Some(name) => flag(ask.arguments.get(name)),

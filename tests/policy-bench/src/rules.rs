@@ -13,16 +13,19 @@ pub enum Shape {
     Regexes,
     /// Each rule is for all tools and another caller.
     Callers,
+    /// Each rule names one tool, with a condition on the caller.
+    Conditions,
     /// Literals, globs, denies, requires.
     Mixed,
 }
 
 impl Shape {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Literals,
         Self::Globs,
         Self::Regexes,
         Self::Callers,
+        Self::Conditions,
         Self::Mixed,
     ];
 
@@ -59,6 +62,9 @@ impl Shape {
                     .with_tools([NamePattern::Any])
                     .with_who(WhoConfig::ids([id]))
             }
+            Self::Conditions => allow
+                .with_tools([NamePattern::Literal(format!("tool_{at}"))])
+                .with_when("identity.has_role('role_7') && mcp.method == 'tools/call'"),
             Self::Mixed => match at % 10 {
                 8 => RuleConfig::new(id, RuleEffect::Deny)
                     .with_tools([NamePattern::Glob(format!("tool_{at}_secret*"))]),
@@ -78,7 +84,7 @@ impl Shape {
     pub fn names(self, rules: usize) -> [String; 2] {
         let near = |rest: usize| rules / 20 * 10 + rest;
         let allowed = match self {
-            Self::Literals | Self::Callers => format!("tool_{}", near(1)),
+            Self::Literals | Self::Callers | Self::Conditions => format!("tool_{}", near(1)),
             Self::Mixed => format!("tool_{}", near(7)),
             Self::Globs => format!("tool_{}_x", near(0) / 3 * 3),
             Self::Regexes => format!("tool_{}_x", near(0)),

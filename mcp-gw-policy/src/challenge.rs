@@ -1,0 +1,57 @@
+//! Which scopes a caller would have needed (B-9): for the mode `challenge` only.
+
+use mcp_gw_core::{AccessRequest, Effect};
+
+use crate::condition::Facts;
+use crate::decide::{Outcome, Session};
+use crate::rbac::{FEW_TRIES, MOST_TRIES, smallest_missing};
+use crate::rule::Rule;
+use crate::set::PolicySet;
+use crate::subject::Names;
+
+/// The fewest scopes that would turn this refusal into an allow; of several such sets the one with the
+/// least rights. Empty when scopes would not help.
+pub(crate) fn missing_scopes(
+    set: &PolicySet,
+    request: &AccessRequest<'_>,
+    outcome: &Outcome<'_>,
+) -> Vec<String> {
+    let (Some(op), Ok(names)) = (outcome.op, Names::of(request)) else {
+        return Vec::new();
+    };
+    let is_about = |rule: &&Rule| {
+        !rule.scopes.is_empty()
+            && rule.is_about_name(op, rule.subject(&names.client, &names.upstream))
+    };
+    let asked_for = set
+        .rules()
+        .filter(is_about)
+        .flat_map(|rule| &rule.scopes)
+        .map(|scope| &**scope);
+    let identity = set.grants.identity(request.caller);
+    let mut candidates: Vec<&str> = asked_for
+        .chain(set.grants.named_scopes().iter().map(String::as_str))
+        .filter(|scope| !identity.scopes().any(|held| held == *scope))
+        .collect();
+    // The least rights first.
+    candidates.sort_unstable_by_key(|scope| (set.grants.weight(scope), *scope));
+    candidates.dedup();
+    let arguments = request
+        .arguments
+        .map_or(0, |arguments| arguments.as_raw().len());
+    let tries = if arguments > LONG {
+        FEW_TRIES
+    } else {
+        MOST_TRIES
+    };
+    let missing = smallest_missing(&candidates, tries, |scopes| {
+        let identity = set.grants.identity_with(request.caller, scopes);
+        let facts = Facts::new(request.caller, &identity, request.meta);
+        let session = Session::new(set, request.caller, request.meta, &identity, &facts);
+        set.decide(&session, request).enforced.effect == Effect::Allow
+    });
+    missing.into_iter().map(str::to_owned).collect()
+}
+
+/// Bytes of arguments from which on few sets are tried.
+const LONG: usize = 4096;

@@ -1,0 +1,210 @@
+//! Conditions that can never be true, as far as that shows without a request.
+
+use cel::common::ast::{Expr, IdedExpr, LiteralValue, operators as op};
+
+use super::{Condition, Verdict, sample};
+
+/// Why `condition` can never be true, if that is known.
+pub(super) fn reason(condition: &Condition) -> Option<String> {
+    if let Some(reason) = contradiction(&condition.tree) {
+        return Some(reason);
+    }
+    let outcomes = sample::dry_run(condition);
+    if condition.reads.anything {
+        // What a sample lacks others may have, so only an error about what is always there counts.
+        let fails = |verdict: &Verdict| matches!(verdict, Verdict::Error(_));
+        if condition.reads.open_ended || !outcomes.iter().all(fails) {
+            return None;
+        }
+    }
+    outcomes.into_iter().find_map(|verdict| match verdict {
+        Verdict::Error(message) => Some(format!("it fails on every request: {message}")),
+        Verdict::False => Some("it is false whatever the request".to_owned()),
+        Verdict::True => None,
+    })
+}
+
+/// Why an expression cannot come out true.
+fn contradiction(expr: &IdedExpr) -> Option<String> {
+    match &expr.expr {
+        Expr::Literal(LiteralValue::Boolean(truth)) if !*truth.inner() => {
+            Some("it is false".to_owned())
+        }
+        Expr::Call(call) if call.func_name == op::LOGICAL_OR => {
+            // All of the sides have to be impossible.
+            let mut reasons = call.args.iter().map(contradiction);
+            let first = reasons.next()??;
+            reasons.all(|reason| reason.is_some()).then_some(first)
+        }
+        Expr::Call(call) if call.func_name == op::LOGICAL_AND => {
+            let mut sides = Vec::new();
+            conjuncts(expr, &mut sides);
+            sides
+                .iter()
+                .find_map(|side| contradiction(side))
+                .or_else(|| conflict(&sides))
+        }
+        _ => conflict(&[expr]),
+    }
+}
+
+fn conjuncts<'e>(expr: &'e IdedExpr, into: &mut Vec<&'e IdedExpr>) {
+    match &expr.expr {
+        Expr::Call(call) if call.func_name == op::LOGICAL_AND => {
+            call.args.iter().for_each(|arg| conjuncts(arg, into));
+        }
+        _ => into.push(expr),
+    }
+}
+
+/// What one comparison says of a value.
+enum Says<'e> {
+    OneOf(Vec<&'e LiteralValue>),
+    Not(&'e LiteralValue),
+    Below(f64, bool),
+    Above(f64, bool),
+    Present(bool),
+}
+
+/// Two of the comparisons that cannot both hold.
+fn conflict(sides: &[&IdedExpr]) -> Option<String> {
+    let said: Vec<(String, Says<'_>)> = sides.iter().filter_map(|side| comparison(side)).collect();
+    for (index, (path, first)) in said.iter().enumerate() {
+        if matches!(first, Says::OneOf(values) if values.is_empty()) {
+            return Some("it asks for a member of an empty list".to_owned());
+        }
+        let later = said.iter().skip(index.saturating_add(1));
+        if later
+            .filter(|(other, _)| other == path)
+            .any(|(_, second)| excludes(first, second))
+        {
+            return Some(format!("what it asks of `{path}` contradicts itself"));
+        }
+    }
+    None
+}
+
+fn excludes(first: &Says<'_>, second: &Says<'_>) -> bool {
+    match (first, second) {
+        (Says::OneOf(left), Says::OneOf(right)) => !left
+            .iter()
+            .any(|value| right.iter().any(|other| same(value, other))),
+        (Says::OneOf(values), Says::Not(not)) | (Says::Not(not), Says::OneOf(values)) => {
+            values.iter().all(|value| same(value, not))
+        }
+        (Says::Below(high, _), Says::Above(low, _))
+        | (Says::Above(low, _), Says::Below(high, _))
+            if low > high =>
+        {
+            true
+        }
+        (Says::Below(high, with), Says::Above(low, and))
+        | (Says::Above(low, with), Says::Below(high, and)) => {
+            // Of `x < 1 && x >= 1` one side leaves the bound out.
+            low >= high && !(*with && *and)
+        }
+        (Says::OneOf(values), bound @ (Says::Below(..) | Says::Above(..)))
+        | (bound @ (Says::Below(..) | Says::Above(..)), Says::OneOf(values)) => values
+            .iter()
+            .all(|value| number(value).is_some_and(|value| outside(value, bound))),
+        (Says::Present(left), Says::Present(right)) => left != right,
+        _ => false,
+    }
+}
+
+fn outside(value: f64, bound: &Says<'_>) -> bool {
+    match bound {
+        Says::Below(high, with) => value > *high || (!with && value >= *high),
+        Says::Above(low, with) => value < *low || (!with && value <= *low),
+        _ => false,
+    }
+}
+
+fn same(left: &LiteralValue, right: &LiteralValue) -> bool {
+    match (number(left), number(right)) {
+        (Some(left), Some(right)) => left.total_cmp(&right).is_eq(),
+        _ => left == right,
+    }
+}
+
+/// Literals so large that they are not exact as a double tell nothing.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "checked: integers up to 2^53 are exact"
+)]
+fn number(literal: &LiteralValue) -> Option<f64> {
+    const EXACT: u64 = 1 << 53;
+    match literal {
+        LiteralValue::Int(value) => {
+            (value.inner().unsigned_abs() <= EXACT).then_some(*value.inner() as f64)
+        }
+        LiteralValue::UInt(value) => (*value.inner() <= EXACT).then_some(*value.inner() as f64),
+        LiteralValue::Double(value) => Some(*value.inner()),
+        _ => None,
+    }
+}
+
+/// The value that a comparison with literals is about, and what it says of it.
+fn comparison(expr: &IdedExpr) -> Option<(String, Says<'_>)> {
+    let Expr::Call(call) = &expr.expr else {
+        let path = path(expr)?;
+        return Some((path, Says::Present(true)));
+    };
+    if call.func_name == op::LOGICAL_NOT {
+        let [inner] = call.args.as_slice() else {
+            return None;
+        };
+        return Some((path(inner)?, Says::Present(false)));
+    }
+    let [left, right] = call.args.as_slice() else {
+        return None;
+    };
+    if call.func_name == op::IN {
+        let Expr::List(list) = &right.expr else {
+            return None;
+        };
+        let values: Option<Vec<_>> = list.elements.iter().map(literal).collect();
+        return Some((path(left)?, Says::OneOf(values?)));
+    }
+    let (value, literal, flipped) = match (literal(left), literal(right)) {
+        (None, Some(literal)) => (left, literal, false),
+        (Some(literal), None) => (right, literal, true),
+        _ => return None,
+    };
+    let says = match (call.func_name.as_str(), flipped) {
+        (op::EQUALS, _) => Says::OneOf(vec![literal]),
+        (op::NOT_EQUALS, _) => Says::Not(literal),
+        (op::LESS, false) | (op::GREATER, true) => Says::Below(number(literal)?, false),
+        (op::LESS_EQUALS, false) | (op::GREATER_EQUALS, true) => {
+            Says::Below(number(literal)?, true)
+        }
+        (op::GREATER, false) | (op::LESS, true) => Says::Above(number(literal)?, false),
+        (op::GREATER_EQUALS, false) | (op::LESS_EQUALS, true) => {
+            Says::Above(number(literal)?, true)
+        }
+        _ => return None,
+    };
+    Some((path(value)?, says))
+}
+
+const fn literal(expr: &IdedExpr) -> Option<&LiteralValue> {
+    match &expr.expr {
+        Expr::Literal(literal) => Some(literal),
+        _ => None,
+    }
+}
+
+/// A variable and the members selected of it.
+fn path(expr: &IdedExpr) -> Option<String> {
+    match &expr.expr {
+        Expr::Ident(name) if name.starts_with('?') => {
+            Some(format!("has({})", name.trim_start_matches('?')))
+        }
+        Expr::Ident(name) if !name.starts_with('@') => Some(name.clone()),
+        Expr::Select(select) if select.test => {
+            Some(format!("has({}.{})", path(&select.operand)?, select.field))
+        }
+        Expr::Select(select) => Some(format!("{}.{}", path(&select.operand)?, select.field)),
+        _ => None,
+    }
+}

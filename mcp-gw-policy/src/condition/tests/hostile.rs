@@ -1,0 +1,231 @@
+//! Arguments made to exhaust or to fool a condition (A.8 no. 2, 7, 13).
+
+use super::{ARGUMENTS, Verdict, compile, compiler, verdict};
+use super::{Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
+
+#[track_caller]
+fn error(source: &str, arguments: &str, expected: &str) {
+    match verdict(&compile(source), arguments) {
+        Verdict::Error(message) => assert!(message.contains(expected), "{message}"),
+        other => panic!("{source}: {other:?}"),
+    }
+}
+
+#[test]
+fn arguments_that_are_too_large_are_an_error() {
+    let source = "mcp.tool.arguments.x == 1 || true";
+    let long = format!(r#"{{"x":1,"y":"{}"}}"#, "a".repeat(64 << 10));
+    error(source, &long, "more than the 65536 bytes");
+    let many = format!(r#"{{"x":1,"y":[{}1]}}"#, "1,".repeat(1000));
+    error(source, &many, "more than the 1000 values");
+    let deep = format!(r#"{{"x":1,"y":{}{}}}"#, "[".repeat(40), "]".repeat(40));
+    error(source, &deep, "deeper than the 32 levels");
+    let fits = format!(r#"{{"x":1,"y":{}{}}}"#, "[".repeat(31), "]".repeat(31));
+    assert_eq!(verdict(&compile(source), &fits), Verdict::True);
+    // A condition that does not look at them does not care.
+    assert_eq!(
+        verdict(&compile("identity.authenticated"), &many),
+        Verdict::True
+    );
+}
+
+#[test]
+fn a_member_named_twice_is_an_error_at_any_depth() {
+    let source = "mcp.tool.arguments.x == 1 || true";
+    for twice in [
+        r#"{"x":1,"x":2}"#,
+        r#"{"x":1,"y":[{"a":{"b":1,"b":1}}]}"#,
+        r#"{"x":1,"\u0078":2}"#,
+    ] {
+        error(source, twice, "name a member twice");
+    }
+}
+
+#[test]
+fn numbers_are_exact_or_an_error() {
+    let is = |source: &str, arguments: &str| verdict(&compile(source), arguments);
+    let big = r#"{"n":9007199254740993}"#;
+    assert_eq!(
+        is("mcp.tool.arguments.n == 9007199254740993", big),
+        Verdict::True
+    );
+    assert_eq!(
+        is("mcp.tool.arguments.n == 9007199254740992", big),
+        Verdict::False
+    );
+    for inexact in [
+        "18446744073709551616",
+        "9007199254740993.0",
+        "1e300",
+        "-9223372036854775809",
+    ] {
+        error(
+            "mcp.tool.arguments.n > 0",
+            &format!(r#"{{"n":{inexact}}}"#),
+            "compared exactly",
+        );
+    }
+    assert_eq!(
+        is("mcp.tool.arguments.n < 0", r#"{"n":-9223372036854775808}"#),
+        Verdict::True
+    );
+}
+
+/// A list of `n` numbers under `x`, and one under `y`.
+fn lists(n: usize) -> String {
+    let items = vec!["1"; n].join(",");
+    format!(r#"{{"x":[{items}],"y":[{items}]}}"#)
+}
+
+#[test]
+fn loops_pay_for_their_rounds_and_stop_when_they_cannot() {
+    let all = "mcp.tool.arguments.x.all(a, mcp.tool.arguments.y.all(b, a == b))";
+    assert_eq!(verdict(&compile(all), &lists(40)), Verdict::True);
+    error(all, &lists(400), "more steps than a condition may");
+    // An error within is not absorbed: not by `||`, not by a later round.
+    error(&format!("{all} || true"), &lists(400), "more steps");
+    error(&format!("{all} && false"), &lists(400), "more steps");
+    for loops in [
+        "mcp.tool.arguments.x.exists(a, mcp.tool.arguments.y.exists(b, a + b == 3))",
+        "mcp.tool.arguments.x.exists_one(a, mcp.tool.arguments.y.exists_one(b, a == b))",
+        "mcp.tool.arguments.x.map(a, mcp.tool.arguments.y.map(b, a + b)) == []",
+        "mcp.tool.arguments.x.filter(a, mcp.tool.arguments.y.filter(b, a != b) == []) == []",
+        "mcp.tool.arguments.x.all(a, mcp.tool.arguments.y == mcp.tool.arguments.x)",
+        "mcp.tool.arguments.x.all(a, a in mcp.tool.arguments.y)",
+        "mcp.tool.arguments.x.map(a, mcp.tool.arguments) == []",
+        "mcp.tool.arguments.x.map(a, [mcp.tool.arguments.x]) == []",
+    ] {
+        error(loops, &lists(498), "more steps");
+    }
+    // One loop over as many values as there may be goes through.
+    let one = "mcp.tool.arguments.x.all(a, a == 1 && a < 5)";
+    assert_eq!(verdict(&compile(one), &lists(490)), Verdict::True);
+}
+
+#[test]
+fn long_texts_in_loops_cost_what_they_are_long() {
+    let items = vec!["1"; 500].join(",");
+    let long = "a".repeat(60_000);
+    let arguments = format!(r#"{{"x":[{items}],"s":"{long}"}}"#);
+    for source in [
+        "mcp.tool.arguments.x.all(a, !mcp.tool.arguments.s.contains('b'))",
+        "mcp.tool.arguments.x.map(a, mcp.tool.arguments.s + mcp.tool.arguments.s) == []",
+        "mcp.tool.arguments.x.all(a, !mcp.tool.arguments.s.matches('b$'))",
+        "mcp.tool.arguments.x.all(a, size(mcp.tool.arguments.s.split('')) > 0)",
+        "mcp.tool.arguments.s.split('').all(a, mcp.tool.arguments.x.all(b, b == 1))",
+    ] {
+        error(source, &arguments, "more steps");
+    }
+    let once = "!mcp.tool.arguments.s.contains('b') && mcp.tool.arguments.s.matches('^a+$')";
+    assert_eq!(verdict(&compile(once), &arguments), Verdict::True);
+}
+
+#[test]
+fn a_deep_condition_is_refused_or_has_room_on_a_small_stack() {
+    let nested = |levels: usize, open: &str, close: &str| {
+        format!(
+            "{}jwt.dept == 'sales'{}",
+            open.repeat(levels),
+            close.repeat(levels)
+        )
+    };
+    for (open, close) in [
+        ("!(", ")"),
+        ("(true ? ", " : false)"),
+        ("[1].all(x, ", ")"),
+        ("true == (", ")"),
+    ] {
+        for levels in [1, 10, 20, 30, 40, 60, 90, 400] {
+            if let Ok(condition) = compiler().compile(&nested(levels, open, close)) {
+                let _ = verdict(&condition, ARGUMENTS);
+            }
+        }
+    }
+    for chain in [
+        "1+",
+        "-",
+        "!",
+        "jwt.a.",
+        "true ? true : ",
+        "a[",
+        "x.",
+        "1==",
+        "{'a':",
+    ] {
+        let _ = compiler().compile(&chain.repeat(4000 / chain.len()));
+    }
+    assert!(compiler().compile(&nested(10, "!(", ")")).is_ok());
+}
+
+fn json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        "[a-c]{0,3}".prop_map(|text| format!("\"{text}\"")),
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<f64>()
+            .prop_filter("finite", |f| f.is_finite())
+            .prop_map(|f| format!("{f:e}")),
+        prop_oneof![
+            prop::strategy::Just("null".to_owned()),
+            prop::strategy::Just("true".to_owned()),
+            prop::strategy::Just("\"\\ud83d\\ude00\\u0000\"".to_owned()),
+        ],
+    ];
+    leaf.prop_recursive(4, 64, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6)
+                .prop_map(|items| format!("[{}]", items.join(","))),
+            prop::collection::vec(("[abxy]", inner), 0..6).prop_map(|members| {
+                let members: Vec<String> = members
+                    .iter()
+                    .map(|(key, value)| format!("\"{key}\":{value}"))
+                    .collect();
+                format!("{{{}}}", members.join(","))
+            }),
+        ]
+    })
+}
+
+/// Conditions over the members that [`json`] makes.
+const OVER_JSON: [&str; 8] = [
+    "mcp.tool.arguments.x < 5",
+    "mcp.tool.arguments.x.all(a, a.b == mcp.tool.arguments.y)",
+    "mcp.tool.arguments.x[0].startsWith('a')",
+    "mcp.tool.arguments.x.exists(a, mcp.tool.arguments.y.exists(b, a < b))",
+    "size(mcp.tool.arguments.x) > 2 || mcp.tool.arguments.x.matches('a|b')",
+    "mcp.tool.arguments.x.filter(k, k in mcp.tool.arguments.y).map(k, [k]) != [['a']]",
+    "int(mcp.tool.arguments.x) / int(mcp.tool.arguments.y) == 1",
+    "mcp.tool.arguments.x.substring(1, 2).split(mcp.tool.arguments.y) == mcp.tool.arguments.x",
+];
+
+proptest! {
+    #[test]
+    fn any_arguments_get_an_answer_and_the_same_one_twice(
+        x in json(), y in json(), which in 0..OVER_JSON.len(),
+    ) {
+        let condition = compile(OVER_JSON[which]);
+        let arguments = format!(r#"{{"x":{x},"y":{y}}}"#);
+        let first = verdict(&condition, &arguments);
+        prop_assert!(first != Verdict::Error("the evaluator failed".to_owned()));
+        prop_assert_eq!(first, verdict(&condition, &arguments));
+    }
+
+    #[test]
+    fn any_source_is_taken_or_refused(source in "[a-z.()\\[\\]{}'\"0-9 &|!<>=+*/?:,@-]{0,60}") {
+        if let Ok(condition) = compiler().compile(&source) {
+            let _ = verdict(&condition, ARGUMENTS);
+        }
+    }
+
+    #[test]
+    fn sources_made_of_pieces_are_taken_or_refused(
+        pieces in prop::collection::vec(prop::sample::select(vec![
+            "identity", ".", "roles", "mcp", "tool", "arguments", "x", "(", ")", "[", "]", "'a'", "1",
+            "&&", "||", "!", "==", "<", "in", "?", ":", ".all(a, ", ".map(b, ", "has(", "matches", "-",
+            "vars.team", "jwt", "{", "}", ",", "true", "null", "+", "size(", "source.ip_in('::/0')",
+        ]), 0..24),
+    ) {
+        if let Ok(condition) = compiler().compile(&pieces.concat()) {
+            let _ = verdict(&condition, ARGUMENTS);
+        }
+    }
+}

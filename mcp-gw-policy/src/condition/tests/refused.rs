@@ -1,0 +1,232 @@
+//! What is refused when a policy is loaded, and what is warned of.
+
+use super::{compile, compiler};
+
+#[track_caller]
+fn refused(source: &str, expected: &str) {
+    let fault = match compiler().compile(source) {
+        Ok(_) => panic!("taken: {source}"),
+        Err(fault) => fault.to_string(),
+    };
+    assert!(
+        fault.contains(expected),
+        "{source}\n  says {fault}\n  wants {expected}"
+    );
+    assert!(!fault.contains('\n'), "{fault}");
+}
+
+#[test]
+fn names_are_checked_with_a_suggestion() {
+    refused(
+        "identiy.id == 'x'",
+        "at 1:1: `identiy` is not a name here; did you mean `identity`?",
+    );
+    refused("true &&\n  idendity.id == 'x'", "at 2:3: `idendity`");
+    refused(
+        "identity.rols == []",
+        "`identity` has no member `rols`; did you mean `roles`?",
+    );
+    refused("identity['rols'] == []", "`identity` has no member `rols`");
+    refused(
+        "mcp.tool.argumnts.x == 1",
+        "`mcp.tool` has no member `argumnts`; did you mean `arguments`?",
+    );
+    refused(
+        "mcp.tol.name == 'x'",
+        "`mcp` has no member `tol`; did you mean `tool`?",
+    );
+    refused(
+        "mcp.tool.annotations.readonlyHint",
+        "did you mean `readOnlyHint`?",
+    );
+    refused(
+        "identity.id.x == 1",
+        "`identity.id` is a string, it has no member `x`",
+    );
+    refused(
+        "vars.taem == 'x'",
+        "`vars` has no member `taem`; did you mean `team`?",
+    );
+    refused(
+        "vars.limits.amont < 1",
+        "`vars.limits` has no member `amont`; did you mean `amount`?",
+    );
+    refused(
+        "mcp.tool == 1",
+        "name a member of `mcp.tool`: it has annotations, arguments, name",
+    );
+    refused("identity == 1", "name a member of `identity`");
+    refused("[1].all(x, y == 1)", "`y` is not a name here");
+    refused("@result == 1", "this is not CEL");
+    refused(".identity.id == 'x'", "is not a name here");
+    refused(
+        "request.headers['X-Tenant'] == 'x'",
+        "in lower case here: `x-tenant`",
+    );
+    refused(
+        "request.headers['authorization'] == 'x'",
+        "carries a secret",
+    );
+    refused("request.headers.cookie == 'x'", "carries a secret");
+}
+
+#[test]
+fn functions_are_checked_with_a_suggestion() {
+    refused(
+        "identity.id.startWith('x')",
+        "no function `startWith`; did you mean `startsWith`?",
+    );
+    refused(
+        "identity.id.replace('a', 'b') == ''",
+        "no function `replace`",
+    );
+    refused("['a'].join() == 'a'", "no function `join`");
+    refused("strings.quote('a') == 'a'", "`strings` is not a name here");
+    refused(
+        "identity.id.startsWith('x', 'y')",
+        "cannot be called on a string with (a string, a string)",
+    );
+    refused(
+        "identity.roles.startsWith('x')",
+        "cannot be called on a list of strings",
+    );
+    refused("identity.id.glob(jwt.x)", "`glob` takes one string literal");
+    refused(
+        "identity.id.matches(jwt.pattern)",
+        "`matches` takes one string literal",
+    );
+    refused(
+        "identity.id.matches('a', 'b')",
+        "`matches` takes one string literal",
+    );
+    refused(
+        "identity.id.matches('(')",
+        "`(` is not a pattern: unclosed group",
+    );
+    refused(
+        r"identity.id.matches('(\\w{1,1000}){1,1000}')",
+        "is not a pattern",
+    );
+    refused("identity.id.glob('a\\\\')", "cannot end with a backslash");
+    refused(
+        "source.ip_in('10.0.0.0/33')",
+        "is not an address or a CIDR block",
+    );
+    refused("source.ip_in('10.1.0.0/8')", "write `10.0.0.0/8`");
+    refused("source.ip_in()", "takes CIDR blocks");
+    refused("consumer.has_role('x')", "is called as identity.has_role");
+    refused("Foo{a: 1} == 1", "no message types");
+    refused("optional.of(1) == 1", "is not a name here");
+}
+
+#[test]
+fn what_is_no_truth_and_what_cannot_be_compared_is_refused() {
+    refused("5", "the condition gives a number, not true or false");
+    refused("identity.id", "the condition gives a string");
+    refused("identity.id + 'x'", "the condition gives a string");
+    refused("vars.team", "the condition gives a string");
+    refused(
+        "identity.roles == 'admin'",
+        "a list of strings is compared with a string",
+    );
+    refused("identity.id == 5", "a string is compared with a number");
+    refused("identity.id < 5", "a string is compared with a number");
+    refused("'a' in identity.id", "text.contains(part)");
+    refused(
+        "5 in identity.roles",
+        "a number is never in a list of strings",
+    );
+    refused(
+        "identity.id && true",
+        "`&&` needs true or false, this is a string",
+    );
+    refused("!identity.id", "`!` needs true or false");
+    refused("identity.id ? true : false", "needs true or false");
+    refused(
+        "identity.id - 1 == 1",
+        "`-` does not apply to a string and a number",
+    );
+    refused(
+        "identity.id.exists(x, true)",
+        "a loop needs a list or a map, this is a string",
+    );
+}
+
+#[test]
+fn sources_have_limits() {
+    refused("", "the condition is empty");
+    refused("  ", "the condition is empty");
+    refused(
+        &format!("'{}' == ''", "x".repeat(4096)),
+        "more than the 4096 allowed",
+    );
+    refused(&vec!["1==1"; 600].join("&&"), "more than 1000 parts");
+    refused(
+        "[1].all(a, [1].all(b, [1].all(c, true)))",
+        "nested deeper than 2",
+    );
+    refused(
+        "[1].all(identity, true)",
+        "`identity` has a meaning already",
+    );
+    refused("[1].all(int, true)", "`int` has a meaning already");
+    refused(
+        &format!("{}true{}", "(".repeat(500), ")".repeat(500)),
+        "this is not CEL",
+    );
+    refused("1 ==", "this is not CEL");
+    refused("'\u{0}' ==", "this is not CEL");
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once() {
+    refused("identiy.id == 'x' && jwt.a.glob(jwt.b)", "`identiy`");
+    refused("identiy.id == 'x' && jwt.a.glob(jwt.b)", "`glob` takes");
+}
+
+#[test]
+fn a_condition_that_can_never_be_true_is_warned_of() {
+    for source in [
+        "false",
+        "1 > 2",
+        "identity.authenticated && false",
+        "identity.id == 'a' && identity.id == 'b'",
+        "identity.id == 'a' && identity.id != 'a'",
+        "identity.id in ['a', 'b'] && identity.id == 'c'",
+        "identity.id in []",
+        "jwt.level > 5 && jwt.level < 3",
+        "jwt.level >= 5 && jwt.level < 5",
+        "5 < jwt.level && jwt.level <= 5",
+        "jwt.level == 7 && jwt.level < 5",
+        "has(jwt.a) && !has(jwt.a)",
+        "identity.authenticated && !identity.authenticated",
+        "(identity.id == 'a' && identity.id == 'b') || (1 > 2 && false)",
+        "timestamp('nonsense') < request.time",
+        "int('x') == 1",
+        "vars.limits.amount > 1000",
+    ] {
+        assert!(compile(source).warning().is_some(), "{source}");
+    }
+}
+
+#[test]
+fn a_condition_that_can_be_true_is_not_warned_of() {
+    for source in [
+        "true",
+        "identity.id == 'a' || identity.id == 'b'",
+        "identity.id == 'a' && jwt.id == 'b'",
+        "jwt.level >= 5 && jwt.level <= 5",
+        "jwt.level > 3 && jwt.level < 5 && jwt.level != 6",
+        "jwt.dept == 'x'",
+        "identity.id in ['a', 'b'] && identity.id in ['b', 'c']",
+        "mcp.tool.arguments.amount < 100",
+        "tls.sni == 'a.example'",
+        "mcp.prompt.name == 'x'",
+        "jwt.level == 5 && jwt.level == 5.0",
+        "vars.limits.amount == 100",
+        "source.ip_in('10.0.0.0/8')",
+        "request.headers['x-a'] == 'b'",
+    ] {
+        assert_eq!(compile(source).warning(), None, "{source}");
+    }
+}

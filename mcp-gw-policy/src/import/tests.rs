@@ -1,0 +1,428 @@
+use mcp_gw_core::{
+    AccessRequest, Arguments, Caller, CallerKind, Effect, Feature, Phase, RawJson, RequestMeta,
+    Transport,
+};
+use serde_json::{Value, json};
+
+use super::el::translate;
+use super::{ImportNoteKind, ImportedPolicy, import_mcp_acl};
+use crate::PolicyEngine;
+
+fn import(value: &Value) -> ImportedPolicy {
+    import_mcp_acl(&value.to_string()).unwrap()
+}
+
+/// An ACL of one feature.
+fn one(kind: &str, methods: &[&str], pattern: &str, value: Option<&str>, condition: &str) -> Value {
+    json!({"authorizations": [{
+        "authorizedFeatures": [{
+            "type": kind, "methods": methods, "patternType": pattern, "patternValue": value,
+        }],
+        "condition": condition,
+    }]})
+}
+
+/// What the policy says of these, for Ann, who has the claim `dept: sales`.
+fn decides(policy: &Value, method: &str, name: &str, arguments: &str) -> Effect {
+    let engine = PolicyEngine::compile(&import(policy).policy).unwrap();
+    let Value::Object(claims) = json!({"dept": "sales", "tags": ["a", "b"], "sub": "ann"}) else {
+        unreachable!()
+    };
+    let caller = Caller::new(CallerKind::OAuthClient, "ann").with_claims(claims);
+    let meta = RequestMeta::new("1", Transport::Http)
+        .with_client_addr(Some("10.1.2.3".parse().unwrap()))
+        .with_headers(vec![("x-tenant".to_owned(), "acme".to_owned())]);
+    let feature = match method.split('/').next() {
+        Some("tools") => Feature::Tool,
+        Some("prompts") => Feature::Prompt,
+        _ if method.contains("templates") => Feature::ResourceTemplate,
+        _ => Feature::Resource,
+    };
+    let mut request = AccessRequest::new(&caller, &meta, method, feature, name);
+    let arguments = Arguments::from_raw(RawJson::parse(arguments.to_owned()).unwrap()).unwrap();
+    if method.ends_with("/list") {
+        request.phase = Phase::List;
+    } else {
+        request.arguments = Some(&arguments);
+    }
+    engine.decide_now(&request).effect()
+}
+
+fn kinds(policy: &Value) -> Vec<ImportNoteKind> {
+    import(policy).notes.iter().map(|note| note.kind).collect()
+}
+
+#[test]
+fn nothing_authorized_is_nothing_allowed() {
+    for empty in [
+        json!({}),
+        json!({"authorizations": []}),
+        json!({"authorizations": null}),
+    ] {
+        assert!(import(&empty).policy.rules.is_empty());
+        assert_eq!(decides(&empty, "tools/list", "a", "{}"), Effect::Deny);
+        assert_eq!(kinds(&empty), [ImportNoteKind::Assumed]);
+    }
+}
+
+#[test]
+fn each_method_is_granted_by_itself() {
+    let all = [
+        ("TOOLS", "TOOLS_LIST", "tools/list", "a"),
+        ("TOOLS", "TOOLS_CALL", "tools/call", "a"),
+        ("RESOURCES", "RESOURCES_LIST", "resources/list", "file:///a"),
+        ("RESOURCES", "RESOURCES_READ", "resources/read", "file:///a"),
+        (
+            "RESOURCES",
+            "RESOURCES_SUBSCRIBE",
+            "resources/subscribe",
+            "file:///a",
+        ),
+        (
+            "RESOURCES",
+            "RESOURCES_TEMPLATES_LIST",
+            "resources/templates/list",
+            "file:///{a}",
+        ),
+        ("PROMPTS", "PROMPTS_LIST", "prompts/list", "a"),
+        ("PROMPTS", "PROMPTS_GET", "prompts/get", "a"),
+    ];
+    for (kind, granted, ..) in all {
+        let policy = one(kind, &[granted], "ANY", None, "");
+        for (_, other, method, name) in all {
+            let expected = if granted == other {
+                Effect::Allow
+            } else {
+                Effect::Deny
+            };
+            assert_eq!(
+                decides(&policy, method, name, "{}"),
+                expected,
+                "{granted}: {method}"
+            );
+        }
+    }
+}
+
+#[test]
+fn patterns_mean_what_they_meant() {
+    let allowed = |pattern: &str, value: &str, name: &str| {
+        let policy = one("TOOLS", &["TOOLS_CALL"], pattern, Some(value), "");
+        decides(&policy, "tools/call", name, "{}") == Effect::Allow
+    };
+    assert!(allowed("LITERAL", "get_a", "get_a"));
+    assert!(!allowed("LITERAL", "get_a", "Get_a"));
+    assert!(!allowed("LITERAL", "get_*", "get_a"));
+    assert!(allowed("LITERAL", "get_*", "get_*"));
+    assert!(allowed("LITERAL", "any", "any") && !allowed("LITERAL", "any", "other"));
+    assert!(allowed("EXPRESSION", "get_*", "get_a") && !allowed("EXPRESSION", "get_*", "set_a"));
+    assert!(allowed("EXPRESSION", "g?t", "get") && !allowed("EXPRESSION", "g?t", "gt"));
+    // Special characters were refused once; a backslash is no escape there.
+    assert!(allowed("EXPRESSION", "a.b[1]$(x)", "a.b[1]$(x)"));
+    assert!(allowed("EXPRESSION", r"a\*", r"a\x") && !allowed("EXPRESSION", r"a\*", "a*"));
+    assert!(allowed("ANY", "ignored", "anything"));
+    // A URI that no request gets through with.
+    let policy = one(
+        "RESOURCES",
+        &["RESOURCES_READ"],
+        "LITERAL",
+        Some("no uri"),
+        "",
+    );
+    assert_eq!(kinds(&policy), [ImportNoteKind::Stricter]);
+    assert!(import(&policy).policy.rules.is_empty());
+}
+
+#[test]
+fn what_cannot_be_read_grants_nothing_and_is_told() {
+    for (policy, kind) in [
+        (
+            one("TOOLS", &["TOOLS_CALL"], "LITERAL", None, ""),
+            ImportNoteKind::Stricter,
+        ),
+        (
+            one("TOOLS", &["TOOLS_CALL"], "EXPRESSION", Some(""), ""),
+            ImportNoteKind::Stricter,
+        ),
+        (
+            one(
+                "TOOLS",
+                &["TOOLS_CALL"],
+                "LITERAL",
+                Some("{#request.id}"),
+                "",
+            ),
+            ImportNoteKind::Stricter,
+        ),
+        (
+            one("TOOLS", &["TOOLS_CALL"], "LITERAL", Some("a\nb"), ""),
+            ImportNoteKind::Stricter,
+        ),
+        (
+            one("TOOLS", &["PROMPTS_GET"], "ANY", None, ""),
+            ImportNoteKind::Ignored,
+        ),
+        (
+            one("TOOLS", &["TOOL_CALL"], "ANY", None, ""),
+            ImportNoteKind::Stricter,
+        ),
+        (one("TOOLS", &[], "ANY", None, ""), ImportNoteKind::Ignored),
+    ] {
+        assert_eq!(kinds(&policy), [kind], "{policy}");
+        assert!(import(&policy).policy.rules.is_empty(), "{policy}");
+    }
+}
+
+#[test]
+fn the_defaults_of_the_schema_are_taken() {
+    let policy = json!({"authorizations": [{"authorizedFeatures": [{"type": "TOOLS"}]}]});
+    assert_eq!(decides(&policy, "tools/list", "a", "{}"), Effect::Allow);
+    assert_eq!(decides(&policy, "tools/call", "a", "{}"), Effect::Deny);
+    let wire = one("TOOLS", &["tools/call"], "ANY", None, "");
+    assert_eq!(decides(&wire, "tools/call", "a", "{}"), Effect::Allow);
+}
+
+#[test]
+fn a_step_of_a_flow_is_taken_too() {
+    let acl = one("TOOLS", &["TOOLS_CALL"], "ANY", None, "");
+    let step = json!({"name": "ACL", "policy": "mcp-acl", "configuration": acl});
+    assert_eq!(decides(&step, "tools/call", "a", "{}"), Effect::Allow);
+    let text = json!({"policy": "mcp-acl", "configuration": acl.to_string()});
+    assert_eq!(decides(&text, "tools/call", "a", "{}"), Effect::Allow);
+    let other = json!({"policy": "oauth2", "configuration": acl});
+    assert!(import_mcp_acl(&other.to_string()).is_err());
+}
+
+#[test]
+fn what_is_no_such_configuration_is_refused_with_its_place() {
+    for (bad, says) in [
+        ("[]", "not an object"),
+        ("{", "EOF"),
+        (
+            r#"{"authorisations": []}"#,
+            "unknown field `authorisations`",
+        ),
+        (
+            r#"{"authorizations": [{}]}"#,
+            "authorizations[0]: missing field `authorizedFeatures`",
+        ),
+        (
+            r#"{"authorizations": [{"authorizedFeatures": [{"type": "TOOL"}]}]}"#,
+            "authorizations[0].authorizedFeatures[0].type: unknown variant `TOOL`",
+        ),
+        (
+            r#"{"authorizations": [{"authorizedFeatures": [{"type": "TOOLS", "patternType": "REGEX"}]}]}"#,
+            "unknown variant `REGEX`",
+        ),
+    ] {
+        let error = import_mcp_acl(bad).unwrap_err().to_string();
+        assert!(error.contains(says), "{bad}: {error}");
+    }
+}
+
+/// What a condition comes to in a call of `get_a` with arguments, and in a list.
+fn condition(el: &str) -> (Effect, Effect) {
+    let policy = one("TOOLS", &["TOOLS_LIST", "TOOLS_CALL"], "ANY", None, el);
+    (
+        decides(&policy, "tools/call", "get_a", r#"{"n":5,"s":"xyz"}"#),
+        decides(&policy, "tools/list", "get_a", "{}"),
+    )
+}
+
+const YES: Effect = Effect::Allow;
+const NO: Effect = Effect::Deny;
+
+/// Conditions, with what they come to in a call and in a list.
+const CONDITIONS: &[(&str, Effect, Effect)] = &[
+    (
+        "{#context.attributes['jwt.claims']['dept'] == 'sales'}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['dept'] eq 'sales'}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['dept'] == 'it'}",
+        NO,
+        NO,
+    ),
+    ("{#context.attributes['jwt.claims']['gone'] == 'x'}", NO, NO),
+    (
+        "{#context.attributes['jwt.claims']['gone'] == null}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['gone'] != null}",
+        NO,
+        NO,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['gone'] != 'x'}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['gone'].startsWith('x')}",
+        NO,
+        NO,
+    ),
+    (
+        "{!(#context.attributes['jwt.claims']['gone'] == 'x')}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['tags'].contains('b')}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['dept'].contains('ale')}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['dept'] matches 'sa.*'}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['dept'].matches('sal')}",
+        NO,
+        NO,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['dept'].matches('x|sales')}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['dept'].toUpperCase() == 'SALES'}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['user'] == 'ann' and not (#request.method == 'x')}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['user-id'].equals('ann') || false}",
+        YES,
+        YES,
+    ),
+    ("{#request.remoteAddress == '10.1.2.3'}", YES, YES),
+    ("{#request.remoteAddress.startsWith('10.')}", YES, YES),
+    ("{{'a', 'b'}.contains(#context.attributes['user'])}", NO, NO),
+    (
+        "{{'ann', 'b'}.contains(#context.attributes['user'])}",
+        YES,
+        YES,
+    ),
+    ("{#request.jsonContent.params.name == 'get_a'}", YES, NO),
+    ("{#request.jsonContent.params.name != 'get_a'}", NO, YES),
+    ("{#request.jsonContent.params.arguments.n < 10}", YES, NO),
+    (
+        "{#request.jsonContent.params.arguments.s == 'xyz'}",
+        YES,
+        NO,
+    ),
+    (
+        "{#context.attributes['mcp_tool_name'].startsWith('get')}",
+        YES,
+        NO,
+    ),
+    ("{#request.jsonContent.method == 'tools/call'}", YES, NO),
+    ("{#request.headers['X-Tenant'][0] == 'acme'}", YES, YES),
+    ("{#request.headers['X-Gone'][0] == 'acme'}", NO, NO),
+    ("{#request.headers['X-Gone'] == null}", YES, YES),
+    ("{#request.headers['X-Tenant'].contains('acme')}", YES, YES),
+    (
+        "{#context.attributes['jwt.claims']['dept']['deep'] == null}",
+        NO,
+        NO,
+    ),
+    ("{true}", YES, YES),
+    ("true", YES, YES),
+    ("false", NO, NO),
+];
+
+#[test]
+fn conditions_mean_what_they_meant() {
+    for &(el, call, list) in CONDITIONS {
+        let note = import(&one("TOOLS", &["TOOLS_CALL"], "ANY", None, el));
+        assert_eq!(condition(el), (call, list), "{el}: {note:?}");
+    }
+}
+
+#[test]
+fn conditions_that_cannot_be_translated_allow_nothing_and_are_told() {
+    for el in [
+        "always",
+        "x {#request.id == 'a'}",
+        "{#request.id == 'a'} or {#request.id == 'b'}",
+        "{T(java.lang.Math).random() > 0}",
+        "{#jsonPath(#request.content, '$.a') == 'x'}",
+        "{#request.content.contains('x')}",
+        "{#context.attributes['api-key'] == 'x'}",
+        "{#request.headers['Authorization'][0] == 'x'}",
+        "{#request.headers['X-A'][1] == 'x'}",
+        "{#api.properties['a'] == 'x'}",
+        "{#dictionaries['a']['b'] == 'x'}",
+        "{#context.attributes['jwt.claims']['a'] ? true : false}",
+        "{#context.attributes['jwt.claims']['a'] + 'x' == 'y'}",
+        "{#context.attributes['jwt.claims']['dept'] > 'a'}",
+        "{'text'}",
+        "{#request.id}",
+        "{#request.id == 'a}",
+        "{}",
+        "{#context.attributes['jwt.claims']['dept'].matches('a)|(sales')}",
+        "{#context.attributes['jwt.claims']['dept'].matches('(?i)SALES')}",
+        r"{#context.attributes['jwt.claims']['dept'].matches('\p{L}+')}",
+        "{#context.attributes['jwt.claims']['dept'].matches('[a-z&&[^x]]+')}",
+        "{#context.attributes['jwt.claims']['dept'].matches(#request.id)}",
+        "{#context.attributes['jwt.claims']['dept'].length() == 5}",
+        &format!("{{{}true{}}}", "(".repeat(40), ")".repeat(40)),
+    ] {
+        let policy = one("TOOLS", &["TOOLS_CALL"], "ANY", None, el);
+        let kinds = kinds(&policy);
+        assert!(kinds.contains(&ImportNoteKind::Stricter), "{el}: {kinds:?}");
+        assert_eq!(condition(el), (Effect::Deny, Effect::Deny), "{el}");
+    }
+}
+
+#[test]
+fn literals_cannot_break_out_of_their_quotes() {
+    let cel = translate(r"{#request.id == 'a'' || true || ''\'}", false)
+        .unwrap()
+        .cel;
+    assert_eq!(cel, r"request.id == 'a\' || true || \'\\'");
+    let cel = translate(
+        "{#context.attributes['jwt.claims']['a''].b'] == \"it's\"}",
+        false,
+    )
+    .unwrap();
+    assert_eq!(cel.cel, r"('a\'].b' in jwt && jwt['a\'].b'] == 'it\'s')");
+}
+
+#[test]
+fn ascii_classes_stay_ascii() {
+    let cel = translate(r"{#request.id.matches('\w+[\d.-]\.x.')}", false)
+        .unwrap()
+        .cel;
+    assert!(cel.contains(r"[A-Za-z0-9_]+[0-9.-]\\.x[^\\n"), "{cel}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_condition_is_translated_or_refused(
+        text in "[{}#a-z.\\[\\]'()=!&|<> 0-9\"\\\\]{0,40}",
+    ) {
+        let _ = translate(&text, false);
+        let _ = translate(&format!("{{{text}}}"), true);
+    }
+}

@@ -1,0 +1,144 @@
+use mcp_gw_core::Feature;
+
+use super::{CatalogueName, LintKind, lint};
+use crate::PolicyConfig;
+
+/// The lints of a policy, as kind and rule.
+fn lints(yaml: &str) -> Vec<(LintKind, String)> {
+    let config = PolicyConfig::from_yaml(yaml).unwrap_or_else(|faults| panic!("{faults}"));
+    lint(&config, None)
+        .unwrap()
+        .into_iter()
+        .map(|lint| (lint.kind, lint.rule.unwrap_or_default()))
+        .collect()
+}
+
+#[track_caller]
+fn finds(kind: LintKind, rule: &str, yaml: &str) {
+    assert_eq!(lints(yaml), [(kind, rule.to_owned())], "{yaml}");
+}
+
+#[test]
+fn a_policy_without_faults_has_no_lints() {
+    for good in [
+        "rules: [{ id: a, effect: allow, tools: ['get_*'] }, { id: b, effect: deny, tools: ['get_secret'] }]",
+        "rules: [{ id: a, effect: allow, tools: ['get_*'] }, { id: b, effect: allow, prompts: ['get_*'] }]",
+        "rules: [{ id: a, effect: allow, who: { ids: [x] } }, { id: b, effect: allow, who: { ids: [y] } }]",
+        "rules: [{ id: a, effect: allow, tools: [a] }, { id: b, effect: deny, tools: [a], when: 'jwt.x' }]",
+        "rules: [{ id: a, effect: allow }, { id: r, effect: require, who: { kinds: [user] } }]",
+        "rules: [{ id: a, effect: allow, tools: ['g*'], methods: [tools/list] }, { id: b, effect: deny, tools: ['g*'], methods: [tools/call] }]",
+        "rules: [{ id: a, effect: allow, tools: ['a?'] }, { id: b, effect: allow, tools: ['a*'], servers: [s] }]",
+        "rules: [{ id: a, effect: allow, tools: [a] }, { id: b, effect: deny, tools: ['*'], mode: shadow }]",
+        "{ default: allow, rules: [{ id: b, effect: deny, tools: ['*x'] }] }",
+    ] {
+        assert_eq!(lints(good), [], "{good}");
+    }
+}
+
+#[test]
+fn rules_that_others_decide_are_found() {
+    use LintKind::{Contradictory, Dead, NeverTrue, NothingAllowed, Shadowed};
+    for (kind, rule, yaml) in [
+        (
+            Shadowed,
+            "a",
+            "rules: [{ id: a, effect: allow, tools: [get_a] }, { id: b, effect: deny, tools: ['get_*'] }, { id: c, effect: allow, tools: [x] }]",
+        ),
+        (
+            Shadowed,
+            "a",
+            "rules: [{ id: a, effect: allow, tools: ['get_a*'] }, { id: b, effect: deny }, { id: c, effect: allow, prompts: [x], mode: shadow }]",
+        ),
+        (
+            Shadowed,
+            "b",
+            "rules: [{ id: a, effect: allow, tools: ['get_*'] }, { id: b, effect: allow, tools: ['get_a?c*'], who: { ids: [x] } }]",
+        ),
+        (
+            Shadowed,
+            "b",
+            "rules: [{ id: a, effect: allow, tools: [x] }, { id: b, effect: allow, tools: [x] }]",
+        ),
+        (
+            Shadowed,
+            "a",
+            "rules: [{ id: a, effect: deny, tools: [x], servers: [s] }, { id: b, effect: deny, tools: ['?'] }, { id: c, effect: allow, tools: ['y*'] }]",
+        ),
+        (
+            Contradictory,
+            "a",
+            "rules: [{ id: a, effect: allow, tools: [x], when: 'jwt.y' }, { id: b, effect: deny, tools: [x], when: 'jwt.y' }, { id: c, effect: allow, tools: [z] }]",
+        ),
+        (
+            Contradictory,
+            "b",
+            "rules: [{ id: a, effect: require, who: { ids: [x] } }, { id: b, effect: allow, tools: [t], who: { ids: [y] } }]",
+        ),
+        (
+            Contradictory,
+            "b",
+            "rules: [{ id: a, effect: require, when: 'jwt.level > 5' }, { id: b, effect: allow, tools: [t], when: 'jwt.level < 3' }]",
+        ),
+        (
+            Dead,
+            "a",
+            "{ default: allow, rules: [{ id: a, effect: allow, tools: [x] }] }",
+        ),
+        (
+            NeverTrue,
+            "a",
+            "{ default: allow, rules: [{ id: a, effect: deny, when: '1 > 2' }] }",
+        ),
+        (
+            NothingAllowed,
+            "",
+            "rules: [{ id: a, effect: deny, tools: [x] }]",
+        ),
+    ] {
+        finds(kind, rule, yaml);
+    }
+}
+
+#[test]
+fn names_that_stand_for_nothing_are_found() {
+    let config = PolicyConfig::from_yaml(
+        "
+roles: { reader: {} }
+rules:
+  - { id: a, effect: allow, tools: [get_file, 'set_*', get_fiel], who: { roles: [reeder] } }
+  - { id: b, effect: allow, tools: [read], match: upstream_name }
+  - { id: c, effect: allow, tools: [get_file], servers: [other] }
+  - { id: d, effect: allow, resources: ['file:///x'], prompts: [hello] }
+servers:
+  filez: { default: allow }
+",
+    )
+    .unwrap();
+    let catalogue = [
+        CatalogueName::new(Feature::Tool, "files", "get_file").with_upstream_name("read"),
+        CatalogueName::new(Feature::Prompt, "files", "hello"),
+        CatalogueName::new(Feature::ResourceTemplate, "files", "file:///{path}"),
+    ];
+    let found: Vec<String> = lint(&config, Some(&catalogue))
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "rules[0].tools[1]: matches_nothing: rule `a`: `set_*` matches nothing that there is; mend the pattern, or remove it",
+            "rules[0].tools[2]: matches_nothing: rule `a`: `get_fiel` matches nothing that there is; did you mean `get_file`?",
+            "rules[0].who.roles: unknown_name: rule `a`: there is no `reeder` in `roles`; did you mean `reader`? Add `reeder` to `roles` if not",
+            "rules[2].tools[0]: matches_nothing: rule `c`: `get_file` matches nothing that there is; mend the pattern, or remove it",
+            "servers.filez: dead: the server `filez` offers nothing; did you mean `files`?",
+        ]
+    );
+}
+
+#[test]
+fn a_policy_that_is_refused_has_faults_and_no_lints() {
+    let mut config = PolicyConfig::default();
+    config.extra_methods.push("tools/call".to_owned());
+    assert!(lint(&config, None).is_err());
+}
