@@ -36,7 +36,7 @@ pub struct Api7Args {
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 
-    /// A proxy that requests go through, such as http://proxy.example.com:3128
+    /// A proxy that requests go through, such as `http://proxy.example.com:3128`
     #[arg(long, value_name = "URL")]
     pub proxy: Option<String>,
 }
