@@ -7,7 +7,12 @@ pub mod api7;
 
 mod advice;
 mod answer;
+mod choice;
+mod desk;
+mod input;
 mod operation;
+mod plugins;
 mod redact;
 mod schema;
+mod traffic;
 mod view;
