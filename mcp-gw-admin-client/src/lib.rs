@@ -4,6 +4,7 @@
 mod models;
 
 pub mod api7;
+pub mod apisix;
 pub mod http;
 mod paging;
 #[cfg(feature = "tools")]
