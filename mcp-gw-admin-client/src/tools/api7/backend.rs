@@ -10,6 +10,7 @@ use mcp_gw_core::{
 };
 
 use crate::api7::{Api7Error, Client, ClientConfig};
+use crate::apisix::ApisixError;
 use crate::http::{BaseUrl, BaseUrlError, TransportError, Trust};
 use crate::tools::advice;
 use crate::tools::api7::actions;
@@ -66,6 +67,9 @@ pub enum ToolsError {
     /// The client of the dashboard cannot be made.
     #[error(transparent)]
     Client(#[from] Api7Error),
+    /// The client of an APISIX cannot be made.
+    #[error(transparent)]
+    Apisix(#[from] ApisixError),
     /// The address of the gateway cannot be used.
     #[error("the address of the gateway cannot be used: {0}")]
     GatewayUrl(BaseUrlError),
