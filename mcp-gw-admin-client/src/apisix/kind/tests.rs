@@ -107,4 +107,29 @@ proptest! {
         prop_assert_eq!(force, wanted);
         prop_assert!(url.fragment().is_none());
     }
+
+    #[test]
+    fn no_value_of_a_list_becomes_another_parameter(
+        values in proptest::array::uniform5("(&page=9|[?#&=%+/]|\\PC){0,6}"), page in any::<u32>(),
+    ) {
+        let [name, label, uri, member, value] = values;
+        let params = ListParams::default()
+            .with_page(page)
+            .with_name(&*name)
+            .with_label(&*label)
+            .with_uri(&*uri)
+            .with_filter(&*member, &*value);
+        let base: BaseUrl = "http://admin.example:9180/apisix/admin".parse().unwrap();
+        let request = Kind::Route.list(&Place::root(), &params).unwrap();
+        let url = base.join(request.uri()).expect("what was built can be joined");
+        prop_assert_eq!(url.path(), "/apisix/admin/routes");
+        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        let filter = pairs.last().map(|(_, filter)| filter.clone()).unwrap();
+        let wanted = [("page", page.to_string()), ("name", name), ("label", label), ("uri", uri), ("filter", filter.clone())]
+            .map(|(name, value)| (name.to_owned(), value));
+        prop_assert_eq!(pairs, wanted);
+        let inner: Vec<(String, String)> =
+            url::form_urlencoded::parse(filter.as_bytes()).into_owned().collect();
+        prop_assert_eq!(inner, [(member, value)]);
+    }
 }
