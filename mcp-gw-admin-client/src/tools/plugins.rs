@@ -85,6 +85,13 @@ impl<F: Fn(&str) -> Result<Request<Bytes>, RequestError>> Check<'_, F> {
                     all.faults
                         .push(format!("there is no plugin {name:?}; {}", self.names));
                 }
+                // The others would wait as long, or be refused in the same way.
+                Err(error) if error.is_transient() || is_refused(&error) => {
+                    all.remarks.push(format!(
+                        "{name} and the plugins after it were not checked: {error}."
+                    ));
+                    return Ok(all);
+                }
                 Err(error) => all
                     .remarks
                     .push(format!("{name} was not checked: {error}.")),
@@ -96,6 +103,10 @@ impl<F: Fn(&str) -> Result<Request<Bytes>, RequestError>> Check<'_, F> {
         }
         Ok(all)
     }
+}
+
+fn is_refused(error: &Error) -> bool {
+    error.is_unauthorized() || error.is_forbidden()
 }
 
 async fn found(desk: &Desk, request: Request<Bytes>) -> Result<Option<Value>, Error> {

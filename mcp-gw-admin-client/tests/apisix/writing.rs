@@ -155,6 +155,22 @@ async fn what_cannot_be_checked_is_said_and_sent() {
 }
 
 #[tokio::test]
+async fn who_may_not_read_schemas_is_not_asked_again_for_each_plugin() {
+    let setup = Setup::writing([
+        on("GET /plugins/a").status(403),
+        on("POST /routes").status(201),
+    ])
+    .await;
+    let arguments = json!({"route": {"uri": "/", "plugins": {"a": {}, "b": {}, "c": {}}}});
+    let answer = setup.call("create_route", arguments).await.ok();
+    let remark = answer["remarks"][0].as_str().unwrap();
+    assert!(
+        remark.contains("a and the plugins after it were not checked"),
+        "{remark}"
+    );
+}
+
+#[tokio::test]
 async fn who_replaced_something_is_told() {
     for (status, is_told) in [(200, true), (201, false)] {
         let setup = Setup::writing([on("PUT /upstreams/u").status(status)]).await;
