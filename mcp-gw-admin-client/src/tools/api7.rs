@@ -5,8 +5,10 @@ mod backend;
 mod config;
 mod get_resource;
 mod input;
+mod metrics;
 mod policies;
 mod read;
+mod risk;
 mod roles;
 mod shared;
 mod traffic;
@@ -14,5 +16,6 @@ mod users;
 mod validate;
 mod write;
 
-pub use backend::{ToolsError, backend};
+pub use backend::{ToolsError, backend, backend_with_clock};
 pub use config::{Access, Api7Config, EnvironmentError, Secrets};
+pub use risk::RiskConfig;

@@ -1,8 +1,12 @@
 //! What all tools of one dashboard share: the client, and how answers are shown.
 
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use http::Request;
-use mcp_gw_core::{RawJson, ToolError};
+use mcp_gw_core::{Clock, RawJson, ToolError};
 
 use crate::api7::Client;
 use crate::http::{Answer, RequestError, Transport};
@@ -10,6 +14,7 @@ use crate::tools::advice;
 use crate::tools::answer::{Outcome, Sent};
 use crate::tools::api7::config::{Access, Secrets};
 use crate::tools::api7::input::Writing;
+use crate::tools::api7::risk::RiskConfig;
 use crate::tools::operation::Shared;
 use crate::tools::redact::{REDACTED, holds_mark, redact};
 use crate::tools::view::View;
@@ -25,6 +30,23 @@ pub(crate) struct Api7 {
     pub(crate) answer_bytes: usize,
     pub(crate) max_gateway_requests: usize,
     pub(crate) gateway_concurrency: usize,
+    pub(crate) risk: RiskConfig,
+    pub(crate) clock: Time,
+}
+
+/// Where the time comes from.
+pub(crate) struct Time(pub(crate) Arc<dyn Clock>);
+
+impl Time {
+    pub(crate) fn wall(&self) -> SystemTime {
+        self.0.wall()
+    }
+}
+
+impl fmt::Debug for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Time")
+    }
 }
 
 impl Shared for Api7 {
