@@ -104,11 +104,17 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
             }
         }
     }
+    // The first is a name, and the last of many a course.
+    let last = if widths.len() > 3 {
+        widths.len() - 1
+    } else {
+        0
+    };
     let mut out = String::new();
     for row in rows {
         let mut line = String::from(" ");
         for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let is_left = at == 0 || cell.contains(['▁', '·', '█', '▂']);
+            let is_left = at == 0 || at == last;
             let _ = if is_left {
                 write!(line, " {cell:<width$}")
             } else {

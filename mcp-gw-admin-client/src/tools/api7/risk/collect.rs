@@ -66,8 +66,9 @@ pub(crate) async fn collect(
     jobs.push(Job::new(Source::TrafficBefore, "", "").with_query(before_query));
     let found = reader.read(jobs).await;
     take_global(reader, &mut scan, found, groups);
-    if reader.answers == 0 {
-        // Nothing is known: more questions would not help.
+    // What is forbidden in one place may be allowed in a gateway group that was named; else more questions do not help.
+    let is_hopeless = reader.unread.keys().any(|(_, kind)| kind != "forbidden");
+    if reader.answers == 0 && is_hopeless {
         return scan;
     }
     let ids: Vec<String> = scan.groups.iter().map(|g| g.resource.id.clone()).collect();

@@ -414,9 +414,8 @@ async fn fetch(
 /// The items of `{"list": […], "total": n}`, perhaps within `value`, or of a bare list.
 fn list_of(body: &RawJson) -> Option<(Vec<Value>, Option<u64>)> {
     let tree = body.to_value().ok()?;
-    let inner = tree
-        .get("value")
-        .filter(|inner| inner.is_object() || inner.is_array());
+    let inner = tree.get("value");
+    let inner = inner.filter(|inner| inner.is_array() || inner.get("list").is_some());
     let tree = inner.unwrap_or(&tree);
     if let Value::Array(items) = tree {
         return Some((items.clone(), None));
@@ -429,4 +428,35 @@ fn list_of(body: &RawJson) -> Option<(Vec<Value>, Option<u64>)> {
         _ => return None,
     };
     Some((items, tree.get("total").and_then(Value::as_u64)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_found_in_what_they_are_wrapped_in() {
+        let read = |text: &str| list_of(&RawJson::parse(text.to_owned()).unwrap());
+        for (text, count, total) in [
+            (r#"{"list":[1,2],"total":7}"#, 2, Some(7)),
+            (r#"{"value":{"list":[1]}}"#, 1, None),
+            (r#"{"value":[1,2,3]}"#, 3, None),
+            (r#"{"value":{"id":"x"},"list":[1],"total":1}"#, 1, Some(1)),
+            (r#"{"list":null,"total":0}"#, 0, Some(0)),
+            (r#"{"list":{}}"#, 0, None),
+            ("[1]", 1, None),
+        ] {
+            let (items, known) = read(text).unwrap();
+            assert_eq!((items.len(), known), (count, total), "{text}");
+        }
+        for text in [
+            "7",
+            "{}",
+            r#"{"value":{"id":"x"}}"#,
+            r#"{"list":{"a":1}}"#,
+            r#"{"list":7}"#,
+        ] {
+            assert!(read(text).is_none(), "{text}");
+        }
+    }
 }
