@@ -48,6 +48,7 @@ const QPS: &str = "sum by (gateway_group_id,code)(rate(apisix_http_status{}[1m])
 const CONNECTIONS: &str =
     "sum by (gateway_group_id,state)(apisix_nginx_http_current_connections{})";
 
+#[expect(clippy::needless_pass_by_value, reason = "easier to read")]
 fn wave(labels: Value, scale: f64) -> Value {
     let values: Vec<Value> = (0..60_u32)
         .filter(|at| !(20..25).contains(at))

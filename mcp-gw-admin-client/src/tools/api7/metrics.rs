@@ -90,7 +90,7 @@ pub(crate) struct Args {
     /// Only this gateway group.
     #[schemars(length(max = 256))]
     gateway_group_id: Option<String>,
-    /// What series are told apart by; [] for one series of all. [gateway_group_id] when it is missing.
+    /// What series are told apart by; none of them for one series of all. `gateway_group_id` when it is missing.
     #[schemars(length(max = 16))]
     group_by: Option<Vec<Label>>,
     /// The most points of one series; 60 when it is missing. Of more, the least and the greatest of each part are kept.
@@ -184,10 +184,10 @@ impl Operation<Api7> for GetMetrics {
 
     async fn run(shared: &Api7, args: Args) -> Result<Output, ToolError> {
         let wanted = Wanted {
-            start: given(&args.start),
-            end: given(&args.end),
-            step: given(&args.step),
-            raw_time: given(&args.raw_time),
+            start: given(args.start.as_ref()),
+            end: given(args.end.as_ref()),
+            step: given(args.step.as_ref()),
+            raw_time: given(args.raw_time.as_ref()),
         };
         let span = Span::of(&wanted, shared.clock.wall()).map_err(ToolError::invalid_arguments)?;
         let asks = asks(&args, &span)?;
@@ -238,8 +238,8 @@ impl Operation<Api7> for GetMetrics {
 }
 
 /// What is there and not empty.
-fn given(text: &Option<String>) -> Option<&str> {
-    text.as_deref().filter(|text| !text.is_empty())
+fn given(text: Option<&String>) -> Option<&str> {
+    text.map(String::as_str).filter(|text| !text.is_empty())
 }
 
 #[expect(
@@ -253,10 +253,10 @@ fn seconds(millis: u64) -> f64 {
 /// In the order of the original.
 fn filters(args: &Args) -> Vec<(Label, &str)> {
     [
-        (Label::ServiceId, given(&args.service_id)),
-        (Label::RouteId, given(&args.route_id)),
-        (Label::InstanceId, given(&args.instance_id)),
-        (Label::GatewayGroupId, given(&args.gateway_group_id)),
+        (Label::Service, given(args.service_id.as_ref())),
+        (Label::Route, given(args.route_id.as_ref())),
+        (Label::Instance, given(args.instance_id.as_ref())),
+        (Label::GatewayGroup, given(args.gateway_group_id.as_ref())),
     ]
     .into_iter()
     .filter_map(|(label, value)| Some((label, value?)))
@@ -283,7 +283,7 @@ fn asks(args: &Args, span: &Span) -> Result<Vec<Ask>, ToolError> {
         }
     }
     let filters = filters(args);
-    let default = [Label::GatewayGroupId];
+    let default = [Label::GatewayGroup];
     let group_by = args.group_by.as_deref().unwrap_or(&default);
     let parts = Parts {
         filters: &filters,
@@ -428,7 +428,7 @@ fn fill(result: &mut OneResult, metric: Metric, answered: Answered, show: &Show)
         result.remarks.push(format!("Prometheus warns: {warning}"));
     }
     let mut all = answered.series;
-    if metric == Metric::ApiQps {
+    if metric == Metric::Qps {
         let before = all.len();
         all.retain(|series| {
             let mut points = series.points.iter().map(|point| point.1);
@@ -442,7 +442,7 @@ fn fill(result: &mut OneResult, metric: Metric, answered: Answered, show: &Show)
         }
     }
     series::sort(&mut all);
-    let percents = (metric == Metric::ApiStatusDist).then(|| percents(&all));
+    let percents = (metric == Metric::StatusDist).then(|| percents(&all));
     result.total_series = all.len();
     let mut room = show.budget;
     for (at, series) in all.iter().enumerate().skip(show.skip).take(show.series) {

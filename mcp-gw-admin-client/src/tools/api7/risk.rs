@@ -218,7 +218,7 @@ impl Operation<Api7> for CheckRisk {
         if reader.answers == 0 {
             return Err(nothing_read(&reader));
         }
-        Ok(judged(shared, &args, &rules, &scan, reader))
+        Ok(judged(shared, &args, &rules, &scan, &reader))
     }
 
     fn text(output: &Output) -> Option<String> {
@@ -268,12 +268,12 @@ fn judged(
     args: &Args,
     rules: &[&'static Rule],
     scan: &Scan,
-    reader: Reader<'_>,
+    reader: &Reader<'_>,
 ) -> Output {
     let (mut states, mut findings) = (Vec::new(), Vec::new());
     for (order, rule) in rules.iter().enumerate() {
         let judge = Judge::run(rule, scan, &shared.risk);
-        states.push(state(rule, &judge, &reader));
+        states.push(state(rule, &judge, reader));
         let few = judge.findings.into_iter();
         findings.extend(few.map(|finding| (order, finding)));
     }
@@ -296,7 +296,7 @@ fn judged(
     let skip = args.skip.map_or(0, |skip| skip as usize);
     let findings = within(findings.into_iter().skip(skip), budget);
     let end = skip.saturating_add(findings.len());
-    let not_read = not_read(rules, &reader);
+    let not_read = not_read(rules, reader);
     Output {
         complete: not_read.is_empty(),
         summary,

@@ -1,42 +1,53 @@
 //! The queries: what is given by somebody is a label value in them, and nothing else.
 
+use std::fmt::Write as _;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What is asked of Prometheus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
 pub(crate) enum Metric {
-    ApiStatusDist,
-    ApiFailureRequests,
-    ApiRequests,
-    ApiBandwidth,
-    ApiLatency,
-    ApiConnections,
-    ApiQps,
+    #[serde(rename = "api-status-dist")]
+    StatusDist,
+    #[serde(rename = "api-failure-requests")]
+    FailureRequests,
+    #[serde(rename = "api-requests")]
+    Requests,
+    #[serde(rename = "api-bandwidth")]
+    Bandwidth,
+    #[serde(rename = "api-latency")]
+    Latency,
+    #[serde(rename = "api-connections")]
+    Connections,
+    #[serde(rename = "api-qps")]
+    Qps,
 }
 
 /// What series are told apart by.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema,
 )]
-#[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub(crate) enum Label {
-    ServiceId,
-    RouteId,
-    GatewayGroupId,
-    InstanceId,
+    #[serde(rename = "service_id")]
+    Service,
+    #[serde(rename = "route_id")]
+    Route,
+    #[serde(rename = "gateway_group_id")]
+    GatewayGroup,
+    #[serde(rename = "instance_id")]
+    Instance,
 }
 
 impl Label {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
-            Self::ServiceId => "service_id",
-            Self::RouteId => "route_id",
-            Self::GatewayGroupId => "gateway_group_id",
-            Self::InstanceId => "instance_id",
+            Self::Service => "service_id",
+            Self::Route => "route_id",
+            Self::GatewayGroup => "gateway_group_id",
+            Self::Instance => "instance_id",
         }
     }
 }
@@ -44,23 +55,23 @@ impl Label {
 impl Metric {
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::ApiStatusDist => "api-status-dist",
-            Self::ApiFailureRequests => "api-failure-requests",
-            Self::ApiRequests => "api-requests",
-            Self::ApiBandwidth => "api-bandwidth",
-            Self::ApiLatency => "api-latency",
-            Self::ApiConnections => "api-connections",
-            Self::ApiQps => "api-qps",
+            Self::StatusDist => "api-status-dist",
+            Self::FailureRequests => "api-failure-requests",
+            Self::Requests => "api-requests",
+            Self::Bandwidth => "api-bandwidth",
+            Self::Latency => "api-latency",
+            Self::Connections => "api-connections",
+            Self::Qps => "api-qps",
         }
     }
 
     pub(crate) const fn unit(self) -> &'static str {
         match self {
-            Self::ApiStatusDist | Self::ApiFailureRequests | Self::ApiRequests => "requests",
-            Self::ApiBandwidth => "bytes/s",
-            Self::ApiLatency => "ms",
-            Self::ApiConnections => "connections",
-            Self::ApiQps => "requests/s",
+            Self::StatusDist | Self::FailureRequests | Self::Requests => "requests",
+            Self::Bandwidth => "bytes/s",
+            Self::Latency => "ms",
+            Self::Connections => "connections",
+            Self::Qps => "requests/s",
         }
     }
 
@@ -68,14 +79,14 @@ impl Metric {
     pub(crate) const fn is_instant(self) -> bool {
         matches!(
             self,
-            Self::ApiStatusDist | Self::ApiFailureRequests | Self::ApiRequests
+            Self::StatusDist | Self::FailureRequests | Self::Requests
         )
     }
 
     /// Whether its series carry this label.
     pub(crate) const fn knows(self, label: Label) -> bool {
         match self {
-            Self::ApiConnections => matches!(label, Label::InstanceId | Label::GatewayGroupId),
+            Self::Connections => matches!(label, Label::Instance | Label::GatewayGroup),
             _ => true,
         }
     }
@@ -95,33 +106,33 @@ pub(crate) struct Parts<'a> {
 
 /// The query of a metric.
 pub(crate) fn query(metric: Metric, parts: &Parts<'_>) -> String {
-    let known: Vec<(Label, &str)> = parts.filters.iter().copied().collect();
-    let f = selector(known.iter().filter(|(label, _)| metric.knows(*label)));
+    let known = parts.filters.iter();
+    let f = selector(known.filter(|(label, _)| metric.knows(*label)));
     let (range, window) = (parts.range, parts.window);
     let by = |space: &str, more: &str| by(parts.group_by, space, more);
     match metric {
-        Metric::ApiStatusDist => format!(
+        Metric::StatusDist => format!(
             "sum{}(increase(apisix_http_status{{{f}}}[{range}])) != 0",
             by(" ", "code")
         ),
-        Metric::ApiFailureRequests => format!(
+        Metric::FailureRequests => format!(
             r#"sum{}(increase(apisix_http_status{{code=~"^[4-5]\\d\\d",{f}}}[{range}]))"#,
             by(" ", "")
         ),
-        Metric::ApiRequests => {
+        Metric::Requests => {
             format!(
                 "sum{}(increase(apisix_http_status{{{f}}}[{range}]))",
                 by(" ", "")
             )
         }
-        Metric::ApiBandwidth => {
+        Metric::Bandwidth => {
             format!(
                 "sum{}(rate(apisix_bandwidth{{{f}}}[{window}]))",
                 by("", "type")
             )
         }
         // The time of all requests by their number: an average, also of several series.
-        Metric::ApiLatency => {
+        Metric::Latency => {
             let by = by(" ", "");
             let rate = |part: &str| {
                 format!(
@@ -130,14 +141,14 @@ pub(crate) fn query(metric: Metric, parts: &Parts<'_>) -> String {
             };
             format!("{} / {}", rate("sum"), rate("count"))
         }
-        Metric::ApiConnections => {
+        Metric::Connections => {
             format!(
                 "sum{}(apisix_nginx_http_current_connections{{{f}}})",
                 by(" ", "state")
             )
         }
         // Nothing at all in a second is what somebody looks for in an outage: it stays.
-        Metric::ApiQps => format!(
+        Metric::Qps => format!(
             "sum{}(rate(apisix_http_status{{{f}}}[{window}]))",
             by(" ", "code")
         ),
@@ -176,7 +187,7 @@ pub(crate) fn quoted(value: &str) -> String {
             '\n' => out.push_str("\\n"),
             c if c.is_control() => {
                 let code = u32::from(c);
-                out.push_str(&format!("\\u{code:04x}"));
+                let _ = write!(out, "\\u{code:04x}");
             }
             c => out.push(c),
         }
@@ -192,13 +203,13 @@ mod tests {
     use super::*;
 
     const ALL: [Metric; 7] = [
-        Metric::ApiStatusDist,
-        Metric::ApiFailureRequests,
-        Metric::ApiRequests,
-        Metric::ApiBandwidth,
-        Metric::ApiLatency,
-        Metric::ApiConnections,
-        Metric::ApiQps,
+        Metric::StatusDist,
+        Metric::FailureRequests,
+        Metric::Requests,
+        Metric::Bandwidth,
+        Metric::Latency,
+        Metric::Connections,
+        Metric::Qps,
     ];
 
     /// The query with `$` for each string literal, and the literals.
@@ -240,10 +251,10 @@ mod tests {
             metric,
             &Parts {
                 filters: &[
-                    (Label::ServiceId, service),
-                    (Label::RouteId, route),
-                    (Label::InstanceId, instance),
-                    (Label::GatewayGroupId, group),
+                    (Label::Service, service),
+                    (Label::Route, route),
+                    (Label::Instance, instance),
+                    (Label::GatewayGroup, group),
                 ],
                 group_by,
                 range: "15m",
@@ -257,7 +268,7 @@ mod tests {
         let mut lines = Vec::new();
         for metric in ALL {
             lines.push(format!("# {}", metric.name()));
-            lines.push(of(metric, ["s", "r", "i", "g"], &[Label::GatewayGroupId]));
+            lines.push(of(metric, ["s", "r", "i", "g"], &[Label::GatewayGroup]));
             let parts = Parts {
                 filters: &[],
                 group_by: &[],
@@ -272,7 +283,7 @@ mod tests {
     #[test]
     fn a_value_cannot_end_its_literal() {
         assert_eq!(quoted("a\"b\\c\nd\0"), r#""a\"b\\c\nd\u0000""#);
-        let query = of(Metric::ApiRequests, ["x\"} or up{a=\"", "", "", ""], &[]);
+        let query = of(Metric::Requests, ["x\"} or up{a=\"", "", "", ""], &[]);
         assert!(
             query.contains(r#"service_id="x\"} or up{a=\"","#),
             "{query}"
@@ -284,7 +295,7 @@ mod tests {
         fn no_label_value_changes_the_structure_of_a_query(
             values in proptest::array::uniform4("([\"'`\\\\{}()=~!,\n\r\t#\\[\\]]|or|by|.|\\PC){0,12}"),
             group_by in proptest::collection::vec(
-                proptest::sample::select(vec![Label::RouteId, Label::InstanceId]), 0..3),
+                proptest::sample::select(vec![Label::Route, Label::Instance]), 0..3),
         ) {
             for metric in ALL {
                 let [a, b, c, d] = &values;
@@ -296,7 +307,7 @@ mod tests {
                 });
                 let expected: Vec<&str> = expected.collect();
                 prop_assert_eq!(hostile.1, expected);
-                let known = if metric == Metric::ApiConnections { 2 } else { 4 };
+                let known = if metric == Metric::Connections { 2 } else { 4 };
                 prop_assert!(plain.1.len() >= known);
             }
         }

@@ -361,7 +361,7 @@ mod tests {
             let (all, some) = (Stats::of(&points), Stats::of(&kept));
             prop_assert_eq!((all.min, all.max), (some.min, some.max));
             for point in kept {
-                prop_assert!(points.iter().any(|p| p.0 == point.0 && p.1.to_bits() == point.1.to_bits()));
+                prop_assert!(points.iter().any(|p| p.0.to_bits() == point.0.to_bits() && p.1.to_bits() == point.1.to_bits()));
             }
         }
     }

@@ -144,7 +144,7 @@ pub(crate) fn duration_text(millis: u64) -> String {
         ("m", 60_000),
         ("s", 1000),
     ] {
-        if millis >= length && millis % length == 0 {
+        if millis >= length && millis.is_multiple_of(length) {
             return format!("{}{unit}", millis / length);
         }
     }

@@ -105,7 +105,7 @@ fn take_global(reader: &mut Reader<'_>, scan: &mut Scan, found: Vec<Found>, want
         let missing = &mut scan.missing;
         match found.job.source {
             Source::CustomPlugins => {
-                scan.custom_plugins = resources(found, "customPlugin", missing)
+                scan.custom_plugins = resources(found, "customPlugin", missing);
             }
             Source::Roles => scan.roles = resources(found, "role", missing),
             Source::Policies => scan.policies = resources(found, "permissionPolicy", missing),

@@ -13,7 +13,7 @@ mod tests;
 use mcp_gw_core::RawJson;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use crate::tools::api7::risk::config::RiskConfig;
 use crate::tools::api7::risk::scan::{Resource, Scan};
@@ -74,7 +74,7 @@ pub(crate) struct At {
     /// The gateway group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) gateway_group_id: Option<String>,
-    /// The kind of resource, as read_resource calls it.
+    /// The kind of resource, as `read_resource` calls it.
     pub(crate) kind: &'static str,
     /// The id; of a consumer its username.
     pub(crate) id: String,
@@ -194,7 +194,7 @@ impl<'a> Judge<'a> {
 /// Evidence without secrets, and short.
 fn shown(field: &str, value: Value) -> Value {
     let leaf = field.rsplit('/').next().unwrap_or_default();
-    let wrapped = json!({ leaf: value });
+    let wrapped = Map::from_iter([(leaf.to_owned(), value)]);
     let clean = RawJson::from_serialize(&wrapped)
         .and_then(|raw| redact(&raw))
         .and_then(|(raw, _)| raw.to_value());

@@ -292,7 +292,7 @@ fn unused_roles(judge: &mut Judge<'_>) {
 }
 
 /// The policies of each role.
-fn policies_of<'a>(scan: &'a Scan) -> BTreeMap<&'a str, Vec<&'a Resource>> {
+fn policies_of(scan: &Scan) -> BTreeMap<&str, Vec<&Resource>> {
     let by_id: BTreeMap<&str, &Resource> = scan
         .policies
         .iter()
@@ -356,7 +356,7 @@ fn admins(judge: &mut Judge<'_>) {
     };
     let full: BTreeSet<&str> = policies
         .iter()
-        .filter(|(_, policies)| policies.iter().any(|policy| is_full_policy(policy)))
+        .filter(|(_, policies)| policies.iter().any(&is_full_policy))
         .map(|(role, _)| *role)
         .collect();
     let mut who = Vec::new();

@@ -161,7 +161,7 @@ fn code<'a>(judge: &Judge<'a>) -> Vec<(&'a Resource, String, &'a str)> {
     }
     for plugin in &judge.scan.custom_plugins {
         texts(&plugin.body, "", 6, &mut |field, text| {
-            all.push((plugin, field, text))
+            all.push((plugin, field, text));
         });
     }
     all
@@ -230,7 +230,7 @@ fn no_code(judge: &mut Judge<'_>) {
     for plugin in &judge.scan.custom_plugins {
         let mut is_code = false;
         texts(&plugin.body, "", 6, &mut |_, text| {
-            is_code |= text.contains("function")
+            is_code |= text.contains("function");
         });
         if !is_code {
             judge.undecided("the list of custom plugins does not show their code");

@@ -1,4 +1,9 @@
 //! The cases: a rule, what it is to say, and of what.
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::too_many_lines,
+    reason = "tables are long, and easier to read with values"
+)]
 
 use serde_json::{Value, json};
 
