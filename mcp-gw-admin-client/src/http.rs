@@ -10,6 +10,8 @@ mod tls;
 mod transport;
 
 pub use base_url::{BaseUrl, BaseUrlError};
+#[cfg(feature = "tools")]
+pub(crate) use error::one_line;
 pub use error::{Done, Error, ErrorKind};
 pub use retry::RetryPolicy;
 pub(crate) use target::encode;

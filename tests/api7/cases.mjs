@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 
 const table = readFileSync(new URL("../../mcp-gw-admin-client/tests/tools/get_resource.txt", import.meta.url), "utf8");
 
-// `tokenOnly`: nothing else may differ.
+// `tokenOnly`: nothing else may differ. `superset`: ours sends all that theirs does, and more.
 const reasons = {
   typed: "a secret provider is addressed with its kind, as the dashboard's API wants it",
   optional: "the original cannot do without an argument that the request does not need",
@@ -13,6 +13,12 @@ const reasons = {
   repeat: "the number of requests of one call is bounded",
   conditions: "the original loses conditions of a policy",
   user: "the original asks for a user called undefined",
+  latency: "the original sums quotients whose divisor is one too great; ours is the average",
+  zeros: "the original leaves out the seconds in which nothing came, and with them the outages",
+  step: "the original always asks every 15 s, for more points than Prometheus gives",
+  time: "the original ignores start and end",
+  promql: "the original puts a value into the query as it is, whatever it holds",
+  rules: "ours also reads upstreams, SNIs, instances, stream routes, roles, policies, users and metrics, for more rules",
 };
 
 // Of a few lines of the table the original is known to make something else.
@@ -43,6 +49,7 @@ const policy = (conditions) => ({
 const wrapped = (permissionPolicy) => ({ permissionPolicy, alreadyReadPermissionPolicyConfig: true });
 const send = (...requests) => ({ requests });
 const group = "g";
+const filters = { service_id: "s", route_id: "r", instance_id: "i", gateway_group_id: group };
 
 export const program = {
   package: "api7-mcp",
@@ -86,6 +93,22 @@ export const cases = [
   { tool: "delete_permission_policy", args: { id: "p" } },
   { tool: "attach_permission_policy_to_role", args: { id: "r", permissionPolicyId: ["p", "q"] } },
   { tool: "detach_permission_policy_from_role", args: { id: "r", permissionPolicyId: ["p"] } },
+  ...["api-status-dist", "api-failure-requests", "api-requests", "api-bandwidth", "api-connections"].flatMap((type) => [
+    { tool: "get_prometheus_metrics", args: { type } },
+    { tool: "get_prometheus_metrics", args: { type: [type], group_by: [], raw_time: "1h" } },
+    { tool: "get_prometheus_metrics", args: { type, ...filters, group_by: ["route_id", "instance_id"] } },
+  ]),
+  { tool: "get_prometheus_metrics", args: { type: ["api-requests", "api-bandwidth"], step: "30s", raw_time: "6h" } },
+  { tool: "get_prometheus_metrics", args: { type: "api-latency" }, differs: reasons.latency },
+  { tool: "get_prometheus_metrics", args: { type: "api-qps" }, differs: reasons.zeros },
+  { tool: "get_prometheus_metrics", args: { type: "api-bandwidth", raw_time: "7d" }, differs: reasons.step },
+  {
+    tool: "get_prometheus_metrics",
+    args: { type: "api-bandwidth", start: "2026-01-01T00:00:00Z", end: "2026-01-01T01:00:00Z" },
+    differs: reasons.time,
+  },
+  { tool: "get_prometheus_metrics", args: { type: "api-requests", route_id: 'x"} or up{a="' }, differs: reasons.promql },
+  { tool: "check_risk", args: {}, differs: reasons.rules, superset: true },
   // Every request to the gateway differs: the original sends the dashboard's token with it.
   { tool: "send_request_to_gateway", args: send({ path: "/get?x=1", method: "get" }), differs: reasons.token, tokenOnly: true },
   {

@@ -11,7 +11,20 @@ import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { cases, program } from "./cases.mjs";
 
-const ANSWER = JSON.stringify({ value: { id: "new", roles: [] }, list: [], total: 0 });
+// What is answered: enough for a tool that looks into lists to go on.
+const LISTS = {
+  "/api/gateway_groups": [{ id: "g", name: "main" }],
+  "/apisix/admin/services": [{ id: "s", type: "http" }, { id: "t", type: "stream" }],
+  "/apisix/admin/consumers": [{ username: "jack" }],
+};
+
+function answer(path) {
+  if (path.startsWith("/api/control_plane/prometheus/")) {
+    return { value: { status: "success", data: { resultType: "vector", result: [] } } };
+  }
+  const list = LISTS[path] ?? [];
+  return { value: { id: "new", roles: [] }, list, total: list.length };
+}
 
 // Answers everything, and keeps what identifies a request.
 async function recorder(name, seen) {
@@ -21,7 +34,7 @@ async function recorder(name, seen) {
     request.on("end", () => {
       seen.push(entry(name, request, Buffer.concat(chunks).toString()));
       response.setHeader("content-type", "application/json");
-      response.end(ANSWER);
+      response.end(JSON.stringify(answer(new URL(request.url, "http://x").pathname)));
     });
   });
   await new Promise((done) => server.listen(0, "127.0.0.1", done));
@@ -35,13 +48,19 @@ function entry(server, request, text) {
     server,
     method: request.method,
     path: decodeURIComponent(url.pathname),
-    query: [...url.searchParams].sort().map((pair) => pair.join("=")),
+    query: [...url.searchParams].map(relative).sort().map((pair) => pair.join("=")),
     body: text === "" ? null : plain ? text : JSON.parse(text),
     // The original names a type also where there is no body, depending on the version of its HTTP client.
     type: text === "" ? null : (request.headers["content-type"]?.split(";")[0] ?? null),
     key: request.headers["x-api-key"] ?? null,
     authorization: request.headers.authorization ?? null,
   };
+}
+
+// Times that are now, or a while before, are not the same in two calls.
+function relative([name, value]) {
+  if (name !== "start" && name !== "end") return [name, value];
+  return [name, `${Math.round((Date.parse(value) - Date.now()) / 60_000)} min`];
 }
 
 const sorted = (seen) => [...seen].sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
@@ -80,7 +99,7 @@ const theirs = await original(env);
 const mine = ours(process.argv[2], env);
 
 let [equal, known, failed] = [0, 0, 0];
-for (const { tool, args, differs, tokenOnly } of cases) {
+for (const { tool, args, differs, tokenOnly, superset } of cases) {
   const run = async (side) => {
     seen.length = 0;
     const result = await side.call(tool, args);
@@ -89,7 +108,13 @@ for (const { tool, args, differs, tokenOnly } of cases) {
   const [a, b] = [await run(theirs), await run(mine)];
   const same = isDeepStrictEqual(a.requests, b.requests);
   const keyless = ({ requests }) => requests.map((request) => ({ ...request, key: null }));
-  const odd = tokenOnly && !isDeepStrictEqual(keyless(a), b.requests);
+  const left = [...b.requests];
+  const isIn = (request) => {
+    const at = left.findIndex((other) => isDeepStrictEqual(request, other));
+    return at >= 0 && left.splice(at, 1);
+  };
+  const lost = superset && !a.requests.every(isIn);
+  const odd = (tokenOnly && !isDeepStrictEqual(keyless(a), b.requests)) || lost;
   const what = `${tool} ${JSON.stringify(args)}`.slice(0, 150);
   if (same && !differs) {
     equal += 1;

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use mcp_gw_core::{
-    Arguments, CallContext, RawJson, SpecError, Tool, ToolAnnotations, ToolError, ToolOutput,
-    ToolSpec,
+    Arguments, CallContext, JsonError, ObjectWriter, RawJson, SpecError, Tool, ToolAnnotations,
+    ToolError, ToolOutput, ToolSpec,
 };
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -54,6 +54,11 @@ pub(crate) trait Operation<S>: Send + Sync + 'static {
         shared: &S,
         args: Self::Args,
     ) -> impl Future<Output = Result<Self::Output, ToolError>> + Send;
+
+    /// What people and models read instead of the structured content as text.
+    fn text(_: &Self::Output) -> Option<String> {
+        None
+    }
 }
 
 /// What the tools of an API share, as far as this module looks at it.
@@ -142,7 +147,7 @@ impl<S: Shared, O: Operation<S>> Tool for Bound<S, O> {
                 },
                 error => error,
             })?;
-        let output = ToolOutput::structured(&output).map_err(ToolError::internal)?;
+        let output = written(&output, O::text(&output)).map_err(ToolError::internal)?;
         // An API that repeats the token must not make it known.
         let text = output.as_raw().as_str();
         let clean = self.shared.scrub(text);
@@ -162,6 +167,23 @@ impl<S: Shared, O: Operation<S>> Tool for Bound<S, O> {
                 Ok,
             )
     }
+}
+
+/// Structured content, and as text what is made for readers or else the same.
+fn written<T: Serialize>(output: &T, text: Option<String>) -> Result<ToolOutput, JsonError> {
+    let Some(text) = text else {
+        return ToolOutput::structured(output);
+    };
+    let block = ObjectWriter::default()
+        .string("type", "text")
+        .string("text", &text)
+        .finish();
+    let raw = ObjectWriter::default()
+        .array("content", [&block])
+        .raw("structuredContent", &RawJson::from_serialize(output)?)
+        .boolean("isError", false)
+        .finish();
+    Ok(ToolOutput::from_raw(raw).unwrap_or_else(|_| ToolOutput::text(text)))
 }
 
 /// JSON that is sent on as it came, after it was read as a `T`.

@@ -73,6 +73,11 @@ pub fn on(line: &str) -> Plan {
 }
 
 impl Plan {
+    /// Whether it is for this request.
+    pub fn is_for(&self, line: &str) -> bool {
+        self.line == line
+    }
+
     pub fn status(mut self, status: u16) -> Self {
         self.status = status;
         self

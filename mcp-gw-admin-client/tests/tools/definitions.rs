@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use super::*;
 
-/// The tools of API7-MCP that are here.
-const ORIGINALS: [&str; 16] = [
+/// The tools of API7-MCP.
+const ORIGINALS: [&str; 18] = [
     "attach_permission_policy_to_role",
+    "check_risk",
     "create_permission_policy",
     "create_role",
     "delete_permission_policy",
@@ -17,6 +18,7 @@ const ORIGINALS: [&str; 16] = [
     "detach_permission_policy_from_role",
     "get_permission_policy",
     "get_permission_policy_by_role",
+    "get_prometheus_metrics",
     "get_resource",
     "get_role",
     "get_role_by_user_id",
@@ -131,7 +133,7 @@ fn what_writes_can_show_before_what_it_would_send() {
             "{name}"
         );
         let verb = name.split('_').next().unwrap();
-        assert_eq!(reads, ["get", "read"].contains(&verb), "{name}");
+        assert_eq!(reads, ["check", "get", "read"].contains(&verb), "{name}");
     }
 }
 
@@ -140,7 +142,7 @@ fn tools_are_chosen_by_access_and_by_name() {
     let mut chosen = config().with_access(Access::ReadOnly);
     for name in names(&chosen) {
         let verb = name.split('_').next().unwrap();
-        assert!(["get", "read", "send"].contains(&verb), "{name}");
+        assert!(["check", "get", "read", "send"].contains(&verb), "{name}");
     }
     chosen.exclude_tools = vec!["send_request_to_gateway".to_owned(), "get_role".to_owned()];
     let left = names(&chosen);

@@ -8,14 +8,17 @@ mod support;
 
 mod definitions;
 mod gateway;
+mod metrics;
 mod originals;
 mod reading;
+mod risk;
 mod writing;
 
 use std::sync::Arc;
 
 use calling::{Answered, call};
-use mcp_gw_admin_client::tools::api7::{Access, Api7Config, backend};
+use mcp_gw_admin_client::tools::api7::{Access, Api7Config, backend_with_clock};
+use mcp_gw_core::testing::ManualClock;
 use mcp_gw_core::{Backend, RawJson, Secret};
 use serde_json::Value;
 use support::{Plan, Scripted};
@@ -46,7 +49,9 @@ impl Setup {
         let dashboard = Scripted::start(plans).await;
         let mut config = Api7Config::new(dashboard.url(), Secret::new(TOKEN.to_owned()));
         change(&mut config);
-        let backend = backend(&config).unwrap();
+        // It stands at 2001-09-09T01:46:40Z.
+        let clock = Arc::new(ManualClock::new());
+        let backend = backend_with_clock(&config, clock).unwrap();
         Self { dashboard, backend }
     }
 

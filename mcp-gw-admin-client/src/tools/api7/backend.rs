@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp_gw_core::{
-    Backend, BackendError, CallContext, Feature, Offer, RawJson, RegistryError, ResourceRead,
-    SpecError, ToolCall, ToolOutput, ToolRegistry,
+    Backend, BackendError, CallContext, Clock, Feature, Offer, RawJson, RegistryError,
+    ResourceRead, SpecError, SystemClock, ToolCall, ToolOutput, ToolRegistry,
 };
 
 use crate::api7::{Api7Error, Client, ClientConfig};
@@ -16,13 +16,15 @@ use crate::tools::advice;
 use crate::tools::api7::actions;
 use crate::tools::api7::config::Api7Config;
 use crate::tools::api7::get_resource::GetResource;
+use crate::tools::api7::metrics::GetMetrics;
 use crate::tools::api7::policies::{
     AttachPolicies, CreatePolicy, DeletePolicy, DetachPolicies, GetPolicy, GetPolicyByRole,
     UpdatePolicy,
 };
 use crate::tools::api7::read::{GetRaw, ReadResource};
+use crate::tools::api7::risk::{CheckRisk, unknown_rules};
 use crate::tools::api7::roles::{AssignRoles, CreateRole, DeleteRole, GetRole};
-use crate::tools::api7::shared::Api7;
+use crate::tools::api7::shared::{Api7, Time};
 use crate::tools::api7::traffic::SendRequest;
 use crate::tools::api7::users::{GetRoleByUserId, GetServiceHealth, GetUserId};
 use crate::tools::api7::write::{
@@ -33,10 +35,12 @@ use crate::tools::desk::Desk;
 use crate::tools::operation::Blueprint;
 
 /// All tools, those of API7-MCP first.
-static TOOLS: [Blueprint<Api7>; 24] = [
+static TOOLS: [Blueprint<Api7>; 26] = [
     Blueprint::of::<GetResource>(),
     Blueprint::of::<SendRequest>(),
     Blueprint::of::<GetServiceHealth>(),
+    Blueprint::of::<GetMetrics>(),
+    Blueprint::of::<CheckRisk>(),
     Blueprint::of::<GetRole>(),
     Blueprint::of::<CreateRole>(),
     Blueprint::of::<DeleteRole>(),
@@ -84,6 +88,14 @@ pub enum ToolsError {
         /// All that there are.
         known: String,
     },
+    /// `risk.rules_off` names a rule that does not exist.
+    #[error("there is no rule {}; there are: {known}", names.join(", "))]
+    UnknownRules {
+        /// The ids that are unknown.
+        names: Vec<String>,
+        /// All that there are.
+        known: String,
+    },
     /// Nothing is left of the tools.
     #[error("no tool is left; look at `tools`, `exclude_tools` and `access`")]
     NoTools,
@@ -115,13 +127,27 @@ pub enum ToolsError {
 /// # Errors
 /// When something in `config` cannot be used.
 pub fn backend(config: &Api7Config) -> Result<Arc<dyn Backend>, ToolsError> {
+    backend_with_clock(config, Arc::new(SystemClock::new()))
+}
+
+/// The same with another clock, which says what "now" is to metrics and to certificates that end.
+///
+/// # Errors
+/// As [`backend`].
+pub fn backend_with_clock(
+    config: &Api7Config,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Backend>, ToolsError> {
+    if let Some((names, known)) = unknown_rules(&config.risk) {
+        return Err(ToolsError::UnknownRules { names, known });
+    }
     let wanted = wanted(
         &TOOLS,
         config.tools.as_deref(),
         &config.exclude_tools,
         config.access,
     )?;
-    let shared = Arc::new(shared(config)?);
+    let shared = Arc::new(shared(config, clock)?);
     let tools = wanted
         .into_iter()
         .map(|blueprint| blueprint.build(Arc::clone(&shared)))
@@ -133,7 +159,7 @@ pub fn backend(config: &Api7Config) -> Result<Arc<dyn Backend>, ToolsError> {
     }))
 }
 
-fn shared(config: &Api7Config) -> Result<Api7, ToolsError> {
+fn shared(config: &Api7Config, clock: Arc<dyn Clock>) -> Result<Api7, ToolsError> {
     let trust = config.ca_pem.clone().map_or(Trust::System, Trust::Pem);
     let base: BaseUrl = config.dashboard_url.parse().map_err(Api7Error::Url)?;
     let mut client = ClientConfig::new(base);
@@ -155,7 +181,12 @@ fn shared(config: &Api7Config) -> Result<Api7, ToolsError> {
         gateway_concurrency: config.gateway_concurrency,
         words: &advice::API7,
     };
-    Ok(Api7 { client, desk })
+    Ok(Api7 {
+        client,
+        desk,
+        risk: config.risk.clone(),
+        clock: Time(clock),
+    })
 }
 
 #[derive(Debug)]

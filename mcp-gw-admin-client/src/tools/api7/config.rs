@@ -4,6 +4,8 @@ use mcp_gw_core::Secret;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::tools::api7::risk::RiskConfig;
+
 /// What the tools may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -80,6 +82,9 @@ pub struct Api7Config {
     #[serde(default = "concurrency")]
     #[schemars(range(min = 1, max = 256))]
     pub gateway_concurrency: usize,
+    /// What `check_risk` asks for, and from when on something is a risk.
+    #[serde(default)]
+    pub risk: RiskConfig,
 }
 
 fn name() -> String {
@@ -129,6 +134,7 @@ impl Api7Config {
             answer_bytes: answer(),
             max_gateway_requests: requests(),
             gateway_concurrency: concurrency(),
+            risk: RiskConfig::default(),
         }
     }
 

@@ -1,8 +1,14 @@
 //! What all tools of one dashboard share: the client, and how answers are shown.
 
+use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use mcp_gw_core::Clock;
 
 use crate::api7::Client;
+use crate::tools::api7::risk::RiskConfig;
 use crate::tools::desk::Desk;
 pub(crate) use crate::tools::desk::unbuilt;
 use crate::tools::operation::Shared;
@@ -12,6 +18,8 @@ use crate::tools::operation::Shared;
 pub(crate) struct Api7 {
     pub(crate) client: Client,
     pub(crate) desk: Desk,
+    pub(crate) risk: RiskConfig,
+    pub(crate) clock: Time,
 }
 
 impl Deref for Api7 {
@@ -19,6 +27,21 @@ impl Deref for Api7 {
 
     fn deref(&self) -> &Desk {
         &self.desk
+    }
+}
+
+/// Where the time comes from.
+pub(crate) struct Time(pub(crate) Arc<dyn Clock>);
+
+impl Time {
+    pub(crate) fn wall(&self) -> SystemTime {
+        self.0.wall()
+    }
+}
+
+impl fmt::Debug for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Time")
     }
 }
 

@@ -1,0 +1,219 @@
+//! Which route answers, and what is behind it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{Judge, Rule, Severity};
+use crate::tools::api7::risk::scan::{Served, nodes};
+use crate::tools::api7::risk::source::Source;
+
+pub(super) static RULES: &[Rule] = &[
+    Rule {
+        id: "duplicate-route",
+        category: "access",
+        severity: Severity::Medium,
+        title: "Two routes answer the same requests",
+        remedy: "Remove one of them, or tell them apart by host, path, method or priority.",
+        reference: "https://apisix.apache.org/docs/apisix/terminology/route/",
+        needs: &[Source::Routes],
+        run: duplicates,
+    },
+    Rule {
+        id: "shadowed-route",
+        category: "access",
+        severity: Severity::Medium,
+        title: "A route never answers, as another comes first",
+        remedy: "Remove the route, or change the priority of one of them.",
+        reference: "https://apisix.apache.org/docs/apisix/terminology/route/",
+        needs: &[Source::Routes],
+        run: shadowed,
+    },
+    Rule {
+        id: "no-health-check",
+        category: "access",
+        severity: Severity::Medium,
+        title: "Several nodes, and nobody looks whether they live",
+        remedy: "Give the upstream active or passive health checks.",
+        reference: "https://apisix.apache.org/docs/apisix/tutorials/health-check/",
+        needs: &[Source::Upstreams],
+        run: unchecked,
+    },
+    Rule {
+        id: "no-live-node",
+        category: "access",
+        severity: Severity::High,
+        title: "An upstream has no node that gets requests",
+        remedy: "Add a node, or give one a weight above 0.",
+        reference: "https://apisix.apache.org/docs/apisix/terminology/upstream/",
+        needs: &[Source::Upstreams],
+        run: dead,
+    },
+];
+
+/// More routes of one path are not compared with each other.
+const MOST: usize = 50;
+
+/// A route at one host and path.
+struct Spot<'a> {
+    served: Served<'a>,
+    priority: i64,
+    /// Only requests that fulfil conditions.
+    is_special: bool,
+}
+
+/// All routes by gateway group, host and path.
+fn spots<'a>(judge: &Judge<'a>) -> BTreeMap<(String, String, String), Vec<Spot<'a>>> {
+    let mut spots: BTreeMap<_, Vec<Spot<'_>>> = BTreeMap::new();
+    for served in judge.scan.routes() {
+        let body = &served.route.body;
+        let has = |name: &str| match body.get(name) {
+            Some(Value::Array(items)) => !items.is_empty(),
+            Some(Value::String(text)) => !text.is_empty(),
+            Some(Value::Object(members)) => !members.is_empty(),
+            _ => false,
+        };
+        let is_off = body.get("status").and_then(Value::as_i64) == Some(0);
+        if is_off {
+            continue;
+        }
+        for host in served.hosts() {
+            for path in served.paths() {
+                let key = (served.group.resource.id.clone(), host.clone(), path);
+                spots.entry(key).or_default().push(Spot {
+                    served,
+                    priority: body.get("priority").and_then(Value::as_i64).unwrap_or(0),
+                    is_special: ["vars", "filter_func", "remote_addrs", "remote_addr"]
+                        .iter()
+                        .any(|name| has(name)),
+                });
+            }
+        }
+    }
+    spots
+}
+
+/// Pairs of routes at one place, as `judge` is to see them: `(first, second)` by id.
+fn pairs<'s, 'a>(all: &'s [Spot<'a>]) -> impl Iterator<Item = (&'s Spot<'a>, &'s Spot<'a>)> {
+    let few = all.iter().take(MOST).enumerate();
+    few.flat_map(move |(at, a)| all.iter().take(MOST).skip(at + 1).map(move |b| (a, b)))
+        .filter(|(a, b)| a.served.route.id != b.served.route.id)
+        .map(|(a, b)| {
+            if a.served.route.id <= b.served.route.id {
+                (a, b)
+            } else {
+                (b, a)
+            }
+        })
+}
+
+fn same_methods(a: &Served<'_>, b: &Served<'_>) -> bool {
+    let (a, b) = (a.methods(), b.methods());
+    a.is_empty() || b.is_empty() || !a.is_disjoint(&b)
+}
+
+fn label(served: &Served<'_>) -> String {
+    let route = served.route;
+    match &route.name {
+        Some(name) => format!("{} ({name})", route.id),
+        None => route.id.clone(),
+    }
+}
+
+fn duplicates(judge: &mut Judge<'_>) {
+    for ((_, host, path), all) in spots(judge) {
+        judge.look();
+        if all.len() > MOST {
+            judge.undecided("too many routes at one host and path");
+        }
+        for (a, b) in pairs(&all) {
+            if a.priority != b.priority || !same_methods(&a.served, &b.served) {
+                continue;
+            }
+            if a.is_special || b.is_special {
+                judge.undecided("conditions (vars) may tell the routes apart");
+                continue;
+            }
+            let says = format!("{host}{path} is also served by route {}", label(&a.served));
+            judge.found(b.served.route, "/paths", json!(path), says);
+        }
+    }
+}
+
+fn shadowed(judge: &mut Judge<'_>) {
+    for ((_, host, path), all) in spots(judge) {
+        judge.look();
+        for (a, b) in pairs(&all) {
+            let (winner, loser) = match a.priority.cmp(&b.priority) {
+                std::cmp::Ordering::Equal => continue,
+                std::cmp::Ordering::Greater => (a, b),
+                std::cmp::Ordering::Less => (b, a),
+            };
+            let (won, lost) = (winner.served.methods(), loser.served.methods());
+            let covers = won.is_empty() || (!lost.is_empty() && lost.is_subset(&won));
+            if !covers {
+                continue;
+            }
+            if winner.is_special {
+                judge.undecided("the route that comes first has conditions (vars)");
+                continue;
+            }
+            let says = format!(
+                "{host}{path} is served by route {}, which has the greater priority ({})",
+                label(&winner.served),
+                winner.priority
+            );
+            judge.found(loser.served.route, "/priority", json!(loser.priority), says);
+        }
+    }
+}
+
+fn unchecked(judge: &mut Judge<'_>) {
+    for (_, service) in judge.scan.services() {
+        for (upstream, at) in service.all_upstreams() {
+            judge.look();
+            let Some(nodes) = nodes(&upstream.body) else {
+                judge.undecided("the nodes are looked up elsewhere");
+                continue;
+            };
+            let checks = upstream.body.get("checks");
+            let has = |kind: &str| {
+                let check = checks.and_then(|checks| checks.get(kind));
+                check.is_some_and(|check| !check.is_null() && *check != json!({}))
+            };
+            if nodes.len() > 1 && !has("active") && !has("passive") {
+                let says = format!("{} nodes without health checks", nodes.len());
+                judge.found(
+                    &upstream,
+                    format!("{at}/checks"),
+                    checks.cloned().unwrap_or_default(),
+                    says,
+                );
+            }
+        }
+    }
+}
+
+fn dead(judge: &mut Judge<'_>) {
+    for (_, service) in judge.scan.services() {
+        for (upstream, at) in service.all_upstreams() {
+            judge.look();
+            let Some(nodes) = nodes(&upstream.body) else {
+                let is_found_elsewhere = upstream.body.get("service_name").is_some();
+                if !is_found_elsewhere {
+                    judge.undecided("the API does not show the nodes");
+                }
+                continue;
+            };
+            // Without a weight a node has one.
+            if nodes.iter().all(|node| node.weight == Some(0)) {
+                let says = if nodes.is_empty() {
+                    "there is no node".to_owned()
+                } else {
+                    format!("all {} nodes have the weight 0", nodes.len())
+                };
+                judge.found(&upstream, format!("{at}/nodes"), Value::Null, says);
+            }
+        }
+    }
+}

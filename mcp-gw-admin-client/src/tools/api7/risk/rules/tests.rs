@@ -1,0 +1,251 @@
+//! Each rule with what it finds, what it lets pass, and what it does when something is missing.
+
+mod cases;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::tools::api7::metrics::{Point, Series};
+use crate::tools::api7::risk::scan::{Consumer, Group, Service};
+
+/// 2026-07-28.
+const NOW: i64 = 1_785_231_000;
+
+/// What a rule is to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Says {
+    Finds(usize),
+    Passes,
+    Undecided,
+}
+
+use Says::{Finds, Passes, Undecided};
+use cases::{DAY, cases, route};
+
+fn list(value: &Value, name: &str) -> Vec<Value> {
+    value[name].as_array().cloned().unwrap_or_default()
+}
+
+fn resources(
+    of: &Value,
+    name: &str,
+    kind: &'static str,
+    group: &str,
+    owner: &str,
+) -> Vec<Resource> {
+    let owner = Some(owner).filter(|owner| !owner.is_empty());
+    let all = list(of, name).into_iter();
+    all.map(|body| Resource::new(kind, group, owner, body))
+        .collect()
+}
+
+fn missing(of: &Value) -> BTreeSet<Source> {
+    let all = list(of, "missing").into_iter();
+    all.map(|name| match name.as_str().unwrap() {
+        "global rules" => Source::GlobalRules,
+        "roles" => Source::Roles,
+        "users" => Source::Users,
+        "policies" => Source::Policies,
+        other => panic!("{other}"),
+    })
+    .collect()
+}
+
+fn service(body: &Value) -> Service {
+    let id = body["id"].as_str().unwrap_or("s").to_owned();
+    Service {
+        resource: Resource::new("publishedService", "g", None, body.clone()),
+        routes: resources(body, "_routes", "route", "g", &id),
+        stream_routes: resources(body, "_stream_routes", "streamRoute", "g", &id),
+        upstreams: resources(body, "_upstreams", "upstream", "g", &id),
+    }
+}
+
+fn consumer(body: &Value) -> Consumer {
+    Consumer {
+        resource: Resource::new("consumer", "g", None, body.clone()),
+        credentials: resources(body, "_credentials", "credential", "g", "jack"),
+    }
+}
+
+fn series(of: &Value, name: &str) -> Option<Vec<Series>> {
+    let all = of.get(name)?.as_array()?.iter();
+    let all = all.map(|one| {
+        let labels = [
+            ("gateway_group_id", "g"),
+            ("code", one[0].as_str().unwrap()),
+        ];
+        Series {
+            labels: labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+            points: vec![Point(0.0, one[1].as_f64().unwrap())],
+        }
+    });
+    Some(all.collect())
+}
+
+/// A scan of one gateway group `g`.
+fn scan(of: &Value) -> Scan {
+    let group = Group {
+        resource: Resource::new("gatewayGroup", "", None, json!({"id": "g", "name": "main"})),
+        services: list(of, "services").iter().map(service).collect(),
+        global_rules: resources(of, "global_rules", "globalRules", "g", ""),
+        certificates: resources(of, "certificates", "certificate", "g", ""),
+        ca_certificates: resources(of, "ca_certificates", "caCertificate", "g", ""),
+        snis: resources(of, "snis", "sni", "g", ""),
+        consumers: list(of, "consumers").iter().map(consumer).collect(),
+        instances: resources(of, "instances", "gatewayInstance", "g", ""),
+        missing: missing(of),
+    };
+    Scan {
+        groups: vec![group],
+        custom_plugins: resources(of, "custom_plugins", "customPlugin", "", ""),
+        roles: resources(of, "roles", "role", "", ""),
+        policies: resources(of, "policies", "permissionPolicy", "", ""),
+        users: resources(of, "users", "user", "", ""),
+        traffic: series(of, "traffic"),
+        traffic_before: series(of, "before"),
+        now: NOW,
+        missing: missing(of),
+    }
+}
+
+fn limits() -> RiskConfig {
+    RiskConfig {
+        min_gateway_version: Some("3.8.0".to_owned()),
+        max_full_admins: 1,
+        ..RiskConfig::default()
+    }
+}
+
+#[test]
+fn rules_find_what_is_a_risk_and_nothing_else() {
+    let limits = limits();
+    for (id, says, body) in cases() {
+        let rule = all().find(|rule| rule.id == id).expect(id);
+        let scan = scan(&body);
+        let judge = Judge::run(rule, &scan, &limits);
+        let said = match (judge.findings.len(), judge.undecided) {
+            (0, 0) => Passes,
+            (0, _) => Undecided,
+            (found, _) => Finds(found),
+        };
+        assert_eq!(said, says, "{id}: {body}\n{:?}", judge.findings);
+        assert_eq!(judge.undecided > 0, judge.why.is_some(), "{id}");
+        for finding in &judge.findings {
+            assert!(finding.field.starts_with('/'), "{id}: {finding:?}");
+            assert!(
+                !finding.says.is_empty() && !finding.resource.id.is_empty(),
+                "{id}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_rule_has_its_three_cases() {
+    let mut said: BTreeMap<&str, (bool, bool, usize)> = BTreeMap::new();
+    for (id, says, _) in cases() {
+        let known = said.entry(id).or_default();
+        match says {
+            Finds(_) => known.0 = true,
+            Passes => known.1 = true,
+            Undecided => {}
+        }
+        known.2 += 1;
+    }
+    let mut ids = BTreeSet::new();
+    for rule in all() {
+        let (finds, passes, number) = said.get(rule.id).copied().unwrap_or_default();
+        assert!(finds && passes && number >= 3, "{}", rule.id);
+        assert!(ids.insert(rule.id), "{} is there twice", rule.id);
+        assert!(
+            !rule.needs.is_empty() && rule.reference.starts_with("https://"),
+            "{}",
+            rule.id
+        );
+        assert!(
+            rule.remedy.ends_with('.') && rule.title.len() > 10,
+            "{}",
+            rule.id
+        );
+    }
+    assert_eq!(ids.len(), said.len());
+}
+
+#[test]
+fn what_is_not_there_is_no_risk_and_no_panic() {
+    let hostile = json!({
+        "services": [{"_routes": [{"paths": [7, null], "plugins": [], "methods": {}}, 7], "upstream": []}],
+        "certificates": [{"exptime": -1}, {"exptime": "x"}, null], "consumers": [{"plugins": null}],
+        "instances": [{"version": ""}], "roles": [{"policies": 7}], "users": [{"roles": [null]}],
+        "policies": [{"policy_document": {"statement": [null, {"actions": 7}]}}], "custom_plugins": [[]],
+        "global_rules": [{"plugins": {"cors": 7, "limit-count": null, "jwt-auth": []}}],
+    });
+    let limits = limits();
+    for body in [json!({}), hostile] {
+        let scan = scan(&body);
+        for rule in all() {
+            let judge = Judge::run(rule, &scan, &limits);
+            assert!(
+                judge.checked >= judge.undecided || !scan.custom_plugins.is_empty(),
+                "{}",
+                rule.id
+            );
+        }
+    }
+}
+
+#[test]
+fn no_secret_is_evidence() {
+    let code = "local password = 'SECRET-SECRET' loadstring('SECRET')";
+    let body = json!({
+        "services": [{"id": "s", "_routes": [{"id": "r", "plugins": {
+            "serverless-pre-function": {"functions": [code]},
+            "openid-connect": {"client_secret": "SECRET", "ssl_verify": false},
+        }}]}],
+        "consumers": [{"username": "j", "plugins": {"key-auth": {"key": "SECRET"}, "jwt-auth": {"secret": "SECRET", "exp": 99_999_999}}}],
+    });
+    let (scan, limits) = (scan(&body), limits());
+    let mut findings = 0;
+    for rule in all() {
+        let judge = Judge::run(rule, &scan, &limits);
+        findings += judge.findings.len();
+        let text = serde_json::to_string(&judge.findings).unwrap();
+        assert!(!text.contains("SECRET"), "{text}");
+    }
+    assert!(findings >= 6, "{findings}");
+}
+
+#[test]
+fn how_bad_something_is_depends_on_what_it_is() {
+    let limits = limits();
+    for (id, body, severity) in [
+        (
+            "route-without-auth",
+            route(json!({"id": "r", "methods": ["GET"]})),
+            Severity::Medium,
+        ),
+        (
+            "route-without-auth",
+            route(json!({"id": "r"})),
+            Severity::High,
+        ),
+        (
+            "certificate-expiring",
+            json!({"certificates": [{"id": "c", "exptime": NOW + DAY}]}),
+            Severity::High,
+        ),
+        (
+            "certificate-expiring",
+            json!({"certificates": [{"id": "c", "exptime": NOW + 9 * DAY}]}),
+            Severity::Medium,
+        ),
+    ] {
+        let rule = all().find(|rule| rule.id == id).unwrap();
+        let scan = scan(&body);
+        let judge = Judge::run(rule, &scan, &limits);
+        assert_eq!(judge.findings[0].severity, severity, "{body}");
+    }
+}
