@@ -39,7 +39,9 @@ pub use config::{
     WhoConfig,
 };
 pub use engine::{PolicyEngine, Reloaded};
-pub use explain::{Explanation, LayerExplanation, NearMiss, Reason, RuleError, ShadowExplanation};
+pub use explain::{
+    Explanation, Held, LayerExplanation, NearMiss, Reason, RuleError, ShadowExplanation, Unmet,
+};
 pub use fault::{FaultPath, PathStep, PolicyFault, PolicyFaults};
 pub use import::{ImportError, ImportNote, ImportNoteKind, ImportedPolicy, import_mcp_acl};
 pub use ip::IpRules;
