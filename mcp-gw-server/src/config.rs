@@ -38,6 +38,7 @@ pub use reference::{json_schema, reference};
 pub use reshape::{AnnotationsShape, ArgumentShape, ToolShape};
 pub use server::{ServerConfig, ServerTarget};
 pub use sessions::{ReplayConfig, SessionKeyConfig, SessionKeyError, SessionsConfig};
+pub(crate) use source::is_gateway_file;
 pub use source::{Loaded, load, read_file, schema_of};
 pub use text::{ByteSize, DurationText, TextError};
 pub use types::{

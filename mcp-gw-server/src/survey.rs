@@ -63,6 +63,28 @@ pub(crate) fn idle_rules(
     sentences
 }
 
+/// Asks the servers of a configuration what they offer, once and without holding them to their pins.
+/// What cannot be asked is in the status of the gateway; close it.
+///
+/// # Errors
+/// When a part cannot be made.
+#[cfg(feature = "cli")]
+pub(crate) async fn gateway_of(
+    config: &crate::config::Config,
+    env: &[(std::ffi::OsString, std::ffi::OsString)],
+) -> Result<Gateway, crate::LaunchError> {
+    let mut builder = Gateway::builder();
+    for (name, server) in &config.servers {
+        let backend = crate::compose::bare_backend(config, (name, server), env, None)?;
+        let backend = crate::reshape::Reshape::new(backend, &server.tools);
+        builder = builder.mount(backend, config.mounting(name, server));
+    }
+    let gateway = builder.build().map_err(crate::LaunchError::Build)?;
+    // What cannot be asked is in the status.
+    let _ = gateway.refresh().await;
+    Ok(gateway)
+}
+
 /// Asks the servers of a configuration what they offer, once and without holding them to their pins,
 /// and says how the configuration fits: sentences for people.
 ///
@@ -73,15 +95,7 @@ pub(crate) async fn survey(
     config: &crate::config::Config,
     env: &[(std::ffi::OsString, std::ffi::OsString)],
 ) -> Result<Vec<String>, crate::LaunchError> {
-    let mut builder = Gateway::builder();
-    for (name, server) in &config.servers {
-        let backend = crate::compose::bare_backend(config, (name, server), env, None)?;
-        let backend = crate::reshape::Reshape::new(backend, &server.tools);
-        builder = builder.mount(backend, config.mounting(name, server));
-    }
-    let gateway = builder.build().map_err(crate::LaunchError::Build)?;
-    // What cannot be asked is in the status.
-    let _ = gateway.refresh().await;
+    let gateway = gateway_of(config, env).await?;
     let mut lines = crate::cli::status_lines(&gateway.status());
     lines.extend(idle_rules(
         &gateway,

@@ -1,0 +1,221 @@
+//! `policy check`: what is wrong with policies, and what looks so.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use mcp_gw_core::{Feature, Gateway};
+use mcp_gw_policy::{CatalogueName, Lint, LintKind, PolicyConfig, lint};
+use serde_json::{Map, Value, json};
+
+use super::finding::Finding;
+use super::subject::{Refusal, Subject};
+use super::{Format, Outcome, quoted, runtime, say, say_json, warn};
+use crate::cli::{asked, count, status_lines};
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct CheckArgs {
+    /// Policies, or configurations of a gateway such as mcp-gw.yaml
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// Ask the servers of the configuration too, and warn of names that match nothing they offer
+    #[arg(long)]
+    ask: bool,
+
+    /// End with 1 when there are warnings, too
+    #[arg(long)]
+    strict: bool,
+
+    /// How the report looks
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+}
+
+/// What was found in one file.
+struct Report {
+    file: String,
+    findings: Vec<Finding>,
+    /// What can be used.
+    policy: Option<(PolicyConfig, String)>,
+    outcome: Outcome,
+}
+
+pub(super) fn run(args: &CheckArgs) -> Result<Outcome, String> {
+    let mut outcome = Outcome::Good;
+    let mut values = Vec::new();
+    for path in &args.files {
+        let file = path.display().to_string();
+        let report = match Subject::open(path) {
+            Ok(subject) => look_over(&subject, args)?,
+            Err(Refusal::Faulty(findings)) => Report {
+                file,
+                findings,
+                policy: None,
+                outcome: Outcome::Bad,
+            },
+            Err(Refusal::Unreadable(why)) => {
+                warn(&why);
+                outcome = Outcome::Trouble;
+                continue;
+            }
+        };
+        outcome = outcome.max(report.outcome);
+        match args.format {
+            Format::Text => report.say()?,
+            Format::Json => values.push(report.to_json()),
+        }
+    }
+    if args.format == Format::Json {
+        say_json(&Value::Array(values))?;
+    }
+    Ok(outcome)
+}
+
+fn look_over(subject: &Subject, args: &CheckArgs) -> Result<Report, String> {
+    let engine = subject.engine()?;
+    let mut outcome = Outcome::Good;
+    let catalogue = match (args.ask, &subject.config) {
+        (false, _) => None,
+        (true, None) => {
+            return Err(format!(
+                "{}: a policy alone names no servers that could be asked; give the configuration of \
+                 the gateway, or leave out --ask",
+                subject.file
+            ));
+        }
+        (true, Some(config)) => {
+            let names = runtime()?.block_on(ask(config))?;
+            if names.is_none() {
+                outcome = Outcome::Trouble;
+            }
+            names
+        }
+    };
+    let lints = lint(&subject.policy, catalogue.as_deref())
+        .map_err(|faults| format!("{}: {faults}", subject.file))?;
+    let lints = lints.iter().filter(|lint| !is_of_shorthand(lint));
+    let findings: Vec<_> = lints
+        .map(|lint| Finding::of_lint(lint, subject.root, &subject.places))
+        .collect();
+    if args.strict && !findings.is_empty() {
+        outcome = outcome.max(Outcome::Bad);
+    }
+    Ok(Report {
+        file: subject.file.clone(),
+        findings,
+        policy: Some((subject.policy.clone(), engine.version().to_string())),
+        outcome,
+    })
+}
+
+/// `tools` of a key is made into rules that nobody wrote. Only what they match is anybody's concern.
+fn is_of_shorthand(lint: &Lint) -> bool {
+    let rule = lint.rule.as_deref().unwrap_or_default();
+    rule.starts_with("auth.api_keys.tools") && lint.kind != LintKind::MatchesNothing
+}
+
+/// All names that the servers offer; nothing, when one of them does not answer.
+async fn ask(config: &crate::config::Config) -> Result<Option<Vec<CatalogueName>>, String> {
+    let gateway = asked(config).await?;
+    let status = gateway.status();
+    let is_complete = status.iter().all(|server| server.is_up);
+    if !is_complete {
+        for line in status_lines(&status) {
+            warn(&line);
+        }
+        warn("not all servers have answered, so the names in the policy are not compared");
+    }
+    let names = names(&gateway);
+    gateway.close().await;
+    Ok(is_complete.then_some(names))
+}
+
+fn names(gateway: &Gateway) -> Vec<CatalogueName> {
+    let catalogue = gateway.catalogue();
+    let features = [
+        Feature::Tool,
+        Feature::Resource,
+        Feature::ResourceTemplate,
+        Feature::Prompt,
+    ];
+    let entries = features.into_iter().flat_map(|feature| {
+        let entries = catalogue.entries(feature).iter();
+        entries.map(move |entry| (feature, entry))
+    });
+    entries
+        .map(|(feature, entry)| {
+            CatalogueName::new(feature, &*entry.server, &*entry.canonical)
+                .with_upstream_name(&*entry.upstream_key)
+        })
+        .collect()
+}
+
+impl Report {
+    fn say(&self) -> Result<(), String> {
+        for finding in &self.findings {
+            say(&finding.line(&self.file))?;
+        }
+        let found = self.findings.len();
+        let Some((policy, version)) = &self.policy else {
+            let what = count(found, "fault");
+            return say(&format!("{} cannot be used: {what}", self.file));
+        };
+        let verdict = match found {
+            0 => "is good".to_owned(),
+            some => format!("can be used, with {}", count(some, "warning")),
+        };
+        let what = in_short(policy);
+        say(&format!(
+            "{} {verdict}: {what}, version {version}",
+            self.file
+        ))
+    }
+
+    fn to_json(&self) -> Value {
+        let (faults, warnings): (Vec<_>, Vec<_>) =
+            self.findings.iter().partition(|finding| finding.is_fault());
+        let mut value = Map::new();
+        value.insert("file".to_owned(), self.file.clone().into());
+        value.insert("usable".to_owned(), self.policy.is_some().into());
+        value.insert("faults".to_owned(), json!(faults));
+        value.insert("warnings".to_owned(), json!(warnings));
+        if let Some((policy, version)) = &self.policy {
+            value.insert("version".to_owned(), version.clone().into());
+            value.insert("rules".to_owned(), rules(policy).into());
+        }
+        Value::Object(value)
+    }
+}
+
+fn rules(policy: &PolicyConfig) -> usize {
+    let servers = policy.servers.values().map(|layer| layer.rules.len());
+    let consumers = policy.consumers.iter().map(|layer| layer.rules.len());
+    policy.rules.len() + servers.sum::<usize>() + consumers.sum::<usize>()
+}
+
+/// `3 rules in 2 layers, by default deny`.
+fn in_short(policy: &PolicyConfig) -> String {
+    let rules = count(rules(policy), "rule");
+    let layers = 1 + policy.servers.len() + policy.consumers.len();
+    let layers = match layers {
+        1 => String::new(),
+        layers => format!(" in {layers} layers"),
+    };
+    let default = match policy.default {
+        mcp_gw_policy::DefaultEffect::Allow => "allowed",
+        _ => "denied",
+    };
+    let roles = match policy.roles.len() {
+        0 => String::new(),
+        roles => format!(" and {}", count(roles, "role")),
+    };
+    let shadow = match policy.mode {
+        mcp_gw_policy::Mode::Shadow => "; it is in shadow, so nothing is refused",
+        _ => "",
+    };
+    let extra = match &*policy.extra_methods {
+        [] => String::new(),
+        extra => format!(", {} let through", quoted(extra.iter().map(String::as_str))),
+    };
+    format!("{rules}{roles}{layers}, what none decides is {default}{extra}{shadow}")
+}
