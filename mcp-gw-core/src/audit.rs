@@ -1,5 +1,6 @@
 //! One event per request: who, what, on what grounds, how it ended.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,7 @@ use crate::caller::{Caller, CallerKind};
 use crate::clock::{Clock, rfc3339};
 use crate::context::{RequestMeta, Transport};
 use crate::error::ErrorClass;
-use crate::policy::Effect;
+use crate::policy::{Decision, Effect, Feature, PolicyVersion, ShadowVerdict};
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,8 +74,18 @@ pub struct AuditEvent {
     pub server: Option<Arc<str>>,
     /// What the policy said; `None` when it was not asked.
     pub effect: Option<Effect>,
+    /// What kind of thing it was about, when the policy was asked.
+    pub feature: Option<Feature>,
+    /// The kind of reason, a word for metrics such as `deny_rule`; `None` when the policy gives none.
+    pub reason: Option<&'static str>,
     /// Why the policy said so: ids of rules.
-    pub reasons: Vec<std::borrow::Cow<'static, str>>,
+    pub reasons: Vec<Cow<'static, str>>,
+    /// Which policy decided, if it has versions.
+    pub policy_version: Option<PolicyVersion>,
+    /// What the policy would have said had all of it been in force, where that is something else.
+    pub shadow: Option<ShadowVerdict>,
+    /// Rules that could not be evaluated.
+    pub errored_rules: Vec<Arc<str>>,
     /// Errors that the policy met.
     pub policy_errors: Vec<String>,
     /// How it ended.
@@ -144,7 +155,11 @@ impl AuditSink for TracingAudit {
             name = event.name.as_deref(),
             server = event.server.as_deref(),
             effect = event.effect.map(Effect::as_str),
+            reason = event.reason,
             reasons = (!event.reasons.is_empty()).then(|| event.reasons.join(",")),
+            policy_version = event.policy_version.map(tracing::field::display),
+            shadow = event.shadow.as_ref().map(would),
+            errored_rules = (!event.errored_rules.is_empty()).then(|| event.errored_rules.join(",")),
             policy_errors = (!event.policy_errors.is_empty()).then(|| event.policy_errors.join("; ")),
             outcome = event.outcome.as_str(),
             error = event.error.as_deref(),
@@ -157,6 +172,15 @@ impl AuditSink for TracingAudit {
             "call"
         );
     }
+}
+
+/// What would have been, for the log: `would deny: rule,rule`.
+fn would(verdict: &ShadowVerdict) -> String {
+    format!(
+        "would {}: {}",
+        verdict.effect.as_str(),
+        verdict.reasons.join(",")
+    )
 }
 
 /// An open event: closing it records it, dropping it records it as cancelled.
@@ -195,7 +219,12 @@ impl<'a> AuditScope<'a> {
                 name_known: false,
                 server: None,
                 effect: None,
+                feature: None,
+                reason: None,
                 reasons: Vec::new(),
+                policy_version: None,
+                shadow: None,
+                errored_rules: Vec::new(),
                 policy_errors: Vec::new(),
                 outcome: Outcome::Cancelled,
                 error: None,
@@ -218,6 +247,19 @@ impl<'a> AuditScope<'a> {
             .nth(256)
             .map_or(name.len(), |(at, _)| at);
         self.event.name = name.get(..end).map(Arc::from);
+    }
+
+    /// Records what the policy said, and on what grounds.
+    pub(crate) fn decided(&mut self, feature: Feature, decision: &Decision) {
+        let event = &mut self.event;
+        event.feature = Some(feature);
+        event.effect = Some(decision.effect());
+        event.reason = Some(decision.kind()).filter(|kind| !kind.is_empty());
+        event.reasons = decision.reasons().to_vec();
+        event.policy_version = decision.version();
+        event.shadow = decision.shadow().cloned();
+        event.errored_rules = decision.errored_rules().to_vec();
+        event.policy_errors = decision.errors().to_vec();
     }
 
     /// Closes the event with this outcome.

@@ -202,6 +202,12 @@ pub enum AuthnError {
         /// For the log.
         reason: String,
     },
+    /// Nobody may come from the client's address. They were not looked at.
+    #[error("the address of the client is refused: {reason}")]
+    Address {
+        /// For the log.
+        reason: &'static str,
+    },
     /// They could not be checked now.
     #[error("credentials cannot be checked at the moment: {reason}")]
     Unavailable {

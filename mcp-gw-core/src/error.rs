@@ -40,6 +40,8 @@ pub mod code {
     pub const UPSTREAM_INVALID: i64 = -31004;
     /// The gateway cannot check limits or credentials at the moment.
     pub const GATEWAY_UNAVAILABLE: i64 = -31005;
+    /// The caller lacks scopes, which `data.scope` names. Only where the policy lets callers know.
+    pub const INSUFFICIENT_SCOPE: i64 = -31006;
 }
 
 /// The meaning of a failure: what audit, metrics and the wire agree on.

@@ -17,13 +17,13 @@ use crate::backend::{
 };
 use crate::caller::{AuthnError, Caller, Credentials};
 use crate::catalogue::{Catalogue, Entry, Target};
-use crate::context::{CallContext, ClientRef, Incoming, Permit, RequestMeta};
-use crate::error::GatewayError;
+use crate::context::{CallContext, ClientRef, Incoming, Permit, RequestMeta, Transport};
+use crate::error::{ErrorClass, GatewayError};
 use crate::gateway::Gateway;
 use crate::input::Rounds;
 use crate::json::RawJson;
 use crate::limit::{Admission, Charge, Hold};
-use crate::policy::{AccessRequest, Feature, Phase};
+use crate::policy::{AccessRequest, Effect, Feature, Phase};
 use crate::shown::Shown;
 use crate::tool::{Arguments, ToolOutput};
 
@@ -40,7 +40,8 @@ struct Use<'a> {
 }
 
 impl Gateway {
-    /// Checks credentials. A refusal is audited here, whatever asked.
+    /// Checks credentials; over HTTP, whether anybody may come from the client's address at all comes
+    /// first. A refusal is audited here, whatever asked.
     ///
     /// # Errors
     /// See [`AuthnError`].
@@ -49,7 +50,13 @@ impl Gateway {
         credentials: &Credentials,
         meta: &RequestMeta,
     ) -> Result<Arc<Caller>, AuthnError> {
-        let result = if credentials.malformed {
+        let refused = match meta.transport {
+            Transport::Http => self.inner.policy.refuses_address(meta.client_addr),
+            _ => None,
+        };
+        let result = if let Some(reason) = refused {
+            Err(AuthnError::Address { reason })
+        } else if credentials.malformed {
             Err(AuthnError::Malformed)
         } else {
             self.inner.authenticator.authenticate(credentials).await
@@ -57,7 +64,15 @@ impl Gateway {
         if let Err(error) = &result {
             let mut scope = self.audit(None, meta, "authenticate");
             scope.event.error = Some(error.to_string());
-            scope.close(Outcome::Unauthenticated);
+            let outcome = if let Some(reason) = refused {
+                scope.event.effect = Some(Effect::Deny);
+                scope.event.reason = Some("address");
+                scope.event.reasons = vec![reason.into()];
+                Outcome::Error(ErrorClass::Denied)
+            } else {
+                Outcome::Unauthenticated
+            };
+            scope.close(outcome);
         }
         result
     }
@@ -340,9 +355,7 @@ impl Gateway {
             arguments: what.arguments,
         };
         let decision = self.inner.policy.decide(&request).await;
-        scope.event.effect = Some(decision.effect());
-        scope.event.reasons = decision.reasons().to_vec();
-        scope.event.policy_errors = decision.errors().to_vec();
+        scope.decided(what.feature, &decision);
         Permit::from_decision(decision).map_err(|decision| GatewayError::Denied {
             feature: what.feature,
             name: what.name.to_owned(),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -170,6 +171,8 @@ impl fmt::Display for PolicyVersion {
 pub struct ShadowVerdict {
     /// The effect that it would have had.
     pub effect: Effect,
+    /// The kind of reason, as of [`Decision::kind`].
+    pub kind: &'static str,
     /// What would have decided: ids of rules, or `default`.
     pub reasons: Vec<Arc<str>>,
 }
@@ -177,7 +180,18 @@ pub struct ShadowVerdict {
 impl ShadowVerdict {
     /// The verdict that these rules would have come to.
     pub const fn new(effect: Effect, reasons: Vec<Arc<str>>) -> Self {
-        Self { effect, reasons }
+        Self {
+            effect,
+            kind: "",
+            reasons,
+        }
+    }
+
+    /// Sets the kind of reason.
+    #[must_use]
+    pub const fn with_kind(mut self, kind: &'static str) -> Self {
+        self.kind = kind;
+        self
     }
 }
 
@@ -367,6 +381,14 @@ pub trait Policy: Send + Sync + 'static {
     fn is_uniform(&self) -> bool {
         false
     }
+
+    /// Why nobody may come from this address, whoever they are; `None` when they may. It is asked
+    /// before credentials are looked at, of requests over HTTP. `None` as the address stands for one
+    /// that is not known. The answer is for the audit log.
+    fn refuses_address(&self, addr: Option<IpAddr>) -> Option<&'static str> {
+        let _ = addr;
+        None
+    }
 }
 
 #[async_trait]
@@ -382,6 +404,10 @@ impl<T: Policy + ?Sized> Policy for Arc<T> {
 
     fn is_uniform(&self) -> bool {
         (**self).is_uniform()
+    }
+
+    fn refuses_address(&self, addr: Option<IpAddr>) -> Option<&'static str> {
+        (**self).refuses_address(addr)
     }
 }
 

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use mcp_gw_server::cli::{
-    ConfigWatch, Hangup, LogArgs, PinsArgs, READY_LIMIT, SourceArgs, ask_servers, check,
-    environment, misplaced, parse, pins, status_lines, stop_signals,
+    ConfigWatch, Hangup, LogArgs, PinsArgs, PolicyArgs, READY_LIMIT, SourceArgs, ask_servers,
+    check, environment, misplaced, parse, pins, policy, status_lines, stop_signals,
 };
 use mcp_gw_server::config::{Config, ConfigFaults};
 use mcp_gw_server::metrics::{Metrics, MetricsListener};
@@ -48,6 +48,8 @@ enum Command {
     },
     /// What servers offered when they were trusted: show it, see what differs now, approve that
     Pins(PinsArgs),
+    /// Who may do what: look a policy over, explain and test its decisions, import one
+    Policy(PolicyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -124,6 +126,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Run(args)) => run(&args)?,
         Some(Command::Check { source, ask }) => explain(&source, ask)?,
         Some(Command::Pins(args)) => return Ok(pins(&args)),
+        Some(Command::Policy(args)) => return Ok(policy(&args)),
         Some(Command::Demo(args)) => {
             runtime()?.block_on(demo::run(args.once, args.listen, || {
                 stop_signals(Hangup::Stops)

@@ -65,6 +65,7 @@ pub(crate) fn refuse(error: &AuthnError) -> Response<Body> {
             Some("Bearer error=\"invalid_request\""),
             "Bad request: the credentials cannot be read. Send one `Authorization: Bearer <key>`.",
         ),
+        AuthnError::Address { .. } => (StatusCode::FORBIDDEN, None, "Forbidden."),
         AuthnError::Unavailable { .. } => (
             StatusCode::SERVICE_UNAVAILABLE,
             None,

@@ -16,6 +16,7 @@ use crate::engine::PolicyEngine;
 use crate::explain::{Explanation, Reason};
 use crate::fault::{PolicyFault, PolicyFaults};
 use crate::load;
+use crate::set::DEFAULT_OF;
 
 mod caller;
 
@@ -413,7 +414,8 @@ impl Case {
         if let Some(rules) = &self.rules {
             let named = decision.reasons().iter();
             let odd = named.filter(|id| !rules.iter().any(|rule| rule == *id));
-            let is_word = |id: &str| id == "default" || id == decision.kind();
+            let is_word =
+                |id: &str| id == "default" || id.starts_with(DEFAULT_OF) || id == decision.kind();
             for odd in odd.filter(|id| !is_word(id)) {
                 differences.0.push(format!("rule `{odd}` decides, too"));
             }

@@ -29,8 +29,8 @@ pub(crate) struct Side<'p> {
     pub(crate) effect: Effect,
     pub(crate) reason: Reason,
     pub(crate) rules: Few<Decider<'p>>,
-    /// True when a layer came to it by its default.
-    pub(crate) by_default: bool,
+    /// The first layer that came to it by its default.
+    pub(crate) by_default: Option<&'p Layer>,
 }
 
 /// A rule that decided, and whether it is in shadow.
@@ -194,7 +194,7 @@ impl PolicySet {
             effect,
             reason,
             rules: Few::new(),
-            by_default: false,
+            by_default: None,
         };
         if self.global.is_shadow && effect == Effect::Deny {
             Outcome {
@@ -343,7 +343,7 @@ impl<'p> Sum<'p> {
                 effect,
                 reason,
                 rules: Few::new(),
-                by_default: false,
+                by_default: None,
             }),
         };
         let mut add = |at: RuleIndex| {
@@ -365,7 +365,7 @@ impl<'p> Sum<'p> {
                     add(at);
                 }
             }
-            _ => side.by_default = true,
+            _ => side.by_default = side.by_default.or(Some(layer)),
         }
     }
 
@@ -375,7 +375,7 @@ impl<'p> Sum<'p> {
             effect: Effect::Allow,
             reason: Reason::Shadow,
             rules: Few::new(),
-            by_default: false,
+            by_default: None,
         })
     }
 }

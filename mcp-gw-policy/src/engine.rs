@@ -1,6 +1,7 @@
 //! The engine: the policy in force, which can be replaced while it is asked.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -50,6 +51,11 @@ pub struct Reloaded {
     pub warnings: Vec<PolicyFault>,
 }
 
+/// A policy that is compiled and not in force yet, see [`PolicyEngine::prepare`].
+#[derive(Debug)]
+#[must_use = "it is not in force yet"]
+pub struct PreparedPolicy(PolicySet);
+
 impl PolicyEngine {
     /// Compiles a policy.
     ///
@@ -82,27 +88,46 @@ impl PolicyEngine {
     /// # Errors
     /// Everything that is wrong with the new policy; the old one stays in force.
     pub fn reload(&self, config: &PolicyConfig) -> Result<Reloaded, PolicyFaults> {
-        let counters = &self.shared.counters;
+        self.prepare(config).map(|prepared| self.put(prepared))
+    }
+
+    /// The first half of [`PolicyEngine::reload`]: all that can fail, for who must know that nothing
+    /// fails any more before anything changes.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the new policy.
+    pub fn prepare(&self, config: &PolicyConfig) -> Result<PreparedPolicy, PolicyFaults> {
         let before = self.shared.current.load_full();
         let known = before
             .rules()
             .map(|rule| (Arc::clone(&rule.id), Arc::clone(&rule.counters)))
             .collect();
-        let set = match compile(config, &known) {
-            Ok(set) => set,
+        match compile(config, &known) {
+            Ok(set) => Ok(PreparedPolicy(set)),
             Err(faults) => {
-                counters.reload_failed.fetch_add(1, Relaxed);
-                return Err(faults);
+                self.count_refused();
+                Err(faults)
             }
-        };
-        let reloaded = Reloaded {
-            version: set.version,
-            is_new: set.version != before.version,
-            warnings: set.warnings.clone(),
-        };
-        self.shared.current.store(Arc::new(set));
-        counters.reloaded.fetch_add(1, Relaxed);
-        Ok(reloaded)
+        }
+    }
+
+    /// Puts what was prepared in force.
+    pub fn put(&self, prepared: PreparedPolicy) -> Reloaded {
+        let PreparedPolicy(set) = prepared;
+        let (version, warnings) = (set.version, set.warnings.clone());
+        let before = self.shared.current.swap(Arc::new(set));
+        self.shared.counters.reloaded.fetch_add(1, Relaxed);
+        Reloaded {
+            version,
+            is_new: version != before.version,
+            warnings,
+        }
+    }
+
+    /// Counts a policy that was refused before it came to [`PolicyEngine::reload`].
+    pub fn count_refused(&self) {
+        let counters = &self.shared.counters;
+        counters.reload_failed.fetch_add(1, Relaxed);
     }
 
     /// The version of the policy in force.
@@ -211,7 +236,7 @@ impl PolicyEngine {
         self.shared
             .counters
             .count(outcome.op, Mode::Enforce, side.effect, side.reason);
-        let room = side.rules.len() + usize::from(side.by_default);
+        let room = side.rules.len() + usize::from(side.by_default.is_some());
         let mut decision = Decision::of(side.effect)
             .with_kind(side.reason.as_str())
             .with_version(set.version)
@@ -220,8 +245,8 @@ impl PolicyEngine {
             decider.rule.counters.hits.fetch_add(1, Relaxed);
             decision = decision.because(String::from(&*decider.rule.id));
         }
-        if side.by_default {
-            decision = decision.because("default");
+        if let Some(layer) = side.by_default {
+            decision = decision.because(set.default_of(side.effect, layer));
         } else if room == 0 {
             decision = decision.because(side.reason.as_str());
         }
@@ -244,13 +269,14 @@ impl PolicyEngine {
         }
         match &outcome.full {
             None => decision,
-            Some(full) => self.with_shadow(decision, request, outcome, full),
+            Some(full) => self.with_shadow(set, decision, request, outcome, full),
         }
     }
 
     /// Counts what rules in shadow would have done, and says so where it differs (P-12).
     fn with_shadow(
         &self,
+        set: &PolicySet,
         decision: Decision,
         request: &AccessRequest<'_>,
         outcome: &Outcome<'_>,
@@ -270,8 +296,8 @@ impl PolicyEngine {
             .iter()
             .map(|decider| Arc::clone(&decider.rule.id))
             .collect();
-        if full.by_default {
-            reasons.push("default".into());
+        if let Some(layer) = full.by_default {
+            reasons.push(set.default_of(full.effect, layer).into());
         } else if reasons.is_empty() {
             reasons.push(full.reason.as_str().into());
         }
@@ -285,7 +311,8 @@ impl PolicyEngine {
         tracing::info!(
             target: TARGET, request_id = ?id, ?caller, method = request.method, ?name, ?reasons, "{would}"
         );
-        decision.with_shadow(ShadowVerdict::new(full.effect, reasons))
+        let verdict = ShadowVerdict::new(full.effect, reasons);
+        decision.with_shadow(verdict.with_kind(full.reason.as_str()))
     }
 }
 
@@ -308,6 +335,14 @@ impl Policy for PolicyEngine {
 
     fn is_uniform(&self) -> bool {
         self.shared.current.load().is_uniform
+    }
+
+    fn refuses_address(&self, addr: Option<IpAddr>) -> Option<&'static str> {
+        let set = self.shared.current.load();
+        if set.global.is_shadow {
+            return None;
+        }
+        set.ip.refusal(addr)
     }
 }
 

@@ -38,7 +38,7 @@ pub use config::{
     NamePattern, OnDenied, PolicyConfig, RoleConfig, RuleConfig, RuleEffect, ScopesConfig,
     WhoConfig,
 };
-pub use engine::{PolicyEngine, Reloaded};
+pub use engine::{PolicyEngine, PreparedPolicy, Reloaded};
 pub use explain::{
     Explanation, Held, LayerExplanation, NearMiss, Reason, RuleError, ShadowExplanation, Unmet,
 };

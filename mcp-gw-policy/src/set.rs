@@ -1,5 +1,6 @@
 //! A whole policy, compiled: layers of rules with an index each.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use mcp_gw_core::{Effect, PolicyVersion};
@@ -11,6 +12,9 @@ use crate::ip::IpRules;
 use crate::op::Op;
 use crate::rbac::{Grants, Who};
 use crate::rule::Rule;
+
+/// What comes before the name of a layer whose default refuses.
+pub(crate) const DEFAULT_OF: &str = "default of ";
 
 /// An immutable policy. One request sees one.
 #[derive(Debug)]
@@ -72,6 +76,16 @@ impl PolicySet {
         std::iter::once(&self.global)
             .chain(self.servers.values())
             .chain(self.consumers.iter().map(|consumers| &consumers.layer))
+    }
+
+    /// How a decision names the default that it came from. Whose it is, is worth telling where it
+    /// refuses and is not that of the policy itself.
+    pub(crate) fn default_of(&self, effect: Effect, layer: &Layer) -> Cow<'static, str> {
+        if effect == Effect::Allow || std::ptr::eq(layer, &raw const self.global) {
+            Cow::Borrowed("default")
+        } else {
+            Cow::Owned(format!("{DEFAULT_OF}{}", layer.name))
+        }
     }
 
     pub(crate) fn rules(&self) -> impl Iterator<Item = &Rule> {

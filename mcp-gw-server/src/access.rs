@@ -2,16 +2,19 @@
 //! and what it may do.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use mcp_gw_core::{
-    AccessRequest, Authenticator, AuthnError, Caller, CallerKind, Credentials, Decision, Feature,
-    NoAuthentication, Policy, Transport, glob_matches,
+    AccessRequest, Authenticator, AuthnError, Caller, CallerKind, Credentials, Decision,
+    NoAuthentication, Policy, Transport,
 };
+use mcp_gw_policy::{PolicyEngine, PolicyFaults, PreparedPolicy};
 use sha2::{Digest, Sha256};
 
-use crate::config::{ApiKeyConfig, Config, DefaultRule, KeyError};
+use crate::config::{ApiKeyConfig, Config, KeyError, policy_warnings};
 
 /// Knows callers by their API keys. Only digests are kept; a look-up by digest tells an attacker's
 /// clock nothing about the key.
@@ -130,76 +133,87 @@ impl Authenticator for ApiKeys {
     }
 }
 
-/// The rules of a configuration: a default, and for some keys the only tools they may use.
+/// The policy of a configuration. There is one for as long as the gateway runs; what it says is
+/// replaced.
 #[derive(Debug)]
-pub(crate) struct ToolRules {
-    allow_by_default: bool,
-    /// Nobody is asked who they are, and nobody is treated apart.
-    is_uniform: bool,
-    only: HashMap<String, Vec<String>>,
+pub(crate) struct Rules {
+    engine: PolicyEngine,
+    /// Nobody is asked who they are: what one sees, everybody may see.
+    is_open: AtomicBool,
 }
 
-impl ToolRules {
-    pub(crate) fn of(config: &Config) -> Self {
-        let only = config.auth.api_keys.iter().filter_map(|key| {
-            key.tools
-                .as_ref()
-                .map(|tools| (key.id.clone(), tools.clone()))
-        });
-        Self {
-            allow_by_default: config.policy.default == DefaultRule::Allow,
-            is_uniform: config.auth.api_keys.is_empty(),
-            only: only.collect(),
+impl Rules {
+    /// # Errors
+    /// What is wrong with the policy; a checked configuration has no such fault.
+    pub(crate) fn of(config: &Config) -> Result<Self, PolicyFaults> {
+        let engine = PolicyEngine::compile(&config.whole_policy())?;
+        tell(config, &engine);
+        Ok(Self {
+            engine,
+            is_open: AtomicBool::new(config.auth.api_keys.is_empty()),
+        })
+    }
+
+    pub(crate) const fn engine(&self) -> &PolicyEngine {
+        &self.engine
+    }
+
+    /// What `config` says, to be put in force by [`Rules::put`].
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn prepare(&self, config: &Config) -> Result<PreparedPolicy, PolicyFaults> {
+        self.engine.prepare(&config.whole_policy())
+    }
+
+    /// Puts the policy of `config` in force. True when it says something else than the one before.
+    pub(crate) fn put(&self, config: &Config, prepared: PreparedPolicy) -> bool {
+        let is_open = config.auth.api_keys.is_empty();
+        if !is_open {
+            self.is_open.store(false, Ordering::Relaxed);
         }
+        let is_new = self.engine.put(prepared).is_new;
+        self.is_open.store(is_open, Ordering::Relaxed);
+        if is_new {
+            tell(config, &self.engine);
+        }
+        is_new
     }
 }
 
-impl ToolRules {
-    /// The globs that match none of `names`, with the key they belong to.
-    pub(crate) fn idle<'a>(&'a self, names: &[&str]) -> Vec<(&'a str, &'a str)> {
-        let mut idle: Vec<_> = self
-            .only
-            .iter()
-            .flat_map(|(id, globs)| globs.iter().map(move |glob| (id.as_str(), glob.as_str())))
-            .filter(|(_, glob)| !names.iter().any(|name| glob_matches(glob, name)))
-            .collect();
-        idle.sort_unstable();
-        idle
+/// Says which policy is in force, and what looks wrong with it.
+fn tell(config: &Config, engine: &PolicyEngine) {
+    let rules = engine.stats().rules.len();
+    tracing::info!(target: "mcp_gw::policy", version = %engine.version(), rules, "policy in force");
+    for warning in policy_warnings(config, engine) {
+        tracing::warn!(target: "mcp_gw::policy", "{warning}");
     }
 }
 
 #[async_trait]
-impl Policy for ToolRules {
+#[deny(clippy::missing_trait_methods)]
+impl Policy for Rules {
     async fn decide(&self, request: &AccessRequest<'_>) -> Decision {
-        let only = match request.caller.kind {
-            CallerKind::ApiKey => self.only.get(&*request.caller.id),
-            _ => None,
-        };
-        let (allowed, reason) = match only {
-            // "Only these tools" leaves no room for resources and prompts either.
-            Some(globs) => (
-                request.feature == Feature::Tool
-                    && globs.iter().any(|glob| glob_matches(glob, request.name)),
-                "auth.api_keys.tools",
-            ),
-            None => (self.allow_by_default, "policy.default"),
-        };
-        if allowed {
-            Decision::allow().because(reason)
-        } else {
-            Decision::deny().because(reason)
-        }
+        self.engine.decide_now(request)
+    }
+
+    async fn decide_all(&self, requests: &[AccessRequest<'_>]) -> Vec<Decision> {
+        self.engine.decide_all_now(requests)
     }
 
     fn is_uniform(&self) -> bool {
-        self.is_uniform
+        self.is_open.load(Ordering::Relaxed) && self.engine.is_uniform()
+    }
+
+    fn refuses_address(&self, addr: Option<IpAddr>) -> Option<&'static str> {
+        self.engine.refuses_address(addr)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use mcp_gw_core::RequestMeta;
     use mcp_gw_core::testing::{authenticator_contract, policy_contract};
+    use mcp_gw_core::{Feature, RequestMeta};
 
     use super::*;
 
@@ -267,24 +281,58 @@ auth:
 
     #[tokio::test]
     async fn a_key_with_tools_may_use_those_and_nothing_else() {
-        let rules = ToolRules::of(&config(KEYS));
-        policy_contract(&rules).await;
-        let meta = RequestMeta::new("1", Transport::Http);
-        for (id, feature, name, allowed) in [
-            ("ann", Feature::Tool, "drop_table", true),
-            ("ann", Feature::Prompt, "any", true),
-            ("bob", Feature::Tool, "get_time", true),
-            ("bob", Feature::Tool, "forget_time", false),
-            ("bob", Feature::Prompt, "get_prompt", false),
-        ] {
-            let caller = Caller::new(CallerKind::ApiKey, id);
-            let mut request = mcp_gw_core::testing::access_request(&caller, &meta, name);
-            request.feature = feature;
-            assert_eq!(
-                rules.decide(&request).await.is_allowed(),
-                allowed,
-                "{id} {name}"
-            );
+        for default in ["allow", "deny"] {
+            let config = config(&KEYS.replace("allow", default));
+            let rules = Rules::of(&config).unwrap();
+            policy_contract(&rules).await;
+            let meta = RequestMeta::new("1", Transport::Http);
+            for (id, feature, name, allowed) in [
+                ("ann", Feature::Tool, "drop_table", default == "allow"),
+                ("ann", Feature::Prompt, "any", default == "allow"),
+                ("bob", Feature::Tool, "get_time", true),
+                ("bob", Feature::Tool, "forget_time", false),
+                ("bob", Feature::Prompt, "get_prompt", false),
+            ] {
+                let caller = Caller::new(CallerKind::ApiKey, id);
+                let mut request = mcp_gw_core::testing::access_request(&caller, &meta, name);
+                request.feature = feature;
+                if feature == Feature::Prompt {
+                    request.method = "prompts/get";
+                }
+                let decision = rules.decide(&request).await;
+                assert_eq!(decision.is_allowed(), allowed, "{default}: {id} {name}");
+                let named = decision.reasons().iter();
+                let mut named = named.filter(|reason| reason.contains("auth.api_keys.tools:bob"));
+                assert_eq!(named.next().is_some(), id == "bob", "{decision:?}");
+            }
         }
+    }
+
+    #[tokio::test]
+    async fn rules_hold_for_a_key_with_tools_too() {
+        let text = KEYS.replace(
+            "policy: { default: allow }",
+            "policy: { default: allow, rules: [{ id: no-money, effect: deny, tools: ['*money*'] }] }",
+        );
+        let rules = Rules::of(&config(&text)).unwrap();
+        let (meta, bob) = (
+            RequestMeta::new("1", Transport::Http),
+            Caller::new(CallerKind::ApiKey, "bob"),
+        );
+        let ask = |name| mcp_gw_core::testing::access_request(&bob, &meta, name);
+        assert!(rules.decide(&ask("get_time")).await.is_allowed());
+        let denied = rules.decide(&ask("get_money")).await;
+        assert_eq!(denied.reasons(), ["no-money"]);
+    }
+
+    #[test]
+    fn what_one_sees_is_everybodys_only_where_nobody_is_asked_who_they_are() {
+        let open = Rules::of(&config("policy: { default: allow }")).unwrap();
+        assert!(open.is_uniform());
+        let with_keys = config(KEYS);
+        assert!(!Rules::of(&with_keys).unwrap().is_uniform());
+        let next = open.prepare(&with_keys).unwrap();
+        assert!(open.put(&with_keys, next));
+        assert!(!open.is_uniform());
     }
 }

@@ -9,6 +9,7 @@ use mcp_gw_core::{
     AuditSink, Backend, BackendStatus, BuildError, Clock, Endpoint, Feature, Gateway,
     GatewayBuilder, SystemClock, TracingAudit, glob_matches,
 };
+use mcp_gw_policy::{PolicyEngine, PolicyFaults};
 use mcp_gw_ratelimit::{DEFAULT_KEYS, LimitSet, Limiter, MemoryStore};
 use mcp_gw_upstream::{
     Balanced, ClientInfo, HttpServer, HttpServerConfig, Replica, StdioServer, StdioServerConfig,
@@ -16,7 +17,7 @@ use mcp_gw_upstream::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{ApiKeys, ToolRules};
+use crate::access::{ApiKeys, Rules};
 use crate::config::{
     Config, EndpointConfig, InputKind, KeyError, ServerConfig, ServerTarget, SessionKeyError,
     origin,
@@ -96,11 +97,12 @@ impl Launch {
     pub fn start(self, config: &Config) -> Result<Running, LaunchError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let keys = ApiKeys::of(config).map_err(|(id, source)| LaunchError::Key { id, source })?;
-        let (keys, rules) = (Swap::new(keys), Swap::new(ToolRules::of(config)));
+        let keys = Swap::new(keys);
+        let rules = Arc::new(Rules::of(config).map_err(LaunchError::Policy)?);
         let limiter = Swap::new(limiter_of(config)?);
         let mut builder = Gateway::builder()
             .authenticator(keys.clone())
-            .policy(rules.clone())
+            .policy(Arc::clone(&rules))
             .rate_limiter(limiter.clone());
         if self.sinks.is_empty() {
             builder = builder.audit(TracingAudit::new());
@@ -131,7 +133,13 @@ impl Launch {
         let all = gateway.backends();
         let names = all.iter().map(|backend| backend.name().to_owned());
         let engine = Engine::with_clock(gateway, engine_config(config)?, clock);
-        let live = |metrics: &Metrics| metrics.register(Live::new(&engine, maker.made.clone()));
+        let live = |metrics: &Metrics| {
+            let policy = metrics.register(rules.engine().clone());
+            (
+                metrics.register(Live::new(&engine, maker.made.clone())),
+                policy,
+            )
+        };
         let metrics = self.metrics.as_ref().map(live);
         let parts = Parts {
             config: config.clone(),
@@ -413,6 +421,9 @@ pub enum LaunchError {
         /// What is wrong.
         source: mcp_gw_upstream::Error,
     },
+    /// The policy is not valid.
+    #[error("the policy cannot be used")]
+    Policy(#[source] PolicyFaults),
     /// The limits make no sense.
     #[error("limits cannot be kept: {0}")]
     Limits(String),
@@ -433,10 +444,10 @@ pub enum LaunchError {
 /// A gateway whose servers are looked after. Call [`Running::shutdown`] at the end.
 pub struct Running {
     /// That its state is read as long as it is there.
-    metrics: Option<Registration>,
+    metrics: Option<(Registration, Registration)>,
     engine: Engine,
     pub(crate) keys: Swap<ApiKeys>,
-    pub(crate) rules: Swap<ToolRules>,
+    pub(crate) rules: Arc<Rules>,
     pub(crate) limiter: Swap<Limiter>,
     pub(crate) parts: tokio::sync::Mutex<Parts>,
 }
@@ -486,6 +497,12 @@ impl Running {
         self.parts.lock().await.config.clone()
     }
 
+    /// The policy engine: what it has in force, and what it did so far. A clone is another handle to
+    /// the same engine, which stays when the configuration is replaced.
+    pub fn policy(&self) -> &PolicyEngine {
+        self.rules.engine()
+    }
+
     /// The limits that are in force, to be shown and counted.
     pub fn limiter(&self) -> Arc<Limiter> {
         self.limiter.now()
@@ -499,16 +516,11 @@ impl Running {
         self.gateway().status()
     }
 
-    /// The rules of the configuration that match no tool there is: one sentence for each. Nothing,
-    /// as long as a server is not up whose tools they may mean.
+    /// The rules of the configuration that match nothing there is: one sentence for each. Nothing,
+    /// as long as a server is not up whose items they may mean.
     pub async fn idle_rules(&self) -> Vec<String> {
         let parts = self.parts.lock().await;
-        idle_rules(
-            self.gateway(),
-            &self.rules.now(),
-            self.limiter.now().set(),
-            &parts.config.endpoints,
-        )
+        idle_rules(self.gateway(), &parts.config, self.limiter.now().set())
     }
 
     /// Stops looking after the servers, and ends connections and child processes.

@@ -12,6 +12,7 @@ mod jsonc;
 mod marks;
 mod metrics;
 mod path;
+mod policy;
 mod reference;
 mod reshape;
 mod server;
@@ -31,9 +32,11 @@ pub(crate) use explain::origin;
 pub use fault::{ConfigFaults, Fault};
 pub use federation::{EndpointConfig, PrefixMode, UriMode};
 pub use import::{Imported, import};
+pub use mcp_gw_policy::PolicyConfig;
 pub use mcp_gw_ratelimit::LimitsConfig;
 pub use metrics::MetricsConfig;
 pub use path::{ConfigPath, Position, Spans};
+pub(crate) use policy::warnings as policy_warnings;
 pub use reference::{json_schema, reference};
 pub use reshape::{AnnotationsShape, ArgumentShape, ToolShape};
 pub use server::{ServerConfig, ServerTarget};
@@ -42,6 +45,6 @@ pub(crate) use source::is_gateway_file;
 pub use source::{Loaded, load, read_file, schema_of};
 pub use text::{ByteSize, DurationText, TextError};
 pub use types::{
-    ApiKeyConfig, AuthConfig, Config, DefaultRule, ForwardedName, HttpConfig, InputConfig,
-    InputKind, PinMode, PinsConfig, PolicyConfig,
+    ApiKeyConfig, AuthConfig, Config, ForwardedName, HttpConfig, InputConfig, InputKind, PinMode,
+    PinsConfig,
 };

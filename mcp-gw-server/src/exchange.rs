@@ -46,6 +46,8 @@ pub(crate) struct Answer {
     pub(crate) message: RawJson,
     pub(crate) status: u16,
     pub(crate) retry_after: Option<std::time::Duration>,
+    /// `WWW-Authenticate`.
+    pub(crate) challenge: Option<String>,
 }
 
 impl Answer {
@@ -55,6 +57,7 @@ impl Answer {
                 message: jsonrpc::result(id, &result),
                 status: 200,
                 retry_after: None,
+                challenge: None,
             },
             Err(error) => Self::error(Some(id), &error),
         }
@@ -65,6 +68,7 @@ impl Answer {
             message: jsonrpc::error(id, &error.object),
             status: error.status,
             retry_after: error.retry_after,
+            challenge: error.challenge.clone(),
         }
     }
 }

@@ -11,6 +11,7 @@ mod exposition;
 #[cfg(feature = "cli")]
 mod listener;
 mod live;
+mod policy;
 mod series;
 mod table;
 
@@ -233,13 +234,8 @@ impl Inner {
                 families.histogram(SECONDS.0, SECONDS.1).add(&at, durations);
                 sent.add(families, &at, load(&of.request_bytes));
                 received.add(families, &at, load(&of.response_bytes));
-                for (effect, count) in [("allow", &of.allowed), ("deny", &of.denied)] {
-                    let [by_method, by_server] = at;
-                    decisions.add_some(
-                        families,
-                        &[by_method, by_server, ("effect", effect)],
-                        load(count),
-                    );
+                for (labels, count) in of.decisions.iter() {
+                    decisions.add(families, &[&at[..], &labels].concat(), count);
                 }
                 for (state, count) in ["upstream", "visible"].into_iter().zip(&of.items) {
                     if method.ends_with("/list") && method != "roots/list" {
@@ -294,13 +290,6 @@ impl Count {
     fn add(&self, families: &mut Families, labels: &[(&'static str, &str)], count: u64) {
         families.counter(self.name, self.help).add(labels, count);
     }
-
-    /// Adds it unless it never happened.
-    fn add_some(&self, families: &mut Families, labels: &[(&'static str, &str)], count: u64) {
-        if count > 0 {
-            self.add(families, labels, count);
-        }
-    }
 }
 
 const REQUESTS: [Count; 7] = [
@@ -326,7 +315,7 @@ const REQUESTS: [Count; 7] = [
     },
     Count {
         name: "mcp_gw_policy_decisions_total",
-        help: "What the policy said to requests, by method, server and effect.",
+        help: "What the policy said to requests, and (mode shadow) would have said.",
     },
     Count {
         name: "mcp_gw_list_items_total",

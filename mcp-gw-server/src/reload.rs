@@ -6,9 +6,11 @@ use std::time::Duration;
 use mcp_gw_core::{Backend, Mounting, Remount};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{ApiKeys, ToolRules};
+use crate::access::ApiKeys;
 use crate::compose::{LaunchError, Parts, Running, endpoint_of, limits_of};
 use crate::config::Config;
+#[cfg(feature = "cli")]
+use crate::config::{ConfigFaults, Fault};
 use crate::pins::Guards;
 
 /// What a new configuration has changed.
@@ -54,6 +56,15 @@ const AT_START: [&str; 4] = ["name", "instructions", "http", "input"];
 const LOOK: Duration = Duration::from_millis(50);
 
 impl Running {
+    /// Counts a configuration that was refused because of its policy.
+    #[cfg(feature = "cli")]
+    pub(crate) fn refused(&self, faults: &ConfigFaults) {
+        let mut paths = faults.faults().iter().map(Fault::path);
+        if paths.any(|path| path.section() == Some("policy")) {
+            self.policy().count_refused();
+        }
+    }
+
     /// Puts `config` in the place of the configuration there is, without a pause: callers, policy,
     /// limits, servers and endpoints. Requests see the old or the new, and those under way go on with
     /// the server that they came to, for as long as a call may take. Servers that `config` describes
@@ -74,6 +85,7 @@ impl Running {
         // Everything that can fail comes first.
         let keys = ApiKeys::of(config).map_err(|(id, source)| LaunchError::Key { id, source })?;
         let limits = limits_of(config)?;
+        let policy = self.rules.prepare(config).map_err(LaunchError::Policy)?;
         let guards = if differ("pins") {
             Some(Guards::of(config).map_err(LaunchError::Pins)?)
         } else {
@@ -84,8 +96,8 @@ impl Running {
         // Nothing fails from here on.
         self.limiter.put(self.limiter.now().with_set(limits));
         let has_other_keys = !keys.is_same(&self.keys.now());
-        if has_other_keys || differ("auth") || differ("policy") {
-            self.rules.put(ToolRules::of(config));
+        let has_other_rules = self.rules.put(config, policy);
+        if has_other_keys || has_other_rules || differ("auth") {
             self.keys.put(keys);
             let keys = self.keys.now();
             self.engine().end_callers(&|caller| keys.knows(caller));
@@ -110,9 +122,10 @@ impl Running {
         report.pending.extend(pending.map(str::to_owned));
         if differ("metrics") {
             // Nothing was counted before.
-            let list = match self.has_metrics() {
-                true => &mut report.changed,
-                false => &mut report.pending,
+            let list = if self.has_metrics() {
+                &mut report.changed
+            } else {
+                &mut report.pending
             };
             list.push("metrics".to_owned());
         }

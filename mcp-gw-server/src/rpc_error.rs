@@ -18,6 +18,8 @@ pub(crate) struct RpcError {
     pub(crate) status: u16,
     /// `Retry-After` of the HTTP answer.
     pub(crate) retry_after: Option<Duration>,
+    /// `WWW-Authenticate` of the HTTP answer.
+    pub(crate) challenge: Option<String>,
     /// What it means; `None` for what the engine says of the request itself.
     pub(crate) class: Option<ErrorClass>,
 }
@@ -29,6 +31,7 @@ impl RpcError {
             object: error_object(code, message, None),
             status: 200,
             retry_after: None,
+            challenge: None,
             class: None,
         }
     }
@@ -46,6 +49,7 @@ impl RpcError {
             object: error_object(code, message, Some(data)),
             status,
             retry_after: None,
+            challenge: None,
             class: None,
         }
     }
@@ -146,6 +150,9 @@ impl RpcError {
                 answer.retry_after = Some(*retry_after);
                 answer
             }
+            GatewayError::Denied { decision, .. } if !decision.missing_scopes().is_empty() => {
+                Self::insufficient_scope(decision.missing_scopes())
+            }
             GatewayError::Unknown { feature, name }
             | GatewayError::Denied { feature, name, .. }
             | GatewayError::Backend(BackendError::NotFound { feature, name }) => {
@@ -167,6 +174,24 @@ impl RpcError {
             }
             _ => Self::new(error.class().code(), &message),
         }
+    }
+
+    /// Which scopes are missing (RFC 6750 §3.1; MCP basic/authorization, scope challenge). Only where
+    /// the policy lets callers know what there is.
+    fn insufficient_scope(scopes: &[String]) -> Self {
+        let scope = scopes.join(" ");
+        let data = ObjectWriter::default()
+            .string("error", "insufficient_scope")
+            .string("scope", &scope)
+            .finish();
+        let noun = if scopes.len() == 1 { "scope" } else { "scopes" };
+        let message = format!("Insufficient scope: this needs the {noun} {scope}");
+        let mut answer = Self::with_data(403, code::INSUFFICIENT_SCOPE, &message, &data);
+        // A scope has neither quotes nor backslashes (RFC 6749 §3.3): the policy makes sure.
+        answer.challenge = Some(format!(
+            "Bearer error=\"insufficient_scope\", scope=\"{scope}\""
+        ));
+        answer
     }
 
     fn unknown(feature: Feature, name: &str, message: &str, revision: Revision) -> Self {
@@ -219,6 +244,7 @@ impl RpcError {
             object: object.clone(),
             status,
             retry_after: None,
+            challenge: None,
             class: Some(ErrorClass::UpstreamError),
         }
     }
@@ -262,6 +288,13 @@ mod tests {
                 feature: Feature::Tool,
                 name: "x".into(),
                 decision: Decision::deny().because("secret-rule"),
+            },
+            GatewayError::Denied {
+                feature: Feature::Tool,
+                name: "x".into(),
+                decision: Decision::deny()
+                    .because("secret-rule")
+                    .with_missing_scopes(["files:read", "files:write"]),
             },
             GatewayError::Unknown {
                 feature: Feature::Prompt,

@@ -1,21 +1,14 @@
 //! What the configuration says and the servers do not know.
 
-use std::collections::BTreeMap;
-
 use mcp_gw_core::{Feature, Gateway, glob_matches};
+use mcp_gw_policy::{CatalogueName, LintKind, lint};
 use mcp_gw_ratelimit::LimitSet;
 
-use crate::access::ToolRules;
-use crate::config::EndpointConfig;
+use crate::config::Config;
 
 /// Rules and endpoints that match nothing there is: one sentence for each. Nothing, as long as a
 /// server is not up whose items they may mean.
-pub(crate) fn idle_rules(
-    gateway: &Gateway,
-    rules: &ToolRules,
-    limits: &LimitSet,
-    endpoints: &BTreeMap<String, EndpointConfig>,
-) -> Vec<String> {
+pub(crate) fn idle_rules(gateway: &Gateway, config: &Config, limits: &LimitSet) -> Vec<String> {
     if gateway.status().iter().any(|server| !server.is_up) {
         return Vec::new();
     }
@@ -28,8 +21,7 @@ pub(crate) fn idle_rules(
     let example = names
         .first()
         .map_or_else(String::new, |name| format!(", such as `{name}`"));
-    let idle = rules.idle(&names);
-    let mut sentences: Vec<_> = idle
+    let mut sentences: Vec<_> = idle_tools(config, &names)
         .into_iter()
         .map(|(id, glob)| {
             format!(
@@ -38,11 +30,12 @@ pub(crate) fn idle_rules(
             )
         })
         .collect();
+    sentences.extend(idle_patterns(config, gateway));
     let servers = gateway.status();
     let servers: Vec<_> = servers.iter().map(|server| &*server.name).collect();
     let idle = limits.unmatched(&names, &servers);
     sentences.extend(idle.iter().map(ToString::to_string));
-    for (name, endpoint) in endpoints {
+    for (name, endpoint) in &config.endpoints {
         let kinds = [
             (Feature::Tool, &endpoint.tools),
             (Feature::Prompt, &endpoint.prompts),
@@ -61,6 +54,49 @@ pub(crate) fn idle_rules(
         }
     }
     sentences
+}
+
+/// The globs of keys that match no tool, with the key they belong to.
+fn idle_tools<'a>(config: &'a Config, names: &[&str]) -> Vec<(&'a str, &'a str)> {
+    let keys = config.auth.api_keys.iter();
+    let all = keys.flat_map(|key| {
+        let globs = key.tools.iter().flatten();
+        globs.map(|glob| (key.id.as_str(), glob.as_str()))
+    });
+    let mut idle: Vec<_> = all
+        .filter(|(_, glob)| !names.iter().any(|name| glob_matches(glob, name)))
+        .collect();
+    idle.sort_unstable();
+    idle
+}
+
+/// Everything that is offered, by name.
+pub(crate) fn names_of(gateway: &Gateway) -> Vec<CatalogueName> {
+    let catalogue = gateway.catalogue();
+    let features = [
+        Feature::Tool,
+        Feature::Resource,
+        Feature::ResourceTemplate,
+        Feature::Prompt,
+    ];
+    let names = features.into_iter().flat_map(|feature| {
+        catalogue.entries(feature).iter().map(move |entry| {
+            CatalogueName::new(feature, &*entry.server, &*entry.canonical)
+                .with_upstream_name(&*entry.upstream_key)
+        })
+    });
+    names.collect()
+}
+
+/// The patterns of the policy that match nothing.
+fn idle_patterns(config: &Config, gateway: &Gateway) -> Vec<String> {
+    // What is wrong with the policy itself was said when it was loaded.
+    let lints = lint(&config.policy, Some(&names_of(gateway))).unwrap_or_default();
+    let lints = lints.into_iter();
+    lints
+        .filter(|lint| lint.kind == LintKind::MatchesNothing)
+        .map(|lint| format!("policy.{lint}"))
+        .collect()
 }
 
 /// Asks the servers of a configuration what they offer, once and without holding them to their pins.
@@ -99,9 +135,8 @@ pub(crate) async fn survey(
     let mut lines = crate::cli::status_lines(&gateway.status());
     lines.extend(idle_rules(
         &gateway,
-        &ToolRules::of(config),
+        config,
         &crate::compose::limits_of(config)?,
-        &config.endpoints,
     ));
     gateway.close().await;
     Ok(lines)

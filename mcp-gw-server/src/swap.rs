@@ -5,8 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use mcp_gw_core::{
-    AccessRequest, Admission, Authenticator, AuthnError, Caller, Charge, Credentials, Decision,
-    LimiterError, Policy, RateLimiter,
+    Admission, Authenticator, AuthnError, Caller, Charge, Credentials, LimiterError, RateLimiter,
 };
 
 /// The part that there is now. Clones share it.
@@ -40,22 +39,6 @@ impl<T> Swap<T> {
 impl<T: Authenticator> Authenticator for Swap<T> {
     async fn authenticate(&self, credentials: &Credentials) -> Result<Arc<Caller>, AuthnError> {
         self.now().authenticate(credentials).await
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<T: Policy> Policy for Swap<T> {
-    async fn decide(&self, request: &AccessRequest<'_>) -> Decision {
-        self.now().decide(request).await
-    }
-
-    async fn decide_all(&self, requests: &[AccessRequest<'_>]) -> Vec<Decision> {
-        self.now().decide_all(requests).await
-    }
-
-    fn is_uniform(&self) -> bool {
-        self.now().is_uniform()
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use mcp_gw_server::cli::{
-    ConfigWatch, LogArgs, PinsArgs, SourceArgs, ask_servers, check, environment, misplaced, parse,
-    pins, status_lines, stop_signals,
+    ConfigWatch, LogArgs, PinsArgs, PolicyArgs, SourceArgs, ask_servers, check, environment,
+    misplaced, parse, pins, policy, status_lines, stop_signals,
 };
 use mcp_gw_server::metrics::{Metrics, MetricsListener};
 use mcp_gw_server::{Launch, LineConfig, serve_lines_until};
@@ -55,6 +55,8 @@ enum Command {
     },
     /// What servers offered when they were trusted: show it, see what differs now, approve that
     Pins(PinsArgs),
+    /// Who may do what: look a policy over, explain and test its decisions, import one
+    Policy(PolicyArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -96,6 +98,7 @@ pub fn main() -> ExitCode {
         Some(Command::Run { source, endpoint }) => run(&source, endpoint.as_deref()),
         Some(Command::Check { source, ask }) => explain(&source, ask),
         Some(Command::Pins(args)) => return pins(&args),
+        Some(Command::Policy(args)) => return policy(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@ use crate::error::GatewayError;
 use crate::freshness::CacheHint;
 use crate::gateway::Gateway;
 use crate::json::RawJson;
-use crate::policy::{AccessRequest, Feature, Phase};
+use crate::policy::{AccessRequest, Decision, Feature, Phase};
 
 /// One page of a list, filtered for the caller.
 #[derive(Debug, Clone)]
@@ -105,6 +105,8 @@ impl Gateway {
                 .collect();
             let decisions = self.inner.policy.decide_all(&questions).await;
             // A policy that answers too few questions has not allowed the rest.
+            let version = decisions.first().and_then(Decision::version);
+            scope.event.policy_version = scope.event.policy_version.or(version);
             for (entry, decision) in chunk.iter().zip(decisions) {
                 if !decision.is_allowed() {
                     continue;

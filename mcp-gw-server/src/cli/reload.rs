@@ -86,6 +86,7 @@ impl ConfigWatch {
             let config = match read(&path, &change) {
                 Ok(config) => config,
                 Err(faults) => {
+                    running.refused(&faults);
                     complain(&path, &faults.to_string());
                     continue;
                 }

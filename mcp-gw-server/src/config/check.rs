@@ -11,11 +11,12 @@ use super::fault::{ConfigFaults, Fault, short};
 use super::federation;
 use super::metrics;
 use super::path::{ConfigPath, Spans};
+use super::policy;
 use super::server::ServerConfig;
 use super::sessions;
 use super::source::{self, Salvaged};
 use super::text::DurationText;
-use super::types::{ApiKeyConfig, Config, DefaultRule, PinMode, PinsConfig};
+use super::types::{ApiKeyConfig, Config, PinMode, PinsConfig};
 use super::upstream;
 
 impl Config {
@@ -213,6 +214,11 @@ impl<'a> Checker<'a> {
         self.faults.push(fault);
     }
 
+    /// True when the value comes from the environment: no message repeats it.
+    pub(super) fn is_from_env(&self, path: &ConfigPath) -> bool {
+        self.spans.is_some_and(|spans| spans.is_from_env(path))
+    }
+
     /// `text` in quotes, or nothing where it must not be repeated.
     pub(super) fn shown(&self, path: &ConfigPath, text: &str) -> String {
         match self.spans {
@@ -239,7 +245,7 @@ impl<'a> Checker<'a> {
         }
         self.http(config, &root.key("http"));
         self.auth(config, &root.key("auth"));
-        self.policy(config, &root.key("policy"));
+        policy::check(&mut self, config, &root.key("policy"));
         self.call_timeout(config, &root.key("call_timeout"));
         self.pins(config, &root.key("pins"));
         self.input(config.input.timeout, &root.key("input").key("timeout"));
@@ -442,23 +448,6 @@ impl<'a> Checker<'a> {
                 self.fault(&at, error.to_string(), error.help());
                 None
             }
-        }
-    }
-
-    fn policy(&mut self, config: &Config, path: &ConfigPath) {
-        let someone = config.policy.default == DefaultRule::Allow
-            || config
-                .auth
-                .api_keys
-                .iter()
-                .any(|key| key.tools.iter().flatten().next().is_some());
-        if !someone {
-            self.fault_of(
-                path,
-                vec![path.clone(), ConfigPath::root().key("auth")],
-                "nobody may call anything: the default is to deny, and no key names `tools`",
-                "add `policy: { default: allow }`, or `tools:` to a key in `auth.api_keys`",
-            );
         }
     }
 

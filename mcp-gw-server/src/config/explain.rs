@@ -7,8 +7,9 @@ use url::Url;
 
 use super::fault::one_line;
 use super::federation;
+use super::policy;
 use super::server::{ServerConfig, ServerTarget};
-use super::types::{ApiKeyConfig, Config, DefaultRule, HttpConfig, PinMode};
+use super::types::{ApiKeyConfig, Config, HttpConfig, PinMode};
 
 impl HttpConfig {
     /// The address to listen on; `None` if `listen` is not an IP address with a port, which a
@@ -50,6 +51,13 @@ impl Config {
         };
         if let Some(caller) = keyless {
             writeln!(out, "  {caller}: {}", self.default_tools())?;
+        }
+        let rules = policy::explain(&self.policy);
+        if !rules.is_empty() {
+            writeln!(out, "\nthe rules")?;
+        }
+        for line in rules {
+            writeln!(out, "  {line}")?;
         }
         writeln!(out, "\nwhat is behind it")?;
         for (name, server) in &self.servers {
@@ -133,10 +141,7 @@ impl Config {
     }
 
     fn default_tools(&self) -> &'static str {
-        match self.policy.default {
-            DefaultRule::Allow => "every tool",
-            DefaultRule::Deny => "no tool",
-        }
+        policy::in_short(&self.policy)
     }
 }
 

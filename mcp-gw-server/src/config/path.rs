@@ -105,7 +105,7 @@ impl ConfigPath {
     }
 
     /// The key at the top that this value belongs to.
-    pub(super) fn section(&self) -> Option<&str> {
+    pub(crate) fn section(&self) -> Option<&str> {
         match self.0.first()? {
             Segment::Key(key) => Some(key),
             Segment::Index(_) => None,

@@ -313,7 +313,7 @@ fn config_path(location: &Location) -> ConfigPath {
 }
 
 /// The known name that a wrong one was most likely meant to be.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let plain = |name: &str| name.replace(['-', '_', ' '], "").to_lowercase();
     let wanted = plain(&name.chars().take(SHOWN).collect::<String>());
     let (distance, near) = known

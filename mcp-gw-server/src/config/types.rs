@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use mcp_gw_core::Secret;
+use mcp_gw_policy::PolicyConfig;
 use mcp_gw_ratelimit::LimitsConfig;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,7 @@ pub struct Config {
     pub http: HttpConfig,
     /// Who may call.
     pub auth: AuthConfig,
-    /// What callers may call.
+    /// What callers may do; without rules and a default nobody may do anything.
     pub policy: PolicyConfig,
     /// How much callers may call.
     pub limits: LimitsConfig,
@@ -300,8 +301,10 @@ pub struct ApiKeyConfig {
     /// JSON.
     #[serde(default)]
     pub claims: serde_json::Map<String, serde_json::Value>,
-    /// The only tools the caller may call, whatever `policy.default` says. `*` stands for any
-    /// characters, `?` for one.
+    /// The only tools the caller may use, and nothing else, whatever `policy.default` says. `*` stands
+    /// for any characters, `?` for one. It is short for two rules of the policy, which the audit log
+    /// names `auth.api_keys.tools:<id>`: one allows these tools, and in a layer of its own the caller
+    /// may do nothing else. Rules that deny or require hold as well.
     pub tools: Option<Vec<String>>,
 }
 
@@ -327,37 +330,6 @@ impl ApiKeyConfig {
         self.tools = Some(tools.into_iter().map(Into::into).collect());
         self
     }
-}
-
-/// What callers may call.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct PolicyConfig {
-    /// What happens to a call that nothing else decides.
-    pub default: DefaultRule,
-}
-
-impl PolicyConfig {
-    /// Every caller may call every tool, unless its key names `tools`.
-    pub fn allow() -> Self {
-        Self {
-            default: DefaultRule::Allow,
-        }
-    }
-}
-
-/// What happens to a call that nothing else decides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-#[non_exhaustive]
-pub enum DefaultRule {
-    /// It is refused.
-    #[default]
-    Deny,
-    /// It goes through.
-    Allow,
 }
 
 /// Whether servers are held to what they offered when they were trusted.

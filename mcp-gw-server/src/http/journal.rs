@@ -333,6 +333,7 @@ const fn plain(message: RawJson) -> Answer {
         message,
         status: 200,
         retry_after: None,
+        challenge: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::batch;
@@ -93,7 +93,10 @@ impl HttpReply {
                 .headers
                 .insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
-        reply
+        match &answer.challenge {
+            Some(challenge) => reply.with_header(WWW_AUTHENTICATE, challenge),
+            None => reply,
+        }
     }
 
     /// The reply that carries the answers to a batch. Its status says nothing about any of them.

@@ -136,6 +136,7 @@ mod tests {
             message: raw(text),
             status: 200,
             retry_after: None,
+            challenge: None,
         }
     }
 

@@ -4,9 +4,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use mcp_gw_core::{AuditEvent, Effect, ErrorClass, Outcome};
+use mcp_gw_core::{AuditEvent, ErrorClass, Outcome};
 
 use super::exposition::Spread;
+use super::policy::Decisions;
 use super::table::{NameTable, OTHER};
 
 /// How many servers are told apart.
@@ -93,8 +94,7 @@ pub(super) struct MethodSeries {
     pub(super) durations: Durations,
     pub(super) request_bytes: AtomicU64,
     pub(super) response_bytes: AtomicU64,
-    pub(super) allowed: AtomicU64,
-    pub(super) denied: AtomicU64,
+    pub(super) decisions: Decisions,
     /// Of lists: what there is, and what the caller saw.
     pub(super) items: [AtomicU64; 2],
 }
@@ -110,11 +110,7 @@ impl MethodSeries {
         self.durations.add(event.duration);
         add(&self.request_bytes, size(event.request_bytes));
         add(&self.response_bytes, size(event.response_bytes));
-        match event.effect {
-            Some(Effect::Allow) => add(&self.allowed, 1),
-            Some(Effect::Deny) => add(&self.denied, 1),
-            None => {}
-        }
+        self.decisions.add(event);
         if let Some((all, visible)) = event.items {
             for (count, more) in self.items.iter().zip([all, visible]) {
                 add(count, size(more));

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mcp_gw_core::{Feature, Gateway};
 use mcp_gw_policy::{CatalogueName, Lint, LintKind, PolicyConfig, lint};
 use serde_json::{Map, Value, json};
 
@@ -11,6 +10,7 @@ use super::finding::Finding;
 use super::subject::{Refusal, Subject};
 use super::{Format, Outcome, quoted, runtime, say, say_json, warn};
 use crate::cli::{asked, count, status_lines};
+use crate::survey::names_of;
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct CheckArgs {
@@ -74,23 +74,13 @@ pub(super) fn run(args: &CheckArgs) -> Result<Outcome, String> {
 fn look_over(subject: &Subject, args: &CheckArgs) -> Result<Report, String> {
     let engine = subject.engine()?;
     let mut outcome = Outcome::Good;
-    let catalogue = match (args.ask, &subject.config) {
-        (false, _) => None,
-        (true, None) => {
-            return Err(format!(
-                "{}: a policy alone names no servers that could be asked; give the configuration of \
-                 the gateway, or leave out --ask",
-                subject.file
-            ));
+    let mut catalogue = None;
+    if args.ask {
+        catalogue = runtime()?.block_on(ask(subject.to_ask()?))?;
+        if catalogue.is_none() {
+            outcome = Outcome::Trouble;
         }
-        (true, Some(config)) => {
-            let names = runtime()?.block_on(ask(config))?;
-            if names.is_none() {
-                outcome = Outcome::Trouble;
-            }
-            names
-        }
-    };
+    }
     let lints = lint(&subject.policy, catalogue.as_deref())
         .map_err(|faults| format!("{}: {faults}", subject.file))?;
     let lints = lints.iter().filter(|lint| !is_of_shorthand(lint));
@@ -125,29 +115,9 @@ async fn ask(config: &crate::config::Config) -> Result<Option<Vec<CatalogueName>
         }
         warn("not all servers have answered, so the names in the policy are not compared");
     }
-    let names = names(&gateway);
+    let names = names_of(&gateway);
     gateway.close().await;
     Ok(is_complete.then_some(names))
-}
-
-fn names(gateway: &Gateway) -> Vec<CatalogueName> {
-    let catalogue = gateway.catalogue();
-    let features = [
-        Feature::Tool,
-        Feature::Resource,
-        Feature::ResourceTemplate,
-        Feature::Prompt,
-    ];
-    let entries = features.into_iter().flat_map(|feature| {
-        let entries = catalogue.entries(feature).iter();
-        entries.map(move |entry| (feature, entry))
-    });
-    entries
-        .map(|(feature, entry)| {
-            CatalogueName::new(feature, &*entry.server, &*entry.canonical)
-                .with_upstream_name(&*entry.upstream_key)
-        })
-        .collect()
 }
 
 impl Report {

@@ -90,22 +90,13 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Outcome, String> {
     let subject = Subject::open(&args.config).map_err(|refusal| refusal.in_words(&file))?;
     let engine = subject.engine()?;
     let mut case = case_of(args, &subject)?;
-    let found = match (args.ask, &subject.config) {
-        (false, _) => {
-            case.server = args
-                .server
-                .clone()
-                .unwrap_or_else(|| server_of(&subject, &args.name));
-            None
-        }
-        (true, None) => {
-            return Err(format!(
-                "{file}: a policy alone names no servers that could be asked; give the configuration \
-                 of the gateway, or leave out --ask"
-            ));
-        }
-        (true, Some(config)) => runtime()?.block_on(look_up(config, &mut case, args))?,
-    };
+    let mut found = None;
+    if args.ask {
+        found = runtime()?.block_on(look_up(subject.to_ask()?, &mut case, args))?;
+    } else {
+        let server = args.server.clone();
+        case.server = server.unwrap_or_else(|| server_of(&subject, &args.name));
+    }
     let (decision, explanation) = case.with_request(|request| {
         let mut request = request.clone();
         request.tool = found.as_ref();

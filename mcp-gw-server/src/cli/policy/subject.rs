@@ -10,6 +10,7 @@ use mcp_gw_policy::{CaseCaller, FaultPath, PolicyConfig, PolicyEngine, SourceMap
 use sha2::{Digest as _, Sha256};
 
 use super::finding::Finding;
+use super::quoted;
 use crate::access::caller_of;
 use crate::cli::environment;
 use crate::config::{Config, is_gateway_file, read_file};
@@ -132,6 +133,25 @@ impl Subject {
             config: Some(config),
             unset: unset.into_inner(),
         })
+    }
+
+    /// The configuration, when its servers can be asked what they offer.
+    pub(super) fn to_ask(&self) -> Result<&Config, String> {
+        let Some(config) = &self.config else {
+            return Err(format!(
+                "{}: a policy alone names no servers that could be asked; give the configuration of \
+                 the gateway, or leave out --ask",
+                self.file
+            ));
+        };
+        if self.unset.is_empty() {
+            return Ok(config);
+        }
+        Err(format!(
+            "{}: the servers cannot be asked, as the environment lacks {}; set it, or leave out --ask",
+            self.file,
+            quoted(self.unset.iter().map(String::as_str))
+        ))
     }
 
     /// The engine of this policy.

@@ -27,6 +27,7 @@ fn answer(text: &str) -> Answer {
         message: raw(text),
         status: 200,
         retry_after: None,
+        challenge: None,
     }
 }
 

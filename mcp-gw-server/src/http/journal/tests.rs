@@ -204,6 +204,7 @@ fn an_answer_waits_for_its_reader_whatever_the_bounds_are() {
         message: long,
         status: 200,
         retry_after: None,
+        challenge: None,
     };
     writer.answer(answer);
     drop(writer);
@@ -236,6 +237,7 @@ fn answers_alone_are_told_from_streams() {
         message: raw(n),
         status: 429,
         retry_after: None,
+        challenge: None,
     };
     let second = writer.clone();
     writer.answer(answer(1));

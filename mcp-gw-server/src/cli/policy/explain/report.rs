@@ -18,9 +18,7 @@ pub(super) fn say(told: &Told<'_>) -> Result<(), String> {
     for (title, lines) in sections {
         if !lines.is_empty() {
             line(&format!("\n{title}"))?;
-            lines
-                .iter()
-                .try_for_each(|one| line(&format!("  {one}")))?;
+            lines.iter().try_for_each(|one| line(&format!("  {one}")))?;
         }
     }
     let version = &told.explanation.version;

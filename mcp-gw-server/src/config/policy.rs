@@ -1,0 +1,325 @@
+//! The policy of a configuration: what `auth.api_keys[].tools` adds to it, and what may be wrong with
+//! it.
+
+mod words;
+
+use std::collections::BTreeSet;
+
+use mcp_gw_core::CallerKind;
+use mcp_gw_policy::{
+    ConsumerConfig, DefaultEffect, FaultPath, Mode, NamePattern, PathStep, PolicyConfig,
+    PolicyEngine, PolicyFault, RuleConfig, RuleEffect, WhoConfig,
+};
+
+use super::check::Checker;
+use super::path::ConfigPath;
+use super::structure::nearest;
+use super::types::{ApiKeyConfig, Config};
+pub(super) use words::{explain, in_short};
+
+/// What rules begin with that a key's `tools` stand for; the id of the caller follows.
+const KEY_RULE: &str = "auth.api_keys.tools:";
+
+impl Config {
+    /// The policy in force: what `policy` says, and what the `tools` of API keys stand for. A key with
+    /// `tools` gets a rule that allows it to call them, and a layer in which it may do nothing else;
+    /// rules that deny or require something hold for it, too.
+    pub fn whole_policy(&self) -> PolicyConfig {
+        let mut policy = self.policy.clone();
+        for (key, tools) in keys_with_tools(self) {
+            let id = rule_id(key);
+            let mut who = WhoConfig::ids([key.id.as_str()]);
+            who.kinds = vec![CallerKind::ApiKey.as_str().to_owned()];
+            let rule = |id: String| {
+                RuleConfig::new(id, RuleEffect::Allow).with_tools(tools.iter().map(|t| pattern(t)))
+            };
+            let mut layer = ConsumerConfig::new(id.as_str(), who.clone());
+            if !tools.is_empty() {
+                layer.rules.push(rule(format!("{id}:only")));
+                policy.rules.push(rule(id).with_who(who));
+            }
+            policy.consumers.push(layer);
+        }
+        policy
+    }
+}
+
+fn keys_with_tools(config: &Config) -> impl Iterator<Item = (&ApiKeyConfig, &[String])> {
+    let keys = config.auth.api_keys.iter();
+    keys.filter_map(|key| Some((key, key.tools.as_deref()?)))
+}
+
+/// The id of the rule that a key's `tools` stand for. The longest ids of callers are cut; equal ones
+/// are found as two rules of one id.
+fn rule_id(key: &ApiKeyConfig) -> String {
+    const ROOM: usize = 128 - KEY_RULE.len() - ":only".len();
+    let end = key.id.char_indices().nth(ROOM);
+    let end = end.map_or(key.id.len(), |(at, _)| at);
+    format!("{KEY_RULE}{}", key.id.get(..end).unwrap_or_default())
+}
+
+/// In `tools` of a key only `*` and `?` mean something.
+fn pattern(glob: &str) -> NamePattern {
+    NamePattern::Glob(glob.replace('\\', "\\\\"))
+}
+
+/// What looks wrong with the policy and stops nothing: one sentence for each.
+pub(crate) fn warnings(config: &Config, engine: &PolicyEngine) -> Vec<String> {
+    let ours = engine.warnings();
+    let ours = ours
+        .iter()
+        .filter(|fault| key_of(config, &fault.path).is_none());
+    ours.map(|fault| {
+        let path = at(&ConfigPath::root().key("policy"), &fault.path);
+        let rule = rule_of(fault).map_or_else(String::new, |rule| format!("rule `{rule}`: "));
+        let help = fault.help.as_deref();
+        let help = help.map_or_else(String::new, |help| format!("; {help}"));
+        format!("{path}: {rule}{}{help}", fault.message)
+    })
+    .collect()
+}
+
+fn rule_of(fault: &PolicyFault) -> Option<&str> {
+    fault.rule.as_deref()
+}
+
+/// The place in the file that a place in the policy is.
+fn at(policy: &ConfigPath, path: &FaultPath) -> ConfigPath {
+    path.steps()
+        .iter()
+        .fold(policy.clone(), |at, step| match step {
+            PathStep::Key(key) => at.key(key),
+            PathStep::Index(index) => at.index(*index),
+            _ => at,
+        })
+}
+
+/// The index of the key whose `tools` a place in the whole policy comes from.
+fn key_of(config: &Config, path: &FaultPath) -> Option<usize> {
+    let (PathStep::Key(section), PathStep::Index(index)) =
+        (path.steps().first()?, path.steps().get(1)?)
+    else {
+        return None;
+    };
+    let keys = config.auth.api_keys.iter().enumerate();
+    let with_tools = keys.filter_map(|(at, key)| Some((at, key.tools.as_ref()?)));
+    let (written, mut made): (usize, Vec<usize>) = match section.as_str() {
+        "rules" => (
+            config.policy.rules.len(),
+            with_tools
+                .filter(|(_, tools)| !tools.is_empty())
+                .map(|(at, _)| at)
+                .collect(),
+        ),
+        "consumers" => (
+            config.policy.consumers.len(),
+            with_tools.map(|(at, _)| at).collect(),
+        ),
+        _ => return None,
+    };
+    let made_at = index.checked_sub(written)?;
+    (made_at < made.len()).then(|| made.swap_remove(made_at))
+}
+
+/// Reports everything that is wrong with the policy.
+pub(super) fn check(checker: &mut Checker<'_>, config: &Config, path: &ConfigPath) {
+    let root = ConfigPath::root();
+    if lets_nobody_in(config) {
+        checker.fault_of(
+            path,
+            vec![path.clone(), root.key("auth")],
+            "nobody may call anything: the default is to deny, no rule allows anything, and no key \
+             names `tools`",
+            "add `policy: { default: allow }`, a rule with `effect: allow`, or `tools:` to a key in \
+             `auth.api_keys`",
+        );
+    }
+    for fault in PolicyEngine::compile(&config.whole_policy())
+        .err()
+        .into_iter()
+        .flat_map(mcp_gw_policy::PolicyFaults::into_faults)
+    {
+        report(checker, config, path, &fault);
+    }
+    for (index, method) in config.policy.extra_methods.iter().enumerate() {
+        let at = path.key("extra_methods").index(index);
+        let message = format!(
+            "no server behind the gateway is asked for {}: only methods of MCP are passed on",
+            checker.shown(&at, method)
+        );
+        checker.fault(&at, message, "remove it");
+    }
+    References::of(config).check(checker, config, path);
+}
+
+fn report(checker: &mut Checker<'_>, config: &Config, path: &ConfigPath, fault: &PolicyFault) {
+    let help = fault.help.clone().unwrap_or_default();
+    if let Some(key) = key_of(config, &fault.path) {
+        let keys = ConfigPath::root().key("auth").key("api_keys");
+        let path = keys.index(key).key("tools");
+        return checker.fault(&path, fault.message.clone(), help);
+    }
+    let path = at(path, &fault.path);
+    if checker.is_from_env(&path) {
+        return checker.fault(
+            &path,
+            "the value cannot be used here",
+            "see docs/configuration.md",
+        );
+    }
+    let rule = rule_of(fault).map_or_else(String::new, |rule| format!("rule `{rule}`: "));
+    checker.fault(&path, format!("{rule}{}", fault.message), help);
+}
+
+/// True when no request at all can be allowed.
+fn lets_nobody_in(config: &Config) -> bool {
+    let policy = &config.policy;
+    let allows = |rule: &RuleConfig| rule.effect == RuleEffect::Allow;
+    let by_key = keys_with_tools(config).any(|(_, tools)| !tools.is_empty());
+    policy.default == DefaultEffect::Deny
+        && policy.mode == Mode::Enforce
+        && !policy.rules.iter().any(allows)
+        && !by_key
+}
+
+/// What a policy may refer to.
+struct References<'a> {
+    ids: BTreeSet<&'a str>,
+    roles: BTreeSet<&'a str>,
+    groups: BTreeSet<&'a str>,
+    servers: BTreeSet<&'a str>,
+}
+
+impl<'a> References<'a> {
+    fn of(config: &'a Config) -> Self {
+        let keys = || config.auth.api_keys.iter();
+        let policy = &config.policy;
+        let named = |names: &'a [String]| names.iter().map(String::as_str);
+        Self {
+            ids: keys()
+                .map(|key| key.id.as_str())
+                .chain(["anonymous", "local"])
+                .collect(),
+            roles: keys()
+                .flat_map(|key| named(&key.roles))
+                .chain(policy.roles.keys().map(String::as_str))
+                .collect(),
+            groups: keys()
+                .flat_map(|key| named(&key.groups))
+                .chain(policy.groups.keys().map(String::as_str))
+                .collect(),
+            servers: config.servers.keys().map(String::as_str).collect(),
+        }
+    }
+
+    fn check(&self, checker: &mut Checker<'_>, config: &Config, path: &ConfigPath) {
+        let policy = &config.policy;
+        for name in policy.servers.keys() {
+            let at = path.key("servers").key(name);
+            let near = nearest(name, &self.servers.iter().copied().collect::<Vec<_>>());
+            let help = near.map_or_else(
+                || "write a name that `servers` at the top of the file has".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            if !self.servers.contains(name.as_str()) {
+                let message = format!("there is no server {}", checker.shown(&at, name));
+                checker.key_fault(&at, message, help);
+            }
+        }
+        let layers = policy.servers.iter().map(|(name, layer)| {
+            let path = path.key("servers").key(name).key("rules");
+            (path, &layer.rules)
+        });
+        let consumers = policy.consumers.iter().enumerate();
+        let consumers = consumers.map(|(index, consumer)| {
+            let path = path.key("consumers").index(index);
+            self.who(checker, &consumer.who, &path.key("who"));
+            (path.key("rules"), &consumer.rules)
+        });
+        let consumers: Vec<_> = consumers.collect();
+        let all = std::iter::once((path.key("rules"), &policy.rules));
+        for (path, rules) in all.chain(layers).chain(consumers) {
+            for (index, rule) in rules.iter().enumerate() {
+                let path = path.index(index);
+                self.who(checker, &rule.who, &path.key("who"));
+                self.rule_servers(checker, rule, &path.key("servers"));
+            }
+        }
+        let members = policy
+            .roles
+            .iter()
+            .map(|(name, role)| ("roles", name, &role.members));
+        let groups = policy
+            .groups
+            .iter()
+            .map(|(name, group)| ("groups", name, &group.members));
+        for (section, name, members) in members.chain(groups) {
+            let path = path.key(section).key(name).key("members");
+            for (index, who) in members.iter().enumerate() {
+                self.who(checker, who, &path.index(index));
+            }
+        }
+    }
+
+    /// A caller, role or group that nobody is or has makes a rule that is about nobody.
+    fn who(&self, checker: &mut Checker<'_>, who: &WhoConfig, path: &ConfigPath) {
+        for (key, what, names, known) in [
+            ("ids", "no caller", &who.ids, &self.ids),
+            ("roles", "no role", &who.roles, &self.roles),
+            ("groups", "no group", &who.groups, &self.groups),
+        ] {
+            for (index, name) in names.iter().enumerate() {
+                let at = path.key(key).index(index);
+                let help = match key {
+                    "ids" => "write an id that a key in `auth.api_keys` has",
+                    "roles" => "give it to a key in `auth.api_keys`, or add it to `policy.roles`",
+                    _ => "give it to a key in `auth.api_keys`, or add it to `policy.groups`",
+                };
+                unknown(checker, &at, (what, name), known, help);
+            }
+        }
+        for (key, nested) in [("any_of", &who.any_of), ("all_of", &who.all_of)] {
+            for (index, who) in nested.iter().enumerate() {
+                self.who(checker, who, &path.key(key).index(index));
+            }
+        }
+    }
+
+    /// Patterns may match what comes later; a plain name that no server has is a mistake.
+    fn rule_servers(&self, checker: &mut Checker<'_>, rule: &RuleConfig, path: &ConfigPath) {
+        for (index, pattern) in rule.servers.iter().flatten().enumerate() {
+            let name = match pattern {
+                NamePattern::Literal(name) => name,
+                NamePattern::Glob(glob) if !glob.contains(['*', '?', '\\']) => glob,
+                _ => continue,
+            };
+            let help = "write a name that `servers` at the top of the file has";
+            unknown(
+                checker,
+                &path.index(index),
+                ("no server", name),
+                &self.servers,
+                help,
+            );
+        }
+    }
+}
+
+fn unknown(
+    checker: &mut Checker<'_>,
+    at: &ConfigPath,
+    (what, name): (&str, &str),
+    known: &BTreeSet<&str>,
+    help: &str,
+) {
+    if known.contains(name) {
+        return;
+    }
+    let near = nearest(name, &known.iter().copied().collect::<Vec<_>>());
+    let help = match near {
+        Some(near) if !checker.is_from_env(at) => format!("did you mean `{near}`?"),
+        _ => help.to_owned(),
+    };
+    let message = format!("there is {what} {}", checker.shown(at, name));
+    checker.fault(at, message, help);
+}
