@@ -86,6 +86,7 @@ Examples:
   mcp-gw-http check --config mcp-gw.yaml                is the configuration good?
   mcp-gw-http --config mcp-gw.yaml                      serve it
   mcp-gw-http pins diff --config mcp-gw.yaml            do servers offer what they did?
+  mcp-gw-http policy explain --config mcp-gw.yaml --as alice tools/call get_time
 
 Ctrl-C lets open calls end; a second Ctrl-C does not wait for them.";
 
@@ -114,11 +115,12 @@ pub(crate) fn say(line: &str) {
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
-    let init = if matches!(cli.command, Some(Command::Demo(_))) {
+    let init = match cli.command {
         // The demo shows its audit events in its own way.
-        cli.log.init_without(&["mcp_gw::audit"])
-    } else {
-        cli.log.init()
+        Some(Command::Demo(_)) => cli.log.init_without(&["mcp_gw::audit"]),
+        // The report has what the engine would log.
+        Some(Command::Policy(_)) => cli.log.init_without(&["mcp_gw::policy"]),
+        _ => cli.log.init(),
     };
     let _log = init.map_err(anyhow::Error::msg)?;
     match cli.command {

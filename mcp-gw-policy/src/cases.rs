@@ -488,6 +488,9 @@ impl Differences {
         let sorted = |list: &[String]| {
             let mut list = list.to_vec();
             list.sort();
+            if list.is_empty() {
+                return "none".to_owned();
+            }
             list.join(", ")
         };
         self.see(what, &sorted(expected), &sorted(found));

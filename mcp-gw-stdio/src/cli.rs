@@ -67,6 +67,7 @@ Examples:
   mcp-gw-stdio --config mcp-gw.yaml
   mcp-gw-stdio check --config mcp-gw.yaml
   mcp-gw-stdio pins diff --config mcp-gw.yaml
+  mcp-gw-stdio policy explain --config mcp-gw.yaml --as local tools/call get_time
 
 Standard output carries MCP only; logs, the audit log among them, go to standard error.";
 
@@ -89,7 +90,12 @@ pub fn main() -> ExitCode {
     if cli.command.is_some() && (!cli.source.is_empty() || cli.endpoint.is_some()) {
         return misplaced::<Cli>();
     }
-    let _log = match cli.log.init() {
+    let init = match cli.command {
+        // The report has what the engine would log.
+        Some(Command::Policy(_)) => cli.log.init_without(&["mcp_gw::policy"]),
+        _ => cli.log.init(),
+    };
+    let _log = match init {
         Ok(guard) => guard,
         Err(error) => return fail(&error),
     };

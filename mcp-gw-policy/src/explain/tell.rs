@@ -238,7 +238,7 @@ fn mismatches(rule: &Rule, question: &Question<'_, '_>, names: &Names<'_>) -> Ve
     if !is_named {
         because.push(match op.and_then(|op| nearest_name(rule, op, name)) {
             Some(near) => (1, format!("name: `{near}` is near, but is not this name")),
-            None => (4, "name: it is about other names".to_owned()),
+            None => (FARTHEST + 1, "name: it is about other names".to_owned()),
         });
     }
     if !rule.is_about_server(request.server) {

@@ -127,6 +127,10 @@ impl Report {
         }
         let found = self.findings.len();
         let Some((policy, version)) = &self.policy else {
+            let is_foreign = |one: &Finding| one.is_at("authorizations");
+            if self.findings.iter().any(is_foreign) {
+                say("`policy import` makes a policy of the configuration of Gravitee's mcp-acl")?;
+            }
             let what = count(found, "fault");
             return say(&format!("{} cannot be used: {what}", self.file));
         };

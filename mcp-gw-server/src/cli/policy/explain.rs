@@ -126,6 +126,11 @@ fn case_of(args: &ExplainArgs, subject: &Subject) -> Result<Case, String> {
     case.from = args.from_ip;
     case.headers = args.headers.iter().cloned().collect();
     case.feature.clone_from(&args.feature);
+    if args.method.starts_with("completion/") && args.feature.is_none() {
+        return Err(
+            "say what is completed: --feature prompt, resource or resource_template".to_owned(),
+        );
+    }
     case.upstream_name.clone_from(&args.upstream_name);
     if let Some(text) = &args.arguments {
         let example = "write an object, such as '{\"city\": \"Bern\"}', in quotes for your shell";

@@ -12,14 +12,14 @@ use crate::config::Fault;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
     /// `fault`, or what kind of warning it is.
-    pub(super) kind: &'static str,
+    kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<usize>,
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) rule: Option<String>,
+    rule: Option<String>,
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<String>,
@@ -30,6 +30,10 @@ const FAULT: &str = "fault";
 impl Finding {
     pub(super) fn is_fault(&self) -> bool {
         self.kind == FAULT
+    }
+
+    pub(super) fn is_at(&self, path: &str) -> bool {
+        self.path == path
     }
 
     pub(super) fn of_policy(fault: &PolicyFault) -> Self {

@@ -5,6 +5,7 @@ use mcp_gw_policy::{
     LayerExplanation, Mode, NamePattern, PolicyConfig, Reason, RuleConfig, RuleEffect, WhoConfig,
 };
 
+use super::super::quoted;
 use super::Told;
 use super::report::names;
 
@@ -13,6 +14,10 @@ pub(super) fn lines(told: &Told<'_>) -> Vec<String> {
     let explanation = &told.explanation;
     if explanation.effect == Effect::Allow {
         return if_nothing_were_in_shadow(told);
+    }
+    let is_unknown = |error: &mcp_gw_policy::RuleError| error.error.contains("address");
+    if told.case.from.is_none() && explanation.errors.iter().any(is_unknown) {
+        return vec!["say where the request comes from: --from-ip".to_owned()];
     }
     match explanation.reason {
         Reason::DenyRule => vec![
@@ -27,9 +32,7 @@ pub(super) fn lines(told: &Told<'_>) -> Vec<String> {
                 .to_owned(),
         ],
         Reason::NoRule => add_a_rule(told),
-        Reason::UnknownMethod => vec![format!(
-            "check the method: rules are about {METHODS}; others are let through by `extra_methods`"
-        )],
+        Reason::UnknownMethod => vec![another_method(&told.case.method)],
         Reason::Address => vec![match told.case.from {
             None => "say where the request comes from: --from-ip".to_owned(),
             Some(_) => "add the address to `ip.allow`, or take it out of `ip.deny`".to_owned(),
@@ -41,9 +44,29 @@ pub(super) fn lines(told: &Told<'_>) -> Vec<String> {
     }
 }
 
-const METHODS: &str = "`tools/list`, `tools/call`, `resources/list`, `resources/read`, \
-                       `resources/subscribe`, `resources/templates/list`, `prompts/list`, \
-                       `prompts/get`";
+fn another_method(method: &str) -> String {
+    let near = METHODS
+        .into_iter()
+        .map(|known| (strsim::osa_distance(method, known), known))
+        .min();
+    match near {
+        Some((distance, near)) if distance <= 3 => format!("did you mean `{near}`?"),
+        _ => format!("name one of {}", quoted(METHODS)),
+    }
+}
+
+const METHODS: [&str; 10] = [
+    "tools/list",
+    "tools/call",
+    "resources/list",
+    "resources/read",
+    "resources/subscribe",
+    "resources/templates/list",
+    "prompts/list",
+    "prompts/get",
+    "completion/complete",
+    "subscriptions/listen",
+];
 
 fn if_nothing_were_in_shadow(told: &Told<'_>) -> Vec<String> {
     match &told.explanation.shadow {

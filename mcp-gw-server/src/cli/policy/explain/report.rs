@@ -10,7 +10,10 @@ pub(super) fn say(told: &Told<'_>) -> Result<(), String> {
     line(&verdict(told)?)?;
     line(&layers(&told.explanation))?;
     let sections = [
-        ("what is required", unmet(&told.explanation)),
+        (
+            "what is required and does not hold",
+            unmet(&told.explanation),
+        ),
         ("rules that could not be evaluated", errors(told)),
         ("rules that nearly applied", misses(told)),
         ("what to do", advice::lines(told)),
@@ -129,14 +132,17 @@ fn errors(told: &Told<'_>) -> Vec<String> {
 
 fn misses(told: &Told<'_>) -> Vec<String> {
     let mut lines = Vec::new();
-    for NearMiss {
-        rule,
-        layer,
-        effect,
-        because,
-        ..
-    } in &told.explanation.near_misses
-    {
+    let errors = &told.explanation.errors;
+    let is_told = |miss: &&NearMiss| errors.iter().any(|error| error.rule == miss.rule);
+    let misses = told.explanation.near_misses.iter();
+    for miss in misses.filter(|miss| !is_told(miss)) {
+        let NearMiss {
+            rule,
+            layer,
+            effect,
+            because,
+            ..
+        } = miss;
         lines.push(format!(
             "rule `{rule}`, which would {} it, in {layer}",
             verb(*effect)
