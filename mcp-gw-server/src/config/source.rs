@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
-use mcp_gw_policy::PolicyConfig;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
@@ -16,7 +15,6 @@ use super::marks::Marks;
 use super::path::{ConfigPath, Spans};
 use super::structure;
 use super::tree;
-use super::types::Config;
 
 /// A value read from a file, and where in the file its parts are.
 #[derive(Clone, Debug)]
@@ -191,6 +189,7 @@ pub fn schema_of<T: JsonSchema>() -> Value {
 
 /// True when a text has keys of a gateway's configuration that a policy does not have, rather than
 /// being a policy in a file of its own.
+#[cfg(feature = "cli")]
 pub(crate) fn is_gateway_file(text: &str) -> bool {
     let Ok(Value::Object(file)) = tree::parse(text).map(|root| root.to_json()) else {
         return false;
@@ -200,8 +199,8 @@ pub(crate) fn is_gateway_file(text: &str) -> bool {
         _ => Vec::new(),
     };
     let (ours, of_policy) = (
-        keys(schema_of::<Config>()),
-        keys(schema_of::<PolicyConfig>()),
+        keys(schema_of::<super::Config>()),
+        keys(schema_of::<super::PolicyConfig>()),
     );
     let is_ours = |key: &String| ours.contains(key) && !of_policy.contains(key);
     // Both have servers: there they are layers of rules, here they say where a server is.

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mcp_gw_policy::{CatalogueName, Lint, LintKind, PolicyConfig, lint};
+use mcp_gw_policy::{CatalogueName, FaultPath, Lint, LintKind, PathStep, PolicyConfig, lint};
 use serde_json::{Map, Value, json};
 
 use super::finding::Finding;
 use super::subject::{Refusal, Subject};
 use super::{Format, Outcome, quoted, runtime, say, say_json, warn};
 use crate::cli::{asked, count, status_lines};
+use crate::config::KEY_RULE;
 use crate::survey::names_of;
 
 #[derive(Debug, Clone, Args)]
@@ -46,7 +47,14 @@ pub(super) fn run(args: &CheckArgs) -> Result<Outcome, String> {
     for path in &args.files {
         let file = path.display().to_string();
         let report = match Subject::open(path) {
-            Ok(subject) => look_over(&subject, args)?,
+            Ok(subject) => match look_over(&subject, args) {
+                Ok(report) => report,
+                Err(why) => {
+                    warn(&why);
+                    outcome = Outcome::Trouble;
+                    continue;
+                }
+            },
             Err(Refusal::Faulty(findings)) => Report {
                 file,
                 findings,
@@ -83,9 +91,15 @@ fn look_over(subject: &Subject, args: &CheckArgs) -> Result<Report, String> {
     }
     let lints = lint(&subject.policy, catalogue.as_deref())
         .map_err(|faults| format!("{}: {faults}", subject.file))?;
-    let lints = lints.iter().filter(|lint| !is_of_shorthand(lint));
     let findings: Vec<_> = lints
-        .map(|lint| Finding::of_lint(lint, subject.root, &subject.places))
+        .iter()
+        .filter_map(|lint| {
+            Some(Finding::of_lint(
+                lint,
+                &place(subject, lint)?,
+                &subject.places,
+            ))
+        })
         .collect();
     if args.strict && !findings.is_empty() {
         outcome = outcome.max(Outcome::Bad);
@@ -98,10 +112,35 @@ fn look_over(subject: &Subject, args: &CheckArgs) -> Result<Report, String> {
     })
 }
 
-/// `tools` of a key is made into rules that nobody wrote. Only what they match is anybody's concern.
-fn is_of_shorthand(lint: &Lint) -> bool {
-    let rule = lint.rule.as_deref().unwrap_or_default();
-    rule.starts_with("auth.api_keys.tools") && lint.kind != LintKind::MatchesNothing
+/// Where in the file the cause of a lint stands. Nothing for what nobody wrote: of the rules that stand
+/// for `tools` of a key, only what they match is anybody's concern.
+fn place(subject: &Subject, lint: &Lint) -> Option<FaultPath> {
+    let Some(config) = &subject.config else {
+        return Some(subject.root.of(&lint.path));
+    };
+    let steps = lint.path.steps();
+    if let [PathStep::Key(key), PathStep::Index(at), ..] = steps
+        && key == "consumers"
+        && *at >= config.policy.consumers.len()
+    {
+        return None;
+    }
+    let Some(key) = lint
+        .rule
+        .as_deref()
+        .and_then(|rule| rule.strip_prefix(KEY_RULE))
+    else {
+        return Some(subject.root.of(&lint.path));
+    };
+    let (LintKind::MatchesNothing, Some(PathStep::Index(tool))) = (lint.kind, steps.last()) else {
+        return None;
+    };
+    let keys = &config.auth.api_keys;
+    // The longest ids are cut in the names of rules.
+    let at = keys.iter().position(|one| one.id == key);
+    let at = at.or_else(|| keys.iter().position(|one| one.id.starts_with(key)))?;
+    let path = FaultPath::root().key("auth").key("api_keys").index(at);
+    Some(path.key("tools").index(*tool))
 }
 
 /// All names that the servers offer; nothing, when one of them does not answer.

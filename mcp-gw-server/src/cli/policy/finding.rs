@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
-use mcp_gw_policy::{Lint, PolicyFault, SourceMap};
+use mcp_gw_policy::{FaultPath, Lint, PolicyFault, SourceMap};
 use serde::Serialize;
 
-use super::subject::Root;
 use crate::config::Fault;
 
 /// One thing that is wrong with a file, or looks so.
@@ -65,10 +64,9 @@ impl Finding {
         }
     }
 
-    /// A warning about the policy that stands at `root` of a file.
-    pub(super) fn of_lint(lint: &Lint, root: Root, places: &SourceMap) -> Self {
-        let path = root.of(&lint.path);
-        let place = places.position(&path);
+    /// A warning about what stands at `path` of a file.
+    pub(super) fn of_lint(lint: &Lint, path: &FaultPath, places: &SourceMap) -> Self {
+        let place = places.position(path);
         Self {
             kind: lint.kind.as_str(),
             line: place.map(|(line, _)| line),

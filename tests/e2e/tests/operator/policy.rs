@@ -305,6 +305,29 @@ fn an_explanation_says_what_decides_and_what_to_do() {
         &["anonymous", "tools/cal", "x"],
         &["did you mean `tools/call`?"],
     );
+    desk.put(
+        "hr.yaml",
+        "default: allow\nservers: { hr: { rules: [{ id: a, effect: allow, tools: [a] }] } }",
+    );
+    let hr = [
+        "explain",
+        "--config",
+        "hr.yaml",
+        "--as",
+        "local",
+        "tools/call",
+        "b",
+    ];
+    desk.says(
+        &hr,
+        0,
+        &["allowed: ", "say which server offers it: --server or --ask"],
+    );
+    desk.says(
+        &[&hr[..], &["--server", "hr"]].concat(),
+        0,
+        &["denied: ", "`rules` of `servers`, `hr`"],
+    );
     desk.put("ann.json", r#"{ "id": "ann", "groups": ["ops"] }"#);
     told(
         &["ann.json", "tools/call", "set_time"],

@@ -11,6 +11,23 @@ use super::report::names;
 
 /// Sentences; nothing for what is allowed as written.
 pub(super) fn lines(told: &Told<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    if told.case.server.is_empty() && asks_for_servers(&told.subject.policy) {
+        lines.push(
+            "say which server offers it: --server or --ask; rules about servers were not asked"
+                .to_owned(),
+        );
+    }
+    lines.extend(about_the_decision(told));
+    lines
+}
+
+/// True when some rules are for what certain servers offer.
+fn asks_for_servers(policy: &PolicyConfig) -> bool {
+    !policy.servers.is_empty() || policy.rules.iter().any(|rule| rule.servers.is_some())
+}
+
+fn about_the_decision(told: &Told<'_>) -> Vec<String> {
     let explanation = &told.explanation;
     if explanation.effect == Effect::Allow {
         return if_nothing_were_in_shadow(told);
