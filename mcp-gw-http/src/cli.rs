@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use mcp_gw_server::cli::{
-    Api7Args, ConfigWatch, Hangup, LimitsArgs, LogArgs, PinsArgs, READY_LIMIT, SourceArgs,
-    ask_servers, check, environment, limits, misplaced, parse, pins, status_lines, stop_signals,
+    Api7Args, ConfigWatch, Hangup, LimitsArgs, LogArgs, PinsArgs, PolicyArgs, READY_LIMIT,
+    SourceArgs, ask_servers, check, environment, limits, misplaced, parse, pins, policy,
+    status_lines, stop_signals,
 };
 use mcp_gw_server::config::{Config, ConfigFaults};
 use mcp_gw_server::metrics::{Metrics, MetricsListener};
@@ -62,6 +63,8 @@ enum Command {
     Pins(PinsArgs),
     /// Which limits apply to whom
     Limits(LimitsArgs),
+    /// Who may do what: look a policy over, explain and test its decisions, import one
+    Policy(PolicyArgs),
 }
 
 /// What is checked, where it has a subcommand of its own.
@@ -113,6 +116,7 @@ Examples:
   mcp-gw-http --config mcp-gw.yaml                      serve it
   mcp-gw-http pins diff --config mcp-gw.yaml            do servers offer what they did?
   mcp-gw-http limits show --config mcp-gw.yaml          how much may callers call?
+  mcp-gw-http policy explain --config mcp-gw.yaml --as alice tools/call get_time
 
 Ctrl-C lets open calls end; a second Ctrl-C does not wait for them.";
 
@@ -142,11 +146,12 @@ pub(crate) fn say(line: &str) {
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
-    let init = if matches!(cli.command, Some(Command::Demo(_))) {
+    let init = match cli.command {
         // The demo shows its audit events in its own way.
-        cli.log.init_without(&["mcp_gw::audit"])
-    } else {
-        cli.log.init()
+        Some(Command::Demo(_)) => cli.log.init_without(&["mcp_gw::audit"]),
+        // The report has what the engine would log.
+        Some(Command::Policy(_)) => cli.log.init_without(&["mcp_gw::policy"]),
+        _ => cli.log.init(),
     };
     let _log = init.map_err(anyhow::Error::msg)?;
     match cli.command {
@@ -163,6 +168,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         },
         Some(Command::Pins(args)) => return Ok(pins(&args)),
         Some(Command::Limits(args)) => return Ok(runtime()?.block_on(limits(&args))),
+        Some(Command::Policy(args)) => return Ok(policy(&args)),
         Some(Command::Demo(args)) => {
             runtime()?.block_on(demo::run(args.once, args.listen, || {
                 stop_signals(Hangup::Stops)

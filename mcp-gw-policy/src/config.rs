@@ -41,7 +41,8 @@ pub struct PolicyConfig {
     /// OAuth scopes: which imply which, and what needs them.
     #[serde(skip_serializing_if = "ScopesConfig::is_empty")]
     pub scopes: ScopesConfig,
-    /// Methods that MCP does not know and that are let through, such as `vendor/thing`.
+    /// Methods that MCP does not know and that are let through, such as `vendor/thing`: for gateways
+    /// that are built in code and serve some. The two servers pass on only methods of MCP.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extra_methods: Vec<String>,
     /// The rules for everything and everybody. Their order means nothing.

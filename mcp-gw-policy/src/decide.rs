@@ -29,7 +29,7 @@ pub(crate) struct Side<'p> {
     pub(crate) effect: Effect,
     pub(crate) reason: Reason,
     pub(crate) rules: Few<Decider<'p>>,
-    /// The first layer that came to it by its default.
+    /// The last layer that came to it by its default.
     pub(crate) by_default: Option<&'p Layer>,
 }
 
@@ -365,7 +365,7 @@ impl<'p> Sum<'p> {
                     add(at);
                 }
             }
-            _ => side.by_default = side.by_default.or(Some(layer)),
+            _ => side.by_default = Some(layer),
         }
     }
 

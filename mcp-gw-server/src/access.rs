@@ -82,7 +82,7 @@ impl ApiKeys {
     }
 }
 
-/// Who comes with this key.
+/// Whom a key stands for.
 pub(crate) fn caller_of(key: &ApiKeyConfig) -> Caller {
     Caller::new(CallerKind::ApiKey, key.id.as_str())
         .with_roles(key.roles.iter().cloned())

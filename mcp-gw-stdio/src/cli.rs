@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use mcp_gw_server::cli::{
-    Api7Args, ConfigWatch, LogArgs, PinsArgs, SourceArgs, ask_servers, check, environment,
-    misplaced, parse, pins, status_lines, stop_signals,
+    Api7Args, ConfigWatch, LogArgs, PinsArgs, PolicyArgs, SourceArgs, ask_servers, check,
+    environment, misplaced, parse, pins, policy, status_lines, stop_signals,
 };
 use mcp_gw_server::metrics::{Metrics, MetricsListener};
 use mcp_gw_server::{Launch, LineConfig, serve_lines_until};
@@ -61,6 +61,8 @@ enum Command {
     },
     /// What servers offered when they were trusted: show it, see what differs now, approve that
     Pins(PinsArgs),
+    /// Who may do what: look a policy over, explain and test its decisions, import one
+    Policy(PolicyArgs),
 }
 
 /// What is checked, where it has a subcommand of its own.
@@ -79,6 +81,7 @@ Examples:
   mcp-gw-stdio api7 --read-only        the API7 of $DASHBOARD_URL
   mcp-gw-stdio check --config mcp-gw.yaml
   mcp-gw-stdio pins diff --config mcp-gw.yaml
+  mcp-gw-stdio policy explain --config mcp-gw.yaml --as local tools/call get_time
 
 Standard output carries MCP only; logs, the audit log among them, go to standard error.";
 
@@ -101,7 +104,12 @@ pub fn main() -> ExitCode {
     if cli.command.is_some() && (!cli.source.is_empty() || cli.endpoint.is_some()) {
         return misplaced::<Cli>();
     }
-    let _log = match cli.log.init() {
+    let init = match cli.command {
+        // The report has what the engine would log.
+        Some(Command::Policy(_)) => cli.log.init_without(&["mcp_gw::policy"]),
+        _ => cli.log.init(),
+    };
+    let _log = match init {
         Ok(guard) => guard,
         Err(error) => return fail(&error),
     };
@@ -115,6 +123,7 @@ pub fn main() -> ExitCode {
             None => explain(&source, ask),
         },
         Some(Command::Pins(args)) => return pins(&args),
+        Some(Command::Policy(args)) => return policy(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -18,7 +18,7 @@ use super::types::{ApiKeyConfig, Config};
 pub(super) use words::{explain, in_short};
 
 /// What rules begin with that a key's `tools` stand for; the id of the caller follows.
-const KEY_RULE: &str = "auth.api_keys.tools:";
+pub(crate) const KEY_RULE: &str = "auth.api_keys.tools:";
 
 impl Config {
     /// The policy in force: what `policy` says, and what the `tools` of API keys stand for. A key with
@@ -155,6 +155,21 @@ pub(super) fn check(checker: &mut Checker<'_>, config: &Config, path: &ConfigPat
 fn report(checker: &mut Checker<'_>, config: &Config, path: &ConfigPath, fault: &PolicyFault) {
     let help = fault.help.clone().unwrap_or_default();
     if let Some(key) = key_of(config, &fault.path) {
+        let tools = config
+            .auth
+            .api_keys
+            .get(key)
+            .and_then(|key| key.tools.as_ref());
+        // Of both rules that it stands for; and empty ones are told of there.
+        let is_told = fault.path.steps().first() == Some(&PathStep::Key("consumers".to_owned()));
+        if is_told
+            || tools
+                .into_iter()
+                .flatten()
+                .any(|tool| tool.trim().is_empty())
+        {
+            return;
+        }
         let keys = ConfigPath::root().key("auth").key("api_keys");
         let path = keys.index(key).key("tools");
         return checker.fault(&path, fault.message.clone(), help);

@@ -18,6 +18,7 @@ pub fn reference() -> String {
     let mut page = Page {
         schema: &schema,
         text: PREFACE.to_owned(),
+        told: Vec::new(),
     };
     page.section("", &schema);
     page.text
@@ -26,6 +27,8 @@ pub fn reference() -> String {
 struct Page<'a> {
     schema: &'a Value,
     text: String,
+    /// Mappings that have a table, and the path over it: one that stands in several places has one.
+    told: Vec<(&'a Value, String)>,
 }
 
 impl<'a> Page<'a> {
@@ -57,19 +60,29 @@ impl<'a> Page<'a> {
                 Some(value) => format!("`{value}`"),
                 None => String::new(),
             };
-            let meaning = prose(property) + &options(target);
+            let inner = if path.is_empty() {
+                key.clone()
+            } else {
+                format!("{path}.{key}")
+            };
+            let items = target.get("items").map(|items| self.resolve(items));
+            let mut meaning = prose(property) + &options(items.unwrap_or(target));
+            if let Some((inner, schema)) = self.mapping_below(inner, target) {
+                let told = self.told.iter();
+                let mut told = told.filter(|(known, _)| std::ptr::eq(*known, schema));
+                if let Some((_, first)) = told.next() {
+                    let _ = write!(meaning, " As `{first}`.");
+                } else {
+                    self.told.push((schema, inner.clone()));
+                    below.push((inner, schema));
+                }
+            }
             let kind = self.kind(target);
             let _ = writeln!(
                 self.text,
                 "| `{key}` | {kind} | {default} | {} |",
                 meaning.replace('|', "\\|")
             );
-            let inner = if path.is_empty() {
-                key.clone()
-            } else {
-                format!("{path}.{key}")
-            };
-            below.extend(self.mapping_below(inner, target));
         }
         for (path, schema) in below {
             self.section(&path, schema);
@@ -100,6 +113,14 @@ impl<'a> Page<'a> {
         }
         if schema.get("oneOf").is_some() {
             return "word".to_owned();
+        }
+        if let Some(forms) = schema.get("anyOf").and_then(Value::as_array) {
+            let mut kinds: Vec<_> = forms
+                .iter()
+                .map(|form| self.kind(self.resolve(form)))
+                .collect();
+            kinds.dedup();
+            return kinds.join(" or ");
         }
         let values = schema
             .get("additionalProperties")

@@ -3,6 +3,7 @@
 mod limits;
 mod metrics;
 mod pins;
+mod policy;
 mod proxies;
 mod redis;
 mod reload;
