@@ -17,6 +17,7 @@ mod operator;
 mod over_http;
 mod over_stdio;
 mod parity;
+mod policy;
 mod sdk;
 mod snapshots;
 mod support;

@@ -19,5 +19,7 @@ pub(crate) const HTTP_BIN: &str = env!("CARGO_BIN_EXE_e2e-http");
 pub(crate) const STDIO_BIN: &str = env!("CARGO_BIN_EXE_e2e-stdio");
 /// A server behind them that is made with the official SDK.
 pub(crate) const RMCP_BIN: &str = env!("CARGO_BIN_EXE_rmcp-server");
+/// A server behind them that speaks one revision completely.
+pub(crate) const FULL_BIN: &str = env!("CARGO_BIN_EXE_full-server");
 /// The odd server behind them.
 pub(crate) const ODD_BIN: &str = env!("CARGO_BIN_EXE_odd-server");

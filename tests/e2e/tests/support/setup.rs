@@ -260,6 +260,11 @@ impl Running {
         self.endpoint.as_ref().expect("a gateway over HTTP")
     }
 
+    /// The configuration that it was started with, or got last.
+    pub(crate) fn configuration(&self) -> String {
+        std::fs::read_to_string(self.folder.0.join("mcp-gw.yaml")).unwrap()
+    }
+
     /// Puts another configuration in the place of the one there is, as editors do.
     pub(crate) fn configure(&self, yaml: &str) {
         let new = self.folder.file("mcp-gw.yaml.new", yaml);

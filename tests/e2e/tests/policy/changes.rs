@@ -1,0 +1,147 @@
+//! P-12 to P-14: what rules would do, what is told of decisions, and a policy that changes.
+
+use super::*;
+
+#[test]
+fn a_rule_in_shadow_refuses_nothing_and_is_told_of() {
+    let policy = "policy: { default: allow, rules: [{ id: try-out, effect: deny, tools: [progress], mode: shadow }] }";
+    let metrics = "metrics: { listen: \"127.0.0.1:0\" }";
+    let gateway = full("2025-11-25").with(policy).with(metrics).over_http();
+    let line = gateway.process.stderr.with("metrics");
+    let client = gateway.client(Era::Modern);
+    assert!(tools(&client).contains(&"progress".to_owned()));
+    client
+        .ask("tools/call", r#"{"name":"echo","arguments":{}}"#)
+        .result();
+    let event = audited(&gateway, "\"echo\"");
+    assert!(!event.contains("\"shadow\""), "{event}");
+    assert!(event.contains("\"policy_version\":\""), "{event}");
+    client.begin_tool("progress", "{}").rest();
+    let event = audited(&gateway, "\"progress\"");
+    for said in [
+        "\"shadow\":\"would deny: try-out\"",
+        "\"effect\":\"allow\"",
+        "\"reason\":\"default\"",
+    ] {
+        assert!(event.contains(said), "no {said} in {event}");
+    }
+    gateway.process.stderr.with("\"would deny\"");
+    let at = line.find("http://").map(|at| &line[at..]).unwrap();
+    let url = at.split(['"', ' ', '\\']).next().unwrap();
+    let text = Endpoint::at(url).send("GET", &[], b"").text();
+    for sample in [
+        "mcp_gw_policy_decisions_total{effect=\"deny\",feature=\"tool\",method=\"tools/call\",mode=\"shadow\",reason=\"deny_rule\",server=\"full\"} 1\n",
+        "mcp_gw_policy_decisions_total{effect=\"allow\",feature=\"tool\",method=\"tools/call\",mode=\"enforce\",reason=\"default\",server=\"full\"} 2\n",
+        "mcp_gw_policy_rule_hits_total{effect=\"deny\",rule=\"try-out\"} 2\n",
+        "mcp_gw_policy_reload_total{result=\"failed\"} 0\n",
+    ] {
+        assert!(text.contains(sample), "no {sample} in {text}");
+    }
+    assert!(text.contains("\nmcp_gw_policy_info{version=\""), "{text}");
+}
+
+#[test]
+fn a_policy_changes_as_a_whole_or_not_at_all_and_streams_go_on_under_the_new_one() {
+    // A.8-12.
+    let yaml = |policy: &str| {
+        format!(
+            "http: {{ listen: \"127.0.0.1:0\" }}\npolicy: {policy}\nservers: {{ full: {{ command: {FULL_BIN:?}, args: [\"2025-11-25\"] }} }}\n"
+        )
+    };
+    let one = "{ rules: [{ id: echo, effect: allow, tools: [echo] }] }";
+    let gateway = Setup::verbatim(&yaml(one)).over_http();
+    let client = gateway.client(Era::Modern);
+    let mut heard = client.begin(
+        "subscriptions/listen",
+        r#"{"notifications":{"toolsListChanged":true}}"#,
+    );
+    heard.next();
+    assert_eq!(tools(&client), ["echo"]);
+    let first = gateway.process.stderr.with("policy in force");
+
+    for (bad, says) in [
+        (
+            "{ rules: [{ id: echo, effect: alow, tools: [echo] }] }",
+            "alow",
+        ),
+        (
+            "{ rules: [{ id: echo, effect: allow, when: \"jwt.x ==\" }] }",
+            "rule `echo`",
+        ),
+        (
+            "{ rules: [{ id: a, effect: allow }, { id: a, effect: deny }] }",
+            "two rules with the id",
+        ),
+        (
+            "{ default: allow, servers: { ful: { default: allow } } }",
+            "did you mean `full`?",
+        ),
+        (
+            "{ default: allow, extra_methods: [vendor/x] }",
+            "only methods of MCP",
+        ),
+    ] {
+        gateway.configure(&yaml(bad));
+        let line = gateway.process.stderr.with(says);
+        assert!(
+            line.contains("not reloaded") && line.contains("2:"),
+            "{line}"
+        );
+    }
+    assert_eq!(tools(&client), ["echo"]);
+    assert_eq!(client.tool("grow", "{}").fault().0, -32602);
+
+    gateway.configure(&yaml(
+        "{ rules: [{ id: echo, effect: allow, tools: [echo, touch] }] }",
+    ));
+    let is_second = |line: &str| line.contains("policy in force");
+    let second = gateway.process.stderr.first(2, is_second).remove(1);
+    let version = |line: &str| at(line, &["version"]);
+    assert_ne!(version(&first), version(&second));
+    let method = at(&heard.next().0, &["method"]);
+    assert_eq!(method, r#""notifications/tools/list_changed""#);
+    assert_eq!(tools(&client), ["echo", "touch"]);
+}
+
+#[test]
+fn a_rule_that_cannot_be_evaluated_refuses_and_is_told_of() {
+    // P-4, A.8-7.
+    let policy = r#"policy:
+  default: allow
+  rules:
+    - { id: sales-not, effect: deny, tools: [echo], when: "jwt.dept == 'sales'" }
+    - { id: small, effect: require, tools: [touch], when: "mcp.tool.arguments.n < 10" }
+"#;
+    let gateway = full("2025-11-25").with(policy).over_http();
+    let client = gateway.client(Era::Modern);
+    for _ in 0..3 {
+        assert_eq!(client.tool("echo", "{}").fault().0, -32602);
+    }
+    for (arguments, allowed) in [
+        (r#"{"n":9}"#, true),
+        (r#"{"n":10}"#, false),
+        (r#"{"n":"9"}"#, false),
+        (r#"{"n":9,"n":11}"#, false),
+        ("{}", false),
+    ] {
+        let answer = client.tool("touch", arguments);
+        let is_allowed = answer.0.contains("\"result\"");
+        assert_eq!(is_allowed, allowed, "{arguments}: {answer:?}");
+    }
+    // Visible all the same: what depends on arguments hides nothing (P-10).
+    assert!(tools(&client).contains(&"touch".to_owned()));
+    let event = audited(&gateway, "\"echo\"");
+    for said in [
+        "\"errored_rules\":\"sales-not\"",
+        "\"reason\":\"deny_rule\"",
+        "\"reasons\":\"sales-not\"",
+    ] {
+        assert!(event.contains(said), "no {said} in {event}");
+    }
+    // Once a minute, however often it happens; a minute may end in between.
+    let lines = gateway.process.stderr.so_far();
+    let warnings = lines
+        .iter()
+        .filter(|line| line.contains("a rule cannot be evaluated") && line.contains("sales-not"));
+    assert!((1..=2).contains(&warnings.count()));
+}
