@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mcp_gw_admin_client::tools::api7::{ToolsError, backend};
+use mcp_gw_admin_client::tools::api7::{RiskConfig, ToolsError, backend};
 use serde_json::json;
 
 use super::metrics::{encoded, found};
@@ -395,18 +395,35 @@ async fn rules_that_do_not_exist_are_refused() {
     assert!(error.contains("rules_off"), "{error}");
 }
 
-/// The table of rules in the handbook; `MCP_GW_BLESS=1` writes it anew.
-#[tokio::test]
+/// What stands between two marks in the handbook; `MCP_GW_BLESS=1` writes it anew.
 #[expect(
     clippy::disallowed_methods,
     reason = "the same switch as for the other references"
 )]
-async fn the_table_of_rules_in_the_handbook_is_true() {
+fn hold(mark: &str, table: &str) {
+    // Both tables are in one file.
+    static ONE_BY_ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _guard = ONE_BY_ONE.lock().unwrap();
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/api7.md");
+    let document = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = (format!("<!-- {mark} -->\n"), format!("<!-- /{mark} -->\n"));
+    let (head, rest) = document.split_once(&begin).unwrap();
+    let (known, tail) = rest.split_once(&end).unwrap();
+    if std::env::var_os("MCP_GW_BLESS").is_some() {
+        std::fs::write(&path, format!("{head}{begin}{table}{end}{tail}")).unwrap();
+        return;
+    }
+    let how =
+        "MCP_GW_BLESS=1 cargo test -p mcp-gw-admin-client --features tools --test tools handbook";
+    assert_eq!(known, table, "{how}");
+}
+
+#[tokio::test]
+async fn the_rules_in_the_handbook_are_those_there_are() {
     let setup = Setup::new(everything()).await;
     let answer = setup.call("check_risk", json!({})).await.ok();
-    let mut table = String::from(
-        "| Rule | About | Severity | What is a risk | What to do |\n|---|---|---|---|---|\n",
-    );
+    let head = "| Rule | About | Severity | What is a risk | What to do |\n|---|---|---|---|---|\n";
+    let mut table = String::from(head);
     for rule in answer["rules"].as_array().unwrap() {
         let text = |name: &str| rule[name].as_str().unwrap().replace('|', "\\|");
         let row = ["category", "severity", "title", "remedy"]
@@ -415,17 +432,25 @@ async fn the_table_of_rules_in_the_handbook_is_true() {
         let (id, reference) = (text("id"), text("reference"));
         writeln!(table, "| [`{id}`]({reference}) | {row} |").unwrap();
     }
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/api7.md");
-    let document = std::fs::read_to_string(&path).unwrap();
-    let (begin, end) = ("<!-- rules -->\n", "<!-- /rules -->\n");
-    let (head, rest) = document.split_once(begin).unwrap();
-    let (known, tail) = rest.split_once(end).unwrap();
-    if std::env::var_os("MCP_GW_BLESS").is_some() {
-        std::fs::write(&path, format!("{head}{begin}{table}{end}{tail}")).unwrap();
-        return;
+    hold("rules", &table);
+}
+
+#[test]
+fn the_thresholds_in_the_handbook_are_those_there_are() {
+    let schema = mcp_gw_core::schemars::schema_for!(RiskConfig).to_value();
+    let mut table = String::from("| Key | Default | Meaning |\n|---|---|---|\n");
+    for (name, property) in schema["properties"].as_object().unwrap() {
+        let default = match &property["default"] {
+            Value::Null => "none".to_owned(),
+            Value::Array(words) if words.is_empty() => "none".to_owned(),
+            Value::Array(words) => {
+                let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+                words.join(", ")
+            }
+            value => value.to_string(),
+        };
+        let about = property["description"].as_str().unwrap();
+        writeln!(table, "| `{name}` | {default} | {about} |").unwrap();
     }
-    assert_eq!(
-        known, table,
-        "MCP_GW_BLESS=1 cargo test -p mcp-gw-admin-client --features tools --test tools handbook"
-    );
+    hold("thresholds", &table);
 }

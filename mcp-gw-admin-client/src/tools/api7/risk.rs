@@ -337,7 +337,7 @@ fn state(rule: &'static Rule, judge: &Judge<'_>, reader: &Reader<'_>) -> RuleSta
         State::Failed
     } else if judge.checked == 0 && why.is_none() {
         State::Nothing
-    } else if judge.checked == judge.undecided {
+    } else if judge.checked <= judge.undecided {
         State::Undecided
     } else if why.is_some() {
         State::Partly

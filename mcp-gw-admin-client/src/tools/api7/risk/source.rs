@@ -255,8 +255,15 @@ impl<'a> Reader<'a> {
             let request = match job.request() {
                 Ok(request) => request,
                 Err(error) => {
-                    let failure = advice::failure(&error.into());
-                    self.note(&job, job.owner.clone(), failure);
+                    let path = format!("{:?}", crate::http::one_line(&job.owner, 64));
+                    let failure = Failure {
+                        kind: "invalid_request".to_owned(),
+                        status: None,
+                        message: format!(
+                            "Not asked for: what the API calls it cannot be part of a request: {error}."
+                        ),
+                    };
+                    self.note(&job, path, failure);
                     continue;
                 }
             };
