@@ -146,6 +146,44 @@ async fn a_scan_reads_decides_and_reports() {
 }
 
 #[tokio::test]
+async fn a_rule_alone_reads_less_and_finds_the_same() {
+    let setup = Setup::new(everything()).await;
+    let all = setup.call("check_risk", json!({})).await.ok();
+    let of = |answer: &Value, id: &str| -> Vec<Value> {
+        let findings = answer["findings"].as_array().unwrap().iter();
+        findings.filter(|one| one["rule"] == id).cloned().collect()
+    };
+    let mut found = 0;
+    for (at, rule) in all["rules"].as_array().unwrap().iter().enumerate() {
+        let id = rule["id"].as_str().unwrap();
+        let setup = Setup::new(everything()).await;
+        let alone = setup.call("check_risk", json!({"rules": [id]})).await.ok();
+        setup.dashboard.forget_plans();
+        assert_eq!(of(&alone, id), of(&all, id), "{id}");
+        assert_eq!(alone["rules"], json!([all["rules"][at]]), "{id}");
+        assert!(setup.dashboard.seen().len() < 17, "{id}");
+        found += of(&alone, id).len();
+    }
+    assert_eq!(found, all["findings"].as_array().unwrap().len());
+}
+
+#[tokio::test]
+async fn answers_that_are_no_lists_are_no_scan() {
+    for body in ["{}", "<html>", r#"{"value":{"id":"x"}}"#] {
+        let plans = globals().into_iter().map(|plan| plan.body(body));
+        let plans = plans
+            .filter(|plan| !plan.is_for(&traffic("")) && !plan.is_for(&traffic(" offset 60m")));
+        let setup = Setup::new(plans).await;
+        let arguments = json!({"rules": ["dangerous-code", "unused-role", "wildcard-policy"]});
+        let error = setup.call("check_risk", arguments).await.error();
+        assert!(
+            error.contains("Nothing could be read") && error.contains("DASHBOARD_URL"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_may_not_be_read_leaves_the_rest_and_is_named() {
     let mut plans = everything();
     let refuse = |plans: &mut Vec<Plan>, line: &str| {
@@ -449,7 +487,7 @@ fn the_thresholds_in_the_handbook_are_those_there_are() {
             }
             value => value.to_string(),
         };
-        let about = property["description"].as_str().unwrap();
+        let about = property["description"].as_str().unwrap().replace('\n', " ");
         writeln!(table, "| `{name}` | {default} | {about} |").unwrap();
     }
     hold("thresholds", &table);

@@ -27,7 +27,7 @@ use crate::tools::operation::{Effect, Operation};
 pub use config::RiskConfig;
 
 /// More kinds of failures are not listed.
-const MOST_FAILURES: usize = 40;
+const MOST_FAILURES: usize = 20;
 
 /// The id of a rule, with all ids in its schema.
 #[derive(Deserialize)]

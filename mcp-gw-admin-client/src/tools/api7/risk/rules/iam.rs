@@ -128,10 +128,8 @@ fn is_any(pattern: &str) -> bool {
 
 /// All actions, of everything or of one namespace.
 fn is_any_action(action: &str) -> bool {
-    is_any(action)
-        || action.split_once(':').is_some_and(|(namespace, rest)| {
-            is_any(rest) && (is_any(namespace) || !namespace.is_empty())
-        })
+    let of_namespace = action.split_once(':').is_some_and(|(_, rest)| is_any(rest));
+    is_any(action) || of_namespace
 }
 
 /// All resources of all kinds, of everything or of one namespace.

@@ -4,6 +4,7 @@ mod cases;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -274,5 +275,49 @@ fn what_multiplies_is_bounded() {
         let judge = Judge::run(rule, &scan, &limits);
         assert!(judge.findings.len() <= 10_000, "{id}");
         assert!(id == "roles-clash" || judge.undecided > 0, "{id}");
+    }
+}
+
+/// Anything, under the names that rules look at.
+fn anything() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(|number| json!(number)),
+        "[a-z:/*.<>=' \"]{0,12}|serverless-x|\\PC{0,4}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(6, 64, 5, |inner| {
+        let name = "services|_routes|_upstreams|upstream|nodes|plugins|consumers|_credentials|id|name|paths|hosts|\
+                    methods|priority|checks|roles|policies|users|policy_document|statement|actions|resources|effect|\
+                    certificates|exptime|snis|ssl_protocols|instances|version|global_rules|custom_plugins|key-auth|\
+                    limit-count|count|time_window|cors|jwt-auth|exp|serverless-x|functions|host|weight";
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map(name, inner, 0..6)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_answer_of_an_api_breaks_a_rule_and_the_same_is_found_twice(
+        all in proptest::collection::btree_map(
+            "services|consumers|certificates|snis|instances|global_rules|custom_plugins|roles|policies|users",
+            proptest::collection::vec(anything(), 0..4), 0..6),
+    ) {
+        let body = json!(all);
+        let limits = limits();
+        let (first, second) = (scan(&body), scan(&body));
+        for rule in super::all() {
+            let a = Judge::run(rule, &first, &limits);
+            let b = Judge::run(rule, &second, &limits);
+            prop_assert_eq!(
+                serde_json::to_string(&a.findings).unwrap(),
+                serde_json::to_string(&b.findings).unwrap()
+            );
+            prop_assert_eq!(a.undecided > 0, a.why.is_some());
+        }
     }
 }
