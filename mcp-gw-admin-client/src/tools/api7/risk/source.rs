@@ -326,9 +326,9 @@ impl<'a> Reader<'a> {
             return None;
         };
         self.answers += 1;
-        match next_page(one, job, items, total) {
+        match next_page(one, &job, items, total) {
             Ok(next) => next,
-            Err((job, why)) => {
+            Err(why) => {
                 self.note(&job, path, bounded("incomplete", &why));
                 None
             }
@@ -355,10 +355,10 @@ impl<'a> Reader<'a> {
 /// When the API does not give what it counts.
 fn next_page(
     one: &mut Found,
-    job: Job,
+    job: &Job,
     items: Vec<Value>,
     total: Option<u64>,
-) -> Result<Option<Job>, (Job, String)> {
+) -> Result<Option<Job>, String> {
     let first = items.first().cloned();
     let is_same = job.page > 1 && first.is_some() && first == job.first;
     let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
@@ -374,9 +374,8 @@ fn next_page(
     if is_same || (!is_last && count == 0) {
         let given = one.items.len();
         let total = total.map_or_else(|| "more".to_owned(), |total| total.to_string());
-        return Err((
-            job,
-            format!("the API says that there are {total} and gives {given}"),
+        return Err(format!(
+            "the API says that there are {total} and gives {given}"
         ));
     }
     if is_last {
@@ -388,7 +387,7 @@ fn next_page(
         size,
         seen,
         first,
-        ..job
+        ..job.clone()
     }))
 }
 
