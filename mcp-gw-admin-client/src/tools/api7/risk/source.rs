@@ -242,7 +242,7 @@ impl<'a> Reader<'a> {
                 .await;
             todo = answers
                 .into_iter()
-                .filter_map(|(job, path, answer)| self.take(&mut found, job, path, answer))
+                .filter_map(|(job, path, answer)| self.take(&mut found, &job, path, answer))
                 .collect();
         }
         found
@@ -289,7 +289,7 @@ impl<'a> Reader<'a> {
     fn take(
         &mut self,
         found: &mut [Found],
-        job: Job,
+        job: &Job,
         path: String,
         answer: Result<RawJson, Failed>,
     ) -> Option<Job> {
@@ -303,7 +303,7 @@ impl<'a> Reader<'a> {
                 return None;
             }
             Err(failed) => {
-                self.note(&job, path, failed.into_failure());
+                self.note(job, path, failed.into_failure());
                 return None;
             }
         };
@@ -322,14 +322,14 @@ impl<'a> Reader<'a> {
                           dashboard itself."
                     .to_owned(),
             };
-            self.note(&job, path, failure);
+            self.note(job, path, failure);
             return None;
         };
         self.answers += 1;
-        match next_page(one, &job, items, total) {
+        match next_page(one, job, items, total) {
             Ok(next) => next,
             Err(why) => {
-                self.note(&job, path, bounded("incomplete", &why));
+                self.note(job, path, bounded("incomplete", &why));
                 None
             }
         }
