@@ -331,7 +331,7 @@ async fn a_dashboard_that_does_not_answer_does_not_hold_the_scan() {
     let mut plans = globals();
     plans.retain(|plan| !plan.is_for("GET /api/users"));
     plans.push(on("GET /api/users").never());
-    let setup = Setup::with(plans, |config| config.risk.max_seconds = 1).await;
+    let setup = Setup::with(plans, |config| config.risk.max_seconds = 3).await;
     let answer = setup
         .call("check_risk", json!({"rules": ["policy-allows-everything", "unused-role", "traffic-change", "dangerous-code"],
             "gateway_group_ids": ["g"]}))
