@@ -195,6 +195,11 @@ impl Scripted {
         self.book.lock().unwrap().most
     }
 
+    /// What is planned and was not asked for need not come.
+    pub fn forget_plans(&self) {
+        self.book.lock().unwrap().plans.clear();
+    }
+
     /// What was seen so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.book.lock().unwrap().seen.clone()

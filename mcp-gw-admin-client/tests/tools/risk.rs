@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mcp_gw_admin_client::tools::api7::{ToolsError, backend};
+use mcp_gw_admin_client::tools::api7::{RiskConfig, ToolsError, backend};
 use serde_json::json;
 
 use super::metrics::{encoded, found};
@@ -143,6 +143,44 @@ async fn a_scan_reads_decides_and_reports() {
     );
     let again = Setup::new(everything()).await;
     assert_eq!(again.call("check_risk", json!({})).await.ok(), answer);
+}
+
+#[tokio::test]
+async fn a_rule_alone_reads_less_and_finds_the_same() {
+    let setup = Setup::new(everything()).await;
+    let all = setup.call("check_risk", json!({})).await.ok();
+    let of = |answer: &Value, id: &str| -> Vec<Value> {
+        let findings = answer["findings"].as_array().unwrap().iter();
+        findings.filter(|one| one["rule"] == id).cloned().collect()
+    };
+    let mut found = 0;
+    for (at, rule) in all["rules"].as_array().unwrap().iter().enumerate() {
+        let id = rule["id"].as_str().unwrap();
+        let setup = Setup::new(everything()).await;
+        let alone = setup.call("check_risk", json!({"rules": [id]})).await.ok();
+        setup.dashboard.forget_plans();
+        assert_eq!(of(&alone, id), of(&all, id), "{id}");
+        assert_eq!(alone["rules"], json!([all["rules"][at]]), "{id}");
+        assert!(setup.dashboard.seen().len() < 17, "{id}");
+        found += of(&alone, id).len();
+    }
+    assert_eq!(found, all["findings"].as_array().unwrap().len());
+}
+
+#[tokio::test]
+async fn answers_that_are_no_lists_are_no_scan() {
+    for body in ["{}", "<html>", r#"{"value":{"id":"x"}}"#] {
+        let plans = globals().into_iter().map(|plan| plan.body(body));
+        let plans = plans
+            .filter(|plan| !plan.is_for(&traffic("")) && !plan.is_for(&traffic(" offset 60m")));
+        let setup = Setup::new(plans).await;
+        let arguments = json!({"rules": ["dangerous-code", "unused-role", "wildcard-policy"]});
+        let error = setup.call("check_risk", arguments).await.error();
+        assert!(
+            error.contains("Nothing could be read") && error.contains("DASHBOARD_URL"),
+            "{error}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -293,7 +331,7 @@ async fn a_dashboard_that_does_not_answer_does_not_hold_the_scan() {
     let mut plans = globals();
     plans.retain(|plan| !plan.is_for("GET /api/users"));
     plans.push(on("GET /api/users").never());
-    let setup = Setup::with(plans, |config| config.risk.max_seconds = 1).await;
+    let setup = Setup::with(plans, |config| config.risk.max_seconds = 3).await;
     let answer = setup
         .call("check_risk", json!({"rules": ["policy-allows-everything", "unused-role", "traffic-change", "dangerous-code"],
             "gateway_group_ids": ["g"]}))
@@ -395,18 +433,35 @@ async fn rules_that_do_not_exist_are_refused() {
     assert!(error.contains("rules_off"), "{error}");
 }
 
-/// The table of rules in the handbook; `MCP_GW_BLESS=1` writes it anew.
-#[tokio::test]
+/// What stands between two marks in the handbook; `MCP_GW_BLESS=1` writes it anew.
 #[expect(
     clippy::disallowed_methods,
     reason = "the same switch as for the other references"
 )]
-async fn the_table_of_rules_in_the_handbook_is_true() {
+fn hold(mark: &str, table: &str) {
+    // Both tables are in one file.
+    static ONE_BY_ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _guard = ONE_BY_ONE.lock().unwrap();
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/api7.md");
+    let document = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = (format!("<!-- {mark} -->\n"), format!("<!-- /{mark} -->\n"));
+    let (head, rest) = document.split_once(&begin).unwrap();
+    let (known, tail) = rest.split_once(&end).unwrap();
+    if std::env::var_os("MCP_GW_BLESS").is_some() {
+        std::fs::write(&path, format!("{head}{begin}{table}{end}{tail}")).unwrap();
+        return;
+    }
+    let how =
+        "MCP_GW_BLESS=1 cargo test -p mcp-gw-admin-client --features tools --test tools handbook";
+    assert_eq!(known, table, "{how}");
+}
+
+#[tokio::test]
+async fn the_rules_in_the_handbook_are_those_there_are() {
     let setup = Setup::new(everything()).await;
     let answer = setup.call("check_risk", json!({})).await.ok();
-    let mut table = String::from(
-        "| Rule | About | Severity | What is a risk | What to do |\n|---|---|---|---|---|\n",
-    );
+    let head = "| Rule | About | Severity | What is a risk | What to do |\n|---|---|---|---|---|\n";
+    let mut table = String::from(head);
     for rule in answer["rules"].as_array().unwrap() {
         let text = |name: &str| rule[name].as_str().unwrap().replace('|', "\\|");
         let row = ["category", "severity", "title", "remedy"]
@@ -415,17 +470,25 @@ async fn the_table_of_rules_in_the_handbook_is_true() {
         let (id, reference) = (text("id"), text("reference"));
         writeln!(table, "| [`{id}`]({reference}) | {row} |").unwrap();
     }
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/api7.md");
-    let document = std::fs::read_to_string(&path).unwrap();
-    let (begin, end) = ("<!-- rules -->\n", "<!-- /rules -->\n");
-    let (head, rest) = document.split_once(begin).unwrap();
-    let (known, tail) = rest.split_once(end).unwrap();
-    if std::env::var_os("MCP_GW_BLESS").is_some() {
-        std::fs::write(&path, format!("{head}{begin}{table}{end}{tail}")).unwrap();
-        return;
+    hold("rules", &table);
+}
+
+#[test]
+fn the_thresholds_in_the_handbook_are_those_there_are() {
+    let schema = mcp_gw_core::schemars::schema_for!(RiskConfig).to_value();
+    let mut table = String::from("| Key | Default | Meaning |\n|---|---|---|\n");
+    for (name, property) in schema["properties"].as_object().unwrap() {
+        let default = match &property["default"] {
+            Value::Null => "none".to_owned(),
+            Value::Array(words) if words.is_empty() => "none".to_owned(),
+            Value::Array(words) => {
+                let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+                words.join(", ")
+            }
+            value => value.to_string(),
+        };
+        let about = property["description"].as_str().unwrap().replace('\n', " ");
+        writeln!(table, "| `{name}` | {default} | {about} |").unwrap();
     }
-    assert_eq!(
-        known, table,
-        "MCP_GW_BLESS=1 cargo test -p mcp-gw-admin-client --features tools --test tools handbook"
-    );
+    hold("thresholds", &table);
 }

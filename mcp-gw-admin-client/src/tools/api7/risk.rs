@@ -27,7 +27,7 @@ use crate::tools::operation::{Effect, Operation};
 pub use config::RiskConfig;
 
 /// More kinds of failures are not listed.
-const MOST_FAILURES: usize = 40;
+const MOST_FAILURES: usize = 20;
 
 /// The id of a rule, with all ids in its schema.
 #[derive(Deserialize)]
@@ -337,7 +337,7 @@ fn state(rule: &'static Rule, judge: &Judge<'_>, reader: &Reader<'_>) -> RuleSta
         State::Failed
     } else if judge.checked == 0 && why.is_none() {
         State::Nothing
-    } else if judge.checked == judge.undecided {
+    } else if judge.checked <= judge.undecided {
         State::Undecided
     } else if why.is_some() {
         State::Partly

@@ -8,7 +8,8 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RiskConfig {
-    /// How many requests one scan may send to the dashboard. What is not read then is named in the answer.
+    /// How many requests one scan may send to the dashboard, without those that are sent again after a failure. What is
+    /// not read then is named in the answer.
     #[schemars(range(min = 1, max = 20_000))]
     pub max_requests: usize,
     /// How many of them are under way at the same time.

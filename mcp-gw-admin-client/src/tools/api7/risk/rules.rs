@@ -170,6 +170,9 @@ impl<'a> Judge<'a> {
         self.found_as(self.rule.severity, resource, field, value, says);
     }
 
+    /// More than that of one rule say nothing new.
+    const MOST: usize = 10_000;
+
     fn found_as(
         &mut self,
         severity: Severity,
@@ -178,6 +181,10 @@ impl<'a> Judge<'a> {
         value: Value,
         says: impl Into<String>,
     ) {
+        if self.findings.len() >= Self::MOST {
+            self.undecided("there are more findings than are kept");
+            return;
+        }
         let field = field.into();
         let value = shown(&field, value);
         self.findings.push(Finding {

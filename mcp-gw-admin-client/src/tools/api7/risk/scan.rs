@@ -159,18 +159,21 @@ pub(crate) struct Served<'a> {
 }
 
 impl Scan {
-    /// All HTTP routes.
+    /// All HTTP routes that are switched on.
     pub(crate) fn routes(&self) -> impl Iterator<Item = Served<'_>> {
-        self.services()
-            .filter(|(_, service)| !service.is_stream())
-            .flat_map(|(group, service)| {
-                let routes = service.routes.iter();
-                routes.map(move |route| Served {
-                    group,
-                    service,
-                    route,
-                })
+        let is_on =
+            |resource: &Resource| resource.body.get("status").and_then(Value::as_i64) != Some(0);
+        let served = self.services().flat_map(|(group, service)| {
+            let routes = service.routes.iter();
+            routes.map(move |route| Served {
+                group,
+                service,
+                route,
             })
+        });
+        served
+            .filter(|served| !served.service.is_stream())
+            .filter(move |served| is_on(served.route) && is_on(&served.service.resource))
     }
 
     pub(crate) fn services(&self) -> impl Iterator<Item = (&Group, &Service)> {

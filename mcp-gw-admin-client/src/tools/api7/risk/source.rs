@@ -242,7 +242,7 @@ impl<'a> Reader<'a> {
                 .await;
             todo = answers
                 .into_iter()
-                .filter_map(|(job, path, answer)| self.take(&mut found, job, path, answer))
+                .filter_map(|(job, path, answer)| self.take(&mut found, &job, path, answer))
                 .collect();
         }
         found
@@ -255,8 +255,15 @@ impl<'a> Reader<'a> {
             let request = match job.request() {
                 Ok(request) => request,
                 Err(error) => {
-                    let failure = advice::failure(&error.into());
-                    self.note(&job, job.owner.clone(), failure);
+                    let path = format!("{:?}", crate::http::one_line(&job.owner, 64));
+                    let failure = Failure {
+                        kind: "invalid_request".to_owned(),
+                        status: None,
+                        message: format!(
+                            "Not asked for: what the API calls it cannot be part of a request: {error}."
+                        ),
+                    };
+                    self.note(&job, path, failure);
                     continue;
                 }
             };
@@ -282,70 +289,47 @@ impl<'a> Reader<'a> {
     fn take(
         &mut self,
         found: &mut [Found],
-        job: Job,
+        job: &Job,
         path: String,
         answer: Result<RawJson, Failed>,
     ) -> Option<Job> {
+        let one = found.get_mut(job.at)?;
         let body = match answer {
             Ok(body) => body,
+            // Versions before 3.5 have one upstream, within the service.
+            Err(Failed::Api(error)) if job.source == Source::Upstreams && error.is_not_found() => {
+                self.answers += 1;
+                one.is_complete = true;
+                return None;
+            }
             Err(failed) => {
-                // Versions before 3.5 have one upstream, within the service.
-                let is_old = job.source == Source::Upstreams
-                    && matches!(&failed, Failed::Api(error) if error.is_not_found());
-                if is_old {
-                    self.answers += 1;
-                    if let Some(one) = found.get_mut(job.at) {
-                        one.is_complete = true;
-                    }
-                } else {
-                    self.note(&job, path, failed.into_failure());
-                }
+                self.note(job, path, failed.into_failure());
                 return None;
             }
         };
-        self.answers += 1;
         self.bytes = self.bytes.saturating_add(body.len());
-        let one = found.get_mut(job.at)?;
         if !job.source.is_list() {
+            self.answers += 1;
             one.body = Some(body);
             one.is_complete = true;
             return None;
         }
         let Some((items, total)) = list_of(&body) else {
-            let why = "the answer is not a list";
-            self.note(&job, path, bounded("not_a_list", why));
+            let failure = Failure {
+                kind: "not_a_list".to_owned(),
+                status: None,
+                message: "The answer is not a list. The user has to check that DASHBOARD_URL is the address of the \
+                          dashboard itself."
+                    .to_owned(),
+            };
+            self.note(job, path, failure);
             return None;
         };
-        let first = items.first().cloned();
-        let is_same = job.page > 1 && first.is_some() && first == job.first;
-        let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
-        let size = if job.page == 1 {
-            u32::try_from(items.len()).unwrap_or(u32::MAX)
-        } else {
-            job.size
-        };
-        let seen = job.seen.saturating_add(count);
-        if !is_same {
-            one.items.extend(items);
-        }
-        match total {
-            Some(total) if seen < total && count > 0 && !is_same => Some(Job {
-                page: job.page.saturating_add(1),
-                size,
-                seen,
-                first,
-                ..job
-            }),
-            Some(total) if seen < total || is_same => {
-                let why = format!(
-                    "the API says that there are {total} and gives {}",
-                    one.items.len()
-                );
-                self.note(&job, path, bounded("incomplete", &why));
-                None
-            }
-            _ => {
-                one.is_complete = true;
+        self.answers += 1;
+        match next_page(one, job, items, total) {
+            Ok(next) => next,
+            Err(why) => {
+                self.note(job, path, bounded("incomplete", &why));
                 None
             }
         }
@@ -363,6 +347,48 @@ impl<'a> Reader<'a> {
             unread.paths.push(path);
         }
     }
+}
+
+/// Keeps the items of a page; gives the job of the next, if there is one.
+///
+/// # Errors
+/// When the API does not give what it counts.
+fn next_page(
+    one: &mut Found,
+    job: &Job,
+    items: Vec<Value>,
+    total: Option<u64>,
+) -> Result<Option<Job>, String> {
+    let first = items.first().cloned();
+    let is_same = job.page > 1 && first.is_some() && first == job.first;
+    let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
+    let seen = job.seen.saturating_add(count);
+    let size = match job.page {
+        1 => u32::try_from(items.len()).unwrap_or(u32::MAX),
+        _ => job.size,
+    };
+    if !is_same {
+        one.items.extend(items);
+    }
+    let is_last = total.is_none_or(|total| seen >= total);
+    if is_same || (!is_last && count == 0) {
+        let given = one.items.len();
+        let total = total.map_or_else(|| "more".to_owned(), |total| total.to_string());
+        return Err(format!(
+            "the API says that there are {total} and gives {given}"
+        ));
+    }
+    if is_last {
+        one.is_complete = true;
+        return Ok(None);
+    }
+    Ok(Some(Job {
+        page: job.page.saturating_add(1),
+        size,
+        seen,
+        first,
+        ..job.clone()
+    }))
 }
 
 enum Failed {

@@ -128,10 +128,8 @@ fn is_any(pattern: &str) -> bool {
 
 /// All actions, of everything or of one namespace.
 fn is_any_action(action: &str) -> bool {
-    is_any(action)
-        || action.split_once(':').is_some_and(|(namespace, rest)| {
-            is_any(rest) && (is_any(namespace) || !namespace.is_empty())
-        })
+    let of_namespace = action.split_once(':').is_some_and(|(_, rest)| is_any(rest));
+    is_any(action) || of_namespace
 }
 
 /// All resources of all kinds, of everything or of one namespace.
@@ -278,7 +276,7 @@ fn unused_roles(judge: &mut Judge<'_>) {
         .iter()
         .flat_map(|user| ids(user, "roles"))
         .collect();
-    for role in &scan.roles {
+    for role in scan.roles.iter().filter(|role| is_own(role)) {
         judge.look();
         if used.contains(role.id.as_str()) {
             continue;
@@ -308,36 +306,79 @@ fn policies_of(scan: &Scan) -> BTreeMap<&str, Vec<&Resource>> {
         .collect()
 }
 
-fn clashes(judge: &mut Judge<'_>) {
-    let scan = judge.scan;
-    let policies = policies_of(scan);
-    let is_vague = lacks(
-        scan,
-        &[Source::Roles, Source::RolePolicies, Source::Policies],
-    );
-    for user in &scan.users {
-        judge.look();
-        // What is said of an action on a resource, and by which role.
-        let mut said: BTreeMap<(&str, &str, bool), &str> = BTreeMap::new();
-        for role in ids(user, "roles") {
-            for policy in policies.get(role).into_iter().flatten() {
-                for statement in statements(policy).unwrap_or_default() {
-                    for action in &statement.actions {
-                        for resource in &statement.resources {
-                            let key = (*action, *resource, statement.is_allow);
-                            said.entry(key).or_insert(role);
-                        }
+/// More pairs of action and resource of one role are not compared.
+const MOST: usize = 20_000;
+
+/// What a role says of actions on resources.
+#[derive(Default)]
+struct Said<'a> {
+    allows: BTreeSet<(&'a str, &'a str)>,
+    denies: BTreeSet<(&'a str, &'a str)>,
+    is_cut: bool,
+}
+
+impl<'a> Said<'a> {
+    fn of(policies: &[&'a Resource]) -> Self {
+        let mut said = Self::default();
+        for statement in policies
+            .iter()
+            .filter_map(|policy| statements(policy))
+            .flatten()
+        {
+            for action in &statement.actions {
+                for resource in &statement.resources {
+                    if said.allows.len() + said.denies.len() >= MOST {
+                        said.is_cut = true;
+                        return said;
                     }
+                    let pairs = if statement.is_allow {
+                        &mut said.allows
+                    } else {
+                        &mut said.denies
+                    };
+                    pairs.insert((*action, *resource));
                 }
             }
         }
-        let clash = said
+        said
+    }
+}
+
+fn clashes(judge: &mut Judge<'_>) {
+    let scan = judge.scan;
+    let said: BTreeMap<&str, Said<'_>> = policies_of(scan)
+        .into_iter()
+        .map(|(role, policies)| (role, Said::of(&policies)))
+        .collect();
+    let is_vague = lacks(
+        scan,
+        &[Source::Roles, Source::RolePolicies, Source::Policies],
+    ) || said.values().any(|said| said.is_cut);
+    // Users share roles: two roles are compared once.
+    let mut known: BTreeMap<(&str, &str), Option<(&str, &str)>> = BTreeMap::new();
+    for user in &scan.users {
+        judge.look();
+        let roles = ids(user, "roles");
+        let denying = roles
             .iter()
-            .find_map(|(&(action, resource, is_allow), allows)| {
-                let denies = said.get(&(action, resource, false))?;
-                (is_allow && allows != denies).then_some((action, resource, *allows, *denies))
-            });
-        if let Some((action, resource, allows, denies)) = clash {
+            .filter_map(|role| Some((*role, said.get(role)?)));
+        let mut clash = None;
+        for (denies, denying) in denying.filter(|(_, said)| !said.denies.is_empty()) {
+            for allows in roles.iter().copied().filter(|role| *role != denies) {
+                let Some(allowing) = said.get(allows) else {
+                    continue;
+                };
+                let pair = known.entry((allows, denies)).or_insert_with(|| {
+                    denying
+                        .denies
+                        .intersection(&allowing.allows)
+                        .next()
+                        .copied()
+                });
+                clash = clash.or(pair.map(|pair| (pair, allows, denies)));
+            }
+        }
+        if let Some(((action, resource), allows, denies)) = clash {
             let says =
                 format!("role {allows} allows {action} on {resource}, role {denies} denies it");
             judge.found(user, "/roles", json!([allows, denies]), says);

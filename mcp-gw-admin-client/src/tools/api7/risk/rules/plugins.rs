@@ -159,12 +159,26 @@ fn code<'a>(judge: &Judge<'a>) -> Vec<(&'a Resource, String, &'a str)> {
             }
         }
     }
-    for plugin in &judge.scan.custom_plugins {
+    for plugin in judge
+        .scan
+        .custom_plugins
+        .iter()
+        .filter(|plugin| shows_code(plugin))
+    {
         texts(&plugin.body, "", 6, &mut |field, text| {
             all.push((plugin, field, text));
         });
     }
     all
+}
+
+/// Whether the list of custom plugins holds the code, and not only the name.
+fn shows_code(plugin: &Resource) -> bool {
+    let mut is_code = false;
+    texts(&plugin.body, "", 6, &mut |_, text| {
+        is_code |= text.contains("function");
+    });
+    is_code
 }
 
 fn texts<'a>(value: &'a Value, at: &str, depth: usize, see: &mut impl FnMut(String, &'a str)) {
@@ -225,14 +239,11 @@ fn dangerous(judge: &mut Judge<'_>) {
     no_code(judge);
 }
 
-/// A custom plugin whose code the list does not show.
+/// Custom plugins whose code the list does not show.
 fn no_code(judge: &mut Judge<'_>) {
     for plugin in &judge.scan.custom_plugins {
-        let mut is_code = false;
-        texts(&plugin.body, "", 6, &mut |_, text| {
-            is_code |= text.contains("function");
-        });
-        if !is_code {
+        if !shows_code(plugin) {
+            judge.look();
             judge.undecided("the list of custom plugins does not show their code");
         }
     }

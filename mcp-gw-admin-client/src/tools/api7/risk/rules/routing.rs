@@ -62,9 +62,17 @@ struct Spot<'a> {
     is_special: bool,
 }
 
-/// All routes by gateway group, host and path.
-fn spots<'a>(judge: &Judge<'a>) -> BTreeMap<(String, String, String), Vec<Spot<'a>>> {
+/// A route that is at more places is not looked at; nor are more places in all.
+const MOST_OF_ROUTE: usize = 1000;
+const MOST_PLACES: usize = 200_000;
+
+/// Gateway group, host and path.
+type Place = (String, String, String);
+
+/// All routes by where they are.
+fn spots<'a>(judge: &mut Judge<'a>) -> BTreeMap<Place, Vec<Spot<'a>>> {
     let mut spots: BTreeMap<_, Vec<Spot<'_>>> = BTreeMap::new();
+    let mut places = 0;
     for served in judge.scan.routes() {
         let body = &served.route.body;
         let has = |name: &str| match body.get(name) {
@@ -73,19 +81,22 @@ fn spots<'a>(judge: &Judge<'a>) -> BTreeMap<(String, String, String), Vec<Spot<'
             Some(Value::Object(members)) => !members.is_empty(),
             _ => false,
         };
-        let is_off = body.get("status").and_then(Value::as_i64) == Some(0);
-        if is_off {
+        let conditions = ["vars", "filter_func", "remote_addrs", "remote_addr"];
+        let (hosts, paths) = (served.hosts(), served.paths());
+        let number = hosts.len().saturating_mul(paths.len());
+        if number > MOST_OF_ROUTE || places + number > MOST_PLACES {
+            judge.look();
+            judge.undecided("too many hosts and paths to compare them all");
             continue;
         }
-        for host in served.hosts() {
-            for path in served.paths() {
-                let key = (served.group.resource.id.clone(), host.clone(), path);
+        places += number;
+        for host in hosts {
+            for path in &paths {
+                let key = (served.group.resource.id.clone(), host.clone(), path.clone());
                 spots.entry(key).or_default().push(Spot {
                     served,
                     priority: body.get("priority").and_then(Value::as_i64).unwrap_or(0),
-                    is_special: ["vars", "filter_func", "remote_addrs", "remote_addr"]
-                        .iter()
-                        .any(|name| has(name)),
+                    is_special: conditions.iter().any(|name| has(name)),
                 });
             }
         }

@@ -17,7 +17,7 @@ pub(super) static RULES: &[Rule] = &[
         title: "Many requests end with 5xx",
         remedy: "Look at get_prometheus_metrics api-qps by route_id, and at get_service_healthcheck of the services.",
         reference: "https://sre.google/sre-book/monitoring-distributed-systems/",
-        needs: &[Source::TrafficNow],
+        needs: &[Source::GatewayGroups, Source::TrafficNow],
         run: server_errors,
     },
     Rule {
@@ -27,7 +27,7 @@ pub(super) static RULES: &[Rule] = &[
         title: "Many requests end with 4xx",
         remedy: "Look at get_prometheus_metrics api-status-dist by route_id: somebody guesses, or a client is broken.",
         reference: "https://sre.google/sre-book/monitoring-distributed-systems/",
-        needs: &[Source::TrafficNow],
+        needs: &[Source::GatewayGroups, Source::TrafficNow],
         run: client_errors,
     },
     Rule {
@@ -37,7 +37,11 @@ pub(super) static RULES: &[Rule] = &[
         title: "There is much more or much less traffic than before",
         remedy: "Look at get_prometheus_metrics api-qps over a longer time, by service_id.",
         reference: "https://sre.google/sre-book/monitoring-distributed-systems/",
-        needs: &[Source::TrafficNow, Source::TrafficBefore],
+        needs: &[
+            Source::GatewayGroups,
+            Source::TrafficNow,
+            Source::TrafficBefore,
+        ],
         run: changes,
     },
 ];

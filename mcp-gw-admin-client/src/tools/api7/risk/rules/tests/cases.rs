@@ -78,6 +78,11 @@ fn access() -> Vec<(&'static str, Says, Value)> {
             ),
         ),
         (
+            "route-without-auth",
+            Passes,
+            route(json!({"id": "r", "status": 0})),
+        ),
+        (
             "weak-secret",
             Finds(1),
             proof("key-auth", json!({"key": "short"})),
@@ -562,6 +567,11 @@ fn iam() -> Vec<(&'static str, Says, Value)> {
             "unused-role",
             Undecided,
             json!({"roles": role(json!([])), "users": [{"id": "u"}]}),
+        ),
+        (
+            "unused-role",
+            Passes,
+            json!({"roles": [{"id": "r", "type": "built_in"}], "users": [{"id": "u", "roles": []}]}),
         ),
         (
             "roles-clash",
