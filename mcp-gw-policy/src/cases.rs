@@ -2,26 +2,36 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use mcp_gw_core::{
-    AccessRequest, Arguments, Caller, CallerKind, Effect, Feature, Phase, Policy as _, RawJson,
-    RequestMeta, Transport,
+    AccessRequest, Arguments, Effect, Feature, Phase, RawJson, RequestMeta, Transport,
 };
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::config::PolicyConfig;
 use crate::engine::PolicyEngine;
 use crate::explain::{Explanation, Reason};
 use crate::fault::{PolicyFault, PolicyFaults};
 use crate::load;
-use crate::set::DEFAULT_OF;
+
+mod caller;
+mod differences;
+
+pub use caller::CaseCaller;
+use differences::Differences;
 
 /// A file of cases: some for a policy that is given elsewhere, and groups with a policy of their own.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct CaseFile {
+    /// The file of the policy that the cases are run on, from the folder of this one. It is read by
+    /// whoever runs them; nothing here reads files.
+    pub policy: Option<PathBuf>,
+    /// Callers, under the names that cases call them by.
+    pub callers: BTreeMap<String, CaseCaller>,
     /// Cases for the policy that they are run on.
     pub cases: Vec<Case>,
     /// Policies with their cases.
@@ -56,7 +66,7 @@ pub struct CaseGroup {
 pub struct Case {
     /// What is shown, for people.
     pub case: String,
-    /// Who asks; nobody in particular when absent.
+    /// Who asks: a caller, or the name of one; nobody in particular when absent.
     #[serde(default, rename = "as")]
     pub caller: CaseCaller,
     /// The address that the request comes from.
@@ -107,25 +117,6 @@ pub struct Case {
     pub near: Vec<String>,
 }
 
-/// Who asks in a case.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct CaseCaller {
-    /// The id.
-    pub id: Option<String>,
-    /// The kind of caller, such as `api_key`; `anonymous` without an id, `user` with one.
-    pub kind: Option<String>,
-    /// Roles.
-    pub roles: Vec<String>,
-    /// Groups.
-    pub groups: Vec<String>,
-    /// Scopes.
-    pub scopes: Vec<String>,
-    /// Claims.
-    pub claims: Map<String, Value>,
-}
-
 /// An effect that is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -157,6 +148,8 @@ pub struct CaseFailure {
     pub case: String,
     /// Each difference.
     pub differences: Vec<String>,
+    /// Why it came out as it did, when there was a decision.
+    pub explanation: Option<Explanation>,
 }
 
 fn tools_call() -> String {
@@ -198,16 +191,16 @@ impl CaseFile {
     /// Runs the cases that have no policy of their own on `engine`, and the groups on theirs; what
     /// came out otherwise than expected.
     pub fn run(&self, engine: &PolicyEngine) -> Vec<CaseFailure> {
-        let mut failures = run_cases("", &self.cases, engine);
+        let mut failures = run_cases("", &self.cases, &self.callers, engine);
         for group in &self.groups {
-            failures.extend(group.run());
+            failures.extend(group.run(&self.callers));
         }
         failures
     }
 }
 
 impl CaseGroup {
-    fn run(&self) -> Vec<CaseFailure> {
+    fn run(&self, callers: &Callers) -> Vec<CaseFailure> {
         let engine = PolicyConfig::from_value(self.policy.clone())
             .and_then(|config| PolicyEngine::compile(&config));
         let (differences, engine) = match &engine {
@@ -223,10 +216,11 @@ impl CaseGroup {
             failures.push(CaseFailure {
                 case: self.about.clone(),
                 differences,
+                explanation: None,
             });
         }
         if let Some(engine) = engine {
-            failures.extend(run_cases(&self.about, &self.cases, engine));
+            failures.extend(run_cases(&self.about, &self.cases, callers, engine));
         }
         failures
     }
@@ -250,9 +244,19 @@ fn compare(expected: &[String], faults: &[PolicyFault], what: &str) -> Vec<Strin
     differences
 }
 
-fn run_cases(about: &str, cases: &[Case], engine: &PolicyEngine) -> Vec<CaseFailure> {
+type Callers = BTreeMap<String, CaseCaller>;
+
+fn run_cases(
+    about: &str,
+    cases: &[Case],
+    callers: &Callers,
+    engine: &PolicyEngine,
+) -> Vec<CaseFailure> {
     let run = |case: &Case| {
-        let differences = case.run(engine).unwrap_or_else(|why| vec![why]);
+        let (differences, explanation) = match case.meet(callers, engine) {
+            Ok((differences, told)) => (differences, Some(told)),
+            Err(why) => (vec![why], None),
+        };
         let name = match about {
             "" => case.case.clone(),
             about => format!("{about}: {}", case.case),
@@ -260,18 +264,53 @@ fn run_cases(about: &str, cases: &[Case], engine: &PolicyEngine) -> Vec<CaseFail
         (!differences.is_empty()).then_some(CaseFailure {
             case: name,
             differences,
+            explanation,
         })
     };
     cases.iter().filter_map(run).collect()
 }
 
 impl Case {
+    /// A case of nobody in particular, who wants to use `name` by `method`.
+    pub fn new(method: impl Into<String>, name: impl Into<String>, expect: Expected) -> Self {
+        let (method, name) = (method.into(), name.into());
+        Self {
+            case: format!("{method} {name}"),
+            caller: CaseCaller::default(),
+            from: None,
+            headers: BTreeMap::new(),
+            method,
+            feature: None,
+            name,
+            upstream_name: None,
+            server: String::new(),
+            arguments: None,
+            arguments_text: None,
+            expect,
+            reason: None,
+            rules: None,
+            errors: Vec::new(),
+            missing_scopes: Vec::new(),
+            shadow: None,
+            near: Vec::new(),
+        }
+    }
+
     /// Calls `ask` with the request of this case.
     ///
     /// # Errors
-    /// When the case does not say which request it is.
+    /// When the case does not say which request it is; also when it names a caller, as only
+    /// [`CaseFile::run`] knows who that is.
     pub fn with_request<T>(&self, ask: impl FnOnce(&AccessRequest<'_>) -> T) -> Result<T, String> {
-        let caller = self.caller.caller()?;
+        self.ask_as(&self.caller, ask)
+    }
+
+    fn ask_as<T>(
+        &self,
+        caller: &CaseCaller,
+        ask: impl FnOnce(&AccessRequest<'_>) -> T,
+    ) -> Result<T, String> {
+        let caller = caller.to_caller()?;
         let headers = self.headers.clone().into_iter().collect();
         let meta = RequestMeta::new("case", Transport::Http)
             .with_client_addr(self.from)
@@ -328,139 +367,25 @@ impl Case {
     /// # Errors
     /// When the case does not say which request it is.
     pub fn run(&self, engine: &PolicyEngine) -> Result<Vec<String>, String> {
-        self.with_request(|request| {
-            let mut differences = Differences::default();
-            self.check_decision(engine, request, &mut differences);
-            let told = engine.explain(request);
-            self.check_explanation(&told, &mut differences);
-            differences.0
-        })
+        let (differences, _) = self.meet(&Callers::new(), engine)?;
+        Ok(differences)
     }
 
-    fn check_decision(
+    fn meet(
         &self,
+        callers: &Callers,
         engine: &PolicyEngine,
-        request: &AccessRequest<'_>,
-        differences: &mut Differences,
-    ) {
-        let decision = engine.decide_now(request);
-        let effect = Effect::from(self.expect);
-        differences.see("effect", effect.as_str(), decision.effect().as_str());
-        if let Some(reason) = self.reason {
-            differences.see("reason", reason.as_str(), decision.kind());
-        }
-        if self.missing_scopes != decision.missing_scopes() {
-            let (wanted, found) = (&self.missing_scopes, decision.missing_scopes());
-            differences.0.push(format!(
-                "missing_scopes: expected {wanted:?}, found {found:?}"
-            ));
-        }
-        let errored = decision.errored_rules().iter().map(ToString::to_string);
-        let errored: Vec<String> = errored.collect();
-        if let Some(odd) = errored.iter().find(|rule| !self.errors.contains(rule)) {
-            differences
-                .0
-                .push(format!("rule `{odd}` cannot be evaluated"));
-        }
-        if let Some(rules) = &self.rules {
-            let named = decision.reasons().iter();
-            let odd = named.filter(|id| !rules.iter().any(|rule| rule == *id));
-            let is_word =
-                |id: &str| id == "default" || id.starts_with(DEFAULT_OF) || id == decision.kind();
-            for odd in odd.filter(|id| !is_word(id)) {
-                differences.0.push(format!("rule `{odd}` decides, too"));
-            }
-        }
-        if engine.is_uniform() {
-            let other = Caller::new(CallerKind::Local, "somebody else");
-            let mut asked = request.clone();
-            asked.caller = &other;
-            if engine.decide_now(&asked).effect() != decision.effect() {
-                differences
-                    .0
-                    .push("it is said to be the same for all, and is not".to_owned());
-            }
-        }
-        let pair = [request.clone(), request.clone()];
-        if engine
-            .decide_all_now(&pair)
-            .iter()
-            .any(|other| *other != decision)
-        {
-            differences
-                .0
-                .push("in a list the decision is another".to_owned());
-        }
-    }
-
-    fn check_explanation(&self, told: &Explanation, differences: &mut Differences) {
-        let effect = Effect::from(self.expect);
-        differences.see("explained effect", effect.as_str(), told.effect.as_str());
-        if let Some(reason) = self.reason {
-            differences.see("explained reason", reason.as_str(), told.reason.as_str());
-        }
-        if let Some(rules) = &self.rules {
-            differences.see_all("rules", rules, &told.rules);
-        }
-        let errors: Vec<String> = told.errors.iter().map(|error| error.rule.clone()).collect();
-        differences.see_all("errors", &self.errors, &errors);
-        match (&self.shadow, &told.shadow) {
-            (None, None) => {}
-            (Some(expected), Some(shadow)) => {
-                let effect = Effect::from(expected.effect);
-                differences.see("shadow effect", effect.as_str(), shadow.effect.as_str());
-                differences.see_all("shadow rules", &expected.rules, &shadow.rules);
-            }
-            (expected, found) => {
-                differences
-                    .0
-                    .push(format!("shadow: expected {expected:?}, found {found:?}"));
-            }
-        }
-        for id in &self.near {
-            if !told.near_misses.iter().any(|miss| miss.rule == *id) {
-                differences.0.push(format!("`{id}` is no near miss"));
-            }
-        }
-    }
-}
-
-#[derive(Default)]
-struct Differences(Vec<String>);
-
-impl Differences {
-    fn see(&mut self, what: &str, expected: &str, found: &str) {
-        if expected != found {
-            self.0
-                .push(format!("{what}: expected {expected}, found {found}"));
-        }
-    }
-
-    fn see_all(&mut self, what: &str, expected: &[String], found: &[String]) {
-        let sorted = |list: &[String]| {
-            let mut list = list.to_vec();
-            list.sort();
-            list.join(", ")
-        };
-        self.see(what, &sorted(expected), &sorted(found));
-    }
-}
-
-impl CaseCaller {
-    fn caller(&self) -> Result<Caller, String> {
-        let kind = match (self.kind.as_deref(), &self.id) {
-            (Some("anonymous"), _) | (None, None) => CallerKind::Anonymous,
-            (Some("local"), _) => CallerKind::Local,
-            (Some("user"), _) | (None, Some(_)) => CallerKind::User,
-            (Some("api_key"), _) => CallerKind::ApiKey,
-            (Some("oauth_client"), _) => CallerKind::OAuthClient,
-            (Some(other), _) => return Err(format!("there is no kind of caller `{other}`")),
-        };
-        let id = self.id.as_deref().unwrap_or(kind.as_str());
-        Ok(Caller::new(kind, id)
-            .with_roles(self.roles.clone())
-            .with_groups(self.groups.clone())
-            .with_scopes(self.scopes.clone())
-            .with_claims(self.claims.clone()))
+    ) -> Result<(Vec<String>, Explanation), String> {
+        let caller = self.caller.among(callers)?;
+        self.ask_as(caller, |request| {
+            let mut differences = Differences::default();
+            let decision = self.check_decision(engine, request, &mut differences);
+            let told = engine.explain(request);
+            let decided = (decision.effect().as_str(), decision.kind());
+            differences.see("explained effect", decided.0, told.effect.as_str());
+            differences.see("explained reason", decided.1, told.reason.as_str());
+            self.check_explanation(&told, &mut differences);
+            (differences.0, told)
+        })
     }
 }

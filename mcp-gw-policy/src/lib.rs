@@ -23,12 +23,14 @@ mod lint;
 mod load;
 mod op;
 mod pattern;
+mod places;
 mod rbac;
 mod rule;
 mod set;
 mod stats;
 mod subject;
 mod uri;
+mod write;
 
 pub use cases::{Case, CaseCaller, CaseFailure, CaseFile, CaseGroup, Expected, ExpectedShadow};
 pub use config::{
@@ -37,10 +39,13 @@ pub use config::{
     WhoConfig,
 };
 pub use engine::{PolicyEngine, PreparedPolicy, Reloaded};
-pub use explain::{Explanation, LayerExplanation, NearMiss, Reason, RuleError, ShadowExplanation};
+pub use explain::{
+    Explanation, Held, LayerExplanation, NearMiss, Reason, RuleError, ShadowExplanation, Unmet,
+};
 pub use fault::{FaultPath, PathStep, PolicyFault, PolicyFaults};
 pub use import::{ImportError, ImportNote, ImportNoteKind, ImportedPolicy, import_mcp_acl};
 pub use ip::IpRules;
 pub use lint::{CatalogueName, Lint, LintKind, lint};
+pub use places::SourceMap;
 pub use rbac::ScopeRequirement;
 pub use stats::{DecisionCount, PolicyStats, RuleCount};

@@ -1,6 +1,6 @@
 //! A policy from the text of a file of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use saphyr::Scalar;
 use saphyr_parser::{Event, Marker, Parser};
@@ -11,6 +11,7 @@ use serde_path_to_error::{Path, Segment};
 use crate::compile::{Known, compile};
 use crate::config::PolicyConfig;
 use crate::fault::{FaultPath, PolicyFault, PolicyFaults, nearest, shown};
+use crate::places::{Places, locate};
 
 impl PolicyConfig {
     /// Reads a policy from YAML, of which JSON is a part, and checks it as
@@ -50,6 +51,13 @@ pub(crate) fn value_of<T: DeserializeOwned>(text: &str) -> Result<T, PolicyFault
     located(value, faults, &document.places)
 }
 
+/// Where everything in a file is; nothing for what is no YAML.
+pub(crate) fn places(text: &str) -> Places {
+    read(text)
+        .map(|document| document.places)
+        .unwrap_or_default()
+}
+
 fn checked(value: Value, mut faults: Vec<PolicyFault>) -> (Option<PolicyConfig>, Vec<PolicyFault>) {
     let (config, mut structure) = typed(value);
     faults.append(&mut structure);
@@ -74,19 +82,6 @@ fn located<T>(
             }
             Err(PolicyFaults::new(faults))
         }
-    }
-}
-
-type Places = BTreeMap<FaultPath, (usize, usize)>;
-
-/// The place of a value, or of the nearest that is there and holds it.
-fn locate(places: &Places, path: &FaultPath) -> Option<(usize, usize)> {
-    let mut path = path.clone();
-    loop {
-        if let Some(place) = places.get(&path) {
-            return Some(*place);
-        }
-        path = path.parent()?;
     }
 }
 

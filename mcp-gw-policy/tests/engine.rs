@@ -189,6 +189,32 @@ servers: { s: { default: allow } }
 }
 
 #[test]
+fn it_tells_what_is_required_and_what_the_caller_holds() {
+    let engine = engine(
+        "
+roles: { admin: { inherits: [reader], members: [{ groups: [ops] }] }, reader: {} }
+rules:
+  - { id: all, effect: allow }
+  - { id: staff, effect: require, tools: [salary], who: { groups: [staff] } }
+",
+    );
+    let caller = Caller::new(CallerKind::User, "ann").with_groups(["ops"]);
+    let meta = meta();
+    let told = engine.explain(&access_request(&caller, &meta, "salary"));
+    assert_eq!(told.reason, Reason::RequireFailed);
+    assert_eq!(
+        (&*told.unmet[0].rule, &*told.unmet[0].layer),
+        ("staff", "global")
+    );
+    assert_eq!(
+        told.unmet[0].because,
+        "who.groups: the caller `ann` has none of them"
+    );
+    assert_eq!(told.held.roles, ["admin", "reader"]);
+    assert_eq!(told.held.groups, ["ops"]);
+}
+
+#[test]
 fn what_it_did_is_counted_and_goes_on_over_a_reload() {
     let text = "
 rules:
