@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use mcp_gw_server::cli::{
-    ConfigWatch, Hangup, LogArgs, PinsArgs, READY_LIMIT, SourceArgs, ask_servers, check,
-    environment, misplaced, parse, pins, status_lines, stop_signals,
+    ConfigWatch, Hangup, LogArgs, PinsArgs, PolicyArgs, READY_LIMIT, SourceArgs, ask_servers,
+    check, environment, misplaced, parse, pins, policy, status_lines, stop_signals,
 };
 use mcp_gw_server::config::{Config, ConfigFaults};
 use mcp_gw_server::metrics::{Metrics, MetricsListener};
@@ -48,6 +48,8 @@ enum Command {
     },
     /// What servers offered when they were trusted: show it, see what differs now, approve that
     Pins(PinsArgs),
+    /// Who may do what: look a policy over, explain and test its decisions, import one
+    Policy(PolicyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -84,6 +86,7 @@ Examples:
   mcp-gw-http check --config mcp-gw.yaml                is the configuration good?
   mcp-gw-http --config mcp-gw.yaml                      serve it
   mcp-gw-http pins diff --config mcp-gw.yaml            do servers offer what they did?
+  mcp-gw-http policy explain --config mcp-gw.yaml --as alice tools/call get_time
 
 Ctrl-C lets open calls end; a second Ctrl-C does not wait for them.";
 
@@ -112,11 +115,12 @@ pub(crate) fn say(line: &str) {
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
-    let init = if matches!(cli.command, Some(Command::Demo(_))) {
+    let init = match cli.command {
         // The demo shows its audit events in its own way.
-        cli.log.init_without(&["mcp_gw::audit"])
-    } else {
-        cli.log.init()
+        Some(Command::Demo(_)) => cli.log.init_without(&["mcp_gw::audit"]),
+        // The report has what the engine would log.
+        Some(Command::Policy(_)) => cli.log.init_without(&["mcp_gw::policy"]),
+        _ => cli.log.init(),
     };
     let _log = init.map_err(anyhow::Error::msg)?;
     match cli.command {
@@ -124,6 +128,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Run(args)) => run(&args)?,
         Some(Command::Check { source, ask }) => explain(&source, ask)?,
         Some(Command::Pins(args)) => return Ok(pins(&args)),
+        Some(Command::Policy(args)) => return Ok(policy(&args)),
         Some(Command::Demo(args)) => {
             runtime()?.block_on(demo::run(args.once, args.listen, || {
                 stop_signals(Hangup::Stops)

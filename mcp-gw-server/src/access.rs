@@ -14,7 +14,7 @@ use mcp_gw_core::{
 use mcp_gw_policy::{PolicyEngine, PolicyFaults, PreparedPolicy};
 use sha2::{Digest, Sha256};
 
-use crate::config::{Config, KeyError, policy_warnings};
+use crate::config::{ApiKeyConfig, Config, KeyError, policy_warnings};
 
 /// Knows callers by their API keys. Only digests are kept; a look-up by digest tells an attacker's
 /// clock nothing about the key.
@@ -36,12 +36,7 @@ impl ApiKeys {
         let mut callers = HashMap::new();
         for key in &config.auth.api_keys {
             let digest = key.sha256().map_err(|error| (key.id.clone(), error))?;
-            let caller = Caller::new(CallerKind::ApiKey, key.id.as_str())
-                .with_roles(key.roles.iter().cloned())
-                .with_groups(key.groups.iter().cloned())
-                .with_scopes(key.scopes.iter().cloned())
-                .with_claims(key.claims.clone());
-            callers.insert(digest, Arc::new(caller));
+            callers.insert(digest, Arc::new(caller_of(key)));
         }
         let loopback = config
             .http
@@ -85,6 +80,15 @@ impl ApiKeys {
                 .all(|(digest, caller)| has(digest, caller))
             && self.without_key.as_ref().map(|caller| caller.kind) == others
     }
+}
+
+/// Whom a key stands for.
+pub(crate) fn caller_of(key: &ApiKeyConfig) -> Caller {
+    Caller::new(CallerKind::ApiKey, key.id.as_str())
+        .with_roles(key.roles.iter().cloned())
+        .with_groups(key.groups.iter().cloned())
+        .with_scopes(key.scopes.iter().cloned())
+        .with_claims(key.claims.clone())
 }
 
 /// The same identity with the same rights.

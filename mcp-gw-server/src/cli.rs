@@ -1,18 +1,21 @@
 //! What the two servers' command lines share: what to serve, how to log, when to stop, and
-//! what to do about pins.
+//! what to do about pins and policies.
 
 mod logging;
 mod pins;
+mod policy;
 mod reload;
 mod source;
 mod stop;
 
 pub use logging::{LogArgs, LogFormat, LogGuard};
 pub use pins::{PinsArgs, pins};
+pub use policy::{PolicyArgs, policy};
 pub use reload::ConfigWatch;
 pub use source::{SourceArgs, check, environment};
 pub use stop::{Hangup, Stop, stop_signals};
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use mcp_gw_core::BackendStatus;
@@ -51,6 +54,17 @@ fn tell(line: &str) {
     eprintln!("{line}");
 }
 
+/// Prints a line; a reader that has gone ends the command.
+fn print(line: &str) -> Result<(), String> {
+    writeln!(std::io::stdout(), "{line}")
+        .map_err(|error| format!("standard output cannot be written: {error}"))
+}
+
+fn count(number: usize, noun: &str) -> String {
+    let end = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{end}")
+}
+
 /// How long a server may take to come up before the gateway goes on without it.
 pub const READY_LIMIT: Duration = Duration::from_secs(30);
 
@@ -63,12 +77,22 @@ pub const READY_LIMIT: Duration = Duration::from_secs(30);
 pub async fn ask_servers(
     config: &crate::config::Config,
 ) -> Result<Vec<String>, crate::LaunchError> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the command line reads the environment"
-    )]
-    let env: Vec<_> = std::env::vars_os().collect();
-    crate::survey::survey(config, &env).await
+    crate::survey::survey(config, &variables()).await
+}
+
+/// A gateway in front of the servers of `config`, which were asked once what they offer.
+async fn asked(config: &crate::config::Config) -> Result<mcp_gw_core::Gateway, String> {
+    let gateway = crate::survey::gateway_of(config, &variables()).await;
+    gateway.map_err(|error| reload::chain(&error))
+}
+
+/// The environment of this process, for children.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line reads the environment"
+)]
+fn variables() -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
+    std::env::vars_os().collect()
 }
 
 /// One line per server: what it offers, or why it is not there; and one for each thing about it that

@@ -36,11 +36,15 @@ pub use mcp_gw_policy::PolicyConfig;
 pub use mcp_gw_ratelimit::LimitsConfig;
 pub use metrics::MetricsConfig;
 pub use path::{ConfigPath, Position, Spans};
+#[cfg(feature = "cli")]
+pub(crate) use policy::KEY_RULE;
 pub(crate) use policy::warnings as policy_warnings;
 pub use reference::{json_schema, reference};
 pub use reshape::{AnnotationsShape, ArgumentShape, ToolShape};
 pub use server::{ServerConfig, ServerTarget};
 pub use sessions::{ReplayConfig, SessionKeyConfig, SessionKeyError, SessionsConfig};
+#[cfg(feature = "cli")]
+pub(crate) use source::is_gateway_file;
 pub use source::{Loaded, load, read_file, schema_of};
 pub use text::{ByteSize, DurationText, TextError};
 pub use types::{

@@ -70,8 +70,8 @@ fn idle_tools<'a>(config: &'a Config, names: &[&str]) -> Vec<(&'a str, &'a str)>
     idle
 }
 
-/// The patterns of the policy that match nothing.
-fn idle_patterns(config: &Config, gateway: &Gateway) -> Vec<String> {
+/// Everything that is offered, by name.
+pub(crate) fn names_of(gateway: &Gateway) -> Vec<CatalogueName> {
     let catalogue = gateway.catalogue();
     let features = [
         Feature::Tool,
@@ -79,22 +79,46 @@ fn idle_patterns(config: &Config, gateway: &Gateway) -> Vec<String> {
         Feature::ResourceTemplate,
         Feature::Prompt,
     ];
-    let names: Vec<_> = features
-        .into_iter()
-        .flat_map(|feature| {
-            catalogue.entries(feature).iter().map(move |entry| {
-                CatalogueName::new(feature, &*entry.server, &*entry.canonical)
-                    .with_upstream_name(&*entry.upstream_key)
-            })
+    let names = features.into_iter().flat_map(|feature| {
+        catalogue.entries(feature).iter().map(move |entry| {
+            CatalogueName::new(feature, &*entry.server, &*entry.canonical)
+                .with_upstream_name(&*entry.upstream_key)
         })
-        .collect();
+    });
+    names.collect()
+}
+
+/// The patterns of the policy that match nothing.
+fn idle_patterns(config: &Config, gateway: &Gateway) -> Vec<String> {
     // What is wrong with the policy itself was said when it was loaded.
-    let lints = lint(&config.policy, Some(&names)).unwrap_or_default();
+    let lints = lint(&config.policy, Some(&names_of(gateway))).unwrap_or_default();
     let lints = lints.into_iter();
     lints
         .filter(|lint| lint.kind == LintKind::MatchesNothing)
         .map(|lint| format!("policy.{lint}"))
         .collect()
+}
+
+/// Asks the servers of a configuration what they offer, once and without holding them to their pins.
+/// What cannot be asked is in the status of the gateway; close it.
+///
+/// # Errors
+/// When a part cannot be made.
+#[cfg(feature = "cli")]
+pub(crate) async fn gateway_of(
+    config: &crate::config::Config,
+    env: &[(std::ffi::OsString, std::ffi::OsString)],
+) -> Result<Gateway, crate::LaunchError> {
+    let mut builder = Gateway::builder();
+    for (name, server) in &config.servers {
+        let backend = crate::compose::bare_backend(config, (name, server), env, None)?;
+        let backend = crate::reshape::Reshape::new(backend, &server.tools);
+        builder = builder.mount(backend, config.mounting(name, server));
+    }
+    let gateway = builder.build().map_err(crate::LaunchError::Build)?;
+    // What cannot be asked is in the status.
+    let _ = gateway.refresh().await;
+    Ok(gateway)
 }
 
 /// Asks the servers of a configuration what they offer, once and without holding them to their pins,
@@ -107,15 +131,7 @@ pub(crate) async fn survey(
     config: &crate::config::Config,
     env: &[(std::ffi::OsString, std::ffi::OsString)],
 ) -> Result<Vec<String>, crate::LaunchError> {
-    let mut builder = Gateway::builder();
-    for (name, server) in &config.servers {
-        let backend = crate::compose::bare_backend(config, (name, server), env, None)?;
-        let backend = crate::reshape::Reshape::new(backend, &server.tools);
-        builder = builder.mount(backend, config.mounting(name, server));
-    }
-    let gateway = builder.build().map_err(crate::LaunchError::Build)?;
-    // What cannot be asked is in the status.
-    let _ = gateway.refresh().await;
+    let gateway = gateway_of(config, env).await?;
     let mut lines = crate::cli::status_lines(&gateway.status());
     lines.extend(idle_rules(
         &gateway,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use mcp_gw_server::cli::{
-    ConfigWatch, LogArgs, PinsArgs, SourceArgs, ask_servers, check, environment, misplaced, parse,
-    pins, status_lines, stop_signals,
+    ConfigWatch, LogArgs, PinsArgs, PolicyArgs, SourceArgs, ask_servers, check, environment,
+    misplaced, parse, pins, policy, status_lines, stop_signals,
 };
 use mcp_gw_server::metrics::{Metrics, MetricsListener};
 use mcp_gw_server::{Launch, LineConfig, serve_lines_until};
@@ -55,6 +55,8 @@ enum Command {
     },
     /// What servers offered when they were trusted: show it, see what differs now, approve that
     Pins(PinsArgs),
+    /// Who may do what: look a policy over, explain and test its decisions, import one
+    Policy(PolicyArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -65,6 +67,7 @@ Examples:
   mcp-gw-stdio --config mcp-gw.yaml
   mcp-gw-stdio check --config mcp-gw.yaml
   mcp-gw-stdio pins diff --config mcp-gw.yaml
+  mcp-gw-stdio policy explain --config mcp-gw.yaml --as local tools/call get_time
 
 Standard output carries MCP only; logs, the audit log among them, go to standard error.";
 
@@ -87,7 +90,12 @@ pub fn main() -> ExitCode {
     if cli.command.is_some() && (!cli.source.is_empty() || cli.endpoint.is_some()) {
         return misplaced::<Cli>();
     }
-    let _log = match cli.log.init() {
+    let init = match cli.command {
+        // The report has what the engine would log.
+        Some(Command::Policy(_)) => cli.log.init_without(&["mcp_gw::policy"]),
+        _ => cli.log.init(),
+    };
+    let _log = match init {
         Ok(guard) => guard,
         Err(error) => return fail(&error),
     };
@@ -96,6 +104,7 @@ pub fn main() -> ExitCode {
         Some(Command::Run { source, endpoint }) => run(&source, endpoint.as_deref()),
         Some(Command::Check { source, ask }) => explain(&source, ask),
         Some(Command::Pins(args)) => return pins(&args),
+        Some(Command::Policy(args)) => return policy(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

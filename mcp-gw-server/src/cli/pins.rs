@@ -1,7 +1,6 @@
 //! `pins show`, `pins diff`, `pins approve`: what is pinned, what differs from it, and to accept that.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use clap::{Args, Subcommand};
 use mcp_gw_core::Backend;
 
 use super::source::environment;
+use super::{count, print};
 use crate::compose::bare_backend;
 use crate::config::{Config, PinMode, ServerConfig, read_file};
 use crate::pins::{
@@ -386,17 +386,6 @@ fn summary(drifts: &Drifts) -> String {
         .map(|(word, count)| format!("{count} {word}"))
         .collect();
     counts.join(", ")
-}
-
-fn count(number: usize, noun: &str) -> String {
-    let end = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{end}")
-}
-
-/// Prints a line; a reader that has gone ends the command.
-fn print(line: &str) -> Result<(), String> {
-    writeln!(std::io::stdout(), "{line}")
-        .map_err(|error| format!("standard output cannot be written: {error}"))
 }
 
 #[cfg(test)]

@@ -147,7 +147,7 @@ fn complain(path: &Path, why: &str) {
 }
 
 /// An error and everything that it came from.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

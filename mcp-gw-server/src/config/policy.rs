@@ -18,7 +18,7 @@ use super::types::{ApiKeyConfig, Config};
 pub(super) use words::{explain, in_short};
 
 /// What rules begin with that a key's `tools` stand for; the id of the caller follows.
-const KEY_RULE: &str = "auth.api_keys.tools:";
+pub(crate) const KEY_RULE: &str = "auth.api_keys.tools:";
 
 impl Config {
     /// The policy in force: what `policy` says, and what the `tools` of API keys stand for. A key with

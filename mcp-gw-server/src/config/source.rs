@@ -187,6 +187,31 @@ pub fn schema_of<T: JsonSchema>() -> Value {
     schema
 }
 
+/// True when a text has keys of a gateway's configuration that a policy does not have, rather than
+/// being a policy in a file of its own.
+#[cfg(feature = "cli")]
+pub(crate) fn is_gateway_file(text: &str) -> bool {
+    let Ok(Value::Object(file)) = tree::parse(text).map(|root| root.to_json()) else {
+        return false;
+    };
+    let keys = |schema: Value| match schema.get("properties") {
+        Some(Value::Object(keys)) => keys.keys().cloned().collect(),
+        _ => Vec::new(),
+    };
+    let (ours, of_policy) = (
+        keys(schema_of::<super::Config>()),
+        keys(schema_of::<super::PolicyConfig>()),
+    );
+    let is_ours = |key: &String| ours.contains(key) && !of_policy.contains(key);
+    // Both have servers: there they are layers of rules, here they say where a server is.
+    let is_server = |server: &Value| {
+        let of_server = ["command", "url", "replicas"];
+        of_server.iter().any(|key| server.get(key).is_some())
+    };
+    let servers = file.get("servers").and_then(Value::as_object);
+    file.keys().any(is_ours) || servers.is_some_and(|all| all.values().any(is_server))
+}
+
 /// What serde refuses although the schema allows it.
 fn refused(
     error: &serde_path_to_error::Error<serde_json::Error>,

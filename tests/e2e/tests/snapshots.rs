@@ -110,6 +110,11 @@ fn the_help_of_both_servers() {
             (&["check", "--help"], "check_help"),
             (&["pins", "--help"], "pins_help"),
             (&["pins", "approve", "--help"], "pins_approve_help"),
+            (&["policy", "--help"], "policy_help"),
+            (&["policy", "check", "--help"], "policy_check_help"),
+            (&["policy", "explain", "--help"], "policy_explain_help"),
+            (&["policy", "test", "--help"], "policy_test_help"),
+            (&["policy", "import", "--help"], "policy_import_help"),
         ] {
             let name = format!("{name}_{suffix}");
             settings().bind(|| assert_snapshot!(name, output(binary, args, &[])));

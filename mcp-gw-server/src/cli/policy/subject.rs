@@ -1,0 +1,242 @@
+//! Which policy is meant: a file of its own, or the part of a gateway's configuration.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use mcp_gw_policy::{CaseCaller, FaultPath, PolicyConfig, PolicyEngine, SourceMap};
+use sha2::{Digest as _, Sha256};
+
+use super::finding::Finding;
+use super::quoted;
+use crate::access::caller_of;
+use crate::cli::environment;
+use crate::config::{Config, is_gateway_file, read_file};
+
+/// Where in a file the policy stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Root {
+    /// It is the whole file.
+    File,
+    /// It is a part of a gateway's configuration.
+    Gateway,
+}
+
+impl Root {
+    /// A place in the policy, as a place in the file.
+    pub(super) fn of(self, path: &FaultPath) -> FaultPath {
+        let root = match self {
+            Self::File => FaultPath::root(),
+            Self::Gateway => FaultPath::root().key("policy"),
+        };
+        path.steps().iter().fold(root, |path, step| match step {
+            mcp_gw_policy::PathStep::Index(index) => path.index(*index),
+            mcp_gw_policy::PathStep::Key(key) => path.key(key),
+            _ => path,
+        })
+    }
+}
+
+/// A policy, and what its file says besides.
+pub(super) struct Subject {
+    /// The file, as it was named.
+    pub(super) file: String,
+    pub(super) policy: PolicyConfig,
+    pub(super) root: Root,
+    pub(super) places: SourceMap,
+    /// The callers that a gateway's configuration names.
+    pub(super) callers: BTreeMap<String, CaseCaller>,
+    /// The gateway's configuration.
+    pub(super) config: Option<Config>,
+    /// Variables of the environment that are not set.
+    pub(super) unset: BTreeSet<String>,
+}
+
+/// Why there is no policy.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The file cannot be read.
+    Unreadable(String),
+    /// This is wrong with it.
+    Faulty(Vec<Finding>),
+}
+
+impl Refusal {
+    /// What is said where a policy is only the means to something else.
+    pub(super) fn in_words(self, file: &str) -> String {
+        match self {
+            Self::Unreadable(why) => why,
+            Self::Faulty(findings) => {
+                let lines = findings.iter().map(|fault| fault.line(file));
+                let lines: Vec<_> = lines.collect();
+                format!("{}\n{file} cannot be used", lines.join("\n"))
+            }
+        }
+    }
+}
+
+impl Subject {
+    /// Reads a policy, or the configuration of a gateway that has one.
+    pub(super) fn open(path: &Path) -> Result<Self, Refusal> {
+        let text = read_file(path).map_err(|faults| Refusal::Unreadable(first_line(&faults)))?;
+        let file = path.display().to_string();
+        let subject = if is_gateway_file(&text) {
+            Self::of_gateway(file, &text)?
+        } else {
+            Self::of_policy(file, &text)?
+        };
+        Ok(subject)
+    }
+
+    fn of_policy(file: String, text: &str) -> Result<Self, Refusal> {
+        let policy = PolicyConfig::from_yaml(text).map_err(|faults| {
+            Refusal::Faulty(faults.faults().iter().map(Finding::of_policy).collect())
+        })?;
+        Ok(Self {
+            file,
+            policy,
+            root: Root::File,
+            places: SourceMap::of(text),
+            callers: BTreeMap::new(),
+            config: None,
+            unset: BTreeSet::new(),
+        })
+    }
+
+    /// Secrets are of no use here: where the environment has none, something else stands in.
+    fn of_gateway(file: String, text: &str) -> Result<Self, Refusal> {
+        let unset = RefCell::new(BTreeSet::new());
+        let with_stand_ins = |name: &str| {
+            environment(name).or_else(|| {
+                unset.borrow_mut().insert(name.to_owned());
+                Some(stand_in(name))
+            })
+        };
+        let config = Config::load(&file, text, &with_stand_ins).ok();
+        // A stand-in that does not fit, or that decides something, is better said of the variable.
+        let config = config.filter(|config| !is_in(&unset.borrow(), config));
+        let config = config
+            .map_or_else(|| Config::load(&file, text, &environment), Ok)
+            .map_err(|faults| {
+                Refusal::Faulty(faults.faults().iter().map(Finding::of_config).collect())
+            })?;
+        let callers = config.auth.api_keys.iter();
+        let callers = callers
+            .map(|key| (key.id.clone(), CaseCaller::from(&caller_of(key))))
+            .collect();
+        Ok(Self {
+            file,
+            policy: config.whole_policy(),
+            root: Root::Gateway,
+            places: SourceMap::of(text),
+            callers,
+            config: Some(config),
+            unset: unset.into_inner(),
+        })
+    }
+
+    /// The configuration, when its servers can be asked what they offer.
+    pub(super) fn to_ask(&self) -> Result<&Config, String> {
+        let Some(config) = &self.config else {
+            return Err(format!(
+                "{}: a policy alone names no servers that could be asked; give the configuration of \
+                 the gateway, or leave out --ask",
+                self.file
+            ));
+        };
+        if self.unset.is_empty() {
+            return Ok(config);
+        }
+        Err(format!(
+            "{}: the servers cannot be asked, as the environment lacks {}; set it, or leave out --ask",
+            self.file,
+            quoted(self.unset.iter().map(String::as_str))
+        ))
+    }
+
+    /// The engine of this policy.
+    pub(super) fn engine(&self) -> Result<PolicyEngine, String> {
+        PolicyEngine::compile(&self.policy).map_err(|faults| format!("{}: {faults}", self.file))
+    }
+}
+
+fn first_line(text: &impl ToString) -> String {
+    let text = text.to_string();
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// True when the policy, or what it knows of callers, depends on one of these variables.
+fn is_in(unset: &BTreeSet<String>, config: &Config) -> bool {
+    if unset.is_empty() {
+        return false;
+    }
+    let callers: Vec<_> = config
+        .auth
+        .api_keys
+        .iter()
+        .map(|key| CaseCaller::from(&caller_of(key)))
+        .collect();
+    // In JSON a stand-in is what it is: it has no characters that are escaped.
+    let text = serde_json::to_string(&(config.whole_policy(), callers));
+    text.is_ok_and(|text| unset.iter().any(|name| text.contains(&stand_in(name))))
+}
+
+/// What fits wherever a secret may stand: long enough, and 32 bytes in base64.
+fn stand_in(name: &str) -> String {
+    BASE64_STANDARD.encode(Sha256::digest(name.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(text: &str) -> Result<Subject, Refusal> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file.yaml");
+        std::fs::write(&path, text).unwrap();
+        Subject::open(&path)
+    }
+
+    #[test]
+    fn a_policy_is_taken_from_either_kind_of_file() {
+        let policy = open("rules: [{ id: a, effect: allow }]").unwrap();
+        assert_eq!((policy.root, policy.policy.rules.len()), (Root::File, 1));
+        let gateway = "
+policy: { rules: [{ id: a, effect: allow }] }
+auth: { api_keys: [{ id: ann, key: '${NO_SUCH_KEY}', groups: [staff] }] }
+http: { sessions: { keys: [{ id: one, key: '${NO_SUCH_SESSION_KEY}' }] } }
+servers: { a: { command: a } }
+";
+        let gateway = open(gateway)
+            .map_err(|refusal| refusal.in_words("f"))
+            .unwrap();
+        assert_eq!(gateway.root, Root::Gateway);
+        assert_eq!(gateway.callers["ann"].groups, ["staff"]);
+        assert!(gateway.unset.contains("NO_SUCH_KEY"));
+        let path = gateway.root.of(&FaultPath::root().key("rules").index(0));
+        assert_eq!(gateway.places.position(&path).unwrap().0, 2);
+    }
+
+    #[test]
+    fn what_is_no_policy_says_what_is_wrong_with_what_it_seems_to_be() {
+        for (text, says) in [
+            ("rule: []", "did you mean `rules`?"),
+            ("policy: { rule: [] }", "policy.rule"),
+            ("servers: { a: { comand: a, url: 7 } }", "servers.a"),
+            (
+                "auth: { api_keys: [{ id: a, key: '${NO_SUCH_KEY}' }] }\nname: 7",
+                "NO_SUCH_KEY",
+            ),
+            (
+                "policy: { rules: [{ id: a, effect: allow, tools: ['${NO_SUCH_TOOL}_*'] }] }\nservers: { a: { command: a } }",
+                "NO_SUCH_TOOL",
+            ),
+            ("a: [", "YAML"),
+        ] {
+            let words = open(text).err().unwrap().in_words("f");
+            assert!(words.contains(says), "{text}: {words}");
+        }
+    }
+}
