@@ -2,6 +2,7 @@
 
 mod metrics;
 mod pins;
+mod policy;
 mod proxies;
 mod reload;
 mod start;
