@@ -19,7 +19,12 @@ use crate::host::{listen, serve_until, shut_down};
 const ALICE_KEY: &str = "demo-key-of-alice";
 /// May only look.
 const BOB_KEY: &str = "demo-key-of-bob-1";
-const BOBS_TOOLS: [&str; 5] = ["get_*", "list_*", "count_words", "roll_dice", "wait"];
+const POLICY: &str = r#"
+rules:
+  - { id: everybody-looks, effect: allow, tools: ["get_*", "list_*", count_words, roll_dice, wait] }
+  - { id: alice-writes, effect: allow, tools: [add_note, delete_notes], who: { ids: [alice] } }
+  - { id: only-alice-deletes, effect: require, tools: ["delete_*"], who: { ids: [alice] } }
+"#;
 const CALLS_PER_MINUTE: u64 = 10;
 
 /// Runs the demo until told to stop, or once through.
@@ -40,7 +45,7 @@ pub(crate) async fn run(
     };
     let http = HttpConfig::default().with_listen(address.to_string());
     let listener = listen(&http).await?;
-    let config = config(http);
+    let config = config(http)?;
     let running = start(&config)?;
     let result = if once {
         play(listener, &running, &config, &stop).await
@@ -52,15 +57,15 @@ pub(crate) async fn run(
     result
 }
 
-fn config(http: HttpConfig) -> Config {
+fn config(http: HttpConfig) -> anyhow::Result<Config> {
     let mut config = Config::default()
         .with_http(http)
-        .with_policy(PolicyConfig::allow())
+        .with_policy(PolicyConfig::from_yaml(POLICY)?)
         .with_api_key(ApiKeyConfig::new("alice", ALICE_KEY.to_owned()))
-        .with_api_key(ApiKeyConfig::new("bob", BOB_KEY.to_owned()).with_tools(BOBS_TOOLS));
+        .with_api_key(ApiKeyConfig::new("bob", BOB_KEY.to_owned()));
     "mcp-gw demo".clone_into(&mut config.name);
     config.limits = LimitsConfig::per_minute(CALLS_PER_MINUTE);
-    config
+    Ok(config)
 }
 
 /// The demo's gateway: the same parts as any other, put together from the same configuration.
