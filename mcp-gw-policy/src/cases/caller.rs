@@ -72,16 +72,16 @@ impl CaseCaller {
             return Ok(self);
         }
         let known = || callers.keys().map(String::as_str).chain(BUILT_IN);
-        let help = match nearest(name, known()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => {
+        let help = nearest(name, known()).map_or_else(
+            || {
                 let known: Vec<_> = known().take(MOST_SHOWN).map(shown).collect();
                 format!(
                     "known are {}, or write one as `{{id: …}}`",
                     known.join(", ")
                 )
-            }
-        };
+            },
+            |near| format!("did you mean `{near}`?"),
+        );
         Err(format!("there is no caller {} here; {help}", shown(name)))
     }
 

@@ -29,7 +29,8 @@ enum PolicyCommand {
     /// Look policies over: what is wrong with them, and rules that do nothing or not what they seem
     /// to. 0 when they can be used, 1 when not, 2 when that cannot be told
     Check(check::CheckArgs),
-    /// Say how a request would be decided, and why: rule by rule and layer by layer
+    /// Say how a request would be decided, and why: rule by rule and layer by layer. 0 whatever the
+    /// decision is, 2 when it cannot be told
     Explain(explain::ExplainArgs),
     /// Run tables of expected decisions: 0 when all come out as expected, 1 when not, 2 when they
     /// cannot be run

@@ -1,14 +1,11 @@
 //! The recipes of `docs/policy.md`: each is a policy that looks good, and decides as it says.
 #![cfg(test)]
 
-mod support;
-
 use mcp_gw_policy::{CaseFile, Expected, PolicyConfig, PolicyEngine, lint};
-use support::root;
 
 /// The blocks of YAML in one part of the document.
 fn blocks(from: &str, to: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(root().join("docs/policy.md")).unwrap();
+    let text = include_str!("../../../docs/policy.md");
     let part = text.split(from).nth(1).unwrap();
     let part = part.split(to).next().unwrap();
     let blocks = part.split("```yaml\n").skip(1);

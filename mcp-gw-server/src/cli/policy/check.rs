@@ -1,9 +1,12 @@
 //! `policy check`: what is wrong with policies, and what looks so.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use mcp_gw_policy::{CatalogueName, FaultPath, Lint, LintKind, PathStep, PolicyConfig, lint};
+use mcp_gw_policy::{
+    CatalogueName, DefaultEffect, FaultPath, Lint, LintKind, Mode, PathStep, PolicyConfig, lint,
+};
 use serde_json::{Map, Value, json};
 
 use super::finding::Finding;
@@ -206,29 +209,26 @@ fn rules(policy: &PolicyConfig) -> usize {
     policy.rules.len() + servers.sum::<usize>() + consumers.sum::<usize>()
 }
 
-/// `3 rules in 2 layers, by default deny`.
+/// `3 rules and 1 role in 2 layers, what none decides is denied`.
 fn in_short(policy: &PolicyConfig) -> String {
-    let rules = count(rules(policy), "rule");
+    let mut text = count(rules(policy), "rule");
+    if !policy.roles.is_empty() {
+        let _ = write!(text, " and {}", count(policy.roles.len(), "role"));
+    }
     let layers = 1 + policy.servers.len() + policy.consumers.len();
-    let layers = match layers {
-        1 => String::new(),
-        layers => format!(" in {layers} layers"),
-    };
-    let default = match policy.default {
-        mcp_gw_policy::DefaultEffect::Allow => "allowed",
-        _ => "denied",
-    };
-    let roles = match policy.roles.len() {
-        0 => String::new(),
-        roles => format!(" and {}", count(roles, "role")),
-    };
-    let shadow = match policy.mode {
-        mcp_gw_policy::Mode::Shadow => "; it is in shadow, so nothing is refused",
-        _ => "",
-    };
-    let extra = match &*policy.extra_methods {
-        [] => String::new(),
-        extra => format!(", {} let through", quoted(extra.iter().map(String::as_str))),
-    };
-    format!("{rules}{roles}{layers}, what none decides is {default}{extra}{shadow}")
+    if layers > 1 {
+        let _ = write!(text, " in {layers} layers");
+    }
+    text.push_str(match policy.default {
+        DefaultEffect::Allow => ", what none decides is allowed",
+        _ => ", what none decides is denied",
+    });
+    if !policy.extra_methods.is_empty() {
+        let names = quoted(policy.extra_methods.iter().map(String::as_str));
+        let _ = write!(text, ", {names} let through");
+    }
+    if policy.mode == Mode::Shadow {
+        text.push_str("; it is in shadow, so nothing is refused");
+    }
+    text
 }

@@ -211,23 +211,18 @@ async fn look_up(
     let of_server = |server: &str| args.server.as_deref().is_none_or(|name| name == server);
     let mut entries = entries.filter(|entry| of_server(&entry.server));
     let found = entries.find(|entry| *entry.canonical == *args.name);
-    let tool = match found {
-        Some(entry) => {
-            case.server = entry.server.to_string();
-            let upstream = args.upstream_name.clone();
-            case.upstream_name = Some(upstream.unwrap_or_else(|| entry.upstream_key.to_string()));
-            entry.tool.clone()
+    let tool = if let Some(entry) = found {
+        case.server = entry.server.to_string();
+        if case.upstream_name.is_none() {
+            case.upstream_name = Some(entry.upstream_key.to_string());
         }
-        None => {
-            case.server
-                .clone_from(args.server.as_ref().unwrap_or(&String::new()));
-            let names = catalogue
-                .entries(feature)
-                .iter()
-                .map(|entry| &*entry.canonical);
-            warn(&not_offered(feature, &args.name, names));
-            None
-        }
+        entry.tool.clone()
+    } else {
+        case.server = args.server.clone().unwrap_or_default();
+        let names = catalogue.entries(feature).iter();
+        let names = names.map(|entry| &*entry.canonical);
+        warn(&not_offered(feature, &args.name, names));
+        None
     };
     gateway.close().await;
     Ok(tool)

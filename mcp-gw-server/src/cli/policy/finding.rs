@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use mcp_gw_policy::{FaultPath, Lint, PolicyFault, SourceMap};
 use serde::Serialize;
 
-use crate::config::Fault;
+use crate::config::{Fault, Position};
 
 /// One thing that is wrong with a file, or looks so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -51,8 +51,8 @@ impl Finding {
         let path = fault.path();
         Self {
             kind: FAULT,
-            line: fault.position().map(|position| position.line()),
-            column: fault.position().map(|position| position.column()),
+            line: fault.position().map(Position::line),
+            column: fault.position().map(Position::column),
             path: if path.is_root() {
                 String::new()
             } else {

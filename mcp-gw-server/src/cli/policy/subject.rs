@@ -114,9 +114,11 @@ impl Subject {
                 Some(stand_in(name))
             })
         };
-        let config = Config::load(&file, text, &with_stand_ins)
-            // What a stand-in does not fit is better said of the variable.
-            .or_else(|_| Config::load(&file, text, &environment))
+        let config = Config::load(&file, text, &with_stand_ins).ok();
+        // A stand-in that does not fit, or that decides something, is better said of the variable.
+        let config = config.filter(|config| !is_in(&unset.borrow(), config));
+        let config = config
+            .map_or_else(|| Config::load(&file, text, &environment), Ok)
             .map_err(|faults| {
                 Refusal::Faulty(faults.faults().iter().map(Finding::of_config).collect())
             })?;
@@ -165,6 +167,22 @@ fn first_line(text: &impl ToString) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
+/// True when the policy, or what it knows of callers, depends on one of these variables.
+fn is_in(unset: &BTreeSet<String>, config: &Config) -> bool {
+    if unset.is_empty() {
+        return false;
+    }
+    let callers: Vec<_> = config
+        .auth
+        .api_keys
+        .iter()
+        .map(|key| CaseCaller::from(&caller_of(key)))
+        .collect();
+    // In JSON a stand-in is what it is: it has no characters that are escaped.
+    let text = serde_json::to_string(&(config.whole_policy(), callers));
+    text.is_ok_and(|text| unset.iter().any(|name| text.contains(&stand_in(name))))
+}
+
 /// What fits wherever a secret may stand: long enough, and 32 bytes in base64.
 fn stand_in(name: &str) -> String {
     BASE64_STANDARD.encode(Sha256::digest(name.as_bytes()))
@@ -210,6 +228,10 @@ servers: { a: { command: a } }
             (
                 "auth: { api_keys: [{ id: a, key: '${NO_SUCH_KEY}' }] }\nname: 7",
                 "NO_SUCH_KEY",
+            ),
+            (
+                "policy: { rules: [{ id: a, effect: allow, tools: ['${NO_SUCH_TOOL}_*'] }] }\nservers: { a: { command: a } }",
+                "NO_SUCH_TOOL",
             ),
             ("a: [", "YAML"),
         ] {

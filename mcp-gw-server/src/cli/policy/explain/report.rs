@@ -1,5 +1,7 @@
 //! An explanation for people.
 
+use std::fmt::Write as _;
+
 use mcp_gw_policy::{Explanation, LayerExplanation, Mode, NearMiss, RuleConfig};
 
 use super::super::{quoted, say as line};
@@ -34,11 +36,11 @@ fn verdict(told: &Told<'_>) -> Result<String, String> {
     let caller = case.caller.to_caller()?;
     let mut who = format!("{} ({})", caller.id, caller.kind.as_str());
     if let Some(from) = case.from {
-        who.push_str(&format!(" from {from}"));
+        let _ = write!(who, " from {from}");
     }
     let mut what = format!("{} {}", case.method, case.name);
     if !case.server.is_empty() {
-        what.push_str(&format!(" of server {}", case.server));
+        let _ = write!(what, " of server {}", case.server);
     }
     let mut text = format!(
         "{}: {}\n  {}\n  for {}",
@@ -55,22 +57,24 @@ fn verdict(told: &Told<'_>) -> Result<String, String> {
     ] {
         if !names.is_empty() {
             let names = one_line(&names.join(", "));
-            text.push_str(&format!("\n    {noun}: {names}"));
+            let _ = write!(text, "\n    {noun}: {names}");
         }
     }
     if let Some(shadow) = &explanation.shadow {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             "\nif nothing were in shadow it would be {}: {}",
             word(shadow.effect),
             reason(shadow.reason, &shadow.rules)
-        ));
+        );
     }
     let scopes = told.decision.missing_scopes();
     if !scopes.is_empty() {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             "\nthe client is told that it lacks: {}",
             scopes.join(" ")
-        ));
+        );
     }
     Ok(text)
 }
