@@ -9,15 +9,20 @@ use crate::algorithm::{Limit, Shape};
 
 use super::{Kind, State};
 
-/// A mark for each unit.
-#[expect(
-    clippy::box_collection,
-    reason = "most keys have few units: the rest must not make every state greater"
-)]
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A mark for each unit, at most twice as many as the greatest quota that is counted so.
+#[derive(Debug, Clone)]
 pub(super) enum Units {
-    Few { len: u8, marks: [u32; FEW] },
-    Many(Box<VecDeque<u32>>),
+    Few {
+        len: u8,
+        marks: [u32; FEW],
+    },
+    /// A ring, in the place of a state that has no room for more than its pointer: the oldest is at
+    /// `head`, and `len` marks are in use.
+    Many {
+        head: u16,
+        len: u16,
+        marks: Box<[u32]>,
+    },
 }
 
 const FEW: usize = 3;
@@ -205,67 +210,107 @@ impl Units {
     pub(super) fn heap(&self) -> usize {
         match self {
             Self::Few { .. } => 0,
-            Self::Many(marks) => size_of::<VecDeque<u32>>() + marks.capacity() * size_of::<u32>(),
+            Self::Many { marks, .. } => size_of_val::<[u32]>(marks),
         }
     }
 
     fn len(&self) -> usize {
         match self {
             Self::Few { len, .. } => usize::from(*len),
-            Self::Many(marks) => marks.len(),
+            Self::Many { len, .. } => usize::from(*len),
         }
     }
 
     fn iter(&self) -> impl Iterator<Item = u32> {
-        let (few, many) = match self {
-            Self::Few { len, marks } => (marks.get(..usize::from(*len)), None),
-            Self::Many(marks) => (None, Some(marks.iter())),
-        };
-        let few = few.unwrap_or_default().iter();
-        few.chain(many.into_iter().flatten()).copied()
+        (0..self.len()).map_while(|n| self.at(n))
     }
 
     fn nth(&self, n: u64) -> Option<u32> {
-        let n = usize::try_from(n).ok()?;
+        self.at(usize::try_from(n).ok()?)
+    }
+
+    fn at(&self, n: usize) -> Option<u32> {
+        if n >= self.len() {
+            return None;
+        }
         match self {
-            Self::Few { len, marks } => marks.get(..usize::from(*len))?.get(n).copied(),
-            Self::Many(marks) => marks.get(n).copied(),
+            Self::Few { marks, .. } => marks.get(n).copied(),
+            Self::Many { head, marks, .. } => {
+                let place = (usize::from(*head) + n).checked_rem(marks.len())?;
+                marks.get(place).copied()
+            }
         }
     }
 
     fn push(&mut self, mark: u32) {
+        if self.is_full() {
+            self.grow();
+        }
         match self {
             Self::Few { len, marks } => {
                 if let Some(place) = marks.get_mut(usize::from(*len)) {
                     *place = mark;
                     *len += 1;
-                    return;
                 }
-                let mut many = VecDeque::with_capacity(2 * FEW + 2);
-                many.extend(marks.iter().copied());
-                many.push_back(mark);
-                *self = Self::Many(Box::new(many));
             }
-            Self::Many(marks) => marks.push_back(mark),
+            Self::Many { head, len, marks } => {
+                let place = usize::from(*head) + usize::from(*len);
+                let place = place.checked_rem(marks.len());
+                if let Some(place) = place.and_then(|place| marks.get_mut(place)) {
+                    *place = mark;
+                    *len += 1;
+                }
+            }
         }
     }
 
-    fn drop_while(&mut self, mut is_over: impl FnMut(u32) -> bool) {
+    fn is_full(&self) -> bool {
         match self {
-            Self::Few { len, marks } => {
-                while *len > 0 && marks.first().is_some_and(|mark| is_over(*mark)) {
+            Self::Few { len, .. } => usize::from(*len) == FEW,
+            Self::Many { len, marks, .. } => usize::from(*len) == marks.len(),
+        }
+    }
+
+    /// Makes room for half as many again: what is not used is paid for with each key.
+    fn grow(&mut self) {
+        let len = self.len();
+        let room = (len + (len / 2).max(2)).next_multiple_of(4);
+        let marks = self.iter().chain(std::iter::repeat(0)).take(room);
+        *self = Self::Many {
+            head: 0,
+            // There are at most a few hundred.
+            len: u16::try_from(len).unwrap_or(u16::MAX),
+            marks: marks.collect(),
+        };
+    }
+
+    fn drop_while(&mut self, mut is_over: impl FnMut(u32) -> bool) {
+        while self.at(0).is_some_and(&mut is_over) {
+            match self {
+                Self::Few { len, marks } => {
                     marks.rotate_left(1);
                     *len -= 1;
                 }
-            }
-            Self::Many(marks) => {
-                while marks.front().is_some_and(|mark| is_over(*mark)) {
-                    marks.pop_front();
+                Self::Many { head, len, marks } => {
+                    *head += 1;
+                    if usize::from(*head) == marks.len() {
+                        *head = 0;
+                    }
+                    *len -= 1;
                 }
             }
         }
     }
 }
+
+/// The same marks, wherever they are.
+impl PartialEq for Units {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Units {}
 
 impl Parts {
     pub(super) fn heap(&self) -> usize {
@@ -315,5 +360,49 @@ impl Parts {
                 self.marks.pop_front();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn marks_are_a_queue(steps in proptest::collection::vec((0..40_u32, 0..40_usize), 1..60)) {
+            let (mut units, mut queue) = (Units::none(), VecDeque::new());
+            let mut next = 0;
+            for (more, fewer) in steps {
+                for _ in 0..more {
+                    units.push(next);
+                    queue.push_back(next);
+                    next += 1;
+                }
+                let mut left = fewer;
+                units.drop_while(|_| {
+                    let more = left > 0;
+                    left = left.saturating_sub(1);
+                    more
+                });
+                queue.drain(..fewer.min(queue.len()));
+                prop_assert_eq!(units.len(), queue.len());
+                prop_assert!(units.iter().eq(queue.iter().copied()));
+                prop_assert_eq!(units.at(queue.len()), None);
+                prop_assert!(units.nth(u64::MAX).is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_with_several_units_takes_one_allocation_that_fits() {
+        let mut units = Units::none();
+        for n in 0..8 {
+            units.push(n);
+        }
+        assert!(units.heap() <= 32, "{}", units.heap());
+        assert_eq!(size_of::<Units>(), 24);
+        assert_eq!(size_of::<State>(), 32);
     }
 }

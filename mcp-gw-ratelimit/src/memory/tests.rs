@@ -163,6 +163,20 @@ fn a_million_keys_take_less_than_120_megabytes() {
 }
 
 #[test]
+fn a_million_keys_with_several_units_each_take_less_than_120_megabytes() {
+    let (limit, clock) = (sliding("l", 100), ManualClock::new());
+    // A tenth of them, to be quick.
+    let store = MemoryStore::with_room(clock, 110_000);
+    for n in 0..800_000 {
+        one(&store, &limit, key(n % 100_000), 1);
+    }
+    assert_eq!(store.stats().keys, 100_000);
+    // With what allocators add to each of the pieces.
+    let bytes = store.bytes() + 100_000 * 16;
+    assert!(bytes < 12_000_000, "{bytes}");
+}
+
+#[test]
 fn threads_together_get_the_quota() {
     let clock = ManualClock::new();
     for quota in [7, 300] {

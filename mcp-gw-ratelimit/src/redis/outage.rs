@@ -51,7 +51,7 @@ pub struct RedisStats {
     pub in_flight: usize,
     /// How many questions took up to each of [`RedisStats::BOUNDS`], and longer than the one before;
     /// and how many took longer than all of them.
-    pub waits: [u64; RedisStats::BOUNDS.len() + 1],
+    pub waits: [u64; Self::BOUNDS.len() + 1],
     /// How long all questions together took.
     pub waited: Duration,
 }

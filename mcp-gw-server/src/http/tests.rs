@@ -510,3 +510,54 @@ async fn a_session_is_named_once_and_speaks_one_revision() {
 }
 
 use super::headers::VERSION;
+
+/// Knows no addresses at all, and cannot tell of those that it is told.
+struct Door;
+
+#[async_trait::async_trait]
+impl mcp_gw_core::RateLimiter for Door {
+    async fn admit(
+        &self,
+        _: &mcp_gw_core::Charge<'_>,
+    ) -> Result<mcp_gw_core::Admission, mcp_gw_core::LimiterError> {
+        Ok(mcp_gw_core::Admission::admitted(None))
+    }
+
+    async fn admit_address(
+        &self,
+        addr: Option<IpAddr>,
+    ) -> Result<mcp_gw_core::Admission, mcp_gw_core::LimiterError> {
+        let quota = mcp_gw_core::Quota::new(5, 0, Duration::from_secs(1));
+        match addr {
+            Some(_) => Err(mcp_gw_core::LimiterError::new("secret")),
+            None => Ok(mcp_gw_core::Admission::limited(
+                "door",
+                quota,
+                Duration::from_millis(1_001),
+            )),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_refused_with_a_line_and_the_time_to_come_back() {
+    let gateway = mcp_gw_core::Gateway::builder()
+        .rate_limiter(Door)
+        .build()
+        .unwrap();
+    let engine = Engine::new(gateway, crate::EngineConfig::default());
+    for (addr, status, after, says) in [
+        (None, 429, "2", "Rate limit `door`"),
+        (Some([192, 0, 2, 1]), 503, "5", "Limits cannot be checked"),
+    ] {
+        let reply = engine.admit_address(addr.map(IpAddr::from)).await;
+        let reply = reply.unwrap_err();
+        assert_eq!(reply.status.as_u16(), status);
+        assert_eq!(reply.headers.get("retry-after").unwrap(), after);
+        let HttpBody::Full(body) = reply.body else {
+            panic!("a line of text")
+        };
+        let text = String::from_utf8_lossy(&body);
+        assert!(text.starts_with(says) && !text.contains("secret"), "{text}");
+    }
+}

@@ -113,3 +113,44 @@ fn redis(stats: &RedisStats, families: &mut Families) {
         )
         .set(&[], level(stats.in_flight));
 }
+
+#[cfg(test)]
+mod tests {
+    use mcp_gw_core::{Caller, Charge, RateLimiter as _, RequestMeta, Transport};
+    use serde_json::json;
+
+    use super::*;
+    use crate::metrics::{Format, Metrics};
+
+    #[tokio::test]
+    async fn each_limit_and_the_redis_are_counted() {
+        let config = json!({
+            "calls_per_minute": 1,
+            "concurrent": [{ "name": "at-once", "max": 9 }],
+            "redis": { "url": "redis+unix:///nonexistent/s", "on_error": "local" },
+        });
+        let limits = Limits::new(&serde_json::from_value(config).unwrap()).unwrap();
+        let metrics = Metrics::new();
+        let _registered = metrics.register(limits.clone());
+        let (caller, meta) = (Caller::local(), RequestMeta::new("1", Transport::InProcess));
+        let charge = Charge::new(&caller, &meta, "tools/call").of(Some("a"), Some("s"));
+        let held = limits.limiter.admit(&charge).await.unwrap();
+        assert!(held.is_admitted());
+        let refused = limits.limiter.admit(&charge).await.unwrap();
+        assert!(!refused.is_admitted());
+        let text = metrics.render(Format::Prometheus);
+        let of = "{limit=\"calls_per_minute\",per=\"caller\"}";
+        for line in [
+            format!("mcp_gw_ratelimit_admitted_total{of} 1"),
+            format!("mcp_gw_ratelimit_limited_total{of} 1"),
+            "mcp_gw_ratelimit_keys 1.0".to_owned(),
+            "mcp_gw_ratelimit_keys_under_way 1.0".to_owned(),
+            "mcp_gw_ratelimit_redis_up 0.0".to_owned(),
+            "mcp_gw_ratelimit_redis_fallbacks_total 2".to_owned(),
+            "mcp_gw_ratelimit_redis_errors_total{reason=\"unreachable\"} 2".to_owned(),
+            "mcp_gw_ratelimit_redis_seconds_count 2".to_owned(),
+        ] {
+            assert!(text.contains(&format!("{line}\n")), "no {line} in\n{text}");
+        }
+    }
+}

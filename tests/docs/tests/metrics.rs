@@ -12,8 +12,9 @@ async fn the_table_of_metrics_has_all_of_them() {
     let metrics = Metrics::new();
     let launch = Launch::new().with_metrics(metrics.clone());
     // Nobody is connected to before something is asked.
-    let text = "limits: { calls_per_minute: 1, redis: { url: \"redis://127.0.0.1:1\" } }";
-    let config = Config::load("test.yaml", text, &|_| None).unwrap();
+    let limits = r#"{ "calls_per_minute": 1, "redis": { "url": "redis://127.0.0.1:1" } }"#;
+    let mut config = Config::default();
+    config.limits = serde_json::from_str(limits).unwrap();
     let running = launch.start(&config).unwrap();
     let found: BTreeSet<_> = metrics.collect().names().map(str::to_owned).collect();
     running.shutdown().await;

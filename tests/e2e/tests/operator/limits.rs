@@ -96,7 +96,7 @@ fn without_its_redis_a_gateway_starts_and_does_as_it_was_told() {
             format!("calls_per_minute: 6, redis: {{ url: \"{away}\", on_error: {on_error} }}");
         let gateway = gateway(&limits);
         let client = gateway.client(Era::Modern);
-        let count = (0..most + 1).take_while(|_| {
+        let count = (0..=most).take_while(|_| {
             let answer = client.tool("echo", "{}");
             // That nobody can tell is another answer than that it was too much.
             !answer.0.contains("-31001") && !answer.0.contains("-31005")

@@ -26,20 +26,17 @@ fn ask(endpoint: &Endpoint, session: Option<&str>, method: &str, params: &str) -
     let mut headers = JSON.to_vec();
     let own = endpoint.headers.iter();
     headers.extend(own.map(|(n, v)| (n.as_str(), v.as_str())));
-    let params = match session {
-        Some(session) => {
-            headers.push(("mcp-session-id", session));
-            format!("{{{params}}}")
+    let params = if let Some(session) = session {
+        headers.push(("mcp-session-id", session));
+        format!("{{{params}}}")
+    } else {
+        headers.push(("mcp-protocol-version", "2026-07-28"));
+        headers.push(("mcp-method", method));
+        if method == "tools/call" {
+            headers.push(("mcp-name", "echo"));
         }
-        None => {
-            headers.push(("mcp-protocol-version", "2026-07-28"));
-            headers.push(("mcp-method", method));
-            if method == "tools/call" {
-                headers.push(("mcp-name", "echo"));
-            }
-            let comma = if params.is_empty() { "" } else { "," };
-            format!("{{{params}{comma}{META}}}")
-        }
+        let comma = if params.is_empty() { "" } else { "," };
+        format!("{{{params}{comma}{META}}}")
     };
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
     endpoint.send("POST", &headers, body.as_bytes())
@@ -104,19 +101,16 @@ fn a_stream_says_it_with_its_first_byte() {
     let endpoint = gateway.endpoint();
     for (left, session) in [8, 7].into_iter().zip(sessions(endpoint)) {
         let mut headers = JSON.to_vec();
-        let meta = match &session {
-            Some(session) => {
-                headers.push(("mcp-session-id", session));
-                r#""_meta":{"progressToken":7}"#.to_owned()
-            }
-            None => {
-                headers.extend([
-                    ("mcp-protocol-version", "2026-07-28"),
-                    ("mcp-method", "tools/call"),
-                    ("mcp-name", "slow"),
-                ]);
-                META.replace("\"_meta\":{", "\"_meta\":{\"progressToken\":7,")
-            }
+        let meta = if let Some(session) = &session {
+            headers.push(("mcp-session-id", session));
+            r#""_meta":{"progressToken":7}"#.to_owned()
+        } else {
+            headers.extend([
+                ("mcp-protocol-version", "2026-07-28"),
+                ("mcp-method", "tools/call"),
+                ("mcp-name", "slow"),
+            ]);
+            META.replace("\"_meta\":{", "\"_meta\":{\"progressToken\":7,")
         };
         let body = format!(
             r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"slow","arguments":{{"steps":1,"key":"k{left}"}},{meta}}}}}"#
