@@ -1,5 +1,8 @@
 //! What the configuration says and the servers do not know.
 
+#[cfg(feature = "cli")]
+mod replicas;
+
 use std::collections::BTreeMap;
 
 use mcp_gw_core::{Feature, Gateway, glob_matches};
@@ -74,8 +77,12 @@ pub(crate) async fn survey(
     env: &[(std::ffi::OsString, std::ffi::OsString)],
 ) -> Result<Vec<String>, crate::LaunchError> {
     let mut builder = Gateway::builder();
+    let mut spread = Vec::new();
     for (name, server) in &config.servers {
         let backend = crate::compose::bare_backend(config, (name, server), env, None)?;
+        if backend.status().len() > 1 {
+            spread.push((name, std::sync::Arc::clone(&backend)));
+        }
         let backend = crate::reshape::Reshape::new(backend, &server.tools);
         builder = builder.mount(backend, config.mounting(name, server));
     }
@@ -83,6 +90,9 @@ pub(crate) async fn survey(
     // What cannot be asked is in the status.
     let _ = gateway.refresh().await;
     let mut lines = crate::cli::status_lines(&gateway.status());
+    for (name, server) in spread {
+        lines.extend(replicas::differences(name, &server.offers().await));
+    }
     lines.extend(idle_rules(
         &gateway,
         &ToolRules::of(config),

@@ -75,6 +75,19 @@ fn a_check_says_what_does_not_fit_when_it_asks() {
 }
 
 #[test]
+fn a_check_says_where_the_places_of_a_server_differ_when_it_asks() {
+    let differs = |says: &str| says.contains("does not offer the same as");
+    let same = Setup::new().odd_places("s", Era::Modern, 2, "");
+    let (code, says) = same.check(HTTP_BIN, &["--ask"]);
+    assert!(code == Some(0) && !differs(&says), "{says}");
+    let places: [&[&str]; 2] = [&[], &["--items", "x"]];
+    let other = Setup::new().odd_each("s", Era::Modern, &places, "");
+    let (code, says) = other.check(HTTP_BIN, &["--ask"]);
+    assert!(code == Some(0) && differs(&says), "{says}");
+    assert!(says.contains("it alone has"), "{says}");
+}
+
+#[test]
 fn headers_that_no_argument_has_reach_the_server_and_none_that_is_fixed() {
     let gateway = two(SHAPES, SHAPES).over_http();
     let endpoint = gateway
