@@ -113,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    fn offer(tools: &[&str], prompts: &[&str]) -> Result<Offer, BackendError> {
+    fn offer(tools: &[&str], prompts: &[&str]) -> Offer {
         let raw = |text: &str| RawJson::parse(text.to_owned()).unwrap();
         let tools = tools.iter();
         let tools = tools.map(|text| ToolSpec::from_definition(raw(text)).unwrap());
@@ -122,7 +122,7 @@ mod tests {
         offer.prompts = prompts
             .map(|text| ItemSpec::from_definition(Feature::Prompt, raw(text)).unwrap())
             .collect();
-        Ok(offer)
+        offer
     }
 
     fn said(offers: Vec<Result<Offer, BackendError>>) -> Vec<String> {
@@ -136,7 +136,7 @@ mod tests {
     fn the_same_is_the_same_in_any_order() {
         let b = r#"{"name":"b","inputSchema":{"type":"object"}}"#;
         let a = r#"{ "inputSchema": {"type":"object"}, "name":"a" }"#;
-        let said = said(vec![offer(&[A, b], &[]), offer(&[b, a], &[])]);
+        let said = said(vec![Ok(offer(&[A, b], &[])), Ok(offer(&[b, a], &[]))]);
         assert_eq!(said, [""; 0]);
     }
 
@@ -151,9 +151,9 @@ mod tests {
         let many: Vec<_> = many.iter().map(String::as_str).collect();
         let said = said(vec![
             down,
-            offer(&[A], &[]),
-            offer(&[other], &many),
-            offer(&[], &[]),
+            Ok(offer(&[A], &[])),
+            Ok(offer(&[other], &many)),
+            Ok(offer(&[], &[])),
         ]);
         assert_eq!(
             said,
