@@ -3,6 +3,7 @@
 use super::{tools, two};
 use crate::support::client::{ERAS, Era};
 use crate::support::json::{at, items};
+use crate::support::setup::Setup;
 use crate::support::{HTTP_BIN, STDIO_BIN};
 
 const SHAPES: &str = ", tools: { order: { rename: buy, title: Buy, arguments: { account: { fix: \"acc 7\" }, count: { default: 1 } } }, die: { hide: true }, gone: { hide: true } }";
