@@ -438,8 +438,8 @@ impl Default for ObjectWriter {
 
 fn write_string(out: &mut Vec<u8>, text: &str) {
     // Without a way out in the middle this is done for many bytes at once.
-    let special = |found: bool, b: u8| found | (b < 0x20) | (b == b'"') | (b == b'\\');
-    if !text.bytes().fold(false, special) {
+    let special = |b: u8| u8::from(matches!(b, ..0x20 | b'"' | b'\\'));
+    if text.bytes().fold(0, |found, b| found | special(b)) == 0 {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');

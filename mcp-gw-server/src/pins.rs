@@ -13,6 +13,8 @@ mod store;
 mod watch;
 
 #[cfg(feature = "cli")]
+pub(crate) use canonical::canonical;
+#[cfg(feature = "cli")]
 pub(crate) use diff::{of as difference, visible};
 #[cfg(feature = "cli")]
 pub(crate) use file::{PinsFile, ServerPins};

@@ -1,5 +1,8 @@
 //! What the configuration says and the servers do not know.
 
+#[cfg(feature = "cli")]
+mod replicas;
+
 use mcp_gw_core::{Feature, Gateway, glob_matches};
 use mcp_gw_policy::{CatalogueName, LintKind, lint};
 use mcp_gw_ratelimit::LimitSet;
@@ -109,16 +112,33 @@ pub(crate) async fn gateway_of(
     config: &crate::config::Config,
     env: &[(std::ffi::OsString, std::ffi::OsString)],
 ) -> Result<Gateway, crate::LaunchError> {
+    Ok(ask(config, env).await?.0)
+}
+
+/// A server that runs in several places, by its name.
+#[cfg(feature = "cli")]
+type Spread<'a> = (&'a String, std::sync::Arc<mcp_gw_upstream::Balanced>);
+
+/// The same, and the servers that run in several places.
+#[cfg(feature = "cli")]
+async fn ask<'a>(
+    config: &'a crate::config::Config,
+    env: &[(std::ffi::OsString, std::ffi::OsString)],
+) -> Result<(Gateway, Vec<Spread<'a>>), crate::LaunchError> {
     let mut builder = Gateway::builder();
+    let mut spread = Vec::new();
     for (name, server) in &config.servers {
         let backend = crate::compose::bare_backend(config, (name, server), env, None)?;
+        if backend.status().len() > 1 {
+            spread.push((name, std::sync::Arc::clone(&backend)));
+        }
         let backend = crate::reshape::Reshape::new(backend, &server.tools);
         builder = builder.mount(backend, config.mounting(name, server));
     }
     let gateway = builder.build().map_err(crate::LaunchError::Build)?;
     // What cannot be asked is in the status.
     let _ = gateway.refresh().await;
-    Ok(gateway)
+    Ok((gateway, spread))
 }
 
 /// Asks the servers of a configuration what they offer, once and without holding them to their pins,
@@ -131,8 +151,11 @@ pub(crate) async fn survey(
     config: &crate::config::Config,
     env: &[(std::ffi::OsString, std::ffi::OsString)],
 ) -> Result<Vec<String>, crate::LaunchError> {
-    let gateway = gateway_of(config, env).await?;
+    let (gateway, spread) = ask(config, env).await?;
     let mut lines = crate::cli::status_lines(&gateway.status());
+    for (name, server) in spread {
+        lines.extend(replicas::differences(name, &server.offers().await));
+    }
     for (name, server) in &config.servers {
         if let Some(section) = &server.api7 {
             lines.push(crate::admin::ask_api7(name, section, server.timeout.get()).await);

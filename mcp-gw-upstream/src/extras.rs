@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mcp_gw_core::{BackendEvent, ItemSpec, Offer, RawJson, ToolSpec};
+use mcp_gw_core::{BackendEvent, ItemSpec, ObjectWriter, Offer, RawJson, ToolSpec};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -20,6 +20,8 @@ use crate::owner::Owner;
 const MOST: usize = 1000;
 /// So long they may be, in bytes.
 const LONGEST: usize = 8 * 1024 * 1024;
+/// So long may be what the server declares on one of them, in bytes.
+const LONGEST_DECLARED: usize = 64 * 1024;
 /// Two looks at the lists of one connection are at least this far apart.
 const BREATH: Duration = Duration::from_millis(200);
 
@@ -67,6 +69,10 @@ pub(crate) struct Extras {
 struct State {
     /// What the shared connection listed last.
     shared: BTreeSet<Id>,
+    /// What the server declared on it (`ServerCapabilities`).
+    declared: Option<RawJson>,
+    /// What it declares on each open lane that has been read, by the lane's number.
+    declares: BTreeMap<u64, RawJson>,
     /// What each open lane adds, by its number.
     lanes: HashMap<u64, BTreeSet<Id>>,
     added: BTreeMap<Id, Added>,
@@ -95,6 +101,8 @@ impl Extras {
         // What it has no more may be somebody's extra now.
         let is_less = !state.shared.is_subset(&shared);
         state.shared = shared;
+        state.declared.clone_from(&offer.capabilities);
+        offer.capabilities = state.capabilities();
         for ((list, key), added) in &state.added {
             if state.shared.contains(&(*list, Arc::clone(key))) {
                 continue;
@@ -129,7 +137,7 @@ impl Extras {
             return;
         };
         let mut now = BTreeSet::new();
-        let mut is_changed = false;
+        let mut is_changed = state.declare(lane, offer.capabilities.as_ref());
         for (id, item) in items(offer) {
             if !state.shared.contains(&id) && !now.contains(&id) {
                 let is_known = before.contains(&id);
@@ -150,7 +158,7 @@ impl Extras {
     pub(crate) fn closed(&self, lane: u64) {
         let mut state = self.lock();
         let ids = state.lanes.remove(&lane).unwrap_or_default();
-        let mut is_changed = false;
+        let mut is_changed = state.declare(lane, None);
         for id in &ids {
             is_changed |= state.take(id);
         }
@@ -170,6 +178,26 @@ impl Extras {
 }
 
 impl State {
+    /// What the server declares on any of its connections.
+    fn capabilities(&self) -> Option<RawJson> {
+        let all = self.declared.iter().chain(self.declares.values());
+        all.cloned().reduce(|all, other| union(&all, &other))
+    }
+
+    /// The server declares this on a lane, or nothing any more. True when that changes the union.
+    fn declare(&mut self, lane: u64, capabilities: Option<&RawJson>) -> bool {
+        let capabilities = capabilities.filter(|all| all.len() <= LONGEST_DECLARED);
+        if self.declares.get(&lane) == capabilities {
+            return false;
+        }
+        let before = self.capabilities();
+        match capabilities {
+            Some(all) => self.declares.insert(lane, all.detached()),
+            None => self.declares.remove(&lane),
+        };
+        self.capabilities() != before
+    }
+
     /// Counts an item of a lane, which `is_known` to have it already. False when there is no room.
     fn add(&mut self, id: &Id, item: Item, is_known: bool, is_changed: &mut bool) -> bool {
         let size = item.definition().len();
@@ -211,6 +239,44 @@ impl State {
         }
         is_last
     }
+}
+
+/// Both objects' members, and of members that are objects in both their members. Where they say
+/// different things of one, the first is right. What cannot be read adds nothing.
+fn union(one: &RawJson, other: &RawJson) -> RawJson {
+    // What most connections declare is what all do.
+    if one == other {
+        return one.clone();
+    }
+    let (Ok(own), Ok(others)) = (one.members(), other.members()) else {
+        return one.clone();
+    };
+    let mut writer = ObjectWriter::with_capacity(one.len() + other.len());
+    for (name, value) in own.iter() {
+        let value = one.slice(value);
+        let both = others
+            .get(name)
+            .map(|more| other.slice(more))
+            .filter(|more| value.is_object() && more.is_object());
+        let value = both.map_or(value.clone(), |more| joined(&value, &more));
+        writer = writer.raw(name, &value);
+    }
+    for (name, value) in others.iter().filter(|(name, _)| own.get(name).is_none()) {
+        writer = writer.raw_value(name, value);
+    }
+    writer.finish()
+}
+
+/// The first object, and the members that only the second one has.
+fn joined(one: &RawJson, other: &RawJson) -> RawJson {
+    let (Ok(own), Ok(others)) = (one.members(), other.members()) else {
+        return one.clone();
+    };
+    let mut writer = ObjectWriter::with_capacity(one.len() + other.len()).members(&own, &[]);
+    for (name, value) in others.iter().filter(|(name, _)| own.get(name).is_none()) {
+        writer = writer.raw_value(name, value);
+    }
+    writer.finish()
 }
 
 fn items(offer: &Offer) -> impl Iterator<Item = (Id, Item)> {

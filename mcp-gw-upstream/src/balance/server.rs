@@ -82,6 +82,24 @@ impl Balanced {
         self.shared.fleet.status()
     }
 
+    /// What each replica offers now, by its label and in their order, for who wants to know whether
+    /// they are the same. It is as if nobody had asked: which of them gets calls does not depend on it.
+    pub async fn offers(&self) -> Vec<(String, Result<Offer, BackendError>)> {
+        let mut asked = JoinSet::new();
+        for (index, replica) in self.shared.fleet.replicas.iter().enumerate() {
+            let (label, backend) = (replica.label.clone(), Arc::clone(&replica.backend));
+            asked.spawn(async move { (index, label, backend.offer().await) });
+        }
+        // One that panics has no answer.
+        let mut all = Vec::new();
+        while let Some(answer) = asked.join_next().await {
+            all.extend(answer.ok());
+        }
+        all.sort_by_key(|(index, ..)| *index);
+        let all = all.into_iter();
+        all.map(|(_, label, offer)| (label, offer)).collect()
+    }
+
     /// How many calls wait for others to end, see [`BalanceConfig::with_limit`].
     pub fn waiting(&self) -> usize {
         self.shared.gate.waiting()

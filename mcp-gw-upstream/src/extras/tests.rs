@@ -150,3 +150,39 @@ fn there_is_an_end_to_what_lanes_can_add() {
     let state = world.extras.lock();
     assert_eq!((state.added.len(), state.bytes), (0, 0));
 }
+
+fn declaring(capabilities: &str) -> Offer {
+    let mut offer = tools(&["a"]);
+    offer.capabilities = Some(RawJson::parse(capabilities.to_owned()).unwrap());
+    offer
+}
+
+#[test]
+fn what_is_declared_on_lanes_alone_is_declared_until_the_last_of_them_goes() {
+    let shared = r#"{"tools":{},"resources":{"listChanged":false}}"#;
+    let mut world = World::new(&["a"]);
+    let declared = |world: &World| {
+        let mut offer = declaring(shared);
+        world.extras.complete(&mut offer);
+        offer.capabilities.unwrap().as_str().to_owned()
+    };
+    assert_eq!(declared(&world), shared);
+    assert!(!world.learn(1, &declaring(r#"{"tools":{}}"#)), "known");
+    let more =
+        r#"{"prompts":{"x":1.0},"resources":{"subscribe":true,"listChanged":true},"tools":1}"#;
+    assert!(world.learn(2, &declaring(more)));
+    assert!(!world.learn(3, &declaring(more)), "it is known");
+    let union =
+        r#"{"tools":{},"resources":{"listChanged":false,"subscribe":true},"prompts":{"x":1.0}}"#;
+    assert_eq!(declared(&world), union);
+    assert!(!world.close(2), "the other one has it too");
+    assert_eq!(declared(&world), union);
+    assert!(world.close(3));
+    assert_eq!(declared(&world), shared);
+    // What says a name twice, is no object or is very long adds nothing.
+    let long = format!(r#"{{"y":"{}"}}"#, "y".repeat(LONGEST_DECLARED));
+    for (lane, odd) in (4..).zip([r#"{"y":1,"y":2}"#, "[1]", &long]) {
+        assert!(!world.learn(lane, &declaring(odd)), "{odd}");
+        assert_eq!(declared(&world), shared);
+    }
+}

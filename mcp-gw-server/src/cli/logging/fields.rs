@@ -37,9 +37,8 @@ fn is_special(name: &str) -> bool {
 
 /// True for text that is between its quotes as it is.
 fn is_plain(text: &str) -> bool {
-    let special =
-        |found: bool, b: u8| found | !(0x20..0x7f).contains(&b) | (b == b'"') | (b == b'\\');
-    !text.bytes().fold(false, special)
+    let special = |b: u8| u8::from(matches!(b, ..0x20 | 0x7f.. | b'"' | b'\\'));
+    text.bytes().fold(0, |found, b| found | special(b)) == 0
 }
 
 impl Plain<'_> {

@@ -3,6 +3,7 @@
 use super::{tools, two};
 use crate::support::client::{ERAS, Era};
 use crate::support::json::{at, items};
+use crate::support::setup::Setup;
 use crate::support::{HTTP_BIN, STDIO_BIN};
 
 const SHAPES: &str = ", tools: { order: { rename: buy, title: Buy, arguments: { account: { fix: \"acc 7\" }, count: { default: 1 } } }, die: { hide: true }, gone: { hide: true } }";
@@ -72,6 +73,19 @@ fn a_check_says_what_does_not_fit_when_it_asks() {
             assert!(says.lines().any(|found| found == line), "{line}: {says}");
         }
     }
+}
+
+#[test]
+fn a_check_says_where_the_places_of_a_server_differ_when_it_asks() {
+    let differs = |says: &str| says.contains("does not offer the same as");
+    let same = Setup::new().odd_places("s", Era::Modern, 2, "");
+    let (code, says) = same.check(HTTP_BIN, &["--ask"]);
+    assert!(code == Some(0) && !differs(&says), "{says}");
+    let places: [&[&str]; 2] = [&[], &["--items", "x"]];
+    let other = Setup::new().odd_each("s", Era::Modern, &places, "");
+    let (code, says) = other.check(HTTP_BIN, &["--ask"]);
+    assert!(code == Some(0) && differs(&says), "{says}");
+    assert!(says.contains("it alone has"), "{says}");
 }
 
 #[test]

@@ -134,11 +134,19 @@ impl Setup {
 
     /// Adds the odd server under this name in so many places, with further YAML as above.
     #[must_use]
-    pub(crate) fn odd_places(mut self, name: &str, era: Era, places: usize, yaml: &str) -> Self {
+    pub(crate) fn odd_places(self, name: &str, era: Era, places: usize, yaml: &str) -> Self {
+        self.odd_each(name, era, &vec![&[][..]; places], yaml)
+    }
+
+    /// Adds the odd server under this name in places with these further arguments, one for each, and
+    /// with further YAML as above.
+    #[must_use]
+    pub(crate) fn odd_each(mut self, name: &str, era: Era, places: &[&[&str]], yaml: &str) -> Self {
         let mut urls = Vec::new();
-        for _ in 0..places {
+        for args in places {
             let mut command = Command::new(ODD_BIN);
-            let server = Process::start(command.args([Odd::http(era).flag(), "--http"]));
+            let command = command.args([Odd::http(era).flag(), "--http"]);
+            let server = Process::start(command.args(*args));
             urls.push(server.stdout.with("http://"));
             self.upstreams.push(server);
         }
