@@ -34,6 +34,7 @@ pub(crate) use explain::origin;
 pub use fault::{ConfigFaults, Fault};
 pub use federation::{EndpointConfig, PrefixMode, UriMode};
 pub use import::{Imported, import};
+pub use mcp_gw_admin_client::tools::api7::{Access as Api7Access, Secrets as Api7Secrets};
 pub use mcp_gw_ratelimit::LimitsConfig;
 pub use metrics::MetricsConfig;
 pub use path::{ConfigPath, Position, Spans};
