@@ -1,14 +1,17 @@
-//! Calls the tools for API7 Enterprise through a gateway, one call a line: `{"tool": …, "arguments": {…}}` on standard input,
-//! the result on standard output.
+//! Calls the tools for API7 Enterprise or Apache APISIX through a gateway, one call a line: `{"tool": …, "arguments": {…}}` on
+//! standard input, the result on standard output.
 //!
 //! `DASHBOARD_URL=… GATEWAY_URL=… TOKEN=… cargo run -p mcp-gw-admin-client --features tools --example tool_calls [--allow-write]`
+//! `APISIX_ADMIN_KEY=… cargo run -p mcp-gw-admin-client --features tools --example tool_calls -- --apisix [--allow-write]`
 
 use std::io::{BufRead as _, Write as _};
+use std::sync::Arc;
 
-use mcp_gw_admin_client::tools::api7::{Access, Api7Config, backend};
+use mcp_gw_admin_client::tools::api7::{self, Access, Api7Config};
+use mcp_gw_admin_client::tools::apisix::{self, ApisixConfig};
 use mcp_gw_core::{
-    AllowAll, Arguments, Caller, CallerKind, Gateway, Incoming, RawJson, RequestMeta, ToolCall,
-    Transport,
+    AllowAll, Arguments, Backend, Caller, CallerKind, Gateway, Incoming, RawJson, RequestMeta,
+    ToolCall, Transport,
 };
 use serde::Deserialize;
 
@@ -19,18 +22,30 @@ struct Line {
     arguments: RawJson,
 }
 
-#[tokio::main]
 #[expect(
     clippy::disallowed_methods,
     reason = "an example reads its arguments and the environment"
 )]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut config = Api7Config::from_lookup(|name| std::env::var(name).ok())?;
-    if std::env::args().any(|argument| argument == "--allow-write") {
-        config.access = Access::ReadWrite;
+fn backend() -> Result<Arc<dyn Backend>, Box<dyn std::error::Error>> {
+    let look_up = |name: &str| std::env::var(name).ok();
+    let is_given = |flag: &str| std::env::args().any(|argument| argument == flag);
+    let access = if is_given("--allow-write") {
+        Access::ReadWrite
+    } else {
+        Access::default()
+    };
+    if is_given("--apisix") {
+        let config = ApisixConfig::from_lookup(look_up)?.with_access(access);
+        return Ok(apisix::backend(&config)?);
     }
+    let config = Api7Config::from_lookup(look_up)?.with_access(access);
+    Ok(api7::backend(&config)?)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let gateway = Gateway::builder()
-        .backend(backend(&config)?)
+        .backend(backend()?)
         .policy(AllowAll::new())
         .build()?;
     let mut out = std::io::stdout();

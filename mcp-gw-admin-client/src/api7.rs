@@ -12,8 +12,9 @@ mod kinds;
 mod list;
 mod model;
 
+pub use crate::paging::Page;
 pub use client::{Api7Error, Client, ClientConfig};
-pub use handle::{Api, Page};
+pub use handle::Api;
 pub use kind::{Kind, Place, Verb};
 pub use list::{Direction, ListParams};
 pub use model::{

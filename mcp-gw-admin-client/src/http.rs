@@ -12,7 +12,6 @@ mod transport;
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use error::{Done, Error, ErrorKind};
 pub use retry::RetryPolicy;
-#[cfg(feature = "tools")]
 pub(crate) use target::encode;
 pub use target::{RequestError, Target};
 pub use tls::{TlsError, Trust};

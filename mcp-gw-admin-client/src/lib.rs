@@ -1,6 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+#[macro_use]
+mod models;
+
 pub mod api7;
+pub mod apisix;
 pub mod http;
+mod paging;
 #[cfg(feature = "tools")]
 pub mod tools;

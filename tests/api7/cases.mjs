@@ -44,6 +44,12 @@ const wrapped = (permissionPolicy) => ({ permissionPolicy, alreadyReadPermission
 const send = (...requests) => ({ requests });
 const group = "g";
 
+export const program = {
+  package: "api7-mcp",
+  flags: ["--allow-write"],
+  env: (dashboard, gateway) => ({ DASHBOARD_URL: dashboard, GATEWAY_URL: gateway, TOKEN: "a7ee-compare" }),
+};
+
 export const cases = [
   ...reads,
   { tool: "get_resource", args: { gatewayGroup: {}, serviceTemplate: { page: 2 } } },

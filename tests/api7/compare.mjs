@@ -1,4 +1,4 @@
-// Makes the same calls with API7-MCP and with our tools, against a server that records, and compares the requests.
+// Makes the same calls with another program and with our tools, against a server that records, and compares the requests.
 //
 //   node compare.mjs PATH-OF-OURS
 //
@@ -9,9 +9,8 @@ import { createInterface } from "node:readline";
 import { isDeepStrictEqual } from "node:util";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
-import { cases } from "./cases.mjs";
+import { cases, program } from "./cases.mjs";
 
-const TOKEN = "a7ee-compare";
 const ANSWER = JSON.stringify({ value: { id: "new", roles: [] }, list: [], total: 0 });
 
 // Answers everything, and keeps what identifies a request.
@@ -48,7 +47,7 @@ function entry(server, request, text) {
 const sorted = (seen) => [...seen].sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
 
 async function original(env) {
-  const script = new URL("./node_modules/api7-mcp/dist/index.js", import.meta.url).pathname;
+  const script = new URL(`./node_modules/${program.package}/dist/index.js`, import.meta.url).pathname;
   const transport = new StdioClientTransport({ command: process.execPath, args: [script], env, stderr: "ignore" });
   const client = new Client({ name: "compare", version: "0" });
   await client.connect(transport);
@@ -60,7 +59,7 @@ async function original(env) {
 }
 
 function ours(path, env) {
-  const child = spawn(path, ["--allow-write"], { env, stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(path, program.flags, { env, stdio: ["pipe", "pipe", "inherit"] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
     async call(tool, args) {
@@ -74,9 +73,9 @@ function ours(path, env) {
 }
 
 const seen = [];
-const dashboard = await recorder("dashboard", seen);
+const dashboard = await recorder("admin", seen);
 const gateway = await recorder("gateway", seen);
-const env = { PATH: process.env.PATH, DASHBOARD_URL: dashboard.url, GATEWAY_URL: gateway.url, TOKEN };
+const env = { PATH: process.env.PATH, ...program.env(dashboard.url, gateway.url) };
 const theirs = await original(env);
 const mine = ours(process.argv[2], env);
 

@@ -3,37 +3,24 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use mcp_gw_core::RawJson;
+use futures_util::Stream;
 use serde::{Deserialize, Serialize};
 
 use crate::api7::client::Client;
 use crate::api7::kind::Place;
 use crate::api7::list::ListParams;
 use crate::api7::model::Model;
-use crate::http::{Answer, Done, Error, ErrorKind};
+use crate::http::{Answer, Error};
+use crate::paging::{self, Page, odd, written};
 
 /// How many items a page has when pages are read one after the other and nobody said.
 const PAGE_SIZE: u32 = 100;
-
-/// More pages are not read: an API that never comes to an end is broken.
-const MOST_PAGES: u32 = 10_000;
 
 /// The resources of one kind at one place. A clone is cheap.
 pub struct Api<M> {
     client: Client,
     place: Place,
     model: PhantomData<fn() -> M>,
-}
-
-/// A page of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Page<M> {
-    /// Its items.
-    pub items: Vec<M>,
-    /// How many items all pages have together, when the API says so.
-    pub total: Option<u64>,
 }
 
 impl<M> Clone for Api<M> {
@@ -87,28 +74,11 @@ impl<M: Model> Api<M> {
     ) -> impl Stream<Item = Result<Page<M>, Error>> + Send + use<M> {
         let size = params.page_size.unwrap_or(PAGE_SIZE).max(1);
         let first = params.page.unwrap_or(1);
-        let before = u64::from(first.saturating_sub(1)) * u64::from(size);
         let params = params.with_page_size(size);
         let api = self.clone();
-        stream::try_unfold(Some((first, before)), move |at| {
-            let (api, params) = (api.clone(), params.clone());
-            async move {
-                let Some((number, seen)) = at else {
-                    return Ok(None);
-                };
-                if number.saturating_sub(first) >= MOST_PAGES {
-                    return Err(endless());
-                }
-                let page = api.list(&params.with_page(number)).await?;
-                let count = u64::try_from(page.items.len()).unwrap_or(u64::MAX);
-                let seen = seen.saturating_add(count);
-                let is_last = match page.total {
-                    Some(total) => count == 0 || seen >= total,
-                    None => count < u64::from(size),
-                };
-                let next = (!is_last).then(|| (number.saturating_add(1), seen));
-                Ok(Some((page, next)))
-            }
+        paging::pages(first, size, move |number| {
+            let (api, params) = (api.clone(), params.clone().with_page(number));
+            async move { api.list(&params).await }
         })
     }
 
@@ -117,9 +87,7 @@ impl<M: Model> Api<M> {
         &self,
         params: ListParams,
     ) -> impl Stream<Item = Result<M, Error>> + Send + use<M> {
-        self.pages(params)
-            .map_ok(|page| stream::iter(page.items).map(Ok))
-            .try_flatten()
+        paging::items(self.pages(params))
     }
 
     /// Makes one. The API chooses the id, unless the kind wants it to be given: then see [`Api::replace`].
@@ -165,23 +133,6 @@ impl<M: Model> Api<M> {
         let request = M::KIND.delete(&self.place, id)?;
         self.client.raw(request).await
     }
-}
-
-fn written<B: Serialize + ?Sized>(body: &B) -> Result<RawJson, Error> {
-    RawJson::from_serialize(body).map_err(|error| {
-        let message = format!("the body cannot be written: {}", error.message);
-        Error::new(ErrorKind::Request, message, Done::No).with_source(error)
-    })
-}
-
-fn endless() -> Error {
-    let message = format!("the list does not end after {MOST_PAGES} pages");
-    Error::new(ErrorKind::Invalid, message, Done::No)
-}
-
-fn odd(what: &str, detail: &str) -> Error {
-    let message = format!("the answer is not {what}: {detail}");
-    Error::new(ErrorKind::NotJson, message, Done::No)
 }
 
 /// `{"value": …}`, or the object itself.

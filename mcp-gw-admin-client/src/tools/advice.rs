@@ -5,8 +5,52 @@ use mcp_gw_core::ToolError;
 use crate::http::{Done, Error, ErrorKind};
 use crate::tools::answer::Failure;
 
-/// What happened and what to do next.
+/// What is called what, and what helps, at one API.
+#[derive(Debug)]
+pub(crate) struct Words {
+    /// The API, with an article.
+    pub(crate) api: &'static str,
+    /// The setting of its address.
+    pub(crate) address: &'static str,
+    /// The setting of the address of the gateway.
+    pub(crate) gateway: &'static str,
+    /// What to do when the credentials are not accepted.
+    pub(crate) unauthorized: &'static str,
+    /// What to do when they do not permit it.
+    pub(crate) forbidden: &'static str,
+    /// Where ids are found.
+    pub(crate) not_found: &'static str,
+    /// Where it is found what a body has to look like.
+    pub(crate) invalid: &'static str,
+    /// What must not go to the gateway, and why.
+    pub(crate) secret: &'static str,
+    /// The tool that changes a part only.
+    pub(crate) patch: &'static str,
+}
+
+/// Those of API7 Enterprise.
+pub(crate) static API7: Words = Words {
+    api: "the dashboard",
+    address: "DASHBOARD_URL",
+    gateway: "GATEWAY_URL",
+    unauthorized: "The token is not accepted: it is wrong or has expired. The user has to make a new token in the \
+        dashboard and give it to this server (TOKEN).",
+    forbidden: "The token's owner may not do this. The user has to ask for a role with a permission policy that allows \
+        it; get_permission_policy_by_role shows what a role allows.",
+    not_found: "Check the ids: list the resources of this kind, in this gateway group, and take the id from there.",
+    invalid: "Correct what the message names. read_resource shows the schemas: kind pluginSchema for a plugin, \
+        coreSchema for resources.",
+    secret: "dashboard's token, which goes to the dashboard only",
+    patch: "patch_resource",
+};
+
+/// What happened at the dashboard and what to do next.
 pub(crate) fn explain(error: &Error) -> String {
+    explain_as(&API7, error)
+}
+
+/// What happened and what to do next.
+pub(crate) fn explain_as(words: &Words, error: &Error) -> String {
     let mut text = error.to_string();
     if !text.ends_with(['.', '!', '?', '…']) {
         text.push('.');
@@ -15,49 +59,55 @@ pub(crate) fn explain(error: &Error) -> String {
         text.push_str(" It may have been done or not: read the resource before you try again.");
     }
     text.push(' ');
-    text.push_str(&next_step(error));
+    text.push_str(&next_step(words, error));
     text
 }
 
-fn next_step(error: &Error) -> String {
+fn next_step(words: &Words, error: &Error) -> String {
     let wait = error.retry_after.map(|wait| wait.as_secs());
+    let Words { api, address, .. } = words;
     match error.kind {
         ErrorKind::Request => "Nothing was sent. Correct the argument and call again.".to_owned(),
-        ErrorKind::Unauthorized => "The token is not accepted: it is wrong or has expired. The user has to make a new \
-             token in the dashboard and give it to this server (TOKEN)."
-            .to_owned(),
-        ErrorKind::Forbidden => "The token's owner may not do this. The user has to ask for a role with a permission \
-             policy that allows it; get_permission_policy_by_role shows what a role allows."
-            .to_owned(),
-        ErrorKind::NotFound => "Check the ids: list the resources of this kind, in this gateway group, and take the \
-             id from there."
-            .to_owned(),
-        ErrorKind::Conflict => "It exists already, or has changed meanwhile. Read it, then change what is there."
-            .to_owned(),
+        ErrorKind::Unauthorized => words.unauthorized.to_owned(),
+        ErrorKind::Forbidden => words.forbidden.to_owned(),
+        ErrorKind::NotFound => words.not_found.to_owned(),
+        ErrorKind::Conflict => {
+            "It exists already, or has changed meanwhile. Read it, then change what is there."
+                .to_owned()
+        }
         ErrorKind::RateLimited => match wait {
             Some(seconds) => format!("Wait {seconds} s before the next call."),
             None => "Wait a little before the next call.".to_owned(),
         },
-        ErrorKind::Invalid => "Correct what the message names. read_resource shows the schemas: kind pluginSchema for \
-             a plugin, coreSchema for resources."
-            .to_owned(),
-        ErrorKind::Server => "The dashboard failed; its logs say why.".to_owned(),
-        ErrorKind::Unavailable if is_distrust(error) => "Its certificate is not believed, and nothing was sent. The user \
-             has to give this server the certificate of the authority that signed it (ca_pem), or correct the host in \
-             DASHBOARD_URL."
-            .to_owned(),
+        ErrorKind::Invalid => words.invalid.to_owned(),
+        ErrorKind::Server => {
+            let who: String = api
+                .chars()
+                .take(1)
+                .flat_map(char::to_uppercase)
+                .chain(api.chars().skip(1))
+                .collect();
+            format!("{who} failed; its logs say why.")
+        }
+        ErrorKind::Unavailable if is_distrust(error) => format!(
+            "Its certificate is not believed, and nothing was sent. The user has to give this server the certificate \
+             of the authority that signed it (ca_pem), or correct the host in {address}."
+        ),
         ErrorKind::Unavailable => match wait {
-            Some(seconds) => format!("Try again in {seconds} s; if that fails, the user has to check that the dashboard runs."),
-            None => "Try again later; if that fails, the user has to check that the dashboard runs and that \
-                     DASHBOARD_URL is its address."
-                .to_owned(),
+            Some(seconds) => format!(
+                "Try again in {seconds} s; if that fails, the user has to check that {api} runs."
+            ),
+            None => format!(
+                "Try again later; if that fails, the user has to check that {api} runs and that {address} is its \
+                 address."
+            ),
         },
         ErrorKind::Timeout | ErrorKind::Lost => {
             "Try again later, or ask for less at once (page_size).".to_owned()
         }
         ErrorKind::TooLarge => "Ask for less at once: a smaller page_size, or search.".to_owned(),
         ErrorKind::NotJson | ErrorKind::Redirected => {
-            "The user has to check that DASHBOARD_URL is the address of the dashboard itself.".to_owned()
+            format!("The user has to check that {address} is the address of {api} itself.")
         }
     }
 }
@@ -67,12 +117,18 @@ fn is_distrust(error: &Error) -> bool {
     error.status.is_none() && error.message.contains("certificate")
 }
 
-/// The failure of a whole call.
+/// The failure of a whole call at the dashboard.
 pub(crate) fn failed(error: &Error) -> ToolError {
+    failed_as(&API7, error)
+}
+
+/// The failure of a whole call.
+pub(crate) fn failed_as(words: &Words, error: &Error) -> ToolError {
+    let text = explain_as(words, error);
     if error.kind == ErrorKind::Request {
-        return ToolError::invalid_arguments(explain(error));
+        return ToolError::invalid_arguments(text);
     }
-    ToolError::failed(explain(error))
+    ToolError::failed(text)
 }
 
 /// The failure of one of several requests.

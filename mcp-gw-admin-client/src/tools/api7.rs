@@ -16,3 +16,4 @@ mod write;
 
 pub use backend::{ToolsError, backend};
 pub use config::{Access, Api7Config, EnvironmentError, Secrets};
+pub(crate) use config::{answer, concurrency, requests, timeout};

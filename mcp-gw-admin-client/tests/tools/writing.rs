@@ -1,6 +1,8 @@
 //! Writes: what is allowed, what is shown before, what is checked, what is reported.
 
 use mcp_gw_admin_client::tools::api7::Access;
+use mcp_gw_core::testing::call_context;
+use mcp_gw_core::{Arguments, Caller, NoClient, ToolCall};
 use serde_json::json;
 
 use super::support::on;

@@ -10,11 +10,11 @@ use mcp_gw_core::{
 };
 
 use crate::api7::{Api7Error, Client, ClientConfig};
-use crate::http::{
-    BaseUrl, BaseUrlError, RetryPolicy, Transport, TransportConfig, TransportError, Trust,
-};
+use crate::apisix::ApisixError;
+use crate::http::{BaseUrl, BaseUrlError, TransportError, Trust};
+use crate::tools::advice;
 use crate::tools::api7::actions;
-use crate::tools::api7::config::{Access, Api7Config};
+use crate::tools::api7::config::Api7Config;
 use crate::tools::api7::get_resource::GetResource;
 use crate::tools::api7::policies::{
     AttachPolicies, CreatePolicy, DeletePolicy, DetachPolicies, GetPolicy, GetPolicyByRole,
@@ -28,13 +28,9 @@ use crate::tools::api7::users::{GetRoleByUserId, GetServiceHealth, GetUserId};
 use crate::tools::api7::write::{
     CreateResource, DeleteResource, PatchResource, PublishService, ReplaceResource, WriteRaw,
 };
-use crate::tools::operation::{Blueprint, Effect};
-
-/// How long a test request may take.
-const GATEWAY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// So much of an answer to a test request is read.
-const GATEWAY_BYTES: usize = 1024 * 1024;
+use crate::tools::choice::{to_gateway, wanted};
+use crate::tools::desk::Desk;
+use crate::tools::operation::Blueprint;
 
 /// All tools, those of API7-MCP first.
 static TOOLS: [Blueprint<Api7>; 24] = [
@@ -71,6 +67,9 @@ pub enum ToolsError {
     /// The client of the dashboard cannot be made.
     #[error(transparent)]
     Client(#[from] Api7Error),
+    /// The client of an APISIX cannot be made.
+    #[error(transparent)]
+    Apisix(#[from] ApisixError),
     /// The address of the gateway cannot be used.
     #[error("the address of the gateway cannot be used: {0}")]
     GatewayUrl(BaseUrlError),
@@ -116,7 +115,12 @@ pub enum ToolsError {
 /// # Errors
 /// When something in `config` cannot be used.
 pub fn backend(config: &Api7Config) -> Result<Arc<dyn Backend>, ToolsError> {
-    let wanted = wanted(config)?;
+    let wanted = wanted(
+        &TOOLS,
+        config.tools.as_deref(),
+        &config.exclude_tools,
+        config.access,
+    )?;
     let shared = Arc::new(shared(config)?);
     let tools = wanted
         .into_iter()
@@ -129,44 +133,6 @@ pub fn backend(config: &Api7Config) -> Result<Arc<dyn Backend>, ToolsError> {
     }))
 }
 
-/// The tools that the configuration asks for.
-fn wanted(config: &Api7Config) -> Result<Vec<&'static Blueprint<Api7>>, ToolsError> {
-    let named = config.tools.iter().flatten().chain(&config.exclude_tools);
-    let unknown: Vec<String> = named
-        .filter(|name| TOOLS.iter().all(|tool| tool.name != **name))
-        .cloned()
-        .collect();
-    if !unknown.is_empty() {
-        let known: Vec<&str> = TOOLS.iter().map(|tool| tool.name).collect();
-        return Err(ToolsError::UnknownTools {
-            names: unknown,
-            known: known.join(", "),
-        });
-    }
-    let is_named =
-        |names: &[String], tool: &Blueprint<Api7>| names.iter().any(|name| name == tool.name);
-    let left: Vec<_> = TOOLS
-        .iter()
-        .filter(|tool| {
-            config
-                .tools
-                .as_deref()
-                .is_none_or(|names| is_named(names, tool))
-        })
-        .filter(|tool| !is_named(&config.exclude_tools, tool))
-        .filter(|tool| config.access != Access::ReadOnly || is_reading(tool))
-        .collect();
-    if left.is_empty() {
-        return Err(ToolsError::NoTools);
-    }
-    Ok(left)
-}
-
-/// Test requests are held to methods that only read by the tool itself.
-fn is_reading(tool: &Blueprint<Api7>) -> bool {
-    tool.effect == Effect::Reads || tool.name == "send_request_to_gateway"
-}
-
 fn shared(config: &Api7Config) -> Result<Api7, ToolsError> {
     let trust = config.ca_pem.clone().map_or(Trust::System, Trust::Pem);
     let base: BaseUrl = config.dashboard_url.parse().map_err(Api7Error::Url)?;
@@ -175,27 +141,21 @@ fn shared(config: &Api7Config) -> Result<Api7, ToolsError> {
     client.proxy.clone_from(&config.proxy);
     client.timeout = Duration::from_secs(u64::from(config.timeout_seconds.max(1)));
     let gateway = match &config.gateway_url {
-        Some(url) => {
-            let base: BaseUrl = url.parse().map_err(ToolsError::GatewayUrl)?;
-            let mut gateway = TransportConfig::new(base);
-            gateway.trust = trust;
-            gateway.proxy.clone_from(&config.proxy);
-            gateway.timeout = GATEWAY_TIMEOUT;
-            gateway.max_response_bytes = GATEWAY_BYTES;
-            gateway.retries = RetryPolicy::never();
-            Some(Transport::new(gateway).map_err(ToolsError::Gateway)?)
-        }
+        Some(url) => Some(to_gateway(url, trust, config.proxy.clone())?),
         None => None,
     };
-    Ok(Api7 {
-        client: Client::with_config(client, config.token.clone())?,
+    let client = Client::with_config(client, config.token.clone())?;
+    let desk = Desk {
+        transport: client.transport().clone(),
         gateway,
         access: config.access,
         secrets: config.secrets,
         answer_bytes: config.answer_bytes,
         max_gateway_requests: config.max_gateway_requests,
         gateway_concurrency: config.gateway_concurrency,
-    })
+        words: &advice::API7,
+    };
+    Ok(Api7 { client, desk })
 }
 
 #[derive(Debug)]

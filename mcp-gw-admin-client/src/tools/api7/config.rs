@@ -86,19 +86,19 @@ fn name() -> String {
     "api7".to_owned()
 }
 
-const fn timeout() -> u32 {
+pub(crate) const fn timeout() -> u32 {
     30
 }
 
-const fn answer() -> usize {
+pub(crate) const fn answer() -> usize {
     64 * 1024
 }
 
-const fn requests() -> usize {
+pub(crate) const fn requests() -> usize {
     300
 }
 
-const fn concurrency() -> usize {
+pub(crate) const fn concurrency() -> usize {
     16
 }
 

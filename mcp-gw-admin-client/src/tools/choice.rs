@@ -1,0 +1,75 @@
+//! What a configuration chooses: which tools there are, and where test requests go.
+
+use std::time::Duration;
+
+use mcp_gw_core::Secret;
+
+use crate::http::{BaseUrl, RetryPolicy, Transport, TransportConfig, Trust};
+use crate::tools::api7::{Access, ToolsError};
+use crate::tools::operation::{Blueprint, Effect, Shared};
+
+/// How long a test request may take.
+const GATEWAY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// So much of an answer to a test request is read.
+const GATEWAY_BYTES: usize = 1024 * 1024;
+
+/// The tool that sends test requests: it is held to methods that only read by itself.
+const TRAFFIC: &str = "send_request_to_gateway";
+
+/// Those of `tools` that a configuration asks for.
+///
+/// # Errors
+/// When a name is unknown, or none is left.
+pub(crate) fn wanted<S: Shared>(
+    tools: &'static [Blueprint<S>],
+    only: Option<&[String]>,
+    exclude: &[String],
+    access: Access,
+) -> Result<Vec<&'static Blueprint<S>>, ToolsError> {
+    let named = only.iter().copied().flatten().chain(exclude);
+    let unknown: Vec<String> = named
+        .filter(|name| tools.iter().all(|tool| tool.name != **name))
+        .cloned()
+        .collect();
+    if !unknown.is_empty() {
+        let known: Vec<&str> = tools.iter().map(|tool| tool.name).collect();
+        return Err(ToolsError::UnknownTools {
+            names: unknown,
+            known: known.join(", "),
+        });
+    }
+    let is_named =
+        |names: &[String], tool: &Blueprint<S>| names.iter().any(|name| name == tool.name);
+    let left: Vec<_> = tools
+        .iter()
+        .filter(|tool| only.is_none_or(|names| is_named(names, tool)))
+        .filter(|tool| !is_named(exclude, tool))
+        .filter(|tool| {
+            access != Access::ReadOnly || tool.effect == Effect::Reads || tool.name == TRAFFIC
+        })
+        .collect();
+    if left.is_empty() {
+        return Err(ToolsError::NoTools);
+    }
+    Ok(left)
+}
+
+/// The way to a gateway: no credentials, no second attempt.
+///
+/// # Errors
+/// When it cannot be reached like this.
+pub(crate) fn to_gateway(
+    url: &str,
+    trust: Trust,
+    proxy: Option<Secret<String>>,
+) -> Result<Transport, ToolsError> {
+    let base: BaseUrl = url.parse().map_err(ToolsError::GatewayUrl)?;
+    let mut config = TransportConfig::new(base);
+    config.trust = trust;
+    config.proxy = proxy;
+    config.timeout = GATEWAY_TIMEOUT;
+    config.max_response_bytes = GATEWAY_BYTES;
+    config.retries = RetryPolicy::never();
+    Transport::new(config).map_err(ToolsError::Gateway)
+}

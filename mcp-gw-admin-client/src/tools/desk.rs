@@ -1,0 +1,187 @@
+//! What all tools of one API share: how requests are sent, and how answers are shown.
+
+use bytes::Bytes;
+use http::Request;
+use mcp_gw_core::{RawJson, ToolError};
+
+use crate::http::{Answer, Error, RequestError, Transport};
+use crate::tools::advice::{self, Words};
+use crate::tools::answer::{Outcome, Sent};
+use crate::tools::api7::{Access, Secrets};
+use crate::tools::input::Writing;
+use crate::tools::redact::{REDACTED, holds_mark, redact};
+use crate::tools::view::View;
+
+/// What all tools of one API share.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    /// To the API, with its credentials.
+    pub(crate) transport: Transport,
+    /// Without credentials: what is sent here is for the gateway and what is behind it.
+    pub(crate) gateway: Option<Transport>,
+    pub(crate) access: Access,
+    pub(crate) secrets: Secrets,
+    pub(crate) answer_bytes: usize,
+    pub(crate) max_gateway_requests: usize,
+    pub(crate) gateway_concurrency: usize,
+    pub(crate) words: &'static Words,
+}
+
+/// A request that could not be built, as a model reads it.
+pub(crate) fn unbuilt(error: RequestError) -> ToolError {
+    advice::failed(&error.into())
+}
+
+impl Desk {
+    /// The text without credentials that must not be shown.
+    pub(crate) fn scrub(&self, text: &str) -> String {
+        self.transport.scrub(text)
+    }
+
+    /// An error of the API, as a model reads it.
+    pub(crate) fn failed(&self, error: &Error) -> ToolError {
+        advice::failed_as(self.words, error)
+    }
+
+    /// How long a body may be.
+    pub(crate) fn budget(&self, view: &View) -> usize {
+        view.max_bytes
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .unwrap_or(self.answer_bytes)
+    }
+
+    /// Puts an answer into `outcome`: without secrets, and no longer than `budget`.
+    pub(crate) fn show(
+        &self,
+        outcome: &mut Outcome,
+        answer: Answer,
+        view: &View,
+        budget: usize,
+    ) -> Result<(), String> {
+        outcome.status = Some(answer.status);
+        outcome.remarks.extend(answer.remark);
+        if let Some(body) = answer.body {
+            self.show_body(outcome, &body, view, budget)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a body into `outcome`: without secrets, and no longer than `budget`.
+    pub(crate) fn show_body(
+        &self,
+        outcome: &mut Outcome,
+        body: &RawJson,
+        view: &View,
+        budget: usize,
+    ) -> Result<(), String> {
+        let wanted = view.show_secrets == Some(true);
+        let body = if wanted && self.secrets == Secrets::OnRequest {
+            body.clone()
+        } else {
+            let (clean, count) =
+                redact(body).map_err(|error| format!("The answer cannot be shown: {error}."))?;
+            outcome.redacted = (count > 0).then_some(count);
+            if wanted && count > 0 {
+                outcome
+                    .remarks
+                    .push("This server is configured to show no secrets.".to_owned());
+            }
+            clean
+        };
+        let shown = view.show(&body, budget)?;
+        outcome.body = Some(shown.body);
+        outcome.cut = shown.cut;
+        Ok(())
+    }
+
+    /// Sends a read.
+    pub(crate) async fn read(
+        &self,
+        request: Result<Request<Bytes>, RequestError>,
+        view: &View,
+    ) -> Result<Outcome, ToolError> {
+        let request = request.map_err(unbuilt)?;
+        let mut outcome = Outcome::new(Sent::line(&request));
+        let answer = self.transport.send(request).await;
+        let answer = answer.map_err(|error| self.failed(&error))?;
+        self.show(&mut outcome, answer, view, self.budget(view))
+            .map_err(ToolError::invalid_arguments)?;
+        Ok(outcome)
+    }
+
+    /// Refuses a write that is not allowed, before anything is looked up for it.
+    pub(crate) fn may_write(&self, writing: &Writing) -> Result<(), ToolError> {
+        if self.access == Access::ReadWrite || writing.dry_run == Some(true) {
+            return Ok(());
+        }
+        Err(ToolError::failed(format!(
+            "Nothing was sent. {READ_ONLY} To see the request that would be sent, call again with dry_run: true."
+        )))
+    }
+
+    /// Sends a write, or shows what would be sent.
+    pub(crate) async fn write(
+        &self,
+        request: Result<Request<Bytes>, RequestError>,
+        writing: &Writing,
+    ) -> Result<Written, ToolError> {
+        let request = request.map_err(unbuilt)?;
+        let mut outcome = Outcome::new(Sent::whole(&request));
+        if let Some(body) = &outcome.request.body
+            && holds_mark(body)
+        {
+            return Err(ToolError::invalid_arguments(format!(
+                "the body holds {REDACTED:?} where a secret was taken out; sending it would overwrite the secret. \
+                 Nothing was sent. Read the resource with show_secrets, or change only other members ({})",
+                self.words.patch
+            )));
+        }
+        if writing.dry_run == Some(true) {
+            outcome.dry_run = true;
+            outcome
+                .remarks
+                .push("Nothing was sent. Call again without dry_run to send it.".to_owned());
+            if self.access != Access::ReadWrite {
+                outcome.remarks.push(READ_ONLY.to_owned());
+            }
+            return Ok(Written {
+                outcome,
+                body: None,
+            });
+        }
+        self.may_write(writing)?;
+        let answer = self.transport.send(request).await;
+        let answer = answer.map_err(|error| self.failed(&error))?;
+        let body = answer.body.clone();
+        let view = View {
+            show_secrets: writing.show_secrets,
+            ..View::default()
+        };
+        let status = answer.status;
+        if let Err(problem) = self.show(&mut outcome, answer, &view, self.answer_bytes) {
+            outcome
+                .remarks
+                .push(format!("It was done ({status}). {problem}"));
+        }
+        // The caller knows what it sent.
+        outcome.request.body = None;
+        Ok(Written { outcome, body })
+    }
+}
+
+const READ_ONLY: &str = "This server changes nothing until the user starts it with --allow-write.";
+
+/// What came of a write.
+pub(crate) struct Written {
+    pub(crate) outcome: Outcome,
+    /// The whole answer.
+    body: Option<RawJson>,
+}
+
+impl Written {
+    /// The id that the API gave to what was made.
+    pub(crate) fn id(&self) -> Option<String> {
+        let value = self.body.as_ref()?.member("value").ok()??;
+        value.member("id").ok()??.decode_owned().ok()
+    }
+}
