@@ -125,8 +125,13 @@ struct Served {
 impl Served {
     /// `api7` with these options and variables, and everything that can be logged in its log.
     fn start(binary: &str, args: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::of_kind("api7", binary, args, variables)
+    }
+
+    /// The same for another admin API.
+    fn of_kind(kind: &str, binary: &str, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary);
-        command.arg("api7").args(args).env_clear();
+        command.arg(kind).args(args).env_clear();
         command.args(["--log", "trace", "--log-format", "json"]);
         command.envs(variables.iter().copied());
         if binary == HTTP_BIN {
