@@ -201,15 +201,16 @@ fn an_apisix_is_served_with_the_variables_of_apisix_mcp() {
         let variables = [("APISIX_ADMIN_API_PORT", port), ("APISIX_ADMIN_KEY", TOKEN)];
         let served = Served::of_kind("apisix", binary, &[], &variables);
         let client = served.client();
+        let names = client.names();
         for name in ["get_resource", "create_route", "get_plugin_schema"] {
-            assert!(client.names().contains(&name.to_owned()), "no {name}");
+            assert!(names.contains(&name.to_owned()), "no {name}: {names:?}");
         }
         let answer = client.ok("get_resource", r#"{"type":"routes","id":"r"}"#);
         says(&answer, &["/shop"]);
         assert_eq!(apisix.seen()[0].header("x-api-key"), Some(TOKEN));
         let write = r#"{"route":{"uri":"/x","upstream_id":"u"}}"#;
         says(&client.error("create_route", write), &["--allow-write"]);
-        let line = served.audit(1).remove(0);
+        let line = served.audit(2).remove(1);
         says(&line, &["\"get_resource\"", "\"apisix\""]);
         served.end();
         let (code, stdout, stderr) = run(binary, &["check", "apisix"]);
