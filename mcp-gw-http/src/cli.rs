@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use mcp_gw_server::cli::{
-    Api7Args, ConfigWatch, Hangup, LimitsArgs, LogArgs, PinsArgs, PolicyArgs, READY_LIMIT,
-    SourceArgs, ask_servers, check, environment, limits, misplaced, parse, pins, policy,
-    status_lines, stop_signals,
+    Api7Args, ApisixArgs, ConfigWatch, Hangup, LimitsArgs, LogArgs, PinsArgs, PolicyArgs,
+    READY_LIMIT, SourceArgs, ask_servers, check, environment, limits, misplaced, parse, pins,
+    policy, status_lines, stop_signals,
 };
 use mcp_gw_server::config::{Config, ConfigFaults};
 use mcp_gw_server::metrics::{Metrics, MetricsListener};
@@ -46,6 +46,14 @@ enum Command {
         #[command(flatten)]
         place: PlaceArgs,
     },
+    /// Serve the Admin API of an Apache APISIX as tools, for an assistant to manage it
+    Apisix {
+        #[command(flatten)]
+        apisix: ApisixArgs,
+
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
     /// Check what would be served, explain it, and leave: 0 when it is good, 1 when it is not
     #[command(subcommand_value_name = "SUBCOMMAND")]
     Check {
@@ -72,6 +80,17 @@ enum Command {
 enum What {
     /// The admin API of an API7 Enterprise as tools, with the options of the subcommand `api7`
     Api7(Api7Args),
+    /// The Admin API of an Apache APISIX as tools, with the options of the subcommand `apisix`
+    Apisix(ApisixArgs),
+}
+
+impl What {
+    fn source(self) -> SourceArgs {
+        match self {
+            Self::Api7(args) => SourceArgs::api7(args),
+            Self::Apisix(args) => SourceArgs::apisix(args),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -161,9 +180,13 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             let source = SourceArgs::api7(api7);
             run(&RunArgs { source, place })?;
         }
+        Some(Command::Apisix { apisix, place }) => {
+            let source = SourceArgs::apisix(apisix);
+            run(&RunArgs { source, place })?;
+        }
         Some(Command::Check { what, source, ask }) => match what {
-            Some(What::Api7(_)) if !source.is_empty() => return Ok(misplaced::<Cli>()),
-            Some(What::Api7(args)) => explain(&SourceArgs::api7(args), ask)?,
+            Some(_) if !source.is_empty() => return Ok(misplaced::<Cli>()),
+            Some(what) => explain(&what.source(), ask)?,
             None => explain(&source, ask)?,
         },
         Some(Command::Pins(args)) => return Ok(pins(&args)),
@@ -186,7 +209,7 @@ fn need(source: &SourceArgs) -> anyhow::Result<()> {
     if source.is_empty() {
         anyhow::bail!(
             "nothing to serve: name the command of an MCP server after `--`, or give --url, --from \
-             or --config; `api7` serves the admin API of an API7 Enterprise. `mcp-gw-http demo` needs none of them, `--help` tells more"
+             or --config; `api7` and `apisix` serve admin APIs. `mcp-gw-http demo` needs none of them, `--help` tells more"
         );
     }
     Ok(())

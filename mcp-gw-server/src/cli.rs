@@ -10,7 +10,7 @@ mod reload;
 mod source;
 mod stop;
 
-pub use admin::Api7Args;
+pub use admin::{AdminArgs, Api7Args, ApisixArgs};
 pub use limits::{LimitsArgs, limits};
 pub use logging::{LogArgs, LogFormat, LogGuard};
 pub use pins::{PinsArgs, pins};

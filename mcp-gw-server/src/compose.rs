@@ -309,7 +309,7 @@ impl Place<'_> {
                     ServerTarget::Http { url, .. } => {
                         (format!("{number}: {}", origin(url)), url.clone())
                     }
-                    ServerTarget::Stdio { .. } | ServerTarget::Api7 { .. } => {
+                    ServerTarget::Stdio { .. } | ServerTarget::AdminApi { .. } => {
                         (number.to_string(), number.to_string())
                     }
                 };
@@ -378,8 +378,8 @@ impl Place<'_> {
                 }
                 Arc::new(StdioServer::new(&config).map_err(fault)?)
             }
-            ServerTarget::Api7 { section, timeout } => {
-                return admin::api7(name, &section, timeout).map_err(|source| LaunchError::Tools {
+            ServerTarget::AdminApi { api, timeout } => {
+                return admin::tools(name, &api, timeout).map_err(|source| LaunchError::Tools {
                     name: name.to_owned(),
                     source,
                 });
@@ -407,7 +407,7 @@ pub enum LaunchError {
         source: SessionKeyError,
     },
     /// A server is nowhere.
-    #[error("server `{name}` has neither `command` nor `url` nor `api7`")]
+    #[error("server `{name}` has neither `command` nor `url` nor `api7` nor `apisix`")]
     Server {
         /// The server.
         name: String,

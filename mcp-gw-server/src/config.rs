@@ -1,6 +1,8 @@
 //! The configuration: one file, read whole, checked whole, every fault with its line and column.
 
+mod admin_api;
 mod api7;
+mod apisix;
 mod balance;
 mod check;
 mod credential;
@@ -25,8 +27,10 @@ mod tree;
 mod types;
 mod upstream;
 
-pub(crate) use api7::Api7Fault;
+pub use admin_api::AdminApi;
+pub(crate) use admin_api::AdminFault;
 pub use api7::Api7Section;
+pub use apisix::ApisixSection;
 pub use balance::{
     BalanceSection, HealthSection, ReplicaConfig, RetriesSection, StickyName, StrategyName,
 };
@@ -35,6 +39,7 @@ pub(crate) use explain::origin;
 pub use fault::{ConfigFaults, Fault};
 pub use federation::{EndpointConfig, PrefixMode, UriMode};
 pub use import::{Imported, import};
+pub use mcp_gw_admin_client::tools::api7::{Access as AdminAccess, Secrets as AdminSecrets};
 pub use mcp_gw_policy::PolicyConfig;
 pub use mcp_gw_ratelimit::LimitsConfig;
 pub use metrics::MetricsConfig;

@@ -157,8 +157,8 @@ pub(crate) async fn survey(
         lines.extend(replicas::differences(name, &server.offers().await));
     }
     for (name, server) in &config.servers {
-        if let Some(section) = &server.api7 {
-            lines.push(crate::admin::ask_api7(name, section, server.timeout.get()).await);
+        if let Some(api) = server.admin_api() {
+            lines.push(crate::admin::ask(name, &api, server.timeout.get()).await);
         }
     }
     lines.extend(idle_rules(

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use mcp_gw_server::cli::{
-    Api7Args, ConfigWatch, LogArgs, PinsArgs, PolicyArgs, SourceArgs, ask_servers, check,
-    environment, misplaced, parse, pins, policy, status_lines, stop_signals,
+    Api7Args, ApisixArgs, ConfigWatch, LogArgs, PinsArgs, PolicyArgs, SourceArgs, ask_servers,
+    check, environment, misplaced, parse, pins, policy, status_lines, stop_signals,
 };
 use mcp_gw_server::metrics::{Metrics, MetricsListener};
 use mcp_gw_server::{Launch, LineConfig, serve_lines_until};
@@ -46,6 +46,8 @@ enum Command {
     },
     /// Serve the admin API of an API7 Enterprise as tools, for an assistant to manage it
     Api7(Api7Args),
+    /// Serve the Admin API of an Apache APISIX as tools, for an assistant to manage it
+    Apisix(ApisixArgs),
     /// Check what would be served, explain it, and leave: 0 when it is good, 1 when it is not
     #[command(subcommand_value_name = "SUBCOMMAND")]
     Check {
@@ -70,6 +72,17 @@ enum Command {
 enum What {
     /// The admin API of an API7 Enterprise as tools, with the options of the subcommand `api7`
     Api7(Api7Args),
+    /// The Admin API of an Apache APISIX as tools, with the options of the subcommand `apisix`
+    Apisix(ApisixArgs),
+}
+
+impl What {
+    fn source(self) -> SourceArgs {
+        match self {
+            Self::Api7(args) => SourceArgs::api7(args),
+            Self::Apisix(args) => SourceArgs::apisix(args),
+        }
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -117,9 +130,10 @@ pub fn main() -> ExitCode {
         None => run(&cli.source, cli.endpoint.as_deref()),
         Some(Command::Run { source, endpoint }) => run(&source, endpoint.as_deref()),
         Some(Command::Api7(args)) => run(&SourceArgs::api7(args), None),
+        Some(Command::Apisix(args)) => run(&SourceArgs::apisix(args), None),
         Some(Command::Check { what, source, ask }) => match what {
-            Some(What::Api7(_)) if !source.is_empty() => return misplaced::<Cli>(),
-            Some(What::Api7(args)) => explain(&SourceArgs::api7(args), ask),
+            Some(_) if !source.is_empty() => return misplaced::<Cli>(),
+            Some(what) => explain(&what.source(), ask),
             None => explain(&source, ask),
         },
         Some(Command::Pins(args)) => return pins(&args),
@@ -148,7 +162,7 @@ fn need(source: &SourceArgs) -> anyhow::Result<()> {
     if source.is_empty() {
         anyhow::bail!(
             "nothing to serve: name the command of an MCP server after `--`, or give --url, --from \
-             or --config; `api7` serves the admin API of an API7 Enterprise (see --help)"
+             or --config; `api7` and `apisix` serve admin APIs (see --help)"
         );
     }
     Ok(())

@@ -91,7 +91,7 @@ fn next_step(words: &Words, error: &Error) -> String {
         }
         ErrorKind::Unavailable if is_distrust(error) => format!(
             "Its certificate is not believed, and nothing was sent. The user has to give this server the certificate \
-             of the authority that signed it (ca_pem), or correct the host in {address}."
+             of the authority that signed it (--ca-file, or ca_file in its configuration), or correct the host in {address}."
         ),
         ErrorKind::Unavailable => match wait {
             Some(seconds) => format!(
@@ -183,6 +183,6 @@ mod tests {
     fn a_certificate_that_is_not_believed_is_no_riddle() {
         let message = "https://h cannot be reached: invalid peer certificate: UnknownIssuer";
         let text = explain(&Error::new(ErrorKind::Unavailable, message, Done::No));
-        assert!(text.contains("ca_pem"), "{text}");
+        assert!(text.contains("--ca-file"), "{text}");
     }
 }

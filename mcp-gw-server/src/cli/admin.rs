@@ -5,20 +5,21 @@ use std::path::PathBuf;
 
 use clap::Args;
 use mcp_gw_admin_client::tools::api7::{Access, Api7Config};
+use mcp_gw_admin_client::tools::apisix::ApisixConfig;
 
-use crate::config::{Api7Fault, Api7Section, ConfigFaults, ConfigPath, Fault, ServerConfig};
+use crate::config::{
+    AdminFault, Api7Section, ApisixSection, ConfigFaults, ConfigPath, Fault, ServerConfig,
+};
 
-/// The tools of an API7 Enterprise: what they may do, and how its dashboard is reached. Where it is, is said
-/// by variables of the environment.
+/// What the tools of an admin API may do, and how it is reached.
 #[derive(Debug, Clone, Default, Args)]
-#[command(after_help = ENVIRONMENT)]
 #[non_exhaustive]
-pub struct Api7Args {
+pub struct AdminArgs {
     /// List no tool that changes anything
     #[arg(long, conflicts_with = "allow_write")]
     pub read_only: bool,
 
-    /// Let tools change what the token permits; without this they are listed, and only show the
+    /// Let tools change what the credentials permit; without this they are listed, and only show the
     /// request that they would send
     #[arg(long)]
     pub allow_write: bool,
@@ -31,8 +32,8 @@ pub struct Api7Args {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub exclude_tools: Vec<String>,
 
-    /// Certificates of authorities, in PEM, that are believed instead of those of the system: for a
-    /// dashboard with a certificate of its own
+    /// Certificates of authorities, in PEM, that are believed instead of those of the system: for an
+    /// API with a certificate of its own
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 
@@ -41,17 +42,61 @@ pub struct Api7Args {
     pub proxy: Option<String>,
 }
 
-const ENVIRONMENT: &str = "\
+impl AdminArgs {
+    const fn access(&self) -> Access {
+        match (self.read_only, self.allow_write) {
+            (true, _) => Access::ReadOnly,
+            (false, true) => Access::ReadWrite,
+            (false, false) => Access::Preview,
+        }
+    }
+}
+
+/// The tools of an API7 Enterprise. Where its dashboard is, is said by variables of the environment.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = API7)]
+#[non_exhaustive]
+pub struct Api7Args {
+    /// What the tools may do.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+}
+
+/// The tools of an Apache APISIX. Where it is, is said by variables of the environment.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = APISIX)]
+#[non_exhaustive]
+pub struct ApisixArgs {
+    /// What the tools may do.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+}
+
+const API7: &str = "\
 Environment:
   DASHBOARD_URL  the address of the dashboard: https://dashboard.example.com:7443
   TOKEN          a token of the dashboard; it is sent to the dashboard and nowhere else
   GATEWAY_URL    the address of a gateway, if there are to be test requests:
                  http://gateway.example.com:9080";
 
+const APISIX: &str = "\
+Environment:
+  APISIX_SERVER_HOST       where APISIX is: http://127.0.0.1 if not set
+  APISIX_ADMIN_KEY         the key of its Admin API; it is sent there and nowhere else. An APISIX on
+                           this machine may do without: the key that it comes with is taken
+  APISIX_ADMIN_API_PORT    9180 if not set
+  APISIX_ADMIN_API_PREFIX  /apisix/admin if not set
+  APISIX_SERVER_PORT       of the gateway, for test requests: 9080 if not set";
+
 /// What a client's configuration looks like that sets what is missing.
-const EXAMPLE: &str = "set it where your client starts this program: \"env\": { \"DASHBOARD_URL\": \
-                       \"https://dashboard.example.com:7443\", \"TOKEN\": \"a7ee-…\", \
-                       \"GATEWAY_URL\": \"http://gateway.example.com:9080\" }";
+const API7_EXAMPLE: &str = "set it where your client starts this program: \"env\": { \
+                            \"DASHBOARD_URL\": \"https://dashboard.example.com:7443\", \
+                            \"TOKEN\": \"a7ee-…\", \
+                            \"GATEWAY_URL\": \"http://gateway.example.com:9080\" }";
+
+const APISIX_EXAMPLE: &str = "set it where your client starts this program: \"env\": { \
+                              \"APISIX_SERVER_HOST\": \"http://apisix.example.com\", \
+                              \"APISIX_ADMIN_KEY\": \"…\" }";
 
 impl Api7Args {
     /// The server that is meant. `env` finds variables of the environment.
@@ -62,28 +107,54 @@ impl Api7Args {
         &self,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<ServerConfig, ConfigFaults> {
-        let section = self.section(env).map_err(faults)?;
-        let server = ServerConfig::api7(section.clone());
-        match section.resolve("api7", server.timeout.get()) {
-            Ok(_) => Ok(server),
-            Err(found) => Err(faults(found.into_iter().map(said).collect())),
-        }
-    }
-
-    fn section(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Api7Section, Vec<Fault>> {
-        let config = Api7Config::from_lookup(env).map_err(|_| missing(env))?;
+        let config = Api7Config::from_lookup(env).map_err(|_| faults(missing(env)))?;
         let mut section = Api7Section::new(config.dashboard_url, config.token);
         section.gateway_url = config.gateway_url;
-        section.access = match (self.read_only, self.allow_write) {
-            (true, _) => Access::ReadOnly,
-            (false, true) => Access::ReadWrite,
-            (false, false) => Access::Preview,
-        };
-        section.tools.clone_from(&self.tools);
-        section.exclude_tools.clone_from(&self.exclude_tools);
-        section.ca_file.clone_from(&self.ca_file);
-        section.proxy = self.proxy.clone().map(Into::into);
-        Ok(section)
+        section.access = self.admin.access();
+        section.tools.clone_from(&self.admin.tools);
+        section.exclude_tools.clone_from(&self.admin.exclude_tools);
+        section.ca_file.clone_from(&self.admin.ca_file);
+        section.proxy = self.admin.proxy.clone().map(Into::into);
+        sound(ServerConfig::api7(section))
+    }
+}
+
+impl ApisixArgs {
+    /// The server that is meant. `env` finds variables of the environment.
+    ///
+    /// # Errors
+    /// All faults at once, in the words of the command line and of the environment.
+    pub(super) fn server(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<ServerConfig, ConfigFaults> {
+        let config = ApisixConfig::from_lookup(env).map_err(|error| {
+            // Each begins with the variable that it is about.
+            let said = error.faults.iter().map(|says| {
+                let (name, says) = says.split_once(' ').unwrap_or(("", says));
+                fault(name, says, APISIX_EXAMPLE)
+            });
+            faults(said.collect())
+        })?;
+        let mut section = ApisixSection::new(config.admin_url, config.admin_key);
+        section.gateway_url = config.gateway_url;
+        section.access = self.admin.access();
+        section.tools.clone_from(&self.admin.tools);
+        section.exclude_tools.clone_from(&self.admin.exclude_tools);
+        section.ca_file.clone_from(&self.admin.ca_file);
+        section.proxy = self.admin.proxy.clone().map(Into::into);
+        sound(ServerConfig::apisix(section))
+    }
+}
+
+/// The server, if nothing is wrong with it.
+fn sound(server: ServerConfig) -> Result<ServerConfig, ConfigFaults> {
+    let found = server.admin_api().map(|api| api.faults());
+    let found: Vec<_> = found.into_iter().flatten().map(said).collect();
+    if found.is_empty() {
+        Ok(server)
+    } else {
+        Err(faults(found))
     }
 }
 
@@ -92,7 +163,7 @@ fn missing(env: &dyn Fn(&str) -> Option<String>) -> Vec<Fault> {
     let is_blank = |name: &str| env(name).is_none_or(|value| value.trim().is_empty());
     let needed = NEEDED.into_iter().filter(|(name, _)| is_blank(name));
     needed
-        .map(|(name, what)| fault(name, format!("{what} is not set"), EXAMPLE))
+        .map(|(name, what)| fault(name, format!("{what} is not set"), API7_EXAMPLE))
         .collect()
 }
 
@@ -102,34 +173,32 @@ const NEEDED: [(&str, &str); 2] = [
     ("TOKEN", "a token of the dashboard"),
 ];
 
-/// A fault of the section in the words of the command line.
-fn said(found: Api7Fault) -> Fault {
-    let (name, help) = match found.key {
-        "dashboard_url" => ("DASHBOARD_URL", found.help),
-        "gateway_url" => ("GATEWAY_URL", found.help),
-        "token" => ("TOKEN", found.help),
-        "tools" if found.index.is_none() => {
-            let help = "look at --tools, --exclude-tools and --read-only";
-            ("--tools", help.to_owned())
-        }
-        "tools" => {
-            let help = found.help.replace("`access`", "--read-only");
-            (
-                "--tools",
-                help.replace("`exclude_tools`", "--exclude-tools"),
-            )
-        }
-        "exclude_tools" => ("--exclude-tools", found.help),
-        "ca_file" => ("--ca-file", found.help),
-        "proxy" => ("--proxy", found.help),
-        other => (other, found.help),
+/// A fault of a section in the words of the command line.
+fn said(found: AdminFault) -> Fault {
+    let name = match found.key {
+        "dashboard_url" => "DASHBOARD_URL",
+        "gateway_url" => "GATEWAY_URL",
+        "token" => "TOKEN",
+        "admin_url" => "APISIX_SERVER_HOST",
+        "admin_key" => "APISIX_ADMIN_KEY",
+        "tools" => "--tools",
+        "exclude_tools" => "--exclude-tools",
+        "ca_file" => "--ca-file",
+        "proxy" => "--proxy",
+        other => other,
     };
-    let message = found.message.replace("`access: read-only`", "--read-only");
-    fault(
-        name,
-        message.replace("`exclude_tools`", "--exclude-tools"),
-        help,
-    )
+    let words = [
+        ("`access: read-only`", "--read-only"),
+        ("`access`", "--read-only"),
+        ("`exclude_tools`", "--exclude-tools"),
+        ("`tools`", "--tools"),
+    ];
+    let say = |text: String| {
+        words
+            .iter()
+            .fold(text, |text, (word, ours)| text.replace(word, ours))
+    };
+    fault(name, say(found.message), say(found.help))
 }
 
 fn fault(name: &str, message: impl Into<String>, help: impl Into<String>) -> Fault {
@@ -144,7 +213,10 @@ fn faults(faults: Vec<Fault>) -> ConfigFaults {
 mod tests {
     use super::*;
 
-    fn says(args: &Api7Args, env: &[(&str, &str)]) -> String {
+    fn says(admin: &AdminArgs, env: &[(&str, &str)]) -> String {
+        let args = Api7Args {
+            admin: admin.clone(),
+        };
         let look_up = |name: &str| {
             let mut env = env.iter();
             env.find(|(known, _)| *known == name)
@@ -163,7 +235,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_malformed_is_said_with_an_example_and_without_the_token() {
-        let none = says(&Api7Args::default(), &[("TOKEN", " \n")]);
+        let none = says(&AdminArgs::default(), &[("TOKEN", " \n")]);
         for word in [
             "DASHBOARD_URL: the address of the dashboard is not set",
             "TOKEN: a token of the dashboard is not set",
@@ -179,7 +251,7 @@ mod tests {
             ("https://d/?token=hidden", "`?` or `#`"),
         ] {
             let found = says(
-                &Api7Args::default(),
+                &AdminArgs::default(),
                 &[("DASHBOARD_URL", url), GOOD[1], ("GATEWAY_URL", url)],
             );
             assert!(found.contains("2 faults"), "{found}");
@@ -189,7 +261,7 @@ mod tests {
             assert!(!found.contains("hidden"), "{found}");
         }
         for token in ["a7ee hidden", "a7ee\nhidden", "\u{201c}hidden\u{201d}"] {
-            let found = says(&Api7Args::default(), &[GOOD[0], ("TOKEN", token)]);
+            let found = says(&AdminArgs::default(), &[GOOD[0], ("TOKEN", token)]);
             assert!(found.contains("TOKEN: "), "{found}");
             assert!(!found.contains("hidden"), "{found}");
         }
@@ -197,10 +269,10 @@ mod tests {
 
     #[test]
     fn options_that_contradict_each_other_are_told_in_the_words_of_the_command_line() {
-        let args = Api7Args {
+        let args = AdminArgs {
             read_only: true,
             tools: Some(["get_resource", "create_role"].map(str::to_owned).into()),
-            ..Api7Args::default()
+            ..AdminArgs::default()
         };
         let found = says(&args, &GOOD);
         assert!(
@@ -209,18 +281,18 @@ mod tests {
         );
         assert!(found.contains("--read-only"), "{found}");
         assert!(!found.contains("`access"), "{found}");
-        let args = Api7Args {
+        let args = AdminArgs {
             exclude_tools: vec!["get_ressource".to_owned()],
-            ..Api7Args::default()
+            ..AdminArgs::default()
         };
         let found = says(&args, &GOOD);
         assert!(found.contains("did you mean `get_resource`?"), "{found}");
-        let args = Api7Args {
+        let args = AdminArgs {
             tools: Some(vec!["get_role".to_owned()]),
             exclude_tools: vec!["get_role".to_owned()],
             ca_file: Some("/no/such/file".into()),
             proxy: Some("://".to_owned()),
-            ..Api7Args::default()
+            ..AdminArgs::default()
         };
         let found = says(&args, &GOOD);
         for word in [
@@ -234,10 +306,37 @@ mod tests {
 
     #[test]
     fn the_environment_becomes_a_server() {
-        let found = says(&Api7Args::default(), &GOOD);
+        let found = says(&AdminArgs::default(), &GOOD);
         for word in ["https://d:7443", "Preview"] {
             assert!(found.contains(word), "no {word:?} in {found}");
         }
         assert!(!found.contains("hidden"), "{found}");
+    }
+
+    #[test]
+    fn the_variables_of_apisix_mcp_are_enough_for_it() {
+        let server = |env: &[(&str, &str)]| {
+            ApisixArgs::default().server(&|name| {
+                let mut env = env.iter();
+                let found = env.find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            })
+        };
+        let here = server(&[]).unwrap().apisix.unwrap();
+        assert_eq!(here.admin_url, "http://127.0.0.1:9180/apisix/admin");
+        let error = server(&[
+            ("APISIX_SERVER_HOST", "http://apisix.example"),
+            ("APISIX_SERVER_PORT", "hidden"),
+        ]);
+        let error = error.unwrap_err().to_string();
+        for word in [
+            "APISIX_ADMIN_KEY: is not set",
+            "APISIX_SERVER_PORT: is not a port",
+            "\"env\": {",
+            "2 faults",
+        ] {
+            assert!(error.contains(word), "no {word:?} in {error}");
+        }
+        assert!(!error.contains("hidden"), "{error}");
     }
 }

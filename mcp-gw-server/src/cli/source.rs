@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use mcp_gw_core::BackendStatus;
 
-use super::admin::Api7Args;
+use super::admin::{Api7Args, ApisixArgs};
 use crate::config::{
     Config, ConfigFaults, PolicyConfig, ServerConfig, ServerTarget, import, read_file,
 };
@@ -37,6 +37,10 @@ pub struct SourceArgs {
     /// The admin API of an API7 Enterprise, which has a subcommand of its own
     #[arg(skip)]
     pub api7: Option<Api7Args>,
+
+    /// The Admin API of an Apache APISIX, which has one, too
+    #[arg(skip)]
+    pub apisix: Option<ApisixArgs>,
 }
 
 impl SourceArgs {
@@ -48,6 +52,14 @@ impl SourceArgs {
         }
     }
 
+    /// The Admin API of an Apache APISIX.
+    pub fn apisix(args: ApisixArgs) -> Self {
+        Self {
+            apisix: Some(args),
+            ..Self::default()
+        }
+    }
+
     /// True when nothing was named.
     pub fn is_empty(&self) -> bool {
         self.config.is_none()
@@ -55,6 +67,7 @@ impl SourceArgs {
             && self.url.is_none()
             && self.command.is_empty()
             && self.api7.is_none()
+            && self.apisix.is_none()
     }
 
     /// Holds the start to the one server that was named: without it there is nothing to serve. The
@@ -101,6 +114,9 @@ impl SourceArgs {
         let mut config = Config::default().with_policy(PolicyConfig::allow());
         let label = if let Some(args) = &self.api7 {
             config = config.with_server("api7", args.server(env)?);
+            "command line".to_owned()
+        } else if let Some(args) = &self.apisix {
+            config = config.with_server("apisix", args.server(env)?);
             "command line".to_owned()
         } else if let Some(path) = &self.from {
             let text = read_file(path)?;

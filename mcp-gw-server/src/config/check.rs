@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use mcp_gw_ratelimit::{LimitSet, Step};
 
-use super::api7::Api7Section;
 use super::balance;
 use super::credential::KeySource;
 use super::fault::{ConfigFaults, Fault, short};
@@ -43,7 +42,7 @@ impl Config {
             found.value.anchor(folder);
         }
         for (name, server) in &found.value.servers {
-            for file in server.api7.iter().flat_map(Api7Section::files) {
+            for file in server.files() {
                 let bytes = std::fs::read(file).unwrap_or_default();
                 found.value.marks.add_to_server(name, &bytes);
             }
@@ -85,8 +84,8 @@ impl Config {
     pub fn files(&self) -> Vec<&Path> {
         let keys = self.auth.api_keys.iter();
         let keys = keys.filter_map(|key| key.key_file.as_deref());
-        let sections = self.servers.values().flat_map(|server| &server.api7);
-        let theirs = sections.flat_map(Api7Section::files).map(PathBuf::as_path);
+        let theirs = self.servers.values().flat_map(ServerConfig::files);
+        let theirs = theirs.map(PathBuf::as_path);
         keys.chain(theirs).collect()
     }
 
@@ -111,7 +110,7 @@ impl Config {
             if let Some(cwd) = &mut server.cwd {
                 *cwd = folder.join(&cwd);
             }
-            for file in server.api7.iter_mut().flat_map(Api7Section::files_mut) {
+            for file in server.files_mut() {
                 *file = folder.join(&file);
             }
         }

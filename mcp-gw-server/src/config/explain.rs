@@ -194,15 +194,15 @@ fn write_target(out: &mut String, before: &str, target: &ServerTarget) -> fmt::R
             }
             writeln!(out, ", answers in {timeout:?}")
         }
-        ServerTarget::Api7 { section, timeout } => {
-            let says = match section.access {
+        ServerTarget::AdminApi { api, timeout } => {
+            let (what, url, gateway, access) = api.place();
+            let says = match access {
                 Access::ReadOnly => "reads only",
                 Access::ReadWrite => "may write",
                 _ => "shows what it would write",
             };
-            let dashboard = origin(&section.dashboard_url);
-            write!(out, "{before}API7 Enterprise at {dashboard}, {says}")?;
-            if let Some(gateway) = &section.gateway_url {
+            write!(out, "{before}{what} at {}, {says}", origin(url))?;
+            if let Some(gateway) = gateway {
                 write!(out, ", test requests to {}", origin(gateway))?;
             }
             writeln!(out, ", answers in {timeout:?}")

@@ -8,7 +8,9 @@ use mcp_gw_core::Secret;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::admin_api::AdminApi;
 use super::api7::Api7Section;
+use super::apisix::ApisixSection;
 use super::balance::{BalanceSection, HealthSection, ReplicaConfig, RetriesSection};
 use super::federation::{PrefixMode, UriMode};
 use super::reshape::ToolShape;
@@ -17,7 +19,8 @@ use super::types::{PinMode, seconds, secret_map};
 
 /// A server behind the gateway: an MCP server, either `command` (a child process that speaks MCP on
 /// its standard input and output) or `url` (streamable HTTP), or, for one that runs in several places,
-/// `urls` or `replicas`; or the admin API of an API gateway, `api7`.
+/// `urls` or `replicas`; or the admin API of an API gateway, `api7` or
+/// `apisix`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
@@ -50,6 +53,8 @@ pub struct ServerConfig {
     pub replicas: Vec<ReplicaConfig>,
     /// The dashboard of an API7 Enterprise, whose admin API becomes tools.
     pub api7: Option<Api7Section>,
+    /// An Apache APISIX, whose Admin API becomes tools.
+    pub apisix: Option<ApisixSection>,
     /// How calls are spread over `urls` or `replicas`.
     pub balance: Option<BalanceSection>,
     /// Checks between calls; made every `10s` with several replicas, and not with one.
@@ -107,6 +112,7 @@ impl Default for ServerConfig {
             urls: Vec::new(),
             replicas: Vec::new(),
             api7: None,
+            apisix: None,
             balance: None,
             health: None,
             retries: RetriesSection::default(),
@@ -160,6 +166,38 @@ impl ServerConfig {
             api7: Some(section),
             ..Self::default()
         }
+    }
+
+    /// The Admin API of an Apache APISIX, as tools.
+    pub fn apisix(section: ApisixSection) -> Self {
+        Self {
+            apisix: Some(section),
+            ..Self::default()
+        }
+    }
+
+    /// The admin API that it is, if it is one.
+    pub fn admin_api(&self) -> Option<AdminApi> {
+        let api7 = self
+            .api7
+            .clone()
+            .map(|section| AdminApi::Api7(section.into()));
+        api7.or_else(|| {
+            let section = self.apisix.clone()?;
+            Some(AdminApi::Apisix(section.into()))
+        })
+    }
+
+    /// The files that sections of admin APIs name.
+    pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let api7 = self.api7.iter().flat_map(Api7Section::files);
+        api7.chain(self.apisix.iter().flat_map(ApisixSection::files))
+    }
+
+    /// The same, to be changed.
+    pub(super) fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let api7 = self.api7.iter_mut().flat_map(Api7Section::files_mut);
+        api7.chain(self.apisix.iter_mut().flat_map(ApisixSection::files_mut))
     }
 
     /// Adds a header that is sent to `url`.
@@ -218,8 +256,8 @@ impl ServerConfig {
     /// What to start or connect to, with every default filled in: one place, or the replicas of a
     /// server that runs in several.
     ///
-    /// Nothing if not exactly one of `command`, `url`, `urls`, `replicas` and `api7` is given, or a
-    /// replica has both or neither of `command` and `url`; a loaded configuration is never so.
+    /// Nothing if not exactly one of `command`, `url`, `urls`, `replicas`, `api7` and `apisix` is
+    /// given, or a replica has both or neither of `command` and `url`; a loaded configuration is never so.
     pub fn targets(&self) -> Vec<ServerTarget> {
         let stdio = |command: &String, args: &[String]| ServerTarget::Stdio {
             command: command.clone(),
@@ -249,11 +287,12 @@ impl ServerConfig {
             _ => None,
         };
         let places = (&self.command, &self.url, &*self.urls, &*self.replicas);
-        match (places, &self.api7) {
+        let is_both = self.api7.is_some() && self.apisix.is_some();
+        match (places, self.admin_api()) {
             ((Some(command), None, [], []), None) => vec![stdio(command, &self.args)],
             ((None, Some(url), [], []), None) => vec![http(url)],
-            ((None, None, [], []), Some(section)) => vec![ServerTarget::Api7 {
-                section: Box::new(section.clone()),
+            ((None, None, [], []), Some(api)) if !is_both => vec![ServerTarget::AdminApi {
+                api,
                 timeout: self.timeout.get(),
             }],
             ((None, None, urls, []), None) => urls.iter().map(http).collect(),
@@ -309,10 +348,10 @@ pub enum ServerTarget {
         /// How long such a connection is kept while it is not used.
         idle_timeout: Duration,
     },
-    /// The admin API of an API7 Enterprise, as tools.
-    Api7 {
-        /// Where it is, and what its tools may do.
-        section: Box<Api7Section>,
+    /// The admin API of an API gateway, as tools.
+    AdminApi {
+        /// Which one, and what its tools may do.
+        api: AdminApi,
         /// How long one attempt at a request to it may take.
         timeout: Duration,
     },
@@ -323,7 +362,7 @@ impl ServerTarget {
     pub(crate) const fn max_connections(&self) -> u32 {
         match self {
             // Its tools ask clients for nothing.
-            Self::Api7 { .. } => 0,
+            Self::AdminApi { .. } => 0,
             Self::Stdio {
                 max_connections, ..
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use http::{HeaderName, HeaderValue};
 use url::Url;
 
-use super::api7;
+use super::admin_api::{self, AdminApi};
 use super::balance::{self, ReplicaConfig};
 use super::check::Checker;
 use super::fault::short;
@@ -31,9 +31,9 @@ pub(super) fn check(checker: &mut Checker<'_>, server: &ServerConfig, path: &Con
     balance::check(checker, server, path);
     empty_lists(checker, server, path);
     let places = || PLACES.map(|key| path.key(key)).into();
-    if let Some(section) = &server.api7 {
-        api7::check(checker, section, &path.key("api7"));
-        return admin_api(checker, server, path);
+    if let Some(api) = server.admin_api() {
+        admin_api::check(checker, &api, &path.key(api.key()));
+        return beside_admin_api(checker, server, &api, path);
     }
     match (
         &server.command,
@@ -83,23 +83,30 @@ pub(super) fn check(checker: &mut Checker<'_>, server: &ServerConfig, path: &Con
 }
 
 /// Where a server is: one of these.
-const PLACES: [&str; 5] = ["command", "url", "urls", "replicas", "api7"];
+const PLACES: [&str; 6] = ["command", "url", "urls", "replicas", "api7", "apisix"];
 
 /// Reports what belongs to MCP servers beside an admin API, and a time that its requests cannot have.
-fn admin_api(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath) {
+fn beside_admin_api(
+    checker: &mut Checker<'_>,
+    server: &ServerConfig,
+    api: &AdminApi,
+    path: &ConfigPath,
+) {
+    let kind = api.key();
     let elsewhere = [
+        server.api7.is_some() && server.apisix.is_some(),
         server.command.is_some(),
         server.url.is_some(),
         !server.urls.is_empty(),
         !server.replicas.is_empty(),
     ];
     if elsewhere.contains(&true) {
-        let message = "`api7` is given beside `command`, `url`, `urls` or `replicas`";
-        let help = "keep one; `api7` needs no MCP server";
+        let message = format!("`{kind}` is given beside another place of the server");
+        let help = format!("keep one; `{kind}` needs neither an MCP server nor anything beside it");
         return checker.fault_of(path, PLACES.map(|key| path.key(key)).into(), message, help);
     }
-    strays(checker, path, "api7", &only_for_urls(server));
-    strays(checker, path, "api7", &only_for_commands(server));
+    strays(checker, path, kind, &only_for_urls(server));
+    strays(checker, path, kind, &only_for_commands(server));
     let is_said = |key| checker.says(&path.key(key));
     let others = [
         ("health", server.health.is_some()),
@@ -111,7 +118,7 @@ fn admin_api(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath
         ("retries", is_said("retries")),
         ("idle_timeout", is_said("idle_timeout")),
     ];
-    strays(checker, path, "api7", &others);
+    strays(checker, path, kind, &others);
     let timeout = server.timeout.get();
     if timeout.subsec_nanos() != 0 || !(1..=600).contains(&timeout.as_secs()) {
         let help = "write whole seconds, from `1s` to `10m`";
@@ -215,7 +222,7 @@ fn share(checker: &mut Checker<'_>, server: &ServerConfig, path: &ConfigPath) {
         .iter()
         .map(ServerTarget::max_connections)
         .min();
-    if server.api7.is_some() {
+    if server.admin_api().is_some() {
         return;
     }
     if share == 0 {

@@ -109,6 +109,7 @@ fn the_help_of_both_servers() {
             (&["run", "--help"], "run_help"),
             (&["check", "--help"], "check_help"),
             (&["api7", "--help"], "api7_help"),
+            (&["apisix", "--help"], "apisix_help"),
             (&["pins", "--help"], "pins_help"),
             (&["pins", "approve", "--help"], "pins_approve_help"),
             (&["policy", "--help"], "policy_help"),
@@ -136,6 +137,7 @@ fn the_example_configuration_explained() {
         ("BUILD_KEY", "build-0123456789abcdef"),
         ("DOCS_TOKEN", "token-0123456789abcdef"),
         ("API7_TOKEN", "a7ee-0123456789abcdef"),
+        ("APISIX_ADMIN_KEY", "apisix-0123456789abcdef"),
         ("METRICS_TOKEN", "metrics-0123456789abcdef"),
         (
             "SESSION_KEY",

@@ -49,6 +49,12 @@ fn what_is_wrong_with_it_is_said_with_what_to_do() {
         section(", tools: [get_role, create_role], exclude_tools: [create_role]"),
         section(", tools: []"),
         section("") + ", url: 'https://x', command: b",
+        section("") + ", apisix: { admin_url: 'http://x', admin_key: '${TOKEN}' }",
+        "apisix: {}".to_owned(),
+        "apisix: { admin_url: 'http://x/apisix/admin', admin_key: '${TOKEN}', tools: [get_route] }"
+            .to_owned(),
+        "apisix: { admin_url: x, admin_key: '${EMPTY}', gateway_url: 'ftp://x' }".to_owned(),
+        "apisix: { admin_url: 'http://x', admin_key_file: key }, retries: {}".to_owned(),
         section("") + ", args: [a], headers: { A: b }, health: {}, retries: {}, max_connections: 5",
         section("") + ", max_connections_per_caller: 0, idle_timeout: 1m, balance: {}",
         section("") + ", timeout: 1500ms",
@@ -81,6 +87,12 @@ fn it_is_explained_without_what_is_secret() {
         explained(", gateway_url: 'http://g.example:9080/x', access: read-only"),
         "  a: API7 Enterprise at https://d.example:7443, reads only, test requests to \
          http://g.example:9080, answers in 30s"
+    );
+    let text = "apisix: { admin_url: 'http://x.example:9180/apisix/admin', admin_key: '${TOKEN}' }";
+    let text = load(text).unwrap().explain();
+    assert!(
+        text.contains("  a: Apache APISIX at http://x.example:9180, shows what it would write, "),
+        "{text}"
     );
     assert!(explained("").contains(", shows what it would write, "));
     assert!(explained(", access: read-write").contains(", may write, "));

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 
 use super::configured::api7;
-use super::{BOTH, Served, Silent, assert_clean};
+use super::{BOTH, Served, Slow, assert_clean, says};
 use crate::support::client::Era;
 use crate::support::setup::Setup;
 
@@ -12,7 +12,7 @@ const CALL: (&str, &str) = ("get_role", r#"{"id":"r"}"#);
 #[test]
 fn a_call_that_is_given_up_is_given_up_at_the_dashboard() {
     for binary in BOTH {
-        let dashboard = Silent::start();
+        let dashboard = Slow::start();
         let served = Served::with(binary, &[], &dashboard.url);
         let client = served.client();
         let mut call = client.0.begin_tool(CALL.0, CALL.1);
@@ -28,9 +28,30 @@ fn a_call_that_is_given_up_is_given_up_at_the_dashboard() {
 }
 
 #[test]
+fn a_write_under_way_is_done_and_reported_after_ctrl_c() {
+    for binary in BOTH {
+        let dashboard = Slow::start();
+        let mut served = Served::with(binary, &["--allow-write"], &dashboard.url);
+        let client = served.client();
+        let mut call = client.0.begin_tool("delete_role", r#"{"id":"r"}"#);
+        dashboard.wait_until("asked");
+        served.process.signal(Signal::INT);
+        let stopping = "stopping when open calls have ended";
+        served.process.stderr.with(stopping);
+        dashboard.answer();
+        let answer = call.answer().result();
+        says(&answer, &["\"status\":200", "DELETE"]);
+        let line = served.audit(1).remove(0);
+        says(&line, &["\"delete_role\"", "\"ok\""]);
+        assert_eq!(served.process.wait().code(), Some(0));
+        served.without_token();
+    }
+}
+
+#[test]
 fn a_second_ctrl_c_does_not_wait_for_the_dashboard() {
     for binary in BOTH {
-        let dashboard = Silent::start();
+        let dashboard = Slow::start();
         let mut served = Served::with(binary, &[], &dashboard.url);
         let client = served.client();
         let mut call = client.0.begin_tool(CALL.0, CALL.1);
@@ -50,7 +71,7 @@ fn a_second_ctrl_c_does_not_wait_for_the_dashboard() {
 
 #[test]
 fn the_grace_at_the_end_holds_for_the_dashboard_too() {
-    let dashboard = Silent::start();
+    let dashboard = Slow::start();
     let yaml = api7(&dashboard.url, "").replace("grace: 10s", "grace: 100ms");
     let mut gateway = Setup::verbatim(&yaml).over_stdio_with(&[]);
     let client = gateway.client(Era::Modern);
@@ -64,15 +85,15 @@ fn the_grace_at_the_end_holds_for_the_dashboard_too() {
 
 #[test]
 fn no_call_takes_longer_than_calls_may() {
-    let dashboard = Silent::start();
+    let dashboard = Slow::start();
     let yaml = api7(&dashboard.url, "") + "call_timeout: 200ms\n";
     let gateway = Setup::verbatim(&yaml).over_http();
     let client = gateway.client(Era::Modern);
     let mut call = client.begin_tool(CALL.0, CALL.1);
     dashboard.wait_until("asked");
     dashboard.wait_until("given up");
-    let (_, says) = call.answer().fault();
-    assert!(says.contains("0.2 s"), "{says}");
+    let (_, fault) = call.answer().fault();
+    says(&fault, &["0.2 s"]);
     let line = gateway.audit(1).remove(0);
     assert!(line.contains("timeout"), "{line}");
 }

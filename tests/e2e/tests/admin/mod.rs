@@ -8,11 +8,11 @@ mod ends;
 mod scripted;
 mod serving;
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 
 use scripted::{Plan, Scripted, Seen};
 use tokio::runtime::Runtime;
@@ -55,27 +55,32 @@ impl Dashboard {
     }
 }
 
-/// A dashboard that takes a request and never answers, and says what becomes of it.
-struct Silent {
+/// A dashboard that takes its time: it says when it is asked, answers when it is told to, and says when it
+/// has been given up.
+struct Slow {
     url: String,
     news: Receiver<&'static str>,
+    go: Sender<()>,
 }
 
-impl Silent {
+impl Slow {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (sender, news) = channel();
+        let ((sender, news), (go, told)) = (channel(), channel());
+        let told = Arc::new(Mutex::new(told));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { return };
-                let sender = sender.clone();
+                let (sender, told) = (sender.clone(), Arc::clone(&told));
                 std::thread::spawn(move || {
+                    let writer = stream.try_clone().unwrap();
                     let mut reader = BufReader::new(stream);
                     let mut line = String::new();
                     while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
                         line.clear();
                     }
+                    std::thread::spawn(move || answer(writer, &told));
                     let _ = sender.send("asked");
                     // Whatever ends it: the other side has gone.
                     let _ = reader.read_to_end(&mut Vec::new());
@@ -83,13 +88,26 @@ impl Silent {
                 });
             }
         });
-        Self { url, news }
+        Self { url, news, go }
     }
 
     #[track_caller]
     fn wait_until(&self, what: &str) {
         let news = self.news.recv_timeout(LIMIT);
         assert_eq!(news.ok(), Some(what));
+    }
+
+    /// Answers what it was asked.
+    fn answer(&self) {
+        self.go.send(()).unwrap();
+    }
+}
+
+fn answer(mut writer: TcpStream, told: &Mutex<Receiver<()>>) {
+    let text = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    if told.lock().unwrap().recv().is_ok() {
+        // Who has gone is not answered.
+        let _ = writer.write_all(text.as_bytes());
     }
 }
 
@@ -107,8 +125,13 @@ struct Served {
 impl Served {
     /// `api7` with these options and variables, and everything that can be logged in its log.
     fn start(binary: &str, args: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::of_kind("api7", binary, args, variables)
+    }
+
+    /// The same for another admin API.
+    fn of_kind(kind: &str, binary: &str, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary);
-        command.arg("api7").args(args).env_clear();
+        command.arg(kind).args(args).env_clear();
         command.args(["--log", "trace", "--log-format", "json"]);
         command.envs(variables.iter().copied());
         if binary == HTTP_BIN {

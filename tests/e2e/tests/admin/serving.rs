@@ -190,3 +190,31 @@ fn a_missing_or_malformed_environment_says_what_to_set() {
         assert_eq!(code, Some(2), "{stderr}");
     }
 }
+
+#[test]
+fn an_apisix_is_served_with_the_variables_of_apisix_mcp() {
+    for binary in BOTH {
+        let apisix = Dashboard::start([on("GET /apisix/admin/routes/r")
+            .body(r#"{"key":"/apisix/routes/r","value":{"id":"r","uri":"/shop"}}"#)]);
+        let url = apisix.url();
+        let (_, port) = url.rsplit_once(':').unwrap();
+        let variables = [("APISIX_ADMIN_API_PORT", port), ("APISIX_ADMIN_KEY", TOKEN)];
+        let served = Served::of_kind("apisix", binary, &[], &variables);
+        let client = served.client();
+        let names = client.names();
+        for name in ["get_resource", "create_route", "get_plugin_schema"] {
+            assert!(names.contains(&name.to_owned()), "no {name}: {names:?}");
+        }
+        let answer = client.ok("get_resource", r#"{"type":"routes","id":"r"}"#);
+        says(&answer, &["/shop"]);
+        assert_eq!(apisix.seen()[0].header("x-api-key"), Some(TOKEN));
+        let write = r#"{"route":{"uri":"/x","upstream_id":"u"}}"#;
+        says(&client.error("create_route", write), &["--allow-write"]);
+        let line = served.audit(2).remove(1);
+        says(&line, &["\"get_resource\"", "\"apisix\""]);
+        served.end();
+        let (code, stdout, stderr) = run(binary, &["check", "apisix"]);
+        assert_eq!(code, Some(0), "{stderr}");
+        says(&stdout, &["apisix: Apache APISIX at http://127.0.0.1:9180"]);
+    }
+}
