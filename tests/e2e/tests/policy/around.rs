@@ -1,6 +1,8 @@
 //! A.8: ways around an access list, each of which is none. Tools that change under a permitted name
 //! (A.8-15) are held by pins, see `operator/pins.rs`.
 
+use std::fmt::Write as _;
+
 use super::*;
 use crate::support::HTTP_BIN;
 use crate::support::setup::{ODDS, Odd};
@@ -110,7 +112,7 @@ fn escaped(name: &str) -> String {
     let mut text = String::new();
     for c in name.chars() {
         for unit in c.encode_utf16(&mut units) {
-            text += &format!("\\u{unit:04x}");
+            let _ = write!(text, "\\u{unit:04x}");
         }
     }
     text

@@ -232,11 +232,7 @@ fn a_condition_sees_the_request_that_it_is_about() {
             let endpoint = gateway.endpoint().clone().with_header("x-tenant", tenant);
             Client::open(&(Arc::new(endpoint) as Arc<dyn Wire>), era)
         };
-        assert_eq!(
-            of_tenant("acme").tool("echo", "{}").text(),
-            r#"{}"#,
-            "{era:?}"
-        );
+        assert_eq!(of_tenant("acme").tool("echo", "{}").text(), "{}", "{era:?}");
         assert_eq!(
             of_tenant("other").tool("echo", "{}").fault().0,
             -32602,
