@@ -9,7 +9,7 @@ use crate::wire::{BOTH, Client, Over};
 #[tokio::test]
 async fn a_task_is_asked_about_by_its_caller_who_declared_the_extension() {
     for over in BOTH {
-        let (engine, _, _) = engine(EngineConfig::default()).await;
+        let (engine, shared, _) = engine(EngineConfig::default()).await;
         let can = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
         let mut client = Client::modern(over, &engine, can.clone());
         let id = json!({"taskId": "t1"});
@@ -28,6 +28,12 @@ async fn a_task_is_asked_about_by_its_caller_who_declared_the_extension() {
             let mut other = Client::modern_as("b", over, &engine, can);
             let answer = other.asked("tasks/get", id.clone()).await;
             assert_eq!(answer["error"], unknown["error"], "as good as none");
+        }
+        // Who may not call the tool any more has no task of it.
+        shared.refused.lock().unwrap().push("task".to_owned());
+        for method in ["tasks/get", "tasks/update", "tasks/cancel"] {
+            let answer = client.asked(method, id.clone()).await;
+            assert_eq!(answer["error"], unknown["error"], "{method}");
         }
     }
 }

@@ -1,10 +1,16 @@
 //! What the HTTP endpoint refuses before a request is one of MCP, as the handbook lists it.
 #![cfg(test)]
 
+use std::net::{IpAddr, SocketAddr};
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode, request::Builder};
-use mcp_gw_core::{AllowAll, Authenticator, AuthnError, Caller, Credentials, Gateway, async_trait};
+use mcp_gw_core::{
+    AccessRequest, Authenticator, AuthnError, Caller, Credentials, Decision, Gateway, Policy,
+    async_trait,
+};
 use mcp_gw_http::{HttpConfig, router};
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -31,9 +37,23 @@ impl Authenticator for Keys {
     }
 }
 
+/// Allows everything to whoever may come from nowhere in particular.
+struct Addresses;
+
+#[async_trait]
+impl Policy for Addresses {
+    async fn decide(&self, _: &AccessRequest<'_>) -> Decision {
+        Decision::allow()
+    }
+
+    fn refuses_address(&self, addr: Option<IpAddr>) -> Option<&'static str> {
+        addr.map(|_| "ip.deny")
+    }
+}
+
 fn app() -> Router {
     let gateway = Gateway::builder()
-        .policy(AllowAll::new())
+        .policy(Addresses)
         .authenticator(Keys)
         .build()
         .unwrap();
@@ -85,6 +105,10 @@ fn cases() -> Vec<(&'static str, Builder, String)> {
         (
             "| 403 |",
             plain(without(good(), "Host").header("Host", "evil.example")),
+        ),
+        (
+            "| 403 | | nobody may come",
+            plain(request("bad").extension(ConnectInfo(SocketAddr::from(([192, 0, 2, 7], 80))))),
         ),
         (
             "| 404 | -32600 |",

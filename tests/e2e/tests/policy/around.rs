@@ -1,7 +1,10 @@
 //! A.8: ways around an access list, each of which is none. Tools that change under a permitted name
 //! (A.8-15) are held by pins, see `operator/pins.rs`.
 
+use std::fmt::Write as _;
+
 use super::*;
+use crate::support::HTTP_BIN;
 use crate::support::setup::{ODDS, Odd};
 
 const ECHO: &str = "policy: { rules: [{ id: echo, effect: allow, tools: [{ literal: echo }] }] }";
@@ -109,7 +112,7 @@ fn escaped(name: &str) -> String {
     let mut text = String::new();
     for c in name.chars() {
         for unit in c.encode_utf16(&mut units) {
-            text += &format!("\\u{unit:04x}");
+            let _ = write!(text, "\\u{unit:04x}");
         }
     }
     text
@@ -118,27 +121,24 @@ fn escaped(name: &str) -> String {
 #[test]
 fn a8_5_no_name_of_a_server_reaches_into_another() {
     let policy =
-        "policy: { rules: [{ id: docs, effect: allow, tools: [\"docs__*\"], servers: [docs] }] }";
-    let gateway = Setup::new()
-        .odd("docs", Odd::stdio(Era::Modern), &[], "")
-        .odd("docs__x", Odd::stdio(Era::Modern), &[], "")
-        .with(policy)
-        .over_http();
+        "policy: { rules: [{ id: docs, effect: allow, tools: [\"docs*\"], servers: [docs] }] }";
+    let two = |other: &str| {
+        Setup::new()
+            .odd("docs", Odd::stdio(Era::Modern), &[], "")
+            .odd(other, Odd::stdio(Era::Modern), &[], "")
+            .with(policy)
+    };
+    // A name that could be taken for one of the other server is no name for a server.
+    let (code, says) = two("docs__x").check(HTTP_BIN, &[]);
+    assert_eq!(code, Some(1), "{says}");
+    let gateway = two("docs-x").over_http();
     for era in ERAS {
         let client = gateway.client(era);
-        assert!(
-            tools(&client)
-                .iter()
-                .all(|name| !name.starts_with("docs__x__"))
-        );
+        let names = tools(&client);
+        assert!(!names.is_empty());
+        assert!(names.iter().all(|name| name.starts_with("docs__")));
         assert_eq!(client.tool("docs__echo", "{}").text(), "{}");
-        for name in [
-            "docs__x__echo",
-            "x__echo",
-            "docs____echo",
-            "echo",
-            "docs__docs__echo",
-        ] {
+        for name in ["docs-x__echo", "docs____echo", "echo", "docs__docs-x__echo"] {
             assert_eq!(client.tool(name, "{}").fault().0, -32602, "{name}");
         }
     }

@@ -26,9 +26,11 @@ fn a_rule_in_shadow_refuses_nothing_and_is_told_of() {
         assert!(event.contains(said), "no {said} in {event}");
     }
     gateway.process.stderr.with("\"would deny\"");
-    let at = line.find("http://").map(|at| &line[at..]).unwrap();
-    let url = at.split(['"', ' ', '\\']).next().unwrap();
-    let text = Endpoint::at(url).send("GET", &[], b"").text();
+    let (_, rest) = line.split_once("http://").unwrap();
+    let address = rest.split(['"', ' ', '\\']).next().unwrap();
+    let text = Endpoint::at(&format!("http://{address}"))
+        .send("GET", &[], b"")
+        .text();
     for sample in [
         "mcp_gw_policy_decisions_total{effect=\"deny\",feature=\"tool\",method=\"tools/call\",mode=\"shadow\",reason=\"deny_rule\",server=\"full\"} 1\n",
         "mcp_gw_policy_decisions_total{effect=\"allow\",feature=\"tool\",method=\"tools/call\",mode=\"enforce\",reason=\"default\",server=\"full\"} 2\n",
