@@ -13,7 +13,7 @@ use super::finding::Finding;
 use super::quoted;
 use crate::access::caller_of;
 use crate::cli::environment;
-use crate::config::{Config, is_gateway_file, read_file};
+use crate::config::{Config, ConfigFaults, Fault, is_gateway_file, read_file};
 
 /// Where in a file the policy stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,14 +114,15 @@ impl Subject {
                 Some(stand_in(name))
             })
         };
-        let config = Config::load(&file, text, &with_stand_ins).ok();
-        // A stand-in that does not fit, or that decides something, is better said of the variable.
-        let config = config.filter(|config| !is_in(&unset.borrow(), config));
-        let config = config
-            .map_or_else(|| Config::load(&file, text, &environment), Ok)
-            .map_err(|faults| {
-                Refusal::Faulty(faults.faults().iter().map(Finding::of_config).collect())
-            })?;
+        let config = match Config::load(&file, text, &with_stand_ins) {
+            Ok(config) if !is_in(&unset.borrow(), &config) => config,
+            // A stand-in that does not fit, or that decides something, is better said of the variable.
+            other => {
+                let with_stand_ins = other.err();
+                Config::load(&file, text, &environment)
+                    .map_err(|faults| refused(&faults, with_stand_ins.as_ref()))?
+            }
+        };
         let callers = config.auth.api_keys.iter();
         let callers = callers
             .map(|key| (key.id.clone(), CaseCaller::from(&caller_of(key))))
@@ -167,6 +168,27 @@ fn first_line(text: &impl ToString) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
+/// What is wrong with a configuration; of variables that are not set, only what a stand-in does not
+/// mend.
+fn refused(faults: &ConfigFaults, with_stand_ins: Option<&ConfigFaults>) -> Refusal {
+    let remains = |fault: &&Fault| {
+        with_stand_ins.is_none_or(|others| {
+            let mut others = others.faults().iter();
+            others.any(|other| other.path() == fault.path())
+        })
+    };
+    let all = faults.faults().iter();
+    let mut findings: Vec<_> = all
+        .clone()
+        .filter(remains)
+        .map(Finding::of_config)
+        .collect();
+    if findings.is_empty() {
+        findings = all.map(Finding::of_config).collect();
+    }
+    Refusal::Faulty(findings)
+}
+
 /// True when the policy, or what it knows of callers, depends on one of these variables.
 fn is_in(unset: &BTreeSet<String>, config: &Config) -> bool {
     if unset.is_empty() {
@@ -206,7 +228,7 @@ mod tests {
         let gateway = "
 policy: { rules: [{ id: a, effect: allow }] }
 auth: { api_keys: [{ id: ann, key: '${NO_SUCH_KEY}', groups: [staff] }] }
-http: { sessions: { keys: [{ id: one, key: '${NO_SUCH_SESSION_KEY}' }] } }
+http: { sessions: { keys: [{ key: '${NO_SUCH_SESSION_KEY}' }] } }
 servers: { a: { command: a } }
 ";
         let gateway = open(gateway)
@@ -226,10 +248,6 @@ servers: { a: { command: a } }
             ("policy: { rule: [] }", "policy.rule"),
             ("servers: { a: { comand: a, url: 7 } }", "servers.a"),
             (
-                "auth: { api_keys: [{ id: a, key: '${NO_SUCH_KEY}' }] }\nname: 7",
-                "NO_SUCH_KEY",
-            ),
-            (
                 "policy: { rules: [{ id: a, effect: allow, tools: ['${NO_SUCH_TOOL}_*'] }] }\nservers: { a: { command: a } }",
                 "NO_SUCH_TOOL",
             ),
@@ -238,5 +256,11 @@ servers: { a: { command: a } }
             let words = open(text).err().unwrap().in_words("f");
             assert!(words.contains(says), "{text}: {words}");
         }
+        let text = "auth: { api_keys: [{ id: a, key: '${NO_SUCH_KEY}' }] }\nname: 7";
+        let words = open(text).err().unwrap().in_words("f");
+        assert!(
+            words.contains("name") && !words.contains("NO_SUCH_KEY"),
+            "{words}"
+        );
     }
 }
