@@ -153,8 +153,8 @@ pub struct RetryConfig {
     /// a second are always allowed. 20 by default.
     pub budget_percent: u32,
     /// How long requests wait, from the first failure on, for a server that is nowhere to be
-    /// reached: as long as a restart takes. One that is away for longer fails them at once. 5 s by
-    /// default.
+    /// reached: as long as a restart takes. One that is away for longer fails them at once. It also
+    /// bounds all pauses of one request together. 5 s by default.
     pub wait: Duration,
 }
 
