@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use axum::response::Response;
 use mcp_gw_core::testing::backend_contract;
-use mcp_gw_core::{
-    Backend as _, BackendError, BackendEvent, Extras, ResourceRead, SystemClock,
-};
+use mcp_gw_core::{Backend as _, BackendError, BackendEvent, Extras, ResourceRead, SystemClock};
 use mcp_gw_upstream::{
     BalanceConfig, Balanced, HttpServer, HttpServerConfig, Replica, RetryConfig,
 };
