@@ -353,6 +353,16 @@ pub enum BackendError {
         /// The status of its answer: 401 or 403 over HTTP.
         status: u16,
     },
+    /// It does not know the session that it gave for this request, again and again, and so did not
+    /// look at the request.
+    #[error(
+        "server `{server}` does not know the session that it has given; are there several instances of \
+         it behind one address, without session affinity?"
+    )]
+    Forgetful {
+        /// The backend.
+        server: Arc<str>,
+    },
     /// The request was sent and the answer did not arrive.
     #[error("server `{server}` went away before it answered: {reason}")]
     Lost {
@@ -428,6 +438,7 @@ impl BackendError {
             Self::Unavailable { .. }
                 | Self::Busy { .. }
                 | Self::Refused { .. }
+                | Self::Forgetful { .. }
                 | Self::Unsupported { .. }
         )
     }

@@ -210,7 +210,9 @@ impl GatewayError {
             Self::Panicked { .. } => ErrorClass::Internal,
             Self::Untellable { .. } => ErrorClass::UpstreamInvalid,
             Self::Backend(error) => match error {
-                BackendError::Unavailable { .. } => ErrorClass::UpstreamUnavailable,
+                BackendError::Unavailable { .. } | BackendError::Forgetful { .. } => {
+                    ErrorClass::UpstreamUnavailable
+                }
                 BackendError::Busy { .. } => ErrorClass::UpstreamBusy,
                 BackendError::Refused { .. } => ErrorClass::UpstreamRefused,
                 BackendError::Lost { .. } => ErrorClass::UpstreamLost,
@@ -319,6 +321,11 @@ fn backend_message(error: &BackendError) -> String {
             "Server `{server}` refused the credentials that the gateway has for it (it answers \
              {status}). Nothing was done; whoever runs the gateway has to look at `headers` of this \
              server in its configuration."
+        ),
+        BackendError::Forgetful { server } => format!(
+            "Server `{server}` does not know the session that it has just given. Nothing was done; whoever \
+             runs the gateway has to see whether several instances of this server are behind one \
+             address without session affinity."
         ),
         BackendError::Lost { server, .. } => format!(
             "Server `{server}` went away before it answered. It may have done the work or not."

@@ -339,6 +339,9 @@ mod tests {
                 server: Arc::clone(&server),
                 status: 401,
             }),
+            backend(BackendError::Forgetful {
+                server: Arc::clone(&server),
+            }),
             backend(BackendError::Lost {
                 server: Arc::clone(&server),
                 reason: "secret".into(),

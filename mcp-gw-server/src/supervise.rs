@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use mcp_gw_core::{Backend, Gateway, GatewayEvent, GatewayListener};
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -16,6 +17,8 @@ const BREATH: Duration = Duration::from_millis(200);
 /// The first wait after a backend could not be asked; it doubles up to [`LONGEST`].
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
+/// The longest wait when there was news while it was asked in vain.
+const RUNG: Duration = Duration::from_secs(10);
 /// A server whose lists are good for a moment only is not asked more often than this on that account.
 const SOONEST: Duration = Duration::from_secs(30);
 
@@ -155,7 +158,13 @@ async fn look_after(gateway: Gateway, name: String, bell: Arc<Notify>, asked: wa
                 } else {
                     tracing::warn!(server = %name, %error, retry_in = ?wait, "a server cannot be asked");
                 }
-                let _ = tokio::time::timeout(wait, bell.notified()).await;
+                // Asking a server can itself make news of it: one that greets and then refuses would be
+                // asked without end. Only what comes from now on ends the wait at once.
+                let pause = match bell.notified().now_or_never() {
+                    Some(()) => wait.min(RUNG),
+                    None => wait,
+                };
+                let _ = tokio::time::timeout(pause, bell.notified()).await;
                 tokio::time::sleep(BREATH).await;
                 wait = (wait * 2).min(LONGEST);
             }
@@ -169,7 +178,8 @@ mod tests {
 
     use async_trait::async_trait;
     use mcp_gw_core::{
-        BackendError, CacheHint, CallContext, ListHints, Offer, ToolCall, ToolOutput,
+        BackendError, BackendEvent, BackendListener, CacheHint, CallContext, ListHints, Offer,
+        ToolCall, ToolOutput,
     };
 
     use super::*;
@@ -222,5 +232,52 @@ mod tests {
             assert_eq!(found, asked, "{ttl:?} within {within} s");
             supervisor.stop().await;
         }
+    }
+
+    /// Is met anew each time it is asked, and then has no answer.
+    #[derive(Default)]
+    struct Forgetful(
+        Arc<AtomicUsize>,
+        std::sync::OnceLock<Arc<dyn BackendListener>>,
+    );
+
+    #[async_trait]
+    impl Backend for Forgetful {
+        fn name(&self) -> &'static str {
+            "forgetful"
+        }
+
+        fn watch(&self, listener: Arc<dyn BackendListener>) {
+            assert!(self.1.set(listener).is_ok());
+        }
+
+        async fn offer(&self) -> Result<Offer, BackendError> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            self.1.get().unwrap().on_event(BackendEvent::OfferChanged);
+            Err(BackendError::Forgetful {
+                server: "forgetful".into(),
+            })
+        }
+
+        async fn call_tool(
+            &self,
+            _: &CallContext,
+            _: ToolCall,
+        ) -> Result<ToolOutput, BackendError> {
+            Err(self.unsupported("tools/call"))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_makes_news_by_being_asked_is_not_asked_without_end() {
+        let count = Arc::new(AtomicUsize::new(0));
+        let backend = Forgetful(Arc::clone(&count), std::sync::OnceLock::new());
+        let gateway = Gateway::builder().backend(backend).build().unwrap();
+        let mut supervisor = Supervisor::start(&gateway);
+        supervisor.asked_once().await;
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let found = count.load(Ordering::SeqCst);
+        assert!((30..80).contains(&found), "{found} times in ten minutes");
+        supervisor.stop().await;
     }
 }

@@ -16,7 +16,7 @@ mod retry;
 mod server;
 
 pub use config::{
-    BalanceConfig, EjectionConfig, HealthConfig, Replica, RetryConfig, Sticky, Strategy,
+    BalanceConfig, EjectionConfig, HealthConfig, Hints, Replica, RetryConfig, Sticky, Strategy,
 };
 pub use fleet::{ReplicaState, ReplicaStatus};
 pub use server::Balanced;

@@ -281,7 +281,17 @@ pub(crate) trait Channel: Send + Sync + 'static {
                     (Ok(result), _) => {
                         Ok(relay::settled(result, connection.hello().era, &ask, ctx))
                     }
-                    (Err(verdict), _) => Err(verdict.into_error()),
+                    (Err(Verdict::Stale(error)), _) => {
+                        tracing::warn!(
+                            target: "mcp_gw::upstream",
+                            server = &*self.common().settings.server,
+                            method = ask.method(),
+                            %error,
+                            "a request is given up: a connection that was just opened for it is of no use either"
+                        );
+                        Err(error)
+                    }
+                    (Err(Verdict::Final(error)), _) => Err(error),
                 };
                 return match spot {
                     // What the client is told that asked there.

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mcp_gw_core::{BackendError, CacheHint, RawJson, code};
+use mcp_gw_core::{BackendError, CacheHint, RawJson, code, jsonrpc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -201,6 +201,27 @@ pub(crate) fn rpc_code(error: &RawJson) -> Option<i64> {
     error.member("code").ok()??.decode_owned().ok()
 }
 
+/// What is wrong with an error object (JSON-RPC 2.0 §5.1). One that is in order is handed to clients as
+/// it is, so no other may pass.
+pub(crate) fn error_fault(error: &RawJson) -> Option<&'static str> {
+    // What every client can hold: integers up to 2^53 - 1.
+    const GREATEST: u64 = (1 << 53) - 1;
+    if !error.is_object() {
+        return Some("its error is not an object");
+    }
+    let Ok(members) = error.members() else {
+        return Some("its error has a member twice");
+    };
+    let code = members.get("code").map(|code| code.get().parse::<i64>());
+    if !matches!(code, Some(Ok(code)) if code.unsigned_abs() <= GREATEST) {
+        return Some("its error has no code, or one that is not a fit integer");
+    }
+    if members.get("message").and_then(jsonrpc::as_str).is_none() {
+        return Some("its error has no message, or one that is not a string");
+    }
+    None
+}
+
 fn supported(error: &RawJson) -> Option<Vec<String>> {
     error
         .member("data")
@@ -244,6 +265,38 @@ mod tests {
             ),
             Err(BackendError::Unavailable { .. })
         ));
+    }
+
+    #[test]
+    fn only_errors_as_json_rpc_means_them_are_in_order() {
+        for text in [
+            r#"{"code":-32000,"message":"m"}"#,
+            r#"{"message":"\u00e9","x":[1],"code":9007199254740991,"data":{"n":1.0}}"#,
+        ] {
+            assert_eq!(error_fault(&raw(text)), None, "{text}");
+        }
+        for text in [
+            "{}",
+            "null",
+            "[]",
+            r#""no""#,
+            r#"{"code":1}"#,
+            r#"{"message":"m"}"#,
+            r#"{"code":1.5,"message":"m"}"#,
+            r#"{"code":1.0,"message":"m"}"#,
+            r#"{"code":1e3,"message":"m"}"#,
+            r#"{"code":"1","message":"m"}"#,
+            r#"{"code":null,"message":"m"}"#,
+            r#"{"code":9007199254740992,"message":"m"}"#,
+            r#"{"code":99999999999999999999999,"message":"m"}"#,
+            r#"{"code":1,"message":5}"#,
+            r#"{"code":1,"message":null}"#,
+            r#"{"code":1,"message":"\ud800"}"#,
+            r#"{"code":1,"code":2,"message":"m"}"#,
+            r#"{"code":1,"message":"m","x":1,"\u0078":2}"#,
+        ] {
+            assert!(error_fault(&raw(text)).is_some(), "{text}");
+        }
     }
 
     #[test]

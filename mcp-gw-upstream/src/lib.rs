@@ -31,8 +31,8 @@ mod subscriptions;
 mod watched;
 
 pub use balance::{
-    BalanceConfig, Balanced, EjectionConfig, HealthConfig, Replica, ReplicaState, ReplicaStatus,
-    RetryConfig, Sticky, Strategy,
+    BalanceConfig, Balanced, EjectionConfig, HealthConfig, Hints, Replica, ReplicaState,
+    ReplicaStatus, RetryConfig, Sticky, Strategy,
 };
 pub use error::Error;
 pub use http::{HttpServer, HttpServerConfig};

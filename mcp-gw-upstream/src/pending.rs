@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use crate::call::Call;
+use crate::era::error_fault;
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -29,10 +30,13 @@ impl Reply {
     pub(crate) fn of(whole: &Bytes, outcome: Result<&RawValue, &RawValue>) -> Self {
         match outcome {
             Ok(result) => Self::Result(RawJson::within(whole, result)),
-            Err(error) if error.get().starts_with('{') => {
-                Self::Error(RawJson::within(whole, error))
+            Err(error) => {
+                let error = RawJson::within(whole, error);
+                match error_fault(&error) {
+                    None => Self::Error(error),
+                    Some(fault) => Self::Malformed(fault.to_owned()),
+                }
             }
-            Err(_) => Self::Malformed("its error is not an object".to_owned()),
         }
     }
 }
@@ -173,7 +177,8 @@ mod tests {
             let raw: &RawValue = serde_json::from_str(text).unwrap();
             Reply::of(&Bytes::from_static(text.as_bytes()), Err(raw))
         };
-        assert!(matches!(of("{}"), Reply::Error(_)));
+        assert!(matches!(of("{}"), Reply::Malformed(_)));
+        assert!(matches!(of(r#"{"code":1,"message":"m"}"#), Reply::Error(_)));
         for text in ["\"boom\"", "null", "[]", "1"] {
             assert!(matches!(of(text), Reply::Malformed(_)), "{text}");
         }

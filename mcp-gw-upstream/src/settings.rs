@@ -94,6 +94,12 @@ impl Settings {
         }
     }
 
+    pub(crate) fn forgetful(&self) -> BackendError {
+        BackendError::Forgetful {
+            server: Arc::clone(&self.server),
+        }
+    }
+
     pub(crate) fn lost(&self, reason: impl Into<String>) -> BackendError {
         BackendError::Lost {
             server: Arc::clone(&self.server),

@@ -1,8 +1,10 @@
 //! A server that runs in several places, and how much it is asked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use mcp_gw_upstream::{BalanceConfig, EjectionConfig, HealthConfig, RetryConfig, Sticky, Strategy};
+use mcp_gw_upstream::{
+    BalanceConfig, EjectionConfig, HealthConfig, Hints, RetryConfig, Sticky, Strategy,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -227,7 +229,8 @@ impl ServerConfig {
                     .with_threshold(balance.eject_after, balance.eject_for.get())
                     .with_max_percent(balance.max_ejected),
             )
-            .with_retries(retries);
+            .with_retries(retries)
+            .with_hints(self.hints());
         let Some(max_concurrent) = self.max_concurrent else {
             return config;
         };
@@ -238,6 +241,17 @@ impl ServerConfig {
         );
         let max_queue = self.max_queue.map_or(config.max_queue, count);
         config.with_limit(count(max_concurrent), max_queue, wait)
+    }
+
+    /// What the file says of tools, as far as it matters to sending calls again.
+    fn hints(&self) -> BTreeMap<String, Hints> {
+        let all = self.tools.iter().map(|(name, shape)| {
+            let said = &shape.annotations;
+            let hints = Hints::new(said.read_only, said.destructive, said.idempotent);
+            (name.clone(), hints)
+        });
+        all.filter(|(_, hints)| *hints != Hints::default())
+            .collect()
     }
 
     fn replica_count(&self) -> usize {

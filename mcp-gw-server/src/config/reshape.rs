@@ -30,7 +30,8 @@ pub struct ToolShape {
     pub arguments: BTreeMap<String, ArgumentShape>,
 }
 
-/// Hints about a tool; those that are not given stay as the server has them.
+/// Hints about a tool; those that are not given stay as the server has them. They also say which calls
+/// may be sent again: those of a tool that is `destructive` here never are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]

@@ -1,10 +1,11 @@
 //! How calls are spread over replicas, sent again and held back.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp_gw_core::Backend;
+use mcp_gw_core::{Backend, ToolAnnotations};
 
 use crate::error::Error;
 
@@ -141,8 +142,8 @@ impl EjectionConfig {
 /// When a request is sent again.
 ///
 /// A request is sent again when it certainly did not reach the server, or when it changes nothing
-/// to do it twice: tools whose annotations say `readOnlyHint` or `idempotentHint`, and everything
-/// that is not a tool.
+/// to do it twice: tools whose annotations say `readOnlyHint` or `idempotentHint`, where
+/// [`BalanceConfig::hints`] does not say otherwise, and everything that is not a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryConfig {
@@ -153,8 +154,8 @@ pub struct RetryConfig {
     /// a second are always allowed. 20 by default.
     pub budget_percent: u32,
     /// How long requests wait, from the first failure on, for a server that is nowhere to be
-    /// reached: as long as a restart takes. One that is away for longer fails them at once. 5 s by
-    /// default.
+    /// reached: as long as a restart takes. One that is away for longer fails them at once. It also
+    /// bounds all pauses of one request together. 5 s by default.
     pub wait: Duration,
 }
 
@@ -196,6 +197,41 @@ impl RetryConfig {
     }
 }
 
+/// What whoever runs the gateway says of a tool, above what the server says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hints {
+    /// It changes nothing.
+    pub read_only: Option<bool>,
+    /// It may destroy something: calls are never sent twice, whatever else is said.
+    pub destructive: Option<bool>,
+    /// Doing it twice is as good as doing it once.
+    pub idempotent: Option<bool>,
+}
+
+impl Hints {
+    /// Hints that are given, in the order of the fields.
+    pub const fn new(
+        read_only: Option<bool>,
+        destructive: Option<bool>,
+        idempotent: Option<bool>,
+    ) -> Self {
+        Self {
+            read_only,
+            destructive,
+            idempotent,
+        }
+    }
+
+    /// True when a call may be sent twice to a tool that says this of itself.
+    pub(crate) fn is_safe(self, says: &ToolAnnotations) -> bool {
+        let is = |ours: Option<bool>, theirs| ours.or(theirs) == Some(true);
+        self.destructive != Some(true)
+            && (is(self.read_only, says.read_only_hint)
+                || is(self.idempotent, says.idempotent_hint))
+    }
+}
+
 /// How calls are spread over the replicas of a server, sent again and held back.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -212,6 +248,8 @@ pub struct BalanceConfig {
     pub ejection: EjectionConfig,
     /// When a request is sent again.
     pub retries: RetryConfig,
+    /// What is said of tools here, by the names that the server gave them.
+    pub hints: BTreeMap<String, Hints>,
     /// How many calls may be under way at a time; no limit by default.
     pub max_concurrent: Option<usize>,
     /// How many calls may wait when that many are under way. 128 by default.
@@ -230,6 +268,7 @@ impl BalanceConfig {
             health: None,
             ejection: EjectionConfig::default(),
             retries: RetryConfig::default(),
+            hints: BTreeMap::new(),
             max_concurrent: None,
             max_queue: 128,
             queue_timeout: Duration::from_secs(10),
@@ -268,6 +307,13 @@ impl BalanceConfig {
     #[must_use]
     pub const fn with_retries(mut self, retries: RetryConfig) -> Self {
         self.retries = retries;
+        self
+    }
+
+    /// Sets what is said of tools here, by the names that the server gave them.
+    #[must_use]
+    pub fn with_hints(mut self, hints: BTreeMap<String, Hints>) -> Self {
+        self.hints = hints;
         self
     }
 

@@ -181,6 +181,10 @@ impl Fleet {
             .collect()
     }
 
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
     /// What to do with a request that failed like this, after it was `tried` there.
     pub(crate) fn next_step(&self, retry: &mut Retry, failure: Failure, tried: Tried) -> Step {
         let now = self.clock.now();

@@ -47,7 +47,7 @@ pub(crate) struct Shared {
     /// Which replica watches which resource for nobody in particular.
     pub(crate) subscriptions: Subscriptions<usize>,
     pub(crate) tasks: Subscriptions<usize>,
-    /// Tools that say that calling them twice is as good as calling them once.
+    /// Tools of which it is said that calling them twice is as good as calling them once.
     safe_tools: Mutex<Arc<HashSet<Arc<str>>>>,
     pub(crate) closed: watch::Sender<bool>,
     /// No replica is alive, and the listener was told.
@@ -92,7 +92,7 @@ impl Shared {
         }
     }
 
-    /// True when `tool` says that it may be called twice.
+    /// True when `tool` may be called twice.
     pub(crate) fn is_safe(&self, tool: &str) -> bool {
         let tools = self.safe_tools.lock();
         tools.unwrap_or_else(PoisonError::into_inner).contains(tool)
@@ -107,10 +107,11 @@ impl Shared {
             };
             match backend.offer().await {
                 Ok(offer) => {
-                    let safe = offer
-                        .tools
-                        .iter()
-                        .filter(|tool| tool.annotations().is_idempotent());
+                    let hints = |tool: &str| self.fleet.config.hints.get(tool).copied();
+                    let safe = offer.tools.iter().filter(|tool| {
+                        let hints = hints(tool.name()).unwrap_or_default();
+                        hints.is_safe(tool.annotations())
+                    });
                     let safe: HashSet<_> = safe.map(mcp_gw_core::ToolSpec::shared_name).collect();
                     *self
                         .safe_tools

@@ -35,7 +35,8 @@ impl Failure {
         match error {
             BackendError::Unavailable { .. } => Self::Unsent,
             BackendError::Busy { retry_after, .. } => Self::Busy(*retry_after),
-            BackendError::Refused { .. } => Self::Refused,
+            // Waiting does not help: each session would be forgotten like the one before.
+            BackendError::Refused { .. } | BackendError::Forgetful { .. } => Self::Refused,
             BackendError::Lost { .. } => Self::Lost,
             BackendError::Timeout { .. } | BackendError::Protocol { .. } => Self::Stuck,
             _ => Self::Final,
@@ -93,7 +94,10 @@ pub(crate) struct Retry {
     is_safe: bool,
     /// How often a server has got it, or may have.
     sends: u32,
+    tries: u32,
     pauses: u32,
+    /// When it failed first.
+    since: Option<Instant>,
 }
 
 impl Retry {
@@ -102,7 +106,9 @@ impl Retry {
         Self {
             is_safe,
             sends: 0,
+            tries: 0,
             pauses: 0,
+            since: None,
         }
     }
 
@@ -119,6 +125,11 @@ impl Retry {
             patience,
             now,
         } = situation;
+        // A server that does other things well meanwhile is not waited for longer on that account.
+        self.tries = self.tries.saturating_add(1);
+        let since = *self.since.get_or_insert(now);
+        let waited = now.saturating_duration_since(since);
+        let patience = patience.min(config.wait.saturating_sub(waited));
         if config.attempts <= 1 || failure == Failure::Final {
             return Step::GiveUp;
         }
@@ -141,6 +152,22 @@ impl Retry {
         let pause = (FIRST * 2_u32.pow(self.pauses.min(8))).min(LONGEST);
         self.pauses = self.pauses.saturating_add(1);
         Step::Again(jittered(pause, random).min(patience))
+    }
+
+    /// Tells the log that the request has failed for good, when it was not tried only once.
+    pub(crate) fn log_end(&self, server: &str, error: &BackendError, now: Instant) {
+        if self.tries <= 1 {
+            return;
+        }
+        let waited = self.since.map(|since| now.saturating_duration_since(since));
+        tracing::warn!(
+            target: "mcp_gw::upstream",
+            server,
+            tries = self.tries,
+            waited = ?waited.unwrap_or_default(),
+            %error,
+            "a request is given up after several tries"
+        );
     }
 }
 
@@ -219,6 +246,26 @@ mod tests {
             step(&mut retry, Failure::Unsent, true, Duration::ZERO),
             Step::Elsewhere
         );
+    }
+
+    #[test]
+    fn the_time_of_one_request_runs_on_whatever_the_server_does_meanwhile() {
+        let began = ManualClock::new().now();
+        let (mut budget, mut random) = (Budget::new(20, began), Random::from_seed(1));
+        let mut retry = Retry::new(true);
+        let mut after = |seconds| {
+            let situation = Situation {
+                failure: Failure::Unsent,
+                has_others: false,
+                // It has just done something well, so nobody else has waited yet.
+                patience: PATIENCE,
+                now: began + Duration::from_secs(seconds),
+            };
+            retry.after(&RetryConfig::default(), situation, &mut budget, &mut random)
+        };
+        assert!(matches!(after(0), Step::Again(_)));
+        assert!(matches!(after(4), Step::Again(_)));
+        assert_eq!(after(5), Step::GiveUp);
     }
 
     #[test]

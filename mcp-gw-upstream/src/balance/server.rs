@@ -142,6 +142,9 @@ impl Balanced {
             };
             let failure = Failure::of(&error);
             let step = fleet.next_step(&mut retry, failure, tried);
+            if step == Step::GiveUp {
+                retry.log_end(&fleet.server, &error, fleet.now());
+            }
             if !failure.leaves_doubt() && failure != Failure::Final {
                 if step == Step::GiveUp {
                     return Err(doubt.unwrap_or(error));

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::call::Question;
 use crate::deadline::Deadline;
+use crate::era::error_fault;
 use crate::http::exchange::{Exchange, InSession, Outcome};
 use crate::http::wire::Refusal;
 use crate::notice::Notice;
@@ -60,10 +61,13 @@ impl Exchange<'_> {
                 }
                 Ok(Some(match outcome {
                     Ok(result) => Ok(RawJson::within(whole, result)),
-                    Err(error) if error.get().starts_with('{') => {
-                        Err(RawJson::within(whole, error))
+                    Err(error) => {
+                        let error = RawJson::within(whole, error);
+                        if let Some(fault) = error_fault(&error) {
+                            return Err(self.protocol(fault));
+                        }
+                        Err(error)
                     }
-                    Err(_) => return Err(self.protocol("its error is not an object")),
                 }))
             }
             Message::Notification(notification) => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::header::HeaderValue;
 use reqwest::{Response, StatusCode};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::deadline::Deadline;
 use crate::http::exchange::{Exchange, Media, Stop, media_type};
@@ -89,6 +89,13 @@ impl Exchange<'_> {
             }
             let pause = place.retry.unwrap_or(PAUSE);
             let pause = pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+            if Instant::now() + pause >= deadline.at() {
+                return Err(self
+                    .lost(&format!(
+                        "{reason}, and it may not be taken up again within the time of the call"
+                    ))
+                    .into());
+            }
             self.wait(deadline, sleep(pause)).await?;
             let Ok(response) = self.wait(deadline, request.send()).await? else {
                 continue;

@@ -104,7 +104,7 @@ impl Core {
                     && is_expired(session, status, error.as_str());
                 is_stale = is_expired || is_other_era(session, status, code);
                 if is_expired && status == StatusCode::NOT_FOUND {
-                    self.unknown_session()
+                    self.common().settings.forgetful()
                 } else {
                     BackendError::Rpc(error)
                 }
@@ -114,7 +114,7 @@ impl Core {
                 is_stale =
                     is_expired || matches!(status.as_u16(), 400 | 404 | 405 | 406 | 415 | 426);
                 if is_expired && status == StatusCode::NOT_FOUND {
-                    self.unknown_session()
+                    self.common().settings.forgetful()
                 } else {
                     self.base.road.status_error(status, &body)
                 }
@@ -125,12 +125,6 @@ impl Core {
         } else {
             Verdict::Final(error)
         }
-    }
-
-    /// The request was not looked at, so it can be sent again.
-    fn unknown_session(&self) -> BackendError {
-        let reason = "it does not know the session that it has given";
-        self.common().settings.unavailable(reason)
     }
 
     /// The headers that repeat arguments of this call, as its tool wants them, and those that the client

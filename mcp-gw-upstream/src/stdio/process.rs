@@ -402,10 +402,12 @@ async fn meet_late(
         outcome = &mut handshake => outcome,
     };
     match outcome {
-        Err(BackendError::Rpc(refusal)) => match read_answer(settings, question.await)? {
-            Probe::Modern(hello) => Ok(hello),
-            Probe::Legacy => Err(BackendError::Rpc(refusal)),
-        },
+        Err(refusal @ (BackendError::Rpc(_) | BackendError::Protocol { .. })) => {
+            match read_answer(settings, question.await)? {
+                Probe::Modern(hello) => Ok(hello),
+                Probe::Legacy => Err(refusal),
+            }
+        }
         Err(error) => Err(error),
         // The answer to a `ping` comes behind all that it will answer of what came before.
         Ok(old) => {

@@ -1,10 +1,11 @@
 //! What is sent again, and what is not.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_gw_core::{Backend as _, BackendError, Extras, ResourceRead};
-use mcp_gw_upstream::RetryConfig;
+use mcp_gw_upstream::{Hints, RetryConfig};
 use tokio::time::Instant;
 
 use crate::fake::{Fake, Mood, call, config, ctx, settle, started};
@@ -32,6 +33,35 @@ async fn what_may_have_been_done_is_done_again_only_when_that_is_the_same() {
         assert_eq!(call(&backend, "look").await.unwrap(), "b");
         let read = ResourceRead::new("x:y", Extras::default());
         backend.read_resource(&ctx("alice"), read).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_of_a_tool_here_counts_more_than_what_it_says() {
+    let [yes, no] = [Some(true), Some(false)];
+    // `look` says that it only reads, `change` that it may destroy, `begin` nothing.
+    let all = [
+        ("look", Hints::new(no, None, None), 1),
+        ("look", Hints::new(None, yes, None), 1),
+        ("look", Hints::new(yes, yes, yes), 1),
+        ("look", Hints::new(None, no, None), 2),
+        ("look", Hints::new(no, None, yes), 2),
+        ("change", Hints::new(yes, None, None), 2),
+        ("change", Hints::new(None, no, None), 1),
+        ("change", Hints::new(None, None, yes), 2),
+        ("begin", Hints::default(), 1),
+        ("begin", Hints::new(None, None, yes), 2),
+    ];
+    for (tool, hints, sends) in all {
+        let (a, b) = (Fake::new("a"), Fake::new("b"));
+        let two = RetryConfig::default().with_attempts(2);
+        let said = BTreeMap::from([(tool.to_owned(), hints)]);
+        let backend = started(config().with_retries(two).with_hints(said), [&a, &b]).await;
+        a.set(Mood::Fatal);
+        b.set(Mood::Fatal);
+        call(&backend, tool).await.unwrap_err();
+        let found = a.tries() + b.tries();
+        assert_eq!(found, sends, "{tool} with {hints:?}");
     }
 }
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use axum::response::Response;
 use mcp_gw_core::testing::backend_contract;
-use mcp_gw_core::{Backend as _, BackendError, BackendEvent, Extras, ResourceRead};
-use mcp_gw_upstream::{HttpServer, HttpServerConfig};
+use mcp_gw_core::{Backend as _, BackendError, BackendEvent, Extras, ResourceRead, SystemClock};
+use mcp_gw_upstream::{
+    BalanceConfig, Balanced, HttpServer, HttpServerConfig, Replica, RetryConfig,
+};
 
 use crate::client::{ASKABLE, Client};
 use crate::fake::{DISCOVERED, Fake, INITIALIZED, Seen, event, handshake, json, live, status};
@@ -210,12 +212,51 @@ async fn a_session_that_always_expires_is_tried_twice_only() {
     let fake = Fake::legacy(|_| async { status(404) }).await;
     let mut fake = fake;
     // It has looked at none of them.
-    assert!(ask(&server(&fake)).await.unwrap_err().is_unsent());
-    let methods = fake.methods();
-    assert_eq!(
-        methods.iter().filter(|name| *name == "tools/call").count(),
-        2
-    );
+    let error = ask(&server(&fake)).await.unwrap_err();
+    assert!(matches!(error, BackendError::Forgetful { .. }), "{error}");
+    assert!(error.is_unsent());
+    assert_eq!(fake.count(&["tools/call", "initialize"]), [2, 2]);
+}
+
+#[tokio::test]
+async fn what_ends_each_session_or_call_at_once_is_not_waited_out() {
+    type Script = fn(&Seen) -> Response;
+    // How each is answered, and how many calls and handshakes come of it.
+    let all: [(Script, [usize; 2]); 6] = [
+        (|_| status(404), [2, 2]),
+        (|_| json(404, r#"{"error":"session not found"}"#), [2, 2]),
+        (|_| json(400, "no valid session"), [2, 2]),
+        (|seen| seen.error(400, -32000, "no valid session"), [2, 2]),
+        (|_| status(410), [1, 1]),
+        (|_| status(401), [1, 1]),
+    ];
+    for (at, (script, expected)) in all.into_iter().enumerate() {
+        let tools = r#"{"tools":[{"name":"echo","inputSchema":{"type":"object"},
+            "annotations":{"readOnlyHint":true}}]}"#;
+        let mut fake = Fake::legacy(move |seen| async move {
+            match seen.method() {
+                "tools/list" => seen.result(tools),
+                "tools/call" => script(&seen),
+                _ => seen.error(200, -32601, "Method not found"),
+            }
+        })
+        .await;
+        let patient = RetryConfig::default().with_wait(Duration::from_secs(3600));
+        let backend = balanced(&fake, patient);
+        backend.offer().await.unwrap();
+        let (ctx, _) = context();
+        let called = backend.call_tool(&ctx, call("echo", "{}"));
+        let called = tokio::time::timeout(Duration::from_secs(20), called).await;
+        called.expect("the call goes on and on").unwrap_err();
+        let counts = fake.count(&["tools/call", "initialize"]);
+        assert_eq!(counts, expected, "{at}");
+    }
+}
+
+fn balanced(fake: &Fake, retries: RetryConfig) -> Balanced {
+    let config = BalanceConfig::new("up").with_retries(retries);
+    let replica = Replica::new("up", Arc::new(server(fake)));
+    Balanced::new(config, vec![replica], Arc::new(SystemClock::new())).unwrap()
 }
 
 #[tokio::test]

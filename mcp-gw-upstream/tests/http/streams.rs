@@ -1,6 +1,7 @@
 //! Answers of servers of old revisions whose stream breaks, and is taken up again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mcp_gw_core::{Backend as _, BackendError, BackendEvent, CallNotification, SessionKey};
 use mcp_gw_upstream::{HttpServer, HttpServerConfig};
@@ -9,7 +10,7 @@ use tokio::task::JoinHandle;
 use crate::client::{ASKABLE, Client};
 use crate::fake::{Fake, event, handshake, json, live, sse, status};
 use crate::old::{Old, Opened};
-use crate::support::{Listener, call, raw};
+use crate::support::{Listener, call, context, raw};
 
 /// An event with an id.
 fn numbered(id: &str, data: &str) -> String {
@@ -232,5 +233,23 @@ async fn what_a_session_repeats_on_its_own_stream_is_told_once() {
             notification: CallNotification::Log(params),
         };
         assert_eq!(events.recv().await, Some(expected));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_may_be_taken_up_only_after_the_call_is_given_up_at_once() {
+    for stream in [
+        "id: e1\nretry: 999999999\ndata:\n\n",
+        "id: e1\nretry: 18446744073709551615\ndata:\n\n",
+    ] {
+        let fake = Fake::legacy(move |_| async move { sse(stream.to_owned()) }).await;
+        let config = HttpServerConfig::new("up", fake.url());
+        let config = config.with_timeout(Duration::from_secs(25));
+        let backend = HttpServer::new(&config).unwrap();
+        let (ctx, _) = context();
+        let called = backend.call_tool(&ctx, call("t", "{}"));
+        let called = tokio::time::timeout(Duration::from_secs(15), called).await;
+        let error = called.expect("it waits on").unwrap_err();
+        assert!(matches!(error, BackendError::Lost { .. }), "{error}");
     }
 }

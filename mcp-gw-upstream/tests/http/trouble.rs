@@ -64,6 +64,42 @@ async fn answers_that_are_not_mcp_are_told_from_those_that_are_lost() {
 }
 
 #[tokio::test]
+async fn an_error_passes_as_it_came_or_not_at_all() {
+    type Answer = fn(u16, String) -> Response;
+    let ways: [(Answer, u16); 3] = [
+        (|status, text| json(status, &text), 200),
+        (|_, text| sse(event(&text)), 200),
+        (|status, text| json(status, &text), 400),
+    ];
+    let good = r#"{ "message":"m\u00e9", "code":-1, "data":{"n":1.0}, "x":1 }"#;
+    let bad = [
+        "{}",
+        r#"{"code":1.5,"message":"m"}"#,
+        r#"{"code":99999999999999999999,"message":"m"}"#,
+        r#"{"code":1,"message":[]}"#,
+        r#"{"code":1,"code":1,"message":"m"}"#,
+    ];
+    for (way, status) in ways {
+        for error in bad.into_iter().chain([good]) {
+            let fake = Fake::modern(move |seen| async move {
+                let id = seen.id();
+                way(
+                    status,
+                    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#),
+                )
+            })
+            .await;
+            let told = ask(&config(&fake)).await.unwrap_err();
+            match told {
+                BackendError::Rpc(told) => assert_eq!(told.as_str(), good),
+                BackendError::Protocol { .. } => assert_ne!(error, good),
+                other => panic!("{error}: {other}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn being_turned_away_is_told_from_being_lost_at_any_time() {
     fn after(status_code: u16, seconds: &str, body: &str) -> Response {
         let mut response = json(status_code, body);

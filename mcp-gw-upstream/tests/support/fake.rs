@@ -165,6 +165,12 @@ impl Fake {
         self.seen.try_recv().ok()
     }
 
+    /// How often each of `methods` was seen so far.
+    pub(crate) fn count<const N: usize>(&mut self, methods: &[&str; N]) -> [usize; N] {
+        let seen = self.methods();
+        methods.map(|wanted| seen.iter().filter(|method| *method == wanted).count())
+    }
+
     /// The methods of everything seen so far.
     pub(crate) fn methods(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.seen.try_recv().ok())
