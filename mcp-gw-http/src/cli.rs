@@ -135,7 +135,7 @@ Examples:
   mcp-gw-http --config mcp-gw.yaml                      serve it
   mcp-gw-http pins diff --config mcp-gw.yaml            do servers offer what they did?
   mcp-gw-http limits show --config mcp-gw.yaml          how much may callers call?
-  mcp-gw-http policy explain --config mcp-gw.yaml --as alice tools/call get_time
+  mcp-gw-http policy check mcp-gw.yaml                  who may do what?
 
 Ctrl-C lets open calls end; a second Ctrl-C does not wait for them.";
 

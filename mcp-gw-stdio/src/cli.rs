@@ -94,7 +94,7 @@ Examples:
   mcp-gw-stdio api7 --read-only        the API7 of $DASHBOARD_URL
   mcp-gw-stdio check --config mcp-gw.yaml
   mcp-gw-stdio pins diff --config mcp-gw.yaml
-  mcp-gw-stdio policy explain --config mcp-gw.yaml --as local tools/call get_time
+  mcp-gw-stdio policy check mcp-gw.yaml
 
 Standard output carries MCP only; logs, the audit log among them, go to standard error.";
 
