@@ -196,7 +196,10 @@ pub(crate) fn check_params(
 ) -> Result<(), RpcError> {
     for param in marked {
         let name = param.name();
-        match (one(headers, name)?, param.text_in(arguments)) {
+        let told = param.text_in(arguments);
+        let told = told
+            .map_err(|unclear| RpcError::header_mismatch(&format!("Header mismatch: {unclear}")))?;
+        match (one(headers, name)?, told) {
             (None, None) => {}
             (header @ Some(_), Some(body)) if is_same_number(header, &body) => {}
             (header, Some(body)) => compare(name, header, &body)?,
@@ -382,6 +385,9 @@ mod tests {
             (r#"{"r":null}"#, &[], true),
             (r#"{"r":"x"}"#, &[("mcp-param-r", "x")], true),
             (r#"{"r":"x"}"#, &[], false),
+            (r#"{"r":"x","r":"y"}"#, &[], false),
+            (r#"{"r":"x","r":"x"}"#, &[("mcp-param-r", "x")], false),
+            (r#"{"o":1,"o":1}"#, &[], false),
             (r#"{"r":"x"}"#, &[("mcp-param-r", "X")], false),
             (
                 r#"{"r":"x"}"#,
