@@ -30,6 +30,7 @@ pub use api7::Api7Section;
 pub use balance::{
     BalanceSection, HealthSection, ReplicaConfig, RetriesSection, StickyName, StrategyName,
 };
+pub(crate) use check::LONGEST_CALL;
 pub use credential::{KeyError, KeySource};
 pub(crate) use explain::origin;
 pub use fault::{ConfigFaults, Fault};

@@ -111,7 +111,13 @@ pub(crate) async fn gateway_of(
 ) -> Result<Gateway, crate::LaunchError> {
     let mut builder = Gateway::builder();
     for (name, server) in &config.servers {
-        let backend = crate::compose::bare_backend(config, (name, server), env, None)?;
+        let backend = crate::compose::bare_backend(
+            config,
+            (name, server),
+            env,
+            None,
+            config.call_timeout.get(),
+        )?;
         let backend = crate::reshape::Reshape::new(backend, &server.tools);
         builder = builder.mount(backend, config.mounting(name, server));
     }
