@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, StatusCode};
-use mcp_gw_core::jsonrpc::{Request, as_str};
+use mcp_gw_core::jsonrpc::{Notification, Request, as_str};
 use mcp_gw_core::{ForeignParams, ParamHeader, RawJson, code};
 
 use crate::http::reply::HttpReply;
@@ -186,6 +186,15 @@ pub(super) fn check_method(headers: &HeaderMap, request: &Request<'_>) -> Result
         return Ok(());
     };
     compare("Mcp-Name", one(headers, NAME)?, &name)
+}
+
+/// The same for a notification, which names nothing and need not have `_meta`.
+pub(super) fn check_notification(
+    headers: &HeaderMap,
+    notification: &Notification<'_>,
+) -> Result<(), RpcError> {
+    check_version(headers, &Meta::of(&notification.params)?)?;
+    compare("Mcp-Method", one(headers, METHOD)?, &notification.method)
 }
 
 /// `Mcp-Param-*` must repeat the arguments that the tool's schema marks (2026-07-28).
