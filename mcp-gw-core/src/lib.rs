@@ -63,7 +63,7 @@ pub use limit::{
 };
 pub use log_level::LogLevel;
 pub use mount::{LeftOut, Mounting, Naming, UriNaming};
-pub use param_header::{ForeignParams, ParamHeader};
+pub use param_header::{ForeignParams, ParamHeader, UnclearParam};
 pub use pipeline::{ListPage, Resumed, Sight, WatchedTask};
 pub use policy::{
     AccessRequest, AllowAll, Decision, DenyAll, Effect, Feature, Phase, Policy, PolicyVersion,

@@ -15,6 +15,15 @@ pub struct ParamHeader {
     name: String,
 }
 
+/// Arguments that do not say clearly what a header is to repeat.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`arguments` names a member twice, or has text that is not Unicode, where `{header}` repeats an argument"
+)]
+pub struct UnclearParam {
+    header: String,
+}
+
 /// Members of a schema that are data, not schemas.
 const DATA: [&str; 4] = ["const", "default", "enum", "examples"];
 const ANNOTATION: &str = "x-mcp-header";
@@ -28,16 +37,28 @@ impl ParamHeader {
 
     /// The text of the argument in `arguments`; `None` when it is absent, null, or not of a kind
     /// that has a header.
-    pub fn text_in(&self, arguments: &RawJson) -> Option<String> {
-        let first = arguments.clone();
-        let value = self
-            .path
-            .iter()
-            .try_fold(first, |value, key| value.member(key).ok()?)?;
-        match value.as_bytes().first()? {
-            b'"' => value.decode_owned().ok(),
-            b'{' | b'[' | b'n' => None,
-            _ => Some(value.as_str().to_owned()),
+    ///
+    /// # Errors
+    /// When it cannot be told what the argument is: an object on the way to it names a member twice, so
+    /// that readers differ in which one counts, or its text is not Unicode. Such a call goes nowhere.
+    pub fn text_in(&self, arguments: &RawJson) -> Result<Option<String>, UnclearParam> {
+        let unclear = || UnclearParam {
+            header: self.name.clone(),
+        };
+        let mut value = arguments.clone();
+        for key in &self.path {
+            if !value.is_object() {
+                return Ok(None);
+            }
+            match value.member(key).map_err(|_| unclear())? {
+                Some(member) => value = member,
+                None => return Ok(None),
+            }
+        }
+        match value.as_bytes().first() {
+            Some(b'"') => value.decode_owned().map(Some).map_err(|_| unclear()),
+            None | Some(b'{' | b'[' | b'n') => Ok(None),
+            Some(_) => Ok(Some(value.as_str().to_owned())),
         }
     }
 
@@ -238,7 +259,7 @@ mod tests {
         .unwrap();
         let mut texts: Vec<_> = found
             .iter()
-            .map(|header| (header.name(), header.text_in(&arguments)))
+            .map(|header| (header.name(), header.text_in(&arguments).unwrap()))
             .collect();
         texts.sort_unstable();
         let some = |text: &str| Some(text.to_owned());
@@ -251,6 +272,29 @@ mod tests {
                 ("mcp-param-region", some("Köln")),
             ]
         );
+    }
+
+    #[test]
+    fn an_argument_that_is_there_twice_has_no_text() {
+        let found = read(
+            r#"{"properties":{"o":{"properties":{"r":{"type":"string","x-mcp-header":"R"}}}}}"#,
+        );
+        let found = found.unwrap();
+        for (arguments, text) in [
+            (r#"{"o":{"r":"x"},"other":{"r":1,"r":2}}"#, Some(Some("x"))),
+            (r#"{"o":{"q":"x"}}"#, Some(None)),
+            (r#"{"o":["r","r"]}"#, Some(None)),
+            ("null", Some(None)),
+            (r#"{"o":{"r":"x","r":"x"}}"#, None),
+            (r#"{"o":{"r":"x","\u0072":"y"}}"#, None),
+            (r#"{"o":{"r":"x"},"o":{}}"#, None),
+            (r#"{"o":{"r":"\ud800"}}"#, None),
+        ] {
+            let arguments = RawJson::parse(arguments).unwrap();
+            let told = found[0].text_in(&arguments).ok();
+            let expected = text.map(|text| text.map(str::to_owned));
+            assert_eq!(told, expected, "{arguments}");
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::json::RawJson;
 use crate::limit::{Admission, Charge, Hold, LimitReport, LimiterError};
 use crate::policy::{AccessRequest, Effect, Feature, Phase};
 use crate::shown::Shown;
-use crate::tool::{Arguments, ToolOutput};
+use crate::tool::{Arguments, ToolOutput, ToolSpec};
 
 pub use list::{ListPage, Sight};
 pub use resume::Resumed;
@@ -360,6 +360,8 @@ impl Gateway {
             });
         };
         let permit = self.decide(incoming, what, &target, scope).await?;
+        // After the decision: who may not call the tool learns nothing of it.
+        check_repeated(what, &target)?;
         Ok((permit, target, hold))
     }
 
@@ -417,6 +419,22 @@ impl Gateway {
             method,
         )
     }
+}
+
+/// Arguments that headers repeat must be clear, whatever the client speaks: the server behind may read
+/// the one member, and what is in front of it the other (MCP 2026-07-28, streamable HTTP).
+fn check_repeated(what: &Use<'_>, target: &Target) -> Result<(), GatewayError> {
+    let marked = target.tool.as_ref().map(ToolSpec::param_headers);
+    let (Some(Ok(marked)), Some(arguments)) = (marked, what.arguments) else {
+        return Ok(());
+    };
+    for param in marked {
+        let told = param.text_in(arguments.as_raw());
+        told.map_err(|unclear| GatewayError::InvalidParams {
+            message: unclear.to_string(),
+        })?;
+    }
+    Ok(())
 }
 
 /// A charge of one unit.

@@ -73,7 +73,7 @@ impl Guard {
         }
     }
 
-    fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+    pub(crate) fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
         let mut values = headers.get_all(HOST).iter();
         let header = values.next();
         if values.next().is_some() {

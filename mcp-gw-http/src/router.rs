@@ -9,6 +9,7 @@ use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::header::{EXPECT, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, Method, Response, StatusCode, Uri, request};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::any;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -112,7 +113,24 @@ pub fn router_for(engine: Engine, config: HttpConfig) -> Router {
         .route("/{endpoint}/", any(named))
         .fallback(elsewhere)
         .layer(cors)
+        .layer(from_fn_with_state(Arc::clone(&state), asked_beforehand))
         .with_state(state)
+}
+
+/// Browsers ask with OPTIONS what they may send, and are answered before the request gets to anything
+/// else: a name that is not served is not for them, either.
+async fn asked_beforehand(
+    State(state): State<Arc<Endpoint>>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    if *request.method() == Method::OPTIONS {
+        let guard = &state.config.guard;
+        if let Err(refused) = guard.check_host(request.uri(), request.headers()) {
+            return into_response(HttpReply::text(StatusCode::FORBIDDEN, &refused.0));
+        }
+    }
+    next.run(request).await
 }
 
 /// What scripts of pages may read of answers.
@@ -335,6 +353,23 @@ mod tests {
         let status = response.status();
         let body = to_bytes(response.into_body(), 10_000).await.unwrap();
         (status, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    #[tokio::test]
+    async fn a_foreign_host_is_refused_before_pages_hear_what_they_may_send() {
+        for (host, status) in [
+            ("localhost", StatusCode::OK),
+            ("evil.example", StatusCode::FORBIDDEN),
+        ] {
+            let request = Request::options("/")
+                .header("host", host)
+                .header("origin", "http://localhost")
+                .header("access-control-request-method", "POST")
+                .body(Body::empty())
+                .unwrap();
+            let response = gateway_router().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status, "{host}");
+        }
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{ApiKeys, Rules};
 use crate::admin;
+use crate::config::LONGEST_CALL;
 use crate::config::{
     Config, EndpointConfig, InputKind, KeyError, ServerConfig, ServerTarget, SessionKeyError,
     origin,
@@ -31,7 +32,7 @@ use crate::reshape::Reshape;
 use crate::supervise::Supervisor;
 use crate::survey::idle_rules;
 use crate::swap::Swap;
-use crate::wrap::Deadline;
+use crate::wrap::{CallLimit, Deadline};
 
 /// What a gateway needs beside its configuration.
 #[derive(Default)]
@@ -122,6 +123,7 @@ impl Launch {
             env: self.env,
             grace: self.grace,
             made: Made::default(),
+            call_limit: CallLimit::new(config.call_timeout.get()),
         };
         let guards = Guards::of(config).map_err(LaunchError::Pins)?;
         for (name, server) in &config.servers {
@@ -193,6 +195,7 @@ pub(crate) struct Maker {
     env: Vec<(OsString, OsString)>,
     grace: Option<Duration>,
     made: Made,
+    pub(crate) call_limit: CallLimit,
 }
 
 impl Maker {
@@ -204,13 +207,21 @@ impl Maker {
         guards: &Guards,
     ) -> Result<Deadline<Arc<dyn Backend>>, LaunchError> {
         // Pins judge what the server itself says, whatever clients are shown of it.
-        let backend = bare_backend(config, (name, server), &self.env, self.grace)?;
+        // What is around it says how long a call may take, and may say something else later.
+        let backend = bare_backend(
+            config,
+            (name, server),
+            &self.env,
+            self.grace,
+            LONGEST_CALL.get(),
+        )?;
         self.made.put(name, &backend);
         let mut backend = guards.around(backend, config, server);
         if !server.tools.is_empty() {
             backend = Arc::new(Reshape::new(backend, &server.tools));
         }
-        Ok(Deadline::new(backend, config.call_timeout.get()))
+        let limit = self.call_limit.clone();
+        Ok(Deadline::new(backend, limit, server.timeout.get()))
     }
 }
 
@@ -249,7 +260,8 @@ fn engine_config(config: &Config) -> Result<EngineConfig, LaunchError> {
         .with_seal(seal))
 }
 
-/// The backend of one server of `config`, over all of its replicas.
+/// The backend of one server of `config`, over all of its replicas; no request takes longer than
+/// `longest`, or than the server's own `timeout`.
 ///
 /// # Errors
 /// When it cannot be made.
@@ -258,12 +270,13 @@ pub(crate) fn bare_backend(
     (name, server): (&str, &ServerConfig),
     env: &[(OsString, OsString)],
     grace: Option<Duration>,
+    longest: Duration,
 ) -> Result<Arc<Balanced>, LaunchError> {
     let place = Place {
         name,
         base_env: env,
         grace,
-        call_timeout: config.call_timeout.get(),
+        longest,
     };
     let balancing = server.balancing(name, config.call_timeout);
     let replicas = place.replicas(server)?;
@@ -280,7 +293,7 @@ struct Place<'a> {
     name: &'a str,
     base_env: &'a [(OsString, OsString)],
     grace: Option<Duration>,
-    call_timeout: Duration,
+    longest: Duration,
 }
 
 impl Place<'_> {
@@ -320,7 +333,7 @@ impl Place<'_> {
     }
 
     fn backend(&self, target: ServerTarget) -> Result<Arc<dyn Backend>, LaunchError> {
-        let (name, call_timeout) = (self.name, self.call_timeout);
+        let (name, longest) = (self.name, self.longest);
         let identity = ClientInfo::new("mcp-gw", env!("CARGO_PKG_VERSION"));
         let fault = |source| self.fault(source);
         Ok(match target {
@@ -337,7 +350,7 @@ impl Place<'_> {
                     .with_client_info(identity)
                     .with_connect_timeout(connect_timeout)
                     .with_timeout(timeout)
-                    .with_max_total_timeout(call_timeout.max(timeout))
+                    .with_max_total_timeout(longest.max(timeout))
                     .with_max_connections(count(max_connections))
                     .with_max_connections_per_caller(max_connections_per_caller.map(count))
                     .with_idle_timeout(idle_timeout);
@@ -363,7 +376,7 @@ impl Place<'_> {
                     .with_client_info(identity)
                     .with_start_timeout(start_timeout)
                     .with_timeout(timeout)
-                    .with_max_total_timeout(call_timeout.max(timeout))
+                    .with_max_total_timeout(longest.max(timeout))
                     .with_max_connections(count(max_connections))
                     .with_max_connections_per_caller(max_connections_per_caller.map(count))
                     .with_idle_timeout(idle_timeout);

@@ -34,6 +34,7 @@ pub use apisix::ApisixSection;
 pub use balance::{
     BalanceSection, HealthSection, ReplicaConfig, RetriesSection, StickyName, StrategyName,
 };
+pub(crate) use check::LONGEST_CALL;
 pub use credential::{KeyError, KeySource};
 pub(crate) use explain::origin;
 pub use fault::{ConfigFaults, Fault};

@@ -23,6 +23,7 @@ use crate::revision::Revision;
 use crate::rewrite::{self, Hints};
 use crate::rpc_error::{RpcError, modern_revisions};
 use crate::session::{SessionLimits, SessionSeal, Sessions};
+use crate::states::StateSeal;
 
 /// Bounds for what servers ask of clients while a call runs: sampling, elicitation, roots.
 #[derive(Debug, Clone, Copy)]
@@ -183,6 +184,7 @@ pub(crate) struct Inner {
     pub(crate) sessions: Sessions,
     pub(crate) clients: Arc<Clients>,
     pub(crate) parking: Arc<Parking>,
+    pub(crate) states: StateSeal,
     pub(crate) listeners: Listeners,
     pub(crate) news: News,
     pub(crate) stopping: CancellationToken,
@@ -238,6 +240,10 @@ impl Engine {
         let welcome = Arc::clone(&clients);
         let welcome = Box::new(move |client| welcome.welcome(client));
         let inner = Arc::new(Inner {
+            states: config
+                .seal
+                .as_ref()
+                .map_or_else(StateSeal::random, SessionSeal::states),
             parking: Arc::new(Parking::new(config.input, Arc::clone(&clock))),
             sessions: Sessions::new(config.sessions, config.seal.clone(), clock, welcome),
             clients,

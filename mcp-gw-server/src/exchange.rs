@@ -226,8 +226,10 @@ impl Engine {
         );
         let incoming = incoming.with_link(Arc::new(link));
         let engine = self.clone();
+        let bound = bound.map(Arc::new);
+        let of_use = bound.clone();
         let run: Work = Box::pin(async move {
-            let work = engine.execute(operation, &incoming, revision, client.as_ref());
+            let work = engine.run(operation, &incoming, revision, client.as_ref(), of_use);
             tokio::select! {
                 biased;
                 result = work => result,
@@ -241,6 +243,30 @@ impl Engine {
             }
         };
         (work, messages)
+    }
+}
+
+impl Engine {
+    /// The work itself. What the server gives its client to bring back is sealed between them.
+    async fn run(
+        &self,
+        mut operation: Operation,
+        incoming: &Incoming,
+        revision: Revision,
+        client: Option<&Arc<Client>>,
+        bound: Option<Arc<Bound>>,
+    ) -> Result<RawJson, RpcError> {
+        let Some(bound) = bound else {
+            return self.execute(operation, incoming, revision, client).await;
+        };
+        // Which server it goes to is not known before.
+        self.opened().await;
+        let server = self.server_of(&bound);
+        if let Some(asking) = operation.asking() {
+            self.open_state(&bound, &server, asking.extras)?;
+        }
+        let result = self.execute(operation, incoming, revision, client).await?;
+        self.seal_state(&bound, &server, result)
     }
 }
 
@@ -272,7 +298,7 @@ impl Bound {
         (bound, asking.extras)
     }
 
-    fn binding(&self) -> Binding {
+    pub(crate) fn binding(&self) -> Binding {
         let what = (self.method, &*self.name);
         let empty = RawJson::empty_object();
         let arguments = self.arguments.as_ref().map_or(&empty, Arguments::as_raw);

@@ -212,6 +212,11 @@ impl Engine {
         peer: HttpPeer,
         meta: &Meta<'_>,
     ) -> Result<HttpReply, RpcError> {
+        if request.method == "initialize" {
+            // There is no handshake in this revision, whatever else the request says.
+            let newest = Revision::NEWEST;
+            return Err(RpcError::method_not_found("initialize", newest));
+        }
         headers::check_version(headers, meta)?;
         let revision = modern_revision(meta)?;
         headers::check_method(headers, request)?;
@@ -284,7 +289,7 @@ fn is_modern(headers: &HeaderMap, request: &Request<'_>, meta: &Meta<'_>) -> boo
     let shakes_hands =
         request.method == "initialize" && request.params.get("protocolVersion").is_some();
     if shakes_hands {
-        return false;
+        return headers::names_modern(headers);
     }
     meta.get(key::PROTOCOL_VERSION).is_some()
         || headers::names_modern(headers)

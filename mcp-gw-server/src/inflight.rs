@@ -1,8 +1,10 @@
 //! Requests of one peer that have not been answered, so that they can be cancelled.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use mcp_gw_core::RawJson;
 use tokio_util::sync::CancellationToken;
 
 /// The open requests of one session or connection, by the text of their id.
@@ -29,18 +31,19 @@ pub(crate) struct Open {
 impl InFlight {
     /// Opens a request, unless `limit` are open.
     pub(crate) fn open(&self, id: &[u8], limit: usize) -> Result<Open, Refusal> {
+        let id = key(id);
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if table.contains_key(id) {
+        if table.contains_key(&*id) {
             return Err(Refusal::Twice);
         }
         if table.len() >= limit {
             return Err(Refusal::TooMany);
         }
         let token = CancellationToken::new();
-        table.insert(id.into(), token.clone());
+        table.insert(Box::from(&*id), token.clone());
         Ok(Open {
             table: self.clone(),
-            id: id.into(),
+            id: Box::from(&*id),
             token,
         })
     }
@@ -51,7 +54,7 @@ impl InFlight {
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .get(id)
+            .get(&*key(id))
         {
             token.cancel();
         }
@@ -73,6 +76,20 @@ impl InFlight {
     pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
+}
+
+/// Ids are the same when they say the same, however they are written: `"a"` and `"\u0061"`.
+fn key(id: &[u8]) -> Cow<'_, [u8]> {
+    if id == b"-0" {
+        return Cow::Borrowed(b"0");
+    }
+    if memchr::memchr(b'\\', id).is_none() {
+        return Cow::Borrowed(id);
+    }
+    // What is not Unicode has no other spelling that matters.
+    serde_json::from_slice::<String>(id).map_or(Cow::Borrowed(id), |text| {
+        Cow::Owned(RawJson::string(&text).as_bytes().to_vec())
+    })
 }
 
 impl Open {
@@ -112,5 +129,27 @@ mod tests {
         assert_eq!(open.run(std::future::pending::<()>()).await, None);
         assert_eq!(other.run(async { 7 }).await, Some(7));
         assert_eq!(table.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_id_is_the_same_however_it_is_written() {
+        let table = InFlight::default();
+        for (one, other) in [
+            (&br#""a""#[..], &br#""\u0061""#[..]),
+            (br#""a\/\n""#, br#""a/\u000a""#),
+            (b"0", b"-0"),
+        ] {
+            for (first, second) in [(one, other), (other, one)] {
+                let open = table.open(first, 9).unwrap();
+                assert_eq!(table.open(second, 9).unwrap_err(), Refusal::Twice);
+                table.cancel(second);
+                assert_eq!(open.run(std::future::pending::<()>()).await, None);
+                assert_eq!(table.len(), 0);
+            }
+        }
+        let text = table.open(br#""1""#, 9).unwrap();
+        let number = table.open(b"1", 9).unwrap();
+        assert_eq!(table.len(), 2);
+        drop((text, number));
     }
 }

@@ -34,6 +34,7 @@ mod rounds;
 mod rpc_error;
 mod seal;
 mod session;
+mod states;
 mod subscribed;
 mod supervise;
 mod survey;

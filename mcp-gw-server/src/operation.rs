@@ -159,14 +159,21 @@ impl<'a> Meta<'a> {
         self.0.get(key)
     }
 
-    fn progress_token(&self, body: &Bytes) -> Result<Option<RawJson>, RpcError> {
+    fn progress_token(
+        &self,
+        body: &Bytes,
+        revision: Revision,
+    ) -> Result<Option<RawJson>, RpcError> {
         let Some(token) = self.get(key::PROGRESS_TOKEN) else {
             return Ok(None);
         };
         if is_id(token) {
             Ok(Some(RawJson::within(body, token)))
         } else {
-            Err(RpcError::invalid_params(
+            // `_meta` of a wrong shape is the business of HTTP from 2026-07-28 on.
+            Err(RpcError::with_status(
+                if revision.is_modern() { 400 } else { 200 },
+                code::INVALID_PARAMS,
                 "Invalid params: `progressToken` must be a string or an integer of at most 1024 bytes",
             ))
         }
@@ -277,7 +284,7 @@ pub(crate) fn parse(
     }
     Ok(Parsed {
         operation,
-        progress_token: meta.progress_token(body)?,
+        progress_token: meta.progress_token(body, revision)?,
         client_info: info.map(slice),
         client_capabilities: capabilities.map(slice),
         traceparent: meta

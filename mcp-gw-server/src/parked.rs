@@ -278,12 +278,12 @@ impl Parking {
     }
 
     /// Seconds of the time of day.
-    fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         let since = self.clock.wall().duration_since(UNIX_EPOCH);
         since.unwrap_or(Duration::ZERO).as_secs()
     }
 
-    fn expiry(&self) -> u64 {
+    pub(crate) fn expiry(&self) -> u64 {
         // A second more than the call itself is kept, which ends by a finer clock.
         self.now()
             .saturating_add(self.limits.timeout.as_secs())
@@ -400,14 +400,14 @@ fn all_accepted(members: &Members<'_>) -> bool {
     })
 }
 
-fn not_of_this_call() -> RpcError {
+pub(crate) fn not_of_this_call() -> RpcError {
     RpcError::invalid_params(
         "Invalid params: `requestState` is not of this call: it was changed, is used up or has \
          expired, or belongs to another caller or to other params. Make the call again without it.",
     )
 }
 
-fn no_randomness() -> RpcError {
+pub(crate) fn no_randomness() -> RpcError {
     RpcError::new(
         code::GATEWAY_UNAVAILABLE,
         "The server asks for input, and the gateway cannot ask for it now.",

@@ -18,7 +18,8 @@ use crate::pins::Guards;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reloaded {
-    /// What is in force now: sections of the configuration, and servers as `servers.<name>`.
+    /// What is in force now: sections of the configuration, and servers as `servers.<name>`, with
+    /// ` (new)` or ` (gone)` behind those that were not or are not there.
     pub changed: Vec<String>,
     /// What is different, too, and takes a restart.
     pub pending: Vec<String>,
@@ -97,6 +98,7 @@ impl Running {
         let gone = self.gateway().remount(next).map_err(LaunchError::Build)?;
         // Nothing fails from here on.
         self.limits.put(limits);
+        parts.maker.call_limit.set(config.call_timeout.get());
         let has_other_keys = !keys.is_same(&self.keys.now());
         let has_other_rules = self.rules.put(config, policy);
         if has_other_keys || has_other_rules || differ("auth") {
@@ -164,7 +166,8 @@ impl Parts {
             } else {
                 let backend = self.maker.backend(config, (name, server), guards)?;
                 next = next.mount(backend, mounting);
-                came.push(format!("servers.{name}"));
+                let new = if is_there { "" } else { " (new)" };
+                came.push(format!("servers.{name}{new}"));
             }
         }
         for (name, endpoint) in &config.endpoints {

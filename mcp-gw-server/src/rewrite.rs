@@ -9,7 +9,6 @@ use memchr::memmem;
 use serde_json::value::RawValue;
 
 use crate::revision::Revision;
-use crate::seal::disguise;
 use mcp_gw_core::meta_key::SERVER_INFO;
 
 /// What the client is told about keeping a result (MCP 2026-07-28, server/utilities/caching).
@@ -163,26 +162,13 @@ fn to_modern(
         None => modern_head(&Members::default(), hints, server_info).finish_with(result),
         Some(members) => {
             let head = modern_head(members, hints, server_info);
-            match disguised_state(members) {
-                None => head.members(members, &HEAD).finish(),
-                Some(state) => {
-                    let [kind, meta, ttl, scope] = HEAD;
-                    head.members(members, &[kind, meta, ttl, scope, "requestState"])
-                        .string("requestState", &state)
-                        .finish()
-                }
-            }
+            head.members(members, &HEAD).finish()
         }
     }
 }
 
 /// Members that [`modern_head`] writes.
 const HEAD: [&str; 4] = ["resultType", "_meta", "ttlMs", "cacheScope"];
-
-/// The state of a server that looks like one of this gateway: there is another gateway behind.
-fn disguised_state(members: &Members<'_>) -> Option<String> {
-    disguise(&as_str(members.get("requestState")?)?)
-}
 
 fn modern_head(members: &Members<'_>, hints: Hints, server_info: &RawJson) -> ObjectWriter {
     let mut writer = ObjectWriter::with_capacity(256);
@@ -298,14 +284,10 @@ mod tests {
     }
 
     #[test]
-    fn the_state_of_a_server_passes_byte_for_byte_unless_it_looks_like_ours() {
+    fn the_state_of_a_server_passes_byte_for_byte() {
         let plain = r#"{"resultType":"input_required","requestState":"a\u0062 \/"}"#;
         let text = modern(plain, Hints::None);
         assert!(text.ends_with(r#","requestState":"a\u0062 \/"}"#), "{text}");
-        let ours = r#"{"resultType":"input_required","requestState":"mcp-gw.1.x","a":1.0}"#;
-        let text = modern(ours, Hints::None);
-        let end = r#","a":1.0,"requestState":"mcp-gw.0.mcp-gw.1.x"}"#;
-        assert!(text.ends_with(end), "{text}");
     }
 
     fn kind_of(text: &str) -> Option<Kind> {

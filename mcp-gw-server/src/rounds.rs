@@ -20,16 +20,17 @@ use crate::link::{CallStream, Route, Wishes};
 use crate::parked::{Ticket, Work, read_responses};
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
-use crate::seal::{Binding, Origin, origin};
+use crate::seal::Binding;
+use crate::states;
 
-const STATE: &str = "requestState";
+pub(crate) const STATE: &str = "requestState";
 const RESPONSES: &str = "inputResponses";
 
 /// A server of an older revision wants the user to visit URLs first (2025-11-25, client/elicitation).
 const URL_ELICITATION_REQUIRED: i64 = -32042;
 
-/// Takes the state out that this gateway gave, with the answers that came with it. The state of a
-/// server behind stays, as the server wrote it.
+/// Takes the state out that this gateway gave for itself, with the answers that came with it. The
+/// sealed state of a server behind stays.
 ///
 /// # Errors
 /// When the one or the others are not of the shape that the standard gives them, whoever asked.
@@ -47,27 +48,16 @@ pub(crate) fn returned(extras: &mut Extras) -> Result<Option<(String, Option<Raw
     let state: String = raw
         .decode_owned()
         .map_err(|_| RpcError::invalid_params("Invalid params: `requestState` must be a string"))?;
-    Ok(match origin(&state) {
-        Origin::Server(theirs) => {
-            if theirs != state {
-                let theirs = RawJson::string(theirs);
-                let member = extras.members.iter_mut().find(|(name, _)| name == STATE);
-                if let Some((_, raw)) = member {
-                    *raw = theirs;
-                }
-            }
-            None
-        }
-        Origin::Ours => {
-            let at = extras
-                .members
-                .iter()
-                .position(|(name, _)| name == RESPONSES);
-            let responses = at.map(|at| extras.members.remove(at).1);
-            extras.members.retain(|(name, _)| name != STATE);
-            Some((state, responses))
-        }
-    })
+    if states::is_sealed(&state) {
+        return Ok(None);
+    }
+    let at = extras
+        .members
+        .iter()
+        .position(|(name, _)| name == RESPONSES);
+    let responses = at.map(|at| extras.members.remove(at).1);
+    extras.members.retain(|(name, _)| name != STATE);
+    Ok(Some((state, responses)))
 }
 
 /// A request that brings answers to a call which waits for them.

@@ -8,37 +8,10 @@ use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use mcp_gw_core::{Caller, RawJson};
 use sha2::{Digest as _, Sha256};
 
-/// Before all that this gateway, or another of its kind, gives out.
-const OURS: &str = "mcp-gw.";
 /// Before a sealed state.
 const SEALED: &str = "mcp-gw.1.";
-/// Before the state of a server behind that looks like one of ours: there is a gateway behind this.
-const THEIRS: &str = "mcp-gw.0.";
 const NONCE: usize = 24;
 const CLAIM: usize = 20;
-
-/// Whose a state is.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Origin<'s> {
-    /// This gateway's.
-    Ours,
-    /// The server's behind, which gets this text.
-    Server(&'s str),
-}
-
-/// Whose the state is that a client brings back.
-pub(crate) fn origin(state: &str) -> Origin<'_> {
-    match state.strip_prefix(THEIRS) {
-        Some(theirs) => Origin::Server(theirs),
-        None if state.starts_with(OURS) => Origin::Ours,
-        None => Origin::Server(state),
-    }
-}
-
-/// The state of a server behind, as the client gets it: the same, unless it looks like one of ours.
-pub(crate) fn disguise(state: &str) -> Option<String> {
-    state.starts_with(OURS).then(|| format!("{THEIRS}{state}"))
-}
 
 /// What a state says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +79,10 @@ impl Binding {
         }
         bound.extend_from_slice(&arguments);
         Self(bound)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -176,7 +153,6 @@ mod tests {
         let seal = Seal::random();
         let ours = binding("a", "tools/call", "t", r#"{"x":1,"y":2}"#);
         let text = seal.seal(CLAIMED, &ours).unwrap();
-        assert_eq!(origin(&text), Origin::Ours);
         assert_eq!(seal.open(&text, &ours), Some(CLAIMED));
         let same = binding("a", "tools/call", "t", r#"{ "y" : 2, "x" : 1 }"#);
         assert_eq!(seal.open(&text, &same), Some(CLAIMED));
@@ -196,15 +172,6 @@ mod tests {
         assert_eq!(seal.open(&text, &elsewhere), None, "another endpoint");
     }
 
-    #[test]
-    fn the_state_of_a_server_passes_even_when_it_looks_like_ours() {
-        for state in ["", "x", "mcp-gw", "mcp-gw.1.abc", "mcp-gw.0.mcp-gw.1.x"] {
-            let shown = disguise(state).unwrap_or_else(|| state.to_owned());
-            assert_eq!(origin(&shown), Origin::Server(state), "{state}");
-        }
-        assert_eq!(disguise("anything else"), None);
-    }
-
     proptest! {
         #[test]
         fn what_was_changed_is_not_opened(at in 0_usize..100, to in "[A-Za-z0-9_-]") {
@@ -222,7 +189,6 @@ mod tests {
             let (seal, binding) = (Seal::random(), binding("a", "m", "n", "{}"));
             prop_assert_eq!(seal.open(&text, &binding), None);
             prop_assert_eq!(seal.open(&format!("{SEALED}{tail}"), &binding), None);
-            let _ = (origin(&text), disguise(&text));
         }
     }
 }

@@ -128,7 +128,13 @@ async fn ask<'a>(
     let mut builder = Gateway::builder();
     let mut spread = Vec::new();
     for (name, server) in &config.servers {
-        let backend = crate::compose::bare_backend(config, (name, server), env, None)?;
+        let backend = crate::compose::bare_backend(
+            config,
+            (name, server),
+            env,
+            None,
+            config.call_timeout.get(),
+        )?;
         if backend.status().len() > 1 {
             spread.push((name, std::sync::Arc::clone(&backend)));
         }

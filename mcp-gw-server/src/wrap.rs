@@ -1,11 +1,13 @@
 //! What is put around a backend: a hard limit on the time of one call.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp_gw_core::{
-    Backend, BackendError, CallContext, ClientLink, ClientRef, Completion, NoClient, PromptGet,
-    RawJson, ResourceRead, TaskAsk, ToolCall, ToolOutput,
+    Backend, BackendError, CallContext, ClientLink, ClientRef, Completion, NoClient, Offer,
+    PromptGet, RawJson, ResourceRead, TaskAsk, ToolCall, ToolOutput,
 };
 use tokio::time::Instant;
 
@@ -14,12 +16,40 @@ use tokio::time::Instant;
 /// where it went.
 pub(crate) struct Deadline<B> {
     backend: B,
-    after: Duration,
+    limit: CallLimit,
+    /// Its lists may take so long, though a call may not.
+    least_for_lists: Duration,
+}
+
+/// How long a call may take: one limit for all servers, which changes while they run. What is under
+/// way keeps the one that it began with.
+#[derive(Debug, Clone)]
+pub(crate) struct CallLimit(Arc<AtomicU64>);
+
+impl CallLimit {
+    pub(crate) fn new(limit: Duration) -> Self {
+        let shared = Self(Arc::default());
+        shared.set(limit);
+        shared
+    }
+
+    pub(crate) fn set(&self, limit: Duration) {
+        let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        self.0.store(millis, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
 }
 
 impl<B: Backend> Deadline<B> {
-    pub(crate) const fn new(backend: B, after: Duration) -> Self {
-        Self { backend, after }
+    pub(crate) const fn new(backend: B, limit: CallLimit, least_for_lists: Duration) -> Self {
+        Self {
+            backend,
+            limit,
+            least_for_lists,
+        }
     }
 
     async fn within<T>(
@@ -27,12 +57,21 @@ impl<B: Backend> Deadline<B> {
         link: &dyn ClientLink,
         work: impl Future<Output = Result<T, BackendError>>,
     ) -> Result<T, BackendError> {
+        self.ended(self.limit.get(), link, work).await
+    }
+
+    async fn ended<T>(
+        &self,
+        after: Duration,
+        link: &dyn ClientLink,
+        work: impl Future<Output = Result<T, BackendError>>,
+    ) -> Result<T, BackendError> {
         let begin = Instant::now();
         let over = async {
-            let mut end = begin + self.after;
+            let mut end = begin + after;
             loop {
                 tokio::time::sleep_until(end).await;
-                let due = begin + self.after + link.waited();
+                let due = begin + after + link.waited();
                 if due <= end {
                     return;
                 }
@@ -45,7 +84,7 @@ impl<B: Backend> Deadline<B> {
             result = work => result,
             () = over => Err(BackendError::Timeout {
                 server: self.backend.name().into(),
-                after: self.after,
+                after,
             }),
         }
     }
@@ -58,8 +97,14 @@ const BREATH: Duration = Duration::from_millis(100);
 #[deny(clippy::missing_trait_methods)]
 impl<B: Backend> Backend for Deadline<B> {
     mcp_gw_core::forward_backend!(|this| this.backend =>
-        name, offer_now, offer, unwatch_task, watch, greet, end_session, roots_changed, close,
+        name, offer_now, unwatch_task, watch, greet, end_session, roots_changed, close,
         unsupported);
+
+    async fn offer(&self) -> Result<Offer, BackendError> {
+        let after = self.limit.get().max(self.least_for_lists);
+        self.ended(after, &NoClient::new(), self.backend.offer())
+            .await
+    }
 
     async fn call_tool(
         &self,
@@ -125,11 +170,9 @@ impl<B: Backend> Backend for Deadline<B> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use mcp_gw_core::testing::call_context;
     use mcp_gw_core::{
-        Arguments, CallNotification, Caller, CallerKind, ClientLinkError, Offer, async_trait,
+        Arguments, CallNotification, Caller, CallerKind, ClientLinkError, async_trait,
     };
 
     use super::*;
@@ -187,7 +230,8 @@ mod tests {
     async fn the_time_in_which_the_client_answers_does_not_count() {
         let link = Arc::new(Slow(std::sync::Mutex::default()));
         let ctx = call_context(Caller::new(CallerKind::Local, "a"), link);
-        let backend = Deadline::new(Asks, Duration::from_secs(60));
+        let limit = CallLimit::new(Duration::from_secs(60));
+        let backend = Deadline::new(Asks, limit, Duration::ZERO);
         let begin = Instant::now();
         let call = ToolCall::new("t", Arguments::none());
         let result = backend.call_tool(&ctx, call).await;
@@ -198,5 +242,24 @@ mod tests {
             (due..due + Duration::from_secs(1)).contains(&took),
             "{took:?}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_limit_is_there_for_the_next_call() {
+        let limit = CallLimit::new(Duration::from_secs(60));
+        let backend = Deadline::new(Asks, limit.clone(), Duration::ZERO);
+        for seconds in [60, 2, 90] {
+            limit.set(Duration::from_secs(seconds));
+            let link = Arc::new(NoClient::new());
+            let ctx = call_context(Caller::new(CallerKind::Local, "a"), link);
+            let begin = Instant::now();
+            let call = ToolCall::new("t", Arguments::none());
+            let result = backend.call_tool(&ctx, call).await;
+            let Err(BackendError::Timeout { after, .. }) = result else {
+                panic!("{result:?}");
+            };
+            assert_eq!(after, Duration::from_secs(seconds));
+            assert_eq!(begin.elapsed().as_secs(), seconds);
+        }
     }
 }

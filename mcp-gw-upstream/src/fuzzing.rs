@@ -5,7 +5,7 @@
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use mcp_gw_core::{ParamHeader, RawJson};
+use mcp_gw_core::{ParamHeader, RawJson, UnclearParam};
 use reqwest::header::{HeaderName, HeaderValue};
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -166,10 +166,13 @@ pub fn lines(data: &[u8]) {
 }
 
 /// The headers that a call of a tool has, for the arguments that its schema marks.
+///
+/// # Errors
+/// When an argument is not clear.
 pub fn param_headers(
     params: &[ParamHeader],
     arguments: &RawJson,
-) -> Vec<(HeaderName, HeaderValue)> {
+) -> Result<Vec<(HeaderName, HeaderValue)>, UnclearParam> {
     crate::mirror::headers(params, arguments)
 }
 

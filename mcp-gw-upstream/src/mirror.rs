@@ -5,24 +5,27 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mcp_gw_core::{ForeignParams, ParamHeader, RawJson};
+use mcp_gw_core::{ForeignParams, ParamHeader, RawJson, UnclearParam};
 use reqwest::header::{HeaderName, HeaderValue};
 
 /// The arguments to repeat, of all tools that have some, by the tool's name.
 pub(crate) type Mirrors = HashMap<Arc<str>, Arc<[ParamHeader]>>;
 
 /// The headers that repeat these arguments.
+///
+/// # Errors
+/// When it is not clear what one of the arguments is.
 pub(crate) fn headers(
     params: &[ParamHeader],
     arguments: &RawJson,
-) -> Vec<(HeaderName, HeaderValue)> {
-    params
-        .iter()
-        .filter_map(|param| {
-            let name = HeaderName::from_bytes(param.name().as_bytes()).ok()?;
-            Some((name, encode(&param.text_in(arguments)?)?))
-        })
-        .collect()
+) -> Result<Vec<(HeaderName, HeaderValue)>, UnclearParam> {
+    let mut headers = Vec::new();
+    for param in params {
+        let text = param.text_in(arguments)?;
+        let name = HeaderName::from_bytes(param.name().as_bytes()).ok();
+        headers.extend(name.zip(text.as_deref().and_then(encode)));
+    }
+    Ok(headers)
 }
 
 /// The headers that the client sent and that are not `marked` by the tool, as they came.
@@ -66,7 +69,11 @@ mod tests {
             "absent":{"type":"boolean","x-mcp-header":"Absent"}}}}"#;
         let tool = ToolSpec::from_definition(RawJson::parse(tool).unwrap()).unwrap();
         let arguments = RawJson::parse(r#"{"region":"Köln","n":1.0,"absent":null}"#).unwrap();
-        let mut found: Vec<(String, String)> = headers(tool.param_headers().unwrap(), &arguments)
+        let marked = tool.param_headers().unwrap();
+        let twice = RawJson::parse(r#"{"n":1,"n":2}"#).unwrap();
+        assert!(headers(marked, &twice).is_err());
+        let mut found: Vec<(String, String)> = headers(marked, &arguments)
+            .unwrap()
             .into_iter()
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
             .collect();

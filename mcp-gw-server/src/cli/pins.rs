@@ -238,13 +238,17 @@ impl Pins {
             reason = "the command line reads the environment"
         )]
         let env: Vec<_> = std::env::vars_os().collect();
-        let backend: Arc<dyn Backend> =
-            bare_backend(&self.config, server, &env, None).map_err(|error| {
-                match std::error::Error::source(&error) {
-                    Some(source) => format!("{error}: {source}"),
-                    None => error.to_string(),
-                }
-            })?;
+        let backend: Arc<dyn Backend> = bare_backend(
+            &self.config,
+            server,
+            &env,
+            None,
+            self.config.call_timeout.get(),
+        )
+        .map_err(|error| match std::error::Error::source(&error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        })?;
         let offer = backend.offer().await;
         backend.close().await;
         match offer {

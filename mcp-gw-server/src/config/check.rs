@@ -560,7 +560,7 @@ fn is_origin(origin: &str) -> bool {
 const RESERVED_IDS: [&str; 2] = ["anonymous", "local"];
 
 /// The longest `call_timeout`.
-const LONGEST_CALL: DurationText = super::types::seconds(3600);
+pub(crate) const LONGEST_CALL: DurationText = super::types::seconds(3600);
 
 #[cfg(test)]
 mod tests;

@@ -26,8 +26,15 @@ impl Marks {
     /// The marks of what a file says, once variables are replaced.
     pub(super) fn of(file: &Value) -> Self {
         let section = |name: &str| file.get(name).map_or(0, mark);
-        // What every server is made with.
-        let all = (section("call_timeout"), section("pins"));
+        // What stands around every server.
+        let pins = section("pins");
+        // A server that does not say how long a call waits for its turn has that of its limit.
+        let waits = |server: &Value| {
+            let says = server
+                .get("queue_timeout")
+                .is_some_and(|said| !said.is_null());
+            (server.get("max_concurrent").is_some() && !says).then(|| section("call_timeout"))
+        };
         let servers = file.get("servers").and_then(Value::as_object);
         Self {
             is_known: true,
@@ -40,7 +47,7 @@ impl Marks {
             servers: servers
                 .into_iter()
                 .flatten()
-                .map(|(name, value)| (name.clone(), mark(&(mark(value), all))))
+                .map(|(name, value)| (name.clone(), mark(&(mark(value), pins, waits(value)))))
                 .collect(),
         }
     }
@@ -84,7 +91,9 @@ mod tests {
     fn what_differs_is_known_by_section_and_server() {
         let file = json!({
             "auth": { "api_keys": [{ "id": "a", "key": "secret" }] },
-            "servers": { "a": { "url": "x" }, "b": { "url": "y" } },
+            "servers": { "a": { "url": "x" }, "b": { "url": "y" },
+                "c": { "url": "x", "max_concurrent": 1 },
+                "d": { "url": "x", "max_concurrent": 1, "queue_timeout": "1s" } },
         });
         let before = Marks::of(&file);
         assert!(!before.differ(&Marks::of(&file), "auth"));
@@ -96,12 +105,19 @@ mod tests {
         assert!(!before.differ(&after, "policy"), "neither has it");
         assert!(!before.differ_in_server(&after, "a"));
         assert!(before.differ_in_server(&after, "b"));
-        assert!(before.differ_in_server(&after, "c"), "neither has it");
+        assert!(before.differ_in_server(&after, "e"), "neither has it");
+        let mut other = file.clone();
         other["call_timeout"] = json!("1s");
-        assert!(
-            before.differ_in_server(&Marks::of(&other), "a"),
-            "all servers are made with it"
+        let after = Marks::of(&other);
+        let differ = ["a", "b", "c", "d"].map(|name| before.differ_in_server(&after, name));
+        assert_eq!(
+            differ,
+            [false, false, true, false],
+            "one waits half as long"
         );
+        other["pins"] = json!({ "mode": "warn" });
+        let after = Marks::of(&other);
+        assert!(before.differ_in_server(&after, "a"), "all are made anew");
         let mut other = before.clone();
         other.add_to_server("a", b"what a file holds");
         assert!(before.differ_in_server(&other, "a"));

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, StatusCode};
-use mcp_gw_core::jsonrpc::{Request, as_str};
+use mcp_gw_core::jsonrpc::{Notification, Request, as_str};
 use mcp_gw_core::{ForeignParams, ParamHeader, RawJson, code};
 
 use crate::http::reply::HttpReply;
@@ -188,6 +188,15 @@ pub(super) fn check_method(headers: &HeaderMap, request: &Request<'_>) -> Result
     compare("Mcp-Name", one(headers, NAME)?, &name)
 }
 
+/// The same for a notification, which names nothing and need not have `_meta`.
+pub(super) fn check_notification(
+    headers: &HeaderMap,
+    notification: &Notification<'_>,
+) -> Result<(), RpcError> {
+    check_version(headers, &Meta::of(&notification.params)?)?;
+    compare("Mcp-Method", one(headers, METHOD)?, &notification.method)
+}
+
 /// `Mcp-Param-*` must repeat the arguments that the tool's schema marks (2026-07-28).
 pub(crate) fn check_params(
     headers: &HeaderMap,
@@ -196,7 +205,10 @@ pub(crate) fn check_params(
 ) -> Result<(), RpcError> {
     for param in marked {
         let name = param.name();
-        match (one(headers, name)?, param.text_in(arguments)) {
+        let told = param.text_in(arguments);
+        let told = told
+            .map_err(|unclear| RpcError::header_mismatch(&format!("Header mismatch: {unclear}")))?;
+        match (one(headers, name)?, told) {
             (None, None) => {}
             (header @ Some(_), Some(body)) if is_same_number(header, &body) => {}
             (header, Some(body)) => compare(name, header, &body)?,
@@ -382,6 +394,9 @@ mod tests {
             (r#"{"r":null}"#, &[], true),
             (r#"{"r":"x"}"#, &[("mcp-param-r", "x")], true),
             (r#"{"r":"x"}"#, &[], false),
+            (r#"{"r":"x","r":"y"}"#, &[], false),
+            (r#"{"r":"x","r":"x"}"#, &[("mcp-param-r", "x")], false),
+            (r#"{"o":1,"o":1}"#, &[], false),
             (r#"{"r":"x"}"#, &[("mcp-param-r", "X")], false),
             (
                 r#"{"r":"x"}"#,

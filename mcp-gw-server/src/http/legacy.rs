@@ -182,6 +182,7 @@ impl Engine {
         peer: &HttpPeer,
     ) -> Result<HttpReply, RpcError> {
         if headers::names_modern(headers) {
+            headers::check_notification(headers, notification)?;
             // None is defined for clients over HTTP from 2026-07-28 on, and none does harm.
             return Ok(HttpReply::empty(StatusCode::ACCEPTED));
         }

@@ -561,3 +561,37 @@ async fn an_address_is_refused_with_a_line_and_the_time_to_come_back() {
         assert!(text.starts_with(says) && !text.contains("secret"), "{text}");
     }
 }
+
+#[tokio::test]
+async fn what_is_not_of_the_revision_in_the_header_is_refused_over_http() {
+    let bench = Bench::new();
+    let version = (headers::VERSION, "2026-07-28");
+    let note = r#"{"jsonrpc":"2.0","method":"notifications/x"}"#;
+    for (named, status) in [
+        (Some("notifications/x"), 202),
+        (Some("notifications/y"), 400),
+        (None, 400),
+    ] {
+        let mut sent = vec![version];
+        sent.extend(named.map(|method| ("mcp-method", method)));
+        let reply = bench.post(&sent, note).await;
+        assert_eq!(reply.status.as_u16(), status, "{named:?}");
+        if status == 400 {
+            assert!(full(&reply).contains("-32020"));
+        }
+    }
+    let other = r#"{"jsonrpc":"2.0","method":"notifications/x","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2025-11-25"}}}"#;
+    let sent = [version, ("mcp-method", "notifications/x")];
+    assert_eq!(bench.post(&sent, other).await.status.as_u16(), 400);
+
+    let sent = [version, ("mcp-method", "initialize")];
+    let reply = bench.post(&sent, &initialize("2025-11-25")).await;
+    assert_eq!(reply.status.as_u16(), 404);
+    assert!(full(&reply).contains("-32601"));
+
+    let odd = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"progressToken":1.5,"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+    let sent = [version, ("mcp-method", "tools/list")];
+    let reply = bench.post(&sent, odd).await;
+    assert_eq!(reply.status.as_u16(), 400);
+    assert!(full(&reply).contains("-32602"));
+}

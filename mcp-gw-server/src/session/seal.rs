@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::client::Client;
 use crate::revision::Revision;
+use crate::states::StateSeal;
 
 /// Seals sessions into their ids, and opens them again.
 ///
@@ -28,6 +29,7 @@ pub struct SessionSeal {
 struct Key {
     name: [u8; 4],
     cipher: XChaCha20Poly1305,
+    of_states: XChaCha20Poly1305,
 }
 
 /// Tells one sealed session from all others.
@@ -73,6 +75,12 @@ impl SessionSeal {
     pub fn with_audience(mut self, audience: impl Into<Arc<str>>) -> Self {
         self.audience = audience.into();
         self
+    }
+
+    /// Seals what servers give to clients to bring back, with keys that follow from these.
+    pub(crate) fn states(&self) -> StateSeal {
+        let ciphers = self.keys.iter().map(|key| key.of_states.clone());
+        StateSeal::new(ciphers, Arc::clone(&self.audience))
     }
 
     /// The id of this client's session, and what it says.
@@ -188,6 +196,7 @@ impl Key {
         Self {
             name,
             cipher: XChaCha20Poly1305::new(key.into()),
+            of_states: StateSeal::derived(key),
         }
     }
 }

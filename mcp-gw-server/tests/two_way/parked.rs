@@ -269,14 +269,18 @@ async fn a_state_that_is_changed_foreign_or_of_another_call_is_refused() {
 }
 
 #[tokio::test]
-async fn the_state_of_a_server_is_not_touched() {
+async fn a_state_that_was_not_given_here_is_refused() {
     let (engine, _, _) = engine(EngineConfig::default()).await;
     let mut client = Client::modern(Over::Http, &engine, can());
-    let params = json!({"name": "wait_not", "arguments": {}, "requestState": "theirs"});
-    // It goes on to the tool, which there is none of: nothing here refuses the state.
-    let answer = client.asked("tools/call", params).await;
-    let says = answer["error"]["message"].as_str().unwrap();
-    assert!(says.contains("Unknown tool"), "{says}");
+    for state in ["theirs", "mcp-gw.0.theirs", "mcp-gw.2.theirs", "mcp-gw.2."] {
+        for tool in ["ask", "wait_not"] {
+            let params = json!({"name": tool, "arguments": {}, "requestState": state});
+            let answer = client.asked("tools/call", params).await;
+            assert_eq!(*code(&answer), -32602, "{answer}");
+            let says = answer["error"]["message"].as_str().unwrap();
+            assert!(says.contains("is not of this call"), "{says}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use mcp_gw_core::{
-    BackendError, BackendEvent, CallContext, ForeignParams, Offer, RawJson, ToolSpec, code,
+    BackendError, BackendEvent, CallContext, ForeignParams, Offer, RawJson, ToolSpec, UnclearParam,
+    code, jsonrpc,
 };
 use reqwest::StatusCode;
 use reqwest::header::{HeaderName, HeaderValue};
@@ -77,7 +78,17 @@ impl Core {
         let settings = &wire.common.settings;
         let deadline = Deadline::new(settings.timeout, settings.max_total_timeout);
         let exchange = match session.hello.era {
-            Era::Modern => Exchange::modern(wire, &ask, ctx, &self.repeated(ask, ctx).await),
+            Era::Modern => {
+                let mirrored = self.repeated(ask, ctx).await.map_err(|unclear| {
+                    let says = format!("Invalid params: {unclear}");
+                    Verdict::Final(BackendError::Rpc(jsonrpc::error_object(
+                        code::INVALID_PARAMS,
+                        &says,
+                        None,
+                    )))
+                })?;
+                Exchange::modern(wire, &ask, ctx, &mirrored)
+            }
             Era::Legacy => Exchange::legacy(wire, session.post(), desk, &ask, ctx),
         };
         match exchange.run(deadline).await {
@@ -133,11 +144,11 @@ impl Core {
         &self,
         ask: Ask<'_>,
         ctx: Option<&CallContext>,
-    ) -> Vec<(HeaderName, HeaderValue)> {
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, UnclearParam> {
         let nothing = ForeignParams::new();
         let mut foreign = ctx.map_or(&nothing, |ctx| &ctx.meta().foreign_params);
         let Ask::Tool(call) = ask else {
-            return mirror::foreign(&[], foreign).collect();
+            return Ok(mirror::foreign(&[], foreign).collect());
         };
         let mut mirrors = self.mirrors();
         if mirrors.is_none() && !foreign.is_empty() {
@@ -148,9 +159,9 @@ impl Core {
         }
         let marked = mirrors.as_ref().and_then(|all| all.get(&call.name));
         let marked = marked.map(|marked| &**marked).unwrap_or_default();
-        let mut all = mirror::headers(marked, call.arguments.as_raw());
+        let mut all = mirror::headers(marked, call.arguments.as_raw())?;
         all.extend(mirror::foreign(marked, foreign));
-        all
+        Ok(all)
     }
 
     fn mirrors(&self) -> Option<Arc<Mirrors>> {

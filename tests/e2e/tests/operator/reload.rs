@@ -150,7 +150,7 @@ fn a_call_goes_on_with_a_server_that_goes() {
         gateway.configure(&yaml(ANN, &server("after")));
         let says = reloaded(&gateway, 1);
         assert!(
-            says.contains("servers.after, servers.before (gone)"),
+            says.contains("servers.after (new), servers.before (gone)"),
             "{says}"
         );
         gateway.wait_until_up("after");
