@@ -130,7 +130,9 @@ fn notifications_have_an_empty_answer() {
         ("mcp-session-id", session.as_str()),
         ("mcp-protocol-version", "2026-07-28"),
     ] {
-        let case = Case::post(name, note, 202, None).with(name, value);
+        let case = Case::post(name, note, 202, None)
+            .with("mcp-method", "notifications/anything")
+            .with(name, value);
         assert_eq!(case.check(gateway.endpoint()), "");
     }
 }
