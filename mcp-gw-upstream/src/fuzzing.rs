@@ -5,8 +5,8 @@
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
+use http::header::{HeaderName, HeaderValue};
 use mcp_gw_core::{ParamHeader, RawJson, UnclearParam};
-use reqwest::header::{HeaderName, HeaderValue};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::http::sse::{Decoder, Event};

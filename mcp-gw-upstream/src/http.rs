@@ -1,5 +1,6 @@
 //! MCP servers over streamable HTTP.
 
+mod client;
 mod config;
 mod exchange;
 mod listen;

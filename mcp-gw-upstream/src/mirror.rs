@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::header::{HeaderName, HeaderValue};
 use mcp_gw_core::{ForeignParams, ParamHeader, RawJson, UnclearParam};
-use reqwest::header::{HeaderName, HeaderValue};
 
 /// The arguments to repeat, of all tools that have some, by the tool's name.
 pub(crate) type Mirrors = HashMap<Arc<str>, Arc<[ParamHeader]>>;

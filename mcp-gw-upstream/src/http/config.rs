@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use mcp_gw_core::Secret;
-use reqwest::Url;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
 
 use crate::error::Error;
 use crate::settings::{ClientInfo, Settings};

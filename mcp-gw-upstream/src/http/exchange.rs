@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{StatusCode, Uri};
 use mcp_gw_core::jsonrpc;
 use mcp_gw_core::{CallContext, ClientLink, RawJson};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Response, StatusCode, Url};
 use tokio::sync::oneshot;
 use tokio::time::{sleep_until, timeout_at};
 
@@ -17,6 +17,7 @@ use crate::call::{Call, EndOnDrop};
 use crate::deadline::Deadline;
 use crate::desk::Desk;
 use crate::era::{Era, MODERN};
+use crate::http::client::Response;
 use crate::http::resume::Place;
 use crate::http::session::session_headers;
 use crate::http::sse::Decoder;
@@ -262,14 +263,14 @@ impl<'a> Exchange<'a> {
             Err(error) => error,
         };
         if !error.is_connect() || error.is_timeout() {
-            return Err(Refusal::Failed(self.wire.send_error(error)).into());
+            return Err(Refusal::Failed(self.wire.send_error(&error)).into());
         }
         let again = self
             .wire
             .post_to(self.endpoint(), headers, &self.body)
             .send();
         let response = self.wait(deadline, again).await?;
-        response.map_err(|error| Refusal::Failed(self.wire.send_error(error)).into())
+        response.map_err(|error| Refusal::Failed(self.wire.send_error(&error)).into())
     }
 
     /// Reads an answer that is not a stream.
@@ -386,7 +387,7 @@ impl<'a> Exchange<'a> {
                 }
                 Err(error) => {
                     place.leave(&decoder);
-                    return Ok(Err(chain(error)));
+                    return Ok(Err(chain(&error)));
                 }
             };
             decoder
@@ -395,7 +396,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn endpoint(&self) -> Option<&Url> {
+    fn endpoint(&self) -> Option<&Uri> {
         self.session.as_ref()?.post.endpoint.as_ref()
     }
 

@@ -5,15 +5,16 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{ACCEPT, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
 use mcp_gw_core::BackendEvent;
 use mcp_gw_core::jsonrpc::{Message, Response as Answered};
-use reqwest::header::{ACCEPT, HeaderName, HeaderValue};
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::value::RawValue;
 use tokio::time::{sleep, timeout};
 
 use crate::call::Question;
 use crate::desk::Desk;
+use crate::http::client::{Outgoing, Response};
 use crate::http::resume::Place;
 use crate::http::sse::Decoder;
 use crate::http::wire::{Post, Wire};
@@ -36,7 +37,7 @@ enum End {
 }
 
 /// A request for a stream, from after the event `resume` on when there was one.
-pub(crate) fn request(post: &Post, resume: Option<&HeaderValue>) -> RequestBuilder {
+pub(crate) fn request(post: &Post, resume: Option<&HeaderValue>) -> Outgoing {
     let request = post
         .wire
         .request(Method::GET)

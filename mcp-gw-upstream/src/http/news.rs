@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::StatusCode;
+use http::header::HeaderValue;
 use mcp_gw_core::jsonrpc::{self, Message, Response as Answered};
 use mcp_gw_core::{BackendEvent, RawJson};
-use reqwest::header::HeaderValue;
-use reqwest::{Response, StatusCode};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use crate::ask::{Ask, Hop};
 use crate::era::{Era, MODERN};
+use crate::http::client::Response;
 use crate::http::exchange::{Media, media_type};
 use crate::http::session::session_headers;
 use crate::http::sse::Decoder;

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use http::header::ACCEPT;
+use http::{Method, StatusCode, Uri};
 use mcp_gw_core::{BackendError, BackendEvent};
-use reqwest::header::ACCEPT;
-use reqwest::{Method, Response, StatusCode, Url};
 use tokio::time::{Instant, timeout, timeout_at};
+use url::Url;
 
 use crate::desk::Desk;
+use crate::http::client::{self, Response};
 use crate::http::exchange::{Media, media_type};
 use crate::http::listen::{STREAM, take_all};
 use crate::http::sse::Decoder;
@@ -31,7 +33,7 @@ pub(super) struct Reader {
 pub(super) async fn open(
     wire: &Arc<Wire>,
     desk: &Arc<Desk>,
-) -> Result<Option<(Url, Reader)>, BackendError> {
+) -> Result<Option<(Uri, Reader)>, BackendError> {
     let settings = &wire.common.settings;
     let until = Instant::now() + settings.timeout;
     let late = || settings.unavailable("it did not say where messages go in time");
@@ -39,7 +41,7 @@ pub(super) async fn open(
     let mut response = timeout(settings.timeout, request)
         .await
         .map_err(|_| late())?
-        .map_err(|error| settings.unavailable(chain(error)))?;
+        .map_err(|error| settings.unavailable(chain(&error)))?;
     if response.status() != StatusCode::OK || media_type(&response) != Media::EventStream {
         return Ok(None);
     }
@@ -58,7 +60,7 @@ pub(super) async fn open(
                 .push(&chunk)
                 .map_err(|_| settings.protocol("what its stream begins with is too long"))?,
             Ok(None) => return Ok(None),
-            Err(error) => return Err(settings.unavailable(chain(error))),
+            Err(error) => return Err(settings.unavailable(chain(&error))),
         }
     };
     let endpoint = resolve(wire.url(), &named).map_err(|reason| settings.protocol(reason))?;
@@ -72,7 +74,7 @@ pub(super) async fn open(
 }
 
 /// The address that the server names, which must be of the same origin: credentials go there.
-fn resolve(base: &Url, named: &[u8]) -> Result<Url, &'static str> {
+fn resolve(base: &Url, named: &[u8]) -> Result<Uri, &'static str> {
     if named.len() > LONGEST {
         return Err("the address for messages that it names is too long");
     }
@@ -87,7 +89,7 @@ fn resolve(base: &Url, named: &[u8]) -> Result<Url, &'static str> {
         return Err("the address for messages that it names has credentials in it");
     }
     url.set_fragment(None);
-    Ok(url)
+    client::address(&url).ok_or("the address for messages that it names cannot be requested")
 }
 
 impl Reader {
@@ -101,7 +103,7 @@ impl Reader {
                 Ok(Some(chunk)) if self.decoder.push(&chunk).is_ok() => {}
                 Ok(Some(_)) => break "a message on its stream is longer than allowed".to_owned(),
                 Ok(None) => break "it has ended its stream".to_owned(),
-                Err(error) => break chain(error),
+                Err(error) => break chain(&error),
             }
         };
         self.desk.pending.close(&reason);

@@ -4,11 +4,12 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use reqwest::header::HeaderValue;
-use reqwest::{Response, StatusCode};
+use http::StatusCode;
+use http::header::HeaderValue;
 use tokio::time::{Instant, sleep};
 
 use crate::deadline::Deadline;
+use crate::http::client::Response;
 use crate::http::exchange::{Exchange, Media, Stop, media_type};
 use crate::http::listen;
 use crate::http::sse::{Decoder, Event};

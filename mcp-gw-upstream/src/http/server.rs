@@ -3,12 +3,12 @@
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
+use http::StatusCode;
+use http::header::{HeaderName, HeaderValue};
 use mcp_gw_core::{
     BackendError, BackendEvent, CallContext, ForeignParams, Offer, RawJson, ToolSpec, UnclearParam,
     code, jsonrpc,
 };
-use reqwest::StatusCode;
-use reqwest::header::{HeaderName, HeaderValue};
 
 use crate::ask::Ask;
 use crate::channel::{Base, Channel, Verdict};

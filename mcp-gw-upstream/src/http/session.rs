@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::header::{HeaderMap, HeaderValue};
+use http::{Method, Uri};
 use mcp_gw_core::jsonrpc;
 use mcp_gw_core::{BackendError, RawJson};
-use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{Method, Url};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
@@ -39,7 +39,7 @@ pub(crate) struct Session {
     pub(crate) desk: Arc<Desk>,
     wire: Arc<Wire>,
     /// Where messages go to a server that speaks HTTP with SSE.
-    endpoint: Option<Url>,
+    endpoint: Option<Uri>,
     /// They end with it.
     tasks: Vec<AbortHandle>,
 }

@@ -7,21 +7,23 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{Method, StatusCode, Uri};
 use mcp_gw_core::{BackendError, BackendEvent, RawJson};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
+use url::Url;
 
 use crate::call::Back;
 use crate::common::Common;
 use crate::desk::Desk;
 use crate::era::Hello;
 use crate::error::Error;
+use crate::http::client::{self, Client, Outgoing, Response};
 use crate::http::config::HttpServerConfig;
 use crate::owner::Owner;
 use crate::settings::{EXCERPT, excerpt};
@@ -41,6 +43,7 @@ pub(crate) struct Wire {
     pub(crate) common: Common,
     client: Client,
     url: Url,
+    address: Uri,
     headers: HeaderMap,
     ids: AtomicI64,
     /// Room for answers to requests of the server.
@@ -72,7 +75,7 @@ pub(crate) struct Post {
     /// They name the session.
     pub(crate) headers: HeaderMap,
     /// Where messages go, when that is not the address of the server.
-    pub(crate) endpoint: Option<Url>,
+    pub(crate) endpoint: Option<Uri>,
 }
 
 impl Post {
@@ -123,14 +126,20 @@ impl Wire {
     pub(crate) fn new(config: &HttpServerConfig) -> Result<Self, Error> {
         let url = config.parsed_url()?;
         let headers = config.parsed_headers()?;
-        let client = client(config, url.scheme() == "https").map_err(|source| Error::Client {
+        let client =
+            connector(config, url.scheme() == "https").map_err(|source| Error::Client {
+                server: config.name.clone(),
+                source,
+            })?;
+        let address = client::address(&url).ok_or_else(|| Error::Url {
             server: config.name.clone(),
-            source,
+            reason: "it has characters that no request can have".to_owned(),
         })?;
         Ok(Self {
             common: Common::new(config.settings()),
             client,
             url,
+            address,
             headers,
             ids: AtomicI64::new(1),
             replies: Arc::new(Semaphore::new(MAX_REPLIES)),
@@ -160,19 +169,19 @@ impl Wire {
     }
 
     /// A POST of one message.
-    pub(crate) fn post(&self, headers: HeaderMap, body: &RawJson) -> RequestBuilder {
+    pub(crate) fn post(&self, headers: HeaderMap, body: &RawJson) -> Outgoing {
         self.post_to(None, headers, body)
     }
 
     /// The same, to where an old server wants it.
     pub(crate) fn post_to(
         &self,
-        endpoint: Option<&Url>,
+        endpoint: Option<&Uri>,
         headers: HeaderMap,
         body: &RawJson,
-    ) -> RequestBuilder {
-        let url = endpoint.unwrap_or(&self.url);
-        self.request_to(Method::POST, url)
+    ) -> Outgoing {
+        let address = endpoint.unwrap_or(&self.address);
+        self.request_to(Method::POST, address)
             .header(ACCEPT, BOTH)
             .header(CONTENT_TYPE, JSON)
             .headers(headers)
@@ -180,13 +189,13 @@ impl Wire {
     }
 
     /// A request without a body.
-    pub(crate) fn request(&self, method: Method) -> RequestBuilder {
-        self.request_to(method, &self.url)
+    pub(crate) fn request(&self, method: Method) -> Outgoing {
+        self.request_to(method, &self.address)
     }
 
-    fn request_to(&self, method: Method, url: &Url) -> RequestBuilder {
+    fn request_to(&self, method: Method, address: &Uri) -> Outgoing {
         self.client
-            .request(method, url.clone())
+            .request(method, address)
             .headers(self.headers.clone())
     }
 
@@ -197,7 +206,7 @@ impl Wire {
     /// Sends a message that has no answer: a notification or a response.
     pub(crate) async fn post_only(
         &self,
-        endpoint: Option<&Url>,
+        endpoint: Option<&Uri>,
         headers: HeaderMap,
         body: &RawJson,
     ) {
@@ -209,7 +218,7 @@ impl Wire {
         let problem = match sent {
             Ok(response) if response.status().is_success() => return,
             Ok(response) => response.status().to_string(),
-            Err(error) => chain(error),
+            Err(error) => chain(&error),
         };
         tracing::debug!(
             target: "mcp_gw::upstream",
@@ -220,9 +229,8 @@ impl Wire {
     }
 
     /// Why nothing came back to what was sent.
-    pub(crate) fn send_error(&self, error: reqwest::Error) -> BackendError {
-        let (is_unsent, is_timeout) =
-            (error.is_connect() || error.is_builder(), error.is_timeout());
+    pub(crate) fn send_error(&self, error: &client::Error) -> BackendError {
+        let (is_unsent, is_timeout) = (error.is_connect(), error.is_timeout());
         let reason = chain(error);
         if is_unsent && is_timeout {
             self.common
@@ -324,7 +332,7 @@ impl Wire {
             let chunk = timeout_at(until, response.chunk())
                 .await
                 .map_err(|_| late())?
-                .map_err(|error| self.common.settings.lost(chain(error)))?;
+                .map_err(|error| self.common.settings.lost(chain(&error)))?;
             let Some(chunk) = chunk else {
                 return Ok(Some(first.unwrap_or_else(|| all.freeze())));
             };
@@ -348,7 +356,7 @@ impl Wire {
 
 /// Without a set-up for the whole process: the certificates of the operating system, checked with
 /// `ring`.
-fn client(config: &HttpServerConfig, is_https: bool) -> Result<Client, mcp_gw_core::BoxError> {
+fn connector(config: &HttpServerConfig, is_https: bool) -> Result<Client, mcp_gw_core::BoxError> {
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?;
     // Reading the certificates takes time and memory that a server without TLS need not cost.
@@ -362,15 +370,7 @@ fn client(config: &HttpServerConfig, is_https: bool) -> Result<Client, mcp_gw_co
     let info = &config.client_info;
     let agent = HeaderValue::from_str(&format!("{}/{}", info.name, info.version))
         .unwrap_or(HeaderValue::from_static("mcp-gw"));
-    Ok(Client::builder()
-        .user_agent(agent)
-        .tls_backend_preconfigured(tls)
-        .connect_timeout(config.connect_timeout)
-        .pool_max_idle_per_host(IDLE_CONNECTIONS)
-        .tcp_nodelay(true)
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        .build()?)
+    Ok(Client::new(config.connect_timeout, Arc::new(tls), agent))
 }
 
 /// `Retry-After` in seconds (RFC 9110 §10.2.3), up to a day. A date is not read: whose clock is right is
@@ -382,12 +382,8 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds.min(LONGEST)))
 }
 
-/// So many connections are kept for the next calls; more are closed when their call has ended.
-const IDLE_CONNECTIONS: usize = 256;
-
-/// An error and what it comes from, in one line without the address.
-pub(crate) fn chain(error: reqwest::Error) -> String {
-    let error = error.without_url();
+/// An error and what it comes from, in one line.
+pub(crate) fn chain(error: &client::Error) -> String {
     let mut out = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {

@@ -1,0 +1,496 @@
+//! The HTTP client under everything that is sent to one server: HTTP/1.1 on kept connections, plain or
+//! with TLS, never through a proxy, never after a redirect.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::{Extensions, Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::{
+    CaptureConnection, Connected, Connection, HttpConnector, capture_connection,
+};
+use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tower_service::Service;
+use url::Url;
+
+/// So many connections are kept for the next requests; more are closed when their request has ended.
+const IDLE_CONNECTIONS: usize = 256;
+/// After so long without a request a connection is closed.
+const IDLE: Duration = Duration::from_secs(90);
+/// After so long without a word on a connection the operating system asks whether it is there.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+/// How often it is looked whether a request can still be answered.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Sends requests. Clones share their connections.
+#[derive(Clone)]
+pub(super) struct Client {
+    pool: Pool<Connector, Full<Bytes>>,
+    agent: HeaderValue,
+}
+
+impl Client {
+    pub(super) fn new(
+        connect_timeout: Duration,
+        tls: Arc<ClientConfig>,
+        agent: HeaderValue,
+    ) -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(KEEPALIVE));
+        let connector = Connector {
+            inner: HttpsConnector::from((tcp, tls)),
+            limit: connect_timeout,
+        };
+        let pool = Pool::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .build(connector);
+        Self { pool, agent }
+    }
+
+    /// A request without a body.
+    pub(super) fn request(&self, method: Method, address: &Uri) -> Outgoing {
+        let mut request = Request::new(Full::default());
+        *request.method_mut() = method;
+        *request.uri_mut() = address.clone();
+        let headers = request.headers_mut();
+        headers.reserve(16);
+        headers.insert(USER_AGENT, self.agent.clone());
+        Outgoing {
+            pool: self.pool.clone(),
+            request,
+            limit: None,
+        }
+    }
+}
+
+/// The address in the form that a request has it in; `None` when it cannot be requested.
+pub(super) fn address(url: &Url) -> Option<Uri> {
+    Uri::try_from(url.as_str()).ok()
+}
+
+/// A request that was not sent yet.
+pub(crate) struct Outgoing {
+    pool: Pool<Connector, Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+    limit: Option<Duration>,
+}
+
+impl Outgoing {
+    /// With this header, in the place of others of its name.
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.request.headers_mut().insert(name, value);
+        self
+    }
+
+    /// With these headers, each in the place of others of its name.
+    pub(super) fn headers(mut self, headers: HeaderMap) -> Self {
+        let all = self.request.headers_mut();
+        let mut last = None;
+        for (name, value) in headers {
+            // Further values of one name come without it.
+            match (name, &last) {
+                (Some(name), _) => {
+                    all.insert(name.clone(), value);
+                    last = Some(name);
+                }
+                (None, Some(name)) => {
+                    all.append(name.clone(), value);
+                }
+                (None, None) => {}
+            }
+        }
+        self
+    }
+
+    pub(super) fn body(mut self, body: Bytes) -> Self {
+        *self.request.body_mut() = Full::new(body);
+        self
+    }
+
+    /// The head of the response must be there within this time.
+    pub(super) fn timeout(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Sends it, and waits for the head of the response.
+    pub(super) async fn send(self) -> Result<Response, Error> {
+        match self.limit {
+            None => exchange(self.pool, self.request).await,
+            Some(limit) => timeout(limit, exchange(self.pool, self.request))
+                .await
+                .unwrap_or(Err(Error::Late(limit))),
+        }
+    }
+}
+
+async fn exchange(
+    pool: Pool<Connector, Full<Bytes>>,
+    mut request: Request<Full<Bytes>>,
+) -> Result<Response, Error> {
+    let captured = capture_connection(&mut request);
+    let response = pool.request(request);
+    match unless_forgotten(response, || ended_connection(&captured)).await {
+        Some(response) => response.map(Response).map_err(Error::Send),
+        None => Err(Error::Forgotten),
+    }
+}
+
+/// Waits for what is asked on a connection; `None` when nobody is left who could answer.
+///
+/// A request that is handed to a connection in the instant in which that ends can be left lying there,
+/// neither sent nor failed. So it is looked from time to time whether the connection is still there.
+async fn unless_forgotten<T>(
+    response: impl Future<Output = T>,
+    ended: impl Fn() -> Option<Pulse>,
+) -> Option<T> {
+    let mut response = pin!(response);
+    let mut before: Option<Pulse> = None;
+    loop {
+        tokio::select! {
+            biased;
+            response = &mut response => return Some(response),
+            () = sleep(LOOK) => {}
+        }
+        let now = ended();
+        // Whatever was really sent on it has failed in the meantime.
+        if let (Some(before), Some(now)) = (&before, &now)
+            && before.0.same_channel(&now.0)
+        {
+            return None;
+        }
+        before = now;
+    }
+}
+
+/// The connection that a request was last given to, if that has ended.
+fn ended_connection(captured: &CaptureConnection) -> Option<Pulse> {
+    let mut extras = Extensions::new();
+    captured
+        .connection_metadata()
+        .as_ref()?
+        .get_extras(&mut extras);
+    let pulse: Pulse = extras.remove()?;
+    pulse.0.has_changed().is_err().then_some(pulse)
+}
+
+/// The head of a response, and the body as it comes.
+pub(super) struct Response(http::Response<Incoming>);
+
+impl Response {
+    pub(super) fn status(&self) -> StatusCode {
+        self.0.status()
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        self.0.headers()
+    }
+
+    /// How long the body will be, where that was said.
+    pub(super) fn content_length(&self) -> Option<u64> {
+        self.0.body().size_hint().exact()
+    }
+
+    /// The next piece of the body; `None` at its end.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        while let Some(frame) = self.0.body_mut().frame().await {
+            if let Ok(data) = frame.map_err(Error::Body)?.into_data() {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Why there is no response, or not all of it.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// No connection, or none that it could be sent on, or that broke.
+    Send(PoolError),
+    /// The connection ended, and nobody has said what became of the request.
+    Forgotten,
+    /// The response did not begin within this time.
+    Late(Duration),
+    /// The body broke off.
+    Body(hyper::Error),
+}
+
+impl Error {
+    /// True when there was no connection, so that nothing was sent.
+    pub(super) fn is_connect(&self) -> bool {
+        matches!(self, Self::Send(error) if error.is_connect())
+    }
+
+    /// True when it took too long.
+    pub(super) fn is_timeout(&self) -> bool {
+        let mut source = match self {
+            Self::Late(_) => return true,
+            error => error.source(),
+        };
+        while let Some(error) = source {
+            let of_system = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if error.is::<TooSlow>() || of_system == Some(io::ErrorKind::TimedOut) {
+                return true;
+            }
+            source = error.source();
+        }
+        false
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send(error) if error.is_connect() => f.write_str("no connection"),
+            Self::Send(_) => f.write_str("the request failed"),
+            Self::Forgotten => f.write_str("the connection ended before an answer"),
+            Self::Late(limit) => write!(f, "no response within {limit:?}"),
+            Self::Body(_) => f.write_str("the response broke off"),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Send(error) => Some(error),
+            Self::Body(error) => Some(error),
+            Self::Forgotten | Self::Late(_) => None,
+        }
+    }
+}
+
+/// Opens connections, within a time.
+#[derive(Clone)]
+struct Connector {
+    inner: HttpsConnector<HttpConnector>,
+    limit: Duration,
+}
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+type Stream = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
+
+impl Service<Uri> for Connector {
+    type Response = Living;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Living, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, address: Uri) -> Self::Future {
+        let (connecting, limit) = (self.inner.call(address), self.limit);
+        Box::pin(async move {
+            let stream = timeout(limit, connecting).await;
+            Ok(Living::new(stream.map_err(|_| TooSlow(limit))??))
+        })
+    }
+}
+
+/// No connection within this time.
+#[derive(Debug)]
+struct TooSlow(Duration);
+
+impl fmt::Display for TooSlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not connected within {:?}", self.0)
+    }
+}
+
+impl StdError for TooSlow {}
+
+/// A connection from which it can be seen elsewhere that it has ended.
+struct Living {
+    stream: Stream,
+    pulse: Pulse,
+    _life: watch::Sender<()>,
+}
+
+/// Of one connection: closed when that has ended.
+#[derive(Clone)]
+struct Pulse(watch::Receiver<()>);
+
+impl Living {
+    fn new(stream: Stream) -> Self {
+        let (life, pulse) = watch::channel(());
+        Self {
+            stream,
+            pulse: Pulse(pulse),
+            _life: life,
+        }
+    }
+}
+
+impl Connection for Living {
+    fn connected(&self) -> Connected {
+        self.stream.connected().extra(self.pulse.clone())
+    }
+}
+
+impl Read for Living {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl Write for Living {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn client() -> Client {
+        client_within(Duration::from_secs(5))
+    }
+
+    fn client_within(limit: Duration) -> Client {
+        let tls =
+            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(rustls::RootCertStore::empty())
+                .with_no_client_auth();
+        let agent = HeaderValue::from_static("test");
+        Client::new(limit, Arc::new(tls), agent)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_on_a_connection_that_has_ended_hears_of_it() {
+        let (life, pulse) = watch::channel(());
+        let ended = || {
+            let pulse = Pulse(pulse.clone());
+            pulse.0.has_changed().is_err().then_some(pulse)
+        };
+        let never = unless_forgotten(std::future::pending::<()>(), ended);
+        let mut never = pin!(never);
+        assert!(timeout(LOOK * 10, &mut never).await.is_err());
+        drop(life);
+        assert_eq!(timeout(LOOK * 3, never).await, Ok(None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_goes_from_one_dead_connection_to_the_next_is_not_given_up() {
+        let late = async {
+            sleep(LOOK * 20).await;
+            "an answer"
+        };
+        let another = || Some(Pulse(watch::channel(()).1));
+        assert_eq!(unless_forgotten(late, another).await, Some("an answer"));
+    }
+
+    #[tokio::test]
+    async fn it_is_seen_from_outside_that_a_connection_has_ended() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/", listener.local_addr().unwrap());
+        let (close, closing) = tokio::sync::oneshot::channel::<()>();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 4096];
+            assert_ne!(stream.read(&mut head).await.unwrap(), 0);
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            stream.write_all(answer).await.unwrap();
+            closing.await.unwrap();
+        });
+        let mut outgoing = client().request(Method::GET, &address.parse().unwrap());
+        let captured = capture_connection(&mut outgoing.request);
+        let response = outgoing.pool.request(outgoing.request).await.unwrap();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(&*body, b"ok");
+        assert!(ended_connection(&captured).is_none());
+
+        let mut extras = Extensions::new();
+        captured
+            .connection_metadata()
+            .as_ref()
+            .unwrap()
+            .get_extras(&mut extras);
+        let mut pulse: Pulse = extras.remove().unwrap();
+        close.send(()).unwrap();
+        server.await.unwrap();
+        let ended = timeout(Duration::from_secs(30), pulse.0.changed()).await;
+        assert!(ended.expect("it ends in time").is_err());
+        assert!(ended_connection(&captured).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_header_that_is_given_again_takes_the_place_of_the_first() {
+        let name = HeaderName::from_static("x-one");
+        let value = HeaderValue::from_static;
+        let mut more = HeaderMap::new();
+        more.append(name.clone(), value("b"));
+        more.append(name.clone(), value("c"));
+        let address = Uri::from_static("http://127.0.0.1/");
+        let outgoing = client().request(Method::GET, &address);
+        let outgoing = outgoing.header(name.clone(), value("a")).headers(more);
+        let all = outgoing.request.headers().get_all(name);
+        assert_eq!(all.iter().collect::<Vec<_>>(), ["b", "c"]);
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_does_not_come_is_given_up_in_time() {
+        // The connection comes about, and nobody answers on it.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("https://{}/", listener.local_addr().unwrap());
+        let client = client_within(Duration::from_millis(50));
+        let request = client.request(Method::GET, &address.parse().unwrap());
+        let Err(error) = request.send().await else {
+            panic!("nobody is there");
+        };
+        assert!(error.is_connect() && error.is_timeout(), "{error:?}");
+    }
+}
