@@ -66,8 +66,8 @@ pub use mount::{LeftOut, Mounting, Naming, UriNaming};
 pub use param_header::{ForeignParams, ParamHeader, UnclearParam};
 pub use pipeline::{ListPage, Resumed, Sight, WatchedTask};
 pub use policy::{
-    AccessRequest, AllowAll, Decision, DenyAll, Effect, Feature, Phase, Policy, PolicyVersion,
-    ShadowVerdict,
+    AccessRequest, AllowAll, Decision, DenyAll, Effect, Feature, ListPolicy, Phase, Policy,
+    PolicyVersion, ShadowVerdict,
 };
 pub use registry::{RegistryError, ToolRegistry, ToolRegistryBuilder};
 pub use schemars;

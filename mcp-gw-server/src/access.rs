@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use mcp_gw_core::{
     AccessRequest, Authenticator, AuthnError, Caller, CallerKind, Credentials, Decision,
-    NoAuthentication, Policy, Transport,
+    ListPolicy, NoAuthentication, Policy, Transport,
 };
 use mcp_gw_policy::{PolicyEngine, PolicyFaults, PreparedPolicy};
 use sha2::{Digest, Sha256};
@@ -92,7 +92,7 @@ pub(crate) fn caller_of(key: &ApiKeyConfig) -> Caller {
 }
 
 /// The same identity with the same rights.
-fn is_equal(one: &Caller, other: &Caller) -> bool {
+pub(crate) fn has_same_rights(one: &Caller, other: &Caller) -> bool {
     one.is_same(other)
         && (&one.roles, &one.groups, &one.scopes, &one.claims)
             == (&other.roles, &other.groups, &other.scopes, &other.claims)
