@@ -42,7 +42,9 @@ pub use backend::{
     ItemSpec, Offer, PromptGet, ResourceRead, TaskAsk, TaskMethod, ToolCall,
 };
 pub use caller::{Authenticator, AuthnError, Caller, CallerKind, Credentials, NoAuthentication};
-pub use catalogue::{Catalogue, CatalogueChange, Endpoint, Entry};
+pub use catalogue::{
+    Catalogue, CatalogueChange, CatalogueSwap, Difference, Differences, Endpoint, Entry,
+};
 pub use clock::{Clock, SystemClock, rfc3339};
 pub use context::{
     CallContext, CallNotification, ClientLink, ClientLinkError, ClientRef, Incoming, NoClient,
