@@ -29,7 +29,7 @@ const TOPICS: [Topic; 3] = [Topic::Tools, Topic::Prompts, Topic::Resources];
 #[derive(Debug, Default)]
 pub(super) struct Swaps {
     change: CatalogueChange,
-    swaps: Vec<CatalogueSwap>,
+    each: Vec<CatalogueSwap>,
     /// More has happened than is told apart.
     is_blind: bool,
 }
@@ -41,7 +41,7 @@ impl Swaps {
         self.change.prompts |= change.prompts;
         self.change.resources |= change.resources;
         match swap {
-            Some(swap) if self.swaps.len() < MOST_SWAPS => self.swaps.push(swap.clone()),
+            Some(swap) if self.each.len() < MOST_SWAPS => self.each.push(swap.clone()),
             _ => self.is_blind = true,
         }
     }
@@ -111,15 +111,14 @@ impl Audience {
             Arc::ptr_eq(theirs, caller) || has_same_rights(theirs, caller)
         };
         // Whoever has others' rights without being found there is asked about alone.
-        match alike.iter_mut().take(MOST_ALIKE).find(is_theirs) {
-            Some(group) => group.hearers.push(hearer),
-            None => {
-                let meta = RequestMeta::new("", transport).with_endpoint(endpoint.cloned());
-                alike.push(Group {
-                    asks: Incoming::new(Arc::clone(caller), meta),
-                    hearers: vec![hearer],
-                });
-            }
+        if let Some(group) = alike.iter_mut().take(MOST_ALIKE).find(is_theirs) {
+            group.hearers.push(hearer);
+        } else {
+            let meta = RequestMeta::new("", transport).with_endpoint(endpoint.cloned());
+            alike.push(Group {
+                asks: Incoming::new(Arc::clone(caller), meta),
+                hearers: vec![hearer],
+            });
         }
     }
 }
@@ -174,7 +173,7 @@ impl<'a> TopicNews<'a> {
                 moved: Vec::new(),
                 list: catalogue.entries(*feature),
             };
-            for swap in swaps.iter().flat_map(|swaps| &swaps.swaps) {
+            for swap in swaps.iter().flat_map(|swaps| &swaps.each) {
                 let differences = swap.before.differences(&swap.after, *feature);
                 news.changed.extend(differences.changed);
                 news.moved.push(differences.moved);

@@ -127,7 +127,7 @@ impl World {
         let client = self.engine.inner.clients.welcome(client);
         Hearer {
             messages,
-            _open: Some(client),
+            client: Some(client),
         }
     }
 
@@ -148,7 +148,7 @@ impl World {
         tokio::spawn(work);
         Hearer {
             messages,
-            _open: None,
+            client: None,
         }
     }
 }
@@ -159,7 +159,8 @@ fn caller(id: &str) -> Arc<Caller> {
 
 struct Hearer {
     messages: mpsc::Receiver<RawJson>,
-    _open: Option<Arc<Client>>,
+    /// Of a client that shook hands.
+    client: Option<Arc<Client>>,
 }
 
 impl Hearer {
@@ -196,13 +197,14 @@ fn told(all: &mut [[Hearer; 2]]) -> Vec<String> {
     both.collect()
 }
 
+type Change = fn(&mut Offer);
+
 #[tokio::test(start_paused = true)]
 async fn who_sees_what_has_changed_is_told_and_nobody_else() {
     let world = World::new(RULES).await;
     let mut all = ["ann", "bob", "carol"].map(|id| world.hearers(id));
     later().await;
     assert_eq!(told(&mut all), ["", "", ""]);
-    type Change = fn(&mut Offer);
     let changes: [(Change, &str, &str); 11] = [
         (|it| it.tools.push(tool("set_b", 0)), "tools", ""),
         (|it| it.tools.push(tool("get_c", 0)), "tools", "tools"),
@@ -402,7 +404,7 @@ async fn a_session_is_told_of_what_its_last_list_was_asked_as() {
     let by_role = r#"{"rules":[{"id":"a","effect":"allow","who":{"roles":["admin"]}}]}"#;
     let world = World::new(by_role).await;
     let mut hearer = world.client("ann", None);
-    let client = hearer._open.clone().unwrap();
+    let client = hearer.client.clone().unwrap();
     world.offer(|it| it.tools.clear()).await;
     later().await;
     assert_eq!(hearer.told(), "");

@@ -81,7 +81,7 @@ fn lists() -> impl Strategy<Value = List> {
     })
 }
 
-fn sorted(list: Vec<RawJson>) -> Vec<String> {
+fn sorted(list: &[RawJson]) -> Vec<String> {
     let mut list: Vec<_> = list.iter().map(|it| it.as_str().to_owned()).collect();
     list.sort_unstable();
     list
@@ -107,7 +107,7 @@ proptest! {
         let sees_moved = differences.moved.iter().filter(|entry| is_seen(entry)).count() > 1;
         prop_assert_eq!(
             sees_changed,
-            sorted(list(&old)) != sorted(list(&new))
+            sorted(&list(&old)) != sorted(&list(&new))
         );
         if list(&old) != list(&new) {
             prop_assert!(sees_changed || sees_moved);
