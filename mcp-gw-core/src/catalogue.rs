@@ -2,6 +2,7 @@
 //! one for each endpoint; those of endpoints are made of the main one, and show nothing beside it.
 
 mod build;
+mod difference;
 mod endpoint;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use crate::uri_map::UriMap;
 use crate::uri_template::{UriTemplate, is_normal};
 
 pub(crate) use build::{Part, Report};
+pub use difference::{CatalogueSwap, Difference, Differences};
 pub use endpoint::Endpoint;
 
 /// A longer URI is nobody's.
@@ -78,12 +80,8 @@ impl Table {
     }
 
     fn shows_the_same(&self, other: &Self) -> bool {
-        self.entries.len() == other.entries.len()
-            && self
-                .entries
-                .iter()
-                .zip(&other.entries)
-                .all(|(a, b)| a.definition == b.definition)
+        let both = || self.entries.iter().zip(&other.entries);
+        self.entries.len() == other.entries.len() && both().all(|(a, b)| a.is_as(b))
     }
 }
 
@@ -407,7 +405,8 @@ impl Catalogue {
         self.shares.iter().any(|share| share.counts && share.logs)
     }
 
-    /// Which lists a client would see change from `self` to `next`.
+    /// Which lists a client may see change from `self` to `next`. Whether it does is up to the policy:
+    /// see [`Catalogue::differences`].
     pub fn change_to(&self, next: &Self) -> CatalogueChange {
         let differs = |feature: Feature| !self.table(feature).shows_the_same(next.table(feature));
         CatalogueChange {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::audit::{AuditSink, TracingAudit};
 use crate::backend::{Backend, BackendError, BackendEvent, BackendListener, Offer};
 use crate::caller::{Authenticator, NoAuthentication};
-use crate::catalogue::{Catalogue, CatalogueChange, Endpoint, Report};
+use crate::catalogue::{Catalogue, CatalogueChange, CatalogueSwap, Endpoint, Report};
 use crate::clock::{Clock, SystemClock};
 use crate::context::{CallNotification, ClientRef, SessionKey};
 use crate::json::RawJson;
@@ -108,14 +108,22 @@ pub enum GatewayEvent {
         /// Why it is down, if it is.
         down: Option<String>,
     },
-    /// The catalogue was swapped and clients of the main endpoint would see the difference.
-    CatalogueChanged(CatalogueChange),
-    /// The catalogue was swapped and clients of another endpoint would see the difference.
+    /// The catalogue was swapped, and clients of the main endpoint see the difference where the
+    /// policy shows it to them.
+    CatalogueChanged {
+        /// Which lists differ.
+        change: CatalogueChange,
+        /// What there was and is.
+        swap: CatalogueSwap,
+    },
+    /// The same for clients of another endpoint.
     EndpointChanged {
         /// The endpoint.
         endpoint: Arc<str>,
-        /// What they would see.
+        /// Which lists differ.
         change: CatalogueChange,
+        /// What there was and is.
+        swap: CatalogueSwap,
     },
     /// A resource was updated.
     ResourceUpdated {

@@ -42,7 +42,9 @@ pub use backend::{
     ItemSpec, Offer, PromptGet, ResourceRead, TaskAsk, TaskMethod, ToolCall,
 };
 pub use caller::{Authenticator, AuthnError, Caller, CallerKind, Credentials, NoAuthentication};
-pub use catalogue::{Catalogue, CatalogueChange, Endpoint, Entry};
+pub use catalogue::{
+    Catalogue, CatalogueChange, CatalogueSwap, Difference, Differences, Endpoint, Entry,
+};
 pub use clock::{Clock, SystemClock, rfc3339};
 pub use context::{
     CallContext, CallNotification, ClientLink, ClientLinkError, ClientRef, Incoming, NoClient,
@@ -66,8 +68,8 @@ pub use mount::{LeftOut, Mounting, Naming, UriNaming};
 pub use param_header::{ForeignParams, ParamHeader, UnclearParam};
 pub use pipeline::{ListPage, Resumed, Sight, WatchedTask};
 pub use policy::{
-    AccessRequest, AllowAll, Decision, DenyAll, Effect, Feature, Phase, Policy, PolicyVersion,
-    ShadowVerdict,
+    AccessRequest, AllowAll, Decision, DenyAll, Effect, Feature, ListPolicy, Phase, Policy,
+    PolicyVersion, ShadowVerdict,
 };
 pub use registry::{RegistryError, ToolRegistry, ToolRegistryBuilder};
 pub use schemars;

@@ -389,6 +389,22 @@ pub trait Policy: Send + Sync + 'static {
         let _ = addr;
         None
     }
+
+    /// The policy as it is now, to be asked what it shows in lists after another one took its place:
+    /// by this the gateway finds out whose lists have changed. The same `Arc` for as long as nothing
+    /// has. `None` when it cannot be asked so; all clients are told of all changes then.
+    fn as_of_now(&self) -> Option<Arc<dyn ListPolicy>> {
+        None
+    }
+}
+
+/// A policy as it was at one moment, see [`Policy::as_of_now`].
+pub trait ListPolicy: Send + Sync + 'static {
+    /// Whether a list would show these to who asks, in their order, with the answers of
+    /// [`Policy::decide`] to the phase [`Phase::List`]. `None` where that depends on more than the
+    /// caller, the item, the transport and the endpoint: an address, a header, the time. The rest of
+    /// [`RequestMeta`] is empty, for no client asks. So nothing is to be counted or logged either.
+    fn shows(&self, requests: &[AccessRequest<'_>]) -> Vec<Option<bool>>;
 }
 
 #[async_trait]
@@ -408,6 +424,10 @@ impl<T: Policy + ?Sized> Policy for Arc<T> {
 
     fn refuses_address(&self, addr: Option<IpAddr>) -> Option<&'static str> {
         (**self).refuses_address(addr)
+    }
+
+    fn as_of_now(&self) -> Option<Arc<dyn ListPolicy>> {
+        (**self).as_of_now()
     }
 }
 

@@ -280,6 +280,8 @@ pub(crate) struct Reads {
     pub(crate) prompt_arguments: bool,
     /// The caller, the connection, the request: anything but what is asked for.
     pub(crate) caller: bool,
+    /// Of these what may be otherwise the next time that the same caller asks.
+    pub(crate) request: bool,
     /// Anything at all.
     pub(crate) anything: bool,
     /// Something whose members are not known before: a claim, an argument, a header.
@@ -324,6 +326,12 @@ impl Condition {
     /// True when it can come out differently for two callers or requests that ask for the same.
     pub(crate) const fn reads_caller(&self) -> bool {
         self.reads.caller || self.reads.tool_arguments || self.reads.prompt_arguments
+    }
+
+    /// True when it can come out differently for two requests of one caller that ask for the same,
+    /// but for what their arguments are. How far loops may go depends on the size of headers.
+    pub(crate) const fn reads_request(&self) -> bool {
+        self.reads.request || !self.ticks.is_empty()
     }
 
     /// The scopes that it asks for by name.

@@ -8,7 +8,7 @@ use crate::explain::Reason;
 use crate::index::{Asker, RuleIndex};
 use crate::op::{Asked, Op};
 use crate::rbac::Identity;
-use crate::rule::{Holds, Question, Rule};
+use crate::rule::{Holds, Part, Question, Rule};
 use crate::set::{Consumers, Layer, PolicySet};
 use crate::subject::Names;
 
@@ -21,6 +21,8 @@ pub(crate) struct Outcome<'p> {
     pub(crate) full: Option<Side<'p>>,
     /// Rules that could not be evaluated, and whether they are in shadow.
     pub(crate) errors: Vec<(&'p Rule, bool, String)>,
+    /// Another request of the same caller might come out otherwise, by what is in force.
+    pub(crate) by_request: bool,
 }
 
 /// An effect and what decided.
@@ -153,6 +155,16 @@ impl PolicySet {
             };
             return self.by_itself(op, Effect::Deny, Reason::Address);
         }
+        self.decide_here(session, request, asked)
+    }
+
+    /// As [`PolicySet::decide`], for a request from an address that is not refused.
+    pub(crate) fn decide_here<'p>(
+        &'p self,
+        session: &Session<'p, '_>,
+        request: &AccessRequest<'_>,
+        asked: Asked,
+    ) -> Outcome<'p> {
         let op = match asked {
             Asked::Op(op) => op,
             Asked::Unknown if self.extra_methods.contains(request.method) => {
@@ -169,7 +181,7 @@ impl PolicySet {
         let mut enforced = Sum::new();
         let mut full = Sum::new();
         let mut errors = Vec::new();
-        let mut differs = false;
+        let (mut differs, mut by_request) = (false, false);
         for layer in session.layers(self, request.server) {
             let mut found = Findings::new(layer);
             found.look_up(&question, &names);
@@ -178,6 +190,7 @@ impl PolicySet {
             }
             full.add(layer, &[&found.enforced, &found.shadow]);
             differs |= layer.is_shadow || found.shadow.is_something();
+            by_request |= found.by_request;
             errors.append(&mut found.errors);
         }
         Outcome {
@@ -185,6 +198,7 @@ impl PolicySet {
             enforced: enforced.side(),
             full: differs.then(|| full.side()),
             errors,
+            by_request,
         }
     }
 
@@ -202,6 +216,7 @@ impl PolicySet {
                 enforced: Sum::new().side(),
                 full: Some(side),
                 errors: Vec::new(),
+                by_request: false,
             }
         } else {
             Outcome {
@@ -209,6 +224,7 @@ impl PolicySet {
                 enforced: side,
                 full: None,
                 errors: Vec::new(),
+                by_request: false,
             }
         }
     }
@@ -220,6 +236,8 @@ struct Findings<'p> {
     enforced: Found,
     shadow: Found,
     errors: Vec<(&'p Rule, bool, String)>,
+    /// Another request of the same caller might find otherwise.
+    by_request: bool,
 }
 
 /// Rules that apply, of one layer.
@@ -244,6 +262,7 @@ impl<'p> Findings<'p> {
             enforced: Found::default(),
             shadow: Found::default(),
             errors: Vec::new(),
+            by_request: false,
         }
     }
 
@@ -294,6 +313,9 @@ impl<'p> Findings<'p> {
             return;
         }
         let holds = rule.holds(question);
+        // Whom it is not about, it is not about in any request.
+        let is_about_them = !matches!(holds, Holds::No(Part::Who(_)));
+        self.by_request |= is_about_them && !is_shadow && rule.looks_at_request(question.op);
         match (rule.effect, &holds) {
             (RuleEffect::Allow, Holds::Yes) => found.allow = Some(at),
             (RuleEffect::Deny, Holds::Yes | Holds::Error(_)) => found.denies.push(at),

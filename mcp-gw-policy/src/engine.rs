@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use mcp_gw_core::{
-    AccessRequest, Clock, Decision, Effect, Policy, PolicyVersion, ShadowVerdict, SystemClock,
+    AccessRequest, Clock, Decision, Effect, ListPolicy, Policy, PolicyVersion, ShadowVerdict,
+    SystemClock,
 };
 
 use crate::challenge::missing_scopes;
@@ -343,6 +344,10 @@ impl Policy for PolicyEngine {
             return None;
         }
         set.ip.refusal(addr)
+    }
+
+    fn as_of_now(&self) -> Option<Arc<dyn ListPolicy>> {
+        Some(self.shared.current.load_full())
     }
 }
 

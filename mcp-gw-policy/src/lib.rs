@@ -20,6 +20,7 @@ mod import;
 mod index;
 mod ip;
 mod lint;
+mod lists;
 mod load;
 mod op;
 mod pattern;

@@ -139,6 +139,15 @@ impl Rule {
         targets.any(|target| target.patterns.iter().any(|pattern| pattern.matches(name)))
     }
 
+    /// True when the answer to `op` may differ between two requests of one caller for the same thing.
+    pub(crate) fn looks_at_request(&self, op: Op) -> bool {
+        let of_condition = |when: &Condition| {
+            // In a list nothing is asked of one that reads arguments, see `holds`.
+            when.reads_request() && !(op.is_list() && when.reads_arguments(op.feature()))
+        };
+        self.from.is_some() || self.when.as_ref().is_some_and(of_condition)
+    }
+
     /// True when the answer may differ between callers or requests for the same thing.
     pub(crate) fn looks_at_caller(&self) -> bool {
         let when = self.when.as_ref();

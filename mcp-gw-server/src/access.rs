@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use mcp_gw_core::{
     AccessRequest, Authenticator, AuthnError, Caller, CallerKind, Credentials, Decision,
-    NoAuthentication, Policy, Transport,
+    ListPolicy, NoAuthentication, Policy, Transport,
 };
 use mcp_gw_policy::{PolicyEngine, PolicyFaults, PreparedPolicy};
 use sha2::{Digest, Sha256};
@@ -61,7 +61,7 @@ impl ApiKeys {
     /// True when a caller who came in before comes in with the same rights now.
     pub(crate) fn knows(&self, caller: &Caller) -> bool {
         let now = self.callers.values().chain(&self.without_key);
-        let has_key = now.into_iter().any(|now| is_equal(now, caller));
+        let has_key = now.into_iter().any(|now| has_same_rights(now, caller));
         // Whoever holds the other end of standard input is not asked for a key.
         has_key || (caller.kind == CallerKind::Local && self.without_key.is_none())
     }
@@ -70,7 +70,7 @@ impl ApiKeys {
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let has = |digest, caller: &Arc<Caller>| {
             let theirs: Option<&Arc<Caller>> = other.callers.get(digest);
-            theirs.is_some_and(|theirs| is_equal(theirs, caller))
+            theirs.is_some_and(|theirs| has_same_rights(theirs, caller))
         };
         let others = other.without_key.as_ref().map(|caller| caller.kind);
         self.callers.len() == other.callers.len()
@@ -92,7 +92,7 @@ pub(crate) fn caller_of(key: &ApiKeyConfig) -> Caller {
 }
 
 /// The same identity with the same rights.
-fn is_equal(one: &Caller, other: &Caller) -> bool {
+pub(crate) fn has_same_rights(one: &Caller, other: &Caller) -> bool {
     one.is_same(other)
         && (&one.roles, &one.groups, &one.scopes, &one.claims)
             == (&other.roles, &other.groups, &other.scopes, &other.claims)
@@ -207,6 +207,10 @@ impl Policy for Rules {
 
     fn refuses_address(&self, addr: Option<IpAddr>) -> Option<&'static str> {
         self.engine.refuses_address(addr)
+    }
+
+    fn as_of_now(&self) -> Option<Arc<dyn ListPolicy>> {
+        self.engine.as_of_now()
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Client {
     /// The resources of which it wants to hear.
     pub(crate) subscribed: Subscribed,
     log_level: Mutex<Option<LogLevel>>,
+    /// Who asked for a list last: the same caller, who may have shown other rights since.
+    lister: Mutex<Arc<Caller>>,
     /// Where it is known, once it is welcome.
     clients: Option<Arc<Clients>>,
     /// It was greeted.
@@ -66,6 +68,7 @@ impl Client {
         let number = KEYS.fetch_add(1, Ordering::Relaxed);
         Self {
             key: SessionKey::new(format!("session-{number}")),
+            lister: Mutex::new(Arc::clone(&caller)),
             caller,
             endpoint: None,
             revision,
@@ -119,6 +122,25 @@ impl Client {
         // What begins while the client ends is not to stay.
         if self.has_ended.load(Ordering::Acquire) {
             clients.gateway.end_session(&self.key);
+        }
+    }
+
+    /// How it is connected.
+    pub(crate) const fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// Who asked for a list last, with the rights of that request.
+    pub(crate) fn lister(&self) -> Arc<Caller> {
+        let lister = self.lister.lock();
+        Arc::clone(&lister.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// `caller` asks for a list.
+    pub(crate) fn lists_as(&self, caller: &Arc<Caller>) {
+        let mut lister = self.lister.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&lister, caller) {
+            *lister = Arc::clone(caller);
         }
     }
 

@@ -248,7 +248,7 @@ impl Engine {
             sessions: Sessions::new(config.sessions, config.seal.clone(), clock, welcome),
             clients,
             listeners: Listeners::default(),
-            news: News::default(),
+            news: News::new(gateway.policy_now()),
             stopping: CancellationToken::new(),
             closing: CancellationToken::new(),
             detached,
@@ -311,13 +311,13 @@ impl Engine {
         }
     }
 
-    /// Tells clients that every list may be another one: what they may see has changed.
-    pub(crate) fn lists_changed(&self) {
+    /// Another policy is in force: those who see other lists by it are told. To be called whenever one
+    /// has taken the place of another.
+    pub(crate) fn rules_changed(&self) {
         let inner = &self.inner;
-        if !inner.is_held() && inner.has_audience() {
-            let endpoints = self.gateway().endpoints();
-            inner.news.all_lists(&endpoints, &Arc::downgrade(inner));
-        }
+        let is_heard = !inner.is_held() && inner.has_audience();
+        let engine = Arc::downgrade(inner);
+        inner.news.rules_changed(self.gateway(), is_heard, &engine);
     }
 
     /// Ends the sessions and subscriptions of callers that `stays` does not name: they must show
@@ -435,6 +435,9 @@ impl Engine {
         let nothing = |()| RawJson::empty_object();
         Ok(match operation {
             Operation::List { feature, after } => {
+                if let Some(client) = client {
+                    client.lists_as(&incoming.caller);
+                }
                 let list = self.list(incoming, feature, after, revision).await?;
                 (list, Hints::Kept)
             }

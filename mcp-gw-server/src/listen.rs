@@ -261,15 +261,6 @@ impl Listeners {
         self.lock().open.is_empty()
     }
 
-    /// Those that want to hear of `topic`.
-    pub(crate) fn of(&self, topic: &Topic) -> Vec<Arc<Listener>> {
-        let table = self.lock();
-        let all = table.open.values();
-        all.filter(|listener| listener.wants(topic))
-            .cloned()
-            .collect()
-    }
-
     fn add(&self, listener: &Arc<Listener>) -> Result<u64, RpcError> {
         let mut table = self.lock();
         let is_own = |other: &&Arc<Listener>| {

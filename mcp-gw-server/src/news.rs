@@ -1,14 +1,19 @@
 //! What happens behind the gateway, told to the clients that want to hear of it.
 
+mod lists;
+mod rules;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use mcp_gw_core::{
-    CallNotification, CatalogueChange, Gateway, GatewayEvent, GatewayListener, ObjectWriter,
-    RawJson, SessionKey, jsonrpc,
+    CallNotification, CatalogueChange, CatalogueSwap, Gateway, GatewayEvent, GatewayListener,
+    ListPolicy, ObjectWriter, RawJson, SessionKey, jsonrpc,
 };
 
+use self::lists::Swaps;
+use self::rules::{Judges, Rules};
 use crate::engine::Inner;
 use crate::link::session_message;
 use crate::listen::{Topic, tagged};
@@ -22,19 +27,34 @@ const LONGEST: usize = 4096;
 pub(crate) struct Ear(pub(crate) Weak<Inner>);
 
 /// What has happened and was not told yet.
-#[derive(Debug, Default)]
-pub(crate) struct News(Mutex<Pending>);
+#[derive(Debug)]
+pub(crate) struct News(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    pending: Pending,
+    rules: Rules,
+    /// A task is telling.
+    is_told: bool,
+}
 
 #[derive(Debug, Default)]
 struct Pending {
     /// By endpoint; `None` is the main one.
-    lists: HashMap<Option<Arc<str>>, CatalogueChange>,
+    lists: HashMap<Option<Arc<str>>, Swaps>,
     /// By server and URI: the last word.
     updates: HashMap<(String, Arc<str>), RawJson>,
     /// By server and id.
     tasks: HashMap<(String, Arc<str>), RawJson>,
-    /// A task is telling.
-    is_told: bool,
+}
+
+/// What there is to do for who tells.
+enum Next {
+    Tell(Pending, Judges),
+    /// Nothing is to be told, but something may be heard of that has happened a moment ago.
+    Wait,
+    /// Telling is over.
+    Nothing,
 }
 
 impl GatewayListener for Ear {
@@ -51,7 +71,7 @@ impl GatewayListener for Ear {
                 return;
             }
             // What clients have not been told of does not change for them.
-            GatewayEvent::CatalogueChanged(_) | GatewayEvent::EndpointChanged { .. }
+            GatewayEvent::CatalogueChanged { .. } | GatewayEvent::EndpointChanged { .. }
                 if inner.is_held() || !inner.has_audience() =>
             {
                 return;
@@ -64,25 +84,45 @@ impl GatewayListener for Ear {
 }
 
 impl Pending {
-    fn note_lists(&mut self, endpoint: Option<&Arc<str>>, change: CatalogueChange) {
-        let lists = self.lists.entry(endpoint.cloned()).or_default();
-        lists.tools |= change.tools;
-        lists.prompts |= change.prompts;
-        lists.resources |= change.resources;
+    fn is_empty(&self) -> bool {
+        self.lists.is_empty() && self.updates.is_empty() && self.tasks.is_empty()
+    }
+
+    fn note_lists(
+        &mut self,
+        endpoint: Option<&Arc<str>>,
+        change: CatalogueChange,
+        swap: Option<&CatalogueSwap>,
+    ) {
+        let swaps = self.lists.entry(endpoint.cloned()).or_default();
+        swaps.note(change, swap);
     }
 }
 
 impl News {
+    /// Nothing has happened, and `rules` are in force.
+    pub(crate) fn new(rules: Option<Arc<dyn ListPolicy>>) -> Self {
+        Self(Mutex::new(State {
+            pending: Pending::default(),
+            rules: Rules::new(rules),
+            is_told: false,
+        }))
+    }
+
     /// Notes what has happened; false when it concerns no client.
     fn note(&self, event: &GatewayEvent) -> bool {
-        let mut pending = self.lock();
+        let pending = &mut self.lock().pending;
         let noted = match event {
-            GatewayEvent::CatalogueChanged(change) => {
-                pending.note_lists(None, *change);
+            GatewayEvent::CatalogueChanged { change, swap } => {
+                pending.note_lists(None, *change, Some(swap));
                 return true;
             }
-            GatewayEvent::EndpointChanged { endpoint, change } => {
-                pending.note_lists(Some(endpoint), *change);
+            GatewayEvent::EndpointChanged {
+                endpoint,
+                change,
+                swap,
+            } => {
+                pending.note_lists(Some(endpoint), *change, Some(swap));
                 return true;
             }
             GatewayEvent::ResourceUpdated {
@@ -108,11 +148,24 @@ impl News {
         let mut all = CatalogueChange::default();
         (all.tools, all.prompts, all.resources) = (true, true, true);
         {
-            let mut pending = self.lock();
-            pending.note_lists(None, all);
+            let pending = &mut self.lock().pending;
+            pending.note_lists(None, all, None);
             for endpoint in endpoints {
-                pending.note_lists(Some(endpoint), all);
+                pending.note_lists(Some(endpoint), all, None);
             }
+        }
+        self.tell(engine);
+    }
+
+    /// Another policy is in force. What nobody hears of is not told later.
+    pub(crate) fn rules_changed(&self, gateway: &Gateway, is_heard: bool, engine: &Weak<Inner>) {
+        {
+            let mut state = self.lock();
+            if !is_heard {
+                state.rules.begin(gateway.policy_now());
+                return;
+            }
+            state.rules.note(gateway.policy_now(), true);
         }
         self.tell(engine);
     }
@@ -128,19 +181,23 @@ impl News {
         }
     }
 
-    /// What is to be told now; `None` when there is nothing, and telling is over.
-    fn take(&self) -> Option<Pending> {
-        let mut pending = self.lock();
-        if pending.lists.is_empty() && pending.updates.is_empty() && pending.tasks.is_empty() {
-            pending.is_told = false;
-            return None;
+    /// What is to be told now.
+    fn next(&self, gateway: &Gateway) -> Next {
+        let mut state = self.lock();
+        if state.pending.is_empty() && !state.rules.are_fresh() {
+            state.is_told = state.rules.are_kept();
+            return if state.is_told {
+                Next::Wait
+            } else {
+                Next::Nothing
+            };
         }
-        let taken = std::mem::take(&mut *pending);
-        pending.is_told = true;
-        Some(taken)
+        // Both at once: what happened to lists so far happened under one of these.
+        let judges = state.rules.judges(gateway.policy_now());
+        Next::Tell(std::mem::take(&mut state.pending), judges)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Pending> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -162,10 +219,11 @@ fn note(
 async fn tell_all(engine: Weak<Inner>) {
     // The engine is not kept alive while nothing happens.
     while let Some(inner) = engine.upgrade() {
-        let Some(pending) = inner.news.take() else {
-            return;
-        };
-        inner.deliver(pending).await;
+        match inner.news.next(&inner.gateway) {
+            Next::Tell(pending, judges) => inner.deliver(pending, &judges).await,
+            Next::Wait => {}
+            Next::Nothing => return,
+        }
         drop(inner);
         tokio::time::sleep(BREATH).await;
     }
@@ -177,10 +235,7 @@ impl Inner {
         !self.clients.is_empty() || !self.listeners.is_empty()
     }
 
-    async fn deliver(&self, pending: Pending) {
-        for (endpoint, change) in &pending.lists {
-            self.deliver_lists(endpoint.as_ref(), *change);
-        }
+    async fn deliver(&self, pending: Pending, judges: &Judges) {
         for ((server, uri), params) in pending.updates {
             self.deliver_update(&server, &uri, &params).await;
         }
@@ -196,30 +251,8 @@ impl Inner {
                 }
             }
         }
-    }
-
-    fn deliver_lists(&self, endpoint: Option<&Arc<str>>, change: CatalogueChange) {
-        let nothing = RawJson::empty_object();
-        for (topic, changed) in [
-            (Topic::Tools, change.tools),
-            (Topic::Prompts, change.prompts),
-            (Topic::Resources, change.resources),
-        ] {
-            if !changed {
-                continue;
-            }
-            let message = jsonrpc::notification(topic.method(), &nothing);
-            for client in self.clients.all() {
-                if client.endpoint.as_ref() == endpoint {
-                    client.outbox.send(message.clone());
-                }
-            }
-            for listener in self.listeners.of(&topic) {
-                if listener.incoming.meta.endpoint.as_ref() == endpoint {
-                    listener.tell(&topic, &nothing);
-                }
-            }
-        }
+        // Last, for it may take a while where there are many callers.
+        self.deliver_lists(&pending.lists, judges).await;
     }
 
     /// Tells of an update under the URI that each client knows the resource by.
@@ -303,3 +336,6 @@ fn renamed(params: &RawJson, uri: &str, shown: &str) -> RawJson {
         .members(&members, &["uri"])
         .finish()
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,7 +73,7 @@ impl Running {
     /// as before stay connected. What takes a restart is said.
     ///
     /// Streams and sessions of callers that there are no more, or that have other rights, end;
-    /// clients are told that lists may have changed.
+    /// clients are told of lists that are other ones for them.
     ///
     /// # Errors
     /// When a part cannot be made: nothing has changed then.
@@ -105,7 +105,9 @@ impl Running {
             self.keys.put(keys);
             let keys = self.keys.now();
             self.engine().end_callers(&|caller| keys.knows(caller));
-            self.engine().lists_changed();
+        }
+        if has_other_rules {
+            self.engine().rules_changed();
         }
         if let Some(guards) = guards {
             parts.pins.stop().await;

@@ -472,17 +472,24 @@ async fn a_change_is_told_only_when_a_client_would_see_it() {
     let heard = Arc::new(Heard::default());
     let gateway = Gateway::builder().backend(Numbers).build().unwrap();
     gateway.listen(Arc::<Heard>::clone(&heard));
+    let swap = |before, endpoint| CatalogueSwap::new(before, gateway.catalogue_at(endpoint));
+    let before = (gateway.catalogue(), gateway.catalogue_at(Some("numbers")));
     gateway.refresh().await.unwrap();
+    let swaps = (swap(before.0, None), swap(before.1, Some("numbers")));
     gateway.refresh().await.unwrap();
     let events = heard.0.lock().unwrap();
     let tools = CatalogueChange {
         tools: true,
         ..CatalogueChange::default()
     };
-    let main = GatewayEvent::CatalogueChanged(tools);
+    let main = GatewayEvent::CatalogueChanged {
+        change: tools,
+        swap: swaps.0,
+    };
     let own = GatewayEvent::EndpointChanged {
         endpoint: "numbers".into(),
         change: tools,
+        swap: swaps.1,
     };
     assert_eq!(*events, [main, own]);
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{GatewayEvent, Mount};
-use crate::catalogue::{Catalogue, Endpoint, Part, Report};
+use crate::catalogue::{Catalogue, CatalogueSwap, Endpoint, Part, Report};
 
 /// The catalogue as each endpoint shows it; swapped together.
 #[derive(Clone, Default)]
@@ -67,20 +67,23 @@ fn log_news(server: &str, before: &Report, now: &Report) {
 }
 
 impl Views {
-    /// What clients would see change, for each endpoint that has clients who would.
+    /// What clients may see change, for each endpoint.
     pub(super) fn changes_to(&self, next: &Self) -> Vec<GatewayEvent> {
         let mut events = Vec::new();
-        let main = self.main.change_to(&next.main);
-        if main.any() {
-            events.push(GatewayEvent::CatalogueChanged(main));
+        let swap = CatalogueSwap::new(Arc::clone(&self.main), Arc::clone(&next.main));
+        let change = swap.before.change_to(&swap.after);
+        if change.any() {
+            events.push(GatewayEvent::CatalogueChanged { change, swap });
         }
         for (endpoint, view) in &*next.endpoints {
             let before = self.endpoints.get(endpoint).map(Arc::clone);
-            let change = before.unwrap_or_default().change_to(view);
+            let swap = CatalogueSwap::new(before.unwrap_or_default(), Arc::clone(view));
+            let change = swap.before.change_to(&swap.after);
             if change.any() {
                 events.push(GatewayEvent::EndpointChanged {
                     endpoint: Arc::clone(endpoint),
                     change,
+                    swap,
                 });
             }
         }

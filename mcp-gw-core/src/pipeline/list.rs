@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use super::{charge_of, describe, question};
 use crate::audit::{AuditScope, Outcome};
+use crate::catalogue::Entry;
 use crate::context::Incoming;
 use crate::error::GatewayError;
 use crate::freshness::CacheHint;
 use crate::gateway::Gateway;
 use crate::json::RawJson;
-use crate::policy::{AccessRequest, Decision, Feature, Phase};
+use crate::policy::{AccessRequest, Decision, Feature, ListPolicy, Phase};
 
 /// One page of a list, filtered for the caller.
 #[derive(Debug, Clone)]
@@ -185,6 +186,35 @@ impl Gateway {
             }
         }
         sight
+    }
+}
+
+impl Gateway {
+    /// The policy as it is now, to ask it later whose lists have changed; `None` when it cannot be
+    /// asked so.
+    pub fn policy_now(&self) -> Option<Arc<dyn ListPolicy>> {
+        self.inner.policy.as_of_now()
+    }
+}
+
+impl dyn ListPolicy {
+    /// Whether a list would show `entries` of a feature to the caller, in their order; `None` where
+    /// that cannot be told. It is neither limited nor audited: no client asks.
+    pub fn shows_entries(
+        &self,
+        incoming: &Incoming,
+        feature: Feature,
+        entries: &[&Entry],
+    ) -> Vec<Option<bool>> {
+        let method = list_method(feature);
+        let questions: Vec<_> = entries
+            .iter()
+            .map(|entry| question(incoming, method, feature, entry))
+            .collect();
+        let mut shown = self.shows(&questions);
+        // What is not answered is not known.
+        shown.resize(entries.len(), None);
+        shown
     }
 }
 

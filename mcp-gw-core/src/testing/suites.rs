@@ -146,6 +146,19 @@ pub async fn policy_contract(policy: &dyn Policy) {
             .flat_map(|name| [request(Phase::List, name), request(Phase::Call, name)])
             .collect();
         let together = policy.decide_all(&requests).await;
+        if let Some(now) = policy.as_of_now() {
+            let listed = |request: &&AccessRequest<'_>| request.phase == Phase::List;
+            let lists: Vec<_> = requests.iter().filter(listed).cloned().collect();
+            let shown = now.shows(&lists);
+            check(shown.len() == lists.len(), "every item is shown or not");
+            for (request, shown) in lists.iter().zip(shown) {
+                let decided = policy.decide(request).await.is_allowed();
+                check(
+                    shown.is_none_or(|shown| shown == decided),
+                    "what a list shows is decided as in a request",
+                );
+            }
+        }
         check(
             together.len() == requests.len(),
             "every request of a list gets an answer",

@@ -314,6 +314,11 @@ impl Builder<'_> {
         (node(id, Expr::Select(select)), kind)
     }
 
+    pub(super) const fn reads_request(&mut self) {
+        self.reads.caller = true;
+        self.reads.request = true;
+    }
+
     /// A name that begins with a root.
     fn path(&mut self, id: u64, path: &[String], test: bool) -> Typed {
         let root = path.first().map_or("", String::as_str);
@@ -336,6 +341,7 @@ impl Builder<'_> {
                     }
                     About::Arguments => self.reads.prompt_arguments = true,
                     About::Caller => self.reads.caller = true,
+                    About::Request => self.reads_request(),
                     About::Target => {}
                 }
                 self.check_members(id, fact.path, fact.kind, rest);
@@ -346,6 +352,9 @@ impl Builder<'_> {
                 return members(id, fact.path, rest, test, fact.kind);
             }
             if test && length == path.len() && names::GROUPS.contains(&joined.as_str()) {
+                if joined == "mcp.client" {
+                    self.reads_request();
+                }
                 return (ident(id, format!("?{joined}")), Kind::Bool);
             }
         }

@@ -300,11 +300,41 @@ fn it_is_known_what_a_condition_looks_at() {
         ("source.ip_in('10.0.0.0/8')", false, true),
         ("identity.has_role('x')", false, true),
         ("mcp.client.name == 'x'", false, true),
+        ("has(mcp.client)", false, true),
     ] {
         let condition = compile(source);
         let reads =
             condition.reads_arguments(Feature::Tool) || condition.reads_arguments(Feature::Prompt);
         assert_eq!(reads, arguments, "{source}");
         assert_eq!(condition.reads_caller(), caller, "{source}");
+    }
+}
+
+#[test]
+fn it_is_known_what_looks_at_more_than_the_caller() {
+    for (source, request) in [
+        ("true", false),
+        ("mcp.tool.name == 'x' && mcp.server == 's'", false),
+        ("mcp.tool.annotations.readOnlyHint == true", false),
+        ("mcp.tool.arguments.a == 1", false),
+        ("vars.team == jwt.team", false),
+        ("oauth.team == 'x' && consumer.plan == 'y'", false),
+        ("identity.has_role('x') && identity.kind == 'user'", false),
+        ("identity.roles.exists(role, role == 'x')", true),
+        ("source.ip == '10.0.0.1'", true),
+        ("source.ip_in('10.0.0.0/8')", true),
+        (
+            "identity.has_role('x') || request.time.getHours() < 8",
+            true,
+        ),
+        ("has(request.headers.x)", true),
+        ("request.headers_all.size() > 1", true),
+        ("request.endpoint == 'x'", true),
+        ("has(tls.subject)", true),
+        ("mcp.protocol_version == 'x'", true),
+        ("has(mcp.client)", true),
+        ("has(mcp.client.name)", true),
+    ] {
+        assert_eq!(compile(source).reads_request(), request, "{source}");
     }
 }

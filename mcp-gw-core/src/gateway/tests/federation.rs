@@ -635,10 +635,10 @@ async fn a_change_is_told_to_the_endpoints_that_see_it() {
     impl GatewayListener for Heard {
         fn on_event(&self, event: &GatewayEvent) {
             let name = match event {
-                GatewayEvent::CatalogueChanged(change) if change.tools => "main".to_owned(),
-                GatewayEvent::EndpointChanged { endpoint, change } if change.tools => {
-                    endpoint.to_string()
-                }
+                GatewayEvent::CatalogueChanged { change, .. } if change.tools => "main".to_owned(),
+                GatewayEvent::EndpointChanged {
+                    endpoint, change, ..
+                } if change.tools => endpoint.to_string(),
                 other => format!("{other:?}"),
             };
             self.0.lock().unwrap().push(name);

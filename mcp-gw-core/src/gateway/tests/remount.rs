@@ -94,7 +94,7 @@ async fn backends_come_and_go_and_stay() {
             .collect::<Vec<_>>(),
         ["all", "local", "one", "two"]
     );
-    let tools = |event: &GatewayEvent| matches!(event, GatewayEvent::CatalogueChanged(change) if change.tools);
+    let tools = |event: &GatewayEvent| matches!(event, GatewayEvent::CatalogueChanged { change, .. } if change.tools);
     assert_eq!(
         heard
             .0

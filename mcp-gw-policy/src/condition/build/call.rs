@@ -298,7 +298,7 @@ impl Builder<'_> {
         let is_source = path_of(&subject.expr).is_some_and(|path| path == ["source"]);
         let (subject, kind) = if is_source && name == "ip_in" {
             self.reads.anything = true;
-            self.reads.caller = true;
+            self.reads_request();
             (ident(subject.id, "source.ip"), Kind::Text)
         } else {
             self.expr(subject.clone())

@@ -4,6 +4,7 @@
 mod around;
 mod challenge;
 mod changes;
+mod news;
 mod surfaces;
 
 use std::sync::Arc;
