@@ -64,7 +64,7 @@ pub struct AccessRequest<'a> {
     /// The name (tools, prompts) or URI (resources, templates) at the main endpoint, whatever
     /// endpoint the client came to.
     pub name: &'a str,
-    /// The same as the backend calls it.
+    /// The same as the server itself calls it, whatever the gateway's configuration renames it to.
     pub upstream_name: &'a str,
     /// The backend that serves it.
     pub server: &'a str,

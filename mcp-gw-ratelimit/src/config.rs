@@ -191,6 +191,14 @@ impl Per {
     pub(crate) const fn is_of_tools(self) -> bool {
         matches!(self, Self::Tool | Self::CallerAndTool)
     }
+
+    /// True when it counts by what is used, not only by who uses it.
+    pub(crate) const fn tells_items_apart(self) -> bool {
+        match self {
+            Self::Tool | Self::CallerAndTool | Self::Server | Self::CallerAndServer => true,
+            Self::Caller | Self::Global | Self::Address => false,
+        }
+    }
 }
 
 /// How a limit counts within a window.

@@ -42,6 +42,11 @@ impl Matcher {
             && self.servers.is_empty()
     }
 
+    /// True when it is about some tools or servers and not about others.
+    pub(crate) fn tells_items_apart(&self) -> bool {
+        !self.tools.is_empty() || !self.servers.is_empty()
+    }
+
     /// Names that nobody serves match no pattern.
     pub(crate) fn matches(&self, charge: &Charge<'_>) -> bool {
         let tool = charge.name.filter(|_| charge.method == "tools/call");

@@ -190,6 +190,16 @@ impl LimitSet {
         }
     }
 
+    /// True when a limit on calls may count one item in another way than another.
+    pub(crate) fn tells_items_apart(&self) -> bool {
+        let rules = self.rules.iter();
+        let mut rules = rules.map(|rule| (rule.per, rule.tells_items_apart()));
+        let concurrent = self.concurrent.iter();
+        let mut concurrent = concurrent.map(|limit| (limit.per, limit.matcher.tells_items_apart()));
+        let apart = |(per, matches): (Per, bool)| matches || per.tells_items_apart();
+        !self.costs.is_empty() || rules.any(apart) || concurrent.any(apart)
+    }
+
     /// What a call costs.
     pub(crate) fn cost(&self, charge: &Charge<'_>) -> u64 {
         let tool = charge.name.filter(|_| charge.method == "tools/call");
@@ -262,6 +272,12 @@ impl Rule {
             Some((_, quotas)) => quotas.as_ref(),
             None => Some(&self.quotas),
         }
+    }
+
+    fn tells_items_apart(&self) -> bool {
+        let mut overrides = self.overrides.iter();
+        self.matcher.tells_items_apart()
+            || overrides.any(|(matcher, _)| matcher.tells_items_apart())
     }
 
     /// True when it is about all calls of tools.

@@ -85,7 +85,7 @@ pub(crate) fn names_of(gateway: &Gateway) -> Vec<CatalogueName> {
     let names = features.into_iter().flat_map(|feature| {
         catalogue.entries(feature).iter().map(move |entry| {
             CatalogueName::new(feature, &*entry.server, &*entry.canonical)
-                .with_upstream_name(&*entry.upstream_key)
+                .with_upstream_name(&*entry.own_name)
         })
     });
     names.collect()
