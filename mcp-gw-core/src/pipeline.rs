@@ -374,12 +374,11 @@ impl Gateway {
             });
         };
         scope.decided(what.feature, &decision);
-        let permit =
-            Permit::from_decision(decision).map_err(|decision| GatewayError::Denied {
-                feature: what.feature,
-                name: what.name.to_owned(),
-                decision,
-            })?;
+        let permit = Permit::from_decision(decision).map_err(|decision| GatewayError::Denied {
+            feature: what.feature,
+            name: what.name.to_owned(),
+            decision,
+        })?;
         // After the decision: who may not call the tool learns nothing of it.
         check_repeated(what, &target)?;
         Ok((permit, target, hold))

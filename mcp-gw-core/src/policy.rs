@@ -343,6 +343,9 @@ impl Decision {
 /// must depend on the request alone, so that what is listed is what can be called. It must not do
 /// I/O on the way of a call where it can be avoided, and is cancelled by dropping the future.
 ///
+/// It is also asked about names that nobody serves, as the client wrote them and with an empty
+/// server: so they take as long as what it refuses. What it says of those is not used.
+///
 /// ```
 /// use mcp_gw_core::{AccessRequest, Decision, Policy, async_trait};
 ///

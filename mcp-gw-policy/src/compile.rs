@@ -44,6 +44,7 @@ pub(crate) fn compile(config: &PolicyConfig, known: &Known) -> Result<PolicySet,
         ids: HashMap::new(),
         faults: Vec::new(),
         warnings: Vec::new(),
+        needs_tls: Vec::new(),
     };
     let sections = compiler.sections();
     let set = compiler.set();
@@ -73,6 +74,7 @@ struct Compiler<'a> {
     ids: HashMap<&'a str, FaultPath>,
     faults: Vec<PolicyFault>,
     warnings: Vec<PolicyFault>,
+    needs_tls: Vec<PolicyFault>,
 }
 
 /// A layer as written.
@@ -155,6 +157,7 @@ impl<'a> Compiler<'a> {
                 .collect(),
             is_uniform,
             warnings: std::mem::take(&mut self.warnings),
+            needs_tls: std::mem::take(&mut self.needs_tls),
         })
     }
 
@@ -300,6 +303,14 @@ impl<'a> Compiler<'a> {
             let fault = PolicyFault::new(path.key("when"), message).with_rule(&config.id);
             let help = "mend the condition, or remove the rule";
             self.warnings.push(fault.with_help(help));
+        }
+        if when.as_ref().is_some_and(Condition::reads_tls) {
+            let message = "the condition reads `tls`, of which nothing is known here: TLS ends \
+                           before the gateway";
+            let fault = PolicyFault::new(path.key("when"), message).with_rule(&config.id);
+            let help = "ask for a header that the proxy in front sets, such as \
+                        `request.headers['x-client-subject']`, where no client can send one of its own";
+            self.needs_tls.push(fault.with_help(help));
         }
         let servers = config
             .servers

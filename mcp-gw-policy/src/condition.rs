@@ -284,6 +284,8 @@ pub(crate) struct Reads {
     pub(crate) anything: bool,
     /// Something whose members are not known before: a claim, an argument, a header.
     pub(crate) open_ended: bool,
+    /// `tls`.
+    pub(crate) tls: bool,
 }
 
 /// What a round of a loop costs.
@@ -324,6 +326,11 @@ impl Condition {
     /// True when it can come out differently for two callers or requests that ask for the same.
     pub(crate) const fn reads_caller(&self) -> bool {
         self.reads.caller || self.reads.tool_arguments || self.reads.prompt_arguments
+    }
+
+    /// True when it looks at what TLS shows of the client.
+    pub(crate) const fn reads_tls(&self) -> bool {
+        self.reads.tls
     }
 
     /// The scopes that it asks for by name.

@@ -134,11 +134,12 @@ pub(super) fn check(checker: &mut Checker<'_>, config: &Config, path: &ConfigPat
              `auth.api_keys`",
         );
     }
-    for fault in PolicyEngine::compile(&config.whole_policy())
-        .err()
-        .into_iter()
-        .flat_map(mcp_gw_policy::PolicyFaults::into_faults)
-    {
+    let faults = match PolicyEngine::compile(&config.whole_policy()) {
+        // Neither program speaks TLS to its clients.
+        Ok(engine) => engine.needs_tls(),
+        Err(faults) => faults.into_faults(),
+    };
+    for fault in faults {
         report(checker, config, path, &fault);
     }
     for (index, method) in config.policy.extra_methods.iter().enumerate() {

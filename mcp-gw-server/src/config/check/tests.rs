@@ -188,6 +188,19 @@ fn a_key_and_its_own_digest_are_the_same_key() {
 }
 
 #[test]
+fn a_rule_about_tls_which_ends_before_the_gateway() {
+    let text = format!(
+        "policy:\n  default: allow\n  rules:\n    - {{ id: a, effect: deny, when: \"has(tls.sni)\" }}\n{SERVER}"
+    );
+    let says = load(&text);
+    for part in ["mcp-gw.yaml:4:", "rule `a`", "`tls`", "request.headers"] {
+        assert!(says.contains(part), "no {part} in {says}");
+    }
+    let sound = text.replace("has(tls.sni)", "has(request.headers.sni)");
+    assert_eq!(load(&sound), "no fault");
+}
+
+#[test]
 fn a_policy_that_lets_nobody_do_anything() {
     insta::assert_snapshot!(all(
         SERVER,
