@@ -35,8 +35,12 @@ pub struct Entry {
     /// The name or URI at the main endpoint: what policy, limits and audit know it by, wherever it
     /// is asked for.
     pub canonical: Arc<str>,
-    /// The same as the backend calls it.
+    /// The same as the backend calls it: what it is asked for by.
     pub upstream_key: Arc<str>,
+    /// The same as the server itself calls it: what rules by the server's names are about. It
+    /// differs from the above where the backend is a wrapper that renames
+    /// ([`ToolSpec::with_own_name`]).
+    pub own_name: Arc<str>,
     /// The definition that clients of this endpoint see.
     pub definition: RawJson,
     /// For tools: the definition of the main endpoint, read.
@@ -90,6 +94,8 @@ impl Table {
 pub(crate) struct Target {
     pub(crate) canonical: Arc<str>,
     pub(crate) upstream: Arc<str>,
+    /// What its server itself calls it, see [`Entry::own_name`].
+    pub(crate) own_name: Arc<str>,
     pub(crate) server: Arc<str>,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) tool: Option<ToolSpec>,
@@ -223,6 +229,7 @@ impl Catalogue {
             return Some(Target {
                 canonical: Arc::clone(&entry.canonical),
                 upstream: Arc::clone(&entry.upstream_key),
+                own_name: Arc::clone(&entry.own_name),
                 tool: entry.tool.clone(),
                 ..self.unnamed(&entry.point)
             });
@@ -262,16 +269,22 @@ impl Catalogue {
             let is_shown = self
                 .scope
                 .shows(Feature::Resource, &canonical, &point.server);
-            return (is_shown || is_described()).then(|| Target {
-                canonical: canonical.into(),
-                upstream: upstream.into(),
-                ..self.unnamed(point)
+            return (is_shown || is_described()).then(|| {
+                let upstream = Arc::<str>::from(upstream.as_str());
+                Target {
+                    canonical: canonical.into(),
+                    own_name: Arc::clone(&upstream),
+                    upstream,
+                    ..self.unnamed(point)
+                }
             });
         }
         let entry = self.described(uri, |entry| entry.point.shown.uris.is_none())?;
+        let uri = Arc::<str>::from(uri);
         Some(Target {
-            canonical: uri.into(),
-            upstream: uri.into(),
+            canonical: Arc::clone(&uri),
+            own_name: Arc::clone(&uri),
+            upstream: uri,
             ..self.unnamed(&entry.point)
         })
     }
@@ -288,6 +301,7 @@ impl Catalogue {
         Target {
             canonical: Arc::from(""),
             upstream: Arc::from(""),
+            own_name: Arc::from(""),
             server: Arc::clone(&point.server),
             backend: Arc::clone(&point.backend),
             tool: None,

@@ -22,8 +22,9 @@ pub struct Charge<'a> {
     pub meta: &'a RequestMeta,
     /// The MCP method, such as `tools/call`.
     pub method: &'a str,
-    /// The tool, resource or prompt, as the client names it; `None` for lists and for names that
-    /// nobody serves, so that invented names cannot become keys.
+    /// The tool, resource or prompt, as the main endpoint names it; `None` for lists and for names
+    /// that nobody serves, so that invented names cannot become keys, and for what the policy refuses
+    /// ([`RateLimiter::tells_items_apart`]).
     pub name: Option<&'a str>,
     /// The backend that serves it; `None` as above.
     pub server: Option<&'a str>,
@@ -317,8 +318,8 @@ impl LimiterError {
 
 /// Counts requests and refuses those over the limit.
 ///
-/// The pipeline asks once per request, before the policy, so that refused requests cost as much as
-/// others. All limits that apply are charged, or none. It must reject rather than wait, and is
+/// The pipeline asks once per request, before it tells what the policy says, so that refused requests
+/// cost as much as others. All limits that apply are charged, or none. It must reject rather than wait, and is
 /// cancelled by dropping the future.
 ///
 /// ```
@@ -350,6 +351,18 @@ pub trait RateLimiter: Send + Sync + 'static {
     /// When the limiter's store cannot be asked. The pipeline then refuses the request.
     async fn admit(&self, charge: &Charge<'_>) -> Result<Admission, LimiterError>;
 
+    /// True when such a request may be counted in another way for one item than for another: by
+    /// tool, by server, at a cost of its own. `charge` says neither name nor server.
+    ///
+    /// The pipeline then asks the policy first, and charges what it refuses as what does not exist:
+    /// else the limits would tell who may not know of an item that it is there. Otherwise it charges
+    /// first, and what is over a limit costs no decision. Unless it is overridden, it is true: that
+    /// tells nobody anything.
+    fn tells_items_apart(&self, charge: &Charge<'_>) -> bool {
+        let _ = charge;
+        true
+    }
+
     /// Charges a request to the limits on client addresses, before anybody knows who it is from;
     /// nothing is held. Unless it is overridden there are no such limits. `None` is an address that
     /// nobody knows: all of them are one.
@@ -367,6 +380,10 @@ pub trait RateLimiter: Send + Sync + 'static {
 impl<T: RateLimiter + ?Sized> RateLimiter for Arc<T> {
     async fn admit(&self, charge: &Charge<'_>) -> Result<Admission, LimiterError> {
         (**self).admit(charge).await
+    }
+
+    fn tells_items_apart(&self, charge: &Charge<'_>) -> bool {
+        (**self).tells_items_apart(charge)
     }
 
     async fn admit_address(&self, addr: Option<IpAddr>) -> Result<Admission, LimiterError> {
@@ -390,5 +407,9 @@ impl Unlimited {
 impl RateLimiter for Unlimited {
     async fn admit(&self, _charge: &Charge<'_>) -> Result<Admission, LimiterError> {
         Ok(Admission::admitted(None))
+    }
+
+    fn tells_items_apart(&self, _charge: &Charge<'_>) -> bool {
+        false
     }
 }

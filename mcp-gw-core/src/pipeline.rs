@@ -24,7 +24,7 @@ use crate::gateway::Gateway;
 use crate::input::Rounds;
 use crate::json::RawJson;
 use crate::limit::{Admission, Charge, Hold, LimitReport, LimiterError};
-use crate::policy::{AccessRequest, Effect, Feature, Phase};
+use crate::policy::{AccessRequest, Decision, Effect, Feature, Phase};
 use crate::shown::Shown;
 use crate::tool::{Arguments, ToolOutput, ToolSpec};
 
@@ -347,31 +347,51 @@ impl Gateway {
             scope.event.name_known = true;
             scope.event.server = Some(Arc::clone(&target.server));
         }
-        let charge = Charge {
+        let charge = |target| Charge {
             goes_on,
-            ..charge_of(incoming, what.method, target.as_ref())
+            ..charge_of(incoming, what.method, target)
         };
-        let hold = self.admit(&charge).await?;
-        // Unknown comes after the limit, so that guessing names costs as much as calling them.
+        // A limit on a tool would tell who may not call it that it is there: where there are such
+        // limits, what is refused is charged as what does not exist, so the decision comes first.
+        let early = if self.inner.limiter.tells_items_apart(&charge(None)) {
+            Some(self.decide(incoming, what, target.as_ref()).await)
+        } else {
+            None
+        };
+        let is_refused = early.as_ref().is_some_and(|early| !early.is_allowed());
+        let counted = target.as_ref().filter(|_| !is_refused);
+        let hold = self.admit(&charge(counted)).await?;
+        let decision = match early {
+            Some(decision) => decision,
+            None => self.decide(incoming, what, target.as_ref()).await,
+        };
+        // Unknown comes after the limit, so that guessing names costs as much as calling them, and
+        // after a decision, so that it takes as long.
         let Some(target) = target else {
             return Err(GatewayError::Unknown {
                 feature: what.feature,
                 name: what.name.to_owned(),
             });
         };
-        let permit = self.decide(incoming, what, &target, scope).await?;
+        scope.decided(what.feature, &decision);
+        let permit = Permit::from_decision(decision).map_err(|decision| GatewayError::Denied {
+            feature: what.feature,
+            name: what.name.to_owned(),
+            decision,
+        })?;
         // After the decision: who may not call the tool learns nothing of it.
         check_repeated(what, &target)?;
         Ok((permit, target, hold))
     }
 
+    /// Asks the policy. It is asked about a name that nobody serves, too, under the name that the
+    /// client gave; what it says of that is not used.
     async fn decide(
         &self,
         incoming: &Incoming,
         what: &Use<'_>,
-        target: &Target,
-        scope: &mut AuditScope<'_>,
-    ) -> Result<Permit, GatewayError> {
+        target: Option<&Target>,
+    ) -> Decision {
         // Asking about a task needs the right to call its tool.
         let method = match what.feature {
             Feature::Tool => "tools/call",
@@ -383,19 +403,13 @@ impl Gateway {
             method,
             feature: what.feature,
             phase: Phase::Call,
-            name: &target.canonical,
-            upstream_name: &target.upstream,
-            server: &target.server,
-            tool: target.tool.as_ref(),
+            name: target.map_or(what.name, |target| &*target.canonical),
+            upstream_name: target.map_or(what.name, |target| &*target.own_name),
+            server: target.map_or("", |target| &*target.server),
+            tool: target.and_then(|target| target.tool.as_ref()),
             arguments: what.arguments,
         };
-        let decision = self.inner.policy.decide(&request).await;
-        scope.decided(what.feature, &decision);
-        Permit::from_decision(decision).map_err(|decision| GatewayError::Denied {
-            feature: what.feature,
-            name: what.name.to_owned(),
-            decision,
-        })
+        self.inner.policy.decide(&request).await
     }
 
     async fn admit(&self, charge: &Charge<'_>) -> Result<Hold, GatewayError> {
@@ -655,7 +669,7 @@ fn question<'a>(
         feature,
         phase: Phase::List,
         name: &entry.canonical,
-        upstream_name: &entry.upstream_key,
+        upstream_name: &entry.own_name,
         server: &entry.server,
         tool: entry.tool.as_ref(),
         arguments: None,

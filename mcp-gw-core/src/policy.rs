@@ -64,7 +64,7 @@ pub struct AccessRequest<'a> {
     /// The name (tools, prompts) or URI (resources, templates) at the main endpoint, whatever
     /// endpoint the client came to.
     pub name: &'a str,
-    /// The same as the backend calls it.
+    /// The same as the server itself calls it, whatever the gateway's configuration renames it to.
     pub upstream_name: &'a str,
     /// The backend that serves it.
     pub server: &'a str,
@@ -342,6 +342,9 @@ impl Decision {
 /// The pipeline asks once per call and once per item of a list, with the same function. The answer
 /// must depend on the request alone, so that what is listed is what can be called. It must not do
 /// I/O on the way of a call where it can be avoided, and is cancelled by dropping the future.
+///
+/// It is also asked about names that nobody serves, as the client wrote them and with an empty
+/// server: so they take as long as what it refuses. What it says of those is not used.
 ///
 /// ```
 /// use mcp_gw_core::{AccessRequest, Decision, Policy, async_trait};

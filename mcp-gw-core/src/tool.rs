@@ -159,6 +159,8 @@ pub struct ToolSpec {
     definition: RawJson,
     annotations: Arc<ToolAnnotations>,
     param_headers: Result<Arc<[ParamHeader]>, Arc<str>>,
+    /// What the server itself calls it, where that is another name.
+    own_name: Option<Arc<str>>,
 }
 
 impl ToolSpec {
@@ -191,6 +193,7 @@ impl ToolSpec {
             annotations: Arc::new(annotations),
             param_headers: param_headers.map(Into::into).map_err(Into::into),
             definition,
+            own_name: None,
         })
     }
 
@@ -244,6 +247,14 @@ impl ToolSpec {
         self.with_member("name", &RawJson::string(name))
     }
 
+    /// Says what the server itself calls the tool, for a wrapper that offers it under another name:
+    /// rules by the server's names go on meaning it.
+    #[must_use]
+    pub fn with_own_name(mut self, name: Arc<str>) -> Self {
+        self.own_name = (*name != *self.name).then_some(name);
+        self
+    }
+
     fn with_member(self, name: &str, value: &RawJson) -> Result<Self, SpecError> {
         let members = self.definition.members().map_err(SpecError::Json)?;
         let mut writer = ObjectWriter::with_capacity(self.definition.len() + value.len() + 32);
@@ -259,7 +270,11 @@ impl ToolSpec {
         if !replaced {
             writer = writer.raw(name, value);
         }
-        Self::from_definition(writer.finish())
+        let own_name = self.own_name;
+        Ok(Self {
+            own_name,
+            ..Self::from_definition(writer.finish())?
+        })
     }
 
     /// The name.
@@ -270,6 +285,11 @@ impl ToolSpec {
     /// The name, shared.
     pub fn shared_name(&self) -> Arc<str> {
         Arc::clone(&self.name)
+    }
+
+    /// What the server itself calls it: the name, unless [`ToolSpec::with_own_name`] said another.
+    pub fn own_name(&self) -> &Arc<str> {
+        self.own_name.as_ref().unwrap_or(&self.name)
     }
 
     /// The whole definition.

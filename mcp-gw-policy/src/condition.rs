@@ -286,6 +286,8 @@ pub(crate) struct Reads {
     pub(crate) anything: bool,
     /// Something whose members are not known before: a claim, an argument, a header.
     pub(crate) open_ended: bool,
+    /// `tls`.
+    pub(crate) tls: bool,
 }
 
 /// What a round of a loop costs.
@@ -332,6 +334,11 @@ impl Condition {
     /// but for what their arguments are. How far loops may go depends on the size of headers.
     pub(crate) const fn reads_request(&self) -> bool {
         self.reads.request || !self.ticks.is_empty()
+    }
+
+    /// True when it looks at what TLS shows of the client.
+    pub(crate) const fn reads_tls(&self) -> bool {
+        self.reads.tls
     }
 
     /// The scopes that it asks for by name.

@@ -141,6 +141,14 @@ impl PolicyEngine {
         self.shared.current.load().warnings.clone()
     }
 
+    /// A fault for each rule of the policy in force whose condition reads `tls`. Whoever cannot set
+    /// [`RequestMeta::tls`](mcp_gw_core::RequestMeta::tls), because TLS ends somewhere else, refuses
+    /// a policy that has any: what is never there can be in no rule on purpose. The programs of this
+    /// workspace do.
+    pub fn needs_tls(&self) -> Vec<PolicyFault> {
+        self.shared.current.load().needs_tls.clone()
+    }
+
     /// How a refusal looks to the client.
     pub fn on_denied(&self) -> OnDenied {
         self.shared.current.load().on_denied

@@ -31,6 +31,8 @@ pub(crate) struct PolicySet {
     pub(crate) consumer_index: Bucket,
     pub(crate) is_uniform: bool,
     pub(crate) warnings: Vec<PolicyFault>,
+    /// The rules whose conditions read `tls`.
+    pub(crate) needs_tls: Vec<PolicyFault>,
 }
 
 /// A layer for some callers.

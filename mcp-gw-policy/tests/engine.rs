@@ -401,3 +401,23 @@ fn a_name_that_is_too_long_is_refused() {
             .is_allowed()
     );
 }
+
+#[test]
+fn a_rule_that_reads_tls_is_named_to_who_cannot_know_of_it() {
+    let engine = engine(
+        "
+rules:
+  - { id: a, effect: allow, when: identity.id == 'a' }
+  - { id: b, effect: deny, when: has(tls.subject) }
+servers: { s: { rules: [{ id: c, effect: require, when: \"'x' in tls.sans\" }] } }
+",
+    );
+    let faults = engine.needs_tls();
+    let places: Vec<_> = faults
+        .iter()
+        .map(|fault| (fault.rule.as_deref(), fault.path.to_string()))
+        .collect();
+    let expected = [("b", "rules[1].when"), ("c", "servers.s.rules[0].when")];
+    let expected = expected.map(|(rule, path)| (Some(rule), path.to_owned()));
+    assert_eq!(places, expected);
+}

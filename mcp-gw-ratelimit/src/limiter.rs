@@ -325,6 +325,10 @@ impl RateLimiter for Limiter {
         self.charge(parts, demands, others, hold).await
     }
 
+    fn tells_items_apart(&self, charge: &Charge<'_>) -> bool {
+        charge.is_use() && self.set.tells_items_apart()
+    }
+
     async fn admit_address(&self, addr: Option<IpAddr>) -> Result<Admission, LimiterError> {
         let addr = addr.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         Self::admit_address(self, addr).await

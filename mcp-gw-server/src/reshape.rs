@@ -69,7 +69,7 @@ impl<B: Backend> Reshape<B> {
                 }
             };
             names.insert(shown.shared_name(), tool.shared_name());
-            tools.push(shown);
+            tools.push(shown.with_own_name(Arc::clone(tool.own_name())));
         }
         offer.tools = tools;
         *self.names.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(names);

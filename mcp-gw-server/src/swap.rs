@@ -50,6 +50,10 @@ impl<T: RateLimiter> RateLimiter for Swap<T> {
         self.now().admit(charge).await
     }
 
+    fn tells_items_apart(&self, charge: &Charge<'_>) -> bool {
+        self.now().tells_items_apart(charge)
+    }
+
     async fn admit_address(&self, addr: Option<IpAddr>) -> Result<Admission, LimiterError> {
         RateLimiter::admit_address(&*self.now(), addr).await
     }

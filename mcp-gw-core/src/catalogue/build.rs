@@ -214,6 +214,7 @@ fn shown_tool(point: &Arc<MountPoint>, tool: &ToolSpec, key: &str) -> Result<Ent
         key: shown.shared_name(),
         canonical: shown.shared_name(),
         upstream_key: tool.shared_name(),
+        own_name: Arc::clone(tool.own_name()),
         definition: shown.definition().clone(),
         tool: Some(shown),
         server: Arc::clone(&point.server),
@@ -246,11 +247,12 @@ fn shown_item(
         Feature::ResourceTemplate => UriTemplate::parse(item.key()).map(Arc::new),
         _ => None,
     };
-    let key: Arc<str> = key.into();
+    let (key, own): (Arc<str>, Arc<str>) = (key.into(), item.key().into());
     Ok(Entry {
         canonical: Arc::clone(&key),
         key,
-        upstream_key: item.key().into(),
+        upstream_key: Arc::clone(&own),
+        own_name: own,
         definition,
         tool: None,
         server: Arc::clone(&point.server),

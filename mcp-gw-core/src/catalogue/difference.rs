@@ -78,6 +78,7 @@ impl Entry {
             && self.upstream_key == other.upstream_key
             && self.server == other.server
             && self.original == other.original
+            && self.own_name == other.own_name
     }
 }
 

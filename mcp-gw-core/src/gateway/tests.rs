@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod federation;
+mod hidden;
 mod limits;
 mod questions;
 mod remount;
@@ -184,22 +185,21 @@ async fn a_call_that_is_allowed_is_audited_with_its_grounds() {
 
 #[tokio::test]
 async fn the_limit_comes_first_and_unknown_names_cost_without_becoming_keys() {
-    static ASKED: AtomicUsize = AtomicUsize::new(0);
-    let counter = Counter(Arc::default(), 2);
+    let counter = Counter(Arc::default(), 3);
     let gateway = Gateway::builder()
         .tool(Hello)
-        .policy(Rule(|_| {
-            ASKED.fetch_add(1, Ordering::Relaxed);
-            false
-        }))
+        .tool(Broken)
+        .policy(Rule(|request| request.name == "broken"))
         .rate_limiter(counter.clone())
         .build()
         .unwrap();
     for (name, class) in [
         ("no such tool", ErrorClass::Unknown),
         ("hello", ErrorClass::Denied),
+        ("broken", ErrorClass::Internal),
         ("hello", ErrorClass::Limited),
         ("no such tool", ErrorClass::Limited),
+        ("broken", ErrorClass::Limited),
     ] {
         let error = gateway
             .call_tool(&incoming(), call(name))
@@ -207,14 +207,10 @@ async fn the_limit_comes_first_and_unknown_names_cost_without_becoming_keys() {
             .unwrap_err();
         assert_eq!(error.class(), class, "{name}");
     }
-    assert_eq!(
-        ASKED.load(Ordering::Relaxed),
-        1,
-        "what is limited is not decided on"
-    );
-    let seen = counter.0.lock().unwrap();
-    assert_eq!(seen[0], ("tools/call".to_owned(), None));
-    assert_eq!(seen[1], ("tools/call".to_owned(), Some("hello".to_owned())));
+    let seen = counter.0.lock().unwrap().clone();
+    let names: Vec<_> = seen.iter().map(|(_, name)| name.as_deref()).collect();
+    let broken = Some("broken");
+    assert_eq!(names, [None, None, broken, None, None, broken]);
 }
 
 #[tokio::test]

@@ -130,13 +130,19 @@ impl Gateway {
     /// question of the gateway itself, on the way of a request that will be.
     pub async fn may_see(&self, incoming: &Incoming, feature: Feature, name: &str) -> bool {
         let catalogue = self.catalogue_of(incoming);
-        match catalogue.find(feature, name) {
-            None => false,
-            Some(entry) => {
-                let request = question(incoming, list_method(feature), feature, entry);
-                self.inner.policy.decide(&request).await.is_allowed()
-            }
-        }
+        let (caller, meta) = (&*incoming.caller, &*incoming.meta);
+        let method = list_method(feature);
+        let entry = catalogue.find(feature, name);
+        // What is not there takes as long as what is not to be seen.
+        let request = entry.map_or_else(
+            || AccessRequest {
+                phase: Phase::List,
+                ..AccessRequest::new(caller, meta, method, feature, name)
+            },
+            |entry| question(incoming, method, feature, entry),
+        );
+        let is_allowed = self.inner.policy.decide(&request).await.is_allowed();
+        is_allowed && entry.is_some()
     }
 
     /// True when the caller may read the resource now. Like [`Gateway::may_see`] it is a question of
@@ -153,7 +159,7 @@ impl Gateway {
             feature: Feature::Resource,
             phase: Phase::Call,
             name: &target.canonical,
-            upstream_name: &target.upstream,
+            upstream_name: &target.own_name,
             server: &target.server,
             tool: None,
             arguments: None,

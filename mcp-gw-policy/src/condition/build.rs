@@ -326,6 +326,7 @@ impl Builder<'_> {
             return self.static_variable(id, path, test);
         }
         self.reads.anything = true;
+        self.reads.tls |= root == "tls";
         if names::OPEN_ROOTS.contains(&root) {
             self.reads.caller = true;
             self.reads.open_ended = true;

@@ -487,10 +487,7 @@ impl Parser<'_> {
                 }
                 self.param(Expr::member("mcp.tool.arguments", rest, Kind::Unknown))
             }
-            ["ssl", "client", "principal" | "subject"] => {
-                Expr::maybe("tls.subject".to_owned(), Kind::Text)
-            }
-            ["ssl", "sni"] => Expr::maybe("tls.sni".to_owned(), Kind::Text),
+            // Of TLS (`ssl`) nothing is known: it ends before the gateway.
             _ => return None,
         })
     }

@@ -664,3 +664,72 @@ async fn an_address_that_nobody_knows_is_one_like_any_other() {
     assert!(knock(None).await && !knock(None).await);
     assert!(knock(Some(IpAddr::from([192, 0, 2, 1]))).await);
 }
+
+#[tokio::test]
+async fn a_limiter_says_when_it_counts_items_in_different_ways() {
+    let rule = |more: serde_json::Value| {
+        let mut rule = json!({ "name": "r", "quota": 5, "window": "60s" });
+        let members = more.as_object().unwrap().clone();
+        rule.as_object_mut().unwrap().extend(members);
+        json!({ "rules": [rule] })
+    };
+    for (limits, apart) in [
+        (json!({}), false),
+        (
+            json!({ "calls_per_minute": 5, "classes": "standard" }),
+            false,
+        ),
+        (
+            rule(json!({ "for": { "roles": ["a"], "kinds": ["user"] } })),
+            false,
+        ),
+        (rule(json!({ "per": "global" })), false),
+        (rule(json!({ "per": "address" })), false),
+        (rule(json!({ "per": "tool" })), true),
+        (rule(json!({ "per": "server" })), true),
+        (rule(json!({ "per": "caller_and_tool" })), true),
+        (rule(json!({ "per": "caller_and_server" })), true),
+        (rule(json!({ "for": { "tools": ["a*"] } })), true),
+        (rule(json!({ "for": { "servers": ["a"] } })), true),
+        (
+            rule(json!({ "overrides": [{ "for": { "tools": ["a"] }, "quota": 1 }] })),
+            true,
+        ),
+        (
+            json!({ "calls_per_minute": 5, "costs": [{ "tools": ["a"], "cost": 2 }] }),
+            true,
+        ),
+        (json!({ "concurrent": [{ "name": "c", "max": 1 }] }), false),
+        (
+            json!({ "concurrent": [{ "name": "c", "max": 1, "per": "server" }] }),
+            true,
+        ),
+        (
+            json!({ "concurrent": [{ "name": "c", "max": 1, "for": { "tools": ["a"] } }] }),
+            true,
+        ),
+    ] {
+        let (limiter, _) = limiter(limits.clone());
+        let (caller, meta) = (user("ann"), meta());
+        for method in ["tools/call", "resources/read"] {
+            let asked = limiter.tells_items_apart(&charge(&caller, &meta, method).of(None, None));
+            assert_eq!(asked, apart, "{method} {limits}");
+        }
+        let list = charge(&caller, &meta, "tools/list").of(None, None);
+        assert!(!limiter.tells_items_apart(&list), "{limits}");
+        if !apart {
+            // Then nothing says which item it was.
+            let names = ["a", "b"].map(|name| call(&limiter, &caller, name));
+            let [a, b] = names;
+            assert_eq!(limits_of(&a.await), limits_of(&b.await), "{limits}");
+        }
+    }
+}
+
+fn limits_of(admission: &Admission) -> Vec<String> {
+    let standings = match admission {
+        Admission::Admitted { standings, .. } | Admission::Limited { standings, .. } => standings,
+        other => panic!("{other:?}"),
+    };
+    standings.iter().map(|one| one.name.to_string()).collect()
+}

@@ -3,7 +3,10 @@
 use std::sync::Mutex;
 
 use mcp_gw_core::testing::{RecordingLink, backend_contract, call_context};
-use mcp_gw_core::{Caller, Extras, ParamHeader, RawJson};
+use mcp_gw_core::{
+    Caller, Extras, Gateway, Incoming, ParamHeader, RawJson, RequestMeta, Transport,
+};
+use mcp_gw_policy::{PolicyConfig, PolicyEngine};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -229,6 +232,56 @@ proptest! {
                 let sent = sent.as_raw().members().unwrap();
                 let sent = sent.get(shown).map(|value| value.get().to_owned());
                 prop_assert_eq!(value, sent);
+            }
+        }
+    }
+}
+
+/// P-6: a tool that is renamed is the server's own to rules by the server's names.
+#[tokio::test]
+async fn rules_by_the_servers_names_go_on_meaning_what_is_renamed() {
+    let plain = |name: &str| format!(r#"{{"name":"{name}","inputSchema":{{"type":"object"}}}}"#);
+    let tools = [plain("read"), plain("drop"), plain("keep")];
+    let rules = "rules: [{ id: a, effect: allow, tools: [read, keep], match: upstream_name }]";
+    // `drop` is called what the rule allows.
+    let shapes = "{ read: { rename: fetch }, drop: { rename: read } }";
+    for (prefix, [fetch, read, keep]) in [
+        (false, ["fetch", "read", "keep"]),
+        (true, ["s__fetch", "s__read", "s__keep"]),
+    ] {
+        let tools: Vec<_> = tools.iter().map(String::as_str).collect();
+        let backend = reshape(&tools, shapes);
+        let own = backend.offer().await.unwrap().tools;
+        let own: Vec<_> = own.iter().map(|tool| tool.own_name().to_string()).collect();
+        assert_eq!(own, ["read", "drop", "keep"]);
+        let policy = PolicyConfig::from_yaml(rules).unwrap();
+        let builder = Gateway::builder().policy(PolicyEngine::compile(&policy).unwrap());
+        let builder = if prefix {
+            builder.backend_with_prefix("s", backend)
+        } else {
+            builder.backend(backend)
+        };
+        let gateway = builder.build().unwrap();
+        gateway.refresh().await.unwrap();
+        let meta = RequestMeta::new("1", Transport::Stdio);
+        let incoming = Incoming::new(Caller::local(), meta);
+        let page = gateway
+            .list(&incoming, Feature::Tool, None, 9)
+            .await
+            .unwrap();
+        let listed = page.items.into_iter().map(ToolSpec::from_definition);
+        let listed: Vec<_> = listed.map(|tool| tool.unwrap().shared_name()).collect();
+        assert_eq!(
+            listed.iter().map(|name| &**name).collect::<Vec<_>>(),
+            [fetch, keep]
+        );
+        for (name, takes) in [(fetch, Some("read")), (keep, Some("keep")), (read, None)] {
+            let call = ToolCall::new(name, Arguments::none());
+            let answer = gateway.call_tool(&incoming, call).await.ok();
+            let answer = answer.map(|output| output.as_raw().to_string());
+            match takes {
+                Some(own) => assert!(answer.unwrap().contains(&format!("\"{own} {{}}")), "{name}"),
+                None => assert_eq!(answer, None, "{name}"),
             }
         }
     }

@@ -214,7 +214,7 @@ async fn look_up(
     let tool = if let Some(entry) = found {
         case.server = entry.server.to_string();
         if case.upstream_name.is_none() {
-            case.upstream_name = Some(entry.upstream_key.to_string());
+            case.upstream_name = Some(entry.own_name.to_string());
         }
         entry.tool.clone()
     } else {

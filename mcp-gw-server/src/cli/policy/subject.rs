@@ -94,11 +94,22 @@ impl Subject {
         let policy = PolicyConfig::from_yaml(text).map_err(|faults| {
             Refusal::Faulty(faults.faults().iter().map(Finding::of_policy).collect())
         })?;
+        let places = SourceMap::of(text);
+        let engine = PolicyEngine::compile(&policy)
+            .map_err(|faults| Refusal::Unreadable(format!("{file}: {faults}")))?;
+        let mut unknowable = engine.needs_tls();
+        if !unknowable.is_empty() {
+            for fault in &mut unknowable {
+                fault.position = places.position(&fault.path);
+            }
+            let findings = unknowable.iter().map(Finding::of_policy);
+            return Err(Refusal::Faulty(findings.collect()));
+        }
         Ok(Self {
             file,
             policy,
             root: Root::File,
-            places: SourceMap::of(text),
+            places,
             callers: BTreeMap::new(),
             config: None,
             unset: BTreeSet::new(),

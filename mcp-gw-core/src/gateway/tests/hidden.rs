@@ -1,0 +1,245 @@
+//! What a caller may not know of is treated as what does not exist: the same answer, the same charge,
+//! the same questions on the way, and nobody behind is asked.
+
+use super::*;
+use crate::{ItemSpec, TaskAsk, TaskMethod};
+
+/// Has one of everything that may be used, and one that may not; counts what it is asked.
+#[derive(Clone, Default)]
+struct Both(Arc<AtomicUsize>);
+
+impl Both {
+    fn asked<T>(&self, answer: T) -> Result<T, BackendError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(answer)
+    }
+}
+
+fn items(feature: Feature, member: &str, names: [&str; 2]) -> Vec<ItemSpec> {
+    let item = |name: &str| {
+        let raw = RawJson::parse(format!(r#"{{"{member}":"{name}"}}"#)).unwrap();
+        ItemSpec::from_definition(feature, raw).unwrap()
+    };
+    names.into_iter().map(item).collect()
+}
+
+#[async_trait]
+impl Backend for Both {
+    fn name(&self) -> &'static str {
+        "both"
+    }
+
+    async fn offer(&self) -> Result<Offer, BackendError> {
+        let tool = |name| ToolSpec::new(name, "").unwrap();
+        let mut offer = Offer::of_tools(vec![tool("open"), tool("hidden")]);
+        let uris = ["test://open", "test://hidden"];
+        offer.resources = items(Feature::Resource, "uri", uris);
+        let uris = ["test://open/{id}", "test://hidden/{id}"];
+        offer.resource_templates = items(Feature::ResourceTemplate, "uriTemplate", uris);
+        offer.prompts = items(Feature::Prompt, "name", ["open", "hidden"]);
+        Ok(offer)
+    }
+
+    async fn call_tool(&self, _: &CallContext, _: ToolCall) -> Result<ToolOutput, BackendError> {
+        self.asked(ToolOutput::text(""))
+    }
+
+    async fn read_resource(
+        &self,
+        _: &CallContext,
+        _: ResourceRead,
+    ) -> Result<RawJson, BackendError> {
+        self.asked(RawJson::empty_object())
+    }
+
+    async fn get_prompt(&self, _: &CallContext, _: PromptGet) -> Result<RawJson, BackendError> {
+        self.asked(RawJson::empty_object())
+    }
+
+    async fn complete(&self, _: &CallContext, _: Completion) -> Result<RawJson, BackendError> {
+        self.asked(RawJson::empty_object())
+    }
+
+    async fn subscribe(&self, _: &CallContext, _: &str) -> Result<(), BackendError> {
+        self.asked(())
+    }
+
+    async fn task(&self, _: &CallContext, _: TaskAsk) -> Result<RawJson, BackendError> {
+        self.asked(RawJson::empty_object())
+    }
+}
+
+/// Everything that was done for a request, in its order.
+#[derive(Clone, Default)]
+struct Diary(Arc<Mutex<Vec<String>>>, bool);
+
+impl Diary {
+    fn note(&self, what: String) {
+        self.0.lock().unwrap().push(what);
+    }
+}
+
+#[async_trait]
+impl Policy for Diary {
+    async fn decide(&self, request: &AccessRequest<'_>) -> Decision {
+        self.note(format!("decide {} {}", request.method, request.name));
+        if request.name.contains("open") {
+            Decision::allow()
+        } else {
+            Decision::deny().because("rule")
+        }
+    }
+}
+
+#[async_trait]
+impl RateLimiter for Diary {
+    async fn admit(&self, charge: &Charge<'_>) -> Result<Admission, LimiterError> {
+        // The promise of a limiter that tells nothing apart is that it looks at neither.
+        let item = (charge.name, charge.server);
+        let item = if self.1 { item } else { (None, None) };
+        self.note(format!("charge {} {item:?}", charge.method));
+        Ok(Admission::admitted(None))
+    }
+
+    fn tells_items_apart(&self, charge: &Charge<'_>) -> bool {
+        assert_eq!((charge.name, charge.server), (None, None));
+        self.1
+    }
+}
+
+/// Ways to use something; each gets a name and says how it went.
+const WAYS: [&str; 8] = [
+    "tool",
+    "resume",
+    "resource",
+    "described",
+    "prompt",
+    "complete prompt",
+    "complete template",
+    "subscribe",
+];
+
+async fn go(gateway: &Gateway, way: &str, name: &str) -> Result<(), GatewayError> {
+    let incoming = &incoming();
+    let uri = format!("test://{name}");
+    let read = |uri: &str| ResourceRead::new(uri, Extras::default());
+    let complete = |reference| Completion::new(reference, RawJson::null(), Extras::default());
+    match way {
+        "tool" => gateway.call_tool(incoming, call(name)).await.map(drop),
+        "resume" => {
+            let resumed = gateway.resume(incoming, Feature::Tool, name, None).await?;
+            resumed.finish(Outcome::Ok, 0);
+            Ok(())
+        }
+        "resource" => gateway.read_resource(incoming, read(&uri)).await.map(drop),
+        "described" => {
+            let uri = read(&format!("{uri}/7"));
+            gateway.read_resource(incoming, uri).await.map(drop)
+        }
+        "prompt" => {
+            let get = PromptGet::new(name, Arguments::none(), Extras::default());
+            gateway.get_prompt(incoming, get).await.map(drop)
+        }
+        "complete prompt" => {
+            let ask = complete(CompletionRef::Prompt(name.into()));
+            gateway.complete(incoming, ask).await.map(drop)
+        }
+        "complete template" => {
+            let ask = complete(CompletionRef::Resource(format!("{uri}/{{id}}").into()));
+            gateway.complete(incoming, ask).await.map(drop)
+        }
+        _ => gateway.subscribe(incoming, &uri).await,
+    }
+}
+
+#[tokio::test]
+async fn as_much_is_done_for_what_is_hidden_as_for_what_does_not_exist() {
+    for tells_apart in [false, true] {
+        let (diary, backend) = (Diary(Arc::default(), tells_apart), Both::default());
+        let gateway = Gateway::builder()
+            .backend(backend.clone())
+            .policy(diary.clone())
+            .rate_limiter(diary.clone())
+            .build()
+            .unwrap();
+        gateway.refresh().await.unwrap();
+        for way in WAYS {
+            let mut done = Vec::new();
+            for name in ["hidden", "nobody"] {
+                diary.0.lock().unwrap().clear();
+                let error = go(&gateway, way, name).await.unwrap_err();
+                let steps = diary.0.lock().unwrap().join("\n");
+                assert_eq!(steps.lines().count(), 2, "{way}: {steps}");
+                let told = (error.public_message(), error.class().code(), steps);
+                let told = format!("{told:?}").replace("nobody", "hidden");
+                assert!(!told.contains("both"), "{way}: {told}");
+                done.push(told);
+            }
+            assert_eq!(done[0], done[1], "{way}");
+            let asked = backend.0.swap(0, Ordering::Relaxed);
+            assert_eq!(asked, 0, "{way}: nobody behind is asked");
+            diary.0.lock().unwrap().clear();
+            go(&gateway, way, "open").await.unwrap();
+            let steps = diary.0.lock().unwrap().clone();
+            let first = if tells_apart { "decide" } else { "charge" };
+            assert!(steps[0].starts_with(first), "{way}: {steps:?}");
+            // What may be used is counted under its name.
+            let is_named = steps.iter().any(|step| step.contains("Some(\"both\")"));
+            assert_eq!(is_named, tells_apart, "{way}: {steps:?}");
+            backend.0.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_is_anothers_is_none() {
+    let (diary, backend) = (Diary(Arc::default(), true), Both::default());
+    let gateway = Gateway::builder()
+        .backend(backend.clone())
+        .policy(diary.clone())
+        .rate_limiter(diary.clone())
+        .build()
+        .unwrap();
+    gateway.refresh().await.unwrap();
+    let ask = TaskAsk::new(TaskMethod::Get, "7", Extras::default());
+    let error = gateway.task(&incoming(), ask).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::InvalidParams);
+    let steps = diary.0.lock().unwrap().clone();
+    assert_eq!(
+        steps,
+        ["decide tools/call ", "charge tasks/get (None, None)"]
+    );
+    assert_eq!(backend.0.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn the_gateways_own_question_asks_as_much_of_what_is_not_there() {
+    let diary = Diary::default();
+    let gateway = Gateway::builder()
+        .backend(Both::default())
+        .policy(diary.clone())
+        .build()
+        .unwrap();
+    gateway.refresh().await.unwrap();
+    for (name, seen) in [("open", true), ("hidden", false), ("opener", false)] {
+        let may = gateway.may_see(&incoming(), Feature::Tool, name).await;
+        assert_eq!(may, seen, "{name}");
+        let steps = std::mem::take(&mut *diary.0.lock().unwrap());
+        assert_eq!(steps, [format!("decide tools/list {name}")]);
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_allows_everything_makes_nothing_of_what_is_not_there() {
+    let gateway = Gateway::builder()
+        .backend(Both::default())
+        .policy(AllowAll::new())
+        .build()
+        .unwrap();
+    gateway.refresh().await.unwrap();
+    for way in WAYS {
+        go(&gateway, way, "hidden").await.unwrap();
+        let error = go(&gateway, way, "nobody").await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Unknown, "{way}");
+    }
+}
