@@ -8,17 +8,17 @@ use serde_json::value::RawValue;
 /// Which part of an answer is wanted.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub(crate) struct View {
-    /// Only this part of the answer's body: a JSON Pointer (RFC 6901) such as /value/plugins.
+    /// Only this part of the body: a JSON Pointer such as /value/plugins.
     #[serde(default)]
     pub(crate) pointer: Option<String>,
-    /// Leave out so many items at the beginning of a list, or characters of a text: to read on where the last answer was cut.
+    /// Leave out so many items of a list, or characters of a text, to read on.
     #[serde(default)]
     pub(crate) skip: Option<u32>,
-    /// The longest body to answer with, in bytes.
+    /// The longest body, in bytes.
     #[serde(default)]
     #[schemars(range(min = 256, max = 1_048_576))]
     pub(crate) max_bytes: Option<u32>,
-    /// Show keys, passwords and tokens instead of "[redacted]". Ask for it only when the user needs to see them.
+    /// Show secrets, not "[redacted]". Only when the user needs to see them.
     #[serde(default)]
     pub(crate) show_secrets: Option<bool>,
 }
