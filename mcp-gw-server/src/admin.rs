@@ -20,8 +20,7 @@ pub(crate) fn tools(
 }
 
 fn sentence(faults: Vec<AdminFault>) -> String {
-    let faults = faults.into_iter();
-    let faults = faults.map(|fault| format!("{}: {}; {}", fault.key, fault.message, fault.help));
+    let faults = faults.iter().map(AdminFault::to_string);
     faults.collect::<Vec<_>>().join("; ")
 }
 

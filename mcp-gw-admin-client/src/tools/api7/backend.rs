@@ -22,7 +22,7 @@ use crate::tools::api7::policies::{
     UpdatePolicy,
 };
 use crate::tools::api7::read::{GetRaw, ReadResource};
-use crate::tools::api7::risk::{CheckRisk, unknown_rules};
+use crate::tools::api7::risk::{CheckRisk, RiskFault, unknown_rules};
 use crate::tools::api7::roles::{AssignRoles, CreateRole, DeleteRole, GetRole};
 use crate::tools::api7::shared::{Api7, Time};
 use crate::tools::api7::traffic::SendRequest;
@@ -96,6 +96,9 @@ pub enum ToolsError {
         /// All that there are.
         known: String,
     },
+    /// Something in `risk` would never do what it says; the first of [`RiskConfig::faults`](super::RiskConfig::faults).
+    #[error(transparent)]
+    Risk(#[from] RiskFault),
     /// Nothing is left of the tools.
     #[error("no tool is left; look at `tools`, `exclude_tools` and `access`")]
     NoTools,
