@@ -64,6 +64,29 @@ impl View {
     }
 }
 
+/// So deep is what can be walked through without fear for the stack; no resource is, and few readers of JSON go deeper.
+const DEEPEST: usize = 128;
+
+/// # Errors
+/// A sentence, when the value nests too deep to be walked through.
+pub(crate) fn within_depth(raw: &RawJson) -> Result<(), String> {
+    let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
+    for byte in raw.as_bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => is_text = !is_text,
+            b'{' | b'[' if !is_text => depth += 1,
+            b'}' | b']' if !is_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEEPEST {
+            return Err(format!("it nests deeper than {DEEPEST} levels"));
+        }
+    }
+    Ok(())
+}
+
 /// What `pointer` points at.
 fn at(whole: &RawJson, pointer: &str) -> Result<RawJson, String> {
     if pointer.is_empty() {
@@ -294,6 +317,23 @@ mod tests {
             skip: Some(skip),
             ..View::default()
         }
+    }
+
+    #[test]
+    fn only_what_is_no_text_counts_for_the_depth() {
+        let nested = |depth: usize| raw(&format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
+        assert_eq!(within_depth(&nested(DEEPEST)), Ok(()));
+        assert!(within_depth(&nested(DEEPEST + 1)).is_err());
+        assert!(within_depth(&nested(1 << 20)).is_err());
+        let texts = format!(
+            r#"["{}", "\"{}", {{"{}":[]}}]"#,
+            "[".repeat(200),
+            "{".repeat(200),
+            "[".repeat(200)
+        );
+        assert_eq!(within_depth(&raw(&texts)), Ok(()));
+        let beside = format!("[{}[]]", "[],".repeat(500));
+        assert_eq!(within_depth(&raw(&beside)), Ok(()));
     }
 
     #[test]
