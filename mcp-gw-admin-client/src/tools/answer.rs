@@ -5,7 +5,7 @@ use http::Request;
 use mcp_gw_core::RawJson;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::tools::view::Cut;
 
@@ -42,30 +42,33 @@ impl Sent {
     }
 }
 
-/// What came of one request.
+/// What came of one request. Its schema stands in nearly every tool, so it is short: what the names say is not said
+/// again, and of what is inside there are the names.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct Outcome {
-    /// The request that was sent; with `dry_run` the one that would be.
+    /// The request: `method`, `path`, `body`.
+    #[schemars(with = "Map<String, Value>")]
     pub(crate) request: Sent,
-    /// True when nothing was sent.
+    // True when nothing was sent.
     pub(crate) dry_run: bool,
-    /// The HTTP status of the answer.
+    // The HTTP status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<u16>,
-    /// The answer of the API, or the part of it that fits.
+    /// The answer of the API, or the part that fits.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Value>")]
     pub(crate) body: Option<RawJson>,
-    /// Where the dashboard shows it.
+    // Where the dashboard shows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) console_url: Option<String>,
-    /// What of the answer was left out, and how to get it.
+    /// What was left out: `bytes`, `of`; `next` says how to read on.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Map<String, Value>>")]
     pub(crate) cut: Option<Cut>,
-    /// How many secrets in the answer are not shown.
+    /// How many secrets are not shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) redacted: Option<usize>,
-    /// What else there is to know.
+    // What else there is to know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) remarks: Vec<String>,
 }

@@ -19,4 +19,4 @@ mod write;
 pub use backend::{ToolsError, backend, backend_with_clock};
 pub use config::{Access, Api7Config, EnvironmentError, Secrets};
 pub(crate) use config::{answer, concurrency, requests, timeout};
-pub use risk::RiskConfig;
+pub use risk::{RiskConfig, RiskFault};

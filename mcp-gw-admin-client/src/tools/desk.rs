@@ -10,7 +10,7 @@ use crate::tools::answer::{Outcome, Sent};
 use crate::tools::api7::{Access, Secrets};
 use crate::tools::input::Writing;
 use crate::tools::redact::{REDACTED, holds_mark, redact};
-use crate::tools::view::View;
+use crate::tools::view::{View, within_depth};
 
 /// What all tools of one API share.
 #[derive(Debug)]
@@ -74,6 +74,7 @@ impl Desk {
         view: &View,
         budget: usize,
     ) -> Result<(), String> {
+        within_depth(body).map_err(|why| format!("The answer cannot be shown: {why}."))?;
         let wanted = view.show_secrets == Some(true);
         let body = if wanted && self.secrets == Secrets::OnRequest {
             body.clone()
@@ -104,6 +105,9 @@ impl Desk {
         let mut outcome = Outcome::new(Sent::line(&request));
         let answer = self.transport.send(request).await;
         let answer = answer.map_err(|error| self.failed(&error))?;
+        if answer.body.is_none() {
+            outcome.remarks.push("The answer is empty.".to_owned());
+        }
         self.show(&mut outcome, answer, view, self.budget(view))
             .map_err(ToolError::invalid_arguments)?;
         Ok(outcome)

@@ -1,21 +1,17 @@
-//! What inputs of all APIs have in common.
+//! What inputs of all APIs have in common. What a doc comment says of a type here stands in the schemas of many tools.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// An id of the API: never dots alone, which are no id but a way through a path.
+// An id of the API: never dots alone, which are no id but a way through a path.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline)]
 pub(crate) struct Id(
-    #[schemars(
-        length(min = 1, max = 256),
-        regex(pattern = r"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$")
-    )]
-    pub(crate) String,
+    #[schemars(length(max = 256), regex(pattern = r"^\.*[\w-][\w.-]*$"))] pub(crate) String,
 );
 
-/// A name of the API.
+// A name of the API.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline)]
@@ -25,8 +21,8 @@ pub(crate) struct Name(#[schemars(length(min = 1, max = 256))] pub(crate) String
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Writing {
-    /// Send nothing; answer with the exact request that would be sent.
+    /// Send nothing; show the exact request.
     pub(crate) dry_run: Option<bool>,
-    /// Show keys, passwords and tokens in the answer instead of "[redacted]".
+    /// Show secrets in the answer.
     pub(crate) show_secrets: Option<bool>,
 }

@@ -101,7 +101,7 @@ struct Bound<S, O> {
 impl<S: Shared, O: Operation<S>> Bound<S, O> {
     fn build(shared: Arc<S>) -> Result<Arc<dyn Tool>, SpecError> {
         let input = schema::of_arguments::<O::Args>();
-        let output = schema::of::<O::Output>();
+        let output = schema::of_answer::<O::Output>();
         let spec = ToolSpec::new(O::NAME, O::DESCRIPTION)?
             .with_input_schema(&schema::raw(&input))?
             .with_output_schema(&schema::raw(&output))?

@@ -15,8 +15,11 @@ pub(crate) fn of<T: JsonSchema>() -> Value {
         .into_generator()
         .into_root_schema_for::<T>()
         .to_value();
+    let is_open = schema.get("additionalProperties").cloned();
     tidy(&mut schema);
     if let Value::Object(members) = &mut schema {
+        // Of arguments it says that what is not known is no fault.
+        members.extend(is_open.map(|any| ("additionalProperties".to_owned(), any)));
         members.remove("title");
         members.remove("description");
         members
@@ -37,6 +40,36 @@ pub(crate) fn of_arguments<T: JsonSchema>() -> Value {
     schema
 }
 
+/// The same for answers: whoever reads one has it before them, so what is deep inside is named and not explained.
+pub(crate) fn of_answer<T: JsonSchema>() -> Value {
+    let mut schema = of::<T>();
+    shorten(&mut schema, true, true);
+    schema
+}
+
+/// Keeps what is said of the members of an answer (`is_told`), and of the items in its lists (`are_items`).
+fn shorten(schema: &mut Value, is_told: bool, are_items: bool) {
+    let Value::Object(members) = schema else {
+        return;
+    };
+    for (bound, usual) in [("minimum", 0_u16), ("maximum", u16::MAX)] {
+        if members.get(bound).is_some_and(|value| *value == usual) {
+            members.remove(bound);
+        }
+    }
+    if let Some(Value::Object(properties)) = members.get_mut("properties") {
+        for property in properties.values_mut() {
+            shorten(property, false, is_told && are_items);
+            if let (Value::Object(property), false) = (property, is_told) {
+                property.remove("description");
+            }
+        }
+    }
+    if let Some(items) = members.get_mut("items") {
+        shorten(items, are_items, false);
+    }
+}
+
 pub(crate) fn raw(schema: &Value) -> RawJson {
     RawJson::from_serialize(schema).unwrap_or_else(|_| RawJson::empty_object())
 }
@@ -45,9 +78,27 @@ fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
             without_null(members);
+            plain_choice(members);
             members.remove("format");
-            if members.get("default").is_some_and(Value::is_null) {
-                members.remove("default");
+            let says_nothing = [
+                ("default", Value::Null),
+                ("additionalProperties", Value::Bool(true)),
+            ];
+            for (name, usual) in says_nothing {
+                if members.get(name) == Some(&usual) {
+                    members.remove(name);
+                }
+            }
+            if let Some(Value::String(text)) = members.get_mut("description") {
+                *text = text.replace('\n', " ");
+            }
+            // Not every reader knows that `true` is a schema.
+            if members.get("items") == Some(&Value::Bool(true)) {
+                members.remove("items");
+            }
+            // A list is described as a whole.
+            if let Some(Value::Object(items)) = members.get_mut("items") {
+                items.remove("description");
             }
             members.values_mut().for_each(tidy);
             if let Some(Value::Object(properties)) = members.get_mut("properties") {
@@ -85,6 +136,19 @@ fn without_null(members: &mut Map<String, Value>) {
                 members.entry(name).or_insert(value);
             }
         }
+    }
+}
+
+/// A choice of constants becomes an `enum`; what each means is said where it is used.
+fn plain_choice(members: &mut Map<String, Value>) {
+    let Some(Value::Array(choices)) = members.get("oneOf") else {
+        return;
+    };
+    let constants = choices.iter().map(|choice| choice.get("const").cloned());
+    if let Some(all) = constants.collect::<Option<Vec<Value>>>() {
+        members.remove("oneOf");
+        members.insert("type".to_owned(), Value::from("string"));
+        members.insert("enum".to_owned(), Value::Array(all));
     }
 }
 

@@ -18,7 +18,7 @@ use crate::tools::answer::Failure;
 use crate::tools::api7::{Access, Secrets};
 use crate::tools::desk::Desk;
 use crate::tools::redact::{REDACTED, redact};
-use crate::tools::view::{Cut, View};
+use crate::tools::view::{Cut, View, within_depth};
 
 /// No body is shown shorter than that, however many there are.
 const LEAST: usize = 256;
@@ -262,12 +262,17 @@ fn fill(returned: &mut Returned, reading: &Reading, show: &Show) {
     if reading.body.is_empty() {
         return;
     }
-    let (data, more) = read_body(reading);
-    let data = if show.secrets {
-        data
-    } else {
-        redact(&data).map_or_else(|_| RawJson::null(), |(clean, _)| clean)
-    };
+    let (data, mut more) = read_body(reading);
+    let clean = within_depth(&data).and_then(|()| match show.secrets {
+        true => Ok(data),
+        false => redact(&data)
+            .map(|(clean, _)| clean)
+            .map_err(|error| error.to_string()),
+    });
+    let data = clean.unwrap_or_else(|why| {
+        more = Some(format!("nothing: the body is not shown, as {why}"));
+        RawJson::null()
+    });
     let length = data.len();
     // A view that asks for nothing cannot ask for what is not there.
     if let Ok(shown) = View::default().show(&data, show.budget) {

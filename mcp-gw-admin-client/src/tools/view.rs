@@ -8,17 +8,17 @@ use serde_json::value::RawValue;
 /// Which part of an answer is wanted.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub(crate) struct View {
-    /// Only this part of the answer's body: a JSON Pointer (RFC 6901) such as /value/plugins.
+    /// Only this part of the body: a JSON Pointer such as /value/plugins.
     #[serde(default)]
     pub(crate) pointer: Option<String>,
-    /// Leave out so many items at the beginning of a list, or characters of a text: to read on where the last answer was cut.
+    /// Leave out so many items of a list, or characters of a text, to read on.
     #[serde(default)]
     pub(crate) skip: Option<u32>,
-    /// The longest body to answer with, in bytes.
+    /// The longest body, in bytes.
     #[serde(default)]
     #[schemars(range(min = 256, max = 1_048_576))]
     pub(crate) max_bytes: Option<u32>,
-    /// Show keys, passwords and tokens instead of "[redacted]". Ask for it only when the user needs to see them.
+    /// Show secrets, not "[redacted]". Only when the user needs to see them.
     #[serde(default)]
     pub(crate) show_secrets: Option<bool>,
 }
@@ -62,6 +62,29 @@ impl View {
             cut: None,
         }))
     }
+}
+
+/// So deep is what can be walked through without fear for the stack; no resource is, and few readers of JSON go deeper.
+const DEEPEST: usize = 128;
+
+/// # Errors
+/// A sentence, when the value nests too deep to be walked through.
+pub(crate) fn within_depth(raw: &RawJson) -> Result<(), String> {
+    let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
+    for byte in raw.as_bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => is_text = !is_text,
+            b'{' | b'[' if !is_text => depth += 1,
+            b'}' | b']' if !is_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEEPEST {
+            return Err(format!("it nests deeper than {DEEPEST} levels"));
+        }
+    }
+    Ok(())
 }
 
 /// What `pointer` points at.
@@ -294,6 +317,23 @@ mod tests {
             skip: Some(skip),
             ..View::default()
         }
+    }
+
+    #[test]
+    fn only_what_is_no_text_counts_for_the_depth() {
+        let nested = |depth: usize| raw(&format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
+        assert_eq!(within_depth(&nested(DEEPEST)), Ok(()));
+        assert!(within_depth(&nested(DEEPEST + 1)).is_err());
+        assert!(within_depth(&nested(1 << 20)).is_err());
+        let texts = format!(
+            r#"["{}", "\"{}", {{"{}":[]}}]"#,
+            "[".repeat(200),
+            "{".repeat(200),
+            "[".repeat(200)
+        );
+        assert_eq!(within_depth(&raw(&texts)), Ok(()));
+        let beside = format!("[{}[]]", "[],".repeat(500));
+        assert_eq!(within_depth(&raw(&beside)), Ok(()));
     }
 
     #[test]

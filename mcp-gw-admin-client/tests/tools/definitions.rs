@@ -1,6 +1,9 @@
 //! What is listed: names, schemas, hints.
 
+use std::fmt::Write as _;
+
 use mcp_gw_admin_client::tools::api7::{Access, Api7Config, ToolsError, backend};
+use mcp_gw_admin_client::tools::apisix;
 use mcp_gw_core::testing::{backend_contract, call_context};
 use mcp_gw_core::{Caller, Extras, NoClient, ResourceRead, Secret};
 use serde_json::Value;
@@ -36,19 +39,12 @@ fn config() -> Api7Config {
     )
 }
 
-fn definitions(config: &Api7Config) -> Vec<Value> {
-    let offer = backend(config).unwrap().offer_now().unwrap();
-    let tools = offer.tools.iter();
-    tools
-        .map(|tool| tool.definition().to_value().unwrap())
-        .collect()
+fn tools(config: &Api7Config) -> Vec<Value> {
+    listed::definitions(&*backend(config).unwrap())
 }
 
 fn names(config: &Api7Config) -> Vec<String> {
-    let all = definitions(config);
-    all.iter()
-        .map(|tool| tool["name"].as_str().unwrap().to_owned())
-        .collect()
+    listed::names(&*backend(config).unwrap())
 }
 
 #[test]
@@ -56,9 +52,8 @@ fn the_list_of_tools_is_what_we_promise() {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.bind(|| {
-        for tool in definitions(&config()) {
-            let name = tool["name"].as_str().unwrap().to_owned();
-            let mut tool = tool;
+        for mut tool in tools(&config()) {
+            let name = listed::name(&tool).to_owned();
             tool.sort_all_objects();
             insta::assert_snapshot!(name, serde_json::to_string_pretty(&tool).unwrap());
         }
@@ -74,57 +69,81 @@ fn all_names_of_the_original_are_there() {
 }
 
 #[test]
-fn schemas_are_complete_in_themselves_and_plain() {
-    fn walk(tool: &str, at: &str, schema: &Value) {
-        match schema {
-            Value::Object(members) => {
-                for name in ["$ref", "$defs", "definitions", "$schema"] {
-                    assert!(!members.contains_key(name), "{tool}{at}: {name}");
-                }
-                assert!(
-                    !members.get("type").is_some_and(Value::is_array),
-                    "{tool}{at}"
-                );
-                assert!(
-                    members.get("enum").is_none_or(|all| all[0] != Value::Null),
-                    "{tool}{at}"
-                );
-                if let Some(Value::Object(properties)) = members.get("properties") {
-                    for (name, property) in properties {
-                        let says = property["description"].as_str().unwrap_or_default();
-                        assert!(says.len() > 5, "{tool}{at}/{name} has no description");
-                    }
-                }
-                for (name, value) in members {
-                    walk(tool, &format!("{at}/{name}"), value);
-                }
-            }
-            Value::Array(items) => items.iter().for_each(|item| walk(tool, at, item)),
-            _ => {}
-        }
-    }
-    for tool in definitions(&config()) {
-        let name = tool["name"].as_str().unwrap();
-        for schema in ["inputSchema", "outputSchema"] {
-            assert_eq!(tool[schema]["type"], "object", "{name}");
-            walk(name, schema, &tool[schema]);
-        }
+fn schemas_are_complete_in_themselves_plain_and_short() {
+    let tools = tools(&config());
+    listed::are_plain(&tools);
+    listed::are_short(&tools, 70 * 1024);
+    for tool in tools {
+        let name = listed::name(&tool);
         assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{name}");
-        let description = tool["description"].as_str().unwrap();
-        assert!(
-            description.len() > 40 && !description.contains("  "),
-            "{name}"
-        );
-        for hint in ["readOnlyHint", "title", "openWorldHint"] {
-            assert!(!tool["annotations"][hint].is_null(), "{name}: {hint}");
-        }
     }
+}
+
+/// What is listed with these options of the command line.
+fn with_options(api: &str, options: &str) -> Vec<Value> {
+    let named = options.strip_prefix("--tools ");
+    let chosen = named.map(|names| names.split(',').map(str::to_owned).collect());
+    let access = match options {
+        "--read-only" => Access::ReadOnly,
+        _ => Access::Preview,
+    };
+    let backend = if api == "api7" {
+        let mut config = config().with_access(access);
+        config.tools = chosen;
+        backend(&config).unwrap()
+    } else {
+        let mut config = apisix::ApisixConfig::from_lookup(|_| None).unwrap();
+        config = config.with_access(access);
+        config.tools = chosen;
+        apisix::backend(&config).unwrap()
+    };
+    listed::definitions(&*backend)
+}
+
+#[test]
+fn the_lengths_of_lists_in_the_handbook_are_true() {
+    let mut table =
+        String::from("| Program | Tools | KiB | Without output schemas |\n|---|---|---|---|\n");
+    for (api, options) in [
+        ("api7", ""),
+        ("api7", "--read-only"),
+        (
+            "api7",
+            "--tools get_resource,get_prometheus_metrics,check_risk",
+        ),
+        ("api7", "--tools read_resource,get_prometheus_metrics"),
+        (
+            "api7",
+            "--tools read_resource,create_resource,patch_resource",
+        ),
+        ("apisix", ""),
+        ("apisix", "--read-only"),
+        (
+            "apisix",
+            "--tools get_resource,get_plugin_schema,create_route,update_route",
+        ),
+    ] {
+        let mut tools = with_options(api, options);
+        let count = tools.len();
+        let length = |tools: &[Value]| {
+            let bytes: usize = tools.iter().map(|tool| tool.to_string().len()).sum();
+            bytes.div_ceil(1024)
+        };
+        let whole = length(&tools);
+        for tool in &mut tools {
+            tool.as_object_mut().unwrap().remove("outputSchema");
+        }
+        let command = format!("mcp-gw-stdio {api} {options}");
+        let (command, short) = (command.trim_end(), length(&tools));
+        writeln!(table, "| `{command}` | {count} | {whole} | {short} |").unwrap();
+    }
+    risk::hold("lists", &table);
 }
 
 #[test]
 fn what_writes_can_show_before_what_it_would_send() {
-    for tool in definitions(&config()) {
-        let name = tool["name"].as_str().unwrap();
+    for tool in tools(&config()) {
+        let name = listed::name(&tool);
         let reads = tool["annotations"]["readOnlyHint"] == true;
         let has_dry_run = !tool["inputSchema"]["properties"]["dry_run"].is_null();
         assert_eq!(
@@ -172,6 +191,9 @@ fn what_cannot_be_used_is_refused_at_the_start() {
     ));
     let mut bad = config();
     bad.ca_pem = Some("hello".to_owned());
+    wrong.push(bad);
+    let mut bad = config();
+    bad.risk.min_gateway_version = Some("latest".to_owned());
     wrong.push(bad);
     for config in wrong {
         let error = backend(&config).map(drop).unwrap_err();

@@ -294,3 +294,30 @@ async fn without_a_gateway_it_says_what_to_do() {
     assert_eq!(answer["results"][0]["error"]["kind"], "unavailable");
     assert_eq!(answer["summary"]["unanswered"], 1);
 }
+
+#[tokio::test]
+async fn a_body_that_cannot_be_looked_into_is_not_shown_and_says_why() {
+    let deep = format!("{}{}", "[".repeat(1 << 17), "]".repeat(1 << 17));
+    let twice = r#"{"password":1,"password":"hidden"}"#;
+    let plans = [
+        on("GET /deep").body(&*deep),
+        on("GET /twice").body(twice),
+        on("GET /deep").body(&*deep),
+    ];
+    let (_server, setup) = gateway(plans, Access::ReadOnly).await;
+    let get = |path: &str| json!({"path": path, "method": "GET"});
+    let asked = json!({"requests": [get("/deep"), get("/twice")]});
+    let answer = setup.call(TOOL, asked).await.ok();
+    for (result, why) in [(0, "128 levels"), (1, "duplicate member")] {
+        let result = &answer["results"][result];
+        assert_eq!(
+            (&result["status"], &result["data"]),
+            (&json!(200), &Value::Null)
+        );
+        let next = result["cut"]["next"].as_str().unwrap();
+        assert!(next.contains(why) && !next.contains("hidden"), "{next}");
+    }
+    let asked = json!({"requests": [get("/deep")], "show_secrets": true});
+    let answer = setup.call(TOOL, asked).await.ok();
+    assert_eq!(answer["results"][0]["data"], Value::Null);
+}

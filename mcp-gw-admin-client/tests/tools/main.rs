@@ -3,6 +3,8 @@
 
 #[path = "../support/calling.rs"]
 mod calling;
+#[path = "../support/listed.rs"]
+mod listed;
 #[path = "../support/mod.rs"]
 mod support;
 

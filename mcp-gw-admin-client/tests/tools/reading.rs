@@ -393,3 +393,44 @@ async fn further_kinds_and_paths_can_be_read() {
         assert_eq!(answer["request"]["path"], line);
     }
 }
+
+#[tokio::test]
+async fn an_answer_that_nests_without_end_is_a_clear_error() {
+    let deep = |name: &str| {
+        let (open, close) = (
+            format!("{{\"{name}\":").repeat(1 << 15),
+            "}".repeat(1 << 15),
+        );
+        format!("{open}1{close}")
+    };
+    let plans = [
+        on("GET /api/roles/a").body(deep("value")),
+        on("GET /api/roles/a").body(deep("value")),
+        on("POST /api/roles").body(deep("value")),
+        on("GET /api/roles/b"),
+    ];
+    let setup = Setup::writing(plans).await;
+    for arguments in [
+        json!({"id": "a"}),
+        json!({"id": "a", "show_secrets": true, "max_bytes": 1 << 20}),
+    ] {
+        let error = setup.call("get_role", arguments).await.error();
+        assert!(error.contains("it nests deeper than 128 levels"), "{error}");
+    }
+    // What was written is written.
+    let role = json!({"role": {"name": "dev", "policies": []}});
+    let answer = setup.call("create_role", role).await.ok();
+    let remark = answer["remarks"][0].as_str().unwrap();
+    assert!(
+        remark.contains("It was done (200)") && remark.contains("128 levels"),
+        "{remark}"
+    );
+    setup.call("get_role", json!({"id": "b"})).await.ok();
+}
+
+#[tokio::test]
+async fn an_empty_answer_to_a_read_is_said_to_be_empty() {
+    let setup = Setup::new([on("GET /api/roles/a").body("")]).await;
+    let answer = setup.call("get_role", json!({"id": "a"})).await.ok();
+    assert_eq!(answer["remarks"], json!(["The answer is empty."]));
+}

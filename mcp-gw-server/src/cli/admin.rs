@@ -4,11 +4,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mcp_gw_admin_client::tools::api7::{Access, Api7Config};
+use mcp_gw_admin_client::tools::api7::{Access, Api7Config, RiskConfig};
 use mcp_gw_admin_client::tools::apisix::ApisixConfig;
+use serde_json::{Map, Value};
 
 use crate::config::{
-    AdminFault, Api7Section, ApisixSection, ConfigFaults, ConfigPath, Fault, ServerConfig,
+    AdminFault, Api7Section, ApisixSection, ConfigFaults, ConfigPath, Fault, ServerConfig, load,
+    schema_of,
 };
 
 /// What the tools of an admin API may do, and how it is reached.
@@ -60,6 +62,11 @@ pub struct Api7Args {
     /// What the tools may do.
     #[command(flatten)]
     pub admin: AdminArgs,
+
+    /// A threshold of `check_risk`: `certificate_days=60`, `rules_off=unused-role,unused-policy`; can
+    /// be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub risk: Vec<String>,
 }
 
 /// The tools of an Apache APISIX. Where it is, is said by variables of the environment.
@@ -115,6 +122,7 @@ impl Api7Args {
         section.exclude_tools.clone_from(&self.admin.exclude_tools);
         section.ca_file.clone_from(&self.admin.ca_file);
         section.proxy = self.admin.proxy.clone().map(Into::into);
+        section.risk = thresholds(&self.risk).map_err(faults)?;
         sound(ServerConfig::api7(section))
     }
 }
@@ -144,6 +152,53 @@ impl ApisixArgs {
         section.ca_file.clone_from(&self.admin.ca_file);
         section.proxy = self.admin.proxy.clone().map(Into::into);
         sound(ServerConfig::apisix(section))
+    }
+}
+
+/// What `--risk` says, held to what a file may say under `risk`.
+fn thresholds(pairs: &[String]) -> Result<Option<RiskConfig>, Vec<Fault>> {
+    let schema = schema_of::<RiskConfig>();
+    let mut said = Map::new();
+    for pair in pairs {
+        let Some((key, text)) = pair.split_once('=') else {
+            let help = "write it like `certificate_days=60`";
+            return Err(vec![fault("--risk", "there is no `=` in it", help)]);
+        };
+        let kind = schema.pointer(&format!("/properties/{key}/type"));
+        let value = match kind.and_then(Value::as_str) {
+            Some("integer") => text
+                .parse::<u64>()
+                .map_or_else(|_| Value::from(text), Value::from),
+            Some("array") => {
+                let items = text.split(',').map(str::trim);
+                items.filter(|item| !item.is_empty()).collect()
+            }
+            _ => Value::from(text),
+        };
+        if said.insert(key.to_owned(), value).is_some() {
+            let help = "write it once; items of a list have commas between them";
+            return Err(vec![fault(
+                "--risk",
+                format!("`{key}` is given twice"),
+                help,
+            )]);
+        }
+    }
+    if said.is_empty() {
+        return Ok(None);
+    }
+    // JSON is YAML: what is wrong is said as it is of a file.
+    let text = Value::Object(said).to_string();
+    match load("command line", &text, &|_| None) {
+        Ok(loaded) => Ok(Some(loaded.value)),
+        Err(found) => Err(found
+            .faults()
+            .iter()
+            .map(|found| {
+                let message = format!("`{}`: {}", found.path(), found.message());
+                fault("--risk", message, found.help().unwrap_or_default())
+            })
+            .collect()),
     }
 }
 
@@ -185,6 +240,7 @@ fn said(found: AdminFault) -> Fault {
         "exclude_tools" => "--exclude-tools",
         "ca_file" => "--ca-file",
         "proxy" => "--proxy",
+        "risk" => "--risk",
         other => other,
     };
     let words = [
@@ -198,7 +254,11 @@ fn said(found: AdminFault) -> Fault {
             .iter()
             .fold(text, |text, (word, ours)| text.replace(word, ours))
     };
-    fault(name, say(found.message), say(found.help))
+    let message = match found.inner {
+        Some(inner) => format!("`{inner}`: {}", found.message),
+        None => found.message,
+    };
+    fault(name, say(message), say(found.help))
 }
 
 fn fault(name: &str, message: impl Into<String>, help: impl Into<String>) -> Fault {
@@ -214,9 +274,16 @@ mod tests {
     use super::*;
 
     fn says(admin: &AdminArgs, env: &[(&str, &str)]) -> String {
-        let args = Api7Args {
-            admin: admin.clone(),
-        };
+        says_of(
+            &Api7Args {
+                admin: admin.clone(),
+                ..Api7Args::default()
+            },
+            env,
+        )
+    }
+
+    fn says_of(args: &Api7Args, env: &[(&str, &str)]) -> String {
         let look_up = |name: &str| {
             let mut env = env.iter();
             env.find(|(known, _)| *known == name)
@@ -302,6 +369,59 @@ mod tests {
         ] {
             assert!(found.contains(word), "no {word:?} in {found}");
         }
+    }
+
+    #[test]
+    fn thresholds_are_held_to_what_a_file_may_say() {
+        let of = |pairs: &[&str]| {
+            let risk = pairs.iter().map(|pair| (*pair).to_owned()).collect();
+            says_of(
+                &Api7Args {
+                    risk,
+                    ..Api7Args::default()
+                },
+                &GOOD,
+            )
+        };
+        let good = of(&[
+            "certificate_days=60",
+            "rules_off=unused-role, weak-secret",
+            "min_gateway_version=3.8",
+        ]);
+        for word in [
+            "certificate_days: 60",
+            "[\"unused-role\", \"weak-secret\"]",
+            "Some(\"3.8\")",
+        ] {
+            assert!(good.contains(word), "no {word:?} in {good}");
+        }
+        for (pair, words) in [
+            ("certificate_days", ["--risk: ", "there is no `=`"]),
+            (
+                "certificate_day=60",
+                ["`certificate_day`: ", "did you mean `certificate_days`?"],
+            ),
+            (
+                "certificate_days=soon",
+                ["`certificate_days`: ", "whole number"],
+            ),
+            (
+                "rules_off=unused-rol",
+                ["`rules_off[0]`: ", "did you mean `unused-role`?"],
+            ),
+            (
+                "max_server_error_percent=101",
+                ["`max_server_error_percent`: ", "100"],
+            ),
+            ("min_gateway_version=latest", ["not a version", "`3.8.0`"]),
+        ] {
+            let found = of(&[pair]);
+            for word in words {
+                assert!(found.contains(word), "{pair}: no {word:?} in {found}");
+            }
+        }
+        let twice = of(&["max_seconds=5", "max_seconds=6"]);
+        assert!(twice.contains("`max_seconds` is given twice"), "{twice}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Admin APIs of API gateways as servers: what their sections have in common.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use http::HeaderValue;
 use mcp_gw_admin_client::http::{
     BaseUrl, BaseUrlError, TlsError, Transport, TransportConfig, TransportError, Trust,
 };
-use mcp_gw_admin_client::tools::api7::{Access, ToolsError};
+use mcp_gw_admin_client::tools::api7::{Access, RiskFault, ToolsError};
 use mcp_gw_core::{Backend, Secret};
 
 use super::api7::Api7Section;
@@ -91,6 +92,8 @@ impl AdminApi {
 pub(crate) struct AdminFault {
     /// The key of the section; empty for the section itself.
     pub(crate) key: &'static str,
+    /// The key in the mapping that is there, if it is one.
+    pub(crate) inner: Option<&'static str>,
     /// The item, where the value of the key is a list.
     pub(crate) index: Option<usize>,
     pub(crate) message: String,
@@ -105,6 +108,7 @@ impl AdminFault {
     ) -> Self {
         Self {
             key,
+            inner: None,
             index: None,
             message: message.into(),
             help: help.into(),
@@ -114,6 +118,26 @@ impl AdminFault {
     fn at(mut self, index: usize) -> Self {
         self.index = Some(index);
         self
+    }
+}
+
+impl From<RiskFault> for AdminFault {
+    fn from(fault: RiskFault) -> Self {
+        Self {
+            inner: Some(fault.key),
+            index: fault.index,
+            ..Self::new("risk", fault.message, fault.help)
+        }
+    }
+}
+
+impl fmt::Display for AdminFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            key, message, help, ..
+        } = self;
+        let (dot, inner) = self.inner.map_or(("", ""), |inner| (".", inner));
+        write!(f, "{key}{dot}{inner}: {message}; {help}")
     }
 }
 
@@ -132,7 +156,7 @@ pub(super) struct Credential<'a> {
 
 impl Credential<'_> {
     /// The secret; reads the file.
-    pub(super) fn read(&self) -> Result<Secret<String>, AdminFault> {
+    fn read(&self) -> Result<Secret<String>, AdminFault> {
         let Self {
             what,
             key,
@@ -170,8 +194,12 @@ impl Credential<'_> {
     }
 }
 
-/// What can be wrong in every section.
+/// What every section says.
 pub(super) struct Common<'a> {
+    /// The address of the API: its key, what it says, and an example.
+    pub(super) address: (&'static str, &'a str, &'static str),
+    pub(super) gateway_url: Option<&'a str>,
+    pub(super) credential: Credential<'a>,
     pub(super) tools: Option<&'a [String]>,
     pub(super) exclude_tools: &'a [String],
     pub(super) ca_file: Option<&'a Path>,
@@ -179,9 +207,47 @@ pub(super) struct Common<'a> {
     pub(super) answer_size: ByteSize,
 }
 
+/// What the files of a section hold.
+pub(super) struct Held {
+    pub(super) credential: Secret<String>,
+    pub(super) ca_pem: Option<String>,
+}
+
 impl Common<'_> {
+    /// Reads the files and looks for faults, besides those in `more`. `made` are the tools of the API with what is chosen
+    /// here.
+    ///
+    /// # Errors
+    /// All faults at once. None of them repeats a secret.
+    pub(super) fn settle(
+        &self,
+        made: Result<Arc<dyn Backend>, ToolsError>,
+        more: impl IntoIterator<Item = AdminFault>,
+    ) -> Result<Held, Vec<AdminFault>> {
+        let mut faults = Vec::new();
+        let (key, text, example) = self.address;
+        address(&mut faults, key, text, example);
+        if let Some(url) = self.gateway_url {
+            address(&mut faults, "gateway_url", url, GATEWAY);
+        }
+        let credential = self.credential.read();
+        let credential = credential.map_err(|fault| faults.push(fault)).ok();
+        let ca_pem = self.authorities(&mut faults);
+        self.choice(&mut faults, made);
+        faults.extend(more);
+        match credential {
+            Some(credential) if faults.is_empty() => Ok(Held { credential, ca_pem }),
+            _ => Err(faults),
+        }
+    }
+
+    /// How long the body of an answer may be, in bytes.
+    pub(super) fn answer_bytes(&self) -> usize {
+        usize::try_from(self.answer_size.bytes()).unwrap_or(usize::MAX)
+    }
+
     /// The authorities that are believed; reads the file.
-    pub(super) fn authorities(&self, faults: &mut Vec<AdminFault>) -> Option<String> {
+    fn authorities(&self, faults: &mut Vec<AdminFault>) -> Option<String> {
         let read = self.ca_file.map(|file| read("ca_file", file));
         let pem = read.transpose().unwrap_or_else(|fault| {
             faults.push(fault);
@@ -213,12 +279,8 @@ impl Common<'_> {
     }
 
     /// Sizes that cannot be; tools that do not exist, and tools that are wanted and would not be
-    /// listed. `made` are the tools of the API with what is chosen here.
-    pub(super) fn choice(
-        &self,
-        faults: &mut Vec<AdminFault>,
-        made: Result<Arc<dyn Backend>, ToolsError>,
-    ) {
+    /// listed.
+    fn choice(&self, faults: &mut Vec<AdminFault>, made: Result<Arc<dyn Backend>, ToolsError>) {
         if !(1024..=1 << 20).contains(&self.answer_size.bytes()) {
             let message = "no size that an answer can have";
             let help = "write something from `1KiB` to `1MiB`";
@@ -280,12 +342,7 @@ fn nearest(name: &str, known: &str) -> String {
 }
 
 /// Reports a text that is no address of an API.
-pub(super) fn address(
-    faults: &mut Vec<AdminFault>,
-    key: &'static str,
-    text: &str,
-    example: &'static str,
-) {
+fn address(faults: &mut Vec<AdminFault>, key: &'static str, text: &str, example: &'static str) {
     let Err(error) = text.parse::<BaseUrl>() else {
         return;
     };
@@ -314,6 +371,7 @@ pub(super) fn check(checker: &mut Checker<'_>, api: &AdminApi, path: &ConfigPath
             "" => path.clone(),
             key => path.key(key),
         };
+        let at = fault.inner.map_or(at.clone(), |inner| at.key(inner));
         let file = match fault.key {
             "token" => Some("token_file"),
             "admin_key" => Some("admin_key_file"),
@@ -334,7 +392,7 @@ pub(super) fn check(checker: &mut Checker<'_>, api: &AdminApi, path: &ConfigPath
 pub(super) const NOWHERE: &str = "http://localhost";
 
 /// An address of a gateway.
-pub(super) const GATEWAY: &str = "http://gateway.example.com:9080";
+const GATEWAY: &str = "http://gateway.example.com:9080";
 
 /// What can be done about what nobody can cause.
 const DEFECT: &str = "this is a defect of the program, please report it";

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mcp_gw_admin_client::tools::api7::{Access, Api7Config, Secrets, backend};
+use mcp_gw_admin_client::tools::api7::{Access, Api7Config, RiskConfig, Secrets, backend};
 use mcp_gw_core::Secret;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::admin_api::{
-    self, AdminFault, Common, Credential, GATEWAY, NOWHERE, answer_size, count,
-    gateway_concurrency, max_gateway_requests,
+    self, AdminFault, Common, Credential, NOWHERE, answer_size, count, gateway_concurrency,
+    max_gateway_requests,
 };
 use super::text::ByteSize;
 
@@ -61,6 +61,8 @@ pub struct Api7Section {
     #[serde(default = "gateway_concurrency")]
     #[schemars(range(min = 1, max = 256))]
     pub gateway_concurrency: u32,
+    /// From when on `check_risk` calls something a risk, and what it may cost.
+    pub risk: Option<RiskConfig>,
 }
 
 impl Api7Section {
@@ -80,6 +82,7 @@ impl Api7Section {
             answer_size: answer_size(),
             max_gateway_requests: max_gateway_requests(),
             gateway_concurrency: gateway_concurrency(),
+            risk: None,
         }
     }
 
@@ -103,49 +106,51 @@ impl Api7Section {
         name: &str,
         timeout: Duration,
     ) -> Result<Api7Config, Vec<AdminFault>> {
-        let mut faults = Vec::new();
-        let dashboard = "https://dashboard.example.com:7443";
-        admin_api::address(&mut faults, "dashboard_url", &self.dashboard_url, dashboard);
-        if let Some(url) = &self.gateway_url {
-            admin_api::address(&mut faults, "gateway_url", url, GATEWAY);
-        }
-        let credential = Credential {
-            what: "token",
-            key: "token",
-            file_key: "token_file",
-            value: self.token.as_ref(),
-            file: self.token_file.as_deref(),
-            source: "make a token in the dashboard",
-            best: "token: ${API7_TOKEN}",
-        };
-        let token = credential.read().map_err(|fault| faults.push(fault)).ok();
         let common = Common {
+            address: (
+                "dashboard_url",
+                &self.dashboard_url,
+                "https://dashboard.example.com:7443",
+            ),
+            gateway_url: self.gateway_url.as_deref(),
+            credential: Credential {
+                what: "token",
+                key: "token",
+                file_key: "token_file",
+                value: self.token.as_ref(),
+                file: self.token_file.as_deref(),
+                source: "make a token in the dashboard",
+                best: "token: ${API7_TOKEN}",
+            },
             tools: self.tools.as_deref(),
             exclude_tools: &self.exclude_tools,
             ca_file: self.ca_file.as_deref(),
             proxy: self.proxy.as_ref(),
             answer_size: self.answer_size,
         };
-        let ca_pem = common.authorities(&mut faults);
         let mut config = Api7Config::new(NOWHERE, Secret::new("none".to_owned()));
         config.access = self.access;
         config.tools.clone_from(&self.tools);
         config.exclude_tools.clone_from(&self.exclude_tools);
-        common.choice(&mut faults, backend(&config));
-        let (Some(token), []) = (token, &*faults) else {
-            return Err(faults);
-        };
+        let held = common.settle(
+            backend(&config),
+            self.risk
+                .iter()
+                .flat_map(RiskConfig::faults)
+                .map(AdminFault::from),
+        )?;
         name.clone_into(&mut config.name);
         config.dashboard_url.clone_from(&self.dashboard_url);
         config.gateway_url.clone_from(&self.gateway_url);
-        config.token = token;
+        config.token = held.credential;
         config.secrets = self.secrets;
-        config.ca_pem = ca_pem;
+        config.ca_pem = held.ca_pem;
         config.proxy.clone_from(&self.proxy);
         config.timeout_seconds = admin_api::whole_seconds(timeout);
-        config.answer_bytes = usize::try_from(self.answer_size.bytes()).unwrap_or(usize::MAX);
+        config.answer_bytes = common.answer_bytes();
         config.max_gateway_requests = count(self.max_gateway_requests);
         config.gateway_concurrency = count(self.gateway_concurrency);
+        config.risk = self.risk.clone().unwrap_or_default();
         Ok(config)
     }
 }

@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::admin_api::{
-    self, AdminFault, Common, Credential, GATEWAY, NOWHERE, answer_size, count,
-    gateway_concurrency, max_gateway_requests,
+    self, AdminFault, Common, Credential, NOWHERE, answer_size, count, gateway_concurrency,
+    max_gateway_requests,
 };
 use super::text::ByteSize;
 
@@ -103,47 +103,42 @@ impl ApisixSection {
         name: &str,
         timeout: Duration,
     ) -> Result<ApisixConfig, Vec<AdminFault>> {
-        let mut faults = Vec::new();
-        let admin = "http://127.0.0.1:9180/apisix/admin";
-        admin_api::address(&mut faults, "admin_url", &self.admin_url, admin);
-        if let Some(url) = &self.gateway_url {
-            admin_api::address(&mut faults, "gateway_url", url, GATEWAY);
-        }
-        let credential = Credential {
-            what: "key",
-            key: "admin_key",
-            file_key: "admin_key_file",
-            value: self.admin_key.as_ref(),
-            file: self.admin_key_file.as_deref(),
-            source: "take the key from the configuration of APISIX",
-            best: "admin_key: ${APISIX_ADMIN_KEY}",
-        };
-        let admin_key = credential.read().map_err(|fault| faults.push(fault)).ok();
         let common = Common {
+            address: (
+                "admin_url",
+                &self.admin_url,
+                "http://127.0.0.1:9180/apisix/admin",
+            ),
+            gateway_url: self.gateway_url.as_deref(),
+            credential: Credential {
+                what: "key",
+                key: "admin_key",
+                file_key: "admin_key_file",
+                value: self.admin_key.as_ref(),
+                file: self.admin_key_file.as_deref(),
+                source: "take the key from the configuration of APISIX",
+                best: "admin_key: ${APISIX_ADMIN_KEY}",
+            },
             tools: self.tools.as_deref(),
             exclude_tools: &self.exclude_tools,
             ca_file: self.ca_file.as_deref(),
             proxy: self.proxy.as_ref(),
             answer_size: self.answer_size,
         };
-        let ca_pem = common.authorities(&mut faults);
         let mut config = ApisixConfig::new(NOWHERE, Secret::new("none".to_owned()));
         config.access = self.access;
         config.tools.clone_from(&self.tools);
         config.exclude_tools.clone_from(&self.exclude_tools);
-        common.choice(&mut faults, backend(&config));
-        let (Some(admin_key), []) = (admin_key, &*faults) else {
-            return Err(faults);
-        };
+        let held = common.settle(backend(&config), [])?;
         name.clone_into(&mut config.name);
         config.admin_url.clone_from(&self.admin_url);
         config.gateway_url.clone_from(&self.gateway_url);
-        config.admin_key = admin_key;
+        config.admin_key = held.credential;
         config.secrets = self.secrets;
-        config.ca_pem = ca_pem;
+        config.ca_pem = held.ca_pem;
         config.proxy.clone_from(&self.proxy);
         config.timeout_seconds = admin_api::whole_seconds(timeout);
-        config.answer_bytes = usize::try_from(self.answer_size.bytes()).unwrap_or(usize::MAX);
+        config.answer_bytes = common.answer_bytes();
         config.max_gateway_requests = count(self.max_gateway_requests);
         config.gateway_concurrency = count(self.gateway_concurrency);
         Ok(config)

@@ -28,6 +28,7 @@ macro_rules! inputs {
         struct $name {
             $($(#[doc = $doc])* $(#[serde($serde)])? $field: $type,)*
             #[serde(flatten)]
+            #[schemars(with = "Pages")]
             paging: Paging,
             /// Other query parameters of a list.
             #[serde(flatten)]
@@ -44,80 +45,67 @@ macro_rules! inputs {
     )*};
 }
 
+/// The part of [`Paging`] that every kind names; the tool's description has the rest, and what it means.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "made for its schema")]
+struct Pages {
+    #[schemars(range(min = 1))]
+    page: Option<u32>,
+    #[schemars(range(min = 1))]
+    page_size: Option<u32>,
+    search: Option<String>,
+}
+
 inputs! {
     PublishedServiceInput as |i| group(i.gateway_group_id), text(i.service_id); {
-        /// The gateway group.
         gateway_group_id: Id,
-        /// The service; all of the group without it.
         service_id: Option<Id>,
     }
     ServiceTemplateInput as |i| Place::global(), text(i.service_template_id); {
-        /// The template; all without it.
         service_template_id: Option<Id>,
     }
     RouteInput as |i| of_service(i.gateway_group_id, i.service_id), text(i.route_id); {
-        /// The gateway group.
         gateway_group_id: Id,
         /// The published service whose routes are listed; needed without `route_id`.
         service_id: Option<Id>,
-        /// The route; all of the service without it.
         route_id: Option<Id>,
     }
     SecretProviderInput as |i| group(i.gateway_group_id).with_provider(i.kind.as_str()), text(i.secret_provider_id); {
-        /// The gateway group.
         gateway_group_id: Id,
-        /// Its kind.
         #[serde(rename = "type")]
         kind: Provider,
-        /// The provider; all of this kind without it.
         secret_provider_id: Option<Id>,
     }
     CertificateInput as |i| group(i.gateway_group_id), text(i.certificate_id); {
-        /// The gateway group.
         gateway_group_id: Id,
-        /// The certificate; all without it.
         certificate_id: Option<Id>,
     }
     ConsumerInput as |i| group(i.gateway_group_id), i.username.map(|name| name.0); {
-        /// The gateway group.
         gateway_group_id: Id,
-        /// The consumer; all without it.
         username: Option<Name>,
     }
     CredentialInput as |i| group(i.gateway_group_id).with_username(i.username.0), text(i.credential_id); {
-        /// The gateway group.
         gateway_group_id: Id,
-        /// The consumer.
         username: Id,
-        /// The credential; all of the consumer without it.
         credential_id: Option<Id>,
     }
     GatewayGroupInput as |i| Place::global(), text(i.gateway_group_id); {
-        /// The gateway group; all without it.
         gateway_group_id: Option<Id>,
     }
     CaCertificateInput as |i| group(i.gateway_group_id), text(i.ca_certificate_id); {
-        /// The gateway group.
         gateway_group_id: Id,
-        /// The certificate; all without it.
         ca_certificate_id: Option<Id>,
     }
     SniInput as |i| group(i.gateway_group_id), text(i.sni_id); {
-        /// The gateway group.
         gateway_group_id: Id,
-        /// The SNI; all without it.
         sni_id: Option<Id>,
     }
     GlobalRulesInput as |i| group(i.gateway_group_id), text(i.rule_id); {
-        /// The gateway group.
         gateway_group_id: Id,
-        /// The rule; all without it.
         rule_id: Option<Id>,
     }
     PluginMetadataInput as |i| group(i.gateway_group_id), i.plugin_name.map(|name| name.0); {
-        /// The gateway group.
         gateway_group_id: Id,
-        /// The name of the plugin; all without it.
         plugin_name: Option<Name>,
     }
     GatewayInstanceInput as |i| anywhere(i.gateway_group_id), None; {
@@ -125,15 +113,12 @@ inputs! {
         gateway_group_id: Option<Id>,
     }
     ServiceRegistryInput as |i| group(i.gateway_group_id), text(i.service_registry_id); {
-        /// The gateway group.
         gateway_group_id: Id,
-        /// The registry; all without it.
         service_registry_id: Option<Id>,
     }
     CustomPluginInput as |i| anywhere(i.gateway_group_id), text(i.custom_plugin_id); {
         /// A gateway group; custom plugins belong to none, so it may be left out.
         gateway_group_id: Option<Id>,
-        /// The plugin; all without it.
         custom_plugin_id: Option<Id>,
     }
 }
@@ -143,11 +128,8 @@ inputs! {
 #[schemars(inline)]
 #[expect(clippy::struct_field_names, reason = "these are the names on the wire")]
 struct UpstreamInput {
-    /// The gateway group.
     gateway_group_id: Id,
-    /// The published service.
     published_service_id: Id,
-    /// The upstream; all of the service without it.
     upstream_id: Option<Id>,
 }
 
@@ -311,8 +293,11 @@ impl Operation<Api7> for GetResource {
     const TITLE: &'static str = "Read resources";
     const DESCRIPTION: &'static str = "Reads resources of API7 Enterprise: one by its id, or a list. Each member of the \
         arguments names a kind (publishedService, route, consumer …); several kinds can be read in one call, and one \
-        that fails does not spoil the others. Start with gatewayGroup {} for the ids of gateway groups. An answer that \
-        is cut says in `cut.next` what to call again with. Other kinds: read_resource.";
+        that fails does not spoil the others. Start with gatewayGroup {} for the ids of gateway groups. Without the last \
+        id of a kind (route_id, username, plugin_name …) there is a list, which takes page (from 1), page_size, search \
+        (a part of the name), order_by (created_at, updated_at, last_published), direction (desc when it is missing), \
+        labels, and other query parameters. An answer that is cut says in `cut.next` what to call again with. Other kinds: \
+        read_resource.";
     const EFFECT: Effect = Effect::Reads;
     type Args = Args;
     type Output = Output;

@@ -29,11 +29,11 @@ pub(crate) struct Paging {
     /// Items a page. Only for lists.
     #[schemars(range(min = 1))]
     pub(crate) page_size: Option<u32>,
-    /// A part of the name to look for. Only for lists.
+    /// A part of the name. Only for lists.
     pub(crate) search: Option<String>,
-    /// What a list is ordered by: `created_at`, `updated_at`, `last_published`.
+    /// `created_at`, `updated_at` or `last_published`.
     pub(crate) order_by: Option<String>,
-    /// The order of a list; desc when it is not given.
+    /// Of a list; desc when it is not given.
     pub(crate) direction: Option<Order>,
     /// Only what carries these labels.
     pub(crate) labels: Option<BTreeMap<String, String>>,

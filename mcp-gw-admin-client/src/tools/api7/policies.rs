@@ -1,9 +1,10 @@
 //! Permission policies.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use mcp_gw_core::{ObjectWriter, RawJson, ToolError};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use crate::api7::{Kind, Place, iam};
@@ -114,19 +115,19 @@ struct Boundaries {
 }
 
 macro_rules! conditions {
-    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
+    ($($name:ident,)*) => {
         /// All of them must hold.
-        #[derive(Deserialize, JsonSchema)]
+        #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
-        #[schemars(inline)]
-        #[expect(dead_code, reason = "read to be checked; what is sent is the text")]
         struct Conditions {
-            $($(#[doc = $doc])* $name: Option<LabelCondition>,)*
-            /// The policies that a user's permissions must stay within.
+            $($name: Option<LabelCondition>,)*
+            #[expect(dead_code, reason = "read to be checked; what is sent is the text")]
             permission_boundaries: Option<Boundaries>,
         }
 
         impl Conditions {
+            const LABELS: &[&str] = &[$(stringify!($name)),*];
+
             fn labels(&self) -> Vec<(&'static str, &LabelCondition)> {
                 [$((stringify!($name), self.$name.as_ref())),*]
                     .into_iter()
@@ -138,34 +139,50 @@ macro_rules! conditions {
 }
 
 conditions! {
-    /// A label of the gateway group.
     gateway_group_label,
-    /// A label of the service.
     service_label,
-    /// A label of the permission policy.
     permission_policy_label,
-    /// A label of the role.
     role_label,
-    /// A label of the user.
     user_label,
-    /// A label of the consumer.
     consumer_label,
-    /// A label of the secret provider.
     secret_provider_label,
-    /// A label of the contact point.
     contact_point_label,
-    /// A label of the alert policy.
     alert_policy_label,
-    /// A label of the developer.
     developer_label,
-    /// A label of the API product.
     api_product_label,
-    /// A label of the CA certificate.
     ca_certificate_label,
-    /// A label of the certificate.
     certificate_label,
-    /// A label of the SNI.
     sni_label,
+}
+
+/// The labels are named, and what they have in common is written once. Other names are refused when the arguments are
+/// read.
+impl JsonSchema for Conditions {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Conditions".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let says = format!(
+            "When the statement applies; always without it. What has labels: {}.",
+            Self::LABELS.join(", ")
+        );
+        let mut boundaries = Boundaries::json_schema(generator);
+        boundaries.insert(
+            "description".to_owned(),
+            "The policies that a user's permissions must stay within.".into(),
+        );
+        json_schema!({
+            "type": "object",
+            "description": says,
+            "properties": { "permission_boundaries": boundaries },
+            "additionalProperties": LabelCondition::json_schema(generator),
+        })
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -189,7 +206,6 @@ struct StatementBody {
     /// Actions, such as gateway:GetGatewayGroup.
     #[schemars(length(min = 1))]
     actions: Vec<String>,
-    /// When it applies; always without it.
     conditions: Option<Conditions>,
 }
 
@@ -295,7 +311,7 @@ impl Operation<Api7> for CreatePolicy {
     const DESCRIPTION: &'static str = "Makes a permission policy. Take actions and resources from the resource \
         text://policy-resources-actions.json (call with alreadyReadPermissionPolicyConfig: false to be shown it). All \
         conditions of a statement must hold. It has an effect when it is attached to a role \
-        (attach_permission_policy_to_role). dry_run shows the request without sending it.";
+        (attach_permission_policy_to_role).";
     const EFFECT: Effect = Effect::Adds;
     type Args = CreatePolicyArgs;
     type Output = Outcome;
@@ -329,8 +345,7 @@ impl Operation<Api7> for UpdatePolicy {
     const NAME: &'static str = "update_permission_policy";
     const TITLE: &'static str = "Replace a permission policy";
     const DESCRIPTION: &'static str = "Puts a new permission policy in the place of an old one: what is not given is \
-        gone, for all roles that have it. Read it first (get_permission_policy). dry_run shows the request without \
-        sending it.";
+        gone, for all roles that have it. Read it first (get_permission_policy).";
     const EFFECT: Effect = Effect::Replaces;
     type Args = UpdatePolicyArgs;
     type Output = Outcome;
@@ -353,7 +368,7 @@ impl Operation<Api7> for DeletePolicy {
     const NAME: &'static str = "delete_permission_policy";
     const TITLE: &'static str = "Remove a permission policy";
     const DESCRIPTION: &'static str = "Removes a permission policy for good: roles that have it lose what it allows, \
-        and what it denies. Read it first, and ask the user. dry_run shows the request without sending it.";
+        and what it denies. Read it first, and ask the user.";
     const EFFECT: Effect = Effect::Replaces;
     type Args = DeleteArgs;
     type Output = Outcome;
@@ -418,7 +433,7 @@ impl Operation<Api7> for DetachPolicies {
     const NAME: &'static str = "detach_permission_policy_from_role";
     const TITLE: &'static str = "Take permission policies from a role";
     const DESCRIPTION: &'static str = "Takes permission policies from a role: all its users lose what they allow, and \
-        are no longer held to what they deny. dry_run shows the request without sending it.";
+        are no longer held to what they deny.";
     const EFFECT: Effect = Effect::Replaces;
     type Args = BindArgs;
     type Output = Outcome;

@@ -24,7 +24,7 @@ use crate::tools::api7::risk::source::{Reader, Source};
 use crate::tools::api7::shared::Api7;
 use crate::tools::operation::{Effect, Operation};
 
-pub use config::RiskConfig;
+pub use config::{RiskConfig, RiskFault};
 
 /// More kinds of failures are not listed.
 const MOST_FAILURES: usize = 20;

@@ -83,8 +83,7 @@ impl Operation<Api7> for CreateRole {
     const NAME: &'static str = "create_role";
     const TITLE: &'static str = "Make a role";
     const DESCRIPTION: &'static str = "Makes a role with the permission policies that are named by id \
-        (get_permission_policy lists them). Give users the role with update_assigned_roles_for_user. dry_run shows the \
-        request without sending it.";
+        (get_permission_policy lists them). Give users the role with update_assigned_roles_for_user.";
     const EFFECT: Effect = Effect::Adds;
     type Args = CreateRoleArgs;
     type Output = Outcome;
@@ -119,7 +118,7 @@ impl Operation<Api7> for DeleteRole {
     const NAME: &'static str = "delete_role";
     const TITLE: &'static str = "Remove a role";
     const DESCRIPTION: &'static str = "Removes a role for good: its users lose what it allows. Read it with get_role \
-        first, and ask the user. dry_run shows the request without sending it.";
+        first, and ask the user.";
     const EFFECT: Effect = Effect::Replaces;
     type Args = DeleteArgs;
     type Output = Outcome;
@@ -145,8 +144,7 @@ impl Operation<Api7> for AssignRoles {
     const NAME: &'static str = "update_assigned_roles_for_user";
     const TITLE: &'static str = "Set the roles of a user";
     const DESCRIPTION: &'static str = "Sets all roles of a user: roles that are not named are taken away. To add one, \
-        read the roles of the user first (get_role_by_user_id) and name them too. dry_run shows the request without \
-        sending it.";
+        read the roles of the user first (get_role_by_user_id) and name them too.";
     const EFFECT: Effect = Effect::Replaces;
     type Args = AssignArgs;
     type Output = Outcome;

@@ -26,7 +26,7 @@ pub(crate) struct BodyArgs {
     place: PlaceArgs,
     /// The resource, as the Admin API describes it.
     body: Object,
-    /// Whether the settings of plugins are held against their schemas first; true when it is not given.
+    /// Whether to check settings of plugins first; true when it is not given.
     validate: Option<bool>,
     #[serde(flatten)]
     writing: Writing,
@@ -55,8 +55,7 @@ impl Operation<Api7> for CreateResource {
     const TITLE: &'static str = "Make a resource";
     const DESCRIPTION: &'static str = "Makes a resource that is not there yet: a service, route, upstream, consumer, \
         credential, certificate … Some kinds need an `id` of your choice (route, streamRoute, credential, globalRules, \
-        pluginMetadata, secretProvider); one that exists is not overwritten. Settings of plugins are checked first. \
-        dry_run shows the request without sending it.";
+        pluginMetadata, secretProvider); one that exists is not overwritten. Settings of plugins are checked first.";
     const EFFECT: Effect = Effect::Adds;
     type Args = BodyArgs;
     type Output = Outcome;
@@ -103,7 +102,7 @@ impl Operation<Api7> for ReplaceResource {
     const TITLE: &'static str = "Replace a resource";
     const DESCRIPTION: &'static str = "Puts a resource in the place of the one with this id: members that are not given \
         are gone. Read it first (read_resource), with show_secrets when it holds secrets. Settings of plugins are checked \
-        first. To change a part, use patch_resource. dry_run shows the request without sending it.";
+        first. To change a part, use patch_resource.";
     const EFFECT: Effect = Effect::Replaces;
     type Args = BodyArgs;
     type Output = Outcome;
@@ -165,8 +164,7 @@ impl Operation<Api7> for PatchResource {
     const NAME: &'static str = "patch_resource";
     const TITLE: &'static str = "Change a part of a resource";
     const DESCRIPTION: &'static str = "Changes parts of a resource by the operations of a JSON Patch (RFC 6902), and leaves \
-        the rest as it is. Not for all kinds: others are replaced as a whole (replace_resource). dry_run shows the request \
-        without sending it.";
+        the rest as it is. Not for all kinds: others are replaced as a whole (replace_resource).";
     const EFFECT: Effect = Effect::Changes;
     type Args = PatchArgs;
     type Output = Outcome;
@@ -199,8 +197,8 @@ pub(crate) struct DeleteResource;
 impl Operation<Api7> for DeleteResource {
     const NAME: &'static str = "delete_resource";
     const TITLE: &'static str = "Remove a resource";
-    const DESCRIPTION: &'static str = "Removes a resource for good. Read it first (read_resource), and ask the user. \
-        dry_run shows the request without sending it.";
+    const DESCRIPTION: &'static str =
+        "Removes a resource for good. Read it first (read_resource), and ask the user.";
     const EFFECT: Effect = Effect::Replaces;
     type Args = DeleteArgs;
     type Output = Outcome;
@@ -240,7 +238,7 @@ impl Operation<Api7> for PublishService {
     const NAME: &'static str = "publish_service";
     const TITLE: &'static str = "Publish services";
     const DESCRIPTION: &'static str = "Publishes service templates in a gateway group: from then on they take traffic, in \
-        the place of versions that were there. dry_run shows the request without sending it.";
+        the place of versions that were there.";
     const EFFECT: Effect = Effect::Changes;
     type Args = PublishArgs;
     type Output = Outcome;
@@ -286,8 +284,7 @@ impl Operation<Api7> for WriteRaw {
     const TITLE: &'static str = "Send any write to the Admin API";
     const DESCRIPTION: &'static str = "Sends a POST, PUT, PATCH or DELETE to any path of the Admin API, for what no other \
         tool can do: accepting an approval, a new admin key, importing OpenAPI … Only for paths that are documented for \
-        this version of the dashboard; nothing is checked before. Ask the user. dry_run shows the request without \
-        sending it.";
+        this version of the dashboard; nothing is checked before. Ask the user.";
     const EFFECT: Effect = Effect::Changes;
     type Args = RawWriteArgs;
     type Output = Outcome;

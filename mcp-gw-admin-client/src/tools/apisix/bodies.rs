@@ -17,12 +17,9 @@ type Labels = BTreeMap<String, String>;
 #[derive(JsonSchema)]
 #[schemars(inline)]
 pub(crate) struct RouteBody {
-    /// The name.
     name: Option<String>,
-    /// A description.
     #[schemars(length(max = 256))]
     desc: Option<String>,
-    /// Labels.
     labels: Option<Labels>,
     /// The path: /orders, or /orders/* with all below it. `uri` or `uris` is needed.
     uri: Option<String>,
@@ -36,7 +33,6 @@ pub(crate) struct RouteBody {
     remote_addr: Option<String>,
     /// Addresses of clients, in the place of `remote_addr`.
     remote_addrs: Option<Vec<String>>,
-    /// The methods; all without it.
     methods: Option<Vec<HttpMethod>>,
     /// Which route wins when several fit: the greater.
     priority: Option<i64>,
@@ -44,14 +40,14 @@ pub(crate) struct RouteBody {
     vars: Option<Vec<Vec<Value>>>,
     /// A condition as a function in Lua.
     filter_func: Option<String>,
-    /// A script.
     script: Option<Value>,
     /// The service that it belongs to.
     service_id: Option<String>,
     /// The upstream, by its id.
     upstream_id: Option<String>,
-    /// The upstream, within the route. A route needs `upstream`, `upstream_id`, `service_id` or a plugin that answers.
-    upstream: Option<UpstreamPart>,
+    /// The upstream, as create_upstream takes it: {"type": "roundrobin", "nodes": {"10.0.0.1:80": 1}}.
+    /// A route needs `upstream`, `upstream_id`, `service_id` or a plugin that answers.
+    upstream: Option<Map<String, Value>>,
     /// The plugin config whose plugins run too.
     plugin_config_id: Option<String>,
     /// Whether `WebSocket` is let through.
@@ -84,86 +80,63 @@ enum HttpMethod {
 #[derive(JsonSchema)]
 #[schemars(inline)]
 pub(crate) struct ServiceBody {
-    /// The name.
     #[schemars(length(min = 1, max = 100))]
     name: Option<String>,
-    /// A description.
     #[schemars(length(max = 256))]
     desc: Option<String>,
-    /// Labels.
     labels: Option<Labels>,
     /// The upstream, by its id.
     upstream_id: Option<String>,
-    /// The upstream, within the service.
-    upstream: Option<UpstreamPart>,
+    /// The upstream, as create_upstream takes it: {"type": "roundrobin", "nodes": {"10.0.0.1:80": 1}}.
+    upstream: Option<Map<String, Value>>,
     /// Whether `WebSocket` is let through.
     enable_websocket: Option<bool>,
     /// Settings by the names of plugins.
     plugins: Option<Plugins>,
-    /// A script.
     script: Option<Value>,
-    /// Host names.
     hosts: Option<Vec<String>>,
-    /// Conditions.
     vars: Option<Vec<Vec<Value>>>,
 }
 
-macro_rules! upstreams {
-    ($($name:ident { $(#[doc = $doc:literal] $field:ident: $type:ty,)* })*) => {$(
-        #[derive(JsonSchema)]
-        #[schemars(inline)]
-        pub(crate) struct $name {
-            $(#[doc = $doc] $field: $type,)*
-            /// The name.
-            name: Option<String>,
-            /// A description.
-            #[schemars(length(max = 256))]
-            desc: Option<String>,
-            /// How a node is chosen; roundrobin without it.
-            r#type: Option<Balancing>,
-            /// What chash counts by.
-            hash_on: Option<HashOn>,
-            /// What chash counts: a variable, a header or a cookie.
-            key: Option<String>,
-            /// Seconds.
-            timeout: Option<Timeouts>,
-            /// How often another node is tried.
-            #[schemars(range(min = 0))]
-            retries: Option<u32>,
-            /// For how many seconds other nodes are tried.
-            #[schemars(range(min = 0))]
-            retry_timeout: Option<f64>,
-            /// Which Host a node sees; that of the client without it.
-            pass_host: Option<PassHost>,
-            /// The Host with `pass_host` rewrite.
-            upstream_host: Option<String>,
-            /// The protocol; http without it.
-            scheme: Option<Scheme>,
-            /// Labels.
-            labels: Option<Labels>,
-            /// Health checks: `active` and `passive`.
-            checks: Option<Map<String, Value>>,
-            /// The certificate that APISIX shows to nodes: `client_cert` and `client_key`, or `client_cert_id`; `verify`.
-            tls: Option<Map<String, Value>>,
-            /// Connections that are kept open: `size`, `idle_timeout`, `requests`.
-            keepalive_pool: Option<Map<String, Value>>,
-        }
-    )*};
-}
-
-upstreams! {
-    UpstreamBody {
-        /// The nodes. A list, or weights by "host:port".
-        nodes: Option<Nodes>,
-        /// The name of a service in a service registry, in the place of nodes.
-        service_name: Option<String>,
-        /// The kind of the service registry: dns, consul, nacos, eureka, kubernetes …
-        discovery_type: Option<String>,
-    }
-    UpstreamPart {
-        /// The nodes. A list, or weights by "host:port".
-        nodes: Option<Nodes>,
-    }
+#[derive(JsonSchema)]
+#[schemars(inline)]
+pub(crate) struct UpstreamBody {
+    /// The nodes. A list, or weights by "host:port".
+    nodes: Option<Nodes>,
+    /// The name of a service in a service registry, in the place of nodes.
+    service_name: Option<String>,
+    /// The kind of the service registry: dns, consul, nacos, eureka, kubernetes …
+    discovery_type: Option<String>,
+    name: Option<String>,
+    #[schemars(length(max = 256))]
+    desc: Option<String>,
+    /// How a node is chosen; roundrobin without it.
+    r#type: Option<Balancing>,
+    /// What chash counts by.
+    hash_on: Option<HashOn>,
+    /// What chash counts: a variable, a header or a cookie.
+    key: Option<String>,
+    /// Seconds: connect, send, read.
+    timeout: Option<Timeouts>,
+    /// How often another node is tried.
+    #[schemars(range(min = 0))]
+    retries: Option<u32>,
+    /// For how many seconds other nodes are tried.
+    #[schemars(range(min = 0))]
+    retry_timeout: Option<f64>,
+    /// Which Host a node sees; that of the client without it.
+    pass_host: Option<PassHost>,
+    /// The Host with `pass_host` rewrite.
+    upstream_host: Option<String>,
+    /// The protocol; http without it.
+    scheme: Option<Scheme>,
+    labels: Option<Labels>,
+    /// Health checks: `active` and `passive`.
+    checks: Option<Map<String, Value>>,
+    /// The certificate that APISIX shows to nodes: `client_cert` and `client_key`, or `client_cert_id`; `verify`.
+    tls: Option<Map<String, Value>>,
+    /// Connections that are kept open: `size`, `idle_timeout`, `requests`.
+    keepalive_pool: Option<Map<String, Value>>,
 }
 
 #[derive(JsonSchema)]
@@ -177,9 +150,7 @@ enum Nodes {
 #[derive(JsonSchema)]
 #[schemars(inline)]
 struct Node {
-    /// The host name or address.
     host: String,
-    /// The port.
     #[schemars(range(min = 1, max = 65_535))]
     port: Option<u32>,
     /// Its share.
@@ -236,11 +207,8 @@ enum Scheme {
 #[derive(JsonSchema)]
 #[schemars(inline)]
 struct Timeouts {
-    /// To connect.
     connect: Option<f64>,
-    /// To send.
     send: Option<f64>,
-    /// To read.
     read: Option<f64>,
 }
 
@@ -249,9 +217,7 @@ struct Timeouts {
 pub(crate) struct ConsumerBody {
     /// The name that identifies it.
     username: String,
-    /// A description.
     desc: Option<String>,
-    /// Labels.
     labels: Option<Labels>,
     /// Settings by the names of plugins.
     plugins: Option<Plugins>,
@@ -262,27 +228,20 @@ pub(crate) struct ConsumerBody {
 #[derive(JsonSchema)]
 #[schemars(inline)]
 pub(crate) struct CredentialBody {
-    /// The name.
     name: Option<String>,
     /// The plugin that checks it, with its settings: {"key-auth": {"key": …}}.
     plugins: Option<Plugins>,
-    /// A description.
     #[schemars(length(max = 256))]
     desc: Option<String>,
-    /// Labels.
     labels: Option<Labels>,
 }
 
 #[derive(JsonSchema)]
 #[schemars(inline)]
 pub(crate) struct SslBody {
-    /// The certificate, in PEM.
     cert: String,
-    /// Its private key, in PEM.
     key: String,
-    /// More certificates, in PEM.
     certs: Option<Vec<String>>,
-    /// Their private keys, in PEM.
     keys: Option<Vec<String>>,
     /// The host name.
     sni: Option<String>,
@@ -295,7 +254,6 @@ pub(crate) struct SslBody {
     /// 1 is active, 0 is not.
     #[schemars(range(min = 0, max = 1))]
     status: Option<u8>,
-    /// Labels.
     labels: Option<Labels>,
     /// From when it holds, in seconds since 1970.
     validity_start: Option<i64>,
@@ -327,9 +285,7 @@ enum SslType {
 pub(crate) struct ConsumerGroupBody {
     /// Settings by the names of plugins.
     plugins: Option<Plugins>,
-    /// A description.
     desc: Option<String>,
-    /// Labels.
     labels: Option<Labels>,
 }
 
@@ -338,16 +294,13 @@ pub(crate) struct ConsumerGroupBody {
 pub(crate) struct PluginConfigBody {
     /// Settings by the names of plugins.
     plugins: Plugins,
-    /// A description.
     desc: Option<String>,
-    /// Labels.
     labels: Option<Labels>,
 }
 
 #[derive(JsonSchema)]
 #[schemars(inline)]
 pub(crate) struct StreamRouteBody {
-    /// A description.
     #[schemars(length(max = 256))]
     desc: Option<String>,
     /// The address that it listens on, or a range of addresses.
@@ -359,8 +312,8 @@ pub(crate) struct StreamRouteBody {
     remote_addr: Option<String>,
     /// The host name in TLS.
     sni: Option<String>,
-    /// The upstream, within the route.
-    upstream: Option<UpstreamPart>,
+    /// The upstream, as create_upstream takes it: {"type": "roundrobin", "nodes": {"10.0.0.1:80": 1}}.
+    upstream: Option<Map<String, Value>>,
     /// The upstream, by its id.
     upstream_id: Option<String>,
     /// The service that it belongs to.

@@ -52,38 +52,37 @@ macro_rules! creates {
 creates! {
     CreateRoute(CreateRouteArgs): Route, "create_route", "Make a route",
         "Makes a route: which requests go to which upstream, and through which plugins. With an `id` a route of that id is \
-        replaced, as a whole. Settings of plugins are checked first. dry_run shows the request without sending it.",
+        replaced, as a whole. Settings of plugins are checked first.",
         #[doc = "The route, as the Admin API describes it."] route: RouteBody,
         #[doc = "Its id; without it APISIX chooses one."] id;
     CreateService(CreateServiceArgs): Service, "create_service", "Make a service",
         "Makes a service: what several routes have in common. With an `id` a service of that id is replaced, as a whole. \
-        Settings of plugins are checked first. dry_run shows the request without sending it.",
+        Settings of plugins are checked first.",
         #[doc = "The service, as the Admin API describes it."] service: ServiceBody,
         #[doc = "Its id; without it APISIX chooses one."] id;
     CreateUpstream(CreateUpstreamArgs): Upstream, "create_upstream", "Make an upstream",
         "Makes an upstream: nodes that requests go to, and how one is chosen. With an `id` an upstream of that id is \
-        replaced, as a whole. dry_run shows the request without sending it.",
+        replaced, as a whole.",
         #[doc = "The upstream, as the Admin API describes it."] upstream: UpstreamBody,
         #[doc = "Its id; without it APISIX chooses one."] id;
     CreateSsl(CreateSslArgs): Ssl, "create_ssl", "Make a certificate",
         "Makes a certificate for host names. With an `id` the certificate of that id is replaced, as a whole. dry_run shows \
-        the request, with the private key, without sending it.",
+        the private key, too.",
         #[doc = "The certificate, as the Admin API describes it."] ssl: SslBody,
         #[doc = "Its id; without it APISIX chooses one."] id;
     CreateConsumerGroup(CreateConsumerGroupArgs): ConsumerGroup, "create_consumer_group", "Make a consumer group",
         "Makes a consumer group: plugins that several consumers have in common. Needs an `id`: a group of that id is \
-        replaced, as a whole. Settings of plugins are checked first. dry_run shows the request without sending it.",
+        replaced, as a whole. Settings of plugins are checked first.",
         #[doc = "The consumer group, as the Admin API describes it."]
         #[serde(rename = "consumerGroup")] consumer_group: ConsumerGroupBody,
         #[doc = "Its id. APISIX wants one."] id;
     SaveProto(SaveProtoArgs): Proto, "create_or_update_proto", "Make or replace a protobuf definition",
-        "Makes a protobuf definition, which grpc-transcode needs. With an `id` the definition of that id is replaced. \
-        dry_run shows the request without sending it.",
+        "Makes a protobuf definition, which grpc-transcode needs. With an `id` the definition of that id is replaced.",
         #[doc = "The protobuf definition."] proto: ProtoBody,
         #[doc = "Its id; without it APISIX chooses one."] id;
     SaveStreamRoute(SaveStreamRouteArgs): StreamRoute, "create_or_update_stream_route", "Make or replace a TCP or UDP route",
         "Makes a route for TCP or UDP connections; APISIX must run with stream mode. With an `id` the route of that id is \
-        replaced, as a whole. Settings of plugins are checked first. dry_run shows the request without sending it.",
+        replaced, as a whole. Settings of plugins are checked first.",
         #[doc = "The route, as the Admin API describes it."] route: StreamRouteBody,
         #[doc = "Its id; without it APISIX chooses one."] id;
 }

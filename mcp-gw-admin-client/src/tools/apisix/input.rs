@@ -51,7 +51,7 @@ impl<T: JsonSchema> JsonSchema for Shaped<T> {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Saving {
-    /// Whether the settings of plugins are held against their schemas first; true when it is not given.
+    /// Whether to check settings of plugins first; true when it is not given.
     pub(crate) validate: Option<bool>,
     #[serde(flatten)]
     pub(crate) writing: Writing,

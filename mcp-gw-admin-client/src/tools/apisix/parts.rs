@@ -64,7 +64,7 @@ impl Operation<Apisix> for SaveConsumer {
     const NAME: &'static str = "create_or_update_consumer";
     const TITLE: &'static str = "Make or replace a consumer";
     const DESCRIPTION: &'static str = "Makes a consumer: somebody who calls APIs. One of that username is replaced, as a whole. \
-        Settings of plugins are checked first. dry_run shows the request without sending it.";
+        Settings of plugins are checked first.";
     const EFFECT: Effect = Effect::Replaces;
     type Args = ConsumerArgs;
     type Output = Told;
@@ -95,8 +95,7 @@ impl Operation<Apisix> for SaveCredential {
     const NAME: &'static str = "create_or_update_credential";
     const TITLE: &'static str = "Make or replace a credential";
     const DESCRIPTION: &'static str = "Makes a credential of a consumer that is there: what it proves itself with, in a plugin \
-        such as key-auth. One of that id is replaced, as a whole. Settings of plugins are checked first. dry_run shows the \
-        request without sending it.";
+        such as key-auth. One of that id is replaced, as a whole. Settings of plugins are checked first.";
     const EFFECT: Effect = Effect::Replaces;
     type Args = SaveCredentialArgs;
     type Output = Told;
@@ -126,8 +125,8 @@ pub(crate) struct DeleteCredential;
 impl Operation<Apisix> for DeleteCredential {
     const NAME: &'static str = "delete_credential";
     const TITLE: &'static str = "Remove a credential";
-    const DESCRIPTION: &'static str = "Removes a credential of a consumer for good: who uses it is locked out. Ask the user. \
-        dry_run shows the request without sending it.";
+    const DESCRIPTION: &'static str =
+        "Removes a credential of a consumer for good: who uses it is locked out. Ask the user.";
     const EFFECT: Effect = Effect::Replaces;
     type Args = DeleteCredentialArgs;
     type Output = Told;
@@ -163,7 +162,7 @@ impl Operation<Apisix> for CreateGlobalRule {
     const NAME: &'static str = "create_global_rule";
     const TITLE: &'static str = "Make a global rule";
     const DESCRIPTION: &'static str = "Makes a global rule: plugins that run for every request to this APISIX. One of that id is \
-        replaced, as a whole. Settings of plugins are checked first. dry_run shows the request without sending it.";
+        replaced, as a whole. Settings of plugins are checked first.";
     const EFFECT: Effect = Effect::Replaces;
     type Args = CreateRuleArgs;
     type Output = Told;
@@ -193,7 +192,7 @@ impl Operation<Apisix> for UpdateGlobalRule {
     const NAME: &'static str = "update_global_rule";
     const TITLE: &'static str = "Change a part of a global rule";
     const DESCRIPTION: &'static str = "Changes plugins of a global rule that is there, and leaves the rest as it is. Read it \
-        first with get_resource. dry_run shows the request without sending it.";
+        first with get_resource.";
     const EFFECT: Effect = Effect::Replaces;
     type Args = UpdateRuleArgs;
     type Output = Told;
@@ -222,8 +221,7 @@ impl Operation<Apisix> for CreatePluginConfig {
     const NAME: &'static str = "create_plugin_config";
     const TITLE: &'static str = "Make a plugin config";
     const DESCRIPTION: &'static str = "Makes a plugin config: plugins that several routes have in common (plugin_config_id). One \
-        of that id is replaced, as a whole. Settings of plugins are checked first. dry_run shows the request without sending \
-        it.";
+        of that id is replaced, as a whole. Settings of plugins are checked first.";
     const EFFECT: Effect = Effect::Replaces;
     type Args = CreateConfigArgs;
     type Output = Told;
@@ -253,7 +251,7 @@ impl Operation<Apisix> for SavePluginMetadata {
     const NAME: &'static str = "create_or_update_plugin_metadata";
     const TITLE: &'static str = "Make or replace plugin metadata";
     const DESCRIPTION: &'static str = "Sets the metadata of a plugin: settings that hold for all who use it, such as the format \
-        of a log. Metadata that are there are replaced, as a whole. dry_run shows the request without sending it.";
+        of a log. Metadata that are there are replaced, as a whole.";
     const EFFECT: Effect = Effect::Replaces;
     type Args = SaveMetadataArgs;
     type Output = Told;
@@ -278,7 +276,7 @@ pub(crate) struct DeletePluginMetadata;
 impl Operation<Apisix> for DeletePluginMetadata {
     const NAME: &'static str = "delete_plugin_metadata";
     const TITLE: &'static str = "Remove plugin metadata";
-    const DESCRIPTION: &'static str = "Removes the metadata of a plugin: it works with what it has by itself again. dry_run shows \
+    const DESCRIPTION: &'static str = "Removes the metadata of a plugin: it works with what it has by itself again.\
         the request without sending it.";
     const EFFECT: Effect = Effect::Replaces;
     type Args = DeleteMetadataArgs;
@@ -308,8 +306,7 @@ impl Operation<Apisix> for CreateSecret {
     const NAME: &'static str = "create_secret";
     const TITLE: &'static str = "Say where secrets come from";
     const DESCRIPTION: &'static str = "Sets how APISIX gets secrets from a manager; resources then refer to \
-        $secret://manager/id/…. Needs an `id`: one of that id is replaced, as a whole. dry_run shows the request without \
-        sending it.";
+        $secret://manager/id/…. Needs an `id`: one of that id is replaced, as a whole.";
     const EFFECT: Effect = Effect::Replaces;
     type Args = CreateSecretArgs;
     type Output = Told;
@@ -343,7 +340,7 @@ impl Operation<Apisix> for UpdateSecret {
     const NAME: &'static str = "update_secret";
     const TITLE: &'static str = "Change where secrets come from";
     const DESCRIPTION: &'static str = "Changes parts of how APISIX gets secrets from a manager, and leaves the rest as it is. Read \
-        it first with get_secret_by_id. dry_run shows the request without sending it.";
+        it first with get_secret_by_id.";
     const EFFECT: Effect = Effect::Replaces;
     type Args = UpdateSecretArgs;
     type Output = Told;
@@ -386,7 +383,7 @@ impl Operation<Apisix> for DeleteSecret {
     const NAME: &'static str = "delete_secret";
     const TITLE: &'static str = "Remove where secrets come from";
     const DESCRIPTION: &'static str = "Removes how APISIX gets secrets from a manager: what refers to it does not work any more. \
-        Ask the user. dry_run shows the request without sending it.";
+        Ask the user.";
     const EFFECT: Effect = Effect::Replaces;
     type Args = DeleteSecretArgs;
     type Output = Told;

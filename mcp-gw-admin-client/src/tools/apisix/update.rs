@@ -31,8 +31,7 @@ macro_rules! updates {
             const NAME: &'static str = $tool;
             const TITLE: &'static str = $title;
             const DESCRIPTION: &'static str = concat!(
-                "Changes parts of ", $what, " that is there, and leaves the rest as it is. Read it first with get_resource. \
-                dry_run shows the request without sending it."
+                "Changes parts of ", $what, " that is there, and leaves the rest as it is. Read it first with get_resource."
             );
             const EFFECT: Effect = Effect::Replaces;
             type Args = $args;

@@ -58,6 +58,15 @@ fn what_is_wrong_with_it_is_said_with_what_to_do() {
         section("") + ", args: [a], headers: { A: b }, health: {}, retries: {}, max_connections: 5",
         section("") + ", max_connections_per_caller: 0, idle_timeout: 1m, balance: {}",
         section("") + ", timeout: 1500ms",
+        section(", risk: { certificate_days: 60, max_full_admins: 1, rules_off: [unused-role] }"),
+        section(", risk: { certificate_dais: 60, rules_off: [unused-rol], max_seconds: 0 }"),
+        section(
+            ", risk: { max_server_error_percent: 101, max_full_admins: many, traffic_factor: 1 }",
+        ),
+        section(
+            ", risk: { min_gateway_version: latest, exposed_words: [admin, /x], auth_plugins: [''] }",
+        ),
+        "apisix: { admin_url: 'http://x', admin_key: '${TOKEN}', risk: {} }".to_owned(),
         section("") + ", timeout: 11m, max_concurrent: 4, prefix: always, pins: warn",
         section("") + ", timeout: 1m, max_concurrent: 4, tools: { get_role: { hide: true } }",
     ];

@@ -44,6 +44,7 @@ fn no_id_leads_elsewhere() {
 fn what_is_no_answer_is_a_clear_error() {
     let elsewhere = Dashboard::start([]);
     let ask = || on("GET /api/roles/r");
+    let nested = format!("{}{}", "[".repeat(1 << 17), "]".repeat(1 << 17));
     for binary in BOTH {
         let table = [
             (
@@ -72,6 +73,7 @@ fn what_is_no_answer_is_a_clear_error() {
                 "credentials do not follow",
             ),
             (ask().long(50 << 20), "Ask for less"),
+            (ask().body(&*nested), "deeper than 128 levels"),
         ];
         let count = table.len();
         let dashboard = Dashboard::start([]);

@@ -3,6 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::tools::api7::risk::RuleId;
+use crate::tools::api7::risk::rules::version_numbers;
+
 /// Bounds and thresholds of `check_risk`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -19,10 +22,13 @@ pub struct RiskConfig {
     #[schemars(range(min = 1, max = 600))]
     pub max_seconds: u32,
     /// Rules that are not wanted, by their ids.
+    #[schemars(with = "Vec<RuleId>")]
     pub rules_off: Vec<String>,
     /// A certificate that ends within so many days is a risk.
+    #[schemars(range(max = 36_500))]
     pub certificate_days: u32,
     /// It is a high one within so many days.
+    #[schemars(range(max = 36_500))]
     pub certificate_urgent_days: u32,
     /// A secret of a consumer that is shorter is weak, in characters.
     pub min_secret_length: usize,
@@ -46,8 +52,10 @@ pub struct RiskConfig {
     /// Traffic of fewer requests says nothing.
     pub min_requests: u32,
     /// More answers with 5xx are a risk, in percent.
+    #[schemars(range(max = 100))]
     pub max_server_error_percent: u32,
     /// More answers with 4xx are a risk, in percent.
+    #[schemars(range(max = 100))]
     pub max_client_error_percent: u32,
     /// Traffic that grew or shrank by this factor is a risk.
     #[schemars(range(min = 2))]
@@ -84,6 +92,94 @@ impl Default for RiskConfig {
             max_server_error_percent: 5,
             max_client_error_percent: 30,
             traffic_factor: 3,
+        }
+    }
+}
+
+/// Something in a [`RiskConfig`] that would never do what it says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("risk.{key}: {message}; {help}")]
+#[non_exhaustive]
+pub struct RiskFault {
+    /// The member.
+    pub key: &'static str,
+    /// The item, where the member is a list.
+    pub index: Option<usize>,
+    /// What is wrong with it.
+    pub message: String,
+    /// What to write instead.
+    pub help: &'static str,
+}
+
+impl RiskConfig {
+    /// All that would never do what it says: a version that is none, a word that no path can hold. Rules that there
+    /// are not are an error of [`backend`](super::super::backend).
+    pub fn faults(&self) -> Vec<RiskFault> {
+        let fault = |key, index, message: String, help| RiskFault {
+            key,
+            index,
+            message,
+            help,
+        };
+        let mut faults = Vec::new();
+        let least = self.min_gateway_version.as_deref();
+        if least.is_some_and(|version| version_numbers(version).is_none()) {
+            let message = "this is not a version".to_owned();
+            let help = "write numbers with dots between them: `3.8.0`";
+            faults.push(fault("min_gateway_version", None, message, help));
+        }
+        let is_part = |word: &String| !word.is_empty() && !word.contains(['/', '?', '#', ' ']);
+        let lists = [
+            ("sensitive_words", &self.sensitive_words),
+            ("exposed_words", &self.exposed_words),
+            ("auth_plugins", &self.auth_plugins),
+        ];
+        for (key, words) in lists {
+            let wrong = words.iter().enumerate().filter(|(_, word)| !is_part(word));
+            faults.extend(wrong.map(|(index, word)| {
+                let (what, help) = match key {
+                    "auth_plugins" => ("the name of a plugin", "write it like `my-auth`"),
+                    _ => (
+                        "a word of a path",
+                        "write what stands between two slashes: `admin`",
+                    ),
+                };
+                let word: String = word.chars().take(60).collect();
+                fault(key, Some(index), format!("{word:?} is not {what}"), help)
+            }));
+        }
+        faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_never_do_what_it_says_is_a_fault() {
+        assert_eq!(RiskConfig::default().faults(), []);
+        let config = RiskConfig {
+            min_gateway_version: Some("latest".to_owned()),
+            exposed_words: vec!["admin".to_owned(), "/internal".to_owned()],
+            auth_plugins: vec![String::new()],
+            ..RiskConfig::default()
+        };
+        let faults = config.faults();
+        let said: Vec<_> = faults
+            .iter()
+            .map(|fault| (fault.key, fault.index))
+            .collect();
+        assert_eq!(
+            said,
+            [
+                ("min_gateway_version", None),
+                ("exposed_words", Some(1)),
+                ("auth_plugins", Some(0)),
+            ]
+        );
+        for fault in faults {
+            assert!(fault.to_string().starts_with("risk."), "{fault}");
         }
     }
 }

@@ -10,6 +10,8 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use transport::numbers as version_numbers;
+
 use mcp_gw_core::RawJson;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

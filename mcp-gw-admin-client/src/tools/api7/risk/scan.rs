@@ -268,13 +268,12 @@ impl Served<'_> {
     /// The first path that has one of these words as a segment or a part of one.
     pub(crate) fn path_with(&self, words: &[String]) -> Option<(String, String)> {
         self.paths().into_iter().find_map(|path| {
-            let lower = path.to_ascii_lowercase();
             let word = words.iter().find(|word| {
-                lower.split('/').any(|segment| {
-                    segment == word.as_str()
+                path.split('/').any(|segment| {
+                    segment.eq_ignore_ascii_case(word)
                         || segment
                             .split(['-', '_', '.'])
-                            .any(|part| part == word.as_str())
+                            .any(|part| part.eq_ignore_ascii_case(word))
                 })
             });
             word.map(|word| (path, word.clone()))

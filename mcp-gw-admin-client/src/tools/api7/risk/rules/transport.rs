@@ -323,7 +323,7 @@ fn plain_http(judge: &mut Judge<'_>) {
 }
 
 /// The numbers of a version: `3.8.0`.
-fn numbers(version: &str) -> Option<Vec<u64>> {
+pub(crate) fn numbers(version: &str) -> Option<Vec<u64>> {
     let text = version.trim().trim_start_matches(['v', 'V']);
     let text = text.split(['-', '+', ' ']).next()?;
     text.split('.').map(|part| part.parse().ok()).collect()
