@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 
 use crate::caller::Caller;
+use crate::cancel::CancelReason;
 use crate::json::{ObjectWriter, RawJson};
 use crate::limit::LimitReport;
 use crate::log_level::LogLevel;
@@ -298,6 +299,28 @@ pub trait ClientLink: Send + Sync + 'static {
     /// # Errors
     /// When the client cannot be asked, is gone, or answers with an error.
     async fn request(&self, method: &str, params: RawJson) -> Result<RawJson, ClientLinkError>;
+
+    /// The same for who may take the request back: when the future is dropped after `taken_back` was
+    /// set, the client is told that reason, where it is told of the end at all.
+    ///
+    /// # Errors
+    /// Those of [`ClientLink::request`].
+    async fn ask(
+        &self,
+        method: &str,
+        params: RawJson,
+        taken_back: &CancelReason,
+    ) -> Result<RawJson, ClientLinkError> {
+        let _ = taken_back;
+        self.request(method, params).await
+    }
+
+    /// Why the client has given the call up, once it has and if it said so: a JSON string, the
+    /// `reason` of its `notifications/cancelled`. Looked at by who passes that on when the call is
+    /// dropped.
+    fn cancel_reason(&self) -> Option<RawJson> {
+        None
+    }
 }
 
 /// A link to nobody: notifications vanish, requests are unsupported.
@@ -442,11 +465,16 @@ impl Permit {
 pub struct CallContext {
     incoming: Incoming,
     permit: Permit,
+    given_up: CancelReason,
 }
 
 impl CallContext {
-    pub(crate) const fn new(permit: Permit, incoming: Incoming) -> Self {
-        Self { incoming, permit }
+    pub(crate) fn new(permit: Permit, incoming: Incoming) -> Self {
+        Self {
+            incoming,
+            permit,
+            given_up: CancelReason::default(),
+        }
     }
 
     /// Who calls.
@@ -481,6 +509,19 @@ impl CallContext {
     /// The way back to the client.
     pub fn link(&self) -> &Arc<dyn ClientLink> {
         &self.incoming.link
+    }
+
+    /// Says why the call is about to be given up, on this side of the client: it took too long, say.
+    /// Only the first reason counts. To be said before the future of the call is dropped.
+    pub fn give_up(&self, reason: &str) {
+        self.given_up.say(reason);
+    }
+
+    /// Why the call is given up, if anybody has said so: who is between, or the client. A JSON string,
+    /// for the `reason` of `notifications/cancelled` to the server that works on it.
+    pub fn cancel_reason(&self) -> Option<RawJson> {
+        let given_up = self.given_up.get();
+        given_up.or_else(|| self.incoming.link.cancel_reason())
     }
 
     /// Tells the client how far the work is (`notifications/progress`). Does nothing unless the

@@ -3,6 +3,7 @@
 mod audit;
 mod backend;
 mod caller;
+mod cancel;
 mod catalogue;
 mod clock;
 mod context;
@@ -42,6 +43,7 @@ pub use backend::{
     ItemSpec, Offer, PromptGet, ResourceRead, TaskAsk, TaskMethod, ToolCall,
 };
 pub use caller::{Authenticator, AuthnError, Caller, CallerKind, Credentials, NoAuthentication};
+pub use cancel::CancelReason;
 pub use catalogue::{Catalogue, CatalogueChange, Endpoint, Entry};
 pub use clock::{Clock, SystemClock, rfc3339};
 pub use context::{

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mcp_gw_core::jsonrpc::{self, Response, as_str};
-use mcp_gw_core::{ClientLinkError, ObjectWriter, RawJson, code};
+use mcp_gw_core::{CancelReason, ClientLinkError, ObjectWriter, RawJson, code};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::rpc_error::RpcError;
@@ -47,15 +47,16 @@ impl Default for Asking {
 
 impl Asking {
     /// Sends a request through `stream` and waits up to `patience` for its answer. Dropping the
-    /// future tells the client that no answer is wanted any more.
+    /// future tells the client that no answer is wanted any more, and why if `taken_back` says so.
     pub(crate) async fn ask(
         &self,
         stream: mpsc::Sender<RawJson>,
         method: &str,
         params: &RawJson,
         patience: Duration,
+        taken_back: &CancelReason,
     ) -> Result<RawJson, ClientLinkError> {
-        let (open, answer) = self.open(stream, method)?;
+        let (open, answer) = self.open(stream, method, taken_back.clone())?;
         let request = jsonrpc::request(&RawJson::string(&open.id), method, params);
         let asked = async {
             // A stream that nobody reads holds the question back, and the limit on the wait counts.
@@ -70,13 +71,20 @@ impl Asking {
         };
         tokio::time::timeout(patience, asked)
             .await
-            .unwrap_or(Err(ClientLinkError::Gone))
+            .unwrap_or_else(|_| {
+                open.taken_back.say(&format!(
+                    "No answer came within {} s.",
+                    patience.as_secs_f64()
+                ));
+                Err(ClientLinkError::Gone)
+            })
     }
 
     fn open(
         &self,
         stream: mpsc::Sender<RawJson>,
         method: &str,
+        taken_back: CancelReason,
     ) -> Result<(Open<'_>, oneshot::Receiver<Said>), ClientLinkError> {
         let mut table = self.lock();
         if table.has_ended {
@@ -96,6 +104,7 @@ impl Asking {
             asking: self,
             id,
             stream,
+            taken_back,
         };
         Ok((open, answer))
     }
@@ -155,6 +164,7 @@ struct Open<'a> {
     asking: &'a Asking,
     id: String,
     stream: mpsc::Sender<RawJson>,
+    taken_back: CancelReason,
 }
 
 impl Drop for Open<'_> {
@@ -162,9 +172,10 @@ impl Drop for Open<'_> {
         if self.asking.lock().open.remove(&self.id).is_none() {
             return;
         }
+        self.taken_back.say("The answer is not needed any more.");
         let params = ObjectWriter::default()
             .string("requestId", &self.id)
-            .string("reason", "The answer is not needed any more.")
+            .raw("reason", &self.taken_back.get().unwrap_or_default())
             .finish();
         let message = jsonrpc::notification("notifications/cancelled", &params);
         // A client that does not read loses this too; its answer will be ignored.

@@ -4,12 +4,21 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mcp_gw_core::RawJson;
+use mcp_gw_core::jsonrpc::Params;
+use mcp_gw_core::{CancelReason, RawJson};
 use tokio_util::sync::CancellationToken;
 
 /// The open requests of one session or connection, by the text of their id.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct InFlight(Arc<Mutex<HashMap<Box<[u8]>, CancellationToken>>>);
+pub(crate) struct InFlight(Arc<Mutex<HashMap<Box<[u8]>, Way>>>);
+
+/// How an open request is ended before its time.
+#[derive(Debug, Clone, Default)]
+struct Way {
+    token: CancellationToken,
+    /// Set before the token is cancelled.
+    reason: CancelReason,
+}
 
 /// Why a request cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +34,7 @@ pub(crate) enum Refusal {
 pub(crate) struct Open {
     table: InFlight,
     id: Box<[u8]>,
-    token: CancellationToken,
+    way: Way,
 }
 
 impl InFlight {
@@ -39,36 +48,38 @@ impl InFlight {
         if table.len() >= limit {
             return Err(Refusal::TooMany);
         }
-        let token = CancellationToken::new();
-        table.insert(Box::from(&*id), token.clone());
+        let way = Way::default();
+        table.insert(Box::from(&*id), way.clone());
         Ok(Open {
             table: self.clone(),
             id: Box::from(&*id),
-            token,
+            way,
         })
     }
 
-    /// Cancels the request of this id, if it is open.
-    pub(crate) fn cancel(&self, id: &[u8]) {
-        if let Some(token) = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&*key(id))
-        {
-            token.cancel();
+    /// Cancels the request that the params of `notifications/cancelled` name, if it is open.
+    pub(crate) fn cancel(&self, params: &Params<'_>) {
+        let Some(id) = params.get("requestId") else {
+            return;
+        };
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(way) = table.get(&*key(id.get().as_bytes())) {
+            if let Some(reason) = CancelReason::read(params) {
+                way.reason.set(reason);
+            }
+            way.token.cancel();
         }
     }
 
     /// Cancels everything.
     pub(crate) fn cancel_all(&self) {
-        for token in self
+        for way in self
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .values()
         {
-            token.cancel();
+            way.token.cancel();
         }
     }
 
@@ -93,11 +104,16 @@ fn key(id: &[u8]) -> Cow<'_, [u8]> {
 }
 
 impl Open {
+    /// Where the client's reason will be, should it cancel the request and give one.
+    pub(crate) fn reason(&self) -> CancelReason {
+        self.way.reason.clone()
+    }
+
     /// Runs `work` until it ends or the request is cancelled: then `None`.
     pub(crate) async fn run<T>(self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            () = self.token.cancelled() => None,
+            () = self.way.token.cancelled() => None,
             output = work => Some(output),
         }
     }
