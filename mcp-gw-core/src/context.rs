@@ -287,6 +287,13 @@ pub trait ClientLink: Send + Sync + 'static {
         true
     }
 
+    /// Why the client cannot be told this result: a clause whose subject is the result, without a full
+    /// stop, for the client. `None` when it can.
+    fn objection(&self, result: &RawJson) -> Option<String> {
+        let is_told = self.accepts(result);
+        (!is_told).then(|| "it is not what the client declared that it understands".to_owned())
+    }
+
     /// How long the call has waited so far for the client to answer what [`ClientLink::request`] asked.
     /// A limit on the work of a backend leaves it out: people think longer than servers work.
     fn waited(&self) -> Duration {

@@ -13,6 +13,7 @@ mod freshness;
 mod gateway;
 mod glob;
 mod input;
+mod item_uri;
 mod json;
 pub mod jsonrpc;
 mod limit;

@@ -295,19 +295,34 @@ impl ClientLink for CallLink {
     }
 
     fn accepts(&self, result: &RawJson) -> bool {
+        self.objection(result).is_none()
+    }
+
+    fn objection(&self, result: &RawJson) -> Option<String> {
         if self.is_plain() {
-            return true;
+            return None;
         }
+        let declared = self.capabilities.as_ref();
         match rewrite::kind(result, self.revision) {
-            None => false,
-            Some(Kind::Answer) => true,
-            Some(Kind::Task) => declares_extension(self.capabilities.as_ref(), TASKS),
-            Some(Kind::Extension) => declares_others(self.capabilities.as_ref(), TASKS),
-            // A server must not ask for what the client did not declare (basic/patterns/mrtr).
-            Some(Kind::Input(requests)) => requests.is_ok_and(|requests| {
-                let mut all = requests.iter();
-                all.all(|(method, params)| self.askable.allows(method, params))
+            Err(reason) => Some(reason),
+            Ok(Kind::Answer) => None,
+            Ok(Kind::Task) => (!declares_extension(declared, TASKS))
+                .then(|| format!("it is a task, and the client did not declare `{TASKS}`")),
+            Ok(Kind::Extension(kind)) => (!declares_others(declared, TASKS)).then(|| {
+                format!("it is of the type `{kind}`, and the client declared no extension for it")
             }),
+            // A server must not ask for what the client did not declare (basic/patterns/mrtr).
+            Ok(Kind::Input(Err(_))) => {
+                Some("it asks for input in a way that cannot be read".to_owned())
+            }
+            Ok(Kind::Input(Ok(requests))) => {
+                let mut all = requests.iter();
+                let refused = all.find(|(method, params)| !self.askable.allows(method, params));
+                refused.map(|(method, _)| {
+                    let method = rewrite::short(method);
+                    format!("it asks for `{method}` in a way that the client did not declare")
+                })
+            }
         }
     }
 

@@ -100,6 +100,10 @@ impl ClientLink for Between {
         self.link().accepts(result)
     }
 
+    fn objection(&self, result: &RawJson) -> Option<String> {
+        self.link().objection(result)
+    }
+
     fn waited(&self) -> Duration {
         self.link().waited()
     }
