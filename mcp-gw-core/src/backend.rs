@@ -7,13 +7,11 @@ use async_trait::async_trait;
 
 use crate::context::{CallContext, CallNotification, ClientRef, SessionKey};
 use crate::freshness::ListHints;
+use crate::item_uri::check_uri;
 use crate::json::RawJson;
 use crate::mount::LeftOut;
 use crate::policy::Feature;
-use crate::item_uri::check_uri;
-use crate::tool::{
-    Arguments, BoxError, SpecError, ToolOutput, ToolSpec, check_name, identity,
-};
+use crate::tool::{Arguments, BoxError, SpecError, ToolOutput, ToolSpec, check_name, identity};
 
 /// The definition of a resource, resource template or prompt, as its list shows it.
 #[derive(Debug, Clone)]

@@ -25,6 +25,11 @@ impl CancelReason {
         if raw.get().len() <= LONGEST {
             return RawJson::parse(raw.get().to_owned()).ok();
         }
+        // Escapes may have made it long.
+        let plain = RawJson::string(&text);
+        if plain.len() <= LONGEST {
+            return Some(plain);
+        }
         // Two quotes, and the three bytes that say that there was more.
         let mut room = LONGEST - 5;
         let fits = |c: &char| match room.checked_sub(written(*c)) {
@@ -59,7 +64,7 @@ impl CancelReason {
 /// So many bytes at most this is inside of a JSON string.
 const fn written(c: char) -> usize {
     match c {
-        '"' | '\\' => 2,
+        '"' | '\\' | '\n' | '\r' | '\t' | '\x08' | '\x0c' => 2,
         '\0'..='\x1f' => 6,
         c => c.len_utf8(),
     }
@@ -97,6 +102,9 @@ mod tests {
             let member = if none.is_empty() { "" } else { &member };
             assert_eq!(read(member), None, "{none}");
         }
+        let long = format!("\"{}\"", "\\u0061".repeat(200));
+        let plain = format!("\"{}\"", "a".repeat(200));
+        assert_eq!(read(&format!(r#","reason":{long}"#)), Some(plain));
         let most = format!("\"{}\"", "x".repeat(LONGEST - 2));
         assert_eq!(read(&format!(r#","reason":{most}"#)), Some(most));
     }

@@ -278,9 +278,9 @@ impl GatewayError {
                 "Limits cannot be checked at the moment. Try again later.".to_owned()
             }
             Self::InvalidParams { message } => format!("Invalid params: {message}"),
-            Self::Untellable { server, reason } => format!(
-                "Server `{server}` answered in a way that this client cannot be told: {reason}."
-            ),
+            Self::Untellable { server, reason } => {
+                format!("The answer of server `{server}` cannot be told to this client: {reason}.")
+            }
             Self::Panicked { .. } => "The tool failed internally.".to_owned(),
             Self::Backend(error) => backend_message(error),
         }

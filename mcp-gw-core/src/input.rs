@@ -82,8 +82,7 @@ impl<'c> Rounds<'c> {
         let requests: Members<'_> = serde_json::from_str(requests.get()).map_err(|_| wrong())?;
         let mut responses = ObjectWriter::default();
         for (key, request) in requests.iter() {
-            let request: Members<'_> =
-                serde_json::from_str(request.get()).map_err(|_| wrong())?;
+            let request: Members<'_> = serde_json::from_str(request.get()).map_err(|_| wrong())?;
             let method: Cow<'_, str> = request
                 .get("method")
                 .and_then(crate::jsonrpc::as_str)
@@ -105,7 +104,9 @@ impl<'c> Rounds<'c> {
                     )));
                 }
                 Err(ClientLinkError::Gone) => {
-                    return Err(untellable("it asks for input, and the client has not answered"));
+                    return Err(untellable(
+                        "it asks for input, and the client has not answered",
+                    ));
                 }
             };
             responses = responses.raw(key, &answer);

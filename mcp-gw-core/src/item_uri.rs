@@ -57,12 +57,19 @@ mod tests {
 
     #[test]
     fn a_uri_has_a_scheme() {
-        for uri in ["file:///a", "a:b", "A1.b-c+d:", "ui://x", "docs+file:///{x}"] {
+        for uri in [
+            "file:///a",
+            "a:b",
+            "A1.b-c+d:",
+            "ui://x",
+            "docs+file:///{x}",
+        ] {
             assert!(check_uri(uri, false).is_ok(), "{uri}");
             assert!(check_uri(uri, true).is_ok(), "{uri}");
         }
         for uri in [
-            "foo", "odd+", "odd+:x", ":x", "/a:b", "1a:b", "+a:b", "a b:c", "ä:b", "{x}", "fo{x}o:y",
+            "foo", "odd+", "odd+:x", ":x", "/a:b", "1a:b", "+a:b", "a b:c", "ä:b", "{x}",
+            "fo{x}o:y",
         ] {
             assert!(check_uri(uri, false).is_err(), "{uri}");
         }
@@ -73,7 +80,9 @@ mod tests {
         for template in ["{+uri}", "git+{+uri}", "{scheme}://x", "a{b}c:d"] {
             assert!(check_uri(template, true).is_ok(), "{template}");
         }
-        for template in ["foo", "/d/{x}", "odd+:{x}", ":{x}", "foo/{+x}", "1{x}", "odd+"] {
+        for template in [
+            "foo", "/d/{x}", "odd+:{x}", ":{x}", "foo/{+x}", "1{x}", "odd+",
+        ] {
             assert!(check_uri(template, true).is_err(), "{template}");
         }
     }
@@ -84,7 +93,11 @@ mod tests {
             (Feature::Resource, r#"{"name":"n"}"#, "`uri` is missing"),
             (Feature::Resource, r#"{"uri":""}"#, "`uri` is empty"),
             (Feature::Resource, r#"{"uri":7}"#, "`uri` is not a string"),
-            (Feature::Resource, r#"{"uri":"\ud800"}"#, "`uri` holds half of a character"),
+            (
+                Feature::Resource,
+                r#"{"uri":"\ud800"}"#,
+                "`uri` holds half of a character",
+            ),
             (
                 Feature::Resource,
                 r#"{"uri":"foo"}"#,
@@ -96,7 +109,11 @@ mod tests {
                 "`uriTemplate` is not a string",
             ),
             (Feature::Prompt, "{}", "`name` is missing"),
-            (Feature::Prompt, r#"{"name":["a"]}"#, "`name` is not a string"),
+            (
+                Feature::Prompt,
+                r#"{"name":["a"]}"#,
+                "`name` is not a string",
+            ),
         ] {
             assert_eq!(read(feature, definition).unwrap_err(), says, "{definition}");
         }

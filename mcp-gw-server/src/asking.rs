@@ -219,11 +219,24 @@ mod tests {
 
     #[tokio::test]
     async fn each_answer_finds_its_question_whatever_their_order() {
+        let nobody = CancelReason::default();
         let asking = Asking::default();
         let (queue, mut stream) = mpsc::channel(8);
         let params = raw(r#"{"n":1.0}"#);
-        let first = asking.ask(queue.clone(), "roots/list", &params, LONG);
-        let second = asking.ask(queue, "sampling/createMessage", &params, LONG);
+        let first = asking.ask(
+            queue.clone(),
+            "roots/list",
+            &params,
+            LONG,
+            &nobody,
+        );
+        let second = asking.ask(
+            queue,
+            "sampling/createMessage",
+            &params,
+            LONG,
+            &nobody,
+        );
         let answering = async {
             let (a, b) = (asked(&mut stream).await, asked(&mut stream).await);
             assert_ne!(a, b);
@@ -241,10 +254,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_answer_of_another_session_matches_nothing() {
+        let nobody = CancelReason::default();
         let (ours, theirs) = (Asking::default(), Asking::default());
         let (queue, mut stream) = mpsc::channel(8);
         let params = RawJson::empty_object();
-        let asking = ours.ask(queue, "roots/list", &params, LONG);
+        let asking = ours.ask(queue, "roots/list", &params, LONG, &nobody);
         let answering = async {
             let id = asked(&mut stream).await;
             take(&theirs, &id, r#""result":{"of":"theirs"}"#).unwrap();
@@ -259,31 +273,64 @@ mod tests {
         let asking = Asking::default();
         let (queue, mut stream) = mpsc::channel(8);
         let params = RawJson::empty_object();
-        let mut question = Box::pin(asking.ask(queue, "roots/list", &params, LONG));
+        for (said, reason) in [
+            (None, r#""The answer is not needed any more.""#),
+            (Some(r#""th\u0061nks""#), r#""th\u0061nks""#),
+        ] {
+            let taken_back = CancelReason::default();
+            let ask = asking.ask(queue.clone(), "roots/list", &params, LONG, &taken_back);
+            let mut question = Box::pin(ask);
+            assert!(is_pending(&mut question).await);
+            let id = asked(&mut stream).await;
+            if let Some(said) = said {
+                taken_back.set(raw(said));
+            }
+            drop(question);
+            let cancelled = stream.recv().await.unwrap();
+            assert!(cancelled.as_str().contains("notifications/cancelled"));
+            let params = cancelled.member("params").unwrap().unwrap();
+            let expected = format!(r#"{{"requestId":{id},"reason":{reason}}}"#);
+            assert_eq!(params.as_str(), expected);
+            assert!(asking.lock().open.is_empty());
+            take(&asking, &id, r#""result":{}"#).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_question_that_is_cancelled_is_forgotten() {
+        let asking = Asking::default();
+        let (queue, mut stream) = mpsc::channel(8);
+        let params = RawJson::empty_object();
+        let taken_back = CancelReason::default();
+        let ask = asking.ask(queue, "roots/list", &params, LONG, &taken_back);
+        let mut question = Box::pin(ask);
         assert!(is_pending(&mut question).await);
         let id = asked(&mut stream).await;
         drop(question);
-        let cancelled = stream.recv().await.unwrap();
-        assert!(cancelled.as_str().contains("notifications/cancelled"));
-        assert!(cancelled.as_str().contains(&id), "{cancelled}");
+        stream.recv().await.unwrap();
         assert!(asking.lock().open.is_empty());
         take(&asking, &id, r#""result":{}"#).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_never_answers_is_not_waited_for_for_ever() {
+        let nobody = CancelReason::default();
         let asking = Asking::default();
         let (queue, mut stream) = mpsc::channel(8);
         let params = RawJson::empty_object();
-        let answer = asking.ask(queue, "roots/list", &params, LONG).await;
+        let answer = asking
+            .ask(queue, "roots/list", &params, LONG, &nobody)
+            .await;
         assert_eq!(answer.unwrap_err(), ClientLinkError::Gone);
         asked(&mut stream).await;
         let cancelled = stream.recv().await.unwrap();
         assert!(cancelled.as_str().contains("notifications/cancelled"));
+        assert!(cancelled.as_str().contains("within 300 s"), "{cancelled}");
     }
 
     #[tokio::test]
     async fn what_is_no_answer_is_refused_and_who_asked_gets_an_error() {
+        let nobody = CancelReason::default();
         for outcome in [
             r#""result":[]"#,
             r#""result":{"a":1,"a":2}"#,
@@ -292,7 +339,7 @@ mod tests {
             let asking = Asking::default();
             let (queue, mut stream) = mpsc::channel(8);
             let params = RawJson::empty_object();
-            let question = asking.ask(queue, "roots/list", &params, LONG);
+            let question = asking.ask(queue, "roots/list", &params, LONG, &nobody);
             let answering = async {
                 let id = asked(&mut stream).await;
                 assert_eq!(take(&asking, &id, outcome).unwrap_err().status, 400);
@@ -304,23 +351,40 @@ mod tests {
 
     #[tokio::test]
     async fn questions_are_bounded_and_end_with_the_client() {
+        let nobody = CancelReason::default();
         let asking = Asking::default();
         let (queue, _stream) = mpsc::channel(OPEN);
         let params = RawJson::empty_object();
         let mut open = Vec::new();
         for _ in 0..OPEN {
-            let ask = asking.ask(queue.clone(), "roots/list", &params, LONG);
+            let ask = asking.ask(
+                queue.clone(),
+                "roots/list",
+                &params,
+                LONG,
+                &nobody,
+            );
             let mut ask = Box::pin(ask);
             assert!(is_pending(&mut ask).await);
             open.push(ask);
         }
-        let more = asking.ask(queue.clone(), "roots/list", &params, LONG).await;
+        let more = asking
+            .ask(
+                queue.clone(),
+                "roots/list",
+                &params,
+                LONG,
+                &nobody,
+            )
+            .await;
         assert!(matches!(more, Err(ClientLinkError::Unsupported { .. })));
         asking.end();
         for ask in open {
             assert_eq!(ask.await.unwrap_err(), ClientLinkError::Gone);
         }
-        let more = asking.ask(queue, "roots/list", &params, LONG).await;
+        let more = asking
+            .ask(queue, "roots/list", &params, LONG, &nobody)
+            .await;
         assert_eq!(more.unwrap_err(), ClientLinkError::Gone);
     }
 }

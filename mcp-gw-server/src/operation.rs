@@ -414,7 +414,9 @@ impl Reader<'_, '_> {
                 }
                 None => "Invalid params: `cursor` was not given by this server",
             },
-            None => "Invalid params: `cursor` must be a string: the `nextCursor` of the page before",
+            None => {
+                "Invalid params: `cursor` must be a string: the `nextCursor` of the page before"
+            }
         };
         Err(RpcError::invalid_params(says))
     }
@@ -552,7 +554,11 @@ mod tests {
             ("tools/call", "[]", "`params` must be an object"),
             ("tools/list", r#"{"cursor":"?"}"#, "`cursor`"),
             ("tools/list", r#"{"cursor":7}"#, "`cursor` must be a string"),
-            ("tools/list", r#"{"cursor":null}"#, "`cursor` must be a string"),
+            (
+                "tools/list",
+                r#"{"cursor":null}"#,
+                "`cursor` must be a string",
+            ),
             ("tools/list", r#"{"cursor":""}"#, "Leave it out"),
             ("resources/read", "{}", "`uri` is missing"),
             (

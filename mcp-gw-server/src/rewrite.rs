@@ -114,11 +114,14 @@ fn look(result: &RawJson, revision: Revision) -> Result<Look<'_>, String> {
     }
     Err(match kind.and_then(as_str).as_deref() {
         Some("input_required") => {
-            "it asks for input in a way that the client's protocol revision does not know".to_owned()
+            "it asks for input in a way that the client's protocol revision does not know"
+                .to_owned()
         }
         Some(kind) => {
             let kind = short(kind);
-            format!("it is of the type `{kind}`, which the client's protocol revision does not know")
+            format!(
+                "it is of the type `{kind}`, which the client's protocol revision does not know"
+            )
         }
         None => "its `resultType` is not a string".to_owned(),
     })
@@ -309,7 +312,7 @@ mod tests {
         assert!(text.ends_with(r#","requestState":"a\u0062 \/"}"#), "{text}");
     }
 
-    fn kind_of(text: &str) -> Kind {
+    fn kind_of(text: &str) -> Result<Kind, String> {
         kind(
             &RawJson::parse(text.to_owned()).unwrap(),
             Revision::V2026_07_28,
@@ -355,7 +358,7 @@ mod tests {
             (r#"{"resultType":"complete","x":"task"}"#, false),
             (r#"{"content":[]}"#, false),
         ] {
-            assert_eq!(matches!(kind_of(text), Some(Kind::Task)), task, "{text}");
+            assert_eq!(matches!(kind_of(text), Ok(Kind::Task)), task, "{text}");
         }
     }
 
@@ -363,12 +366,12 @@ mod tests {
     fn a_type_that_is_not_known_is_no_answer() {
         let of = |kind: &str| kind_of(&format!(r#"{{"content":[],"resultType":{kind}}}"#));
         for kind in ["\"COMPLETE\"", "\"x/later\"", "\"\""] {
-            assert!(matches!(of(kind), Some(Kind::Extension)), "{kind}");
+            assert!(matches!(of(kind), Ok(Kind::Extension(_))), "{kind}");
         }
         for kind in ["null", "7", "{}", r#"["complete"]"#] {
-            assert!(of(kind).is_none(), "{kind}");
+            assert_eq!(of(kind).unwrap_err(), "its `resultType` is not a string");
         }
-        assert!(matches!(of(r#""comple\u0074e""#), Some(Kind::Answer)));
+        assert!(matches!(of(r#""comple\u0074e""#), Ok(Kind::Answer)));
     }
 
     #[test]

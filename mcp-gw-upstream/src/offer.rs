@@ -267,7 +267,11 @@ fn take_page<C: Lists, T>(
                 if found.left_out.len() < MAX_LEFT_OUT {
                     let name = name_of(&definition, what.feature, found.seen);
                     let kind = what.feature.as_str();
-                    warn(channel, what, &format!("{kind} `{name}` is left out: {reason}"));
+                    warn(
+                        channel,
+                        what,
+                        &format!("{kind} `{name}` is left out: {reason}"),
+                    );
                     found
                         .left_out
                         .push(LeftOut::new(what.feature, &name, reason));
@@ -287,7 +291,7 @@ fn name_of(definition: &RawJson, feature: Feature, number: usize) -> String {
         Feature::ResourceTemplate => "uriTemplate",
         _ => "name",
     };
-    let mut names = [own, "name", "title"].iter().filter_map(|key| {
+    let mut names = [own, "name", "title"].into_iter().filter_map(|key| {
         let name: String = serde_json::from_str(members.get(key)?.get()).ok()?;
         (!name.is_empty()).then(|| name.chars().take(128).collect())
     });

@@ -221,7 +221,10 @@ fn address(url: &str) -> String {
     let _ = (url.set_username(""), url.set_password(None));
     url.set_fragment(None);
     if url.query().is_some() {
-        let names: Vec<String> = url.query_pairs().map(|(name, _)| name.into_owned()).collect();
+        let names: Vec<String> = url
+            .query_pairs()
+            .map(|(name, _)| name.into_owned())
+            .collect();
         // A parameter without a value may be a key by itself.
         let has_value = |part: &str| part.contains('=');
         let is_named = url.query().unwrap_or_default().split('&').all(has_value);
@@ -263,15 +266,24 @@ mod tests {
             ("https://h.example:8443", "https://h.example:8443"),
             ("https://h.example/a/mcp", "https://h.example/a/mcp"),
             ("https://h.example/a/", "https://h.example/a/"),
-            ("https://ann:s3cret@h.example/mcp#s3cret", "https://h.example/mcp"),
+            (
+                "https://ann:s3cret@h.example/mcp#s3cret",
+                "https://h.example/mcp",
+            ),
             ("https://s3cret@h.example", "https://h.example"),
             (
                 "https://h.example/mcp?key=s3cret&team=s3cret",
                 "https://h.example/mcp?key=...&team=...",
             ),
-            ("https://h.example/?key=s3cret", "https://h.example/?key=..."),
+            (
+                "https://h.example/?key=s3cret",
+                "https://h.example/?key=...",
+            ),
             ("https://h.example/mcp?s3cret", "https://h.example/mcp?..."),
-            ("https://h.example/mcp?a=1&s3cret", "https://h.example/mcp?..."),
+            (
+                "https://h.example/mcp?a=1&s3cret",
+                "https://h.example/mcp?...",
+            ),
             ("s3cret", "an address"),
         ] {
             assert_eq!(address(url), shown, "{url}");

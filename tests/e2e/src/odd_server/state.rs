@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde_json::value::RawValue;
+
 /// Whoever waits longer than this waits in vain.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -62,6 +64,13 @@ impl State {
         let value = change(&mut self.lock());
         self.changed.notify_all();
         value
+    }
+
+    /// Takes note that a request was cancelled, and says why if it knows.
+    pub(crate) fn cancelled(&self, id: &RawValue, reason: Option<&RawValue>) {
+        let reason = reason.map_or("nobody knows", RawValue::get);
+        eprintln!("cancelled because: {reason}");
+        self.change(|memory| memory.cancelled.insert(id.get().to_owned()));
     }
 
     /// Waits until `is_true`; false when it does not become so.
