@@ -223,20 +223,8 @@ mod tests {
         let asking = Asking::default();
         let (queue, mut stream) = mpsc::channel(8);
         let params = raw(r#"{"n":1.0}"#);
-        let first = asking.ask(
-            queue.clone(),
-            "roots/list",
-            &params,
-            LONG,
-            &nobody,
-        );
-        let second = asking.ask(
-            queue,
-            "sampling/createMessage",
-            &params,
-            LONG,
-            &nobody,
-        );
+        let first = asking.ask(queue.clone(), "roots/list", &params, LONG, &nobody);
+        let second = asking.ask(queue, "sampling/createMessage", &params, LONG, &nobody);
         let answering = async {
             let (a, b) = (asked(&mut stream).await, asked(&mut stream).await);
             assert_ne!(a, b);
@@ -357,25 +345,13 @@ mod tests {
         let params = RawJson::empty_object();
         let mut open = Vec::new();
         for _ in 0..OPEN {
-            let ask = asking.ask(
-                queue.clone(),
-                "roots/list",
-                &params,
-                LONG,
-                &nobody,
-            );
+            let ask = asking.ask(queue.clone(), "roots/list", &params, LONG, &nobody);
             let mut ask = Box::pin(ask);
             assert!(is_pending(&mut ask).await);
             open.push(ask);
         }
         let more = asking
-            .ask(
-                queue.clone(),
-                "roots/list",
-                &params,
-                LONG,
-                &nobody,
-            )
+            .ask(queue.clone(), "roots/list", &params, LONG, &nobody)
             .await;
         assert!(matches!(more, Err(ClientLinkError::Unsupported { .. })));
         asking.end();

@@ -26,8 +26,6 @@ impl Marks {
     /// The marks of what a file says, once variables are replaced.
     pub(super) fn of(file: &Value) -> Self {
         let section = |name: &str| file.get(name).map_or(0, mark);
-        // What stands around every server.
-        let pins = section("pins");
         // A server that does not say how long a call waits for its turn has that of its limit.
         let waits = |server: &Value| {
             let says = server
@@ -47,7 +45,7 @@ impl Marks {
             servers: servers
                 .into_iter()
                 .flatten()
-                .map(|(name, value)| (name.clone(), mark(&(mark(value), pins, waits(value)))))
+                .map(|(name, value)| (name.clone(), mark(&(mark(value), waits(value)))))
                 .collect(),
         }
     }
@@ -117,7 +115,11 @@ mod tests {
         );
         other["pins"] = json!({ "mode": "warn" });
         let after = Marks::of(&other);
-        assert!(before.differ_in_server(&after, "a"), "all are made anew");
+        assert!(before.differ(&after, "pins"));
+        assert!(
+            !before.differ_in_server(&after, "a"),
+            "it stays, whoever judges it"
+        );
         let mut other = before.clone();
         other.add_to_server("a", b"what a file holds");
         assert!(before.differ_in_server(&other, "a"));

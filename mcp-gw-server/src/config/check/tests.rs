@@ -545,3 +545,31 @@ fn shapes_of_tools() {
     let table: Vec<_> = table.iter().map(String::as_str).collect();
     insta::assert_snapshot!(all(ALLOW, &table));
 }
+
+#[test]
+fn a_section_that_is_missing_is_reported_with_the_other_faults() {
+    let missing = "servers: there is no server behind the gateway";
+    for beside in [
+        "http: { listen: 7 }",
+        "http: { zzz: 1 }",
+        "call_timeout: 61m",
+        "name: '${UNSET}'",
+        "auth: { api_keys: 7 }",
+    ] {
+        let says = load(&format!("{ALLOW}\n{beside}\n"));
+        assert!(says.contains(missing), "{beside}: {says}");
+        let section = beside.split_once(':').unwrap().0;
+        assert!(says.contains(&format!(" {section}")), "{beside}: {says}");
+    }
+    // Whoever wrote it otherwise hears of that first, and what is there is not called missing.
+    for meant in [
+        "server: { a: { command: npx } }",
+        "servers: 7",
+        "servers: { a: 7 }",
+        "servers: { a: { command: 7 } }",
+    ] {
+        let says = load(&format!("{ALLOW}\nhttp: {{ zzz: 1 }}\n{meant}\n"));
+        assert!(!says.contains("there is no server"), "{meant}: {says}");
+        assert!(says.contains("zzz"), "{meant}: {says}");
+    }
+}

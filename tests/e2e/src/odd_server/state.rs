@@ -26,6 +26,8 @@ pub(crate) struct Options {
     pub(crate) fickle: Option<PathBuf>,
     /// It has resources and prompts too, and says in them that this is its name.
     pub(crate) items: Option<String>,
+    /// Its lists have things in them that say not what they are called.
+    pub(crate) nameless: bool,
 }
 
 #[derive(Debug)]

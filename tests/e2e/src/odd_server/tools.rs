@@ -103,7 +103,7 @@ pub(crate) fn plain(
         r#"{"tools":{}}"#
     };
     let me = state.options.items.as_deref();
-    if let Some(members) = me.and_then(|me| items::answer(me, method, params)) {
+    if let Some(members) = me.and_then(|me| items::answer(me, method, params, state.options.nameless)) {
         return Some(Ok(frame(state, &(members + &hints(state)))));
     }
     Some(Ok(match method {
@@ -154,6 +154,9 @@ fn list(state: &State, cursor: Option<&str>) -> String {
     }
     if state.options.items.is_some() {
         tools.extend(items::TOOLS.map(str::to_owned));
+    }
+    if state.options.nameless {
+        tools.extend(items::NAMELESS_TOOLS.map(str::to_owned));
     }
     tools.extend((0..state.options.many).map(|number| plain(&format!("tool_{number:05}"))));
     let start = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);

@@ -29,7 +29,10 @@ fn begin(client: &Client) -> String {
     assert_eq!(at(&result, &["resultType"]), r#""input_required""#);
     assert_eq!(at(&result, &["v"]), "1.0");
     let state = string(&at(&result, &["requestState"]));
-    assert!(state.starts_with("mcp-gw.2.") && !state.contains("kept"), "{state}");
+    assert!(
+        state.starts_with("mcp-gw.2.") && !state.contains("kept"),
+        "{state}"
+    );
     state
 }
 
@@ -44,7 +47,10 @@ fn go_on(client: &Client, tool: &str, arguments: &str, state: &str) -> Answer {
 fn is_refused(answer: &Answer) {
     let (code, says) = answer.fault();
     assert_eq!(code, -32602, "{says}");
-    assert!(says.contains("`requestState` is not of this call"), "{says}");
+    assert!(
+        says.contains("`requestState` is not of this call"),
+        "{says}"
+    );
     assert!(!says.contains("kept"), "{says}");
 }
 
