@@ -8,6 +8,7 @@ use url::Url;
 
 use super::fault::one_line;
 use super::federation;
+use super::marks::Marks;
 use super::policy;
 use super::server::{ServerConfig, ServerTarget};
 use super::types::{ApiKeyConfig, Config, HttpConfig, PinMode};
@@ -23,8 +24,8 @@ impl HttpConfig {
 impl Config {
     /// What this configuration means, for people: where the gateway listens, who may call what,
     /// what stands behind it. Nothing in it is secret: neither keys nor the values of `env`,
-    /// `headers` and `args`, nor who logs in and what is asked for in a URL: of its query only the
-    /// names of parameters are shown.
+    /// `headers` and `args`, nor, of a URL, who logs in, the values of the query, and a path that
+    /// comes from the environment.
     pub fn explain(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
@@ -63,7 +64,7 @@ impl Config {
         }
         writeln!(out, "\nwhat is behind it")?;
         for (name, server) in &self.servers {
-            write_server(out, name, server)?;
+            write_server(out, name, server, &self.marks)?;
         }
         if !self.endpoints.is_empty() {
             writeln!(out, "\nparts of it under {}", http.path)?;
@@ -147,17 +148,17 @@ impl Config {
     }
 }
 
-fn write_server(out: &mut String, name: &str, server: &ServerConfig) -> fmt::Result {
+fn write_server(out: &mut String, name: &str, server: &ServerConfig, marks: &Marks) -> fmt::Result {
     let targets = server.targets();
     match &*targets {
         [] => writeln!(out, "  {name}: neither a command nor a URL")?,
-        [target] => write_target(out, &format!("  {name}: "), target)?,
+        [target] => write_target(out, &format!("  {name}: "), target, marks)?,
         several => {
             let strategy = server.balance.as_ref().map(|balance| balance.strategy);
             let strategy = strategy.unwrap_or_default().as_str();
             writeln!(out, "  {name}: {} replicas, {strategy}", several.len())?;
             for target in several {
-                write_target(out, "    ", target)?;
+                write_target(out, "    ", target, marks)?;
             }
         }
     }
@@ -167,7 +168,16 @@ fn write_server(out: &mut String, name: &str, server: &ServerConfig) -> fmt::Res
     Ok(())
 }
 
-fn write_target(out: &mut String, before: &str, target: &ServerTarget) -> fmt::Result {
+fn write_target(
+    out: &mut String,
+    before: &str,
+    target: &ServerTarget,
+    marks: &Marks,
+) -> fmt::Result {
+    let shown = |url: &str| match marks.is_from_env(url) {
+        true => origin(url),
+        false => address(url),
+    };
     match target {
         ServerTarget::Stdio {
             command,
@@ -188,7 +198,7 @@ fn write_target(out: &mut String, before: &str, target: &ServerTarget) -> fmt::R
             timeout,
             ..
         } => {
-            write!(out, "{before}{}", address(url))?;
+            write!(out, "{before}{}", shown(url))?;
             if !headers.is_empty() {
                 let names: Vec<&str> = headers.keys().map(String::as_str).collect();
                 write!(out, " with {}", names.join(", "))?;
@@ -202,9 +212,9 @@ fn write_target(out: &mut String, before: &str, target: &ServerTarget) -> fmt::R
                 Access::ReadWrite => "may write",
                 _ => "shows what it would write",
             };
-            write!(out, "{before}{what} at {}, {says}", address(url))?;
+            write!(out, "{before}{what} at {}, {says}", shown(url))?;
             if let Some(gateway) = gateway {
-                write!(out, ", test requests to {}", address(gateway))?;
+                write!(out, ", test requests to {}", shown(gateway))?;
             }
             writeln!(out, ", answers in {timeout:?}")
         }

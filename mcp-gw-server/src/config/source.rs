@@ -121,7 +121,7 @@ impl Read {
     /// The typed value of what is not faulty, so that later checks can find what else is wrong; or
     /// the faults alone, when nothing is left.
     pub(super) fn salvage<T: DeserializeOwned>(mut self) -> Result<Salvaged<T>, Vec<Fault>> {
-        let marks = Marks::of(&self.value);
+        let marks = Marks::of(&self.value).with_env(&self.value, &self.spans);
         let mut lost = Vec::new();
         let paths = self.faults.iter().map(|fault| fault.path().clone());
         let mut unset: Vec<ConfigPath> = paths.collect();

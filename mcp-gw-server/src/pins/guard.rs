@@ -1,5 +1,6 @@
 //! What is put around a backend: nothing of its offer passes that was not judged.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
@@ -173,7 +174,12 @@ impl Guards {
         config: &Config,
         stays: impl Fn(&str) -> bool,
     ) {
-        for guard in before.made.all() {
+        let mut seen = HashSet::new();
+        // Of one name the last is the server; what was before it has calls under way at most.
+        for guard in before.made.all().into_iter().rev() {
+            if !seen.insert(guard.server.clone()) {
+                continue;
+            }
             let server = config.servers.get(&guard.server);
             let server = server.filter(|_| stays(&guard.server));
             let judge = server.and_then(|server| self.judge_of(&guard.server, config, server));

@@ -267,7 +267,7 @@ fn servers_in_several_places() {
 #[test]
 fn places_are_explained_without_what_is_secret() {
     let text = "servers:
-  a: { urls: ['https://x.example/${KEY}', 'https://y.example'], max_concurrent: 7 }
+  a: { urls: ['https://x.example/${KEY}', 'https://y.example/mcp?key=k'], max_concurrent: 7 }
   b: { replicas: [ { command: b, args: ['${KEY}'] }, { url: 'https://z.example' } ], balance: { strategy: two_choices } }
 ";
     let config = Config::load("x", &format!("{ALLOW}\n{text}"), &env).unwrap();
@@ -278,7 +278,7 @@ fn places_are_explained_without_what_is_secret() {
         explained,
         "  a: 2 replicas, round_robin
     https://x.example, answers in 30s
-    https://y.example, answers in 30s
+    https://y.example/mcp?key=..., answers in 30s
     at most 7 calls at a time
   b: 2 replicas, two_choices
     starts `b` with 1 argument, answers in 30s
@@ -385,7 +385,7 @@ fn what_is_faulty_itself_is_not_taken_for_missing() {
             "servers.a.command",
         ),
         ("- 1", ""),
-        ("servers: 1", "servers"),
+        ("policy: { default: allow }\nservers: 1", "servers"),
     ] {
         let faults = Config::load("f", text, &|_| None).unwrap_err();
         let paths: Vec<_> = faults
@@ -555,6 +555,7 @@ fn a_section_that_is_missing_is_reported_with_the_other_faults() {
         "call_timeout: 61m",
         "name: '${UNSET}'",
         "auth: { api_keys: 7 }",
+        "auth: { api_keys: [{ id: 7 }] }",
     ] {
         let says = load(&format!("{ALLOW}\n{beside}\n"));
         assert!(says.contains(missing), "{beside}: {says}");

@@ -103,7 +103,9 @@ pub(crate) fn plain(
         r#"{"tools":{}}"#
     };
     let me = state.options.items.as_deref();
-    if let Some(members) = me.and_then(|me| items::answer(me, method, params, state.options.nameless)) {
+    if let Some(members) =
+        me.and_then(|me| items::answer(me, method, params, state.options.nameless))
+    {
         return Some(Ok(frame(state, &(members + &hints(state)))));
     }
     Some(Ok(match method {

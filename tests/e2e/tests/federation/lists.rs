@@ -133,7 +133,11 @@ fn what_has_no_name_or_no_scheme_is_left_out_and_the_rest_is_there() {
         let of = |method, member, key| listed(&client, method, member, key);
         let uris = of("resources/list", "resources", "uri");
         assert_eq!(uris, ["file:///a", "ui://page"], "{odd:?}");
-        let templates = of("resources/templates/list", "resourceTemplates", "uriTemplate");
+        let templates = of(
+            "resources/templates/list",
+            "resourceTemplates",
+            "uriTemplate",
+        );
         assert_eq!(templates, ["file:///d/{name}"]);
     }
     let no_scheme = "has no scheme, such as `file:`";
@@ -147,14 +151,24 @@ fn what_has_no_name_or_no_scheme_is_left_out_and_the_rest_is_there() {
             "odd: tool `number 21` is left out: `name` is not a string".to_owned(),
             "odd: tool `number 22` is left out: `name` is not a string".to_owned(),
             "odd: tool `number 23` is left out: the definition cannot be read".to_owned(),
-            format!(r#"odd: resource `foo` is left out: the URI "foo" cannot be used: it {no_scheme}"#),
-            format!(r#"odd: resource `odd+` is left out: the URI "odd+" cannot be used: it {no_scheme}"#),
-            format!(r#"resource `odd+:x` is left out: the URI "odd+:x" cannot be used: it {no_scheme}"#),
+            format!(
+                r#"odd: resource `foo` is left out: the URI "foo" cannot be used: it {no_scheme}"#
+            ),
+            format!(
+                r#"odd: resource `odd+` is left out: the URI "odd+" cannot be used: it {no_scheme}"#
+            ),
+            format!(
+                r#"resource `odd+:x` is left out: the URI "odd+:x" cannot be used: it {no_scheme}"#
+            ),
             "odd: resource `empty` is left out: `uri` is empty".to_owned(),
             "odd: resource `number` is left out: `uri` is not a string".to_owned(),
             "odd: resource `none` is left out: `uri` is missing".to_owned(),
-            format!(r#"`d/{{name}}` is left out: the URI "d/{{name}}" cannot be used: it {no_scheme}"#),
-            format!(r#"`odd+:{{x}}` is left out: the URI "odd+:{{x}}" cannot be used: it {no_scheme}"#),
+            format!(
+                r#"`d/{{name}}` is left out: the URI "d/{{name}}" cannot be used: it {no_scheme}"#
+            ),
+            format!(
+                r#"`odd+:{{x}}` is left out: the URI "odd+:{{x}}" cannot be used: it {no_scheme}"#
+            ),
             "`l` is left out: `uriTemplate` is not a string".to_owned(),
         ] {
             assert!(says.contains(&line), "no {line:?} in\n{says}");
