@@ -128,8 +128,11 @@ impl Read {
         let mut faulty = unset.split_off(self.unset);
         // Leaving a part out can make what holds it incomplete; each round goes one level up.
         for _ in 0..ROUNDS {
+            let before = lost.len();
             for path in faulty {
-                if lost.iter().any(|gone: &ConfigPath| gone.holds(&path)) {
+                // What went before this round may be what is missing now.
+                let mut gone = lost.iter().skip(before);
+                if gone.any(|gone: &ConfigPath| gone.holds(&path)) {
                     continue;
                 }
                 let gone = path.prune(&mut self.value);

@@ -365,7 +365,8 @@ fn what_is_faulty_itself_is_not_taken_for_missing() {
         ),
         // The only key of its list cannot be read, but there is one.
         (
-            "http: { listen: '0.0.0.0:80' }\nauth: { api_keys: [{ id: 7 }] }",
+            "http: { listen: '0.0.0.0:80' }\nauth: { api_keys: [{ id: 7 }] }\n\
+             servers: { a: { command: a } }",
             "auth.api_keys[0].id",
         ),
         (
