@@ -7,10 +7,11 @@ use async_trait::async_trait;
 
 use crate::context::{CallContext, CallNotification, ClientRef, SessionKey};
 use crate::freshness::ListHints;
+use crate::item_uri::check_uri;
 use crate::json::RawJson;
 use crate::mount::LeftOut;
 use crate::policy::Feature;
-use crate::tool::{Arguments, BoxError, SpecError, ToolOutput, ToolSpec, check_name};
+use crate::tool::{Arguments, BoxError, SpecError, ToolOutput, ToolSpec, check_name, identity};
 
 /// The definition of a resource, resource template or prompt, as its list shows it.
 #[derive(Debug, Clone)]
@@ -31,13 +32,14 @@ impl ItemSpec {
             Feature::ResourceTemplate => "uriTemplate",
             Feature::Tool | Feature::Prompt => "name",
         };
-        let value = definition.member(member).map_err(SpecError::Json)?;
-        let key: String = value
-            .and_then(|value| value.decode_owned().ok())
-            .unwrap_or_default();
+        let members = definition.members().map_err(SpecError::Json)?;
+        let key = identity(&members, member)?;
         match feature {
             Feature::Tool | Feature::Prompt => check_name(&key)?,
-            Feature::Resource | Feature::ResourceTemplate => check_uri(&key)?,
+            Feature::Resource | Feature::ResourceTemplate => {
+                let is_template = feature == Feature::ResourceTemplate;
+                check_uri(&key, is_template)?;
+            }
         }
         Ok(Self {
             key: key.into(),
@@ -54,22 +56,6 @@ impl ItemSpec {
     pub const fn definition(&self) -> &RawJson {
         &self.definition
     }
-}
-
-fn check_uri(uri: &str) -> Result<(), SpecError> {
-    let reason = if uri.is_empty() {
-        "it is empty"
-    } else if uri.len() > 8 * 1024 {
-        "it is longer than 8 KiB"
-    } else if uri.chars().any(char::is_control) {
-        "it holds a control character"
-    } else {
-        return Ok(());
-    };
-    Err(SpecError::Name {
-        name: uri.chars().take(64).collect(),
-        reason,
-    })
 }
 
 /// Everything that a backend has on offer at one moment.

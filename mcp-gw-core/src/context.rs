@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 
 use crate::caller::Caller;
+use crate::cancel::CancelReason;
 use crate::json::{ObjectWriter, RawJson};
 use crate::limit::LimitReport;
 use crate::log_level::LogLevel;
@@ -286,6 +287,13 @@ pub trait ClientLink: Send + Sync + 'static {
         true
     }
 
+    /// Why the client cannot be told this result: a clause whose subject is the result, without a full
+    /// stop, for the client. `None` when it can.
+    fn objection(&self, result: &RawJson) -> Option<String> {
+        let is_told = self.accepts(result);
+        (!is_told).then(|| "it is not what the client declared that it understands".to_owned())
+    }
+
     /// How long the call has waited so far for the client to answer what [`ClientLink::request`] asked.
     /// A limit on the work of a backend leaves it out: people think longer than servers work.
     fn waited(&self) -> Duration {
@@ -298,6 +306,28 @@ pub trait ClientLink: Send + Sync + 'static {
     /// # Errors
     /// When the client cannot be asked, is gone, or answers with an error.
     async fn request(&self, method: &str, params: RawJson) -> Result<RawJson, ClientLinkError>;
+
+    /// The same for who may take the request back: when the future is dropped after `taken_back` was
+    /// set, the client is told that reason, where it is told of the end at all.
+    ///
+    /// # Errors
+    /// Those of [`ClientLink::request`].
+    async fn ask(
+        &self,
+        method: &str,
+        params: RawJson,
+        taken_back: &CancelReason,
+    ) -> Result<RawJson, ClientLinkError> {
+        let _ = taken_back;
+        self.request(method, params).await
+    }
+
+    /// Why the client has given the call up, once it has and if it said so: a JSON string, the
+    /// `reason` of its `notifications/cancelled`. Looked at by who passes that on when the call is
+    /// dropped.
+    fn cancel_reason(&self) -> Option<RawJson> {
+        None
+    }
 }
 
 /// A link to nobody: notifications vanish, requests are unsupported.
@@ -442,11 +472,16 @@ impl Permit {
 pub struct CallContext {
     incoming: Incoming,
     permit: Permit,
+    given_up: CancelReason,
 }
 
 impl CallContext {
-    pub(crate) const fn new(permit: Permit, incoming: Incoming) -> Self {
-        Self { incoming, permit }
+    pub(crate) fn new(permit: Permit, incoming: Incoming) -> Self {
+        Self {
+            incoming,
+            permit,
+            given_up: CancelReason::default(),
+        }
     }
 
     /// Who calls.
@@ -481,6 +516,19 @@ impl CallContext {
     /// The way back to the client.
     pub fn link(&self) -> &Arc<dyn ClientLink> {
         &self.incoming.link
+    }
+
+    /// Says why the call is about to be given up, on this side of the client: it took too long, say.
+    /// Only the first reason counts. To be said before the future of the call is dropped.
+    pub fn give_up(&self, reason: &str) {
+        self.given_up.say(reason);
+    }
+
+    /// Why the call is given up, if anybody has said so: who is between, or the client. A JSON string,
+    /// for the `reason` of `notifications/cancelled` to the server that works on it.
+    pub fn cancel_reason(&self) -> Option<RawJson> {
+        let given_up = self.given_up.get();
+        given_up.or_else(|| self.incoming.link.cancel_reason())
     }
 
     /// Tells the client how far the work is (`notifications/progress`). Does nothing unless the

@@ -185,10 +185,12 @@ pub enum GatewayError {
     #[error("the backend has no answer")]
     Backend(#[source] BackendError),
     /// The backend has an answer that the client cannot be told.
-    #[error("the answer of server `{server}` cannot be told to this client")]
+    #[error("the answer of server `{server}` cannot be told to this client: {reason}")]
     Untellable {
         /// The backend.
         server: Arc<str>,
+        /// Why: a clause whose subject is the answer, for the client.
+        reason: String,
     },
     /// A local tool panicked.
     #[error("a tool panicked: {message}")]
@@ -276,11 +278,9 @@ impl GatewayError {
                 "Limits cannot be checked at the moment. Try again later.".to_owned()
             }
             Self::InvalidParams { message } => format!("Invalid params: {message}"),
-            Self::Untellable { server } => format!(
-                "Server `{server}` answered in a way that this client cannot be told: it asks for \
-                 input as the client's protocol revision does not know it, its result is of a type \
-                 that the client did not declare, or it says something twice."
-            ),
+            Self::Untellable { server, reason } => {
+                format!("The answer of server `{server}` cannot be told to this client: {reason}.")
+            }
             Self::Panicked { .. } => "The tool failed internally.".to_owned(),
             Self::Backend(error) => backend_message(error),
         }

@@ -46,21 +46,27 @@ impl<'c> Rounds<'c> {
         if !self.are_driven() || self.link.is_plain() || !may_ask(result) {
             return Ok(None);
         }
-        let untellable = || GatewayError::Untellable {
+        let untellable = |reason: &str| GatewayError::Untellable {
             server: server.into(),
+            reason: reason.to_owned(),
         };
-        let members = result.members().map_err(|_| untellable())?;
+        let members = result
+            .members()
+            .map_err(|_| untellable("it names a member twice"))?;
         if members.get("resultType").map(RawValue::get) != Some("\"input_required\"") {
             return Ok(None);
         }
-        self.left = self.left.checked_sub(1).ok_or_else(untellable)?;
+        let left = self.left.checked_sub(1);
+        self.left = left.ok_or_else(|| untellable("it asks for input again and again"))?;
         let responses = match members.get("inputRequests") {
             None => None,
             Some(requests) => Some(self.ask_all(result, requests, untellable).await?),
         };
         let state = members.get(STATE).map(|state| result.slice(state));
         if responses.is_none() && state.is_none() {
-            return Err(untellable());
+            return Err(untellable(
+                "it asks for input and says neither which nor what to come back with",
+            ));
         }
         Ok(Some(with_input(before, responses, state)))
     }
@@ -70,18 +76,17 @@ impl<'c> Rounds<'c> {
         &self,
         result: &RawJson,
         requests: &RawValue,
-        untellable: impl Fn() -> GatewayError,
+        untellable: impl Fn(&str) -> GatewayError,
     ) -> Result<RawJson, GatewayError> {
-        let requests: Members<'_> =
-            serde_json::from_str(requests.get()).map_err(|_| untellable())?;
+        let wrong = || untellable("it asks for input in a way that cannot be read");
+        let requests: Members<'_> = serde_json::from_str(requests.get()).map_err(|_| wrong())?;
         let mut responses = ObjectWriter::default();
         for (key, request) in requests.iter() {
-            let request: Members<'_> =
-                serde_json::from_str(request.get()).map_err(|_| untellable())?;
+            let request: Members<'_> = serde_json::from_str(request.get()).map_err(|_| wrong())?;
             let method: Cow<'_, str> = request
                 .get("method")
                 .and_then(crate::jsonrpc::as_str)
-                .ok_or_else(&untellable)?;
+                .ok_or_else(wrong)?;
             let params = request
                 .get("params")
                 .map_or_else(RawJson::empty_object, |params| result.slice(params));
@@ -92,8 +97,16 @@ impl<'c> Rounds<'c> {
                         error,
                     )));
                 }
-                Err(ClientLinkError::Unsupported { .. } | ClientLinkError::Gone) => {
-                    return Err(untellable());
+                Err(ClientLinkError::Unsupported { .. }) => {
+                    let method: String = method.chars().take(64).collect();
+                    return Err(untellable(&format!(
+                        "it asks for `{method}`, for which this client cannot be asked"
+                    )));
+                }
+                Err(ClientLinkError::Gone) => {
+                    return Err(untellable(
+                        "it asks for input, and the client has not answered",
+                    ));
                 }
             };
             responses = responses.raw(key, &answer);

@@ -3,6 +3,7 @@
 mod audit;
 mod backend;
 mod caller;
+mod cancel;
 mod catalogue;
 mod clock;
 mod context;
@@ -12,6 +13,7 @@ mod freshness;
 mod gateway;
 mod glob;
 mod input;
+mod item_uri;
 mod json;
 pub mod jsonrpc;
 mod limit;
@@ -42,6 +44,7 @@ pub use backend::{
     ItemSpec, Offer, PromptGet, ResourceRead, TaskAsk, TaskMethod, ToolCall,
 };
 pub use caller::{Authenticator, AuthnError, Caller, CallerKind, Credentials, NoAuthentication};
+pub use cancel::CancelReason;
 pub use catalogue::{
     Catalogue, CatalogueChange, CatalogueSwap, Difference, Differences, Endpoint, Entry,
 };

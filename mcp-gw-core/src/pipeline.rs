@@ -574,12 +574,12 @@ impl Run<'_> {
         let result = answer.and_then(|answer| answer.map_err(GatewayError::from));
         let result = result.and_then(|answer| {
             let raw = answer.raw();
-            if raw.is_none_or(|raw| self.ctx.link().accepts(raw)) {
-                Ok(answer)
-            } else {
-                Err(GatewayError::Untellable {
+            match raw.and_then(|raw| self.ctx.link().objection(raw)) {
+                None => Ok(answer),
+                Some(reason) => Err(GatewayError::Untellable {
                     server: self.backend.name().into(),
-                })
+                    reason,
+                }),
             }
         });
         let outcome = match &result {

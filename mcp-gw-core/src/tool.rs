@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::context::CallContext;
-use crate::json::{JsonError, ObjectWriter, RawJson};
+use crate::json::{JsonError, Members, ObjectWriter, RawJson};
 use crate::param_header::ParamHeader;
 
 /// Hints about a tool's behaviour (MCP `ToolAnnotations`). For a proxied tool they are the words of
@@ -111,12 +111,45 @@ pub enum SpecError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// `uri` or `uriTemplate` is missing or cannot be used.
+    #[error("the URI {uri:?} cannot be used: {reason}")]
+    Uri {
+        /// The URI or template, shortened.
+        uri: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// What identifies an item is not there, or no string.
+    #[error("`{member}` {reason}")]
+    Nameless {
+        /// The member that should say it: `name`, `uri` or `uriTemplate`.
+        member: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// `inputSchema` is missing or not an object.
     #[error("tool {name:?} has no `inputSchema` object")]
     InputSchema {
         /// The tool.
         name: String,
     },
+}
+
+/// What identifies an item: its member `member`, a string that says something.
+///
+/// # Errors
+/// When it is missing, of another type or empty.
+pub(crate) fn identity(members: &Members<'_>, member: &'static str) -> Result<String, SpecError> {
+    let nameless = |reason| Err(SpecError::Nameless { member, reason });
+    let Some(raw) = members.get(member) else {
+        return nameless("is missing");
+    };
+    match serde_json::from_str::<String>(raw.get()) {
+        Ok(text) if text.is_empty() => nameless("is empty"),
+        Ok(text) => Ok(text),
+        Err(_) if raw.get().starts_with('"') => nameless("holds half of a character"),
+        Err(_) => nameless("is not a string"),
+    }
 }
 
 /// Checks a name that is going to be an identifier on the wire.
@@ -170,10 +203,7 @@ impl ToolSpec {
     /// When it is not an object, its name cannot be used, or it has no `inputSchema` object.
     pub fn from_definition(definition: RawJson) -> Result<Self, SpecError> {
         let members = definition.members().map_err(SpecError::Json)?;
-        let name: String = members
-            .get("name")
-            .and_then(|raw| serde_json::from_str(raw.get()).ok())
-            .unwrap_or_default();
+        let name = identity(&members, "name")?;
         check_name(&name)?;
         if !members
             .get("inputSchema")
@@ -580,6 +610,21 @@ mod tests {
             spec.with_name("s__a").unwrap().definition().as_str(),
             text.replace(r#""name":"a""#, r#""name":"s__a""#)
         );
+    }
+
+    #[test]
+    fn a_tool_without_a_name_is_refused_with_its_reason() {
+        for (name, says) in [
+            ("", "`name` is missing"),
+            (r#""name":"","#, "`name` is empty"),
+            (r#""name":7,"#, "`name` is not a string"),
+            (r#""name":null,"#, "`name` is not a string"),
+            (r#""name":"\udc00","#, "`name` holds half of a character"),
+        ] {
+            let text = format!(r#"{{{name}"inputSchema":{{}}}}"#);
+            let error = ToolSpec::from_definition(RawJson::parse(text).unwrap()).unwrap_err();
+            assert_eq!(error.to_string(), says);
+        }
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl Rule {
             // In a list nothing is asked of one that reads arguments, see `holds`.
             when.reads_request() && !(op.is_list() && when.reads_arguments(op.feature()))
         };
-        self.from.is_some() || self.when.as_ref().is_some_and(of_condition)
+        self.from.is_some() || self.when.as_ref().is_some_and(|when| of_condition(when))
     }
 
     /// True when the answer may differ between callers or requests for the same thing.

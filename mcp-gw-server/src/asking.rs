@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mcp_gw_core::jsonrpc::{self, Response, as_str};
-use mcp_gw_core::{ClientLinkError, ObjectWriter, RawJson, code};
+use mcp_gw_core::{CancelReason, ClientLinkError, ObjectWriter, RawJson, code};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::rpc_error::RpcError;
@@ -47,15 +47,16 @@ impl Default for Asking {
 
 impl Asking {
     /// Sends a request through `stream` and waits up to `patience` for its answer. Dropping the
-    /// future tells the client that no answer is wanted any more.
+    /// future tells the client that no answer is wanted any more, and why if `taken_back` says so.
     pub(crate) async fn ask(
         &self,
         stream: mpsc::Sender<RawJson>,
         method: &str,
         params: &RawJson,
         patience: Duration,
+        taken_back: &CancelReason,
     ) -> Result<RawJson, ClientLinkError> {
-        let (open, answer) = self.open(stream, method)?;
+        let (open, answer) = self.open(stream, method, taken_back.clone())?;
         let request = jsonrpc::request(&RawJson::string(&open.id), method, params);
         let asked = async {
             // A stream that nobody reads holds the question back, and the limit on the wait counts.
@@ -70,13 +71,20 @@ impl Asking {
         };
         tokio::time::timeout(patience, asked)
             .await
-            .unwrap_or(Err(ClientLinkError::Gone))
+            .unwrap_or_else(|_| {
+                open.taken_back.say(&format!(
+                    "No answer came within {} s.",
+                    patience.as_secs_f64()
+                ));
+                Err(ClientLinkError::Gone)
+            })
     }
 
     fn open(
         &self,
         stream: mpsc::Sender<RawJson>,
         method: &str,
+        taken_back: CancelReason,
     ) -> Result<(Open<'_>, oneshot::Receiver<Said>), ClientLinkError> {
         let mut table = self.lock();
         if table.has_ended {
@@ -96,6 +104,7 @@ impl Asking {
             asking: self,
             id,
             stream,
+            taken_back,
         };
         Ok((open, answer))
     }
@@ -155,6 +164,7 @@ struct Open<'a> {
     asking: &'a Asking,
     id: String,
     stream: mpsc::Sender<RawJson>,
+    taken_back: CancelReason,
 }
 
 impl Drop for Open<'_> {
@@ -162,9 +172,10 @@ impl Drop for Open<'_> {
         if self.asking.lock().open.remove(&self.id).is_none() {
             return;
         }
+        self.taken_back.say("The answer is not needed any more.");
         let params = ObjectWriter::default()
             .string("requestId", &self.id)
-            .string("reason", "The answer is not needed any more.")
+            .raw("reason", &self.taken_back.get().unwrap_or_default())
             .finish();
         let message = jsonrpc::notification("notifications/cancelled", &params);
         // A client that does not read loses this too; its answer will be ignored.
@@ -208,11 +219,12 @@ mod tests {
 
     #[tokio::test]
     async fn each_answer_finds_its_question_whatever_their_order() {
+        let nobody = CancelReason::default();
         let asking = Asking::default();
         let (queue, mut stream) = mpsc::channel(8);
         let params = raw(r#"{"n":1.0}"#);
-        let first = asking.ask(queue.clone(), "roots/list", &params, LONG);
-        let second = asking.ask(queue, "sampling/createMessage", &params, LONG);
+        let first = asking.ask(queue.clone(), "roots/list", &params, LONG, &nobody);
+        let second = asking.ask(queue, "sampling/createMessage", &params, LONG, &nobody);
         let answering = async {
             let (a, b) = (asked(&mut stream).await, asked(&mut stream).await);
             assert_ne!(a, b);
@@ -230,10 +242,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_answer_of_another_session_matches_nothing() {
+        let nobody = CancelReason::default();
         let (ours, theirs) = (Asking::default(), Asking::default());
         let (queue, mut stream) = mpsc::channel(8);
         let params = RawJson::empty_object();
-        let asking = ours.ask(queue, "roots/list", &params, LONG);
+        let asking = ours.ask(queue, "roots/list", &params, LONG, &nobody);
         let answering = async {
             let id = asked(&mut stream).await;
             take(&theirs, &id, r#""result":{"of":"theirs"}"#).unwrap();
@@ -248,31 +261,64 @@ mod tests {
         let asking = Asking::default();
         let (queue, mut stream) = mpsc::channel(8);
         let params = RawJson::empty_object();
-        let mut question = Box::pin(asking.ask(queue, "roots/list", &params, LONG));
+        for (said, reason) in [
+            (None, r#""The answer is not needed any more.""#),
+            (Some(r#""th\u0061nks""#), r#""th\u0061nks""#),
+        ] {
+            let taken_back = CancelReason::default();
+            let ask = asking.ask(queue.clone(), "roots/list", &params, LONG, &taken_back);
+            let mut question = Box::pin(ask);
+            assert!(is_pending(&mut question).await);
+            let id = asked(&mut stream).await;
+            if let Some(said) = said {
+                taken_back.set(raw(said));
+            }
+            drop(question);
+            let cancelled = stream.recv().await.unwrap();
+            assert!(cancelled.as_str().contains("notifications/cancelled"));
+            let params = cancelled.member("params").unwrap().unwrap();
+            let expected = format!(r#"{{"requestId":{id},"reason":{reason}}}"#);
+            assert_eq!(params.as_str(), expected);
+            assert!(asking.lock().open.is_empty());
+            take(&asking, &id, r#""result":{}"#).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_question_that_is_cancelled_is_forgotten() {
+        let asking = Asking::default();
+        let (queue, mut stream) = mpsc::channel(8);
+        let params = RawJson::empty_object();
+        let taken_back = CancelReason::default();
+        let ask = asking.ask(queue, "roots/list", &params, LONG, &taken_back);
+        let mut question = Box::pin(ask);
         assert!(is_pending(&mut question).await);
         let id = asked(&mut stream).await;
         drop(question);
-        let cancelled = stream.recv().await.unwrap();
-        assert!(cancelled.as_str().contains("notifications/cancelled"));
-        assert!(cancelled.as_str().contains(&id), "{cancelled}");
+        stream.recv().await.unwrap();
         assert!(asking.lock().open.is_empty());
         take(&asking, &id, r#""result":{}"#).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_never_answers_is_not_waited_for_for_ever() {
+        let nobody = CancelReason::default();
         let asking = Asking::default();
         let (queue, mut stream) = mpsc::channel(8);
         let params = RawJson::empty_object();
-        let answer = asking.ask(queue, "roots/list", &params, LONG).await;
+        let answer = asking
+            .ask(queue, "roots/list", &params, LONG, &nobody)
+            .await;
         assert_eq!(answer.unwrap_err(), ClientLinkError::Gone);
         asked(&mut stream).await;
         let cancelled = stream.recv().await.unwrap();
         assert!(cancelled.as_str().contains("notifications/cancelled"));
+        assert!(cancelled.as_str().contains("within 300 s"), "{cancelled}");
     }
 
     #[tokio::test]
     async fn what_is_no_answer_is_refused_and_who_asked_gets_an_error() {
+        let nobody = CancelReason::default();
         for outcome in [
             r#""result":[]"#,
             r#""result":{"a":1,"a":2}"#,
@@ -281,7 +327,7 @@ mod tests {
             let asking = Asking::default();
             let (queue, mut stream) = mpsc::channel(8);
             let params = RawJson::empty_object();
-            let question = asking.ask(queue, "roots/list", &params, LONG);
+            let question = asking.ask(queue, "roots/list", &params, LONG, &nobody);
             let answering = async {
                 let id = asked(&mut stream).await;
                 assert_eq!(take(&asking, &id, outcome).unwrap_err().status, 400);
@@ -293,23 +339,28 @@ mod tests {
 
     #[tokio::test]
     async fn questions_are_bounded_and_end_with_the_client() {
+        let nobody = CancelReason::default();
         let asking = Asking::default();
         let (queue, _stream) = mpsc::channel(OPEN);
         let params = RawJson::empty_object();
         let mut open = Vec::new();
         for _ in 0..OPEN {
-            let ask = asking.ask(queue.clone(), "roots/list", &params, LONG);
+            let ask = asking.ask(queue.clone(), "roots/list", &params, LONG, &nobody);
             let mut ask = Box::pin(ask);
             assert!(is_pending(&mut ask).await);
             open.push(ask);
         }
-        let more = asking.ask(queue.clone(), "roots/list", &params, LONG).await;
+        let more = asking
+            .ask(queue.clone(), "roots/list", &params, LONG, &nobody)
+            .await;
         assert!(matches!(more, Err(ClientLinkError::Unsupported { .. })));
         asking.end();
         for ask in open {
             assert_eq!(ask.await.unwrap_err(), ClientLinkError::Gone);
         }
-        let more = asking.ask(queue, "roots/list", &params, LONG).await;
+        let more = asking
+            .ask(queue, "roots/list", &params, LONG, &nobody)
+            .await;
         assert_eq!(more.unwrap_err(), ClientLinkError::Gone);
     }
 }

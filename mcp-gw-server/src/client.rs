@@ -15,7 +15,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::askable::{Askable, without};
 use crate::asking::Asking;
-use crate::exchange::cancelled_id;
 use crate::inflight::InFlight;
 use crate::outbox::Outbox;
 use crate::revision::Revision;
@@ -175,11 +174,7 @@ impl Client {
     /// Takes a notification of the client. What is not known does nothing.
     pub(crate) fn take_notification(&self, notification: &Notification<'_>) {
         match &*notification.method {
-            "notifications/cancelled" => {
-                if let Some(id) = cancelled_id(&notification.params) {
-                    self.in_flight.cancel(id);
-                }
-            }
+            "notifications/cancelled" => self.in_flight.cancel(&notification.params),
             "notifications/initialized" => self.greet(),
             "notifications/roots/list_changed" => {
                 if let Some(clients) = &self.clients {

@@ -414,11 +414,10 @@ impl Engine {
             Ok(answer) => answer,
             Err(error) => (RpcError::told(&error, about, revision)?, Hints::None),
         };
-        rewrite::result(answer, revision, hints, &self.inner.server_info).ok_or_else(|| {
+        rewrite::result(answer, revision, hints, &self.inner.server_info).map_err(|reason| {
             RpcError::new(
                 code::UPSTREAM_INVALID,
-                "The server asks for input in a way that this client's protocol revision does not \
-                 know.",
+                &format!("The server's answer cannot be told to this client: {reason}."),
             )
         })
     }

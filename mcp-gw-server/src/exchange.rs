@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mcp_gw_core::jsonrpc::{self, Request};
 use mcp_gw_core::{
-    Arguments, Caller, Clock as _, Extras, Feature, Incoming, RawJson, RequestMeta, SystemClock,
-    code,
+    Arguments, Caller, CancelReason, Clock as _, Extras, Feature, Incoming, RawJson, RequestMeta,
+    SystemClock, code,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ use crate::askable::{Askable, without};
 use crate::client::Client;
 use crate::desk::Desk;
 use crate::engine::Engine;
-use crate::inflight::{InFlight, Refusal};
+use crate::inflight::{InFlight, Open, Refusal};
 use crate::link::{CallLink, CallStream, Way, Wishes};
 use crate::operation::{self, Asking, Operation, Parsed};
 use crate::parked::{Returned, Work};
@@ -111,7 +111,8 @@ impl Engine {
                     .map_err(refused)?,
             ),
         };
-        let (work, messages) = self.work(parsed, &id, peer)?;
+        let cancelled = open.as_ref().map(Open::reason).unwrap_or_default();
+        let (work, messages) = self.work(parsed, &id, peer, cancelled)?;
         let work = Box::pin(async move {
             let result = match open {
                 None => Some(work.await),
@@ -128,6 +129,7 @@ impl Engine {
         parsed: Parsed,
         id: &RawJson,
         peer: Peer,
+        cancelled: CancelReason,
     ) -> Result<(Work, Option<mpsc::Receiver<RawJson>>), RpcError> {
         let revision = peer.revision;
         let client = peer.client;
@@ -143,6 +145,7 @@ impl Engine {
         let wishes = Wishes {
             progress_token: parsed.progress_token,
             log_level: parsed.log_level,
+            cancelled,
         };
         let mut operation = parsed.operation;
         let meta = watching(meta, &operation, revision, client.as_deref());
@@ -374,9 +377,4 @@ fn refused(refusal: Refusal) -> RpcError {
             "Too many requests are open at once. Wait for one to end, then try again.",
         ),
     }
-}
-
-/// The id in the params of `notifications/cancelled`.
-pub(crate) fn cancelled_id<'a>(params: &jsonrpc::Params<'a>) -> Option<&'a [u8]> {
-    params.get("requestId").map(|id| id.get().as_bytes())
 }

@@ -7,10 +7,10 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use mcp_gw_core::jsonrpc::{Message, Request};
-use mcp_gw_core::{ParamHeader, RawJson, ToolSpec, code};
+use mcp_gw_core::{CancelReason, ParamHeader, RawJson, ToolSpec, code};
 use mcp_gw_upstream::fuzzing as upstream;
 
-use crate::exchange::{Answer, cancelled_id};
+use crate::exchange::Answer;
 use crate::http::headers::{check_params, decode};
 use crate::line::{Line, Lines};
 use crate::operation::{self, Operation};
@@ -52,7 +52,8 @@ pub fn message(data: &[u8]) {
             }
         }
         Ok(Message::Notification(notification)) => {
-            let _ = cancelled_id(&notification.params);
+            let reason = CancelReason::read(&notification.params);
+            assert!(reason.is_none_or(|reason| reason.len() <= 1024));
         }
         Ok(_) => {}
         Err(error) => {

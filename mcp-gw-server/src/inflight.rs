@@ -4,12 +4,21 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mcp_gw_core::RawJson;
+use mcp_gw_core::jsonrpc::Params;
+use mcp_gw_core::{CancelReason, RawJson};
 use tokio_util::sync::CancellationToken;
 
 /// The open requests of one session or connection, by the text of their id.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct InFlight(Arc<Mutex<HashMap<Box<[u8]>, CancellationToken>>>);
+pub(crate) struct InFlight(Arc<Mutex<HashMap<Box<[u8]>, Way>>>);
+
+/// How an open request is ended before its time.
+#[derive(Debug, Clone, Default)]
+struct Way {
+    token: CancellationToken,
+    /// Set before the token is cancelled.
+    reason: CancelReason,
+}
 
 /// Why a request cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +34,7 @@ pub(crate) enum Refusal {
 pub(crate) struct Open {
     table: InFlight,
     id: Box<[u8]>,
-    token: CancellationToken,
+    way: Way,
 }
 
 impl InFlight {
@@ -39,36 +48,39 @@ impl InFlight {
         if table.len() >= limit {
             return Err(Refusal::TooMany);
         }
-        let token = CancellationToken::new();
-        table.insert(Box::from(&*id), token.clone());
+        let way = Way::default();
+        table.insert(Box::from(&*id), way.clone());
         Ok(Open {
             table: self.clone(),
             id: Box::from(&*id),
-            token,
+            way,
         })
     }
 
-    /// Cancels the request of this id, if it is open.
-    pub(crate) fn cancel(&self, id: &[u8]) {
-        if let Some(token) = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&*key(id))
-        {
-            token.cancel();
+    /// Cancels the request that the params of `notifications/cancelled` name, if it is open.
+    pub(crate) fn cancel(&self, params: &Params<'_>) {
+        let Some(id) = params.get("requestId") else {
+            return;
+        };
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let way = table.get(&*key(id.get().as_bytes()));
+        if let Some(way) = way.filter(|way| !way.token.is_cancelled()) {
+            if let Some(reason) = CancelReason::read(params) {
+                way.reason.set(reason);
+            }
+            way.token.cancel();
         }
     }
 
     /// Cancels everything.
     pub(crate) fn cancel_all(&self) {
-        for token in self
+        for way in self
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .values()
         {
-            token.cancel();
+            way.token.cancel();
         }
     }
 
@@ -93,11 +105,16 @@ fn key(id: &[u8]) -> Cow<'_, [u8]> {
 }
 
 impl Open {
+    /// Where the client's reason will be, should it cancel the request and give one.
+    pub(crate) fn reason(&self) -> CancelReason {
+        self.way.reason.clone()
+    }
+
     /// Runs `work` until it ends or the request is cancelled: then `None`.
     pub(crate) async fn run<T>(self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            () = self.token.cancelled() => None,
+            () = self.way.token.cancelled() => None,
             output = work => Some(output),
         }
     }
@@ -115,7 +132,53 @@ impl Drop for Open {
 
 #[cfg(test)]
 mod tests {
+    use mcp_gw_core::jsonrpc::Message;
+
     use super::*;
+
+    /// Cancels what the params say, the text of an object.
+    fn cancel(table: &InFlight, params: &str) {
+        let method = "notifications/cancelled";
+        let text = format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#);
+        match Message::parse(text.as_bytes()) {
+            Ok(Message::Notification(cancelled)) => table.cancel(&cancelled.params),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_reason_is_there_before_the_work_is_dropped() {
+        struct Looks(CancelReason, Arc<Mutex<Option<RawJson>>>);
+        impl Drop for Looks {
+            fn drop(&mut self) {
+                *self.1.lock().unwrap() = self.0.get();
+            }
+        }
+        for (reason, seen) in [
+            (
+                r#","reason":"user \u0061bort""#,
+                Some(r#""user \u0061bort""#),
+            ),
+            (r#","reason":7"#, None),
+            ("", None),
+        ] {
+            let (table, found) = (InFlight::default(), Arc::default());
+            let open = table.open(b"1", 2).unwrap();
+            let looks = Looks(open.reason(), Arc::clone(&found));
+            let work = async move {
+                let _looks = looks;
+                std::future::pending::<()>().await;
+            };
+            cancel(&table, &format!(r#"{{"requestId":1{reason}}}"#));
+            // What comes later changes nothing.
+            cancel(&table, r#"{"requestId":1,"reason":"late"}"#);
+            let first = open.reason();
+            assert_eq!(open.run(work).await, None);
+            let found = found.lock().unwrap().clone();
+            assert_eq!(found.as_ref().map(RawJson::as_str), seen);
+            assert_eq!(first.get(), found);
+        }
+    }
 
     #[tokio::test]
     async fn a_cancelled_request_ends_without_output_and_is_forgotten() {
@@ -124,8 +187,9 @@ mod tests {
         assert_eq!(table.open(b"1", 2).unwrap_err(), Refusal::Twice);
         let other = table.open(b"\"1\"", 2).unwrap();
         assert_eq!(table.open(b"2", 2).unwrap_err(), Refusal::TooMany);
-        table.cancel(b"1");
-        table.cancel(b"no such");
+        cancel(&table, r#"{"requestId":1}"#);
+        cancel(&table, r#"{"requestId":"no such"}"#);
+        cancel(&table, "{}");
         assert_eq!(open.run(std::future::pending::<()>()).await, None);
         assert_eq!(other.run(async { 7 }).await, Some(7));
         assert_eq!(table.len(), 0);
@@ -142,7 +206,8 @@ mod tests {
             for (first, second) in [(one, other), (other, one)] {
                 let open = table.open(first, 9).unwrap();
                 assert_eq!(table.open(second, 9).unwrap_err(), Refusal::Twice);
-                table.cancel(second);
+                let second = std::str::from_utf8(second).unwrap();
+                cancel(&table, &format!(r#"{{"requestId":{second}}}"#));
                 assert_eq!(open.run(std::future::pending::<()>()).await, None);
                 assert_eq!(table.len(), 0);
             }

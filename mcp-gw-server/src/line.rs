@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
 use crate::engine::Engine;
-use crate::exchange::{Answer, Exchange, Peer, cancelled_id};
+use crate::exchange::{Answer, Exchange, Peer};
 use crate::inflight::InFlight;
 use crate::operation::{Meta, modern_revision};
 use crate::outbox::Outbox;
@@ -234,10 +234,8 @@ impl Connection {
     }
 
     fn notified(&self, notification: &Notification<'_>) {
-        if notification.method == "notifications/cancelled"
-            && let Some(id) = cancelled_id(&notification.params)
-        {
-            self.in_flight.cancel(id);
+        if notification.method == "notifications/cancelled" {
+            self.in_flight.cancel(&notification.params);
         } else if let Some(client) = &self.client {
             client.take_notification(notification);
         }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp_gw_core::jsonrpc::{self, as_str};
-use mcp_gw_core::{CallNotification, ClientLink, ClientLinkError, LogLevel, ObjectWriter, RawJson};
+use mcp_gw_core::{
+    CallNotification, CancelReason, ClientLink, ClientLinkError, LogLevel, ObjectWriter, RawJson,
+};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -26,13 +28,15 @@ const QUEUE: usize = 256;
 #[derive(Debug, Default)]
 pub(crate) struct CallStream(Mutex<Route>);
 
-/// What a request says about the messages on its stream.
+/// What a client says about a request of its own and the messages on its stream.
 #[derive(Debug, Default)]
 pub(crate) struct Wishes {
     /// The client wants progress under this token.
     pub(crate) progress_token: Option<RawJson>,
     /// The least level of log messages; none are wanted without.
     pub(crate) log_level: Option<LogLevel>,
+    /// Why the client cancels the request, once it does.
+    pub(crate) cancelled: CancelReason,
 }
 
 /// A stream to a client.
@@ -291,19 +295,34 @@ impl ClientLink for CallLink {
     }
 
     fn accepts(&self, result: &RawJson) -> bool {
+        self.objection(result).is_none()
+    }
+
+    fn objection(&self, result: &RawJson) -> Option<String> {
         if self.is_plain() {
-            return true;
+            return None;
         }
+        let declared = self.capabilities.as_ref();
         match rewrite::kind(result, self.revision) {
-            None => false,
-            Some(Kind::Answer) => true,
-            Some(Kind::Task) => declares_extension(self.capabilities.as_ref(), TASKS),
-            Some(Kind::Extension) => declares_others(self.capabilities.as_ref(), TASKS),
-            // A server must not ask for what the client did not declare (basic/patterns/mrtr).
-            Some(Kind::Input(requests)) => requests.is_ok_and(|requests| {
-                let mut all = requests.iter();
-                all.all(|(method, params)| self.askable.allows(method, params))
+            Err(reason) => Some(reason),
+            Ok(Kind::Answer) => None,
+            Ok(Kind::Task) => (!declares_extension(declared, TASKS))
+                .then(|| format!("it is a task, and the client did not declare `{TASKS}`")),
+            Ok(Kind::Extension(kind)) => (!declares_others(declared, TASKS)).then(|| {
+                format!("it is of the type `{kind}`, and the client declared no extension for it")
             }),
+            // A server must not ask for what the client did not declare (basic/patterns/mrtr).
+            Ok(Kind::Input(Err(_))) => {
+                Some("it asks for input in a way that cannot be read".to_owned())
+            }
+            Ok(Kind::Input(Ok(requests))) => {
+                let mut all = requests.iter();
+                let refused = all.find(|(method, params)| !self.askable.allows(method, params));
+                refused.map(|(method, _)| {
+                    let method = rewrite::short(method);
+                    format!("it asks for `{method}` in a way that the client did not declare")
+                })
+            }
         }
     }
 
@@ -315,7 +334,20 @@ impl ClientLink for CallLink {
         self.waits.total()
     }
 
+    fn cancel_reason(&self) -> Option<RawJson> {
+        self.stream.lock().wishes.cancelled.get()
+    }
+
     async fn request(&self, method: &str, params: RawJson) -> Result<RawJson, ClientLinkError> {
+        self.ask(method, params, &CancelReason::default()).await
+    }
+
+    async fn ask(
+        &self,
+        method: &str,
+        params: RawJson,
+        taken_back: &CancelReason,
+    ) -> Result<RawJson, ClientLinkError> {
         let unsupported = || ClientLinkError::Unsupported {
             method: method.to_owned(),
         };
@@ -328,7 +360,9 @@ impl ClientLink for CallLink {
             Way::Client(client) => {
                 let stream = self.stream.queue().ok_or(ClientLinkError::Gone)?;
                 let asking = &client.asking;
-                asking.ask(stream, method, &params, self.patience).await
+                asking
+                    .ask(stream, method, &params, self.patience, taken_back)
+                    .await
             }
             Way::Desk(desk) => desk.ask(method, params).await,
         }

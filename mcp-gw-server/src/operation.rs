@@ -395,18 +395,30 @@ impl Reader<'_, '_> {
     }
 
     fn list(&self, feature: Feature) -> Result<Operation, RpcError> {
-        let after =
-            match self.params.get("cursor") {
-                None => None,
-                Some(raw) => Some(as_str(raw).as_deref().and_then(read_cursor).ok_or_else(
-                    || {
-                        RpcError::invalid_params(
-                            "Invalid params: `cursor` was not given by this server",
-                        )
-                    },
-                )?),
-            };
-        Ok(Operation::List { feature, after })
+        let Some(raw) = self.params.get("cursor") else {
+            return Ok(Operation::List {
+                feature,
+                after: None,
+            });
+        };
+        let cursor = as_str(raw);
+        let says = match cursor.as_deref() {
+            Some("") => {
+                "Invalid params: `cursor` is empty. Leave it out to get the first page, and send the \
+                 `nextCursor` of a page to get the next."
+            }
+            Some(cursor) => match read_cursor(cursor) {
+                Some(after) => {
+                    let after = Some(after);
+                    return Ok(Operation::List { feature, after });
+                }
+                None => "Invalid params: `cursor` was not given by this server",
+            },
+            None => {
+                "Invalid params: `cursor` must be a string: the `nextCursor` of the page before"
+            }
+        };
+        Err(RpcError::invalid_params(says))
     }
 
     fn completion(&self) -> Result<Operation, RpcError> {
@@ -541,7 +553,13 @@ mod tests {
             ),
             ("tools/call", "[]", "`params` must be an object"),
             ("tools/list", r#"{"cursor":"?"}"#, "`cursor`"),
-            ("tools/list", r#"{"cursor":7}"#, "`cursor`"),
+            ("tools/list", r#"{"cursor":7}"#, "`cursor` must be a string"),
+            (
+                "tools/list",
+                r#"{"cursor":null}"#,
+                "`cursor` must be a string",
+            ),
+            ("tools/list", r#"{"cursor":""}"#, "Leave it out"),
             ("resources/read", "{}", "`uri` is missing"),
             (
                 "completion/complete",

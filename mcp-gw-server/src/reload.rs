@@ -95,6 +95,7 @@ impl Running {
         };
         limits.connect().await;
         let (next, came) = parts.remount(config, guards.as_ref())?;
+        let stays = |name: &str| !came.iter().any(|come| come.name == name);
         let gone = self.gateway().remount(next).map_err(LaunchError::Build)?;
         // Nothing fails from here on.
         self.limits.put(limits);
@@ -111,6 +112,7 @@ impl Running {
         }
         if let Some(guards) = guards {
             parts.pins.stop().await;
+            guards.take_over(&parts.guards, config, stays).await;
             parts.pins = guards.watch();
             parts.guards = guards;
         }
@@ -119,7 +121,7 @@ impl Running {
             before.marks.differ(&config.marks, section) || (*section == "auth" && has_other_keys)
         });
         report.changed.extend(sections.map(str::to_owned));
-        report.changed.extend(came);
+        report.changed.extend(came.iter().map(Came::to_string));
         let is_gone = |backend: &&Arc<dyn Backend>| !config.servers.contains_key(backend.name());
         let names = gone.iter().filter(is_gone);
         let names = names.map(|backend| format!("servers.{} (gone)", backend.name()));
@@ -147,29 +149,50 @@ impl Running {
     }
 }
 
+/// A server that came, in the place of one of the same name unless it is new.
+struct Came {
+    name: String,
+    is_new: bool,
+}
+
+impl std::fmt::Display for Came {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let new = if self.is_new { " (new)" } else { "" };
+        write!(f, "servers.{}{new}", self.name)
+    }
+}
+
 impl Parts {
     /// What is to be behind the gateway for `config`, and which servers come for it.
     fn remount(
         &self,
         config: &Config,
         guards: Option<&Guards>,
-    ) -> Result<(Remount, Vec<String>), LaunchError> {
+    ) -> Result<(Remount, Vec<Came>), LaunchError> {
         let mut next = Remount::new();
         let mut came = Vec::new();
         for name in &self.extra {
             next = next.keep(name, Mounting::plain());
         }
         let (before, guards) = (&self.config, guards.unwrap_or(&self.guards));
+        let was_guarded = |name: &str| {
+            let server = before.servers.get(name);
+            server.is_some_and(|server| self.guards.guards(before, server))
+        };
         for (name, server) in &config.servers {
             let mounting = config.mounting(name, server);
             let is_there = before.servers.contains_key(name);
-            if is_there && !before.marks.differ_in_server(&config.marks, name) {
+            let is_same = is_there && !before.marks.differ_in_server(&config.marks, name);
+            // A guard is there from the beginning or not at all; what it goes by may change.
+            if is_same && was_guarded(name) == guards.guards(config, server) {
                 next = next.keep(name, mounting);
             } else {
                 let backend = self.maker.backend(config, (name, server), guards)?;
                 next = next.mount(backend, mounting);
-                let new = if is_there { "" } else { " (new)" };
-                came.push(format!("servers.{name}{new}"));
+                came.push(Came {
+                    name: name.clone(),
+                    is_new: !is_there,
+                });
             }
         }
         for (name, endpoint) in &config.endpoints {

@@ -30,33 +30,37 @@ pub(crate) enum Kind {
     Answer,
     /// A task, which only clients understand that declared the extension.
     Task,
-    /// Something of an extension that the gateway does not know, for clients that declared it.
-    Extension,
+    /// Something of an extension that the gateway does not know, for clients that declared it: its
+    /// type, shortened.
+    Extension(String),
     /// A request for input: methods with their params; an error when it asks in no way that there is.
     Input(Result<Vec<(String, RawJson)>, JsonError>),
 }
 
 /// What a client of `revision` can be told: a result is an object that says nothing twice, and, for
 /// clients of older revisions, the answer and not a request for input, which they would take for the
-/// answer. `None` for what it cannot be told.
-pub(crate) fn kind(result: &RawJson, revision: Revision) -> Option<Kind> {
-    let members = match look(result, revision) {
-        Look::Untellable => return None,
-        Look::Plain => return Some(Kind::Answer),
+/// answer.
+///
+/// # Errors
+/// Why it cannot be told this one: a clause whose subject is the result.
+pub(crate) fn kind(result: &RawJson, revision: Revision) -> Result<Kind, String> {
+    let members = match look(result, revision)? {
+        Look::Plain => return Ok(Kind::Answer),
         Look::Members(members) => members,
     };
     let Some(kind) = members.get("resultType") else {
-        return Some(Kind::Answer);
+        return Ok(Kind::Answer);
     };
     // A type that is no text is none that a client could know (MCP 2026-07-28, results).
-    Some(match &*as_str(kind)? {
+    let kind = as_str(kind).ok_or("its `resultType` is not a string")?;
+    Ok(match &*kind {
         "complete" => Kind::Answer,
         "task" => Kind::Task,
         "input_required" => match members.get("inputRequests") {
             Some(requests) => Kind::Input(read_requests(&result.slice(requests))),
             None => Kind::Input(Ok(Vec::new())),
         },
-        _ => Kind::Extension,
+        other => Kind::Extension(short(other)),
     })
 }
 
@@ -80,13 +84,17 @@ enum Look<'r> {
     Plain,
     /// Something among these members may.
     Members(Members<'r>),
-    /// The client cannot be told it.
-    Untellable,
 }
 
-fn look(result: &RawJson, revision: Revision) -> Look<'_> {
+/// The beginning of a word of a server, for a message.
+pub(crate) fn short(word: &str) -> String {
+    word.chars().take(64).collect()
+}
+
+/// Looks at a result; otherwise why it cannot be told.
+fn look(result: &RawJson, revision: Revision) -> Result<Look<'_>, String> {
     if !result.is_object() {
-        return Look::Untellable;
+        return Err("it is not an object".to_owned());
     }
     let names = if revision.is_modern() {
         &MODERN_MEMBERS[..]
@@ -94,18 +102,29 @@ fn look(result: &RawJson, revision: Revision) -> Look<'_> {
         &LEGACY_STRIPPED[..]
     };
     if !names.iter().any(|name| has(result, name)) {
-        return Look::Plain;
+        return Ok(Look::Plain);
     }
     let Ok(members) = result.members() else {
-        return Look::Untellable;
+        return Err("it names a member twice".to_owned());
     };
     let kind = members.get("resultType");
     let is_answer = kind.is_none_or(|kind| kind.get() == "\"complete\"");
     if revision.is_modern() || is_answer {
-        Look::Members(members)
-    } else {
-        Look::Untellable
+        return Ok(Look::Members(members));
     }
+    Err(match kind.and_then(as_str).as_deref() {
+        Some("input_required") => {
+            "it asks for input in a way that the client's protocol revision does not know"
+                .to_owned()
+        }
+        Some(kind) => {
+            let kind = short(kind);
+            format!(
+                "it is of the type `{kind}`, which the client's protocol revision does not know"
+            )
+        }
+        None => "its `resultType` is not a string".to_owned(),
+    })
 }
 
 /// Text that makes a result worth a look before a modern client gets it. A name may be written with
@@ -128,15 +147,17 @@ const LEGACY_STRIPPED: [&str; 5] = [
     "\\u",
 ];
 
-/// The result as a client of `revision` expects it; `None` when it cannot be told to that client.
+/// The result as a client of `revision` expects it.
+///
+/// # Errors
+/// Why it cannot be told to that client.
 pub(crate) fn result(
     result: RawJson,
     revision: Revision,
     hints: Hints,
     server_info: &RawJson,
-) -> Option<RawJson> {
-    let members = match look(&result, revision) {
-        Look::Untellable => return None,
+) -> Result<RawJson, String> {
+    let members = match look(&result, revision)? {
         Look::Plain => None,
         Look::Members(members) => Some(members),
     };
@@ -145,7 +166,7 @@ pub(crate) fn result(
     } else {
         members.and_then(|members| to_legacy(&members, result.len()))
     };
-    Some(rewritten.unwrap_or(result))
+    Ok(rewritten.unwrap_or(result))
 }
 
 fn has(result: &RawJson, name: &str) -> bool {
@@ -254,7 +275,8 @@ mod tests {
 
     fn legacy(text: &str) -> Option<String> {
         let raw = RawJson::parse(text.to_owned()).unwrap();
-        result(raw, Revision::V2025_11_25, Hints::None, &info()).map(|raw| raw.as_str().to_owned())
+        let told = result(raw, Revision::V2025_11_25, Hints::None, &info());
+        told.ok().map(|raw| raw.as_str().to_owned())
     }
 
     const META: &str =
@@ -290,7 +312,7 @@ mod tests {
         assert!(text.ends_with(r#","requestState":"a\u0062 \/"}"#), "{text}");
     }
 
-    fn kind_of(text: &str) -> Option<Kind> {
+    fn kind_of(text: &str) -> Result<Kind, String> {
         kind(
             &RawJson::parse(text.to_owned()).unwrap(),
             Revision::V2026_07_28,
@@ -336,7 +358,7 @@ mod tests {
             (r#"{"resultType":"complete","x":"task"}"#, false),
             (r#"{"content":[]}"#, false),
         ] {
-            assert_eq!(matches!(kind_of(text), Some(Kind::Task)), task, "{text}");
+            assert_eq!(matches!(kind_of(text), Ok(Kind::Task)), task, "{text}");
         }
     }
 
@@ -344,12 +366,12 @@ mod tests {
     fn a_type_that_is_not_known_is_no_answer() {
         let of = |kind: &str| kind_of(&format!(r#"{{"content":[],"resultType":{kind}}}"#));
         for kind in ["\"COMPLETE\"", "\"x/later\"", "\"\""] {
-            assert!(matches!(of(kind), Some(Kind::Extension)), "{kind}");
+            assert!(matches!(of(kind), Ok(Kind::Extension(_))), "{kind}");
         }
         for kind in ["null", "7", "{}", r#"["complete"]"#] {
-            assert!(of(kind).is_none(), "{kind}");
+            assert_eq!(of(kind).unwrap_err(), "its `resultType` is not a string");
         }
-        assert!(matches!(of(r#""comple\u0074e""#), Some(Kind::Answer)));
+        assert!(matches!(of(r#""comple\u0074e""#), Ok(Kind::Answer)));
     }
 
     #[test]
@@ -397,7 +419,8 @@ mod tests {
             r#"{"resultType":"a","resultType":"b"}"#,
         ] {
             let raw = RawJson::parse(twice).unwrap();
-            assert!(kind(&raw, Revision::V2026_07_28).is_none(), "{twice}");
+            let refused = kind(&raw, Revision::V2026_07_28).unwrap_err();
+            assert_eq!(refused, "it names a member twice", "{twice}");
         }
         let untouched = r#"{ "content":[{"text":"resultType"}] }"#;
         assert_eq!(legacy(untouched).unwrap(), untouched);

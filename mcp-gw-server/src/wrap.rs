@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp_gw_core::{
-    Backend, BackendError, CallContext, ClientLink, ClientRef, Completion, NoClient, Offer,
-    PromptGet, RawJson, ResourceRead, TaskAsk, ToolCall, ToolOutput,
+    Backend, BackendError, CallContext, ClientRef, Completion, Offer, PromptGet, RawJson,
+    ResourceRead, TaskAsk, ToolCall, ToolOutput,
 };
 use tokio::time::Instant;
 
@@ -54,16 +54,16 @@ impl<B: Backend> Deadline<B> {
 
     async fn within<T>(
         &self,
-        link: &dyn ClientLink,
+        ctx: Option<&CallContext>,
         work: impl Future<Output = Result<T, BackendError>>,
     ) -> Result<T, BackendError> {
-        self.ended(self.limit.get(), link, work).await
+        self.ended(self.limit.get(), ctx, work).await
     }
 
     async fn ended<T>(
         &self,
         after: Duration,
-        link: &dyn ClientLink,
+        ctx: Option<&CallContext>,
         work: impl Future<Output = Result<T, BackendError>>,
     ) -> Result<T, BackendError> {
         let begin = Instant::now();
@@ -71,12 +71,17 @@ impl<B: Backend> Deadline<B> {
             let mut end = begin + after;
             loop {
                 tokio::time::sleep_until(end).await;
-                let due = begin + after + link.waited();
+                let waited = ctx.map_or(Duration::ZERO, |ctx| ctx.link().waited());
+                let due = begin + after + waited;
                 if due <= end {
-                    return;
+                    break;
                 }
                 // While the client is asked the end recedes; there is no hurry to follow it.
                 end = due.max(end + BREATH);
+            }
+            // Before the work is dropped, which tells the server.
+            if let Some(ctx) = ctx {
+                ctx.give_up(&format!("No answer came within {} s.", after.as_secs_f64()));
             }
         };
         tokio::select! {
@@ -102,8 +107,7 @@ impl<B: Backend> Backend for Deadline<B> {
 
     async fn offer(&self) -> Result<Offer, BackendError> {
         let after = self.limit.get().max(self.least_for_lists);
-        self.ended(after, &NoClient::new(), self.backend.offer())
-            .await
+        self.ended(after, None, self.backend.offer()).await
     }
 
     async fn call_tool(
@@ -111,7 +115,7 @@ impl<B: Backend> Backend for Deadline<B> {
         ctx: &CallContext,
         call: ToolCall,
     ) -> Result<ToolOutput, BackendError> {
-        self.within(&**ctx.link(), self.backend.call_tool(ctx, call))
+        self.within(Some(ctx), self.backend.call_tool(ctx, call))
             .await
     }
 
@@ -120,12 +124,12 @@ impl<B: Backend> Backend for Deadline<B> {
         ctx: &CallContext,
         read: ResourceRead,
     ) -> Result<RawJson, BackendError> {
-        self.within(&**ctx.link(), self.backend.read_resource(ctx, read))
+        self.within(Some(ctx), self.backend.read_resource(ctx, read))
             .await
     }
 
     async fn get_prompt(&self, ctx: &CallContext, get: PromptGet) -> Result<RawJson, BackendError> {
-        self.within(&**ctx.link(), self.backend.get_prompt(ctx, get))
+        self.within(Some(ctx), self.backend.get_prompt(ctx, get))
             .await
     }
 
@@ -134,36 +138,34 @@ impl<B: Backend> Backend for Deadline<B> {
         ctx: &CallContext,
         completion: Completion,
     ) -> Result<RawJson, BackendError> {
-        self.within(&**ctx.link(), self.backend.complete(ctx, completion))
+        self.within(Some(ctx), self.backend.complete(ctx, completion))
             .await
     }
 
     async fn task(&self, ctx: &CallContext, ask: TaskAsk) -> Result<RawJson, BackendError> {
-        self.within(&**ctx.link(), self.backend.task(ctx, ask))
-            .await
+        self.within(Some(ctx), self.backend.task(ctx, ask)).await
     }
 
     async fn watch_task(&self, ctx: &CallContext, task_id: &str) -> Result<(), BackendError> {
-        self.within(&**ctx.link(), self.backend.watch_task(ctx, task_id))
+        self.within(Some(ctx), self.backend.watch_task(ctx, task_id))
             .await
     }
 
     async fn check(&self) -> Result<(), BackendError> {
-        self.within(&NoClient::new(), self.backend.check()).await
+        self.within(None, self.backend.check()).await
     }
 
     async fn subscribe(&self, ctx: &CallContext, uri: &str) -> Result<(), BackendError> {
-        self.within(&**ctx.link(), self.backend.subscribe(ctx, uri))
+        self.within(Some(ctx), self.backend.subscribe(ctx, uri))
             .await
     }
 
     async fn resubscribe(&self, uri: &str) -> Result<(), BackendError> {
-        self.within(&NoClient::new(), self.backend.resubscribe(uri))
-            .await
+        self.within(None, self.backend.resubscribe(uri)).await
     }
 
     async fn unsubscribe(&self, uri: &str, client: Option<&ClientRef>) -> Result<(), BackendError> {
-        self.within(&NoClient::new(), self.backend.unsubscribe(uri, client))
+        self.within(None, self.backend.unsubscribe(uri, client))
             .await
     }
 }
@@ -172,7 +174,8 @@ impl<B: Backend> Backend for Deadline<B> {
 mod tests {
     use mcp_gw_core::testing::call_context;
     use mcp_gw_core::{
-        Arguments, CallNotification, Caller, CallerKind, ClientLinkError, async_trait,
+        Arguments, CallNotification, Caller, CallerKind, ClientLink, ClientLinkError, NoClient,
+        async_trait,
     };
 
     use super::*;

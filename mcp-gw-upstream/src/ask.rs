@@ -1,8 +1,8 @@
 //! Requests to a server: their method, and their params spliced from what the client sent.
 
 use mcp_gw_core::{
-    CallContext, Completion, CompletionRef, Extras, LogLevel, ObjectWriter, PromptGet, RawJson,
-    ResourceRead, TaskAsk, ToolCall, meta_key,
+    BackendError, CallContext, Completion, CompletionRef, Extras, LogLevel, ObjectWriter,
+    PromptGet, RawJson, ResourceRead, TaskAsk, ToolCall, meta_key,
 };
 
 use crate::era::{Era, MODERN, OFFERED};
@@ -282,9 +282,28 @@ fn reference(reference: &CompletionRef) -> RawJson {
     .finish()
 }
 
-/// The params of `notifications/cancelled`.
-pub(crate) fn cancelled_params(id: i64) -> RawJson {
-    ObjectWriter::default().integer("requestId", id).finish()
+/// The params of `notifications/cancelled`, with the reason if there is one.
+pub(crate) fn cancelled_params(id: i64, reason: Option<&RawJson>) -> RawJson {
+    let params = ObjectWriter::default().integer("requestId", id);
+    match reason {
+        Some(reason) => params.raw("reason", reason),
+        None => params,
+    }
+    .finish()
+}
+
+/// Why a request is cancelled that came to this: a reason of the gateway's own.
+pub(crate) fn cancelled_for(error: &BackendError) -> Option<RawJson> {
+    match error {
+        BackendError::Timeout { after, .. } => Some(RawJson::string(&format!(
+            "No answer came within {} s.",
+            after.as_secs_f64()
+        ))),
+        BackendError::TooLarge { .. } => {
+            Some(RawJson::string("The answer is longer than allowed."))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mcp_gw_core::jsonrpc::{self, Request};
-use mcp_gw_core::{CallContext, CallNotification, ClientLink, ClientLinkError, RawJson, code};
+use mcp_gw_core::{
+    CallContext, CallNotification, CancelReason, ClientLink, ClientLinkError, RawJson, code,
+};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
@@ -72,8 +74,15 @@ pub(crate) struct Call {
 #[derive(Default)]
 struct Open {
     /// By the text of their ids.
-    questions: HashMap<Box<str>, AbortHandle>,
+    questions: HashMap<Box<str>, Asked>,
     is_over: bool,
+}
+
+/// A question that the client is asked.
+struct Asked {
+    task: AbortHandle,
+    /// Why the server takes it back, once it does.
+    taken_back: CancelReason,
 }
 
 impl Call {
@@ -129,14 +138,16 @@ impl Call {
             }
             Ok(mut open) => {
                 let id = question.id.as_str().into();
+                let taken_back = CancelReason::default();
                 let turn = Turn {
                     call: Arc::clone(self),
                     question,
                     back,
+                    taken_back: taken_back.clone(),
                 };
                 // It cannot end before it is in the table: that is locked until then.
-                let task = tokio::spawn(turn.run());
-                open.questions.insert(id, task.abort_handle());
+                let task = tokio::spawn(turn.run()).abort_handle();
+                open.questions.insert(id, Asked { task, taken_back });
                 drop(open);
                 self.alive.notify_one();
             }
@@ -158,11 +169,14 @@ impl Call {
         }
     }
 
-    /// The server does not want to know any more. True when the question was open.
-    pub(crate) fn cancel(&self, id: &str) -> bool {
+    /// The server does not want to know any more, and may say why. True when the question was open.
+    pub(crate) fn cancel(&self, id: &str, reason: Option<&RawJson>) -> bool {
         let asked = self.lock().questions.remove(id);
-        let Some(task) = asked else { return false };
-        task.abort();
+        let Some(asked) = asked else { return false };
+        if let Some(reason) = reason {
+            asked.taken_back.set(reason.clone());
+        }
+        asked.task.abort();
         self.alive.notify_one();
         true
     }
@@ -171,7 +185,8 @@ impl Call {
     pub(crate) fn end(&self) {
         let mut open = self.lock();
         open.is_over = true;
-        let tasks: Vec<AbortHandle> = open.questions.values().cloned().collect();
+        let questions = open.questions.values();
+        let tasks: Vec<AbortHandle> = questions.map(|asked| asked.task.clone()).collect();
         drop(open);
         for task in tasks {
             task.abort();
@@ -208,12 +223,16 @@ struct Turn<B: Back> {
     call: Arc<Call>,
     question: Question,
     back: B,
+    taken_back: CancelReason,
 }
 
 impl<B: Back> Turn<B> {
     async fn run(mut self) {
         let params = std::mem::take(&mut self.question.params);
-        let outcome = self.call.link.request(&self.question.method, params).await;
+        let link = &self.call.link;
+        let outcome = link
+            .ask(&self.question.method, params, &self.taken_back)
+            .await;
         let question = &self.question;
         let answer = match outcome {
             Ok(result) => jsonrpc::result(&question.id, &result),

@@ -102,13 +102,13 @@ impl Desk {
                 let waiting = waiting.unwrap_or_else(PoisonError::into_inner).take();
                 return waiting.is_some_and(|waiting| waiting.send(params).is_ok());
             }
-            Notice::Cancelled { id } => {
+            Notice::Cancelled { id, reason } => {
                 let mut held = self.held();
                 let before = held.waiting.len();
                 held.waiting.retain(|(held, _)| *held != id);
                 held.is_lost |= held.waiting.len() < before;
                 drop(held);
-                self.pending.cancel_question(id.as_str());
+                self.pending.cancel_question(id.as_str(), reason.as_ref());
                 return true;
             }
             Notice::Log(params) => (true, CallNotification::Log(params)),

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use mcp_gw_core::jsonrpc::{Notification, Params};
 use mcp_gw_core::{
-    BackendEvent, BackendListener, CallNotification, ObjectWriter, RawJson, meta_key,
+    BackendEvent, BackendListener, CallNotification, CancelReason, ObjectWriter, RawJson, meta_key,
 };
 
 /// A notification, taken apart as far as the gateway needs it.
@@ -20,7 +20,10 @@ pub(crate) enum Notice {
     /// What the server has agreed to tell on its stream of news: the params.
     Acknowledged(RawJson),
     /// The server does not want to know any more what it has asked under this id.
-    Cancelled { id: RawJson },
+    Cancelled {
+        id: RawJson,
+        reason: Option<RawJson>,
+    },
     /// Anything else.
     Other { method: String, params: RawJson },
 }
@@ -49,6 +52,7 @@ impl Notice {
             "notifications/subscriptions/acknowledged" => Self::Acknowledged(text(params, &[])),
             "notifications/cancelled" => Self::Cancelled {
                 id: RawJson::parse(params.get("requestId")?.get().to_owned()).ok()?,
+                reason: CancelReason::read(params),
             },
             "notifications/initialized" => return None,
             method => Self::Other {

@@ -124,6 +124,8 @@ struct Found<T> {
     /// What is true of all pages; `None` when one says nothing.
     hint: Option<CacheHint>,
     is_served: bool,
+    /// How many items were looked at.
+    seen: usize,
     left_out: Vec<LeftOut>,
     remark: Option<String>,
 }
@@ -134,6 +136,7 @@ impl<T> Found<T> {
             items: Vec::new(),
             hint: None,
             is_served: false,
+            seen: 0,
             left_out: Vec::new(),
             remark: None,
         }
@@ -252,6 +255,7 @@ fn take_page<C: Lists, T>(
     let items: Vec<&RawValue> = serde_json::from_str(items.get()).map_err(|_| wrong())?;
     found.page(page);
     for item in items {
+        found.seen += 1;
         let definition = page.slice(item);
         match read(definition.clone()) {
             Ok(item) => found.items.push(item),
@@ -260,9 +264,14 @@ fn take_page<C: Lists, T>(
                     Some(source) => format!("{error}: {source}"),
                     None => error.to_string(),
                 };
-                warn(channel, what, &format!("an item is left out: {reason}"));
                 if found.left_out.len() < MAX_LEFT_OUT {
-                    let name = name_of(&definition);
+                    let name = name_of(&definition, what.feature, found.seen);
+                    let kind = what.feature.as_str();
+                    warn(
+                        channel,
+                        what,
+                        &format!("{kind} `{name}` is left out: {reason}"),
+                    );
                     found
                         .left_out
                         .push(LeftOut::new(what.feature, &name, reason));
@@ -273,13 +282,20 @@ fn take_page<C: Lists, T>(
     Ok(())
 }
 
-/// What an item that cannot be read may be called.
-fn name_of(definition: &RawJson) -> String {
+/// What an item that cannot be read may be called; the item `number` of its list, counted from 1, if
+/// it says nothing of the kind.
+fn name_of(definition: &RawJson, feature: Feature, number: usize) -> String {
     let members = definition.members().unwrap_or_default();
-    ["name", "uri", "uriTemplate"]
-        .iter()
-        .find_map(|key| serde_json::from_str(members.get(key)?.get()).ok())
-        .unwrap_or_default()
+    let own = match feature {
+        Feature::Resource => "uri",
+        Feature::ResourceTemplate => "uriTemplate",
+        _ => "name",
+    };
+    let mut names = [own, "name", "title"].into_iter().filter_map(|key| {
+        let name: String = serde_json::from_str(members.get(key)?.get()).ok()?;
+        (!name.is_empty()).then(|| name.chars().take(128).collect())
+    });
+    names.next().unwrap_or_else(|| format!("number {number}"))
 }
 
 fn warn<C: Lists>(channel: &C, what: &List, message: &str) {

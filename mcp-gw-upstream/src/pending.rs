@@ -118,14 +118,14 @@ impl Pending {
     }
 
     /// The server does not want to know any more what it has asked under this id.
-    pub(crate) fn cancel_question(&self, id: &str) {
+    pub(crate) fn cancel_question(&self, id: &str, reason: Option<&RawJson>) {
         let calls: Vec<Arc<Call>> = {
             let table = self.lock();
             let calls = table.waiting.values();
             calls.filter_map(|waiting| waiting.call.clone()).collect()
         };
         // Two calls may have been asked under one id, if the server is careless: the last is meant.
-        let _ = calls.iter().rev().any(|call| call.cancel(id));
+        let _ = calls.iter().rev().any(|call| call.cancel(id, reason));
     }
 
     /// Takes nothing more; what waits goes on waiting.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::audit::Outcome;
+use crate::cancel::CancelReason;
 use crate::catalogue::Target;
 use crate::context::{CallNotification, ClientLink, ClientLinkError, Incoming};
 use crate::error::ErrorClass;
@@ -99,17 +100,34 @@ impl ClientLink for Between {
         self.link().accepts(result)
     }
 
+    fn objection(&self, result: &RawJson) -> Option<String> {
+        self.link().objection(result)
+    }
+
     fn waited(&self) -> Duration {
         self.link().waited()
     }
 
+    fn cancel_reason(&self) -> Option<RawJson> {
+        self.link().cancel_reason()
+    }
+
     async fn request(&self, method: &str, params: RawJson) -> Result<RawJson, ClientLinkError> {
+        self.ask(method, params, &CancelReason::default()).await
+    }
+
+    async fn ask(
+        &self,
+        method: &str,
+        params: RawJson,
+        taken_back: &CancelReason,
+    ) -> Result<RawJson, ClientLinkError> {
         let Incoming { caller, meta, .. } = &self.call;
         let mut scope = self.gateway.audit(Some(caller), meta, known(method));
         scope.event.server = Some(Arc::clone(&self.server));
         scope.event.request_bytes = params.len();
         let params = self.shown.question(&params);
-        let answer = self.link().request(method, params).await;
+        let answer = self.link().ask(method, params, taken_back).await;
         let answer = answer.map(|answer| self.shown.answer(&answer));
         let outcome = match &answer {
             Ok(answer) => {

@@ -151,7 +151,11 @@ impl Gateway {
         if tasks.learn(run.ctx.caller(), home, output.as_raw(), now) {
             Ok(answer)
         } else {
-            Err(GatewayError::Untellable { server: server() })
+            Err(GatewayError::Untellable {
+                server: server(),
+                reason: "it is a task whose id is none, or that of a task of another server"
+                    .to_owned(),
+            })
         }
     }
 }

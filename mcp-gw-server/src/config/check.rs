@@ -122,7 +122,7 @@ impl Salvaged<Config> {
     /// says, and nothing that it comes from is lost, or may be meant by a key that nobody knows.
     fn is_certain(&self, fault: &Fault) -> bool {
         let path = fault.path();
-        if !self.spans.contains(path) {
+        if !self.spans.contains(path) && !self.is_missing(path) {
             return false;
         }
         // Whether a server is there can be told unless it was left out as a whole.
@@ -139,6 +139,12 @@ impl Salvaged<Config> {
             !gone.any(|gone| gone.is_related(value))
                 && (self.spans.contains(value) || !self.may_be_meant(value))
         })
+    }
+
+    /// True for a whole section that the file does not have, under no other name either.
+    fn is_missing(&self, path: &ConfigPath) -> bool {
+        let is_section = path.parent().is_some_and(|above| above.is_root());
+        is_section && !self.spans.contains(path) && !self.may_be_meant(path)
     }
 
     /// True when a key that nobody knows stands where this value would.

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::fault::one_line;
 use super::federation;
+use super::marks::Marks;
 use super::policy;
 use super::server::{ServerConfig, ServerTarget};
 use super::types::{ApiKeyConfig, Config, HttpConfig, PinMode};
@@ -23,7 +24,8 @@ impl HttpConfig {
 impl Config {
     /// What this configuration means, for people: where the gateway listens, who may call what,
     /// what stands behind it. Nothing in it is secret: neither keys nor the values of `env`,
-    /// `headers` and `args`, nor what follows the host of a URL.
+    /// `headers` and `args`, nor, of a URL, who logs in, the values of the query, and a path that
+    /// comes from the environment.
     pub fn explain(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
@@ -62,7 +64,7 @@ impl Config {
         }
         writeln!(out, "\nwhat is behind it")?;
         for (name, server) in &self.servers {
-            write_server(out, name, server)?;
+            write_server(out, name, server, &self.marks)?;
         }
         if !self.endpoints.is_empty() {
             writeln!(out, "\nparts of it under {}", http.path)?;
@@ -146,17 +148,17 @@ impl Config {
     }
 }
 
-fn write_server(out: &mut String, name: &str, server: &ServerConfig) -> fmt::Result {
+fn write_server(out: &mut String, name: &str, server: &ServerConfig, marks: &Marks) -> fmt::Result {
     let targets = server.targets();
     match &*targets {
         [] => writeln!(out, "  {name}: neither a command nor a URL")?,
-        [target] => write_target(out, &format!("  {name}: "), target)?,
+        [target] => write_target(out, &format!("  {name}: "), target, marks)?,
         several => {
             let strategy = server.balance.as_ref().map(|balance| balance.strategy);
             let strategy = strategy.unwrap_or_default().as_str();
             writeln!(out, "  {name}: {} replicas, {strategy}", several.len())?;
             for target in several {
-                write_target(out, "    ", target)?;
+                write_target(out, "    ", target, marks)?;
             }
         }
     }
@@ -166,7 +168,16 @@ fn write_server(out: &mut String, name: &str, server: &ServerConfig) -> fmt::Res
     Ok(())
 }
 
-fn write_target(out: &mut String, before: &str, target: &ServerTarget) -> fmt::Result {
+fn write_target(
+    out: &mut String,
+    before: &str,
+    target: &ServerTarget,
+    marks: &Marks,
+) -> fmt::Result {
+    let shown = |url: &str| match marks.is_from_env(url) {
+        true => origin(url),
+        false => address(url),
+    };
     match target {
         ServerTarget::Stdio {
             command,
@@ -187,7 +198,7 @@ fn write_target(out: &mut String, before: &str, target: &ServerTarget) -> fmt::R
             timeout,
             ..
         } => {
-            write!(out, "{before}{}", origin(url))?;
+            write!(out, "{before}{}", shown(url))?;
             if !headers.is_empty() {
                 let names: Vec<&str> = headers.keys().map(String::as_str).collect();
                 write!(out, " with {}", names.join(", "))?;
@@ -201,19 +212,91 @@ fn write_target(out: &mut String, before: &str, target: &ServerTarget) -> fmt::R
                 Access::ReadWrite => "may write",
                 _ => "shows what it would write",
             };
-            write!(out, "{before}{what} at {}, {says}", origin(url))?;
+            write!(out, "{before}{what} at {}, {says}", shown(url))?;
             if let Some(gateway) = gateway {
-                write!(out, ", test requests to {}", origin(gateway))?;
+                write!(out, ", test requests to {}", shown(gateway))?;
             }
             writeln!(out, ", answers in {timeout:?}")
         }
     }
 }
 
-/// What may be shown of an address: its path may be a capability.
+/// An address with its path, for whoever wrote it: without user, password and fragment, and of the
+/// query no values.
+fn address(url: &str) -> String {
+    let Ok(mut url) = Url::parse(url) else {
+        return "an address".to_owned();
+    };
+    // Addresses that have no place for one refuse, and have none.
+    let _ = (url.set_username(""), url.set_password(None));
+    url.set_fragment(None);
+    if url.query().is_some() {
+        let names: Vec<String> = url
+            .query_pairs()
+            .map(|(name, _)| name.into_owned())
+            .collect();
+        // A parameter without a value may be a key by itself.
+        let has_value = |part: &str| part.contains('=');
+        let is_named = url.query().unwrap_or_default().split('&').all(has_value);
+        url.set_query(None);
+        if is_named {
+            let mut query = url.query_pairs_mut();
+            for name in names {
+                query.append_pair(&name, "...");
+            }
+        } else {
+            url.set_query(Some("..."));
+        }
+    }
+    let shown = String::from(url);
+    // The path that every address has says nothing.
+    let is_bare = shown.matches('/').count() == 3 && !shown.contains('?');
+    match shown.strip_suffix('/') {
+        Some(bare) if is_bare => bare.to_owned(),
+        _ => shown,
+    }
+}
+
+/// What may be shown of an address to others: its path may be a capability.
 pub(crate) fn origin(url: &str) -> String {
     Url::parse(url).map_or_else(
         |_| "an address".to_owned(),
         |url| url.origin().ascii_serialization(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_its_path_and_no_secret() {
+        for (url, shown) in [
+            ("https://h.example/", "https://h.example"),
+            ("https://h.example:8443", "https://h.example:8443"),
+            ("https://h.example/a/mcp", "https://h.example/a/mcp"),
+            ("https://h.example/a/", "https://h.example/a/"),
+            (
+                "https://ann:s3cret@h.example/mcp#s3cret",
+                "https://h.example/mcp",
+            ),
+            ("https://s3cret@h.example", "https://h.example"),
+            (
+                "https://h.example/mcp?key=s3cret&team=s3cret",
+                "https://h.example/mcp?key=...&team=...",
+            ),
+            (
+                "https://h.example/?key=s3cret",
+                "https://h.example/?key=...",
+            ),
+            ("https://h.example/mcp?s3cret", "https://h.example/mcp?..."),
+            (
+                "https://h.example/mcp?a=1&s3cret",
+                "https://h.example/mcp?...",
+            ),
+            ("s3cret", "an address"),
+        ] {
+            assert_eq!(address(url), shown, "{url}");
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! Which parts of a configuration differ from those of another one, without comparing secrets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::Value;
+
+use super::path::{ConfigPath, Spans};
 
 /// A mark for each section of a file, and for each of its servers. Nothing for a configuration that
 /// was made in code.
@@ -13,6 +15,8 @@ pub(crate) struct Marks {
     is_known: bool,
     sections: BTreeMap<String, u64>,
     servers: BTreeMap<String, u64>,
+    /// Texts of servers in which variables were replaced.
+    from_env: BTreeSet<u64>,
 }
 
 impl fmt::Debug for Marks {
@@ -26,8 +30,6 @@ impl Marks {
     /// The marks of what a file says, once variables are replaced.
     pub(super) fn of(file: &Value) -> Self {
         let section = |name: &str| file.get(name).map_or(0, mark);
-        // What stands around every server.
-        let pins = section("pins");
         // A server that does not say how long a call waits for its turn has that of its limit.
         let waits = |server: &Value| {
             let says = server
@@ -47,9 +49,43 @@ impl Marks {
             servers: servers
                 .into_iter()
                 .flatten()
-                .map(|(name, value)| (name.clone(), mark(&(mark(value), pins, waits(value)))))
+                .map(|(name, value)| (name.clone(), mark(&(mark(value), waits(value)))))
                 .collect(),
+            from_env: BTreeSet::new(),
         }
+    }
+
+    /// Remembers in which texts of servers variables were replaced.
+    pub(super) fn with_env(mut self, file: &Value, spans: &Spans) -> Self {
+        if let Some(servers) = file.get("servers") {
+            let at = ConfigPath::root().key("servers");
+            self.add_from_env(servers, &at, spans);
+        }
+        self
+    }
+
+    fn add_from_env(&mut self, value: &Value, at: &ConfigPath, spans: &Spans) {
+        match value {
+            Value::String(text) if spans.is_from_env(at) => {
+                self.from_env.insert(mark(text));
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.add_from_env(item, &at.index(index), spans);
+                }
+            }
+            Value::Object(members) => {
+                for (key, member) in members {
+                    self.add_from_env(member, &at.key(key), spans);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// True for a text of a server that holds what a variable held: it may be a secret.
+    pub(super) fn is_from_env(&self, text: &str) -> bool {
+        self.from_env.contains(&mark(&text))
     }
 
     /// Says that the server `name` is made of this, too: what a file holds that it names.
@@ -117,7 +153,11 @@ mod tests {
         );
         other["pins"] = json!({ "mode": "warn" });
         let after = Marks::of(&other);
-        assert!(before.differ_in_server(&after, "a"), "all are made anew");
+        assert!(before.differ(&after, "pins"));
+        assert!(
+            !before.differ_in_server(&after, "a"),
+            "it stays, whoever judges it"
+        );
         let mut other = before.clone();
         other.add_to_server("a", b"what a file holds");
         assert!(before.differ_in_server(&other, "a"));

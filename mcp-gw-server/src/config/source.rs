@@ -121,15 +121,18 @@ impl Read {
     /// The typed value of what is not faulty, so that later checks can find what else is wrong; or
     /// the faults alone, when nothing is left.
     pub(super) fn salvage<T: DeserializeOwned>(mut self) -> Result<Salvaged<T>, Vec<Fault>> {
-        let marks = Marks::of(&self.value);
+        let marks = Marks::of(&self.value).with_env(&self.value, &self.spans);
         let mut lost = Vec::new();
         let paths = self.faults.iter().map(|fault| fault.path().clone());
         let mut unset: Vec<ConfigPath> = paths.collect();
         let mut faulty = unset.split_off(self.unset);
         // Leaving a part out can make what holds it incomplete; each round goes one level up.
         for _ in 0..ROUNDS {
+            let before = lost.len();
             for path in faulty {
-                if lost.iter().any(|gone: &ConfigPath| gone.holds(&path)) {
+                // What went before this round may be what is missing now.
+                let mut gone = lost.iter().skip(before);
+                if gone.any(|gone: &ConfigPath| gone.holds(&path)) {
                     continue;
                 }
                 let gone = path.prune(&mut self.value);

@@ -1,7 +1,9 @@
 //! What is put around a backend: nothing of its offer passes that was not judged.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use mcp_gw_core::{
     Backend, BackendError, BackendEvent, BackendListener, CallContext, Completion, CompletionRef,
@@ -22,13 +24,40 @@ pub(crate) struct Guarded<B> {
 
 /// What the rest of the gateway tells a guarded backend.
 pub(crate) struct Guard {
-    judge: Judge,
+    server: String,
+    judge: ArcSwap<Judge>,
+    /// What the server offered last, unjudged. Locked while an offer is judged, so that the judge
+    /// is not another one meanwhile.
+    last: tokio::sync::Mutex<Option<Offer>>,
     listener: OnceLock<Arc<dyn BackendListener>>,
 }
 
 impl Guard {
-    pub(super) const fn judge(&self) -> &Judge {
-        &self.judge
+    pub(super) fn judge(&self) -> Arc<Judge> {
+        self.judge.load_full()
+    }
+
+    /// Judges what the server offers now.
+    async fn pass_offer(&self, offer: Offer) -> Result<Offer, String> {
+        let mut last = self.last.lock().await;
+        *last = Some(offer.clone());
+        judged(self.judge(), offer).await
+    }
+
+    /// Puts another judge in the place of the one there is. It has judged what was offered last
+    /// before anything more passes; where it cannot, nothing does until it can.
+    async fn take(&self, judge: Judge) {
+        let judge = Arc::new(judge);
+        let last = self.last.lock().await;
+        if let Some(offer) = last.as_ref()
+            && let Err(error) = judged(Arc::clone(&judge), offer.clone()).await
+        {
+            tracing::error!(target: "mcp_gw::pins", server = %self.server, %error, "a server is out of reach");
+            judge.refuse_everything();
+        }
+        self.judge.store(judge);
+        drop(last);
+        self.call_back();
     }
 
     /// Asks for a new judgement.
@@ -37,6 +66,14 @@ impl Guard {
             listener.on_event(BackendEvent::OfferChanged);
         }
     }
+}
+
+/// Reads and writes a file, and digests what may be megabytes.
+async fn judged(judge: Arc<Judge>, offer: Offer) -> Result<Offer, String> {
+    tokio::task::spawn_blocking(move || judge.judge(offer))
+        .await
+        .map_err(|error| error.to_string())?
+        .map_err(|error| chain(&error))
 }
 
 /// Makes the guards of one configuration, also of servers that come later.
@@ -101,16 +138,56 @@ impl Guards {
         config: &Config,
         server: &ServerConfig,
     ) -> Arc<dyn Backend> {
-        let mode = config.pin_mode(server);
-        let Some(keeper) = self.keeper.as_ref().filter(|_| mode != PinMode::Off) else {
+        let Some(judge) = self.judge_of(backend.name(), config, server) else {
             return backend;
         };
         let guard = Arc::new(Guard {
-            judge: Judge::new(backend.name(), mode, Arc::clone(keeper)),
+            server: backend.name().to_owned(),
+            judge: ArcSwap::from_pointee(judge),
+            last: tokio::sync::Mutex::default(),
             listener: OnceLock::new(),
         });
         self.made.add(&guard);
         Arc::new(Guarded { backend, guard })
+    }
+
+    /// True when there is a guard around this server.
+    pub(crate) fn guards(&self, config: &Config, server: &ServerConfig) -> bool {
+        self.keeper.is_some() && config.pin_mode(server) != PinMode::Off
+    }
+
+    fn judge_of(&self, name: &str, config: &Config, server: &ServerConfig) -> Option<Judge> {
+        let keeper = self.keeper.as_ref();
+        let keeper = keeper.filter(|_| self.guards(config, server))?;
+        Some(Judge::new(
+            name,
+            config.pin_mode(server),
+            Arc::clone(keeper),
+        ))
+    }
+
+    /// Takes the guards over that were made for another configuration, of the servers that `stays`
+    /// says: from now on they judge as this one says.
+    pub(crate) async fn take_over(
+        &self,
+        before: &Self,
+        config: &Config,
+        stays: impl Fn(&str) -> bool,
+    ) {
+        let mut seen = HashSet::new();
+        // Of one name the last is the server; what was before it has calls under way at most.
+        for guard in before.made.all().into_iter().rev() {
+            if !seen.insert(guard.server.clone()) {
+                continue;
+            }
+            let server = config.servers.get(&guard.server);
+            let server = server.filter(|_| stays(&guard.server));
+            let judge = server.and_then(|server| self.judge_of(&guard.server, config, server));
+            if let Some(judge) = judge {
+                guard.take(judge).await;
+                self.made.add(&guard);
+            }
+        }
     }
 
     /// Begins to look after the file.
@@ -125,7 +202,7 @@ impl Guards {
 impl<B: Backend> Guarded<B> {
     /// Refuses what was refused since the catalogue was made that the call came through.
     fn pass(&self, feature: Feature, name: &str) -> Result<(), BackendError> {
-        if self.guard.judge.refuses(feature, name) {
+        if self.guard.judge().refuses(feature, name) {
             return Err(BackendError::NotFound {
                 feature,
                 name: name.to_owned(),
@@ -136,7 +213,7 @@ impl<B: Backend> Guarded<B> {
 
     /// A task that was begun before its server was blocked is out of reach with it.
     fn pass_task(&self) -> Result<(), BackendError> {
-        if self.guard.judge.refuses_everything() {
+        if self.guard.judge().refuses_everything() {
             return Err(self.unavailable("it is blocked until its offer is approved".to_owned()));
         }
         Ok(())
@@ -164,12 +241,8 @@ impl<B: Backend> Backend for Guarded<B> {
 
     async fn offer(&self) -> Result<Offer, BackendError> {
         let offer = self.backend.offer().await?;
-        let guard = Arc::clone(&self.guard);
-        // Reads and writes a file, and digests what may be megabytes.
-        tokio::task::spawn_blocking(move || guard.judge.judge(offer))
-            .await
-            .map_err(|error| self.unavailable(error.to_string()))?
-            .map_err(|error| self.unavailable(chain(&error)))
+        let judged = self.guard.pass_offer(offer).await;
+        judged.map_err(|reason| self.unavailable(reason))
     }
 
     async fn call_tool(

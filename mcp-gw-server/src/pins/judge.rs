@@ -183,6 +183,11 @@ impl Judge {
         }
     }
 
+    /// Lets no call pass until an offer was judged.
+    pub(super) fn refuse_everything(&self) {
+        self.memory().refused = Refused::Everything;
+    }
+
     /// Whether no call may go to the server.
     pub(crate) fn refuses_everything(&self) -> bool {
         matches!(self.memory().refused, Refused::Everything)

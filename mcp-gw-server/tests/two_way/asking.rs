@@ -108,6 +108,7 @@ async fn a_server_that_changes_its_mind_takes_its_question_back() {
         let cancelled = client.next().await;
         assert_eq!(cancelled["method"], "notifications/cancelled", "{over:?}");
         assert_eq!(cancelled["params"]["requestId"], question["id"]);
+        assert_eq!(cancelled["params"]["reason"], "changed its mind");
         let answer = client.next().await;
         assert_eq!(answer["result"]["structuredContent"], "changed its mind");
     }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use mcp_gw_core::testing::RecordingAudit;
 use mcp_gw_core::{
     AccessRequest, Admission, AllowAll, Backend, BackendError, BackendEvent, BackendListener,
-    CallContext, CallNotification, Charge, ClientLinkError, ClientRef, Decision, Feature, Gateway,
-    ItemSpec, LimiterError, Offer, Policy, PromptGet, Quota, RateLimiter, RawJson, ResourceRead,
-    SessionKey, TaskAsk, ToolCall, ToolOutput, ToolSpec, Transport, async_trait,
+    CallContext, CallNotification, CancelReason, Charge, ClientLinkError, ClientRef, Decision,
+    Feature, Gateway, ItemSpec, LimiterError, Offer, Policy, PromptGet, Quota, RateLimiter,
+    RawJson, ResourceRead, SessionKey, TaskAsk, ToolCall, ToolOutput, ToolSpec, Transport,
+    async_trait,
 };
 use mcp_gw_server::{Engine, EngineConfig};
 use serde_json::{Value, json};
@@ -180,9 +181,15 @@ impl Backend for Asker {
                 json!([a, self.ask(ctx, &args).await])
             }
             "change_mind" => {
+                let taken_back = CancelReason::default();
+                let params = RawJson::empty_object();
+                let why = async {
+                    self.0.go.notified().await;
+                    taken_back.say("changed its mind");
+                };
                 tokio::select! {
-                    answer = self.ask(ctx, &args) => answer,
-                    () = self.0.go.notified() => json!("changed its mind"),
+                    answer = ctx.link().ask("elicitation/create", params, &taken_back) => said(answer),
+                    () = why => json!("changed its mind"),
                 }
             }
             "log" => {

@@ -12,7 +12,7 @@ use mcp_gw_core::{CallContext, ClientLink, RawJson};
 use tokio::sync::oneshot;
 use tokio::time::{sleep_until, timeout_at};
 
-use crate::ask::{Ask, Hop, cancelled_params};
+use crate::ask::{Ask, Hop, cancelled_for, cancelled_params};
 use crate::call::{Call, EndOnDrop};
 use crate::deadline::Deadline;
 use crate::desk::Desk;
@@ -32,7 +32,7 @@ pub(crate) struct Exchange<'a> {
     id_text: String,
     headers: HeaderMap,
     body: RawJson,
-    pub(super) link: Option<&'a dyn ClientLink>,
+    ctx: Option<&'a CallContext>,
     pub(super) token: Option<i64>,
     /// The session of an old server that it is made in.
     pub(super) session: Option<InSession>,
@@ -128,8 +128,7 @@ impl<'a> Exchange<'a> {
     ) -> Self {
         let id = wire.next_id();
         let id_text = id.to_string();
-        let link = ctx.map(|ctx| &**ctx.link());
-        let token = link.filter(|link| link.wants_progress()).map(|_| id);
+        let token = ctx.filter(|ctx| ctx.link().wants_progress()).map(|_| id);
         let params = ask.params(&Hop {
             era,
             client_info: &wire.common.settings.client_info,
@@ -143,11 +142,16 @@ impl<'a> Exchange<'a> {
             body: jsonrpc::request(&raw_id, ask.method(), &params),
             id_text,
             headers,
-            link,
+            ctx,
             token,
             session: None,
             is_cancellable: ask.is_cancellable(),
         }
+    }
+
+    /// The way back to the client, when it is for a call.
+    pub(super) fn link(&self) -> Option<&'a dyn ClientLink> {
+        self.ctx.map(|ctx| &**ctx.link())
     }
 
     /// Sends it and waits for its result.
@@ -174,6 +178,8 @@ impl<'a> Exchange<'a> {
         };
         if is_answered {
             cancel.disarm();
+        } else if let Err(Refusal::Failed(error)) = &outcome {
+            cancel.why = cancelled_for(error);
         }
         outcome
     }
@@ -460,27 +466,36 @@ pub(super) fn media_type(response: &Response) -> Media {
 
 /// Tells an old server that nobody waits for its answer any more. A new one sees it from the
 /// connection.
-struct CancelOnDrop(Option<(Post, i64)>);
+struct CancelOnDrop<'a> {
+    armed: Option<(Post, i64)>,
+    ctx: Option<&'a CallContext>,
+    /// A reason of our own.
+    why: Option<RawJson>,
+}
 
-impl CancelOnDrop {
-    fn new(exchange: &Exchange<'_>) -> Self {
+impl<'a> CancelOnDrop<'a> {
+    fn new(exchange: &Exchange<'a>) -> Self {
         let session = exchange.session.as_ref();
-        Self(
-            session
+        Self {
+            armed: session
                 .filter(|_| exchange.is_cancellable)
                 .map(|session| (session.post.clone(), exchange.id)),
-        )
+            ctx: exchange.ctx,
+            why: None,
+        }
     }
 
     fn disarm(&mut self) {
-        self.0 = None;
+        self.armed = None;
     }
 }
 
-impl Drop for CancelOnDrop {
+impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
-        if let Some((post, id)) = self.0.take() {
-            let params = cancelled_params(id);
+        if let Some((post, id)) = self.armed.take() {
+            let said = || self.ctx.and_then(CallContext::cancel_reason);
+            let reason = self.why.take().or_else(said);
+            let params = cancelled_params(id, reason.as_ref());
             post.soon(jsonrpc::notification("notifications/cancelled", &params));
         }
     }

@@ -108,7 +108,8 @@ impl Exchange<'_> {
                 {
                     deadline.extend();
                 }
-                if let (Some(link), Some(notification)) = (self.link, notice.for_call(self.token)) {
+                if let (Some(link), Some(notification)) = (self.link(), notice.for_call(self.token))
+                {
                     link.notify(notification);
                 }
             }

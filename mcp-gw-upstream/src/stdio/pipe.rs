@@ -8,7 +8,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _, BufWriter};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout_at};
 
-use crate::ask::{Ask, Hop, cancelled_params};
+use crate::ask::{Ask, Hop, cancelled_for, cancelled_params};
 use crate::call::{Back, Call, EndOnDrop};
 use crate::deadline::Deadline;
 use crate::desk::Desk;
@@ -64,6 +64,8 @@ impl Pipe {
         let mut guard = Guard {
             pipe: self,
             id,
+            ctx,
+            why: None,
             tell: false,
         };
         if let Some(call) = &call {
@@ -78,7 +80,9 @@ impl Pipe {
                 return Err(self.settings.busy(reason, None));
             }
         }
-        self.wait(&mut answered, call.as_deref(), deadline).await
+        let outcome = self.wait(&mut answered, call.as_deref(), deadline).await;
+        guard.why = outcome.as_ref().err().and_then(cancelled_for);
+        outcome
     }
 
     /// Waits for the answer. A sign of life starts the time anew, and while the client is asked only
@@ -169,6 +173,9 @@ impl Back for mpsc::Sender<RawJson> {
 struct Guard<'a> {
     pipe: &'a Pipe,
     id: i64,
+    ctx: Option<&'a CallContext>,
+    /// A reason of our own.
+    why: Option<RawJson>,
     tell: bool,
 }
 
@@ -177,7 +184,9 @@ impl Drop for Guard<'_> {
         if !self.pipe.desk.pending.remove(self.id) || !self.tell {
             return;
         }
-        let params = cancelled_params(self.id);
+        let said = || self.ctx.and_then(CallContext::cancel_reason);
+        let reason = self.why.take().or_else(said);
+        let params = cancelled_params(self.id, reason.as_ref());
         let message = jsonrpc::notification("notifications/cancelled", &params);
         let Err(mpsc::error::TrySendError::Full(message)) = self.pipe.out.try_send(message) else {
             return;

@@ -128,10 +128,10 @@ async fn the_stream_is_read_on_while_the_client_thinks() {
     opened.say(&question("\"7\"", "elicitation/create")).await;
     let (first, second) = (client.asked().await, client.asked().await);
     // The server changes its mind about one of them.
-    let cancelled =
-        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#;
+    let cancelled = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7,"reason":"no m\u006fre"}}"#;
     opened.say(cancelled).await;
-    first.dropped().await;
+    let reason = first.dropped().await;
+    assert_eq!(reason.as_deref(), Some(r#""no m\u006fre""#));
     second.answer(Ok("{}"));
     let answer = old.fake.next("POST").await;
     assert_eq!(answer.text, r#"{"jsonrpc":"2.0","id":"7","result":{}}"#);

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::client::Client;
 use crate::fake::{Fake, Seen, event, json, live, sse, status};
 use crate::support::{call, context};
 use axum::response::Response;
@@ -235,7 +236,7 @@ async fn a_call_that_is_dropped_is_cancelled_the_way_its_era_does_it() {
         let backend = Arc::new(HttpServer::new(&config(&hanging.fake)).unwrap());
         let of_task = Arc::clone(&backend);
         let task = tokio::spawn(async move {
-            let (ctx, _) = context();
+            let ctx = Client::new(None, "{}").gives_up(GIVEN_UP).context();
             of_task.call_tool(&ctx, call("echo", "{}")).await.map(drop)
         });
         let (seen, stream) = hanging.streams.recv().await.unwrap();
@@ -256,10 +257,14 @@ async fn a_call_that_is_dropped_is_cancelled_the_way_its_era_does_it() {
         } else {
             let cancelled = hanging.fake.next("notifications/cancelled").await;
             assert_eq!(cancelled.body["params"]["requestId"], seen.body["id"]);
+            assert!(cancelled.text.contains(&format!(r#""reason":{GIVEN_UP}"#)));
             assert_eq!(cancelled.header("mcp-session-id"), Some("s1"));
         }
     }
 }
+
+/// Why a client gives its call up.
+const GIVEN_UP: &str = r#""user \u0061bort""#;
 
 #[tokio::test]
 async fn silence_ends_with_the_time_limit_and_tells_an_old_server() {
@@ -271,7 +276,9 @@ async fn silence_ends_with_the_time_limit_and_tells_an_old_server() {
         };
         assert_eq!(after, Duration::from_millis(200));
         if !is_modern {
-            hanging.fake.next("notifications/cancelled").await;
+            let cancelled = hanging.fake.next("notifications/cancelled").await;
+            let reason = &cancelled.body["params"]["reason"];
+            assert_eq!(reason, "No answer came within 0.2 s.");
         }
     }
 }

@@ -113,11 +113,12 @@ async fn a_question_ends_with_its_call_or_when_the_server_says_so() {
         panic!("nobody has answered")
     };
     assert_eq!(after, Duration::from_millis(1200));
-    asked.dropped().await;
+    assert_eq!(asked.dropped().await, None);
 
     let (task, asked) = asking(&backend, &mut client).await;
     ask(&backend, &client, "cancel_question").await.unwrap();
-    asked.dropped().await;
+    let reason = asked.dropped().await;
+    assert_eq!(reason.as_deref(), Some(r#""no m\u006fre""#));
     task.abort();
 
     let (task, asked) = asking(&backend, &mut client).await;

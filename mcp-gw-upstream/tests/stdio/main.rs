@@ -14,3 +14,4 @@ mod odd_json;
 mod own;
 #[path = "../support/mod.rs"]
 mod support;
+mod why;

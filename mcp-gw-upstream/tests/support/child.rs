@@ -65,6 +65,7 @@ fn serve() {
         Server {
             mode,
             cancelled: "null".to_owned(),
+            reason: "null".to_owned(),
             subscribed: Vec::new(),
             declared: "null".to_owned(),
             roots: "null".to_owned(),
@@ -83,6 +84,8 @@ fn serve() {
 struct Server {
     mode: String,
     cancelled: String,
+    /// Why, if that was said.
+    reason: String,
     subscribed: Vec<String>,
     /// The capabilities of the client.
     declared: String,
@@ -129,6 +132,8 @@ impl Server {
                 Message::Request(request) => self.request(&request),
                 Message::Notification(note) if note.method == "notifications/cancelled" => {
                     self.cancelled = note.params.get("requestId").unwrap().to_string();
+                    let reason = note.params.get("reason").map(ToString::to_string);
+                    self.reason = reason.unwrap_or_else(|| "null".to_owned());
                 }
                 Message::Notification(note) => {
                     if note.method == "notifications/initialized" && self.declared.contains("roots")
@@ -294,7 +299,7 @@ impl Server {
             }
             "cancel_question" => {
                 say(
-                    r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#,
+                    r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7,"reason":"no m\u006fre"}}"#,
                 );
                 value("1");
             }
@@ -318,6 +323,7 @@ impl Server {
                 value("true");
             }
             "cancelled" => value(&self.cancelled),
+            "reason" => value(&self.reason),
             "die" => die(7),
             "answer_and_die" => {
                 value(&format!("\"{}\"", "x".repeat(300_000)));

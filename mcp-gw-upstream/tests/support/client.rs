@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mcp_gw_core::testing::context_of;
 use mcp_gw_core::{
-    CallContext, CallNotification, Caller, ClientLink, ClientLinkError, Incoming, LogLevel,
-    RawJson, RequestMeta, SessionKey, Transport,
+    CallContext, CallNotification, Caller, CancelReason, ClientLink, ClientLinkError, Incoming,
+    LogLevel, RawJson, RequestMeta, SessionKey, Transport,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -23,6 +23,7 @@ pub(crate) struct Asked {
     pub(crate) method: String,
     pub(crate) params: String,
     answer: oneshot::Sender<Result<RawJson, ClientLinkError>>,
+    taken_back: CancelReason,
 }
 
 impl Asked {
@@ -30,10 +31,11 @@ impl Asked {
         self.answer.send(outcome.map(raw)).unwrap();
     }
 
-    /// Comes back when nobody waits for the answer any more.
-    pub(crate) async fn dropped(mut self) {
+    /// Comes back when nobody waits for the answer any more, with the reason if there is one.
+    pub(crate) async fn dropped(mut self) -> Option<String> {
         let gone = tokio::time::timeout(PATIENCE, self.answer.closed());
         gone.await.expect("somebody still waits for the client");
+        self.taken_back.get().map(|reason| reason.to_string())
     }
 }
 
@@ -44,6 +46,7 @@ pub(crate) struct Link {
     told: Mutex<Vec<CallNotification>>,
     is_plain: AtomicBool,
     asked: mpsc::Sender<Asked>,
+    given_up: CancelReason,
 }
 
 #[async_trait]
@@ -68,12 +71,26 @@ impl ClientLink for Link {
         self.is_plain.load(Ordering::SeqCst)
     }
 
+    fn cancel_reason(&self) -> Option<RawJson> {
+        self.given_up.get()
+    }
+
     async fn request(&self, method: &str, params: RawJson) -> Result<RawJson, ClientLinkError> {
+        self.ask(method, params, &CancelReason::default()).await
+    }
+
+    async fn ask(
+        &self,
+        method: &str,
+        params: RawJson,
+        taken_back: &CancelReason,
+    ) -> Result<RawJson, ClientLinkError> {
         let (answer, answered) = oneshot::channel();
         let asked = Asked {
             method: method.to_owned(),
             params: params.to_string(),
             answer,
+            taken_back: taken_back.clone(),
         };
         self.asked.send(asked).await.unwrap();
         answered.await.unwrap_or(Err(ClientLinkError::Gone))
@@ -99,6 +116,7 @@ impl Client {
                 told: Mutex::default(),
                 is_plain: AtomicBool::new(false),
                 asked: sender,
+                given_up: CancelReason::default(),
             }),
             asked,
             caller: "a",
@@ -109,6 +127,12 @@ impl Client {
 
     pub(crate) fn with_level(mut self, level: LogLevel) -> Self {
         self.level = Some(level);
+        self
+    }
+
+    /// Says why it gives its calls up: the text of a JSON string.
+    pub(crate) fn gives_up(self, reason: &str) -> Self {
+        self.link.given_up.set(raw(reason));
         self
     }
 

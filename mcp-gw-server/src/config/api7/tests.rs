@@ -95,12 +95,14 @@ fn it_is_explained_without_what_is_secret() {
     assert_eq!(
         explained(", gateway_url: 'http://g.example:9080/x', access: read-only"),
         "  a: API7 Enterprise at https://d.example:7443, reads only, test requests to \
-         http://g.example:9080, answers in 30s"
+         http://g.example:9080/x, answers in 30s"
     );
     let text = "apisix: { admin_url: 'http://x.example:9180/apisix/admin', admin_key: '${TOKEN}' }";
     let text = load(text).unwrap().explain();
     assert!(
-        text.contains("  a: Apache APISIX at http://x.example:9180, shows what it would write, "),
+        text.contains(
+            "  a: Apache APISIX at http://x.example:9180/apisix/admin, shows what it would write, "
+        ),
         "{text}"
     );
     assert!(explained("").contains(", shows what it would write, "));

@@ -315,7 +315,7 @@ fn servers_in_several_places() {
 #[test]
 fn places_are_explained_without_what_is_secret() {
     let text = "servers:
-  a: { urls: ['https://x.example/${KEY}', 'https://y.example'], max_concurrent: 7 }
+  a: { urls: ['https://x.example/${KEY}', 'https://y.example/mcp?key=k'], max_concurrent: 7 }
   b: { replicas: [ { command: b, args: ['${KEY}'] }, { url: 'https://z.example' } ], balance: { strategy: two_choices } }
 ";
     let config = Config::load("x", &format!("{ALLOW}\n{text}"), &env).unwrap();
@@ -326,7 +326,7 @@ fn places_are_explained_without_what_is_secret() {
         explained,
         "  a: 2 replicas, round_robin
     https://x.example, answers in 30s
-    https://y.example, answers in 30s
+    https://y.example/mcp?key=..., answers in 30s
     at most 7 calls at a time
   b: 2 replicas, two_choices
     starts `b` with 1 argument, answers in 30s
@@ -413,7 +413,8 @@ fn what_is_faulty_itself_is_not_taken_for_missing() {
         ),
         // The only key of its list cannot be read, but there is one.
         (
-            "http: { listen: '0.0.0.0:80' }\nauth: { api_keys: [{ id: 7 }] }",
+            "http: { listen: '0.0.0.0:80' }\nauth: { api_keys: [{ id: 7 }] }\n\
+             servers: { a: { command: a } }",
             "auth.api_keys[0].id",
         ),
         (
@@ -433,7 +434,7 @@ fn what_is_faulty_itself_is_not_taken_for_missing() {
             "servers.a.command",
         ),
         ("- 1", ""),
-        ("servers: 1", "servers"),
+        ("policy: { default: allow }\nservers: 1", "servers"),
     ] {
         let faults = Config::load("f", text, &|_| None).unwrap_err();
         let paths: Vec<_> = faults
@@ -592,4 +593,33 @@ fn shapes_of_tools() {
         .collect();
     let table: Vec<_> = table.iter().map(String::as_str).collect();
     insta::assert_snapshot!(all(ALLOW, &table));
+}
+
+#[test]
+fn a_section_that_is_missing_is_reported_with_the_other_faults() {
+    let missing = "servers: there is no server behind the gateway";
+    for beside in [
+        "http: { listen: 7 }",
+        "http: { zzz: 1 }",
+        "call_timeout: 61m",
+        "name: '${UNSET}'",
+        "auth: { api_keys: 7 }",
+        "auth: { api_keys: [{ id: 7 }] }",
+    ] {
+        let says = load(&format!("{ALLOW}\n{beside}\n"));
+        assert!(says.contains(missing), "{beside}: {says}");
+        let section = beside.split_once(':').unwrap().0;
+        assert!(says.contains(&format!(" {section}")), "{beside}: {says}");
+    }
+    // Whoever wrote it otherwise hears of that first, and what is there is not called missing.
+    for meant in [
+        "server: { a: { command: npx } }",
+        "servers: 7",
+        "servers: { a: 7 }",
+        "servers: { a: { command: 7 } }",
+    ] {
+        let says = load(&format!("{ALLOW}\nhttp: {{ zzz: 1 }}\n{meant}\n"));
+        assert!(!says.contains("there is no server"), "{meant}: {says}");
+        assert!(says.contains("zzz"), "{meant}: {says}");
+    }
 }

@@ -188,6 +188,78 @@ async fn an_approval_makes_the_gateway_ask_again() {
     watch.stop().await;
 }
 
+fn config_of(mode: PinMode, folder: &tempfile::TempDir) -> Config {
+    Config::default()
+        .with_pins(PinsConfig::new(mode, folder.path().join("pins.json")))
+        .with_server("fickle", ServerConfig::stdio("x", ["y"]))
+}
+
+#[tokio::test]
+async fn another_judge_is_in_force_before_anything_more_passes() {
+    let Scene {
+        fickle,
+        guarded,
+        guards,
+        folder,
+    } = scene(PinMode::Warn);
+    let ears = Arc::new(Ears::default());
+    guarded.watch(Arc::clone(&ears) as Arc<dyn BackendListener>);
+    guarded.offer().await.unwrap();
+    fickle.becomes("evil");
+    assert_eq!(guarded.offer().await.unwrap().tools.len(), 2);
+    let call = |name: &str| ToolCall::new(name, Arguments::none());
+    guarded.call_tool(&context(), call("a")).await.unwrap();
+
+    let config = config_of(PinMode::Quarantine, &folder);
+    let next = Guards::of(&config).unwrap();
+    next.take_over(&guards, &config, |_| false).await;
+    guarded.call_tool(&context(), call("a")).await.unwrap();
+    assert_eq!(*ears.0.lock().unwrap(), 0, "it does not stay");
+    next.take_over(&guards, &config, |name| name == "fickle")
+        .await;
+    // Nothing was offered since.
+    let error = guarded.call_tool(&context(), call("a")).await.unwrap_err();
+    assert!(matches!(error, BackendError::NotFound { .. }), "{error}");
+    guarded.call_tool(&context(), call("b")).await.unwrap();
+    assert_eq!(*ears.0.lock().unwrap(), 1);
+    assert_eq!(guarded.offer().await.unwrap().tools.len(), 1);
+    // From now on it is the new one that looks after the file.
+    let mut watch = next.watch();
+    let store = Store::new(folder.path().join("pins.json"));
+    let approve = |file: &mut super::super::file::PinsFile| {
+        file.servers.get_mut("fickle").unwrap().pins.clear();
+    };
+    store.change(approve).unwrap();
+    while *ears.0.lock().unwrap() < 2 {
+        ears.1.notified().await;
+    }
+    watch.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_judged_anew_is_out_of_reach_until_it_can() {
+    let Scene {
+        guarded,
+        guards,
+        folder,
+        ..
+    } = scene(PinMode::Warn);
+    guarded.offer().await.unwrap();
+    let file = folder.path().join("pins.json");
+    let good = std::fs::read(&file).unwrap();
+    let config = config_of(PinMode::Block, &folder);
+    let next = Guards::of(&config).unwrap();
+    std::fs::write(&file, "{").unwrap();
+    next.take_over(&guards, &config, |_| true).await;
+    let call = || ToolCall::new("a", Arguments::none());
+    assert!(guarded.call_tool(&context(), call()).await.is_err());
+    assert!(guarded.offer().await.is_err());
+    assert!(guarded.call_tool(&context(), call()).await.is_err());
+    std::fs::write(&file, good).unwrap();
+    assert_eq!(guarded.offer().await.unwrap().tools.len(), 2);
+    guarded.call_tool(&context(), call()).await.unwrap();
+}
+
 #[test]
 fn a_server_without_pins_is_left_as_it_is() {
     let Scene {

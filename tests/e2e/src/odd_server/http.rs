@@ -109,7 +109,7 @@ fn answer(
         if method == "notifications/cancelled"
             && let Some(id) = message.params.request_id
         {
-            state.change(|memory| memory.cancelled.insert(id.get().to_owned()));
+            state.cancelled(id, message.params.reason);
         }
         return whole(stream, "202 Accepted", "", "");
     };

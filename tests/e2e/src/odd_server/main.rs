@@ -1,7 +1,7 @@
 //! An MCP server by hand, for tests: it speaks one era, over standard streams or HTTP, and does what
 //! well-behaved servers do not do, when asked to.
 //!
-//! `odd-server [--legacy|--modern] [--http [--close]] [--many N] [--fickle FILE] [--items NAME]`
+//! `odd-server [--legacy|--modern] [--http [--close]] [--many N] [--fickle FILE] [--items NAME [--nameless]]`
 #![expect(
     clippy::disallowed_methods,
     clippy::expect_used,
@@ -38,6 +38,7 @@ fn main() {
                 options.many = number.parse().expect("--many takes a number");
             }
             "--fickle" => options.fickle = Some(args.next().expect("--fickle takes a file").into()),
+            "--nameless" => options.nameless = true,
             "--items" => options.items = Some(args.next().expect("--items takes a name")),
             other => {
                 println!("unknown argument {other}");

@@ -29,6 +29,9 @@ pub(crate) struct Params<'a> {
     pub(crate) reference: Option<Reference<'a>>,
     #[serde(borrow)]
     pub(crate) request_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) reason: Option<&'a RawValue>,
+    pub(crate) request_state: Option<String>,
     #[serde(borrow, rename = "_meta")]
     pub(crate) meta: Option<Meta<'a>>,
 }

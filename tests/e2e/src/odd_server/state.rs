@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde_json::value::RawValue;
+
 /// Whoever waits longer than this waits in vain.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -24,6 +26,8 @@ pub(crate) struct Options {
     pub(crate) fickle: Option<PathBuf>,
     /// It has resources and prompts too, and says in them that this is its name.
     pub(crate) items: Option<String>,
+    /// Its lists have things in them that say not what they are called.
+    pub(crate) nameless: bool,
 }
 
 #[derive(Debug)]
@@ -62,6 +66,13 @@ impl State {
         let value = change(&mut self.lock());
         self.changed.notify_all();
         value
+    }
+
+    /// Takes note that a request was cancelled, and says why if it knows.
+    pub(crate) fn cancelled(&self, id: &RawValue, reason: Option<&RawValue>) {
+        let reason = reason.map_or("nobody knows", RawValue::get);
+        eprintln!("cancelled because: {reason}");
+        self.change(|memory| memory.cancelled.insert(id.get().to_owned()));
     }
 
     /// Waits until `is_true`; false when it does not become so.

@@ -25,7 +25,7 @@ fn take(state: &Arc<State>, line: String) {
         if method == "notifications/cancelled"
             && let Some(id) = message.params.request_id
         {
-            state.change(|memory| memory.cancelled.insert(id.get().to_owned()));
+            state.cancelled(id, message.params.reason);
         }
         return;
     };

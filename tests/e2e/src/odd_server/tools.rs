@@ -24,6 +24,8 @@ pub(crate) struct Asked {
     name: String,
     arguments: String,
     token: Option<String>,
+    /// What the client brings back.
+    state: Option<String>,
     headers: String,
 }
 
@@ -40,6 +42,7 @@ impl Asked {
             token: meta
                 .and_then(|meta| meta.progress_token)
                 .map(|token| token.get().to_owned()),
+            state: params.request_state.clone(),
             headers: headers.to_owned(),
         }
     }
@@ -100,7 +103,9 @@ pub(crate) fn plain(
         r#"{"tools":{}}"#
     };
     let me = state.options.items.as_deref();
-    if let Some(members) = me.and_then(|me| items::answer(me, method, params)) {
+    if let Some(members) =
+        me.and_then(|me| items::answer(me, method, params, state.options.nameless))
+    {
         return Some(Ok(frame(state, &(members + &hints(state)))));
     }
     Some(Ok(match method {
@@ -113,6 +118,7 @@ pub(crate) fn plain(
             ),
         ),
         "initialize" if !is_modern => {
+            eprintln!("greeted");
             format!(
                 r#"{{"protocolVersion":"2025-11-25","capabilities":{capabilities},"serverInfo":{{"name":"odd","version":"1"}},"instructions":"Be odd."}}"#
             )
@@ -150,6 +156,9 @@ fn list(state: &State, cursor: Option<&str>) -> String {
     }
     if state.options.items.is_some() {
         tools.extend(items::TOOLS.map(str::to_owned));
+    }
+    if state.options.nameless {
+        tools.extend(items::NAMELESS_TOOLS.map(str::to_owned));
     }
     tools.extend((0..state.options.many).map(|number| plain(&format!("tool_{number:05}"))));
     let start = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
@@ -201,7 +210,10 @@ pub(crate) fn call(state: &State, asked: &Asked, out: &mut dyn Out) {
             );
             out.answer(&result(id, &frame(state, &members)));
         }
-        // A result as the caller writes it.
+        // A result as the caller writes it, or what that has given the caller to bring back.
+        "vendor" if asked.state.is_some() => {
+            out.answer(&says(asked.state.as_deref().unwrap_or_default()));
+        }
         "vendor" if asked.arguments != "{}" => out.answer(&result(id, &asked.arguments)),
         "vendor" => out.answer(&result(id, &frame(state, vendor::RESULT))),
         "slow" => slow(state, asked, out, &says),

@@ -4,6 +4,7 @@ use super::{listed, tools, two};
 use crate::support::client::{ERAS, Era};
 use crate::support::json::{at, member};
 use crate::support::setup::{ODDS, Setup};
+use crate::support::{HTTP_BIN, STDIO_BIN};
 
 #[test]
 fn names_get_prefixes_as_configured() {
@@ -119,4 +120,58 @@ fn a_list_says_how_long_it_is_good_and_for_whom() {
     assert_eq!((ttl, &*scope, &*read_ttl), (0, "private", "0"));
     let (ttl, scope, ..) = hints(two(", uris: keep", ""), None);
     assert_eq!((ttl, &*scope), (0, "private"), "one of two says nothing");
+}
+
+#[test]
+fn what_has_no_name_or_no_scheme_is_left_out_and_the_rest_is_there() {
+    let args = ["--items", "odd", "--nameless"];
+    for odd in ODDS {
+        let gateway = Setup::new().odd("odd", odd, &args, "").over_http();
+        let client = gateway.client(Era::Modern);
+        let names = tools(&client);
+        assert_eq!(names.len(), 18, "{names:?}");
+        let of = |method, member, key| listed(&client, method, member, key);
+        let uris = of("resources/list", "resources", "uri");
+        assert_eq!(uris, ["file:///a", "ui://page"], "{odd:?}");
+        let templates = of(
+            "resources/templates/list",
+            "resourceTemplates",
+            "uriTemplate",
+        );
+        assert_eq!(templates, ["file:///d/{name}"]);
+    }
+    let no_scheme = "has no scheme, such as `file:`";
+    for binary in [HTTP_BIN, STDIO_BIN] {
+        let setup = Setup::new().odd("odd", ODDS[0], &args, "");
+        let (_, says) = setup.check(binary, &["--ask"]);
+        for line in [
+            "odd: 18 tools".to_owned(),
+            "odd: tool `number 19` is left out: `name` is missing".to_owned(),
+            "odd: tool `T` is left out: `name` is empty".to_owned(),
+            "odd: tool `number 21` is left out: `name` is not a string".to_owned(),
+            "odd: tool `number 22` is left out: `name` is not a string".to_owned(),
+            "odd: tool `number 23` is left out: the definition cannot be read".to_owned(),
+            format!(
+                r#"odd: resource `foo` is left out: the URI "foo" cannot be used: it {no_scheme}"#
+            ),
+            format!(
+                r#"odd: resource `odd+` is left out: the URI "odd+" cannot be used: it {no_scheme}"#
+            ),
+            format!(
+                r#"resource `odd+:x` is left out: the URI "odd+:x" cannot be used: it {no_scheme}"#
+            ),
+            "odd: resource `empty` is left out: `uri` is empty".to_owned(),
+            "odd: resource `number` is left out: `uri` is not a string".to_owned(),
+            "odd: resource `none` is left out: `uri` is missing".to_owned(),
+            format!(
+                r#"`d/{{name}}` is left out: the URI "d/{{name}}" cannot be used: it {no_scheme}"#
+            ),
+            format!(
+                r#"`odd+:{{x}}` is left out: the URI "odd+:{{x}}" cannot be used: it {no_scheme}"#
+            ),
+            "`l` is left out: `uriTemplate` is not a string".to_owned(),
+        ] {
+            assert!(says.contains(&line), "no {line:?} in\n{says}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use super::{BOTH, run};
 use crate::support::client::{Client, Era, Wire};
 use crate::support::http::Endpoint;
 use crate::support::json::{at, items, string};
-use crate::support::process::Process;
+use crate::support::process::{Process, descendants};
 use crate::support::setup::Folder;
 use crate::support::{HTTP_BIN, LIMIT, ODD_BIN, STDIO_BIN};
 
@@ -184,6 +184,48 @@ fn a_warning_is_given_once_and_nothing_else_happens() {
     gateway.signal(Signal::TERM);
     let (_, _, log) = gateway.finish();
     assert_eq!(log.matches(DRIFT).count(), 2, "{log}");
+}
+
+#[test]
+fn other_pins_are_in_force_without_a_child_that_starts_anew() {
+    let scene = Scene::new("pins: { mode: warn }");
+    drop(scene.start());
+    scene.says(BAD);
+    let (gateway, client) = scene.start();
+    assert_eq!(seen(&client).as_deref(), Some(BAD));
+    let yaml = std::fs::read_to_string(&scene.config).unwrap();
+    let reload = |mode: &str, times| {
+        let yaml = yaml.replace("mode: warn", &format!("mode: {mode}"));
+        let new = scene.folder.file("gate.new", &yaml);
+        std::fs::rename(new, &scene.config).unwrap();
+        let lines = gateway
+            .stderr
+            .first(times, |line| line.contains("reloaded: "));
+        let last = lines.last().unwrap();
+        assert!(last.contains("reloaded: changed: pins"), "{last}");
+        last.contains("servers.odd")
+    };
+    let children = descendants(gateway.pid());
+    assert_eq!(children.len(), 1);
+    let mut slow = client.begin_tool("slow", r#"{"steps":1,"key":"k"}"#);
+    gateway.stderr.with("called: slow");
+
+    assert!(!reload("quarantine", 1));
+    // Calls are refused at once; the list is what the server says when it is asked again.
+    let unknown = (-32602, "Unknown tool: fickle".to_owned());
+    assert_eq!(client.tool("fickle", "{}").fault(), unknown);
+    until(&None, || seen(&client));
+    assert_eq!(client.tool("echo", "{}").text(), "{}");
+    assert!(!reload("block", 2));
+    assert_eq!(client.tool("echo", "{}").fault().0, -32602);
+    assert!(!reload("warn", 3));
+    until(&Some(BAD.to_owned()), || seen(&client));
+    client.tool("release", r#"{"key":"k"}"#).text();
+    assert!(slow.answer().text().contains("\"steps\":1"));
+    assert_eq!(descendants(gateway.pid()), children);
+    // Without pins it is a server of its own.
+    assert!(reload("off", 4));
+    assert_eq!(client.tool("fickle", "{}").text(), "done");
 }
 
 #[test]

@@ -10,8 +10,8 @@ use crate::support::ODD_BIN;
 use crate::support::client::{Client, ERAS, Era, Wire};
 use crate::support::http::{Endpoint, JSON};
 use crate::support::json::{at, items, string};
-use crate::support::process::Process;
-use crate::support::setup::{Running, Setup};
+use crate::support::process::{Process, descendants};
+use crate::support::setup::{Odd, Running, Setup};
 
 /// A configuration with these callers and servers.
 fn yaml(keys: &str, servers: &str) -> String {
@@ -179,6 +179,44 @@ fn over_stdio_a_signal_reads_the_file_again() {
     assert_eq!(client.tool("say", "{}").text(), "{}");
     gateway.process.signal(Signal::TERM);
     assert_eq!(gateway.process.finish().0, Some(0));
+}
+
+/// Lines of the children of a gateway with this in them.
+fn said(gateway: &Running, says: &str) -> usize {
+    let lines = gateway.process.stderr.so_far();
+    lines.iter().filter(|line| line.contains(says)).count()
+}
+
+#[test]
+fn children_stay_when_only_the_time_of_a_call_changes() {
+    for behind in [Era::Legacy, Era::Modern] {
+        let server = format!(
+            "{{ odd: {{ command: {ODD_BIN:?}, args: [{:?}] }} }}",
+            Odd::stdio(behind).flag()
+        );
+        let file = |limit: &str| yaml(ANN, &server) + &format!("call_timeout: {limit}\n");
+        let gateway = gateway(&file("50s"));
+        let ann = client_of(&gateway, "ann", Era::Modern);
+        ann.tool("echo", "{}").text();
+        let children = descendants(gateway.process.pid());
+        assert_eq!(children.len(), 1);
+        let mut slow = ann.begin_tool("slow", r#"{"steps":1,"key":"k"}"#);
+        gateway.wait_for_upstream("called: slow", 1);
+        for (times, limit) in ["40s", "700ms"].into_iter().enumerate() {
+            gateway.configure(&file(limit));
+            let says = reloaded(&gateway, times + 1);
+            assert!(says.contains("changed: call_timeout\""), "{says}");
+            assert_eq!(ann.tool("echo", "{}").text(), "{}");
+        }
+        // Calls have less time now; the one under way has what it began with.
+        assert_eq!(ann.tool("never", "{}").fault().0, -31003);
+        ann.tool("release", r#"{"key":"k"}"#).text();
+        assert!(slow.answer().text().contains("\"steps\":1"));
+        assert_eq!(descendants(gateway.process.pid()), children);
+        assert_eq!(said(&gateway, "the odd server starts"), 1);
+        let greeted = usize::from(behind == Era::Legacy);
+        assert_eq!(said(&gateway, "greeted"), greeted);
+    }
 }
 
 /// Without a file there is nothing to read again, and a terminal that closes ends the gateway.

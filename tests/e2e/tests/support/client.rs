@@ -196,10 +196,18 @@ impl Client {
 
     /// Gives a call up, as the era wants it over this transport.
     pub(crate) fn cancel(&self, call: &mut Call) {
-        if self.era == Era::Legacy || !call.incoming.hang_up() {
-            let params = format!(r#"{{"requestId":{},"reason":"test"}}"#, call.id);
+        self.cancel_because(call, "\"test\"");
+    }
+
+    /// The same for this reason, the text of a JSON value. False when this transport has no way to
+    /// tell it.
+    pub(crate) fn cancel_because(&self, call: &mut Call, reason: &str) -> bool {
+        let is_told = self.era == Era::Legacy || !call.incoming.hang_up();
+        if is_told {
+            let params = format!(r#"{{"requestId":{},"reason":{reason}}}"#, call.id);
             self.notify("notifications/cancelled", &params);
         }
+        is_told
     }
 }
 

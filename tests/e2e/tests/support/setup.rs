@@ -295,10 +295,15 @@ impl Running {
 
     /// Waits until the servers behind have said this so often.
     pub(crate) fn wait_for_upstream(&self, says: &str, times: usize) {
+        self.upstream_lines(says, times);
+    }
+
+    /// The first lines, as many as are asked for, in which the servers behind have said this.
+    pub(crate) fn upstream_lines(&self, says: &str, times: usize) -> Vec<String> {
         match self.upstreams.as_slice() {
             [] => self.process.stderr.first(times, |line| line.contains(says)),
             [one, ..] => one.stderr.first(times, |line| line.contains(says)),
-        };
+        }
     }
 
     /// The first audit lines, as many as are asked for.

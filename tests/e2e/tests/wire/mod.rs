@@ -10,6 +10,7 @@ mod modern;
 mod places;
 mod rules;
 mod sealed;
+mod states;
 mod streams;
 
 use crate::support::http::{Endpoint, JSON};

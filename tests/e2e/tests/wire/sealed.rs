@@ -3,13 +3,18 @@
 use super::legacy::initialize;
 use crate::support::http::{Endpoint, JSON, Reply};
 use crate::support::json::member;
-use crate::support::setup::{ODDS, Running, Setup};
+use crate::support::setup::{ODDS, Odd, Running, Setup};
 
-const AUTH: &str = "auth: { api_keys: [{ id: ann, key: ann-0123456789abcdef }, { id: bob, key: bob-0123456789abcdef }] }";
-const OLD: &str = "b2xkLW9sZC1vbGQtb2xkLW9sZC1vbGQtb2xkLW9sZC0=";
-const NEW: &str = "bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3LW5ldy0=";
+pub(super) const AUTH: &str = "auth: { api_keys: [{ id: ann, key: ann-0123456789abcdef }, { id: bob, key: bob-0123456789abcdef }] }";
+pub(super) const OLD: &str = "b2xkLW9sZC1vbGQtb2xkLW9sZC1vbGQtb2xkLW9sZC0=";
+pub(super) const NEW: &str = "bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3LW5ldy0=";
 
 fn gateway(keys: &[&str], path: &str) -> Running {
+    gateway_of(ODDS[0], keys, path)
+}
+
+/// A gateway with these keys in front of the odd server.
+pub(super) fn gateway_of(odd: Odd, keys: &[&str], path: &str) -> Running {
     let keys: Vec<_> = keys
         .iter()
         .map(|key| format!("{{ key: {key:?} }}"))
@@ -18,10 +23,10 @@ fn gateway(keys: &[&str], path: &str) -> Running {
         "http: {{ listen: \"127.0.0.1:0\", path: {path}, sessions: {{ keys: [{}] }} }}",
         keys.join(", ")
     );
-    Setup::of(ODDS[0]).with(AUTH).with(&http).over_http()
+    Setup::of(odd).with(AUTH).with(&http).over_http()
 }
 
-fn of(gateway: &Running, who: &str) -> Endpoint {
+pub(super) fn of(gateway: &Running, who: &str) -> Endpoint {
     let key = format!("Bearer {who}-0123456789abcdef");
     gateway
         .endpoint()
