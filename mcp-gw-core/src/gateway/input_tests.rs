@@ -139,14 +139,20 @@ async fn what_is_asked_is_asked_of_the_client_and_the_backend_called_again() {
 async fn what_cannot_be_asked_ends_the_call() {
     let asks = r#"{"resultType":"input_required","inputRequests":{"a":{"method":"roots/list"}}}"#;
     let invalid = [Outcome::Error(ErrorClass::UpstreamInvalid)];
-    for error in [
-        ClientLinkError::Gone,
-        ClientLinkError::Unsupported {
-            method: "roots/list".to_owned(),
-        },
+    for (error, why) in [
+        (ClientLinkError::Gone, "and the client has not answered"),
+        (
+            ClientLinkError::Unsupported {
+                method: "roots/list".to_owned(),
+            },
+            "it asks for `roots/list`, for which this client cannot be asked",
+        ),
     ] {
         let ran = run(&[asks], Old::new(Err(error))).await;
-        assert!(matches!(ran.result, Err(GatewayError::Untellable { .. })));
+        let untellable = ran.result.unwrap_err();
+        assert!(matches!(untellable, GatewayError::Untellable { .. }));
+        let says = untellable.public_message();
+        assert!(says.contains(why), "{says}");
         assert_eq!(ran.outcomes, invalid);
     }
     let no = RawJson::parse(r#"{"code":-1,"message":"no"}"#).unwrap();

@@ -174,9 +174,12 @@ fn write_target(
     target: &ServerTarget,
     marks: &Marks,
 ) -> fmt::Result {
-    let shown = |url: &str| match marks.is_from_env(url) {
-        true => origin(url),
-        false => address(url),
+    let shown = |url: &str| {
+        if marks.is_from_env(url) {
+            origin(url)
+        } else {
+            address(url)
+        }
     };
     match target {
         ServerTarget::Stdio {

@@ -133,13 +133,21 @@ fn only_servers_whose_revision_has_types_of_results_are_believed_and_only_those_
         let gateway = start(Setup::of(odd));
         for era in ERAS {
             let client = gateway.client(era);
-            for kind in [asks, r#""resultType":"task""#, r#""resultType":"x/later""#] {
+            for (kind, why) in [
+                (asks, "it asks for `roots/list`"),
+                (r#""resultType":"task""#, "task"),
+                (r#""resultType":"x/later""#, "it is of the type `x/later`"),
+            ] {
                 let written = format!(r#"{{"content":[],{kind},"ttlMs":1.0,"x":1e5}}"#);
                 let answer = client.tool("vendor", &written);
                 if odd.era == Era::Modern {
                     let (code, says) = answer.fault();
                     assert_eq!(code, -31004, "{odd:?} {era:?} {kind}");
-                    assert!(says.contains("cannot be told"), "{says}");
+                    assert!(
+                        says.contains("cannot be told to this client: it "),
+                        "{says}"
+                    );
+                    assert!(says.contains(why), "{says}");
                 } else if era == Era::Legacy {
                     assert_eq!(answer.result(), written, "{odd:?}");
                 } else {

@@ -80,7 +80,7 @@ fn the_caller_goes_on_with_its_call_and_nobody_else_with_anything() {
         for at in [9, 20, 60, state.len() - 2] {
             let (head, tail) = state.split_at(at);
             let other = if tail.starts_with('A') { 'B' } else { 'A' };
-            let changed = format!("{head}{other}{}", &tail[1..]);
+            let changed = format!("{head}{other}{}", tail.split_at(1).1);
             is_refused(&go_on(&ann, "vendor", &same, &changed));
             is_refused(&go_on(&ann, "vendor", &same, head));
         }
