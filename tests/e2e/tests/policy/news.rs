@@ -49,11 +49,12 @@ fn hearer(gateway: &Running, caller: &str, era: Era) -> Hearer {
         let uri = format!(r#"{{"uri":"{WATCHED}"}}"#);
         client.ask("resources/subscribe", &uri).result();
         let session = client.session.clone().unwrap();
-        let headers = [
-            ("accept", "text/event-stream"),
-            ("mcp-session-id", session.as_str()),
-        ];
-        Heard::Stream(endpoint_of(gateway, caller).send("GET", &headers, b""))
+        let endpoint = endpoint_of(gateway, caller);
+        let own = endpoint.headers.iter();
+        let mut headers: Vec<_> = own.map(|(name, value)| (&**name, &**value)).collect();
+        headers.push(("accept", "text/event-stream"));
+        headers.push(("mcp-session-id", &session));
+        Heard::Stream(endpoint.send("GET", &headers, b""))
     };
     Hearer { client, heard }
 }
