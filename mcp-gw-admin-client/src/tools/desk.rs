@@ -57,7 +57,7 @@ impl Desk {
         answer: Answer,
         view: &View,
         budget: usize,
-    ) -> Result<(), String> {
+    ) -> Result<(), ToolError> {
         outcome.status = Some(answer.status);
         outcome.remarks.extend(answer.remark);
         if let Some(body) = answer.body {
@@ -73,14 +73,15 @@ impl Desk {
         body: &RawJson,
         view: &View,
         budget: usize,
-    ) -> Result<(), String> {
-        within_depth(body).map_err(|why| format!("The answer cannot be shown: {why}."))?;
+    ) -> Result<(), ToolError> {
+        let unshown =
+            |why: String| ToolError::failed(format!("The answer cannot be shown: {why}."));
+        within_depth(body).map_err(unshown)?;
         let wanted = view.show_secrets == Some(true);
         let body = if wanted && self.secrets == Secrets::OnRequest {
             body.clone()
         } else {
-            let (clean, count) =
-                redact(body).map_err(|error| format!("The answer cannot be shown: {error}."))?;
+            let (clean, count) = redact(body).map_err(|error| unshown(error.to_string()))?;
             outcome.redacted = (count > 0).then_some(count);
             if wanted && count > 0 {
                 outcome
@@ -89,7 +90,9 @@ impl Desk {
             }
             clean
         };
-        let shown = view.show(&body, budget)?;
+        let shown = view
+            .show(&body, budget)
+            .map_err(ToolError::invalid_arguments)?;
         outcome.body = Some(shown.body);
         outcome.cut = shown.cut;
         Ok(())
@@ -108,8 +111,7 @@ impl Desk {
         if answer.body.is_none() {
             outcome.remarks.push("The answer is empty.".to_owned());
         }
-        self.show(&mut outcome, answer, view, self.budget(view))
-            .map_err(ToolError::invalid_arguments)?;
+        self.show(&mut outcome, answer, view, self.budget(view))?;
         Ok(outcome)
     }
 

@@ -263,11 +263,12 @@ fn fill(returned: &mut Returned, reading: &Reading, show: &Show) {
         return;
     }
     let (data, mut more) = read_body(reading);
-    let clean = within_depth(&data).and_then(|()| match show.secrets {
-        true => Ok(data),
-        false => redact(&data)
-            .map(|(clean, _)| clean)
-            .map_err(|error| error.to_string()),
+    let clean = within_depth(&data).and_then(|()| {
+        if show.secrets {
+            return Ok(data);
+        }
+        let clean = redact(&data).map_err(|error| error.to_string())?;
+        Ok(clean.0)
     });
     let data = clean.unwrap_or_else(|why| {
         more = Some(format!("nothing: the body is not shown, as {why}"));

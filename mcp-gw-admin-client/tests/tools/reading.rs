@@ -415,7 +415,11 @@ async fn an_answer_that_nests_without_end_is_a_clear_error() {
         json!({"id": "a", "show_secrets": true, "max_bytes": 1 << 20}),
     ] {
         let error = setup.call("get_role", arguments).await.error();
-        assert!(error.contains("it nests deeper than 128 levels"), "{error}");
+        // It is no fault of the arguments.
+        assert_eq!(
+            error,
+            "The answer cannot be shown: it nests deeper than 128 levels."
+        );
     }
     // What was written is written.
     let role = json!({"role": {"name": "dev", "policies": []}});
@@ -433,4 +437,20 @@ async fn an_empty_answer_to_a_read_is_said_to_be_empty() {
     let setup = Setup::new([on("GET /api/roles/a").body("")]).await;
     let answer = setup.call("get_role", json!({"id": "a"})).await.ok();
     assert_eq!(answer["remarks"], json!(["The answer is empty."]));
+}
+
+#[tokio::test]
+async fn faults_in_arguments_say_what_would_be_right() {
+    let setup = Setup::writing([]).await;
+    let error = setup.call("get_role", json!({"id": ".."})).await.error();
+    assert!(
+        error.contains("at /id: \"..\" is no id: give letters"),
+        "{error}"
+    );
+    let arguments = json!({"kind": "rout", "id": "r", "operations": []});
+    let error = setup.call("patch_resource", arguments).await.error();
+    assert!(error.contains("at /kind: \"rout\" is none of"), "{error}");
+    for kind in ["\"route\"", "\"publishedService\"", "\"customPlugin\""] {
+        assert!(error.contains(kind), "no {kind} in {error}");
+    }
 }

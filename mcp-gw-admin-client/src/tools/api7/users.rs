@@ -48,9 +48,7 @@ impl Operation<Api7> for GetRoleByUserId {
         }
         answer.body = Some(roles.unwrap_or_else(none));
         let budget = shared.budget(&args.view);
-        shared
-            .show(&mut outcome, answer, &args.view, budget)
-            .map_err(ToolError::invalid_arguments)?;
+        shared.show(&mut outcome, answer, &args.view, budget)?;
         Ok(outcome)
     }
 }
@@ -106,9 +104,7 @@ impl Operation<Api7> for GetUserId {
             ));
         }
         let budget = shared.budget(&args.view);
-        shared
-            .show(&mut outcome, answer, &args.view, budget)
-            .map_err(ToolError::invalid_arguments)?;
+        shared.show(&mut outcome, answer, &args.view, budget)?;
         Ok(outcome)
     }
 }

@@ -107,8 +107,7 @@ impl Apisix {
                 "{says} {kept} of the {all} items of this page are shown; `total` and pages count the others too."
             ));
         }
-        self.show(&mut outcome, answer, view, self.budget(view))
-            .map_err(ToolError::invalid_arguments)?;
+        self.show(&mut outcome, answer, view, self.budget(view))?;
         Ok(Told(outcome))
     }
 
