@@ -1,5 +1,6 @@
 //! The store of one process: sharded tables that never hold more than so many keys.
 
+mod index;
 #[cfg(test)]
 mod model;
 mod quotas;
@@ -9,6 +10,7 @@ mod shared;
 mod tests;
 
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -106,9 +108,14 @@ impl MemoryStore {
 
     /// [`Store::charge`], at once.
     pub fn charge_now(&self, demands: &[Demand<'_>]) -> Vec<Standing> {
+        let now = self.now(demands);
+        if let [demand] = demands {
+            if let Some(standing) = self.tables.decide_one(demand, now) {
+                return vec![standing];
+            }
+        }
         let mut standings = Vec::with_capacity(demands.len());
-        self.tables
-            .decide(demands, self.now(demands), &mut standings);
+        self.tables.decide(demands, now, &mut standings);
         standings
     }
 
@@ -214,8 +221,12 @@ impl<L: Lock> Tables<L> {
         let shards = (keys / 64).clamp(1, SHARDS).next_power_of_two();
         let shards = if shards > SHARDS { SHARDS } else { shards };
         let room = keys.div_ceil(shards).max(1);
+        let shard = |_| {
+            let seed = RandomState::new().build_hasher().finish();
+            L::around(Shard::new(room, seed))
+        };
         Self {
-            shards: (0..shards).map(|_| L::around(Shard::new(room))).collect(),
+            shards: (0..shards).map(shard).collect(),
             shared: Shared::default(),
         }
     }

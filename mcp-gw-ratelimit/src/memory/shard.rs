@@ -1,14 +1,22 @@
 //! One part of the memory store: the keys whose hash leads to it, under one lock.
 
-use hashbrown::HashTable;
-
 use crate::maths::State;
 use crate::store::Key;
 
-/// So many entries are looked at, whether they are idle, with each decision of this number: many at
-/// a time, since they lie side by side, and what lies elsewhere is far away.
-const SWEEP: usize = 32;
-const EACH: u8 = 16;
+use super::index::{Index, MOST};
+
+/// How often idle entries are looked for: so many at a time, since they lie side by side, with each
+/// decision of this number, as long as some are found …
+const OFTEN: (usize, u8) = (32, 16);
+
+/// … and when none were found the last time: each look at what nobody asked for takes as long as a
+/// decision.
+const SELDOM: (usize, u8) = (16, 64);
+
+/// Idle entries are kept for so long, in microseconds, as long as there is room: who comes back
+/// within a minute is a known key, and to forget one and make it anew takes as long as several
+/// decisions.
+const GRACE: u64 = 60_000_000;
 
 /// So many when a new key comes and there is no room.
 const SEARCH: usize = 32;
@@ -20,36 +28,53 @@ pub(super) struct Now {
     pub(super) wall: u64,
 }
 
+impl Now {
+    const fn earlier(self, micros: u64) -> Self {
+        Self {
+            steady: self.steady.saturating_sub(micros),
+            wall: self.wall.saturating_sub(micros),
+        }
+    }
+}
+
+/// One line of a cache: what a decision reads and writes of a key.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Entry {
     key: Key,
     state: State,
 }
 
-/// Entries lie close together, and the index holds their places: so a key takes 48 bytes and a
+/// Entries lie close together, and the index holds their places: so a key takes 64 bytes and a
 /// little, and a few entries can be looked at without knowing their keys.
 #[derive(Debug)]
 pub(super) struct Shard {
-    index: HashTable<u32>,
+    index: Index,
     entries: Vec<Entry>,
     room: usize,
     cursor: usize,
     /// The latest time of a decision here. Time does not go back behind it.
     latest: u64,
     evicted: u64,
-    turn: u8,
+    /// Decisions until idle entries are looked for again.
+    wait: u8,
+    pace: (usize, u8),
+    seed: u64,
 }
 
 impl Shard {
-    pub(super) const fn new(room: usize) -> Self {
+    /// With room for so many keys. The seed is what nobody outside knows.
+    pub(super) fn new(room: usize, seed: u64) -> Self {
         Self {
-            index: HashTable::new(),
+            index: Index::default(),
             entries: Vec::new(),
-            room,
+            room: room.min(MOST),
             cursor: 0,
             latest: 0,
             evicted: 0,
-            turn: 0,
+            wait: SELDOM.1,
+            pace: SELDOM,
+            seed,
         }
     }
 
@@ -60,20 +85,22 @@ impl Shard {
     /// Begins a decision: the time moves on, and a few idle keys are dropped.
     pub(super) fn begin(&mut self, now: Now) {
         self.latest = self.latest.max(now.steady);
-        self.turn = (self.turn + 1) % EACH;
-        if self.turn == 0 {
-            self.sweep(now, SWEEP);
+        self.wait = self.wait.saturating_sub(1);
+        if self.wait == 0 {
+            let before = self.evicted;
+            self.sweep(now.earlier(GRACE), self.pace.0);
+            let found = self.evicted > before;
+            self.pace = if found { OFTEN } else { SELDOM };
+            self.wait = self.pace.1;
         }
     }
 
     pub(super) fn find(&self, key: Key) -> Option<usize> {
-        let entries = &self.entries;
-        let is = |place: &u32| {
-            entries
-                .get(*place as usize)
-                .is_some_and(|entry| entry.key == key)
+        let is = |place| {
+            let entry: Option<&Entry> = self.entries.get(place);
+            entry.is_some_and(|entry| entry.key == key)
         };
-        self.index.find(hash(key), is).map(|place| *place as usize)
+        self.index.find(hash(key, self.seed), is)
     }
 
     pub(super) fn state(&mut self, place: usize) -> Option<&mut State> {
@@ -96,27 +123,23 @@ impl Shard {
         self.entries.len() < self.room
     }
 
-    /// Keeps a key, whether there is room or not.
+    /// Keeps a key, whether there is room or not, up to the most that can be.
     pub(super) fn insert(&mut self, key: Key, state: State) {
         if let Some(found) = self.find(key).and_then(|place| self.state(place)) {
             *found = state;
             return;
         }
-        let Ok(place) = u32::try_from(self.entries.len()) else {
+        let place = self.entries.len();
+        if place > MOST {
             return;
-        };
-        if self.entries.len() == self.entries.capacity() {
-            // By a quarter rather than to twice: what is not used is paid for a million times.
-            self.entries.reserve_exact(self.entries.len() / 4 + 16);
+        }
+        if place == self.entries.capacity() {
+            // By an eighth rather than to twice: what is not used is paid for a million times.
+            self.entries.reserve_exact(place / 8 + 16);
         }
         self.entries.push(Entry { key, state });
-        let entries = &self.entries;
-        let rehash = |place: &u32| {
-            entries
-                .get(*place as usize)
-                .map_or(0, |entry| hash(entry.key))
-        };
-        self.index.insert_unique(hash(key), place, rehash);
+        let hash_of = hashes(&self.entries, self.seed);
+        self.index.insert(hash(key, self.seed), place, hash_of);
     }
 
     /// Forgets a key.
@@ -138,7 +161,7 @@ impl Shard {
     pub(super) fn bytes(&self) -> usize {
         let heap: usize = self.entries.iter().map(|entry| entry.state.heap()).sum();
         let entries = self.entries.capacity() * size_of::<Entry>();
-        heap + entries + self.index.allocation_size()
+        heap + entries + self.index.heap()
     }
 
     pub(super) fn each(&self) -> impl Iterator<Item = (Key, &State)> {
@@ -166,19 +189,13 @@ impl Shard {
         let Some(key) = self.entries.get(place).map(|entry| entry.key) else {
             return;
         };
-        if let Ok(found) = self.index.find_entry(hash(key), |at| *at as usize == place) {
-            found.remove();
-        }
+        let hash_of = hashes(&self.entries, self.seed);
+        self.index.remove(hash(key, self.seed), place, hash_of);
         self.entries.swap_remove(place);
         // The last entry is now here.
-        let last = self.entries.len();
-        if let (Some(moved), Ok(to)) = (self.entries.get(place), u32::try_from(place)) {
-            let found = self
-                .index
-                .find_mut(hash(moved.key), |at| *at as usize == last);
-            if let Some(at) = found {
-                *at = to;
-            }
+        if let Some(moved) = self.entries.get(place) {
+            let hash = hash(moved.key, self.seed);
+            self.index.moved(hash, self.entries.len(), place);
         }
         self.give_back();
     }
@@ -188,22 +205,29 @@ impl Shard {
         let keys = self.entries.len();
         if self.entries.capacity() > 64 && keys < self.entries.capacity() / 4 {
             self.entries.shrink_to(2 * keys);
-            let entries = &self.entries;
-            let rehash = |place: &u32| {
-                entries
-                    .get(*place as usize)
-                    .map_or(0, |entry| hash(entry.key))
-            };
-            self.index.shrink_to(2 * keys, rehash);
+            let hash_of = hashes(&self.entries, self.seed);
+            self.index.shrink_to(2 * keys, hash_of);
         }
     }
 }
 
-/// A key is a hash already: one half of it is for the place in a shard, the other leads to the shard.
-fn hash(key: Key) -> u64 {
-    let half = u128::from_le_bytes(*key.as_bytes()) & u128::from(u64::MAX);
-    u64::try_from(half).unwrap_or(0)
+/// Tells the hash of each entry by its place.
+fn hashes(entries: &[Entry], seed: u64) -> impl Fn(usize) -> u64 {
+    move |place| entries.get(place).map_or(0, |entry| hash(entry.key, seed))
 }
+
+/// A key is a hash already: one half of it leads to the shard, the other to the place in it. The
+/// seed is for keys that are made without a secret, which somebody could choose to lie together.
+fn hash(key: Key, seed: u64) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *key.as_bytes();
+    let half = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    let product = u128::from(half ^ seed) * u128::from(MIX);
+    let [upper, lower] = [product >> 64, product & u128::from(u64::MAX)];
+    u64::try_from(upper ^ lower).unwrap_or(0)
+}
+
+/// An odd number with its bits well mixed: the golden ratio's.
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Which of `shards`, a power of two, the key is in.
 pub(super) fn shard_of(key: Key, shards: usize) -> usize {
@@ -243,7 +267,7 @@ mod tests {
         fn keys_are_found_until_they_are_idle(
             steps in proptest::collection::vec((0_u8..40, 0_u64..3, any::<bool>()), 0..300),
         ) {
-            let mut shard = Shard::new(20);
+            let mut shard = Shard::new(20, 7);
             let mut kept: Vec<(u8, u64)> = Vec::new();
             let mut second = 10;
             for (n, step, remove) in steps {
@@ -278,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_takes_48_bytes() {
-        assert_eq!(size_of::<Entry>(), 48);
+    fn an_entry_is_one_line_of_a_cache() {
+        assert_eq!((size_of::<Entry>(), align_of::<Entry>()), (64, 64));
     }
 }
