@@ -1,11 +1,11 @@
 //! The store of one process: sharded tables that never hold more than so many keys.
 
-mod index;
 #[cfg(test)]
 mod model;
 mod quotas;
 mod shard;
 mod shared;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -325,6 +325,7 @@ impl<L: Lock> Tables<L> {
             fitting.push(state.is_some_and(fits));
         }
         let is_admitted = fitting.iter().all(|fits| *fits);
+        let mut kept = SmallVec::<[(usize, Key, State); 4]>::new();
         for ((demand, mut place), fits) in demands.iter().zip(places).zip(fitting) {
             let Demand { limit, key, cost } = *demand;
             let is_charged = cost > 0 && (is_admitted || limit.penalty());
@@ -338,11 +339,7 @@ impl<L: Lock> Tables<L> {
                 state.standing(limit, now, cost, fits)
             });
             match place {
-                Place::New(number, state) if is_charged => {
-                    if let Some(guard) = guards.get_mut(number) {
-                        guard.insert(key, state);
-                    }
-                }
+                Place::New(number, state) if is_charged => kept.push((number, key, state)),
                 Place::Shared(state) if is_charged => {
                     if let Some(shared) = &mut shared {
                         shared.keep(limit, state);
@@ -351,6 +348,12 @@ impl<L: Lock> Tables<L> {
                 Place::Kept(..) | Place::New(..) | Place::Shared(_) => {}
             }
             out.push(standing.unwrap_or(NONE));
+        }
+        // At last, since to keep a key moves others to other places.
+        for (number, key, state) in kept {
+            if let Some(guard) = guards.get_mut(number) {
+                guard.insert(key, state);
+            }
         }
     }
 

@@ -3,9 +3,9 @@
 use crate::maths::State;
 use crate::store::Key;
 
-use super::index::{Index, MOST};
+use super::table::Table;
 
-/// How often idle entries are looked for: so many at a time, since they lie side by side, with each
+/// How often idle entries are looked for: in so many places at a time, since they lie side by side, with each
 /// decision of this number, as long as some are found …
 const OFTEN: (usize, u8) = (32, 16);
 
@@ -18,8 +18,8 @@ const SELDOM: (usize, u8) = (16, 64);
 /// decisions.
 const GRACE: u64 = 60_000_000;
 
-/// So many when a new key comes and there is no room.
-const SEARCH: usize = 32;
+/// In so many when a new key comes and there is no room.
+const SEARCH: usize = 64;
 
 /// Both times in microseconds: since the store began, and since 1970-01-01 UTC.
 #[derive(Debug, Clone, Copy)]
@@ -45,12 +45,18 @@ struct Entry {
     state: State,
 }
 
-/// Entries lie close together, and the index holds their places: so a key takes 64 bytes and a
-/// little, and a few entries can be looked at without knowing their keys.
+impl Default for Entry {
+    fn default() -> Self {
+        Self {
+            key: Key::from_bytes([0; 16]),
+            state: State::default(),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Shard {
-    index: Index,
-    entries: Vec<Entry>,
+    entries: Table<Entry>,
     room: usize,
     cursor: usize,
     /// The latest time of a decision here. Time does not go back behind it.
@@ -64,11 +70,10 @@ pub(super) struct Shard {
 
 impl Shard {
     /// With room for so many keys. The seed is what nobody outside knows.
-    pub(super) fn new(room: usize, seed: u64) -> Self {
+    pub(super) const fn new(room: usize, seed: u64) -> Self {
         Self {
-            index: Index::default(),
-            entries: Vec::new(),
-            room: room.min(MOST),
+            entries: Table::new(),
+            room,
             cursor: 0,
             latest: 0,
             evicted: 0,
@@ -95,12 +100,10 @@ impl Shard {
         }
     }
 
+    /// The place of a key: good until another is kept or dropped.
     pub(super) fn find(&self, key: Key) -> Option<usize> {
-        let is = |place| {
-            let entry: Option<&Entry> = self.entries.get(place);
-            entry.is_some_and(|entry| entry.key == key)
-        };
-        self.index.find(hash(key, self.seed), is)
+        let is = |entry: &Entry| entry.key == key;
+        self.entries.find(hash(key, self.seed), is)
     }
 
     pub(super) fn state(&mut self, place: usize) -> Option<&mut State> {
@@ -123,23 +126,16 @@ impl Shard {
         self.entries.len() < self.room
     }
 
-    /// Keeps a key, whether there is room or not, up to the most that can be.
+    /// Keeps a key, whether there is room or not.
     pub(super) fn insert(&mut self, key: Key, state: State) {
         if let Some(found) = self.find(key).and_then(|place| self.state(place)) {
             *found = state;
             return;
         }
-        let place = self.entries.len();
-        if place > MOST {
-            return;
-        }
-        if place == self.entries.capacity() {
-            // By an eighth rather than to twice: what is not used is paid for a million times.
-            self.entries.reserve_exact(place / 8 + 16);
-        }
-        self.entries.push(Entry { key, state });
-        let hash_of = hashes(&self.entries, self.seed);
-        self.index.insert(hash(key, self.seed), place, hash_of);
+        let seed = self.seed;
+        let hash_of = |entry: &Entry| hash(entry.key, seed);
+        self.entries
+            .insert(hash(key, seed), Entry { key, state }, hash_of);
     }
 
     /// Forgets a key.
@@ -160,8 +156,7 @@ impl Shard {
     /// Bytes in use, without what the allocator adds.
     pub(super) fn bytes(&self) -> usize {
         let heap: usize = self.entries.iter().map(|entry| entry.state.heap()).sum();
-        let entries = self.entries.capacity() * size_of::<Entry>();
-        heap + entries + self.index.heap()
+        heap + self.entries.bytes()
     }
 
     pub(super) fn each(&self) -> impl Iterator<Item = (Key, &State)> {
@@ -170,50 +165,27 @@ impl Shard {
 
     fn sweep(&mut self, now: Now, many: usize) {
         for _ in 0..many {
-            if self.cursor >= self.entries.len() {
+            if self.cursor >= self.entries.places() {
                 self.cursor = 0;
             }
-            let is_idle = |entry: &Entry| entry.state.is_idle(now.steady, now.wall);
-            match self.entries.get(self.cursor) {
-                None => return,
-                Some(entry) if is_idle(entry) => {
-                    self.remove_at(self.cursor);
-                    self.evicted += 1;
-                }
-                Some(_) => self.cursor += 1,
+            let entry = self.entries.get(self.cursor);
+            if entry.is_some_and(|entry| entry.state.is_idle(now.steady, now.wall)) {
+                // Another may be here now.
+                self.remove_at(self.cursor);
+                self.evicted += 1;
+            } else {
+                self.cursor += 1;
             }
         }
     }
 
     fn remove_at(&mut self, place: usize) {
-        let Some(key) = self.entries.get(place).map(|entry| entry.key) else {
-            return;
-        };
-        let hash_of = hashes(&self.entries, self.seed);
-        self.index.remove(hash(key, self.seed), place, hash_of);
-        self.entries.swap_remove(place);
-        // The last entry is now here.
-        if let Some(moved) = self.entries.get(place) {
-            let hash = hash(moved.key, self.seed);
-            self.index.moved(hash, self.entries.len(), place);
-        }
-        self.give_back();
+        let seed = self.seed;
+        let hash_of = |entry: &Entry| hash(entry.key, seed);
+        self.entries.remove(place, hash_of);
+        // After a flood.
+        self.entries.give_back(hash_of);
     }
-
-    /// After a flood, memory is given back.
-    fn give_back(&mut self) {
-        let keys = self.entries.len();
-        if self.entries.capacity() > 64 && keys < self.entries.capacity() / 4 {
-            self.entries.shrink_to(2 * keys);
-            let hash_of = hashes(&self.entries, self.seed);
-            self.index.shrink_to(2 * keys, hash_of);
-        }
-    }
-}
-
-/// Tells the hash of each entry by its place.
-fn hashes(entries: &[Entry], seed: u64) -> impl Fn(usize) -> u64 {
-    move |place| entries.get(place).map_or(0, |entry| hash(entry.key, seed))
 }
 
 /// A key is a hash already: one half of it leads to the shard, the other to the place in it. The

@@ -144,9 +144,9 @@ pub(crate) fn run(options: &Options) -> Result<String, Failure> {
     ];
     let rows = makes.iter().map(|make| Row::new(make, &ids));
     let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
-    for _ in 0..options.rounds {
+    for round in 0..options.rounds {
         for row in &mut rows {
-            row.round(options.checks, alone, &ids);
+            row.round(options.checks, alone, &ids, mix(round));
         }
     }
     for mut row in rows {
@@ -185,7 +185,7 @@ impl Row {
         })
     }
 
-    fn round(&mut self, checks: u64, alone: &[Id], ids: &[Id]) {
+    fn round(&mut self, checks: u64, alone: &[Id], ids: &[Id], seed: u64) {
         let (hot, cold) = (&*self.hot, &*self.cold);
         let kinds = [
             (hot, alone, 1),
@@ -194,7 +194,7 @@ impl Row {
             (cold, ids, 2),
         ];
         for (cell, (check, ids, threads)) in self.cells.iter_mut().zip(kinds) {
-            cell.push(nanos(check, checks, ids, threads));
+            cell.push(nanos(check, checks, ids, threads, seed ^ threads));
         }
     }
 
@@ -213,10 +213,10 @@ impl Row {
 
 /// CPU time of a check in nanoseconds: it does not depend on what else the machine does, except for
 /// what that leaves in the caches.
-fn nanos(check: &dyn Check, checks: u64, ids: &[Id], threads: u64) -> u128 {
+fn nanos(check: &dyn Check, checks: u64, ids: &[Id], threads: u64, seed: u64) -> u128 {
     let run = move |thread: u64| {
         let before = clock_gettime(ClockId::ThreadCPUTime);
-        let mut key = thread;
+        let mut key = seed ^ thread << 32;
         for _ in 0..checks {
             // In no order that a cache could foresee.
             key = mix(key.wrapping_add(thread + 1));
