@@ -1,26 +1,38 @@
 //! Whose count it is, as a hash.
 
-use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 
 use mcp_gw_core::Caller;
 use sha2::{Digest, Sha256};
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::algorithm::{Algorithm, Limit, Period};
 use crate::store::Key;
 
-/// Makes the first part of keys. Keys of one process are made with secrets of that process, so that
-/// nobody can choose an id that shares a count with another's; keys that others must make too, or
-/// the same process after a restart, are made by a hash that is strong without a secret.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Seeds(RandomState, RandomState);
+/// Makes the first part of keys.
+///
+/// Keys of one process are made with secrets of that process (`SipHash` with 128 bits of key and of
+/// result), so that nobody can choose an id that shares a count with another's, and a million keys
+/// are all different but for a chance of one in 2^88. Keys that others must make too, or the same
+/// process after a restart, are made by a hash that is strong without a secret.
+#[derive(Clone)]
+pub(crate) struct Seeds(SipHasher13);
+
+impl Default for Seeds {
+    fn default() -> Self {
+        // What they make of nothing is as random as their secrets.
+        let secret = || RandomState::new().build_hasher().finish();
+        Self(SipHasher13::new_with_keys(secret(), secret()))
+    }
+}
 
 /// What the keys of a limit begin with: tenant, name, what it counts by, how and how long.
 ///
 /// The quota is not in it, so that a change of the quota keeps the counts.
 #[derive(Clone)]
 pub(crate) enum Prefix {
-    Local(DefaultHasher, DefaultHasher),
+    Local(SipHasher13),
     Stable(Sha256),
 }
 
@@ -30,7 +42,7 @@ impl Seeds {
             // They outlive the process.
             Algorithm::Calendar(_) => Prefix::Stable(Sha256::new()),
             _ if shared => Prefix::Stable(Sha256::new()),
-            _ => Prefix::Local(self.0.build_hasher(), self.1.build_hasher()),
+            _ => Prefix::Local(self.0),
         };
         let algorithm = match limit.algorithm() {
             Algorithm::SlidingWindow => "window",
@@ -48,9 +60,7 @@ impl Seeds {
 
     /// Keys of what is counted here and nowhere else.
     pub(crate) fn local(&self, name: &str, scope: &str) -> Prefix {
-        Prefix::Local(self.0.build_hasher(), self.1.build_hasher())
-            .with(name)
-            .with(scope)
+        Prefix::Local(self.0).with(name).with(scope)
     }
 }
 
@@ -59,11 +69,9 @@ impl Prefix {
     #[must_use]
     pub(crate) fn with(mut self, text: &str) -> Self {
         match &mut self {
-            Self::Local(a, b) => {
-                for hasher in [a, b] {
-                    hasher.write_usize(text.len());
-                    hasher.write(text.as_bytes());
-                }
+            Self::Local(hash) => {
+                hash.write_usize(text.len());
+                hash.write(text.as_bytes());
             }
             Self::Stable(hash) => {
                 hash.update((text.len() as u64).to_le_bytes());
@@ -97,10 +105,7 @@ impl Prefix {
 
     pub(crate) fn key(self) -> Key {
         match self {
-            Self::Local(a, b) => {
-                let whole = (u128::from(a.finish()) << 64) | u128::from(b.finish());
-                Key::from_bytes(whole.to_le_bytes())
-            }
+            Self::Local(hash) => Key::from_bytes(hash.finish128().as_bytes()),
             Self::Stable(hash) => {
                 let mut bytes = [0; 16];
                 for (byte, hashed) in bytes.iter_mut().zip(hash.finalize()) {
@@ -112,10 +117,17 @@ impl Prefix {
     }
 }
 
+/// Without the secrets.
+impl std::fmt::Debug for Seeds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seeds").finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for Prefix {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Local(..) => "Local",
+            Self::Local(_) => "Local",
             Self::Stable(_) => "Stable",
         })
     }

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod calendar;
+mod queue;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -12,10 +13,11 @@ use crate::algorithm::{Limit, Shape};
 use crate::store::Standing;
 use bucket::Bucket;
 pub use calendar::period_end;
-use window::{Parts, Units};
+use queue::Ring;
+use window::{FewParts, FewUnits, Parts};
 
-/// What is remembered about one key of one limit. It takes 32 bytes, and more when more than a few
-/// units of a sliding window count.
+/// What is remembered about one key of one limit. It takes 48 bytes, and more when more than 8 units
+/// of a sliding window count, or units of more than 4 parts of one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
     /// From this time on nothing of it counts: it is as good as none.
@@ -25,12 +27,15 @@ pub struct State {
 
 const HOUR: u64 = 3_600_000_000;
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Of the kinds for a window, those with few marks need no allocation.
+#[derive(Debug, Clone, Default)]
 enum Kind {
     #[default]
     Empty,
-    Units(Units),
-    Parts(Box<Parts>),
+    FewUnits(FewUnits),
+    Units(Ring<u32>),
+    FewParts(FewParts),
+    Parts(Parts),
     Bucket(Bucket),
     /// Units used in the period that ends at `until`.
     Used(u64),
@@ -92,7 +97,7 @@ impl State {
         match &self.kind {
             Kind::Units(units) => units.heap(),
             Kind::Parts(parts) => parts.heap(),
-            Kind::Empty | Kind::Bucket(_) | Kind::Used(_) => 0,
+            _ => 0,
         }
     }
 

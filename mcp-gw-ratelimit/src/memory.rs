@@ -5,10 +5,12 @@ mod model;
 mod quotas;
 mod shard;
 mod shared;
+mod table;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -106,9 +108,14 @@ impl MemoryStore {
 
     /// [`Store::charge`], at once.
     pub fn charge_now(&self, demands: &[Demand<'_>]) -> Vec<Standing> {
+        let now = self.now(demands);
+        if let [demand] = demands {
+            if let Some(standing) = self.tables.decide_one(demand, now) {
+                return vec![standing];
+            }
+        }
         let mut standings = Vec::with_capacity(demands.len());
-        self.tables
-            .decide(demands, self.now(demands), &mut standings);
+        self.tables.decide(demands, now, &mut standings);
         standings
     }
 
@@ -214,8 +221,12 @@ impl<L: Lock> Tables<L> {
         let shards = (keys / 64).clamp(1, SHARDS).next_power_of_two();
         let shards = if shards > SHARDS { SHARDS } else { shards };
         let room = keys.div_ceil(shards).max(1);
+        let shard = |_| {
+            let seed = RandomState::new().build_hasher().finish();
+            L::around(Shard::new(room, seed))
+        };
         Self {
-            shards: (0..shards).map(|_| L::around(Shard::new(room))).collect(),
+            shards: (0..shards).map(shard).collect(),
             shared: Shared::default(),
         }
     }
@@ -314,6 +325,7 @@ impl<L: Lock> Tables<L> {
             fitting.push(state.is_some_and(fits));
         }
         let is_admitted = fitting.iter().all(|fits| *fits);
+        let mut kept = SmallVec::<[(usize, Key, State); 4]>::new();
         for ((demand, mut place), fits) in demands.iter().zip(places).zip(fitting) {
             let Demand { limit, key, cost } = *demand;
             let is_charged = cost > 0 && (is_admitted || limit.penalty());
@@ -327,11 +339,7 @@ impl<L: Lock> Tables<L> {
                 state.standing(limit, now, cost, fits)
             });
             match place {
-                Place::New(number, state) if is_charged => {
-                    if let Some(guard) = guards.get_mut(number) {
-                        guard.insert(key, state);
-                    }
-                }
+                Place::New(number, state) if is_charged => kept.push((number, key, state)),
                 Place::Shared(state) if is_charged => {
                     if let Some(shared) = &mut shared {
                         shared.keep(limit, state);
@@ -340,6 +348,12 @@ impl<L: Lock> Tables<L> {
                 Place::Kept(..) | Place::New(..) | Place::Shared(_) => {}
             }
             out.push(standing.unwrap_or(NONE));
+        }
+        // At last, since to keep a key moves others to other places.
+        for (number, key, state) in kept {
+            if let Some(guard) = guards.get_mut(number) {
+                guard.insert(key, state);
+            }
         }
     }
 

@@ -50,7 +50,12 @@ impl State {
             Kind::Bucket(bucket) if u64::from(bucket.part) >= limit.quota() => {
                 Bucket::new(bucket.full + 1, 0).max(full)
             }
-            Kind::Bucket(bucket) => bucket.max(full),
+            // The later of the two, without a branch that could be guessed wrong: whether a bucket
+            // is full again depends on what has yet to come from memory.
+            Kind::Bucket(Bucket { full, part }) => Bucket {
+                full: full.max(now),
+                part: if full < now { 0 } else { part },
+            },
             _ => full,
         }
     }
@@ -77,7 +82,12 @@ impl Bucket {
     pub(super) fn after(self, limit: &Limit, cost: u64) -> Self {
         let Numbers { quota, step, .. } = Numbers::of(limit);
         let parts = u64::from(self.part) + cost * step.1;
-        Self::new(self.full + cost * step.0 + parts / quota, parts % quota)
+        let full = self.full + cost * step.0;
+        if parts < quota {
+            // Often, and a division takes longer than all the rest.
+            return Self::new(full, parts);
+        }
+        Self::new(full + parts / quota, parts % quota)
     }
 
     /// The bucket with nothing left in it.

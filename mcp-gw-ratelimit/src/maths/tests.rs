@@ -342,7 +342,7 @@ proptest! {
             trace.ask(now, cost);
             prop_assert!(trace.state.heap() <= 2_200, "{}", trace.state.heap());
         }
-        prop_assert_eq!(size_of::<State>(), 32);
+        prop_assert_eq!(size_of::<State>(), 48);
     }
 
     #[test]

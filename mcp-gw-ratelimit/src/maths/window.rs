@@ -3,35 +3,23 @@
 //! A mark is the low half of a granule's number. Those that count are less than two windows apart,
 //! so the newest, whose number follows from `until`, tells the numbers of all others.
 
-use std::collections::VecDeque;
-
 use crate::algorithm::{Limit, Shape};
 
+use super::queue::{Few, Item, Part, Queue, Ring};
 use super::{Kind, State};
 
 /// A mark for each unit, at most twice as many as the greatest quota that is counted so.
-#[derive(Debug, Clone)]
-pub(super) enum Units {
-    Few {
-        len: u8,
-        marks: [u32; FEW],
-    },
-    /// A ring, in the place of a state that has no room for more than its pointer: the oldest is at
-    /// `head`, and `len` marks are in use.
-    Many {
-        head: u16,
-        len: u16,
-        marks: Box<[u32]>,
-    },
-}
-
-const FEW: usize = 3;
+pub(super) type FewUnits = Few<u32, 8>;
 
 /// A mark for each part of a window in which units were used, and how many.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) type FewParts = Few<Part, 4>;
+
+/// The same, when there are more.
+#[derive(Debug, Clone)]
 pub(super) struct Parts {
+    /// Of all units.
     sum: u64,
-    marks: VecDeque<(u32, u32)>,
+    ring: Ring<Part>,
 }
 
 /// How a state divides time.
@@ -81,7 +69,7 @@ impl State {
     /// the quota was greater, goes on so until nothing of it counts.
     fn grid(&self, limit: &Limit) -> Grid {
         match (limit.shape(), &self.kind) {
-            (Shape::Window { exact: true, .. }, Kind::Parts(_)) => {
+            (Shape::Window { exact: true, .. }, Kind::FewParts(_) | Kind::Parts(_)) => {
                 let (granule, span) = Shape::parts(limit.window_micros());
                 Grid { granule, span }
             }
@@ -106,17 +94,24 @@ impl State {
         let grid = self.grid(limit);
         let newest = grid.newest(self.until);
         let now = grid.number(now).max(newest);
-        let counts = |mark: u32| now - number(mark, newest) < grid.span;
+        let is_over = |mark: u32| now - number(mark, newest) >= grid.span;
         match &mut self.kind {
-            Kind::Units(units) => units.drop_while(|mark| !counts(mark)),
-            Kind::Parts(parts) => parts.drop_while(|mark| !counts(mark)),
+            Kind::FewUnits(units) => _ = units.drop_while(is_over),
+            Kind::Units(units) => _ = units.drop_while(is_over),
+            Kind::FewParts(parts) => _ = parts.drop_while(is_over),
+            Kind::Parts(parts) => {
+                let dropped = parts.ring.drop_while(is_over);
+                parts.sum = parts.sum.saturating_sub(dropped);
+            }
             Kind::Empty | Kind::Bucket(_) | Kind::Used(_) => {}
         }
     }
 
     pub(super) fn window_used(&self) -> u64 {
         match &self.kind {
+            Kind::FewUnits(units) => units.len() as u64,
             Kind::Units(units) => units.len() as u64,
+            Kind::FewParts(parts) => parts.iter().map(Item::units).sum(),
             Kind::Parts(parts) => parts.sum,
             Kind::Empty | Kind::Bucket(_) | Kind::Used(_) => 0,
         }
@@ -124,12 +119,17 @@ impl State {
 
     /// When `needed` more units do not count any more: at once for none.
     pub(super) fn window_frees(&self, limit: &Limit, needed: u64) -> u64 {
+        if needed == 0 {
+            return 0;
+        }
         let grid = self.grid(limit);
         let over = self.window_used().saturating_sub(limit.quota());
+        let last = over + needed - 1;
         let mark = match &self.kind {
-            _ if needed == 0 => None,
-            Kind::Units(units) => units.nth(over + needed - 1),
-            Kind::Parts(parts) => parts.nth(over + needed - 1),
+            Kind::FewUnits(units) => units.nth(last),
+            Kind::Units(units) => units.nth(last),
+            Kind::FewParts(parts) => parts.nth(last),
+            Kind::Parts(parts) => parts.ring.nth(last),
             Kind::Empty | Kind::Bucket(_) | Kind::Used(_) => None,
         };
         mark.map_or(0, |mark| grid.end(number(mark, grid.newest(self.until))))
@@ -143,32 +143,36 @@ impl State {
         if matches!(self.kind, Kind::Empty | Kind::Bucket(_) | Kind::Used(_)) {
             self.until = 0;
             self.kind = if exact {
-                Kind::Units(Units::none())
+                Kind::FewUnits(FewUnits::default())
             } else {
-                Kind::Parts(Box::default())
+                Kind::FewParts(FewParts::default())
             };
         }
         let grid = self.grid(limit);
         let number = grid.number(now).max(grid.newest(self.until));
-        match &mut self.kind {
-            Kind::Units(units) => (0..cost).for_each(|_| units.push(low(number))),
-            Kind::Parts(parts) => parts.push(low(number), cost),
-            Kind::Empty | Kind::Bucket(_) | Kind::Used(_) => {}
+        match self.kind {
+            Kind::FewUnits(_) | Kind::Units(_) => {
+                (0..cost).for_each(|_| self.kind.push_unit(low(number)));
+            }
+            // A part holds at most twice the greatest quota, which has room.
+            _ => {
+                let units = u32::try_from(cost).unwrap_or(u32::MAX);
+                let mark = low(number);
+                self.kind.push_part(Part { mark, units });
+            }
         }
         self.until = grid.end(number);
     }
 
     pub(super) fn drop_oldest(&mut self, units: u64) {
         match &mut self.kind {
-            Kind::Units(marks) => {
-                let mut left = units;
-                marks.drop_while(|_| {
-                    let more = left > 0;
-                    left = left.saturating_sub(1);
-                    more
-                });
+            Kind::FewUnits(marks) => marks.drop_units(units),
+            Kind::Units(marks) => marks.drop_units(units),
+            Kind::FewParts(parts) => parts.drop_units(units),
+            Kind::Parts(parts) => {
+                parts.ring.drop_units(units);
+                parts.sum = parts.sum.saturating_sub(units);
             }
-            Kind::Parts(parts) => parts.drop_oldest(units),
             Kind::Empty | Kind::Bucket(_) | Kind::Used(_) => {}
         }
     }
@@ -176,8 +180,10 @@ impl State {
     /// Goes over to parts when the quota has become too great for a mark for each unit. Each counts
     /// for at least as long as it would have.
     fn units_to_parts(&mut self, limit: &Limit, now: u64) {
-        let Kind::Units(units) = &self.kind else {
-            return;
+        let marks: Vec<u32> = match &self.kind {
+            Kind::FewUnits(units) => units.iter().collect(),
+            Kind::Units(units) => units.iter().collect(),
+            _ => return,
         };
         let window = limit.window_micros();
         let (granule, span) = Shape::units(window);
@@ -185,224 +191,105 @@ impl State {
         let (granule, span) = Shape::parts(window);
         let new = Grid { granule, span };
         let newest = old.newest(self.until);
-        let mut parts = Parts::default();
+        let mut parts = Kind::FewParts(FewParts::default());
         let mut last = 0;
-        for mark in units.iter() {
+        for mark in marks {
             let first = number(mark, newest) * old.granule;
             // The end of the granule, unless that is still to come.
             let time = (first + old.granule - 1).min(now.max(first));
             last = time / new.granule;
-            parts.push(low(last), 1);
+            let mark = low(last);
+            parts.push_part(Part { mark, units: 1 });
         }
         self.until = new.end(last);
-        self.kind = Kind::Parts(Box::new(parts));
+        self.kind = parts;
     }
 }
 
-impl Units {
-    const fn none() -> Self {
-        Self::Few {
-            len: 0,
-            marks: [0; FEW],
-        }
-    }
-
-    pub(super) fn heap(&self) -> usize {
+impl Kind {
+    /// Marks a unit more.
+    fn push_unit(&mut self, mark: u32) {
         match self {
-            Self::Few { .. } => 0,
-            Self::Many { marks, .. } => size_of_val::<[u32]>(marks),
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Few { len, .. } => usize::from(*len),
-            Self::Many { len, .. } => usize::from(*len),
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = u32> {
-        (0..self.len()).map_while(|n| self.at(n))
-    }
-
-    fn nth(&self, n: u64) -> Option<u32> {
-        self.at(usize::try_from(n).ok()?)
-    }
-
-    fn at(&self, n: usize) -> Option<u32> {
-        if n >= self.len() {
-            return None;
-        }
-        match self {
-            Self::Few { marks, .. } => marks.get(n).copied(),
-            Self::Many { head, marks, .. } => {
-                let place = (usize::from(*head) + n).checked_rem(marks.len())?;
-                marks.get(place).copied()
-            }
-        }
-    }
-
-    fn push(&mut self, mark: u32) {
-        if self.is_full() {
-            self.grow();
-        }
-        match self {
-            Self::Few { len, marks } => {
-                if let Some(place) = marks.get_mut(usize::from(*len)) {
-                    *place = mark;
-                    *len += 1;
+            Self::FewUnits(units) => {
+                if !units.push(mark) {
+                    let mut ring = Ring::with_room(units);
+                    ring.push(mark);
+                    *self = Self::Units(ring);
                 }
             }
-            Self::Many { head, len, marks } => {
-                let place = usize::from(*head) + usize::from(*len);
-                let place = place.checked_rem(marks.len());
-                if let Some(place) = place.and_then(|place| marks.get_mut(place)) {
-                    *place = mark;
-                    *len += 1;
-                }
-            }
+            Self::Units(units) => units.push(mark),
+            _ => {}
         }
     }
 
-    fn is_full(&self) -> bool {
+    /// Counts units in the newest part, or in one that is newer.
+    fn push_part(&mut self, part: Part) {
         match self {
-            Self::Few { len, .. } => usize::from(*len) == FEW,
-            Self::Many { len, marks, .. } => usize::from(*len) == marks.len(),
-        }
-    }
-
-    /// Makes room for half as many again: what is not used is paid for with each key.
-    fn grow(&mut self) {
-        let len = self.len();
-        let room = (len + (len / 2).max(2)).next_multiple_of(4);
-        let marks = self.iter().chain(std::iter::repeat(0)).take(room);
-        *self = Self::Many {
-            head: 0,
-            // There are at most a few hundred.
-            len: u16::try_from(len).unwrap_or(u16::MAX),
-            marks: marks.collect(),
-        };
-    }
-
-    fn drop_while(&mut self, mut is_over: impl FnMut(u32) -> bool) {
-        while self.at(0).is_some_and(&mut is_over) {
-            match self {
-                Self::Few { len, marks } => {
-                    marks.rotate_left(1);
-                    *len -= 1;
-                }
-                Self::Many { head, len, marks } => {
-                    *head += 1;
-                    if usize::from(*head) == marks.len() {
-                        *head = 0;
-                    }
-                    *len -= 1;
+            Self::FewParts(parts) => {
+                if !is_added(parts, part) && !parts.push(part) {
+                    let sum = parts.iter().map(Item::units).sum::<u64>() + part.units();
+                    let mut ring = Ring::with_room(parts);
+                    ring.push(part);
+                    *self = Self::Parts(Parts { sum, ring });
                 }
             }
+            Self::Parts(parts) => {
+                if !is_added(&mut parts.ring, part) {
+                    parts.ring.push(part);
+                }
+                parts.sum = parts.sum.saturating_add(part.units());
+            }
+            _ => {}
         }
     }
 }
 
-/// The same marks, wherever they are.
-impl PartialEq for Units {
-    fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
-    }
+/// Adds units to the newest part, if that is theirs.
+fn is_added(parts: &mut impl Queue<Item = Part>, part: Part) -> bool {
+    let newest = parts.len().checked_sub(1);
+    let newest = newest.and_then(|newest| parts.at_mut(newest));
+    let newest = newest.filter(|newest| newest.mark == part.mark);
+    newest
+        .map(|newest| newest.units = newest.units.saturating_add(part.units))
+        .is_some()
 }
-
-impl Eq for Units {}
 
 impl Parts {
     pub(super) fn heap(&self) -> usize {
-        size_of::<Self>() + self.marks.capacity() * size_of::<(u32, u32)>()
+        self.ring.heap()
     }
+}
 
-    fn push(&mut self, mark: u32, units: u64) {
-        // A part holds at most twice the greatest quota, which has room.
-        let units = u32::try_from(units).unwrap_or(u32::MAX);
-        match self.marks.back_mut() {
-            Some((last, count)) if *last == mark => *count = count.saturating_add(units),
-            _ => self.marks.push_back((mark, units)),
-        }
-        self.sum = self.sum.saturating_add(u64::from(units));
-    }
-
-    fn nth(&self, n: u64) -> Option<u32> {
-        let mut before = 0;
-        let found = self.marks.iter().find(|(_, count)| {
-            before += u64::from(*count);
-            before > n
-        });
-        found.map(|(mark, _)| *mark)
-    }
-
-    fn drop_while(&mut self, mut is_over: impl FnMut(u32) -> bool) {
-        while let Some((mark, count)) = self.marks.front().copied() {
-            if !is_over(mark) {
-                break;
+/// The same marks and units, wherever they are.
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Empty, Self::Empty) => true,
+            (Self::Bucket(one), Self::Bucket(other)) => one == other,
+            (Self::Used(one), Self::Used(other)) => one == other,
+            (Self::FewUnits(one), Self::FewUnits(other)) => one.iter().eq(other.iter()),
+            (Self::FewUnits(few), Self::Units(ring)) | (Self::Units(ring), Self::FewUnits(few)) => {
+                few.iter().eq(ring.iter())
             }
-            self.sum = self.sum.saturating_sub(u64::from(count));
-            self.marks.pop_front();
-        }
-    }
-
-    fn drop_oldest(&mut self, mut units: u64) {
-        while units > 0 {
-            let Some((_, count)) = self.marks.front_mut() else {
-                return;
-            };
-            let taken = u32::try_from(units).unwrap_or(u32::MAX).min(*count);
-            *count -= taken;
-            let is_over = *count == 0;
-            units -= u64::from(taken);
-            self.sum = self.sum.saturating_sub(u64::from(taken));
-            if is_over {
-                self.marks.pop_front();
+            (Self::Units(one), Self::Units(other)) => one.iter().eq(other.iter()),
+            (Self::FewParts(one), Self::FewParts(other)) => one.iter().eq(other.iter()),
+            (Self::FewParts(few), Self::Parts(all)) | (Self::Parts(all), Self::FewParts(few)) => {
+                few.iter().eq(all.ring.iter())
             }
+            (Self::Parts(one), Self::Parts(other)) => one.ring.iter().eq(other.ring.iter()),
+            _ => false,
         }
     }
 }
 
+impl Eq for Kind {}
+
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    proptest! {
-        #[test]
-        fn marks_are_a_queue(steps in proptest::collection::vec((0..40_u32, 0..40_usize), 1..60)) {
-            let (mut units, mut queue) = (Units::none(), VecDeque::new());
-            let mut next = 0;
-            for (more, fewer) in steps {
-                for _ in 0..more {
-                    units.push(next);
-                    queue.push_back(next);
-                    next += 1;
-                }
-                let mut left = fewer;
-                units.drop_while(|_| {
-                    let more = left > 0;
-                    left = left.saturating_sub(1);
-                    more
-                });
-                queue.drain(..fewer.min(queue.len()));
-                prop_assert_eq!(units.len(), queue.len());
-                prop_assert!(units.iter().eq(queue.iter().copied()));
-                prop_assert_eq!(units.at(queue.len()), None);
-                prop_assert!(units.nth(u64::MAX).is_none());
-            }
-        }
-    }
-
     #[test]
-    fn a_key_with_several_units_takes_one_allocation_that_fits() {
-        let mut units = Units::none();
-        for n in 0..8 {
-            units.push(n);
-        }
-        assert!(units.heap() <= 32, "{}", units.heap());
-        assert_eq!(size_of::<Units>(), 24);
-        assert_eq!(size_of::<State>(), 32);
+    fn a_state_leaves_room_for_a_key_in_one_line_of_a_cache() {
+        assert_eq!(size_of::<State>(), 48);
     }
 }

@@ -1,17 +1,25 @@
 //! One part of the memory store: the keys whose hash leads to it, under one lock.
 
-use hashbrown::HashTable;
-
 use crate::maths::State;
 use crate::store::Key;
 
-/// So many entries are looked at, whether they are idle, with each decision of this number: many at
-/// a time, since they lie side by side, and what lies elsewhere is far away.
-const SWEEP: usize = 32;
-const EACH: u8 = 16;
+use super::table::Table;
 
-/// So many when a new key comes and there is no room.
-const SEARCH: usize = 32;
+/// How often idle entries are looked for: in so many places at a time, since they lie side by side, with each
+/// decision of this number, as long as some are found …
+const OFTEN: (usize, u8) = (32, 16);
+
+/// … and when none were found the last time: each look at what nobody asked for takes as long as a
+/// decision.
+const SELDOM: (usize, u8) = (16, 64);
+
+/// Idle entries are kept for so long, in microseconds, as long as there is room: who comes back
+/// within a minute is a known key, and to forget one and make it anew takes as long as several
+/// decisions.
+const GRACE: u64 = 60_000_000;
+
+/// In so many when a new key comes and there is no room.
+const SEARCH: usize = 64;
 
 /// Both times in microseconds: since the store began, and since 1970-01-01 UTC.
 #[derive(Debug, Clone, Copy)]
@@ -20,36 +28,58 @@ pub(super) struct Now {
     pub(super) wall: u64,
 }
 
+impl Now {
+    const fn earlier(self, micros: u64) -> Self {
+        Self {
+            steady: self.steady.saturating_sub(micros),
+            wall: self.wall.saturating_sub(micros),
+        }
+    }
+}
+
+/// One line of a cache: what a decision reads and writes of a key.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Entry {
     key: Key,
     state: State,
 }
 
-/// Entries lie close together, and the index holds their places: so a key takes 48 bytes and a
-/// little, and a few entries can be looked at without knowing their keys.
+impl Default for Entry {
+    fn default() -> Self {
+        Self {
+            key: Key::from_bytes([0; 16]),
+            state: State::default(),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Shard {
-    index: HashTable<u32>,
-    entries: Vec<Entry>,
+    entries: Table<Entry>,
     room: usize,
     cursor: usize,
     /// The latest time of a decision here. Time does not go back behind it.
     latest: u64,
     evicted: u64,
-    turn: u8,
+    /// Decisions until idle entries are looked for again.
+    wait: u8,
+    pace: (usize, u8),
+    seed: u64,
 }
 
 impl Shard {
-    pub(super) const fn new(room: usize) -> Self {
+    /// With room for so many keys. The seed is what nobody outside knows.
+    pub(super) const fn new(room: usize, seed: u64) -> Self {
         Self {
-            index: HashTable::new(),
-            entries: Vec::new(),
+            entries: Table::new(),
             room,
             cursor: 0,
             latest: 0,
             evicted: 0,
-            turn: 0,
+            wait: SELDOM.1,
+            pace: SELDOM,
+            seed,
         }
     }
 
@@ -60,20 +90,20 @@ impl Shard {
     /// Begins a decision: the time moves on, and a few idle keys are dropped.
     pub(super) fn begin(&mut self, now: Now) {
         self.latest = self.latest.max(now.steady);
-        self.turn = (self.turn + 1) % EACH;
-        if self.turn == 0 {
-            self.sweep(now, SWEEP);
+        self.wait = self.wait.saturating_sub(1);
+        if self.wait == 0 {
+            let before = self.evicted;
+            self.sweep(now.earlier(GRACE), self.pace.0);
+            let found = self.evicted > before;
+            self.pace = if found { OFTEN } else { SELDOM };
+            self.wait = self.pace.1;
         }
     }
 
+    /// The place of a key: good until another is kept or dropped.
     pub(super) fn find(&self, key: Key) -> Option<usize> {
-        let entries = &self.entries;
-        let is = |place: &u32| {
-            entries
-                .get(*place as usize)
-                .is_some_and(|entry| entry.key == key)
-        };
-        self.index.find(hash(key), is).map(|place| *place as usize)
+        let is = |entry: &Entry| entry.key == key;
+        self.entries.find(hash(key, self.seed), is)
     }
 
     pub(super) fn state(&mut self, place: usize) -> Option<&mut State> {
@@ -102,21 +132,10 @@ impl Shard {
             *found = state;
             return;
         }
-        let Ok(place) = u32::try_from(self.entries.len()) else {
-            return;
-        };
-        if self.entries.len() == self.entries.capacity() {
-            // By a quarter rather than to twice: what is not used is paid for a million times.
-            self.entries.reserve_exact(self.entries.len() / 4 + 16);
-        }
-        self.entries.push(Entry { key, state });
-        let entries = &self.entries;
-        let rehash = |place: &u32| {
-            entries
-                .get(*place as usize)
-                .map_or(0, |entry| hash(entry.key))
-        };
-        self.index.insert_unique(hash(key), place, rehash);
+        let seed = self.seed;
+        let hash_of = |entry: &Entry| hash(entry.key, seed);
+        self.entries
+            .insert(hash(key, seed), Entry { key, state }, hash_of);
     }
 
     /// Forgets a key.
@@ -137,8 +156,7 @@ impl Shard {
     /// Bytes in use, without what the allocator adds.
     pub(super) fn bytes(&self) -> usize {
         let heap: usize = self.entries.iter().map(|entry| entry.state.heap()).sum();
-        let entries = self.entries.capacity() * size_of::<Entry>();
-        heap + entries + self.index.allocation_size()
+        heap + self.entries.bytes()
     }
 
     pub(super) fn each(&self) -> impl Iterator<Item = (Key, &State)> {
@@ -147,63 +165,41 @@ impl Shard {
 
     fn sweep(&mut self, now: Now, many: usize) {
         for _ in 0..many {
-            if self.cursor >= self.entries.len() {
+            if self.cursor >= self.entries.places() {
                 self.cursor = 0;
             }
-            let is_idle = |entry: &Entry| entry.state.is_idle(now.steady, now.wall);
-            match self.entries.get(self.cursor) {
-                None => return,
-                Some(entry) if is_idle(entry) => {
-                    self.remove_at(self.cursor);
-                    self.evicted += 1;
-                }
-                Some(_) => self.cursor += 1,
+            let entry = self.entries.get(self.cursor);
+            if entry.is_some_and(|entry| entry.state.is_idle(now.steady, now.wall)) {
+                // Another may be here now.
+                self.remove_at(self.cursor);
+                self.evicted += 1;
+            } else {
+                self.cursor += 1;
             }
         }
     }
 
     fn remove_at(&mut self, place: usize) {
-        let Some(key) = self.entries.get(place).map(|entry| entry.key) else {
-            return;
-        };
-        if let Ok(found) = self.index.find_entry(hash(key), |at| *at as usize == place) {
-            found.remove();
-        }
-        self.entries.swap_remove(place);
-        // The last entry is now here.
-        let last = self.entries.len();
-        if let (Some(moved), Ok(to)) = (self.entries.get(place), u32::try_from(place)) {
-            let found = self
-                .index
-                .find_mut(hash(moved.key), |at| *at as usize == last);
-            if let Some(at) = found {
-                *at = to;
-            }
-        }
-        self.give_back();
-    }
-
-    /// After a flood, memory is given back.
-    fn give_back(&mut self) {
-        let keys = self.entries.len();
-        if self.entries.capacity() > 64 && keys < self.entries.capacity() / 4 {
-            self.entries.shrink_to(2 * keys);
-            let entries = &self.entries;
-            let rehash = |place: &u32| {
-                entries
-                    .get(*place as usize)
-                    .map_or(0, |entry| hash(entry.key))
-            };
-            self.index.shrink_to(2 * keys, rehash);
-        }
+        let seed = self.seed;
+        let hash_of = |entry: &Entry| hash(entry.key, seed);
+        self.entries.remove(place, hash_of);
+        // After a flood.
+        self.entries.give_back(hash_of);
     }
 }
 
-/// A key is a hash already: one half of it is for the place in a shard, the other leads to the shard.
-fn hash(key: Key) -> u64 {
-    let half = u128::from_le_bytes(*key.as_bytes()) & u128::from(u64::MAX);
-    u64::try_from(half).unwrap_or(0)
+/// A key is a hash already: one half of it leads to the shard, the other to the place in it. The
+/// seed is for keys that are made without a secret, which somebody could choose to lie together.
+fn hash(key: Key, seed: u64) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *key.as_bytes();
+    let half = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    let product = u128::from(half ^ seed) * u128::from(MIX);
+    let [upper, lower] = [product >> 64, product & u128::from(u64::MAX)];
+    u64::try_from(upper ^ lower).unwrap_or(0)
 }
+
+/// An odd number with its bits well mixed: the golden ratio's.
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Which of `shards`, a power of two, the key is in.
 pub(super) fn shard_of(key: Key, shards: usize) -> usize {
@@ -243,7 +239,7 @@ mod tests {
         fn keys_are_found_until_they_are_idle(
             steps in proptest::collection::vec((0_u8..40, 0_u64..3, any::<bool>()), 0..300),
         ) {
-            let mut shard = Shard::new(20);
+            let mut shard = Shard::new(20, 7);
             let mut kept: Vec<(u8, u64)> = Vec::new();
             let mut second = 10;
             for (n, step, remove) in steps {
@@ -278,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_takes_48_bytes() {
-        assert_eq!(size_of::<Entry>(), 48);
+    fn an_entry_is_one_line_of_a_cache() {
+        assert_eq!((size_of::<Entry>(), align_of::<Entry>()), (64, 64));
     }
 }

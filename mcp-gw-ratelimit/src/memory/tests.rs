@@ -142,9 +142,15 @@ fn a_flood_of_keys_takes_bounded_memory_and_resets_nobody() {
         !one(&store, &limit, known, 1).admitted,
         "the flood has reset a limit"
     );
-    // When the flood has ended, its keys go, a few with each call.
+    // When the flood has ended, its keys go, a few with each call, after a while: a minute of the
+    // limit, and one in which they could come back.
     clock.advance(Duration::from_secs(60));
     for n in 0..20_000 {
+        one(&store, &limit, key(n % 500), 1);
+    }
+    assert_eq!(store.stats().keys, stats.keys, "there is room");
+    clock.advance(Duration::from_secs(61));
+    for n in 0..40_000 {
         one(&store, &limit, key(n % 500), 1);
     }
     assert!(store.stats().keys < 1_000, "{:?}", store.stats());
@@ -159,7 +165,7 @@ fn a_million_keys_take_less_than_120_megabytes() {
         one(&store, &limit, key(n), 1);
     }
     assert_eq!(store.stats().keys, 1_000_000);
-    assert!(store.bytes() < 80_000_000, "{}", store.bytes());
+    assert!(store.bytes() < 95_000_000, "{}", store.bytes());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What one check of a rate limit costs, beside `governor`: time and memory, in one run.
 
 use std::fmt::Write as _;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::hint::black_box;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
@@ -9,15 +9,20 @@ use std::time::Duration;
 use clap::Args;
 use mcp_gw_core::SystemClock;
 use mcp_gw_ratelimit::{Algorithm, Demand, Key, Limit, MemoryStore};
+use rustix::time::{ClockId, clock_gettime};
+use siphasher::sip128::{Hasher128, SipHasher13};
 
-use crate::procfs::{cpu_time, resident_kib};
+use crate::procfs::resident_kib;
 use crate::wire::Failure;
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Checks of each thread in each cell.
-    #[arg(long, default_value_t = 3_000_000)]
+    /// Checks of each thread in each cell and round.
+    #[arg(long, default_value_t = 500_000)]
     checks: u64,
+    /// Rounds: in each, all rows are measured in turn. A cell is the median of its rounds.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: u64,
     /// Keys of the rows with many.
     #[arg(long, default_value_t = 1_000_000)]
     keys: u64,
@@ -39,17 +44,18 @@ struct Ours {
     name: &'static str,
     store: MemoryStore,
     limit: Limit,
-    seeds: (RandomState, RandomState),
+    prefix: SipHasher13,
 }
 
 impl Ours {
     fn new(name: &'static str, quota: u64, algorithm: Algorithm) -> Result<Self, Failure> {
         let window = Duration::from_secs(60);
+        let secret = || RandomState::new().build_hasher().finish();
         Ok(Self {
             name,
             store: MemoryStore::with_room(SystemClock::new(), 4_000_000),
             limit: Limit::new("bench", quota, window, algorithm)?,
-            seeds: (RandomState::new(), RandomState::new()),
+            prefix: SipHasher13::new_with_keys(secret(), secret()),
         })
     }
 }
@@ -61,9 +67,10 @@ impl Check for Ours {
 
     fn check(&self, id: &Id) -> bool {
         // As the limiter makes its keys.
-        let halves = (self.seeds.0.hash_one(id), self.seeds.1.hash_one(id));
-        let whole = (u128::from(halves.0) << 64) | u128::from(halves.1);
-        let key = Key::from_bytes(whole.to_le_bytes());
+        let mut hash = self.prefix;
+        hash.write_usize(id.0.len());
+        hash.write(id.0.as_bytes());
+        let key = Key::from_bytes(hash.finish128().as_bytes());
         self.store
             .charge_one(&Demand::new(&self.limit, key, 1))
             .admitted
@@ -135,49 +142,99 @@ pub(crate) fn run(options: &Options) -> Result<String, Failure> {
             )?))
         },
     ];
-    // Nothing is dropped before the end, or the memory of one would serve the next.
-    let mut kept = Vec::new();
-    for make in makes {
-        let hot = make()?;
-        let one = nanos(&*hot, options.checks, alone, 1)?;
-        let two = nanos(&*hot, options.checks, alone, 2)?;
-        let name = hot.name();
-        kept.push(hot);
-        let before = resident_kib(std::process::id())?;
-        let cold = make()?;
-        for id in &ids {
-            black_box(cold.check(id));
+    let rows = makes.iter().map(|make| Row::new(make, &ids));
+    let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
+    for round in 0..options.rounds {
+        for row in &mut rows {
+            row.round(options.checks, alone, &ids, mix(round));
         }
-        let grown = resident_kib(std::process::id())?.saturating_sub(before) * 1_024 / many;
-        let one_wide = nanos(&*cold, options.checks, &ids, 1)?;
-        let two_wide = nanos(&*cold, options.checks, &ids, 2)?;
+    }
+    for mut row in rows {
         // Writing to a string does not fail.
-        let _ = writeln!(
-            table,
-            "| {name} | {one} | {two} | {one_wide} | {two_wide} | {grown} |"
-        );
-        kept.push(cold);
+        let _ = writeln!(table, "{}", row.text());
     }
     Ok(table)
 }
 
-/// CPU time of a check in nanoseconds: it does not depend on what else the machine does.
-fn nanos(check: &dyn Check, checks: u64, ids: &[Id], threads: u64) -> Result<u128, Failure> {
-    let before = cpu_time(std::process::id())?;
-    std::thread::scope(|scope| {
-        for thread in 0..threads {
-            scope.spawn(move || {
-                let mut key = thread;
-                for _ in 0..checks {
-                    // In no order that a cache could foresee.
-                    key = mix(key.wrapping_add(thread + 1));
-                    let place = key % (ids.len() as u64).max(1);
-                    let id = usize::try_from(place).ok().and_then(|place| ids.get(place));
-                    black_box(id.is_some_and(|id| check.check(id)));
-                }
-            });
+/// A limiter that knows one caller, another that knows all, and what their checks took.
+struct Row {
+    hot: Box<dyn Check>,
+    cold: Box<dyn Check>,
+    bytes: u64,
+    /// One key and all keys, each with one thread and with two.
+    cells: [Vec<u128>; 4],
+}
+
+impl Row {
+    fn new(
+        make: &dyn Fn() -> Result<Box<dyn Check>, Failure>,
+        ids: &[Id],
+    ) -> Result<Self, Failure> {
+        let hot = make()?;
+        let before = resident_kib(std::process::id())?;
+        let cold = make()?;
+        for id in ids {
+            black_box(cold.check(id));
         }
+        let grown = resident_kib(std::process::id())?.saturating_sub(before) * 1_024;
+        Ok(Self {
+            hot,
+            cold,
+            bytes: grown / (ids.len() as u64).max(1),
+            cells: Default::default(),
+        })
+    }
+
+    fn round(&mut self, checks: u64, alone: &[Id], ids: &[Id], seed: u64) {
+        let (hot, cold) = (&*self.hot, &*self.cold);
+        let kinds = [
+            (hot, alone, 1),
+            (hot, alone, 2),
+            (cold, ids, 1),
+            (cold, ids, 2),
+        ];
+        for (cell, (check, ids, threads)) in self.cells.iter_mut().zip(kinds) {
+            cell.push(nanos(check, checks, ids, threads, seed ^ threads));
+        }
+    }
+
+    fn text(&mut self) -> String {
+        let medians = self.cells.each_mut().map(|cell| {
+            cell.sort_unstable();
+            cell.get(cell.len() / 2)
+                .map(u128::to_string)
+                .unwrap_or_default()
+        });
+        let [one, two, one_wide, two_wide] = medians;
+        let (name, bytes) = (self.hot.name(), self.bytes);
+        format!("| {name} | {one} | {two} | {one_wide} | {two_wide} | {bytes} |")
+    }
+}
+
+/// CPU time of a check in nanoseconds: it does not depend on what else the machine does, except for
+/// what that leaves in the caches.
+fn nanos(check: &dyn Check, checks: u64, ids: &[Id], threads: u64, seed: u64) -> u128 {
+    let run = move |thread: u64| {
+        let before = clock_gettime(ClockId::ThreadCPUTime);
+        let mut key = seed ^ thread << 32;
+        for _ in 0..checks {
+            // In no order that a cache could foresee.
+            key = mix(key.wrapping_add(thread + 1));
+            let place = key % (ids.len() as u64).max(1);
+            let id = usize::try_from(place).ok().and_then(|place| ids.get(place));
+            black_box(id.is_some_and(|id| check.check(id)));
+        }
+        let took = clock_gettime(ClockId::ThreadCPUTime) - before;
+        Duration::try_from(took).unwrap_or_default().as_nanos()
+    };
+    let took: u128 = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads)
+            .map(|thread| scope.spawn(move || run(thread)))
+            .collect();
+        threads
+            .into_iter()
+            .filter_map(|thread| thread.join().ok())
+            .sum()
     });
-    let took = cpu_time(std::process::id())?.saturating_sub(before);
-    Ok(took.as_nanos() / u128::from((checks * threads).max(1)))
+    took / u128::from((checks * threads).max(1))
 }
