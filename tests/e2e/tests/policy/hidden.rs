@@ -4,14 +4,14 @@ use super::surfaces::{ASKED, HALF};
 use super::*;
 
 /// Limits that tell items apart: by tool, by server, by cost.
-const LIMITS: &str = r#"limits:
+const LIMITS: &str = r"limits:
   calls_per_minute: 1000
   costs: [{ tools: [progress], cost: 3 }]
   rules:
     - { name: by-tool, quota: 2, window: 1h, per: tool, for: { tools: [progress, echo] } }
     - { name: by-server, quota: 1000, window: 1h, per: caller_and_server, for: { servers: [full] } }
   concurrent: [{ name: at-once, max: 9, per: caller_and_server }]
-"#;
+";
 
 /// Status, headers and body of the answer to a modern client, without what time changes.
 fn all_of(endpoint: &Endpoint, method: &str, params: &str) -> String {
