@@ -214,7 +214,7 @@ impl Checker {
             self.fault(
                 LimitPath::root().key("keys"),
                 "there must be room for 1 to 100,000,000 keys",
-                "each takes about 60 bytes; leave it out for a million",
+                "each takes about 100 bytes; leave it out for a million",
             );
         }
     }

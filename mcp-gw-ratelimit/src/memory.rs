@@ -33,8 +33,8 @@ const SHARDS: usize = 64;
 
 /// Keeps counts in the memory of this process.
 ///
-/// A key of which nothing counts any more is dropped, a few with each decision; a key of which
-/// something counts is never dropped. When there is room for no more keys, new ones are charged to
+/// A key of which nothing has counted for a minute is dropped, a few now and then, and one of which
+/// nothing counts when there is no room for a new one; a key of which something counts never is. When there is room for no more keys, new ones are charged to
 /// one bucket that they share, per limit: they are not refused as long as it has room, those who
 /// were known before do not notice, and whoever comes with ever new keys gains nothing. What a key
 /// used of the shared bucket is not forgotten when it gets a place of its own: it begins with a copy
@@ -109,10 +109,10 @@ impl MemoryStore {
     /// [`Store::charge`], at once.
     pub fn charge_now(&self, demands: &[Demand<'_>]) -> Vec<Standing> {
         let now = self.now(demands);
-        if let [demand] = demands {
-            if let Some(standing) = self.tables.decide_one(demand, now) {
-                return vec![standing];
-            }
+        if let [demand] = demands
+            && let Some(standing) = self.tables.decide_one(demand, now)
+        {
+            return vec![standing];
         }
         let mut standings = Vec::with_capacity(demands.len());
         self.tables.decide(demands, now, &mut standings);

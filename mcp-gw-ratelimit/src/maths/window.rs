@@ -211,7 +211,8 @@ impl Kind {
     fn push_unit(&mut self, mark: u32) {
         match self {
             Self::FewUnits(units) => {
-                if !units.push(mark) {
+                let has_room = units.push(mark);
+                if !has_room {
                     let mut ring = Ring::with_room(units);
                     ring.push(mark);
                     *self = Self::Units(ring);
@@ -226,7 +227,8 @@ impl Kind {
     fn push_part(&mut self, part: Part) {
         match self {
             Self::FewParts(parts) => {
-                if !is_added(parts, part) && !parts.push(part) {
+                let has_room = is_added(parts, part) || parts.push(part);
+                if !has_room {
                     let sum = parts.iter().map(Item::units).sum::<u64>() + part.units();
                     let mut ring = Ring::with_room(parts);
                     ring.push(part);

@@ -5,11 +5,11 @@ use crate::store::Key;
 
 use super::table::Table;
 
-/// How often idle entries are looked for: in so many places at a time, since they lie side by side, with each
-/// decision of this number, as long as some are found …
-const OFTEN: (usize, u8) = (32, 16);
+/// How often idle entries are looked for: in so many places at a time, since they lie side by side,
+/// with each decision of this number, as long as an eighth of them is idle …
+const OFTEN: (usize, u8) = (64, 16);
 
-/// … and when none were found the last time: each look at what nobody asked for takes as long as a
+/// … and when fewer were the last time: each look at what nobody asked for takes as long as a
 /// decision.
 const SELDOM: (usize, u8) = (16, 64);
 
@@ -93,9 +93,10 @@ impl Shard {
         self.wait = self.wait.saturating_sub(1);
         if self.wait == 0 {
             let before = self.evicted;
-            self.sweep(now.earlier(GRACE), self.pace.0);
-            let found = self.evicted > before;
-            self.pace = if found { OFTEN } else { SELDOM };
+            let places = self.pace.0;
+            self.sweep(now.earlier(GRACE), places);
+            let is_worth_it = (self.evicted - before) * 8 >= places as u64;
+            self.pace = if is_worth_it { OFTEN } else { SELDOM };
             self.wait = self.pace.1;
         }
     }
@@ -191,8 +192,8 @@ impl Shard {
 /// A key is a hash already: one half of it leads to the shard, the other to the place in it. The
 /// seed is for keys that are made without a secret, which somebody could choose to lie together.
 fn hash(key: Key, seed: u64) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *key.as_bytes();
-    let half = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    let half = key.as_bytes().first_chunk().copied();
+    let half = half.map_or(0, u64::from_le_bytes);
     let product = u128::from(half ^ seed) * u128::from(MIX);
     let [upper, lower] = [product >> 64, product & u128::from(u64::MAX)];
     u64::try_from(upper ^ lower).unwrap_or(0)

@@ -112,17 +112,17 @@ impl<T: Default> Table<T> {
         self.len -= 1;
         // Those that come after it are found by walking over it, so one of them goes there, and so
         // on.
-        let (mut hole, mut at) = (place, self.after(place));
+        let (mut gap, mut at) = (place, self.after(place));
         while let Some(item) = self.get(at) {
             let home = self.home(hash_of(item));
-            if self.way(home, at) >= self.way(hole, at) {
-                self.tags.swap(hole, at);
-                self.items.swap(hole, at);
-                hole = at;
+            if self.way(home, at) >= self.way(gap, at) {
+                self.tags.swap(gap, at);
+                self.items.swap(gap, at);
+                gap = at;
             }
             at = self.after(at);
         }
-        self.set(hole, EMPTY, T::default());
+        self.set(gap, EMPTY, T::default());
     }
 
     /// Gives memory back when not even a quarter of it is in use.
