@@ -33,13 +33,16 @@
 //! keys live on another one.
 //!
 //! A user needs these rights, on keys `{prefix}:*`: `EVALSHA`, `EVAL`, `SCRIPT LOAD`, `TIME`, `LLEN`,
-//! `LRANGE`, `LTRIM`, `LSET`, `RPOP`, `RPUSH`, `DEL`, `HMGET`, `HSET`, `PEXPIRE`.
+//! `LRANGE`, `LTRIM`, `LSET`, `RPOP`, `RPUSH`, `DEL`, `HMGET`, `HSET`, `PEXPIRE`. With `INFO`, or
+//! `CONFIG GET`, it is warned of a server that drops keys when its memory is full.
 //!
 //! # When it gives no answer
 //!
-//! A check waits for [`RedisConfig::timeout`] at most. After three in a row without an answer the
-//! connection is given up, and until there is a new one nobody waits at all: [`OnError`] decides at
-//! once. The same holds for a server that is not there, is a replica, has no memory left, does not
+//! A check waits for its turn first, when [`RedisConfig::max_in_flight`] others are under way: each
+//! caller in a line of its own, so that the flood of one neither delays the others nor passes for an
+//! outage. Once it is sent, it waits for [`RedisConfig::timeout`] as long as Redis is silent, and up to
+//! ten times as long while Redis answers others. When even a `PING` brings no sound the connection is
+//! given up, and until there is a new one nobody waits at all: [`OnError`] decides at once. The same holds for a server that is not there, is a replica, has no memory left, does not
 //! know the password, or holds something else under a key; [`FailureKind`] has all cases,
 //! [`RedisStore::health`] and [`RedisStore::redis_stats`] tell of them, and the log does, two lines
 //! in half a minute at most.
@@ -54,12 +57,14 @@
 //! into the timeout may have been charged in Redis too: that counts too much, never too little.
 
 mod config;
+mod eviction;
 mod failure;
 mod link;
 mod outage;
 mod script;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::fmt;
 use std::sync::Arc;
@@ -80,6 +85,7 @@ use failure::Failure;
 use link::{Link, LinkSettings};
 use outage::Outage;
 use script::{Mode, Script, standings};
+use turns::Flow;
 
 /// Keeps counts in Redis or Valkey.
 ///
@@ -122,6 +128,7 @@ impl RedisStore {
             connect_timeout: config.connect_timeout.get(),
             max_in_flight: config.max_in_flight,
             greeting: script.load(),
+            whereabouts: script.whereabouts(),
         });
         Ok(Self {
             link,
@@ -177,6 +184,10 @@ impl RedisStore {
                 self.outage.answered();
                 Ok(standings)
             }
+            Err(failure) if failure.kind == FailureKind::Busy => {
+                self.outage.crowded();
+                Err(StoreError::new(failure.to_string()))
+            }
             Err(failure) => {
                 self.outage.failed(&failure, self.link.connections());
                 self.outage.stand_in(mode, demands, &failure).await
@@ -185,13 +196,13 @@ impl RedisStore {
     }
 
     async fn ask(&self, mode: Mode, demands: &[Demand<'_>]) -> Result<Vec<Standing>, Failure> {
-        let deadline = self.link.deadline();
+        let flow = flow(demands);
         let by_digest = self.script.ask(mode, demands);
-        let answer: Value = match self.link.ask(&by_digest, deadline).await {
+        let answer: Value = match self.link.ask(flow, &by_digest).await {
             Err(failure) if failure.is_unknown_script() => {
                 self.outage.reloaded();
                 let with_text = self.script.ask_with_text(mode, demands);
-                self.link.ask(&with_text, deadline).await
+                self.link.ask(flow, &with_text).await
             }
             answer => answer,
         }?;
@@ -226,7 +237,7 @@ impl Store for RedisStore {
         // What stands in for Redis forgets in any case.
         self.outage.reset(demands).await?;
         let command = self.script.forget(demands);
-        match self.link.ask(&command, self.link.deadline()).await {
+        match self.link.ask(flow(demands), &command).await {
             Ok(_) => {
                 self.outage.answered();
                 Ok(())
@@ -245,6 +256,14 @@ impl Store for RedisStore {
     fn stats(&self) -> StoreStats {
         self.outage.store_stats(self.health().is_healthy)
     }
+}
+
+/// Whose flow a check belongs to: checks with the same keys are of one.
+fn flow(demands: &[Demand<'_>]) -> Flow {
+    let keys = demands
+        .iter()
+        .map(|it| u128::from_le_bytes(*it.key.as_bytes()));
+    keys.fold(0, |all, key| all ^ key)
 }
 
 /// How long a line about an outage keeps others from being written.

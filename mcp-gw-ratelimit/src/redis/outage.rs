@@ -188,6 +188,13 @@ impl Outage {
         );
     }
 
+    /// A question was not asked, as too many wait: that says nothing of Redis.
+    pub(super) fn crowded(&self) {
+        if let Some(count) = self.failures.get(FailureKind::Busy.index()) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// The server had lost the script.
     pub(super) fn reloaded(&self) {
         self.reloads.fetch_add(1, Ordering::Relaxed);
