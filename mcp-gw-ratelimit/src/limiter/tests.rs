@@ -727,9 +727,6 @@ async fn a_limiter_says_when_it_counts_items_in_different_ways() {
 }
 
 fn limits_of(admission: &Admission) -> Vec<String> {
-    let (Admission::Admitted { standings, .. } | Admission::Limited { standings, .. }) = admission
-    else {
-        return Vec::new();
-    };
+    let (Admission::Admitted { standings, .. } | Admission::Limited { standings, .. }) = admission;
     standings.iter().map(|one| one.name.to_string()).collect()
 }
