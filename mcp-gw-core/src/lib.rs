@@ -55,7 +55,7 @@ pub use freshness::{CacheHint, ListHints};
 pub use gateway::{
     BackendStatus, BuildError, Gateway, GatewayBuilder, GatewayEvent, GatewayListener, Remount,
 };
-pub use glob::glob_matches;
+pub use glob::{Glob, GlobPlace};
 pub use json::{JsonError, Members, ObjectWriter, RawJson};
 pub use limit::{
     Admission, Charge, Hold, LimitReport, LimitStanding, LimiterError, Quota, RateLimiter,

@@ -24,6 +24,7 @@ use crate::stats::RuleCounters;
 mod sections;
 mod target;
 mod version;
+mod when;
 
 /// The counters of rules that were there before, by id.
 pub(crate) type Known = HashMap<Arc<str>, Arc<RuleCounters>>;
@@ -41,6 +42,7 @@ pub(crate) fn compile(config: &PolicyConfig, known: &Known) -> Result<PolicySet,
         known,
         conditions: ConditionCompiler::new(&config.vars, &ConditionLimits::default()),
         patterns: HashMap::new(),
+        whens: HashMap::new(),
         ids: HashMap::new(),
         faults: Vec::new(),
         warnings: Vec::new(),
@@ -70,6 +72,8 @@ struct Compiler<'a> {
     conditions: ConditionCompiler,
     /// Equal patterns are compiled once.
     patterns: HashMap<(Subject, &'a NamePattern), Arc<Pattern>>,
+    /// Equal conditions, too.
+    whens: HashMap<&'a str, Arc<Condition>>,
     /// Where each rule id was first seen.
     ids: HashMap<&'a str, FaultPath>,
     faults: Vec<PolicyFault>,
@@ -292,26 +296,8 @@ impl<'a> Compiler<'a> {
             .from
             .as_ref()
             .and_then(|from| self.from(config, from, path));
-        let when = config.when.as_ref().and_then(|when| {
-            let compiled = self.conditions.compile(when);
-            compiled
-                .map_err(|fault| self.fault(config, path.key("when"), fault.to_string(), ""))
-                .ok()
-        });
-        if let Some(why) = when.as_ref().and_then(Condition::warning) {
-            let message = format!("the condition can never be true: {why}");
-            let fault = PolicyFault::new(path.key("when"), message).with_rule(&config.id);
-            let help = "mend the condition, or remove the rule";
-            self.warnings.push(fault.with_help(help));
-        }
-        if when.as_ref().is_some_and(Condition::reads_tls) {
-            let message = "the condition reads `tls`, of which nothing is known here: TLS ends \
-                           before the gateway";
-            let fault = PolicyFault::new(path.key("when"), message).with_rule(&config.id);
-            let help = "ask for a header that the proxy in front sets, such as \
-                        `request.headers['x-client-subject']`, where no client can send one of its own";
-            self.needs_tls.push(fault.with_help(help));
-        }
+        let when = config.when.as_deref();
+        let when = when.and_then(|when| self.when(config, when, path));
         let servers = config
             .servers
             .as_ref()
@@ -345,7 +331,7 @@ impl<'a> Compiler<'a> {
             servers: servers.map(|found| found.into_iter().map(|(_, pattern)| pattern).collect()),
             who,
             from,
-            scopes: sections::scopes_named(config, when.as_ref()),
+            scopes: sections::scopes_named(config, when.as_deref()),
             when,
         };
         Some(Compiled {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
+use mcp_gw_core::GlobPlace;
 
 use crate::fault::FaultPath;
-use crate::glob::Place;
 use crate::pattern::Pattern;
 use crate::rbac::{Identity, WhoKeys};
 
@@ -98,9 +98,9 @@ impl<'a> NameIndexBuilder<'a> {
             let mut hint = |text: &[u8], place| {
                 let entry = hints.entry(text.to_vec()).or_default();
                 match place {
-                    Place::Start => entry.start.push(at),
-                    Place::End => entry.end.push(at),
-                    Place::Middle => entry.middle.push(at),
+                    GlobPlace::Start => entry.start.push(at),
+                    GlobPlace::End => entry.end.push(at),
+                    GlobPlace::Middle => entry.middle.push(at),
                 }
             };
             match &*pattern {
@@ -115,11 +115,11 @@ impl<'a> NameIndexBuilder<'a> {
                     hints
                         .prefixes
                         .iter()
-                        .for_each(|text| hint(text, Place::Start));
+                        .for_each(|text| hint(text, GlobPlace::Start));
                     hints
                         .suffixes
                         .iter()
-                        .for_each(|text| hint(text, Place::End));
+                        .for_each(|text| hint(text, GlobPlace::End));
                 }
                 Pattern::Any | Pattern::Literal(_) => unhinted.push(at),
             }

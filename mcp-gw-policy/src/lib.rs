@@ -15,7 +15,6 @@ pub mod fuzz_conditions;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod glob;
 mod import;
 mod index;
 mod ip;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use mcp_gw_core::Glob;
 use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::Hir;
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
@@ -10,7 +11,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap as _};
 use serde_json::Value;
 
-use crate::glob::Glob;
 use crate::uri;
 
 /// A pattern as people write it: a glob as plain text, `any`, or one of `{literal: …}`, `{glob: …}`

@@ -3,13 +3,12 @@
 
 use std::collections::HashSet;
 
-use mcp_gw_core::Caller;
+use mcp_gw_core::{Caller, Glob};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::fault::{nearest, shown};
-use crate::glob::Glob;
 
 mod closure;
 mod grants;

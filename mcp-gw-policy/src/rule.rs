@@ -24,7 +24,7 @@ pub(crate) struct Rule {
     pub(crate) servers: Option<Box<[Arc<Pattern>]>>,
     pub(crate) who: Option<Who>,
     pub(crate) from: Option<Cidrs>,
-    pub(crate) when: Option<Condition>,
+    pub(crate) when: Option<Arc<Condition>>,
     /// The scopes that `who` and `when` name.
     pub(crate) scopes: Box<[Box<str>]>,
     pub(crate) counters: Arc<RuleCounters>,
@@ -141,7 +141,7 @@ impl Rule {
 
     /// True when the answer may differ between callers or requests for the same thing.
     pub(crate) fn looks_at_caller(&self) -> bool {
-        let when = self.when.as_ref();
+        let when = self.when.as_deref();
         self.who.is_some() || self.from.is_some() || when.is_some_and(Condition::reads_caller)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use mcp_gw_core::Glob;
+
 use crate::algorithm::{Limit, LimitError, MAX_QUOTA};
 use crate::config::{
     AlgorithmConfig, ConcurrentConfig, LimitsConfig, MatchConfig, Per, RuleConfig,
@@ -186,7 +188,7 @@ impl Checker {
                     "name them; `*` means all",
                 );
             }
-            self.texts(&path.key("tools"), &cost.tools);
+            self.globs(&path.key("tools"), &cost.tools);
             let Some(units) = cost.cost else {
                 let help = "write `cost: 5`, or `cost: 0` for free";
                 self.fault(path.key("cost"), "it does not say what a call costs", help);
@@ -218,8 +220,8 @@ impl Checker {
     }
 
     fn matching(&mut self, path: &LimitPath, config: &MatchConfig) {
-        self.texts(&path.key("tools"), &config.tools);
-        self.texts(&path.key("servers"), &config.servers);
+        self.globs(&path.key("tools"), &config.tools);
+        self.globs(&path.key("servers"), &config.servers);
         self.texts(&path.key("roles"), &config.roles);
         for (n, caller) in config.callers.iter().enumerate() {
             if caller.id.is_empty() {
@@ -228,6 +230,19 @@ impl Checker {
                     path,
                     "the caller has no id",
                     "write the id of an API key, or a subject",
+                );
+            }
+        }
+    }
+
+    fn globs(&mut self, path: &LimitPath, globs: &[String]) {
+        self.texts(path, globs);
+        for (n, glob) in globs.iter().enumerate() {
+            if Glob::parse(glob).is_none() {
+                self.fault(
+                    path.index(n),
+                    "the pattern ends in a backslash that escapes nothing",
+                    "write two for a backslash",
                 );
             }
         }

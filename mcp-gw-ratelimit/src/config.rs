@@ -237,9 +237,9 @@ pub struct MatchConfig {
     pub callers: Vec<CallerConfig>,
     /// Roles; a caller with one of them matches.
     pub roles: Vec<String>,
-    /// Names of tools as clients see them; `*` and `?` are patterns.
+    /// Names of tools as clients see them; `*` stands for any characters, `?` for one, and `\` takes the next as it is.
     pub tools: Vec<String>,
-    /// Names of servers; `*` and `?` are patterns.
+    /// Names of servers; `*` stands for any characters, `?` for one, and `\` takes the next as it is.
     pub servers: Vec<String>,
 }
 
@@ -319,7 +319,7 @@ pub struct OverrideConfig {
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct CostConfig {
-    /// Names of tools as clients see them; `*` and `?` are patterns.
+    /// Names of tools as clients see them; `*` stands for any characters, `?` for one, and `\` takes the next as it is.
     pub tools: Vec<String>,
     /// Units for each call; 0 is free. It has to be said.
     #[schemars(range(max = 1_000_000_000))]

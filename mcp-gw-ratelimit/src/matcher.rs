@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use mcp_gw_core::{Caller, CallerKind, Charge, glob_matches};
+use mcp_gw_core::{Caller, CallerKind, Charge, Glob};
 
 use crate::config::MatchConfig;
 
@@ -13,8 +13,8 @@ pub(crate) struct Matcher {
     /// Ids by issuer.
     callers: HashMap<String, HashSet<String>>,
     roles: HashSet<String>,
-    tools: Vec<String>,
-    servers: Vec<String>,
+    tools: Globs,
+    servers: Globs,
 }
 
 impl Matcher {
@@ -28,8 +28,8 @@ impl Matcher {
             kinds: config.kinds.iter().map(|kind| kind.get()).collect(),
             callers,
             roles: config.roles.iter().cloned().collect(),
-            tools: config.tools.clone(),
-            servers: config.servers.clone(),
+            tools: Globs::of(&config.tools),
+            servers: Globs::of(&config.servers),
         }
     }
 
@@ -51,8 +51,8 @@ impl Matcher {
     pub(crate) fn matches(&self, charge: &Charge<'_>) -> bool {
         let tool = charge.name.filter(|_| charge.method == "tools/call");
         self.matches_caller(charge.caller)
-            && any(&self.tools, tool)
-            && any(&self.servers, charge.server)
+            && self.tools.any(tool)
+            && self.servers.any(charge.server)
     }
 
     pub(crate) fn matches_caller(&self, caller: &Caller) -> bool {
@@ -66,10 +66,26 @@ impl Matcher {
     }
 }
 
-/// True when one of `globs` matches, or there are none.
-pub(crate) fn any(globs: &[String], name: Option<&str>) -> bool {
-    let matches = |name| globs.iter().any(|glob| glob_matches(glob, name));
-    globs.is_empty() || name.is_some_and(matches)
+/// Patterns of which one has to match, if there are any.
+#[derive(Debug, Default)]
+pub(crate) struct Globs(Vec<Glob>);
+
+impl Globs {
+    /// These patterns. What is none was found when the configuration was checked.
+    pub(crate) fn of(patterns: &[String]) -> Self {
+        let globs = patterns.iter().filter_map(|glob| Glob::parse(glob));
+        Self(globs.collect())
+    }
+
+    /// True when one of them matches, or there are none.
+    pub(crate) fn any(&self, name: Option<&str>) -> bool {
+        let matches = |name| self.0.iter().any(|glob| glob.matches(name));
+        self.0.is_empty() || name.is_some_and(matches)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 #[cfg(test)]

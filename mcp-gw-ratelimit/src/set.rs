@@ -13,7 +13,7 @@ use crate::config::{
     OverrideConfig, Per, PeriodConfig, RuleConfig,
 };
 use crate::fault::{LimitFault, LimitPath};
-use crate::matcher::{Matcher, any};
+use crate::matcher::{Globs, Matcher};
 
 /// Name of the limit that `calls_per_minute` stands for.
 pub(crate) const PER_MINUTE: &str = "calls_per_minute";
@@ -31,7 +31,7 @@ pub struct LimitSet {
     pub(crate) address: Vec<Rule>,
     pub(crate) other: Option<Rule>,
     pub(crate) concurrent: Vec<Concurrent>,
-    costs: Vec<CostConfig>,
+    costs: Vec<(Globs, u64)>,
     patterns: Vec<Pattern>,
     keys: Option<usize>,
 }
@@ -134,7 +134,7 @@ impl LimitSet {
             address,
             other: other.map(|limit| Rule::plain(OTHER, limit)),
             concurrent,
-            costs: config.costs.clone(),
+            costs: config.costs.iter().filter_map(cost).collect(),
             patterns: patterns(config),
             keys: config.keys,
         })
@@ -154,8 +154,8 @@ impl LimitSet {
             } else {
                 ("server", servers)
             };
-            let globs = std::slice::from_ref(&pattern.glob);
-            if names.iter().any(|name| any(globs, Some(name))) {
+            let globs = Globs::of(std::slice::from_ref(&pattern.glob));
+            if names.iter().any(|name| globs.any(Some(name))) {
                 return None;
             }
             let near = names
@@ -204,8 +204,9 @@ impl LimitSet {
     pub(crate) fn cost(&self, charge: &Charge<'_>) -> u64 {
         let tool = charge.name.filter(|_| charge.method == "tools/call");
         let of = |tool| {
-            let costs = self.costs.iter().find(|cost| any(&cost.tools, Some(tool)));
-            costs.and_then(|cost| cost.cost)
+            let mut costs = self.costs.iter();
+            let cost = costs.find(|(tools, _)| tools.any(Some(tool)));
+            cost.map(|(_, units)| *units)
         };
         let weight = tool.and_then(of).unwrap_or(1);
         weight.saturating_mul(u64::from(charge.cost))
@@ -357,6 +358,10 @@ impl Concurrent {
     pub(crate) fn applies(&self, charge: &Charge<'_>) -> bool {
         (!self.per.is_of_tools() || charge.method == "tools/call") && self.matcher.matches(charge)
     }
+}
+
+fn cost(config: &CostConfig) -> Option<(Globs, u64)> {
+    Some((Globs::of(&config.tools), config.cost?))
 }
 
 fn simple(name: &str, quota: u64, seconds: u64) -> Result<Limit, LimitError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mcp_gw_core::{
     AuditSink, Backend, BackendStatus, BoxError, BuildError, Clock, Endpoint, Feature, Gateway,
-    GatewayBuilder, SystemClock, TracingAudit, glob_matches,
+    GatewayBuilder, Glob, SystemClock, TracingAudit,
 };
 use mcp_gw_policy::{PolicyEngine, PolicyFaults};
 use mcp_gw_ratelimit::Limiter;
@@ -226,16 +226,23 @@ impl Maker {
 }
 
 pub(crate) fn endpoint_of(name: &str, config: &EndpointConfig) -> Endpoint {
-    let part = config.clone();
+    // A checked configuration has no pattern that cannot be read.
+    let globs = |patterns: &[String]| -> Vec<Glob> {
+        let globs = patterns.iter().filter_map(|glob| Glob::parse(glob));
+        globs.collect()
+    };
+    let servers = config.servers.clone();
+    let tools = globs(&config.tools);
+    let prompts = globs(&config.prompts);
+    let resources = globs(&config.resources);
     let shows = move |feature: Feature, name: &str, server: &str| {
         let patterns = match feature {
-            Feature::Tool => &part.tools,
-            Feature::Prompt => &part.prompts,
-            Feature::Resource | Feature::ResourceTemplate => &part.resources,
+            Feature::Tool => &tools,
+            Feature::Prompt => &prompts,
+            Feature::Resource | Feature::ResourceTemplate => &resources,
             _ => return false,
         };
-        part.servers.iter().any(|all| all == server)
-            || patterns.iter().any(|glob| glob_matches(glob, name))
+        servers.iter().any(|all| all == server) || patterns.iter().any(|glob| glob.matches(name))
     };
     Endpoint::new(name, shows).with_instructions(config.instructions.clone())
 }

@@ -3,7 +3,7 @@
 #[cfg(feature = "cli")]
 mod replicas;
 
-use mcp_gw_core::{Feature, Gateway, glob_matches};
+use mcp_gw_core::{Feature, Gateway, Glob};
 use mcp_gw_policy::{CatalogueName, LintKind, lint};
 use mcp_gw_ratelimit::LimitSet;
 
@@ -45,11 +45,8 @@ pub(crate) fn idle_rules(gateway: &Gateway, config: &Config, limits: &LimitSet) 
         ];
         for (feature, globs) in kinds {
             let entries = catalogue.entries(feature);
-            let idle = globs.iter().filter(|glob| {
-                !entries
-                    .iter()
-                    .any(|entry| glob_matches(glob, &entry.canonical))
-            });
+            let names: Vec<_> = entries.iter().map(|entry| &*entry.canonical).collect();
+            let idle = globs.iter().filter(|glob| !matches_any(glob, &names));
             let kind = feature.as_str();
             sentences.extend(idle.map(|glob| {
                 format!("`{glob}` among the {kind}s of endpoint `{name}` matches no {kind}")
@@ -59,6 +56,10 @@ pub(crate) fn idle_rules(gateway: &Gateway, config: &Config, limits: &LimitSet) 
     sentences
 }
 
+fn matches_any(glob: &str, names: &[&str]) -> bool {
+    Glob::parse(glob).is_some_and(|glob| names.iter().any(|name| glob.matches(name)))
+}
+
 /// The globs of keys that match no tool, with the key they belong to.
 fn idle_tools<'a>(config: &'a Config, names: &[&str]) -> Vec<(&'a str, &'a str)> {
     let keys = config.auth.api_keys.iter();
@@ -66,9 +67,7 @@ fn idle_tools<'a>(config: &'a Config, names: &[&str]) -> Vec<(&'a str, &'a str)>
         let globs = key.tools.iter().flatten();
         globs.map(|glob| (key.id.as_str(), glob.as_str()))
     });
-    let mut idle: Vec<_> = all
-        .filter(|(_, glob)| !names.iter().any(|name| glob_matches(glob, name)))
-        .collect();
+    let mut idle: Vec<_> = all.filter(|(_, glob)| !matches_any(glob, names)).collect();
     idle.sort_unstable();
     idle
 }

@@ -8,9 +8,9 @@ use std::sync::{Arc, LazyLock};
 use cel::common::types::{CelBool, CelString, STRING_TYPE, Type};
 use cel::common::value::{CowVal, StaticVal, Val};
 use cel::{DeclarationError, Env, ExecutionError, extensions};
+use mcp_gw_core::Glob;
 use regex::Regex;
 
-use crate::glob::Glob;
 use crate::ip::Cidrs;
 
 /// A pattern or address list of a condition, compiled with it. In the expression it stands as a

@@ -9,13 +9,14 @@ pub(super) fn reason(condition: &Condition) -> Option<String> {
     if let Some(reason) = contradiction(&condition.tree) {
         return Some(reason);
     }
+    // What a sample lacks others may have, so only an error about what is always there counts.
+    if condition.reads.open_ended {
+        return None;
+    }
     let outcomes = sample::dry_run(condition);
-    if condition.reads.anything {
-        // What a sample lacks others may have, so only an error about what is always there counts.
-        let fails = |verdict: &Verdict| matches!(verdict, Verdict::Error(_));
-        if condition.reads.open_ended || !outcomes.iter().all(fails) {
-            return None;
-        }
+    let fails = |verdict: &Verdict| matches!(verdict, Verdict::Error(_));
+    if condition.reads.anything && !outcomes.iter().all(fails) {
+        return None;
     }
     outcomes.into_iter().find_map(|verdict| match verdict {
         Verdict::Error(message) => Some(format!("it fails on every request: {message}")),

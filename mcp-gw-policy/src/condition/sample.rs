@@ -1,7 +1,7 @@
 //! A request in which every fact with a fixed name is known, for the dry run of conditions.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use mcp_gw_core::{
@@ -12,14 +12,13 @@ use mcp_gw_core::{
 use super::{Condition, Facts, Verdict};
 use crate::rbac::Identity;
 
-/// Evaluates `condition` for a tool, a resource and a prompt.
-pub(super) fn dry_run(condition: &Condition) -> Vec<Verdict> {
+/// The sample, made once: a policy has many conditions.
+static SAMPLE: LazyLock<(Caller, RequestMeta, Option<ToolSpec>)> = LazyLock::new(|| {
     let caller = Caller::new(CallerKind::OAuthClient, "sample")
         .with_issuer("https://issuer.example")
         .with_roles(["sample"])
         .with_groups(["sample"])
         .with_scopes(["sample"]);
-    let identity = Identity::of(&caller);
     let tls = TlsFacts::new(
         Some("CN=sample".to_owned()),
         vec!["sample.example".to_owned()],
@@ -38,8 +37,15 @@ pub(super) fn dry_run(condition: &Condition) -> Vec<Verdict> {
         .with_received(Some(
             SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
         ));
-    let facts = Facts::new(&caller, &identity, &meta);
-    let (tool, arguments) = (ToolSpec::new("sample", "A sample.").ok(), Arguments::none());
+    (caller, meta, ToolSpec::new("sample", "A sample.").ok())
+});
+
+/// Evaluates `condition` for a tool, a resource and a prompt.
+pub(super) fn dry_run(condition: &Condition) -> Vec<Verdict> {
+    let (caller, meta, tool) = &*SAMPLE;
+    let identity = Identity::of(caller);
+    let facts = Facts::new(caller, &identity, meta);
+    let arguments = Arguments::none();
     [
         (Feature::Tool, "tools/call", "sample"),
         (Feature::Resource, "resources/read", "file:///sample"),
@@ -47,7 +53,7 @@ pub(super) fn dry_run(condition: &Condition) -> Vec<Verdict> {
     ]
     .into_iter()
     .map(|(feature, method, name)| {
-        let mut request = AccessRequest::new(&caller, &meta, method, feature, name);
+        let mut request = AccessRequest::new(caller, meta, method, feature, name);
         request.server = "sample";
         request.tool = tool.as_ref().filter(|_| feature == Feature::Tool);
         request.arguments = Some(&arguments);

@@ -1,10 +1,11 @@
 //! Rules of a layer beside one another.
 
+use mcp_gw_core::Glob;
+
 use super::{LayerView, Lint, LintKind};
 use crate::condition::{ConditionCompiler, ConditionLimits};
 use crate::config::{MatchOn, Method, Mode, NamePattern, PolicyConfig, RuleConfig, RuleEffect};
 use crate::fault::shown;
-use crate::glob::Glob;
 use crate::op::Op;
 
 /// In larger layers rules are not compared.

@@ -668,7 +668,7 @@ async fn an_address_that_nobody_knows_is_one_like_any_other() {
 #[tokio::test]
 async fn a_limiter_says_when_it_counts_items_in_different_ways() {
     let rule = |more: serde_json::Value| {
-        let mut rule = json!({ "name": "r", "quota": 5 });
+        let mut rule = json!({ "name": "r", "quota": 5, "window": "60s" });
         let members = more.as_object().unwrap().clone();
         rule.as_object_mut().unwrap().extend(members);
         json!({ "rules": [rule] })
@@ -727,6 +727,9 @@ async fn a_limiter_says_when_it_counts_items_in_different_ways() {
 }
 
 fn limits_of(admission: &Admission) -> Vec<String> {
-    let (Admission::Admitted { standings, .. } | Admission::Limited { standings, .. }) = admission;
+    let standings = match admission {
+        Admission::Admitted { standings, .. } | Admission::Limited { standings, .. } => standings,
+        other => panic!("{other:?}"),
+    };
     standings.iter().map(|one| one.name.to_string()).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mcp_gw_core::{Mounting, Naming, UriNaming};
+use mcp_gw_core::{Glob, Mounting, Naming, UriNaming};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,8 @@ pub enum UriMode {
 pub struct EndpointConfig {
     /// Servers of which everything is shown.
     pub servers: Vec<String>,
-    /// Tools that are shown. `*` stands for any characters, `?` for one.
+    /// Tools that are shown. `*` stands for any characters, `?` for one, and `\` takes the next as it
+    /// is.
     pub tools: Vec<String>,
     /// Prompts that are shown.
     pub prompts: Vec<String>,
@@ -152,6 +153,10 @@ fn one_endpoint(
                 let at = path.key(key).index(index);
                 let message = "an empty pattern, or blanks around it, match nothing";
                 checker.fault(&at, message, "write a name, or a pattern such as `docs__*`");
+            } else if Glob::parse(pattern).is_none() {
+                let at = path.key(key).index(index);
+                let message = "the pattern ends in a backslash that escapes nothing";
+                checker.fault(&at, message, "write two for a backslash");
             }
         }
     }

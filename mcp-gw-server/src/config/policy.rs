@@ -31,7 +31,8 @@ impl Config {
             let mut who = WhoConfig::ids([key.id.as_str()]);
             who.kinds = vec![CallerKind::ApiKey.as_str().to_owned()];
             let rule = |id: String| {
-                RuleConfig::new(id, RuleEffect::Allow).with_tools(tools.iter().map(|t| pattern(t)))
+                RuleConfig::new(id, RuleEffect::Allow)
+                    .with_tools(tools.iter().cloned().map(NamePattern::Glob))
             };
             let mut layer = ConsumerConfig::new(id.as_str(), who.clone());
             if !tools.is_empty() {
@@ -56,11 +57,6 @@ fn rule_id(key: &ApiKeyConfig) -> String {
     let end = key.id.char_indices().nth(ROOM);
     let end = end.map_or(key.id.len(), |(at, _)| at);
     format!("{KEY_RULE}{}", key.id.get(..end).unwrap_or_default())
-}
-
-/// In `tools` of a key only `*` and `?` mean something.
-fn pattern(glob: &str) -> NamePattern {
-    NamePattern::Glob(glob.replace('\\', "\\\\"))
 }
 
 /// What looks wrong with the policy and stops nothing: one sentence for each.

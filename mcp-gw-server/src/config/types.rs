@@ -302,7 +302,7 @@ pub struct ApiKeyConfig {
     #[serde(default)]
     pub claims: serde_json::Map<String, serde_json::Value>,
     /// The only tools the caller may use, and nothing else, whatever `policy.default` says. `*` stands
-    /// for any characters, `?` for one. It is short for two rules of the policy, which the audit log
+    /// for any characters, `?` for one, and `\` takes the next as it is. It is short for two rules of the policy, which the audit log
     /// names `auth.api_keys.tools:<id>`: one allows these tools, and in a layer of its own the caller
     /// may do nothing else. Rules that deny or require hold as well.
     pub tools: Option<Vec<String>>,

@@ -340,6 +340,10 @@ impl RateLimiter for Budget {
             Err(_) => Admission::limited("budget", quota, Duration::from_secs(1)),
         })
     }
+
+    fn tells_items_apart(&self, _: &Charge<'_>) -> bool {
+        false
+    }
 }
 
 fn shared() -> Arc<Shared> {

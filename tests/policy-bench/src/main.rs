@@ -7,7 +7,7 @@ mod time;
 mod cedar;
 
 use mcp_gw_core::{AccessRequest, Caller, CallerKind, Feature, Phase, RequestMeta, Transport};
-use mcp_gw_policy::PolicyEngine;
+use mcp_gw_policy::{PolicyConfig, PolicyEngine, lint};
 
 use rules::Shape;
 use time::{Row, once, repeated};
@@ -24,7 +24,9 @@ fn main() {
         list(rules);
     }
     for rules in [10, 1_000, 10_000] {
-        reload(rules);
+        for shape in [Shape::Mixed, Shape::Conditions] {
+            load(shape, rules);
+        }
     }
     #[cfg(feature = "cedar")]
     for rules in [10, 100, 1_000, 10_000] {
@@ -67,9 +69,15 @@ fn list(rules: usize) {
     Row::new("a list of 1,000 tools", rules, timing, "").print();
 }
 
-fn reload(rules: usize) {
-    let policy = Shape::Mixed.policy(rules);
+/// What comes before decisions: reading a file, putting it in force, looking it over.
+fn load(shape: Shape, rules: usize) {
+    let policy = shape.policy(rules);
+    let text = policy.to_yaml();
+    let timing = once(10, || PolicyConfig::from_yaml(&text).expect("the policy is good"));
+    Row::new(&format!("{shape:?}: read"), rules, timing, "").print();
     let engine = PolicyEngine::compile(&policy).expect("the policy is good");
     let timing = once(10, || engine.reload(&policy).expect("the policy is good"));
-    Row::new("reload", rules, timing, "").print();
+    Row::new(&format!("{shape:?}: reload"), rules, timing, "").print();
+    let timing = once(10, || lint(&policy, None).expect("the policy is good"));
+    Row::new(&format!("{shape:?}: lint"), rules, timing, "").print();
 }

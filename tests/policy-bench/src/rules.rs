@@ -15,17 +15,20 @@ pub enum Shape {
     Callers,
     /// Each rule names one tool, with a condition on the caller.
     Conditions,
+    /// Each rule is for all tools and has a condition, of which one holds: the worst there can be.
+    OpenConditions,
     /// Literals, globs, denies, requires.
     Mixed,
 }
 
 impl Shape {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Literals,
         Self::Globs,
         Self::Regexes,
         Self::Callers,
         Self::Conditions,
+        Self::OpenConditions,
         Self::Mixed,
     ];
 
@@ -64,7 +67,13 @@ impl Shape {
             }
             Self::Conditions => allow
                 .with_tools([NamePattern::Literal(format!("tool_{at}"))])
-                .with_when("identity.has_role('role_7') && mcp.method == 'tools/call'"),
+                .with_when(format!(
+                    "identity.has_role('role_{}') && mcp.method == 'tools/call'",
+                    at % 10
+                )),
+            Self::OpenConditions => allow
+                .with_tools([NamePattern::Any])
+                .with_when(format!("mcp.tool.name == 'tool_{at}' && identity.id == 'ann'")),
             Self::Mixed => match at % 10 {
                 8 => RuleConfig::new(id, RuleEffect::Deny)
                     .with_tools([NamePattern::Glob(format!("tool_{at}_secret*"))]),
@@ -84,7 +93,7 @@ impl Shape {
     pub fn names(self, rules: usize) -> [String; 2] {
         let near = |rest: usize| rules / 20 * 10 + rest;
         let allowed = match self {
-            Self::Literals | Self::Callers | Self::Conditions => format!("tool_{}", near(1)),
+            Self::Literals | Self::Callers | Self::Conditions | Self::OpenConditions => format!("tool_{}", near(1)),
             Self::Mixed => format!("tool_{}", near(7)),
             Self::Globs => format!("tool_{}_x", near(0) / 3 * 3),
             Self::Regexes => format!("tool_{}_x", near(0)),

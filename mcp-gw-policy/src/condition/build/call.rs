@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cel::common::ast::{CallExpr, Expr, IdedExpr, operators as op};
+use mcp_gw_core::Glob;
 use regex::RegexBuilder;
 
 use super::{Builder, Typed, call, ident, node, path_of, text_literal};
@@ -10,7 +11,6 @@ use crate::condition::functions::Matcher;
 use crate::condition::kind::Kind;
 use crate::condition::names;
 use crate::fault::nearest;
-use crate::glob::Glob;
 use crate::ip::Cidrs;
 
 /// Bytes that a compiled pattern may take.

@@ -188,6 +188,41 @@ fn a_key_and_its_own_digest_are_the_same_key() {
 }
 
 #[test]
+fn a_pattern_is_the_same_wherever_one_stands_and_a_lone_backslash_is_none() {
+    for (place, at) in [
+        (
+            "policy: { default: allow, rules: [{ id: a, effect: deny, tools: ['PATTERN'] }] }",
+            "policy.rules[0].tools",
+        ),
+        (
+            "policy: { default: allow }\nauth: { api_keys: [{ id: a, key: '${KEY}', tools: ['PATTERN'] }] }",
+            "auth.api_keys[0].tools",
+        ),
+        (
+            "policy: { default: allow }\nendpoints: { e: { tools: ['PATTERN'] } }",
+            "endpoints.e.tools[0]",
+        ),
+        (
+            "policy: { default: allow }\nlimits: { rules: [{ name: r, quota: 1, window: 1s, for: { tools: ['PATTERN'] } }] }",
+            "limits.rules[0].for.tools[0]",
+        ),
+        (
+            "policy: { default: allow }\nlimits: { costs: [{ tools: ['PATTERN'], cost: 2 }] }",
+            "limits.costs[0].tools[0]",
+        ),
+    ] {
+        let with =
+            |pattern: &str| load(&format!("{}\n{SERVER}", place.replace("PATTERN", pattern)));
+        assert_eq!(with(r"a\*b*?\\"), "no fault", "{place}");
+        let says = with(r"a\");
+        assert!(
+            says.contains(at) && says.contains("backslash"),
+            "{place}: {says}"
+        );
+    }
+}
+
+#[test]
 fn a_rule_about_tls_which_ends_before_the_gateway() {
     let text = format!(
         "policy:\n  default: allow\n  rules:\n    - {{ id: a, effect: deny, when: \"has(tls.sni)\" }}\n{SERVER}"

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::support::HTTP_BIN;
-use crate::support::setup::{ODDS, Odd};
+use crate::support::setup::ODDS;
 
 const ECHO: &str = "policy: { rules: [{ id: echo, effect: allow, tools: [{ literal: echo }] }] }";
 
@@ -171,11 +171,16 @@ fn a8_6_a_uri_that_can_be_read_in_two_ways_is_not_there() {
 #[test]
 fn a8_8_what_is_refused_is_refused_on_every_page() {
     let policy = "policy: { default: allow, rules: [{ id: few, effect: deny, tools: [{ regex: \"tool_0[0-8].*\" }] }] }";
-    let gateway = Setup::new()
-        .odd("odd", ODDS[1], &["--many", "9500"], "")
-        .with(policy)
-        .over_http();
-    for era in ERAS {
+    let setup = || {
+        Setup::new()
+            .odd("odd", ODDS[1], &["--many", "9500"], "")
+            .with(policy)
+    };
+    let [http, streams] = both(setup);
+    for (gateway, era) in [&http, &streams]
+        .into_iter()
+        .flat_map(|gateway| ERAS.map(|era| (gateway, era)))
+    {
         let client = gateway.client(era);
         let (mut seen, mut cursor) = (Vec::new(), None);
         loop {
@@ -199,6 +204,14 @@ fn a8_8_what_is_refused_is_refused_on_every_page() {
         assert!(many.iter().all(|name| name.starts_with("tool_09")));
         assert_eq!(client.tool("tool_00001", "{}").fault().0, -32602);
         client.tool("tool_09001", "{}").result();
+        // A cursor leads on from what is there and is seen, and from nothing else.
+        let (seen, hidden, nobody) = ("dG9vbF8wOTAwMQ", "dG9vbF8wMDAwMQ", "dG9vbF85OTk5OQ");
+        let from = |name: &str| {
+            let params = format!(r#"{{"cursor":"{name}"}}"#);
+            client.ask("tools/list", &params)
+        };
+        from(seen).result();
+        assert_eq!(from(hidden).error(), from(nobody).error());
     }
 }
 

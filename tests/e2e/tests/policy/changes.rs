@@ -114,7 +114,12 @@ fn a_rule_that_cannot_be_evaluated_refuses_and_is_told_of() {
     - { id: sales-not, effect: deny, tools: [echo], when: "jwt.dept == 'sales'" }
     - { id: small, effect: require, tools: [touch], when: "mcp.tool.arguments.n < 10" }
 "#;
-    let gateway = full("2025-11-25").with(policy).over_http();
+    for gateway in both(|| full("2025-11-25").with(policy)) {
+        cannot_be_evaluated(&gateway);
+    }
+}
+
+fn cannot_be_evaluated(gateway: &Running) {
     let client = gateway.client(Era::Modern);
     for _ in 0..3 {
         assert_eq!(client.tool("echo", "{}").fault().0, -32602);
@@ -132,7 +137,7 @@ fn a_rule_that_cannot_be_evaluated_refuses_and_is_told_of() {
     }
     // Visible all the same: what depends on arguments hides nothing (P-10).
     assert!(tools(&client).contains(&"touch".to_owned()));
-    let event = audited(&gateway, "\"echo\"");
+    let event = audited(gateway, "\"echo\"");
     for said in [
         "\"errored_rules\":\"sales-not\"",
         "\"reason\":\"deny_rule\"",

@@ -4,6 +4,7 @@
 mod around;
 mod challenge;
 mod changes;
+mod hidden;
 mod surfaces;
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::support::FULL_BIN;
 use crate::support::client::{Client, ERAS, Era, Wire};
 use crate::support::http::{Endpoint, JSON, Reply};
 use crate::support::json::{at, items, string};
-use crate::support::setup::{Running, Setup};
+use crate::support::setup::{Odd, Running, Setup};
 
 /// Two callers with keys.
 const KEYS: &str = "auth: { api_keys: [{ id: ann, key: ann-0123456789abcdef, roles: [admin], scopes: [\"files:write\"] }, { id: bob, key: bob-0123456789abcdef }] }";
@@ -20,6 +21,11 @@ const KEYS: &str = "auth: { api_keys: [{ id: ann, key: ann-0123456789abcdef, rol
 /// The complete server, which speaks this revision.
 fn full(revision: &str) -> Setup {
     Setup::new().command("full", FULL_BIN, &[revision])
+}
+
+/// The same gateway over HTTP and over standard streams.
+fn both(setup: impl Fn() -> Setup) -> [Running; 2] {
+    [setup().over_http(), setup().over_stdio()]
 }
 
 /// The endpoint as a caller uses it.

@@ -4,7 +4,7 @@
 use super::*;
 
 /// Half of everything, for everybody.
-const HALF: &str = r#"policy:
+pub(super) const HALF: &str = r#"policy:
   rules:
     - { id: some-tools, effect: allow, tools: [echo, cancelled_count] }
     - { id: watched, effect: allow, resources: ["test://watched"] }
@@ -15,7 +15,7 @@ const HALF: &str = r#"policy:
 
 /// What is asked for: a method, params that are allowed, params that are not, and params for what there
 /// is not at all.
-const ASKED: [(&str, &str, &str, &str); 5] = [
+pub(super) const ASKED: [(&str, &str, &str, &str); 5] = [
     (
         "tools/call",
         r#"{"name":"echo","arguments":{}}"#,
@@ -49,10 +49,7 @@ const ASKED: [(&str, &str, &str, &str); 5] = [
 ];
 
 fn gateways(revision: &str) -> [Running; 2] {
-    [
-        full(revision).with(HALF).over_http(),
-        full(revision).with(HALF).over_stdio(),
-    ]
+    both(|| full(revision).with(HALF))
 }
 
 const REVISIONS: [&str; 2] = ["2025-11-25", "2026-07-28"];
@@ -151,8 +148,9 @@ fn who_subscribes_may_and_hears_only_of_what_it_may_read() {
             "policy: {{ rules: [{{ id: tools, effect: allow, tools: [touch, echo] }}, {{ id: watch, effect: allow, methods: [resources/list, resources/subscribe{read}], resources: [\"test://watched\"] }}] }}"
         )
     };
-    for revision in REVISIONS {
-        let gateway = full(revision).with(&policy("")).over_http();
+    for (revision, gateway) in REVISIONS.into_iter().flat_map(|revision| {
+        both(|| full(revision).with(&policy(""))).map(|gateway| (revision, gateway))
+    }) {
         let client = gateway.client(Era::Modern);
         let wanted = r#"{"notifications":{"resourceSubscriptions":["test://static","test://watched","test://none"]}}"#;
         let mut heard = client.begin("subscriptions/listen", wanted);
@@ -161,11 +159,16 @@ fn who_subscribes_may_and_hears_only_of_what_it_may_read() {
             accepted, r#"{"resourceSubscriptions":["test://watched"]}"#,
             "{revision}"
         );
-        let old = gateway.client(Era::Legacy);
+        // On standard streams notifications of two clients would be in one line of messages.
+        let streams = gateway.endpoint.is_none();
+        let other = streams.then(|| full(revision).with(&policy("")).over_stdio());
+        let old = other.as_ref().unwrap_or(&gateway).client(Era::Legacy);
         let subscribe =
             |uri: &str| old.ask("resources/subscribe", &format!(r#"{{"uri":"{uri}"}}"#));
         subscribe("test://watched").result();
-        assert_eq!(subscribe("test://static").fault().0, -32002, "{revision}");
+        for uri in ["test://static", "test://none"] {
+            assert_eq!(subscribe(uri).fault().0, -32002, "{revision} {uri}");
+        }
         // It is touched, and the caller may not read it: nothing is said. Then it may.
         client.tool("touch", "{}").result();
         let said = heard_after(&gateway, &client, &mut heard, &policy(", resources/read"));
@@ -243,6 +246,36 @@ fn a_condition_sees_the_request_that_it_is_about() {
             -32602,
             "{era:?}"
         );
+    }
+}
+
+#[test]
+fn a_condition_knows_how_the_request_came_and_what_only_http_has_is_an_error() {
+    let policy = r#"policy:
+  rules:
+    - { id: streams, effect: allow, tools: [echo], when: "request.transport == 'stdio' && mcp.method.startsWith('tools/')" }
+    - { id: http, effect: allow, tools: [touch], when: "request.transport == 'http' && request.path == '/mcp'" }
+    - { id: no-headers, effect: deny, tools: [cancelled_count], when: "request.path == '/nowhere'" }
+    - { id: count, effect: allow, tools: [cancelled_count] }
+    - { id: few, effect: require, tools: [echo, touch], when: "!has(mcp.tool.arguments.n) || mcp.tool.arguments.n < 10" }
+"#;
+    for gateway in both(|| full("2025-11-25").with(policy)) {
+        let (own, others, counts) = match gateway.endpoint {
+            Some(_) => ("touch", "echo", true),
+            None => ("echo", "touch", false),
+        };
+        let client = gateway.client(Era::Modern);
+        let listed = tools(&client);
+        assert!(listed.contains(&own.to_owned()) && !listed.contains(&others.to_owned()));
+        // What is not known of a request on standard streams cannot be asked: a deny applies.
+        assert_eq!(listed.contains(&"cancelled_count".to_owned()), counts);
+        client.tool(own, r#"{"n":9}"#).result();
+        for arguments in [r#"{"n":10}"#, r#"{"n":"9"}"#] {
+            assert_eq!(client.tool(own, arguments).fault().0, -32602, "{arguments}");
+        }
+        assert_eq!(client.tool(others, "{}").fault().0, -32602);
+        let counted = client.tool("cancelled_count", "{}");
+        assert_eq!(counted.0.contains("\"result\""), counts, "{counted:?}");
     }
 }
 
