@@ -29,6 +29,10 @@ pub struct LimitsConfig {
     /// For how many keys (a caller, a tool, …) counts are kept in memory.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub keys: Option<usize>,
+    /// For how many client addresses counts are kept in memory, beside `keys`: who has no key uses up
+    /// no room of those who have one.
+    #[schemars(range(min = 1, max = 100_000_000))]
+    pub addresses: Option<usize>,
     /// Keeps the counts in Redis or Valkey, shared with other gateways and kept over a restart. Without
     /// it they are in the memory of this process. What is under way is counted here in any case.
     #[cfg(feature = "redis")]

@@ -93,8 +93,9 @@ use turns::Flow;
 /// anew by itself, with growing pauses. It needs a Tokio runtime.
 pub struct RedisStore {
     link: Link,
-    script: Script,
-    outage: Outage,
+    script: Arc<Script>,
+    outage: Arc<Outage>,
+    local: Arc<dyn Store>,
 }
 
 impl RedisStore {
@@ -132,9 +133,22 @@ impl RedisStore {
         });
         Ok(Self {
             link,
-            script,
-            outage: Outage::new(config.on_error, config.nodes, local, clock),
+            script: Arc::new(script),
+            outage: Arc::new(Outage::new(config.on_error, config.nodes, clock)),
+            local,
         })
+    }
+
+    /// The same store, with the same connection and totals, for which `local` counts while Redis
+    /// gives no answer: so the keys of one kind use up no room of another's.
+    #[must_use]
+    pub fn beside(&self, local: Arc<dyn Store>) -> Self {
+        Self {
+            link: self.link.clone(),
+            script: Arc::clone(&self.script),
+            outage: Arc::clone(&self.outage),
+            local,
+        }
     }
 
     /// Connects now rather than with the first call. It goes on trying after this has failed, so a
@@ -190,7 +204,8 @@ impl RedisStore {
             }
             Err(failure) => {
                 self.outage.failed(&failure, self.link.connections());
-                self.outage.stand_in(mode, demands, &failure).await
+                let local = &*self.local;
+                self.outage.stand_in(local, mode, demands, &failure).await
             }
         }
     }
@@ -235,7 +250,7 @@ impl Store for RedisStore {
             return Ok(());
         }
         // What stands in for Redis forgets in any case.
-        self.outage.reset(demands).await?;
+        self.local.reset(demands).await?;
         let command = self.script.forget(demands);
         match self.link.ask(flow(demands), &command).await {
             Ok(_) => {
@@ -254,7 +269,8 @@ impl Store for RedisStore {
     }
 
     fn stats(&self) -> StoreStats {
-        self.outage.store_stats(self.health().is_healthy)
+        self.outage
+            .store_stats(&*self.local, self.health().is_healthy)
     }
 }
 

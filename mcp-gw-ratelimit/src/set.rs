@@ -34,6 +34,7 @@ pub struct LimitSet {
     costs: Vec<(Globs, u64)>,
     patterns: Vec<Pattern>,
     keys: Option<usize>,
+    addresses: Option<usize>,
 }
 
 /// A pattern of the configuration that should match something.
@@ -125,7 +126,8 @@ impl LimitSet {
             })
             .collect();
         checker.costs(config, &rules);
-        checker.keys(config.keys);
+        checker.keys("keys", config.keys);
+        checker.keys("addresses", config.addresses);
         #[cfg(feature = "redis")]
         checker.redis(config.redis.as_ref());
         checker.finish()?;
@@ -137,12 +139,18 @@ impl LimitSet {
             costs: config.costs.iter().filter_map(cost).collect(),
             patterns: patterns(config),
             keys: config.keys,
+            addresses: config.addresses,
         })
     }
 
     /// For how many keys counts are to be kept in memory, if that is said.
     pub const fn keys(&self) -> Option<usize> {
         self.keys
+    }
+
+    /// For how many client addresses counts are to be kept in memory, if that is said.
+    pub const fn addresses(&self) -> Option<usize> {
+        self.addresses
     }
 
     /// Warnings about patterns that match none of the tools and servers that there are: one for
