@@ -7,7 +7,7 @@ use mcp_gw_core::Glob;
 
 use crate::algorithm::{Limit, LimitError, MAX_QUOTA};
 use crate::config::{
-    AlgorithmConfig, ConcurrentConfig, LimitsConfig, MatchConfig, Per, RuleConfig,
+    AlgorithmConfig, ConcurrentConfig, LimitsConfig, MatchConfig, OverrideConfig, Per, RuleConfig,
 };
 use crate::fault::{LimitFault, LimitPath};
 use crate::set::Rule;
@@ -151,6 +151,17 @@ impl Checker {
                     path.key("for"),
                     "the override is for everybody",
                     "say for whom it is, or change the quota of the rule",
+                );
+            }
+            let earlier = rule.overrides.iter().take(n);
+            let is_same = |one: &OverrideConfig| one.applies_to == other.applies_to;
+            if let Some(first) = earlier.into_iter().position(is_same) {
+                self.fault(
+                    path.key("for"),
+                    format!(
+                        "this is never used: `overrides[{first}]` is for the same and comes first"
+                    ),
+                    "put both into one, or say for whom else it is",
                 );
             }
             if other.quota.is_some() == other.unlimited {

@@ -23,6 +23,7 @@ use crate::keys::{Prefix, Seeds};
 use crate::memory::{DEFAULT_KEYS, MemoryStore};
 use crate::set::{Concurrent, LimitSet, Quotas, Rule};
 use crate::store::{Demand, Key, Standing, Store, StoreError, StoreStats};
+use crate::view::LimitView;
 use answer::admission;
 
 /// A client is told to come back after this time when too much is under way: nobody knows when
@@ -223,6 +224,33 @@ impl Limiter {
         }
         answer::sort(&mut all);
         Ok(all)
+    }
+
+    /// Where such calls stand with the limit that a view shows, without charging it. `None` where
+    /// that is another for each tool or server and `charge` names none, for limits that do not apply
+    /// to it, and for what is counted elsewhere: client addresses, and what is under way.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn peek_at(
+        &self,
+        view: &LimitView,
+        charge: &Charge<'_>,
+    ) -> Result<Option<LimitStanding>, LimiterError> {
+        let rules = self.set.rules.iter().zip(&self.prefixes.rules);
+        let other = self.set.other.iter().zip(&self.prefixes.other);
+        let mut all = rules.chain(other);
+        let Some((rule, prefix)) = all.find(|(rule, _)| *rule.name == *view.name) else {
+            return Ok(None);
+        };
+        let Some(quotas) = rule.quotas_of(view.part, charge) else {
+            return Ok(None);
+        };
+        let key = |prefix: &Prefix| prefix.key_of(rule.per, charge);
+        let demands: Demands<'_> = prefix.demands(quotas, 1, key).collect();
+        let standings = self.store.peek(&demands).await.map_err(failed)?;
+        let told = answer::of_parts(&[Part { rule, quotas }], &standings)?;
+        Ok(told.into_iter().next())
     }
 
     /// Forgets what was charged to the limits that apply to such a call, for an administrator who

@@ -283,6 +283,26 @@ impl Rule {
         }
     }
 
+    /// What the part says that is shown as `part`, to such a call. Of a call of a tool only the part
+    /// that applies does; a call that names none may be about whatever the part is about.
+    pub(crate) fn quotas_of(&self, part: Option<usize>, charge: &Charge<'_>) -> Option<&Quotas> {
+        let quotas = match part {
+            None => &self.quotas,
+            Some(n) => self.overrides.get(n)?.1.as_ref()?,
+        };
+        let is_known = match self.per {
+            Per::Tool | Per::CallerAndTool => charge.name.is_some(),
+            Per::Server | Per::CallerAndServer => charge.server.is_some(),
+            Per::Caller | Per::Global => true,
+            Per::Address => false,
+        };
+        let applies = || {
+            self.quotas(charge)
+                .is_some_and(|it| std::ptr::eq(it, quotas))
+        };
+        (is_known && (charge.name.is_none() || applies())).then_some(quotas)
+    }
+
     fn tells_items_apart(&self) -> bool {
         let mut overrides = self.overrides.iter();
         self.matcher.tells_items_apart()

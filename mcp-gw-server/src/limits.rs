@@ -10,6 +10,7 @@ use mcp_gw_ratelimit::{
 };
 
 use crate::compose::LaunchError;
+use crate::config::{Config, limit_warnings};
 use crate::swap::Swap;
 
 /// The limits in force, and the Redis that they count in, if it is not this process. Clones share
@@ -95,7 +96,19 @@ impl Limits {
     }
 }
 
+/// Says what looks wrong with the limits and stops nothing.
+pub(crate) fn tell_of_limits(config: &Config) {
+    for warning in limit_warnings(config) {
+        tracing::warn!("{warning}");
+    }
+}
+
 impl NextLimits {
+    /// True when the counts move to another store.
+    pub(crate) const fn is_elsewhere(&self) -> bool {
+        self.store.is_some()
+    }
+
     /// Connects to another Redis before it is used.
     pub(crate) async fn connect(&self) {
         let store = self.store.as_ref();

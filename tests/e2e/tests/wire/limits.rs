@@ -215,7 +215,10 @@ fn guessing_keys_is_bounded_before_a_key_is_looked_at() {
     );
     let says = reply.text();
     assert_eq!(at(&says, &["violated-policies"]), r#"["door"]"#);
-    assert!(at(&says, &["detail"]).contains("Rate limit `door`"), "{says}");
+    assert!(
+        at(&says, &["detail"]).contains("Rate limit `door`"),
+        "{says}"
+    );
     assert_eq!(
         reply.header("content-type"),
         Some("application/problem+json")
@@ -352,10 +355,10 @@ fn what_cannot_be_begun_counts_for_other_and_says_so() {
     let session = initialize(endpoint);
     let forged = r#""name":"echo","requestState":"forged","inputResponses":{}"#;
     let mut left = number(&ask(endpoint, None, "ping", ""), "x-ratelimit-remaining");
-    let mut counts = |reply: &Reply, what: &str| {
-        assert!(!reply.text().contains("-31001"), "{what}");
+    let mut counts = |mut reply: Reply, what: &str| {
+        assert!(reply.text().contains("\"error\""), "{what}");
         left -= 1;
-        assert_eq!(number(reply, "x-ratelimit-remaining"), left, "{what}");
+        assert_eq!(number(&reply, "x-ratelimit-remaining"), left, "{what}");
     };
     for (method, params) in [
         ("tools/call", forged),
@@ -365,13 +368,13 @@ fn what_cannot_be_begun_counts_for_other_and_says_so() {
         ("tools/list", r#""cursor":"forged""#),
         ("no/such", ""),
     ] {
-        counts(&ask(endpoint, None, method, params), params);
+        counts(ask(endpoint, None, method, params), params);
     }
     for (method, params) in [("no/such", ""), ("tools/call", r#""arguments":{}"#)] {
-        counts(&ask(endpoint, Some(&session), method, params), method);
+        counts(ask(endpoint, Some(&session), method, params), method);
     }
     for body in ["{", "[]", "[1]"] {
-        counts(&endpoint.send("POST", &JSON, body.as_bytes()), body);
+        counts(endpoint.send("POST", &JSON, body.as_bytes()), body);
     }
     while left > 0 {
         left -= 1;
@@ -383,7 +386,11 @@ fn what_cannot_be_begun_counts_for_other_and_says_so() {
         assert!(number(&reply, "retry-after") > 0);
     }
     assert_eq!(endpoint.send("POST", &JSON, b"{").status, 429);
-    assert_eq!(call(endpoint, None).status, 200, "calls have limits of their own");
+    assert_eq!(
+        call(endpoint, None).status,
+        200,
+        "calls have limits of their own"
+    );
 }
 
 #[test]
@@ -409,19 +416,31 @@ fn every_request_counts_for_its_address_and_every_answer_says_so() {
     let answers = [
         (401, endpoint.send("POST", &JSON, b"{}")),
         (405, endpoint.send("PUT", &keyed, b"")),
-        (406, endpoint.send("POST", &[KEY, ("accept", "text/css")], b"{}")),
-        (415, endpoint.send("POST", &[KEY, JSON[1], ("content-type", "text/css")], b"{}")),
+        (
+            406,
+            endpoint.send("POST", &[KEY, ("accept", "text/css")], b"{}"),
+        ),
+        (
+            415,
+            endpoint.send("POST", &[KEY, JSON[1], ("content-type", "text/css")], b"{}"),
+        ),
         (413, endpoint.send("POST", &keyed, &large)),
         (404, unknown.send("POST", &keyed, b"{}")),
         (404, nowhere.send("POST", &keyed, b"{}")),
-        (403, endpoint.send("POST", &[KEY, ("origin", "https://evil.example")], b"{}")),
+        (
+            403,
+            endpoint.send("POST", &[KEY, ("origin", "https://evil.example")], b"{}"),
+        ),
     ];
     for ((status, reply), left) in answers.iter().zip((2..10).rev()) {
         assert_eq!(reply.status, *status);
         assert_eq!(number(reply, "x-ratelimit-remaining"), left, "{status}");
     }
     // What pages ask beforehand counts and says nothing: it is for the browser.
-    let asked = [("origin", "http://localhost"), ("access-control-request-method", "POST")];
+    let asked = [
+        ("origin", "http://localhost"),
+        ("access-control-request-method", "POST"),
+    ];
     assert_eq!(endpoint.send("OPTIONS", &asked, b"").status, 200);
     assert_eq!(endpoint.send("POST", &JSON, b"{}").status, 401);
     for method in ["OPTIONS", "PUT", "POST"] {
