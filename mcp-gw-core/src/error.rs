@@ -163,7 +163,7 @@ pub enum GatewayError {
         decision: Decision,
     },
     /// A limit was reached.
-    #[error("limit `{limit_name}` of {} reached, retry after {retry_after:?}", quota.limit)]
+    #[error("limit `{limit_name}` of {} reached{}", quota.limit, when(*retry_after))]
     Limited {
         /// The limit.
         limit_name: Arc<str>,
@@ -259,11 +259,11 @@ impl GatewayError {
             }
             Self::Limited {
                 limit_name,
-                quota,
                 retry_after,
+                ..
             } if *retry_after > LATEST => format!(
-                "Rate limit `{limit_name}` ({}) is less than this costs. Trying again does not help.",
-                quota.limit,
+                "This costs more than rate limit `{limit_name}` ever admits at once. Trying again does \
+                 not help."
             ),
             Self::Limited {
                 limit_name,
@@ -289,6 +289,15 @@ impl GatewayError {
 
 /// Nobody is told to come back later than this: a year.
 const LATEST: Duration = Duration::from_secs(366 * 86_400);
+
+/// The end of a line about a limit, for the log.
+fn when(retry_after: Duration) -> String {
+    if retry_after > LATEST {
+        ", and the request costs more than it ever admits".to_owned()
+    } else {
+        format!(", retry after {retry_after:?}")
+    }
+}
 
 fn unknown(feature: Feature, name: &str) -> String {
     let shown: String = name.chars().take(128).collect();

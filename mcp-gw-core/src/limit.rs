@@ -98,6 +98,8 @@ pub struct LimitStanding {
     pub name: Arc<str>,
     /// Where the caller stands with it.
     pub quota: Quota,
+    /// Units that are left when nothing was used: the quota, with or without a burst.
+    pub capacity: u64,
     /// The window; `None` for a limit on what is under way at the same time.
     pub window: Option<Duration>,
     /// Units that may be used beyond an even rate: on top of the quota, or of a bucket at once. 0
@@ -113,6 +115,7 @@ impl LimitStanding {
         Self {
             name: name.into(),
             quota,
+            capacity: quota.limit,
             window,
             burst: 0,
             retry_after: None,
@@ -126,6 +129,13 @@ impl LimitStanding {
         self
     }
 
+    /// Sets how many units are left when nothing was used.
+    #[must_use]
+    pub const fn with_capacity(mut self, capacity: u64) -> Self {
+        self.capacity = capacity;
+        self
+    }
+
     /// Says that this limit refused, and for how long.
     #[must_use]
     pub fn refused(mut self, retry_after: Duration) -> Self {
@@ -133,16 +143,25 @@ impl LimitStanding {
         self
     }
 
-    /// Sorts the tightest first: what refused, the longest first, and then what has the least left.
+    /// Sorts the tightest first: what refused, the longest first, and then what has the smallest part
+    /// left. What admitted comes after that if it is about calls under way: one ends, and its place is
+    /// back, which says nothing of how many calls may be made.
     pub fn by_tightness(&self, other: &Self) -> Ordering {
-        let of = |one: &Self| {
-            (
-                Reverse(one.retry_after),
-                one.quota.remaining,
-                Reverse(one.quota.reset),
-            )
+        let refused = Reverse(self.retry_after).cmp(&Reverse(other.retry_after));
+        let kind = self.window.is_none().cmp(&other.window.is_none());
+        let kind = if self.retry_after.is_some() {
+            Ordering::Equal
+        } else {
+            kind
         };
-        of(self).cmp(&of(other))
+        // a/b against c/d is a*d against c*b, without a loss.
+        let part = |one: &Self, of: &Self| {
+            u128::from(one.quota.remaining) * u128::from(of.capacity.max(1))
+        };
+        let part = part(self, other).cmp(&part(other, self));
+        let left = self.quota.remaining.cmp(&other.quota.remaining);
+        let reset = Reverse(self.quota.reset).cmp(&Reverse(other.quota.reset));
+        refused.then(kind).then(part).then(left).then(reset)
     }
 }
 

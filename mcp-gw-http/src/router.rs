@@ -8,15 +8,17 @@ use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::header::{EXPECT, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderName, Method, Response, StatusCode, Uri, request};
+use axum::http::{
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, request,
+};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::any;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http_body_util::BodyExt as _;
-use mcp_gw_core::{Gateway, HttpFacts, RequestMeta, Transport};
+use mcp_gw_core::{Gateway, HttpFacts, LimitReport, RequestMeta, Transport};
 use mcp_gw_server::http::{
-    HttpBody, HttpPeer, HttpReply, LIMIT_HEADERS, SESSION_ID_HEADER, preflight,
+    HttpBody, HttpPeer, HttpReply, LIMIT_HEADERS, SESSION_ID_HEADER, limit_headers, preflight,
 };
 use mcp_gw_server::{Engine, EngineConfig};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
@@ -125,6 +127,11 @@ async fn asked_beforehand(
     next: Next,
 ) -> Response<Body> {
     if *request.method() == Method::OPTIONS {
+        let limits = LimitReport::new();
+        let addr = state.client(peer_addr(request.extensions()), request.headers());
+        if let Err(reply) = state.engine.admit_address_to(addr, &limits).await {
+            return into_response(reply);
+        }
         let guard = &state.config.guard;
         if let Err(refused) = guard.check_host(request.uri(), request.headers()) {
             return into_response(HttpReply::text(StatusCode::FORBIDDEN, &refused.0));
@@ -165,23 +172,48 @@ async fn named(
 
 /// What is neither.
 async fn elsewhere(State(state): State<Arc<Endpoint>>, request: Request) -> Response<Body> {
+    let limits = LimitReport::new();
+    let addr = state.client(peer_addr(request.extensions()), request.headers());
+    if let Err(reply) = state.engine.admit_address_to(addr, &limits).await {
+        return into_response(reply);
+    }
     let refused = state.guarded(request.uri(), request.headers()).err();
-    refused.map_or_else(
+    let response = refused.map_or_else(
         || {
             let says = "Not found: the path of an endpoint is that of the gateway, or has one name \
                         behind it.";
             into_response(HttpReply::text(StatusCode::NOT_FOUND, says))
         },
         |refused| *refused,
-    )
+    );
+    told(response, &limits)
 }
 
 async fn respond(state: &Endpoint, name: Option<&str>, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
-    match state.answer(name, &Arc::new(Head(head)), body).await {
+    let limits = LimitReport::new();
+    let head = Arc::new(Head(head));
+    let response = match state.answer(name, &head, body, &limits).await {
         Ok(reply) => into_response(reply),
         Err(response) => *response,
+    };
+    told(response, &limits)
+}
+
+/// The response with how the client stands with limits, if it does not say that yet.
+fn told(mut response: Response<Body>, limits: &LimitReport) -> Response<Body> {
+    if LIMIT_HEADERS
+        .iter()
+        .any(|name| response.headers().contains_key(*name))
+    {
+        return response;
     }
+    for (name, value) in limit_headers(response.status(), limits) {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
 }
 
 impl Endpoint {
@@ -190,20 +222,22 @@ impl Endpoint {
         name: Option<&str>,
         shared: &Arc<Head>,
         body: Body,
+        limits: &LimitReport,
     ) -> Result<HttpReply, Box<Response<Body>>> {
         let head = &shared.0;
+        let addr = self.client(peer_addr(&head.extensions), &head.headers);
+        // Every request counts, whatever becomes of it; and before anybody looks at keys, so that
+        // guessing them is bounded.
+        if let Err(reply) = self.engine.admit_address_to(addr, limits).await {
+            return Ok(reply);
+        }
         // Cheap refusals first; the body is read only for a caller who may be here.
         self.guarded(&head.uri, &head.headers)?;
         if let Some(reply) = preflight(&head.method, &head.headers) {
             return Ok(reply);
         }
-        let addr = self.config.proxies.client(peer_addr(head), &head.headers);
-        // Before anybody looks at keys, so that guessing them is bounded.
-        let limits = match self.engine.admit_address(addr).await {
-            Ok(limits) => limits,
-            Err(reply) => return Ok(reply),
-        };
-        let peer = self.authenticate(head, addr).await?.with_limits(limits);
+        let peer = self.authenticate(head, addr).await?;
+        let peer = peer.with_limits(limits.clone());
         let peer = peer.with_http(Arc::clone(shared) as Arc<dyn HttpFacts>);
         let engine = match name {
             None => Some(self.engine.clone()),
@@ -222,6 +256,11 @@ impl Endpoint {
         let waits = head.headers.contains_key(EXPECT);
         let body = read(body, self.config.max_body_bytes, waits).await?;
         Ok(engine.post(&head.headers, body, peer).await)
+    }
+
+    /// The address of the client, behind the proxies whose word is taken for it.
+    fn client(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
+        self.config.proxies.client(peer, headers)
     }
 
     /// 403 for a `Host` or `Origin` of elsewhere.
@@ -254,8 +293,8 @@ impl Endpoint {
     }
 }
 
-fn peer_addr(head: &request::Parts) -> Option<IpAddr> {
-    head.extensions
+fn peer_addr(extensions: &Extensions) -> Option<IpAddr> {
+    extensions
         .get::<ConnectInfo<SocketAddr>>()
         .map(|ConnectInfo(addr)| addr.ip())
 }

@@ -1,15 +1,19 @@
 //! What a configuration of limits must be like.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use mcp_gw_core::Glob;
 
 use crate::algorithm::{Limit, LimitError, MAX_QUOTA};
 use crate::config::{
-    AlgorithmConfig, ConcurrentConfig, LimitsConfig, MatchConfig, Per, RuleConfig,
+    AlgorithmConfig, ConcurrentConfig, LimitsConfig, MatchConfig, OverrideConfig, Per, RuleConfig,
 };
 use crate::fault::{LimitFault, LimitPath};
 use crate::set::Rule;
+
+/// Longest window of a limit on addresses.
+const LONGEST_STAY: Duration = Duration::from_secs(3_600);
 
 /// Collects faults.
 #[derive(Debug, Default)]
@@ -135,6 +139,9 @@ impl Checker {
                 "leave `for` and `overrides` out, or count `per: caller`",
             );
         }
+        if rule.per == Per::Address {
+            self.address(path, rule);
+        }
         self.matching(&path.key("for"), &rule.applies_to);
         for (n, other) in rule.overrides.iter().enumerate() {
             let path = path.key("overrides").index(n);
@@ -146,6 +153,17 @@ impl Checker {
                     "say for whom it is, or change the quota of the rule",
                 );
             }
+            let earlier = rule.overrides.iter().take(n);
+            let is_same = |one: &OverrideConfig| one.applies_to == other.applies_to;
+            if let Some(first) = earlier.into_iter().position(is_same) {
+                self.fault(
+                    path.key("for"),
+                    format!(
+                        "this is never used: `overrides[{first}]` is for the same and comes first"
+                    ),
+                    "put both into one, or say for whom else it is",
+                );
+            }
             if other.quota.is_some() == other.unlimited {
                 self.fault(
                     path.key("quota"),
@@ -155,6 +173,21 @@ impl Checker {
             }
         }
         (self.faults.len() == before).then_some(())
+    }
+
+    /// Anybody may fill the room for addresses, so that what is counted there must not stay for long.
+    fn address(&mut self, path: &LimitPath, rule: &RuleConfig) {
+        let is_long = rule
+            .window
+            .is_some_and(|window| window.get() > LONGEST_STAY);
+        if rule.period.is_some() || is_long {
+            let key = if is_long { "window" } else { "period" };
+            self.fault(
+                path.key(key),
+                "a limit on addresses is kept for an hour at most",
+                "write `window: 1h` or less, or count `per: caller`",
+            );
+        }
     }
 
     pub(crate) fn concurrent(&mut self, path: &LimitPath, limit: &ConcurrentConfig) -> Option<()> {
@@ -209,10 +242,10 @@ impl Checker {
         }
     }
 
-    pub(crate) fn keys(&mut self, keys: Option<usize>) {
+    pub(crate) fn keys(&mut self, key: &'static str, keys: Option<usize>) {
         if keys.is_some_and(|keys| keys == 0 || keys > 100_000_000) {
             self.fault(
-                LimitPath::root().key("keys"),
+                LimitPath::root().key(key),
                 "there must be room for 1 to 100,000,000 keys",
                 "each takes about 100 bytes; leave it out for a million",
             );

@@ -29,6 +29,10 @@ pub struct LimitsConfig {
     /// For how many keys (a caller, a tool, …) counts are kept in memory.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub keys: Option<usize>,
+    /// For how many client addresses counts are kept in memory, beside `keys`: who has no key uses up
+    /// no room of those who have one.
+    #[schemars(range(min = 1, max = 100_000_000))]
+    pub addresses: Option<usize>,
     /// Keeps the counts in Redis or Valkey, shared with other gateways and kept over a restart. Without
     /// it they are in the memory of this process. What is under way is counted here in any case.
     #[cfg(feature = "redis")]
@@ -94,6 +98,15 @@ impl RuleConfig {
             0 => String::new(),
             burst => format!(", bursts of {burst}"),
         };
+        let even = match self.algorithm {
+            AlgorithmConfig::Gcra => ", evenly",
+            AlgorithmConfig::SlidingWindow => "",
+        };
+        let applies = crate::view::text(&[&self.applies_to], None);
+        let applies = match applies.as_str() {
+            "" => String::new(),
+            applies => format!(" ({applies})"),
+        };
         let overrides = match self.overrides.len() {
             0 => String::new(),
             1 => ", 1 override".to_owned(),
@@ -101,7 +114,7 @@ impl RuleConfig {
         };
         let scope = scope(self.per);
         format!(
-            "{}: {} per {time} {scope}{burst}{overrides}",
+            "{}: {} per {time} {scope}{even}{burst}{overrides}{applies}",
             self.name, self.quota
         )
     }
@@ -139,6 +152,7 @@ pub struct RuleConfig {
     pub algorithm: AlgorithmConfig,
     /// For `sliding_window`: so many units on top of the quota now and then, while the quota still
     /// holds in the long run. For `gcra`: how many units may come at once, at least 1.
+    #[schemars(range(max = 1_000_000_000))]
     pub burst: u64,
     /// Counts refused calls too: who does not stop calling is not admitted again.
     pub penalty: bool,
@@ -227,7 +241,7 @@ pub enum PeriodConfig {
 }
 
 /// Which calls: all that is given must match, and of each list one item.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct MatchConfig {
@@ -286,7 +300,8 @@ pub enum KindConfig {
 }
 
 impl KindConfig {
-    pub(crate) const fn get(self) -> CallerKind {
+    /// The kind that it names.
+    pub const fn get(self) -> CallerKind {
         match self {
             Self::Anonymous => CallerKind::Anonymous,
             Self::Local => CallerKind::Local,
@@ -309,6 +324,7 @@ pub struct OverrideConfig {
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub quota: Option<u64>,
     /// The burst; that of the rule if not given.
+    #[schemars(range(max = 1_000_000_000))]
     pub burst: Option<u64>,
     /// The rule does not apply to these calls.
     pub unlimited: bool,

@@ -16,7 +16,7 @@ const LATEST: Duration = Duration::from_secs(366 * 86_400);
 ///
 /// - `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers, §3 and §4, as of
 ///   September 2025): all policies, and where the caller stands with the tightest; `t` is the time
-///   until its quota is whole again, and that of `Retry-After` when it refused.
+///   until its quota is whole again, and that of `Retry-After` when it refused for a time.
 /// - `X-RateLimit-Limit`, `-Remaining` and `-Reset`: the same of the tightest. The reset is a number
 ///   of seconds from now, not a time.
 /// - `Retry-After` (RFC 9110 §10.2.3), in seconds, when a limit refused and will ever admit.
@@ -24,8 +24,9 @@ pub fn headers(standings: &[LimitStanding]) -> Vec<(&'static str, String)> {
     let Some(first) = standings.first() else {
         return Vec::new();
     };
-    let wait = match first.retry_after {
+    let wait = match first.retry_after.filter(|retry| *retry <= LATEST) {
         Some(retry) => seconds(retry).max(1),
+        // What never fits has nothing to wait for.
         None => seconds(first.quota.reset),
     };
     let mut fields = vec![
@@ -78,8 +79,9 @@ fn policies(standings: &[LimitStanding]) -> String {
 
 /// Whole seconds, rounded up, so that nobody comes too early.
 fn seconds(duration: Duration) -> u64 {
+    let duration = duration.min(LATEST);
     let more = u64::from(duration.subsec_nanos() > 0);
-    duration.min(LATEST).as_secs().saturating_add(more)
+    duration.as_secs().saturating_add(more)
 }
 
 /// A string of a structured field (RFC 9651 §3.3.3).

@@ -3,6 +3,7 @@
 mod algorithm;
 mod check;
 mod config;
+mod doubts;
 mod fault;
 mod headers;
 mod inflight;

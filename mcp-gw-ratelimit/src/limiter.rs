@@ -23,6 +23,7 @@ use crate::keys::{Prefix, Seeds};
 use crate::memory::{DEFAULT_KEYS, MemoryStore};
 use crate::set::{Concurrent, LimitSet, Quotas, Rule};
 use crate::store::{Demand, Key, Standing, Store, StoreError, StoreStats};
+use crate::view::LimitView;
 use answer::admission;
 
 /// A client is told to come back after this time when too much is under way: nobody knows when
@@ -39,6 +40,8 @@ pub struct Limiter {
     set: Arc<LimitSet>,
     prefixes: Arc<Prefixes>,
     store: Arc<dyn Store>,
+    /// Where limits on addresses are counted.
+    addresses: Arc<dyn Store>,
     seeds: Seeds,
     under_way: InFlight,
     tenant: Arc<str>,
@@ -79,6 +82,8 @@ pub struct LimiterStats {
     pub under_way: usize,
     /// What the store says of itself.
     pub store: StoreStats,
+    /// What the store of the limits on addresses says, where it is another.
+    pub addresses: Option<StoreStats>,
 }
 
 /// What one limit has done.
@@ -96,26 +101,57 @@ pub struct LimitStats {
 }
 
 impl Limiter {
-    /// Applies `set`, and keeps counts in `store`.
+    /// Applies `set`, and keeps counts in `store`; those of client addresses, too, unless
+    /// [`Limiter::with_address_store`] says otherwise.
     pub fn new(set: LimitSet, store: Arc<dyn Store>) -> Self {
-        Self::make(set, store, Seeds::default(), InFlight::default(), "".into())
+        let addresses = Arc::clone(&store);
+        let (seeds, under_way) = (Seeds::default(), InFlight::default());
+        Self::make(set, (store, addresses), seeds, under_way, "".into())
     }
 
     /// The limits of a configuration, with counts in the memory of this process.
     ///
     /// # Errors
-    /// All that is wrong with the configuration.
-    pub fn in_memory(config: &LimitsConfig, clock: impl Clock) -> Result<Self, Vec<LimitFault>> {
+    /// All that is wrong with the configuration; and that it wants the counts to be in Redis, for which
+    /// there are [`Limiter::new`] and `RedisStore`.
+    pub fn in_memory(
+        config: &LimitsConfig,
+        clock: impl Clock + Clone,
+    ) -> Result<Self, Vec<LimitFault>> {
         let set = LimitSet::new(config)?;
-        let store = MemoryStore::with_room(clock, set.keys().unwrap_or(DEFAULT_KEYS));
-        Ok(Self::new(set, Arc::new(store)))
+        #[cfg(feature = "redis")]
+        if config.redis.is_some() {
+            return Err(vec![LimitFault::new(
+                crate::fault::LimitPath::root().key("redis"),
+                "the counts are to be in Redis, and this limiter has them in memory",
+                "make it with `Limiter::new` and a `RedisStore`, or leave `redis` out",
+            )]);
+        }
+        let room = |keys: Option<usize>| keys.unwrap_or(DEFAULT_KEYS);
+        let store = MemoryStore::with_room(clock.clone(), room(set.keys()));
+        let addresses = MemoryStore::with_room(clock, room(set.addresses()));
+        Ok(Self::new(set, Arc::new(store)).with_address_store(Arc::new(addresses)))
+    }
+
+    /// Keeps the counts of client addresses apart: anybody can have many of them, and the room of
+    /// callers must not be what they use up.
+    #[must_use]
+    pub fn with_address_store(self, store: Arc<dyn Store>) -> Self {
+        let stores = (&*self.store, &*store);
+        let prefixes = Prefixes::new(&self.set, stores, &self.seeds, &self.tenant);
+        Self {
+            prefixes: Arc::new(prefixes),
+            addresses: store,
+            ..self
+        }
     }
 
     /// Keeps the counts of this gateway apart from those of others that use the same store.
     #[must_use]
     pub fn with_tenant(self, tenant: impl Into<Arc<str>>) -> Self {
         let tenant = tenant.into();
-        let prefixes = Prefixes::new(&self.set, &*self.store, &self.seeds, &tenant);
+        let stores = (&*self.store, &*self.addresses);
+        let prefixes = Prefixes::new(&self.set, stores, &self.seeds, &tenant);
         Self {
             prefixes: Arc::new(prefixes),
             tenant,
@@ -128,29 +164,36 @@ impl Limiter {
     /// not forgive what was used.
     #[must_use]
     pub fn with_set(&self, set: LimitSet) -> Self {
-        self.with_set_and_store(set, Arc::clone(&self.store))
+        let stores = (Arc::clone(&self.store), Arc::clone(&self.addresses));
+        self.go_on_with(set, stores)
     }
 
-    /// Other limits with the counts of another store. What is under way goes on to count; and totals
+    /// Other limits with the counts of another store, for callers and for addresses. What is under way goes on to count; and totals
     /// for metrics go on with limits of the same name, as they do in [`Limiter::with_set`].
     #[must_use]
-    pub fn with_set_and_store(&self, mut set: LimitSet, store: Arc<dyn Store>) -> Self {
+    pub fn with_set_and_store(&self, set: LimitSet, store: Arc<dyn Store>) -> Self {
+        let addresses = Arc::clone(&store);
+        self.go_on_with(set, (store, addresses))
+    }
+
+    fn go_on_with(&self, mut set: LimitSet, stores: (Arc<dyn Store>, Arc<dyn Store>)) -> Self {
         set.go_on_from(&self.set);
         let (seeds, under_way) = (self.seeds.clone(), self.under_way.clone());
-        Self::make(set, store, seeds, under_way, Arc::clone(&self.tenant))
+        Self::make(set, stores, seeds, under_way, Arc::clone(&self.tenant))
     }
 
     fn make(
         set: LimitSet,
-        store: Arc<dyn Store>,
+        (store, addresses): (Arc<dyn Store>, Arc<dyn Store>),
         seeds: Seeds,
         under_way: InFlight,
         tenant: Arc<str>,
     ) -> Self {
         Self {
-            prefixes: Arc::new(Prefixes::new(&set, &*store, &seeds, &tenant)),
+            prefixes: Arc::new(Prefixes::new(&set, (&*store, &*addresses), &seeds, &tenant)),
             set: Arc::new(set),
             store,
+            addresses,
             seeds,
             under_way,
             tenant,
@@ -160,25 +203,6 @@ impl Limiter {
     /// The limits.
     pub fn set(&self) -> &LimitSet {
         &self.set
-    }
-
-    /// Charges a request to the limits on client addresses, before anybody knows who it is. Nothing
-    /// is held.
-    ///
-    /// # Errors
-    /// When the store cannot be asked.
-    pub async fn admit_address(&self, addr: IpAddr) -> Result<Admission, LimiterError> {
-        if self.set.address.is_empty() {
-            return Ok(Admission::admitted(None));
-        }
-        let (mut parts, mut demands) = (Parts::new(), Demands::new());
-        for (rule, prefix) in self.set.address.iter().zip(&self.prefixes.address) {
-            let quotas = rule.plain_quotas();
-            let key = |prefix: &Prefix| prefix.clone().with_network(addr).key();
-            demands.extend(prefix.demands(quotas, 1, key));
-            parts.push(Part { rule, quotas });
-        }
-        self.charge(parts, demands, Vec::new(), None).await
     }
 
     /// Where a call would stand with each limit that applies, without charging it: `remaining` and
@@ -200,6 +224,33 @@ impl Limiter {
         }
         answer::sort(&mut all);
         Ok(all)
+    }
+
+    /// Where such calls stand with the limit that a view shows, without charging it. `None` where
+    /// that is another for each tool or server and `charge` names none, for limits that do not apply
+    /// to it, and for what is counted elsewhere: client addresses, and what is under way.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn peek_at(
+        &self,
+        view: &LimitView,
+        charge: &Charge<'_>,
+    ) -> Result<Option<LimitStanding>, LimiterError> {
+        let rules = self.set.rules.iter().zip(&self.prefixes.rules);
+        let other = self.set.other.iter().zip(&self.prefixes.other);
+        let mut all = rules.chain(other);
+        let Some((rule, prefix)) = all.find(|(rule, _)| *rule.name == *view.name) else {
+            return Ok(None);
+        };
+        let Some(quotas) = rule.quotas_of(view.part, charge) else {
+            return Ok(None);
+        };
+        let key = |prefix: &Prefix| prefix.key_of(rule.per, charge);
+        let demands: Demands<'_> = prefix.demands(quotas, 1, key).collect();
+        let standings = self.store.peek(&demands).await.map_err(failed)?;
+        let told = answer::of_parts(&[Part { rule, quotas }], &standings)?;
+        Ok(told.into_iter().next())
     }
 
     /// Forgets what was charged to the limits that apply to such a call, for an administrator who
@@ -231,6 +282,7 @@ impl Limiter {
             limits: rules.chain(concurrent).collect(),
             under_way: self.under_way.keys(),
             store: self.store.stats(),
+            addresses: (!Arc::ptr_eq(&self.store, &self.addresses)).then(|| self.addresses.stats()),
         }
     }
 
@@ -272,6 +324,7 @@ impl Limiter {
     /// Asks the store, and says what it means. `others` are standings of other kinds.
     async fn charge(
         &self,
+        store: &dyn Store,
         parts: Parts<'_>,
         demands: Demands<'_>,
         others: Vec<LimitStanding>,
@@ -280,7 +333,7 @@ impl Limiter {
         if demands.is_empty() {
             return Ok(admission(others).with_hold(hold.unwrap_or_default()));
         }
-        let standings = self.store.charge(&demands).await.map_err(failed)?;
+        let standings = store.charge(&demands).await.map_err(failed)?;
         let is_admitted = standings.iter().all(|standing| standing.admitted);
         let mut all = answer::of_parts(&parts, &standings)?;
         for (part, standing) in parts.iter().zip(&all) {
@@ -322,7 +375,8 @@ impl RateLimiter for Limiter {
         }
         let hold = (!slots.is_empty()).then(|| Hold::new(slots));
         let (parts, demands) = self.demands(charge);
-        self.charge(parts, demands, others, hold).await
+        self.charge(&*self.store, parts, demands, others, hold)
+            .await
     }
 
     fn tells_items_apart(&self, charge: &Charge<'_>) -> bool {
@@ -330,15 +384,34 @@ impl RateLimiter for Limiter {
     }
 
     async fn admit_address(&self, addr: Option<IpAddr>) -> Result<Admission, LimiterError> {
+        if self.set.address.is_empty() {
+            return Ok(Admission::admitted(None));
+        }
         let addr = addr.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        Self::admit_address(self, addr).await
+        let (mut parts, mut demands) = (Parts::new(), Demands::new());
+        for (rule, prefix) in self.set.address.iter().zip(&self.prefixes.address) {
+            let quotas = rule.plain_quotas();
+            let key = |prefix: &Prefix| prefix.clone().with_network(addr).key();
+            demands.extend(prefix.demands(quotas, 1, key));
+            parts.push(Part { rule, quotas });
+        }
+        self.charge(&*self.addresses, parts, demands, Vec::new(), None)
+            .await
     }
 }
 
 impl Prefixes {
-    fn new(set: &LimitSet, store: &dyn Store, seeds: &Seeds, tenant: &str) -> Self {
-        let shared = store.is_shared();
+    fn new(
+        set: &LimitSet,
+        (store, addresses): (&dyn Store, &dyn Store),
+        seeds: &Seeds,
+        tenant: &str,
+    ) -> Self {
         let of = |rule: &Rule| {
+            let shared = match rule.per {
+                Per::Address => addresses.is_shared(),
+                _ => store.is_shared(),
+            };
             let prefix = |limit: &Limit| seeds.prefix(tenant, rule.per.as_str(), limit, shared);
             let quotas = rule.plain_quotas();
             let main = prefix(&quotas.main);

@@ -33,13 +33,16 @@
 //! keys live on another one.
 //!
 //! A user needs these rights, on keys `{prefix}:*`: `EVALSHA`, `EVAL`, `SCRIPT LOAD`, `TIME`, `LLEN`,
-//! `LRANGE`, `LTRIM`, `LSET`, `RPOP`, `RPUSH`, `DEL`, `HMGET`, `HSET`, `PEXPIRE`.
+//! `LRANGE`, `LTRIM`, `LSET`, `RPOP`, `RPUSH`, `DEL`, `HMGET`, `HSET`, `PEXPIRE`. With `INFO`, or
+//! `CONFIG GET`, it is warned of a server that drops keys when its memory is full.
 //!
 //! # When it gives no answer
 //!
-//! A check waits for [`RedisConfig::timeout`] at most. After three in a row without an answer the
-//! connection is given up, and until there is a new one nobody waits at all: [`OnError`] decides at
-//! once. The same holds for a server that is not there, is a replica, has no memory left, does not
+//! A check waits for its turn first, when [`RedisConfig::max_in_flight`] others are under way: each
+//! caller in a line of its own, so that the flood of one neither delays the others nor passes for an
+//! outage. Once it is sent, it waits for [`RedisConfig::timeout`] as long as Redis is silent, and up to
+//! ten times as long while Redis answers others. When even a `PING` brings no sound the connection is
+//! given up, and until there is a new one nobody waits at all: [`OnError`] decides at once. The same holds for a server that is not there, is a replica, has no memory left, does not
 //! know the password, or holds something else under a key; [`FailureKind`] has all cases,
 //! [`RedisStore::health`] and [`RedisStore::redis_stats`] tell of them, and the log does, two lines
 //! in half a minute at most.
@@ -54,12 +57,14 @@
 //! into the timeout may have been charged in Redis too: that counts too much, never too little.
 
 mod config;
+mod eviction;
 mod failure;
 mod link;
 mod outage;
 mod script;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::fmt;
 use std::sync::Arc;
@@ -80,6 +85,7 @@ use failure::Failure;
 use link::{Link, LinkSettings};
 use outage::Outage;
 use script::{Mode, Script, standings};
+use turns::Flow;
 
 /// Keeps counts in Redis or Valkey.
 ///
@@ -87,8 +93,9 @@ use script::{Mode, Script, standings};
 /// anew by itself, with growing pauses. It needs a Tokio runtime.
 pub struct RedisStore {
     link: Link,
-    script: Script,
-    outage: Outage,
+    script: Arc<Script>,
+    outage: Arc<Outage>,
+    local: Arc<dyn Store>,
 }
 
 impl RedisStore {
@@ -122,12 +129,26 @@ impl RedisStore {
             connect_timeout: config.connect_timeout.get(),
             max_in_flight: config.max_in_flight,
             greeting: script.load(),
+            whereabouts: script.whereabouts(),
         });
         Ok(Self {
             link,
-            script,
-            outage: Outage::new(config.on_error, config.nodes, local, clock),
+            script: Arc::new(script),
+            outage: Arc::new(Outage::new(config.on_error, config.nodes, clock)),
+            local,
         })
+    }
+
+    /// The same store, with the same connection and totals, for which `local` counts while Redis
+    /// gives no answer: so the keys of one kind use up no room of another's.
+    #[must_use]
+    pub fn beside(&self, local: Arc<dyn Store>) -> Self {
+        Self {
+            link: self.link.clone(),
+            script: Arc::clone(&self.script),
+            outage: Arc::clone(&self.outage),
+            local,
+        }
     }
 
     /// Connects now rather than with the first call. It goes on trying after this has failed, so a
@@ -177,21 +198,26 @@ impl RedisStore {
                 self.outage.answered();
                 Ok(standings)
             }
+            Err(failure) if failure.kind == FailureKind::Busy => {
+                self.outage.crowded();
+                Err(StoreError::new(failure.to_string()))
+            }
             Err(failure) => {
                 self.outage.failed(&failure, self.link.connections());
-                self.outage.stand_in(mode, demands, &failure).await
+                let local = &*self.local;
+                self.outage.stand_in(local, mode, demands, &failure).await
             }
         }
     }
 
     async fn ask(&self, mode: Mode, demands: &[Demand<'_>]) -> Result<Vec<Standing>, Failure> {
-        let deadline = self.link.deadline();
+        let flow = flow(demands);
         let by_digest = self.script.ask(mode, demands);
-        let answer: Value = match self.link.ask(&by_digest, deadline).await {
+        let answer: Value = match self.link.ask(flow, &by_digest).await {
             Err(failure) if failure.is_unknown_script() => {
                 self.outage.reloaded();
                 let with_text = self.script.ask_with_text(mode, demands);
-                self.link.ask(&with_text, deadline).await
+                self.link.ask(flow, &with_text).await
             }
             answer => answer,
         }?;
@@ -224,9 +250,9 @@ impl Store for RedisStore {
             return Ok(());
         }
         // What stands in for Redis forgets in any case.
-        self.outage.reset(demands).await?;
+        self.local.reset(demands).await?;
         let command = self.script.forget(demands);
-        match self.link.ask(&command, self.link.deadline()).await {
+        match self.link.ask(flow(demands), &command).await {
             Ok(_) => {
                 self.outage.answered();
                 Ok(())
@@ -243,8 +269,17 @@ impl Store for RedisStore {
     }
 
     fn stats(&self) -> StoreStats {
-        self.outage.store_stats(self.health().is_healthy)
+        self.outage
+            .store_stats(&*self.local, self.health().is_healthy)
     }
+}
+
+/// Whose flow a check belongs to: checks with the same keys are of one.
+fn flow(demands: &[Demand<'_>]) -> Flow {
+    let keys = demands
+        .iter()
+        .map(|it| u128::from_le_bytes(*it.key.as_bytes()));
+    keys.fold(0, |all, key| all ^ key)
 }
 
 /// How long a line about an outage keeps others from being written.

@@ -34,6 +34,7 @@ pub struct LimitSet {
     costs: Vec<(Globs, u64)>,
     patterns: Vec<Pattern>,
     keys: Option<usize>,
+    addresses: Option<usize>,
 }
 
 /// A pattern of the configuration that should match something.
@@ -125,7 +126,8 @@ impl LimitSet {
             })
             .collect();
         checker.costs(config, &rules);
-        checker.keys(config.keys);
+        checker.keys("keys", config.keys);
+        checker.keys("addresses", config.addresses);
         #[cfg(feature = "redis")]
         checker.redis(config.redis.as_ref());
         checker.finish()?;
@@ -137,12 +139,18 @@ impl LimitSet {
             costs: config.costs.iter().filter_map(cost).collect(),
             patterns: patterns(config),
             keys: config.keys,
+            addresses: config.addresses,
         })
     }
 
     /// For how many keys counts are to be kept in memory, if that is said.
     pub const fn keys(&self) -> Option<usize> {
         self.keys
+    }
+
+    /// For how many client addresses counts are to be kept in memory, if that is said.
+    pub const fn addresses(&self) -> Option<usize> {
+        self.addresses
     }
 
     /// Warnings about patterns that match none of the tools and servers that there are: one for
@@ -273,6 +281,26 @@ impl Rule {
             Some((_, quotas)) => quotas.as_ref(),
             None => Some(&self.quotas),
         }
+    }
+
+    /// What the part says that is shown as `part`, to such a call. Of a call of a tool only the part
+    /// that applies does; a call that names none may be about whatever the part is about.
+    pub(crate) fn quotas_of(&self, part: Option<usize>, charge: &Charge<'_>) -> Option<&Quotas> {
+        let quotas = match part {
+            None => &self.quotas,
+            Some(n) => self.overrides.get(n)?.1.as_ref()?,
+        };
+        let is_known = match self.per {
+            Per::Tool | Per::CallerAndTool => charge.name.is_some(),
+            Per::Server | Per::CallerAndServer => charge.server.is_some(),
+            Per::Caller | Per::Global => true,
+            Per::Address => false,
+        };
+        let applies = || {
+            self.quotas(charge)
+                .is_some_and(|it| std::ptr::eq(it, quotas))
+        };
+        (is_known && (charge.name.is_none() || applies())).then_some(quotas)
     }
 
     fn tells_items_apart(&self) -> bool {

@@ -30,6 +30,9 @@ pub struct LimitView {
     /// To which calls it applies, such as `tools search_*; roles analyst`; empty for all. Of two views
     /// of one limit the first that applies counts.
     pub applies_to: String,
+    /// Which override of the rule it is; `None` for what the rule itself says.
+    #[serde(skip)]
+    pub(crate) part: Option<usize>,
 }
 
 impl LimitsConfig {
@@ -64,6 +67,7 @@ impl LimitsConfig {
                     burst: 0,
                     penalty: false,
                     applies_to: text(&[&limit.applies_to], caller),
+                    part: None,
                 });
             }
         }
@@ -84,7 +88,7 @@ fn of_rule(rule: &RuleConfig, caller: Option<&Caller>, views: &mut Vec<LimitView
     if !is_for(&rule.applies_to, caller) {
         return;
     }
-    for other in &rule.overrides {
+    for (n, other) in rule.overrides.iter().enumerate() {
         let applies = &other.applies_to;
         if !is_for(applies, caller) {
             continue;
@@ -92,7 +96,10 @@ fn of_rule(rule: &RuleConfig, caller: Option<&Caller>, views: &mut Vec<LimitView
         let applies_to = text(&[&rule.applies_to, applies], caller);
         let quota = other.quota.filter(|_| !other.unlimited);
         let burst = other.burst.unwrap_or(rule.burst);
-        views.push(view(rule, quota, burst, applies_to));
+        views.push(LimitView {
+            part: Some(n),
+            ..view(rule, quota, burst, applies_to)
+        });
         // Nothing of this caller is left for what comes after.
         if caller.is_some() && applies.tools.is_empty() && applies.servers.is_empty() {
             return;
@@ -123,6 +130,7 @@ fn view(rule: &RuleConfig, quota: Option<u64>, burst: u64, applies_to: String) -
         burst: if quota.is_some() { burst } else { 0 },
         penalty: rule.penalty,
         applies_to,
+        part: None,
     }
 }
 
@@ -132,7 +140,7 @@ fn is_for(applies: &MatchConfig, caller: Option<&Caller>) -> bool {
 }
 
 /// In words; what is known of the caller is left out.
-fn text(applies: &[&MatchConfig], caller: Option<&Caller>) -> String {
+pub(crate) fn text(applies: &[&MatchConfig], caller: Option<&Caller>) -> String {
     let mut parts = Vec::new();
     let mut part = |what: &str, items: Vec<String>| {
         if !items.is_empty() {

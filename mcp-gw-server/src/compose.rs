@@ -25,7 +25,7 @@ use crate::config::{
     origin,
 };
 use crate::engine::{Engine, EngineConfig, InputLimits};
-use crate::limits::Limits;
+use crate::limits::{Limits, tell_of_limits};
 use crate::metrics::{Live, Metrics, Registration};
 use crate::pins::{Guards, PinWatch, PinsError};
 use crate::reshape::Reshape;
@@ -103,6 +103,7 @@ impl Launch {
         let keys = Swap::new(keys);
         let rules = Arc::new(Rules::of(config).map_err(LaunchError::Policy)?);
         let limits = Limits::new(&config.limits)?;
+        tell_of_limits(config);
         let mut builder = Gateway::builder()
             .authenticator(keys.clone())
             .policy(Arc::clone(&rules))

@@ -12,6 +12,7 @@ mod fault;
 mod federation;
 mod import;
 mod jsonc;
+mod limits;
 mod marks;
 mod metrics;
 mod path;
@@ -40,6 +41,9 @@ pub(crate) use explain::origin;
 pub use fault::{ConfigFaults, Fault};
 pub use federation::{EndpointConfig, PrefixMode, UriMode};
 pub use import::{Imported, import};
+pub(crate) use limits::limit_warnings;
+#[cfg(feature = "cli")]
+pub(crate) use limits::unknown_servers;
 pub use mcp_gw_admin_client::tools::api7::{Access as AdminAccess, Secrets as AdminSecrets};
 pub use mcp_gw_policy::PolicyConfig;
 pub use mcp_gw_ratelimit::LimitsConfig;

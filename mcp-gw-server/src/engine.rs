@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mcp_gw_core::{
     Caller, Catalogue, Clock, Feature, Gateway, GatewayError, Incoming, LogLevel, Members,
-    ObjectWriter, RawJson, Sight, SystemClock, code,
+    ObjectWriter, RawJson, RequestMeta, Sight, SystemClock, code,
 };
 
 use serde_json::value::RawValue;
@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::bridge::About;
 use crate::client::{Client, Clients};
 use crate::listen::Listeners;
 use crate::news::{Ear, News};
@@ -371,6 +372,20 @@ impl Engine {
         format!("{}-{number:06x}", self.inner.request_prefix)
     }
 
+    /// Charges a request of `caller` that is none this gateway could begin, so that nobody may send
+    /// those without an end.
+    pub(crate) async fn charge_invalid(
+        &self,
+        caller: &Arc<Caller>,
+        meta: RequestMeta,
+    ) -> Result<(), RpcError> {
+        let incoming = Incoming::new(Arc::clone(caller), meta);
+        match self.gateway().charge(&incoming, INVALID).await {
+            Ok(()) => Ok(()),
+            Err(error) => RpcError::told(&error, About::Other, Revision::NEWEST).map(drop),
+        }
+    }
+
     /// Does what a request asks for; the result is as a client of `revision` expects it.
     pub(crate) async fn execute(
         &self,
@@ -621,6 +636,9 @@ impl Engine {
         writer.finish()
     }
 }
+
+/// What a request that cannot be begun is charged as: its method may be anything.
+const INVALID: &str = "invalid";
 
 /// So long a handshake waits for servers that are starting.
 const HANDSHAKE: Duration = Duration::from_secs(5);

@@ -22,7 +22,7 @@ use mcp_gw_core::{
     RequestMeta, ToolCall, ToolSpec, Transport,
 };
 
-pub use reply::{HttpBody, HttpReply, LIMIT_HEADERS};
+pub use reply::{HttpBody, HttpReply, LIMIT_HEADERS, limit_headers};
 
 use crate::batch;
 use crate::engine::Engine;
@@ -120,43 +120,74 @@ impl Engine {
     /// The reply to send instead: 429, or 503 when limits cannot be checked.
     pub async fn admit_address(&self, addr: Option<IpAddr>) -> Result<LimitReport, HttpReply> {
         let limits = LimitReport::new();
-        let admitted = self.gateway().admit_address(addr, &limits).await;
+        self.admit_address_to(addr, &limits).await.map(|()| limits)
+    }
+
+    /// The same, told to a report that is there already: for answers to requests that never become a
+    /// message.
+    ///
+    /// # Errors
+    /// As for [`Engine::admit_address`].
+    pub async fn admit_address_to(
+        &self,
+        addr: Option<IpAddr>,
+        limits: &LimitReport,
+    ) -> Result<(), HttpReply> {
+        let admitted = self.gateway().admit_address(addr, limits).await;
         admitted.map_err(|error| {
             let status = match error.class() {
                 ErrorClass::Limited => StatusCode::TOO_MANY_REQUESTS,
                 _ => StatusCode::SERVICE_UNAVAILABLE,
             };
-            HttpReply::text(status, &error.public_message())
+            HttpReply::refusal(status, &error)
                 .with_retry_after(error.retry_after().unwrap_or(AGAIN))
-                .with_limits(&limits)
-        })?;
-        Ok(limits)
+                .with_limits(limits)
+        })
     }
 
     async fn posted(&self, headers: &HeaderMap, body: Bytes, peer: HttpPeer) -> HttpReply {
-        if batch::is_array(&body) {
-            let outcome = self.batch(headers, &body, peer).await;
-            return outcome.unwrap_or_else(|error| error.reply(None));
-        }
-        let outcome = match Message::parse(&body) {
-            Err(error) => {
-                Err(RpcError::with_status(400, error.code, &error.message).reply(error.id.as_ref()))
+        // What is refused before its work begins was charged to nobody yet.
+        let invalid = Invalid::of(&peer);
+        let (error, id) = if batch::is_array(&body) {
+            match self.batch(headers, &body, peer).await {
+                Ok(reply) => return reply,
+                Err(error) => (error, None),
             }
+        } else {
+            match self.posted_one(headers, &body, peer).await {
+                Ok(reply) => return reply,
+                Err(refused) => refused,
+            }
+        };
+        let error = invalid.charge(self).await.err().unwrap_or(error);
+        error.reply(id.as_ref())
+    }
+
+    /// Answers one message; or says what is wrong with it, and its id.
+    async fn posted_one(
+        &self,
+        headers: &HeaderMap,
+        body: &Bytes,
+        peer: HttpPeer,
+    ) -> Result<HttpReply, (RpcError, Option<RawJson>)> {
+        let unnamed = |error| (error, None);
+        match Message::parse(body) {
+            Err(error) => Err((
+                RpcError::with_status(400, error.code, &error.message),
+                error.id,
+            )),
             Ok(Message::Request(request)) => {
-                let id = RawJson::within(&body, request.id);
-                self.request(headers, &request, &body, peer)
-                    .await
-                    .map_err(|f| f.reply(Some(&id)))
+                let reply = self.request(headers, &request, body, peer).await;
+                reply.map_err(|error| (error, Some(RawJson::within(body, request.id))))
             }
             Ok(Message::Notification(notification)) => self
                 .notification(headers, &notification, &peer)
-                .map_err(|f| f.reply(None)),
+                .map_err(unnamed),
             Ok(Message::Response(response)) => self
-                .response(headers, &response, &body, &peer)
-                .map_err(|f| f.reply(None)),
+                .response(headers, &response, body, &peer)
+                .map_err(unnamed),
             Ok(_) => Ok(HttpReply::empty(StatusCode::ACCEPTED)),
-        };
-        outcome.unwrap_or_else(|reply| reply)
+        }
     }
 
     /// Answers a GET: a stream of what belongs to no request of a session, or the rest of one that
@@ -271,6 +302,32 @@ impl Engine {
             stopping: self.inner.stopping.clone(),
             closing: self.inner.closing.clone(),
         }
+    }
+}
+
+/// Whom a message is charged to that cannot be begun.
+struct Invalid {
+    caller: Arc<Caller>,
+    client_addr: Option<IpAddr>,
+    limits: LimitReport,
+}
+
+impl Invalid {
+    fn of(peer: &HttpPeer) -> Self {
+        Self {
+            caller: Arc::clone(&peer.caller),
+            client_addr: peer.client_addr,
+            limits: peer.limits.clone(),
+        }
+    }
+
+    /// # Errors
+    /// What to say instead: a limit is reached.
+    async fn charge(&self, engine: &Engine) -> Result<(), RpcError> {
+        let meta = RequestMeta::new(engine.next_request_id(), Transport::Http)
+            .with_client_addr(self.client_addr)
+            .with_limit_report(self.limits.clone());
+        engine.charge_invalid(&self.caller, meta).await
     }
 }
 

@@ -10,6 +10,7 @@ use mcp_gw_ratelimit::{
 };
 
 use crate::compose::LaunchError;
+use crate::config::{Config, limit_warnings};
 use crate::swap::Swap;
 
 /// The limits in force, and the Redis that they count in, if it is not this process. Clones share
@@ -30,6 +31,7 @@ pub(crate) struct NextLimits {
 /// Where is counted.
 struct Counts {
     store: Arc<dyn Store>,
+    addresses: Arc<dyn Store>,
     redis: Option<Arc<RedisStore>>,
 }
 
@@ -38,9 +40,14 @@ impl Limits {
     /// [`Limits::connect`].
     pub(crate) fn new(config: &LimitsConfig) -> Result<Self, LaunchError> {
         let set = set_of(config)?;
-        let Counts { store, redis } = Counts::new(config, &set)?;
+        let Counts {
+            store,
+            addresses,
+            redis,
+        } = Counts::new(config, &set)?;
+        let limiter = Limiter::new(set, store).with_address_store(addresses);
         Ok(Self {
-            limiter: Swap::new(Limiter::new(set, store)),
+            limiter: Swap::new(limiter),
             redis: Arc::new(ArcSwapOption::from(redis)),
         })
     }
@@ -65,8 +72,13 @@ impl Limits {
         let now = self.limiter.now();
         match next.store {
             None => self.limiter.put(now.with_set(next.set)),
-            Some(Counts { store, redis }) => {
-                self.limiter.put(now.with_set_and_store(next.set, store));
+            Some(Counts {
+                store,
+                addresses,
+                redis,
+            }) => {
+                let next = now.with_set_and_store(next.set, store);
+                self.limiter.put(next.with_address_store(addresses));
                 self.redis.store(redis);
             }
         }
@@ -84,7 +96,19 @@ impl Limits {
     }
 }
 
+/// Says what looks wrong with the limits and stops nothing.
+pub(crate) fn tell_of_limits(config: &Config) {
+    for warning in limit_warnings(config) {
+        tracing::warn!("{warning}");
+    }
+}
+
 impl NextLimits {
+    /// True when the counts move to another store.
+    pub(crate) const fn is_elsewhere(&self) -> bool {
+        self.store.is_some()
+    }
+
     /// Connects to another Redis before it is used.
     pub(crate) async fn connect(&self) {
         let store = self.store.as_ref();
@@ -102,18 +126,22 @@ async fn connect(redis: Option<Arc<RedisStore>>) {
 
 impl Counts {
     fn new(config: &LimitsConfig, set: &LimitSet) -> Result<Self, LaunchError> {
-        let clock = SystemClock::new();
-        let room = set.keys().unwrap_or(DEFAULT_KEYS);
-        let memory = Arc::new(MemoryStore::with_room(clock, room));
+        let memory = |keys: Option<usize>| {
+            let room = keys.unwrap_or(DEFAULT_KEYS);
+            Arc::new(MemoryStore::with_room(SystemClock::new(), room))
+        };
+        let (memory, addresses) = (memory(set.keys()), memory(set.addresses()));
         let Some(redis) = &config.redis else {
             return Ok(Self {
                 store: memory,
+                addresses,
                 redis: None,
             });
         };
         let redis = RedisStore::new(redis, memory, Arc::new(SystemClock::new())).map_err(fault)?;
         let redis = Arc::new(redis);
         Ok(Self {
+            addresses: Arc::new(redis.beside(addresses)),
             store: Arc::<RedisStore>::clone(&redis),
             redis: Some(redis),
         })

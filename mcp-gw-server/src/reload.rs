@@ -11,7 +11,7 @@ use crate::compose::{LaunchError, Parts, Running, endpoint_of};
 use crate::config::Config;
 #[cfg(feature = "cli")]
 use crate::config::{ConfigFaults, Fault};
-use crate::limits::Limits;
+use crate::limits::{Limits, tell_of_limits};
 use crate::pins::Guards;
 
 /// What a new configuration has changed.
@@ -93,6 +93,10 @@ impl Running {
         } else {
             None
         };
+        let has_moved = limits.is_elsewhere();
+        if differ("limits") || differ("auth") {
+            tell_of_limits(config);
+        }
         limits.connect().await;
         let (next, came) = parts.remount(config, guards.as_ref())?;
         let stays = |name: &str| !came.iter().any(|come| come.name == name);
@@ -128,6 +132,11 @@ impl Running {
         report.changed.extend(names);
         let pending = AT_START.into_iter().filter(|section| differ(section));
         report.pending.extend(pending.map(str::to_owned));
+        // What is counted would be forgotten in another room.
+        let room = |config: &Config| (config.limits.keys, config.limits.addresses);
+        if room(&before) != room(config) && !has_moved {
+            report.pending.push("limits.keys".to_owned());
+        }
         if differ("metrics") {
             // Nothing was counted before.
             let list = if self.has_metrics() {

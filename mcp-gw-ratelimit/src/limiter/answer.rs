@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mcp_gw_core::{Admission, LimitStanding, LimiterError, Quota};
 
-use super::{Part, Standing};
+use super::{Limit, Part, Standing};
 
 /// What a limiter says, given where the call stands with each limit.
 pub(super) fn admission(mut all: Vec<LimitStanding>) -> Admission {
@@ -34,8 +34,8 @@ pub(super) fn of_parts(
     let mut standings = standings.iter();
     let each = parts.iter().map(|part| {
         let mut own = Vec::with_capacity(2);
-        for _ in part.quotas.limits() {
-            own.push(standing(part, standings.next()?));
+        for limit in part.quotas.limits() {
+            own.push(standing(part, limit, standings.next()?));
         }
         sort(&mut own);
         own.into_iter().next()
@@ -44,11 +44,13 @@ pub(super) fn of_parts(
     each.ok_or_else(|| LimiterError::new("the store has not answered all demands"))
 }
 
-fn standing(part: &Part<'_>, standing: &Standing) -> LimitStanding {
+fn standing(part: &Part<'_>, limit: &Limit, standing: &Standing) -> LimitStanding {
     let quota = Quota::new(part.quotas.quota, standing.remaining, standing.reset);
     let window = Some(part.quotas.main.window());
     let told = LimitStanding::new(Arc::clone(&part.rule.name), quota, window);
-    let told = told.with_burst(part.quotas.burst);
+    let told = told
+        .with_burst(part.quotas.burst)
+        .with_capacity(limit.capacity());
     if standing.admitted {
         return told;
     }

@@ -357,7 +357,7 @@ async fn so_many_are_under_way_and_no_more() {
         .collect();
     assert_eq!(
         windows,
-        [("slow", false), ("busy", false), ("calls_per_minute", true)]
+        [("calls_per_minute", true), ("slow", false), ("busy", false)]
     );
     assert_eq!(
         refusal(&call(&limiter, &bob, "slow").await),
@@ -380,7 +380,7 @@ async fn so_many_are_under_way_and_no_more() {
         .iter()
         .map(|one| (&*one.name, one.quota.remaining))
         .collect();
-    assert_eq!(left, [("busy", 0), ("calls_per_minute", 98)]);
+    assert_eq!(left, [("calls_per_minute", 98), ("busy", 0)]);
     drop((first, second));
     assert_eq!(limiter.stats().under_way, 0);
     assert!(call(&limiter, &bob, "slow").await.is_admitted());
@@ -405,7 +405,7 @@ async fn a_call_that_its_quota_refuses_is_not_under_way() {
 async fn addresses_are_limited_before_anything_is_known() {
     let rule = json!({ "name": "address", "per": "address", "quota": 2, "window": "1s" });
     let (limiter, clock) = limiter(json!({ "rules": [rule] }));
-    let addr = "192.0.2.1".parse().unwrap();
+    let addr = Some("192.0.2.1".parse().unwrap());
     for _ in 0..2 {
         assert!(limiter.admit_address(addr).await.unwrap().is_admitted());
     }
@@ -413,7 +413,7 @@ async fn addresses_are_limited_before_anything_is_known() {
     assert_eq!(refusal(&refused), Some(("address".to_owned(), 1)));
     assert!(
         limiter
-            .admit_address("192.0.2.2".parse().unwrap())
+            .admit_address(Some("192.0.2.2".parse().unwrap()))
             .await
             .unwrap()
             .is_admitted()
@@ -658,7 +658,7 @@ async fn an_address_that_nobody_knows_is_one_like_any_other() {
         "rules": [{ "name": "door", "per": "address", "quota": 1, "window": "60s" }],
     }));
     let knock = async |addr: Option<IpAddr>| {
-        let answer = RateLimiter::admit_address(&limiter, addr).await;
+        let answer = limiter.admit_address(addr).await;
         answer.unwrap().is_admitted()
     };
     assert!(knock(None).await && !knock(None).await);
@@ -732,4 +732,50 @@ fn limits_of(admission: &Admission) -> Vec<String> {
         other => panic!("{other:?}"),
     };
     standings.iter().map(|one| one.name.to_string()).collect()
+}
+
+/// Whoever has many addresses and no key.
+#[tokio::test]
+async fn a_flood_of_addresses_uses_up_no_room_of_callers() {
+    let (limiter, _) = limiter(json!({
+        "keys": 8, "addresses": 8,
+        "rules": [
+            { "name": "minute", "quota": 5, "window": "60s" },
+            { "name": "door", "per": "address", "quota": 1000, "window": "60s" },
+        ],
+    }));
+    for n in 0..700_u128 {
+        let addr = IpAddr::from((0x2001_0db8_u128 << 96 | n << 64).to_be_bytes());
+        assert!(
+            limiter
+                .admit_address(Some(addr))
+                .await
+                .unwrap()
+                .is_admitted()
+        );
+    }
+    for id in ["ann", "bob", "cy"] {
+        assert_eq!(admitted(&limiter, &user(id), "a").await, 5, "{id}");
+    }
+    let stats = limiter.stats();
+    assert_eq!(stats.store.folded, 0);
+    assert!(stats.addresses.unwrap().folded > 600, "{stats:?}");
+}
+
+#[test]
+fn addresses_are_not_counted_for_long() {
+    let rule = |more: serde_json::Value| {
+        let mut rule = json!({ "name": "door", "per": "address", "quota": 5 });
+        let members = more.as_object().unwrap().clone();
+        rule.as_object_mut().unwrap().extend(members);
+        json!({ "rules": [rule] })
+    };
+    for (more, at) in [
+        (json!({ "period": "month" }), "limits.rules[0].period: "),
+        (json!({ "window": "2h" }), "limits.rules[0].window: "),
+    ] {
+        let found = faults(rule(more));
+        assert!(found.len() == 1 && found[0].starts_with(at), "{found:?}");
+    }
+    assert!(LimitSet::new(&config(rule(json!({ "window": "1h" })))).is_ok());
 }

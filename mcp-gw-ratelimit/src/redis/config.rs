@@ -63,11 +63,12 @@ pub struct RedisConfig {
     /// What the names of all keys begin with. Gateways with the same prefix share their counts.
     #[schemars(length(min = 1, max = 64))]
     pub prefix: String,
-    /// How long a check may take before `on_error` decides.
+    /// How long Redis may be silent after a check was sent, before `on_error` decides. While it
+    /// answers others a check waits up to ten times as long.
     pub timeout: DurationText,
     /// How long an attempt to connect may take.
     pub connect_timeout: DurationText,
-    /// Checks under way at once; `on_error` decides on those beyond.
+    /// Checks that Redis is asked at once; others wait for their turn, callers one after the other.
     #[schemars(range(min = 1, max = 65_536))]
     pub max_in_flight: usize,
     /// What becomes of a call while Redis gives no answer.
@@ -86,7 +87,7 @@ impl Default for RedisConfig {
             prefix: "mcp-gw".to_owned(),
             timeout: DurationText::new(Duration::from_millis(100)),
             connect_timeout: DurationText::new(Duration::from_secs(2)),
-            max_in_flight: 1024,
+            max_in_flight: 256,
             on_error: OnError::Local,
             nodes: 1,
         }
@@ -224,7 +225,7 @@ impl RedisConfig {
                     "{} is not between 1 and {MOST_IN_FLIGHT}",
                     self.max_in_flight
                 ),
-                "leave it out for 1024",
+                "leave it out for 256",
             ));
         }
         if self.nodes == 0 || self.nodes > MOST_NODES {

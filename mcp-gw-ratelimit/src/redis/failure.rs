@@ -18,7 +18,8 @@ pub enum FailureKind {
     Auth,
     /// No answer within the time that was given.
     Timeout,
-    /// As many checks are under way as may be.
+    /// Too many checks wait for their turn. The call is refused, whatever `on_error` says: a flood
+    /// must not be what takes limits away.
     Busy,
     /// The connection ended while a check was under way.
     Lost,

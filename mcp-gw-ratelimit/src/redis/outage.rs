@@ -75,7 +75,6 @@ impl RedisStats {
 pub(super) struct Outage {
     on_error: OnError,
     nodes: u64,
-    local: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     answered: AtomicU64,
     failures: [AtomicU64; FailureKind::ALL.len()],
@@ -102,16 +101,10 @@ struct Episode {
 }
 
 impl Outage {
-    pub(super) fn new(
-        on_error: OnError,
-        nodes: u32,
-        local: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub(super) fn new(on_error: OnError, nodes: u32, clock: Arc<dyn Clock>) -> Self {
         Self {
             on_error,
             nodes: u64::from(nodes.max(1)),
-            local,
             clock,
             answered: AtomicU64::new(0),
             failures: Default::default(),
@@ -188,14 +181,22 @@ impl Outage {
         );
     }
 
+    /// A question was not asked, as too many wait: that says nothing of Redis.
+    pub(super) fn crowded(&self) {
+        if let Some(count) = self.failures.get(FailureKind::Busy.index()) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// The server had lost the script.
     pub(super) fn reloaded(&self) {
         self.reloads.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Decides in the place of Redis.
+    /// Decides in the place of Redis; `local` counts, if anything does.
     pub(super) async fn stand_in(
         &self,
+        local: &dyn Store,
         mode: Mode,
         demands: &[Demand<'_>],
         failure: &Failure,
@@ -224,14 +225,9 @@ impl Outage {
             .map(|(demand, share)| Demand::new(share, demand.key, cost(demand, share)))
             .collect();
         match mode {
-            Mode::Charge => self.local.charge(&demands).await,
-            Mode::Peek => self.local.peek(&demands).await,
+            Mode::Charge => local.charge(&demands).await,
+            Mode::Peek => local.peek(&demands).await,
         }
-    }
-
-    /// Forgets what was counted in the place of Redis.
-    pub(super) async fn reset(&self, demands: &[Demand<'_>]) -> Result<(), StoreError> {
-        self.local.reset(demands).await
     }
 
     pub(super) fn health(
@@ -277,14 +273,14 @@ impl Outage {
         }
     }
 
-    pub(super) fn store_stats(&self, healthy: bool) -> StoreStats {
+    pub(super) fn store_stats(&self, local: &dyn Store, healthy: bool) -> StoreStats {
         let errors = self.failures.iter().map(|it| it.load(Ordering::Relaxed));
         StoreStats {
             fallbacks: self.fallbacks.load(Ordering::Relaxed),
             errors: errors.sum(),
             healthy,
             // Keys of this process: those that were counted here during an outage.
-            ..self.local.stats()
+            ..local.stats()
         }
     }
 
@@ -383,8 +379,7 @@ mod tests {
     fn an_outage_is_written_down_and_does_not_flood_the_log() {
         let lines = Lines::default();
         let clock = mcp_gw_core::testing::ManualClock::new();
-        let local = Arc::new(crate::memory::MemoryStore::new(clock.clone()));
-        let outage = Outage::new(OnError::Local, 1, local, Arc::new(clock.clone()));
+        let outage = Outage::new(OnError::Local, 1, Arc::new(clock.clone()));
         let failure = Failure::new(FailureKind::Lost, "gone");
         let written = || lines.0.load(Ordering::Relaxed);
         tracing::subscriber::with_default(lines.clone(), || {

@@ -87,6 +87,13 @@ impl Script {
         command
     }
 
+    /// Asks for a key that is never there, in the slot of all keys.
+    pub(super) fn whereabouts(&self) -> Cmd {
+        let mut command = cmd("HMGET");
+        command.arg(format!("{}whereabouts", self.prefix)).arg("0");
+        command
+    }
+
     /// Forgets the keys.
     pub(super) fn forget(&self, demands: &[Demand<'_>]) -> Cmd {
         let mut command = cmd("DEL");

@@ -1,6 +1,7 @@
 //! What goes wrong with one server, and how it is mended.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_gw_ratelimit::redis::{FailureKind, OnError, RedisConfig};
@@ -108,7 +109,7 @@ async fn a_server_that_is_silent_makes_nobody_wait_for_long() {
 }
 
 #[tokio::test]
-async fn calls_beyond_the_bound_are_decided_at_once() {
+async fn calls_beyond_the_bound_wait_for_their_turn() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
@@ -122,16 +123,79 @@ async fn calls_beyond_the_bound_are_decided_at_once() {
     proxy.stall();
     let limit = hourly(5);
     let first = async { charge(&store, &limit, 1).await };
-    let second = async {
-        // Polled after the first, which has the only place by then.
+    let second = async { charge(&store, &limit, 1).await };
+    let third = async {
+        // Polled after the others, of which one has the only place by then.
         assert_eq!(store.redis_stats().in_flight, 1);
-        assert!(charge(&store, &limit, 1).await.is_none());
-        assert_eq!(failures(&store, FailureKind::Busy), 1);
         proxy.go_on();
     };
-    let (first, ()) = tokio::join!(biased; first, second);
-    assert!(first.unwrap().admitted);
+    let (first, second, ()) = tokio::join!(biased; first, second, third);
+    assert_eq!(first.unwrap().remaining, 4);
+    assert_eq!(second.unwrap().remaining, 3);
     assert_eq!(store.redis_stats().in_flight, 0);
+    assert_eq!(store.stats().errors, 0);
+}
+
+/// More calls at once than can be answered within the timeout, and a caller who has nothing to do
+/// with them.
+#[tokio::test]
+async fn a_flood_of_one_caller_is_no_outage() {
+    const FLOOD: usize = 6_000;
+    for on_error in [OnError::Allow, OnError::Local, OnError::Deny] {
+        let Some(server) = Server::start(&[]) else {
+            return;
+        };
+        // A timeout far below what the flood takes, and above what a busy machine adds to one answer.
+        let config = RedisConfig::new(server.url())
+            .with_timeout(Duration::from_millis(250))
+            .with_on_error(on_error, 1);
+        let store = Arc::new(store(&config));
+        connected(&store).await;
+        let mut flood = tokio::task::JoinSet::new();
+        for _ in 0..FLOOD {
+            let store = Arc::clone(&store);
+            flood.spawn(async move {
+                let it = charge(&store, &hourly(10), 1).await;
+                it.is_some_and(|standing| standing.admitted)
+            });
+        }
+        let limit = hourly(1_000);
+        let mut bob = 0;
+        while flood.len() > FLOOD / 2 {
+            bob += 1;
+            let standing = charge(&store, &limit, 2).await;
+            let stats = store.redis_stats();
+            assert_eq!(
+                standing.unwrap().remaining,
+                1_000 - bob,
+                "{on_error:?} {stats:?}"
+            );
+            while flood.try_join_next().is_some_and(|one| !one.unwrap()) {}
+        }
+        drop(flood.join_all().await);
+        assert!(bob >= 2, "he came to his turns in time: {bob}");
+        assert_eq!(
+            store.stats().errors,
+            0,
+            "{on_error:?} {:?}",
+            store.redis_stats()
+        );
+        assert_eq!(store.stats().fallbacks, 0, "{on_error:?}");
+        assert_eq!(store.redis_stats().connections, 1);
+        let limit = hourly(10);
+        assert!(!charge(&store, &limit, 1).await.unwrap().admitted);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_drops_keys_is_still_used() {
+    let arguments = &["--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"];
+    let Some(server) = Server::start(arguments) else {
+        return;
+    };
+    let store = store(&config(&server));
+    assert_eq!(charge(&store, &hourly(5), 1).await.unwrap().remaining, 4);
+    assert_eq!(server.calls_of("info"), 1, "it was asked what it does");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
-use mcp_gw_core::{Caller, Charge, LimitStanding, RequestMeta, Transport};
+use mcp_gw_core::{Caller, Charge, RequestMeta, Transport};
 use mcp_gw_ratelimit::LimitView;
 use serde::Serialize;
 
@@ -38,6 +38,10 @@ enum LimitsCommand {
         /// For calls of this tool, when counts are looked up
         #[arg(long, value_name = "NAME", requires = "caller")]
         tool: Option<String>,
+
+        /// For calls to this server, when counts are looked up
+        #[arg(long, value_name = "NAME", requires = "caller")]
+        server: Option<String>,
 
         /// How to write it
         #[arg(long, value_enum, default_value_t = Form::Text)]
@@ -71,6 +75,16 @@ struct ShownLimit {
     remaining: Option<u64>,
     /// Seconds until all units are there again.
     reset_seconds: Option<u64>,
+    /// What has to be said for that, when there is a number for each.
+    #[serde(skip)]
+    missing: Option<&'static str>,
+}
+
+/// Which calls are asked about.
+#[derive(Debug, Clone, Copy)]
+struct About<'a> {
+    tool: Option<&'a str>,
+    server: Option<&'a str>,
 }
 
 /// Runs a command about limits, in a tokio runtime.
@@ -79,13 +93,18 @@ pub async fn limits(args: &LimitsArgs) -> ExitCode {
         config,
         caller,
         tool,
+        server,
         format,
     } = &args.command;
+    let about = About {
+        tool: tool.as_deref(),
+        server: server.as_deref(),
+    };
     let shown = async {
         let text = read_file(config).map_err(|error| error.to_string())?;
         let label = config.display().to_string();
         let config = Config::load(&label, &text, &environment).map_err(|it| it.to_string())?;
-        let shown = show(&config, caller.as_deref(), tool.as_deref()).await?;
+        let shown = show(&config, caller.as_deref(), about).await?;
         Ok::<_, String>(match format {
             Form::Text => shown.text(),
             Form::Json => shown.json(),
@@ -104,30 +123,22 @@ pub async fn limits(args: &LimitsArgs) -> ExitCode {
     }
 }
 
-async fn show(config: &Config, id: Option<&str>, tool: Option<&str>) -> Result<Shown, String> {
+async fn show(config: &Config, id: Option<&str>, about: About<'_>) -> Result<Shown, String> {
     let caller = id.map(|id| find(config, id)).transpose()?;
     let views = config.limits.view(caller.as_ref());
-    let standings = match &caller {
-        Some(caller) => standings(config, caller, tool).await?,
-        None => Vec::new(),
-    };
-    let limits = views.into_iter().map(|view| {
-        let is_it =
-            |one: &&LimitStanding| *one.name == *view.name && view.quota == Some(one.quota.limit);
-        let standing = standings.iter().find(is_it);
-        ShownLimit {
-            remaining: standing.map(|one| one.quota.remaining),
-            reset_seconds: standing.map(|one| one.quota.reset.as_secs()),
-            view,
+    let limits = match &caller {
+        Some(caller) if config.limits.redis.is_some() => {
+            with_counts(config, caller, about, views).await?
         }
-    });
+        _ => views.into_iter().map(ShownLimit::plain).collect(),
+    };
     Ok(Shown {
         caller: id.map(str::to_owned),
         counts: match config.limits.redis {
             Some(_) => "redis",
             None => "memory",
         },
-        limits: limits.collect(),
+        limits,
     })
 }
 
@@ -150,33 +161,55 @@ fn find(config: &Config, id: &str) -> Result<Caller, String> {
     }
 }
 
-/// Where a caller stands; nothing where nobody but the gateway can tell. Nothing is charged.
-async fn standings(
+/// The limits with what is left of each, where that is one number. Nothing is charged.
+async fn with_counts(
     config: &Config,
     caller: &Caller,
-    tool: Option<&str>,
-) -> Result<Vec<LimitStanding>, String> {
-    if config.limits.redis.is_none() {
-        return Ok(Vec::new());
-    }
+    about: About<'_>,
+    views: Vec<LimitView>,
+) -> Result<Vec<ShownLimit>, String> {
     let limits = Limits::new(&config.limits).map_err(|error| error.to_string())?;
     let redis = limits.redis().ok_or("there is no Redis")?;
     // What stands in for a Redis that is away knows nothing of what others count.
     let connected = redis.connect().await;
     connected.map_err(|error| format!("{error}; without it nobody knows what is left"))?;
     let meta = RequestMeta::new("limits show", Transport::InProcess);
-    let mut all = Vec::new();
+    let mut servers = config.servers.keys().map(String::as_str);
+    // Of one server nobody has to say which.
+    let only = servers.next().filter(|_| config.servers.len() == 1);
+    let server = about.server.or(only);
+    let charge = Charge::new(caller, &meta, "tools/call").of(about.tool, server);
     let limiter = limits.limiter.now();
-    for method in ["tools/call", "ping"] {
-        let charge = Charge::new(caller, &meta, method).of(tool, None);
-        let told = limiter.peek(&charge).await;
-        all.extend(told.map_err(|error| error.to_string())?);
+    let mut all = Vec::new();
+    for view in views {
+        let standing = limiter.peek_at(&view, &charge).await;
+        let standing = standing.map_err(|error| error.to_string())?;
+        let missing = match view.per {
+            "tool" | "caller_and_tool" if about.tool.is_none() => Some("--tool"),
+            "server" | "caller_and_server" if server.is_none() => Some("--server"),
+            _ => None,
+        };
+        all.push(ShownLimit {
+            remaining: standing.as_ref().map(|one| one.quota.remaining),
+            reset_seconds: standing.map(|one| one.quota.reset.as_secs()),
+            missing: missing.filter(|_| view.quota.is_some() && view.window.is_some()),
+            view,
+        });
     }
-    // Calls under way are counted by each gateway for itself.
-    all.retain(|one| one.window.is_some());
     match redis.health().failure {
         None => Ok(all),
         Some((_, says)) => Err(format!("Redis gives no answer: {says}")),
+    }
+}
+
+impl ShownLimit {
+    fn plain(view: LimitView) -> Self {
+        Self {
+            view,
+            remaining: None,
+            reset_seconds: None,
+            missing: None,
+        }
     }
 }
 
@@ -192,6 +225,8 @@ impl Shown {
             let _ = write!(text, "  {}", limit.view);
             if let (Some(left), Some(reset)) = (limit.remaining, limit.reset_seconds) {
                 let _ = write!(text, ": {left} left, whole again in {reset}s");
+            } else if let Some(missing) = limit.missing {
+                let _ = write!(text, ": {missing} shows what is left");
             }
             text.push('\n');
         }

@@ -99,7 +99,12 @@ impl ConfigWatch {
                 continue;
             }
             match running.reload(&config).await {
-                Ok(report) => tracing::info!(file = %path.display(), "reloaded: {report}"),
+                Ok(report) => {
+                    tracing::info!(file = %path.display(), "reloaded: {report}");
+                    for line in running.idle_rules().await {
+                        tracing::warn!("{line}");
+                    }
+                }
                 Err(error) => complain(&path, &chain(&error)),
             }
         }

@@ -8,7 +8,8 @@ use mcp_gw_core::BackendStatus;
 
 use super::admin::{Api7Args, ApisixArgs};
 use crate::config::{
-    Config, ConfigFaults, PolicyConfig, ServerConfig, ServerTarget, import, read_file,
+    Config, ConfigFaults, PolicyConfig, ServerConfig, ServerTarget, import, limit_warnings,
+    read_file, unknown_servers,
 };
 use crate::pins::{Guards, chain};
 
@@ -221,6 +222,12 @@ pub fn check(
                  machine; install it, or give its full path"
             ));
         }
+    }
+    for line in limit_warnings(&config)
+        .iter()
+        .chain(&unknown_servers(&config))
+    {
+        warn(line);
     }
     if let Err(error) = Guards::of(&config) {
         warn(&format!("pins.file: {}", chain(&error)));

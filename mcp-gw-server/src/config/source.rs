@@ -149,7 +149,7 @@ impl Read {
                 break;
             }
         }
-        match serde_json::from_value(self.value) {
+        match serde_path_to_error::deserialize(&self.value) {
             Ok(value) => Ok(Salvaged {
                 value,
                 marks,
@@ -158,6 +158,10 @@ impl Read {
                 lost,
                 unset,
             }),
+            // What the schema lets pass and the type does not, such as an integer that is too great.
+            Err(error) if self.faults.is_empty() => {
+                Err(vec![refused(&error, &self.value, &self.spans)])
+            }
             Err(_) => Err(self.faults),
         }
     }

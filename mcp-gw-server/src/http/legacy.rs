@@ -10,7 +10,7 @@ use mcp_gw_core::{RawJson, Transport, code};
 
 use super::feed::{self, Outcome, Style};
 use super::headers::{self, LAST_EVENT_ID, SESSION_ID};
-use super::{HttpPeer, HttpReply, stream};
+use super::{HttpPeer, HttpReply, Invalid, stream};
 use crate::batch;
 use crate::client::Client;
 use crate::engine::Engine;
@@ -102,11 +102,13 @@ impl Engine {
         let session = self.session(headers, &peer)?;
         batch::check_revision(Some(session.client.revision))?;
         let (mut failed, mut work) = (Vec::new(), Vec::new());
+        let invalid = Invalid::of(&peer);
         for element in elements {
             let element = element.to_bytes();
             match Message::parse(&element) {
                 Err(error) => {
                     let says = RpcError::new(error.code, &error.message);
+                    let says = invalid.charge(self).await.err().unwrap_or(says);
                     failed.push(Answer::error(error.id.as_ref(), &says));
                 }
                 Ok(Message::Request(request)) => {
@@ -117,6 +119,7 @@ impl Engine {
                     match self.begin_element(&session, &request, &element, peer) {
                         Ok(exchange) => work.push(exchange),
                         Err(error) => {
+                            let error = invalid.charge(self).await.err().unwrap_or(error);
                             let id = RawJson::within(&element, request.id);
                             failed.push(Answer::error(Some(&id), &error));
                         }

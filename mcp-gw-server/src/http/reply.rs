@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use mcp_gw_core::LimitReport;
+use mcp_gw_core::{GatewayError, LimitReport};
 
 use crate::batch;
 use crate::exchange::Answer;
@@ -21,6 +21,17 @@ pub const LIMIT_HEADERS: [&str; 6] = [
     "x-ratelimit-reset",
     "retry-after",
 ];
+
+/// The headers that tell how a client stands with limits, for an answer of `status`: of
+/// [`LIMIT_HEADERS`] those that apply. When to come again is said to who was sent away with 429, and
+/// not beside another answer.
+pub fn limit_headers(status: StatusCode, limits: &LimitReport) -> Vec<(&'static str, String)> {
+    let mut fields = mcp_gw_ratelimit::headers(&limits.standings());
+    if status != StatusCode::TOO_MANY_REQUESTS {
+        fields.retain(|(name, _)| *name != RETRY_AFTER.as_str());
+    }
+    fields
+}
 
 /// A reply to one HTTP request.
 #[derive(Debug)]
@@ -69,6 +80,24 @@ impl HttpReply {
     pub fn text(status: StatusCode, says: &str) -> Self {
         let body = Bytes::from(format!("{says}\n"));
         Self::with_body(status, HttpBody::Full(body), "text/plain; charset=utf-8")
+    }
+
+    /// A refusal of whom nobody knows yet what it asks: 429 is a problem in JSON (RFC 9457) of the type
+    /// that draft-ietf-httpapi-ratelimit-headers has for it, and everything else a sentence.
+    pub(super) fn refusal(status: StatusCode, error: &GatewayError) -> Self {
+        let says = error.public_message();
+        let GatewayError::Limited { limit_name, .. } = error else {
+            return Self::text(status, &says);
+        };
+        let problem = serde_json::json!({
+            "type": "https://iana.org/assignments/http-problem-types#quota-exceeded",
+            "title": "Request cannot be satisfied as assigned quota has been exceeded",
+            "status": status.as_u16(),
+            "detail": says,
+            "violated-policies": [&**limit_name],
+        });
+        let body = HttpBody::Full(problem.to_string().into());
+        Self::with_body(status, body, "application/problem+json")
     }
 
     /// A reply with a JSON body.
@@ -123,11 +152,7 @@ impl HttpReply {
     /// was sent away, and not beside an answer.
     #[must_use]
     pub(crate) fn with_limits(self, limits: &LimitReport) -> Self {
-        let fields = mcp_gw_ratelimit::headers(&limits.standings());
-        let is_refused = self.status == StatusCode::TOO_MANY_REQUESTS;
-        let fields = fields
-            .into_iter()
-            .filter(|(name, _)| is_refused || *name != RETRY_AFTER.as_str());
+        let fields = limit_headers(self.status, limits).into_iter();
         fields.fold(self, |reply, (name, value)| reply.with_header(name, &value))
     }
 

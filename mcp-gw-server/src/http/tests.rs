@@ -540,7 +540,7 @@ impl mcp_gw_core::RateLimiter for Door {
 }
 
 #[tokio::test]
-async fn an_address_is_refused_with_a_line_and_the_time_to_come_back() {
+async fn an_address_is_refused_with_a_reason_and_the_time_to_come_back() {
     let gateway = mcp_gw_core::Gateway::builder()
         .rate_limiter(Door)
         .build()
@@ -555,10 +555,15 @@ async fn an_address_is_refused_with_a_line_and_the_time_to_come_back() {
         assert_eq!(reply.status.as_u16(), status);
         assert_eq!(reply.headers.get("retry-after").unwrap(), after);
         let HttpBody::Full(body) = reply.body else {
-            panic!("a line of text")
+            panic!("a reason")
         };
         let text = String::from_utf8_lossy(&body);
-        assert!(text.starts_with(says) && !text.contains("secret"), "{text}");
+        assert!(text.contains(says) && !text.contains("secret"), "{text}");
+        if status == 429 {
+            let problem: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(problem["violated-policies"], serde_json::json!(["door"]));
+            assert_eq!(reply.headers["content-type"], "application/problem+json");
+        }
     }
 }
 

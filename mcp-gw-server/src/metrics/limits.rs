@@ -13,7 +13,7 @@ impl MetricsSource for Limits {
     fn collect(&self, families: &mut Families) {
         let stats = self.limiter.now().stats();
         each_limit(&stats, families);
-        store(&stats.store, families);
+        store(&stats.store, stats.addresses.as_ref(), families);
         families
             .gauge(
                 "mcp_gw_ratelimit_keys_under_way",
@@ -51,28 +51,28 @@ fn each_limit(stats: &LimiterStats, families: &mut Families) {
     }
 }
 
-fn store(stats: &StoreStats, families: &mut Families) {
+/// Callers and addresses have rooms of their own; the totals are of both.
+fn store(stats: &StoreStats, addresses: Option<&StoreStats>, families: &mut Families) {
+    let other = addresses.copied().unwrap_or_default();
+    let keys = stats.keys.saturating_add(other.keys);
     families
         .gauge(
             "mcp_gw_ratelimit_keys",
             "Keys with counts in the memory of this process.",
         )
-        .set(
-            &[],
-            level(usize::try_from(stats.keys).unwrap_or(usize::MAX)),
-        );
+        .set(&[], level(usize::try_from(keys).unwrap_or(usize::MAX)));
     families
         .counter(
             "mcp_gw_ratelimit_keys_dropped_total",
             "Keys that were dropped because nothing of them counted any more.",
         )
-        .add(&[], stats.evicted);
+        .add(&[], stats.evicted.saturating_add(other.evicted));
     families
         .counter(
             "mcp_gw_ratelimit_shared_bucket_total",
             "Charges to the bucket that new keys share when there is no room for them.",
         )
-        .add(&[], stats.folded);
+        .add(&[], stats.folded.saturating_add(other.folded));
 }
 
 fn redis(stats: &RedisStats, families: &mut Families) {

@@ -126,6 +126,31 @@ fn a_report_holds_each_limit_as_it_was_tightest_and_the_tightest_first() {
     assert_eq!(told(&report)[0], ("late".to_owned(), 8));
 }
 
+#[test]
+fn the_tightest_is_what_has_the_smallest_part_left_of_a_window() {
+    let standing = |name: &str, limit, remaining, window: Option<u64>| {
+        let quota = Quota::new(limit, remaining, Duration::from_secs(1));
+        LimitStanding::new(name, quota, window.map(Duration::from_secs))
+    };
+    let first = |all: Vec<LimitStanding>| {
+        let report = LimitReport::new();
+        report.fill(all);
+        report.standings()[0].name.to_string()
+    };
+    let busy = standing("at-once", 2, 1, None);
+    let (minute, day) = (
+        standing("minute", 10, 9, Some(60)),
+        standing("day", 10_000, 50, Some(86_400)),
+    );
+    assert_eq!(first(vec![busy.clone(), minute.clone()]), "minute");
+    assert_eq!(first(vec![minute.clone(), day.clone()]), "day");
+    // A full bucket is not tight, however small it is beside its rate.
+    let bucket = standing("even", 50, 10, Some(1)).with_capacity(10);
+    assert_eq!(first(vec![bucket, minute.clone()]), "minute");
+    let refused = busy.refused(Duration::from_secs(1));
+    assert_eq!(first(vec![minute, day, refused]), "at-once");
+}
+
 /// Refuses addresses, and whatever is charged without a name; keeps what it was asked.
 #[derive(Clone, Default)]
 struct Strict(Arc<Mutex<Vec<(String, bool)>>>);

@@ -204,3 +204,48 @@ fn with_redis_who_asks_is_shown_what_is_left_and_uses_nothing_up() {
         );
     }
 }
+
+#[test]
+fn what_is_left_of_each_tool_and_server_is_shown_as_it_is() {
+    let Some(redis) = Redis::start() else { return };
+    let limits = format!(
+        "rules: [\
+         {{ name: by-server, per: server, quota: 5, window: 1h }},\
+         {{ name: by-tool, per: caller_and_tool, quota: 7, window: 1h }},\
+         {{ name: mine, quota: 9, window: 1h, \
+            overrides: [{{ for: {{ servers: [odd] }}, quota: 6 }}] }}], \
+         redis: {{ url: \"{}\", timeout: 5s }}",
+        redis.url()
+    );
+    let gateway = gateway(&limits);
+    let client = gateway.client(Era::Modern);
+    for _ in 0..4 {
+        assert_eq!(refused(&client), None);
+    }
+    let folder = Folder::new();
+    let file = folder.file("mcp-gw.yaml", &yaml(&limits));
+    let show = |more: &[&str]| {
+        let args = ["limits", "show", "--config", &file, "--caller", "local"];
+        let (code, text, says) = run(HTTP_BIN, &[&args, more].concat());
+        assert_eq!(code, Some(0), "{says}");
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| line.contains(" per 1h "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let left = |line: &str| {
+        let told = line.split_once(" left, whole again in ");
+        told.and_then(|(before, _)| before.rsplit(' ').next()?.parse::<u64>().ok())
+    };
+    let lines = show(&[]);
+    assert!(lines[1].contains("--tool shows what is left"), "{lines:?}");
+    let all: Vec<_> = lines.iter().map(|line| left(line)).collect();
+    assert_eq!(all, [Some(1), None, Some(2), Some(5)], "{lines:?}");
+    let lines = show(&["--tool", "echo"]);
+    let all: Vec<_> = lines.iter().map(|line| left(line)).collect();
+    assert_eq!(all, [Some(1), Some(3), Some(2), None], "{lines:?}");
+    let lines = show(&["--tool", "echo", "--server", "another"]);
+    let all: Vec<_> = lines.iter().map(|line| left(line)).collect();
+    assert_eq!(all, [Some(5), Some(3), None, Some(5)], "{lines:?}");
+}

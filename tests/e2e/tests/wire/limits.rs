@@ -214,7 +214,15 @@ fn guessing_keys_is_bounded_before_a_key_is_looked_at() {
         Some(r#""door";q=3;w=3600"#)
     );
     let says = reply.text();
-    assert!(says.starts_with("Rate limit `door`"), "{says}");
+    assert_eq!(at(&says, &["violated-policies"]), r#"["door"]"#);
+    assert!(
+        at(&says, &["detail"]).contains("Rate limit `door`"),
+        "{says}"
+    );
+    assert_eq!(
+        reply.header("content-type"),
+        Some("application/problem+json")
+    );
     // Nor by another method, or without a key.
     for method in ["GET", "DELETE"] {
         let headers = [
@@ -337,4 +345,106 @@ fn over_stdio_the_same_is_said_without_headers() {
         assert!((1..=60_000).contains(&millis), "{era:?}");
         assert!(at(&error, &["message"]).contains("Try again in"));
     }
+}
+
+#[test]
+fn what_cannot_be_begun_counts_for_other_and_says_so() {
+    let limits = "limits: { calls_per_minute: 9, other: { quota: 40, window: 1h } }";
+    let gateway = Setup::of(ODDS[0]).with(limits).over_http();
+    let endpoint = gateway.endpoint();
+    let session = initialize(endpoint);
+    let forged = r#""name":"echo","requestState":"forged","inputResponses":{}"#;
+    let mut left = number(&ask(endpoint, None, "ping", ""), "x-ratelimit-remaining");
+    let mut counts = |mut reply: Reply, what: &str| {
+        assert!(reply.text().contains("\"error\""), "{what}");
+        left -= 1;
+        assert_eq!(number(&reply, "x-ratelimit-remaining"), left, "{what}");
+    };
+    for (method, params) in [
+        ("tools/call", forged),
+        ("tools/call", r#""arguments":{}"#),
+        ("tools/call", r#""name":"echo","arguments":[]"#),
+        ("tools/call", r#""name":"other""#),
+        ("tools/list", r#""cursor":"forged""#),
+        ("no/such", ""),
+    ] {
+        counts(ask(endpoint, None, method, params), params);
+    }
+    for (method, params) in [("no/such", ""), ("tools/call", r#""arguments":{}"#)] {
+        counts(ask(endpoint, Some(&session), method, params), method);
+    }
+    for body in ["{", "[]", "[1]"] {
+        counts(endpoint.send("POST", &JSON, body.as_bytes()), body);
+    }
+    while left > 0 {
+        left -= 1;
+        drop(ask(endpoint, None, "ping", ""));
+    }
+    for session in [None, Some(session.as_str())] {
+        let reply = ask(endpoint, session, "no/such", "");
+        assert_eq!(reply.status, 429);
+        assert!(number(&reply, "retry-after") > 0);
+    }
+    assert_eq!(endpoint.send("POST", &JSON, b"{").status, 429);
+    assert_eq!(
+        call(endpoint, None).status,
+        200,
+        "calls have limits of their own"
+    );
+}
+
+#[test]
+fn every_request_counts_for_its_address_and_every_answer_says_so() {
+    let http = "http: { listen: \"127.0.0.1:0\", max_body_size: 1KiB }";
+    let limits = "limits: { rules: [{ name: door, per: address, quota: 10, window: 1h }] }";
+    let gateway = Setup::of(ODDS[0])
+        .with(http)
+        .with(AUTH)
+        .with(limits)
+        .over_http();
+    let endpoint = gateway.endpoint();
+    let nowhere = Endpoint {
+        path: format!("{}/a/b", endpoint.path),
+        ..endpoint.clone()
+    };
+    let unknown = Endpoint {
+        path: format!("{}/nobody", endpoint.path),
+        ..endpoint.clone()
+    };
+    let keyed = [JSON.as_slice(), &[KEY]].concat();
+    let large = vec![b' '; 2_000];
+    let answers = [
+        (401, endpoint.send("POST", &JSON, b"{}")),
+        (405, endpoint.send("PUT", &keyed, b"")),
+        (
+            406,
+            endpoint.send("POST", &[KEY, ("accept", "text/css")], b"{}"),
+        ),
+        (
+            415,
+            endpoint.send("POST", &[KEY, JSON[1], ("content-type", "text/css")], b"{}"),
+        ),
+        (413, endpoint.send("POST", &keyed, &large)),
+        (404, unknown.send("POST", &keyed, b"{}")),
+        (404, nowhere.send("POST", &keyed, b"{}")),
+        (
+            403,
+            endpoint.send("POST", &[KEY, ("origin", "https://evil.example")], b"{}"),
+        ),
+    ];
+    for ((status, reply), left) in answers.iter().zip((2..10).rev()) {
+        assert_eq!(reply.status, *status);
+        assert_eq!(number(reply, "x-ratelimit-remaining"), left, "{status}");
+    }
+    // What pages ask beforehand counts and says nothing: it is for the browser.
+    let asked = [
+        ("origin", "http://localhost"),
+        ("access-control-request-method", "POST"),
+    ];
+    assert_eq!(endpoint.send("OPTIONS", &asked, b"").status, 200);
+    assert_eq!(endpoint.send("POST", &JSON, b"{}").status, 401);
+    for method in ["OPTIONS", "PUT", "POST"] {
+        assert_eq!(endpoint.send(method, &keyed, b"").status, 429, "{method}");
+    }
+    assert_eq!(nowhere.send("GET", &[], b"").status, 429);
 }

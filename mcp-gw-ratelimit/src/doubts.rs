@@ -1,0 +1,174 @@
+//! What of a configuration works and is hardly meant: costs that never fit, and settings of nothing.
+
+use mcp_gw_core::Glob;
+
+use crate::config::{AlgorithmConfig, LimitsConfig, MatchConfig, OtherConfig, Per, RuleConfig};
+use crate::fault::{LimitFault, LimitPath};
+
+impl LimitsConfig {
+    /// Warnings about what works and is hardly meant, seen from the limits alone: calls that cost more
+    /// than some limit ever admits at once, and settings that have no effect without a limit.
+    pub fn doubts(&self) -> Vec<LimitFault> {
+        let mut doubts = Vec::new();
+        if self.is_empty() {
+            self.of_nothing(&mut doubts);
+        }
+        for (n, cost) in self.costs.iter().enumerate() {
+            let Some(units) = cost.cost else { continue };
+            let path = LimitPath::root().key("costs").index(n).key("cost");
+            for rule in &self.rules {
+                // What holds for all calls is a fault, and was found when the limits were made.
+                let is_for_all = rule.applies_to.is_empty() && rule.overrides.is_empty();
+                if rule.per == Per::Address || is_for_all {
+                    continue;
+                }
+                doubts.extend(never_fits(&path, (&cost.tools, units), rule));
+            }
+        }
+        doubts
+    }
+
+    fn of_nothing(&self, doubts: &mut Vec<LimitFault>) {
+        let mut doubt = |key| {
+            doubts.push(LimitFault::new(
+                LimitPath::root().key(key),
+                "there is no limit, so that this has no effect",
+                "add `rules`, `calls_per_minute`, `classes` or `concurrent`, or leave it out",
+            ));
+        };
+        let usual = OtherConfig::default();
+        let other = &self.other;
+        if (other.quota, other.window) != (usual.quota, usual.window) {
+            doubt("other");
+        }
+        if !self.costs.is_empty() {
+            doubt("costs");
+        }
+        #[cfg(feature = "redis")]
+        if self.redis.is_some() {
+            doubt("redis");
+        }
+    }
+}
+
+/// Each part of `rule` that the cost is too great for, if they may be about the same tools.
+fn never_fits(
+    path: &LimitPath,
+    (tools, units): (&[String], u64),
+    rule: &RuleConfig,
+) -> Vec<LimitFault> {
+    let applies = |other: &MatchConfig| {
+        may_meet(tools, &rule.applies_to.tools) && may_meet(tools, &other.tools)
+    };
+    let overrides = rule.overrides.iter().enumerate();
+    let overrides = overrides.filter(|(_, other)| applies(&other.applies_to));
+    let overrides = overrides.filter_map(|(n, other)| {
+        let quota = other.quota.filter(|_| !other.unlimited)?;
+        let burst = other.burst.unwrap_or(rule.burst);
+        Some((
+            format!("overrides[{n}] of `{}`", rule.name),
+            capacity(rule, quota, burst),
+        ))
+    });
+    let own = (
+        format!("`{}`", rule.name),
+        capacity(rule, rule.quota, rule.burst),
+    );
+    let own = may_meet(tools, &rule.applies_to.tools).then_some(own);
+    let small = own
+        .into_iter()
+        .chain(overrides)
+        .filter(|(_, capacity)| *capacity < units);
+    let doubt = |(name, capacity): (String, u64)| {
+        LimitFault::new(
+            path.clone(),
+            format!("a call for {units} never fits into {name}, which admits {capacity} at once"),
+            "where both apply such calls are always refused: make the cost less, or the quota or \
+             burst greater",
+        )
+    };
+    small.map(doubt).collect()
+}
+
+/// The most units that one call may cost.
+fn capacity(rule: &RuleConfig, quota: u64, burst: u64) -> u64 {
+    match (rule.period, rule.algorithm) {
+        (Some(_), _) => quota,
+        (None, AlgorithmConfig::Gcra) => burst,
+        (None, AlgorithmConfig::SlidingWindow) => quota.saturating_add(burst),
+    }
+}
+
+/// True when some name may match both lists; an empty one matches all. Which names there are, nobody
+/// knows here.
+fn may_meet(some: &[String], others: &[String]) -> bool {
+    let matches = |glob: &str, text: &str| Glob::parse(glob).is_some_and(|glob| glob.matches(text));
+    let meet = |one: &String, other: &String| {
+        let is_open = |glob: &str| glob.contains(['*', '?']);
+        matches(one, other) || matches(other, one) || (is_open(one) && is_open(other))
+    };
+    some.is_empty()
+        || others.is_empty()
+        || some
+            .iter()
+            .any(|one| others.iter().any(|other| meet(one, other)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn doubts(config: serde_json::Value) -> Vec<String> {
+        let config: LimitsConfig = serde_json::from_value(config).unwrap();
+        assert!(crate::LimitSet::new(&config).is_ok());
+        config.doubts().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn costs_that_never_fit_are_told_of_wherever_they_may_apply() {
+        let costs = json!([{ "tools": ["*ocr*"], "cost": 20 }, { "tools": ["free"], "cost": 0 }]);
+        let of = |rule: serde_json::Value| doubts(json!({ "rules": [rule], "costs": costs }));
+        let even = json!({
+            "name": "even", "per": "server", "quota": 50, "window": "1s", "algorithm": "gcra",
+            "burst": 10, "for": { "servers": ["docs"] },
+        });
+        assert_eq!(
+            of(even),
+            [
+                "limits.costs[0].cost: a call for 20 never fits into `even`, which admits 10 at once; \
+              where both apply such calls are always refused: make the cost less, or the quota or \
+              burst greater"
+            ]
+        );
+        let with = |overrides: serde_json::Value| json!({ "name": "r", "quota": 30, "window": "1s", "overrides": overrides });
+        let small = of(with(json!([{ "for": { "roles": ["trial"] }, "quota": 5 }])));
+        assert!(
+            small.len() == 1 && small[0].contains("overrides[0] of `r`"),
+            "{small:?}"
+        );
+        for fits in [
+            with(json!([{ "for": { "roles": ["trial"] }, "unlimited": true }])),
+            with(json!([{ "for": { "tools": ["search"] }, "quota": 5 }])),
+            with(json!([{ "for": { "roles": ["trial"] }, "quota": 10, "burst": 10 }])),
+            json!({ "name": "r", "quota": 5, "window": "1s", "for": { "tools": ["search"] } }),
+        ] {
+            assert_eq!(of(fits.clone()), <[&str; 0]>::default(), "{fits}");
+        }
+    }
+
+    #[test]
+    fn settings_of_nothing_are_told_of() {
+        let found = doubts(json!({
+            "other": { "quota": 5 }, "costs": [{ "tools": ["a"], "cost": 2 }],
+            "redis": { "url": "redis://localhost" },
+        }));
+        let keys: Vec<_> = found
+            .iter()
+            .filter_map(|one| one.split(": ").next())
+            .collect();
+        assert_eq!(keys, ["limits.other", "limits.costs", "limits.redis"]);
+        assert_eq!(doubts(json!({})), <[&str; 0]>::default());
+    }
+}
