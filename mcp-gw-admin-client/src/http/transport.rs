@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::{Method, Request, StatusCode};
-use mcp_gw_core::{RawJson, Secret};
+use mcp_gw_core::{JsonError, RawJson, Secret};
 use reqwest::{Client, Proxy, Response, redirect};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
@@ -380,7 +380,7 @@ impl Inner {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }
-        RawJson::parse(body.clone()).map(Some).map_err(|error| {
+        parsed(body.clone()).await.map(Some).map_err(|error| {
             let head = body.get(..body.len().min(256)).unwrap_or_default();
             let says = Problem::read(head, self.secret()).message;
             let message = if is_html(head) {
@@ -441,6 +441,20 @@ impl Inner {
                 return Ok((all.freeze(), true));
             }
         }
+    }
+}
+
+/// Longer answers are read where they hold up nobody else.
+const LARGE: usize = 256 * 1024;
+
+async fn parsed(body: Bytes) -> Result<RawJson, JsonError> {
+    if body.len() <= LARGE {
+        return RawJson::parse(body);
+    }
+    let other = body.clone();
+    match tokio::task::spawn_blocking(move || RawJson::parse(other)).await {
+        Ok(parsed) => parsed,
+        Err(_) => RawJson::parse(body),
     }
 }
 

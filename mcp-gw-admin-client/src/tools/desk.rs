@@ -9,8 +9,11 @@ use crate::tools::advice::{self, Words};
 use crate::tools::answer::{Outcome, Sent};
 use crate::tools::api7::{Access, Secrets};
 use crate::tools::input::Writing;
-use crate::tools::redact::{REDACTED, holds_mark, redact};
+use crate::tools::redact::{Place, REDACTED, clean, holds_mark};
 use crate::tools::view::View;
+
+/// Longer bodies are looked at where they hold up nobody else.
+const LARGE: usize = 256 * 1024;
 
 /// What all tools of one API share.
 #[derive(Debug)]
@@ -51,7 +54,7 @@ impl Desk {
     }
 
     /// Puts an answer into `outcome`: without secrets, and no longer than `budget`.
-    pub(crate) fn show(
+    pub(crate) async fn show(
         &self,
         outcome: &mut Outcome,
         answer: Answer,
@@ -61,34 +64,44 @@ impl Desk {
         outcome.status = Some(answer.status);
         outcome.remarks.extend(answer.remark);
         if let Some(body) = answer.body {
-            self.show_body(outcome, &body, view, budget)?;
+            self.show_body(outcome, body, view, budget).await?;
         }
         Ok(())
     }
 
     /// Puts a body into `outcome`: without secrets, and no longer than `budget`.
-    pub(crate) fn show_body(
+    async fn show_body(
         &self,
         outcome: &mut Outcome,
-        body: &RawJson,
+        body: RawJson,
         view: &View,
         budget: usize,
     ) -> Result<(), String> {
         let wanted = view.show_secrets == Some(true);
-        let body = if wanted && self.secrets == Secrets::OnRequest {
-            body.clone()
-        } else {
-            let (clean, count) =
-                redact(body).map_err(|error| format!("The answer cannot be shown: {error}."))?;
-            outcome.redacted = (count > 0).then_some(count);
-            if wanted && count > 0 {
-                outcome
-                    .remarks
-                    .push("This server is configured to show no secrets.".to_owned());
-            }
-            clean
+        let with_secrets = wanted && self.secrets == Secrets::OnRequest;
+        let place = Place::at(&outcome.request.path);
+        let view = view.clone();
+        let is_large = body.len() > LARGE;
+        let work = move || {
+            let clean = clean(&body, &place, with_secrets);
+            let shown = view.show(&clean.raw, budget);
+            (clean.redacted, clean.remarks, shown)
         };
-        let shown = view.show(&body, budget)?;
+        let (count, remarks, shown) = if is_large {
+            tokio::task::spawn_blocking(work)
+                .await
+                .map_err(|_| "The answer cannot be shown.".to_owned())?
+        } else {
+            work()
+        };
+        outcome.redacted = (count > 0).then_some(count);
+        outcome.remarks.extend(remarks);
+        if wanted && count > 0 {
+            outcome
+                .remarks
+                .push("This server is configured to show no secrets.".to_owned());
+        }
+        let shown = shown?;
         outcome.body = Some(shown.body);
         outcome.cut = shown.cut;
         Ok(())
@@ -105,6 +118,7 @@ impl Desk {
         let answer = self.transport.send(request).await;
         let answer = answer.map_err(|error| self.failed(&error))?;
         self.show(&mut outcome, answer, view, self.budget(view))
+            .await
             .map_err(ToolError::invalid_arguments)?;
         Ok(outcome)
     }
@@ -158,7 +172,8 @@ impl Desk {
             ..View::default()
         };
         let status = answer.status;
-        if let Err(problem) = self.show(&mut outcome, answer, &view, self.answer_bytes) {
+        let shown = self.show(&mut outcome, answer, &view, self.answer_bytes);
+        if let Err(problem) = shown.await {
             outcome
                 .remarks
                 .push(format!("It was done ({status}). {problem}"));

@@ -17,7 +17,7 @@ use crate::tools::advice;
 use crate::tools::answer::Failure;
 use crate::tools::api7::{Access, Secrets};
 use crate::tools::desk::Desk;
-use crate::tools::redact::{REDACTED, redact};
+use crate::tools::redact::{Place, REDACTED, clean, is_secret_header};
 use crate::tools::view::{Cut, View};
 
 /// No body is shown shorter than that, however many there are.
@@ -110,6 +110,10 @@ struct Returned {
     /// What of the body was left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     cut: Option<Cut>,
+    /// What else there is to know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    remarks: Vec<String>,
     /// Why there was no answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Failure>,
@@ -221,6 +225,7 @@ async fn send(gateway: &Transport, at: usize, request: Request<Bytes>, show: &Sh
         headers_left_out: 0,
         duration_ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
         cut: None,
+        remarks: Vec::new(),
         error: None,
     };
     match result {
@@ -248,11 +253,10 @@ fn fill(returned: &mut Returned, reading: &Reading, show: &Show) {
             continue;
         }
         room -= length;
-        let text = if name == "set-cookie" && !show.secrets {
-            REDACTED.into()
-        } else {
-            String::from_utf8_lossy(value.as_bytes())
-        };
+        let mut text = String::from_utf8_lossy(value.as_bytes());
+        if !show.secrets && is_secret_header(name.as_str(), &text) {
+            text = REDACTED.into();
+        }
         let known = returned.headers.entry(name.to_string()).or_default();
         if !known.is_empty() {
             known.push_str(", ");
@@ -263,11 +267,9 @@ fn fill(returned: &mut Returned, reading: &Reading, show: &Show) {
         return;
     }
     let (data, more) = read_body(reading);
-    let data = if show.secrets {
-        data
-    } else {
-        redact(&data).map_or_else(|_| RawJson::null(), |(clean, _)| clean)
-    };
+    let clean = clean(&data, &Place::default(), show.secrets);
+    returned.remarks = clean.remarks;
+    let data = clean.raw;
     let length = data.len();
     // A view that asks for nothing cannot ask for what is not there.
     if let Ok(shown) = View::default().show(&data, show.budget) {

@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::tools::lexer::Lexer;
+
 /// Which part of an answer is wanted.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub(crate) struct View {
@@ -72,29 +74,32 @@ fn at(whole: &RawJson, pointer: &str) -> Result<RawJson, String> {
     let Some(steps) = pointer.strip_prefix('/') else {
         return Err("`pointer` must begin with a slash: /value/plugins".to_owned());
     };
-    let mut here = whole.clone();
+    let mut lexer = Lexer::new(whole);
     for step in steps.split('/') {
         let step = step.replace("~1", "/").replace("~0", "~");
-        let next = match here.as_bytes().first() {
-            Some(b'{') => here.member(&step).ok().flatten(),
-            Some(b'[') => {
-                let items: Vec<&RawValue> = here.decode().unwrap_or_default();
-                let item = step
-                    .parse()
-                    .ok()
-                    .and_then(|at: usize| items.get(at).copied());
-                item.map(|item| here.slice(item))
-            }
-            _ => None,
+        let here = lexer.clone();
+        let is_found = match lexer.peek() {
+            Some(b'{') => lexer.find_member(&step),
+            Some(b'[') => step.parse().is_ok_and(|at| lexer.find_item(at)),
+            _ => false,
         };
-        here = next.ok_or_else(|| {
-            format!(
-                "`pointer`: there is no {step:?} here; there is: {}",
-                names(&here)
-            )
-        })?;
+        if !is_found {
+            let step = crate::http::one_line(&step, 64);
+            let there = names(&value_at(whole, here));
+            return Err(format!(
+                "`pointer`: there is no {step:?} here; there is: {there}"
+            ));
+        }
     }
-    Ok(here)
+    Ok(value_at(whole, lexer))
+}
+
+/// The value that comes next.
+fn value_at(whole: &RawJson, mut lexer: Lexer<'_>) -> RawJson {
+    lexer.peek();
+    let start = lexer.position();
+    lexer.skip();
+    RawJson::parse(whole.to_bytes().slice(start..lexer.position())).unwrap_or_default()
 }
 
 /// What a value has, for somebody who looked for something else.
@@ -117,7 +122,7 @@ fn cut(part: &RawJson, pointer: &str, skip: usize, budget: usize) -> Option<Show
     match part.as_bytes().first()? {
         b'[' => cut_list(part, pointer, skip, budget),
         b'"' => cut_text(part, skip, budget),
-        b'{' => cut_within(part, pointer, skip, budget)
+        b'{' => cut_within(part, pointer, skip, budget, true)
             .filter(|shown| shown.body.len() <= budget)
             .or_else(|| (part.len() > budget).then(|| outline(part, pointer, budget))),
         _ => None,
@@ -125,7 +130,13 @@ fn cut(part: &RawJson, pointer: &str, skip: usize, budget: usize) -> Option<Show
 }
 
 /// Cuts the list in `{"list": …}` or `{"value": {"list": …}}` and keeps what is around it.
-fn cut_within(part: &RawJson, pointer: &str, skip: usize, budget: usize) -> Option<Shown> {
+fn cut_within(
+    part: &RawJson,
+    pointer: &str,
+    skip: usize,
+    budget: usize,
+    is_outer: bool,
+) -> Option<Shown> {
     for name in ["list", "value"] {
         let Some(inner) = part.member(name).ok().flatten() else {
             continue;
@@ -135,7 +146,7 @@ fn cut_within(part: &RawJson, pointer: &str, skip: usize, budget: usize) -> Opti
         let below = format!("{pointer}/{name}");
         let shown = match (name, inner.as_bytes().first()) {
             ("list", Some(b'[')) => cut_list(&inner, &below, skip, budget),
-            ("value", Some(b'{')) => cut_within(&inner, &below, skip, budget),
+            ("value", Some(b'{')) if is_outer => cut_within(&inner, &below, skip, budget, false),
             _ => None,
         };
         if let Some(shown) = shown {
@@ -219,7 +230,7 @@ fn cut_text(raw: &RawJson, skip: usize, budget: usize) -> Option<Shown> {
 /// their own, of others it is said where they are and how long.
 fn outline(raw: &RawJson, pointer: &str, budget: usize) -> Shown {
     Shown {
-        body: outlined(raw, pointer, budget),
+        body: outlined(raw, pointer, budget, LEVELS),
         cut: Some(Cut {
             bytes: raw.len(),
             of: None,
@@ -231,7 +242,10 @@ fn outline(raw: &RawJson, pointer: &str, budget: usize) -> Shown {
 /// Less is not worth an outline.
 const LEAST: usize = 128;
 
-fn outlined(raw: &RawJson, pointer: &str, budget: usize) -> RawJson {
+/// What is further inside is not looked into: each level costs a look at all that is left.
+const LEVELS: usize = 8;
+
+fn outlined(raw: &RawJson, pointer: &str, budget: usize, levels: usize) -> RawJson {
     let members = raw.members().unwrap_or_default();
     let weight = |name: &str, length: usize| length + RawJson::string(name).len() + 2;
     let small = (budget / 8).max(48);
@@ -261,8 +275,8 @@ fn outlined(raw: &RawJson, pointer: &str, budget: usize) -> RawJson {
         let below = format!("{pointer}/{step}");
         let value = raw.slice(value);
         let left = share.saturating_sub(weight(name, 0));
-        let shown = if value.is_object() && left >= LEAST {
-            outlined(&value, &below, left)
+        let shown = if value.is_object() && left >= LEAST && levels > 0 {
+            outlined(&value, &below, left, levels - 1)
         } else {
             RawJson::string(&format!("[cut: {} bytes at pointer {below}]", value.len()))
         };

@@ -50,6 +50,7 @@ impl Operation<Api7> for GetRoleByUserId {
         let budget = shared.budget(&args.view);
         shared
             .show(&mut outcome, answer, &args.view, budget)
+            .await
             .map_err(ToolError::invalid_arguments)?;
         Ok(outcome)
     }
@@ -108,6 +109,7 @@ impl Operation<Api7> for GetUserId {
         let budget = shared.budget(&args.view);
         shared
             .show(&mut outcome, answer, &args.view, budget)
+            .await
             .map_err(ToolError::invalid_arguments)?;
         Ok(outcome)
     }

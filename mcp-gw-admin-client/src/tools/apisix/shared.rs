@@ -108,6 +108,7 @@ impl Apisix {
             ));
         }
         self.show(&mut outcome, answer, view, self.budget(view))
+            .await
             .map_err(ToolError::invalid_arguments)?;
         Ok(Told(outcome))
     }
