@@ -3,9 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "cli")]
+use mcp_gw_admin_client::http::{RetryPolicy, TransportConfig, Trust};
+#[cfg(feature = "cli")]
+use mcp_gw_core::Secret;
 use mcp_gw_core::{Backend, BoxError};
 
 use crate::config::{AdminApi, AdminFault};
+#[cfg(feature = "cli")]
+use crate::config::{Api7Section, ApisixSection};
 
 /// The tools of an admin API. Nothing is connected to yet.
 ///
@@ -39,21 +45,12 @@ pub(crate) async fn ask(name: &str, api: &AdminApi, timeout: Duration) -> String
 }
 
 #[cfg(feature = "cli")]
-async fn ask_api7(
-    name: &str,
-    section: &crate::config::Api7Section,
-    timeout: Duration,
-) -> Result<(), BoxError> {
-    use mcp_gw_admin_client::api7::{Client, ClientConfig, Kind, ListParams, Place};
-    use mcp_gw_admin_client::http::{RetryPolicy, Trust};
+async fn ask_api7(name: &str, section: &Api7Section, timeout: Duration) -> Result<(), BoxError> {
+    use mcp_gw_admin_client::api7::{Client, Kind, ListParams, Place};
 
     let config = section.resolve(name, timeout).map_err(sentence)?;
-    let mut client = ClientConfig::new(config.dashboard_url.parse()?);
-    client.trust = config.ca_pem.map_or(Trust::System, Trust::Pem);
-    client.proxy = config.proxy;
-    client.timeout = timeout;
-    client.retries = RetryPolicy::never();
-    let client = Client::with_config(client, config.token)?;
+    let way = once(&config.dashboard_url, config.ca_pem, config.proxy, timeout)?;
+    let client = Client::with_config(way, config.token)?;
     let few = ListParams::default().with_page(1).with_page_size(1);
     let few = Kind::GatewayGroup.list(&Place::global(), &few)?;
     known(client.raw(few).await)
@@ -62,22 +59,33 @@ async fn ask_api7(
 #[cfg(feature = "cli")]
 async fn ask_apisix(
     name: &str,
-    section: &crate::config::ApisixSection,
+    section: &ApisixSection,
     timeout: Duration,
 ) -> Result<(), BoxError> {
-    use mcp_gw_admin_client::apisix::{Client, ClientConfig, Kind, ListParams, Place};
-    use mcp_gw_admin_client::http::{RetryPolicy, Trust};
+    use mcp_gw_admin_client::apisix::{Client, Kind, ListParams, Place};
 
     let config = section.resolve(name, timeout).map_err(sentence)?;
-    let mut client = ClientConfig::new(config.admin_url.parse()?);
-    client.trust = config.ca_pem.map_or(Trust::System, Trust::Pem);
-    client.proxy = config.proxy;
-    client.timeout = timeout;
-    client.retries = RetryPolicy::never();
-    let client = Client::with_config(client, config.admin_key)?;
+    let way = once(&config.admin_url, config.ca_pem, config.proxy, timeout)?;
+    let client = Client::with_config(way, config.admin_key)?;
     let few = ListParams::default().with_page(1).with_page_size(10);
     let few = Kind::Route.list(&Place::default(), &few)?;
     known(client.raw(few).await)
+}
+
+/// The way to an API that is asked once.
+#[cfg(feature = "cli")]
+fn once(
+    url: &str,
+    ca_pem: Option<String>,
+    proxy: Option<Secret<String>>,
+    timeout: Duration,
+) -> Result<TransportConfig, BoxError> {
+    let mut config = TransportConfig::new(url.parse()?);
+    config.trust = ca_pem.map_or(Trust::System, Trust::Pem);
+    config.proxy = proxy;
+    config.timeout = timeout;
+    config.retries = RetryPolicy::never();
+    Ok(config)
 }
 
 /// Whoever is refused one thing is known, and may do others.

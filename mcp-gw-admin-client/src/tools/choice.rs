@@ -1,8 +1,9 @@
 //! What a configuration chooses: which tools there are, and where test requests go.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use mcp_gw_core::Secret;
+use mcp_gw_core::{Secret, ToolRegistry};
 
 use crate::http::{BaseUrl, RetryPolicy, Transport, TransportConfig, Trust};
 use crate::tools::api7::{Access, ToolsError};
@@ -53,6 +54,37 @@ pub(crate) fn wanted<S: Shared>(
         return Err(ToolsError::NoTools);
     }
     Ok(left)
+}
+
+/// The tools of these blueprints, as `name`.
+///
+/// # Errors
+/// When one has no usable definition: a fault of this crate.
+pub(crate) fn registry<S: Shared>(
+    name: &str,
+    wanted: Vec<&'static Blueprint<S>>,
+    shared: S,
+) -> Result<ToolRegistry, ToolsError> {
+    let shared = Arc::new(shared);
+    let tools = wanted
+        .into_iter()
+        .map(|blueprint| blueprint.build(Arc::clone(&shared)))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(ToolRegistry::builder(name).extend(tools).build()?)
+}
+
+/// The way to an API, still without its credential. Less than a second is one.
+pub(crate) fn to_api(
+    base: BaseUrl,
+    trust: Trust,
+    proxy: Option<Secret<String>>,
+    timeout_seconds: u32,
+) -> TransportConfig {
+    let mut config = TransportConfig::new(base);
+    config.trust = trust;
+    config.proxy = proxy;
+    config.timeout = Duration::from_secs(u64::from(timeout_seconds.max(1)));
+    config
 }
 
 /// The way to a gateway: no credentials, no second attempt.

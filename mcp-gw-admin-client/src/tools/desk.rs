@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Request;
 use mcp_gw_core::{RawJson, ToolError};
 
-use crate::http::{Answer, Error, RequestError, Transport};
+use crate::http::{Answer, Budget, Error, RequestError, Transport};
 use crate::tools::advice::{self, Words};
 use crate::tools::answer::{Outcome, Sent};
 use crate::tools::api7::{Access, Secrets};
@@ -16,7 +16,7 @@ use crate::tools::view::View;
 const LARGE: usize = 256 * 1024;
 
 /// What all tools of one API share.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Desk {
     /// To the API, with its credentials.
     pub(crate) transport: Transport,
@@ -39,6 +39,21 @@ impl Desk {
     /// The text without credentials that must not be shown.
     pub(crate) fn scrub(&self, text: &str) -> String {
         self.transport.scrub(text)
+    }
+
+    /// The same for one call.
+    pub(crate) fn within(&self, budget: Budget) -> Self {
+        Self {
+            transport: self.transport.within(Some(budget)),
+            gateway: self.gateway.as_ref().map(|to| to.within(Some(budget))),
+            ..self.clone()
+        }
+    }
+
+    /// The way to the API for what comes before the point: it leaves time for that.
+    pub(crate) fn first(&self) -> Transport {
+        self.transport
+            .within(self.transport.budget().map(Budget::half))
     }
 
     /// An error of the API, as a model reads it.
@@ -117,6 +132,9 @@ impl Desk {
         let mut outcome = Outcome::new(Sent::line(&request));
         let answer = self.transport.send(request).await;
         let answer = answer.map_err(|error| self.failed(&error))?;
+        if answer.body.is_none() {
+            outcome.remarks.push("The answer is empty.".to_owned());
+        }
         self.show(&mut outcome, answer, view, self.budget(view))
             .await
             .map_err(ToolError::invalid_arguments)?;

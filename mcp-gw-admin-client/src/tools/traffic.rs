@@ -130,6 +130,10 @@ struct Summary {
     failed: usize,
     /// How many of these were not answered.
     unanswered: usize,
+    /// How many were not sent, as the time of the call was over: those at the end.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[schemars(default)]
+    not_sent: usize,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -138,6 +142,10 @@ pub(crate) struct Output {
     results: Vec<Returned>,
     /// All of them counted.
     summary: Summary,
+    /// What else there is to know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    remarks: Vec<String>,
 }
 
 /// Sends them all and tells what came back.
@@ -174,13 +182,27 @@ pub(crate) async fn send_all(shared: &Desk, args: Args) -> Result<Output, ToolEr
         setting: shared.words.gateway,
     };
     let show = &show;
+    let all = jobs.len();
     let results: Vec<Returned> = stream::iter(jobs)
         .map(|(at, request)| send(gateway, at, request, show))
         .buffered(shared.gateway_concurrency.max(1))
+        .filter_map(std::future::ready)
         .collect()
         .await;
-    let summary = count(&results);
-    Ok(Output { results, summary })
+    let mut summary = count(&results);
+    summary.not_sent = all - results.len();
+    let remarks = (summary.not_sent > 0).then(|| {
+        format!(
+            "{} of the {all} requests were not sent: the time that a call may take is over. Those that were are all told \
+             of here; send the others in another call.",
+            summary.not_sent
+        )
+    });
+    Ok(Output {
+        results,
+        summary,
+        remarks: remarks.into_iter().collect(),
+    })
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
@@ -214,7 +236,16 @@ struct Show {
     setting: &'static str,
 }
 
-async fn send(gateway: &Transport, at: usize, request: Request<Bytes>, show: &Show) -> Returned {
+/// `None` when there was no time left to send it.
+async fn send(
+    gateway: &Transport,
+    at: usize,
+    request: Request<Bytes>,
+    show: &Show,
+) -> Option<Returned> {
+    if !gateway.has_time(request.method()) {
+        return None;
+    }
     let begin = Instant::now();
     let result = gateway.exchange(request).await;
     let mut returned = Returned {
@@ -239,7 +270,7 @@ async fn send(gateway: &Transport, at: usize, request: Request<Bytes>, show: &Sh
             returned.error = Some(failure);
         }
     }
-    returned
+    Some(returned)
 }
 
 fn fill(returned: &mut Returned, reading: &Reading, show: &Show) {

@@ -1,6 +1,9 @@
 //! What is listed: names, schemas, hints.
 
+use std::fmt::Write as _;
+
 use mcp_gw_admin_client::tools::api7::{Access, Api7Config, ToolsError, backend};
+use mcp_gw_admin_client::tools::apisix;
 use mcp_gw_core::testing::{backend_contract, call_context};
 use mcp_gw_core::{Caller, Extras, NoClient, ResourceRead, Secret};
 use serde_json::Value;
@@ -76,6 +79,67 @@ fn schemas_are_complete_in_themselves_plain_and_short() {
     }
 }
 
+/// What is listed with these options of the command line.
+fn with_options(api: &str, options: &str) -> Vec<Value> {
+    let named = options.strip_prefix("--tools ");
+    let chosen = named.map(|names| names.split(',').map(str::to_owned).collect());
+    let access = match options {
+        "--read-only" => Access::ReadOnly,
+        _ => Access::Preview,
+    };
+    let backend = if api == "api7" {
+        let mut config = config().with_access(access);
+        config.tools = chosen;
+        backend(&config).unwrap()
+    } else {
+        let mut config = apisix::ApisixConfig::from_lookup(|_| None).unwrap();
+        config = config.with_access(access);
+        config.tools = chosen;
+        apisix::backend(&config).unwrap()
+    };
+    listed::definitions(&*backend)
+}
+
+#[test]
+fn the_lengths_of_lists_in_the_handbook_are_true() {
+    let mut table =
+        String::from("| Program | Tools | KiB | Without output schemas |\n|---|---|---|---|\n");
+    for (api, options) in [
+        ("api7", ""),
+        ("api7", "--read-only"),
+        (
+            "api7",
+            "--tools get_resource,get_prometheus_metrics,check_risk",
+        ),
+        ("api7", "--tools read_resource,get_prometheus_metrics"),
+        (
+            "api7",
+            "--tools read_resource,create_resource,patch_resource",
+        ),
+        ("apisix", ""),
+        ("apisix", "--read-only"),
+        (
+            "apisix",
+            "--tools get_resource,get_plugin_schema,create_route,update_route",
+        ),
+    ] {
+        let mut tools = with_options(api, options);
+        let count = tools.len();
+        let length = |tools: &[Value]| {
+            let bytes: usize = tools.iter().map(|tool| tool.to_string().len()).sum();
+            bytes.div_ceil(1024)
+        };
+        let whole = length(&tools);
+        for tool in &mut tools {
+            tool.as_object_mut().unwrap().remove("outputSchema");
+        }
+        let command = format!("mcp-gw-stdio {api} {options}");
+        let (command, short) = (command.trim_end(), length(&tools));
+        writeln!(table, "| `{command}` | {count} | {whole} | {short} |").unwrap();
+    }
+    risk::hold("lists", &table);
+}
+
 #[test]
 fn what_writes_can_show_before_what_it_would_send() {
     for tool in tools(&config()) {
@@ -127,6 +191,9 @@ fn what_cannot_be_used_is_refused_at_the_start() {
     ));
     let mut bad = config();
     bad.ca_pem = Some("hello".to_owned());
+    wrong.push(bad);
+    let mut bad = config();
+    bad.risk.min_gateway_version = Some("latest".to_owned());
     wrong.push(bad);
     for config in wrong {
         let error = backend(&config).map(drop).unwrap_err();

@@ -294,3 +294,57 @@ async fn without_a_gateway_it_says_what_to_do() {
     assert_eq!(answer["results"][0]["error"]["kind"], "unavailable");
     assert_eq!(answer["summary"]["unanswered"], 1);
 }
+
+#[tokio::test]
+async fn a_body_that_nests_without_end_is_cut_and_one_that_says_a_thing_twice_is_text() {
+    let deep = format!("{}{}", "[".repeat(1 << 17), "]".repeat(1 << 17));
+    let twice = r#"{"password":1,"n":1,"password":"hidden"}"#;
+    let plans = [
+        on("GET /deep").body(&*deep),
+        on("GET /twice").body(twice),
+        on("GET /deep").body(&*deep),
+    ];
+    let (_server, setup) = gateway(plans, Access::ReadOnly).await;
+    let get = |path: &str| json!({"path": path, "method": "GET"});
+    let asked = json!({"requests": [get("/deep"), get("/twice")]});
+    let answer = setup.call(TOOL, asked).await.ok();
+    let [deep, twice] = [0, 1].map(|at| &answer["results"][at]);
+    let shown = deep["data"].to_string();
+    assert!(
+        shown.contains("[[[\"[cut: nested too deep]\"]]]"),
+        "{shown}"
+    );
+    assert!(deep["remarks"][0].as_str().unwrap().contains("96 levels"));
+    assert_eq!(
+        twice["data"],
+        r#"{"password":"[redacted]","n":1,"password":"[redacted]"}"#
+    );
+    assert!(twice["remarks"][0].as_str().unwrap().contains("twice"));
+    let asked = json!({"requests": [get("/deep")], "show_secrets": true});
+    let answer = setup.call(TOOL, asked).await.ok();
+    assert!(
+        answer["results"][0]["data"]
+            .to_string()
+            .contains("nested too deep")
+    );
+}
+
+#[tokio::test]
+async fn headers_that_prove_something_are_not_shown_unless_they_are_asked_for() {
+    let plan = || {
+        on("GET /")
+            .header("authorization", "hidden")
+            .header("x-api-key", "hidden")
+            .header("x-amz-security-token", "hidden")
+            .header("set-cookie", "s=hidden")
+            .header("x-request-id", "7")
+    };
+    let (_server, setup) = gateway([plan(), plan()], Access::ReadOnly).await;
+    let requests = json!([{"path": "/", "method": "GET"}]);
+    let answer = setup.call(TOOL, json!({ "requests": requests })).await.ok();
+    assert!(!answer.to_string().contains("hidden"), "{answer}");
+    assert_eq!(answer["results"][0]["headers"]["x-request-id"], "7");
+    let asked = json!({"requests": requests, "show_secrets": true});
+    let answer = setup.call(TOOL, asked).await.ok();
+    assert_eq!(answer["results"][0]["headers"]["x-api-key"], "hidden");
+}

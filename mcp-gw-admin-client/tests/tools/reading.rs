@@ -393,3 +393,55 @@ async fn further_kinds_and_paths_can_be_read() {
         assert_eq!(answer["request"]["path"], line);
     }
 }
+
+#[tokio::test]
+async fn an_answer_that_nests_without_end_is_cut() {
+    let deep = |name: &str| {
+        let open = format!("{{\"{name}\":").repeat(1 << 15);
+        format!("{open}1{}", "}".repeat(1 << 15))
+    };
+    let plans = [
+        on("GET /api/roles/a").body(deep("value")),
+        on("GET /api/roles/a").body(deep("value")),
+        on("POST /api/roles").body(deep("value")),
+        on("GET /api/roles/c").status(400).body(deep("error")),
+        on("GET /api/roles/b"),
+    ];
+    let setup = Setup::writing(plans).await;
+    let role = json!({"role": {"name": "dev", "policies": []}});
+    for (tool, arguments) in [
+        ("get_role", json!({"id": "a"})),
+        (
+            "get_role",
+            json!({"id": "a", "show_secrets": true, "max_bytes": 1 << 20}),
+        ),
+        ("create_role", role),
+    ] {
+        let answer = setup.call(tool, arguments).await.ok();
+        assert_eq!(answer["status"], 200);
+        assert!(answer["body"].to_string().contains("nested too deep"));
+        assert!(answer["remarks"].to_string().contains("96 levels"));
+    }
+    let error = setup.call("get_role", json!({"id": "c"})).await.error();
+    assert!(error.contains("400"), "{error}");
+    setup.call("get_role", json!({"id": "b"})).await.ok();
+}
+
+#[tokio::test]
+async fn what_an_answer_says_twice_is_shown_as_text() {
+    let twice = r#"{"id":"a","id":"b","token":"hidden"}"#;
+    let setup = Setup::new([on("GET /api/roles/a").body(twice)]).await;
+    let answer = setup.call("get_role", json!({"id": "a"})).await.ok();
+    assert_eq!(
+        answer["body"],
+        r#"{"id":"a","id":"b","token":"[redacted]"}"#
+    );
+    assert!(answer["remarks"].to_string().contains("twice"));
+}
+
+#[tokio::test]
+async fn an_empty_answer_to_a_read_is_said_to_be_empty() {
+    let setup = Setup::new([on("GET /api/roles/a").body("")]).await;
+    let answer = setup.call("get_role", json!({"id": "a"})).await.ok();
+    assert_eq!(answer["remarks"], json!(["The answer is empty."]));
+}

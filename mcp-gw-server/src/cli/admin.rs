@@ -406,10 +406,6 @@ mod tests {
                 ["`certificate_days`: ", "whole number"],
             ),
             (
-                "certificate_days=3",
-                ["`certificate_urgent_days`: ", "urgent before it is a risk"],
-            ),
-            (
                 "rules_off=unused-rol",
                 ["`rules_off[0]`: ", "did you mean `unused-role`?"],
             ),

@@ -22,8 +22,8 @@ const USAGE = `usage: DRIVER (--http URL | --stdio -- COMMAND [ARG...]) [options
   --bad-arguments ANSWER        "error:CODE" (JSON-RPC), or "any" of them (default); the same for bad arguments
   --after-cancel quiet|any      "quiet": no progress of a cancelled call may arrive later (default any)
   --on-close leaves|any         "leaves": a stdio server must go by itself when its stdin closes (default any)
-  --suite tools|api7            what is checked: a server of tools (default), or the tools for API7 Enterprise
-  --dashboard URL               where dashboard.mjs is, for the suite api7
+  --suite tools|api7|apisix     what is checked: a server of tools (default), or the tools for an admin API
+  --admin URL                   where admin.mjs is, for the suites api7 and apisix
   --secret TEXT                 what must not be on the stderr of a stdio server
   --bearer KEY                  sent as "Authorization: Bearer KEY" over HTTP
   --watchdog SECONDS            give up after this long (default 60)`;
@@ -36,7 +36,7 @@ function commandLine(eras) {
             stdio: { type: 'boolean', default: false },
             era: { type: 'string', default: 'legacy' },
             suite: { type: 'string', default: 'tools' },
-            dashboard: { type: 'string' },
+            admin: { type: 'string' },
             secret: { type: 'string' },
             bearer: { type: 'string' },
             'expect-version': { type: 'string' },
@@ -51,7 +51,8 @@ function commandLine(eras) {
     const [command, ...args] = positionals;
     if (values.stdio === (values.http !== undefined)) throw new Error('give either --http or --stdio');
     if (values.stdio && command === undefined) throw new Error('--stdio needs -- COMMAND');
-    if (!['tools', 'api7'].includes(values.suite)) throw new Error('--suite must be tools or api7');
+    const suites = ['tools', 'api7', 'apisix'];
+    if (!suites.includes(values.suite)) throw new Error(`--suite must be one of ${suites.join(', ')}`);
     if (!eras.includes(values.era)) throw new Error(`--era must be one of ${eras.join(', ')}`);
     if (!(Number(values.watchdog) > 0)) throw new Error('--watchdog must be a number of seconds');
     return { ...values, command, args };

@@ -1,7 +1,6 @@
 //! The backend: all tools that are wanted, and the resource about permission policies.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp_gw_core::{
@@ -9,7 +8,7 @@ use mcp_gw_core::{
     ResourceRead, SpecError, SystemClock, ToolCall, ToolOutput, ToolRegistry,
 };
 
-use crate::api7::{Api7Error, Client, ClientConfig};
+use crate::api7::{Api7Error, Client};
 use crate::apisix::ApisixError;
 use crate::http::{BaseUrl, BaseUrlError, TransportError, Trust};
 use crate::tools::advice;
@@ -30,7 +29,7 @@ use crate::tools::api7::users::{GetRoleByUserId, GetServiceHealth, GetUserId};
 use crate::tools::api7::write::{
     CreateResource, DeleteResource, PatchResource, PublishService, ReplaceResource, WriteRaw,
 };
-use crate::tools::choice::{to_gateway, wanted};
+use crate::tools::choice::{registry, to_api, to_gateway, wanted};
 use crate::tools::desk::Desk;
 use crate::tools::operation::Blueprint;
 
@@ -144,20 +143,17 @@ pub fn backend_with_clock(
     if let Some((names, known)) = unknown_rules(&config.risk) {
         return Err(ToolsError::UnknownRules { names, known });
     }
+    if let Some(fault) = config.risk.faults().into_iter().next() {
+        return Err(fault.into());
+    }
     let wanted = wanted(
         &TOOLS,
         config.tools.as_deref(),
         &config.exclude_tools,
         config.access,
     )?;
-    let shared = Arc::new(shared(config, clock)?);
-    let tools = wanted
-        .into_iter()
-        .map(|blueprint| blueprint.build(Arc::clone(&shared)))
-        .collect::<Result<Vec<_>, _>>()?;
-    let registry = ToolRegistry::builder(&config.name).extend(tools).build()?;
     Ok(Arc::new(Api7Backend {
-        registry,
+        registry: registry(&config.name, wanted, shared(config, clock)?)?,
         resource: actions::spec()?,
     }))
 }
@@ -165,15 +161,17 @@ pub fn backend_with_clock(
 fn shared(config: &Api7Config, clock: Arc<dyn Clock>) -> Result<Api7, ToolsError> {
     let trust = config.ca_pem.clone().map_or(Trust::System, Trust::Pem);
     let base: BaseUrl = config.dashboard_url.parse().map_err(Api7Error::Url)?;
-    let mut client = ClientConfig::new(base);
-    client.trust = trust.clone();
-    client.proxy.clone_from(&config.proxy);
-    client.timeout = Duration::from_secs(u64::from(config.timeout_seconds.max(1)));
+    let to_api = to_api(
+        base,
+        trust.clone(),
+        config.proxy.clone(),
+        config.timeout_seconds,
+    );
     let gateway = match &config.gateway_url {
         Some(url) => Some(to_gateway(url, trust, config.proxy.clone())?),
         None => None,
     };
-    let client = Client::with_config(client, config.token.clone())?;
+    let client = Client::with_config(to_api, config.token.clone())?;
     let desk = Desk {
         transport: client.transport().clone(),
         gateway,

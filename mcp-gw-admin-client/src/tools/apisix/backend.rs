@@ -1,14 +1,13 @@
 //! The backend: all tools that are wanted.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp_gw_core::{
     Backend, BackendError, CallContext, Offer, ToolCall, ToolError, ToolOutput, ToolRegistry,
 };
 
-use crate::apisix::{ApisixError, Client, ClientConfig};
+use crate::apisix::{ApisixError, Client};
 use crate::http::{BaseUrl, Trust};
 use crate::tools::api7::ToolsError;
 use crate::tools::apisix::config::ApisixConfig;
@@ -29,7 +28,7 @@ use crate::tools::apisix::update::{
     UpdateUpstream,
 };
 use crate::tools::apisix::validate::ValidateResource;
-use crate::tools::choice::{to_gateway, wanted};
+use crate::tools::choice::{registry, to_api, to_gateway, wanted};
 use crate::tools::desk::Desk;
 use crate::tools::operation::{Blueprint, Effect, Operation};
 use crate::tools::traffic::{Args, Output, send_all};
@@ -97,18 +96,12 @@ pub fn backend(config: &ApisixConfig) -> Result<Arc<dyn Backend>, ToolsError> {
         &config.exclude_tools,
         config.access,
     )?;
-    let shared = Arc::new(shared(config)?);
-    let tools = wanted
-        .into_iter()
-        .map(|blueprint| blueprint.build(Arc::clone(&shared)))
-        .collect::<Result<Vec<_>, _>>()?;
-    let registry = ToolRegistry::builder(&config.name).extend(tools).build()?;
     let mut instructions = INSTRUCTIONS.to_owned();
     if config.has_sample_key() {
         instructions.push_str(SAMPLE);
     }
     Ok(Arc::new(ApisixBackend {
-        registry,
+        registry: registry(&config.name, wanted, shared(config)?)?,
         instructions,
     }))
 }
@@ -116,11 +109,13 @@ pub fn backend(config: &ApisixConfig) -> Result<Arc<dyn Backend>, ToolsError> {
 fn shared(config: &ApisixConfig) -> Result<Apisix, ToolsError> {
     let trust = config.ca_pem.clone().map_or(Trust::System, Trust::Pem);
     let base: BaseUrl = config.admin_url.parse().map_err(ApisixError::Url)?;
-    let mut client = ClientConfig::new(base);
-    client.trust = trust.clone();
-    client.proxy.clone_from(&config.proxy);
-    client.timeout = Duration::from_secs(u64::from(config.timeout_seconds.max(1)));
-    let client = Client::with_config(client, config.admin_key.clone())?;
+    let to_api = to_api(
+        base,
+        trust.clone(),
+        config.proxy.clone(),
+        config.timeout_seconds,
+    );
+    let client = Client::with_config(to_api, config.admin_key.clone())?;
     let gateway = match &config.gateway_url {
         Some(url) => Some(to_gateway(url, trust, config.proxy.clone())?),
         None => None,

@@ -64,7 +64,7 @@ fn what_is_wrong_with_it_is_said_with_what_to_do() {
             ", risk: { max_server_error_percent: 101, max_full_admins: many, traffic_factor: 1 }",
         ),
         section(
-            ", risk: { certificate_days: 3, min_gateway_version: latest, exposed_words: [admin, /x], auth_plugins: [''] }",
+            ", risk: { min_gateway_version: latest, exposed_words: [admin, /x], auth_plugins: [''] }",
         ),
         "apisix: { admin_url: 'http://x', admin_key: '${TOKEN}', risk: {} }".to_owned(),
         section("") + ", timeout: 11m, max_concurrent: 4, prefix: always, pins: warn",

@@ -44,6 +44,7 @@ fn no_id_leads_elsewhere() {
 fn what_is_no_answer_is_a_clear_error() {
     let elsewhere = Dashboard::start([]);
     let ask = || on("GET /api/roles/r");
+    let nested = format!("{}{}", "[".repeat(1 << 17), "]".repeat(1 << 17));
     for binary in BOTH {
         let table = [
             (
@@ -72,6 +73,7 @@ fn what_is_no_answer_is_a_clear_error() {
                 "credentials do not follow",
             ),
             (ask().long(50 << 20), "Ask for less"),
+            (ask().status(400).body(&*nested), "Correct what"),
         ];
         let count = table.len();
         let dashboard = Dashboard::start([]);
@@ -84,7 +86,10 @@ fn what_is_no_answer_is_a_clear_error() {
         // The gateway is as well as before.
         dashboard.plan(ask());
         client.ok("get_role", r#"{"id":"r"}"#);
-        let lines = served.audit(count + 1);
+        dashboard.plan(ask().body(&*nested));
+        let cut = client.ok("get_role", r#"{"id":"r"}"#);
+        says(&cut.to_string(), &["nested too deep"]);
+        let lines = served.audit(count + 2);
         assert!(
             lines.iter().all(|line| line.contains("\"get_role\"")),
             "{lines:?}"

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::scripted::on;
-use super::{BOTH, Caller, Dashboard, Slow, TOKEN, assert_clean, says};
+use super::{BOTH, Caller, Dashboard, Served, Slow, TOKEN, assert_clean, says};
 use crate::support::client::{Client, Era, Wire};
 use crate::support::json::{at, items, string};
 use crate::support::setup::{Folder, Running, Setup};
@@ -50,6 +50,44 @@ fn who_may_write_is_a_matter_of_the_policy() {
     ann.ok("create_role", NEW_ROLE);
     let denied = gateway.process.stderr.with("\"denied\"");
     says(&denied, &["create_role", "bob"]);
+}
+
+/// A consumer whose tokens are good for an hour, as far as it is asked about once.
+fn with_a_consumer() -> Dashboard {
+    let jwt = r#"{"list":[{"username":"jack","plugins":{"jwt-auth":{"exp":3600}}}],"total":1}"#;
+    Dashboard::start([
+        on("GET /api/gateway_groups").body(r#"{"list":[{"id":"g"}],"total":1}"#),
+        on("GET /apisix/admin/consumers?gateway_group_id=g").body(jwt),
+        on("GET /apisix/admin/consumers/jack/credentials?gateway_group_id=g")
+            .body(r#"{"list":[],"total":0}"#),
+    ])
+}
+
+#[test]
+fn a_threshold_decides_what_is_a_risk() {
+    let findings = |client: &Caller| {
+        let scan = client.ok("check_risk", r#"{"rules":["long-lived-token"]}"#);
+        items(&at(&scan, &["findings"])).join("\n")
+    };
+    // Usually it may be thirty days.
+    let dashboard = with_a_consumer();
+    let gateway = Setup::verbatim(&api7(&dashboard.url(), "")).over_http();
+    assert_eq!(findings(&client(&gateway)), "");
+    let dashboard = with_a_consumer();
+    let yaml = api7(&dashboard.url(), ", risk: { max_token_seconds: 60 }");
+    let gateway = Setup::verbatim(&yaml).over_http();
+    let found = findings(&client(&gateway));
+    says(&found, &["jack", "/plugins/jwt-auth/exp", "at most 60 s"]);
+    for binary in BOTH {
+        let dashboard = with_a_consumer();
+        let served = Served::with(
+            binary,
+            &["--risk", "max_token_seconds=60"],
+            &dashboard.url(),
+        );
+        assert_eq!(findings(&served.client()), found);
+        served.end();
+    }
 }
 
 #[test]

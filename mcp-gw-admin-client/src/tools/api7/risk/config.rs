@@ -112,8 +112,8 @@ pub struct RiskFault {
 }
 
 impl RiskConfig {
-    /// All that would never do what it says: a version that is none, a word that no path can hold, a certificate that is
-    /// urgent before it is a risk. Rules that there are not are an error of [`backend`](super::super::backend).
+    /// All that would never do what it says: a version that is none, a word that no path can hold. Rules that there
+    /// are not are an error of [`backend`](super::super::backend).
     pub fn faults(&self) -> Vec<RiskFault> {
         let fault = |key, index, message: String, help| RiskFault {
             key,
@@ -122,14 +122,6 @@ impl RiskConfig {
             help,
         };
         let mut faults = Vec::new();
-        if self.certificate_urgent_days > self.certificate_days {
-            let message = format!(
-                "{} days are more than the {} of `certificate_days`: no certificate would be urgent before it is a risk",
-                self.certificate_urgent_days, self.certificate_days
-            );
-            let help = "make it smaller, or `certificate_days` greater";
-            faults.push(fault("certificate_urgent_days", None, message, help));
-        }
         let least = self.min_gateway_version.as_deref();
         if least.is_some_and(|version| version_numbers(version).is_none()) {
             let message = "this is not a version".to_owned();
@@ -168,7 +160,6 @@ mod tests {
     fn what_would_never_do_what_it_says_is_a_fault() {
         assert_eq!(RiskConfig::default().faults(), []);
         let config = RiskConfig {
-            certificate_days: 5,
             min_gateway_version: Some("latest".to_owned()),
             exposed_words: vec!["admin".to_owned(), "/internal".to_owned()],
             auth_plugins: vec![String::new()],
@@ -182,7 +173,6 @@ mod tests {
         assert_eq!(
             said,
             [
-                ("certificate_urgent_days", None),
                 ("min_gateway_version", None),
                 ("exposed_words", Some(1)),
                 ("auth_plugins", Some(0)),
