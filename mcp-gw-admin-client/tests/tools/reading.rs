@@ -445,3 +445,32 @@ async fn an_empty_answer_to_a_read_is_said_to_be_empty() {
     let answer = setup.call("get_role", json!({"id": "a"})).await.ok();
     assert_eq!(answer["remarks"], json!(["The answer is empty."]));
 }
+
+#[tokio::test]
+async fn an_answer_without_a_user_says_nothing_of_roles() {
+    let ask = || on("GET /api/users/u");
+    let odd = [
+        r#"{"unexpected":1}"#,
+        r#"{"error_msg":"nope","value":null}"#,
+        r#"{"value":null}"#,
+        r#"{"value":{"id":"u","roles":{"a":1}}}"#,
+        "[]",
+        "",
+    ];
+    let plans = odd.map(|body| ask().body(body)).into_iter();
+    let good = [r#"{"value":{"id":"u"}}"#, r#"{"value":{"roles":[]}}"#];
+    let setup = Setup::new(plans.chain(good.map(|body| ask().body(body)))).await;
+    for body in odd {
+        let error = setup
+            .call("get_role_by_user_id", json!({"id": "u"}))
+            .await
+            .error();
+        assert!(error.contains("Do not assign roles"), "{body}: {error}");
+    }
+    for body in good {
+        let answer = setup.call("get_role_by_user_id", json!({"id": "u"})).await;
+        let answer = answer.ok();
+        assert_eq!(answer["body"], json!([]), "{body}");
+        assert_eq!(answer["remarks"], json!(["The user has no roles."]));
+    }
+}
