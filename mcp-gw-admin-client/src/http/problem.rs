@@ -63,11 +63,14 @@ fn text_of(members: &Members<'_>, name: &str) -> Option<String> {
     }
 }
 
+/// What stands for a page for people.
+pub(crate) const HTML: &str = "an HTML page instead of JSON";
+
 /// A page for people says nothing that a program could use.
 fn plain(text: &str) -> String {
     let head = text.trim_start();
     if head.starts_with('<') {
-        "an HTML page instead of JSON".to_owned()
+        HTML.to_owned()
     } else {
         head.to_owned()
     }

@@ -16,7 +16,7 @@ use url::Url;
 use crate::http::base_url::BaseUrl;
 use crate::http::budget::Budget;
 use crate::http::error::{Done, Error, ErrorKind, one_line};
-use crate::http::problem::{Problem, scrub};
+use crate::http::problem::{HTML, Problem, scrub};
 use crate::http::retry::{RetryPolicy, chance, retry_after};
 use crate::http::target::RequestError;
 use crate::http::tls::{TlsError, Trust};
@@ -410,6 +410,11 @@ impl Inner {
         match self.json(response, until, done).await {
             Ok(body) => answer.body = body,
             Err(error) if method.is_safe() => return Err(error),
+            // A page for people comes from a login or a proxy, not from the API: nothing says that it took the write.
+            Err(mut error) if error.message == HTML => {
+                error.done = done;
+                return Err(error);
+            }
             Err(error) => {
                 answer.remark = Some(format!(
                     "It was done ({status}), but the answer to it cannot be used: {}.",

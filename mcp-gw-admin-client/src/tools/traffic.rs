@@ -37,6 +37,20 @@ const REFUSED: [&str; 10] = [
     "upgrade",
 ];
 
+/// Headers and parameters by which many frameworks let a request say that it is another one than it looks like.
+const OVERRIDES: [&str; 4] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "-method",
+];
+
+/// Whether a header or a parameter of this name may make a write of a read.
+fn is_override(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    OVERRIDES.contains(&&*name)
+}
+
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schemars(inline)]
@@ -263,8 +277,9 @@ async fn send(
         Ok(reading) => fill(&mut returned, &reading, show),
         Err(error) => {
             let mut failure = advice::failure(&error);
+            let help = advice::distrust(&error).unwrap_or_default();
             failure.message = format!(
-                "{error}. If that is not what you expect, the user has to check {} and the gateway.",
+                "{error}.{help} If that is not what you expect, the user has to check {} and the gateway.",
                 show.setting
             );
             returned.error = Some(failure);
@@ -350,6 +365,9 @@ fn prepare(shared: &Desk, gateway: &Transport, entry: &Entry) -> Result<Request<
         ));
     }
     check_path(&entry.path)?;
+    if shared.access != Access::ReadWrite {
+        refuse_override(entry)?;
+    }
     let mut request = Request::builder().method(method).uri(&entry.path);
     let mut content_type = None;
     for (name, value) in &entry.headers {
@@ -383,6 +401,28 @@ fn prepare(shared: &Desk, gateway: &Transport, entry: &Entry) -> Result<Request<
         return Err("`path` leads up (`..`) or elsewhere".to_owned());
     }
     Ok(request)
+}
+
+/// Refuses what would be a write behind the gateway.
+fn refuse_override(entry: &Entry) -> Result<(), String> {
+    let says = |what: &str, name: &str| {
+        format!(
+            "the {what} {name:?} makes another request of it, which may change something. This server changes nothing \
+             until the user starts it with --allow-write"
+        )
+    };
+    if let Some(name) = entry.headers.keys().find(|name| is_override(name)) {
+        return Err(says("header", &crate::http::one_line(name, 64)));
+    }
+    let query = entry.path.split_once('?').map_or("", |(_, query)| query);
+    // Some separate parameters by `;`.
+    for part in query.split(['&', ';']) {
+        let mut pairs = url::form_urlencoded::parse(part.as_bytes());
+        if let Some((name, _)) = pairs.find(|(name, _)| is_override(name)) {
+            return Err(says("parameter", &crate::http::one_line(&name, 64)));
+        }
+    }
+    Ok(())
 }
 
 /// Judges the path before any parser sees it: what two readers may read differently is refused, not repaired.

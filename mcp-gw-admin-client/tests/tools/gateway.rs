@@ -348,3 +348,30 @@ async fn headers_that_prove_something_are_not_shown_unless_they_are_asked_for() 
     let answer = setup.call(TOOL, asked).await.ok();
     assert_eq!(answer["results"][0]["headers"]["x-api-key"], "hidden");
 }
+
+#[tokio::test]
+async fn no_read_says_that_it_is_a_write() {
+    let (_server, setup) = gateway([], Access::ReadOnly).await;
+    let read = |path: &str| json!({"path": path, "method": "GET"});
+    let mut cases: Vec<Value> = ["/?_method=DELETE", "/?a=1&%5Fmethod=PUT", "/?x;_METHOD=PUT"]
+        .map(read)
+        .into();
+    for name in [
+        "X-HTTP-Method-Override",
+        "x-http-method",
+        "X-Method-Override",
+        "X_HTTP_Method_Override",
+    ] {
+        cases.push(json!({"path": "/", "method": "GET", "headers": {name: "DELETE"}}));
+    }
+    for case in cases {
+        let error = setup.call(TOOL, json!({"requests": [case]})).await.error();
+        assert!(
+            error.contains("--allow-write") && error.contains("Nothing was sent"),
+            "{error}"
+        );
+    }
+    let (_server, setup) = gateway([on("POST /?_method=DELETE")], Access::ReadWrite).await;
+    let request = json!({"path": "/?_method=DELETE", "method": "POST"});
+    setup.call(TOOL, json!({"requests": [request]})).await.ok();
+}

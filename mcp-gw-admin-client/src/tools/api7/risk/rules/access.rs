@@ -130,7 +130,7 @@ enum Guard<'a> {
 }
 
 /// What the plugins of a route with these names do, all together.
-fn guarded<'a>(served: &Served<'a>, names: &[&str]) -> Guard<'a> {
+fn guarded<'a>(served: &'a Served<'a>, names: &[&str]) -> Guard<'a> {
     let mut all = Guard::Open(None);
     for (_, name, settings) in served.plugins().filter(|(_, name, _)| names.contains(name)) {
         match (guard(name, settings), all) {
