@@ -26,7 +26,7 @@ pub(crate) fn tools(
 }
 
 fn sentence(faults: Vec<AdminFault>) -> String {
-    let faults = faults.iter().map(AdminFault::to_string);
+    let faults = faults.into_iter().map(|fault| fault.to_string());
     faults.collect::<Vec<_>>().join("; ")
 }
 

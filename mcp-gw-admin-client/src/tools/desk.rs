@@ -75,7 +75,7 @@ impl Desk {
         answer: Answer,
         view: &View,
         budget: usize,
-    ) -> Result<(), String> {
+    ) -> Result<(), ToolError> {
         outcome.status = Some(answer.status);
         outcome.remarks.extend(answer.remark);
         if let Some(body) = answer.body {
@@ -91,7 +91,7 @@ impl Desk {
         body: RawJson,
         view: &View,
         budget: usize,
-    ) -> Result<(), String> {
+    ) -> Result<(), ToolError> {
         let wanted = view.show_secrets == Some(true);
         let with_secrets = wanted && self.secrets == Secrets::OnRequest;
         let place = Place::at(&outcome.request.path);
@@ -105,7 +105,7 @@ impl Desk {
         let (count, remarks, shown) = if is_large {
             tokio::task::spawn_blocking(work)
                 .await
-                .map_err(|_| "The answer cannot be shown.".to_owned())?
+                .map_err(|_| ToolError::failed("The answer cannot be shown."))?
         } else {
             work()
         };
@@ -116,7 +116,7 @@ impl Desk {
                 .remarks
                 .push("This server is configured to show no secrets.".to_owned());
         }
-        let shown = shown?;
+        let shown = shown.map_err(ToolError::invalid_arguments)?;
         outcome.body = Some(shown.body);
         outcome.cut = shown.cut;
         Ok(())
@@ -136,8 +136,7 @@ impl Desk {
             outcome.remarks.push("The answer is empty.".to_owned());
         }
         self.show(&mut outcome, answer, view, self.budget(view))
-            .await
-            .map_err(ToolError::invalid_arguments)?;
+            .await?;
         Ok(outcome)
     }
 

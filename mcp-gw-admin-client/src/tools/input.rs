@@ -3,13 +3,13 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-// An id of the API: never dots alone, which are no id but a way through a path.
+use crate::tools::schema::ID;
+
+// An id of the API.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline)]
-pub(crate) struct Id(
-    #[schemars(length(max = 256), regex(pattern = r"^\.*[\w-][\w.-]*$"))] pub(crate) String,
-);
+pub(crate) struct Id(#[schemars(length(max = 256), regex(pattern = ID))] pub(crate) String);
 
 // A name of the API.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

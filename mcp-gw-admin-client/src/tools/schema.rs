@@ -1,5 +1,7 @@
 //! Schemas of arguments and answers: complete in themselves, in the plain JSON Schema that every client reads.
 
+use jsonschema::ValidationError;
+use jsonschema::error::ValidationErrorKind;
 use mcp_gw_core::RawJson;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -152,6 +154,35 @@ fn plain_choice(members: &mut Map<String, Value>) {
     }
 }
 
+/// What an id may be: letters, digits and three signs; not dots alone, which are no id but a way through a path.
+pub(crate) const ID: &str = r"^\.*[\w-][\w.-]*$";
+
+/// A fault with all that a model needs to mend it.
+fn said(error: &ValidationError<'_>) -> String {
+    let found = || {
+        let found = error.instance().to_string();
+        found.chars().take(100).collect::<String>()
+    };
+    match error.kind() {
+        ValidationErrorKind::Enum { options } => {
+            let options: Vec<String> = options
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(Value::to_string)
+                .collect();
+            format!("{} is none of {}", found(), options.join(", "))
+        }
+        ValidationErrorKind::Pattern { pattern } if pattern == ID => {
+            format!(
+                "{} is no id: give letters, digits, `-`, `_` and `.`, and not dots alone",
+                found()
+            )
+        }
+        _ => error.to_string(),
+    }
+}
+
 /// What is wrong with arguments, for a model: where, and what.
 ///
 /// # Errors
@@ -162,7 +193,7 @@ pub(crate) fn check(validator: &jsonschema::Validator, arguments: &Value) -> Res
         .take(8)
         .map(|error| {
             let at = error.instance_path().to_string();
-            let says: String = error.to_string().chars().take(300).collect();
+            let says: String = said(&error).chars().take(1000).collect();
             if at.is_empty() {
                 says
             } else {

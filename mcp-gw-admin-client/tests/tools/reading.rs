@@ -474,3 +474,19 @@ async fn an_answer_without_a_user_says_nothing_of_roles() {
         assert_eq!(answer["remarks"], json!(["The user has no roles."]));
     }
 }
+
+#[tokio::test]
+async fn faults_in_arguments_say_what_would_be_right() {
+    let setup = Setup::writing([]).await;
+    let error = setup.call("get_role", json!({"id": ".."})).await.error();
+    assert!(
+        error.contains("at /id: \"..\" is no id: give letters"),
+        "{error}"
+    );
+    let arguments = json!({"kind": "rout", "id": "r", "operations": []});
+    let error = setup.call("patch_resource", arguments).await.error();
+    assert!(error.contains("at /kind: \"rout\" is none of"), "{error}");
+    for kind in ["\"route\"", "\"publishedService\"", "\"customPlugin\""] {
+        assert!(error.contains(kind), "no {kind} in {error}");
+    }
+}

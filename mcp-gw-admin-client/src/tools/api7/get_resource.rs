@@ -344,14 +344,18 @@ async fn one(
     let answer = answer.map_err(|error| (kind, advice::failure(&error)))?;
     match shared.show(&mut outcome, answer, view, budget).await {
         Ok(()) => Ok((kind, outcome)),
-        Err(message) => Err((
-            kind,
-            Failure {
-                kind: "invalid_arguments".to_owned(),
-                status: None,
+        Err(error) => {
+            let (what, message) = match error {
+                ToolError::InvalidArguments { message } => ("invalid_arguments", message),
+                error => ("not_shown", error.to_string()),
+            };
+            let failure = Failure {
+                kind: what.to_owned(),
+                status: outcome.status,
                 message,
-            },
-        )),
+            };
+            Err((kind, failure))
+        }
     }
 }
 

@@ -51,8 +51,7 @@ impl Operation<Api7> for GetRoleByUserId {
         let budget = shared.budget(&args.view);
         shared
             .show(&mut outcome, answer, &args.view, budget)
-            .await
-            .map_err(ToolError::invalid_arguments)?;
+            .await?;
         Ok(outcome)
     }
 }
@@ -123,8 +122,7 @@ impl Operation<Api7> for GetUserId {
         let budget = shared.budget(&args.view);
         shared
             .show(&mut outcome, answer, &args.view, budget)
-            .await
-            .map_err(ToolError::invalid_arguments)?;
+            .await?;
         Ok(outcome)
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct RouteBody {
     service_id: Option<String>,
     /// The upstream, by its id.
     upstream_id: Option<String>,
-    /// The upstream, as create_upstream takes it: {"type": "roundrobin", "nodes": {"10.0.0.1:80": 1}}.
+    /// The upstream, as `create_upstream` takes it: {"type": "roundrobin", "nodes": {"10.0.0.1:80": 1}}.
     /// A route needs `upstream`, `upstream_id`, `service_id` or a plugin that answers.
     upstream: Option<Map<String, Value>>,
     /// The plugin config whose plugins run too.
@@ -87,7 +87,7 @@ pub(crate) struct ServiceBody {
     labels: Option<Labels>,
     /// The upstream, by its id.
     upstream_id: Option<String>,
-    /// The upstream, as create_upstream takes it: {"type": "roundrobin", "nodes": {"10.0.0.1:80": 1}}.
+    /// The upstream, as `create_upstream` takes it: {"type": "roundrobin", "nodes": {"10.0.0.1:80": 1}}.
     upstream: Option<Map<String, Value>>,
     /// Whether `WebSocket` is let through.
     enable_websocket: Option<bool>,
@@ -312,7 +312,7 @@ pub(crate) struct StreamRouteBody {
     remote_addr: Option<String>,
     /// The host name in TLS.
     sni: Option<String>,
-    /// The upstream, as create_upstream takes it: {"type": "roundrobin", "nodes": {"10.0.0.1:80": 1}}.
+    /// The upstream, as `create_upstream` takes it: {"type": "roundrobin", "nodes": {"10.0.0.1:80": 1}}.
     upstream: Option<Map<String, Value>>,
     /// The upstream, by its id.
     upstream_id: Option<String>,

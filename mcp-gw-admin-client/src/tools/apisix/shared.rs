@@ -112,8 +112,7 @@ impl Apisix {
             ));
         }
         self.show(&mut outcome, answer, view, self.budget(view))
-            .await
-            .map_err(ToolError::invalid_arguments)?;
+            .await?;
         Ok(Told(outcome))
     }
 
