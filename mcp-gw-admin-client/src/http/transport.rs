@@ -410,8 +410,8 @@ impl Inner {
         match self.json(response, until, done).await {
             Ok(body) => answer.body = body,
             Err(error) if method.is_safe() => return Err(error),
-            // A page for people comes from a login or a proxy, not from the API: nothing says that it took the write.
-            Err(mut error) if error.message == HTML => {
+            // A page for people comes with a plain 200 from a login or a proxy: nothing says that the API took the write.
+            Err(mut error) if error.message == HTML && status == StatusCode::OK => {
                 error.done = done;
                 return Err(error);
             }
