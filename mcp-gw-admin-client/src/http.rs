@@ -2,6 +2,7 @@
 //! place that sends them.
 
 mod base_url;
+mod budget;
 mod error;
 mod problem;
 mod retry;
@@ -10,6 +11,8 @@ mod tls;
 mod transport;
 
 pub use base_url::{BaseUrl, BaseUrlError};
+#[cfg(feature = "tools")]
+pub(crate) use budget::Budget;
 #[cfg(feature = "tools")]
 pub(crate) use error::one_line;
 pub use error::{Done, Error, ErrorKind};

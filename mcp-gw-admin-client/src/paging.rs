@@ -5,6 +5,7 @@ use std::future::Future;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use mcp_gw_core::RawJson;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::http::{Done, Error, ErrorKind};
 
@@ -67,6 +68,25 @@ where
     pages
         .map_ok(|page| stream::iter(page.items).map(Ok))
         .try_flatten()
+}
+
+/// `{"list": […], "total": n}`. An empty list may be `null`, as Go writes it, or `{}`: Lua knows no difference.
+pub(crate) fn page<M: DeserializeOwned>(body: &RawJson) -> Result<Page<M>, Error> {
+    let fault = |error: mcp_gw_core::JsonError| odd("a list", &error.message);
+    let list = body.member("list").map_err(fault)?;
+    let list = list.ok_or_else(|| odd("a list", "`list` is missing"))?;
+    let is_empty = list.is_object() && list.members().is_ok_and(|members| members.is_empty());
+    let items = if is_empty || list.is_null() {
+        Vec::new()
+    } else {
+        list.decode_owned().map_err(fault)?
+    };
+    let total = body.member("total").map_err(fault)?;
+    let total: Option<RawJson> = total.filter(|total| !total.is_null());
+    Ok(Page {
+        items,
+        total: total.and_then(|total| total.decode_owned().ok()),
+    })
 }
 
 /// A body as JSON.

@@ -12,6 +12,7 @@ mod answer;
 mod choice;
 mod desk;
 mod input;
+mod lexer;
 mod operation;
 mod plugins;
 mod redact;

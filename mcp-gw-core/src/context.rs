@@ -1,8 +1,8 @@
 //! What a call carries along: facts about the request, the way back to the client, the permit.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 
@@ -473,6 +473,7 @@ pub struct CallContext {
     incoming: Incoming,
     permit: Permit,
     given_up: CancelReason,
+    end: Mutex<Option<Instant>>,
 }
 
 impl CallContext {
@@ -481,7 +482,19 @@ impl CallContext {
             incoming,
             permit,
             given_up: CancelReason::default(),
+            end: Mutex::new(None),
         }
+    }
+
+    /// When the call is given up at the latest, as far as that is known: whoever wants to tell what it did
+    /// has to come back before. Time in which the client is asked something does not count, and moves it.
+    pub fn end(&self) -> Option<Instant> {
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says when the call is given up. Said by who limits calls, before it hands one on.
+    pub fn set_end(&self, end: Instant) {
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
     }
 
     /// Who calls.

@@ -115,6 +115,8 @@ impl<B: Backend> Backend for Deadline<B> {
         ctx: &CallContext,
         call: ToolCall,
     ) -> Result<ToolOutput, BackendError> {
+        // Tools that do several things want to tell what they did.
+        ctx.set_end((Instant::now() + self.limit.get()).into_std());
         self.within(Some(ctx), self.backend.call_tool(ctx, call))
             .await
     }

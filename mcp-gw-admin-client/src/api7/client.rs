@@ -84,6 +84,14 @@ impl Client {
         &self.transport
     }
 
+    /// The same, for what has to be done within a time.
+    #[cfg(feature = "tools")]
+    pub(crate) fn within(&self, budget: crate::http::Budget) -> Self {
+        Self {
+            transport: self.transport.within(Some(budget)),
+        }
+    }
+
     /// Sends any request: one of [`Kind`](crate::api7::Kind), of [`iam`], or of a
     /// [`Target`](crate::http::Target).
     ///

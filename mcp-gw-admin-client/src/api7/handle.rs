@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use futures_util::Stream;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::api7::client::Client;
 use crate::api7::kind::Place;
@@ -149,25 +149,10 @@ fn one<M: Model>(answer: &Answer) -> Result<M, Error> {
 
 /// `{"list": […], "total": n}`, perhaps within `value`.
 fn page<M: Model>(answer: &Answer) -> Result<Page<M>, Error> {
-    #[derive(Deserialize)]
-    #[serde(bound = "M: Model")]
-    struct Wire<M> {
-        list: Vec<M>,
-        #[serde(default)]
-        total: Option<u64>,
-    }
     let Some(body) = &answer.body else {
         return Err(odd("a list", "it is empty"));
     };
     let inner = body.member("value").ok().flatten();
     let within = inner.filter(|inner| inner.member("list").is_ok_and(|list| list.is_some()));
-    let wire: Wire<M> = within
-        .as_ref()
-        .unwrap_or(body)
-        .decode_owned()
-        .map_err(|error| odd("a list", &error.message))?;
-    Ok(Page {
-        items: wire.list,
-        total: wire.total,
-    })
+    paging::page(within.as_ref().unwrap_or(body))
 }

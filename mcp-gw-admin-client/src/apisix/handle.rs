@@ -4,7 +4,6 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use futures_util::Stream;
-use mcp_gw_core::RawJson;
 use serde::{Deserialize, Serialize};
 
 use crate::apisix::client::Client;
@@ -158,24 +157,7 @@ fn one<M: Model>(answer: &Answer) -> Result<Stored<M>, Error> {
         .map_err(|error| odd("what this kind looks like", &error.message))
 }
 
-/// `{"list": […], "total": n}`. An empty list may be `{}`: Lua knows no difference.
 fn page<M: Model>(answer: &Answer) -> Result<Page<Stored<M>>, Error> {
-    let Some(body) = &answer.body else {
-        return Err(odd("a list", "it is empty"));
-    };
-    let fault = |error: mcp_gw_core::JsonError| odd("a list", &error.message);
-    let list = body.member("list").map_err(fault)?;
-    let list = list.ok_or_else(|| odd("a list", "`list` is missing"))?;
-    let is_empty = list.is_object() && list.members().is_ok_and(|members| members.is_empty());
-    let items = if is_empty || list.is_null() {
-        Vec::new()
-    } else {
-        list.decode_owned().map_err(fault)?
-    };
-    let total = body.member("total").map_err(fault)?;
-    let total: Option<RawJson> = total.filter(|total| !total.is_null());
-    Ok(Page {
-        items,
-        total: total.and_then(|total| total.decode_owned().ok()),
-    })
+    let body = answer.body.as_ref();
+    paging::page(body.ok_or_else(|| odd("a list", "it is empty"))?)
 }

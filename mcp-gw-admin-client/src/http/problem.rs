@@ -10,6 +10,9 @@ const SHORTEST: usize = 6;
 /// So much of what an API says is kept.
 const LONGEST: usize = 1024;
 
+/// An error is looked for in so many that are around it.
+const LEVELS: usize = 2;
+
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Problem {
     pub(crate) code: Option<String>,
@@ -22,7 +25,7 @@ impl Problem {
         let text = String::from_utf8_lossy(body);
         let found = RawJson::parse(body.to_vec())
             .ok()
-            .and_then(|raw| Self::of_json(&raw))
+            .and_then(|raw| Self::of_json(&raw, LEVELS))
             .unwrap_or_else(|| Self {
                 code: None,
                 message: plain(&text),
@@ -33,7 +36,7 @@ impl Problem {
         }
     }
 
-    fn of_json(raw: &RawJson) -> Option<Self> {
+    fn of_json(raw: &RawJson, levels: usize) -> Option<Self> {
         let members = raw.members().ok()?;
         let message = ["error_msg", "message", "error", "detail", "title"]
             .into_iter()
@@ -44,8 +47,8 @@ impl Problem {
                 .find_map(|name| text_of(&members, name));
             return Some(Self { code, message });
         }
-        let inner = raw.member("error").ok()??;
-        inner.is_object().then(|| Self::of_json(&inner)).flatten()
+        let inner = members.get("error").filter(|_| levels > 0)?;
+        Self::of_json(&raw.slice(inner), levels - 1)
     }
 }
 
@@ -60,11 +63,14 @@ fn text_of(members: &Members<'_>, name: &str) -> Option<String> {
     }
 }
 
+/// What stands for a page for people.
+pub(crate) const HTML: &str = "an HTML page instead of JSON";
+
 /// A page for people says nothing that a program could use.
 fn plain(text: &str) -> String {
     let head = text.trim_start();
     if head.starts_with('<') {
-        "an HTML page instead of JSON".to_owned()
+        HTML.to_owned()
     } else {
         head.to_owned()
     }
@@ -125,6 +131,20 @@ mod tests {
             assert_eq!(problem.code.as_deref(), code, "{text}");
             assert_eq!(problem.message, message);
         }
+    }
+
+    #[test]
+    fn an_error_in_errors_is_quoted_after_a_while() {
+        let deep = format!(
+            r#"{}1{}"#,
+            r#"{"error":{"x":"#.repeat(4_000),
+            "}}".repeat(4_000)
+        );
+        assert!(read(&deep).message.starts_with(r#"{"error":{"x":"#));
+        let two = r#"{"error":{"error":{"message":"no"}}}"#;
+        assert_eq!(read(two).message, "no");
+        let three = r#"{"error":{"error":{"error":{"message":"no"}}}}"#;
+        assert_eq!(read(three).message, three);
     }
 
     #[test]

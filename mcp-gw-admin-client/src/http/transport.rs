@@ -8,14 +8,15 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::{Method, Request, StatusCode};
-use mcp_gw_core::{RawJson, Secret};
+use mcp_gw_core::{JsonError, RawJson, Secret};
 use reqwest::{Client, Proxy, Response, redirect};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::http::base_url::BaseUrl;
+use crate::http::budget::Budget;
 use crate::http::error::{Done, Error, ErrorKind, one_line};
-use crate::http::problem::{Problem, scrub};
+use crate::http::problem::{HTML, Problem, scrub};
 use crate::http::retry::{RetryPolicy, chance, retry_after};
 use crate::http::target::RequestError;
 use crate::http::tls::{TlsError, Trust};
@@ -113,7 +114,11 @@ pub struct Reading {
 
 /// Sends requests to one origin. A clone is cheap and shares the connections.
 #[derive(Clone)]
-pub struct Transport(Arc<Inner>);
+pub struct Transport {
+    inner: Arc<Inner>,
+    /// What is sent has to be answered within it.
+    budget: Option<Budget>,
+}
 
 struct Inner {
     config: TransportConfig,
@@ -123,7 +128,9 @@ struct Inner {
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Transport").field(&self.0.config).finish()
+        f.debug_struct("Transport")
+            .field("config", &self.inner.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -143,21 +150,61 @@ impl Transport {
             None => None,
         };
         let client = client(&config)?;
-        Ok(Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             config,
             credential,
             client,
-        })))
+        });
+        Ok(Self {
+            inner,
+            budget: None,
+        })
     }
 
     /// Where requests go.
     pub fn base(&self) -> &BaseUrl {
-        &self.0.config.base
+        &self.inner.config.base
+    }
+
+    /// The same, for what has to be done within a time: attempts end with it, and no write is begun when little of
+    /// it is left.
+    #[cfg(feature = "tools")]
+    pub(crate) fn within(&self, budget: Option<Budget>) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            budget,
+        }
+    }
+
+    /// The time in which it sends.
+    #[cfg(feature = "tools")]
+    pub(crate) const fn budget(&self) -> Option<Budget> {
+        self.budget
+    }
+
+    /// Whether a request may begin now.
+    #[cfg(feature = "tools")]
+    pub(crate) fn has_time(&self, method: &Method) -> bool {
+        self.until(method).is_ok()
+    }
+
+    /// When an attempt that begins now ends.
+    ///
+    /// # Errors
+    /// When none should begin: nothing is sent then.
+    fn until(&self, method: &Method) -> Result<Instant, Error> {
+        let longest = self.inner.config.timeout;
+        let until = Instant::now() + longest;
+        let Some(budget) = self.budget else {
+            return Ok(until);
+        };
+        budget.begin(method, longest)?;
+        Ok(until.min(budget.end()))
     }
 
     /// The text without the credential that goes with each request.
     pub fn scrub(&self, text: &str) -> String {
-        scrub(text, self.0.secret())
+        scrub(text, self.inner.secret())
     }
 
     /// Sends a request whose URI is a path and a query, again when it may help, and reads the answer.
@@ -170,14 +217,21 @@ impl Transport {
     pub async fn send(&self, request: Request<Bytes>) -> Result<Answer, Error> {
         let mut sent = 0;
         loop {
-            let result = self.0.attempt(&request).await;
+            let until = self.until(request.method())?;
+            let result = self.inner.attempt(&request, until).await;
             sent += 1;
             let error = match result {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let retries = &self.0.config.retries;
-            let Some(pause) = retries.pause(request.method(), &error, sent, chance()) else {
+            let retries = &self.inner.config.retries;
+            let pause = retries.pause(request.method(), &error, sent, chance());
+            let in_time = |pause: &Duration| {
+                let longest = self.inner.config.timeout;
+                self.budget
+                    .is_none_or(|budget| budget.has_room(request.method(), longest, *pause))
+            };
+            let Some(pause) = pause.filter(in_time) else {
                 return Err(error);
             };
             tracing::debug!(
@@ -198,8 +252,8 @@ impl Transport {
     /// # Errors
     /// When there is no answer.
     pub async fn exchange(&self, request: Request<Bytes>) -> Result<Reading, Error> {
-        let inner = &*self.0;
-        let until = Instant::now() + inner.config.timeout;
+        let inner = &*self.inner;
+        let until = self.until(request.method())?;
         let url = inner.url_of(&request)?;
         let done = effect(request.method());
         let response = inner.execute(&request, &url, until, done).await?;
@@ -235,8 +289,7 @@ impl Inner {
         url.ok_or_else(|| RequestError::Malformed.into())
     }
 
-    async fn attempt(&self, request: &Request<Bytes>) -> Result<Answer, Error> {
-        let until = Instant::now() + self.config.timeout;
+    async fn attempt(&self, request: &Request<Bytes>, until: Instant) -> Result<Answer, Error> {
         let done = effect(request.method());
         let mut url = self.url_of(request)?;
         let mut hops = 0;
@@ -312,15 +365,18 @@ impl Inner {
         if !request.body().is_empty() {
             outgoing = outgoing.body(request.body().clone());
         }
+        let begin = Instant::now();
         match timeout_at(until, outgoing.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(self.broken(error, done)),
-            Err(_) => Err(self.late(done)),
+            Err(_) => Err(self.late(begin, until, done)),
         }
     }
 
-    fn late(&self, done: Done) -> Error {
-        let seconds = self.config.timeout.as_secs_f64();
+    fn late(&self, begin: Instant, until: Instant, done: Done) -> Error {
+        let seconds = until.saturating_duration_since(begin).as_secs_f64();
+        // In tenths, but never nothing.
+        let seconds = (seconds * 10.0).round().max(1.0) / 10.0;
         let message = format!("no answer within {seconds} s");
         Error::new(ErrorKind::Timeout, message, done)
     }
@@ -354,6 +410,11 @@ impl Inner {
         match self.json(response, until, done).await {
             Ok(body) => answer.body = body,
             Err(error) if method.is_safe() => return Err(error),
+            // A page for people comes with a plain 200 from a login or a proxy: nothing says that the API took the write.
+            Err(mut error) if error.message == HTML && status == StatusCode::OK => {
+                error.done = done;
+                return Err(error);
+            }
             Err(error) => {
                 answer.remark = Some(format!(
                     "It was done ({status}), but the answer to it cannot be used: {}.",
@@ -380,7 +441,7 @@ impl Inner {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }
-        RawJson::parse(body.clone()).map(Some).map_err(|error| {
+        parsed(body.clone()).await.map(Some).map_err(|error| {
             let head = body.get(..body.len().min(256)).unwrap_or_default();
             let says = Problem::read(head, self.secret()).message;
             let message = if is_html(head) {
@@ -428,12 +489,13 @@ impl Inner {
         done: Done,
     ) -> Result<(Bytes, bool), Error> {
         let mut all = BytesMut::new();
+        let begin = Instant::now();
         loop {
             let chunk = match timeout_at(until, response.chunk()).await {
                 Ok(Ok(Some(chunk))) => chunk,
                 Ok(Ok(None)) => return Ok((all.freeze(), false)),
                 Ok(Err(error)) => return Err(self.broken(error, done)),
-                Err(_) => return Err(self.late(done)),
+                Err(_) => return Err(self.late(begin, until, done)),
             };
             let room = limit.saturating_sub(all.len());
             all.extend_from_slice(chunk.get(..room.min(chunk.len())).unwrap_or_default());
@@ -441,6 +503,20 @@ impl Inner {
                 return Ok((all.freeze(), true));
             }
         }
+    }
+}
+
+/// Longer answers are read where they hold up nobody else.
+const LARGE: usize = 256 * 1024;
+
+async fn parsed(body: Bytes) -> Result<RawJson, JsonError> {
+    if body.len() <= LARGE {
+        return RawJson::parse(body);
+    }
+    let other = body.clone();
+    match tokio::task::spawn_blocking(move || RawJson::parse(other)).await {
+        Ok(parsed) => parsed,
+        Err(_) => RawJson::parse(body),
     }
 }
 

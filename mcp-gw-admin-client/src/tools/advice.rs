@@ -112,6 +112,14 @@ fn next_step(words: &Words, error: &Error) -> String {
     }
 }
 
+/// What to do about a certificate that is not believed.
+pub(crate) fn distrust(error: &Error) -> Option<&'static str> {
+    is_distrust(error).then_some(
+        " Its certificate is not believed, and nothing was sent. The user has to give this server the certificate of the \
+         authority that signed it (--ca-file, or ca_file in its configuration).",
+    )
+}
+
 /// The certificate of the other side was not believed.
 fn is_distrust(error: &Error) -> bool {
     error.status.is_none() && error.message.contains("certificate")

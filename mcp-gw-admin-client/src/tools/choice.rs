@@ -81,7 +81,11 @@ pub(crate) fn to_api(
     timeout_seconds: u32,
 ) -> TransportConfig {
     let mut config = TransportConfig::new(base);
-    config.trust = trust;
+    // What is behind the gateway may have a certificate of its own authority, or one of a public one.
+    config.trust = match trust {
+        Trust::Pem(pem) => Trust::SystemAnd(pem),
+        trust => trust,
+    };
     config.proxy = proxy;
     config.timeout = Duration::from_secs(u64::from(timeout_seconds.max(1)));
     config

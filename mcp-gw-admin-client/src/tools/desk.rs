@@ -4,16 +4,19 @@ use bytes::Bytes;
 use http::Request;
 use mcp_gw_core::{RawJson, ToolError};
 
-use crate::http::{Answer, Error, RequestError, Transport};
+use crate::http::{Answer, Budget, Error, RequestError, Transport};
 use crate::tools::advice::{self, Words};
 use crate::tools::answer::{Outcome, Sent};
 use crate::tools::api7::{Access, Secrets};
 use crate::tools::input::Writing;
-use crate::tools::redact::{REDACTED, holds_mark, redact};
-use crate::tools::view::{View, within_depth};
+use crate::tools::redact::{Place, REDACTED, clean, holds_mark};
+use crate::tools::view::View;
+
+/// Longer bodies are looked at where they hold up nobody else.
+const LARGE: usize = 256 * 1024;
 
 /// What all tools of one API share.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Desk {
     /// To the API, with its credentials.
     pub(crate) transport: Transport,
@@ -38,6 +41,21 @@ impl Desk {
         self.transport.scrub(text)
     }
 
+    /// The same for one call.
+    pub(crate) fn within(&self, budget: Budget) -> Self {
+        Self {
+            transport: self.transport.within(Some(budget)),
+            gateway: self.gateway.as_ref().map(|to| to.within(Some(budget))),
+            ..self.clone()
+        }
+    }
+
+    /// The way to the API for what comes before the point: it leaves time for that.
+    pub(crate) fn first(&self) -> Transport {
+        self.transport
+            .within(self.transport.budget().map(Budget::half))
+    }
+
     /// An error of the API, as a model reads it.
     pub(crate) fn failed(&self, error: &Error) -> ToolError {
         advice::failed_as(self.words, error)
@@ -51,7 +69,7 @@ impl Desk {
     }
 
     /// Puts an answer into `outcome`: without secrets, and no longer than `budget`.
-    pub(crate) fn show(
+    pub(crate) async fn show(
         &self,
         outcome: &mut Outcome,
         answer: Answer,
@@ -61,38 +79,44 @@ impl Desk {
         outcome.status = Some(answer.status);
         outcome.remarks.extend(answer.remark);
         if let Some(body) = answer.body {
-            self.show_body(outcome, &body, view, budget)?;
+            self.show_body(outcome, body, view, budget).await?;
         }
         Ok(())
     }
 
     /// Puts a body into `outcome`: without secrets, and no longer than `budget`.
-    pub(crate) fn show_body(
+    async fn show_body(
         &self,
         outcome: &mut Outcome,
-        body: &RawJson,
+        body: RawJson,
         view: &View,
         budget: usize,
     ) -> Result<(), ToolError> {
-        let unshown =
-            |why: String| ToolError::failed(format!("The answer cannot be shown: {why}."));
-        within_depth(body).map_err(unshown)?;
         let wanted = view.show_secrets == Some(true);
-        let body = if wanted && self.secrets == Secrets::OnRequest {
-            body.clone()
-        } else {
-            let (clean, count) = redact(body).map_err(|error| unshown(error.to_string()))?;
-            outcome.redacted = (count > 0).then_some(count);
-            if wanted && count > 0 {
-                outcome
-                    .remarks
-                    .push("This server is configured to show no secrets.".to_owned());
-            }
-            clean
+        let with_secrets = wanted && self.secrets == Secrets::OnRequest;
+        let place = Place::at(&outcome.request.path);
+        let view = view.clone();
+        let is_large = body.len() > LARGE;
+        let work = move || {
+            let clean = clean(&body, &place, with_secrets);
+            let shown = view.show(&clean.raw, budget);
+            (clean.redacted, clean.remarks, shown)
         };
-        let shown = view
-            .show(&body, budget)
-            .map_err(ToolError::invalid_arguments)?;
+        let (count, remarks, shown) = if is_large {
+            tokio::task::spawn_blocking(work)
+                .await
+                .map_err(|_| ToolError::failed("The answer cannot be shown."))?
+        } else {
+            work()
+        };
+        outcome.redacted = (count > 0).then_some(count);
+        outcome.remarks.extend(remarks);
+        if wanted && count > 0 {
+            outcome
+                .remarks
+                .push("This server is configured to show no secrets.".to_owned());
+        }
+        let shown = shown.map_err(ToolError::invalid_arguments)?;
         outcome.body = Some(shown.body);
         outcome.cut = shown.cut;
         Ok(())
@@ -111,7 +135,8 @@ impl Desk {
         if answer.body.is_none() {
             outcome.remarks.push("The answer is empty.".to_owned());
         }
-        self.show(&mut outcome, answer, view, self.budget(view))?;
+        self.show(&mut outcome, answer, view, self.budget(view))
+            .await?;
         Ok(outcome)
     }
 
@@ -164,7 +189,8 @@ impl Desk {
             ..View::default()
         };
         let status = answer.status;
-        if let Err(problem) = self.show(&mut outcome, answer, &view, self.answer_bytes) {
+        let shown = self.show(&mut outcome, answer, &view, self.answer_bytes);
+        if let Err(problem) = shown.await {
             outcome
                 .remarks
                 .push(format!("It was done ({status}). {problem}"));

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::http::Budget;
 use crate::tools::schema;
 
 /// What calling a tool changes.
@@ -62,9 +63,13 @@ pub(crate) trait Operation<S>: Send + Sync + 'static {
 }
 
 /// What the tools of an API share, as far as this module looks at it.
-pub(crate) trait Shared: Send + Sync + 'static {
+pub(crate) trait Shared: Sized + Send + Sync + 'static {
     /// The text without credentials that must not be shown.
     fn scrub(&self, text: &str) -> String;
+
+    /// The same for one call, which has to be done and told within a time.
+    #[must_use]
+    fn within(&self, budget: Budget) -> Self;
 }
 
 type Build<S> = fn(Arc<S>) -> Result<Arc<dyn Tool>, SpecError>;
@@ -136,9 +141,12 @@ impl<S: Shared, O: Operation<S>> Tool for Bound<S, O> {
         &self.spec
     }
 
-    async fn call(&self, _: &CallContext, args: Arguments) -> Result<ToolOutput, ToolError> {
+    async fn call(&self, ctx: &CallContext, args: Arguments) -> Result<ToolOutput, ToolError> {
         let args = self.arguments(&args)?;
-        let output = O::run(&self.shared, args)
+        let bounded = ctx
+            .end()
+            .map(|end| self.shared.within(Budget::until(end.into())));
+        let output = O::run(bounded.as_ref().unwrap_or(&*self.shared), args)
             .await
             .map_err(|error| match error {
                 ToolError::Failed { message, source } => ToolError::Failed {

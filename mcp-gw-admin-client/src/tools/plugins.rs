@@ -5,7 +5,7 @@ use http::Request;
 use mcp_gw_core::{RawJson, ToolError};
 use serde_json::{Map, Value};
 
-use crate::http::{Error, RequestError};
+use crate::http::{Error, RequestError, Transport};
 use crate::tools::desk::{Desk, unbuilt};
 use crate::tools::schema;
 
@@ -74,9 +74,10 @@ impl<F: Fn(&str) -> Result<Request<Bytes>, RequestError>> Check<'_, F> {
         plugins: &Map<String, Value>,
     ) -> Result<Findings, ToolError> {
         let mut all = Findings::default();
+        let transport = desk.first();
         for (name, settings) in plugins.iter().take(MOST) {
             let request = (self.schema)(name).map_err(unbuilt)?;
-            match found(desk, request).await {
+            match found(&transport, request).await {
                 Ok(Some(found)) => judge(name, &found, settings, &mut all),
                 Ok(None) => all.remarks.push(format!(
                     "{name} was not checked: the API has no schema of it."
@@ -109,8 +110,8 @@ fn is_refused(error: &Error) -> bool {
     error.is_unauthorized() || error.is_forbidden()
 }
 
-async fn found(desk: &Desk, request: Request<Bytes>) -> Result<Option<Value>, Error> {
-    let answer = desk.transport.send(request).await?;
+async fn found(transport: &Transport, request: Request<Bytes>) -> Result<Option<Value>, Error> {
+    let answer = transport.send(request).await?;
     let tree = answer.body.and_then(|body| body.to_value().ok());
     Ok(tree.and_then(inner))
 }

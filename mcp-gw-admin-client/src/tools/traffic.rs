@@ -17,8 +17,8 @@ use crate::tools::advice;
 use crate::tools::answer::Failure;
 use crate::tools::api7::{Access, Secrets};
 use crate::tools::desk::Desk;
-use crate::tools::redact::{REDACTED, redact};
-use crate::tools::view::{Cut, View, within_depth};
+use crate::tools::redact::{Place, REDACTED, clean, is_secret_header};
+use crate::tools::view::{Cut, View};
 
 /// No body is shown shorter than that, however many there are.
 const LEAST: usize = 256;
@@ -36,6 +36,20 @@ const REFUSED: [&str; 10] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+/// Headers and parameters by which many frameworks let a request say that it is another one than it looks like.
+const OVERRIDES: [&str; 4] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "-method",
+];
+
+/// Whether a header or a parameter of this name may make a write of a read.
+fn is_override(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    OVERRIDES.contains(&&*name)
+}
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -110,6 +124,10 @@ struct Returned {
     /// What of the body was left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     cut: Option<Cut>,
+    /// What else there is to know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    remarks: Vec<String>,
     /// Why there was no answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Failure>,
@@ -126,6 +144,10 @@ struct Summary {
     failed: usize,
     /// How many of these were not answered.
     unanswered: usize,
+    /// How many were not sent, as the time of the call was over: those at the end.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[schemars(default)]
+    not_sent: usize,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -134,6 +156,10 @@ pub(crate) struct Output {
     results: Vec<Returned>,
     /// All of them counted.
     summary: Summary,
+    /// What else there is to know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    remarks: Vec<String>,
 }
 
 /// Sends them all and tells what came back.
@@ -170,13 +196,27 @@ pub(crate) async fn send_all(shared: &Desk, args: Args) -> Result<Output, ToolEr
         setting: shared.words.gateway,
     };
     let show = &show;
+    let all = jobs.len();
     let results: Vec<Returned> = stream::iter(jobs)
         .map(|(at, request)| send(gateway, at, request, show))
         .buffered(shared.gateway_concurrency.max(1))
+        .filter_map(std::future::ready)
         .collect()
         .await;
-    let summary = count(&results);
-    Ok(Output { results, summary })
+    let mut summary = count(&results);
+    summary.not_sent = all - results.len();
+    let remarks = (summary.not_sent > 0).then(|| {
+        format!(
+            "{} of the {all} requests were not sent: the time that a call may take is over. Those that were are all told \
+             of here; send the others in another call.",
+            summary.not_sent
+        )
+    });
+    Ok(Output {
+        results,
+        summary,
+        remarks: remarks.into_iter().collect(),
+    })
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
@@ -210,7 +250,16 @@ struct Show {
     setting: &'static str,
 }
 
-async fn send(gateway: &Transport, at: usize, request: Request<Bytes>, show: &Show) -> Returned {
+/// `None` when there was no time left to send it.
+async fn send(
+    gateway: &Transport,
+    at: usize,
+    request: Request<Bytes>,
+    show: &Show,
+) -> Option<Returned> {
+    if !gateway.has_time(request.method()) {
+        return None;
+    }
     let begin = Instant::now();
     let result = gateway.exchange(request).await;
     let mut returned = Returned {
@@ -221,20 +270,22 @@ async fn send(gateway: &Transport, at: usize, request: Request<Bytes>, show: &Sh
         headers_left_out: 0,
         duration_ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
         cut: None,
+        remarks: Vec::new(),
         error: None,
     };
     match result {
         Ok(reading) => fill(&mut returned, &reading, show),
         Err(error) => {
             let mut failure = advice::failure(&error);
+            let help = advice::distrust(&error).unwrap_or_default();
             failure.message = format!(
-                "{error}. If that is not what you expect, the user has to check {} and the gateway.",
+                "{error}.{help} If that is not what you expect, the user has to check {} and the gateway.",
                 show.setting
             );
             returned.error = Some(failure);
         }
     }
-    returned
+    Some(returned)
 }
 
 fn fill(returned: &mut Returned, reading: &Reading, show: &Show) {
@@ -248,11 +299,10 @@ fn fill(returned: &mut Returned, reading: &Reading, show: &Show) {
             continue;
         }
         room -= length;
-        let text = if name == "set-cookie" && !show.secrets {
-            REDACTED.into()
-        } else {
-            String::from_utf8_lossy(value.as_bytes())
-        };
+        let mut text = String::from_utf8_lossy(value.as_bytes());
+        if !show.secrets && is_secret_header(name.as_str(), &text) {
+            text = REDACTED.into();
+        }
         let known = returned.headers.entry(name.to_string()).or_default();
         if !known.is_empty() {
             known.push_str(", ");
@@ -262,18 +312,10 @@ fn fill(returned: &mut Returned, reading: &Reading, show: &Show) {
     if reading.body.is_empty() {
         return;
     }
-    let (data, mut more) = read_body(reading);
-    let clean = within_depth(&data).and_then(|()| {
-        if show.secrets {
-            return Ok(data);
-        }
-        let clean = redact(&data).map_err(|error| error.to_string())?;
-        Ok(clean.0)
-    });
-    let data = clean.unwrap_or_else(|why| {
-        more = Some(format!("nothing: the body is not shown, as {why}"));
-        RawJson::null()
-    });
+    let (data, more) = read_body(reading);
+    let clean = clean(&data, &Place::default(), show.secrets);
+    returned.remarks = clean.remarks;
+    let data = clean.raw;
     let length = data.len();
     // A view that asks for nothing cannot ask for what is not there.
     if let Ok(shown) = View::default().show(&data, show.budget) {
@@ -323,6 +365,9 @@ fn prepare(shared: &Desk, gateway: &Transport, entry: &Entry) -> Result<Request<
         ));
     }
     check_path(&entry.path)?;
+    if shared.access != Access::ReadWrite {
+        refuse_override(entry)?;
+    }
     let mut request = Request::builder().method(method).uri(&entry.path);
     let mut content_type = None;
     for (name, value) in &entry.headers {
@@ -356,6 +401,28 @@ fn prepare(shared: &Desk, gateway: &Transport, entry: &Entry) -> Result<Request<
         return Err("`path` leads up (`..`) or elsewhere".to_owned());
     }
     Ok(request)
+}
+
+/// Refuses what would be a write behind the gateway.
+fn refuse_override(entry: &Entry) -> Result<(), String> {
+    let says = |what: &str, name: &str| {
+        format!(
+            "the {what} {name:?} makes another request of it, which may change something. This server changes nothing \
+             until the user starts it with --allow-write"
+        )
+    };
+    if let Some(name) = entry.headers.keys().find(|name| is_override(name)) {
+        return Err(says("header", &crate::http::one_line(name, 64)));
+    }
+    let query = entry.path.split_once('?').map_or("", |(_, query)| query);
+    // Some separate parameters by `;`.
+    for part in query.split(['&', ';']) {
+        let mut pairs = url::form_urlencoded::parse(part.as_bytes());
+        if let Some((name, _)) = pairs.find(|(name, _)| is_override(name)) {
+            return Err(says("parameter", &crate::http::one_line(&name, 64)));
+        }
+    }
+    Ok(())
 }
 
 /// Judges the path before any parser sees it: what two readers may read differently is refused, not repaired.

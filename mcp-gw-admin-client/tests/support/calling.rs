@@ -2,6 +2,7 @@
 #![expect(unreachable_pub, reason = "each test uses the part that it needs")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mcp_gw_core::testing::call_context;
 use mcp_gw_core::{Arguments, Backend, Caller, NoClient, ToolCall};
@@ -33,7 +34,21 @@ impl Answered {
 
 /// Calls a tool. `secret` must not be in what it answers.
 pub async fn call(backend: &dyn Backend, tool: &str, arguments: &Value, secret: &str) -> Answered {
+    call_within(backend, tool, arguments, secret, None).await
+}
+
+/// Calls a tool that has so much time.
+pub async fn call_within(
+    backend: &dyn Backend,
+    tool: &str,
+    arguments: &Value,
+    secret: &str,
+    time: Option<Duration>,
+) -> Answered {
     let ctx = call_context(Caller::anonymous(), Arc::new(NoClient::new()));
+    if let Some(time) = time {
+        ctx.set_end((tokio::time::Instant::now() + time).into_std());
+    }
     let arguments = Arguments::from_serialize(arguments).unwrap();
     let output = backend
         .call_tool(&ctx, ToolCall::new(tool, arguments))

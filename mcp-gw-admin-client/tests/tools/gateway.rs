@@ -296,9 +296,9 @@ async fn without_a_gateway_it_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_body_that_cannot_be_looked_into_is_not_shown_and_says_why() {
+async fn a_body_that_nests_without_end_is_cut_and_one_that_says_a_thing_twice_is_text() {
     let deep = format!("{}{}", "[".repeat(1 << 17), "]".repeat(1 << 17));
-    let twice = r#"{"password":1,"password":"hidden"}"#;
+    let twice = r#"{"password":1,"n":1,"password":"hidden"}"#;
     let plans = [
         on("GET /deep").body(&*deep),
         on("GET /twice").body(twice),
@@ -308,16 +308,70 @@ async fn a_body_that_cannot_be_looked_into_is_not_shown_and_says_why() {
     let get = |path: &str| json!({"path": path, "method": "GET"});
     let asked = json!({"requests": [get("/deep"), get("/twice")]});
     let answer = setup.call(TOOL, asked).await.ok();
-    for (result, why) in [(0, "128 levels"), (1, "duplicate member")] {
-        let result = &answer["results"][result];
-        assert_eq!(
-            (&result["status"], &result["data"]),
-            (&json!(200), &Value::Null)
-        );
-        let next = result["cut"]["next"].as_str().unwrap();
-        assert!(next.contains(why) && !next.contains("hidden"), "{next}");
-    }
+    let [deep, twice] = [0, 1].map(|at| &answer["results"][at]);
+    let shown = deep["data"].to_string();
+    assert!(
+        shown.contains("[[[\"[cut: nested too deep]\"]]]"),
+        "{shown}"
+    );
+    assert!(deep["remarks"][0].as_str().unwrap().contains("96 levels"));
+    assert_eq!(
+        twice["data"],
+        r#"{"password":"[redacted]","n":1,"password":"[redacted]"}"#
+    );
+    assert!(twice["remarks"][0].as_str().unwrap().contains("twice"));
     let asked = json!({"requests": [get("/deep")], "show_secrets": true});
     let answer = setup.call(TOOL, asked).await.ok();
-    assert_eq!(answer["results"][0]["data"], Value::Null);
+    assert!(
+        answer["results"][0]["data"]
+            .to_string()
+            .contains("nested too deep")
+    );
+}
+
+#[tokio::test]
+async fn headers_that_prove_something_are_not_shown_unless_they_are_asked_for() {
+    let plan = || {
+        on("GET /")
+            .header("authorization", "hidden")
+            .header("x-api-key", "hidden")
+            .header("x-amz-security-token", "hidden")
+            .header("set-cookie", "s=hidden")
+            .header("x-request-id", "7")
+    };
+    let (_server, setup) = gateway([plan(), plan()], Access::ReadOnly).await;
+    let requests = json!([{"path": "/", "method": "GET"}]);
+    let answer = setup.call(TOOL, json!({ "requests": requests })).await.ok();
+    assert!(!answer.to_string().contains("hidden"), "{answer}");
+    assert_eq!(answer["results"][0]["headers"]["x-request-id"], "7");
+    let asked = json!({"requests": requests, "show_secrets": true});
+    let answer = setup.call(TOOL, asked).await.ok();
+    assert_eq!(answer["results"][0]["headers"]["x-api-key"], "hidden");
+}
+
+#[tokio::test]
+async fn no_read_says_that_it_is_a_write() {
+    let (_server, setup) = gateway([], Access::ReadOnly).await;
+    let read = |path: &str| json!({"path": path, "method": "GET"});
+    let mut cases: Vec<Value> = ["/?_method=DELETE", "/?a=1&%5Fmethod=PUT", "/?x;_METHOD=PUT"]
+        .map(read)
+        .into();
+    for name in [
+        "X-HTTP-Method-Override",
+        "x-http-method",
+        "X-Method-Override",
+        "X_HTTP_Method_Override",
+    ] {
+        cases.push(json!({"path": "/", "method": "GET", "headers": {name: "DELETE"}}));
+    }
+    for case in cases {
+        let error = setup.call(TOOL, json!({"requests": [case]})).await.error();
+        assert!(
+            error.contains("--allow-write") && error.contains("Nothing was sent"),
+            "{error}"
+        );
+    }
+    let (_server, setup) = gateway([on("POST /?_method=DELETE")], Access::ReadWrite).await;
+    let request = json!({"path": "/?_method=DELETE", "method": "POST"});
+    setup.call(TOOL, json!({"requests": [request]})).await.ok();
 }

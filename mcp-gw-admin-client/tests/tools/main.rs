@@ -14,11 +14,13 @@ mod metrics;
 mod originals;
 mod reading;
 mod risk;
+mod time;
 mod writing;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use calling::{Answered, call};
+use calling::{Answered, call, call_within};
 use mcp_gw_admin_client::tools::api7::{Access, Api7Config, backend_with_clock};
 use mcp_gw_core::testing::ManualClock;
 use mcp_gw_core::{Backend, RawJson, Secret};
@@ -55,6 +57,10 @@ impl Setup {
         let clock = Arc::new(ManualClock::new());
         let backend = backend_with_clock(&config, clock).unwrap();
         Self { dashboard, backend }
+    }
+
+    async fn call_within(&self, time: Duration, tool: &str, arguments: Value) -> Answered {
+        call_within(&*self.backend, tool, &arguments, TOKEN, Some(time)).await
     }
 
     async fn call(&self, tool: &str, arguments: Value) -> Answered {

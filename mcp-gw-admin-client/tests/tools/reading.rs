@@ -395,41 +395,48 @@ async fn further_kinds_and_paths_can_be_read() {
 }
 
 #[tokio::test]
-async fn an_answer_that_nests_without_end_is_a_clear_error() {
+async fn an_answer_that_nests_without_end_is_cut() {
     let deep = |name: &str| {
-        let (open, close) = (
-            format!("{{\"{name}\":").repeat(1 << 15),
-            "}".repeat(1 << 15),
-        );
-        format!("{open}1{close}")
+        let open = format!("{{\"{name}\":").repeat(1 << 15);
+        format!("{open}1{}", "}".repeat(1 << 15))
     };
     let plans = [
         on("GET /api/roles/a").body(deep("value")),
         on("GET /api/roles/a").body(deep("value")),
         on("POST /api/roles").body(deep("value")),
+        on("GET /api/roles/c").status(400).body(deep("error")),
         on("GET /api/roles/b"),
     ];
     let setup = Setup::writing(plans).await;
-    for arguments in [
-        json!({"id": "a"}),
-        json!({"id": "a", "show_secrets": true, "max_bytes": 1 << 20}),
-    ] {
-        let error = setup.call("get_role", arguments).await.error();
-        // It is no fault of the arguments.
-        assert_eq!(
-            error,
-            "The answer cannot be shown: it nests deeper than 128 levels."
-        );
-    }
-    // What was written is written.
     let role = json!({"role": {"name": "dev", "policies": []}});
-    let answer = setup.call("create_role", role).await.ok();
-    let remark = answer["remarks"][0].as_str().unwrap();
-    assert!(
-        remark.contains("It was done (200)") && remark.contains("128 levels"),
-        "{remark}"
-    );
+    for (tool, arguments) in [
+        ("get_role", json!({"id": "a"})),
+        (
+            "get_role",
+            json!({"id": "a", "show_secrets": true, "max_bytes": 1 << 20}),
+        ),
+        ("create_role", role),
+    ] {
+        let answer = setup.call(tool, arguments).await.ok();
+        assert_eq!(answer["status"], 200);
+        assert!(answer["body"].to_string().contains("nested too deep"));
+        assert!(answer["remarks"].to_string().contains("96 levels"));
+    }
+    let error = setup.call("get_role", json!({"id": "c"})).await.error();
+    assert!(error.contains("400"), "{error}");
     setup.call("get_role", json!({"id": "b"})).await.ok();
+}
+
+#[tokio::test]
+async fn what_an_answer_says_twice_is_shown_as_text() {
+    let twice = r#"{"id":"a","id":"b","token":"hidden"}"#;
+    let setup = Setup::new([on("GET /api/roles/a").body(twice)]).await;
+    let answer = setup.call("get_role", json!({"id": "a"})).await.ok();
+    assert_eq!(
+        answer["body"],
+        r#"{"id":"a","id":"b","token":"[redacted]"}"#
+    );
+    assert!(answer["remarks"].to_string().contains("twice"));
 }
 
 #[tokio::test]
@@ -437,6 +444,35 @@ async fn an_empty_answer_to_a_read_is_said_to_be_empty() {
     let setup = Setup::new([on("GET /api/roles/a").body("")]).await;
     let answer = setup.call("get_role", json!({"id": "a"})).await.ok();
     assert_eq!(answer["remarks"], json!(["The answer is empty."]));
+}
+
+#[tokio::test]
+async fn an_answer_without_a_user_says_nothing_of_roles() {
+    let ask = || on("GET /api/users/u");
+    let odd = [
+        r#"{"unexpected":1}"#,
+        r#"{"error_msg":"nope","value":null}"#,
+        r#"{"value":null}"#,
+        r#"{"value":{"id":"u","roles":{"a":1}}}"#,
+        "[]",
+        "",
+    ];
+    let plans = odd.map(|body| ask().body(body)).into_iter();
+    let good = [r#"{"value":{"id":"u"}}"#, r#"{"value":{"roles":[]}}"#];
+    let setup = Setup::new(plans.chain(good.map(|body| ask().body(body)))).await;
+    for body in odd {
+        let error = setup
+            .call("get_role_by_user_id", json!({"id": "u"}))
+            .await
+            .error();
+        assert!(error.contains("Do not assign roles"), "{body}: {error}");
+    }
+    for body in good {
+        let answer = setup.call("get_role_by_user_id", json!({"id": "u"})).await;
+        let answer = answer.ok();
+        assert_eq!(answer["body"], json!([]), "{body}");
+        assert_eq!(answer["remarks"], json!(["The user has no roles."]));
+    }
 }
 
 #[tokio::test]

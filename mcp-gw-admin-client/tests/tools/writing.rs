@@ -283,3 +283,41 @@ async fn secrets_in_the_answer_to_a_write_are_not_shown() {
     assert!(!answer.text.contains("k3y"), "{}", answer.text);
     assert_eq!(answer.ok()["redacted"], 1);
 }
+
+#[tokio::test]
+async fn a_page_for_people_says_nothing_of_a_write() {
+    let setup = Setup::writing([on("DELETE /api/roles/r").body("<html>log in</html>")]).await;
+    let error = setup.call("delete_role", json!({"id": "r"})).await.error();
+    assert!(error.contains("may have been done or not"), "{error}");
+    assert!(error.contains("DASHBOARD_URL"), "{error}");
+}
+
+#[tokio::test]
+async fn no_condition_of_a_policy_is_sent_unchecked() {
+    let setup = Setup::writing([]).await;
+    let statement = |conditions: Value| json!({"effect": "allow", "resources": ["arn:api7:x"], "actions": ["gateway:Get"], "conditions": conditions});
+    let label =
+        |options: Value| json!({"service_label": {"type": "MatchLabel", "options": options}});
+    let good = json!({"key": "env", "operator": "present"});
+    let extra = json!({"key": "env", "operator": "present", "extra": 1});
+    let plain = statement(json!({}));
+    for policy in [
+        json!({"name": "p", "policy_document": {"statement": [plain]}, "conditions": {}}),
+        json!({"name": "p", "policy_document": {"statement": [plain], "conditions": label(good.clone())}}),
+        json!({"name": "p", "policy_document": {"statement": [statement(label(extra))]}}),
+        json!({"name": "p", "policy_document": {"statement": [statement(
+            json!({"service_label": {"type": "MatchLabel", "options": good, "more": 1}})
+        )]}}),
+    ] {
+        let arguments =
+            json!({"permissionPolicy": policy, "alreadyReadPermissionPolicyConfig": true});
+        let error = setup
+            .call("create_permission_policy", arguments)
+            .await
+            .error();
+        assert!(
+            error.contains("nexpected") || error.contains("unknown field"),
+            "{error}"
+        );
+    }
+}

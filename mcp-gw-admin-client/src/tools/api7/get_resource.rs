@@ -342,7 +342,7 @@ async fn one(
     let mut outcome = Outcome::new(Sent::line(&request));
     let answer = shared.client.raw(request).await;
     let answer = answer.map_err(|error| (kind, advice::failure(&error)))?;
-    match shared.show(&mut outcome, answer, view, budget) {
+    match shared.show(&mut outcome, answer, view, budget).await {
         Ok(()) => Ok((kind, outcome)),
         Err(error) => {
             let (what, message) = match error {

@@ -69,6 +69,7 @@ enum LabelOperator {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 #[schemars(inline)]
 struct LabelOptions {
     /// The key of the label.
@@ -93,6 +94,7 @@ enum AllOfStrings {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 #[schemars(inline)]
 #[expect(dead_code, reason = "read to be checked; what is sent is the text")]
 struct LabelCondition {
@@ -104,6 +106,7 @@ struct LabelCondition {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 #[schemars(inline)]
 #[expect(dead_code, reason = "read to be checked; what is sent is the text")]
 struct Boundaries {
@@ -210,6 +213,7 @@ struct StatementBody {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 #[schemars(inline)]
 struct DocumentBody {
     /// The rules; one that denies wins.
@@ -227,6 +231,7 @@ enum PolicyKind {
 
 /// A permission policy.
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 #[schemars(inline)]
 #[expect(dead_code, reason = "read to be checked; what is sent is the text")]
 struct PolicyBody {

@@ -54,6 +54,7 @@ impl Operation<Api7> for GetRole {
 
 /// What a role is made of.
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 #[schemars(inline)]
 #[expect(dead_code, reason = "read to be checked; what is sent is the text")]
 pub(crate) struct RoleBody {

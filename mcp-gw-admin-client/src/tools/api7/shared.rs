@@ -8,13 +8,14 @@ use std::time::SystemTime;
 use mcp_gw_core::Clock;
 
 use crate::api7::Client;
+use crate::http::Budget;
 use crate::tools::api7::risk::RiskConfig;
 use crate::tools::desk::Desk;
 pub(crate) use crate::tools::desk::unbuilt;
 use crate::tools::operation::Shared;
 
 /// What all tools of one dashboard share.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Api7 {
     pub(crate) client: Client,
     pub(crate) desk: Desk,
@@ -31,6 +32,7 @@ impl Deref for Api7 {
 }
 
 /// Where the time comes from.
+#[derive(Clone)]
 pub(crate) struct Time(pub(crate) Arc<dyn Clock>);
 
 impl Time {
@@ -48,6 +50,14 @@ impl fmt::Debug for Time {
 impl Shared for Api7 {
     fn scrub(&self, text: &str) -> String {
         self.desk.scrub(text)
+    }
+
+    fn within(&self, budget: Budget) -> Self {
+        Self {
+            client: self.client.within(budget),
+            desk: self.desk.within(budget),
+            ..self.clone()
+        }
     }
 }
 

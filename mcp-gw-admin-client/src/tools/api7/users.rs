@@ -38,23 +38,39 @@ impl Operation<Api7> for GetRoleByUserId {
         let mut outcome = Outcome::new(Sent::line(&request));
         let answer = shared.client.raw(request).await;
         let mut answer = answer.map_err(|error| advice::failed(&error))?;
-        let roles = answer
-            .body
-            .as_ref()
-            .and_then(|body| body.member("value").ok().flatten())
-            .and_then(|user| user.member("roles").ok().flatten());
-        if roles.is_none() {
+        let roles = answer.body.as_ref().and_then(roles_of).ok_or_else(|| {
+            ToolError::failed(
+                "The dashboard answered without a user, so nothing is known of the roles: there may be some. Do not \
+                 assign roles from this. Check the id (get_userId_by_username), and read the user with get_admin_api.",
+            )
+        })?;
+        if roles.as_bytes() == b"[]" {
             outcome.remarks.push("The user has no roles.".to_owned());
         }
-        answer.body = Some(roles.unwrap_or_else(none));
+        answer.body = Some(roles);
         let budget = shared.budget(&args.view);
-        shared.show(&mut outcome, answer, &args.view, budget)?;
+        shared
+            .show(&mut outcome, answer, &args.view, budget)
+            .await?;
         Ok(outcome)
     }
 }
 
-fn none() -> RawJson {
-    RawJson::from_serialize::<[u8; 0]>(&[]).unwrap_or_else(|_| RawJson::null())
+/// The roles in an answer that is about a user; `None` when it is about something else.
+fn roles_of(body: &RawJson) -> Option<RawJson> {
+    let inner = body.member("value").ok()?;
+    let user = inner.as_ref().unwrap_or(body);
+    let roles = user.member("roles").ok()?.filter(|roles| !roles.is_null());
+    match roles {
+        Some(roles) => roles.as_bytes().starts_with(b"[").then_some(roles),
+        None => {
+            let is_user = ["id", "username"]
+                .iter()
+                .any(|name| matches!(user.member(name), Ok(Some(id)) if !id.is_null()));
+            let none = || RawJson::parse(b"[]".as_slice()).unwrap_or_default();
+            is_user.then(none)
+        }
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -104,7 +120,9 @@ impl Operation<Api7> for GetUserId {
             ));
         }
         let budget = shared.budget(&args.view);
-        shared.show(&mut outcome, answer, &args.view, budget)?;
+        shared
+            .show(&mut outcome, answer, &args.view, budget)
+            .await?;
         Ok(outcome)
     }
 }

@@ -82,7 +82,7 @@ async fn refuse_existing(shared: &Api7, args: &BodyArgs) -> Result<(), ToolError
     let request = kind
         .get(&args.place.place(), args.id())
         .map_err(crate::tools::api7::shared::unbuilt)?;
-    match shared.client.raw(request).await {
+    match shared.first().send(request).await {
         Ok(_) => Err(ToolError::failed(format!(
             "Nothing was sent: this {} exists already. Read it (read_resource), then replace_resource or patch_resource.",
             kind.name()

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::apisix::Kind;
-use crate::http::RequestError;
+use crate::http::{Budget, RequestError};
 use crate::tools::advice::Words;
 use crate::tools::answer::{Outcome, Sent};
 use crate::tools::apisix::input::Saving;
@@ -50,6 +50,10 @@ impl Deref for Apisix {
 impl Shared for Apisix {
     fn scrub(&self, text: &str) -> String {
         self.0.scrub(text)
+    }
+
+    fn within(&self, budget: Budget) -> Self {
+        Self(self.0.within(budget))
     }
 }
 
@@ -107,7 +111,8 @@ impl Apisix {
                 "{says} {kept} of the {all} items of this page are shown; `total` and pages count the others too."
             ));
         }
-        self.show(&mut outcome, answer, view, self.budget(view))?;
+        self.show(&mut outcome, answer, view, self.budget(view))
+            .await?;
         Ok(Told(outcome))
     }
 

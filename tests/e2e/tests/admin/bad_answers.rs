@@ -73,7 +73,7 @@ fn what_is_no_answer_is_a_clear_error() {
                 "credentials do not follow",
             ),
             (ask().long(50 << 20), "Ask for less"),
-            (ask().body(&*nested), "deeper than 128 levels"),
+            (ask().status(400).body(&*nested), "Correct what"),
         ];
         let count = table.len();
         let dashboard = Dashboard::start([]);
@@ -86,7 +86,10 @@ fn what_is_no_answer_is_a_clear_error() {
         // The gateway is as well as before.
         dashboard.plan(ask());
         client.ok("get_role", r#"{"id":"r"}"#);
-        let lines = served.audit(count + 1);
+        dashboard.plan(ask().body(&*nested));
+        let cut = client.ok("get_role", r#"{"id":"r"}"#);
+        says(&cut.to_string(), &["nested too deep"]);
+        let lines = served.audit(count + 2);
         assert!(
             lines.iter().all(|line| line.contains("\"get_role\"")),
             "{lines:?}"

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use crate::tools::api7::risk::config::RiskConfig;
 use crate::tools::api7::risk::scan::{Resource, Scan};
 use crate::tools::api7::risk::source::Source;
-use crate::tools::redact::redact;
+use crate::tools::redact::{Place, clean};
 
 /// How bad something is.
 #[derive(
@@ -204,9 +204,10 @@ impl<'a> Judge<'a> {
 fn shown(field: &str, value: Value) -> Value {
     let leaf = field.rsplit('/').next().unwrap_or_default();
     let wrapped = Map::from_iter([(leaf.to_owned(), value)]);
+    let around = field.strip_suffix(leaf).unwrap_or_default();
     let clean = RawJson::from_serialize(&wrapped)
-        .and_then(|raw| redact(&raw))
-        .and_then(|(raw, _)| raw.to_value());
+        .map(|raw| clean(&raw, &Place::at(around), false))
+        .and_then(|clean| clean.raw.to_value());
     let Ok(Value::Object(mut members)) = clean else {
         return Value::Null;
     };

@@ -202,11 +202,21 @@ impl Scan {
 impl Served<'_> {
     /// The plugins that run for it, with who holds them.
     pub(crate) fn plugins(&self) -> impl Iterator<Item = (&Resource, &str, &Value)> {
-        let holders = [self.route, &self.service.resource];
-        let holders = holders.into_iter().chain(&self.group.global_rules);
-        holders.flat_map(|holder| {
+        let (route, service) = (self.route, &self.service.resource);
+        let holders = [route, service].into_iter();
+        let holders = holders.chain(&self.group.global_rules);
+        holders.flat_map(move |holder| {
+            // What the route says of a plugin, also that it is off, is said instead of what the service says.
+            let is_hidden = move |name: &str| {
+                std::ptr::eq(holder, service)
+                    && route
+                        .body
+                        .pointer("/plugins")
+                        .is_some_and(|all| all.get(name).is_some())
+            };
             holder
                 .plugins()
+                .filter(move |(name, _)| !is_hidden(name))
                 .map(move |(name, settings)| (holder, name, settings))
         })
     }

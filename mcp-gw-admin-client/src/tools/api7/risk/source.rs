@@ -201,9 +201,11 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(crate) fn new(shared: &'a Api7, wanted: BTreeSet<Source>) -> Self {
         let time = Duration::from_secs(u64::from(shared.risk.max_seconds.max(1)));
+        let deadline = Instant::now() + time;
+        let budget = shared.transport.budget();
         Self {
             shared,
-            deadline: Instant::now() + time,
+            deadline: budget.map_or(deadline, |budget| deadline.min(budget.end())),
             bytes: 0,
             requests: 0,
             answers: 0,
@@ -402,7 +404,7 @@ impl Failed {
             Self::Api(error) => advice::failure(&error),
             Self::Late => bounded(
                 "out_of_time",
-                "the time of a scan is over (risk.max_seconds)",
+                "the time of a scan is over (risk.max_seconds, or how long a call may take)",
             ),
         }
     }

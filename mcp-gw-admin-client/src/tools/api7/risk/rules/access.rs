@@ -119,6 +119,85 @@ pub(super) fn auth_plugins<'a>(judge: &Judge<'a>) -> Vec<&'a str> {
     AUTH.iter().copied().chain(own).collect()
 }
 
+/// What a plugin, or all of them, do about who may come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guard<'a> {
+    Shut,
+    /// It depends on what a configuration does not tell.
+    Unsure(&'static str),
+    /// Everybody comes in, though there is this plugin, for this reason.
+    Open(Option<(&'a str, &'static str)>),
+}
+
+/// What the plugins of a route with these names do, all together.
+fn guarded<'a>(served: &'a Served<'a>, names: &[&str]) -> Guard<'a> {
+    let mut all = Guard::Open(None);
+    for (_, name, settings) in served.plugins().filter(|(_, name, _)| names.contains(name)) {
+        match (guard(name, settings), all) {
+            (Guard::Shut, _) => return Guard::Shut,
+            (Guard::Open(_), Guard::Unsure(_)) => {}
+            (other, _) => all = other,
+        }
+    }
+    all
+}
+
+/// What one plugin does, by its settings.
+fn guard<'a>(name: &'a str, settings: &'a Value) -> Guard<'a> {
+    let is_set = |member: &str| settings.get(member).and_then(Value::as_bool) == Some(true);
+    let text = |member: &str| settings.get(member).and_then(Value::as_str);
+    if text("anonymous_consumer").is_some_and(|consumer| !consumer.is_empty()) {
+        return Guard::Open(Some((name, "who proves nothing is its anonymous_consumer")));
+    }
+    let filter = settings.pointer("/_meta/filter").and_then(Value::as_array);
+    if filter.is_some_and(|filter| !filter.is_empty()) {
+        return Guard::Unsure("its plugin runs for some requests only (_meta.filter)");
+    }
+    if is_set("allow_degradation") {
+        return Guard::Unsure(
+            "its plugin lets in everybody while its server is down (allow_degradation)",
+        );
+    }
+    match name {
+        "openid-connect" if text("unauth_action") == Some("pass") && is_set("bearer_only") => {
+            Guard::Unsure("openid-connect has both unauth_action \"pass\" and bearer_only")
+        }
+        "openid-connect" if text("unauth_action") == Some("pass") => {
+            Guard::Open(Some((name, "its unauth_action is \"pass\"")))
+        }
+        "multi-auth" => one_of(settings),
+        "ip-restriction" => restriction(name, settings),
+        _ => Guard::Shut,
+    }
+}
+
+/// Whoever one of them lets in comes in.
+fn one_of(settings: &Value) -> Guard<'_> {
+    let plugins = settings.get("auth_plugins").and_then(Value::as_array);
+    let each = plugins.into_iter().flatten().filter_map(Value::as_object);
+    let mut all = Guard::Shut;
+    for (name, settings) in each.flatten() {
+        match guard(name, settings) {
+            open @ Guard::Open(_) => return open,
+            Guard::Unsure(why) => all = Guard::Unsure(why),
+            Guard::Shut => {}
+        }
+    }
+    all
+}
+
+fn restriction<'a>(name: &'a str, settings: &Value) -> Guard<'a> {
+    let listed = settings.get("whitelist").and_then(Value::as_array);
+    let Some(listed) = listed.filter(|listed| !listed.is_empty()) else {
+        return Guard::Open(Some((name, "it only names who may not")));
+    };
+    let is_all = |entry: &Value| entry.as_str().is_some_and(|range| range.ends_with("/0"));
+    if listed.iter().any(is_all) {
+        return Guard::Open(Some((name, "its whitelist has every address")));
+    }
+    Guard::Shut
+}
+
 /// Global rules hold for all routes: without them nothing can be said about a route that has no plugin itself.
 const NO_GLOBAL_RULES: &str = "the global rules of the gateway group are not known";
 
@@ -130,13 +209,18 @@ fn open_routes(judge: &mut Judge<'_>) {
     let auth = auth_plugins(judge);
     for served in judge.scan.routes() {
         judge.look();
-        if served.has_any(&auth) {
-            continue;
-        }
-        if !knows_global_rules(&served) {
-            judge.undecided(NO_GLOBAL_RULES);
-            continue;
-        }
+        let gap = match guarded(&served, &auth) {
+            Guard::Shut => continue,
+            _ if !knows_global_rules(&served) => {
+                judge.undecided(NO_GLOBAL_RULES);
+                continue;
+            }
+            Guard::Unsure(why) => {
+                judge.undecided(why);
+                continue;
+            }
+            Guard::Open(why) => why,
+        };
         let is_writing = served.is_writing();
         let severity = if is_writing {
             Severity::High
@@ -150,8 +234,14 @@ fn open_routes(judge: &mut Judge<'_>) {
             methods.into_iter().collect::<Vec<_>>().join(", ")
         };
         let paths = served.paths().join(", ");
-        let says =
-            format!("no authentication plugin on route, service or global rules; {shown} {paths}");
+        let says = match gap {
+            None => {
+                format!(
+                    "no authentication plugin on route, service or global rules; {shown} {paths}"
+                )
+            }
+            Some((plugin, why)) => format!("{plugin} lets in everybody: {why}; {shown} {paths}"),
+        };
         judge.found_as(
             severity,
             served.route,
@@ -292,14 +382,24 @@ fn exposed(judge: &mut Judge<'_>) {
             continue;
         };
         judge.look();
-        if served.has_any(&guards) {
-            continue;
-        }
-        if !knows_global_rules(&served) {
-            judge.undecided(NO_GLOBAL_RULES);
-            continue;
-        }
-        let says = format!("{word:?} in the path, and neither authentication nor ip-restriction");
+        let gap = match guarded(&served, &guards) {
+            Guard::Shut => continue,
+            _ if !knows_global_rules(&served) => {
+                judge.undecided(NO_GLOBAL_RULES);
+                continue;
+            }
+            Guard::Unsure(why) => {
+                judge.undecided(why);
+                continue;
+            }
+            Guard::Open(why) => why,
+        };
+        let says = match gap {
+            None => format!("{word:?} in the path, and neither authentication nor ip-restriction"),
+            Some((plugin, why)) => {
+                format!("{word:?} in the path, and {plugin} lets in everybody: {why}")
+            }
+        };
         judge.found(served.route, "/paths", json!(path), says);
     }
 }

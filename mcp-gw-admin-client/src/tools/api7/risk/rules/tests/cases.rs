@@ -83,6 +83,51 @@ fn access() -> Vec<(&'static str, Says, Value)> {
             route(json!({"id": "r", "status": 0})),
         ),
         (
+            "route-without-auth",
+            Finds(1),
+            route(json!({"id": "r", "plugins": {"key-auth": {"anonymous_consumer": "a"}}})),
+        ),
+        (
+            "route-without-auth",
+            Finds(1),
+            route(json!({"id": "r", "plugins": {"openid-connect": {"unauth_action": "pass"}}})),
+        ),
+        (
+            "route-without-auth",
+            Finds(1),
+            route(
+                json!({"id": "r", "plugins": {"multi-auth": {"auth_plugins": [
+                    {"key-auth": {}}, {"basic-auth": {"anonymous_consumer": "a"}},
+                ]}}}),
+            ),
+        ),
+        (
+            "route-without-auth",
+            Undecided,
+            route(
+                json!({"id": "r", "plugins": {"jwt-auth": {"_meta": {"filter": [["arg_x", "==", "1"]]}}}}),
+            ),
+        ),
+        (
+            "route-without-auth",
+            Undecided,
+            route(json!({"id": "r", "plugins": {"forward-auth": {"allow_degradation": true}}})),
+        ),
+        (
+            "route-without-auth",
+            Passes,
+            route(
+                json!({"id": "r", "plugins": {"forward-auth": {"allow_degradation": true}, "key-auth": {}}}),
+            ),
+        ),
+        (
+            "route-without-auth",
+            Finds(1),
+            json!({"services": [{"id": "s", "plugins": key, "_routes": [
+                {"id": "r", "plugins": {"key-auth": {"anonymous_consumer": "a"}}},
+            ]}]}),
+        ),
+        (
             "weak-secret",
             Finds(1),
             proof("key-auth", json!({"key": "short"})),
@@ -155,7 +200,30 @@ fn access() -> Vec<(&'static str, Says, Value)> {
         (
             "exposed-endpoint",
             Passes,
-            route(json!({"id": "r", "paths": ["/admin"], "plugins": {"ip-restriction": {}}})),
+            route(
+                json!({"id": "r", "paths": ["/admin"], "plugins": {"ip-restriction": {"whitelist": ["10.0.0.0/8"]}}}),
+            ),
+        ),
+        (
+            "exposed-endpoint",
+            Finds(1),
+            route(
+                json!({"id": "r", "paths": ["/admin"], "plugins": {"ip-restriction": {"blacklist": ["10.0.0.0/8"]}}}),
+            ),
+        ),
+        (
+            "exposed-endpoint",
+            Finds(1),
+            route(
+                json!({"id": "r", "paths": ["/admin"], "plugins": {"ip-restriction": {"whitelist": ["0.0.0.0/0"]}}}),
+            ),
+        ),
+        (
+            "exposed-endpoint",
+            Undecided,
+            route(
+                json!({"id": "r", "paths": ["/admin"], "plugins": {"forward-auth": {"allow_degradation": true}}}),
+            ),
         ),
         (
             "exposed-endpoint",
