@@ -109,11 +109,14 @@ pub(super) fn expanded(config: &PolicyConfig) -> Option<PolicyConfig> {
         return None;
     }
     let mut expanded = config.clone();
-    let patterns = |globs: &[String]| -> Option<Vec<NamePattern>> {
-        let patterns = globs.iter().cloned().map(NamePattern::Glob);
-        (!globs.is_empty()).then(|| patterns.collect())
+    // An empty list is told as that of a rule.
+    let patterns = |globs: &Option<Vec<String>>| -> Option<Vec<NamePattern>> {
+        let globs = globs.as_ref()?.iter().cloned();
+        Some(globs.map(NamePattern::Glob).collect())
     };
-    for (at, required) in required.iter().enumerate() {
+    // One without scopes is a fault by itself.
+    let required = required.iter().enumerate();
+    for (at, required) in required.filter(|(_, required)| !required.scopes.is_empty()) {
         let mut rule = RuleConfig::new(format!("scopes.required[{at}]"), RuleEffect::Require);
         rule.tools = patterns(&required.tools);
         rule.resources = patterns(&required.resources);

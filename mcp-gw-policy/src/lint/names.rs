@@ -133,6 +133,7 @@ fn unknown(
     for role in who
         .roles
         .iter()
+        .flatten()
         .filter(|role| !config.roles.contains_key(*role))
     {
         if let Some(near) = nearest(role, roles()) {
@@ -142,13 +143,14 @@ fn unknown(
     for group in who
         .groups
         .iter()
+        .flatten()
         .filter(|group| !config.groups.contains_key(*group))
     {
         if let Some(near) = nearest(group, groups()) {
             found.push(("groups", group.clone(), near.to_owned()));
         }
     }
-    for nested in who.any_of.iter().chain(&who.all_of) {
+    for nested in who.nested() {
         unknown(config, nested, found);
     }
 }

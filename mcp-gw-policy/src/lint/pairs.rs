@@ -107,8 +107,9 @@ fn exclusion(
     other: &RuleConfig,
     conditions: &ConditionCompiler,
 ) -> Option<String> {
-    let apart = |left: &[String], right: &[String]| {
-        !left.is_empty() && !right.is_empty() && !left.iter().any(|id| right.contains(id))
+    let apart = |left: &Option<Vec<String>>, right: &Option<Vec<String>>| {
+        let both = left.as_ref().zip(right.as_ref());
+        both.is_some_and(|(left, right)| !left.iter().any(|id| right.contains(id)))
     };
     if apart(&rule.who.ids, &other.who.ids) {
         return Some("no caller has two ids".to_owned());
