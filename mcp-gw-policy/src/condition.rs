@@ -343,6 +343,11 @@ impl Condition {
         self.warning.as_deref()
     }
 
+    /// Why it cannot be true together with another one, when that is known.
+    pub(crate) fn excludes(&self, other: &Self) -> Option<String> {
+        never::exclusion(self, other)
+    }
+
     /// Decides it.
     pub(crate) fn evaluate(&self, facts: &RequestFacts<'_, '_>) -> Verdict {
         if self.reads_arguments(facts.feature()) {

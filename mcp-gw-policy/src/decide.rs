@@ -220,6 +220,8 @@ struct Findings<'p> {
     enforced: Found,
     shadow: Found,
     errors: Vec<(&'p Rule, bool, String)>,
+    /// The rules among these: one may be found more than once.
+    known: Bits,
 }
 
 /// Rules that apply, of one layer.
@@ -244,6 +246,7 @@ impl<'p> Findings<'p> {
             enforced: Found::default(),
             shadow: Found::default(),
             errors: Vec::new(),
+            known: Bits::default(),
         }
     }
 
@@ -286,28 +289,49 @@ impl<'p> Findings<'p> {
             &mut self.enforced
         };
         let is_settled = match rule.effect {
-            RuleEffect::Allow => takes_away || found.allow.is_some(),
-            RuleEffect::Deny => found.denies.contains(&at),
-            RuleEffect::Require => found.unmet.contains(&at),
+            RuleEffect::Allow => takes_away || found.allow.is_some() || self.known.has(at),
+            RuleEffect::Deny | RuleEffect::Require => self.known.has(at),
         };
         if is_settled || !rule.is_about_server(question.request.server) {
             return;
         }
         let holds = rule.holds(question);
+        let is_error = matches!(holds, Holds::Error(_));
         match (rule.effect, &holds) {
             (RuleEffect::Allow, Holds::Yes) => found.allow = Some(at),
             (RuleEffect::Deny, Holds::Yes | Holds::Error(_)) => found.denies.push(at),
             (RuleEffect::Require, Holds::No(_) | Holds::Error(_)) => found.unmet.push(at),
+            _ if !is_error => return,
             _ => {}
         }
+        self.known.put(at, self.layer.rules.len());
         if let Holds::Error(why) = holds {
-            if !self
-                .errors
-                .iter()
-                .any(|(known, ..)| std::ptr::eq(*known, rule))
-            {
-                self.errors.push((rule, is_shadow, why));
-            }
+            self.errors.push((rule, is_shadow, why));
+        }
+    }
+}
+
+/// Some of the rules of a layer. Takes no memory before the first one.
+#[derive(Default)]
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn place(at: RuleIndex) -> Option<(usize, u64)> {
+        Some((usize::try_from(at / 64).ok()?, 1 << (at % 64)))
+    }
+
+    fn has(&self, at: RuleIndex) -> bool {
+        let word = Self::place(at).and_then(|(word, bit)| Some(self.0.get(word)? & bit));
+        word.is_some_and(|bit| bit != 0)
+    }
+
+    fn put(&mut self, at: RuleIndex, of: usize) {
+        if self.0.is_empty() {
+            self.0.resize(of / 64 + 1, 0);
+        }
+        let place = Self::place(at).and_then(|(word, bit)| Some((self.0.get_mut(word)?, bit)));
+        if let Some((word, bit)) = place {
+            *word |= bit;
         }
     }
 }

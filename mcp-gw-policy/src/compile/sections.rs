@@ -114,16 +114,19 @@ pub(super) fn expanded(config: &PolicyConfig) -> Option<PolicyConfig> {
         let globs = globs.as_ref()?.iter().cloned();
         Some(globs.map(NamePattern::Glob).collect())
     };
-    // One without scopes is a fault by itself.
-    let required = required.iter().enumerate();
-    for (at, required) in required.filter(|(_, required)| !required.scopes.is_empty()) {
+    for (at, required) in required.iter().enumerate() {
         let mut rule = RuleConfig::new(format!("scopes.required[{at}]"), RuleEffect::Require);
         rule.tools = patterns(&required.tools);
         rule.resources = patterns(&required.resources);
         rule.resource_templates = patterns(&required.resource_templates);
         rule.prompts = patterns(&required.prompts);
         rule.servers = patterns(&required.servers);
-        rule.who = WhoConfig::all_scopes(required.scopes.iter().cloned());
+        if required.scopes.is_empty() {
+            // A fault by itself, which is told there.
+            rule.when = Some("true".to_owned());
+        } else {
+            rule.who = WhoConfig::all_scopes(required.scopes.iter().cloned());
+        }
         expanded.rules.push(rule);
     }
     Some(expanded)
