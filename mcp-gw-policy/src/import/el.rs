@@ -671,7 +671,7 @@ fn equality(left: Expr, operator: &str, right: Expr) -> Expr {
 /// `a || b`. An error on the left ends the whole there, where CEL goes on to the right.
 fn either(left: Expr, right: Expr) -> Result<Expr, String> {
     let (left_is_safe, right_is_safe) = (never_fails(&left), never_fails(&right));
-    let (left, right) = (truth(left)?, truth(right)?);
+    let (left, right) = (truth(left)?, certain(right)?);
     let cel = if left_is_safe {
         format!("({left} || {right})")
     } else {
@@ -686,7 +686,7 @@ fn either(left: Expr, right: Expr) -> Result<Expr, String> {
 /// `a && b`, likewise.
 fn both(left: Expr, right: Expr) -> Result<Expr, String> {
     let (left_is_safe, right_is_safe) = (never_fails(&left), never_fails(&right));
-    let (left, right) = (truth(left)?, truth(right)?);
+    let (left, right) = (truth(left)?, certain(right)?);
     let cel = if left_is_safe {
         format!("({left} && {right})")
     } else {
@@ -696,6 +696,14 @@ fn both(left: Expr, right: Expr) -> Result<Expr, String> {
         is_safe: left_is_safe && right_is_safe,
         ..Expr::new(cel, Kind::Truth)
     })
+}
+
+/// The same, and an error for what turns out to be no truth.
+fn certain(expr: Expr) -> Result<String, String> {
+    match expr.kind {
+        Kind::Truth => Ok(expr.cel),
+        _ => truth(expr).map(|cel| format!("({cel} ? true : false)")),
+    }
 }
 
 /// A truth that comes out for every request.
@@ -708,9 +716,14 @@ fn equals(on: Expr, argument: Expr) -> Result<Expr, String> {
     let is_text = |expr: &Expr| expr.kind == Kind::Text;
     match (on.has.is_some(), argument.has.is_some()) {
         (_, false) if is_text(&argument) => {
-            let cel = format!("{} == {}", on.cel, argument.cel);
+            // Of `null` it is an error there, as what a map does not have is one here.
+            let same = format!("{} == {}", on.cel, argument.cel);
+            let cel = match on.kind {
+                Kind::Unknown => format!("{{true: {same}}}[{} != null]", on.cel),
+                _ => same,
+            };
             Ok(Expr {
-                is_safe: on.is_safe && on.has.is_none() && argument.is_safe,
+                is_safe: on.kind == Kind::Text && on.is_safe && on.has.is_none() && argument.is_safe,
                 ..Expr::new(cel, Kind::Truth)
             })
         }

@@ -336,7 +336,7 @@ const MOST_COUNTED: usize = 100;
 fn more(count: usize) -> String {
     match count {
         0 => String::new(),
-        MOST_COUNTED.. => format!(" (and {MOST_COUNTED} and more like it)"),
+        MOST_COUNTED.. => format!(" (and more than {} like it)", MOST_COUNTED - 1),
         count => format!(" (and {count} more like it)"),
     }
 }
