@@ -2,7 +2,7 @@
 
 use mcp_gw_core::{AccessRequest, Effect};
 
-use crate::condition::Facts;
+use crate::condition::{Facts, REQUEST_STEPS};
 use crate::decide::{Outcome, Session};
 use crate::rbac::{FEW_TRIES, MOST_TRIES, smallest_missing};
 use crate::rule::Rule;
@@ -44,14 +44,23 @@ pub(crate) fn missing_scopes(
     } else {
         MOST_TRIES
     };
+    // Each of them asks all rules anew; their conditions share what those of a request have.
+    let rules = set.rules().count().max(1);
+    let tries = tries.min((MOST_ASKED / rules).max(1));
+    let mut steps = REQUEST_STEPS;
     let missing = smallest_missing(&candidates, tries, |scopes| {
         let identity = set.grants.identity_with(request.caller, scopes);
-        let facts = Facts::new(request.caller, &identity, request.meta);
+        let facts = Facts::new(request.caller, &identity, request.meta).with_steps(steps);
         let session = Session::new(set, request.caller, request.meta, &identity, &facts);
-        set.decide(&session, request).enforced.effect == Effect::Allow
+        let effect = set.decide(&session, request).enforced.effect;
+        steps = facts.steps_left();
+        effect == Effect::Allow && steps > 0
     });
     missing.into_iter().map(str::to_owned).collect()
 }
+
+/// So many rules are asked for one challenge.
+const MOST_ASKED: usize = 100_000;
 
 /// Bytes of arguments from which on few sets are tried.
 const LONG: usize = 4096;

@@ -10,6 +10,7 @@ mod facts;
 mod functions;
 mod json;
 mod kind;
+mod listed;
 mod names;
 mod never;
 mod sample;
@@ -44,10 +45,16 @@ pub(crate) struct ConditionLimits {
     pub(crate) nesting: usize,
     /// What a condition may see of the arguments.
     pub(crate) arguments: ArgumentLimits,
-    /// Steps that the loops of one evaluation may take together; a step is about one operation on
-    /// short values.
+    /// Steps that one evaluation may take in loops, and over long texts and lists; a step is about
+    /// one operation on short values. All conditions of a request together have [`REQUEST_STEPS`].
     pub(crate) steps: u64,
 }
+
+/// Steps that all conditions may take for one request, whatever the number of rules.
+pub(crate) const REQUEST_STEPS: u64 = 200_000;
+
+/// As many more for each item of a list that is looked over in one go.
+pub(crate) const ITEM_STEPS: u64 = 1000;
 
 /// How large the arguments may be that a condition reads. Larger ones are an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,6 +182,7 @@ impl ConditionCompiler {
             tree,
             matchers,
             ticks,
+            once,
             reads,
             scopes,
         } = on_a_large_stack(source, || self.build(source))?;
@@ -184,6 +192,7 @@ impl ConditionCompiler {
             tree,
             matchers,
             ticks,
+            once,
             reads,
             scopes: scopes.into(),
             limits: self.limits,
@@ -299,7 +308,45 @@ pub(crate) struct Tick {
     texts: u64,
     /// Those that may walk a whole structure of the request.
     structures: u64,
+    /// Those that may make a list of all characters of a text.
+    splits: u64,
 }
+
+impl Tick {
+    /// What a round of a loop costs.
+    fn of_round(&self, sizes: json::Sizes) -> u64 {
+        self.nodes.saturating_add(self.of_sizes(sizes))
+    }
+
+    /// What is outside of loops: the operations are as many as the condition has, whoever asks, and
+    /// cost nothing; walks over texts and structures do where these are long.
+    fn once(&self, sizes: json::Sizes) -> u64 {
+        let long = |size: u64, from: u64| if size > from { size } else { 0 };
+        let texts = json::Sizes {
+            text: long(sizes.text, LONG_TEXT),
+            structure: long(sizes.structure, LONG_LIST),
+        };
+        let splits = self.splits.saturating_mul(long(sizes.text, LONG_SPLIT) / 2);
+        let others = Self { splits: 0, ..*self };
+        others.of_sizes(texts).saturating_add(splits)
+    }
+
+    const fn of_sizes(&self, sizes: json::Sizes) -> u64 {
+        self.texts
+            .saturating_mul(sizes.text / 64)
+            .saturating_add(self.structures.saturating_mul(sizes.structure / 4))
+            .saturating_add(self.splits.saturating_mul(sizes.text / 2))
+    }
+
+    const fn walks(&self) -> bool {
+        self.texts > 0 || self.structures > 0 || self.splits > 0
+    }
+}
+
+/// Bytes of texts and values of structures up to which a walk outside of loops costs nothing.
+const LONG_TEXT: u64 = 4096;
+const LONG_SPLIT: u64 = 256;
+const LONG_LIST: u64 = 64;
 
 /// A compiled condition. Evaluating it does no I/O, takes no lock and does not panic.
 pub(crate) struct Condition {
@@ -308,6 +355,8 @@ pub(crate) struct Condition {
     tree: IdedExpr,
     matchers: Box<[Matcher]>,
     ticks: Box<[Tick]>,
+    /// What is outside of loops.
+    once: Tick,
     reads: Reads,
     scopes: Box<[String]>,
     limits: ConditionLimits,
@@ -351,6 +400,11 @@ impl Condition {
         self.warning.as_deref()
     }
 
+    /// Why it cannot be true together with another one, when that is known.
+    pub(crate) fn excludes(&self, other: &Self) -> Option<String> {
+        never::exclusion(self, other)
+    }
+
     /// Decides it.
     pub(crate) fn evaluate(&self, facts: &RequestFacts<'_, '_>) -> Verdict {
         if self.reads_arguments(facts.feature()) {
@@ -358,20 +412,30 @@ impl Condition {
                 return Verdict::Error(message.to_owned());
             }
         }
+        let steps = self.limits.steps.min(facts.steps_left());
         let scope = Scope {
             condition: self,
             facts,
-            steps: AtomicU64::new(self.limits.steps),
+            steps: AtomicU64::new(steps),
         };
+        // Before anything of it is done.
+        if self.once.walks() && !scope.take(self.once.once(facts::Source::sizes(facts))) {
+            facts.spend(steps);
+            return Verdict::Error(EXHAUSTED.to_owned());
+        }
         // The evaluator is not ours, and a panic in it must not take the call with it.
         let outcome = catch_unwind(AssertUnwindSafe(|| run(self, &scope)));
-        if scope.steps.load(Ordering::Relaxed) == 0 {
+        let left = scope.steps.load(Ordering::Relaxed);
+        facts.spend(steps.saturating_sub(left));
+        if left == 0 {
             // Also where the expression went on to absorb the error that this caused.
-            return Verdict::Error("its loops take more steps than a condition may".to_owned());
+            return Verdict::Error(EXHAUSTED.to_owned());
         }
         outcome.unwrap_or_else(|_| Verdict::Error("the evaluator failed".to_owned()))
     }
 }
+
+const EXHAUSTED: &str = "it takes more steps than the conditions of a request may";
 
 impl fmt::Debug for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -441,11 +505,10 @@ struct Scope<'s> {
 impl Scope<'_> {
     /// Takes the price of one round of a loop; false when there is nothing left to pay it.
     fn pay(&self, tick: &Tick) -> bool {
-        let sizes = self.facts.sizes();
-        let price = tick
-            .nodes
-            .saturating_add(tick.texts.saturating_mul(sizes.text / 64))
-            .saturating_add(tick.structures.saturating_mul(sizes.structure / 4));
+        self.take(tick.of_round(self.facts.sizes()))
+    }
+
+    fn take(&self, price: u64) -> bool {
         let left = self.steps.load(Ordering::Relaxed).saturating_sub(price);
         self.steps.store(left, Ordering::Relaxed);
         left > 0

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, Value};
 
 pub use crate::ip::IpConfig;
@@ -186,36 +186,72 @@ pub struct RuleConfig {
     /// What it does.
     pub effect: RuleEffect,
     /// The methods; absent: all methods of the features that the rule names.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub methods: Option<Vec<Method>>,
     /// Names of tools. A plain text is a glob: `*` is any run of characters, `?` one, `\` takes the
     /// next one as it is; the text `any` is every name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub tools: Option<Vec<NamePattern>>,
     /// URIs of resources.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub resources: Option<Vec<NamePattern>>,
     /// URI templates.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub resource_templates: Option<Vec<NamePattern>>,
     /// Names of prompts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub prompts: Option<Vec<NamePattern>>,
     /// The servers that offer it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub servers: Option<Vec<NamePattern>>,
     /// Which of its two names is compared.
     #[serde(default, rename = "match")]
     pub match_on: MatchOn,
     /// The callers.
-    #[serde(default, skip_serializing_if = "WhoConfig::is_open")]
+    #[serde(
+        default,
+        skip_serializing_if = "WhoConfig::is_open",
+        deserialize_with = "somebody"
+    )]
     pub who: WhoConfig,
     /// The addresses that the request comes from, such as `10.0.0.0/8`. A request without a known
     /// address is treated as one whose condition fails.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub from: Option<Vec<String>>,
     /// A condition.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub when: Option<String>,
     /// `shadow`: the rule changes no answer; what it would have changed is counted and logged.
     #[serde(default)]
@@ -276,6 +312,24 @@ impl RuleConfig {
         self.mode = mode;
         self
     }
+}
+
+/// A key that is there has a value. One without would be the same as no key, and a guard be gone.
+pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    value: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
+/// Callers who are not everybody.
+fn somebody<'de, D: Deserializer<'de>>(value: D) -> Result<WhoConfig, D::Error> {
+    let who = WhoConfig::deserialize(value)?;
+    if who.is_open() {
+        return Err(de::Error::custom(
+            "this says nothing of the callers; remove the key for everybody",
+        ));
+    }
+    Ok(who)
 }
 
 /// What a rule does.

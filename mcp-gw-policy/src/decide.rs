@@ -238,6 +238,8 @@ struct Findings<'p> {
     errors: Vec<(&'p Rule, bool, String)>,
     /// Another request of the same caller might find otherwise.
     by_request: bool,
+    /// The rules among these: one may be found more than once.
+    known: Bits,
 }
 
 /// Rules that apply, of one layer.
@@ -263,6 +265,7 @@ impl<'p> Findings<'p> {
             shadow: Found::default(),
             errors: Vec::new(),
             by_request: false,
+            known: Bits::default(),
         }
     }
 
@@ -305,9 +308,8 @@ impl<'p> Findings<'p> {
             &mut self.enforced
         };
         let is_settled = match rule.effect {
-            RuleEffect::Allow => takes_away || found.allow.is_some(),
-            RuleEffect::Deny => found.denies.contains(&at),
-            RuleEffect::Require => found.unmet.contains(&at),
+            RuleEffect::Allow => takes_away || found.allow.is_some() || self.known.has(at),
+            RuleEffect::Deny | RuleEffect::Require => self.known.has(at),
         };
         if is_settled || !rule.is_about_server(question.request.server) {
             return;
@@ -316,20 +318,42 @@ impl<'p> Findings<'p> {
         // Whom it is not about, it is not about in any request.
         let is_about_them = !matches!(holds, Holds::No(Part::Who(_)));
         self.by_request |= is_about_them && !is_shadow && rule.looks_at_request(question.op);
+        let is_error = matches!(holds, Holds::Error(_));
         match (rule.effect, &holds) {
             (RuleEffect::Allow, Holds::Yes) => found.allow = Some(at),
             (RuleEffect::Deny, Holds::Yes | Holds::Error(_)) => found.denies.push(at),
             (RuleEffect::Require, Holds::No(_) | Holds::Error(_)) => found.unmet.push(at),
+            _ if !is_error => return,
             _ => {}
         }
+        self.known.put(at, self.layer.rules.len());
         if let Holds::Error(why) = holds {
-            if !self
-                .errors
-                .iter()
-                .any(|(known, ..)| std::ptr::eq(*known, rule))
-            {
-                self.errors.push((rule, is_shadow, why));
-            }
+            self.errors.push((rule, is_shadow, why));
+        }
+    }
+}
+
+/// Some of the rules of a layer. Takes no memory before the first one.
+#[derive(Default)]
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn place(at: RuleIndex) -> Option<(usize, u64)> {
+        Some((usize::try_from(at / 64).ok()?, 1 << (at % 64)))
+    }
+
+    fn has(&self, at: RuleIndex) -> bool {
+        let word = Self::place(at).and_then(|(word, bit)| Some(self.0.get(word)? & bit));
+        word.is_some_and(|bit| bit != 0)
+    }
+
+    fn put(&mut self, at: RuleIndex, of: usize) {
+        if self.0.is_empty() {
+            self.0.resize(of / 64 + 1, 0);
+        }
+        let place = Self::place(at).and_then(|(word, bit)| Some((self.0.get_mut(word)?, bit)));
+        if let Some((word, bit)) = place {
+            *word |= bit;
         }
     }
 }

@@ -15,7 +15,7 @@ use mcp_gw_core::{
 
 use crate::challenge::missing_scopes;
 use crate::compile::{Known, compile};
-use crate::condition::Facts;
+use crate::condition::{Facts, ITEM_STEPS, REQUEST_STEPS};
 use crate::config::{Mode, OnDenied, PolicyConfig};
 use crate::decide::{Outcome, Session, Side};
 use crate::explain::{Explanation, explain};
@@ -170,7 +170,8 @@ impl PolicyEngine {
 
     /// Decides one request.
     ///
-    /// Of several rules that allow, the decision names one for each layer; of those that deny, all.
+    /// Of several rules that allow, the decision names one for each layer; of those that deny, the
+    /// first eight, and then `and N more`; so of those that cannot be evaluated.
     pub fn decide_now(&self, request: &AccessRequest<'_>) -> Decision {
         let set = self.shared.current.load();
         self.timed(|| {
@@ -190,7 +191,9 @@ impl PolicyEngine {
             let mut rest = requests;
             while let Some(first) = rest.first() {
                 let identity = set.grants.identity(first.caller);
-                let facts = Facts::new(first.caller, &identity, first.meta);
+                let items = u64::try_from(rest.len()).unwrap_or(u64::MAX);
+                let steps = REQUEST_STEPS.saturating_add(items.saturating_mul(ITEM_STEPS));
+                let facts = Facts::new(first.caller, &identity, first.meta).with_steps(steps);
                 let session = Session::new(&set, first.caller, first.meta, &identity, &facts);
                 let count = rest
                     .iter()
@@ -245,14 +248,21 @@ impl PolicyEngine {
         self.shared
             .counters
             .count(outcome.op, Mode::Enforce, side.effect, side.reason);
-        let room = side.rules.len() + usize::from(side.by_default.is_some());
+        let count = side.rules.len();
+        let more = count.saturating_sub(MOST_NAMED);
+        let room = count.min(MOST_NAMED) + usize::from(side.by_default.is_some() || more > 0);
         let mut decision = Decision::of(side.effect)
             .with_kind(side.reason.as_str())
             .with_version(set.version)
             .with_room(room.max(1));
-        for decider in side.rules.iter() {
+        for (at, decider) in side.rules.iter().enumerate() {
             decider.rule.counters.hits.fetch_add(1, Relaxed);
-            decision = decision.because(String::from(&*decider.rule.id));
+            if at < MOST_NAMED {
+                decision = decision.because(String::from(&*decider.rule.id));
+            }
+        }
+        if more > 0 {
+            decision = decision.because(and_more(more));
         }
         if let Some(layer) = side.by_default {
             decision = decision.because(set.default_of(side.effect, layer));
@@ -265,20 +275,34 @@ impl PolicyEngine {
                 decision = decision.with_missing_scopes(missing);
             }
         }
+        let decision = self.with_errors(decision, outcome);
+        match &outcome.full {
+            None => decision,
+            Some(full) => self.with_shadow(set, decision, request, outcome, full),
+        }
+    }
+
+    /// Counts, logs and names the rules that cannot be evaluated.
+    fn with_errors(&self, mut decision: Decision, outcome: &Outcome<'_>) -> Decision {
+        let minute = self.since(self.shared.began).as_secs() / 60;
+        let (mut named, mut logged) = (0_usize, 0_usize);
         for (rule, is_shadow, why) in &outcome.errors {
             rule.counters.errors.fetch_add(1, Relaxed);
-            let minute = self.since(self.shared.began).as_secs() / 60;
-            if rule.counters.may_log(minute) {
+            if logged < MOST_NAMED && rule.counters.may_log(minute) {
+                logged += 1;
                 let effect = rule.effect.as_str();
                 tracing::warn!(target: TARGET, rule = &*rule.id, effect, error = why, "a rule cannot be evaluated");
             }
             if !is_shadow {
-                decision = decision.with_errored_rule(Arc::clone(&rule.id), why);
+                named += 1;
+                if named <= MOST_NAMED {
+                    decision = decision.with_errored_rule(Arc::clone(&rule.id), why);
+                }
             }
         }
-        match &outcome.full {
-            None => decision,
-            Some(full) => self.with_shadow(set, decision, request, outcome, full),
+        match named.checked_sub(MOST_NAMED) {
+            Some(more) if more > 0 => decision.with_error(and_more(more)),
+            _ => decision,
         }
     }
 
@@ -303,8 +327,13 @@ impl PolicyEngine {
         let mut reasons: Vec<Arc<str>> = full
             .rules
             .iter()
+            .take(MOST_NAMED)
             .map(|decider| Arc::clone(&decider.rule.id))
             .collect();
+        let more = full.rules.len().saturating_sub(MOST_NAMED);
+        if more > 0 {
+            reasons.push(and_more(more).into());
+        }
         if let Some(layer) = full.by_default {
             reasons.push(set.default_of(full.effect, layer).into());
         } else if reasons.is_empty() {
@@ -327,6 +356,14 @@ impl PolicyEngine {
 
 /// The `tracing` target of what the policy logs.
 const TARGET: &str = "mcp_gw::policy";
+
+/// So many rules are named in a decision, and as many errors logged for one.
+const MOST_NAMED: usize = 8;
+
+/// What stands for the others.
+fn and_more(rules: usize) -> String {
+    format!("and {rules} more")
+}
 
 /// So many characters of a name are logged.
 const LOGGED: usize = 256;

@@ -41,6 +41,7 @@ pub fn condition(data: &[u8]) {
         Verdict::Error("the evaluator failed".to_owned()),
         "{source}"
     );
+    let facts = Facts::new(&caller, &identity, &meta);
     assert_eq!(verdict, condition.evaluate(&facts.of(&request)), "{source}");
 }
 

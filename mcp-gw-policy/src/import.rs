@@ -486,4 +486,6 @@ impl Importer {
 }
 
 #[cfg(test)]
+mod exact;
+#[cfg(test)]
 mod tests;

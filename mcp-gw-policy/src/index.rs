@@ -80,7 +80,7 @@ impl<'a> NameIndexBuilder<'a> {
                     .or_default()
                     .add(rule, keys);
             }
-            Pattern::Glob(_) | Pattern::Regex { .. } => {
+            Pattern::Glob(_) | Pattern::Regex { .. } | Pattern::Marked(_) => {
                 let entry = self.patterns.entry(text.to_owned());
                 let new = || (Arc::clone(pattern), BucketBuilder::default());
                 entry.or_insert_with(new).1.add(rule, keys);
@@ -121,7 +121,7 @@ impl<'a> NameIndexBuilder<'a> {
                         .iter()
                         .for_each(|text| hint(text, GlobPlace::End));
                 }
-                Pattern::Any | Pattern::Literal(_) => unhinted.push(at),
+                Pattern::Any | Pattern::Literal(_) | Pattern::Marked(_) => unhinted.push(at),
             }
             patterns.push((pattern, bucket.build()));
         }

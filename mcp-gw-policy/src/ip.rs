@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::present;
 use crate::fault::{FaultPath, PolicyFault, PolicyFaults, shown};
 
 /// A set of addresses: sorted, disjoint ranges, so that a look-up is a binary search.
@@ -151,10 +152,10 @@ fn within<N: Ord + Copy>(ranges: &[(N, N)], addr: N) -> bool {
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct IpConfig {
-    /// Only these may come. Empty: all of them. With a list, a request without an address (stdio, in
+    /// Only these may come; absent: all of them. With a list, a request without an address (stdio, in
     /// process) is refused.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub allow: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub allow: Option<Vec<String>>,
     /// These may not come, also when they are in `allow`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<String>,
@@ -163,7 +164,7 @@ pub struct IpConfig {
 impl IpConfig {
     /// True when it refuses nobody.
     pub fn is_empty(&self) -> bool {
-        self.allow.is_empty() && self.deny.is_empty()
+        self.allow.is_none() && self.deny.is_empty()
     }
 }
 
@@ -173,7 +174,7 @@ impl IpConfig {
 /// use mcp_gw_policy::{IpConfig, IpRules};
 ///
 /// let mut config = IpConfig::default();
-/// config.allow.push("10.0.0.0/8".to_owned());
+/// config.allow = Some(vec!["10.0.0.0/8".to_owned()]);
 /// config.deny.push("10.6.6.6".to_owned());
 /// let rules = IpRules::compile(&config)?;
 /// assert!(rules.permits(Some("10.1.2.3".parse().unwrap())));
@@ -212,15 +213,16 @@ impl IpRules {
                 Cidrs::default()
             })
         };
-        let allow = list("allow", &config.allow);
+        let allow = config.allow.as_deref().map(|blocks| list("allow", blocks));
         let deny = list("deny", &config.deny);
+        if config.allow.as_ref().is_some_and(Vec::is_empty) {
+            let fault = PolicyFault::new(path.key("allow"), "an empty list lets nobody come");
+            faults.push(fault.with_help("name some blocks, or remove the key for all"));
+        }
         if !faults.is_empty() {
             return Err(faults);
         }
-        Ok(Self {
-            allow: (!config.allow.is_empty()).then_some(allow),
-            deny,
-        })
+        Ok(Self { allow, deny })
     }
 
     /// True when the address may come. One that is not known may come only when there is no list
@@ -319,7 +321,7 @@ mod tests {
     #[test]
     fn all_bad_blocks_of_a_list_are_reported_together() {
         let config = IpConfig {
-            allow: vec!["10.0.0.0/8".into(), "x".into()],
+            allow: Some(vec!["10.0.0.0/8".into(), "x".into()]),
             deny: vec!["y".into()],
         };
         let faults = IpRules::compile(&config).unwrap_err();
@@ -334,9 +336,11 @@ mod tests {
     #[test]
     fn deny_wins_and_an_unknown_address_is_not_on_an_allow_list() {
         let config = |allow: &[&str], deny: &[&str]| {
-            let own = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
+            let own = |list: &[&str]| -> Vec<String> {
+                list.iter().map(|&text| text.to_owned()).collect()
+            };
             IpRules::compile(&IpConfig {
-                allow: own(allow),
+                allow: (!allow.is_empty()).then(|| own(allow)),
                 deny: own(deny),
             })
             .unwrap()

@@ -45,7 +45,7 @@ pub use explain::{
 pub use fault::{FaultPath, PathStep, PolicyFault, PolicyFaults};
 pub use import::{ImportError, ImportNote, ImportNoteKind, ImportedPolicy, import_mcp_acl};
 pub use ip::IpRules;
-pub use lint::{CatalogueName, Lint, LintKind, lint};
+pub use lint::{CatalogueName, Lint, LintKind, lint, lint_names};
 pub use places::SourceMap;
 pub use rbac::ScopeRequirement;
 pub use stats::{DecisionCount, PolicyStats, RuleCount};

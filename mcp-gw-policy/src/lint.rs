@@ -1,6 +1,6 @@
 //! What looks wrong with a policy that is valid: rules that do nothing, or not what they seem to.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use mcp_gw_core::Feature;
@@ -113,7 +113,9 @@ impl CatalogueName {
 /// Looks a policy over; with a catalogue, also for names that match nothing in it. The lints come in
 /// the order of their places.
 ///
-/// Rules are compared with one another only in layers of up to 2,000.
+/// What it costs follows the number of rules: of a layer with very many different patterns or
+/// conditions not all are compared with one another. Of each kind the first 50 are told, and how many
+/// more there are; for one rule, one of each kind.
 ///
 /// ```
 /// use mcp_gw_policy::{LintKind, PolicyConfig, lint};
@@ -139,7 +141,7 @@ pub fn lint(
     let mut lints: Vec<Lint> = set.warnings.iter().map(of_warning).collect();
     let compiled: HashMap<&str, &Rule> = set.rules().map(|rule| (&*rule.id, rule)).collect();
     for layer in layers(config) {
-        pairs::compare(config, &layer, &mut lints);
+        pairs::compare(&layer, &compiled, &mut lints);
         if let Some(catalogue) = catalogue {
             names::look_up(&layer, &compiled, catalogue, &mut lints);
         }
@@ -148,9 +150,58 @@ pub fn lint(
     if let Some(catalogue) = catalogue {
         names::servers(config, catalogue, &mut lints);
     }
+    Ok(bounded(lints))
+}
+
+/// The part of [`lint`] that is about a catalogue: patterns, and layers of servers, that match nothing
+/// in it. For a policy that was looked over before.
+///
+/// # Errors
+/// When the policy is not valid.
+pub fn lint_names(
+    config: &PolicyConfig,
+    catalogue: &[CatalogueName],
+) -> Result<Vec<Lint>, PolicyFaults> {
+    let set = compile(config, &Known::new())?;
+    let compiled: HashMap<&str, &Rule> = set.rules().map(|rule| (&*rule.id, rule)).collect();
+    let mut lints = Vec::new();
+    for layer in layers(config) {
+        names::look_up(&layer, &compiled, catalogue, &mut lints);
+    }
+    names::servers(config, catalogue, &mut lints);
+    Ok(bounded(lints))
+}
+
+/// So many lints of one kind are told.
+const MOST_OF_A_KIND: usize = 50;
+
+/// The lints in order, with a number in place of those that are too many.
+fn bounded(mut lints: Vec<Lint>) -> Vec<Lint> {
     lints.sort_by(|a, b| (&a.path, a.kind, &a.message).cmp(&(&b.path, b.kind, &b.message)));
     lints.dedup();
-    Ok(lints)
+    let mut told: HashMap<LintKind, usize> = HashMap::new();
+    let mut kept = Vec::with_capacity(lints.len().min(MOST_OF_A_KIND));
+    let mut others: BTreeMap<LintKind, Lint> = BTreeMap::new();
+    for lint in lints {
+        let count = told.entry(lint.kind).or_default();
+        *count = count.saturating_add(1);
+        if *count <= MOST_OF_A_KIND {
+            kept.push(lint);
+        } else {
+            others.entry(lint.kind).or_insert(lint);
+        }
+    }
+    for (kind, lint) in others {
+        let count = told.get(&kind).copied().unwrap_or_default();
+        let more = count.saturating_sub(MOST_OF_A_KIND);
+        kept.push(Lint {
+            rule: None,
+            message: format!("and {more} more like it from here on"),
+            help: "mend those that are told, and look again".to_owned(),
+            ..lint
+        });
+    }
+    kept
 }
 
 fn of_warning(warning: &crate::PolicyFault) -> Lint {

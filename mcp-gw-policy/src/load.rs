@@ -200,6 +200,10 @@ fn path_of(path: &Path) -> FaultPath {
 fn structure_fault(path: FaultPath, message: &str) -> PolicyFault {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let is_word = message.starts_with("unknown ");
+    if message.starts_with("invalid type: null") {
+        let help = "write the value, or remove the key: without a value it would say nothing";
+        return PolicyFault::new(path, "the key has no value").with_help(help);
+    }
     if !is_word {
         let help = "see the reference of the policy for what goes here";
         return PolicyFault::new(path, message.to_owned()).with_help(help);

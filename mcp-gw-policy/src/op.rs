@@ -86,6 +86,9 @@ impl Op {
 
 impl Asked {
     pub(crate) fn of(request: &AccessRequest<'_>) -> Self {
+        if PASSES.contains(&request.method) {
+            return Self::Pass;
+        }
         let op = match (request.feature, request.method) {
             (Feature::Tool, "tools/list") => Op::ToolList,
             // Asking about a task needs the right to call its tool.
@@ -115,6 +118,19 @@ impl Asked {
         }
     }
 }
+
+/// Methods about nothing that a policy protects (A.7). The core asks for none of them; whoever wants to
+/// know is told the truth.
+const PASSES: [&str; 8] = [
+    "initialize",
+    "ping",
+    "server/discover",
+    "logging/setLevel",
+    "notifications/initialized",
+    "notifications/cancelled",
+    "notifications/progress",
+    "notifications/roots/list_changed",
+];
 
 /// Some of the operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -174,6 +190,9 @@ mod tests {
             (Prompt, "prompts/list", Asked::Op(Op::PromptList)),
             (Prompt, "prompts/get", Asked::Op(Op::PromptGet)),
             (Prompt, "completion/complete", Asked::Op(Op::PromptGet)),
+            (Tool, "ping", Asked::Pass),
+            (Prompt, "notifications/initialized", Asked::Pass),
+            (Tool, "Ping", Asked::Unknown),
             (Tool, "vendor/method", Asked::Unknown),
             (Tool, "prompts/get", Asked::Unknown),
             (Tool, "Tools/Call", Asked::Unknown),

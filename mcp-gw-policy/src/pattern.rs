@@ -13,6 +13,8 @@ use serde_json::Value;
 
 use crate::uri;
 
+mod marks;
+
 /// A pattern as people write it: a glob as plain text, `any`, or one of `{literal: …}`, `{glob: …}`
 /// and `{regex: …}`.
 ///
@@ -155,7 +157,12 @@ pub(crate) enum Pattern {
     Any,
     Literal(Box<str>),
     Glob(Glob),
-    Regex { regex: Regex, hints: Hints },
+    Regex {
+        regex: Regex,
+        hints: Hints,
+    },
+    /// For URIs with [`uri::mark`]s: an upper-case letter in it may be one of the host.
+    Marked(Regex),
 }
 
 /// Texts of which one is in every name that a pattern matches; an empty list says nothing.
@@ -185,7 +192,7 @@ impl Pattern {
             NamePattern::Any => Ok(Self::Any),
             NamePattern::Literal(text) => literal(text, subject).map(Self::Literal),
             NamePattern::Glob(text) => glob(text, subject),
-            NamePattern::Regex(text) => regex(text),
+            NamePattern::Regex(text) => regex(text, subject),
         }
     }
 
@@ -195,6 +202,7 @@ impl Pattern {
             Self::Literal(text) => **text == *name,
             Self::Glob(glob) => glob.matches(name),
             Self::Regex { regex, .. } => regex.is_match(name),
+            Self::Marked(regex) => regex.is_match(&uri::marked(name)),
         }
     }
 }
@@ -218,9 +226,11 @@ fn literal(text: &str, subject: Subject) -> Result<Box<str>, PatternFault> {
 
 fn glob(text: &str, subject: Subject) -> Result<Pattern, PatternFault> {
     let folded = match subject {
-        Subject::Name => Cow::Borrowed(text),
+        Subject::Name => Some(Cow::Borrowed(text)),
         Subject::Uri => uri::fold_glob(text),
     };
+    let is_open = folded.is_none();
+    let folded = folded.unwrap_or_else(|| uri::normal_glob(text, false));
     let glob = Glob::parse(&folded).ok_or_else(|| {
         PatternFault(
             "the pattern ends in a backslash that escapes nothing".to_owned(),
@@ -244,6 +254,9 @@ fn glob(text: &str, subject: Subject) -> Result<Pattern, PatternFault> {
             "remove the control character",
         );
     }
+    if is_open {
+        return regex(&marks::of_glob(&folded), Subject::Uri);
+    }
     Ok(match glob.as_literal() {
         Some(text) => Pattern::Literal(text.into()),
         None if glob.is_any() => Pattern::Any,
@@ -251,7 +264,7 @@ fn glob(text: &str, subject: Subject) -> Result<Pattern, PatternFault> {
     })
 }
 
-fn regex(text: &str) -> Result<Pattern, PatternFault> {
+fn regex(text: &str, subject: Subject) -> Result<Pattern, PatternFault> {
     let refused = |error: &dyn fmt::Display| {
         let why = error.to_string();
         let last = why
@@ -271,12 +284,24 @@ fn regex(text: &str) -> Result<Pattern, PatternFault> {
         .build()
         .parse(text)
         .map_err(|error| refused(&error))?;
-    let regex = RegexBuilder::new(&format!(r"\A(?:{text})\z"))
-        .size_limit(REGEX_SIZE)
-        .dfa_size_limit(REGEX_SIZE)
-        .nest_limit(REGEX_DEPTH.saturating_add(2))
-        .build()
-        .map_err(|error| refused(&error))?;
+    let build = |text: &str| {
+        RegexBuilder::new(&format!(r"\A(?:{text})\z"))
+            .size_limit(REGEX_SIZE)
+            .dfa_size_limit(REGEX_SIZE)
+            .nest_limit(REGEX_DEPTH.saturating_mul(2))
+            .build()
+            .map_err(|error| refused(&error))
+    };
+    let regex = build(text)?;
+    if subject == Subject::Uri && marks::has_case(&hir) {
+        return match marks::of(hir) {
+            Some(marked) => build(&marked).map(Pattern::Marked),
+            None => fault(
+                "borders of words and letters in upper case go ill together in a URI",
+                "write the host in lower case, and no `\\b`",
+            ),
+        };
+    }
     let hints = Hints::of(&hir);
     Ok(Pattern::Regex { regex, hints })
 }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::config::present;
 use crate::fault::{nearest, shown};
 
 mod closure;
@@ -20,66 +21,67 @@ pub(crate) use scopes::{FEW_TRIES, MOST_TRIES, smallest_missing};
 pub use scopes::{ScopeRequirement, ScopesConfig};
 
 /// Callers. Of each key that is there the caller must have one; a key that is absent says nothing.
+/// An empty list would be nobody, and is refused.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct WhoConfig {
     /// Ids of callers.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub ids: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub ids: Option<Vec<String>>,
     /// Kinds of callers: `anonymous`, `local`, `user`, `api_key`, `oauth_client`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub kinds: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub kinds: Option<Vec<String>>,
     /// Issuers of the caller's token, such as `https://login.example.com`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub issuers: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub issuers: Option<Vec<String>>,
     /// Roles, held directly or by inheritance.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub roles: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub roles: Option<Vec<String>>,
     /// Groups, held directly or by membership.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub groups: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub groups: Option<Vec<String>>,
     /// Scopes, held directly or implied by others.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub scopes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub scopes: Option<Vec<String>>,
     /// Verified claims of the caller's credential, all of which must fit. The name is that of a claim,
     /// or a path in it such as `realm_access.roles`. A string is a glob; a list means any of its
     /// values; of a claim that is a list one value must fit.
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    pub claims: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub claims: Option<Map<String, Value>>,
     /// The caller must be one of at least one of these.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub any_of: Vec<Self>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub any_of: Option<Vec<Self>>,
     /// The caller must be one of each of these.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub all_of: Vec<Self>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub all_of: Option<Vec<Self>>,
 }
 
 impl WhoConfig {
-    /// Callers with one of these ids.
+    /// Callers with one of these ids; without any a policy refuses it.
     pub fn ids<S: Into<String>>(ids: impl IntoIterator<Item = S>) -> Self {
         Self {
-            ids: ids.into_iter().map(Into::into).collect(),
+            ids: Some(ids.into_iter().map(Into::into).collect()),
             ..Self::default()
         }
     }
 
-    /// Callers with one of these roles.
+    /// Callers with one of these roles; without any a policy refuses it.
     pub fn roles<S: Into<String>>(roles: impl IntoIterator<Item = S>) -> Self {
         Self {
-            roles: roles.into_iter().map(Into::into).collect(),
+            roles: Some(roles.into_iter().map(Into::into).collect()),
             ..Self::default()
         }
     }
 
-    /// Callers with all of these scopes.
+    /// Callers with all of these scopes; without any a policy refuses it.
     pub fn all_scopes<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Self {
         let one = |scope: S| Self {
-            scopes: vec![scope.into()],
+            scopes: Some(vec![scope.into()]),
             ..Self::default()
         };
         Self {
-            all_of: scopes.into_iter().map(one).collect(),
+            all_of: Some(scopes.into_iter().map(one).collect()),
             ..Self::default()
         }
     }
@@ -91,24 +93,46 @@ impl WhoConfig {
 
     /// The list that narrows it down most.
     pub(crate) fn keys(&self) -> WhoKeys<'_> {
-        if !self.ids.is_empty() {
-            WhoKeys::Ids(&self.ids)
-        } else if !self.roles.is_empty() {
-            WhoKeys::Roles(&self.roles)
-        } else if !self.groups.is_empty() {
-            WhoKeys::Groups(&self.groups)
-        } else {
-            WhoKeys::Open
+        match (&self.ids, &self.roles, &self.groups) {
+            (Some(ids), ..) => WhoKeys::Ids(ids),
+            (_, Some(roles), _) => WhoKeys::Roles(roles),
+            (.., Some(groups)) => WhoKeys::Groups(groups),
+            (None, None, None) => WhoKeys::Open,
         }
     }
 
     /// The scopes that it names anywhere.
     pub(crate) fn named_scopes(&self) -> Vec<&str> {
-        let mut named: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
-        for nested in self.any_of.iter().chain(&self.all_of) {
+        let mut named: Vec<&str> = self.scopes.iter().flatten().map(String::as_str).collect();
+        for nested in self.nested() {
             named.extend(nested.named_scopes());
         }
         named
+    }
+
+    /// The entries of `any_of` and `all_of`.
+    pub(crate) fn nested(&self) -> impl Iterator<Item = &Self> {
+        self.any_of.iter().chain(&self.all_of).flatten()
+    }
+
+    /// The keys that are there without a value. Nobody would have one of none.
+    fn empty_keys(&self) -> impl Iterator<Item = &'static str> {
+        let is_empty = |list: &Option<Vec<String>>| list.as_ref().is_some_and(Vec::is_empty);
+        let nested = |list: &Option<Vec<Self>>| list.as_ref().is_some_and(Vec::is_empty);
+        let claims = self.claims.as_ref();
+        [
+            ("ids", is_empty(&self.ids)),
+            ("kinds", is_empty(&self.kinds)),
+            ("issuers", is_empty(&self.issuers)),
+            ("roles", is_empty(&self.roles)),
+            ("groups", is_empty(&self.groups)),
+            ("scopes", is_empty(&self.scopes)),
+            ("claims", claims.is_some_and(Map::is_empty)),
+            ("any_of", nested(&self.any_of)),
+            ("all_of", nested(&self.all_of)),
+        ]
+        .into_iter()
+        .filter_map(|(key, is_empty)| is_empty.then_some(key))
     }
 }
 
@@ -233,8 +257,15 @@ pub(crate) type WhoFault = (&'static str, String, String);
 
 impl Who {
     pub(crate) fn compile(config: &WhoConfig) -> Result<Self, Vec<WhoFault>> {
-        let mut faults = Vec::new();
-        for kind in &config.kinds {
+        let mut faults: Vec<WhoFault> = config
+            .empty_keys()
+            .map(|key| {
+                let message = "an empty list is nobody".to_owned();
+                let help = "name at least one, or remove the key for everybody".to_owned();
+                (key, message, help)
+            })
+            .collect();
+        for kind in config.kinds.iter().flatten() {
             if !KINDS.contains(&&**kind) {
                 let message = format!("{} is no kind of caller", shown(kind));
                 let help = match nearest(kind, KINDS) {
@@ -247,11 +278,12 @@ impl Who {
         let claims = config
             .claims
             .iter()
+            .flatten()
             .map(|(name, wanted)| (name.clone(), claim_patterns(name, wanted, &mut faults)))
             .collect();
-        let mut nested = |key: &'static str, list: &[WhoConfig]| -> Box<[Self]> {
-            let mut compiled = Vec::with_capacity(list.len());
-            for who in list {
+        let mut nested = |key: &'static str, list: &Option<Vec<WhoConfig>>| -> Box<[Self]> {
+            let mut compiled = Vec::new();
+            for who in list.iter().flatten() {
                 if who.is_open() {
                     let message = "an empty entry means everybody".to_owned();
                     faults.push((key, message, "leave it out".to_owned()));
@@ -268,7 +300,7 @@ impl Who {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let set = |list: &[String]| list.iter().cloned().collect();
+        let set = |list: &Option<Vec<String>>| list.iter().flatten().cloned().collect();
         Ok(Self {
             ids: set(&config.ids),
             kinds: set(&config.kinds),

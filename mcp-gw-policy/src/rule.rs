@@ -107,9 +107,13 @@ impl Rule {
         let verdict = match &self.when {
             // In a list there are no arguments (P-10): what they could be counts in favour.
             Some(when) if question.op.is_list() && when.reads_arguments(question.op.feature()) => {
+                let may_be = when.possible(&question.facts);
                 match self.effect {
-                    RuleEffect::Allow | RuleEffect::Require => Verdict::True,
+                    RuleEffect::Allow | RuleEffect::Require if may_be.truth => Verdict::True,
+                    RuleEffect::Deny if !may_be.falsehood => Verdict::True,
                     RuleEffect::Deny => Verdict::False,
+                    _ if may_be.falsehood => Verdict::False,
+                    _ => Verdict::Error("it cannot be true, whatever the arguments are".to_owned()),
                 }
             }
             Some(when) => when.evaluate(&question.facts),

@@ -36,6 +36,12 @@ pub(crate) enum UriFault {
     DotSegment,
     #[error("its host is not written in plain characters")]
     Host,
+    #[error("it holds an empty segment")]
+    EmptySegment,
+    #[error("a `file` URI begins with `file:///` and names no host")]
+    FileHost,
+    #[error("its host has a user, a dot at the end, or the port that is its scheme's anyway")]
+    Authority,
 }
 
 /// A URI that was found to be good.
@@ -82,7 +88,12 @@ pub(crate) fn check(uri: &str, is_template: bool) -> Result<Checked<'_>, UriFaul
         check_twice_encoded(&decoded)?;
     }
     check_segments(rest)?;
+    let is_open = is_template && uri.contains('{');
+    if !is_open {
+        check_empty(rest)?;
+    }
     check_host(rest)?;
+    check_authority(scheme, rest, is_open)?;
     let text = normal(uri);
     let decoded = if text.contains('%') {
         let (scheme, rest) = text.split_once(':').unwrap_or_default();
@@ -127,6 +138,7 @@ fn check_characters(rest: &str) -> Result<(), UriFault> {
     for c in rest.chars() {
         match c {
             '\\' => return Err(UriFault::Backslash),
+            MARKS_FROM.. => return Err(UriFault::Character),
             '#' => return Err(UriFault::Fragment),
             '"' | '<' | '>' | '^' | '`' | '{' | '|' | '}' => return Err(UriFault::Character),
             c if c.is_whitespace() => return Err(UriFault::Character),
@@ -225,6 +237,53 @@ fn check_segments(rest: &str) -> Result<(), UriFault> {
     Ok(())
 }
 
+/// Many servers read `//` as `/`.
+fn check_empty(rest: &str) -> Result<(), UriFault> {
+    let after = authority(rest).map_or(0, |authority| authority.len() + 2);
+    let path = rest.get(after..).unwrap_or_default();
+    if path.split('?').next().unwrap_or_default().contains("//") {
+        return Err(UriFault::EmptySegment);
+    }
+    Ok(())
+}
+
+/// What schemes with a host leave open: the same place has one spelling only. Where expressions of a
+/// template were left out, a path may begin in one.
+fn check_authority(scheme: &str, rest: &str, is_open: bool) -> Result<(), UriFault> {
+    let scheme = scheme.to_ascii_lowercase();
+    let authority = authority(rest);
+    if scheme == "file" {
+        // RFC 8089 §2 and its appendix B: with a host, or without any slash but one, most servers
+        // read the same path.
+        return match authority {
+            Some("") => Ok(()),
+            None if is_open || !rest.starts_with('/') => Ok(()),
+            _ => Err(UriFault::FileHost),
+        };
+    }
+    let port = match scheme.as_str() {
+        "http" | "ws" => "80",
+        "https" | "wss" => "443",
+        "ftp" => "21",
+        _ => return Ok(()),
+    };
+    let Some(authority) = authority else {
+        return Ok(());
+    };
+    let host = authority.trim_end_matches(|c: char| c.is_ascii_digit());
+    let (host, given) = match host.strip_suffix(':') {
+        Some(name) => (name, authority.get(host.len()..)),
+        None => (authority, None),
+    };
+    let is_default = given.is_some_and(|given| given.trim_start_matches('0') == port);
+    // A port that is empty, or begins with zeros, is another spelling too.
+    let is_odd = given.is_some_and(|given| given.is_empty() || given.starts_with('0'));
+    if authority.contains('@') || host.ends_with('.') || is_default || (is_odd && !is_open) {
+        return Err(UriFault::Authority);
+    }
+    Ok(())
+}
+
 /// A host in other than plain characters is one name to a rule and another to the resolver.
 fn check_host(rest: &str) -> Result<(), UriFault> {
     let Some(authority) = authority(rest) else {
@@ -260,6 +319,11 @@ fn folded_part(uri: &str) -> Option<(usize, std::ops::Range<usize>)> {
 /// case. What stands in braces stays as it is.
 fn normal(uri: &str) -> Cow<'_, str> {
     let (end, user) = folded_part(uri).unwrap_or((0, 0..0));
+    normal_to(uri, end, &user)
+}
+
+/// As [`normal`]; up to `end`, but for the name of the user, case does not count.
+fn normal_to<'u>(uri: &'u str, end: usize, user: &std::ops::Range<usize>) -> Cow<'u, str> {
     let head = uri.get(..end).unwrap_or_default();
     if !uri.contains('%') && !head.bytes().any(|b| b.is_ascii_uppercase()) {
         return Cow::Borrowed(uri);
@@ -331,24 +395,56 @@ fn push_byte(byte: u32, text: &mut String) {
     }
 }
 
-/// A glob for URIs in the spelling that it is compared with.
-pub(crate) fn fold_glob(glob: &str) -> Cow<'_, str> {
-    match glob.split_once(':') {
-        // A star before the first colon may stand for the scheme as well as for half of the URI.
-        Some((scheme, rest)) if !scheme.contains('*') || rest.starts_with("//") => {
-            normal_glob(glob)
-        }
-        _ => Cow::Borrowed(glob),
+/// A glob for URIs in the spelling that it is compared with, or nothing where a letter in upper case
+/// may stand for one of the host as well as for one of the path.
+pub(crate) fn fold_glob(glob: &str) -> Option<Cow<'_, str>> {
+    let wild = glob.find(['*', '?']).unwrap_or(glob.len());
+    let (plain, rest) = glob.split_at_checked(wild)?;
+    let path_begins = folded_part(plain).is_some_and(|(end, _)| end < plain.len());
+    let ends_in_wild = rest.bytes().any(|b| b.is_ascii_uppercase());
+    if !path_begins && ends_in_wild {
+        return None;
     }
+    Some(normal_glob(glob, true))
 }
 
-/// As [`normal`]; a `?` is a wildcard and may be part of the host.
-fn normal_glob(glob: &str) -> Cow<'_, str> {
+/// As [`normal`], with or without case; a `?` is a wildcard and may be part of the host.
+pub(crate) fn normal_glob(glob: &str, folds: bool) -> Cow<'_, str> {
     let masked = glob.replace('?', "\u{1}");
-    match normal(&masked) {
+    let normal = if folds {
+        normal(&masked)
+    } else {
+        normal_to(&masked, 0, &(0..0))
+    };
+    match normal {
         Cow::Borrowed(_) => Cow::Borrowed(glob),
         Cow::Owned(text) => Cow::Owned(text.replace('\u{1}', "?")),
     }
+}
+
+/// From here on no character is in a URI: [`marked`] and patterns use some.
+const MARKS_FROM: char = '\u{10ff00}';
+
+/// The character that stands for a letter whose case does not count.
+pub(crate) fn mark(letter: char) -> char {
+    let lower = u32::from(letter.to_ascii_lowercase());
+    char::from_u32(u32::from(MARKS_FROM).saturating_add(lower)).unwrap_or(letter)
+}
+
+/// A checked URI with [`mark`]s for the letters of its scheme and host.
+pub(crate) fn marked(uri: &str) -> String {
+    let (end, user) = folded_part(uri).unwrap_or((0, 0..0));
+    let mut braced = false;
+    uri.char_indices()
+        .map(|(at, c)| {
+            braced = c == '{' || (braced && c != '}');
+            if c.is_ascii_alphabetic() && at < end && !user.contains(&at) && !braced {
+                mark(c)
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 mod replicas;
 
 use mcp_gw_core::{Feature, Gateway, Glob};
-use mcp_gw_policy::{CatalogueName, LintKind, lint};
+use mcp_gw_policy::{CatalogueName, LintKind, lint_names};
 use mcp_gw_ratelimit::LimitSet;
 
 use crate::config::Config;
@@ -93,7 +93,7 @@ pub(crate) fn names_of(gateway: &Gateway) -> Vec<CatalogueName> {
 /// The patterns of the policy that match nothing.
 fn idle_patterns(config: &Config, gateway: &Gateway) -> Vec<String> {
     // What is wrong with the policy itself was said when it was loaded.
-    let lints = lint(&config.policy, Some(&names_of(gateway))).unwrap_or_default();
+    let lints = lint_names(&config.policy, &names_of(gateway)).unwrap_or_default();
     let lints = lints.into_iter();
     lints
         .filter(|lint| lint.kind == LintKind::MatchesNothing)

@@ -109,9 +109,10 @@ pub(super) fn expanded(config: &PolicyConfig) -> Option<PolicyConfig> {
         return None;
     }
     let mut expanded = config.clone();
-    let patterns = |globs: &[String]| -> Option<Vec<NamePattern>> {
-        let patterns = globs.iter().cloned().map(NamePattern::Glob);
-        (!globs.is_empty()).then(|| patterns.collect())
+    // An empty list is told as that of a rule.
+    let patterns = |globs: &Option<Vec<String>>| -> Option<Vec<NamePattern>> {
+        let globs = globs.as_ref()?.iter().cloned();
+        Some(globs.map(NamePattern::Glob).collect())
     };
     for (at, required) in required.iter().enumerate() {
         let mut rule = RuleConfig::new(format!("scopes.required[{at}]"), RuleEffect::Require);
@@ -120,7 +121,12 @@ pub(super) fn expanded(config: &PolicyConfig) -> Option<PolicyConfig> {
         rule.resource_templates = patterns(&required.resource_templates);
         rule.prompts = patterns(&required.prompts);
         rule.servers = patterns(&required.servers);
-        rule.who = WhoConfig::all_scopes(required.scopes.iter().cloned());
+        if required.scopes.is_empty() {
+            // A fault by itself, which is told there.
+            rule.when = Some("true".to_owned());
+        } else {
+            rule.who = WhoConfig::all_scopes(required.scopes.iter().cloned());
+        }
         expanded.rules.push(rule);
     }
     Some(expanded)

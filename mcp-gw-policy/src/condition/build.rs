@@ -24,6 +24,8 @@ pub(super) struct Built {
     pub(super) tree: IdedExpr,
     pub(super) matchers: Box<[Matcher]>,
     pub(super) ticks: Box<[Tick]>,
+    /// What is outside of loops.
+    pub(super) once: Tick,
     pub(super) reads: Reads,
     pub(super) scopes: Vec<String>,
 }
@@ -105,6 +107,7 @@ pub(super) fn build(
         problems: Vec::new(),
         matchers: Vec::new(),
         ticks: Vec::new(),
+        once: Tick::default(),
         reads: Reads::default(),
         scopes: Vec::new(),
         nodes: 0,
@@ -135,6 +138,7 @@ pub(super) fn build(
         tree,
         matchers: builder.matchers.into(),
         ticks: builder.ticks.into(),
+        once: builder.once,
         reads: builder.reads,
         scopes: builder.scopes,
     })
@@ -150,6 +154,7 @@ struct Builder<'b> {
     problems: Vec<Problem>,
     matchers: Vec<Matcher>,
     ticks: Vec<Tick>,
+    once: Tick,
     reads: Reads,
     /// Scopes that it asks for by name.
     scopes: Vec<String>,
@@ -163,6 +168,8 @@ struct Loop {
     variable_kind: Kind,
     result: String,
     result_kind: Kind,
+    /// How many texts of the request a value of the variable may be long.
+    bulk: u64,
     price: Tick,
 }
 
@@ -210,12 +217,71 @@ impl Builder<'_> {
         });
     }
 
-    /// Adds to the price of the innermost loop's round.
+    /// Adds to the price of the innermost loop's round, or to that of the whole.
     fn charge(&mut self, texts: u64, structures: u64) {
-        if let Some(inner) = self.loops.last_mut() {
-            inner.price.texts = inner.price.texts.saturating_add(texts);
-            inner.price.structures = inner.price.structures.saturating_add(structures);
+        let price = self.price();
+        price.texts = price.texts.saturating_add(texts);
+        price.structures = price.structures.saturating_add(structures);
+    }
+
+    fn charge_splits(&mut self, splits: u64) {
+        let price = self.price();
+        price.splits = price.splits.saturating_add(splits);
+    }
+
+    fn price(&mut self) -> &mut Tick {
+        match self.loops.last_mut() {
+            Some(inner) => &mut inner.price,
+            None => &mut self.once,
         }
+    }
+
+    /// How many texts or lists of the request what an expression gives may be long: `a + a` is two.
+    fn bulk(&self, expr: &IdedExpr) -> u64 {
+        let most = |all: &[IdedExpr]| all.iter().map(|expr| self.bulk(expr)).max();
+        match &expr.expr {
+            Expr::Call(call) if call.func_name == op::ADD => {
+                let parts = call.args.iter().map(|part| self.bulk(part));
+                parts.fold(0, u64::saturating_add).max(1)
+            }
+            Expr::Call(call) => {
+                let target = call.target.as_ref().map(|target| self.bulk(target));
+                most(&call.args).max(target).unwrap_or(1)
+            }
+            Expr::List(list) => most(&list.elements).unwrap_or(1),
+            Expr::Select(select) => self.bulk(&select.operand),
+            Expr::Comprehension(inner) => self
+                .bulk(&inner.iter_range)
+                .max(self.bulk(&inner.loop_step)),
+            Expr::Map(map) => {
+                let entries = map.entries.iter().filter_map(|entry| match &entry.expr {
+                    EntryExpr::MapEntry(entry) => Some(&entry.value),
+                    EntryExpr::StructField(_) => None,
+                });
+                entries.map(|value| self.bulk(value)).max().unwrap_or(1)
+            }
+            // What a loop collects is told by its items.
+            Expr::Ident(name) => self
+                .loops
+                .iter()
+                .rev()
+                .find_map(|inner| {
+                    let is_item = inner.variable == *name;
+                    (is_item || inner.result == *name).then_some(if is_item {
+                        inner.bulk
+                    } else {
+                        0
+                    })
+                })
+                .unwrap_or(1),
+            Expr::Struct(_) | Expr::Literal(_) | Expr::Unspecified => 1,
+        }
+    }
+
+    /// The same of the longest of these.
+    fn bulk_of(&self, all: &[IdedExpr]) -> u64 {
+        let bulk = all.iter().map(|expr| self.bulk(expr)).max();
+        bulk.unwrap_or(1).max(1)
     }
 
     fn count(&mut self) {
@@ -463,6 +529,7 @@ impl Builder<'_> {
                 format!("a loop needs a list or a map, this is {}", kind.name()),
             );
         }
+        let bulk = self.bulk(&range).max(1);
         comprehension.iter_range = range;
         if self.loops.len() >= self.limits.nesting {
             let message = format!("loops are nested deeper than {}", self.limits.nesting);
@@ -481,7 +548,7 @@ impl Builder<'_> {
             self.problem(id, message);
         }
         // A loop within a loop walks the whole of what it goes over, once per round of the outer one.
-        self.charge(0, 1);
+        self.charge(0, u64::from(!self.loops.is_empty()));
         let (init, result_kind) = self.expr(comprehension.accu_init);
         comprehension.accu_init = init;
         self.loops.push(Loop {
@@ -494,6 +561,7 @@ impl Builder<'_> {
             },
             result: comprehension.accu_var.clone(),
             result_kind,
+            bulk,
             price: Tick::default(),
         });
         comprehension.loop_cond = self.expr(comprehension.loop_cond).0;

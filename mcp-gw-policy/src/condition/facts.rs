@@ -3,16 +3,19 @@
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cel::common::types::{CelBool, CelList, CelMap, CelMapKey, CelString, CelTimestamp};
 use cel::common::value::{CowVal, Val};
 use chrono::{DateTime, Utc};
-use mcp_gw_core::{AccessRequest, Caller, CallerKind, Feature, Phase, RequestMeta, ToolSpec};
+use mcp_gw_core::{
+    AccessRequest, Caller, CallerKind, Feature, Phase, RawJson, RequestMeta, ToolSpec,
+};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::ArgumentLimits;
 use super::json::{self, Measured, Sizes};
+use super::{ArgumentLimits, REQUEST_STEPS};
 use crate::rbac::Identity;
 
 /// Headers that carry a credential. No condition sees them.
@@ -49,6 +52,8 @@ pub(crate) struct Facts<'a> {
     sans: OnceLock<CelList<'a>>,
     client: OnceLock<Client>,
     sizes: OnceLock<Sizes>,
+    /// Steps that conditions may still take.
+    steps: AtomicU64,
 }
 
 /// What a client says of itself, MCP `Implementation`.
@@ -81,7 +86,19 @@ impl<'a> Facts<'a> {
             sans: OnceLock::new(),
             client: OnceLock::new(),
             sizes: OnceLock::new(),
+            steps: AtomicU64::new(REQUEST_STEPS),
         }
+    }
+
+    /// The same, with so many steps for conditions.
+    pub(crate) fn with_steps(mut self, steps: u64) -> Self {
+        self.steps = AtomicU64::new(steps);
+        self
+    }
+
+    /// Steps that conditions may still take.
+    pub(crate) fn steps_left(&self) -> u64 {
+        self.steps.load(Ordering::Relaxed)
     }
 
     /// The facts with those of one item.
@@ -225,9 +242,17 @@ impl<'a> Facts<'a> {
                 .max(Sizes::of_list(identity.roles()))
                 .max(Sizes::of_list(identity.groups()))
                 .max(Sizes::of_list(identity.scopes()));
-            sizes.max(Sizes::of_list(
-                self.headers_shown().into_iter().map(|(_, value)| value),
-            ))
+            let http = self.meta.http.as_ref();
+            let others = [
+                http.and_then(|http| http.query()),
+                http.map(|http| http.path()),
+                self.meta.client_info.as_ref().map(RawJson::as_str),
+            ];
+            sizes
+                .max(Sizes::of_list(
+                    self.headers_shown().into_iter().map(|(_, value)| value),
+                ))
+                .max(Sizes::of_list(others.into_iter().flatten()))
         })
     }
 }
@@ -251,6 +276,16 @@ impl<'s> RequestFacts<'s, '_> {
             Ok(_) => Ok(()),
             Err(message) => Err(message),
         }
+    }
+
+    pub(super) fn steps_left(&self) -> u64 {
+        self.shared.steps_left()
+    }
+
+    /// Takes steps from those of the request. Two threads never decide one request.
+    pub(super) fn spend(&self, steps: u64) {
+        let left = self.steps_left().saturating_sub(steps);
+        self.shared.steps.store(left, Ordering::Relaxed);
     }
 
     pub(super) const fn feature(&self) -> Feature {
@@ -335,7 +370,8 @@ impl Source for RequestFacts<'_, '_> {
         let arguments = self
             .argument_tree()
             .map_or_else(Sizes::default, |(_, sizes)| *sizes);
-        self.shared.sizes().max(arguments)
+        let name = Sizes::of_list(std::iter::once(self.request.name));
+        self.shared.sizes().max(arguments).max(name)
     }
 }
 

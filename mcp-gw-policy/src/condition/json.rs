@@ -140,6 +140,9 @@ pub(crate) fn arguments<'v>(
             limits.bytes
         ));
     }
+    if numbers(text).any(|number| !is_exact(number)) {
+        return Err(INEXACT.to_owned());
+    }
     let mut reader = Reader {
         left: limits.values,
         limits: *limits,
@@ -217,6 +220,62 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
     }
 }
 
+const INEXACT: &str = "the arguments hold a number that cannot be compared exactly";
+
+/// The numbers in a JSON text that are written with a point or an exponent.
+fn numbers(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        loop {
+            let at = rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit())?;
+            let found = rest.get(at..)?;
+            if let Some(string) = found.strip_prefix('"') {
+                let mut escaped = false;
+                let end = string.find(|c: char| {
+                    let ends = c == '"' && !escaped;
+                    escaped = c == '\\' && !escaped;
+                    ends
+                })?;
+                rest = string.get(end + 1..)?;
+                continue;
+            }
+            let is_part = |c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E');
+            let end = found.find(|c: char| !is_part(c)).unwrap_or(found.len());
+            let (number, after) = found.split_at_checked(end)?;
+            rest = after;
+            if number.contains(['.', 'e', 'E']) {
+                return Some(number);
+            }
+        }
+    })
+}
+
+/// True when the double that a number is read as is written with the same digits: none was lost.
+fn is_exact(number: &str) -> bool {
+    let Ok(double) = number.parse::<f64>() else {
+        return false;
+    };
+    digits(number).is_some_and(|written| Some(written) == digits(&format!("{double:e}")))
+}
+
+/// The digits of a number without zeros around them, and the exponent of the last one.
+fn digits(number: &str) -> Option<(String, i64)> {
+    let number = number.trim_start_matches('-');
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{whole}{part}");
+    let without_end = all.trim_end_matches('0');
+    let digits = without_end.trim_start_matches('0');
+    if digits.is_empty() {
+        return Some((String::new(), 0));
+    }
+    let exponent = exponent.trim_start_matches('+').parse::<i64>().ok()?;
+    let zeros = i64::try_from(all.len().checked_sub(without_end.len())?).ok()?;
+    let part = i64::try_from(part.len()).ok()?;
+    let last = exponent.checked_sub(part)?.checked_add(zeros)?;
+    Some((digits.to_owned(), last))
+}
+
 /// From here on a double skips integers.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
@@ -250,9 +309,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         if number.abs() < EXACT {
             Ok(Box::new(CelDouble::from(number)))
         } else {
-            Err(E::custom(
-                "the arguments hold a number too large to be compared exactly",
-            ))
+            Err(E::custom(INEXACT))
         }
     }
 

@@ -49,6 +49,14 @@ fn contradiction(expr: &IdedExpr) -> Option<String> {
     }
 }
 
+/// Why two conditions cannot both be true, if that is known. It looks at both as they are.
+pub(super) fn exclusion(one: &Condition, other: &Condition) -> Option<String> {
+    let mut sides = Vec::new();
+    conjuncts(&one.tree, &mut sides);
+    conjuncts(&other.tree, &mut sides);
+    conflict(&sides)
+}
+
 fn conjuncts<'e>(expr: &'e IdedExpr, into: &mut Vec<&'e IdedExpr>) {
     match &expr.expr {
         Expr::Call(call) if call.func_name == op::LOGICAL_AND => {

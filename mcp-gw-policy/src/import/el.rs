@@ -96,6 +96,8 @@ struct Expr {
     has: Option<String>,
     /// The text of a literal.
     raw: Option<String>,
+    /// It is never an error, apart from a value that may be missing and is.
+    is_safe: bool,
 }
 
 impl Expr {
@@ -105,6 +107,23 @@ impl Expr {
             kind,
             has: None,
             raw: None,
+            is_safe: true,
+        }
+    }
+
+    /// What may be an error.
+    fn risky(cel: impl Into<String>, kind: Kind) -> Self {
+        Self {
+            is_safe: false,
+            ..Self::new(cel, kind)
+        }
+    }
+
+    /// The value, or `null` where it is missing.
+    fn or_null(&self) -> String {
+        match &self.has {
+            Some(has) => format!("({has} ? {} : null)", self.cel),
+            None => self.cel.clone(),
         }
     }
 
@@ -119,6 +138,7 @@ impl Expr {
             .fold(base.to_owned(), |holder, key| member(&holder, key));
         Self {
             has: Some(has(&holder, last)),
+            is_safe: way.is_empty(),
             ..Self::new(member(&holder, last), kind)
         }
     }
@@ -129,6 +149,7 @@ impl Expr {
             cel,
             kind,
             raw: None,
+            is_safe: true,
         }
     }
 }
@@ -246,44 +267,19 @@ impl Parser<'_> {
         let mut left = self.and()?;
         while self.takes(&["||"], &["or"]).is_some() {
             let right = self.and()?;
-            left = Expr::new(
-                format!("({} || {})", truth(left)?, truth(right)?),
-                Kind::Truth,
-            );
+            left = either(left, right)?;
         }
         self.depth = self.depth.saturating_sub(1);
         Ok(left)
     }
 
     fn and(&mut self) -> Result<Expr, String> {
-        let mut left = self.not()?;
+        let mut left = self.comparison()?;
         while self.takes(&["&&"], &["and"]).is_some() {
-            let right = self.not()?;
-            left = Expr::new(
-                format!("({} && {})", truth(left)?, truth(right)?),
-                Kind::Truth,
-            );
+            let right = self.comparison()?;
+            left = both(left, right)?;
         }
         Ok(left)
-    }
-
-    fn not(&mut self) -> Result<Expr, String> {
-        let mut negations = 0_usize;
-        while self.takes(&["!"], &["not"]).is_some() {
-            negations = negations.saturating_add(1);
-        }
-        let inner = self.comparison()?;
-        if negations == 0 {
-            return Ok(inner);
-        }
-        // Without the value both say nothing there: `!null` is an error, and the rule does not apply.
-        let inner = truth(inner)?;
-        let cel = if negations % 2 == 1 {
-            format!("!({inner})")
-        } else {
-            inner
-        };
-        Ok(Expr::new(cel, Kind::Truth))
     }
 
     fn comparison(&mut self) -> Result<Expr, String> {
@@ -314,7 +310,7 @@ impl Parser<'_> {
                         "texts are put in order, which differs between the languages".to_owned(),
                     );
                 }
-                Ok(Expr::new(
+                Ok(Expr::risky(
                     format!("{} {operator} {}", left.cel, right.cel),
                     Kind::Truth,
                 ))
@@ -322,7 +318,32 @@ impl Parser<'_> {
         }
     }
 
+    /// A value with its methods, and the negations before it: these bind first.
     fn operand(&mut self) -> Result<Expr, String> {
+        let mut negations = 0_usize;
+        while self.takes(&["!"], &["not"]).is_some() {
+            negations = negations.saturating_add(1);
+        }
+        let inner = self.primary()?;
+        if negations == 0 {
+            return Ok(inner);
+        }
+        // Without the value both say nothing there: `!null` is an error, and the rule does not apply.
+        let is_safe = inner.is_safe && inner.has.is_none() && inner.kind == Kind::Truth;
+        let inner = truth(inner)?;
+        // Twice is not the same as not at all: what is no truth is an error.
+        let cel = if negations % 2 == 1 {
+            format!("!({inner})")
+        } else {
+            format!("!(!({inner}))")
+        };
+        Ok(Expr {
+            is_safe,
+            ..Expr::new(cel, Kind::Truth)
+        })
+    }
+
+    fn primary(&mut self) -> Result<Expr, String> {
         let Some(token) = self.peek().cloned() else {
             return Err("it ends early".to_owned());
         };
@@ -372,8 +393,8 @@ impl Parser<'_> {
             }
             match self.peek().cloned() {
                 Some(Token::Text(text)) => items.push(literal(&text)),
-                Some(Token::Number(number)) => items.push(number),
-                _ => return Err("a list of something else than literals".to_owned()),
+                // A number is found there only if it is of the same Java type.
+                _ => return Err("a list of something else than texts".to_owned()),
             }
             self.at = self.at.saturating_add(1);
         }
@@ -475,7 +496,7 @@ impl Parser<'_> {
             }
             ["jsonContent", "params", "name"] => {
                 let name = "(has(mcp.tool) ? mcp.tool.name : mcp.prompt.name)";
-                self.param(Expr::new(name, Kind::Text))
+                self.param(Expr::risky(name, Kind::Text))
             }
             ["jsonContent", "params", "uri"] => {
                 self.param(Expr::maybe("mcp.resource.uri".to_owned(), Kind::Text))
@@ -530,7 +551,7 @@ impl Parser<'_> {
                 let Some(argument) = argument else {
                     return Err("`equals` without an argument".to_owned());
                 };
-                return Ok(equality(on, "==", argument));
+                return equals(on, argument);
             }
             ("contains", Some(item)) => return contains(&on, item),
             ("matches", Some(pattern)) => return matches(&on, pattern),
@@ -539,19 +560,26 @@ impl Parser<'_> {
             }
             ("isEmpty", None) => format!("size({}) == 0", on.cel),
             ("toLowerCase" | "toUpperCase" | "trim", None) if text(&on) => {
-                let name = match name.as_str() {
-                    "toLowerCase" => "lowerAscii",
-                    "toUpperCase" => "upperAscii",
-                    _ => "trim",
+                let (name, same) = match name.as_str() {
+                    "toLowerCase" => ("lowerAscii", "ascii"),
+                    "toUpperCase" => ("upperAscii", "ascii"),
+                    _ => ("trim", "print"),
                 };
-                if name != "trim" {
-                    self.assume("upper and lower case are told apart for ASCII letters only");
-                }
-                return Ok(Expr::new(format!("{}.{name}()", on.cel), Kind::Text));
+                let message = format!(
+                    "`{name}` is the same for plain ASCII only: with any other character the rule \
+                     does not apply"
+                );
+                self.assume(&message);
+                // The map has no such member for another text, which is an error.
+                let cel = format!(
+                    "{{true: {0}.{name}()}}[{0}.matches('^[[:{same}:]]*$')]",
+                    on.cel
+                );
+                return Ok(Expr::risky(cel, Kind::Text));
             }
             _ => return Err(format!("the method `{name}` has no counterpart here")),
         };
-        Ok(Expr::new(cel, Kind::Truth))
+        Ok(Expr::risky(cel, Kind::Truth))
     }
 }
 
@@ -592,6 +620,10 @@ fn truth(expr: Expr) -> Result<String, String> {
 /// Comparisons with a value that is missing: it is `null` there, and would be an error here.
 fn equality(left: Expr, operator: &str, right: Expr) -> Expr {
     if left.kind == Kind::Missing || right.kind == Kind::Missing {
+        if !(left.is_safe && right.is_safe) {
+            // Its error would be lost: what is no truth makes the translation fail.
+            return Expr::new("null", Kind::Missing);
+        }
         let no_value = |expr: &Expr| matches!(expr.kind, Kind::Missing | Kind::Null);
         let is_equal = no_value(&left) && no_value(&right);
         let truth = is_equal == (operator == "==");
@@ -603,35 +635,112 @@ fn equality(left: Expr, operator: &str, right: Expr) -> Expr {
         (left, right)
     };
     if right.kind == Kind::Null {
+        let is_safe = left.is_safe;
         // Of what is not text or list by its nature the value itself may be null.
         let not_null = (left.kind == Kind::Unknown).then(|| format!("{} != null", left.cel));
         let present = match (left.has, not_null) {
             (Some(has), Some(not_null)) => format!("({has} && {not_null})"),
             (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => "true".to_owned(),
+            (None, None) if is_safe => "true".to_owned(),
+            (None, None) => format!("{} != null", left.cel),
         };
         let cel = if operator == "==" {
             format!("!({present})")
         } else {
             present
         };
-        return Expr::new(cel, Kind::Truth);
+        return Expr {
+            is_safe,
+            ..Expr::new(cel, Kind::Truth)
+        };
     }
+    let is_safe = left.is_safe && right.is_safe;
     let plain = format!("{} {operator} {}", left.cel, right.cel);
-    let missing: Vec<String> = [left.has, right.has].into_iter().flatten().collect();
-    let cel = match (missing.as_slice(), operator) {
-        ([], _) => plain,
-        // Nothing is equal to what is missing.
-        (parts, "==") => format!("({} && {plain})", parts.join(" && ")),
-        ([one], _) => format!("(!{one} || {plain})"),
-        (parts, _) => format!("({} && {plain})", parts.join(" && ")),
+    let cel = match (&left.has, &right.has, operator) {
+        (None, None, _) => plain,
+        // Both may be missing, and are the same then.
+        (Some(_), Some(_), _) => format!("{} {operator} {}", left.or_null(), right.or_null()),
+        // The other side is evaluated, as it was, and may be an error.
+        _ if !is_safe => format!("{} {operator} {}", left.or_null(), right.or_null()),
+        (Some(one), None, "==") | (None, Some(one), "==") => format!("({one} && {plain})"),
+        (Some(one), None, _) | (None, Some(one), _) => format!("(!{one} || {plain})"),
     };
-    Expr::new(cel, Kind::Truth)
+    Expr {
+        is_safe,
+        ..Expr::new(cel, Kind::Truth)
+    }
+}
+
+/// `a || b`. An error on the left ends the whole there, where CEL goes on to the right.
+fn either(left: Expr, right: Expr) -> Result<Expr, String> {
+    let (left_is_safe, right_is_safe) = (never_fails(&left), never_fails(&right));
+    let (left, right) = (truth(left)?, certain(right)?);
+    let cel = if left_is_safe {
+        format!("({left} || {right})")
+    } else {
+        format!("({left} ? true : {right})")
+    };
+    Ok(Expr {
+        is_safe: left_is_safe && right_is_safe,
+        ..Expr::new(cel, Kind::Truth)
+    })
+}
+
+/// `a && b`, likewise.
+fn both(left: Expr, right: Expr) -> Result<Expr, String> {
+    let (left_is_safe, right_is_safe) = (never_fails(&left), never_fails(&right));
+    let (left, right) = (truth(left)?, certain(right)?);
+    let cel = if left_is_safe {
+        format!("({left} && {right})")
+    } else {
+        format!("({left} ? {right} : false)")
+    };
+    Ok(Expr {
+        is_safe: left_is_safe && right_is_safe,
+        ..Expr::new(cel, Kind::Truth)
+    })
+}
+
+/// The same, and an error for what turns out to be no truth.
+fn certain(expr: Expr) -> Result<String, String> {
+    match expr.kind {
+        Kind::Truth => Ok(expr.cel),
+        _ => truth(expr).map(|cel| format!("({cel} ? true : false)")),
+    }
+}
+
+/// A truth that comes out for every request.
+fn never_fails(expr: &Expr) -> bool {
+    expr.is_safe && expr.kind == Kind::Truth && expr.has.is_none()
+}
+
+/// Java's `a.equals(b)`: an error without `a`, and of numbers true only for two of one type.
+fn equals(on: Expr, argument: Expr) -> Result<Expr, String> {
+    let is_text = |expr: &Expr| expr.kind == Kind::Text;
+    match (on.has.is_some(), argument.has.is_some()) {
+        (_, false) if is_text(&argument) => {
+            // Of `null` it is an error there, as what a map does not have is one here.
+            let same = format!("{} == {}", on.cel, argument.cel);
+            let cel = match on.kind {
+                Kind::Unknown => format!("{{true: {same}}}[{} != null]", on.cel),
+                _ => same,
+            };
+            Ok(Expr {
+                is_safe: on.kind == Kind::Text
+                    && on.is_safe
+                    && on.has.is_none()
+                    && argument.is_safe,
+                ..Expr::new(cel, Kind::Truth)
+            })
+        }
+        (false, true) if is_text(&on) => Ok(equality(on, "==", argument)),
+        _ => Err("`equals` of something else than a value and a text".to_owned()),
+    }
 }
 
 fn contains(on: &Expr, item: &Expr) -> Result<Expr, String> {
     let cel = match (on.kind, item.kind) {
-        (Kind::List, _) => format!("{} in {}", item.cel, on.cel),
+        (Kind::List, Kind::Text | Kind::Unknown) => format!("{} in {}", item.cel, on.cel),
         (Kind::Text, Kind::Text) => format!("{}.contains({})", on.cel, item.cel),
         // A claim may be a list or a text, and the method means another thing for each.
         (Kind::Unknown, Kind::Text) => format!(
@@ -640,7 +749,11 @@ fn contains(on: &Expr, item: &Expr) -> Result<Expr, String> {
         ),
         _ => return Err("`contains` of something else than a text or a list".to_owned()),
     };
-    Ok(Expr::new(cel, Kind::Truth))
+    let has_all = on.has.is_none() && item.has.is_none();
+    Ok(Expr {
+        is_safe: has_all && on.is_safe && item.is_safe && on.kind == Kind::List,
+        ..Expr::new(cel, Kind::Truth)
+    })
 }
 
 /// Java's `matches` is about the whole text, CEL's about any part of it.
@@ -652,7 +765,7 @@ fn matches(on: &Expr, pattern: &Expr) -> Result<Expr, String> {
         return Err("`matches` with a pattern that is no literal".to_owned());
     };
     let pattern = literal(&format!("^(?:{})$", java_pattern(pattern)?));
-    Ok(Expr::new(
+    Ok(Expr::risky(
         format!("{}.matches({pattern})", on.cel),
         Kind::Truth,
     ))

@@ -25,7 +25,8 @@ fn one(kind: &str, methods: &[&str], pattern: &str, value: Option<&str>, conditi
 /// What the policy says of these, for Ann, who has the claim `dept: sales`.
 fn decides(policy: &Value, method: &str, name: &str, arguments: &str) -> Effect {
     let engine = PolicyEngine::compile(&import(policy).policy).unwrap();
-    let Value::Object(claims) = json!({"dept": "sales", "tags": ["a", "b"], "sub": "ann"}) else {
+    let Value::Object(claims) = json!({"dept": "sales", "tags": ["a", "b"], "sub": "ann", "name": "MÜLLER", "nb": "a\u{a0}"})
+    else {
         unreachable!()
     };
     let caller = Caller::new(CallerKind::OAuthClient, "ann").with_claims(claims);
@@ -346,6 +347,105 @@ const CONDITIONS: &[(&str, Effect, Effect)] = &[
         NO,
         NO,
     ),
+    // The other language stops at an error, and takes a negation first.
+    (
+        "{#context.attributes['jwt.claims']['gone'].startsWith('x') || #context.attributes['user'] == 'ann'}",
+        NO,
+        NO,
+    ),
+    (
+        "{#context.attributes['user'] == 'ann' || #context.attributes['jwt.claims']['gone'].startsWith('x')}",
+        YES,
+        YES,
+    ),
+    (
+        "{!(#context.attributes['jwt.claims']['gone'].startsWith('x') && #context.attributes['user'] == 'root')}",
+        NO,
+        NO,
+    ),
+    (
+        "{!(#context.attributes['user'] == 'root' && #context.attributes['jwt.claims']['gone'].startsWith('x'))}",
+        YES,
+        YES,
+    ),
+    ("{!#context.attributes['user'] == 'root'}", NO, NO),
+    ("{not #context.attributes['user'] == 'root'}", NO, NO),
+    (
+        "{!(#context.attributes['user'] == 'root') == true}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['gone'] > 5 || true}",
+        NO,
+        NO,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['gone'].isEmpty() || true}",
+        NO,
+        NO,
+    ),
+    (
+        "{true || #context.attributes['jwt.claims']['gone'].isEmpty()}",
+        YES,
+        YES,
+    ),
+    (
+        "{!(#context.attributes['jwt.claims']['gone'] == #context.attributes['jwt.claims']['lost'])}",
+        NO,
+        NO,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['gone'] == #context.attributes['jwt.claims']['lost']}",
+        YES,
+        YES,
+    ),
+    (
+        "{!(#context.attributes['jwt.claims']['gone'] != #context.attributes['jwt.claims']['dept'])}",
+        NO,
+        NO,
+    ),
+    (
+        "{!#context.attributes['jwt.claims']['gone'].equals('x')}",
+        NO,
+        NO,
+    ),
+    ("{'ann'.equals(#context.attributes['user'])}", YES, YES),
+    (
+        "{#context.attributes['jwt.claims']['name'].toLowerCase() != 'müller'}",
+        NO,
+        NO,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['name'].toLowerCase() == 'müller'}",
+        NO,
+        NO,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['dept'].toLowerCase() != 'müller'}",
+        YES,
+        YES,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['nb'].trim() == 'a'}",
+        NO,
+        NO,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['nb'].trim() != 'a'}",
+        NO,
+        NO,
+    ),
+    (
+        "{#context.attributes['jwt.claims']['dept'].trim() == 'sales'}",
+        YES,
+        YES,
+    ),
+    (
+        "{!#context.attributes['jwt.claims']['dept'].matches('\\<sales\\>')}",
+        YES,
+        YES,
+    ),
     ("{true}", YES, YES),
     ("true", YES, YES),
     ("false", NO, NO),
@@ -362,6 +462,11 @@ fn conditions_mean_what_they_meant() {
 #[test]
 fn conditions_that_cannot_be_translated_allow_nothing_and_are_told() {
     for el in [
+        "{#context.attributes['user'].matches('[].]')}",
+        "{#context.attributes['user'].matches('[^].]')}",
+        "{#context.attributes['user'].matches('ann$|b')}",
+        "{{1, 2}.contains(#context.attributes['jwt.claims']['n'])}",
+        "{#context.attributes['jwt.claims']['n'].equals(5)}",
         "always",
         "x {#request.id == 'a'}",
         "{#request.id == 'a'} or {#request.id == 'b'}",

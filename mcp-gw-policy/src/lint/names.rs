@@ -1,6 +1,6 @@
 //! Names in a policy that stand for nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use mcp_gw_core::Feature;
 
@@ -9,6 +9,9 @@ use crate::config::{MatchOn, NamePattern, PolicyConfig, WhoConfig};
 use crate::fault::{FaultPath, nearest, shown};
 use crate::pattern::{Pattern, Subject};
 use crate::rule::Rule;
+
+/// So many suggestions are made for one layer.
+const MOST_SUGGESTIONS: usize = 100;
 
 /// Patterns that match nothing in the catalogue.
 pub(super) fn look_up(
@@ -21,6 +24,12 @@ pub(super) fn look_up(
     let has_templates = catalogue
         .iter()
         .any(|item| item.feature == Feature::ResourceTemplate);
+    // A suggestion looks at all names; nobody reads thousands.
+    let mut suggestions = MOST_SUGGESTIONS;
+    let all: HashSet<(Feature, &str)> = catalogue
+        .iter()
+        .map(|item| (item.feature, item.name.as_str()))
+        .collect();
     for (at, config) in layer.rules.iter().enumerate() {
         let Some(rule) = compiled.get(config.id.as_str()) else {
             continue;
@@ -45,6 +54,18 @@ pub(super) fn look_up(
             if feature == Feature::Resource && has_templates {
                 continue;
             }
+            let Some(patterns) = patterns else {
+                continue;
+            };
+            // Most rules name what there is.
+            let is_there = |pattern: &NamePattern| {
+                matches!(pattern, NamePattern::Literal(name) | NamePattern::Glob(name)
+                    if all.contains(&(feature, name.as_str())))
+            };
+            let is_open = layer.server.is_none() && config.servers.is_none();
+            if is_open && config.match_on == MatchOn::Name && patterns.iter().all(is_there) {
+                continue;
+            }
             let names: Vec<&str> = catalogue
                 .iter()
                 .filter(|item| item.feature == feature && rule.is_about_server(&item.server))
@@ -54,7 +75,7 @@ pub(super) fn look_up(
                     MatchOn::UpstreamName => item.upstream_name.as_str(),
                 })
                 .collect();
-            for (index, pattern) in patterns.iter().flatten().enumerate() {
+            for (index, pattern) in patterns.iter().enumerate() {
                 let Ok(compiled) = Pattern::compile(pattern, subject) else {
                     continue;
                 };
@@ -62,7 +83,8 @@ pub(super) fn look_up(
                     continue;
                 }
                 let near = match pattern {
-                    NamePattern::Literal(text) | NamePattern::Glob(text) => {
+                    NamePattern::Literal(text) | NamePattern::Glob(text) if suggestions > 0 => {
+                        suggestions -= 1;
                         nearest(text, names.iter().copied())
                     }
                     _ => None,
@@ -107,9 +129,10 @@ pub(super) fn servers(config: &PolicyConfig, catalogue: &[CatalogueName], lints:
 
 /// Roles and groups that are close to ones the policy has, and none of them.
 pub(super) fn known(config: &PolicyConfig, layer: &LayerView<'_>, lints: &mut Vec<Lint>) {
+    let mut nearest = HashMap::new();
     for (at, rule) in layer.rules.iter().enumerate() {
         let mut found = Vec::new();
-        unknown(config, &rule.who, &mut found);
+        unknown(config, &rule.who, &mut nearest, &mut found);
         for (key, name, near) in found {
             let message = format!("there is no {} in `{key}`", shown(&name));
             let help = format!(
@@ -123,32 +146,39 @@ pub(super) fn known(config: &PolicyConfig, layer: &LayerView<'_>, lints: &mut Ve
     }
 }
 
-fn unknown(
-    config: &PolicyConfig,
-    who: &WhoConfig,
+/// What is nearest to a name of a section, once it was looked for.
+type Nearest<'c> = HashMap<(&'static str, &'c str), Option<&'c str>>;
+
+fn unknown<'c>(
+    config: &'c PolicyConfig,
+    who: &'c WhoConfig,
+    known: &mut Nearest<'c>,
     found: &mut Vec<(&'static str, String, String)>,
 ) {
-    let roles = || config.roles.keys().map(String::as_str);
-    let groups = || config.groups.keys().map(String::as_str);
-    for role in who
-        .roles
-        .iter()
-        .filter(|role| !config.roles.contains_key(*role))
-    {
-        if let Some(near) = nearest(role, roles()) {
-            found.push(("roles", role.clone(), near.to_owned()));
+    let mut look = |key: &'static str, name: &'c str, names: &mut dyn Iterator<Item = &'c str>| {
+        let looked_for = known.len();
+        let near = known
+            .entry((key, name))
+            .or_insert_with(|| (looked_for < MOST_SUGGESTIONS).then(|| nearest(name, names))?);
+        if let Some(near) = near {
+            found.push((key, name.to_owned(), (*near).to_owned()));
+        }
+    };
+    for role in who.roles.iter().flatten() {
+        if !config.roles.contains_key(role) {
+            look("roles", role, &mut config.roles.keys().map(String::as_str));
         }
     }
-    for group in who
-        .groups
-        .iter()
-        .filter(|group| !config.groups.contains_key(*group))
-    {
-        if let Some(near) = nearest(group, groups()) {
-            found.push(("groups", group.clone(), near.to_owned()));
+    for group in who.groups.iter().flatten() {
+        if !config.groups.contains_key(group) {
+            look(
+                "groups",
+                group,
+                &mut config.groups.keys().map(String::as_str),
+            );
         }
     }
-    for nested in who.any_of.iter().chain(&who.all_of) {
-        unknown(config, nested, found);
+    for nested in who.nested() {
+        unknown(config, nested, known, found);
     }
 }

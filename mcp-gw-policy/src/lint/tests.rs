@@ -142,3 +142,50 @@ fn a_policy_that_is_refused_has_faults_and_no_lints() {
     config.extra_methods.push("tools/call".to_owned());
     assert!(lint(&config, None).is_err());
 }
+
+/// A policy of so many rules.
+fn many(count: usize, default: &str, rule: impl Fn(usize) -> String) -> String {
+    let rules: Vec<String> = (0..count).map(|at| format!("  - {}\n", rule(at))).collect();
+    format!("default: {default}\nrules:\n{}", rules.concat())
+}
+
+#[test]
+fn many_rules_about_the_same_are_told_in_few_words() {
+    let yaml = many(400, "allow", |at| {
+        format!("{{ id: r{at:03}, effect: require, tools: [x], when: \"jwt.dept == 'd{at}'\" }}")
+    });
+    let config = PolicyConfig::from_yaml(&yaml).unwrap();
+    let found = lint(&config, None).unwrap();
+    assert_eq!(found.len(), 51, "{found:?}");
+    assert!(
+        found[0].message.ends_with("(and more than 99 like it)"),
+        "{}",
+        found[0]
+    );
+    let last = &found[50];
+    assert_eq!((last.kind, &last.rule), (LintKind::Contradictory, &None));
+    assert!(last.message.starts_with("and "), "{last}");
+}
+
+#[test]
+fn thousands_of_rules_are_looked_over_in_one_go() {
+    for rule in [
+        |at: usize| format!("{{ id: r{at}, effect: allow, tools: [x], who: {{ ids: [u{at}] }} }}"),
+        |at: usize| format!("{{ id: r{at}, effect: require, who: {{ ids: [u{at}] }} }}"),
+        |at: usize| {
+            format!("{{ id: r{at}, effect: deny, tools: ['a{at}*b'], who: {{ roles: [x] }} }}")
+        },
+        |at: usize| format!("{{ id: r{at}, effect: deny, tools: [x, y{at}] }}"),
+        |at: usize| {
+            format!("{{ id: r{at}, effect: allow, tools: [x], when: \"jwt.a == '{at}'\" }}")
+        },
+    ] {
+        let config = PolicyConfig::from_yaml(&many(3000, "deny", rule)).unwrap();
+        let start = std::time::Instant::now();
+        let found = lint(&config, None).unwrap();
+        assert!(found.len() <= 102, "{}", found.len());
+        // Compared one by one it takes minutes.
+        let took = start.elapsed();
+        assert!(took.as_secs() < 30, "{}: {took:?}", rule(0));
+    }
+}

@@ -293,14 +293,13 @@ impl Bindings {
 
 /// The key of `who` that looks at what is being worked out: it would come out by chance.
 fn looks_at(who: &WhoConfig, section: &str) -> Option<&'static str> {
-    if !who.roles.is_empty() {
+    if who.roles.is_some() {
         return Some("roles");
     }
-    if section == "groups" && !who.groups.is_empty() {
+    if section == "groups" && who.groups.is_some() {
         return Some("groups");
     }
-    let mut nested = who.any_of.iter().chain(&who.all_of);
-    nested.find_map(|who| looks_at(who, section))
+    who.nested().find_map(|who| looks_at(who, section))
 }
 
 fn follow(

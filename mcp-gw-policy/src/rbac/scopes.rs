@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::present;
+
 /// What scopes mean.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -34,20 +36,20 @@ pub struct ScopeRequirement {
     /// The scopes, all of which are needed.
     pub scopes: Vec<String>,
     /// Names of tools, as globs.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tools: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub tools: Option<Vec<String>>,
     /// URIs of resources, as globs.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub resources: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub resources: Option<Vec<String>>,
     /// URI templates, as globs.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub resource_templates: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub resource_templates: Option<Vec<String>>,
     /// Names of prompts, as globs.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub prompts: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub prompts: Option<Vec<String>>,
     /// Servers that offer it, as globs; absent: all.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub servers: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub servers: Option<Vec<String>>,
 }
 
 /// The fewest of `candidates` with which `allows` is true; of several such sets the first, in the

@@ -255,3 +255,20 @@ proptest! {
         prop_assert!(allows(&found));
     }
 }
+
+#[test]
+fn callers_made_of_an_empty_list_are_not_everybody() {
+    let none = Vec::<String>::new;
+    for who in [
+        WhoConfig::ids(none()),
+        WhoConfig::roles(none()),
+        WhoConfig::all_scopes(none()),
+    ] {
+        assert!(!who.is_open());
+        let faults = Who::compile(&who).unwrap_err();
+        assert!(
+            faults[0].1.starts_with("an empty list is nobody"),
+            "{who:?}"
+        );
+    }
+}

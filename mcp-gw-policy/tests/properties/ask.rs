@@ -189,7 +189,8 @@ fn who() -> impl Strategy<Value = WhoConfig> {
     );
     let who = lists.prop_map(|(ids, roles, groups)| {
         let mut who = WhoConfig::default();
-        (who.ids, who.roles, who.groups) = (ids, roles, groups);
+        let said = |list: Vec<String>| (!list.is_empty()).then_some(list);
+        (who.ids, who.roles, who.groups) = (said(ids), said(roles), said(groups));
         who
     });
     prop_oneof![3 => Just(WhoConfig::default()), 2 => who]

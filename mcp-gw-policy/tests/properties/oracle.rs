@@ -120,8 +120,9 @@ fn condition(rule: &RuleConfig, ask: &Ask) -> Option<bool> {
 }
 
 fn is_who(who: &WhoConfig, ask: &Ask) -> bool {
-    let one = |wanted: &[String], has: &[String]| {
-        wanted.is_empty() || has.iter().any(|name| wanted.contains(name))
+    let one = |wanted: &Option<Vec<String>>, has: &[String]| match wanted {
+        None => true,
+        Some(wanted) => has.iter().any(|name| wanted.contains(name)),
     };
     one(&who.ids, std::slice::from_ref(&ask.id))
         && one(&who.roles, &ask.roles)

@@ -29,7 +29,7 @@ impl Config {
         for (key, tools) in keys_with_tools(self) {
             let id = rule_id(key);
             let mut who = WhoConfig::ids([key.id.as_str()]);
-            who.kinds = vec![CallerKind::ApiKey.as_str().to_owned()];
+            who.kinds = Some(vec![CallerKind::ApiKey.as_str().to_owned()]);
             let rule = |id: String| {
                 RuleConfig::new(id, RuleEffect::Allow)
                     .with_tools(tools.iter().cloned().map(NamePattern::Glob))
@@ -280,7 +280,7 @@ impl<'a> References<'a> {
             ("roles", "no role", &who.roles, &self.roles),
             ("groups", "no group", &who.groups, &self.groups),
         ] {
-            for (index, name) in names.iter().enumerate() {
+            for (index, name) in names.iter().flatten().enumerate() {
                 let at = path.key(key).index(index);
                 let help = match key {
                     "ids" => "write an id that a key in `auth.api_keys` has",
@@ -291,7 +291,7 @@ impl<'a> References<'a> {
             }
         }
         for (key, nested) in [("any_of", &who.any_of), ("all_of", &who.all_of)] {
-            for (index, who) in nested.iter().enumerate() {
+            for (index, who) in nested.iter().flatten().enumerate() {
                 self.who(checker, who, &path.key(key).index(index));
             }
         }

@@ -14,7 +14,7 @@ use crate::fault::nearest;
 use crate::ip::Cidrs;
 
 /// Bytes that a compiled pattern may take.
-const PATTERN_SIZE: usize = 1 << 20;
+const PATTERN_SIZE: usize = 256 << 10;
 
 impl Builder<'_> {
     pub(super) fn call(&mut self, id: u64, called: CallExpr) -> Typed {
@@ -57,6 +57,7 @@ impl Builder<'_> {
         let scalar = kinds
             .iter()
             .any(|kind| matches!(kind, Kind::Number | Kind::Bool));
+        let bulk = self.bulk_of(args);
         match (name, kinds) {
             (op::LOGICAL_AND | op::LOGICAL_OR | op::LOGICAL_NOT | op::NOT_STRICTLY_FALSE, _) => {
                 for (kind, arg) in kinds.iter().zip(args) {
@@ -71,15 +72,15 @@ impl Builder<'_> {
             (op::EQUALS | op::NOT_EQUALS, [left, right]) => {
                 match (short || scalar, *left == Kind::Text || *right == Kind::Text) {
                     (true, _) => {}
-                    (_, true) => self.charge(1, 0),
-                    _ => self.charge(1, 1),
+                    (_, true) => self.charge(bulk, 0),
+                    _ => self.charge(bulk, bulk),
                 }
                 self.comparable(id, *left, *right);
                 Kind::Bool
             }
             (op::LESS | op::LESS_EQUALS | op::GREATER | op::GREATER_EQUALS, [left, right]) => {
                 if !short && !scalar {
-                    self.charge(1, 0);
+                    self.charge(bulk, 0);
                 }
                 self.comparable(id, *left, *right);
                 Kind::Bool
@@ -95,7 +96,7 @@ impl Builder<'_> {
                 {
                     self.names_scope(item, list);
                 }
-                self.charge(1, u64::from(!literal_list));
+                self.charge(bulk, if literal_list { 0 } else { bulk });
                 self.member_of(id, *item, *list);
                 Kind::Bool
             }
@@ -113,7 +114,14 @@ impl Builder<'_> {
             }
             (_, [left, right]) => {
                 if !scalar {
-                    self.charge(2, 1);
+                    // A text that was put together is copied as a whole.
+                    let whole = args.iter().map(|arg| self.bulk(arg));
+                    let whole = whole.fold(0, u64::saturating_add).max(1);
+                    let is_sum = args.iter().any(
+                        |arg| matches!(&arg.expr, Expr::Call(call) if call.func_name == op::ADD),
+                    );
+                    let times = if is_sum { whole } else { 1 };
+                    self.charge(times.saturating_mul(2), times);
                 }
                 self.arithmetic(id, name, *left, *right)
             }
@@ -230,7 +238,13 @@ impl Builder<'_> {
             self.problem(id, message);
             return (call(id, &name, args), Kind::Any);
         };
-        self.charge(function.walks, 0);
+        let bulk = target.as_ref().map_or(1, |(target, _)| self.bulk(target));
+        let bulk = bulk.max(self.bulk_of(&args));
+        if name == "split" {
+            self.charge_splits(bulk);
+        } else {
+            self.charge(function.walks.saturating_mul(bulk), 0);
+        }
         let gives = function.gives;
         let expr = Expr::Call(CallExpr {
             func_name: name,
@@ -304,7 +318,13 @@ impl Builder<'_> {
             self.expr(subject.clone())
         };
         self.needs(id, kind, Kind::Text, name);
-        self.charge(4, 0);
+        // A long pattern takes longer for each character.
+        let length: usize = texts.iter().map(|text| text.len()).sum();
+        let walks = u64::try_from(length / 32)
+            .unwrap_or(u64::MAX)
+            .saturating_add(4);
+        let bulk = self.bulk(&subject).max(1);
+        self.charge(walks.saturating_mul(bulk), 0);
         let variable = ident(id, format!("@m{}", self.matchers.len()));
         match matcher {
             Ok(matcher) => {

@@ -1,6 +1,7 @@
 //! Arguments made to exhaust or to fool a condition (A.8 no. 2, 7, 13).
 
 use super::{ARGUMENTS, Verdict, compile, compiler, verdict};
+use super::{AccessRequest, Arguments, Facts, Feature, Identity, RawJson};
 use super::{Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 #[track_caller]
@@ -54,6 +55,11 @@ fn numbers_are_exact_or_an_error() {
         Verdict::False
     );
     for inexact in [
+        "100.00000000000000001",
+        "5.0000000000000001",
+        "1e-400",
+        "0.1000000000000000055511151231257827",
+        "1.00000000000000000000000001E2",
         "18446744073709551616",
         "9007199254740993.0",
         "1e300",
@@ -64,6 +70,29 @@ fn numbers_are_exact_or_an_error() {
             &format!(r#"{{"n":{inexact}}}"#),
             "compared exactly",
         );
+    }
+    for (exact, source) in [
+        ("0.1", "mcp.tool.arguments.n == 0.1"),
+        ("0.10", "mcp.tool.arguments.n == 0.1"),
+        ("0.30000000000000004", "mcp.tool.arguments.n > 0.3"),
+        ("1.0e2", "mcp.tool.arguments.n == 100"),
+        ("1E+2", "mcp.tool.arguments.n == 100"),
+        ("100.00", "mcp.tool.arguments.n <= 100"),
+        ("-0.0", "mcp.tool.arguments.n == 0"),
+        ("0e9", "mcp.tool.arguments.n == 0"),
+        ("-2.5e-3", "mcp.tool.arguments.n == -0.0025"),
+        ("5e-324", "mcp.tool.arguments.n > 0"),
+        (
+            "\"1e-400 100.00000000000000001\"",
+            "size(mcp.tool.arguments.n) == 28",
+        ),
+        (
+            "\"\\\"1.00000000000000000001\"",
+            "size(mcp.tool.arguments.n) > 2",
+        ),
+    ] {
+        let arguments = format!(r#"{{"n":{exact}}}"#);
+        assert_eq!(is(source, &arguments), Verdict::True, "{exact}");
     }
     assert_eq!(
         is("mcp.tool.arguments.n < 0", r#"{"n":-9223372036854775808}"#),
@@ -81,7 +110,11 @@ fn lists(n: usize) -> String {
 fn loops_pay_for_their_rounds_and_stop_when_they_cannot() {
     let all = "mcp.tool.arguments.x.all(a, mcp.tool.arguments.y.all(b, a == b))";
     assert_eq!(verdict(&compile(all), &lists(40)), Verdict::True);
-    error(all, &lists(400), "more steps than a condition may");
+    error(
+        all,
+        &lists(400),
+        "more steps than the conditions of a request may",
+    );
     // An error within is not absorbed: not by `||`, not by a later round.
     error(&format!("{all} || true"), &lists(400), "more steps");
     error(&format!("{all} && false"), &lists(400), "more steps");
@@ -118,6 +151,64 @@ fn long_texts_in_loops_cost_what_they_are_long() {
     }
     let once = "!mcp.tool.arguments.s.contains('b') && mcp.tool.arguments.s.matches('^a+$')";
     assert_eq!(verdict(&compile(once), &arguments), Verdict::True);
+}
+
+#[test]
+fn what_is_outside_of_loops_pays_for_long_texts() {
+    let long = format!(r#"{{"s":"{}","t":["a"]}}"#, "a".repeat(60_000));
+    let text = "mcp.tool.arguments.s";
+    let many = |part: &str, times: usize| vec![part; times].join(" && ");
+    for source in [
+        many(&format!("size({text}.split('')) > 0"), 88),
+        many(
+            &format!("{text}.contains(mcp.tool.arguments.t[0] + 'b')"),
+            60,
+        ),
+        many(&format!("{text}.matches('(a|b)+$')"), 60),
+        many(&format!("{text}.lowerAscii() == {text}"), 60),
+        format!("size({}) > 0", vec![text; 60].join(" + ")),
+        format!(
+            "[{}].exists(x, x.contains('b'))",
+            vec![text; 30].join(" + ")
+        ),
+        format!("({0} + {0} + {0}).split('') != []", text),
+    ] {
+        error(&source, &long, "more steps");
+        // It is the length that costs.
+        let short = r#"{"s":"aa","t":["a"]}"#;
+        let verdict = verdict(&compile(&source), short);
+        assert!(
+            !matches!(verdict, Verdict::Error(_)),
+            "{source}: {verdict:?}"
+        );
+    }
+    let few = many(&format!("!{text}.contains('b')"), 20);
+    assert_eq!(verdict(&compile(&few), &long), Verdict::True);
+}
+
+#[test]
+fn all_conditions_of_a_request_share_their_steps() {
+    let (caller, meta) = (super::ann(), super::meta());
+    let identity = Identity::of(&caller);
+    let arguments = lists(490);
+    let arguments = Arguments::from_raw(RawJson::parse(arguments).unwrap()).unwrap();
+    let condition = compile("mcp.tool.arguments.x.all(a, a in [1, 2, 3] && a < 5)");
+    let facts = Facts::new(&caller, &identity, &meta);
+    let mut request = AccessRequest::new(&caller, &meta, "tools/call", Feature::Tool, "t");
+    request.arguments = Some(&arguments);
+    let facts_of = facts.of(&request);
+    let fitted = (0..1000)
+        .take_while(|_| condition.evaluate(&facts_of) == Verdict::True)
+        .count();
+    // As many rules as there may be take no more than this together.
+    assert!((5..100).contains(&fitted), "{fitted}");
+    assert_eq!(facts.steps_left(), 0);
+    for _ in 0..2 {
+        assert!(matches!(condition.evaluate(&facts_of), Verdict::Error(_)));
+    }
+    // Others have their own.
+    let facts = Facts::new(&caller, &identity, &meta);
+    assert_eq!(condition.evaluate(&facts.of(&request)), Verdict::True);
 }
 
 #[test]

@@ -18,6 +18,12 @@ pub(super) fn java_pattern(pattern: &str) -> Result<String, String> {
                     'w' => "A-Za-z0-9_",
                     's' => r" \t\n\x0B\f\r",
                     't' | 'n' | 'r' | 'f' => "",
+                    // These are borders of words here.
+                    '<' | '>' => {
+                        ours.push(escaped);
+                        last = ' ';
+                        continue;
+                    }
                     c if c.is_ascii_punctuation() => "",
                     _ => return Err(foreign()),
                 };
@@ -31,6 +37,14 @@ pub(super) fn java_pattern(pattern: &str) -> Result<String, String> {
             '[' => {
                 in_class = true;
                 ours.push(next);
+                if chars.peek() == Some(&'^') {
+                    chars.next();
+                    ours.push('^');
+                }
+                // It ends nothing here, and the class goes on.
+                if chars.peek() == Some(&']') {
+                    return Err(foreign());
+                }
             }
             ']' => {
                 in_class = false;
@@ -44,6 +58,8 @@ pub(super) fn java_pattern(pattern: &str) -> Result<String, String> {
                 }
                 ours.push_str("(?");
             }
+            // Before a line feed at the end as well, there.
+            '$' if !in_class && chars.peek().is_some() => return Err(foreign()),
             // Possessive quantifiers, and intersections of classes.
             '+' if !in_class && matches!(last, '*' | '+' | '?' | '}') => return Err(foreign()),
             '&' | '~' | '-' if in_class && last == next => return Err(foreign()),

@@ -26,7 +26,8 @@ pub(in super::super) fn explain(policy: &PolicyConfig) -> Vec<String> {
         return Vec::new();
     }
     let mut lines = Vec::new();
-    let ip = [("only", &policy.ip.allow), ("never", &policy.ip.deny)];
+    let only = policy.ip.allow.as_deref().unwrap_or_default();
+    let ip = [("only", only), ("never", &policy.ip.deny)];
     for (word, blocks) in ip.into_iter().filter(|(_, blocks)| !blocks.is_empty()) {
         lines.push(format!("addresses: {word} {}", blocks.join(", ")));
     }
@@ -134,16 +135,17 @@ fn who(who: &WhoConfig) -> String {
         ("scope ", &who.scopes),
     ]
     .into_iter()
-    .filter(|(_, names)| !names.is_empty())
+    .filter_map(|(kind, names)| Some((kind, names.as_ref()?)))
     .map(|(kind, names)| format!("{kind}{}", names.join(" or ")))
     .collect();
-    parts.extend(who.claims.keys().map(|claim| format!("claim {claim}")));
+    let claims = who.claims.iter().flatten();
+    parts.extend(claims.map(|(claim, _)| format!("claim {claim}")));
     let nested = |them: &[WhoConfig]| joined(them.iter().map(self::who));
-    if !who.any_of.is_empty() {
-        parts.push(format!("any of ({})", nested(&who.any_of)));
+    if let Some(them) = &who.any_of {
+        parts.push(format!("any of ({})", nested(them)));
     }
-    if !who.all_of.is_empty() {
-        parts.push(format!("all of ({})", nested(&who.all_of)));
+    if let Some(them) = &who.all_of {
+        parts.push(format!("all of ({})", nested(them)));
     }
     parts.join(" and ")
 }

@@ -149,7 +149,7 @@ fn rule_for(told: &Told<'_>) -> Option<String> {
     rule.who = match caller.kind {
         CallerKind::Anonymous | CallerKind::Local => {
             let mut who = WhoConfig::default();
-            who.kinds.push(caller.kind.as_str().to_owned());
+            who.kinds = Some(vec![caller.kind.as_str().to_owned()]);
             who
         }
         _ => WhoConfig::ids([&*caller.id]),
