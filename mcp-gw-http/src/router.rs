@@ -246,7 +246,8 @@ impl Endpoint {
         let Some(engine) = engine else {
             let says = "Not found: there is no endpoint of this name. The path without it leads to \
                         everything.";
-            return Ok(HttpReply::text(StatusCode::NOT_FOUND, says));
+            let reply = HttpReply::text(StatusCode::NOT_FOUND, says);
+            return Ok(self.engine.unread(&peer, reply).await);
         };
         match head.method {
             Method::GET => return Ok(engine.get(&head.headers, &peer)),
@@ -254,8 +255,10 @@ impl Endpoint {
             _ => {}
         }
         let waits = head.headers.contains_key(EXPECT);
-        let body = read(body, self.config.max_body_bytes, waits).await?;
-        Ok(engine.post(&head.headers, body, peer).await)
+        match read(body, self.config.max_body_bytes, waits).await {
+            Ok(body) => Ok(engine.post(&head.headers, body, peer).await),
+            Err(reply) => Ok(engine.unread(&peer, reply).await),
+        }
     }
 
     /// The address of the client, behind the proxies whose word is taken for it.
@@ -299,7 +302,8 @@ fn peer_addr(extensions: &Extensions) -> Option<IpAddr> {
         .map(|ConnectInfo(addr)| addr.ip())
 }
 
-async fn read(body: Body, limit: usize, waits: bool) -> Result<Bytes, Box<Response<Body>>> {
+/// The body, or what to say instead.
+async fn read(body: Body, limit: usize, waits: bool) -> Result<Bytes, HttpReply> {
     let reply = match tokio::time::timeout(BODY_WITHIN, take(body, limit, waits)).await {
         Ok(Ok(Some(body))) => return Ok(body),
         Ok(Ok(None)) => {
@@ -315,7 +319,7 @@ async fn read(body: Body, limit: usize, waits: bool) -> Result<Bytes, Box<Respon
             "Request timeout: the body did not arrive in time.",
         ),
     };
-    Err(Box::new(into_response(reply)))
+    Err(reply)
 }
 
 /// The body, or `None` when it is longer than `limit`. Of what is too long some more is read and

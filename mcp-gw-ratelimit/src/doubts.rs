@@ -158,6 +158,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "redis")]
     #[test]
     fn settings_of_nothing_are_told_of() {
         let found = doubts(json!({

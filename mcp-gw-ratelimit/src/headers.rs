@@ -8,6 +8,9 @@ use mcp_gw_core::LimitStanding;
 /// The most that an integer of a structured field may be (RFC 9651 §3.3.1).
 const MOST: u64 = 999_999_999_999_999;
 
+/// So many policies are told of, the tightest: headers have a length that clients and proxies bear.
+const MOST_TOLD: usize = 16;
+
 /// Nobody is told to come back later than this: a year.
 const LATEST: Duration = Duration::from_secs(366 * 86_400);
 
@@ -15,7 +18,7 @@ const LATEST: Duration = Duration::from_secs(366 * 86_400);
 /// tightest, as those of an [`Admission`](mcp_gw_core::Admission) do.
 ///
 /// - `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers, §3 and §4, as of
-///   September 2025): all policies, and where the caller stands with the tightest; `t` is the time
+///   September 2025): the policies, the tightest 16 if there are more, and where the caller stands with the tightest; `t` is the time
 ///   until its quota is whole again, and that of `Retry-After` when it refused for a time.
 /// - `X-RateLimit-Limit`, `-Remaining` and `-Reset`: the same of the tightest. The reset is a number
 ///   of seconds from now, not a time.
@@ -52,7 +55,7 @@ pub fn headers(standings: &[LimitStanding]) -> Vec<(&'static str, String)> {
 /// The value of `RateLimit-Policy`.
 fn policies(standings: &[LimitStanding]) -> String {
     let mut list = String::new();
-    for standing in standings {
+    for standing in standings.iter().take(MOST_TOLD) {
         if !list.is_empty() {
             list.push_str(", ");
         }
@@ -196,6 +199,16 @@ mod tests {
     fn nobody_is_told_to_come_back_when_it_never_helps() {
         let never = headers(&[standing("l", 1, 1, 0).refused(Duration::MAX)]);
         assert!(never.iter().all(|(name, _)| *name != "retry-after"));
+    }
+
+    #[test]
+    fn the_list_of_policies_has_a_bound() {
+        let all: Vec<_> = (0..500)
+            .map(|n| standing(&format!("limit-{n}"), 9, 1, 1))
+            .collect();
+        let fields: BTreeMap<_, _> = headers(&all).into_iter().collect();
+        let told = parse(&fields["ratelimit-policy"]).unwrap();
+        assert_eq!((told.len(), &*told[0].0), (MOST_TOLD, "limit-0"));
     }
 
     proptest! {

@@ -145,6 +145,17 @@ impl Engine {
         })
     }
 
+    /// Charges a request of a known client that is answered with `reply` before anybody reads it as a
+    /// message, such as one that is too large: the reply to send, which is another one when a limit is
+    /// reached.
+    pub async fn unread(&self, peer: &HttpPeer, reply: HttpReply) -> HttpReply {
+        let reply = match Invalid::of(peer).charge(self).await {
+            Ok(()) => reply,
+            Err(error) => error.reply(None),
+        };
+        reply.with_limits(&peer.limits)
+    }
+
     async fn posted(&self, headers: &HeaderMap, body: Bytes, peer: HttpPeer) -> HttpReply {
         // What is refused before its work begins was charged to nobody yet.
         let invalid = Invalid::of(&peer);

@@ -192,7 +192,7 @@ impl Link {
         if line.is_probed.swap(true, Ordering::Relaxed) {
             return;
         }
-        let (link, line) = (self.clone(), Arc::clone(line));
+        let (own, line) = (self.clone(), Arc::clone(line));
         let pause = self.0.settings.timeout / 2;
         tokio::spawn(async move {
             let heard = line.heard.load(Ordering::Relaxed);
@@ -201,10 +201,10 @@ impl Link {
             let mut answer = pin!(ping.query_async::<Value>(&mut connection));
             // A refusal is an answer, too.
             let is_silent = timeout(pause, &mut answer).await.is_err()
-                && link.await_on(&line, answer).await.is_none();
+                && own.await_on(&line, answer).await.is_none();
             line.is_probed.store(false, Ordering::Relaxed);
             if is_silent && line.heard.load(Ordering::Relaxed) == heard {
-                link.give_up(&line, &link.0.silence());
+                own.give_up(&line, &own.0.silence());
             }
         });
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_gw_ratelimit::redis::{FailureKind, OnError, RedisConfig};
-use mcp_gw_ratelimit::{Algorithm, Demand, Limit, Period, Store};
+use mcp_gw_ratelimit::{Algorithm, Demand, Limit, MemoryStore, Period, Store};
 use tokio::time::{Instant, timeout};
 
 use crate::support::Server;
@@ -331,6 +331,18 @@ async fn a_key_of_somebody_else_is_left_alone_and_nothing_is_charged() {
     assert_eq!(store.redis_stats().connections, 1);
     store.reset(&both).await.unwrap();
     assert_eq!(server.command::<u64>(&["DBSIZE"]), 0);
+}
+
+#[tokio::test]
+async fn what_counts_beside_another_store_uses_up_nothing_of_it() {
+    let config = RedisConfig::new("redis+unix:///nonexistent/s").with_on_error(OnError::Local, 1);
+    let store = store(&config);
+    let beside = store.beside(Arc::new(MemoryStore::default()));
+    let limit = hourly(5);
+    assert_eq!(admitted(&beside, &limit, 1, 9).await, 5);
+    assert_eq!(admitted(&store, &limit, 1, 9).await, 5);
+    assert_eq!(store.stats().fallbacks, 18, "the totals are of both");
+    assert_eq!((store.stats().keys, beside.stats().keys), (1, 1));
 }
 
 #[tokio::test]

@@ -249,3 +249,27 @@ fn what_is_left_of_each_tool_and_server_is_shown_as_it_is() {
     let all: Vec<_> = lines.iter().map(|line| left(line)).collect();
     assert_eq!(all, [Some(5), Some(3), None, Some(5)], "{lines:?}");
 }
+
+#[test]
+fn what_never_applies_is_told_of_and_so_is_what_takes_a_restart() {
+    let odd = "rules: [{ name: a, quota: 5, window: 1h, for: { servers: [dod] }, \
+               overrides: [{ for: { callers: [{ id: nobody }] }, quota: 9 }] }]";
+    let folder = Folder::new();
+    let file = folder.file("mcp-gw.yaml", &yaml(odd));
+    let (code, _, says) = run(HTTP_BIN, &["check", "--config", &file]);
+    assert_eq!(code, Some(0), "{says}");
+    for warning in [
+        "limits.rules[0].overrides[0].for.callers[0]: `nobody` is no caller of `auth`",
+        "limits.rules[0].for.servers[0]: no server matches `dod`",
+    ] {
+        assert!(says.contains(warning), "{says}");
+    }
+    let gateway = gateway("calls_per_minute: 9");
+    drop(gateway.client(Era::Modern));
+    change(&gateway, &format!("calls_per_minute: 9, keys: 5, {odd}"), 1);
+    let err = &gateway.process.stderr;
+    assert!(err.with("takes a restart").contains("limits.keys"));
+    for warning in ["is no caller of `auth`", "no server matches `dod`"] {
+        assert!(err.with(warning).contains("WARN"), "{warning}");
+    }
+}

@@ -350,7 +350,8 @@ fn over_stdio_the_same_is_said_without_headers() {
 #[test]
 fn what_cannot_be_begun_counts_for_other_and_says_so() {
     let limits = "limits: { calls_per_minute: 9, other: { quota: 40, window: 1h } }";
-    let gateway = Setup::of(ODDS[0]).with(limits).over_http();
+    let http = "http: { listen: \"127.0.0.1:0\", max_body_size: 1KiB }";
+    let gateway = Setup::of(ODDS[0]).with(http).with(limits).over_http();
     let endpoint = gateway.endpoint();
     let session = initialize(endpoint);
     let forged = r#""name":"echo","requestState":"forged","inputResponses":{}"#;
@@ -376,6 +377,11 @@ fn what_cannot_be_begun_counts_for_other_and_says_so() {
     for body in ["{", "[]", "[1]"] {
         counts(endpoint.send("POST", &JSON, body.as_bytes()), body);
     }
+    let large = vec![b' '; 2_000];
+    let reply = endpoint.send("POST", &JSON, &large);
+    assert_eq!(reply.status, 413);
+    left -= 1;
+    assert_eq!(number(&reply, "x-ratelimit-remaining"), left);
     while left > 0 {
         left -= 1;
         drop(ask(endpoint, None, "ping", ""));
@@ -385,7 +391,9 @@ fn what_cannot_be_begun_counts_for_other_and_says_so() {
         assert_eq!(reply.status, 429);
         assert!(number(&reply, "retry-after") > 0);
     }
-    assert_eq!(endpoint.send("POST", &JSON, b"{").status, 429);
+    for body in [b"{".as_slice(), &large] {
+        assert_eq!(endpoint.send("POST", &JSON, body).status, 429);
+    }
     assert_eq!(
         call(endpoint, None).status,
         200,
