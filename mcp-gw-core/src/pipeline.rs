@@ -38,6 +38,9 @@ struct Use<'a> {
     feature: Feature,
     name: &'a str,
     arguments: Option<&'a Arguments>,
+    /// For a request about a task, the arguments of the call that made it: it is decided on as that
+    /// call would be now.
+    earlier: Option<&'a Arguments>,
 }
 
 impl Gateway {
@@ -128,6 +131,7 @@ impl Gateway {
             feature: Feature::Tool,
             name: &call.name,
             arguments: Some(&call.arguments),
+            earlier: None,
         };
         let run = self.begin(incoming, &what).await?;
         let ToolCall {
@@ -144,7 +148,7 @@ impl Gateway {
             run.backend.call_tool(&run.ctx, call)
         });
         let answer = answer.await;
-        let answer = answer.and_then(|answer| self.learn_task(&run, &name, answer));
+        let answer = answer.and_then(|answer| self.learn_task(&run, &name, &arguments, answer));
         let answer = run.shown(answer, Shown::tool);
         run.finish(answer)
     }
@@ -163,6 +167,7 @@ impl Gateway {
             feature: Feature::Resource,
             name: &read.uri,
             arguments: None,
+            earlier: None,
         };
         let run = self.begin(incoming, &what).await?;
         let extras = read.extras;
@@ -188,6 +193,7 @@ impl Gateway {
             feature: Feature::Prompt,
             name: &get.name,
             arguments: Some(&get.arguments),
+            earlier: None,
         };
         let run = self.begin(incoming, &what).await?;
         let PromptGet {
@@ -220,6 +226,7 @@ impl Gateway {
             feature,
             name,
             arguments: None,
+            earlier: None,
         };
         let run = self.begin(incoming, &what).await?;
         let reference = match feature {
@@ -245,6 +252,7 @@ impl Gateway {
             feature: Feature::Resource,
             name: uri,
             arguments: None,
+            earlier: None,
         };
         let run = self.begin(incoming, &what).await?;
         let answer = catch_panic(run.backend.subscribe(&run.ctx, &run.upstream_key)).await;
@@ -407,7 +415,7 @@ impl Gateway {
             upstream_name: target.map_or(what.name, |target| &*target.own_name),
             server: target.map_or("", |target| &*target.server),
             tool: target.and_then(|target| target.tool.as_ref()),
-            arguments: what.arguments,
+            arguments: what.arguments.or(what.earlier),
         };
         self.inner.policy.decide(&request).await
     }
