@@ -55,7 +55,7 @@ impl Gateway {
         meta: &RequestMeta,
     ) -> Result<Arc<Caller>, AuthnError> {
         let refused = match meta.transport {
-            Transport::Http => self.inner.policy.refuses_address(meta.client_addr),
+            Transport::Http => self.address_refusal(meta.client_addr),
             _ => None,
         };
         let result = if let Some(reason) = refused {
@@ -79,6 +79,13 @@ impl Gateway {
             scope.close(outcome);
         }
         result
+    }
+
+    /// Why nobody may come over HTTP from this address, whoever they are; `None` when they may.
+    /// [`Gateway::authenticate`] asks it first, and audits it: this is for who must know whether
+    /// anything else may be told before.
+    pub fn address_refusal(&self, addr: Option<IpAddr>) -> Option<&'static str> {
+        self.inner.policy.refuses_address(addr)
     }
 
     /// Charges a request of a client at `addr`, before anybody knows who it is from, and tells

@@ -194,10 +194,16 @@ impl Endpoint {
         let head = &shared.0;
         // Cheap refusals first; the body is read only for a caller who may be here.
         self.guarded(&head.uri, &head.headers)?;
+        let addr = self.config.proxies.client(peer_addr(head), &head.headers);
+        // Who may not come at all is told nothing else.
         if let Some(reply) = preflight(&head.method, &head.headers) {
+            if self.engine.gateway().address_refusal(addr).is_none() {
+                return Ok(reply);
+            }
+            self.engine.admit_address(addr).await.map_err(told)?;
+            self.authenticate(head, addr).await?;
             return Ok(reply);
         }
-        let addr = self.config.proxies.client(peer_addr(head), &head.headers);
         // Before anybody looks at keys, so that guessing them is bounded.
         let limits = match self.engine.admit_address(addr).await {
             Ok(limits) => limits,
@@ -252,6 +258,10 @@ impl Endpoint {
             Err(error) => Err(Box::new(credentials::refuse(&error))),
         }
     }
+}
+
+fn told(reply: HttpReply) -> Box<Response<Body>> {
+    Box::new(into_response(reply))
 }
 
 fn peer_addr(head: &request::Parts) -> Option<IpAddr> {

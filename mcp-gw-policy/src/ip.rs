@@ -224,6 +224,96 @@ impl IpRules {
     }
 
     /// True when the address may come. One that is not known may come only when there is no list
+    /// of those that may: over standard streams nobody has one. Where everybody has, it is
+    /// [`IpRules::refusal`] that counts.
+    pub fn permits(&self, addr: Option<IpAddr>) -> bool {
+        match addr {
+            Some(_) => self.refusal(addr).is_none(),
+            None => self.allow.is_none(),
+        }
+    }
+
+    /// Which list refuses a client over a network, whose address is this: `ip.deny`, `ip.allow`, or
+    /// none. One that is not known, because a proxy tells of it what is none, may be on any list of
+    /// those that may not come.
+    pub fn refusal(&self, addr: Option<IpAddr>) -> Option<&'static str> {
+        let deny = match addr {
+            Some(addr) => self.deny.contains(addr),
+            None => !self.deny.is_empty(),
+        };
+        let is_left_out = |allow: &Cidrs| addr.is_none_or(|addr| !allow.contains(addr));
+        if deny {
+            Some("ip.deny")
+        } else if self.allow.as_ref().is_some_and(is_left_out) {
+            Some("ip.allow")
+        } else {
+            None
+        }
+    }
+
+    /// True when it refuses nobody.
+    pub fn is_empty(&self) -> bool {
+        self.allow.is_empty() && self.deny.is_empty()
+    }
+}
+
+/// Compiled [`IpConfig`]: for use before authentication, and by the policy engine.
+///
+/// ```
+/// use mcp_gw_policy::{IpConfig, IpRules};
+///
+/// let mut config = IpConfig::default();
+/// config.allow.push("10.0.0.0/8".to_owned());
+/// config.deny.push("10.6.6.6".to_owned());
+/// let rules = IpRules::compile(&config)?;
+/// assert!(rules.permits(Some("10.1.2.3".parse().unwrap())));
+/// assert!(rules.permits(Some("::ffff:10.1.2.3".parse().unwrap())));
+/// assert!(!rules.permits(Some("10.6.6.6".parse().unwrap())));
+/// assert!(!rules.permits(None));
+/// # Ok::<(), mcp_gw_policy::PolicyFaults>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IpRules {
+    allow: Option<Cidrs>,
+    deny: Cidrs,
+}
+
+impl IpRules {
+    /// Compiles a configuration.
+    ///
+    /// # Errors
+    /// Every block that is not one, or that has bits set after its prefix.
+    pub fn compile(config: &IpConfig) -> Result<Self, PolicyFaults> {
+        Self::compile_at(config, &FaultPath::root()).map_err(PolicyFaults::new)
+    }
+
+    /// Compiles a configuration that stands at `path`.
+    pub(crate) fn compile_at(
+        config: &IpConfig,
+        path: &FaultPath,
+    ) -> Result<Self, Vec<PolicyFault>> {
+        let mut faults = Vec::new();
+        let mut list = |key: &str, blocks: &[String]| {
+            let path = path.key(key);
+            Cidrs::parse_list(blocks).unwrap_or_else(|bad| {
+                faults.extend(bad.into_iter().map(|(at, message, help)| {
+                    PolicyFault::new(path.index(at), message).with_help(help)
+                }));
+                Cidrs::default()
+            })
+        };
+        let allow = list("allow", &config.allow);
+        let deny = list("deny", &config.deny);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Self {
+            allow: (!config.allow.is_empty()).then_some(allow),
+            deny,
+        })
+    }
+
+    /// True when the address may come. One that is not known may come only when there is no list
     /// of those that may.
     pub fn permits(&self, addr: Option<IpAddr>) -> bool {
         self.refusal(addr).is_none()
@@ -344,9 +434,14 @@ mod tests {
         let both = config(&["10.0.0.0/8"], &["10.6.0.0/16"]);
         assert_eq!(both.refusal(Some(ip("10.6.1.1"))), Some("ip.deny"));
         assert_eq!(both.refusal(Some(ip("11.0.0.1"))), Some("ip.allow"));
-        assert_eq!(both.refusal(None), Some("ip.allow"));
+        assert_eq!(both.refusal(None), Some("ip.deny"));
         assert_eq!(both.refusal(Some(ip("10.7.1.1"))), None);
-        assert_eq!(config(&[], &["10.0.0.0/8"]).refusal(None), None);
+        let deny = config(&[], &["10.0.0.0/8"]);
+        assert_eq!(deny.refusal(None), Some("ip.deny"));
+        assert!(deny.permits(None) && !both.permits(None));
+        let allow = config(&["10.0.0.0/8"], &[]);
+        assert_eq!(allow.refusal(None), Some("ip.allow"));
+        assert_eq!(config(&[], &[]).refusal(None), None);
         assert!(config(&[], &[]).is_empty());
     }
 
