@@ -412,6 +412,14 @@ impl Gateway {
             Feature::Tool => "tools/call",
             _ => what.method,
         };
+        // What is judged is what goes to the server.
+        let given = what.arguments.or(what.earlier);
+        let in_effect = match (what.feature, target, given) {
+            (Feature::Tool, Some(target), Some(given)) => {
+                target.backend.arguments_in_effect(&target.upstream, given)
+            }
+            _ => None,
+        };
         let request = AccessRequest {
             caller: &incoming.caller,
             meta: &incoming.meta,
@@ -422,7 +430,7 @@ impl Gateway {
             upstream_name: target.map_or(what.name, |target| &*target.own_name),
             server: target.map_or("", |target| &*target.server),
             tool: target.and_then(|target| target.tool.as_ref()),
-            arguments: what.arguments.or(what.earlier),
+            arguments: in_effect.as_ref().or(given),
         };
         self.inner.policy.decide(&request).await
     }

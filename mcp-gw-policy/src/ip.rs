@@ -234,100 +234,20 @@ impl IpRules {
     }
 
     /// Which list refuses a client over a network, whose address is this: `ip.deny`, `ip.allow`, or
-    /// none. One that is not known, because a proxy tells of it what is none, may be on any list of
-    /// those that may not come.
+    /// none. One that is not known, because a proxy tells of it what is none, may be any of those that
+    /// may not come.
     pub fn refusal(&self, addr: Option<IpAddr>) -> Option<&'static str> {
-        let deny = match addr {
+        let is_denied = match addr {
             Some(addr) => self.deny.contains(addr),
             None => !self.deny.is_empty(),
         };
-        let is_left_out = |allow: &Cidrs| addr.is_none_or(|addr| !allow.contains(addr));
-        if deny {
+        let leaves_out = |allow: &Cidrs| addr.is_none_or(|addr| !allow.contains(addr));
+        if is_denied {
             Some("ip.deny")
-        } else if self.allow.as_ref().is_some_and(is_left_out) {
+        } else if self.allow.as_ref().is_some_and(leaves_out) {
             Some("ip.allow")
         } else {
             None
-        }
-    }
-
-    /// True when it refuses nobody.
-    pub fn is_empty(&self) -> bool {
-        self.allow.is_empty() && self.deny.is_empty()
-    }
-}
-
-/// Compiled [`IpConfig`]: for use before authentication, and by the policy engine.
-///
-/// ```
-/// use mcp_gw_policy::{IpConfig, IpRules};
-///
-/// let mut config = IpConfig::default();
-/// config.allow.push("10.0.0.0/8".to_owned());
-/// config.deny.push("10.6.6.6".to_owned());
-/// let rules = IpRules::compile(&config)?;
-/// assert!(rules.permits(Some("10.1.2.3".parse().unwrap())));
-/// assert!(rules.permits(Some("::ffff:10.1.2.3".parse().unwrap())));
-/// assert!(!rules.permits(Some("10.6.6.6".parse().unwrap())));
-/// assert!(!rules.permits(None));
-/// # Ok::<(), mcp_gw_policy::PolicyFaults>(())
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct IpRules {
-    allow: Option<Cidrs>,
-    deny: Cidrs,
-}
-
-impl IpRules {
-    /// Compiles a configuration.
-    ///
-    /// # Errors
-    /// Every block that is not one, or that has bits set after its prefix.
-    pub fn compile(config: &IpConfig) -> Result<Self, PolicyFaults> {
-        Self::compile_at(config, &FaultPath::root()).map_err(PolicyFaults::new)
-    }
-
-    /// Compiles a configuration that stands at `path`.
-    pub(crate) fn compile_at(
-        config: &IpConfig,
-        path: &FaultPath,
-    ) -> Result<Self, Vec<PolicyFault>> {
-        let mut faults = Vec::new();
-        let mut list = |key: &str, blocks: &[String]| {
-            let path = path.key(key);
-            Cidrs::parse_list(blocks).unwrap_or_else(|bad| {
-                faults.extend(bad.into_iter().map(|(at, message, help)| {
-                    PolicyFault::new(path.index(at), message).with_help(help)
-                }));
-                Cidrs::default()
-            })
-        };
-        let allow = list("allow", &config.allow);
-        let deny = list("deny", &config.deny);
-        if !faults.is_empty() {
-            return Err(faults);
-        }
-        Ok(Self {
-            allow: (!config.allow.is_empty()).then_some(allow),
-            deny,
-        })
-    }
-
-    /// True when the address may come. One that is not known may come only when there is no list
-    /// of those that may.
-    pub fn permits(&self, addr: Option<IpAddr>) -> bool {
-        self.refusal(addr).is_none()
-    }
-
-    /// Which list refuses the address: `ip.deny`, `ip.allow`, or none.
-    pub fn refusal(&self, addr: Option<IpAddr>) -> Option<&'static str> {
-        match addr {
-            Some(addr) if self.deny.contains(addr) => Some("ip.deny"),
-            Some(addr) => match &self.allow {
-                Some(allow) if !allow.contains(addr) => Some("ip.allow"),
-                _ => None,
-            },
-            None => self.allow.is_some().then_some("ip.allow"),
         }
     }
 
