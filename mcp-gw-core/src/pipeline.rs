@@ -369,7 +369,7 @@ impl Gateway {
         // A limit on a tool would tell who may not call it that it is there: where there are such
         // limits, what is refused is charged as what does not exist, so the decision comes first.
         let early = if self.inner.limiter.tells_items_apart(&charge(None)) {
-            Some(self.decide(incoming, what, target.as_ref()).await)
+            Some(self.timed(incoming, what, target.as_ref(), scope).await)
         } else {
             None
         };
@@ -378,7 +378,7 @@ impl Gateway {
         let hold = self.admit(&charge(counted)).await?;
         let decision = match early {
             Some(decision) => decision,
-            None => self.decide(incoming, what, target.as_ref()).await,
+            None => self.timed(incoming, what, target.as_ref(), scope).await,
         };
         // Unknown comes after the limit, so that guessing names costs as much as calling them, and
         // after a decision, so that it takes as long.
@@ -397,6 +397,20 @@ impl Gateway {
         // After the decision: who may not call the tool learns nothing of it.
         check_repeated(what, &target)?;
         Ok((permit, target, hold))
+    }
+
+    /// As [`Gateway::decide`], and the audit event says how long it took.
+    async fn timed(
+        &self,
+        incoming: &Incoming,
+        what: &Use<'_>,
+        target: Option<&Target>,
+        scope: &mut AuditScope<'_>,
+    ) -> Decision {
+        let began = scope.now();
+        let decision = self.decide(incoming, what, target).await;
+        scope.policy_took(began);
+        decision
     }
 
     /// Asks the policy. It is asked about a name that nobody serves, too, under the name that the

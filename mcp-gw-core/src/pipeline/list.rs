@@ -104,7 +104,9 @@ impl Gateway {
                 .iter()
                 .map(|entry| question(incoming, method, feature, entry))
                 .collect();
+            let began = scope.now();
             let decisions = self.inner.policy.decide_all(&questions).await;
+            scope.policy_took(began);
             // A policy that answers too few questions has not allowed the rest.
             let version = decisions.first().and_then(Decision::version);
             scope.event.policy_version = scope.event.policy_version.or(version);
