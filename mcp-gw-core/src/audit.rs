@@ -82,6 +82,8 @@ pub struct AuditEvent {
     pub reasons: Vec<Cow<'static, str>>,
     /// Which policy decided, if it has versions.
     pub policy_version: Option<PolicyVersion>,
+    /// How long the policy took to decide, on all items for lists; `None` when it was not asked.
+    pub policy_duration: Option<Duration>,
     /// What the policy would have said had all of it been in force, where that is something else.
     pub shadow: Option<ShadowVerdict>,
     /// Rules that could not be evaluated.
@@ -158,13 +160,14 @@ impl AuditSink for TracingAudit {
             reason = event.reason,
             reasons = (!event.reasons.is_empty()).then(|| event.reasons.join(",")),
             policy_version = event.policy_version.map(tracing::field::display),
+            policy_us = event.policy_duration.map(micros),
             shadow = event.shadow.as_ref().map(would),
             errored_rules = (!event.errored_rules.is_empty()).then(|| event.errored_rules.join(",")),
             policy_errors = (!event.policy_errors.is_empty()).then(|| event.policy_errors.join("; ")),
             outcome = event.outcome.as_str(),
             error = event.error.as_deref(),
             backend_asked = event.backend_asked,
-            duration_us = u64::try_from(event.duration.as_micros()).unwrap_or(u64::MAX),
+            duration_us = micros(event.duration),
             request_bytes = event.request_bytes,
             response_bytes = event.response_bytes,
             items = event.items.map(|(all, _)| all),
@@ -172,6 +175,10 @@ impl AuditSink for TracingAudit {
             "call"
         );
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// What would have been, for the log: `would deny: rule,rule`.
@@ -223,6 +230,7 @@ impl<'a> AuditScope<'a> {
                 reason: None,
                 reasons: Vec::new(),
                 policy_version: None,
+                policy_duration: None,
                 shadow: None,
                 errored_rules: Vec::new(),
                 policy_errors: Vec::new(),
@@ -247,6 +255,18 @@ impl<'a> AuditScope<'a> {
             .nth(256)
             .map_or(name.len(), |(at, _)| at);
         self.event.name = name.get(..end).map(Arc::from);
+    }
+
+    /// The moment that [`AuditScope::policy_took`] counts from.
+    pub(crate) fn now(&self) -> std::time::Instant {
+        self.clock.now()
+    }
+
+    /// Adds the time since `began` to what the policy took.
+    pub(crate) fn policy_took(&mut self, began: std::time::Instant) {
+        let took = self.now().saturating_duration_since(began);
+        let before = self.event.policy_duration.unwrap_or_default();
+        self.event.policy_duration = Some(before.saturating_add(took));
     }
 
     /// Records what the policy said, and on what grounds.

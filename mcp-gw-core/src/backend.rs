@@ -469,6 +469,14 @@ pub trait Backend: Send + Sync + 'static {
         call: ToolCall,
     ) -> Result<ToolOutput, BackendError>;
 
+    /// What a call of this tool with these arguments comes to, under the names that clients know, where
+    /// that is something else than what the client sent: what is left out is gone, what is filled in is
+    /// there. It is what the policy judges. `None` where they go on as they are. It asks nobody.
+    fn arguments_in_effect(&self, tool: &str, arguments: &Arguments) -> Option<Arguments> {
+        let _ = (tool, arguments);
+        None
+    }
+
     /// Reads a resource; the answer is a `ReadResourceResult` object.
     ///
     /// # Errors
@@ -604,7 +612,7 @@ pub trait Backend: Send + Sync + 'static {
 #[deny(clippy::missing_trait_methods)]
 impl<T: Backend + ?Sized> Backend for Arc<T> {
     crate::forward_backend!(|this| (**this) =>
-        name, offer_now, offer, call_tool, read_resource, get_prompt, complete, task,
+        name, offer_now, offer, call_tool, arguments_in_effect, read_resource, get_prompt, complete, task,
         watch_task, unwatch_task, subscribe, resubscribe, unsubscribe, watch, check, greet,
         end_session, roots_changed, close, unsupported);
 }

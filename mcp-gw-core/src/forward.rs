@@ -35,8 +35,8 @@ pub type ForwardedResult<'a, T> = Forwarded<'a, Result<T, BackendError>>;
 /// #[async_trait]
 /// #[deny(clippy::missing_trait_methods)]
 /// impl<B: Backend> Backend for Late<B> {
-///     forward_backend!(|this| this.inner => name, offer_now, offer, read_resource, get_prompt,
-///         complete, task, watch_task, unwatch_task, subscribe, resubscribe, unsubscribe, watch,
+///     forward_backend!(|this| this.inner => name, offer_now, offer, arguments_in_effect,
+///         read_resource, get_prompt, complete, task, watch_task, unwatch_task, subscribe, resubscribe, unsubscribe, watch,
 ///         check, greet, end_session, roots_changed, close, unsupported);
 ///
 ///     async fn call_tool(
@@ -74,6 +74,16 @@ macro_rules! forward_backend {
     (@ call_tool |$this:ident| $inner:expr) => {
         $crate::forward_backend!(@call |$this| $inner => call_tool(call: $crate::ToolCall)
             -> $crate::ToolOutput);
+    };
+    (@ arguments_in_effect |$this:ident| $inner:expr) => {
+        fn arguments_in_effect(
+            &self,
+            tool: &str,
+            arguments: &$crate::Arguments,
+        ) -> Option<$crate::Arguments> {
+            let $this = self;
+            $inner.arguments_in_effect(tool, arguments)
+        }
     };
     (@ read_resource |$this:ident| $inner:expr) => {
         $crate::forward_backend!(@call |$this| $inner => read_resource(read: $crate::ResourceRead)

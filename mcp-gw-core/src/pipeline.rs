@@ -38,6 +38,9 @@ struct Use<'a> {
     feature: Feature,
     name: &'a str,
     arguments: Option<&'a Arguments>,
+    /// For a request about a task, the arguments of the call that made it: it is decided on as that
+    /// call would be now.
+    earlier: Option<&'a Arguments>,
 }
 
 impl Gateway {
@@ -52,7 +55,7 @@ impl Gateway {
         meta: &RequestMeta,
     ) -> Result<Arc<Caller>, AuthnError> {
         let refused = match meta.transport {
-            Transport::Http => self.inner.policy.refuses_address(meta.client_addr),
+            Transport::Http => self.address_refusal(meta.client_addr),
             _ => None,
         };
         let result = if let Some(reason) = refused {
@@ -76,6 +79,13 @@ impl Gateway {
             scope.close(outcome);
         }
         result
+    }
+
+    /// Why nobody may come over HTTP from this address, whoever they are; `None` when they may.
+    /// [`Gateway::authenticate`] asks it first, and audits it: this is for who must know whether
+    /// anything else may be told before.
+    pub fn address_refusal(&self, addr: Option<IpAddr>) -> Option<&'static str> {
+        self.inner.policy.refuses_address(addr)
     }
 
     /// Charges a request of a client at `addr`, before anybody knows who it is from, and tells
@@ -128,6 +138,7 @@ impl Gateway {
             feature: Feature::Tool,
             name: &call.name,
             arguments: Some(&call.arguments),
+            earlier: None,
         };
         let run = self.begin(incoming, &what).await?;
         let ToolCall {
@@ -144,7 +155,7 @@ impl Gateway {
             run.backend.call_tool(&run.ctx, call)
         });
         let answer = answer.await;
-        let answer = answer.and_then(|answer| self.learn_task(&run, &name, answer));
+        let answer = answer.and_then(|answer| self.learn_task(&run, &name, &arguments, answer));
         let answer = run.shown(answer, Shown::tool);
         run.finish(answer)
     }
@@ -163,6 +174,7 @@ impl Gateway {
             feature: Feature::Resource,
             name: &read.uri,
             arguments: None,
+            earlier: None,
         };
         let run = self.begin(incoming, &what).await?;
         let extras = read.extras;
@@ -188,6 +200,7 @@ impl Gateway {
             feature: Feature::Prompt,
             name: &get.name,
             arguments: Some(&get.arguments),
+            earlier: None,
         };
         let run = self.begin(incoming, &what).await?;
         let PromptGet {
@@ -220,6 +233,7 @@ impl Gateway {
             feature,
             name,
             arguments: None,
+            earlier: None,
         };
         let run = self.begin(incoming, &what).await?;
         let reference = match feature {
@@ -245,6 +259,7 @@ impl Gateway {
             feature: Feature::Resource,
             name: uri,
             arguments: None,
+            earlier: None,
         };
         let run = self.begin(incoming, &what).await?;
         let answer = catch_panic(run.backend.subscribe(&run.ctx, &run.upstream_key)).await;
@@ -354,7 +369,7 @@ impl Gateway {
         // A limit on a tool would tell who may not call it that it is there: where there are such
         // limits, what is refused is charged as what does not exist, so the decision comes first.
         let early = if self.inner.limiter.tells_items_apart(&charge(None)) {
-            Some(self.decide(incoming, what, target.as_ref()).await)
+            Some(self.timed(incoming, what, target.as_ref(), scope).await)
         } else {
             None
         };
@@ -363,7 +378,7 @@ impl Gateway {
         let hold = self.admit(&charge(counted)).await?;
         let decision = match early {
             Some(decision) => decision,
-            None => self.decide(incoming, what, target.as_ref()).await,
+            None => self.timed(incoming, what, target.as_ref(), scope).await,
         };
         // Unknown comes after the limit, so that guessing names costs as much as calling them, and
         // after a decision, so that it takes as long.
@@ -384,6 +399,20 @@ impl Gateway {
         Ok((permit, target, hold))
     }
 
+    /// As [`Gateway::decide`], and the audit event says how long it took.
+    async fn timed(
+        &self,
+        incoming: &Incoming,
+        what: &Use<'_>,
+        target: Option<&Target>,
+        scope: &mut AuditScope<'_>,
+    ) -> Decision {
+        let began = scope.now();
+        let decision = self.decide(incoming, what, target).await;
+        scope.policy_took(began);
+        decision
+    }
+
     /// Asks the policy. It is asked about a name that nobody serves, too, under the name that the
     /// client gave; what it says of that is not used.
     async fn decide(
@@ -397,6 +426,14 @@ impl Gateway {
             Feature::Tool => "tools/call",
             _ => what.method,
         };
+        // What is judged is what goes to the server.
+        let given = what.arguments.or(what.earlier);
+        let in_effect = match (what.feature, target, given) {
+            (Feature::Tool, Some(target), Some(given)) => {
+                target.backend.arguments_in_effect(&target.upstream, given)
+            }
+            _ => None,
+        };
         let request = AccessRequest {
             caller: &incoming.caller,
             meta: &incoming.meta,
@@ -407,7 +444,7 @@ impl Gateway {
             upstream_name: target.map_or(what.name, |target| &*target.own_name),
             server: target.map_or("", |target| &*target.server),
             tool: target.and_then(|target| target.tool.as_ref()),
-            arguments: what.arguments,
+            arguments: in_effect.as_ref().or(given),
         };
         self.inner.policy.decide(&request).await
     }

@@ -70,7 +70,9 @@ pub struct AccessRequest<'a> {
     pub server: &'a str,
     /// The tool's definition. Its annotations are the upstream's words: hints, not facts.
     pub tool: Option<&'a ToolSpec>,
-    /// The arguments, in the phase [`Phase::Call`] of tools and prompts.
+    /// The arguments, in the phase [`Phase::Call`] of tools and prompts: what goes to the server, under
+    /// the names that clients know ([`Backend::arguments_in_effect`](crate::Backend)). For a task they are those of
+    /// the call that made it; absent when they were longer than 64 KiB, or had to make room.
     pub arguments: Option<&'a Arguments>,
 }
 

@@ -1,6 +1,8 @@
 //! Who owns which task (extension `io.modelcontextprotocol/tasks`). A task id is a handle, not a
 //! credential: only the caller whose call made the task may ask about it.
 
+mod room;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,11 +13,10 @@ use serde_json::Value;
 
 use crate::caller::Caller;
 use crate::json::RawJson;
+use crate::tool::Arguments;
 
-/// So many tasks are remembered for one caller; the oldest makes room.
-const PER_CALLER: usize = 1024;
-/// So many tasks are remembered in all.
-const TOTAL: usize = 65_536;
+pub(crate) use room::kept;
+
 /// A task is remembered at least so long, and no longer than [`LONGEST`], whatever its server says.
 const SHORTEST: Duration = Duration::from_secs(60 * 60);
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -32,6 +33,8 @@ pub(crate) struct TaskHome {
     pub(crate) tool: Arc<str>,
     /// Where it was made; it is known nowhere else.
     pub(crate) endpoint: Option<Arc<str>>,
+    /// The arguments of the call that made it, for the policy; `None` when they take too much room.
+    pub(crate) arguments: Option<Arguments>,
 }
 
 #[derive(Debug)]
@@ -51,7 +54,9 @@ impl Owned {
 
 /// The tasks of all callers, by the id that clients know.
 #[derive(Debug, Default)]
-pub(crate) struct Tasks(Mutex<HashMap<Arc<str>, Vec<Owned>>>);
+pub(crate) struct Tasks(Mutex<Table>);
+
+type Table = HashMap<Arc<str>, Vec<Owned>>;
 
 /// What a result says when it is a task.
 #[derive(Deserialize)]
@@ -116,7 +121,7 @@ impl Tasks {
         if let Some(other) = known {
             return other.home.server == owned.home.server;
         }
-        make_room(&mut table, &owned.caller, now);
+        room::make(&mut table, &owned, now);
         table.entry(id).or_default().push(owned);
         true
     }
@@ -137,44 +142,8 @@ impl Tasks {
             .map(|owned| owned.home.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Vec<Owned>>> {
+    fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Only a caller with many tasks, or a full table, costs a look at all of them.
-fn make_room(table: &mut HashMap<Arc<str>, Vec<Owned>>, caller: &Caller, now: Instant) {
-    let count: usize = table.values().map(Vec::len).sum();
-    let own = table
-        .values()
-        .flatten()
-        .filter(|owned| owned.caller.is_same(caller))
-        .count();
-    if count < TOTAL && own < PER_CALLER {
-        return;
-    }
-    table.retain(|_, all| {
-        all.retain(|owned| now < owned.expires);
-        !all.is_empty()
-    });
-    let is_full = table.values().map(Vec::len).sum::<usize>() >= TOTAL;
-    let oldest = table
-        .iter()
-        .flat_map(|(id, all)| all.iter().map(move |owned| (id, owned)))
-        .filter(|(_, owned)| is_full || owned.caller.is_same(caller))
-        .min_by_key(|(_, owned)| owned.made)
-        .map(|(id, owned)| (Arc::clone(id), owned.made));
-    let Some((id, made)) = oldest else { return };
-    if let Some(all) = table.get_mut(&id) {
-        let found = all
-            .iter()
-            .position(|owned| owned.made == made && (is_full || owned.caller.is_same(caller)));
-        if let Some(at) = found {
-            all.swap_remove(at);
-        }
-        if all.is_empty() {
-            table.remove(&id);
-        }
     }
 }
 
@@ -192,6 +161,7 @@ mod tests {
             upstream: "1".into(),
             tool: "t".into(),
             endpoint: None,
+            arguments: None,
         }
     }
 
@@ -274,22 +244,5 @@ mod tests {
             let text = format!(r#"{{"resultType":"task"{id}}}"#);
             assert!(!learn(&tasks, &a, "x", &text, now), "{text}");
         }
-    }
-
-    #[test]
-    fn a_caller_with_too_many_loses_its_own_oldest() {
-        let (tasks, now) = (Tasks::default(), ManualClock::new().now());
-        let (a, b) = (
-            Caller::new(CallerKind::ApiKey, "a"),
-            Caller::new(CallerKind::ApiKey, "b"),
-        );
-        assert!(learn(&tasks, &b, "x", &made(0), now));
-        for id in 1..=PER_CALLER + 1 {
-            let at = now + Duration::from_millis(u64::try_from(id).unwrap());
-            assert!(learn(&tasks, &a, "x", &made(id), at));
-        }
-        assert_eq!(find(&tasks, &a, "1", now), None);
-        assert!(find(&tasks, &a, "2", now).is_some());
-        assert!(find(&tasks, &b, "0", now).is_some());
     }
 }

@@ -234,6 +234,10 @@ impl Endpoint {
         // Cheap refusals first; the body is read only for a caller who may be here.
         self.guarded(&head.uri, &head.headers)?;
         if let Some(reply) = preflight(&head.method, &head.headers) {
+            // Who may not come at all is told nothing else.
+            if self.engine.gateway().address_refusal(addr).is_some() {
+                self.authenticate(head, addr).await?;
+            }
             return Ok(reply);
         }
         let peer = self.authenticate(head, addr).await?;

@@ -226,20 +226,30 @@ impl IpRules {
     }
 
     /// True when the address may come. One that is not known may come only when there is no list
-    /// of those that may.
+    /// of those that may: over standard streams nobody has one. Where everybody has, it is
+    /// [`IpRules::refusal`] that counts.
     pub fn permits(&self, addr: Option<IpAddr>) -> bool {
-        self.refusal(addr).is_none()
+        match addr {
+            Some(_) => self.refusal(addr).is_none(),
+            None => self.allow.is_none(),
+        }
     }
 
-    /// Which list refuses the address: `ip.deny`, `ip.allow`, or none.
+    /// Which list refuses a client over a network, whose address is this: `ip.deny`, `ip.allow`, or
+    /// none. One that is not known, because a proxy tells of it what is none, may be any of those that
+    /// may not come.
     pub fn refusal(&self, addr: Option<IpAddr>) -> Option<&'static str> {
-        match addr {
-            Some(addr) if self.deny.contains(addr) => Some("ip.deny"),
-            Some(addr) => match &self.allow {
-                Some(allow) if !allow.contains(addr) => Some("ip.allow"),
-                _ => None,
-            },
-            None => self.allow.is_some().then_some("ip.allow"),
+        let is_denied = match addr {
+            Some(addr) => self.deny.contains(addr),
+            None => !self.deny.is_empty(),
+        };
+        let leaves_out = |allow: &Cidrs| addr.is_none_or(|addr| !allow.contains(addr));
+        if is_denied {
+            Some("ip.deny")
+        } else if self.allow.as_ref().is_some_and(leaves_out) {
+            Some("ip.allow")
+        } else {
+            None
         }
     }
 
@@ -348,9 +358,14 @@ mod tests {
         let both = config(&["10.0.0.0/8"], &["10.6.0.0/16"]);
         assert_eq!(both.refusal(Some(ip("10.6.1.1"))), Some("ip.deny"));
         assert_eq!(both.refusal(Some(ip("11.0.0.1"))), Some("ip.allow"));
-        assert_eq!(both.refusal(None), Some("ip.allow"));
+        assert_eq!(both.refusal(None), Some("ip.deny"));
         assert_eq!(both.refusal(Some(ip("10.7.1.1"))), None);
-        assert_eq!(config(&[], &["10.0.0.0/8"]).refusal(None), None);
+        let deny = config(&[], &["10.0.0.0/8"]);
+        assert_eq!(deny.refusal(None), Some("ip.deny"));
+        assert!(deny.permits(None) && !both.permits(None));
+        let allow = config(&["10.0.0.0/8"], &[]);
+        assert_eq!(allow.refusal(None), Some("ip.allow"));
+        assert_eq!(config(&[], &[]).refusal(None), None);
         assert!(config(&[], &[]).is_empty());
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mcp_gw_core::{
     AuditSink, Backend, BackendStatus, BoxError, BuildError, Clock, Endpoint, Feature, Gateway,
-    GatewayBuilder, Glob, SystemClock, TracingAudit,
+    GatewayBuilder, GatewayListener, Glob, SystemClock, TracingAudit,
 };
 use mcp_gw_policy::{PolicyEngine, PolicyFaults};
 use mcp_gw_ratelimit::Limiter;
@@ -31,6 +31,7 @@ use crate::pins::{Guards, PinWatch, PinsError};
 use crate::reshape::Reshape;
 use crate::supervise::Supervisor;
 use crate::survey::idle_rules;
+use crate::survey::renamed::NameWatch;
 use crate::swap::Swap;
 use crate::wrap::{CallLimit, Deadline};
 
@@ -102,6 +103,7 @@ impl Launch {
         let keys = ApiKeys::of(config).map_err(|(id, source)| LaunchError::Key { id, source })?;
         let keys = Swap::new(keys);
         let rules = Arc::new(Rules::of(config).map_err(LaunchError::Policy)?);
+        let names = Arc::new(NameWatch::new(&config.policy));
         let limits = Limits::new(&config.limits)?;
         tell_of_limits(config);
         let mut builder = Gateway::builder()
@@ -135,8 +137,9 @@ impl Launch {
             builder = builder.endpoint(endpoint_of(name, endpoint));
         }
         let gateway = builder.build().map_err(LaunchError::Build)?;
+        gateway.listen(Arc::clone(&names) as Arc<dyn GatewayListener>);
         let all = gateway.backends();
-        let names = all.iter().map(|backend| backend.name().to_owned());
+        let backends = all.iter().map(|backend| backend.name().to_owned());
         let engine = Engine::with_clock(gateway, engine_config(config)?, clock);
         let live = |metrics: &Metrics| {
             let policy = rules.engine().clone();
@@ -150,7 +153,7 @@ impl Launch {
         let metrics = self.metrics.as_ref().map(live);
         let parts = Parts {
             config: config.clone(),
-            extra: names
+            extra: backends
                 .filter(|name| !config.servers.contains_key(name))
                 .collect(),
             maker,
@@ -165,6 +168,7 @@ impl Launch {
             engine,
             keys,
             rules,
+            names,
             limits,
             parts: tokio::sync::Mutex::new(parts),
         })
@@ -476,6 +480,7 @@ pub struct Running {
     engine: Engine,
     pub(crate) keys: Swap<ApiKeys>,
     pub(crate) rules: Arc<Rules>,
+    pub(crate) names: Arc<NameWatch>,
     pub(crate) limits: Limits,
     pub(crate) parts: tokio::sync::Mutex<Parts>,
 }
@@ -546,8 +551,9 @@ impl Running {
         self.gateway().status()
     }
 
-    /// The rules of the configuration that match nothing there is: one sentence for each. Nothing,
-    /// as long as a server is not up whose items they may mean.
+    /// The rules of the configuration that match nothing there is: one sentence for each. As long as
+    /// a server is not up whose items they may mean, only those that refuse what is called something
+    /// else by now.
     pub async fn idle_rules(&self) -> Vec<String> {
         let parts = self.parts.lock().await;
         let limits = self.limits.limiter.now();

@@ -246,7 +246,7 @@ impl Inner {
                 }
                 let incoming = &listener.incoming;
                 let news = self.gateway.task_news(incoming, &server, &task, &params);
-                if let Some((known, params)) = news {
+                if let Some((known, params)) = news.await {
                     listener.tell(&Topic::Task(known), &params);
                 }
             }
@@ -265,7 +265,7 @@ impl Inner {
             let Some(asked) = client.subscribed.find(&shown) else {
                 continue;
             };
-            if self.gateway.may_read(&asked, &shown).await {
+            if self.gateway.may_hear_of(&asked, &shown).await {
                 let method = "notifications/resources/updated";
                 let params = renamed(params, uri, &shown);
                 let message = jsonrpc::notification(method, &tagged(&params, None));
@@ -277,7 +277,8 @@ impl Inner {
                 continue;
             };
             let topic = Topic::Uri(Arc::clone(&shown));
-            if listener.wants(&topic) && self.gateway.may_read(&listener.incoming, &shown).await {
+            if listener.wants(&topic) && self.gateway.may_hear_of(&listener.incoming, &shown).await
+            {
                 listener.tell(&topic, &renamed(params, uri, &shown));
             }
         }

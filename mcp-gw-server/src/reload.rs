@@ -100,7 +100,12 @@ impl Running {
         limits.connect().await;
         let (next, came) = parts.remount(config, guards.as_ref())?;
         let stays = |name: &str| !came.iter().any(|come| come.name == name);
-        let gone = self.gateway().remount(next).map_err(LaunchError::Build)?;
+        // Other names are looked at with the rules that come.
+        self.names.put(&config.policy);
+        let gone = self.gateway().remount(next).map_err(|error| {
+            self.names.put(&before.policy);
+            LaunchError::Build(error)
+        })?;
         // Nothing fails from here on.
         self.limits.put(limits);
         parts.maker.call_limit.set(config.call_timeout.get());

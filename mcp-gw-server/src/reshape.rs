@@ -116,6 +116,11 @@ impl<B: Backend> Backend for Reshape<B> {
         Ok(self.reshaped(offer))
     }
 
+    fn arguments_in_effect(&self, tool: &str, arguments: &Arguments) -> Option<Arguments> {
+        let names = Arc::clone(&self.names.read().unwrap_or_else(PoisonError::into_inner));
+        self.shapes.get(&**names.get(tool)?)?.in_effect(arguments)
+    }
+
     async fn call_tool(
         &self,
         ctx: &CallContext,

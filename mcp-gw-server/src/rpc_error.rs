@@ -150,7 +150,9 @@ impl RpcError {
                 answer.retry_after = retry_after;
                 answer
             }
-            GatewayError::Denied { decision, .. } if !decision.missing_scopes().is_empty() => {
+            GatewayError::Denied { decision, .. }
+                if can_be_asked_for(decision.missing_scopes()) =>
+            {
                 Self::insufficient_scope(decision.missing_scopes())
             }
             GatewayError::Unknown { feature, name }
@@ -187,7 +189,6 @@ impl RpcError {
         let noun = if scopes.len() == 1 { "scope" } else { "scopes" };
         let message = format!("Insufficient scope: this needs the {noun} {scope}");
         let mut answer = Self::with_data(403, code::INSUFFICIENT_SCOPE, &message, &data);
-        // A scope has neither quotes nor backslashes (RFC 6749 §3.3): the policy makes sure.
         answer.challenge = Some(format!(
             "Bearer error=\"insufficient_scope\", scope=\"{scope}\""
         ));
@@ -260,6 +261,15 @@ pub(crate) fn modern_revisions() -> impl Iterator<Item = Revision> {
     Revision::ALL
         .into_iter()
         .filter(|revision| revision.is_modern())
+}
+
+/// True when a client can ask for these scopes: each is made of the characters that a scope may have,
+/// so without blanks, quotes, backslashes and control characters (RFC 6749 §3.3). A refusal for others
+/// is one like any other.
+fn can_be_asked_for(scopes: &[String]) -> bool {
+    let may_have = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    let is_scope = |scope: &String| !scope.is_empty() && scope.bytes().all(may_have);
+    !scopes.is_empty() && scopes.iter().all(is_scope)
 }
 
 #[cfg(test)]
@@ -370,6 +380,28 @@ mod tests {
                 RawJson::parse(r#"{"code":-32021,"message":"m","data":{"n":1.0},"x":1}"#).unwrap(),
             )),
         ]
+    }
+
+    #[test]
+    fn a_scope_that_cannot_be_asked_for_is_in_no_challenge() {
+        let challenge = |scopes: &[&str]| {
+            let error = GatewayError::Denied {
+                feature: Feature::Tool,
+                name: "t".to_owned(),
+                decision: Decision::deny().with_missing_scopes(scopes.iter().copied()),
+            };
+            let told = from_gateway(&error, Revision::V2026_07_28);
+            (told.status, told.challenge)
+        };
+        let (status, told) = challenge(&["files:read", "a!#[]~"]);
+        assert_eq!(status, 403);
+        let header = told.unwrap();
+        assert!(header.ends_with(r#"scope="files:read a!#[]~""#), "{header}");
+        assert!(header.parse::<http::HeaderValue>().is_ok());
+        for odd in ["a\"", "a\\", "a b", "a\r\nx: y", "\u{7f}", "\u{e4}", ""] {
+            // Another one that can be asked for would not help.
+            assert_eq!(challenge(&["files:read", odd]), (200, None), "{odd:?}");
+        }
     }
 
     #[test]

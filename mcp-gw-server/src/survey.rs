@@ -1,5 +1,6 @@
 //! What the configuration says and the servers do not know.
 
+pub(crate) mod renamed;
 #[cfg(feature = "cli")]
 mod replicas;
 
@@ -9,11 +10,12 @@ use mcp_gw_ratelimit::LimitSet;
 
 use crate::config::Config;
 
-/// Rules and endpoints that match nothing there is: one sentence for each. Nothing, as long as a
-/// server is not up whose items they may mean.
+/// Rules and endpoints that match nothing there is: one sentence for each. As long as a server is not up
+/// whose items they may mean, only those that refuse what is called something else by now.
 pub(crate) fn idle_rules(gateway: &Gateway, config: &Config, limits: &LimitSet) -> Vec<String> {
+    let mut sentences = renamed::misnamed(gateway, &config.policy);
     if gateway.status().iter().any(|server| !server.is_up) {
-        return Vec::new();
+        return sentences;
     }
     let catalogue = gateway.catalogue();
     let names: Vec<_> = catalogue
@@ -24,15 +26,12 @@ pub(crate) fn idle_rules(gateway: &Gateway, config: &Config, limits: &LimitSet) 
     let example = names
         .first()
         .map_or_else(String::new, |name| format!(", such as `{name}`"));
-    let mut sentences: Vec<_> = idle_tools(config, &names)
-        .into_iter()
-        .map(|(id, glob)| {
-            format!(
-                "`{glob}` among the tools of key `{id}` matches no tool; write names as clients \
-                 see them{example}"
-            )
-        })
-        .collect();
+    sentences.extend(idle_tools(config, &names).into_iter().map(|(id, glob)| {
+        format!(
+            "`{glob}` among the tools of key `{id}` matches no tool; write names as clients see \
+             them{example}"
+        )
+    }));
     sentences.extend(idle_patterns(config, gateway));
     let servers = gateway.status();
     let servers: Vec<_> = servers.iter().map(|server| &*server.name).collect();

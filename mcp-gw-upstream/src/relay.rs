@@ -331,6 +331,15 @@ macro_rules! backend {
                 $crate::channel::Channel::offered(&*self.core).await
             }
 
+            /// They go on as they came.
+            fn arguments_in_effect(
+                &self,
+                _: &str,
+                _: &mcp_gw_core::Arguments,
+            ) -> Option<mcp_gw_core::Arguments> {
+                None
+            }
+
             async fn call_tool(
                 &self,
                 ctx: &mcp_gw_core::CallContext,

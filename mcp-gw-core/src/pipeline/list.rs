@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{charge_of, describe, question};
+use super::{Use, charge_of, describe, question};
 use crate::audit::{AuditScope, Outcome};
 use crate::catalogue::Entry;
 use crate::context::Incoming;
@@ -104,7 +104,9 @@ impl Gateway {
                 .iter()
                 .map(|entry| question(incoming, method, feature, entry))
                 .collect();
+            let began = scope.now();
             let decisions = self.inner.policy.decide_all(&questions).await;
+            scope.policy_took(began);
             // A policy that answers too few questions has not allowed the rest.
             let version = decisions.first().and_then(Decision::version);
             scope.event.policy_version = scope.event.policy_version.or(version);
@@ -145,26 +147,28 @@ impl Gateway {
         is_allowed && entry.is_some()
     }
 
-    /// True when the caller may read the resource now. Like [`Gateway::may_see`] it is a question of
-    /// the gateway itself, neither limited nor audited: whether to tell of an update.
-    pub async fn may_read(&self, incoming: &Incoming, uri: &str) -> bool {
+    /// True when the caller may be told of updates of the resource: when it may subscribe to it now,
+    /// and read it. Like [`Gateway::may_see`] it is a question of the gateway itself, neither limited
+    /// nor audited.
+    pub async fn may_hear_of(&self, incoming: &Incoming, uri: &str) -> bool {
         let target = self.catalogue_of(incoming).target(Feature::Resource, uri);
         let Some(target) = target else {
             return false;
         };
-        let request = AccessRequest {
-            caller: &incoming.caller,
-            meta: &incoming.meta,
-            method: "resources/read",
-            feature: Feature::Resource,
-            phase: Phase::Call,
-            name: &target.canonical,
-            upstream_name: &target.own_name,
-            server: &target.server,
-            tool: None,
-            arguments: None,
-        };
-        self.inner.policy.decide(&request).await.is_allowed()
+        for method in ["resources/subscribe", "resources/read"] {
+            let what = Use {
+                method,
+                feature: Feature::Resource,
+                name: uri,
+                arguments: None,
+                earlier: None,
+            };
+            let decision = self.decide(incoming, &what, Some(&target)).await;
+            if !decision.is_allowed() {
+                return false;
+            }
+        }
+        true
     }
 
     /// What the caller may know of, without its items. Like [`Gateway::may_see`] it is a question of

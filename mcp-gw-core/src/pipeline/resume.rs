@@ -58,6 +58,7 @@ impl Gateway {
             feature,
             name,
             arguments,
+            earlier: None,
         };
         let (scope, _) = self.admitted(incoming, &what, true).await?;
         Ok(Resumed(scope))

@@ -10,8 +10,8 @@ use crate::gateway::Gateway;
 use crate::json::RawJson;
 use crate::policy::Feature;
 use crate::shown::Shown;
-use crate::task::TaskHome;
-use crate::tool::ToolOutput;
+use crate::task::{self, TaskHome};
+use crate::tool::{Arguments, ToolOutput};
 
 /// A task that is watched, see [`Gateway::watch_task`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,19 +71,30 @@ impl Gateway {
     }
 
     /// What the client of `incoming` is told when the task changes that `server` calls `id`: the id
-    /// by which it knows the task, and `params` in its words. `None` when the task is not its own.
-    pub fn task_news(
+    /// by which it knows the task, and `params` in its words. `None` when the task is not its own, or
+    /// when it may not make the call any more that made the task. Like [`Gateway::may_hear_of`] it is a
+    /// question of the gateway itself, neither limited nor audited.
+    pub async fn task_news(
         &self,
         incoming: &Incoming,
         server: &str,
         id: &str,
         params: &RawJson,
     ) -> Option<(Arc<str>, RawJson)> {
-        let shown = self.catalogue_of(incoming).shown(server)?;
+        let catalogue = self.catalogue_of(incoming);
+        let shown = catalogue.shown(server)?;
         let known = shown.task_id(id);
         let (tasks, endpoint) = (&self.inner.tasks, incoming.meta.endpoint.as_deref());
         let home = tasks.find(&incoming.caller, &known, endpoint, self.inner.clock.now())?;
-        (*home.server == *server).then(|| (known.into(), shown.task(params)))
+        let target = catalogue.target(Feature::Tool, &home.tool)?;
+        if *home.server != *server || *target.server != *server {
+            return None;
+        }
+        let what = about(&home, "notifications/tasks");
+        let decision = self.decide(incoming, &what, Some(&target)).await;
+        decision
+            .is_allowed()
+            .then(|| (known.into(), shown.task(params)))
     }
 
     /// The road of a request about a task, with what its server calls it: the road of its tool,
@@ -98,13 +109,14 @@ impl Gateway {
         let endpoint = incoming.meta.endpoint.as_deref();
         let home = self.inner.tasks.find(&incoming.caller, id, endpoint, now);
         // A name that no tool can have: unknown, after the limit and with an audit event.
-        let name = home.as_ref().map_or("", |home| &*home.tool);
-        let what = Use {
+        let nothing = Use {
             method,
             feature: Feature::Tool,
-            name,
+            name: "",
             arguments: None,
+            earlier: None,
         };
+        let what = home.as_ref().map_or(nothing, |home| about(home, method));
         let no_such_task = || GatewayError::InvalidParams {
             message: format!("no such task: {}", id.chars().take(128).collect::<String>()),
         };
@@ -129,6 +141,7 @@ impl Gateway {
         &self,
         run: &Run<'_>,
         tool: &Arc<str>,
+        arguments: &Arguments,
         answer: Result<ToolOutput, BackendError>,
     ) -> Result<Result<ToolOutput, BackendError>, GatewayError> {
         let Ok(output) = &answer else {
@@ -144,6 +157,7 @@ impl Gateway {
                 upstream: id.into(),
                 tool: Arc::clone(tool),
                 endpoint: run.ctx.meta().endpoint.clone(),
+                arguments: task::kept(arguments),
             };
             (run.shown.task_id(id).into(), home)
         };
@@ -157,5 +171,16 @@ impl Gateway {
                     .to_owned(),
             })
         }
+    }
+}
+
+/// The question whether a caller may still make the call that made a task.
+fn about<'a>(home: &'a TaskHome, method: &'static str) -> Use<'a> {
+    Use {
+        method,
+        feature: Feature::Tool,
+        name: &home.tool,
+        arguments: None,
+        earlier: home.arguments.as_ref(),
     }
 }

@@ -49,7 +49,8 @@ impl Config {
         }
         let beside = || PinsConfig::file_beside(path);
         found.value.pins.file.get_or_insert_with(beside);
-        let mut faults = Checker::new(&found.spans).run(&found.value);
+        let (mut faults, remarks) = Checker::new(&found.spans).run(&found.value);
+        found.value.remarks = Some(remarks.into_iter().map(Fault::into_sentence).collect());
         if !found.faults.is_empty() {
             faults.retain(|fault| found.is_certain(fault));
             faults.extend(found.faults);
@@ -67,15 +68,22 @@ impl Config {
     ///
     /// Every fault at once, without positions.
     pub fn check(&self, label: &str) -> Result<(), ConfigFaults> {
-        let faults = Checker {
-            spans: None,
-            faults: Vec::new(),
-        }
-        .run(self);
+        let (faults, _) = Checker::nowhere().run(self);
         if faults.is_empty() {
             Ok(())
         } else {
             Err(ConfigFaults::new(label, faults))
+        }
+    }
+
+    /// What looks wrong and stops nothing: one sentence for each.
+    pub fn remarks(&self) -> Vec<String> {
+        match &self.remarks {
+            Some(remarks) => remarks.clone(),
+            None => {
+                let (_, remarks) = Checker::nowhere().run(self);
+                remarks.into_iter().map(Fault::into_sentence).collect()
+            }
         }
     }
 
@@ -158,13 +166,24 @@ impl Salvaged<Config> {
 pub(super) struct Checker<'a> {
     spans: Option<&'a Spans>,
     faults: Vec<Fault>,
+    /// What looks wrong and stops nothing.
+    remarks: Vec<Fault>,
 }
 
 impl<'a> Checker<'a> {
     pub(super) fn new(spans: &'a Spans) -> Self {
         Self {
             spans: Some(spans),
+            ..Self::nowhere()
+        }
+    }
+
+    /// One for what comes from no file.
+    const fn nowhere() -> Self {
+        Self {
+            spans: None,
             faults: Vec::new(),
+            remarks: Vec::new(),
         }
     }
 
@@ -184,6 +203,17 @@ impl<'a> Checker<'a> {
             fault = fault.with_position(spans.locate(path));
         }
         self.faults.push(fault);
+    }
+
+    /// Reports what looks wrong and stops nothing.
+    pub(super) fn remark(
+        &mut self,
+        path: &ConfigPath,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.fault(path, message, help);
+        self.remarks.extend(self.faults.pop());
     }
 
     /// Reports what is wrong with several values together.
@@ -255,7 +285,8 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn run(mut self, config: &Config) -> Vec<Fault> {
+    /// What is wrong, and what looks wrong.
+    fn run(mut self, config: &Config) -> (Vec<Fault>, Vec<Fault>) {
         let root = ConfigPath::root();
         if config.name.chars().any(char::is_control) {
             let help = "write plain text on one line";
@@ -272,7 +303,7 @@ impl<'a> Checker<'a> {
         self.servers(&config.servers, &root.key("servers"));
         balance::check_queues(&mut self, config, &root.key("servers"));
         federation::check(&mut self, config, &root);
-        self.faults
+        (self.faults, self.remarks)
     }
 
     /// What is wrong with limits, their crate knows.

@@ -97,6 +97,13 @@ impl Fault {
         self.help.as_deref()
     }
 
+    /// The same without a place in a file, as `path: message; help`.
+    pub(super) fn into_sentence(mut self) -> String {
+        self.position = None;
+        let line = self.line("");
+        line.trim_start_matches(": ").to_owned()
+    }
+
     /// The one line that shows it, as `file:line:column: path: message; help`.
     pub fn line(&self, file: &str) -> String {
         let mut line = one_line(file);

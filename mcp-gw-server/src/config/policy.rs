@@ -61,18 +61,18 @@ fn rule_id(key: &ApiKeyConfig) -> String {
 
 /// What looks wrong with the policy and stops nothing: one sentence for each.
 pub(crate) fn warnings(config: &Config, engine: &PolicyEngine) -> Vec<String> {
-    let ours = engine.warnings();
-    let ours = ours
+    let found = engine.warnings();
+    let ours = found
         .iter()
         .filter(|fault| key_of(config, &fault.path).is_none());
-    ours.map(|fault| {
+    let ours = ours.map(|fault| {
         let path = at(&ConfigPath::root().key("policy"), &fault.path);
         let rule = rule_of(fault).map_or_else(String::new, |rule| format!("rule `{rule}`: "));
         let help = fault.help.as_deref();
         let help = help.map_or_else(String::new, |help| format!("; {help}"));
         format!("{path}: {rule}{}{help}", fault.message)
-    })
-    .collect()
+    });
+    config.remarks().into_iter().chain(ours).collect()
 }
 
 fn rule_of(fault: &PolicyFault) -> Option<&str> {
@@ -119,17 +119,7 @@ fn key_of(config: &Config, path: &FaultPath) -> Option<usize> {
 
 /// Reports everything that is wrong with the policy.
 pub(super) fn check(checker: &mut Checker<'_>, config: &Config, path: &ConfigPath) {
-    let root = ConfigPath::root();
-    if lets_nobody_in(config) {
-        checker.fault_of(
-            path,
-            vec![path.clone(), root.key("auth")],
-            "nobody may call anything: the default is to deny, no rule allows anything, and no key \
-             names `tools`",
-            "add `policy: { default: allow }`, a rule with `effect: allow`, or `tools:` to a key in \
-             `auth.api_keys`",
-        );
-    }
+    nobody(checker, config, path);
     let faults = match PolicyEngine::compile(&config.whole_policy()) {
         // Neither program speaks TLS to its clients.
         Ok(engine) => engine.needs_tls(),
@@ -147,6 +137,25 @@ pub(super) fn check(checker: &mut Checker<'_>, config: &Config, path: &ConfigPat
         checker.fault(&at, message, "remove it");
     }
     References::of(config).check(checker, config, path);
+}
+
+/// A policy under which nobody may do anything is one: that is how a gateway is locked. Where none is
+/// written it was forgotten.
+fn nobody(checker: &mut Checker<'_>, config: &Config, path: &ConfigPath) {
+    if !lets_nobody_in(config) {
+        return;
+    }
+    let message = "nobody may call anything: the default is to deny, no rule allows anything, and \
+                   no key names `tools`";
+    let help = "add `policy: { default: allow }`, a rule with `effect: allow`, or `tools:` to a key \
+                in `auth.api_keys`";
+    let is_written = checker.says(path) || config.policy != PolicyConfig::default();
+    if is_written || keys_with_tools(config).next().is_some() {
+        checker.remark(path, message, help);
+    } else {
+        let values = vec![path.clone(), ConfigPath::root().key("auth")];
+        checker.fault_of(path, values, message, help);
+    }
 }
 
 fn report(checker: &mut Checker<'_>, config: &Config, path: &ConfigPath, fault: &PolicyFault) {
@@ -273,7 +282,9 @@ impl<'a> References<'a> {
         }
     }
 
-    /// A caller, role or group that nobody is or has makes a rule that is about nobody.
+    /// A caller, role or group that nobody is or has makes a rule that is about nobody. That is no
+    /// fault: whoever takes a key away, and the last that has a role with it, is not kept from it by
+    /// what is said of it elsewhere.
     fn who(&self, checker: &mut Checker<'_>, who: &WhoConfig, path: &ConfigPath) {
         for (key, what, names, known) in [
             ("ids", "no caller", &who.ids, &self.ids),
@@ -287,7 +298,10 @@ impl<'a> References<'a> {
                     "roles" => "give it to a key in `auth.api_keys`, or add it to `policy.roles`",
                     _ => "give it to a key in `auth.api_keys`, or add it to `policy.groups`",
                 };
-                unknown(checker, &at, (what, name), known, help);
+                let found = unknown(checker, &at, (what, name), known, help);
+                if let Some((message, help)) = found {
+                    checker.remark(&at, message, help);
+                }
             }
         }
         for (key, nested) in [("any_of", &who.any_of), ("all_of", &who.all_of)] {
@@ -306,32 +320,31 @@ impl<'a> References<'a> {
                 _ => continue,
             };
             let help = "write a name that `servers` at the top of the file has";
-            unknown(
-                checker,
-                &path.index(index),
-                ("no server", name),
-                &self.servers,
-                help,
-            );
+            let at = path.index(index);
+            if let Some((message, help)) =
+                unknown(checker, &at, ("no server", name), &self.servers, help)
+            {
+                checker.fault(&at, message, help);
+            }
         }
     }
 }
 
+/// What is wrong with a name that is none of those that are known, and what to do.
 fn unknown(
-    checker: &mut Checker<'_>,
+    checker: &Checker<'_>,
     at: &ConfigPath,
     (what, name): (&str, &str),
     known: &BTreeSet<&str>,
     help: &str,
-) {
+) -> Option<(String, String)> {
     if known.contains(name) {
-        return;
+        return None;
     }
     let near = nearest(name, &known.iter().copied().collect::<Vec<_>>());
     let help = match near {
         Some(near) if !checker.is_from_env(at) => format!("did you mean `{near}`?"),
         _ => help.to_owned(),
     };
-    let message = format!("there is {what} {}", checker.shown(at, name));
-    checker.fault(at, message, help);
+    Some((format!("there is {what} {}", checker.shown(at, name)), help))
 }

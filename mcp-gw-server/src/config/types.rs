@@ -54,6 +54,10 @@ pub struct Config {
     #[serde(skip)]
     #[schemars(skip)]
     pub(crate) marks: Marks,
+    /// What looked wrong when the file was read; nothing of a secret is in it.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub(super) remarks: Option<Vec<String>>,
 }
 
 impl Default for Config {
@@ -72,6 +76,7 @@ impl Default for Config {
             servers: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             marks: Marks::default(),
+            remarks: None,
         }
     }
 }

@@ -147,27 +147,46 @@ impl Shape {
         if self.arguments.is_empty() {
             return Ok(arguments.clone());
         }
+        self.written(arguments, false)
+            .map_err(|error| format!("invalid arguments: {error}"))
+    }
+
+    /// The same under the names that clients know; `None` where they are as the client sent them. A
+    /// fixed argument, of which clients know nothing, has the server's name for it, unless clients know
+    /// another one by that.
+    pub(super) fn in_effect(&self, arguments: &Arguments) -> Option<Arguments> {
+        if self.arguments.is_empty() {
+            return None;
+        }
+        self.written(arguments, true).ok()
+    }
+
+    fn written(&self, arguments: &Arguments, as_clients: bool) -> Result<Arguments, String> {
         let raw = arguments.as_raw();
-        let members = raw
-            .members()
-            .map_err(|error| format!("invalid arguments: {error}"))?;
+        let members = raw.members().map_err(|error| error.to_string())?;
         let mut writer = ObjectWriter::with_capacity(raw.len() + 64);
         for (name, value) in members.iter() {
-            if let Some(own) = self.renamed.get(name) {
+            let own = self.renamed.get(name).map(String::as_str);
+            if own.is_some() || self.takes(name) {
+                let own = own.filter(|_| !as_clients).unwrap_or(name);
                 writer = writer.raw_value(own, value);
-            } else if self.takes(name) {
-                writer = writer.raw_value(name, value);
             }
         }
         for (name, argument) in &self.arguments {
             let Some(value) = &argument.value else {
                 continue;
             };
-            if !argument.is_seen || !self.has(&members, name, argument) {
-                writer = writer.raw(name, value);
+            if argument.is_seen && self.has(&members, name, argument) {
+                continue;
+            }
+            let shown = argument.shown.as_deref().filter(|_| argument.is_seen);
+            match shown.filter(|_| as_clients) {
+                Some(shown) => writer = writer.raw(shown, value),
+                None if as_clients && self.renamed.contains_key(name) => {}
+                None => writer = writer.raw(name, value),
             }
         }
-        Arguments::from_raw(writer.finish()).map_err(|_| "invalid arguments".to_owned())
+        Arguments::from_raw(writer.finish()).map_err(|_| "they are no object".to_owned())
     }
 
     /// True when the client may send an argument under the server's own name for it.

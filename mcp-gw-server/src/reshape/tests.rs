@@ -114,6 +114,58 @@ async fn arguments_are_what_the_server_takes_whatever_the_client_sends() {
 }
 
 #[tokio::test]
+async fn rules_see_what_the_server_gets_by_the_names_of_clients() {
+    let text = "
+default: allow
+rules:
+  - { id: few, effect: require, tools: [pay], when: \"!has(mcp.tool.arguments.total) || mcp.tool.arguments.total <= 100\" }
+  - { id: mine, effect: require, tools: [pay], when: \"mcp.tool.arguments.from == 'me'\" }
+  - { id: no-notes, effect: deny, tools: [pay], when: \"has(mcp.tool.arguments.note)\" }";
+    for (default, sent, passes) in [
+        (1000, "{}", false),
+        (10, "{}", true),
+        (1000, r#"{"total":100}"#, true),
+        (10, r#"{"total":101}"#, false),
+        // What the client sends of what it does not see counts for nothing.
+        (10, r#"{"amount":101,"from":"evil","note":"x"}"#, true),
+        (1000, r#"{"amount":1}"#, false),
+        (10, r#"{"total":1,"total":1}"#, false),
+    ] {
+        let backend = reshape(
+            &[TOOL],
+            &format!(
+                "{{ pay: {{ arguments: {{ from: {{ fix: me }}, amount: {{ default: {default}, rename: total }}, note: {{ hide: true }} }} }} }}"
+            ),
+        );
+        let policy = PolicyEngine::compile(&PolicyConfig::from_yaml(text).unwrap()).unwrap();
+        let gateway = Gateway::builder().backend(backend).policy(policy).build();
+        let gateway = gateway.unwrap();
+        gateway.refresh().await.unwrap();
+        let meta = RequestMeta::new("1", Transport::InProcess);
+        let incoming = Incoming::new(Caller::local(), meta);
+        let raw = RawJson::parse(sent.to_owned()).unwrap();
+        let call = ToolCall::new("pay", Arguments::from_raw(raw).unwrap());
+        let answer = gateway.call_tool(&incoming, call).await;
+        assert_eq!(answer.is_ok(), passes, "{default} {sent}: {answer:?}");
+    }
+}
+
+#[test]
+fn arguments_in_effect_are_named_once() {
+    let backend = reshape(
+        &[TOOL],
+        "{ pay: { arguments: { from: { fix: me }, to: { rename: from }, amount: { default: 1 } } } }",
+    );
+    // The list was not asked for, so nothing is known of any tool.
+    assert_eq!(backend.arguments_in_effect("pay", &Arguments::none()), None);
+    let shape = &backend.shapes["pay"];
+    let raw = RawJson::parse(r#"{"from":"x","to":"y","more":1.0}"#).unwrap();
+    let seen = shape.in_effect(&Arguments::from_raw(raw).unwrap()).unwrap();
+    let expected = r#"{"from":"x","more":1.0,"amount":1}"#;
+    assert_eq!(seen.as_raw().as_str(), expected);
+}
+
+#[tokio::test]
 async fn arguments_can_change_names_with_each_other() {
     let backend = reshape(
         &[TOOL],

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use mcp_gw_core::BackendEvent;
+use mcp_gw_policy::{PolicyConfig, PolicyEngine};
 use mcp_gw_server::EngineConfig;
 use serde_json::{Value, json};
 
-use crate::server::{Asker, engine, raw};
+use crate::server::{Asker, engine, engine_by, raw};
 use crate::wire::{BOTH, Client, Over};
 
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
@@ -149,4 +150,41 @@ async fn subscriptions_are_bounded_and_wrong_ones_are_named() {
     let mut legacy = Client::legacy(Over::Http, &engine, "2025-11-25", json!({})).await;
     let answer = legacy.asked("subscriptions/listen", params).await;
     assert_eq!(answer["error"]["code"], -32601);
+}
+
+#[tokio::test]
+async fn news_of_a_resource_end_when_either_right_does() {
+    let policy = |rules: &str| {
+        let text = format!("default: allow\nrules: [{rules}]");
+        PolicyConfig::from_yaml(&text).unwrap()
+    };
+    let deny =
+        |method| format!("{{ id: no, effect: deny, methods: [{method}], resources: [\"a://1\"] }}");
+    for method in ["resources/subscribe", "resources/read"] {
+        let rules = PolicyEngine::compile(&policy("")).unwrap();
+        let (engine, shared) = engine_by(rules.clone()).await;
+        let mut modern = Client::modern(Over::Http, &engine, json!({}));
+        let mut legacy = Client::legacy(Over::Lines, &engine, "2025-11-25", json!({})).await;
+        let wanted = json!({"resourceSubscriptions": ["a://1", "t://x"]});
+        listen(&mut modern, wanted).await;
+        for uri in ["a://1", "t://x"] {
+            let answer = legacy.asked("resources/subscribe", json!({"uri": uri}));
+            assert_eq!(answer.await["result"], json!({}));
+        }
+        rules.reload(&policy(&deny(method))).unwrap();
+        // Both rounds are told in order, so what is refused would come first.
+        for uri in ["a://1", "t://x", "t://x"] {
+            shared.tell(BackendEvent::ResourceUpdated {
+                uri: Arc::from(uri),
+                params: raw(&json!({"uri": uri})),
+            });
+            if uri == "a://1" {
+                continue;
+            }
+            for client in [&mut modern, &mut legacy] {
+                let message = client.next().await;
+                assert_eq!(message["params"]["uri"], uri, "{method}: {message}");
+            }
+        }
+    }
 }

@@ -372,6 +372,18 @@ pub(crate) async fn engine_of(names: [&'static str; 2]) -> (Engine, [Arc<Shared>
     (Engine::new(gateway, EngineConfig::default()), all)
 }
 
+/// An engine in front of the backend, by these rules.
+pub(crate) async fn engine_by(policy: impl Policy) -> (Engine, Arc<Shared>) {
+    let shared = shared();
+    let gateway = Gateway::builder()
+        .backend(Asker(Arc::clone(&shared), "asker"))
+        .policy(policy)
+        .build()
+        .unwrap();
+    gateway.refresh().await.unwrap();
+    (Engine::new(gateway, EngineConfig::default()), shared)
+}
+
 /// An engine in front of the backend.
 pub(crate) async fn engine(config: EngineConfig) -> (Engine, Arc<Shared>, RecordingAudit) {
     engine_limited(config, |shared| Budget(Arc::clone(shared))).await

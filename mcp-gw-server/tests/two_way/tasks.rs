@@ -1,9 +1,13 @@
 //! The extension `io.modelcontextprotocol/tasks`.
 
-use mcp_gw_server::EngineConfig;
-use serde_json::json;
+use std::sync::Arc;
 
-use crate::server::engine;
+use mcp_gw_core::BackendEvent;
+use mcp_gw_policy::{PolicyConfig, PolicyEngine};
+use mcp_gw_server::EngineConfig;
+use serde_json::{Value, json};
+
+use crate::server::{Shared, engine, engine_by, raw};
 use crate::wire::{BOTH, Client, Over};
 
 #[tokio::test]
@@ -59,5 +63,98 @@ async fn who_did_not_declare_the_extension_is_told_so_and_gets_no_task() {
         }
         let task = legacy.asked("tools/call", call).await;
         assert_eq!(task["error"]["code"], -31004, "{task}");
+    }
+}
+
+fn policy(rules: &str) -> PolicyConfig {
+    let text = format!("default: allow\nrules: [{rules}]");
+    PolicyConfig::from_yaml(&text).unwrap()
+}
+
+/// Makes the task with these arguments, and asks to be told of it.
+async fn watched(client: &mut Client, arguments: Value) {
+    let call = json!({"name": "task", "arguments": arguments});
+    let task = client.asked("tools/call", call).await;
+    assert_eq!(task["result"]["taskId"], "t1", "{task}");
+    let params = json!({"notifications": {"taskIds": ["t1"], "resourceSubscriptions": ["a://1"]}});
+    client.send("subscriptions/listen", params).await;
+    let first = client.next().await;
+    let taken = &first["params"]["notifications"]["taskIds"];
+    assert_eq!(*taken, json!(["t1"]), "{first}");
+}
+
+fn tell_task(shared: &Shared, status: &str) {
+    shared.tell(BackendEvent::TaskChanged {
+        task_id: Arc::from("t1"),
+        params: raw(&json!({"taskId": "t1", "status": status})),
+    });
+}
+
+/// Returns when everything was told that has happened; nothing of it may concern the client. Of what
+/// happens together, resources are told of before tasks: so the second one comes after all tasks.
+async fn nothing_comes(shared: &Shared, client: &mut Client) {
+    for n in 0..2 {
+        shared.tell(BackendEvent::ResourceUpdated {
+            uri: Arc::from("a://1"),
+            params: raw(&json!({"uri": "a://1", "n": n})),
+        });
+        let message = client.next().await;
+        assert_eq!(message["params"]["n"], n, "{message}");
+    }
+}
+
+const ROADS: [&str; 3] = ["tasks/get", "tasks/update", "tasks/cancel"];
+
+#[tokio::test]
+async fn news_of_a_task_end_when_its_call_is_not_allowed_any_more() {
+    let may_not = [
+        "{ id: no, effect: deny, tools: [task] }",
+        "{ id: no, effect: deny, tools: [task], when: \"mcp.tool.arguments.amount > 5\" }",
+        "{ id: no, effect: require, tools: [task], when: \"mcp.tool.arguments.amount <= 5\" }",
+    ];
+    for (over, rule) in BOTH
+        .into_iter()
+        .flat_map(|over| may_not.map(|rule| (over, rule)))
+    {
+        let rules = PolicyEngine::compile(&policy("")).unwrap();
+        let (engine, shared) = engine_by(rules.clone()).await;
+        let can = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
+        let mut client = Client::modern(over, &engine, can);
+        watched(&mut client, json!({"amount": 6})).await;
+        tell_task(&shared, "working");
+        let message = client.next().await;
+        assert_eq!(message["params"]["status"], "working", "{message}");
+        rules.reload(&policy(rule)).unwrap();
+        tell_task(&shared, "secret");
+        nothing_comes(&shared, &mut client).await;
+        for method in ROADS {
+            let answer = client.asked(method, json!({"taskId": "t1"})).await;
+            assert_eq!(answer["error"]["code"], -32602, "{rule}: {answer}");
+        }
+        // As soon as it may be called again, there is the task.
+        rules.reload(&policy("")).unwrap();
+        tell_task(&shared, "completed");
+        let message = client.next().await;
+        assert_eq!(message["params"]["status"], "completed", "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_rule_about_arguments_is_asked_about_those_of_the_call() {
+    let rules =
+        "{ id: few, effect: require, tools: [task], when: \"mcp.tool.arguments.amount <= 5\" }";
+    for over in BOTH {
+        let rules = PolicyEngine::compile(&policy(rules)).unwrap();
+        let (engine, shared) = engine_by(rules).await;
+        let can = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
+        let mut client = Client::modern(over, &engine, can);
+        watched(&mut client, json!({"amount": 5})).await;
+        for method in ROADS {
+            let answer = client.asked(method, json!({"taskId": "t1"})).await;
+            assert_eq!(answer["result"]["method"], method, "{answer}");
+        }
+        tell_task(&shared, "completed");
+        let message = client.next().await;
+        assert_eq!(message["params"]["status"], "completed", "{message}");
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp_gw_core::{
-    Backend, BackendError, BackendListener, CallContext, ClientRef, Clock, Completion, Offer,
-    PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, TaskMethod, ToolCall, ToolOutput,
+    Arguments, Backend, BackendError, BackendListener, CallContext, ClientRef, Clock, Completion,
+    Offer, PromptGet, RawJson, ResourceRead, SessionKey, TaskAsk, TaskMethod, ToolCall, ToolOutput,
 };
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
@@ -222,6 +222,11 @@ impl Backend for Balanced {
     async fn offer(&self) -> Result<Offer, BackendError> {
         self.start_checks();
         self.shared.offer().await
+    }
+
+    fn arguments_in_effect(&self, tool: &str, arguments: &Arguments) -> Option<Arguments> {
+        let first = self.shared.fleet.backend(0)?;
+        first.arguments_in_effect(tool, arguments)
     }
 
     async fn call_tool(

@@ -32,7 +32,8 @@ fn redact(value: &mut Value) {
         Value::Object(members) => {
             for (name, value) in members {
                 match name.as_str() {
-                    "version" | "timestamp" | "time" | "request_id" | "duration_us" => {
+                    "version" | "timestamp" | "time" | "request_id" | "duration_us"
+                    | "policy_us" => {
                         assert!(!value.is_null(), "{name}");
                         *value = format!("[{name}]").into();
                     }

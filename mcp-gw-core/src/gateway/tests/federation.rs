@@ -610,13 +610,15 @@ async fn equal_task_ids_of_several_servers_are_two_tasks() {
         let answer = gateway.task(&own, get("7")).await.unwrap();
         assert!(answer.as_str().contains(r#""uri":"a:b""#), "{answer}");
         let params = RawJson::parse(r#"{"taskId":"7","status":"working"}"#).unwrap();
-        let news = |incoming: &Incoming| gateway.task_news(incoming, name, "7", &params);
-        let (id, told) = news(&here).unwrap();
+        let news =
+            async |incoming: &Incoming| gateway.task_news(incoming, name, "7", &params).await;
+        let (id, told) = news(&here).await.unwrap();
         assert_eq!(*id, *format!("{name}:7"));
         assert!(told.as_str().contains(&*id), "{told}");
-        assert_eq!(news(&own), Some(("7".into(), params.clone())));
+        assert_eq!(news(&own).await, Some(("7".into(), params.clone())));
         let stranger = Caller::new(crate::CallerKind::User, "stranger");
-        assert_eq!(news(&Incoming::new(stranger, Arc::clone(&here.meta))), None);
+        let stranger = Incoming::new(stranger, Arc::clone(&here.meta));
+        assert_eq!(news(&stranger).await, None);
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) struct Subject {
     pub(super) config: Option<Config>,
     /// Variables of the environment that are not set.
     pub(super) unset: BTreeSet<String>,
+    /// What the file says.
+    text: String,
 }
 
 /// Why there is no policy.
@@ -113,6 +115,7 @@ impl Subject {
             callers: BTreeMap::new(),
             config: None,
             unset: BTreeSet::new(),
+            text: text.to_owned(),
         })
     }
 
@@ -146,6 +149,7 @@ impl Subject {
             callers,
             config: Some(config),
             unset: unset.into_inner(),
+            text: text.to_owned(),
         })
     }
 
@@ -158,14 +162,32 @@ impl Subject {
                 self.file
             ));
         };
-        if self.unset.is_empty() {
+        // Keys of callers and of sessions are of no use for that.
+        let lacks = self
+            .unset
+            .iter()
+            .filter(|name| self.is_of_a_server(config, name));
+        let lacks: Vec<_> = lacks.map(String::as_str).collect();
+        if lacks.is_empty() {
             return Ok(config);
         }
         Err(format!(
             "{}: the servers cannot be asked, as the environment lacks {}; set it, or leave out --ask",
             self.file,
-            quoted(self.unset.iter().map(String::as_str))
+            quoted(lacks.into_iter())
         ))
+    }
+
+    /// True when a server would be another one with another value of this variable.
+    fn is_of_a_server(&self, config: &Config, variable: &str) -> bool {
+        let with_another = |name: &str| {
+            let other = (name == variable).then(|| stand_in(&format!("another {name}")));
+            other
+                .or_else(|| environment(name))
+                .or_else(|| Some(stand_in(name)))
+        };
+        Config::load(&self.file, &self.text, &with_another)
+            .map_or(true, |other| config.marks.differ(&other.marks, "servers"))
     }
 
     /// The engine of this policy.
@@ -250,6 +272,25 @@ servers: { a: { command: a } }
         assert!(gateway.unset.contains("NO_SUCH_KEY"));
         let path = gateway.root.of(&FaultPath::root().key("rules").index(0));
         assert_eq!(gateway.places.position(&path).unwrap().0, 2);
+    }
+
+    #[test]
+    fn only_what_servers_are_started_with_is_needed_to_ask_them() {
+        let text = "
+policy: { default: allow }
+auth: { api_keys: [{ id: ann, key: '${NO_SUCH_KEY}' }] }
+http: { sessions: { keys: [{ key: '${NO_SUCH_SESSION_KEY}' }] } }
+servers: { a: { command: a, env: { TOKEN: VALUE } } }
+";
+        let ask = |value: &str| {
+            let subject = open(&text.replace("VALUE", value));
+            let subject = subject.map_err(|refusal| refusal.in_words("f")).unwrap();
+            assert_eq!(subject.unset.len(), 2 + usize::from(value.contains('$')));
+            subject.to_ask().map(|_| ())
+        };
+        assert_eq!(ask("plain"), Ok(()));
+        let lacks = ask("'${NO_SUCH_TOKEN}'").unwrap_err();
+        assert!(lacks.contains("lacks `NO_SUCH_TOKEN`;"), "{lacks}");
     }
 
     #[test]

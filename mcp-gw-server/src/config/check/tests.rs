@@ -1,3 +1,5 @@
+use mcp_gw_policy::{RuleConfig, RuleEffect};
+
 use super::super::{Config, PinMode, PolicyConfig, ServerConfig};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -241,12 +243,70 @@ fn a_policy_that_lets_nobody_do_anything() {
         SERVER,
         &[
             "",
-            "policy: { default: deny }",
             "auth: { api_keys: [ { id: a, key: '${KEY}' } ] }",
-            "auth: { api_keys: [ { id: a, key: '${KEY}', tools: [] } ] }",
             "auth: { api_keys: [ { id: a, key: '${KEY}', tools: [ '*' ] } ] }",
         ]
     ));
+}
+
+/// What looks wrong with a configuration that is good.
+fn remarks(text: &str) -> Vec<String> {
+    let config = Config::load("mcp-gw.yaml", &format!("{text}\n{SERVER}"), &env).unwrap();
+    config.remarks()
+}
+
+#[test]
+fn who_locks_everybody_out_is_told_so_and_not_kept_from_it() {
+    let deny = "rules: [{ id: no, effect: deny, tools: [x] }]";
+    for text in [
+        "policy: {}",
+        "policy: { default: deny }",
+        &format!("policy: {{ {deny} }}"),
+        "policy: { mode: enforce }\nauth: { api_keys: [ { id: a, key: '${KEY}' } ] }",
+        "auth: { api_keys: [ { id: a, key: '${KEY}', tools: [] } ] }",
+    ] {
+        let told = remarks(text).concat();
+        assert!(
+            told.starts_with("policy: nobody may call anything"),
+            "{text}: {told}"
+        );
+    }
+    let made = Config::default()
+        .with_policy(PolicyConfig::default().with_rule(RuleConfig::new("no", RuleEffect::Deny)))
+        .with_server("a", ServerConfig::stdio("a", ["b"]));
+    made.check("here").unwrap();
+    assert!(made.remarks().concat().contains("nobody may call anything"));
+    let shadow = "policy: { mode: shadow, rules: [{ id: no, effect: deny, tools: [x] }] }";
+    assert_eq!(remarks(shadow), [""; 0]);
+}
+
+#[test]
+fn who_is_named_and_is_not_there_is_told_of_and_stops_nothing() {
+    let text = "auth: { api_keys: [ { id: alice, key: '${KEY}', roles: [reader] } ] }
+policy:
+  default: allow
+  rules: [{ id: a, effect: deny, who: { ids: [alise, gone], roles: [reader, admin] } }]
+  groups: { staff: { members: [{ ids: ['${KEY}'] }] } }
+  consumers: [{ name: c, who: { any_of: [{ groups: [stuff] }] }, default: allow }]";
+    assert_eq!(
+        remarks(text),
+        [
+            "policy.consumers[0].who.any_of[0].groups[0]: there is no group `stuff`; did you mean \
+             `staff`?",
+            "policy.rules[0].who.ids[0]: there is no caller `alise`; did you mean `alice`?",
+            "policy.rules[0].who.ids[1]: there is no caller `gone`; write an id that a key in \
+             `auth.api_keys` has",
+            "policy.rules[0].who.roles[1]: there is no role `admin`; give it to a key in \
+             `auth.api_keys`, or add it to `policy.roles`",
+            "policy.groups.staff.members[0].ids[0]: there is no caller the value; write an id that \
+             a key in `auth.api_keys` has",
+        ]
+    );
+    // A server is there or not, whoever calls.
+    let says = load(&format!(
+        "policy: {{ default: allow, rules: [{{ id: a, effect: deny, servers: [none] }}] }}\n{SERVER}"
+    ));
+    assert!(says.contains("there is no server `none`"), "{says}");
 }
 
 #[test]

@@ -152,3 +152,91 @@ fn cannot_be_evaluated(gateway: &Running) {
         .filter(|line| line.contains("a rule cannot be evaluated") && line.contains("sales-not"));
     assert!((1..=2).contains(&warnings.count()));
 }
+
+#[test]
+fn who_is_locked_out_by_a_reload_is_locked_out() {
+    // P-2: a policy that lets nobody do anything is one, and a key goes whoever speaks of it.
+    let yaml = |policy: &str, keys: &str| {
+        format!(
+            "http: {{ listen: \"127.0.0.1:0\" }}\npolicy: {policy}\nauth: {{ api_keys: [{keys}] }}\n\
+             servers: {{ full: {{ command: {FULL_BIN:?}, args: [\"2025-11-25\"] }} }}\n"
+        )
+    };
+    let (ann, bob) = (
+        "{ id: ann, key: ann-0123456789abcdef }",
+        "{ id: bob, key: bob-0123456789abcdef, roles: [admin] }",
+    );
+    let rule = "{ default: allow, rules: [{ id: no-bob, effect: deny, tools: [touch], who: { ids: [bob], roles: [admin] } }] }";
+    let gateway = Setup::verbatim(&yaml(rule, &format!("{ann}, {bob}"))).over_http();
+    let client = client_of(&gateway, "ann", Era::Legacy);
+    assert!(tools(&client).contains(&"touch".to_owned()));
+
+    gateway.configure(&yaml(rule, ann));
+    gateway
+        .process
+        .stderr
+        .with("policy.rules[0].who.ids[0]: there is no caller `bob`");
+    gateway.process.stderr.with("\"reloaded: ");
+    let key = ("authorization", "Bearer bob-0123456789abcdef");
+    let reply = gateway
+        .endpoint()
+        .send("POST", &[JSON[0], JSON[1], key], b"{}");
+    assert_eq!(reply.status, 401);
+
+    for (times, policy) in [
+        (2, "{ rules: [{ id: no, effect: deny, tools: [touch] }] }"),
+        (3, "{ default: deny }"),
+    ] {
+        gateway.configure(&yaml(policy, ann));
+        let warned = |line: &str| line.contains("policy: nobody may call anything");
+        gateway.process.stderr.first(times - 1, warned);
+        let done = |line: &str| line.contains("\"reloaded: ");
+        gateway.process.stderr.first(times, done);
+        assert_eq!(tools(&client), [""; 0], "{policy}");
+    }
+}
+
+#[test]
+fn rules_that_refuse_nothing_by_the_names_of_now_are_told_of() {
+    // P-6: names are those that clients see, and these change when a second server comes.
+    let server =
+        |name: &str| format!("{name}: {{ command: {FULL_BIN:?}, args: [\"2025-11-25\"] }}");
+    let yaml = |policy: &str, servers: &str| {
+        format!("http: {{ listen: \"127.0.0.1:0\" }}\npolicy: {policy}\nservers: {{ {servers} }}\n")
+    };
+    let by_name = "{ default: allow, rules: [{ id: no-touch, effect: deny, tools: [touch], resources: [\"test://watched\"] }] }";
+    let both = format!("{}, {}", server("full"), server("two"));
+    let gateway = Setup::verbatim(&yaml(by_name, &server("full"))).over_http();
+    assert!(!tools(&gateway.client(Era::Modern)).contains(&"touch".to_owned()));
+    gateway.configure(&yaml(by_name, &both));
+    let warning = gateway
+        .process
+        .stderr
+        .with("does not refuse what it may mean");
+    for said in [
+        "\"WARN\"",
+        "policy.rules[0]: the rule `no-touch`",
+        "`touch` of server `full` is `full__touch`",
+        "`test://watched` of server `full` is `full+test://watched`",
+        "match: upstream_name",
+    ] {
+        assert!(warning.contains(said), "no {said} in {warning}");
+    }
+    // A gateway that starts so says it at once, of both servers.
+    let gateway = Setup::verbatim(&yaml(by_name, &both)).over_http();
+    let warning = gateway
+        .process
+        .stderr
+        .with("does not refuse what it may mean");
+    assert!(
+        warning.contains("`touch` of server `two` is `two__touch`"),
+        "{warning}"
+    );
+    // By the names of servers the rule holds whatever clients see.
+    let by_own = by_name.replace("effect: deny,", "effect: deny, match: upstream_name,");
+    let gateway = Setup::verbatim(&yaml(&by_own, &server("full"))).over_http();
+    gateway.configure(&yaml(&by_own, &both));
+    gateway.process.stderr.with("\"reloaded: ");
+    let seen = tools(&gateway.client(Era::Modern));
+    assert!(!seen.iter().any(|name| name.ends_with("touch")), "{seen:?}");
+}

@@ -289,9 +289,17 @@ fn an_address_is_judged_before_a_key_and_told_nothing() {
     let body = call("\"echo\"", "{}");
     let gateway = setup("{ deny: [127.0.0.0/8] }", "").over_http();
     for caller in ["ann", "nobody"] {
-        for method in ["POST", "GET", "DELETE"] {
+        for (method, media) in [
+            ("POST", &JSON[..]),
+            ("GET", &JSON),
+            ("DELETE", &JSON),
+            // Nor is anything said of what it should have sent.
+            ("POST", &[]),
+            ("GET", &[]),
+            ("PUT", &[]),
+        ] {
             let endpoint = endpoint_of(&gateway, caller);
-            let mut headers = JSON.to_vec();
+            let mut headers = media.to_vec();
             headers.extend([("mcp-protocol-version", "2025-11-25")]);
             let own = endpoint.headers.iter();
             headers.extend(own.map(|(name, value)| (name.as_str(), value.as_str())));
@@ -313,19 +321,23 @@ fn an_address_is_judged_before_a_key_and_told_nothing() {
     ] {
         assert!(event.contains(said), "no {said} in {event}");
     }
-    // Behind a proxy the client's own address counts.
-    let gateway = setup(
+    // Behind a proxy the client's own address counts; one that is none may be any.
+    for lists in [
         "{ allow: [192.0.2.0/24] }",
-        ", trusted_proxies: [127.0.0.1]",
-    )
-    .over_http();
-    for (address, status) in [
-        ("192.0.2.7", 200),
-        ("198.51.100.7", 403),
-        ("not an address", 403),
+        "{ deny: [198.51.100.0/24] }",
+        "{ allow: [192.0.2.0/24], deny: [198.51.100.0/24] }",
     ] {
-        let endpoint = endpoint_of(&gateway, "ann").with_header("x-forwarded-for", address);
-        assert_eq!(post(&endpoint, "echo", &body).status, status, "{address}");
+        let gateway = setup(lists, ", trusted_proxies: [127.0.0.1]").over_http();
+        for (address, status) in [
+            ("192.0.2.7", 200),
+            ("198.51.100.7", 403),
+            ("not an address", 403),
+            ("192.0.2.7, ", 403),
+        ] {
+            let endpoint = endpoint_of(&gateway, "ann").with_header("x-forwarded-for", address);
+            let reply = post(&endpoint, "echo", &body);
+            assert_eq!(reply.status, status, "{lists}: {address}");
+        }
     }
     // Over standard streams there is no address: nothing may be used where only some may come.
     let gateway = setup("{ allow: [127.0.0.0/8] }", "").over_stdio();
