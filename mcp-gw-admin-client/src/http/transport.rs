@@ -369,11 +369,11 @@ impl Inner {
         match timeout_at(until, outgoing.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(self.broken(error, done)),
-            Err(_) => Err(self.late(begin, until, done)),
+            Err(_) => Err(Self::late(begin, until, done)),
         }
     }
 
-    fn late(&self, begin: Instant, until: Instant, done: Done) -> Error {
+    fn late(begin: Instant, until: Instant, done: Done) -> Error {
         let seconds = until.saturating_duration_since(begin).as_secs_f64();
         // In tenths, but never nothing.
         let seconds = (seconds * 10.0).round().max(1.0) / 10.0;
@@ -495,7 +495,7 @@ impl Inner {
                 Ok(Ok(Some(chunk))) => chunk,
                 Ok(Ok(None)) => return Ok((all.freeze(), false)),
                 Ok(Err(error)) => return Err(self.broken(error, done)),
-                Err(_) => return Err(self.late(begin, until, done)),
+                Err(_) => return Err(Self::late(begin, until, done)),
             };
             let room = limit.saturating_sub(all.len());
             all.extend_from_slice(chunk.get(..room.min(chunk.len())).unwrap_or_default());
