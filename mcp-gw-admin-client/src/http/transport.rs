@@ -362,7 +362,12 @@ impl Inner {
             .client
             .request(request.method().clone(), url.clone())
             .headers(headers);
-        if !request.body().is_empty() {
+        // An empty body says how long it is where one is usual.
+        let is_usual = matches!(
+            *request.method(),
+            Method::POST | Method::PUT | Method::PATCH
+        );
+        if is_usual || !request.body().is_empty() {
             outgoing = outgoing.body(request.body().clone());
         }
         let begin = Instant::now();

@@ -3,6 +3,7 @@
 use super::scripted::on;
 use super::{BOTH, Dashboard, Served, TOKEN, says};
 use crate::operator::run;
+use crate::support::STDIO_BIN;
 use crate::support::json::at;
 
 /// Those of API7-MCP 0.0.1 that are here.
