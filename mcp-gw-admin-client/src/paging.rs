@@ -1,6 +1,7 @@
 //! Pages of lists, whichever API they come from.
 
 use std::future::Future;
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use mcp_gw_core::RawJson;
@@ -20,6 +21,8 @@ pub struct Page<M> {
     pub items: Vec<M>,
     /// How many items all pages have together, when the API says so.
     pub total: Option<u64>,
+    /// Differs between lists that differ.
+    pub(crate) mark: u64,
 }
 
 /// All pages of `size` items, one after the other, from page `first` on, as `read` gets them. Ends when all that the API
@@ -36,9 +39,9 @@ where
 {
     let before = u64::from(first.saturating_sub(1)) * u64::from(size);
     stream::try_unfold(
-        (Some((first, before)), read),
+        (Some((first, before, None)), read),
         move |(at, read)| async move {
-            let Some((number, seen)) = at else {
+            let Some((number, seen, last)) = at else {
                 return Ok(None);
             };
             if number.saturating_sub(first) >= MOST_PAGES {
@@ -46,13 +49,16 @@ where
             }
             let coming = read(number);
             let page = coming.await?;
+            if last == Some(page.mark) && !page.items.is_empty() {
+                return Err(repeated(number));
+            }
             let count = u64::try_from(page.items.len()).unwrap_or(u64::MAX);
             let seen = seen.saturating_add(count);
             let is_last = match page.total {
                 Some(total) => count == 0 || seen >= total,
                 None => count < u64::from(size),
             };
-            let next = (!is_last).then(|| (number.saturating_add(1), seen));
+            let next = (!is_last).then(|| (number.saturating_add(1), seen, Some(page.mark)));
             Ok(Some((page, (next, read))))
         },
     )
@@ -84,6 +90,7 @@ pub(crate) fn page<M: DeserializeOwned>(body: &RawJson) -> Result<Page<M>, Error
     let total = body.member("total").map_err(fault)?;
     let total: Option<RawJson> = total.filter(|total| !total.is_null());
     Ok(Page {
+        mark: BuildHasherDefault::<DefaultHasher>::default().hash_one(list.as_bytes()),
         items,
         total: total.and_then(|total| total.decode_owned().ok()),
     })
@@ -101,6 +108,12 @@ pub(crate) fn written<B: Serialize + ?Sized>(body: &B) -> Result<RawJson, Error>
 pub(crate) fn odd(what: &str, detail: &str) -> Error {
     let message = format!("the answer is not {what}: {detail}");
     Error::new(ErrorKind::NotJson, message, Done::No)
+}
+
+fn repeated(number: u32) -> Error {
+    let message =
+        format!("page {number} of the list is the one before it again: `page` is not looked at");
+    Error::new(ErrorKind::Invalid, message, Done::No)
 }
 
 fn endless() -> Error {

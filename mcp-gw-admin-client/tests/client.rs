@@ -6,7 +6,7 @@ mod support;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use mcp_gw_admin_client::api7::{Client, ClientConfig, Kind, ListParams, Place};
 use mcp_gw_admin_client::http::{Done, Error, ErrorKind, RetryPolicy, Target};
 use mcp_gw_core::{RawJson, Secret};
@@ -354,4 +354,33 @@ fn a_token_that_no_header_may_have_is_refused_without_repeating_it() {
     assert!(!format!("{error} {error:?}").contains("hidden"));
     let client = client("https://h");
     assert!(!format!("{client:?}").contains(TOKEN));
+}
+
+#[tokio::test]
+async fn an_odd_list_is_read_or_refused_but_never_endless() {
+    let page = |number: u32| on(&format!("GET /api/roles?page={number}&page_size=2"));
+    let same = r#"{"list":[{"id":1},{"id":"b"}]}"#;
+    let (_server, client) = dashboard([
+        on("GET /api/roles?page=1&page_size=9").body(r#"{"list":null,"total":0}"#),
+        page(1).body(same),
+        page(2).body(same),
+    ])
+    .await;
+    let few = ListParams::default().with_page(1).with_page_size(9);
+    assert!(client.roles().list(&few).await.unwrap().items.is_empty());
+    let all = client
+        .roles()
+        .items(ListParams::default().with_page_size(2));
+    let all: Vec<_> = all.collect().await;
+    let ids: Vec<_> = all
+        .iter()
+        .flatten()
+        .filter_map(|role| role.id.as_deref())
+        .collect();
+    assert_eq!(ids, ["1", "b"]);
+    let error = all.last().unwrap().as_ref().unwrap_err();
+    assert!(
+        error.to_string().contains("the one before it again"),
+        "{error}"
+    );
 }

@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn an_error_in_errors_is_quoted_after_a_while() {
         let deep = format!(
-            r#"{}1{}"#,
+            "{}1{}",
             r#"{"error":{"x":"#.repeat(4_000),
             "}}".repeat(4_000)
         );

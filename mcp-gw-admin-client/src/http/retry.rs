@@ -105,11 +105,48 @@ pub(crate) fn chance() -> f64 {
     f64::from(u32::try_from(bits).unwrap_or(0)) / f64::from(1_u32 << 24)
 }
 
-/// Reads `Retry-After` as seconds (RFC 9110 §10.2.3). A date is not read: it needs both clocks to agree.
+/// Reads `Retry-After` (RFC 9110 §10.2.3): seconds, or a date, which is held against the `Date` of the same answer, as
+/// two clocks need not agree.
 pub(crate) fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {
     let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?;
-    let seconds: u32 = text.trim().parse().ok()?;
-    Some(Duration::from_secs(u64::from(seconds)))
+    if let Ok(seconds) = text.trim().parse::<u32>() {
+        return Some(Duration::from_secs(u64::from(seconds)));
+    }
+    let now = headers.get(http::header::DATE)?.to_str().ok()?;
+    let wait = seconds_of(text)?.saturating_sub(seconds_of(now)?);
+    Some(Duration::from_secs(u64::try_from(wait).unwrap_or(0)))
+}
+
+/// A date such as `Fri, 31 Dec 1999 23:59:59 GMT` (RFC 9110 §5.6.7), in seconds from some day on.
+fn seconds_of(date: &str) -> Option<i64> {
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let (_, date) = date.trim().split_once(", ")?;
+    let mut parts = date.split(' ');
+    let day: i64 = parts.next()?.parse().ok()?;
+    let name = parts.next()?;
+    let month = MONTHS.iter().position(|month| *month == name)?;
+    let year: i64 = parts.next()?.parse().ok()?;
+    let mut time = parts
+        .next()?
+        .split(':')
+        .map(|part| part.parse::<i64>().ok());
+    let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
+    let is_date = (1..=31).contains(&day) && (1..=9999).contains(&year);
+    let is_time = (0..24).contains(&hour) && (0..60).contains(&minute) && (0..61).contains(&second);
+    if !is_date || !is_time || parts.next() != Some("GMT") {
+        return None;
+    }
+    // A year that begins in March has its odd day at the end.
+    let month = i64::try_from(month).ok()?;
+    let (year, month) = if month < 2 {
+        (year - 1, month + 10)
+    } else {
+        (year, month - 2)
+    };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day;
+    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
 
 #[cfg(test)]
@@ -169,15 +206,22 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_a_number_of_seconds_or_nothing() {
+    fn retry_after_is_a_number_of_seconds_or_a_date() {
         for (text, seconds) in [
+            ("Tue, 29 Feb 2000 00:00:07 GMT", Some(8)),
+            ("Wed, 01 Mar 2000 00:00:00 GMT", Some(86_401)),
+            ("Wed, 28 Feb 2001 23:59:59 GMT", Some(366 * 86_400)),
+            ("Mon, 28 Feb 2000 23:59:00 GMT", Some(0)),
+            ("Mon, 28 Feb 2000 25:59:00 GMT", None),
+            ("Mon, 28 Feb 2000 23:59:00 CET", None),
+            ("28 Feb 2000", None),
             ("7", Some(7)),
             (" 7 ", Some(7)),
             ("-1", None),
             ("99999999999999999999", None),
-            ("Fri, 31 Dec 1999 23:59:59 GMT", None),
         ] {
             let mut headers = http::HeaderMap::new();
+            headers.insert("date", "Mon, 28 Feb 2000 23:59:59 GMT".parse().unwrap());
             headers.insert("retry-after", text.parse().unwrap());
             assert_eq!(
                 retry_after(&headers),

@@ -362,18 +362,23 @@ impl Inner {
             .client
             .request(request.method().clone(), url.clone())
             .headers(headers);
-        if !request.body().is_empty() {
+        // An empty body says how long it is where one is usual.
+        let is_usual = matches!(
+            *request.method(),
+            Method::POST | Method::PUT | Method::PATCH
+        );
+        if is_usual || !request.body().is_empty() {
             outgoing = outgoing.body(request.body().clone());
         }
         let begin = Instant::now();
         match timeout_at(until, outgoing.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(self.broken(error, done)),
-            Err(_) => Err(self.late(begin, until, done)),
+            Err(_) => Err(Self::late(begin, until, done)),
         }
     }
 
-    fn late(&self, begin: Instant, until: Instant, done: Done) -> Error {
+    fn late(begin: Instant, until: Instant, done: Done) -> Error {
         let seconds = until.saturating_duration_since(begin).as_secs_f64();
         // In tenths, but never nothing.
         let seconds = (seconds * 10.0).round().max(1.0) / 10.0;
@@ -495,7 +500,7 @@ impl Inner {
                 Ok(Ok(Some(chunk))) => chunk,
                 Ok(Ok(None)) => return Ok((all.freeze(), false)),
                 Ok(Err(error)) => return Err(self.broken(error, done)),
-                Err(_) => return Err(self.late(begin, until, done)),
+                Err(_) => return Err(Self::late(begin, until, done)),
             };
             let room = limit.saturating_sub(all.len());
             all.extend_from_slice(chunk.get(..room.min(chunk.len())).unwrap_or_default());

@@ -28,6 +28,8 @@ pub(crate) struct Desk {
     pub(crate) max_gateway_requests: usize,
     pub(crate) gateway_concurrency: usize,
     pub(crate) words: &'static Words,
+    /// What the user has to set before anything can be asked.
+    pub(crate) unset: Option<String>,
 }
 
 /// A request that could not be built, as a model reads it.
@@ -199,6 +201,26 @@ impl Desk {
         outcome.request.body = None;
         Ok(Written { outcome, body })
     }
+}
+
+/// What is written must not have one name in its path and another in its body: it is not clear which is meant.
+///
+/// # Errors
+/// When it has.
+pub(crate) fn agree(member: &str, id: &str, body: &RawJson) -> Result<(), ToolError> {
+    let Some(said) = body.member(member).ok().flatten() else {
+        return Ok(());
+    };
+    let text = said.decode_owned::<String>();
+    let text = text.unwrap_or_else(|_| said.to_string());
+    if said.is_null() || text == id {
+        return Ok(());
+    }
+    let text = crate::http::one_line(&text, 64);
+    Err(ToolError::invalid_arguments(format!(
+        "the body has {text:?} as its {member}, and {id:?} is to be written. Nothing was sent; leave out `{member}` of \
+         the body, or make both the same"
+    )))
 }
 
 const READ_ONLY: &str = "This server changes nothing until the user starts it with --allow-write.";

@@ -67,6 +67,11 @@ pub(crate) trait Shared: Sized + Send + Sync + 'static {
     /// The text without credentials that must not be shown.
     fn scrub(&self, text: &str) -> String;
 
+    /// What the user has to do before anything can be asked.
+    fn unset(&self) -> Option<&str> {
+        None
+    }
+
     /// The same for one call, which has to be done and told within a time.
     #[must_use]
     fn within(&self, budget: Budget) -> Self;
@@ -131,7 +136,45 @@ impl<S: Shared, O: Operation<S>> Bound<S, O> {
             schema::check(validator, &tree).map_err(ToolError::invalid_arguments)?;
         }
         args.decode()
+            .or_else(|error| whole(args.as_raw(), 2).map_or(Err(error), |args| args.decode_owned()))
             .map_err(|error| ToolError::invalid_arguments(error.message))
+    }
+}
+
+/// The value with `2` for `2.0`, which JSON Schema takes for an integer too and types do not; in the members of an object
+/// and in objects in lists of these. `None` when there is nothing like that.
+fn whole(raw: &RawJson, levels: usize) -> Option<RawJson> {
+    match raw.as_bytes().first()? {
+        b'{' => {
+            let members = raw.members().ok()?;
+            let mut is_changed = false;
+            let mut writer = ObjectWriter::with_capacity(raw.len());
+            for (name, value) in members.iter() {
+                let value = raw.slice(value);
+                // What is in an object is a body that goes on as it came.
+                let is_body = value.is_object() || levels == 0;
+                let changed = (!is_body).then(|| whole(&value, levels - 1)).flatten();
+                is_changed |= changed.is_some();
+                writer = writer.raw(name, &changed.unwrap_or(value));
+            }
+            is_changed.then(|| writer.finish())
+        }
+        b'[' if levels > 0 => {
+            let items: Vec<RawJson> = raw.decode_owned().ok()?;
+            let changed: Vec<_> = items.iter().map(|item| whole(item, levels)).collect();
+            if changed.iter().all(Option::is_none) {
+                return None;
+            }
+            let all = items.into_iter().zip(changed);
+            let all: Vec<RawJson> = all.map(|(item, changed)| changed.unwrap_or(item)).collect();
+            RawJson::from_serialize(&all).ok()
+        }
+        b'-' | b'0'..=b'9' => {
+            let (number, zeros) = raw.as_str().split_once('.')?;
+            let is_whole = zeros.bytes().all(|byte| byte == b'0');
+            is_whole.then(|| RawJson::parse(number.to_owned()).ok())?
+        }
+        _ => None,
     }
 }
 
@@ -142,6 +185,9 @@ impl<S: Shared, O: Operation<S>> Tool for Bound<S, O> {
     }
 
     async fn call(&self, ctx: &CallContext, args: Arguments) -> Result<ToolOutput, ToolError> {
+        if let Some(says) = self.shared.unset() {
+            return Err(ToolError::failed(says));
+        }
         let args = self.arguments(&args)?;
         let bounded = ctx
             .end()
@@ -222,5 +268,29 @@ impl<T: JsonSchema> JsonSchema for Checked<T> {
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         T::json_schema(generator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point() {
+        let changed = |text: &str| {
+            let raw = RawJson::parse(text.to_owned()).unwrap();
+            whole(&raw, 2).map(|raw| raw.to_string())
+        };
+        for (text, wanted) in [
+            (r#"{"page":2.0,"n":1.50}"#, Some(r#"{"page":2,"n":1.50}"#)),
+            (
+                r#"{"r":[{"c":3.00,"d":{"x":1.0}},7]}"#,
+                Some(r#"{"r":[{"c":3,"d":{"x":1.0}},7]}"#),
+            ),
+            (r#"{"page":2,"body":{"n":2.0}}"#, None),
+            (r#"{"page":2.5,"text":"2.0"}"#, None),
+        ] {
+            assert_eq!(changed(text).as_deref(), wanted, "{text}");
+        }
     }
 }

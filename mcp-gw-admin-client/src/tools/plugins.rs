@@ -35,10 +35,20 @@ pub(crate) struct Findings {
 }
 
 /// The plugins in a body, when there are any.
-pub(crate) fn plugins_of(body: &RawJson) -> Option<Map<String, Value>> {
-    let plugins = body.member("plugins").ok().flatten()?;
-    let plugins: Map<String, Value> = plugins.decode_owned().ok()?;
-    (!plugins.is_empty()).then_some(plugins)
+///
+/// # Errors
+/// When they are no plugins: nothing was sent then.
+pub(crate) fn plugins_of(body: &RawJson) -> Result<Option<Map<String, Value>>, ToolError> {
+    let plugins = body.member("plugins").ok().flatten();
+    let Some(plugins) = plugins.filter(|plugins| !plugins.is_null()) else {
+        return Ok(None);
+    };
+    let plugins: Map<String, Value> = plugins.decode_owned().map_err(|_| {
+        ToolError::invalid_arguments(
+            "`plugins` must be an object of settings by name, like {\"key-auth\": {}}. Nothing was sent",
+        )
+    })?;
+    Ok((!plugins.is_empty()).then_some(plugins))
 }
 
 impl<F: Fn(&str) -> Result<Request<Bytes>, RequestError>> Check<'_, F> {

@@ -239,3 +239,12 @@ async fn a_resource_is_checked_as_a_whole_and_nothing_is_stored() {
         .await
         .error();
 }
+
+#[tokio::test]
+async fn what_contradicts_itself_is_not_sent() {
+    let setup = Setup::writing([]).await;
+    let route = json!({"uri": "/x", "id": "other", "upstream_id": "u"});
+    let arguments = json!({"id": "r", "route": route});
+    let error = setup.call("create_route", arguments).await.error();
+    assert!(error.contains("Nothing was sent"), "{error}");
+}

@@ -57,6 +57,7 @@ async fn requests_arrive_as_they_were_given_and_without_the_token() {
     let seen = server.seen();
     let find = |path: &str| seen.iter().find(|seen| seen.line.contains(path)).unwrap();
     assert_eq!(find("/get").header("host"), Some("shop.example"));
+    assert_eq!(find("/null").header("content-length"), Some("0"));
     assert_eq!(find("/get").header("x-api-key"), Some("of-a-consumer"));
     assert_eq!(
         find("/json").header("content-type"),

@@ -321,3 +321,65 @@ async fn no_condition_of_a_policy_is_sent_unchecked() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_contradicts_itself_is_not_sent() {
+    let setup = Setup::writing([]).await;
+    for (kind, id, body) in [
+        ("consumer", "r", json!({"username": "other"})),
+        ("route", "r", json!({"id": "other"})),
+        ("route", "7", json!({"id": 8})),
+        ("route", "r", json!({"plugins": ["a"]})),
+    ] {
+        let arguments = json!({"kind": kind, "id": id, "gateway_group_id": "g", "body": body});
+        let error = setup.call("replace_resource", arguments).await.error();
+        assert!(error.contains("Nothing was sent"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_patch_is_read_before_it_is_sent() {
+    let schema =
+        r#"{"type":"object","properties":{"count":{"type":"integer"}},"required":["count"]}"#;
+    let setup = Setup::writing([
+        on("GET /apisix/admin/plugins/limit-count?gateway_group_id=g").body(schema),
+        on("PATCH /apisix/admin/routes/r?gateway_group_id=g"),
+    ])
+    .await;
+    let patch = |operation: Value| json!({"kind": "route", "id": "r", "gateway_group_id": "g", "operations": [operation]});
+    for (operation, says) in [
+        (json!({"op": "add", "path": "/name"}), "`value` is missing"),
+        (
+            json!({"op": "add", "path": "name", "value": 1}),
+            "begin with a slash",
+        ),
+        (json!({"op": "move", "path": "/name"}), "`from` is missing"),
+        (
+            json!({"op": "add", "path": "/plugins", "value": ["a"]}),
+            "by name",
+        ),
+        (
+            json!({"op": "add", "path": "/plugins/limit-count", "value": {}}),
+            "plugin limit-count",
+        ),
+    ] {
+        let error = setup.call("patch_resource", patch(operation)).await.error();
+        assert!(
+            error.contains(says) && error.contains("Nothing was sent"),
+            "{error}"
+        );
+    }
+    let operation = json!({"op": "replace", "path": "/plugins/limit-count/count", "value": 2});
+    let answer = setup.call("patch_resource", patch(operation)).await.ok();
+    assert!(
+        answer["remarks"]
+            .to_string()
+            .contains("only a part of its settings")
+    );
+}
+
+#[tokio::test]
+async fn a_whole_number_with_a_point_is_a_whole_number() {
+    let setup = Setup::new([on("GET /api/roles?page=2")]).await;
+    setup.call("get_role", json!({"page": 2.0})).await.ok();
+}

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use mcp_gw_admin_client::tools::api7::{Access, Api7Config, RiskConfig};
 use mcp_gw_admin_client::tools::apisix::ApisixConfig;
+use mcp_gw_core::Secret;
 use serde_json::{Map, Value};
 
 use crate::config::{
@@ -67,6 +68,9 @@ pub struct Api7Args {
     /// be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     pub risk: Vec<String>,
+
+    #[arg(skip)]
+    tells_in_calls: bool,
 }
 
 /// The tools of an Apache APISIX. Where it is, is said by variables of the environment.
@@ -106,6 +110,14 @@ const APISIX_EXAMPLE: &str = "set it where your client starts this program: \"en
                               \"APISIX_ADMIN_KEY\": \"…\" }";
 
 impl Api7Args {
+    /// Serves also when variables are missing, and tells what to set when a tool is called: whoever is started by an IDE
+    /// is not heard when it ends with an error.
+    #[must_use]
+    pub const fn telling_in_calls(mut self) -> Self {
+        self.tells_in_calls = true;
+        self
+    }
+
     /// The server that is meant. `env` finds variables of the environment.
     ///
     /// # Errors
@@ -114,7 +126,21 @@ impl Api7Args {
         &self,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<ServerConfig, ConfigFaults> {
-        let config = Api7Config::from_lookup(env).map_err(|_| faults(missing(env)))?;
+        let (config, unset) = match Api7Config::from_lookup(env) {
+            Ok(config) => (config, None),
+            Err(_) if self.tells_in_calls => {
+                let lacks = faults(missing(env)).to_string();
+                tracing::warn!("{lacks}");
+                let says = format!(
+                    "Nothing was sent: this server was started without what it needs. The user has to set that, and \
+                     start it again. {}",
+                    lacks.trim_end()
+                );
+                let nowhere = Api7Config::new("http://localhost", Secret::new("unset".to_owned()));
+                (nowhere, Some(says))
+            }
+            Err(_) => return Err(faults(missing(env))),
+        };
         let mut section = Api7Section::new(config.dashboard_url, config.token);
         section.gateway_url = config.gateway_url;
         section.access = self.admin.access();
@@ -122,6 +148,7 @@ impl Api7Args {
         section.exclude_tools.clone_from(&self.admin.exclude_tools);
         section.ca_file.clone_from(&self.admin.ca_file);
         section.proxy = self.admin.proxy.clone().map(Into::into);
+        section.unset = unset;
         section.risk = thresholds(&self.risk).map_err(faults)?;
         sound(ServerConfig::api7(section))
     }

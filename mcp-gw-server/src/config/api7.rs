@@ -63,6 +63,9 @@ pub struct Api7Section {
     pub gateway_concurrency: u32,
     /// From when on `check_risk` calls something a risk, and what it may cost.
     pub risk: Option<RiskConfig>,
+    /// What the user has to set before anything can be asked; only of the command line.
+    #[serde(skip)]
+    pub(crate) unset: Option<String>,
 }
 
 impl Api7Section {
@@ -83,6 +86,7 @@ impl Api7Section {
             max_gateway_requests: max_gateway_requests(),
             gateway_concurrency: gateway_concurrency(),
             risk: None,
+            unset: None,
         }
     }
 
@@ -151,6 +155,7 @@ impl Api7Section {
         config.max_gateway_requests = count(self.max_gateway_requests);
         config.gateway_concurrency = count(self.gateway_concurrency);
         config.risk = self.risk.clone().unwrap_or_default();
+        config.unset.clone_from(&self.unset);
         Ok(config)
     }
 }

@@ -181,6 +181,7 @@ fn shared(config: &Api7Config, clock: Arc<dyn Clock>) -> Result<Api7, ToolsError
         max_gateway_requests: config.max_gateway_requests,
         gateway_concurrency: config.gateway_concurrency,
         words: &advice::API7,
+        unset: config.unset.clone(),
     };
     Ok(Api7 {
         client,

@@ -85,6 +85,9 @@ pub struct Api7Config {
     /// What `check_risk` asks for, and from when on something is a risk.
     #[serde(default)]
     pub risk: RiskConfig,
+    /// What the user has to set before anything can be asked: the tools are listed, and each call is answered with this.
+    #[serde(skip)]
+    pub unset: Option<String>,
 }
 
 fn name() -> String {
@@ -135,6 +138,7 @@ impl Api7Config {
             max_gateway_requests: requests(),
             gateway_concurrency: concurrency(),
             risk: RiskConfig::default(),
+            unset: None,
         }
     }
 

@@ -428,12 +428,14 @@ fn fill(result: &mut OneResult, metric: Metric, answered: Answered, show: &Show)
         result.remarks.push(format!("Prometheus warns: {warning}"));
     }
     let mut all = answered.series;
-    if metric == Metric::Qps {
+    let is_idle = |series: &Series| {
+        let mut points = series.points.iter().map(|point| point.1);
+        points.all(|value| value.is_nan() || value == 0.0)
+    };
+    // Where there are only zeros, they are what was measured.
+    if metric == Metric::Qps && !all.iter().all(is_idle) {
         let before = all.len();
-        all.retain(|series| {
-            let mut points = series.points.iter().map(|point| point.1);
-            points.any(|value| !value.is_nan() && value != 0.0)
-        });
+        all.retain(|series| !is_idle(series));
         if all.len() < before {
             let left_out = before - all.len();
             result.remarks.push(format!(

@@ -52,6 +52,10 @@ impl Shared for Api7 {
         self.desk.scrub(text)
     }
 
+    fn unset(&self) -> Option<&str> {
+        self.desk.unset.as_deref()
+    }
+
     fn within(&self, budget: Budget) -> Self {
         Self {
             client: self.client.within(budget),

@@ -61,16 +61,14 @@ fn roles_of(body: &RawJson) -> Option<RawJson> {
     let inner = body.member("value").ok()?;
     let user = inner.as_ref().unwrap_or(body);
     let roles = user.member("roles").ok()?.filter(|roles| !roles.is_null());
-    match roles {
-        Some(roles) => roles.as_bytes().starts_with(b"[").then_some(roles),
-        None => {
-            let is_user = ["id", "username"]
-                .iter()
-                .any(|name| matches!(user.member(name), Ok(Some(id)) if !id.is_null()));
-            let none = || RawJson::parse(b"[]".as_slice()).unwrap_or_default();
-            is_user.then(none)
-        }
+    if let Some(roles) = roles {
+        return roles.as_bytes().starts_with(b"[").then_some(roles);
     }
+    let is_user = ["id", "username"]
+        .iter()
+        .any(|name| matches!(user.member(name), Ok(Some(id)) if !id.is_null()));
+    let none = || RawJson::parse(b"[]".as_slice()).unwrap_or_default();
+    is_user.then(none)
 }
 
 #[derive(Deserialize, JsonSchema)]

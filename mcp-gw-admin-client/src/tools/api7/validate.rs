@@ -18,7 +18,10 @@ impl Api7 {
         place: &Place,
         body: &RawJson,
     ) -> Result<Vec<String>, ToolError> {
-        let Some(plugins) = plugins_of(body).filter(|_| kind.has_plugins()) else {
+        if !kind.has_plugins() {
+            return Ok(Vec::new());
+        }
+        let Some(plugins) = plugins_of(body)? else {
             return Ok(Vec::new());
         };
         let Some(group) = &place.gateway_group_id else {

@@ -121,6 +121,13 @@ impl ApisixConfig {
         let admin = port("APISIX_ADMIN_API_PORT", 9180);
         let prefix = given("APISIX_ADMIN_API_PREFIX").unwrap_or_else(|| "/apisix/admin".to_owned());
         let prefix = prefix.trim_matches('/');
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~/".contains(c);
+        let leads_up = prefix.split('/').any(|step| matches!(step, "." | ".."));
+        if leads_up || !prefix.chars().all(is_plain) {
+            faults.push(
+                "APISIX_ADMIN_API_PREFIX is no plain path: write it like /apisix/admin".to_owned(),
+            );
+        }
         let key = given("APISIX_ADMIN_KEY").or_else(|| {
             let is_here = host.as_ref().is_none_or(|host| host.is_here);
             is_here.then(|| SAMPLE_KEY.to_owned())
@@ -133,7 +140,7 @@ impl ApisixConfig {
             );
         }
         match (host, gateway, admin, key) {
-            (Some(host), Some(gateway), Some(admin), Some(key)) => {
+            (Some(host), Some(gateway), Some(admin), Some(key)) if faults.is_empty() => {
                 let base = host.base;
                 let config = Self::new(format!("{base}:{admin}/{prefix}"), Secret::new(key));
                 Ok(config.with_gateway_url(format!("{base}:{gateway}")))
@@ -245,6 +252,17 @@ mod tests {
         for host in ["http://10.0.0.7", "apisix", "https://localhost.example.com"] {
             let error = of(&[("APISIX_SERVER_HOST", host)]).unwrap_err();
             assert!(error.to_string().contains("APISIX_ADMIN_KEY"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_a_path_and_leads_nowhere_else() {
+        for prefix in ["../..", "/a/../b", "a?x=1", "a#b", "a b", "%2e%2e", "a\\b"] {
+            let error = of(&[("APISIX_ADMIN_API_PREFIX", prefix)]).unwrap_err();
+            assert!(
+                error.to_string().contains("no plain path"),
+                "{prefix}: {error}"
+            );
         }
     }
 

@@ -15,7 +15,7 @@ use crate::http::{Budget, RequestError};
 use crate::tools::advice::Words;
 use crate::tools::answer::{Outcome, Sent};
 use crate::tools::apisix::input::Saving;
-use crate::tools::desk::{Desk, unbuilt};
+use crate::tools::desk::{Desk, agree, unbuilt};
 use crate::tools::input::Writing;
 use crate::tools::operation::Shared;
 use crate::tools::view::View;
@@ -125,6 +125,11 @@ impl Apisix {
         saving: &Saving,
     ) -> Result<Told, ToolError> {
         let request = request.map_err(unbuilt)?;
+        // Consumers are named in their bodies alone.
+        if request.method() == Method::PUT && kind != Kind::Consumer {
+            let id = request.uri().path().rsplit('/').next();
+            agree("id", &decoded(id.unwrap_or_default()), body)?;
+        }
         self.may_write(&saving.writing)?;
         let remarks = if saving.validate == Some(false) {
             Vec::new()
@@ -150,6 +155,17 @@ impl Apisix {
     ) -> Result<Told, ToolError> {
         Ok(Told(self.write(request, writing).await?.outcome))
     }
+}
+
+/// A segment of a path as it was before it was encoded.
+fn decoded(segment: &str) -> String {
+    // In a query a plus would be a blank.
+    let query = format!("x={}", segment.replace('+', "%2B"));
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    pairs
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
 }
 
 /// The body with those of its items that `is_wanted`; how many these are, and how many there were.

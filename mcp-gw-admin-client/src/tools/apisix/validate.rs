@@ -19,7 +19,10 @@ impl Apisix {
     /// # Errors
     /// When a plugin does not exist or its settings do not fit: nothing was sent then.
     pub(crate) async fn check(&self, kind: Kind, body: &RawJson) -> Result<Vec<String>, ToolError> {
-        match plugins_of(body).filter(|_| kind.has_plugins()) {
+        if !kind.has_plugins() {
+            return Ok(Vec::new());
+        }
+        match plugins_of(body)? {
             Some(plugins) => check(kind).run(self, &plugins).await,
             None => Ok(Vec::new()),
         }
@@ -85,7 +88,9 @@ impl Operation<Apisix> for ValidateResource {
             Err(error) if error.kind == ErrorKind::Invalid => found.faults.push(error.message),
             Err(error) => return Err(shared.failed(&error)),
         }
-        if let Some(plugins) = plugins_of(&args.body.raw).filter(|_| kind.has_plugins()) {
+        if kind.has_plugins()
+            && let Some(plugins) = plugins_of(&args.body.raw)?
+        {
             let more = check(kind).find(shared, &plugins).await?;
             found.faults.extend(more.faults);
             found.remarks.extend(more.remarks);

@@ -113,8 +113,8 @@ impl<'a> Path<'a> {
         };
         if self.names.len() == self.outer {
             let outer = self.names.iter().enumerate();
-            let known = outer.filter_map(|(at, name)| Some((at + 1, encrypted::of(name)?)));
-            heirs.plugin = known.last();
+            let mut known = outer.filter_map(|(at, name)| Some((at + 1, encrypted::of(name)?)));
+            heirs.plugin = known.next_back();
             return heirs;
         }
         if let Some(fields) = encrypted::of(self.name()) {

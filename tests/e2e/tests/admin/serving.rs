@@ -3,6 +3,7 @@
 use super::scripted::on;
 use super::{BOTH, Dashboard, Served, TOKEN, says};
 use crate::operator::run;
+use crate::support::STDIO_BIN;
 use crate::support::json::at;
 
 /// Those of API7-MCP 0.0.1 that are here.
@@ -165,6 +166,21 @@ fn a_missing_or_malformed_environment_says_what_to_set() {
     // The environment of these tests has none of the variables.
     for binary in BOTH {
         for args in [&["api7"][..], &["check", "api7"]] {
+            // An IDE shows what a tool says, and not why a program ended.
+            if binary == STDIO_BIN && args == ["api7"] {
+                let served = Served::start(binary, &["--allow-write"], &[("TOKEN", " ")]);
+                let client = served.client();
+                assert!(client.names().len() >= ORIGINALS.len());
+                for (tool, arguments) in [("get_role", "{}"), ("delete_role", r#"{"id":"r"}"#)] {
+                    let error = client.error(tool, arguments);
+                    says(
+                        &error,
+                        &["Nothing was sent", "DASHBOARD_URL", "TOKEN", "\"env\": {"],
+                    );
+                }
+                served.end();
+                continue;
+            }
             let (code, stdout, stderr) = run(binary, args);
             assert_eq!((code, &*stdout), (Some(1), ""), "{stderr}");
             says(
