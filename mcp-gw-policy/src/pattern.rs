@@ -239,6 +239,10 @@ fn glob(text: &str, subject: Subject) -> Result<Pattern, PatternFault> {
     })?;
     let parts: Vec<&str> = glob.texts().collect();
     if subject == Subject::Uri {
+        if let Some(why) = uri::never(text, &parts) {
+            let message = format!("such a URI is always refused, so this never matches: {why}");
+            return fault(&message, "write the URI in its plain form");
+        }
         let odd = |part: &&&str| {
             part.contains(['\\', '#']) || part.contains("/../") || part.contains("/./")
         };

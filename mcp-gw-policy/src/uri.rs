@@ -422,6 +422,25 @@ pub(crate) fn normal_glob(glob: &str, folds: bool) -> Cow<'_, str> {
     }
 }
 
+/// Why no URI that is looked at can match a glob with these texts between its wildcards.
+pub(crate) fn never(glob: &str, parts: &[&str]) -> Option<UriFault> {
+    if !glob.contains(['*', '?', '\\']) {
+        return check(glob, true).err();
+    }
+    let start = glob.split(['*', '?', '\\']).next().unwrap_or_default();
+    // Up to the colon it is a scheme.
+    let scheme = start.split(':').next().unwrap_or_default();
+    if !scheme.is_empty() && !is_scheme(scheme) {
+        return Some(UriFault::NotAbsolute);
+    }
+    let lower = |part: &&str| part.to_ascii_lowercase();
+    let mut parts = parts.iter().map(lower);
+    let is_slash = |part: &String| part.contains("%2f") || part.contains("%5c");
+    parts
+        .any(|part| is_slash(&part))
+        .then_some(UriFault::EncodedSlash)
+}
+
 /// From here on no character is in a URI: [`marked`] and patterns use some.
 const MARKS_FROM: char = '\u{10ff00}';
 

@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cel::common::types::{CelBool, CelList, CelMap, CelMapKey, CelString, CelTimestamp};
 use cel::common::value::{CowVal, Val};
 use chrono::{DateTime, Utc};
-use mcp_gw_core::{AccessRequest, Caller, CallerKind, Feature, Phase, RawJson, RequestMeta, ToolSpec};
+use mcp_gw_core::{
+    AccessRequest, Caller, CallerKind, Feature, Phase, RawJson, RequestMeta, ToolSpec,
+};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{ArgumentLimits, REQUEST_STEPS};
 use super::json::{self, Measured, Sizes};
+use super::{ArgumentLimits, REQUEST_STEPS};
 use crate::rbac::Identity;
 
 /// Headers that carry a credential. No condition sees them.

@@ -225,25 +225,27 @@ const INEXACT: &str = "the arguments hold a number that cannot be compared exact
 /// The numbers in a JSON text that are written with a point or an exponent.
 fn numbers(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
-    std::iter::from_fn(move || loop {
-        let at = rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit())?;
-        let found = rest.get(at..)?;
-        if let Some(string) = found.strip_prefix('"') {
-            let mut escaped = false;
-            let end = string.find(|c: char| {
-                let ends = c == '"' && !escaped;
-                escaped = c == '\\' && !escaped;
-                ends
-            })?;
-            rest = string.get(end + 1..)?;
-            continue;
-        }
-        let is_part = |c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E');
-        let end = found.find(|c: char| !is_part(c)).unwrap_or(found.len());
-        let (number, after) = found.split_at_checked(end)?;
-        rest = after;
-        if number.contains(['.', 'e', 'E']) {
-            return Some(number);
+    std::iter::from_fn(move || {
+        loop {
+            let at = rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit())?;
+            let found = rest.get(at..)?;
+            if let Some(string) = found.strip_prefix('"') {
+                let mut escaped = false;
+                let end = string.find(|c: char| {
+                    let ends = c == '"' && !escaped;
+                    escaped = c == '\\' && !escaped;
+                    ends
+                })?;
+                rest = string.get(end + 1..)?;
+                continue;
+            }
+            let is_part = |c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E');
+            let end = found.find(|c: char| !is_part(c)).unwrap_or(found.len());
+            let (number, after) = found.split_at_checked(end)?;
+            rest = after;
+            if number.contains(['.', 'e', 'E']) {
+                return Some(number);
+            }
         }
     })
 }

@@ -571,7 +571,10 @@ impl Parser<'_> {
                 );
                 self.assume(&message);
                 // The map has no such member for another text, which is an error.
-                let cel = format!("{{true: {0}.{name}()}}[{0}.matches('^[[:{same}:]]*$')]", on.cel);
+                let cel = format!(
+                    "{{true: {0}.{name}()}}[{0}.matches('^[[:{same}:]]*$')]",
+                    on.cel
+                );
                 return Ok(Expr::risky(cel, Kind::Text));
             }
             _ => return Err(format!("the method `{name}` has no counterpart here")),
@@ -631,6 +634,9 @@ fn equality(left: Expr, operator: &str, right: Expr) -> Expr {
     } else {
         (left, right)
     };
+    if left.kind == Kind::Null && right.kind == Kind::Null {
+        return Expr::new((operator == "==").to_string(), Kind::Truth);
+    }
     if right.kind == Kind::Null {
         let is_safe = left.is_safe;
         // Of what is not text or list by its nature the value itself may be null.
@@ -723,7 +729,10 @@ fn equals(on: Expr, argument: Expr) -> Result<Expr, String> {
                 _ => same,
             };
             Ok(Expr {
-                is_safe: on.kind == Kind::Text && on.is_safe && on.has.is_none() && argument.is_safe,
+                is_safe: on.kind == Kind::Text
+                    && on.is_safe
+                    && on.has.is_none()
+                    && argument.is_safe,
                 ..Expr::new(cel, Kind::Truth)
             })
         }

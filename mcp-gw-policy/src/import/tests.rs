@@ -25,7 +25,8 @@ fn one(kind: &str, methods: &[&str], pattern: &str, value: Option<&str>, conditi
 /// What the policy says of these, for Ann, who has the claim `dept: sales`.
 fn decides(policy: &Value, method: &str, name: &str, arguments: &str) -> Effect {
     let engine = PolicyEngine::compile(&import(policy).policy).unwrap();
-    let Value::Object(claims) = json!({"dept": "sales", "tags": ["a", "b"], "sub": "ann", "name": "MÜLLER", "nb": "a\u{a0}"}) else {
+    let Value::Object(claims) = json!({"dept": "sales", "tags": ["a", "b"], "sub": "ann", "name": "MÜLLER", "nb": "a\u{a0}"})
+    else {
         unreachable!()
     };
     let caller = Caller::new(CallerKind::OAuthClient, "ann").with_claims(claims);
@@ -367,16 +368,8 @@ const CONDITIONS: &[(&str, Effect, Effect)] = &[
         YES,
         YES,
     ),
-    (
-        "{!#context.attributes['user'] == 'root'}",
-        NO,
-        NO,
-    ),
-    (
-        "{not #context.attributes['user'] == 'root'}",
-        NO,
-        NO,
-    ),
+    ("{!#context.attributes['user'] == 'root'}", NO, NO),
+    ("{not #context.attributes['user'] == 'root'}", NO, NO),
     (
         "{!(#context.attributes['user'] == 'root') == true}",
         YES,
@@ -417,11 +410,7 @@ const CONDITIONS: &[(&str, Effect, Effect)] = &[
         NO,
         NO,
     ),
-    (
-        "{'ann'.equals(#context.attributes['user'])}",
-        YES,
-        YES,
-    ),
+    ("{'ann'.equals(#context.attributes['user'])}", YES, YES),
     (
         "{#context.attributes['jwt.claims']['name'].toLowerCase() != 'müller'}",
         NO,
@@ -531,6 +520,26 @@ fn ascii_classes_stay_ascii() {
         .unwrap()
         .cel;
     assert!(cel.contains(r"[A-Za-z0-9_]+[0-9.-]\\.x[^\\n"), "{cel}");
+}
+
+#[test]
+fn an_api_with_one_step_is_taken_and_what_is_lost_is_told() {
+    let acl = one("TOOLS", &["TOOLS_CALL"], "ANY", None, "");
+    let step =
+        json!({"policy": "mcp-acl", "enabled": false, "condition": "{#x}", "configuration": acl});
+    let api = |steps: Value| json!({"api": {"name": "a", "flows": [{"request": steps}]}});
+    let taken = api(json!([{"policy": "other", "configuration": {}}, step]));
+    assert_eq!(decides(&taken, "tools/call", "a", "{}"), Effect::Allow);
+    let paths: Vec<_> = import(&taken)
+        .notes
+        .iter()
+        .map(|note| note.path.clone())
+        .collect();
+    let at = "api.flows[0].request[1]";
+    assert_eq!(paths, [format!("{at}.enabled"), format!("{at}.condition")]);
+    let error = import_mcp_acl(&api(json!([step, step])).to_string()).unwrap_err();
+    assert!(error.to_string().contains("2 steps"), "{error}");
+    assert!(import_mcp_acl(&api(json!([])).to_string()).is_err());
 }
 
 proptest::proptest! {

@@ -146,6 +146,33 @@ pub(super) fn known(config: &PolicyConfig, layer: &LayerView<'_>, lints: &mut Ve
     }
 }
 
+/// Names of callers with a star: they are compared as they are.
+pub(super) fn stars(layer: &LayerView<'_>, lints: &mut Vec<Lint>) {
+    for (at, rule) in layer.rules.iter().enumerate() {
+        let lists = [
+            ("ids", &rule.who.ids),
+            ("roles", &rule.who.roles),
+            ("groups", &rule.who.groups),
+            ("scopes", &rule.who.scopes),
+        ];
+        for (key, names) in lists {
+            for name in names.iter().flatten().filter(|name| name.contains('*')) {
+                let message = format!(
+                    "{} is compared as it is: a star in `{key}` is no wildcard",
+                    shown(name)
+                );
+                let help = match key {
+                    "ids" => "remove `who` for everybody, or name them, their kind, role or group",
+                    _ => "name each of them, or write a condition",
+                };
+                let mut lint = layer.lint(LintKind::UnknownName, at, Some("who"), message, help);
+                lint.path = lint.path.key(key);
+                lints.push(lint);
+            }
+        }
+    }
+}
+
 /// What is nearest to a name of a section, once it was looked for.
 type Nearest<'c> = HashMap<(&'static str, &'c str), Option<&'c str>>;
 
@@ -157,9 +184,9 @@ fn unknown<'c>(
 ) {
     let mut look = |key: &'static str, name: &'c str, names: &mut dyn Iterator<Item = &'c str>| {
         let looked_for = known.len();
-        let near = known.entry((key, name)).or_insert_with(|| {
-            (looked_for < MOST_SUGGESTIONS).then(|| nearest(name, names))?
-        });
+        let near = known
+            .entry((key, name))
+            .or_insert_with(|| (looked_for < MOST_SUGGESTIONS).then(|| nearest(name, names))?);
         if let Some(near) = near {
             found.push((key, name.to_owned(), (*near).to_owned()));
         }
@@ -171,7 +198,11 @@ fn unknown<'c>(
     }
     for group in who.groups.iter().flatten() {
         if !config.groups.contains_key(group) {
-            look("groups", group, &mut config.groups.keys().map(String::as_str));
+            look(
+                "groups",
+                group,
+                &mut config.groups.keys().map(String::as_str),
+            );
         }
     }
     for nested in who.nested() {

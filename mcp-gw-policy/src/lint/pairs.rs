@@ -119,7 +119,11 @@ impl<'l, 'c> Comparer<'l, 'c> {
                 when,
             };
             comparer.keys.push(Some(key));
-            comparer.rules.entry((rule.effect, key)).or_default().push(at);
+            comparer
+                .rules
+                .entry((rule.effect, key))
+                .or_default()
+                .push(at);
             if rule.effect == RuleEffect::Require {
                 comparer.requires.entry(selector).or_default().push(at);
             }
@@ -150,7 +154,9 @@ impl<'l, 'c> Comparer<'l, 'c> {
         let mut found = vec![selector];
         if let Some(narrow) = self.selectors.get(selector).copied() {
             let first = targets(narrow).first().and_then(|(_, names)| names.first());
-            let named = first.and_then(plain).and_then(|name| self.with_name.get(name));
+            let named = first
+                .and_then(plain)
+                .and_then(|name| self.with_name.get(name));
             let candidates = self.wide.iter().chain(named.into_iter().flatten());
             for other in candidates.copied().filter(|other| *other != selector) {
                 let Some(wide) = self.selectors.get(other).copied() else {
@@ -288,7 +294,12 @@ impl<'l, 'c> Comparer<'l, 'c> {
                 "does the same for all these requests and callers",
                 "remove this rule, or make it say something else",
             ),
-            (required, Shadowed, "requires the same", "remove one of the two"),
+            (
+                required,
+                Shadowed,
+                "requires the same",
+                "remove one of the two",
+            ),
         ] {
             if let Some(first) = found.first {
                 let message = format!("{} {message}{}", name(first), more(found.more));
@@ -343,7 +354,13 @@ fn more(count: usize) -> String {
 
 /// The keys of rules that apply whenever one of this key does.
 fn wider(key: Key) -> Vec<Key> {
-    let both = |number: usize| if number == OPEN { vec![OPEN] } else { vec![number, OPEN] };
+    let both = |number: usize| {
+        if number == OPEN {
+            vec![OPEN]
+        } else {
+            vec![number, OPEN]
+        }
+    };
     let mut keys = Vec::with_capacity(8);
     for who in both(key.who) {
         for from in both(key.from) {
@@ -369,7 +386,10 @@ fn plain(pattern: &NamePattern) -> Option<&str> {
 
 /// How many patterns a rule has.
 fn patterns(rule: &RuleConfig) -> usize {
-    targets(rule).iter().map(|(_, patterns)| patterns.len()).sum()
+    targets(rule)
+        .iter()
+        .map(|(_, patterns)| patterns.len())
+        .sum()
 }
 
 /// Why the two cannot both hold.

@@ -34,7 +34,12 @@ pub(super) fn of(hir: Hir) -> Option<String> {
 }
 
 fn with_marks(hir: Hir) -> Option<Hir> {
-    let all = |parts: Vec<Hir>| parts.into_iter().map(with_marks).collect::<Option<Vec<_>>>();
+    let all = |parts: Vec<Hir>| {
+        parts
+            .into_iter()
+            .map(with_marks)
+            .collect::<Option<Vec<_>>>()
+    };
     Some(match hir.into_kind() {
         HirKind::Empty => Hir::empty(),
         HirKind::Look(look) if is_word(look) => return None,
@@ -105,7 +110,11 @@ pub(super) fn of_glob(glob: &str) -> String {
         match next {
             '*' => regex.push_str(".*"),
             '?' => regex.push('.'),
-            '\\' => regex.extend(chars.next().map(|c| regex_syntax::escape(c.encode_utf8(&mut [0; 4])))),
+            '\\' => regex.extend(
+                chars
+                    .next()
+                    .map(|c| regex_syntax::escape(c.encode_utf8(&mut [0; 4]))),
+            ),
             other => regex.push_str(&regex_syntax::escape(other.encode_utf8(&mut [0; 4]))),
         }
     }

@@ -266,6 +266,9 @@ fn callers_made_of_an_empty_list_are_not_everybody() {
     ] {
         assert!(!who.is_open());
         let faults = Who::compile(&who).unwrap_err();
-        assert!(faults[0].1.starts_with("an empty list is nobody"), "{who:?}");
+        assert!(
+            faults[0].1.starts_with("an empty list is nobody"),
+            "{who:?}"
+        );
     }
 }

@@ -10,8 +10,9 @@ use super::{Builder, Typed, call, ident, node, path_of, text_literal};
 use crate::condition::functions::Matcher;
 use crate::condition::kind::Kind;
 use crate::condition::names;
-use crate::fault::nearest;
+use crate::fault::{nearest, shown};
 use crate::ip::Cidrs;
+use crate::rbac::{SCOPES_ARE, is_scope};
 
 /// Bytes that a compiled pattern may take.
 const PATTERN_SIZE: usize = 256 << 10;
@@ -117,9 +118,9 @@ impl Builder<'_> {
                     // A text that was put together is copied as a whole.
                     let whole = args.iter().map(|arg| self.bulk(arg));
                     let whole = whole.fold(0, u64::saturating_add).max(1);
-                    let is_sum = args.iter().any(|arg| {
-                        matches!(&arg.expr, Expr::Call(call) if call.func_name == op::ADD)
-                    });
+                    let is_sum = args.iter().any(
+                        |arg| matches!(&arg.expr, Expr::Call(call) if call.func_name == op::ADD),
+                    );
                     let times = if is_sum { whole } else { 1 };
                     self.charge(times.saturating_mul(2), times);
                 }
@@ -132,6 +133,10 @@ impl Builder<'_> {
     /// Keeps the scopes that a condition asks for by name: they may be what a caller lacks.
     fn names_scope(&mut self, item: &IdedExpr, list: &str) {
         if list == "identity.scopes" {
+            if let Some(scope) = text_literal(&item.expr).filter(|scope| !is_scope(scope)) {
+                let message = format!("{} is no OAuth scope: {SCOPES_ARE}", shown(scope));
+                self.problem(item.id, message);
+            }
             self.scopes
                 .extend(text_literal(&item.expr).map(str::to_owned));
         }
@@ -320,7 +325,9 @@ impl Builder<'_> {
         self.needs(id, kind, Kind::Text, name);
         // A long pattern takes longer for each character.
         let length: usize = texts.iter().map(|text| text.len()).sum();
-        let walks = u64::try_from(length / 32).unwrap_or(u64::MAX).saturating_add(4);
+        let walks = u64::try_from(length / 32)
+            .unwrap_or(u64::MAX)
+            .saturating_add(4);
         let bulk = self.bulk(&subject).max(1);
         self.charge(walks.saturating_mul(bulk), 0);
         let variable = ident(id, format!("@m{}", self.matchers.len()));
