@@ -9,9 +9,9 @@ use crate::{ItemSpec, TaskAsk, TaskMethod};
 struct Both(Arc<AtomicUsize>);
 
 impl Both {
-    fn asked<T>(&self, answer: T) -> Result<T, BackendError> {
+    fn asked<T>(&self, answer: T) -> T {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Ok(answer)
+        answer
     }
 }
 
@@ -41,7 +41,7 @@ impl Backend for Both {
     }
 
     async fn call_tool(&self, _: &CallContext, _: ToolCall) -> Result<ToolOutput, BackendError> {
-        self.asked(ToolOutput::text(""))
+        Ok(self.asked(ToolOutput::text("")))
     }
 
     async fn read_resource(
@@ -49,23 +49,24 @@ impl Backend for Both {
         _: &CallContext,
         _: ResourceRead,
     ) -> Result<RawJson, BackendError> {
-        self.asked(RawJson::empty_object())
+        Ok(self.asked(RawJson::empty_object()))
     }
 
     async fn get_prompt(&self, _: &CallContext, _: PromptGet) -> Result<RawJson, BackendError> {
-        self.asked(RawJson::empty_object())
+        Ok(self.asked(RawJson::empty_object()))
     }
 
     async fn complete(&self, _: &CallContext, _: Completion) -> Result<RawJson, BackendError> {
-        self.asked(RawJson::empty_object())
+        Ok(self.asked(RawJson::empty_object()))
     }
 
     async fn subscribe(&self, _: &CallContext, _: &str) -> Result<(), BackendError> {
-        self.asked(())
+        let _ = self.asked("subscribed");
+        Ok(())
     }
 
     async fn task(&self, _: &CallContext, _: TaskAsk) -> Result<RawJson, BackendError> {
-        self.asked(RawJson::empty_object())
+        Ok(self.asked(RawJson::empty_object()))
     }
 }
 

@@ -4,14 +4,14 @@ use super::surfaces::{ASKED, HALF};
 use super::*;
 
 /// Limits that tell items apart: by tool, by server, by cost.
-const LIMITS: &str = r#"limits:
+const LIMITS: &str = r"limits:
   calls_per_minute: 1000
   costs: [{ tools: [progress], cost: 3 }]
   rules:
     - { name: by-tool, quota: 2, window: 1h, per: tool, for: { tools: [progress, echo] } }
     - { name: by-server, quota: 1000, window: 1h, per: caller_and_server, for: { servers: [full] } }
   concurrent: [{ name: at-once, max: 9, per: caller_and_server }]
-"#;
+";
 
 /// Status, headers and body of the answer to a modern client, without what time changes.
 fn all_of(endpoint: &Endpoint, method: &str, params: &str) -> String {
@@ -34,11 +34,12 @@ fn all_of(endpoint: &Endpoint, method: &str, params: &str) -> String {
     let mut lines: Vec<_> = reply
         .headers
         .iter()
-        .filter(|(name, _)| name != "date")
+        .filter(|(name, _)| *name != "date")
         .map(|(name, value)| format!("{name}: {}", without_time(value)))
         .collect();
     lines.sort();
-    format!("{}\n{}\n{}", reply.status, lines.join("\n"), reply.text())
+    let text = reply.text();
+    format!("{}\n{}\n{text}", reply.status, lines.join("\n"))
 }
 
 /// A limit's header without the seconds until it is whole again.
@@ -88,8 +89,8 @@ fn what_is_hidden_is_counted_and_answered_as_what_does_not_exist() {
 /// renamed to.
 #[test]
 fn rules_by_the_servers_names_mean_what_is_renamed_and_prefixed() {
-    const SHAPES: &str = ", tools: { order: { rename: buy }, echo: { rename: order } }";
-    let policy = "policy: { rules: [{ id: orders, effect: allow, tools: [order], match: upstream_name, servers: [docs] }] }";
+    const SHAPES: &str = ", tools: { echo: { rename: say }, count: { rename: echo } }";
+    let policy = "policy: { rules: [{ id: echoes, effect: allow, tools: [echo], match: upstream_name, servers: [docs] }] }";
     let setup = || {
         Setup::new()
             .odd("docs", Odd::stdio(Era::Modern), &[], SHAPES)
@@ -98,14 +99,14 @@ fn rules_by_the_servers_names_mean_what_is_renamed_and_prefixed() {
     };
     for gateway in [setup().over_http(), setup().over_stdio()] {
         let client = gateway.client(Era::Modern);
-        assert_eq!(tools(&client), ["docs__buy"]);
-        client.tool("docs__buy", r#"{"item":"i"}"#).result();
+        assert_eq!(tools(&client), ["docs__say"]);
+        assert_eq!(client.tool("docs__say", "{}").text(), "{}");
         for name in [
-            "docs__order",
             "docs__echo",
-            "more__buy",
-            "more__order",
-            "order",
+            "docs__count",
+            "more__say",
+            "more__echo",
+            "echo",
         ] {
             assert_eq!(client.tool(name, "{}").fault().0, -32602, "{name}");
         }
