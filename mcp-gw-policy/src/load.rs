@@ -275,23 +275,23 @@ fn with_pairs(text: &str) -> Cow<'_, str> {
     while let Some(at) = rest.find('\\') {
         let (before, escape) = rest.split_at_checked(at).unwrap_or((rest, ""));
         plain.push_str(before);
-        let taken = match pair(escape) {
-            Some(c) => {
-                plain.push(c);
-                12
-            }
+        let taken = if let Some(c) = pair(escape) {
+            plain.push(c);
+            PAIR
+        } else {
             // The character after a backslash begins no other escape.
-            None => {
-                let next = escape.chars().nth(1).map_or(0, char::len_utf8);
-                plain.push_str(escape.get(..1 + next).unwrap_or_default());
-                1 + next
-            }
+            let next = escape.chars().nth(1).map_or(0, char::len_utf8);
+            plain.push_str(escape.get(..1 + next).unwrap_or_default());
+            1 + next
         };
         rest = escape.get(taken..).unwrap_or_default();
     }
     plain.push_str(rest);
     Cow::Owned(plain)
 }
+
+/// Bytes of an escaped surrogate pair.
+const PAIR: usize = 12;
 
 /// The character of a surrogate pair at the start of `text`.
 fn pair(text: &str) -> Option<char> {

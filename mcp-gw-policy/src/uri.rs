@@ -138,9 +138,10 @@ fn check_characters(rest: &str) -> Result<(), UriFault> {
     for c in rest.chars() {
         match c {
             '\\' => return Err(UriFault::Backslash),
-            MARKS_FROM.. => return Err(UriFault::Character),
             '#' => return Err(UriFault::Fragment),
-            '"' | '<' | '>' | '^' | '`' | '{' | '|' | '}' => return Err(UriFault::Character),
+            '"' | '<' | '>' | '^' | '`' | '{' | '|' | '}' | MARKS_FROM.. => {
+                return Err(UriFault::Character);
+            }
             c if c.is_whitespace() => return Err(UriFault::Character),
             _ => {}
         }

@@ -16,9 +16,9 @@ enum Part {
     Text(&'static str),
     Truth(bool),
     Null,
-    Not(Box<Part>),
-    Two(&'static str, Box<Part>, Box<Part>),
-    Call(Box<Part>, &'static str, Option<&'static str>),
+    Not(Box<Self>),
+    Two(&'static str, Box<Self>, Box<Self>),
+    Call(Box<Self>, &'static str, Option<&'static str>),
 }
 
 use Part::{Call, Claim, Not, Null, Text, Truth, Two};

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use mcp_gw_core::Feature;
 
 use super::{LayerView, Lint, LintKind};
+use crate::condition::Condition;
 use crate::config::RuleEffect;
 use crate::op::Op;
 use crate::rule::Rule;
@@ -19,7 +20,7 @@ pub(super) fn look_at(
         let Some(rule) = compiled.get(config.id.as_str()) else {
             continue;
         };
-        let Some((feature, name)) = rule.when.as_deref().and_then(|when| when.reads_of()) else {
+        let Some((feature, name)) = rule.when.as_deref().and_then(Condition::reads_of) else {
             continue;
         };
         let is_of = |op: &Op| match op.feature() {

@@ -149,13 +149,13 @@ pub(super) fn known(config: &PolicyConfig, layer: &LayerView<'_>, lints: &mut Ve
 /// Names of callers with a star: they are compared as they are.
 pub(super) fn stars(layer: &LayerView<'_>, lints: &mut Vec<Lint>) {
     for (at, rule) in layer.rules.iter().enumerate() {
-        let lists = [
+        let named = [
             ("ids", &rule.who.ids),
             ("roles", &rule.who.roles),
             ("groups", &rule.who.groups),
             ("scopes", &rule.who.scopes),
         ];
-        for (key, names) in lists {
+        for (key, names) in named {
             for name in names.iter().flatten().filter(|name| name.contains('*')) {
                 let message = format!(
                     "{} is compared as it is: a star in `{key}` is no wildcard",

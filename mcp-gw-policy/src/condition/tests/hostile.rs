@@ -171,7 +171,7 @@ fn what_is_outside_of_loops_pays_for_long_texts() {
             "[{}].exists(x, x.contains('b'))",
             vec![text; 30].join(" + ")
         ),
-        format!("({0} + {0} + {0}).split('') != []", text),
+        format!("({text} + {text} + {text}).split('') != []"),
     ] {
         error(&source, &long, "more steps");
         // It is the length that costs.
