@@ -251,6 +251,8 @@ fn check_empty(rest: &str) -> Result<(), UriFault> {
 /// What schemes with a host leave open: the same place has one spelling only. Where expressions of a
 /// template were left out, a path may begin in one.
 fn check_authority(scheme: &str, rest: &str, is_open: bool) -> Result<(), UriFault> {
+    // `one+file` is the scheme of what the server `one` calls `file`.
+    let scheme = scheme.rsplit('+').next().unwrap_or_default();
     let scheme = scheme.to_ascii_lowercase();
     let authority = authority(rest);
     if scheme == "file" {
