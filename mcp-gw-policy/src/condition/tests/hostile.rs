@@ -165,7 +165,7 @@ fn what_is_outside_of_loops_pays_for_long_texts() {
             60,
         ),
         many(&format!("{text}.matches('(a|b)+$')"), 60),
-        format!("{text}.matches('(a|b)[ab]{{1,400}}c')"),
+        format!("{text}.matches('(a|b)[ab]{{1,600}}c')"),
         many(&format!("{text}.lowerAscii() == {text}"), 60),
         format!("size({}) > 0", vec![text; 40].join(" + ")),
         format!(
