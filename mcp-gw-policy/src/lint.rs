@@ -35,7 +35,8 @@ pub enum LintKind {
     /// The condition reads what only some of the things have that the rule is about: for the others it is an
     /// error.
     OtherFeature,
-    /// A role or group that the policy does not have, and that is close to one it has.
+    /// A role or group that the policy does not have, and that is close to one it has; or a name with a
+    /// star, where a star is no wildcard.
     UnknownName,
 }
 
