@@ -97,18 +97,18 @@ pub struct Case {
     pub arguments_text: Option<String>,
     /// `allow` or `deny`.
     pub expect: Expected,
-    /// What decides.
+    /// What decides. A request that is refused before any rule is asked, for it is none, needs it.
     #[serde(default)]
     pub reason: Option<Reason>,
     /// The ids of all rules that decide, in any order.
     #[serde(default)]
     pub rules: Option<Vec<String>>,
-    /// The ids of the rules that cannot be evaluated, in any order.
+    /// The ids of the rules that cannot be evaluated, in any order; not looked at when absent.
     #[serde(default)]
-    pub errors: Vec<String>,
-    /// The scopes that a challenge names, in their order.
+    pub errors: Option<Vec<String>>,
+    /// The scopes that a challenge names, in their order; not looked at when absent.
     #[serde(default)]
-    pub missing_scopes: Vec<String>,
+    pub missing_scopes: Option<Vec<String>>,
     /// What the whole policy would have decided, where that is something else.
     #[serde(default)]
     pub shadow: Option<ExpectedShadow>,
@@ -150,6 +150,8 @@ pub struct CaseFailure {
     pub differences: Vec<String>,
     /// Why it came out as it did, when there was a decision.
     pub explanation: Option<Explanation>,
+    /// True when the case does not say which request it is, as with an unknown caller.
+    pub is_unclear: bool,
 }
 
 fn tools_call() -> String {
@@ -217,6 +219,7 @@ impl CaseGroup {
                 case: self.about.clone(),
                 differences,
                 explanation: None,
+                is_unclear: false,
             });
         }
         if let Some(engine) = engine {
@@ -253,9 +256,9 @@ fn run_cases(
     engine: &PolicyEngine,
 ) -> Vec<CaseFailure> {
     let run = |case: &Case| {
-        let (differences, explanation) = match case.meet(callers, engine) {
-            Ok((differences, told)) => (differences, Some(told)),
-            Err(why) => (vec![why], None),
+        let (differences, explanation, is_unclear) = match case.meet(callers, engine) {
+            Ok((differences, told)) => (differences, Some(told), false),
+            Err(why) => (vec![why], None, true),
         };
         let name = match about {
             "" => case.case.clone(),
@@ -265,6 +268,7 @@ fn run_cases(
             case: name,
             differences,
             explanation,
+            is_unclear,
         })
     };
     cases.iter().filter_map(run).collect()
@@ -289,8 +293,8 @@ impl Case {
             expect,
             reason: None,
             rules: None,
-            errors: Vec::new(),
-            missing_scopes: Vec::new(),
+            errors: None,
+            missing_scopes: None,
             shadow: None,
             near: Vec::new(),
         }

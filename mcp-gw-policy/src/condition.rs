@@ -267,13 +267,22 @@ fn syntax(errors: &cel::ParseErrors) -> ConditionFault {
                 .ok()
                 .zip(usize::try_from(error.pos.1).ok())
                 .filter(|(line, _)| *line > 0),
-            message: format!("this is not CEL: {}", error.msg.trim()),
+            message: format!("this is not CEL: {}", in_words(error.msg.trim())),
         })
         .collect();
     if problems.is_empty() {
         problems = ConditionFault::whole("this is not CEL").problems;
     }
     ConditionFault { problems }
+}
+
+/// Some of what the parser says is made for its developers.
+fn in_words(message: &str) -> &str {
+    if message.contains("Error(") || message.contains(['{', '}']) && message.contains("::") {
+        "something has no place here, or is missing before it"
+    } else {
+        message
+    }
 }
 
 /// What a condition looks at.
@@ -297,6 +306,10 @@ pub(crate) struct Reads {
     pub(crate) open_ended: bool,
     /// `tls`.
     pub(crate) tls: bool,
+    /// Something that only tools have, only resources, only prompts; not when it asks `has()` of it.
+    pub(crate) of_tools: bool,
+    pub(crate) of_resources: bool,
+    pub(crate) of_prompts: bool,
 }
 
 /// What a round of a loop costs.
@@ -388,6 +401,19 @@ impl Condition {
     /// True when it looks at what TLS shows of the client.
     pub(crate) const fn reads_tls(&self) -> bool {
         self.reads.tls
+    }
+
+    /// What it reads that only some features have, and what it is called.
+    pub(crate) fn reads_of(&self) -> Option<(Feature, &'static str)> {
+        if self.reads.of_tools {
+            Some((Feature::Tool, "mcp.tool"))
+        } else if self.reads.of_resources {
+            Some((Feature::Resource, "mcp.resource"))
+        } else if self.reads.of_prompts {
+            Some((Feature::Prompt, "mcp.prompt"))
+        } else {
+            None
+        }
     }
 
     /// The scopes that it asks for by name.

@@ -220,6 +220,9 @@ impl PolicyEngine {
         let session = Session::new(&set, request.caller, request.meta, &identity, &facts);
         let outcome = set.decide(&session, request);
         let took = self.since(start);
+        // All rules are asked anew, and their conditions have what those of a request have.
+        let facts = Facts::new(request.caller, &identity, request.meta);
+        let session = Session::new(&set, request.caller, request.meta, &identity, &facts);
         explain(&set, &session, request, &outcome, took)
     }
 

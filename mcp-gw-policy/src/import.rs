@@ -75,8 +75,8 @@ pub enum ImportError {
 
 /// Reads the configuration of Gravitee's policy `mcp-acl`, as JSON.
 ///
-/// Accepted are the configuration itself (`{"authorizations": […]}`), and a policy step that holds it
-/// (`{"policy": "mcp-acl", "configuration": {…}}`).
+/// Accepted are the configuration itself (`{"authorizations": […]}`), a policy step that holds it
+/// (`{"policy": "mcp-acl", "configuration": {…}}`), and the export of an API with one such step.
 ///
 /// Each feature of each ACL becomes an `allow` rule; the default is to deny. A condition is
 /// translated from Gravitee's expression language where that is possible; where it is not, its rules
@@ -97,13 +97,13 @@ pub enum ImportError {
 pub fn import_mcp_acl(json: &str) -> Result<ImportedPolicy, ImportError> {
     let malformed = |reason: String| ImportError::Malformed { reason };
     let value: Value = serde_json::from_str(json).map_err(|error| malformed(error.to_string()))?;
-    let (value, path) = unwrap_step(value).map_err(malformed)?;
+    let mut importer = Importer::default();
+    let (value, path) = unwrap_step(value, &mut importer.notes).map_err(malformed)?;
     let acl: Acl = serde_path_to_error::deserialize(value).map_err(|error| {
         let at = error.path().to_string();
         malformed(format!("{path}{at}: {}", error.inner()))
     })?;
-    let mut importer = Importer::default();
-    importer.acl(&acl, path);
+    importer.acl(&acl, &path);
     Ok(ImportedPolicy {
         policy: PolicyConfig {
             default: DefaultEffect::Deny,
@@ -114,25 +114,92 @@ pub fn import_mcp_acl(json: &str) -> Result<ImportedPolicy, ImportError> {
     })
 }
 
-/// The configuration within a step of a flow.
-fn unwrap_step(value: Value) -> Result<(Value, &'static str), String> {
-    let Value::Object(mut members) = value else {
+/// The configuration within a step of a flow, or within the only such step of an API.
+fn unwrap_step(value: Value, notes: &mut Vec<ImportNote>) -> Result<(Value, String), String> {
+    let Value::Object(members) = value else {
         return Err("it is not an object".to_owned());
     };
-    let Some(configuration) = members.remove("configuration") else {
-        return Ok((Value::Object(members), ""));
-    };
+    if members.contains_key("authorizations") || members.is_empty() {
+        return Ok((Value::Object(members), String::new()));
+    }
+    if members.contains_key("configuration") {
+        return of_step(members, "", notes);
+    }
+    let value = Value::Object(members);
+    let mut steps = Vec::new();
+    find_steps(&value, "", &mut steps);
+    match steps.as_slice() {
+        [] => Ok((value, String::new())),
+        [(path, step)] => of_step((*step).clone(), &format!("{path}."), notes),
+        several => {
+            let paths: Vec<&str> = several.iter().map(|(path, _)| path.as_str()).collect();
+            Err(format!(
+                "there are {} steps of `mcp-acl` in it, each of which must allow: import each by itself: {}",
+                several.len(),
+                paths.join(", ")
+            ))
+        }
+    }
+}
+
+/// The steps of the policy anywhere in an export, with their paths.
+fn find_steps<'v>(value: &'v Value, path: &str, steps: &mut Vec<(String, &'v Map<String, Value>)>) {
+    match value {
+        Value::Object(members) => {
+            let policy = members.get("policy").and_then(Value::as_str);
+            if policy == Some("mcp-acl") && members.contains_key("configuration") {
+                steps.push((path.to_owned(), members));
+                return;
+            }
+            for (key, member) in members {
+                let dot = if path.is_empty() { "" } else { "." };
+                find_steps(member, &format!("{path}{dot}{key}"), steps);
+            }
+        }
+        Value::Array(items) => {
+            for (at, item) in items.iter().enumerate() {
+                find_steps(item, &format!("{path}[{at}]"), steps);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn of_step(
+    mut members: Map<String, Value>,
+    path: &str,
+    notes: &mut Vec<ImportNote>,
+) -> Result<(Value, String), String> {
     if let Some(policy) = members.get("policy").and_then(Value::as_str) {
         if policy != "mcp-acl" {
             return Err(format!("the step is of the policy `{policy}`"));
         }
     }
-    // Some exports hold the configuration as text.
-    let configuration = match configuration {
-        Value::String(text) => serde_json::from_str(&text).map_err(|error| error.to_string())?,
-        value => value,
+    let mut stricter = |key: &str, message: &str| {
+        notes.push(ImportNote {
+            path: format!("{path}{key}"),
+            kind: ImportNoteKind::Stricter,
+            message: message.to_owned(),
+        });
     };
-    Ok((configuration, "configuration."))
+    if members.get("enabled") == Some(&Value::Bool(false)) {
+        let message = "the step is switched off there and refuses nothing; here it is in force";
+        stricter("enabled", message);
+    }
+    let condition = members.get("condition").and_then(Value::as_str);
+    if condition.is_some_and(|text| !text.trim().is_empty()) {
+        let message =
+            "the step is left out there unless its condition holds; here it always counts";
+        stricter("condition", message);
+    }
+    // Some exports hold the configuration as text.
+    let configuration = match members.remove("configuration") {
+        Some(Value::String(text)) => {
+            serde_json::from_str(&text).map_err(|error| error.to_string())?
+        }
+        value => value.unwrap_or_default(),
+    };
+    Ok((configuration, format!("{path}configuration.")))
 }
 
 #[derive(Deserialize)]

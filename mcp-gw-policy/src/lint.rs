@@ -7,10 +7,11 @@ use mcp_gw_core::Feature;
 use serde::Serialize;
 
 use crate::compile::{Known, compile};
-use crate::config::{PolicyConfig, RuleConfig};
+use crate::config::{DefaultEffect, PolicyConfig, RuleConfig};
 use crate::fault::{FaultPath, PolicyFaults};
 use crate::rule::Rule;
 
+mod features;
 mod names;
 mod pairs;
 
@@ -31,7 +32,11 @@ pub enum LintKind {
     NothingAllowed,
     /// A pattern matches nothing that there is.
     MatchesNothing,
-    /// A role or group that the policy does not have, and that is close to one it has.
+    /// The condition reads what only some of the things have that the rule is about: for the others it is an
+    /// error.
+    OtherFeature,
+    /// A role or group that the policy does not have, and that is close to one it has; or a name with a
+    /// star, where a star is no wildcard.
     UnknownName,
 }
 
@@ -45,6 +50,7 @@ impl LintKind {
             Self::NeverTrue => "never_true",
             Self::NothingAllowed => "nothing_allowed",
             Self::MatchesNothing => "matches_nothing",
+            Self::OtherFeature => "other_feature",
             Self::UnknownName => "unknown_name",
         }
     }
@@ -146,10 +152,13 @@ pub fn lint(
             names::look_up(&layer, &compiled, catalogue, &mut lints);
         }
         names::known(config, &layer, &mut lints);
+        names::stars(&layer, &mut lints);
+        features::look_at(&layer, &compiled, &mut lints);
     }
     if let Some(catalogue) = catalogue {
         names::servers(config, catalogue, &mut lints);
     }
+    lints.extend(says_nothing(config));
     Ok(bounded(lints))
 }
 
@@ -170,6 +179,21 @@ pub fn lint_names(
     }
     names::servers(config, catalogue, &mut lints);
     Ok(bounded(lints))
+}
+
+/// A policy without anything in it refuses everything, which may be meant and is seldom.
+fn says_nothing(config: &PolicyConfig) -> Option<Lint> {
+    let is_empty = config.default == DefaultEffect::Deny
+        && config.rules.is_empty()
+        && config.servers.is_empty()
+        && config.consumers.is_empty();
+    is_empty.then(|| Lint {
+        kind: LintKind::NothingAllowed,
+        rule: None,
+        path: FaultPath::root().key("rules"),
+        message: "there are no rules, and the default is to deny: nothing is allowed".to_owned(),
+        help: "write `default: allow`, or a rule with `effect: allow`".to_owned(),
+    })
 }
 
 /// So many lints of one kind are told.

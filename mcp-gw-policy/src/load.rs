@@ -1,5 +1,6 @@
 //! A policy from the text of a file of its own.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use saphyr::Scalar;
@@ -243,8 +244,9 @@ fn read(text: &str) -> Result<Document, PolicyFault> {
             "split the policy",
         ));
     }
+    let text = with_pairs(text);
     let mut builder = Builder::default();
-    let mut parser = Parser::new_from_str(text);
+    let mut parser = Parser::new_from_str(&text);
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| {
             let help = "check indentation, quotes and brackets here and on the line above";
@@ -261,6 +263,47 @@ fn read(text: &str) -> Result<Document, PolicyFault> {
         places: builder.places,
         faults: builder.faults,
     })
+}
+
+/// JSON with its surrogate pairs (RFC 8259 §7) as the characters they stand for; YAML knows of none.
+fn with_pairs(text: &str) -> Cow<'_, str> {
+    if !text.trim_start().starts_with(['{', '[']) || !text.contains("\\u") {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        plain.push_str(before);
+        let taken = if let Some(c) = pair(escape) {
+            plain.push(c);
+            PAIR
+        } else {
+            // The character after a backslash begins no other escape.
+            let next = escape.chars().nth(1).map_or(0, char::len_utf8);
+            plain.push_str(escape.get(..1 + next).unwrap_or_default());
+            1 + next
+        };
+        rest = escape.get(taken..).unwrap_or_default();
+    }
+    plain.push_str(rest);
+    Cow::Owned(plain)
+}
+
+/// Bytes of an escaped surrogate pair.
+const PAIR: usize = 12;
+
+/// The character of a surrogate pair at the start of `text`.
+fn pair(text: &str) -> Option<char> {
+    let unit = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let units = [unit(0)?, unit(6)?];
+    char::decode_utf16(units)
+        .next()?
+        .ok()
+        .filter(|c| c.len_utf16() == 2)
 }
 
 #[derive(Default)]

@@ -145,6 +145,8 @@ pub(crate) enum Subject {
     Name,
     /// A URI or a URI template, as [`uri::check`] writes it.
     Uri,
+    /// The same, for a rule that allows: in doubt it matches less.
+    UriToAllow,
 }
 
 /// A pattern that cannot be used: what is wrong, and what to do.
@@ -214,7 +216,7 @@ fn literal(text: &str, subject: Subject) -> Result<Box<str>, PatternFault> {
             "remove the control character",
         ),
         Subject::Name => Ok(text.into()),
-        Subject::Uri => match uri::check(text, true) {
+        Subject::Uri | Subject::UriToAllow => match uri::check(text, true) {
             Ok(checked) => Ok(checked.text().into()),
             Err(why) => {
                 let message = format!("such a URI is always refused, so this never matches: {why}");
@@ -227,7 +229,7 @@ fn literal(text: &str, subject: Subject) -> Result<Box<str>, PatternFault> {
 fn glob(text: &str, subject: Subject) -> Result<Pattern, PatternFault> {
     let folded = match subject {
         Subject::Name => Some(Cow::Borrowed(text)),
-        Subject::Uri => uri::fold_glob(text),
+        Subject::Uri | Subject::UriToAllow => uri::fold_glob(text),
     };
     let is_open = folded.is_none();
     let folded = folded.unwrap_or_else(|| uri::normal_glob(text, false));
@@ -238,7 +240,11 @@ fn glob(text: &str, subject: Subject) -> Result<Pattern, PatternFault> {
         )
     })?;
     let parts: Vec<&str> = glob.texts().collect();
-    if subject == Subject::Uri {
+    if subject != Subject::Name {
+        if let Some(why) = uri::never(text, &parts) {
+            let message = format!("such a URI is always refused, so this never matches: {why}");
+            return fault(&message, "write the URI in its plain form");
+        }
         let odd = |part: &&&str| {
             part.contains(['\\', '#']) || part.contains("/../") || part.contains("/./")
         };
@@ -255,7 +261,7 @@ fn glob(text: &str, subject: Subject) -> Result<Pattern, PatternFault> {
         );
     }
     if is_open {
-        return regex(&marks::of_glob(&folded), Subject::Uri);
+        return regex(&marks::of_glob(&folded), subject);
     }
     Ok(match glob.as_literal() {
         Some(text) => Pattern::Literal(text.into()),
@@ -293,8 +299,8 @@ fn regex(text: &str, subject: Subject) -> Result<Pattern, PatternFault> {
             .map_err(|error| refused(&error))
     };
     let regex = build(text)?;
-    if subject == Subject::Uri && marks::has_case(&hir) {
-        return match marks::of(hir) {
+    if subject != Subject::Name && marks::has_case(&hir) {
+        return match marks::of(hir, subject == Subject::UriToAllow) {
             Some(marked) => build(&marked).map(Pattern::Marked),
             None => fault(
                 "borders of words and letters in upper case go ill together in a URI",

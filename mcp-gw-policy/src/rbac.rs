@@ -275,6 +275,15 @@ impl Who {
                 faults.push(("kinds", message, help));
             }
         }
+        for scope in config
+            .scopes
+            .iter()
+            .flatten()
+            .filter(|scope| !is_scope(scope))
+        {
+            let message = format!("{} is no OAuth scope", shown(scope));
+            faults.push(("scopes", message, SCOPES_ARE.to_owned()));
+        }
         let claims = config
             .claims
             .iter()
@@ -353,6 +362,15 @@ impl Who {
     }
 }
 
+/// RFC 6749 §3.3: what a challenge can carry.
+pub(crate) fn is_scope(text: &str) -> bool {
+    let fits = |byte: u8| (0x21..=0x7e).contains(&byte) && !matches!(byte, b'"' | b'\\');
+    !text.is_empty() && text.bytes().all(fits)
+}
+
+pub(crate) const SCOPES_ARE: &str =
+    "scopes are visible ASCII without spaces, quotes and backslashes";
+
 fn claim_patterns(name: &str, wanted: &Value, faults: &mut Vec<WhoFault>) -> Vec<ClaimPattern> {
     let values = match wanted {
         Value::Array(values) => values.as_slice(),
@@ -397,7 +415,8 @@ fn claim_at<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'c Value>
     Some(claim)
 }
 
-const KINDS: [&str; 5] = ["anonymous", "local", "user", "api_key", "oauth_client"];
+/// How callers differ.
+pub(crate) const KINDS: [&str; 5] = ["anonymous", "local", "user", "api_key", "oauth_client"];
 
 #[cfg(test)]
 mod tests;

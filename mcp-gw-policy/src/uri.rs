@@ -138,9 +138,10 @@ fn check_characters(rest: &str) -> Result<(), UriFault> {
     for c in rest.chars() {
         match c {
             '\\' => return Err(UriFault::Backslash),
-            MARKS_FROM.. => return Err(UriFault::Character),
             '#' => return Err(UriFault::Fragment),
-            '"' | '<' | '>' | '^' | '`' | '{' | '|' | '}' => return Err(UriFault::Character),
+            '"' | '<' | '>' | '^' | '`' | '{' | '|' | '}' | MARKS_FROM.. => {
+                return Err(UriFault::Character);
+            }
             c if c.is_whitespace() => return Err(UriFault::Character),
             _ => {}
         }
@@ -250,6 +251,8 @@ fn check_empty(rest: &str) -> Result<(), UriFault> {
 /// What schemes with a host leave open: the same place has one spelling only. Where expressions of a
 /// template were left out, a path may begin in one.
 fn check_authority(scheme: &str, rest: &str, is_open: bool) -> Result<(), UriFault> {
+    // `one+file` is the scheme of what the server `one` calls `file`.
+    let scheme = scheme.rsplit('+').next().unwrap_or_default();
     let scheme = scheme.to_ascii_lowercase();
     let authority = authority(rest);
     if scheme == "file" {
@@ -420,6 +423,25 @@ pub(crate) fn normal_glob(glob: &str, folds: bool) -> Cow<'_, str> {
         Cow::Borrowed(_) => Cow::Borrowed(glob),
         Cow::Owned(text) => Cow::Owned(text.replace('\u{1}', "?")),
     }
+}
+
+/// Why no URI that is looked at can match a glob with these texts between its wildcards.
+pub(crate) fn never(glob: &str, parts: &[&str]) -> Option<UriFault> {
+    if !glob.contains(['*', '?', '\\']) {
+        return check(glob, true).err();
+    }
+    let start = glob.split(['*', '?', '\\']).next().unwrap_or_default();
+    // Up to the colon it is a scheme.
+    let scheme = start.split(':').next().unwrap_or_default();
+    if !scheme.is_empty() && !is_scheme(scheme) {
+        return Some(UriFault::NotAbsolute);
+    }
+    let lower = |part: &&str| part.to_ascii_lowercase();
+    let mut parts = parts.iter().map(lower);
+    let is_slash = |part: &String| part.contains("%2f") || part.contains("%5c");
+    parts
+        .any(|part| is_slash(&part))
+        .then_some(UriFault::EncodedSlash)
 }
 
 /// From here on no character is in a URI: [`marked`] and patterns use some.

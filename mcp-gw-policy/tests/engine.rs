@@ -421,3 +421,52 @@ servers: { s: { rules: [{ id: c, effect: require, when: \"'x' in tls.sans\" }] }
     let expected = expected.map(|(rule, path)| (Some(rule), path.to_owned()));
     assert_eq!(places, expected);
 }
+
+#[test]
+fn a_file_in_json_may_escape_any_character() {
+    let text = r#"{"rules": [{"id": "\ud83d\ude00\\ud83d", "effect": "allow", "tools": ["\ud83d\ude00"]}]}"#;
+    let config = config(text);
+    assert_eq!(config.rules[0].id, "😀\\ud83d");
+    assert!(
+        PolicyConfig::from_yaml(r#"{"rules": [{"id": "\ud83d", "effect": "allow"}]}"#).is_err()
+    );
+}
+
+#[test]
+fn of_many_rules_that_decide_few_are_named() {
+    let rules: Vec<String> = (0..20)
+        .map(|at| format!("  - {{ id: d{at:02}, effect: deny, when: jwt.gone }}\n"))
+        .collect();
+    let engine = engine(&format!("default: allow\nrules:\n{}", rules.concat()));
+    let (caller, meta) = (Caller::anonymous(), meta());
+    let decision = engine.decide_now(&access_request(&caller, &meta, "a"));
+    let mut named: Vec<String> = (0..8).map(|at| format!("d{at:02}")).collect();
+    assert_eq!(decision.errored_rules().len(), 8);
+    named.push("and 12 more".to_owned());
+    assert_eq!(decision.reasons(), named);
+    let stats = engine.stats();
+    assert!(
+        stats
+            .rules
+            .values()
+            .all(|rule| (rule.hits, rule.errors) == (1, 1))
+    );
+}
+
+#[test]
+fn ten_thousand_rules_that_apply_are_found_in_one_pass() {
+    let rules: Vec<String> = (0..10_000)
+        .map(|at| {
+            format!("  - {{ id: d{at}, effect: deny, from: [10.0.0.0/8], tools: [a, 'a*'] }}\n")
+        })
+        .collect();
+    let engine = engine(&format!("default: allow\nrules:\n{}", rules.concat()));
+    let (caller, meta) = (Caller::anonymous(), meta());
+    for _ in 0..5 {
+        let decision = engine.decide_now(&access_request(&caller, &meta, "a"));
+        assert_eq!(
+            decision.reasons().last().map(AsRef::as_ref),
+            Some("and 9992 more")
+        );
+    }
+}

@@ -45,6 +45,34 @@ impl CaseCaller {
         load::value_of(text)
     }
 
+    /// The caller that a token with these claims stands for: `sub`, `iss`, `scope` or `scp`, `roles` and
+    /// `groups` are what they are in a gateway that is not told otherwise.
+    fn of_claims(claims: Map<String, Value>) -> Self {
+        let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+        let list = |name: &str| -> Vec<String> {
+            match claims.get(name) {
+                Some(Value::String(words)) => words.split_whitespace().map(str::to_owned).collect(),
+                Some(Value::Array(words)) => {
+                    let words = words.iter().filter_map(Value::as_str);
+                    words.map(str::to_owned).collect()
+                }
+                _ => Vec::new(),
+            }
+        };
+        let mut scopes = list("scope");
+        scopes.extend(list("scp"));
+        Self {
+            name: None,
+            id: text("sub"),
+            kind: None,
+            issuer: text("iss").unwrap_or_default(),
+            roles: list("roles"),
+            groups: list("groups"),
+            scopes,
+            claims,
+        }
+    }
+
     /// A caller that is written elsewhere, under `name`.
     pub fn named(name: impl Into<String>) -> Self {
         Self {
@@ -171,7 +199,11 @@ impl<'de> Visitor<'de> for CallerVisitor {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<CaseCaller, M::Error> {
-        let written = Written::deserialize(MapAccessDeserializer::new(map))?;
+        let members = Map::deserialize(MapAccessDeserializer::new(map))?;
+        if members.contains_key("sub") && !members.contains_key("id") {
+            return Ok(CaseCaller::of_claims(members));
+        }
+        let written = Written::deserialize(Value::Object(members)).map_err(de::Error::custom)?;
         Ok(CaseCaller {
             name: None,
             id: written.id,
@@ -213,6 +245,16 @@ mod tests {
             let error = read(text).among(&callers).unwrap_err();
             assert!(error.contains(word), "{error}");
         }
+    }
+
+    #[test]
+    fn the_claims_of_a_token_are_a_caller() {
+        let token = read(r#"{"sub": "ann", "scope": "a b", "iss": "https://x", "groups": ["g"]}"#);
+        let caller = token.to_caller().unwrap();
+        assert_eq!((&*caller.id, &*caller.issuer), ("ann", "https://x"));
+        assert_eq!(caller.scopes, ["a", "b"]);
+        assert_eq!(caller.groups, ["g"]);
+        assert_eq!(caller.claims["scope"], "a b");
     }
 
     #[test]

@@ -4,7 +4,9 @@ use mcp_gw_core::{AccessRequest, Caller, CallerKind, Decision, Effect, Policy as
 
 use super::Case;
 use crate::engine::PolicyEngine;
-use crate::explain::Explanation;
+use crate::explain::{Explanation, Reason};
+use crate::fault::{nearest, shown};
+use crate::op::Op;
 use crate::set::DEFAULT_OF;
 
 impl Case {
@@ -17,15 +19,21 @@ impl Case {
         let decision = engine.decide_now(request);
         let effect = Effect::from(self.expect);
         differences.see("effect", effect.as_str(), decision.effect().as_str());
-        if self.missing_scopes != decision.missing_scopes() {
-            let (wanted, found) = (&self.missing_scopes, decision.missing_scopes());
+        let found = decision.missing_scopes();
+        if let Some(wanted) = self
+            .missing_scopes
+            .as_ref()
+            .filter(|wanted| *wanted != found)
+        {
             differences.0.push(format!(
                 "missing_scopes: expected {wanted:?}, found {found:?}"
             ));
         }
         let errored = decision.errored_rules().iter().map(ToString::to_string);
         let errored: Vec<String> = errored.collect();
-        if let Some(odd) = errored.iter().find(|rule| !self.errors.contains(rule)) {
+        let expected = self.errors.as_ref();
+        let is_odd = |rule: &&String| expected.is_some_and(|expected| !expected.contains(rule));
+        if let Some(odd) = errored.iter().find(is_odd) {
             differences
                 .0
                 .push(format!("rule `{odd}` cannot be evaluated"));
@@ -33,8 +41,12 @@ impl Case {
         if let Some(rules) = &self.rules {
             let named = decision.reasons().iter();
             let odd = named.filter(|id| !rules.iter().any(|rule| rule == *id));
-            let is_word =
-                |id: &str| id == "default" || id.starts_with(DEFAULT_OF) || id == decision.kind();
+            let is_word = |id: &str| {
+                id == "default"
+                    || id.starts_with(DEFAULT_OF)
+                    || id == decision.kind()
+                    || (id.starts_with("and ") && id.ends_with(" more"))
+            };
             for odd in odd.filter(|id| !is_word(id)) {
                 differences.0.push(format!("rule `{odd}` decides, too"));
             }
@@ -62,15 +74,42 @@ impl Case {
         decision
     }
 
+    /// Why no rule was asked: it would be refused whatever the rules say.
+    fn is_no_request(&self, reason: Reason) -> Option<String> {
+        let name = shown(&self.name);
+        Some(match reason {
+            Reason::UnknownMethod => {
+                let known = Op::ALL.into_iter().map(|op| op.method().as_str());
+                let method = shown(&self.method);
+                match nearest(&self.method, known) {
+                    Some(near) if near != self.method => {
+                        format!("no rule decides {method}; did you mean `{near}`?")
+                    }
+                    _ => format!("no rule decides {method} of such a feature"),
+                }
+            }
+            Reason::InvalidName => format!("{name} is a name that is always refused"),
+            Reason::InvalidUri => format!("{name} is a URI that is always refused"),
+            _ => return None,
+        })
+    }
+
     pub(super) fn check_explanation(&self, told: &Explanation, differences: &mut Differences) {
         if let Some(reason) = self.reason {
             differences.see("reason", reason.as_str(), told.reason.as_str());
+        } else if let Some(why) = self.is_no_request(told.reason) {
+            differences.0.push(format!(
+                "{why}; write `reason: {}` if that is meant",
+                told.reason.as_str()
+            ));
         }
         if let Some(rules) = &self.rules {
             differences.see_all("rules", rules, &told.rules);
         }
         let errors: Vec<String> = told.errors.iter().map(|error| error.rule.clone()).collect();
-        differences.see_all("errors", &self.errors, &errors);
+        if let Some(expected) = &self.errors {
+            differences.see_all("errors", expected, &errors);
+        }
         match (&self.shadow, &told.shadow) {
             (None, None) => {}
             (Some(expected), Some(shadow)) => {

@@ -7,7 +7,7 @@ use crate::condition::Condition;
 use crate::config::{NamePattern, PolicyConfig, RuleConfig, RuleEffect, WhoConfig};
 use crate::fault::{FaultPath, PathStep, PolicyFault, shown};
 use crate::ip::IpRules;
-use crate::rbac::{Grants, GrantsConfig};
+use crate::rbac::{Grants, GrantsConfig, SCOPES_ARE, is_scope};
 
 /// The sections, compiled.
 pub(super) struct Sections {
@@ -50,14 +50,10 @@ impl Compiler<'_> {
                     .push(fault.with_help("name the scopes, such as `[files:read]`"));
             }
             for (index, scope) in required.scopes.iter().enumerate() {
-                // RFC 6749 §3.3: what a challenge can carry.
-                let fits =
-                    |byte: u8| (0x21..=0x7e).contains(&byte) && !matches!(byte, b'"' | b'\\');
-                if scope.is_empty() || !scope.bytes().all(fits) {
+                if !is_scope(scope) {
                     let message = format!("{} is no OAuth scope", shown(scope));
                     let fault = PolicyFault::new(path.key("scopes").index(index), message);
-                    let help = "scopes are visible ASCII without spaces, quotes and backslashes";
-                    self.faults.push(fault.with_help(help));
+                    self.faults.push(fault.with_help(SCOPES_ARE));
                 }
             }
         }
@@ -121,7 +117,7 @@ pub(super) fn expanded(config: &PolicyConfig) -> Option<PolicyConfig> {
         rule.resource_templates = patterns(&required.resource_templates);
         rule.prompts = patterns(&required.prompts);
         rule.servers = patterns(&required.servers);
-        if required.scopes.is_empty() {
+        if !required.scopes.iter().all(|scope| is_scope(scope)) || required.scopes.is_empty() {
             // A fault by itself, which is told there.
             rule.when = Some("true".to_owned());
         } else {

@@ -2,7 +2,7 @@
 
 use super::{
     Arc, Compiler, FaultPath, Method, NamePattern, Op, Ops, Pattern, PatternFault, RuleConfig,
-    Subject, nearest, shown,
+    RuleEffect, Subject, nearest, shown,
 };
 
 /// A key of a rule with names: the key, the names, what they are compared with, and the operations.
@@ -66,6 +66,10 @@ impl<'a> Compiler<'a> {
             targets.push((ops, vec![(String::new(), self.any())]));
         }
         for (key, patterns, subject, all) in named {
+            let subject = match (subject, config.effect) {
+                (Subject::Uri, RuleEffect::Allow) => Subject::UriToAllow,
+                (subject, _) => subject,
+            };
             let path = path.key(key);
             let ops = ops(all.iter().copied().filter(|op| covered(*op)));
             if ops.is_empty() {
@@ -137,14 +141,14 @@ impl<'a> Compiler<'a> {
         let mut compiled = Vec::with_capacity(patterns.len());
         for (at, pattern) in patterns.iter().enumerate() {
             if let Some(known) = self.patterns.get(&(subject, pattern)) {
-                compiled.push((format!("{pattern:?}"), Arc::clone(known)));
+                compiled.push((format!("{subject:?} {pattern:?}"), Arc::clone(known)));
                 continue;
             }
             match Pattern::compile(pattern, subject) {
                 Ok(found) => {
                     let found = Arc::new(found);
                     self.patterns.insert((subject, pattern), Arc::clone(&found));
-                    compiled.push((format!("{pattern:?}"), found));
+                    compiled.push((format!("{subject:?} {pattern:?}"), found));
                 }
                 Err(PatternFault(message, help)) => {
                     let message = format!("{}: {message}", shown(&pattern.to_string()));

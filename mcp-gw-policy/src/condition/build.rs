@@ -108,6 +108,7 @@ pub(super) fn build(
         matchers: Vec::new(),
         ticks: Vec::new(),
         once: Tick::default(),
+        features: [(false, false); 3],
         reads: Reads::default(),
         scopes: Vec::new(),
         nodes: 0,
@@ -155,6 +156,8 @@ struct Builder<'b> {
     matchers: Vec<Matcher>,
     ticks: Vec<Tick>,
     once: Tick,
+    /// Of tools, resources and prompts: whether something was read, and whether `has()` was asked.
+    features: [(bool, bool); 3],
     reads: Reads,
     /// Scopes that it asks for by name.
     scopes: Vec<String>,
@@ -412,6 +415,7 @@ impl Builder<'_> {
                     About::Target => {}
                 }
                 self.check_members(id, fact.path, fact.kind, rest);
+                self.of_feature(fact.path, test);
                 if test && rest.is_empty() {
                     return (ident(id, format!("?{}", fact.path)), Kind::Bool);
                 }
@@ -422,11 +426,37 @@ impl Builder<'_> {
                 if joined == "mcp.client" {
                     self.reads_request();
                 }
+                self.of_feature(&format!("{joined}."), test);
                 return (ident(id, format!("?{joined}")), Kind::Bool);
             }
         }
         self.unknown_member(id, path);
         (ident(id, root), Kind::Any)
+    }
+
+    /// Keeps what only some features have. A condition that asks whether it is there knows of others.
+    fn of_feature(&mut self, path: &str, test: bool) {
+        for (at, feature) in ["mcp.tool.", "mcp.resource.", "mcp.prompt."]
+            .iter()
+            .enumerate()
+        {
+            if path.starts_with(feature) {
+                if let Some(seen) = self.features.get_mut(at) {
+                    seen.0 |= !test;
+                    seen.1 |= test;
+                }
+            }
+        }
+        let of = |at: usize| {
+            self.features
+                .get(at)
+                .is_some_and(|(read, asked)| *read && !asked)
+        };
+        // Asking for one is knowing of the others.
+        let asked = self.features.iter().any(|(_, asked)| *asked);
+        self.reads.of_tools = of(0) && !asked;
+        self.reads.of_resources = of(1) && !asked;
+        self.reads.of_prompts = of(2) && !asked;
     }
 
     /// Says which name in `path`, which is none of the facts, is wrong.

@@ -3,6 +3,7 @@
 use cel::common::ast::{Expr, IdedExpr, LiteralValue, operators as op};
 
 use super::{Condition, Verdict, sample};
+use crate::fault::nearest;
 
 /// Why `condition` can never be true, if that is known.
 pub(super) fn reason(condition: &Condition) -> Option<String> {
@@ -82,6 +83,9 @@ fn conflict(sides: &[&IdedExpr]) -> Option<String> {
         if matches!(first, Says::OneOf(values) if values.is_empty()) {
             return Some("it asks for a member of an empty list".to_owned());
         }
+        if let Some(why) = impossible(path, first) {
+            return Some(why);
+        }
         let later = said.iter().skip(index.saturating_add(1));
         if later
             .filter(|(other, _)| other == path)
@@ -92,6 +96,75 @@ fn conflict(sides: &[&IdedExpr]) -> Option<String> {
     }
     None
 }
+
+/// Why a comparison with a value that has a fixed set of values, or a form, cannot hold.
+fn impossible(path: &str, says: &Says<'_>) -> Option<String> {
+    if let Some((_, low, high)) = HOURS.iter().find(|(name, ..)| *name == path) {
+        let bound = [Says::Below(*high, true), Says::Above(*low, true)];
+        let never = bound.iter().any(|bound| excludes(says, bound));
+        return never.then(|| format!("`{path}` is from {low} to {high}"));
+    }
+    let Says::OneOf(values) = says else {
+        return None;
+    };
+    let texts = values.iter().map(|value| match value {
+        LiteralValue::String(text) => Some(text.inner()),
+        _ => None,
+    });
+    let texts: Vec<&str> = texts.collect::<Option<_>>()?;
+    let first = texts.first()?;
+    let known: Vec<&str> = match path {
+        "identity.kind" => crate::rbac::KINDS.to_vec(),
+        "mcp.method" => METHODS.to_vec(),
+        "source.ip" => {
+            let is_address = |text: &&str| text.parse::<std::net::IpAddr>().is_ok();
+            let never = !texts.iter().any(is_address);
+            return never.then(|| {
+                format!("`source.ip` is one address, which '{first}' is not; write `source.ip_in(…)` for a block")
+            });
+        }
+        _ => return None,
+    };
+    if texts.iter().any(|text| known.contains(text)) {
+        return None;
+    }
+    Some(match nearest(first, known.iter().copied()) {
+        Some(near) => format!("`{path}` is never '{first}'; did you mean '{near}'?"),
+        None => format!(
+            "`{path}` is never '{first}', but one of {}",
+            known.join(", ")
+        ),
+    })
+}
+
+/// Parts of a time, with their bounds.
+const HOURS: [(&str, f64, f64); 6] = [
+    ("request.time.getHours()", 0.0, 23.0),
+    ("request.time.getMinutes()", 0.0, 59.0),
+    ("request.time.getSeconds()", 0.0, 59.0),
+    ("request.time.getDayOfWeek()", 0.0, 6.0),
+    ("request.time.getMonth()", 0.0, 11.0),
+    ("request.time.getDate()", 1.0, 31.0),
+];
+
+/// The methods that rules are asked about.
+const METHODS: [&str; 15] = [
+    "tools/list",
+    "tools/call",
+    "resources/list",
+    "resources/read",
+    "resources/subscribe",
+    "resources/templates/list",
+    "prompts/list",
+    "prompts/get",
+    "completion/complete",
+    "subscriptions/listen",
+    "tasks/get",
+    "tasks/update",
+    "tasks/cancel",
+    "tasks/result",
+    "tasks/list",
+];
 
 fn excludes(first: &Says<'_>, second: &Says<'_>) -> bool {
     match (first, second) {
@@ -214,6 +287,11 @@ fn path(expr: &IdedExpr) -> Option<String> {
             Some(format!("has({}.{})", path(&select.operand)?, select.field))
         }
         Expr::Select(select) => Some(format!("{}.{}", path(&select.operand)?, select.field)),
+        Expr::Call(call) if call.args.len() <= 1 && call.func_name.starts_with("get") => {
+            let zone = call.args.iter().all(|zone| literal(zone).is_some());
+            let of = path(call.target.as_deref()?)?;
+            zone.then(|| format!("{of}.{}()", call.func_name))
+        }
         _ => None,
     }
 }

@@ -634,6 +634,9 @@ fn equality(left: Expr, operator: &str, right: Expr) -> Expr {
     } else {
         (left, right)
     };
+    if left.kind == Kind::Null && right.kind == Kind::Null {
+        return Expr::new((operator == "==").to_string(), Kind::Truth);
+    }
     if right.kind == Kind::Null {
         let is_safe = left.is_safe;
         // Of what is not text or list by its nature the value itself may be null.

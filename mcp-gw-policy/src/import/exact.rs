@@ -16,9 +16,9 @@ enum Part {
     Text(&'static str),
     Truth(bool),
     Null,
-    Not(Box<Part>),
-    Two(&'static str, Box<Part>, Box<Part>),
-    Call(Box<Part>, &'static str, Option<&'static str>),
+    Not(Box<Self>),
+    Two(&'static str, Box<Self>, Box<Self>),
+    Call(Box<Self>, &'static str, Option<&'static str>),
 }
 
 use Part::{Call, Claim, Not, Null, Text, Truth, Two};
@@ -108,7 +108,11 @@ fn part() -> impl Strategy<Value = Part> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig {
+        cases: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn a_translation_never_allows_more(part in part()) {

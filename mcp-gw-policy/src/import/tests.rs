@@ -522,6 +522,26 @@ fn ascii_classes_stay_ascii() {
     assert!(cel.contains(r"[A-Za-z0-9_]+[0-9.-]\\.x[^\\n"), "{cel}");
 }
 
+#[test]
+fn an_api_with_one_step_is_taken_and_what_is_lost_is_told() {
+    let acl = one("TOOLS", &["TOOLS_CALL"], "ANY", None, "");
+    let step =
+        json!({"policy": "mcp-acl", "enabled": false, "condition": "{#x}", "configuration": acl});
+    let api = |steps: Value| json!({"api": {"name": "a", "flows": [{"request": steps}]}});
+    let taken = api(json!([{"policy": "other", "configuration": {}}, step]));
+    assert_eq!(decides(&taken, "tools/call", "a", "{}"), Effect::Allow);
+    let paths: Vec<_> = import(&taken)
+        .notes
+        .iter()
+        .map(|note| note.path.clone())
+        .collect();
+    let at = "api.flows[0].request[1]";
+    assert_eq!(paths, [format!("{at}.enabled"), format!("{at}.condition")]);
+    let error = import_mcp_acl(&api(json!([step, step])).to_string()).unwrap_err();
+    assert!(error.to_string().contains("2 steps"), "{error}");
+    assert!(import_mcp_acl(&api(json!([])).to_string()).is_err());
+}
+
 proptest::proptest! {
     #[test]
     fn any_condition_is_translated_or_refused(

@@ -146,6 +146,33 @@ pub(super) fn known(config: &PolicyConfig, layer: &LayerView<'_>, lints: &mut Ve
     }
 }
 
+/// Names of callers with a star: they are compared as they are.
+pub(super) fn stars(layer: &LayerView<'_>, lints: &mut Vec<Lint>) {
+    for (at, rule) in layer.rules.iter().enumerate() {
+        let named = [
+            ("ids", &rule.who.ids),
+            ("roles", &rule.who.roles),
+            ("groups", &rule.who.groups),
+            ("scopes", &rule.who.scopes),
+        ];
+        for (key, names) in named {
+            for name in names.iter().flatten().filter(|name| name.contains('*')) {
+                let message = format!(
+                    "{} is compared as it is: a star in `{key}` is no wildcard",
+                    shown(name)
+                );
+                let help = match key {
+                    "ids" => "remove `who` for everybody, or name them, their kind, role or group",
+                    _ => "name each of them, or write a condition",
+                };
+                let mut lint = layer.lint(LintKind::UnknownName, at, Some("who"), message, help);
+                lint.path = lint.path.key(key);
+                lints.push(lint);
+            }
+        }
+    }
+}
+
 /// What is nearest to a name of a section, once it was looked for.
 type Nearest<'c> = HashMap<(&'static str, &'c str), Option<&'c str>>;
 

@@ -272,7 +272,7 @@ impl<'l, 'c> Comparer<'l, 'c> {
         use LintKind::{Contradictory, Shadowed};
         let name = |at: usize| {
             let rule = self.layer.rules.get(at);
-            rule.map_or_else(String::new, |rule| shown(&rule.id).to_string())
+            rule.map_or_else(String::new, |rule| shown(&rule.id))
         };
         let mut lints = Vec::new();
         for (found, kind, message, help) in [

@@ -2,7 +2,9 @@
 //! whose case does not count (P-7), as well as for letters of the path, whose case does.
 //!
 //! The letters of scheme and host are replaced by marks before such a pattern is compared, and each
-//! letter of the pattern matches its mark as well as itself.
+//! letter of the pattern matches its mark as well as itself. Of a class that leaves letters out (`[^X]`) the
+//! effect of the rule tells: to take away it matches a mark if it has the letter in either case, to allow
+//! only if it has both.
 
 use regex_syntax::hir::{
     Capture, Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind, Literal, Repetition,
@@ -10,7 +12,8 @@ use regex_syntax::hir::{
 
 use crate::uri::mark;
 
-/// True when something in it matches a letter in upper case and not the same one in lower case.
+/// True when something in it matches a letter in upper case and not the same one in lower case, or leaves
+/// it out in upper case only.
 pub(super) fn has_case(hir: &Hir) -> bool {
     match hir.kind() {
         HirKind::Literal(Literal(text)) => text.iter().any(u8::is_ascii_uppercase),
@@ -18,7 +21,11 @@ pub(super) fn has_case(hir: &Hir) -> bool {
             let class = unicode(class);
             class.is_none_or(|class| {
                 let has = |c| contains(&class, c);
-                ('A'..='Z').any(|c| has(c) && !has(c.to_ascii_lowercase()))
+                let is_open = leaves_out(&class);
+                ('A'..='Z').any(|c| {
+                    let lower = has(c.to_ascii_lowercase());
+                    (has(c) && !lower) || (is_open && lower && !has(c))
+                })
             })
         }
         HirKind::Repetition(inner) => has_case(&inner.sub),
@@ -29,17 +36,13 @@ pub(super) fn has_case(hir: &Hir) -> bool {
 }
 
 /// The same for texts with marks; nothing when it looks at borders of words, for marks make none.
-pub(super) fn of(hir: Hir) -> Option<String> {
-    Some(with_marks(hir)?.to_string())
+pub(super) fn of(hir: Hir, to_allow: bool) -> Option<String> {
+    Some(with_marks(hir, to_allow)?.to_string())
 }
 
-fn with_marks(hir: Hir) -> Option<Hir> {
-    let all = |parts: Vec<Hir>| {
-        parts
-            .into_iter()
-            .map(with_marks)
-            .collect::<Option<Vec<_>>>()
-    };
+fn with_marks(hir: Hir, to_allow: bool) -> Option<Hir> {
+    let one = |hir: Hir| with_marks(hir, to_allow);
+    let all = |parts: Vec<Hir>| parts.into_iter().map(one).collect::<Option<Vec<_>>>();
     Some(match hir.into_kind() {
         HirKind::Empty => Hir::empty(),
         HirKind::Look(look) if is_word(look) => return None,
@@ -51,20 +54,25 @@ fn with_marks(hir: Hir) -> Option<Hir> {
         HirKind::Class(class) => {
             let mut class = unicode(&class)?;
             let marks = [ClassUnicodeRange::new(mark('a'), mark('z'))];
+            let needs_both = to_allow && leaves_out(&class);
             class.difference(&ClassUnicode::new(marks));
             for c in 'a'..='z' {
-                if contains(&class, c) || contains(&class, c.to_ascii_uppercase()) {
+                let (lower, upper) = (
+                    contains(&class, c),
+                    contains(&class, c.to_ascii_uppercase()),
+                );
+                if (lower && upper) || (!needs_both && (lower || upper)) {
                     class.push(ClassUnicodeRange::new(mark(c), mark(c)));
                 }
             }
             Hir::class(Class::Unicode(class))
         }
         HirKind::Repetition(inner) => Hir::repetition(Repetition {
-            sub: Box::new(with_marks(*inner.sub)?),
+            sub: Box::new(one(*inner.sub)?),
             ..inner
         }),
         HirKind::Capture(inner) => Hir::capture(Capture {
-            sub: Box::new(with_marks(*inner.sub)?),
+            sub: Box::new(one(*inner.sub)?),
             ..inner
         }),
         HirKind::Concat(parts) => Hir::concat(all(parts)?),
@@ -88,6 +96,11 @@ fn is_word(look: regex_syntax::hir::Look) -> bool {
         look,
         Look::Start | Look::End | Look::StartLF | Look::EndLF | Look::StartCRLF | Look::EndCRLF
     )
+}
+
+/// True when it is written as what it is not: it has the last of all characters.
+fn leaves_out(class: &ClassUnicode) -> bool {
+    contains(class, char::MAX)
 }
 
 fn unicode(class: &Class) -> Option<ClassUnicode> {

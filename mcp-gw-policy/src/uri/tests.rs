@@ -86,6 +86,8 @@ fn p7_hostile_uris_are_refused() {
         ("file://localhost/a", F::FileHost),
         ("FILE://LocalHost/a", F::FileHost),
         ("file://other/a", F::FileHost),
+        ("one+file://localhost/a", F::FileHost),
+        ("git+https://example.com:443/a", F::Authority),
         ("file:/a", F::FileHost),
         ("file:////a", F::EmptySegment),
         ("file:///a//b", F::EmptySegment),

@@ -88,9 +88,21 @@ proptest! {
         let mut best = ask.clone();
         for (at, rule) in rules(&mut policy).into_iter().enumerate() {
             rule.methods = rule.methods.take().map(|_| vec![Method::List, Method::Call]);
-            if rule.when.as_deref().is_some_and(|when| when.starts_with("mcp.")) {
+            let own = format!("mcp.tool.arguments.own{at}");
+            let when = match rule.when.as_deref() {
+                Some(when) if when.starts_with("mcp.") => Some(own),
+                // Beside what it says of the caller.
+                Some(when) if when.starts_with("jwt.") => Some(match at % 4 {
+                    0 => format!("{when} && {own}"),
+                    1 => format!("{own} || {when}"),
+                    2 => format!("{when} ? {own} : {own}"),
+                    _ => when.to_owned(),
+                }),
+                _ => None,
+            };
+            if let Some(when) = when {
                 let name = format!("own{at}");
-                rule.when = Some(format!("mcp.tool.arguments.{name}"));
+                rule.when = Some(when);
                 let flag = if rule.effect == RuleEffect::Deny { Flag::False } else { Flag::True };
                 best.arguments.insert(name, flag);
             }

@@ -174,7 +174,7 @@ const ROUNDS: usize = 8;
 /// # Errors
 ///
 /// One fault that says what to do when the file is missing, unreadable, a directory, not UTF-8, or
-/// larger than 4 MiB.
+/// larger than 16 MiB.
 pub fn read_file(path: &Path) -> Result<String, ConfigFaults> {
     read(path).map_err(|(message, help)| {
         let fault = Fault::new(ConfigPath::root(), message).with_help(help);
@@ -324,7 +324,7 @@ fn read(path: &Path) -> Result<String, (String, String)> {
     }
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE {
         return refuse(
-            "the file is larger than 4 MiB",
+            "the file is larger than 16 MiB",
             "check that this is the right file",
         );
     }
@@ -337,7 +337,7 @@ fn read(path: &Path) -> Result<String, (String, String)> {
 }
 
 /// The largest file that is read, in bytes.
-const MAX_FILE: u64 = 4 * 1024 * 1024;
+const MAX_FILE: u64 = 16 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use cel::common::ast::{CallExpr, Expr, IdedExpr, operators as op};
 use mcp_gw_core::Glob;
 use regex::RegexBuilder;
+use regex_syntax::hir::{Hir, HirKind};
 
 use super::{Builder, Typed, call, ident, node, path_of, text_literal};
 use crate::condition::functions::Matcher;
 use crate::condition::kind::Kind;
 use crate::condition::names;
-use crate::fault::nearest;
+use crate::fault::{nearest, shown};
 use crate::ip::Cidrs;
+use crate::rbac::{SCOPES_ARE, is_scope};
 
 /// Bytes that a compiled pattern may take.
 const PATTERN_SIZE: usize = 256 << 10;
@@ -132,6 +134,10 @@ impl Builder<'_> {
     /// Keeps the scopes that a condition asks for by name: they may be what a caller lacks.
     fn names_scope(&mut self, item: &IdedExpr, list: &str) {
         if list == "identity.scopes" {
+            if let Some(scope) = text_literal(&item.expr).filter(|scope| !is_scope(scope)) {
+                let message = format!("{} is no OAuth scope: {SCOPES_ARE}", shown(scope));
+                self.problem(item.id, message);
+            }
             self.scopes
                 .extend(text_literal(&item.expr).map(str::to_owned));
         }
@@ -318,11 +324,15 @@ impl Builder<'_> {
             self.expr(subject.clone())
         };
         self.needs(id, kind, Kind::Text, name);
-        // A long pattern takes longer for each character.
-        let length: usize = texts.iter().map(|text| text.len()).sum();
-        let walks = u64::try_from(length / 32)
-            .unwrap_or(u64::MAX)
-            .saturating_add(4);
+        // A pattern of many states takes longer for each character.
+        let states = match name {
+            "matches" => texts
+                .first()
+                .and_then(|text| regex_syntax::parse(text).ok()),
+            _ => None,
+        };
+        let states = states.map_or(0, |hir| states_of(&hir));
+        let walks = (states / 4).saturating_add(4);
         let bulk = self.bulk(&subject).max(1);
         self.charge(walks.saturating_mul(bulk), 0);
         let variable = ident(id, format!("@m{}", self.matchers.len()));
@@ -386,6 +396,22 @@ fn pattern(text: &str) -> Result<Matcher, String> {
                 last.trim_start_matches("error: ")
             )
         })
+}
+
+/// About as many states an automaton for it has.
+fn states_of(hir: &Hir) -> u64 {
+    let all = |parts: &[Hir]| parts.iter().map(states_of).fold(0, u64::saturating_add);
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 0,
+        HirKind::Literal(text) => u64::try_from(text.0.len()).unwrap_or(u64::MAX),
+        HirKind::Class(_) => 1,
+        HirKind::Repetition(inner) => {
+            let times = inner.max.unwrap_or(inner.min).max(1);
+            states_of(&inner.sub).saturating_mul(u64::from(times))
+        }
+        HirKind::Capture(inner) => states_of(&inner.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => all(parts),
+    }
 }
 
 /// Literals: comparing with one of them costs what the literal is long, which is part of the source.

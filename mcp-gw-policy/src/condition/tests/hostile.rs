@@ -165,13 +165,14 @@ fn what_is_outside_of_loops_pays_for_long_texts() {
             60,
         ),
         many(&format!("{text}.matches('(a|b)+$')"), 60),
+        format!("{text}.matches('(a|b)[ab]{{1,600}}c')"),
         many(&format!("{text}.lowerAscii() == {text}"), 60),
-        format!("size({}) > 0", vec![text; 60].join(" + ")),
+        format!("size({}) > 0", vec![text; 40].join(" + ")),
         format!(
             "[{}].exists(x, x.contains('b'))",
             vec![text; 30].join(" + ")
         ),
-        format!("({0} + {0} + {0}).split('') != []", text),
+        format!("({text} + {text} + {text}).split('') != []"),
     ] {
         error(&source, &long, "more steps");
         // It is the length that costs.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mcp_gw_policy::{ImportNoteKind, PolicyConfig, import_mcp_acl};
+use mcp_gw_policy::{ImportNoteKind, NamePattern, PolicyConfig, import_mcp_acl};
 
 use super::{Outcome, say, warn};
 use crate::cli::count;
@@ -11,9 +11,15 @@ use crate::config::read_file;
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct ImportArgs {
-    /// The configuration of `mcp-acl` as JSON, or the policy step of a flow that holds it
+    /// The configuration of `mcp-acl` as JSON, the policy step of a flow that holds it, or the export
+    /// of an API with one such step
     #[arg(value_name = "FILE")]
     file: PathBuf,
+
+    /// The server that the rules are for, as `servers` of the gateway calls it; their ids begin with
+    /// it, so that the rules of several APIs fit into one policy
+    #[arg(long, value_name = "NAME")]
+    server: Option<String>,
 
     /// End with 0 although a part could not be translated and allows nothing
     #[arg(long)]
@@ -26,16 +32,23 @@ pub(super) fn run(args: &ImportArgs) -> Result<Outcome, String> {
         let line = faults.to_string();
         line.lines().next().unwrap_or_default().to_owned()
     })?;
-    let imported = import_mcp_acl(&text).map_err(|error| {
+    let mut imported = import_mcp_acl(&text).map_err(|error| {
         format!(
             "{file}: {error}; give the `configuration` of the policy step as it is in the API \
              definition"
         )
     })?;
+    if let Some(server) = &args.server {
+        for rule in &mut imported.policy.rules {
+            rule.id = format!("{server}-{}", rule.id);
+            rule.servers = Some(vec![NamePattern::Literal(server.clone())]);
+        }
+    }
     let yaml = imported.policy.to_yaml();
     // What is handed over can be used.
     PolicyConfig::from_yaml(&yaml).map_err(|faults| format!("{file}: {faults}"))?;
     say(&format!("# Made of the `mcp-acl` configuration in {file}"))?;
+    say("# It comes into force below `policy:` in the configuration of a gateway")?;
     for note in &imported.notes {
         say(&format!("# {note}").replace('\n', " "))?;
     }

@@ -43,7 +43,9 @@ pub(super) fn run(args: &TestArgs) -> Result<Outcome, String> {
                 continue;
             }
         };
-        if !failures.is_empty() {
+        if failures.iter().any(|failure| failure.is_unclear) {
+            outcome = outcome.max(Outcome::Trouble);
+        } else if !failures.is_empty() {
             outcome = outcome.max(Outcome::Bad);
         }
         match args.format {

@@ -199,7 +199,7 @@ fn files_that_cannot_be_read_say_what_to_do() {
     let binary = folder.join("binary");
     std::fs::write(&binary, [0xff, 0xfe]).unwrap();
     let large = folder.join("large");
-    std::fs::write(&large, vec![b'#'; 4 * 1024 * 1024 + 1]).unwrap();
+    std::fs::write(&large, vec![b'#'; 16 * 1024 * 1024 + 1]).unwrap();
     let fine = folder.join("fine");
     std::fs::write(&fine, "name: x").unwrap();
     for (path, expected) in [
@@ -212,7 +212,7 @@ fn files_that_cannot_be_read_say_what_to_do() {
             binary,
             "binary: the file is not UTF-8 text; save it as UTF-8",
         ),
-        (large, "large: the file is larger than 4 MiB"),
+        (large, "large: the file is larger than 16 MiB"),
     ] {
         let message = read_file(&path).unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");

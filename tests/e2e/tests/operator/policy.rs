@@ -433,7 +433,8 @@ fn a_table_of_decisions_passes_or_says_what_differs() {
         "wrong.yaml: root writes\n    there is no caller `rot` here; did you mean `root`?",
         "wrong.yaml: 4 cases, 1 not as expected",
     ];
-    desk.says(&["test", "wrong.yaml", "cases.yaml"], 1, &words);
+    // Who is asked about is not known, so it cannot be told.
+    desk.says(&["test", "wrong.yaml", "cases.yaml"], 2, &words);
     let words = [
         "cases.yaml: ann reads\n    effect: expected allow, found deny\n    rules: expected read, found none\n    \
          denied: no rule allowed it",
