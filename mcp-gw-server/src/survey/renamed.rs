@@ -166,9 +166,9 @@ fn refusing(policy: &PolicyConfig) -> Vec<(String, Option<&str>, RuleConfig)> {
 
 /// The rule that required scopes stand for, as far as it is about names.
 fn rule_of(required: &ScopeRequirement) -> RuleConfig {
-    let patterns = |globs: &[String]| {
-        let patterns = globs.iter().map(|glob| NamePattern::from(glob.as_str()));
-        (!globs.is_empty()).then(|| patterns.collect())
+    let patterns = |globs: &Option<Vec<String>>| {
+        let globs = globs.as_ref()?.iter();
+        Some(globs.map(|glob| NamePattern::from(glob.as_str())).collect())
     };
     let mut rule = RuleConfig::new("", RuleEffect::Require);
     rule.tools = patterns(&required.tools);
