@@ -27,6 +27,9 @@ pub struct State {
 
 const HOUR: u64 = 3_600_000_000;
 
+/// Later times count as this one, which leaves room to add to it.
+const LATEST: u64 = u64::MAX / 4;
+
 /// Of the kinds for a window, those with few marks need no allocation.
 #[derive(Debug, Clone, Default)]
 enum Kind {
@@ -44,7 +47,7 @@ enum Kind {
 /// What `limit` says at `now` to a demand of `cost` units, and what it remembers then.
 ///
 /// `now` is in microseconds since any moment that stays the same; for a quota of the calendar since
-/// 1970-01-01 UTC. Time that goes back grants nothing: a sliding window keeps counting at the
+/// 1970-01-01 UTC; times after 140,000 years are one. Time that goes back grants nothing: a sliding window keeps counting at the
 /// latest time it has seen, a bucket does not fill, a period does not end.
 ///
 /// A refused demand leaves the state as it was, except with [`Limit::penalty`]. Then a
@@ -65,6 +68,7 @@ enum Kind {
 /// # Ok::<_, mcp_gw_ratelimit::LimitError>(())
 /// ```
 pub fn check_at(mut state: State, now: u64, limit: &Limit, cost: u64) -> (State, Standing) {
+    let now = now.min(LATEST);
     // Only what is charged moves the state on to `now`, in case time goes back.
     let before = state.clone();
     let fits = state.fits(limit, now, cost);
@@ -172,12 +176,13 @@ impl State {
 
     /// Where it stands now, after a demand of `cost` units that there was room for or not.
     pub(crate) fn standing(&self, limit: &Limit, now: u64, cost: u64, admitted: bool) -> Standing {
+        let possible = cost <= limit.capacity();
         let (remaining, reset, retry) = match limit.shape() {
             Shape::Window { .. } => {
                 let left = limit.quota().saturating_sub(self.window_used());
                 let needed = cost.saturating_sub(left);
                 let retry = || self.window_frees(limit, needed).saturating_sub(now);
-                let retry = if admitted { 0 } else { retry() };
+                let retry = if admitted || !possible { 0 } else { retry() };
                 (left, self.until.saturating_sub(now), retry)
             }
             Shape::Bucket { .. } => {
@@ -200,7 +205,6 @@ impl State {
         if admitted {
             return Standing::admitted(remaining, reset);
         }
-        let possible = cost <= limit.capacity();
         Standing::refused(
             remaining,
             reset,

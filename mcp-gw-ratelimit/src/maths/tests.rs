@@ -417,3 +417,25 @@ fn a_bucket_that_counts_attempts_stays_empty_as_long_as_they_come() {
     );
     assert!(trace.ask(START + 99 * 50_000 + 100_000, 1).admitted);
 }
+
+proptest! {
+    /// Nothing that may be passed is too great, also after the quota was lowered.
+    #[test]
+    fn the_greatest_numbers_are_answered(
+        before in limits(),
+        limit in limits(),
+        costs in proptest::collection::vec(prop_oneof![0..4_u64, Just(u64::MAX), any::<u64>()], 1..8),
+        nows in proptest::collection::vec(prop_oneof![Just(u64::MAX), any::<u64>()], 1..8),
+        penalty: bool,
+    ) {
+        let mut state = State::default();
+        for (n, (cost, now)) in costs.into_iter().zip(nows).enumerate() {
+            let limit = if n < 3 { before.clone() } else { limit.clone() };
+            let limit = limit.with_penalty(penalty);
+            let (next, standing) = check_at(state, now, &limit, cost);
+            prop_assert!(cost <= limit.capacity() || !standing.admitted);
+            prop_assert!(standing.remaining <= limit.capacity());
+            state = next;
+        }
+    }
+}
