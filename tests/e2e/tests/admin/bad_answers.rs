@@ -88,7 +88,7 @@ fn what_is_no_answer_is_a_clear_error() {
         client.ok("get_role", r#"{"id":"r"}"#);
         dashboard.plan(ask().body(&*nested));
         let cut = client.ok("get_role", r#"{"id":"r"}"#);
-        says(&cut.to_string(), &["nested too deep"]);
+        says(&cut, &["nested too deep"]);
         let lines = served.audit(count + 2);
         assert!(
             lines.iter().all(|line| line.contains("\"get_role\"")),
