@@ -194,8 +194,8 @@ pub fn check(
     warn: &mut dyn FnMut(&str),
 ) -> Result<Config, ConfigFaults> {
     let config = source.load(env, |config| config, warn)?;
-    for line in config.remarks() {
-        warn(&line);
+    for remark in config.remarks() {
+        warn(&remark.sentence());
     }
     for (name, server) in &config.servers {
         if server.cwd.as_deref().is_some_and(|cwd| !cwd.is_dir()) {

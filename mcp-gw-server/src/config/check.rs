@@ -50,7 +50,7 @@ impl Config {
         let beside = || PinsConfig::file_beside(path);
         found.value.pins.file.get_or_insert_with(beside);
         let (mut faults, remarks) = Checker::new(&found.spans).run(&found.value);
-        found.value.remarks = Some(remarks.into_iter().map(Fault::into_sentence).collect());
+        found.value.remarks = Some(remarks);
         if !found.faults.is_empty() {
             faults.retain(|fault| found.is_certain(fault));
             faults.extend(found.faults);
@@ -76,14 +76,12 @@ impl Config {
         }
     }
 
-    /// What looks wrong and stops nothing: one sentence for each.
-    pub fn remarks(&self) -> Vec<String> {
+    /// What looks wrong and stops nothing: who is named in the policy and is not there, a policy under
+    /// which nobody may do anything.
+    pub fn remarks(&self) -> Vec<Fault> {
         match &self.remarks {
             Some(remarks) => remarks.clone(),
-            None => {
-                let (_, remarks) = Checker::nowhere().run(self);
-                remarks.into_iter().map(Fault::into_sentence).collect()
-            }
+            None => Checker::nowhere().run(self).1,
         }
     }
 

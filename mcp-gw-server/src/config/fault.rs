@@ -97,11 +97,18 @@ impl Fault {
         self.help.as_deref()
     }
 
-    /// The same without a place in a file, as `path: message; help`.
-    pub(super) fn into_sentence(mut self) -> String {
-        self.position = None;
-        let line = self.line("");
-        line.trim_start_matches(": ").to_owned()
+    /// The sentence that shows it without its place in a file, as `path: message; help`.
+    pub fn sentence(&self) -> String {
+        let mut line = String::new();
+        if !self.path.is_root() {
+            let _ = write!(line, "{}: ", self.path);
+        }
+        line.push_str(&one_line(&self.message));
+        if let Some(help) = &self.help {
+            line.push_str("; ");
+            line.push_str(&one_line(help));
+        }
+        line
     }
 
     /// The one line that shows it, as `file:line:column: path: message; help`.
@@ -111,14 +118,7 @@ impl Fault {
             let _ = write!(line, ":{position}");
         }
         line.push_str(": ");
-        if !self.path.is_root() {
-            let _ = write!(line, "{}: ", self.path);
-        }
-        line.push_str(&one_line(&self.message));
-        if let Some(help) = &self.help {
-            line.push_str("; ");
-            line.push_str(&one_line(help));
-        }
+        line.push_str(&self.sentence());
         line
     }
 }

@@ -12,6 +12,7 @@ use mcp_gw_policy::{
 };
 
 use super::check::Checker;
+use super::fault::Fault;
 use super::path::ConfigPath;
 use super::structure::nearest;
 use super::types::{ApiKeyConfig, Config};
@@ -62,9 +63,14 @@ fn rule_id(key: &ApiKeyConfig) -> String {
 /// What looks wrong with the policy and stops nothing: one sentence for each.
 pub(crate) fn warnings(config: &Config, engine: &PolicyEngine) -> Vec<String> {
     let found = engine.warnings();
+    let remarks = config.remarks();
+    // That nobody may do anything is said once.
+    let is_said = lets_nobody_in(config);
+    let is_whole =
+        |fault: &PolicyFault| is_said && fault.rule.is_none() && fault.path.steps().is_empty();
     let ours = found
         .iter()
-        .filter(|fault| key_of(config, &fault.path).is_none());
+        .filter(|fault| key_of(config, &fault.path).is_none() && !is_whole(fault));
     let ours = ours.map(|fault| {
         let path = at(&ConfigPath::root().key("policy"), &fault.path);
         let rule = rule_of(fault).map_or_else(String::new, |rule| format!("rule `{rule}`: "));
@@ -72,7 +78,8 @@ pub(crate) fn warnings(config: &Config, engine: &PolicyEngine) -> Vec<String> {
         let help = help.map_or_else(String::new, |help| format!("; {help}"));
         format!("{path}: {rule}{}{help}", fault.message)
     });
-    config.remarks().into_iter().chain(ours).collect()
+    let remarks = remarks.iter().map(Fault::sentence);
+    remarks.chain(ours).collect()
 }
 
 fn rule_of(fault: &PolicyFault) -> Option<&str> {

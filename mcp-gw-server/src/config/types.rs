@@ -9,6 +9,7 @@ use mcp_gw_ratelimit::LimitsConfig;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::fault::Fault;
 use super::federation::EndpointConfig;
 use super::marks::Marks;
 use super::metrics::MetricsConfig;
@@ -57,7 +58,7 @@ pub struct Config {
     /// What looked wrong when the file was read; nothing of a secret is in it.
     #[serde(skip)]
     #[schemars(skip)]
-    pub(super) remarks: Option<Vec<String>>,
+    pub(super) remarks: Option<Vec<Fault>>,
 }
 
 impl Default for Config {

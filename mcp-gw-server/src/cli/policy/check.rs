@@ -13,7 +13,7 @@ use super::finding::Finding;
 use super::subject::{Refusal, Subject};
 use super::{Format, Outcome, quoted, runtime, say, say_json, warn};
 use crate::cli::{asked, count, status_lines};
-use crate::config::KEY_RULE;
+use crate::config::{Config, KEY_RULE};
 use crate::survey::names_of;
 
 #[derive(Debug, Clone, Args)]
@@ -94,15 +94,19 @@ fn look_over(subject: &Subject, args: &CheckArgs) -> Result<Report, String> {
     }
     let lints = lint(&subject.policy, catalogue.as_deref())
         .map_err(|faults| format!("{}: {faults}", subject.file))?;
-    let findings: Vec<_> = lints
-        .iter()
-        .filter_map(|lint| {
-            Some(Finding::of_lint(
-                lint,
-                &place(subject, lint)?,
-                &subject.places,
-            ))
-        })
+    let of_lints = lints.iter().filter_map(|lint| {
+        Some(Finding::of_lint(
+            lint,
+            &place(subject, lint)?,
+            &subject.places,
+        ))
+    });
+    // That nothing is allowed is a lint, too.
+    let remarks = subject.config.iter().flat_map(Config::remarks);
+    let of_names = remarks.filter(|remark| remark.path().to_string() != "policy");
+    let findings: Vec<_> = of_names
+        .map(|remark| Finding::of_remark(&remark))
+        .chain(of_lints)
         .collect();
     if args.strict && !findings.is_empty() {
         outcome = outcome.max(Outcome::Bad);
@@ -147,7 +151,7 @@ fn place(subject: &Subject, lint: &Lint) -> Option<FaultPath> {
 }
 
 /// All names that the servers offer; nothing, when one of them does not answer.
-async fn ask(config: &crate::config::Config) -> Result<Option<Vec<CatalogueName>>, String> {
+async fn ask(config: &Config) -> Result<Option<Vec<CatalogueName>>, String> {
     let gateway = asked(config).await?;
     let status = gateway.status();
     let is_complete = status.iter().all(|server| server.is_up);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mcp_gw_policy::{FaultPath, Lint, PolicyFault, SourceMap};
+use mcp_gw_policy::{FaultPath, Lint, LintKind, PolicyFault, SourceMap};
 use serde::Serialize;
 
 use crate::config::{Fault, Position};
@@ -61,6 +61,14 @@ impl Finding {
             rule: None,
             message: fault.message().to_owned(),
             help: fault.help().map(ToOwned::to_owned),
+        }
+    }
+
+    /// A warning about a name in a configuration that stands for nothing.
+    pub(super) fn of_remark(remark: &Fault) -> Self {
+        Self {
+            kind: LintKind::UnknownName.as_str(),
+            ..Self::of_config(remark)
         }
     }
 

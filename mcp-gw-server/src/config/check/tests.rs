@@ -1,6 +1,6 @@
 use mcp_gw_policy::{RuleConfig, RuleEffect};
 
-use super::super::{Config, PinMode, PolicyConfig, ServerConfig};
+use super::super::{Config, Fault, PinMode, PolicyConfig, ServerConfig};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -252,7 +252,11 @@ fn a_policy_that_lets_nobody_do_anything() {
 /// What looks wrong with a configuration that is good.
 fn remarks(text: &str) -> Vec<String> {
     let config = Config::load("mcp-gw.yaml", &format!("{text}\n{SERVER}"), &env).unwrap();
-    config.remarks()
+    sentences(&config)
+}
+
+fn sentences(config: &Config) -> Vec<String> {
+    config.remarks().iter().map(Fault::sentence).collect()
 }
 
 #[test]
@@ -275,7 +279,11 @@ fn who_locks_everybody_out_is_told_so_and_not_kept_from_it() {
         .with_policy(PolicyConfig::default().with_rule(RuleConfig::new("no", RuleEffect::Deny)))
         .with_server("a", ServerConfig::stdio("a", ["b"]));
     made.check("here").unwrap();
-    assert!(made.remarks().concat().contains("nobody may call anything"));
+    assert!(
+        sentences(&made)
+            .concat()
+            .contains("nobody may call anything")
+    );
     let shadow = "policy: { mode: shadow, rules: [{ id: no, effect: deny, tools: [x] }] }";
     assert_eq!(remarks(shadow), [""; 0]);
 }
