@@ -254,6 +254,7 @@ impl<'l, 'c> Comparer<'l, 'c> {
             let compiled = self.compiled.get(other.id.as_str()).copied();
             if let Some(why) = exclusion(rule, other, own, compiled) {
                 match found {
+                    Some((.., more)) if *more >= MOST_COUNTED => return,
                     Some((.., more)) => *more = more.saturating_add(1),
                     None => *found = Some((*other_at, why, 0)),
                 }
