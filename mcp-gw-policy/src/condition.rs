@@ -407,6 +407,11 @@ impl Condition {
         self.reads.caller || self.reads.tool_arguments || self.reads.prompt_arguments
     }
 
+    /// True when what it may do depends on how long the texts of a request are: its steps may run out.
+    pub(crate) fn counts_steps(&self) -> bool {
+        !self.ticks.is_empty() || self.once.walks()
+    }
+
     /// True when it looks at what TLS shows of the client.
     pub(crate) const fn reads_tls(&self) -> bool {
         self.reads.tls
