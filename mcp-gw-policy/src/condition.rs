@@ -276,13 +276,30 @@ fn syntax(errors: &cel::ParseErrors) -> ConditionFault {
     ConditionFault { problems }
 }
 
-/// Some of what the parser says is made for its developers.
-fn in_words(message: &str) -> &str {
-    if message.contains("Error(") || message.contains(['{', '}']) && message.contains("::") {
-        "something has no place here, or is missing before it"
-    } else {
-        message
+/// What the parser says, for who writes conditions and not for who writes parsers.
+fn in_words(message: &str) -> String {
+    let message = message.trim_start_matches("Syntax error: ");
+    let message = message.split(" expecting ").next().unwrap_or(message);
+    if let Some(text) = message.strip_prefix("token recognition error at: ") {
+        let text = text.trim_matches('\'');
+        let text = crate::fault::shown(text);
+        return format!("{text} has no place here, or a quote is missing");
     }
+    if message.starts_with("invalid string literal") || message.starts_with("invalid bytes") {
+        return "a string holds an escape that is none".to_owned();
+    }
+    let is_internal = message.starts_with("Incomplete ")
+        || message.contains("Error(")
+        || message.contains("Error {")
+        || message.contains("viable alternative");
+    if is_internal {
+        return "something is missing here, or has no place".to_owned();
+    }
+    message
+        .replace("mismatched input", "unexpected")
+        .replace("extraneous input", "unexpected")
+        .replace("'<EOF>'", "the end")
+        .replace("<EOF>", "the end")
 }
 
 /// What a condition looks at.
@@ -393,9 +410,14 @@ impl Condition {
     }
 
     /// True when it can come out differently for two requests of one caller that ask for the same,
-    /// but for what their arguments are. How far loops may go depends on the size of headers.
-    pub(crate) const fn reads_request(&self) -> bool {
-        self.reads.request || !self.ticks.is_empty()
+    /// but for what their arguments are.
+    pub(crate) fn reads_request(&self) -> bool {
+        self.reads.request || self.counts_steps()
+    }
+
+    /// True when what it may do depends on how long the texts of a request are: its steps may run out.
+    pub(crate) fn counts_steps(&self) -> bool {
+        !self.ticks.is_empty() || self.once.walks()
     }
 
     /// True when it looks at what TLS shows of the client.

@@ -19,7 +19,7 @@ use crate::condition::{Facts, ITEM_STEPS, REQUEST_STEPS};
 use crate::config::{Mode, OnDenied, PolicyConfig};
 use crate::decide::{Outcome, Session, Side};
 use crate::explain::{Explanation, explain};
-use crate::fault::{PolicyFault, PolicyFaults};
+use crate::fault::{FaultPath, PolicyFault, PolicyFaults};
 use crate::set::PolicySet;
 use crate::stats::{Counters, PolicyStats};
 
@@ -115,7 +115,7 @@ impl PolicyEngine {
     /// Puts what was prepared in force.
     pub fn put(&self, prepared: PreparedPolicy) -> Reloaded {
         let PreparedPolicy(set) = prepared;
-        let (version, warnings) = (set.version, set.warnings.clone());
+        let (version, warnings) = (set.version, first_of(&set.warnings));
         let before = self.shared.current.swap(Arc::new(set));
         self.shared.counters.reloaded.fetch_add(1, Relaxed);
         Reloaded {
@@ -136,9 +136,9 @@ impl PolicyEngine {
         self.shared.current.load().version
     }
 
-    /// What looks wrong with the policy in force.
+    /// What looks wrong with the policy in force: the first 50, and how many more there are.
     pub fn warnings(&self) -> Vec<PolicyFault> {
-        self.shared.current.load().warnings.clone()
+        first_of(&self.shared.current.load().warnings)
     }
 
     /// A fault for each rule of the policy in force whose condition reads `tls`. Whoever cannot set
@@ -359,6 +359,20 @@ impl PolicyEngine {
 
 /// The `tracing` target of what the policy logs.
 const TARGET: &str = "mcp_gw::policy";
+
+/// So many warnings of a policy are told.
+const MOST_WARNINGS: usize = 50;
+
+fn first_of(warnings: &[PolicyFault]) -> Vec<PolicyFault> {
+    let mut first: Vec<PolicyFault> = warnings.iter().take(MOST_WARNINGS).cloned().collect();
+    let more = warnings.len().saturating_sub(MOST_WARNINGS);
+    if more > 0 {
+        let message = format!("there are {more} more warnings");
+        let fault = PolicyFault::new(FaultPath::root(), message);
+        first.push(fault.with_help("`policy check` looks the whole over"));
+    }
+    first
+}
 
 /// So many rules are named in a decision, and as many errors logged for one.
 const MOST_NAMED: usize = 8;

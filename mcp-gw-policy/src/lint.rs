@@ -11,6 +11,7 @@ use crate::config::{DefaultEffect, PolicyConfig, RuleConfig};
 use crate::fault::{FaultPath, PolicyFaults};
 use crate::rule::Rule;
 
+mod covers;
 mod features;
 mod names;
 mod pairs;

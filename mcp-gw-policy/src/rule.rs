@@ -155,6 +155,7 @@ impl Rule {
     /// True when the answer may differ between callers or requests for the same thing.
     pub(crate) fn looks_at_caller(&self) -> bool {
         let when = self.when.as_deref();
-        self.who.is_some() || self.from.is_some() || when.is_some_and(Condition::reads_caller)
+        let may_differ = |when: &Condition| when.reads_caller() || when.counts_steps();
+        self.who.is_some() || self.from.is_some() || when.is_some_and(may_differ)
     }
 }

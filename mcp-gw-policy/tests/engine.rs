@@ -470,3 +470,18 @@ fn ten_thousand_rules_that_apply_are_found_in_one_pass() {
         );
     }
 }
+
+#[test]
+fn of_many_warnings_few_are_told() {
+    let rules: Vec<String> = (0..70)
+        .map(|at| format!("  - {{ id: d{at}, effect: deny, when: '{at} > 100' }}\n"))
+        .collect();
+    let engine = engine(&format!("default: allow\nrules:\n{}", rules.concat()));
+    let warnings = engine.warnings();
+    assert_eq!(warnings.len(), 51);
+    assert!(
+        warnings[50]
+            .to_string()
+            .contains("there are 20 more warnings")
+    );
+}

@@ -154,8 +154,14 @@ impl Engine {
             let (work, messages) = self.listen(filter, id, incoming, peer.closing)?;
             return Ok((work, Some(messages)));
         }
-        let bound = match operation.asking().filter(|_| revision.is_modern()) {
+        let bound = match operation.asking() {
             None => None,
+            Some(asking) if !revision.is_modern() => {
+                // Clients of before have nothing to come back with, and what they would claim to come
+                // back to is not sealed for them.
+                rounds::without(asking.extras);
+                None
+            }
             Some(asking) => {
                 let (bound, extras) = Bound::new(asking, &peer.caller, self.endpoint.as_ref());
                 if let Some((state, responses)) = rounds::returned(extras)? {

@@ -60,6 +60,12 @@ pub(crate) fn returned(extras: &mut Extras) -> Result<Option<(String, Option<Raw
     Ok(Some((state, responses)))
 }
 
+/// Leaves out what only a client of 2026-07-28 may come back with.
+pub(crate) fn without(extras: &mut Extras) {
+    let is_ours = |name: &str| name == STATE || name == RESPONSES;
+    extras.members.retain(|(name, _)| !is_ours(name));
+}
+
 /// A request that brings answers to a call which waits for them.
 pub(crate) struct Round {
     pub(crate) ticket: Ticket,

@@ -230,3 +230,25 @@ fn a_condition_that_can_be_true_is_not_warned_of() {
         assert_eq!(compile(source).warning(), None, "{source}");
     }
 }
+
+#[test]
+fn what_is_no_cel_is_told_in_words() {
+    for (source, says) in [
+        ("jwt.a ==", "at 1:9: this is not CEL: unexpected the end"),
+        ("'abc", "`abc` has no place here, or a quote is missing"),
+        ("(jwt.a", "missing ')' at the end"),
+        ("jwt.a)", "unexpected ')'"),
+        ("jwt.a ? 1", "something is missing here"),
+        (
+            r"'\ud800' == jwt.a",
+            "a string holds an escape that is none",
+        ),
+        ("jwt..a", "something is missing here, or has no place"),
+    ] {
+        let fault = compiler().compile(source).unwrap_err().to_string();
+        assert!(fault.contains(says), "{source}: {fault}");
+        for odd in ["Error", "expecting", "{", "EOF", "Incomplete"] {
+            assert!(!fault.contains(odd), "{source}: {fault}");
+        }
+    }
+}

@@ -295,7 +295,7 @@ fn reason(reason: Reason, rules: &[String]) -> String {
         Reason::RequireFailed => format!("what {noun} {rules} required does not hold"),
         Reason::NoRule => "no rule allowed it, and the default is to deny".to_owned(),
         Reason::Default => "no rule decided, and the default is to allow".to_owned(),
-        Reason::Pass => "it only takes away from what the caller has".to_owned(),
+        Reason::Pass => "it is let through, whatever the rules say".to_owned(),
         Reason::UnknownMethod => "this is no method of MCP that a policy is about".to_owned(),
         Reason::Address => "the address may not come, by `ip`".to_owned(),
         Reason::InvalidName => "the name holds a control character, or is too long".to_owned(),
