@@ -176,6 +176,11 @@ impl Rules {
         self.is_open.store(is_open, Ordering::Relaxed);
         if is_new {
             tell(config, &self.engine);
+        } else {
+            // Who is named in the same policy may be gone.
+            for remark in config.remarks() {
+                warn(&remark.sentence());
+            }
         }
         is_new
     }
@@ -186,8 +191,12 @@ fn tell(config: &Config, engine: &PolicyEngine) {
     let rules = engine.stats().rules.len();
     tracing::info!(target: "mcp_gw::policy", version = %engine.version(), rules, "policy in force");
     for warning in policy_warnings(config, engine) {
-        tracing::warn!(target: "mcp_gw::policy", "{warning}");
+        warn(&warning);
     }
+}
+
+fn warn(warning: &str) {
+    tracing::warn!(target: "mcp_gw::policy", "{warning}");
 }
 
 #[async_trait]
@@ -327,6 +336,17 @@ auth:
         assert!(rules.decide(&ask("get_time")).await.is_allowed());
         let denied = rules.decide(&ask("get_money")).await;
         assert_eq!(denied.reasons(), ["no-money"]);
+    }
+
+    #[test]
+    fn that_nobody_may_do_anything_is_said_once() {
+        for rules in ["", "rules: [{ id: no, effect: deny }]"] {
+            let config = config(&format!("policy: {{ {rules} }}"));
+            let rules = Rules::of(&config).unwrap();
+            let told = policy_warnings(&config, rules.engine());
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert!(told[0].starts_with("policy: nobody may call anything"));
+        }
     }
 
     #[test]

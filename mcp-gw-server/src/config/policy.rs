@@ -66,8 +66,11 @@ pub(crate) fn warnings(config: &Config, engine: &PolicyEngine) -> Vec<String> {
     let remarks = config.remarks();
     // That nobody may do anything is said once.
     let is_said = lets_nobody_in(config);
-    let is_whole =
-        |fault: &PolicyFault| is_said && fault.rule.is_none() && fault.path.steps().is_empty();
+    let of_all = [PathStep::Key("rules".to_owned())];
+    let is_whole = |fault: &PolicyFault| {
+        let steps = fault.path.steps();
+        is_said && fault.rule.is_none() && (steps.is_empty() || *steps == of_all)
+    };
     let ours = found
         .iter()
         .filter(|fault| key_of(config, &fault.path).is_none() && !is_whole(fault));
@@ -156,7 +159,9 @@ fn nobody(checker: &mut Checker<'_>, config: &Config, path: &ConfigPath) {
                    no key names `tools`";
     let help = "add `policy: { default: allow }`, a rule with `effect: allow`, or `tools:` to a key \
                 in `auth.api_keys`";
-    let is_written = checker.says(path) || config.policy != PolicyConfig::default();
+    // What a file says was looked at when it was read.
+    let is_written =
+        checker.says(path) || config.remarks.is_some() || config.policy != PolicyConfig::default();
     if is_written || keys_with_tools(config).next().is_some() {
         checker.remark(path, message, help);
     } else {

@@ -275,6 +275,10 @@ fn who_locks_everybody_out_is_told_so_and_not_kept_from_it() {
             "{text}: {told}"
         );
     }
+    // The command line changes what was read, and has it checked again.
+    let text = format!("policy: {{}}\n{SERVER}");
+    let again = Config::load("mcp-gw.yaml", &text, &env).unwrap();
+    again.check("command line").unwrap();
     let made = Config::default()
         .with_policy(PolicyConfig::default().with_rule(RuleConfig::new("no", RuleEffect::Deny)))
         .with_server("a", ServerConfig::stdio("a", ["b"]));

@@ -120,6 +120,14 @@ fn a_check_finds_faults_and_what_looks_wrong() {
         1,
         &["gate2.yaml:7:", "policy.rules[0]"],
     );
+    // A key that is gone is no fault: else nobody could take one away.
+    desk.put(
+        "gate3.yaml",
+        &GATEWAY.replace("{ groups: [ops] } }", "{ groups: [ops], ids: [alcie] } }"),
+    );
+    let warning = "gate3.yaml:7:61: warning, unknown name: policy.rules[0].who.ids[0]: there is no caller `alcie`; did you mean `alice`?";
+    desk.says(&["check", "gate3.yaml"], 0, &[warning, "with 1 warning"]);
+    desk.says(&["check", "gate3.yaml", "--strict"], 1, &[warning]);
 }
 
 #[test]
@@ -147,8 +155,12 @@ fn what_cannot_be_told_ends_with_2() {
         2,
         &["this is a directory", "office.yaml is good"],
     );
-    let unset = "`NO_SUCH_ALICE_KEY`, `NO_SUCH_BOB_KEY`; set it, or leave out --ask";
-    desk.says(&["check", "gate.yaml", "--ask"], 2, &[unset]);
+    // What servers need, and not what callers do.
+    let docs =
+        "docs: { command: docs, env: { A: \"${NO_SUCH_A}\", B: \"${NO_SUCH_B}\" } }\n  gone: {";
+    desk.put("unset.yaml", &GATEWAY.replace("docs: {", docs));
+    let unset = "lacks `NO_SUCH_A`, `NO_SUCH_B`; set it, or leave out --ask";
+    desk.says(&["check", "unset.yaml", "--ask"], 2, &[unset]);
     desk.says(
         &["check", "office.yaml", "--ask"],
         2,
@@ -543,6 +555,15 @@ fn names_are_compared_with_what_servers_offer_when_they_are_asked() {
         &["check", "fit.yaml", "--ask", "--strict"],
         0,
         &["fit.yaml is good"],
+    );
+    // Keys of callers are of no use for asking servers.
+    let keys = "auth: { api_keys: [{ id: ann, key: \"${NO_SUCH_KEY}\" }] }\n";
+    let fit = gate("{ id: a, effect: allow, tools: [echo] }");
+    desk.put("keys.yaml", &format!("{keys}{fit}"));
+    desk.says(
+        &["check", "keys.yaml", "--ask", "--strict"],
+        0,
+        &["keys.yaml is good"],
     );
     desk.put(
         "typo.yaml",

@@ -229,7 +229,7 @@ fn rules_that_refuse_nothing_by_the_names_of_now_are_told_of() {
         .stderr
         .with("does not refuse what it may mean");
     assert!(
-        warning.contains("`touch` of server `two` is `two__touch`"),
+        warning.contains("`test://watched` of server `two` is `two+test://watched`"),
         "{warning}"
     );
     // By the names of servers the rule holds whatever clients see.
