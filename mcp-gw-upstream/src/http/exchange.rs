@@ -1,8 +1,8 @@
 //! One request over HTTP and everything that comes back on its response.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -37,6 +37,8 @@ pub(crate) struct Exchange<'a> {
     /// The session of an old server that it is made in.
     pub(super) session: Option<InSession>,
     is_cancellable: bool,
+    /// The first thing on its stream that was no message.
+    pub(super) odd: OnceLock<String>,
 }
 
 /// Where a server may be told of a cancellation, be answered on its own requests, and answer
@@ -146,6 +148,7 @@ impl<'a> Exchange<'a> {
             token,
             session: None,
             is_cancellable: ask.is_cancellable(),
+            odd: OnceLock::new(),
         }
     }
 
@@ -389,6 +392,11 @@ impl<'a> Exchange<'a> {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => {
                     place.leave(&decoder);
+                    if let Some(says) = self.odd.get()
+                        && !(place.is_known() && self.session.is_some())
+                    {
+                        return Err(self.protocol(says).into());
+                    }
                     return Ok(Err("the stream ended without the answer".to_owned()));
                 }
                 Err(error) => {

@@ -17,7 +17,7 @@ use crate::desk::Desk;
 use crate::http::client::{Outgoing, Response};
 use crate::http::resume::Place;
 use crate::http::sse::Decoder;
-use crate::http::wire::{Post, Wire};
+use crate::http::wire::{Post, SESSION, Wire};
 use crate::notice::Notice;
 use crate::pending::Reply;
 
@@ -34,6 +34,9 @@ enum End {
     Closed,
     /// It broke, or could not be opened.
     Broken,
+    /// The server had the stream, and does not know the session any more (MCP 2025-11-25, session
+    /// management).
+    Forgotten,
 }
 
 /// A request for a stream, from after the event `resume` on when there was one.
@@ -53,14 +56,19 @@ pub(crate) fn request(post: &Post, resume: Option<&HeaderValue>) -> Outgoing {
 pub(crate) async fn run(post: Post, desk: Arc<Desk>) {
     let mut pause = FIRST_PAUSE;
     let mut place = Place::default();
-    let mut missed = false;
+    let (mut missed, mut was_open) = (false, false);
     loop {
         let mut decoder = Decoder::new(post.wire.common.settings.max_message_bytes);
-        let end = connect(&post, &desk, &mut place, &mut decoder, &mut missed).await;
+        let state = (&mut missed, &mut was_open);
+        let end = connect(&post, &desk, &mut place, &mut decoder, state).await;
         place.leave(&decoder);
         pause = match end {
             End::NotOffered => {
                 desk.is_heard.store(false, Ordering::Relaxed);
+                return;
+            }
+            End::Forgotten => {
+                forgotten(&post, &desk);
                 return;
             }
             End::Closed => FIRST_PAUSE,
@@ -79,12 +87,28 @@ pub(crate) async fn run(post: Post, desk: Arc<Desk>) {
     }
 }
 
+/// The session is over, and is begun anew by who asks next: that is the one who looks whether the
+/// server is there, unless it is a client's own.
+fn forgotten(post: &Post, desk: &Desk) {
+    let reason = "it does not know the session any more";
+    desk.pending.close(reason);
+    let event = if desk.owner.is_none() {
+        BackendEvent::Down {
+            reason: reason.to_owned(),
+        }
+    } else {
+        // What it lists for this client is read again, in a session that subscribes anew.
+        BackendEvent::OfferChanged
+    };
+    post.wire.common.events.emit(event);
+}
+
 async fn connect(
     post: &Post,
     desk: &Desk,
     place: &mut Place,
     decoder: &mut Decoder,
-    missed: &mut bool,
+    (missed, was_open): (&mut bool, &mut bool),
 ) -> End {
     let wire = &post.wire;
     let request = request(post, place.take_up());
@@ -95,9 +119,13 @@ async fn connect(
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         return End::Broken;
     }
+    if status == StatusCode::NOT_FOUND && *was_open && post.headers.contains_key(SESSION) {
+        return End::Forgotten;
+    }
     if status != StatusCode::OK {
         return End::NotOffered;
     }
+    *was_open = true;
     if std::mem::take(missed) {
         // Nobody knows what was said in the meantime.
         wire.common.events.emit(BackendEvent::OfferChanged);

@@ -26,14 +26,34 @@ impl Exchange<'_> {
         if !text.trim_ascii_start().starts_with(b"[") {
             return self.message(text, text, deadline);
         }
-        let parts: Vec<&RawValue> = serde_json::from_slice(text)
-            .map_err(|error| self.protocol(&format!("its answer is not JSON: {error}")))?;
+        let parts: Vec<&RawValue> = match serde_json::from_slice(text) {
+            Ok(parts) => parts,
+            Err(error) => {
+                let says = format!("its answer is not JSON: {error}");
+                return self.odd(&says, deadline.is_some());
+            }
+        };
         for part in parts {
             let outcome = self.message(text, part.get().as_bytes(), deadline.as_deref_mut())?;
             if outcome.is_some() {
                 return Ok(outcome);
             }
         }
+        Ok(None)
+    }
+
+    /// What is no message is no answer either. On a stream the answer may come after it.
+    fn odd(&self, says: &str, is_stream: bool) -> Result<Option<Outcome>, Refusal> {
+        if !is_stream {
+            return Err(self.protocol(says));
+        }
+        tracing::debug!(
+            target: "mcp_gw::upstream",
+            server = &*self.wire.common.settings.server,
+            says,
+            "an event of the server is not a message"
+        );
+        let _ = self.odd.set(says.to_owned());
         Ok(None)
     }
 
@@ -46,12 +66,16 @@ impl Exchange<'_> {
         let message = match Message::parse(text) {
             Ok(message) => message,
             Err(error) if error.code == code::PARSE_ERROR => {
-                return Err(self.protocol(&format!("its answer is not JSON: {error}")));
+                let says = format!("its answer is not JSON: {error}");
+                return self.odd(&says, deadline.is_some());
             }
-            Err(error) if error.id.as_ref().is_none_or(|id| self.is_own(id.as_str())) => {
-                return Err(self.protocol(&error.message));
+            Err(error) => {
+                return match &error.id {
+                    Some(id) if self.is_own(id.as_str()) => Err(self.protocol(&error.message)),
+                    Some(_) => Ok(None),
+                    None => self.odd(&error.message, deadline.is_some()),
+                };
             }
-            Err(_) => return Ok(None),
         };
         match message {
             Message::Response(Answered { id, outcome, .. }) => {

@@ -49,6 +49,11 @@ impl Place {
         is_new
     }
 
+    /// True when it can be said where the stream is to be taken up.
+    pub(super) const fn is_known(&self) -> bool {
+        self.last.is_some()
+    }
+
     /// Where the stream is to be taken up, when it can be.
     pub(super) fn take_up(&mut self) -> Option<&HeaderValue> {
         self.is_resumed = self.last.is_some();

@@ -1,5 +1,6 @@
 //! A server of 2025-11-25 whose streams the test writes, with a session for each handshake.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -47,6 +48,8 @@ pub(crate) struct Old {
     pub(crate) calls: mpsc::Receiver<Opened>,
     /// Streams of sessions (GET).
     pub(crate) gets: mpsc::Receiver<Opened>,
+    /// Sessions that it does not know any more.
+    forgotten: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Old {
@@ -55,12 +58,30 @@ impl Old {
         let (get, gets) = mpsc::channel(64);
         let opened = Arc::new(Mutex::new((call, get)));
         let sessions = Arc::new(AtomicUsize::new(1));
+        let forgotten: Arc<Mutex<HashSet<String>>> = Arc::default();
+        let unknown = Arc::clone(&forgotten);
         let fake = Fake::start(move |seen| {
-            let response = answer(&seen, &opened, &sessions);
+            let session = seen.header("mcp-session-id");
+            let is_unknown = session.is_some_and(|id| unknown.lock().unwrap().contains(id));
+            let response = if is_unknown {
+                status(404)
+            } else {
+                answer(&seen, &opened, &sessions)
+            };
             async move { response }
         })
         .await;
-        Self { fake, calls, gets }
+        Self {
+            fake,
+            calls,
+            gets,
+            forgotten,
+        }
+    }
+
+    /// From now on it does not know this session.
+    pub(crate) fn forget(&self, session: &str) {
+        self.forgotten.lock().unwrap().insert(session.to_owned());
     }
 
     pub(crate) fn config(&self) -> HttpServerConfig {

@@ -253,3 +253,23 @@ async fn a_stream_that_may_be_taken_up_only_after_the_call_is_given_up_at_once()
         assert!(matches!(error, BackendError::Lost { .. }), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_server_that_does_not_know_the_session_any_more_is_met_again() {
+    let mut old = Old::start().await;
+    let backend = HttpServer::new(&old.config()).unwrap();
+    let (listener, mut events) = Listener::new();
+    backend.watch(listener);
+    backend.check().await.unwrap();
+    let stream = old.get("s1").await;
+    old.forget("s1");
+    drop(stream);
+    // Nobody calls, and it is noticed all the same.
+    let event = events.recv().await;
+    assert!(
+        matches!(event, Some(BackendEvent::Down { .. })),
+        "{event:?}"
+    );
+    backend.check().await.unwrap();
+    old.get("s2").await;
+}

@@ -65,6 +65,26 @@ async fn answers_that_are_not_mcp_are_told_from_those_that_are_lost() {
 }
 
 #[tokio::test]
+async fn what_is_no_message_on_a_stream_does_not_hide_the_answer() {
+    for junk in [
+        "{not json",
+        "5",
+        "[{]",
+        "\u{fffd}",
+        r#"{"jsonrpc":"2.0","method":5}"#,
+        r#"{"jsonrpc":"2.0","method":"a","method":"b"}"#,
+    ] {
+        let fake = Fake::modern(move |seen| async move {
+            let answer = seen.result_text(r#"{"content":[]}"#);
+            sse(event(junk) + &event(&answer))
+        })
+        .await;
+        let answer = ask(&config(&fake)).await;
+        assert!(answer.is_ok(), "{junk}: {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_error_passes_as_it_came_or_not_at_all() {
     type Answer = fn(u16, String) -> Response;
     let ways: [(Answer, u16); 3] = [

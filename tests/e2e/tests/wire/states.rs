@@ -55,6 +55,19 @@ fn is_refused(answer: &Answer) {
 }
 
 #[test]
+fn a_client_of_before_comes_back_to_nothing() {
+    for odd in ODDS {
+        let gateway = Setup::of(odd).with(AUTH).over_http();
+        let wire: Arc<dyn Wire> = Arc::new(of(&gateway, "bob"));
+        let bob = Client::open(&wire, Era::Legacy);
+        // The gateway comes back for it, with what the server gave for this call.
+        let answer = go_on(&bob, "vendor", &arguments(), "the state of another");
+        assert_eq!(answer.text(), STATE);
+        assert_eq!(bob.tool("count", r#"{"tool":"vendor"}"#).text(), "2");
+    }
+}
+
+#[test]
 fn the_caller_goes_on_with_its_call_and_nobody_else_with_anything() {
     for odd in ODDS {
         let gateway = Setup::of(odd).with(AUTH).over_http();
