@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::apisix::Kind;
+use crate::apisix::{Kind, Place};
 use crate::http::{Budget, RequestError};
 use crate::tools::advice::Words;
 use crate::tools::answer::{Outcome, Sent};
@@ -143,6 +143,28 @@ impl Apisix {
                 .remarks
                 .push("One with this id was there, and has been replaced.".to_owned());
         }
+        outcome.remarks.extend(remarks);
+        Ok(Told(outcome))
+    }
+
+    /// Sends a write that changes parts of something, after the plugins that it changes were checked as they will be.
+    pub(crate) async fn amend(
+        &self,
+        kind: Kind,
+        id: &str,
+        change: &RawJson,
+        saving: &Saving,
+    ) -> Result<Told, ToolError> {
+        let place = Place::root();
+        let request = kind.patch(&place, id, change);
+        agree("id", id, change)?;
+        self.may_write(&saving.writing)?;
+        let remarks = if saving.validate == Some(false) {
+            Vec::new()
+        } else {
+            self.check_change(kind, id, change).await?
+        };
+        let mut outcome = self.write(request, &saving.writing).await?.outcome;
         outcome.remarks.extend(remarks);
         Ok(Told(outcome))
     }
