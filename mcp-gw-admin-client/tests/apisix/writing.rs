@@ -316,3 +316,17 @@ async fn what_contradicts_itself_is_not_sent() {
     let error = setup.call("create_route", arguments).await.error();
     assert!(error.contains("Nothing was sent"), "{error}");
 }
+
+#[tokio::test]
+async fn ids_that_are_numbers_go_as_numbers() {
+    let setup = Setup::writing([on("POST /routes")]).await;
+    let route = json!({"uri": "/x", "upstream_id": 1, "service_id": 2, "plugin_config_id": "3"});
+    setup
+        .call("create_route", json!({"route": route}))
+        .await
+        .ok();
+    assert_eq!(setup.admin.seen()[0].json(), route);
+    let route = json!({"uri": "/x", "upstream_id": [1]});
+    let arguments = json!({"route": route});
+    setup.call("create_route", arguments).await.error();
+}

@@ -121,6 +121,12 @@ async fn a_dry_run_shows_the_request_that_is_sent_afterwards() {
 #[tokio::test]
 async fn read_only_hides_what_writes() {
     let setup = Setup::with([], |config| config.access = Access::ReadOnly).await;
+    let offer = setup.backend.offer_now().unwrap();
+    for tool in &offer.tools {
+        let hints = tool.annotations();
+        assert!(hints.is_read_only(), "{}", tool.name());
+        assert!(!hints.is_destructive(), "{}", tool.name());
+    }
     let ctx = call_context(Caller::anonymous(), Arc::new(NoClient::new()));
     for (tool, arguments) in writes() {
         let arguments = Arguments::from_raw(raw(&arguments)).unwrap();

@@ -14,6 +14,7 @@ use crate::apisix::{Kind, Place};
 use crate::http::{Budget, RequestError};
 use crate::tools::advice::Words;
 use crate::tools::answer::{Outcome, Sent};
+use crate::tools::api7::Access;
 use crate::tools::apisix::input::Saving;
 use crate::tools::desk::{Desk, agree, unbuilt};
 use crate::tools::input::Writing;
@@ -50,6 +51,10 @@ impl Deref for Apisix {
 impl Shared for Apisix {
     fn scrub(&self, text: &str) -> String {
         self.0.scrub(text)
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.0.access == Access::ReadOnly
     }
 
     fn within(&self, budget: Budget) -> Self {
