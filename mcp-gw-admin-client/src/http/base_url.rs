@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use http::Uri;
-use url::Url;
+use url::{Host, Url};
 
 /// The address that requests go to: `https` or `http`, a host, perhaps a port and a base path.
 ///
@@ -54,6 +54,19 @@ impl BaseUrl {
     /// True when connections are encrypted.
     pub fn is_https(&self) -> bool {
         self.url.scheme() == "https"
+    }
+
+    /// True when the host is this machine: `localhost` or a name below it, `127.0.0.0/8`, `::1`.
+    pub fn is_loopback(&self) -> bool {
+        match self.url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => {
+                let name = name.trim_end_matches('.');
+                name == "localhost" || name.ends_with(".localhost")
+            }
+            None => false,
+        }
     }
 
     /// Scheme, host and port, as a browser would write them.
@@ -155,6 +168,28 @@ mod tests {
         assert!(!base.is_https());
         let url = base.join(&"/c".parse().unwrap()).unwrap();
         assert_eq!(url.as_str(), "http://[::1]/a/b/c");
+    }
+
+    #[test]
+    fn this_machine_is_known_by_all_its_names() {
+        let is_loopback = |text: &str| text.parse::<BaseUrl>().unwrap().is_loopback();
+        for text in [
+            "http://localhost:1",
+            "http://LOCALHOST.",
+            "http://a.localhost",
+            "http://127.1.2.3",
+            "http://[::1]:9180",
+        ] {
+            assert!(is_loopback(text), "{text}");
+        }
+        for text in [
+            "http://localhost.example",
+            "http://10.0.0.1",
+            "http://[fd00::1]",
+            "http://apisix",
+        ] {
+            assert!(!is_loopback(text), "{text}");
+        }
     }
 
     #[test]

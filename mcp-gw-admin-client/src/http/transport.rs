@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::{Method, Request, StatusCode};
 use mcp_gw_core::{JsonError, RawJson, Secret};
 use reqwest::{Client, Proxy, Response, redirect};
@@ -367,8 +367,10 @@ impl Inner {
             *request.method(),
             Method::POST | Method::PUT | Method::PATCH
         );
-        if is_usual || !request.body().is_empty() {
+        if !request.body().is_empty() {
             outgoing = outgoing.body(request.body().clone());
+        } else if is_usual {
+            outgoing = outgoing.header(CONTENT_LENGTH, 0);
         }
         let begin = Instant::now();
         match timeout_at(until, outgoing.send()).await {

@@ -173,7 +173,7 @@ impl Desk {
             outcome.dry_run = true;
             outcome
                 .remarks
-                .push("Nothing was sent. Call again without dry_run to send it.".to_owned());
+                .push("This request was not sent, and nothing was changed. Call again without dry_run to send it.".to_owned());
             if self.access != Access::ReadWrite {
                 outcome.remarks.push(READ_ONLY.to_owned());
             }

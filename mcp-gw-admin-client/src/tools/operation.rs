@@ -46,6 +46,8 @@ pub(crate) trait Operation<S>: Send + Sync + 'static {
     const TITLE: &'static str;
     const DESCRIPTION: &'static str;
     const EFFECT: Effect;
+    /// What it changes when the server is read-only and it is listed all the same.
+    const READ_ONLY_EFFECT: Effect = Self::EFFECT;
     /// It deals with more than the one API.
     const IS_OPEN: bool = false;
     type Args: DeserializeOwned + JsonSchema + Send;
@@ -71,6 +73,9 @@ pub(crate) trait Shared: Sized + Send + Sync + 'static {
     fn unset(&self) -> Option<&str> {
         None
     }
+
+    /// True when nothing may be changed, nor shown as a change.
+    fn is_read_only(&self) -> bool;
 
     /// The same for one call, which has to be done and told within a time.
     #[must_use]
@@ -110,12 +115,17 @@ struct Bound<S, O> {
 
 impl<S: Shared, O: Operation<S>> Bound<S, O> {
     fn build(shared: Arc<S>) -> Result<Arc<dyn Tool>, SpecError> {
+        let effect = if shared.is_read_only() {
+            O::READ_ONLY_EFFECT
+        } else {
+            O::EFFECT
+        };
         let input = schema::of_arguments::<O::Args>();
         let output = schema::of_answer::<O::Output>();
         let spec = ToolSpec::new(O::NAME, O::DESCRIPTION)?
             .with_input_schema(&schema::raw(&input))?
             .with_output_schema(&schema::raw(&output))?
-            .with_annotations(&O::EFFECT.annotations(O::TITLE, O::IS_OPEN))?;
+            .with_annotations(&effect.annotations(O::TITLE, O::IS_OPEN))?;
         Ok(Arc::new(Self {
             spec,
             validator: OnceLock::new(),

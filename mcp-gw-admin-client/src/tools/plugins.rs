@@ -55,7 +55,7 @@ impl<F: Fn(&str) -> Result<Request<Bytes>, RequestError>> Check<'_, F> {
     /// Holds plugins against their schemas. What could not be checked is said in remarks.
     ///
     /// # Errors
-    /// When a plugin does not exist or its settings do not fit: nothing was sent then.
+    /// When a plugin does not exist or its settings do not fit: nothing was changed then.
     pub(crate) async fn run(
         &self,
         desk: &Desk,
@@ -66,7 +66,7 @@ impl<F: Fn(&str) -> Result<Request<Bytes>, RequestError>> Check<'_, F> {
             Ok(found.remarks)
         } else {
             Err(ToolError::invalid_arguments(format!(
-                "{}. Nothing was sent. {} shows how a plugin is set up; with validate: false the settings are sent \
+                "{}. Nothing was changed. {} shows how a plugin is set up; with validate: false the settings are sent \
                  unchecked",
                 found.faults.join("; "),
                 self.schemas

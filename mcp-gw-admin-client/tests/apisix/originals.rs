@@ -27,11 +27,15 @@ async fn the_tools_send_the_requests_of_the_original() {
     for case in cases() {
         let Case {
             tool,
-            arguments,
+            mut arguments,
             request,
             body,
         } = case;
         let Some(line) = request else { continue };
+        if tool.starts_with("update_") && tool != "update_secret" {
+            // What is read to check a change first is not the original's.
+            arguments["validate"] = json!(false);
+        }
         let plan = on(&line)
             .status(201)
             .body(r#"{"value":{"id":"new","n":1.50}}"#);

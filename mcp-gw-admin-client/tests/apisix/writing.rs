@@ -28,6 +28,9 @@ async fn nothing_is_sent_until_writing_is_allowed() {
             "{error}"
         );
         arguments["dry_run"] = json!(true);
+        if tool.starts_with("update_") && tool != "update_secret" {
+            arguments["validate"] = json!(false);
+        }
         let answer = setup.call(tool, arguments).await.ok();
         assert_eq!(answer["dry_run"], true);
         let request = &answer["request"];
@@ -74,7 +77,7 @@ async fn settings_of_plugins_are_checked_before_they_are_sent() {
     for says in [
         "plugin limit-count",
         "no plugin \"nothing\"",
-        "Nothing was sent",
+        "Nothing was changed",
         "get_plugin_schema",
         "get_all_plugin_names",
     ] {
@@ -84,6 +87,71 @@ async fn settings_of_plugins_are_checked_before_they_are_sent() {
     let mut unchecked = arguments;
     unchecked["validate"] = json!(false);
     setup.call("create_route", unchecked).await.ok();
+}
+
+const KNOWN: &str =
+    r#"{"value":{"id":"1","plugins":{"limit-count":{"count":5,"group":"g"},"other":{}}}}"#;
+
+#[tokio::test]
+async fn a_change_is_checked_as_what_will_be_there() {
+    let change = |settings: serde_json::Value| json!({"id": "1", "route": {"plugins": {"limit-count": settings}}});
+    let plans = |then: Option<&str>| {
+        let first = [
+            on("GET /routes/1").body(KNOWN),
+            on("GET /plugins/limit-count").body(LIMIT),
+        ];
+        first.into_iter().chain(then.map(on))
+    };
+    // What is required is there already.
+    let setup = Setup::writing(plans(Some("PATCH /routes/1"))).await;
+    let answer = setup.call("update_route", change(json!({"group": "h"})));
+    assert!(answer.await.ok()["remarks"].is_null());
+    for settings in [json!({"count": "many"}), json!({"count": null}), json!([])] {
+        let setup = Setup::writing(plans(None)).await;
+        let error = setup.call("update_route", change(settings)).await.error();
+        for says in [
+            "plugin limit-count",
+            "Nothing was changed",
+            "validate: false",
+        ] {
+            assert!(error.contains(says), "{error}");
+        }
+    }
+    // Nothing is to be checked when plugins are removed, or are no plugins.
+    let setup = Setup::writing([on("PATCH /routes/1")]).await;
+    setup.call("update_route", change(json!(null))).await.ok();
+    let arguments = json!({"id": "1", "route": {"plugins": ["limit-count"]}});
+    let error = setup.call("update_route", arguments).await.error();
+    assert!(error.contains("`plugins` must be an object"), "{error}");
+    let arguments = json!({"id": "1", "route": {"id": "2", "desc": "d"}});
+    let error = setup.call("update_route", arguments).await.error();
+    assert!(error.contains("Nothing was sent"), "{error}");
+}
+
+#[tokio::test]
+async fn a_change_of_what_cannot_be_read_says_what_was_not_checked() {
+    let arguments = || json!({"id": "1", "plugins": {"cors": {}}});
+    let setup = Setup::writing([
+        on("GET /global_rules/1").status(403),
+        on("PATCH /global_rules/1"),
+    ])
+    .await;
+    let answer = setup.call("update_global_rule", arguments()).await.ok();
+    let remarks = answer["remarks"].to_string();
+    assert!(remarks.contains("were not checked"), "{answer}");
+    let setup = Setup::writing([on("GET /global_rules/1").status(404)]).await;
+    setup.call("update_global_rule", arguments()).await.error();
+    let setup = Setup::writing([
+        on("GET /global_rules/1").body(r#"{"value":{"id":"1","plugins":{}}}"#),
+        on("GET /plugins/cors").body(r#"{"type":"object"}"#),
+    ])
+    .await;
+    let mut dry = arguments();
+    dry["dry_run"] = json!(true);
+    let answer = setup.call("update_global_rule", dry).await.ok();
+    let remarks = answer["remarks"].to_string();
+    assert!(remarks.contains("This request was not sent"), "{answer}");
+    assert!(!remarks.contains("Nothing was sent"), "{answer}");
 }
 
 #[tokio::test]
@@ -247,4 +315,18 @@ async fn what_contradicts_itself_is_not_sent() {
     let arguments = json!({"id": "r", "route": route});
     let error = setup.call("create_route", arguments).await.error();
     assert!(error.contains("Nothing was sent"), "{error}");
+}
+
+#[tokio::test]
+async fn ids_that_are_numbers_go_as_numbers() {
+    let setup = Setup::writing([on("POST /routes")]).await;
+    let route = json!({"uri": "/x", "upstream_id": 1, "service_id": 2, "plugin_config_id": "3"});
+    setup
+        .call("create_route", json!({"route": route}))
+        .await
+        .ok();
+    assert_eq!(setup.admin.seen()[0].json(), route);
+    let route = json!({"uri": "/x", "upstream_id": [1]});
+    let arguments = json!({"route": route});
+    setup.call("create_route", arguments).await.error();
 }

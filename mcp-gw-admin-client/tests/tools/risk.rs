@@ -492,3 +492,41 @@ fn the_thresholds_in_the_handbook_are_those_there_are() {
     }
     hold("thresholds", &table);
 }
+
+#[tokio::test]
+async fn the_health_of_nodes_is_read_where_there_are_health_checks() {
+    let nodes = json!([{"nodes": [{"ip": "10.0.0.1", "port": 80, "status": "unhealthy"},
+        {"ip": "10.0.0.2", "port": 80, "status": "healthy"}]}]);
+    let service = |id: &str, template: &str, checks: &Value| json!({"id": id, "service_id": template, "upstream": {"nodes": {"a:80": 1}, "checks": checks}});
+    let active = json!({"active": {}});
+    let services = json!([
+        service("s1", "t1", &active),
+        service("s2", "t2", &active),
+        service("s3", "t3", &json!({})),
+    ]);
+    let upstreams = ["s1", "s2", "s3"].map(|id| {
+        let path = format!("/apisix/admin/services/{id}/upstreams?gateway_group_id=g");
+        get(&path, &json!([]))
+    });
+    let health = |template: &str| {
+        on(&format!(
+            "GET /api/gateway_groups/g/services/{template}/healthcheck"
+        ))
+    };
+    let plans = [
+        get("/api/gateway_groups", &json!([{"id": "g"}])),
+        get(&in_group("services"), &services),
+        health("t1").body(json!({"value": nodes}).to_string()),
+        health("t2").status(403),
+    ];
+    let setup = Setup::new(plans.into_iter().chain(upstreams)).await;
+    let answer = setup.call("check_risk", json!({"rules": ["unhealthy-node"]}));
+    let answer = answer.await.ok();
+    let found = &answer["findings"];
+    assert_eq!(found.as_array().unwrap().len(), 1, "{answer}");
+    assert_eq!(found[0]["resource"]["id"], "s1");
+    assert_eq!(found[0]["value"], json!(["10.0.0.1:80"]));
+    assert_eq!(answer["rules"][0]["undecided"], 1);
+    assert_eq!(answer["complete"], false);
+    assert_eq!(answer["not_read"][0]["what"], "the health of services");
+}

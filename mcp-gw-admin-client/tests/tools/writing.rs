@@ -121,6 +121,12 @@ async fn a_dry_run_shows_the_request_that_is_sent_afterwards() {
 #[tokio::test]
 async fn read_only_hides_what_writes() {
     let setup = Setup::with([], |config| config.access = Access::ReadOnly).await;
+    let offer = setup.backend.offer_now().unwrap();
+    for tool in &offer.tools {
+        let hints = tool.annotations();
+        assert!(hints.is_read_only(), "{}", tool.name());
+        assert!(!hints.is_destructive(), "{}", tool.name());
+    }
     let ctx = call_context(Caller::anonymous(), Arc::new(NoClient::new()));
     for (tool, arguments) in writes() {
         let arguments = Arguments::from_raw(raw(&arguments)).unwrap();
@@ -170,7 +176,7 @@ async fn settings_of_plugins_are_checked_before_they_are_sent() {
     let error = setup.call("create_resource", write(plugins)).await.error();
     assert!(error.contains("limit-count: at /count"), "{error}");
     assert!(
-        error.contains("no plugin \"no-such\"") && error.contains("Nothing was sent"),
+        error.contains("no plugin \"no-such\"") && error.contains("Nothing was changed"),
         "{error}"
     );
 
@@ -228,7 +234,7 @@ async fn making_something_does_not_overwrite_what_is_there() {
         .call("create_resource", arguments.clone())
         .await
         .error();
-    assert!(error.contains("Nothing was sent"), "{error}");
+    assert!(error.contains("Nothing was changed"), "{error}");
     setup.call("create_resource", arguments).await.ok();
 }
 
@@ -365,7 +371,7 @@ async fn a_patch_is_read_before_it_is_sent() {
     ] {
         let error = setup.call("patch_resource", patch(operation)).await.error();
         assert!(
-            error.contains(says) && error.contains("Nothing was sent"),
+            error.contains(says) && error.contains("Nothing was "),
             "{error}"
         );
     }

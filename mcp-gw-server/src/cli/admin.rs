@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mcp_gw_admin_client::tools::api7::{Access, Api7Config, RiskConfig};
+use mcp_gw_admin_client::tools::api7::{Access, Api7Config, RiskConfig, Secrets};
 use mcp_gw_admin_client::tools::apisix::ApisixConfig;
 use mcp_gw_core::Secret;
 use serde_json::{Map, Value};
@@ -40,12 +40,24 @@ pub struct AdminArgs {
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 
+    /// Show no secrets in answers, also when a call asks for them
+    #[arg(long)]
+    pub no_secrets: bool,
+
     /// A proxy that requests go through, such as `http://proxy.example.com:3128`
     #[arg(long, value_name = "URL")]
     pub proxy: Option<String>,
 }
 
 impl AdminArgs {
+    const fn secrets(&self) -> Secrets {
+        if self.no_secrets {
+            Secrets::Never
+        } else {
+            Secrets::OnRequest
+        }
+    }
+
     const fn access(&self) -> Access {
         match (self.read_only, self.allow_write) {
             (true, _) => Access::ReadOnly,
@@ -144,6 +156,7 @@ impl Api7Args {
         let mut section = Api7Section::new(config.dashboard_url, config.token);
         section.gateway_url = config.gateway_url;
         section.access = self.admin.access();
+        section.secrets = self.admin.secrets();
         section.tools.clone_from(&self.admin.tools);
         section.exclude_tools.clone_from(&self.admin.exclude_tools);
         section.ca_file.clone_from(&self.admin.ca_file);
@@ -174,6 +187,7 @@ impl ApisixArgs {
         let mut section = ApisixSection::new(config.admin_url, config.admin_key);
         section.gateway_url = config.gateway_url;
         section.access = self.admin.access();
+        section.secrets = self.admin.secrets();
         section.tools.clone_from(&self.admin.tools);
         section.exclude_tools.clone_from(&self.admin.exclude_tools);
         section.ca_file.clone_from(&self.admin.ca_file);
@@ -359,6 +373,20 @@ mod tests {
             assert!(found.contains("TOKEN: "), "{found}");
             assert!(!found.contains("hidden"), "{found}");
         }
+    }
+
+    #[test]
+    fn secrets_can_be_kept_from_all_calls() {
+        let never = AdminArgs {
+            no_secrets: true,
+            ..AdminArgs::default()
+        };
+        assert!(says(&never, &GOOD).contains("secrets: Never"));
+        let usual = says(&AdminArgs::default(), &GOOD);
+        assert!(usual.contains("secrets: OnRequest"), "{usual}");
+        let args = ApisixArgs { admin: never };
+        let server = args.server(&|_| None).unwrap().apisix.unwrap();
+        assert_eq!(server.secrets, Secrets::Never);
     }
 
     #[test]

@@ -366,6 +366,17 @@ fn read(key: &'static str, file: &Path) -> Result<String, AdminFault> {
 
 /// Reports what is wrong with the section of `api`, which is at `path`.
 pub(super) fn check(checker: &mut Checker<'_>, api: &AdminApi, path: &ConfigPath) {
+    let (key, url, what) = match api {
+        AdminApi::Api7(section) => ("dashboard_url", &section.dashboard_url, "token"),
+        AdminApi::Apisix(section) => ("admin_url", &section.admin_url, "key"),
+    };
+    let base = url.parse::<BaseUrl>();
+    if base.is_ok_and(|base| !base.is_https() && !base.is_loopback()) {
+        let message =
+            format!("the {what} goes over the network without TLS, and all who see it can use it");
+        let help = "write `https://`, or reach it through a tunnel to this machine";
+        checker.remark(&path.key(key), message, help);
+    }
     for fault in api.faults() {
         let at = match fault.key {
             "" => path.clone(),

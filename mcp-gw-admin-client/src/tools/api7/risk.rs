@@ -2,6 +2,7 @@
 
 mod collect;
 mod config;
+mod key;
 mod report;
 mod review;
 mod rules;

@@ -9,6 +9,7 @@ use mcp_gw_core::Clock;
 
 use crate::api7::Client;
 use crate::http::Budget;
+use crate::tools::api7::config::Access;
 use crate::tools::api7::risk::RiskConfig;
 use crate::tools::desk::Desk;
 pub(crate) use crate::tools::desk::unbuilt;
@@ -54,6 +55,10 @@ impl Shared for Api7 {
 
     fn unset(&self) -> Option<&str> {
         self.desk.unset.as_deref()
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.desk.access == Access::ReadOnly
     }
 
     fn within(&self, budget: Budget) -> Self {

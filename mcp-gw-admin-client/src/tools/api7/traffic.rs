@@ -15,6 +15,7 @@ impl Operation<Api7> for SendRequest {
         as often as repeatCount says, and answers with status, headers, body and duration of each. Redirects are not \
         followed. Only GET, HEAD and OPTIONS while this server changes nothing.";
     const EFFECT: Effect = Effect::Changes;
+    const READ_ONLY_EFFECT: Effect = Effect::Reads;
     const IS_OPEN: bool = true;
     type Args = Args;
     type Output = Output;

@@ -11,7 +11,7 @@ impl Api7 {
     /// Holds the plugins in `body` against their schemas. What could not be checked is said in remarks.
     ///
     /// # Errors
-    /// When a plugin does not exist or its settings do not fit: nothing was sent then.
+    /// When a plugin does not exist or its settings do not fit: nothing was changed then.
     pub(crate) async fn validate(
         &self,
         kind: Kind,

@@ -92,12 +92,12 @@ async fn refuse_existing(shared: &Api7, args: &BodyArgs) -> Result<(), ToolError
         .map_err(crate::tools::api7::shared::unbuilt)?;
     match shared.first().send(request).await {
         Ok(_) => Err(ToolError::failed(format!(
-            "Nothing was sent: this {} exists already. Read it (read_resource), then replace_resource or patch_resource.",
+            "Nothing was changed: this {} exists already. Read it (read_resource), then replace_resource or patch_resource.",
             kind.name()
         ))),
         Err(error) if error.is_not_found() => Ok(()),
         Err(error) => Err(ToolError::failed(format!(
-            "Nothing was sent: whether it exists already could not be read. {}",
+            "Nothing was changed: whether it exists already could not be read. {}",
             advice::explain(&error)
         ))),
     }

@@ -143,6 +143,7 @@ impl Operation<Apisix> for SendRequest {
         Redirects are not followed. What was changed takes a moment until it works. Only GET, HEAD and OPTIONS while this \
         server changes nothing.";
     const EFFECT: Effect = Effect::Changes;
+    const READ_ONLY_EFFECT: Effect = Effect::Reads;
     const IS_OPEN: bool = true;
     type Args = Args;
     type Output = Output;

@@ -14,6 +14,14 @@ type Plugins = BTreeMap<String, Map<String, Value>>;
 
 type Labels = BTreeMap<String, String>;
 
+/// APISIX takes texts and numbers.
+#[derive(JsonSchema)]
+#[schemars(inline, untagged)]
+enum IdOf {
+    Text(String),
+    Number(u64),
+}
+
 #[derive(JsonSchema)]
 #[schemars(inline)]
 pub(crate) struct RouteBody {
@@ -42,14 +50,14 @@ pub(crate) struct RouteBody {
     filter_func: Option<String>,
     script: Option<Value>,
     /// The service that it belongs to.
-    service_id: Option<String>,
+    service_id: Option<IdOf>,
     /// The upstream, by its id.
-    upstream_id: Option<String>,
+    upstream_id: Option<IdOf>,
     /// The upstream, as `create_upstream` takes it: {"type": "roundrobin", "nodes": {"10.0.0.1:80": 1}}.
     /// A route needs `upstream`, `upstream_id`, `service_id` or a plugin that answers.
     upstream: Option<Map<String, Value>>,
     /// The plugin config whose plugins run too.
-    plugin_config_id: Option<String>,
+    plugin_config_id: Option<IdOf>,
     /// Whether `WebSocket` is let through.
     enable_websocket: Option<bool>,
     /// 1 is active, 0 is not.
@@ -86,7 +94,7 @@ pub(crate) struct ServiceBody {
     desc: Option<String>,
     labels: Option<Labels>,
     /// The upstream, by its id.
-    upstream_id: Option<String>,
+    upstream_id: Option<IdOf>,
     /// The upstream, as `create_upstream` takes it: {"type": "roundrobin", "nodes": {"10.0.0.1:80": 1}}.
     upstream: Option<Map<String, Value>>,
     /// Whether `WebSocket` is let through.
@@ -222,7 +230,7 @@ pub(crate) struct ConsumerBody {
     /// Settings by the names of plugins.
     plugins: Option<Plugins>,
     /// The consumer group.
-    group_id: Option<String>,
+    group_id: Option<IdOf>,
 }
 
 #[derive(JsonSchema)]
@@ -315,9 +323,9 @@ pub(crate) struct StreamRouteBody {
     /// The upstream, as `create_upstream` takes it: {"type": "roundrobin", "nodes": {"10.0.0.1:80": 1}}.
     upstream: Option<Map<String, Value>>,
     /// The upstream, by its id.
-    upstream_id: Option<String>,
+    upstream_id: Option<IdOf>,
     /// The service that it belongs to.
-    service_id: Option<String>,
+    service_id: Option<IdOf>,
     /// The protocol that is spoken: `name`, `conf`, `superior_id`, `logger`.
     protocol: Option<Map<String, Value>>,
     /// Settings by the names of plugins.

@@ -183,7 +183,7 @@ pub(crate) struct UpdateRuleArgs {
     /// Settings by the names of plugins: merged into what is there; null removes a plugin.
     plugins: Object,
     #[serde(flatten)]
-    writing: Writing,
+    saving: Saving,
 }
 
 pub(crate) struct UpdateGlobalRule;
@@ -192,7 +192,7 @@ impl Operation<Apisix> for UpdateGlobalRule {
     const NAME: &'static str = "update_global_rule";
     const TITLE: &'static str = "Change a part of a global rule";
     const DESCRIPTION: &'static str = "Changes plugins of a global rule that is there, and leaves the rest as it is. Read it \
-        first with get_resource.";
+        first with get_resource. Settings of plugins are checked first.";
     const EFFECT: Effect = Effect::Replaces;
     type Args = UpdateRuleArgs;
     type Output = Told;
@@ -200,8 +200,9 @@ impl Operation<Apisix> for UpdateGlobalRule {
     async fn run(shared: &Apisix, args: UpdateRuleArgs) -> Result<Told, ToolError> {
         something(&args.plugins)?;
         let body = rule(&args.id.0, &args.plugins.raw);
-        let request = Kind::GlobalRule.patch(&Place::root(), &args.id.0, &body);
-        shared.change(request, &args.writing).await
+        shared
+            .amend(Kind::GlobalRule, &args.id.0, &body, &args.saving)
+            .await
     }
 }
 

@@ -10,10 +10,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::apisix::Kind;
+use crate::apisix::{Kind, Place};
 use crate::http::{Budget, RequestError};
 use crate::tools::advice::Words;
 use crate::tools::answer::{Outcome, Sent};
+use crate::tools::api7::Access;
 use crate::tools::apisix::input::Saving;
 use crate::tools::desk::{Desk, agree, unbuilt};
 use crate::tools::input::Writing;
@@ -50,6 +51,10 @@ impl Deref for Apisix {
 impl Shared for Apisix {
     fn scrub(&self, text: &str) -> String {
         self.0.scrub(text)
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.0.access == Access::ReadOnly
     }
 
     fn within(&self, budget: Budget) -> Self {
@@ -143,6 +148,28 @@ impl Apisix {
                 .remarks
                 .push("One with this id was there, and has been replaced.".to_owned());
         }
+        outcome.remarks.extend(remarks);
+        Ok(Told(outcome))
+    }
+
+    /// Sends a write that changes parts of something, after the plugins that it changes were checked as they will be.
+    pub(crate) async fn amend(
+        &self,
+        kind: Kind,
+        id: &str,
+        change: &RawJson,
+        saving: &Saving,
+    ) -> Result<Told, ToolError> {
+        let place = Place::root();
+        let request = kind.patch(&place, id, change);
+        agree("id", id, change)?;
+        self.may_write(&saving.writing)?;
+        let remarks = if saving.validate == Some(false) {
+            Vec::new()
+        } else {
+            self.check_change(kind, id, change).await?
+        };
+        let mut outcome = self.write(request, &saving.writing).await?.outcome;
         outcome.remarks.extend(remarks);
         Ok(Told(outcome))
     }

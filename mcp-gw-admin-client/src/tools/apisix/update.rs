@@ -5,13 +5,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::apisix::{Kind, Place};
-use crate::tools::apisix::input::{Object, Type};
+use crate::tools::apisix::input::{Object, Saving, Type};
 use crate::tools::apisix::shared::{Apisix, Told};
 use crate::tools::input::{Id, Writing};
 use crate::tools::operation::{Effect, Operation};
 
 macro_rules! updates {
-    ($($operation:ident($args:ident): $kind:ident, $tool:literal, $title:literal, $what:literal,
+    ($($operation:ident($args:ident): $kind:ident, $tool:literal, $title:literal, $what:literal, $checked:literal,
         $(#[serde($serde:meta)])? $field:ident;)*) => {$(
         #[derive(Deserialize, JsonSchema)]
         pub(crate) struct $args {
@@ -22,7 +22,7 @@ macro_rules! updates {
             $(#[serde($serde)])?
             $field: Object,
             #[serde(flatten)]
-            writing: Writing,
+            saving: Saving,
         }
 
         pub(crate) struct $operation;
@@ -31,7 +31,7 @@ macro_rules! updates {
             const NAME: &'static str = $tool;
             const TITLE: &'static str = $title;
             const DESCRIPTION: &'static str = concat!(
-                "Changes parts of ", $what, " that is there, and leaves the rest as it is. Read it first with get_resource."
+                "Changes parts of ", $what, " that is there, and leaves the rest as it is. Read it first with get_resource.", $checked
             );
             const EFFECT: Effect = Effect::Replaces;
             type Args = $args;
@@ -39,22 +39,21 @@ macro_rules! updates {
 
             async fn run(shared: &Apisix, args: $args) -> Result<Told, ToolError> {
                 something(&args.$field)?;
-                let request = Kind::$kind.patch(&Place::root(), &args.id.0, &args.$field.raw);
-                shared.change(request, &args.writing).await
+                shared.amend(Kind::$kind, &args.id.0, &args.$field.raw, &args.saving).await
             }
         }
     )*};
 }
 
 updates! {
-    UpdateRoute(UpdateRouteArgs): Route, "update_route", "Change a part of a route", "a route", route;
-    UpdateService(UpdateServiceArgs): Service, "update_service", "Change a part of a service", "a service", service;
-    UpdateUpstream(UpdateUpstreamArgs): Upstream, "update_upstream", "Change a part of an upstream", "an upstream", upstream;
-    UpdateSsl(UpdateSslArgs): Ssl, "update_ssl", "Change a part of a certificate", "a certificate", ssl;
+    UpdateRoute(UpdateRouteArgs): Route, "update_route", "Change a part of a route", "a route", " Settings of plugins are checked first.", route;
+    UpdateService(UpdateServiceArgs): Service, "update_service", "Change a part of a service", "a service", " Settings of plugins are checked first.", service;
+    UpdateUpstream(UpdateUpstreamArgs): Upstream, "update_upstream", "Change a part of an upstream", "an upstream", "", upstream;
+    UpdateSsl(UpdateSslArgs): Ssl, "update_ssl", "Change a part of a certificate", "a certificate", "", ssl;
     UpdateConsumerGroup(UpdateConsumerGroupArgs): ConsumerGroup, "update_consumer_group",
-        "Change a part of a consumer group", "a consumer group", #[serde(rename = "consumerGroup")] consumer_group;
+        "Change a part of a consumer group", "a consumer group", " Settings of plugins are checked first.", #[serde(rename = "consumerGroup")] consumer_group;
     UpdatePluginConfig(UpdatePluginConfigArgs): PluginConfig, "update_plugin_config",
-        "Change a part of a plugin config", "a plugin config (`plugins`, `desc`, `labels`)", plugins;
+        "Change a part of a plugin config", "a plugin config (`plugins`, `desc`, `labels`)", " Settings of plugins are checked first.", plugins;
 }
 
 /// A change of nothing is a mistake.

@@ -3,9 +3,10 @@
 use mcp_gw_core::{RawJson, ToolError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::apisix::Kind;
 use crate::apisix::plugin::{self, Settings, Subsystem};
+use crate::apisix::{Kind, Place};
 use crate::http::ErrorKind;
 use crate::tools::apisix::input::{Object, Type};
 use crate::tools::apisix::shared::Apisix;
@@ -17,7 +18,7 @@ impl Apisix {
     /// Holds the plugins in `body` against their schemas. What could not be checked is said in remarks.
     ///
     /// # Errors
-    /// When a plugin does not exist or its settings do not fit: nothing was sent then.
+    /// When a plugin does not exist or its settings do not fit: nothing was changed then.
     pub(crate) async fn check(&self, kind: Kind, body: &RawJson) -> Result<Vec<String>, ToolError> {
         if !kind.has_plugins() {
             return Ok(Vec::new());
@@ -25,6 +26,79 @@ impl Apisix {
         match plugins_of(body)? {
             Some(plugins) => check(kind).run(self, &plugins).await,
             None => Ok(Vec::new()),
+        }
+    }
+}
+
+impl Apisix {
+    /// Holds the plugins that a merge patch changes against their schemas, as they are when it is done. What could not
+    /// be checked is said in remarks.
+    ///
+    /// # Errors
+    /// When a plugin does not exist or its settings would not fit: nothing was changed then.
+    pub(crate) async fn check_change(
+        &self,
+        kind: Kind,
+        id: &str,
+        change: &RawJson,
+    ) -> Result<Vec<String>, ToolError> {
+        if !kind.has_plugins() {
+            return Ok(Vec::new());
+        }
+        let Some(mut changed) = plugins_of(change)? else {
+            return Ok(Vec::new());
+        };
+        // These are removed.
+        changed.retain(|_, settings| !settings.is_null());
+        if changed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let request = kind.get(&Place::root(), id).map_err(unbuilt)?;
+        let known = match self.first().send(request).await {
+            Ok(answer) => answer.body.and_then(|body| body.to_value().ok()),
+            Err(error) if error.is_not_found() => return Err(self.failed(&error)),
+            Err(error) => {
+                return Ok(vec![format!(
+                    "The settings of plugins were not checked, as what is there could not be read: {error}."
+                )]);
+            }
+        };
+        let Some(known) = known.as_ref().and_then(|known| known.get("value")) else {
+            return Ok(vec![
+                "The settings of plugins were not checked, as what is there could not be read: the answer has no `value`."
+                    .to_owned(),
+            ]);
+        };
+        let plugins: Map<String, Value> = changed
+            .into_iter()
+            .map(|(name, settings)| {
+                let known = known.get("plugins").and_then(|all| all.get(&name));
+                let mut merged = known.cloned().unwrap_or_default();
+                merge(&mut merged, settings);
+                (name, merged)
+            })
+            .collect();
+        check(kind).run(self, &plugins).await
+    }
+}
+
+/// Changes `known` as a JSON Merge Patch says (RFC 7396).
+fn merge(known: &mut Value, change: Value) {
+    let Value::Object(change) = change else {
+        *known = change;
+        return;
+    };
+    if !known.is_object() {
+        *known = Value::Object(Map::new());
+    }
+    let Value::Object(members) = known else {
+        return;
+    };
+    for (name, value) in change {
+        if value.is_null() {
+            members.remove(&name);
+        } else {
+            merge(members.entry(name).or_insert(Value::Null), value);
         }
     }
 }
@@ -100,5 +174,30 @@ impl Operation<Apisix> for ValidateResource {
             problems: found.faults,
             remarks: found.remarks,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_change_is_merged_as_the_standard_has_it() {
+        for (known, change, merged) in [
+            (
+                json!({"a": {"b": 1, "c": 2}}),
+                json!({"a": {"b": null, "d": [1]}}),
+                json!({"a": {"c": 2, "d": [1]}}),
+            ),
+            (json!({"a": [1, 2]}), json!({"a": [3]}), json!({"a": [3]})),
+            (json!(null), json!({"a": {"b": null}}), json!({"a": {}})),
+            (json!({"a": 1}), json!(7), json!(7)),
+        ] {
+            let mut value = known;
+            merge(&mut value, change);
+            assert_eq!(value, merged);
+        }
     }
 }

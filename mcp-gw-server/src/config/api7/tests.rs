@@ -86,6 +86,49 @@ fn what_is_wrong_with_it_is_said_with_what_to_do() {
 }
 
 #[test]
+fn a_credential_that_leaves_this_machine_without_tls_is_warned_of() {
+    let told = |server: String| {
+        let remarks = load(&server).unwrap().remarks();
+        let lines: Vec<_> = remarks.iter().map(crate::config::Fault::sentence).collect();
+        lines.join("\n")
+    };
+    let api7 = |url: &str| {
+        told(format!(
+            "api7: {{ dashboard_url: '{url}', token: '${{TOKEN}}' }}"
+        ))
+    };
+    let apisix = |url: &str| {
+        told(format!(
+            "apisix: {{ admin_url: '{url}', admin_key: '${{TOKEN}}' }}"
+        ))
+    };
+    let says = api7("http://d.example:7080");
+    assert!(
+        says.starts_with(
+            "servers.a.api7.dashboard_url: the token goes over the network without TLS"
+        ),
+        "{says}"
+    );
+    let says = apisix("http://10.0.0.1:9180/apisix/admin");
+    assert!(
+        says.starts_with("servers.a.apisix.admin_url: the key goes over the network without TLS"),
+        "{says}"
+    );
+    for url in [
+        "https://d.example",
+        "http://localhost:9180",
+        "http://127.0.0.1:9180",
+        "http://[::1]",
+    ] {
+        assert_eq!(
+            (api7(url), apisix(url)),
+            (String::new(), String::new()),
+            "{url}"
+        );
+    }
+}
+
+#[test]
 fn it_is_explained_without_what_is_secret() {
     let explained = |rest: &str| {
         let text = load(&section(rest)).unwrap().explain();

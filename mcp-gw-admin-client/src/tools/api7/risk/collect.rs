@@ -82,6 +82,8 @@ pub(crate) async fn collect(
     let jobs = deeper(&scan);
     let found = reader.read(jobs).await;
     take_deeper(&mut scan, found);
+    let found = reader.read(health(&scan)).await;
+    take_health(&mut scan, found);
     scan
 }
 
@@ -225,6 +227,42 @@ fn deeper(scan: &Scan) -> Vec<Job> {
         .filter(|role| role.body.get("policies").is_none());
     jobs.extend(without.map(|role| Job::new(Source::RolePolicies, "", &role.id)));
     jobs
+}
+
+/// What health checks say, of services that have some.
+fn health(scan: &Scan) -> Vec<Job> {
+    let services = scan.services().filter(|(_, service)| service.has_checks());
+    let jobs = services.filter_map(|(group, service)| {
+        Some(Job::new(
+            Source::Health,
+            &group.resource.id,
+            service.template()?,
+        ))
+    });
+    jobs.collect()
+}
+
+fn take_health(scan: &mut Scan, found: Vec<Found>) {
+    let mut by_place: BTreeMap<(String, String), Option<Value>> = BTreeMap::new();
+    for found in found {
+        let body = found.body.and_then(|body| body.to_value().ok());
+        by_place.insert((found.job.group, found.job.owner), body);
+    }
+    for group in &mut scan.groups {
+        for service in &mut group.services {
+            let Some(template) = service.template() else {
+                continue;
+            };
+            let key = (group.resource.id.clone(), template.to_owned());
+            match by_place.get(&key) {
+                Some(Some(health)) => service.health = Some(health.clone()),
+                Some(None) => {
+                    group.missing.insert(Source::Health);
+                }
+                None => {}
+            }
+        }
+    }
 }
 
 fn take_deeper(scan: &mut Scan, found: Vec<Found>) {

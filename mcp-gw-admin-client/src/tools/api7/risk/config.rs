@@ -30,6 +30,15 @@ pub struct RiskConfig {
     /// It is a high one within so many days.
     #[schemars(range(max = 36_500))]
     pub certificate_urgent_days: u32,
+    /// An RSA key of a certificate that is shorter is weak, in bits.
+    #[schemars(range(max = 65_536))]
+    pub min_rsa_bits: usize,
+    /// A key on an elliptic curve that is shorter is weak, in bits.
+    #[schemars(range(max = 521))]
+    pub min_ec_bits: usize,
+    /// Upstreams of which more nodes fail their health checks are a risk, in percent.
+    #[schemars(range(max = 100))]
+    pub max_unhealthy_percent: u32,
     /// A secret of a consumer that is shorter is weak, in characters.
     pub min_secret_length: usize,
     /// A JWT that lives longer is a risk, in seconds.
@@ -72,6 +81,9 @@ impl Default for RiskConfig {
             rules_off: Vec::new(),
             certificate_days: 30,
             certificate_urgent_days: 7,
+            min_rsa_bits: 2048,
+            min_ec_bits: 256,
+            max_unhealthy_percent: 0,
             min_secret_length: 16,
             max_token_seconds: 30 * 86_400,
             min_gateway_version: None,

@@ -57,11 +57,6 @@ pub(crate) fn of(scan: &Scan) -> Vec<Review> {
         |resource: &&Resource| resource.plugins().any(|(name, _)| limits.contains(&name));
     let all = [
         one(
-            "Are keys long enough (RSA 2048, EC 256), does each certificate belong to an SNI, and has each SNI one?",
-            "get_resource with certificate and sni, or read_resource with kind ssl",
-            groups().flat_map(|group| group.certificates.iter().chain(&group.snis)),
-        ),
-        one(
             "Is the code in plugins sound: what it does with input, what it costs, what it logs?",
             "get_resource with customPlugin; the routes, services and global rules that are named, at /plugins",
             scan.custom_plugins
@@ -72,11 +67,6 @@ pub(crate) fn of(scan: &Scan) -> Vec<Review> {
             "Do the rate limits fit what callers need?",
             "get_resource with route or publishedService, and get_prometheus_metrics api-qps by route_id",
             scan.with_plugins().filter(is_limited),
-        ),
-        one(
-            "Are the nodes of upstreams healthy now?",
-            "get_service_healthcheck, with the id of the service template",
-            scan.services().map(|(_, service)| &service.resource),
         ),
         one(
             "Do the settings of authentication fit: headers, algorithms, who may use which route?",

@@ -1,6 +1,8 @@
 //! The rules: what is a risk, how bad, and what to do about it.
 
 mod access;
+mod certificates;
+mod health;
 mod iam;
 mod plugins;
 mod routing;
@@ -64,7 +66,9 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Rule> {
     access::RULES
         .iter()
         .chain(transport::RULES)
+        .chain(certificates::RULES)
         .chain(routing::RULES)
+        .chain(health::RULES)
         .chain(plugins::RULES)
         .chain(iam::RULES)
         .chain(traffic::RULES)

@@ -84,11 +84,30 @@ pub(crate) struct Service {
     pub(crate) routes: Vec<Resource>,
     pub(crate) stream_routes: Vec<Resource>,
     pub(crate) upstreams: Vec<Resource>,
+    /// What health checks say, as the API writes it.
+    pub(crate) health: Option<Value>,
 }
 
 impl Service {
     pub(crate) fn is_stream(&self) -> bool {
         self.resource.text("type") == Some("stream")
+    }
+
+    /// The id of what it was published from.
+    pub(crate) fn template(&self) -> Option<&str> {
+        let names = ["service_template_id", "template_id", "service_id"].iter();
+        let mut ids = names.filter_map(|name| self.resource.text(name));
+        ids.find(|id| !id.is_empty())
+    }
+
+    /// Whether an upstream has health checks.
+    pub(crate) fn has_checks(&self) -> bool {
+        let checks = |body: &Value| {
+            let checks = body.get("checks").and_then(Value::as_object);
+            checks.is_some_and(|checks| !checks.is_empty())
+        };
+        self.resource.body.get("upstream").is_some_and(checks)
+            || self.upstreams.iter().any(|upstream| checks(&upstream.body))
     }
 
     /// The upstream within the service and those beside it, each once, with where it is in the resource.

@@ -10,7 +10,7 @@ use mcp_gw_core::RawJson;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::api7::{Kind, ListParams, Place, iam};
+use crate::api7::{Kind, ListParams, Place, action, iam};
 use crate::http::{Error, RequestError, Target};
 use crate::tools::advice;
 use crate::tools::answer::Failure;
@@ -39,6 +39,7 @@ pub(crate) enum Source {
     Routes,
     StreamRoutes,
     Upstreams,
+    Health,
     Credentials,
     RolePolicies,
 }
@@ -63,6 +64,7 @@ impl Source {
             Self::Routes => "routes",
             Self::StreamRoutes => "stream routes",
             Self::Upstreams => "upstreams",
+            Self::Health => "the health of services",
             Self::Credentials => "credentials",
             Self::RolePolicies => "policies of roles",
         }
@@ -79,6 +81,7 @@ impl Source {
             | Self::Snis
             | Self::Instances => Some(Self::GatewayGroups),
             Self::Routes | Self::StreamRoutes | Self::Upstreams => Some(Self::Services),
+            Self::Health => Some(Self::Upstreams),
             Self::Credentials => Some(Self::Consumers),
             Self::RolePolicies => Some(Self::Roles),
             _ => None,
@@ -86,7 +89,7 @@ impl Source {
     }
 
     const fn is_list(self) -> bool {
-        !matches!(self, Self::TrafficNow | Self::TrafficBefore)
+        !matches!(self, Self::TrafficNow | Self::TrafficBefore | Self::Health)
     }
 }
 
@@ -158,6 +161,7 @@ impl Job {
                         .query("gateway_group_id", &self.group)?,
                 )?
                 .get(),
+            Source::Health => action::service_health(&self.group, &self.owner),
             Source::RolePolicies => iam::policies_of_role(&self.owner),
             Source::TrafficNow | Source::TrafficBefore => {
                 Target::at("/api/control_plane/prometheus/api/v1/query")

@@ -49,6 +49,10 @@ fn missing(of: &Value) -> BTreeSet<Source> {
         "roles" => Source::Roles,
         "users" => Source::Users,
         "policies" => Source::Policies,
+        "services" => Source::Services,
+        "certificates" => Source::Certificates,
+        "snis" => Source::Snis,
+        "health" => Source::Health,
         other => panic!("{other}"),
     })
     .collect()
@@ -61,6 +65,7 @@ fn service(body: &Value) -> Service {
         routes: resources(body, "_routes", "route", "g", &id),
         stream_routes: resources(body, "_stream_routes", "streamRoute", "g", &id),
         upstreams: resources(body, "_upstreams", "upstream", "g", &id),
+        health: body.get("_health").cloned(),
     }
 }
 
@@ -291,6 +296,7 @@ fn anything() -> impl Strategy<Value = Value> {
         let name = "services|_routes|_upstreams|upstream|nodes|plugins|consumers|_credentials|id|name|paths|hosts|\
                     methods|priority|checks|roles|policies|users|policy_document|statement|actions|resources|effect|\
                     certificates|exptime|snis|ssl_protocols|instances|version|global_rules|custom_plugins|key-auth|\
+                    cert|certificate_id|sni|_health|service_id|status|\
                     limit-count|count|time_window|cors|jwt-auth|exp|serverless-x|functions|host|weight";
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),

@@ -5,6 +5,8 @@
     reason = "tables are long, and easier to read with values"
 )]
 
+mod certificates;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -723,6 +725,7 @@ pub(super) fn cases() -> Vec<(&'static str, Says, Value)> {
     [
         access(),
         transport(),
+        certificates::cases(),
         routing(),
         plugins(),
         iam(),
