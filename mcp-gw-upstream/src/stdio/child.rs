@@ -124,6 +124,9 @@ enum Cause {
     Ended(Option<ExitStatus>),
     /// It lives, as far as is known, and cannot be spoken with.
     Left(&'static str),
+    /// It was given up.
+    Ill(String),
+    Unwanted,
 }
 
 /// Owns the child until it is reaped.
@@ -156,22 +159,30 @@ impl Keeper {
         }
     }
 
-    /// Keeps the child until it ends, or until `stop` is used or dropped, and then ends it. One that
-    /// closes a stream that is needed to speak with it is of no use any more and is ended as well.
-    /// `died` hears why, when it was not asked to end.
-    pub(crate) async fn run(mut self, stop: oneshot::Receiver<()>, died: impl FnOnce(&str) + Send) {
+    /// Keeps the child until it ends, or until `stop` is dropped, and then ends it. One that
+    /// closes a stream that is needed to speak with it is of no use any more and is ended as well, and
+    /// so is one for which a reason comes through `stop`. `died` hears why, except when it was dropped.
+    pub(crate) async fn run(
+        mut self,
+        stop: oneshot::Receiver<String>,
+        died: impl FnOnce(&str) + Send,
+    ) {
         let cause = tokio::select! {
             status = self.child.wait() => Cause::Ended(status.ok()),
             _ = &mut self.streams.stdout => Cause::Left("it closed its output"),
             // The end of the tasks that send comes with that of the output, or with `stop`.
             _ = &mut self.streams.stdin => Cause::Left("it closed its input"),
-            _ = stop => {
-                self.desk.pending.close("the gateway has closed it");
-                self.end().await;
-                self.finish();
-                return;
+            why = stop => match why {
+                Ok(why) => Cause::Ill(why),
+                Err(_) => Cause::Unwanted,
             }
         };
+        if matches!(cause, Cause::Unwanted) {
+            self.desk.pending.close("the gateway has closed it");
+            self.end().await;
+            self.finish();
+            return;
+        }
         // From here on nothing is sent to it any more. What was sent before may still be answered.
         self.desk.pending.seal("it has ended");
         let reason = match cause {
@@ -181,6 +192,8 @@ impl Keeper {
                 Ok(status) => self.last_answers(status.ok()).await,
                 Err(_) => self.reason(how),
             },
+            Cause::Ill(why) => self.reason(&why),
+            Cause::Unwanted => String::new(),
         };
         // Told before the calls fail, so that whoever tries again finds it recorded.
         died(&reason);
@@ -218,6 +231,8 @@ impl Keeper {
 
     /// Asks it to end, then ends it, with all it has started.
     async fn end_now(&mut self) {
+        // What waits to be written to it fails.
+        self.streams.stdin.abort();
         self.group.terminate();
         let ended = timeout(self.grace, self.child.wait()).await;
         self.group.kill();

@@ -1,11 +1,15 @@
 //! Processes that live on and cannot be spoken with.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use mcp_gw_core::{Backend as _, BackendError, BackendEvent};
-use mcp_gw_upstream::{StdioServer, StdioServerConfig};
-use tokio::time::{Instant, timeout};
+use mcp_gw_core::{Backend, BackendError, BackendEvent, SystemClock};
+use mcp_gw_upstream::{
+    BalanceConfig, Balanced, HealthConfig, Replica, RetryConfig, StdioServer, StdioServerConfig,
+};
+use tokio::time::{Instant, interval, timeout};
 
+use crate::child::{gone, number};
 use crate::support::{Listener, call, context};
 
 /// A server that closes its streams when it is told to, which Rust does not let a program do.
@@ -19,6 +23,9 @@ while read -r line; do
         *'"name":"pid"'*) answer "{\"v\":$$}" ;;
         *'"name":"close_input"'*) exec 0<&-; answer '{"v":1}'; stay ;;
         *'"name":"close_output"'*) trap '' TERM; exec 1>&-; stay ;;
+        *'"name":"hang"'*) stay ;;
+        *'"name":"babble"'*) while :; do printf '%1000s' x; done ;;
+        *tools/list*) answer '{"tools":[]}' ;;
         *server/discover*) answer '{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}}' ;;
     esac
 done"#;
@@ -31,7 +38,7 @@ fn server(grace: Duration) -> StdioServer {
     StdioServer::new(&config).unwrap()
 }
 
-async fn ask(backend: &StdioServer, name: &str) -> Result<String, BackendError> {
+async fn ask(backend: &dyn Backend, name: &str) -> Result<String, BackendError> {
     let (ctx, _) = context();
     let answer = backend.call_tool(&ctx, call(name, "{}"));
     let output = timeout(Duration::from_secs(20), answer).await.unwrap()?;
@@ -54,7 +61,7 @@ async fn one_that_closes_its_input_is_ended_and_started_again() {
     };
     assert!(reason.contains("it closed its input"), "{reason}");
     assert_ne!(ask(&backend, "pid").await.unwrap(), first);
-    crate::child::gone(crate::child::number(&first)).await;
+    gone(number(&first)).await;
 }
 
 #[tokio::test]
@@ -67,4 +74,41 @@ async fn calls_of_one_that_closes_its_output_do_not_wait_for_its_end() {
     };
     assert!(began.elapsed() < grace / 2, "{:?}", began.elapsed());
     assert!(reason.contains("it closed its output"), "{reason}");
+}
+
+#[tokio::test]
+async fn one_that_fails_its_checks_is_ended_and_started_again() {
+    for way in ["hang", "babble"] {
+        let health = HealthConfig::default()
+            .with_interval(Duration::from_millis(100))
+            .with_timeout(Duration::from_secs(1))
+            .with_thresholds(2, 1);
+        let config = BalanceConfig::new("up")
+            .with_health(Some(health))
+            .with_retries(RetryConfig::none());
+        let replica = Replica::new("1", Arc::new(server(Duration::from_millis(200))));
+        let clock = Arc::new(SystemClock::new());
+        let backend = Balanced::new(config, vec![replica], clock).unwrap();
+        backend.offer().await.unwrap();
+        let first = ask(&backend, "pid").await.unwrap();
+        // The call itself may take a minute.
+        let Err(BackendError::Lost { reason, .. }) = ask(&backend, way).await else {
+            panic!("{way}: it cannot have answered")
+        };
+        assert!(reason.contains("fails its checks"), "{way}: {reason}");
+        gone(number(&first)).await;
+        let again = async {
+            let mut look = interval(Duration::from_millis(10));
+            loop {
+                look.tick().await;
+                match ask(&backend, "pid").await {
+                    Ok(pid) => return pid,
+                    Err(error) => assert!(error.is_unsent(), "{way}: {error}"),
+                }
+            }
+        };
+        let second = timeout(Duration::from_secs(10), again).await.unwrap();
+        assert_ne!(second, first, "{way}");
+        backend.close().await;
+    }
 }
