@@ -579,6 +579,13 @@ pub trait Backend: Send + Sync + 'static {
         Ok(())
     }
 
+    /// The server does not answer [`Backend::check`] any more, for this reason: what can be made anew, as
+    /// a child process can, is ended, and the next request or check makes it anew. What waits there
+    /// fails at once. A backend that only reaches a server which others run does nothing. Must not block.
+    fn renew(&self, reason: &str) {
+        let _ = reason;
+    }
+
     /// A client has begun a session, and has called nothing yet: what is to be held for it alone may
     /// be made ready. Nothing may be called on its behalf, as nothing was permitted. What is held ends
     /// with [`Backend::end_session`]. Must not block.
@@ -613,6 +620,6 @@ pub trait Backend: Send + Sync + 'static {
 impl<T: Backend + ?Sized> Backend for Arc<T> {
     crate::forward_backend!(|this| (**this) =>
         name, offer_now, offer, call_tool, arguments_in_effect, read_resource, get_prompt, complete, task,
-        watch_task, unwatch_task, subscribe, resubscribe, unsubscribe, watch, check, greet,
-        end_session, roots_changed, close, unsupported);
+        watch_task, unwatch_task, subscribe, resubscribe, unsubscribe, watch, check, renew,
+        greet, end_session, roots_changed, close, unsupported);
 }

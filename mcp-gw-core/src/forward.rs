@@ -37,7 +37,7 @@ pub type ForwardedResult<'a, T> = Forwarded<'a, Result<T, BackendError>>;
 /// impl<B: Backend> Backend for Late<B> {
 ///     forward_backend!(|this| this.inner => name, offer_now, offer, arguments_in_effect,
 ///         read_resource, get_prompt, complete, task, watch_task, unwatch_task, subscribe, resubscribe, unsubscribe, watch,
-///         check, greet, end_session, roots_changed, close, unsupported);
+///         check, renew, greet, end_session, roots_changed, close, unsupported);
 ///
 ///     async fn call_tool(
 ///         &self,
@@ -153,6 +153,12 @@ macro_rules! forward_backend {
     };
     (@ check |$this:ident| $inner:expr) => {
         $crate::forward_backend!(@async |$this| $inner => check() -> ());
+    };
+    (@ renew |$this:ident| $inner:expr) => {
+        fn renew(&self, reason: &str) {
+            let $this = self;
+            $inner.renew(reason);
+        }
     };
     (@ greet |$this:ident| $inner:expr) => {
         fn greet(&self, client: &$crate::ClientRef) {

@@ -104,7 +104,7 @@ fn left_out(tool: &ToolSpec, reason: &str) -> LeftOut {
 impl<B: Backend> Backend for Reshape<B> {
     mcp_gw_core::forward_backend!(|this| this.backend =>
         name, read_resource, get_prompt, complete, task, watch_task, unwatch_task, subscribe,
-        resubscribe, unsubscribe, watch, check, greet, end_session, roots_changed, close,
+        resubscribe, unsubscribe, watch, check, renew, greet, end_session, roots_changed, close,
         unsupported);
 
     fn offer_now(&self) -> Option<Offer> {

@@ -102,7 +102,7 @@ const BREATH: Duration = Duration::from_millis(100);
 #[deny(clippy::missing_trait_methods)]
 impl<B: Backend> Backend for Deadline<B> {
     mcp_gw_core::forward_backend!(|this| this.backend =>
-        name, arguments_in_effect, offer_now, unwatch_task, watch, greet, end_session, roots_changed, close,
+        name, arguments_in_effect, offer_now, unwatch_task, watch, renew, greet, end_session, roots_changed, close,
         unsupported);
 
     async fn offer(&self) -> Result<Offer, BackendError> {

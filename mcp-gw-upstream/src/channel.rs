@@ -103,6 +103,11 @@ impl<T: Met> Base<T> {
         &self.chores
     }
 
+    /// The shared connection, if there is one.
+    pub(crate) fn shared_now(&self) -> Option<Arc<T>> {
+        self.shared.ready()
+    }
+
     /// Lets go of the shared connection, if it is this one. True when it was.
     pub(crate) fn forget_shared(&self, connection: &Arc<T>) -> bool {
         self.shared.forget(connection)
@@ -204,6 +209,9 @@ pub(crate) trait Channel: Send + Sync + 'static {
 
     /// What the server offers now.
     fn offered(&self) -> impl Future<Output = Result<Offer, BackendError>> + Send;
+
+    /// The server does not answer checks on the shared connection any more.
+    fn renew(&self, reason: &str);
 
     fn common(&self) -> &Common {
         self.base().common()

@@ -397,6 +397,10 @@ macro_rules! backend {
                 $crate::relay::check(&*self.core).await
             }
 
+            fn renew(&self, reason: &str) {
+                $crate::channel::Channel::renew(&*self.core, reason);
+            }
+
             fn greet(&self, client: &mcp_gw_core::ClientRef) {
                 $crate::relay::greet(&self.core, client);
             }

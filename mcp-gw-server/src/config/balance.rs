@@ -151,7 +151,8 @@ pub struct HealthSection {
     pub interval: DurationText,
     /// How long a check may take.
     pub timeout: DurationText,
-    /// So many failed checks in a row and no calls go there.
+    /// So many failed checks in a row and no calls go there: they fail at once when there is nowhere else.
+    /// A child process is then ended and started again.
     #[schemars(range(min = 1, max = 1000))]
     pub unhealthy_after: u32,
     /// So many passed checks in a row and calls go there again.

@@ -231,7 +231,7 @@ impl<B: Backend> Guarded<B> {
 #[deny(clippy::missing_trait_methods)]
 impl<B: Backend> Backend for Guarded<B> {
     mcp_gw_core::forward_backend!(|this| this.backend =>
-        name, arguments_in_effect, unwatch_task, unsubscribe, check, greet, end_session, roots_changed, close,
+        name, arguments_in_effect, unwatch_task, unsubscribe, check, renew, greet, end_session, roots_changed, close,
         unsupported);
 
     /// Nothing is offered before it was judged.

@@ -54,9 +54,10 @@ pub struct HealthConfig {
     pub interval: Duration,
     /// How long a check may take. 5 s by default.
     pub timeout: Duration,
-    /// So many failed checks in a row make a replica unhealthy. 3 by default.
+    /// So many failed checks in a row and no calls go there; a child process is ended and started
+    /// again. 3 by default.
     pub unhealthy_after: u32,
-    /// So many passed checks in a row make it healthy again. 2 by default.
+    /// So many passed checks in a row and calls go there again. 2 by default.
     pub healthy_after: u32,
 }
 

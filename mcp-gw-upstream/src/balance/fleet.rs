@@ -127,13 +127,14 @@ impl Fleet {
     }
 
     /// Sends a call of `affinity` somewhere, where it was not `tried`. When no replica is well, one
-    /// that is not gets it: that is better than none. `None` when all were tried.
+    /// that is ejected gets it: that is better than none. One that fails its checks never does: those
+    /// go on, and find out when it is back. `None` when nobody is left.
     pub(crate) fn lease(&self, affinity: Affinity, tried: Tried) -> Option<Lease<'_>> {
         let now = self.clock.now();
         let mut state = self.lock();
         let mut candidates = self.candidates(&state, tried, |health| health.takes_calls(now));
         if candidates.is_empty() {
-            candidates = self.candidates(&state, tried, |_| true);
+            candidates = self.candidates(&state, tried, |health| !health.is_down());
         }
         let stays = match self.config.sticky {
             Sticky::Never => false,
@@ -179,6 +180,15 @@ impl Fleet {
                 key: *key,
             })
             .collect()
+    }
+
+    /// Why a call has nowhere to go.
+    pub(crate) fn why_nowhere(&self) -> &'static str {
+        if self.lock().health.iter().all(Health::is_down) {
+            "it does not answer its checks (`health`); they go on, and calls go there again when it does"
+        } else {
+            "no replica is left"
+        }
     }
 
     pub(crate) fn now(&self) -> Instant {

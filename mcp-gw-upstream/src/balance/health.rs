@@ -62,6 +62,17 @@ impl Health {
         self.ejected.is_some()
     }
 
+    /// True when it is time to make it anew, after a check: when it has gone down, and again after as
+    /// many failed checks as that takes.
+    pub(crate) const fn is_to_be_renewed(&self, config: &HealthConfig) -> bool {
+        self.failed_checks > 0 && self.failed_checks.is_multiple_of(config.unhealthy_after)
+    }
+
+    /// True while it fails its checks.
+    pub(crate) const fn is_down(&self) -> bool {
+        self.is_down
+    }
+
     /// True unless it is known to be of no use now.
     pub(crate) fn is_alive(&self) -> bool {
         !self.is_down && !self.is_gone && self.ejected.is_none()

@@ -334,11 +334,16 @@ impl Shared {
         };
         let reason = outcome.as_ref().err().map_or("", String::as_str);
         let passed = outcome.is_ok();
+        let mut renews = false;
         let learned = self.fleet.learn(index, &reason, |health, now, _| {
             health.checked(config, passed, now);
+            renews = health.is_to_be_renewed(config);
         });
         if learned {
             self.settle(reason);
+        }
+        if renews {
+            backend.renew(reason);
         }
         let is_new = {
             let offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);

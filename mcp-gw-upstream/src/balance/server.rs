@@ -24,8 +24,9 @@ use crate::owner::Key;
 ///
 /// Each call goes to one replica, which [`BalanceConfig::strategy`] names among those that are
 /// well. A replica is left out when calls to it fail in a row ([`EjectionConfig`]), or when its
-/// checks do ([`HealthConfig`]); when none is well, calls go to those that are not. Requests are
-/// sent again only as [`RetryConfig`] says, and held back by [`BalanceConfig::max_concurrent`].
+/// checks do ([`HealthConfig`]). When all that pass their checks fail calls, those get them all the
+/// same; one that fails its checks gets none, and a child process that does is ended and started
+/// again. Requests are sent again only as [`RetryConfig`] says, and held back by [`BalanceConfig::max_concurrent`].
 ///
 /// A replica is whatever is a [`Backend`]; all of them are one server, so they should offer the
 /// same. A subscription is with one replica and moves when that one fails.
@@ -127,7 +128,7 @@ impl Balanced {
                 let backend = Arc::clone(lease.backend()?);
                 Some((lease, backend))
             }) else {
-                return Err(doubt.unwrap_or_else(|| self.unavailable("no replica is left")));
+                return Err(doubt.unwrap_or_else(|| self.unavailable(fleet.why_nowhere())));
             };
             let outcome = attempt(backend, lease.index).await;
             tried.add(lease.index);
@@ -323,6 +324,12 @@ impl Backend for Balanced {
             }
         }
         outcome
+    }
+
+    fn renew(&self, reason: &str) {
+        for replica in &self.shared.fleet.replicas {
+            replica.backend.renew(reason);
+        }
     }
 
     fn greet(&self, client: &ClientRef) {

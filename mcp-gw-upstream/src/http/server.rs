@@ -252,6 +252,9 @@ impl Channel for Core {
         self.read_offer().await
     }
 
+    /// Others run it.
+    fn renew(&self, _reason: &str) {}
+
     async fn once(
         &self,
         session: &Arc<Session>,

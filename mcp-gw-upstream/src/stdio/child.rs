@@ -119,6 +119,16 @@ pub(crate) struct Streams {
     pub(crate) last_words: Arc<Mutex<String>>,
 }
 
+/// Why a child is of no use any more.
+enum Cause {
+    Ended(Option<ExitStatus>),
+    /// It lives, as far as is known, and cannot be spoken with.
+    Left(&'static str),
+    /// It was given up.
+    Ill(String),
+    Unwanted,
+}
+
 /// Owns the child until it is reaped.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -149,73 +159,98 @@ impl Keeper {
         }
     }
 
-    /// Keeps the child until it ends, or until `stop` is used or dropped, and then ends it.
-    /// `died` hears why, when it was not asked to end.
-    pub(crate) async fn run(mut self, stop: oneshot::Receiver<()>, died: impl FnOnce(&str) + Send) {
-        let status = tokio::select! {
-            status = self.child.wait() => Some(status),
-            _ = &mut self.streams.stdout => None,
-            _ = stop => {
-                self.desk.pending.close("the gateway has closed it");
-                self.end().await;
-                self.finish();
-                return;
+    /// Keeps the child until it ends, or until `stop` is dropped, and then ends it. One that
+    /// closes a stream that is needed to speak with it is of no use any more and is ended as well, and
+    /// so is one for which a reason comes through `stop`. `died` hears why, except when it was dropped.
+    pub(crate) async fn run(
+        mut self,
+        stop: oneshot::Receiver<String>,
+        died: impl FnOnce(&str) + Send,
+    ) {
+        let cause = tokio::select! {
+            status = self.child.wait() => Cause::Ended(status.ok()),
+            _ = &mut self.streams.stdout => Cause::Left("it closed its output"),
+            // The end of the tasks that send comes with that of the output, or with `stop`.
+            _ = &mut self.streams.stdin => Cause::Left("it closed its input"),
+            why = stop => match why {
+                Ok(why) => Cause::Ill(why),
+                Err(_) => Cause::Unwanted,
             }
         };
+        if matches!(cause, Cause::Unwanted) {
+            self.desk.pending.close("the gateway has closed it");
+            self.end().await;
+            self.finish();
+            return;
+        }
         // From here on nothing is sent to it any more. What was sent before may still be answered.
         self.desk.pending.seal("it has ended");
-        let status = match status {
-            Some(status) => {
-                self.group.kill();
-                // What it has answered before its end counts.
-                let _ = timeout(LAST_WORDS, &mut self.streams.stdout).await;
-                status.ok()
-            }
-            // It has closed its output or is about to end; either way there is no more to come.
-            None => match timeout(LAST_WORDS, self.child.wait()).await {
-                Ok(status) => status.ok(),
-                Err(_) => self.end().await,
+        let reason = match cause {
+            Cause::Ended(status) => self.last_answers(status).await,
+            // Mostly it is about to end.
+            Cause::Left(how) => match timeout(LAST_WORDS, self.child.wait()).await {
+                Ok(status) => self.last_answers(status.ok()).await,
+                Err(_) => self.reason(how),
             },
+            Cause::Ill(why) => self.reason(&why),
+            Cause::Unwanted => String::new(),
         };
-        self.group.kill();
-        let _ = timeout(LAST_WORDS, &mut self.streams.stderr).await;
-        let reason = self.reason(status);
         // Told before the calls fail, so that whoever tries again finds it recorded.
         died(&reason);
         self.desk.pending.close(&reason);
+        // Nobody waits for the end of one that lives on but those who start it again.
+        self.end_now().await;
         self.finish();
     }
 
-    /// Closes its input, then asks it to end, then ends it.
-    async fn end(&mut self) -> Option<ExitStatus> {
-        self.streams.stdin.abort();
-        let _ = (&mut self.streams.stdin).await;
-        if let Ok(status) = timeout(self.grace, self.child.wait()).await {
-            self.group.kill();
-            return status.ok();
-        }
-        self.group.terminate();
-        if let Ok(status) = timeout(self.grace, self.child.wait()).await {
-            self.group.kill();
-            return status.ok();
-        }
+    /// Reads what a process that has ended has said before, and says how it has ended.
+    async fn last_answers(&mut self, status: Option<ExitStatus>) -> String {
         self.group.kill();
-        let _ = self.child.start_kill();
-        self.child.wait().await.ok()
+        // What it has answered before its end counts.
+        if !self.streams.stdout.is_finished() {
+            let _ = timeout(LAST_WORDS, &mut self.streams.stdout).await;
+        }
+        let _ = timeout(LAST_WORDS, &mut self.streams.stderr).await;
+        match status {
+            Some(status) => self.reason(&format!("it ended with {status}")),
+            None => self.reason("it ended"),
+        }
     }
 
-    fn reason(&self, status: Option<ExitStatus>) -> String {
+    /// Closes its input, then asks it to end, then ends it.
+    async fn end(&mut self) {
+        if !self.streams.stdin.is_finished() {
+            self.streams.stdin.abort();
+            let _ = (&mut self.streams.stdin).await;
+        }
+        if timeout(self.grace, self.child.wait()).await.is_err() {
+            self.end_now().await;
+        }
+        self.group.kill();
+    }
+
+    /// Asks it to end, then ends it, with all it has started.
+    async fn end_now(&mut self) {
+        // What waits to be written to it fails.
+        self.streams.stdin.abort();
+        self.group.terminate();
+        let ended = timeout(self.grace, self.child.wait()).await;
+        self.group.kill();
+        if ended.is_err() {
+            let _ = self.child.start_kill();
+            let _ = self.child.wait().await;
+        }
+    }
+
+    /// How it went, and what it said last.
+    fn reason(&self, how: &str) -> String {
         let last = self
             .streams
             .last_words
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let how = status.map_or_else(
-            || "it closed its output".to_owned(),
-            |status| format!("it ended with {status}"),
-        );
         if last.is_empty() {
-            how
+            how.to_owned()
         } else {
             format!("{how}; its last words: {last}")
         }

@@ -26,7 +26,7 @@ pub(crate) struct Pipe {
     pub(crate) out: mpsc::Sender<RawJson>,
     pub(crate) desk: Arc<Desk>,
     pub(crate) ids: AtomicI64,
-    pub(crate) stop: Mutex<Option<oneshot::Sender<()>>>,
+    pub(crate) stop: Mutex<Option<oneshot::Sender<String>>>,
     pub(crate) over: watch::Receiver<bool>,
 }
 
@@ -132,13 +132,21 @@ impl Pipe {
 
     /// Ends the process and waits until it is reaped.
     pub(crate) async fn end(&self) {
-        let stop = self
-            .stop
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        drop(stop);
+        drop(self.take_stop());
         self.gone().await;
+    }
+
+    /// Has the process ended as one that has died, for this reason. Does not block.
+    pub(crate) fn give_up(&self, reason: &str) {
+        if let Some(stop) = self.take_stop() {
+            // Who keeps it is gone when it has ended, and then it is known.
+            let _ = stop.send(reason.to_owned());
+        }
+    }
+
+    fn take_stop(&self) -> Option<oneshot::Sender<String>> {
+        let mut stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        stop.take()
     }
 
     /// Waits until the process is reaped.

@@ -26,7 +26,8 @@ use crate::stdio::process::{Process, Shared};
 /// messages of a certain level, get a process of their own: see
 /// [`StdioServerConfig::max_connections`]. When a process dies, the calls that
 /// wait for it fail at once and the next one starts it again; one that dies again and again is
-/// left alone for longer and longer. It runs in a process group of its own, which is ended as a
+/// left alone for longer and longer. One that closes its input or output has died, and one that
+/// fails its checks (see [`HealthConfig`](crate::HealthConfig)) is ended. It runs in a process group of its own, which is ended as a
 /// whole when the backend is closed or dropped: its input is closed, then it is asked to end
 /// (`SIGTERM`), then it is killed (`SIGKILL`), with [`StdioServerConfig::grace`] between.
 #[derive(Debug)]
@@ -84,6 +85,20 @@ impl Channel for Core {
             self.common().extras.complete(&mut offer);
         }
         Ok(offer)
+    }
+
+    fn renew(&self, reason: &str) {
+        if let Some(process) = self.base.shared_now() {
+            tracing::warn!(
+                target: "mcp_gw::upstream",
+                server = &*self.common().settings.server,
+                reason,
+                "a process fails its checks and is ended"
+            );
+            process
+                .pipe
+                .give_up(&format!("it was ended, as it fails its checks: {reason}"));
+        }
     }
 
     async fn once(

@@ -44,6 +44,8 @@ struct State {
     seen: Vec<String>,
     /// How often somebody tried.
     tries: usize,
+    /// Why it was to be made anew.
+    renewals: Vec<String>,
     tools: Vec<ToolSpec>,
 }
 
@@ -88,6 +90,7 @@ impl Fake {
                 next: Vec::new(),
                 seen: Vec::new(),
                 tries: 0,
+                renewals: Vec::new(),
                 tools: tools(),
             }),
             gate: Semaphore::new(0),
@@ -116,6 +119,11 @@ impl Fake {
     /// How often it was tried since the last time.
     pub(crate) fn tries(&self) -> usize {
         std::mem::take(&mut self.state.lock().unwrap().tries)
+    }
+
+    /// Why it was to be made anew since the last time.
+    pub(crate) fn renewals(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().unwrap().renewals)
     }
 
     /// Lets so many requests be answered that wait for it.
@@ -248,6 +256,11 @@ impl Backend for Fake {
 
     async fn unsubscribe(&self, uri: &str, _: Option<&ClientRef>) -> Result<(), BackendError> {
         self.serve(&format!("unsubscribe {uri}")).await
+    }
+
+    fn renew(&self, reason: &str) {
+        let mut state = self.state.lock().unwrap();
+        state.renewals.push(reason.to_owned());
     }
 
     fn watch(&self, listener: Arc<dyn BackendListener>) {

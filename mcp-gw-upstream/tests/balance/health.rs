@@ -169,22 +169,60 @@ async fn a_check_that_hangs_has_failed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_all_are_down_calls_are_tried_all_the_same() {
-    let (a, b) = (Fake::new("a"), Fake::new("b"));
-    let health = HealthConfig::default().with_thresholds(1, 1);
-    let config = config()
-        .with_health(Some(health))
-        .with_retries(RetryConfig::none());
-    let backend = started(config, [&a, &b]).await;
-    a.set(Mood::Unreachable);
-    b.set(Mood::Unreachable);
+async fn no_call_goes_to_those_that_fail_their_checks_until_they_pass_them() {
+    let health = HealthConfig::default().with_thresholds(1, 2);
+    let config = || config().with_health(Some(health));
+    let (a, b, c) = (Fake::new("a"), Fake::new("b"), Fake::new("c"));
+    let one = started(config(), [&a]).await;
+    let two = started(config(), [&b, &c]).await;
+    for fake in [&a, &b, &c] {
+        fake.set(Mood::Unreachable);
+    }
     sleep(12).await;
-    assert_eq!(states(&backend), [ReplicaState::Down, ReplicaState::Down]);
-    let error = call(&backend, "look").await.unwrap_err();
-    assert!(matches!(error, BackendError::Unavailable { .. }));
-    a.set(Mood::Well);
-    b.set(Mood::Well);
-    call(&backend, "look").await.unwrap();
+    let all = [a.tries(), b.tries(), c.tries()];
+    assert!(all.iter().all(|checks| *checks > 0), "{all:?}");
+    for backend in [&one, &two] {
+        let states = states(backend);
+        let is_down = |state: &ReplicaState| *state == ReplicaState::Down;
+        assert!(states.iter().all(is_down), "{states:?}");
+        let began = tokio::time::Instant::now();
+        let Err(BackendError::Unavailable { reason, .. }) = call(backend, "look").await else {
+            panic!("nobody is there")
+        };
+        assert!(reason.contains("does not answer its checks"), "{reason}");
+        assert!(began.elapsed().is_zero(), "it fails at once");
+    }
+    assert_eq!([a.tries(), b.tries(), c.tries()], [0; 3]);
+    for fake in [&a, &b, &c] {
+        fake.set(Mood::Well);
+    }
+    call(&one, "look").await.unwrap_err();
+    sleep(24).await;
+    call(&one, "look").await.unwrap();
+    call(&two, "look").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_fails_its_checks_is_made_anew_and_given_time() {
+    let (a, b) = (Fake::new("a"), Fake::new("b"));
+    let health = HealthConfig::default()
+        .with_interval(Duration::from_secs(10))
+        .with_thresholds(3, 1);
+    let backend = started(config().with_health(Some(health)), [&a, &b]).await;
+    a.set(Mood::Unreachable);
+    let mut renewed = Vec::new();
+    for checks in 1..=7 {
+        while a.tries() == 0 {
+            sleep(1).await;
+        }
+        let reasons = a.renewals();
+        let told = |reason: &String| reason.contains("a is in a mood");
+        assert!(reasons.iter().all(told), "{reasons:?}");
+        renewed.extend(reasons.iter().map(|_| checks));
+    }
+    assert_eq!(renewed, [3, 6]);
+    assert!(b.renewals().is_empty());
+    drop(backend);
 }
 
 #[tokio::test(start_paused = true)]

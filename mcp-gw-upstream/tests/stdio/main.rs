@@ -3,6 +3,7 @@
 #![cfg(test)]
 #![cfg(unix)]
 
+mod broken;
 #[path = "../support/child.rs"]
 mod child;
 #[path = "../support/client.rs"]
