@@ -307,10 +307,19 @@ struct Reader<'r, 'a> {
 impl Reader<'_, '_> {
     fn operation(&self, method: &str, revision: Revision) -> Result<Operation, RpcError> {
         Ok(match method {
-            "tools/call" => Operation::CallTool(
-                ToolCall::new(self.string("name")?, self.arguments()?)
-                    .with_extras(self.extras(&["name", "arguments"])),
-            ),
+            "tools/call" => {
+                let known: &[_] = if revision.is_modern() {
+                    &["name", "arguments"]
+                } else {
+                    // Tasks of 2025-11-25 are not declared, so their member is ignored: nobody could
+                    // ask about one here.
+                    &["name", "arguments", "task"]
+                };
+                Operation::CallTool(
+                    ToolCall::new(self.string("name")?, self.arguments()?)
+                        .with_extras(self.extras(known)),
+                )
+            }
             "tools/list" => self.list(Feature::Tool)?,
             "prompts/list" => self.list(Feature::Prompt)?,
             "resources/list" => self.list(Feature::Resource)?,
@@ -514,6 +523,24 @@ mod tests {
             .map(|(name, _)| name.as_str())
             .collect();
         assert_eq!(names, ["requestState", "task"]);
+    }
+
+    #[test]
+    fn a_call_of_an_old_client_asks_for_no_task() {
+        let text = request(
+            "tools/call",
+            r#"{"name":"a","task":{"ttl":1000},"vendor":1}"#,
+        );
+        for revision in Revision::ALL
+            .into_iter()
+            .filter(|revision| !revision.is_modern())
+        {
+            let Operation::CallTool(call) = parsed(&text, revision).unwrap().operation else {
+                panic!()
+            };
+            let names: Vec<_> = call.extras.members.iter().map(|(name, _)| name).collect();
+            assert_eq!(names, ["vendor"], "{revision:?}");
+        }
     }
 
     #[test]
