@@ -72,13 +72,14 @@ async fn the_other_methods_are_relayed_as_text() {
     meta(&seen);
 
     let about = CompletionRef::Prompt("p".into());
-    let completion = Completion::new(about, raw(r#"{"name":"a","value":"1"}"#), extras());
+    let completion = Completion::new(about, raw(r#"{"name":"a","value":"1"}"#), extras())
+        .with_reference_members(vec![("title".to_owned(), raw(r#""T\u0021""#))]);
     assert_eq!(
         backend.complete(&ctx, completion).await.unwrap().as_str(),
         ODD
     );
     let seen = fake.next("completion/complete").await;
-    let begins = r#"{"ref":{"type":"ref/prompt","name":"p"},"argument":{"name":"a","value":"1"},"#;
+    let begins = r#"{"ref":{"type":"ref/prompt","name":"p","title":"T\u0021"},"argument":{"name":"a","value":"1"},"#;
     assert!(seen.text.contains(begins), "{}", seen.text);
     meta(&seen);
 }
