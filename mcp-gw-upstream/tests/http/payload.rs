@@ -283,3 +283,32 @@ async fn logs_and_progress_of_a_call_come_before_its_result() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_page_that_is_of_no_use_ends_the_list_and_those_before_it_stay() {
+    type Page = fn(&Seen) -> axum::response::Response;
+    let pages: [(Page, &str); 3] = [
+        (|seen| seen.error(200, -32603, "no page"), "no page"),
+        (|seen| seen.result("{}"), "no array `tools`"),
+        (|seen| seen.result(r#"{"tools":{}}"#), "no array `tools`"),
+    ];
+    for (second, why) in pages {
+        let fake = Fake::modern(move |seen| async move {
+            let first = r#"{"tools":[{"name":"t","inputSchema":{}}],"nextCursor":"2"}"#;
+            if seen.text.contains(r#""cursor":"2""#) {
+                second(&seen)
+            } else {
+                seen.result(first)
+            }
+        })
+        .await;
+        let backend = HttpServer::new(&HttpServerConfig::new("s", fake.url())).unwrap();
+        let offer = backend.offer().await.unwrap();
+        assert_eq!(offer.tools.len(), 1);
+        assert!(offer.remarks[0].contains(why), "{:?}", offer.remarks);
+        let fake = Fake::modern(move |seen| async move { second(&seen) }).await;
+        let backend = HttpServer::new(&HttpServerConfig::new("s", fake.url())).unwrap();
+        let error = backend.offer().await.unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+}
