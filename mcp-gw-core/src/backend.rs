@@ -188,7 +188,7 @@ impl PromptGet {
 pub enum CompletionRef {
     /// An argument of the prompt with this name (`ref/prompt`).
     Prompt(Arc<str>),
-    /// A variable of this resource template (`ref/resource`).
+    /// A variable of this resource template, or of the resource with this URI (`ref/resource`).
     Resource(Arc<str>),
 }
 
@@ -198,6 +198,8 @@ pub enum CompletionRef {
 pub struct Completion {
     /// What it is about.
     pub reference: CompletionRef,
+    /// The rest of the member `ref`, such as a `title`: without its `type` and the name or URI.
+    pub reference_members: Vec<(String, RawJson)>,
     /// The member `argument`.
     pub argument: RawJson,
     /// The rest of `params`, `context` among it.
@@ -209,9 +211,17 @@ impl Completion {
     pub const fn new(reference: CompletionRef, argument: RawJson, extras: Extras) -> Self {
         Self {
             reference,
+            reference_members: Vec::new(),
             argument,
             extras,
         }
+    }
+
+    /// Sets what else the member `ref` says.
+    #[must_use]
+    pub fn with_reference_members(mut self, members: Vec<(String, RawJson)>) -> Self {
+        self.reference_members = members;
+        self
     }
 }
 

@@ -1,6 +1,7 @@
 //! The life of a request: audit, look-up, limit, decision, permit, backend. There is no other road.
 
 mod between;
+mod complete;
 mod list;
 mod resume;
 mod tasks;
@@ -13,9 +14,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use crate::audit::{AuditScope, Outcome};
-use crate::backend::{
-    Backend, BackendError, Completion, CompletionRef, Extras, PromptGet, ResourceRead, ToolCall,
-};
+use crate::backend::{Backend, BackendError, Extras, PromptGet, ResourceRead, ToolCall};
 use crate::caller::{AuthnError, Caller, Credentials};
 use crate::catalogue::{Catalogue, Entry, Target};
 use crate::context::{CallContext, ClientRef, Incoming, Permit, RequestMeta, Transport};
@@ -211,41 +210,6 @@ impl Gateway {
             run.backend.get_prompt(&run.ctx, get)
         });
         let answer = run.shown(answer.await, Shown::prompt);
-        run.finish(answer)
-    }
-
-    /// Completes an argument; the answer is a `CompleteResult` object. Whoever may not use the
-    /// prompt or template may not complete its arguments either.
-    ///
-    /// # Errors
-    /// When there is no result.
-    pub async fn complete(
-        &self,
-        incoming: &Incoming,
-        completion: Completion,
-    ) -> Result<RawJson, GatewayError> {
-        let (feature, name) = match &completion.reference {
-            CompletionRef::Prompt(name) => (Feature::Prompt, name),
-            CompletionRef::Resource(uri) => (Feature::ResourceTemplate, uri),
-        };
-        let what = Use {
-            method: "completion/complete",
-            feature,
-            name,
-            arguments: None,
-            earlier: None,
-        };
-        let run = self.begin(incoming, &what).await?;
-        let reference = match feature {
-            Feature::Prompt => CompletionRef::Prompt(run.upstream_key()),
-            _ => CompletionRef::Resource(run.upstream_key()),
-        };
-        let completion = Completion {
-            reference,
-            extras: run.shown.extras(completion.extras),
-            ..completion
-        };
-        let answer = catch_panic(run.backend.complete(&run.ctx, completion)).await;
         run.finish(answer)
     }
 

@@ -410,9 +410,9 @@ impl Condition {
     }
 
     /// True when it can come out differently for two requests of one caller that ask for the same,
-    /// but for what their arguments are.
-    pub(crate) fn reads_request(&self) -> bool {
-        self.reads.request || self.counts_steps()
+    /// but for what their arguments are. How far loops may go depends on the size of headers.
+    pub(crate) const fn reads_request(&self) -> bool {
+        self.reads.request || !self.ticks.is_empty()
     }
 
     /// True when what it may do depends on how long the texts of a request are: its steps may run out.

@@ -307,10 +307,19 @@ struct Reader<'r, 'a> {
 impl Reader<'_, '_> {
     fn operation(&self, method: &str, revision: Revision) -> Result<Operation, RpcError> {
         Ok(match method {
-            "tools/call" => Operation::CallTool(
-                ToolCall::new(self.string("name")?, self.arguments()?)
-                    .with_extras(self.extras(&["name", "arguments"])),
-            ),
+            "tools/call" => {
+                let known: &[_] = if revision.is_modern() {
+                    &["name", "arguments"]
+                } else {
+                    // Tasks of 2025-11-25 are not declared, so their member is ignored: nobody could
+                    // ask about one here.
+                    &["name", "arguments", "task"]
+                };
+                Operation::CallTool(
+                    ToolCall::new(self.string("name")?, self.arguments()?)
+                        .with_extras(self.extras(known)),
+                )
+            }
             "tools/list" => self.list(Feature::Tool)?,
             "prompts/list" => self.list(Feature::Prompt)?,
             "resources/list" => self.list(Feature::Resource)?,
@@ -431,6 +440,15 @@ impl Reader<'_, '_> {
         let reference = self.params.get("ref").ok_or_else(wrong)?;
         let members: Members<'_> = serde_json::from_str(reference.get()).map_err(|_| wrong())?;
         let text = |name: &str| members.get(name).and_then(as_str).map(Arc::<str>::from);
+        let named = match text("type").as_deref() {
+            Some("ref/prompt") => "name",
+            _ => "uri",
+        };
+        let rest = members
+            .iter()
+            .filter(|(name, _)| !["type", named].contains(name))
+            .map(|(name, raw)| (name.to_owned(), RawJson::within(self.body, raw)))
+            .collect();
         let reference = match text("type").as_deref() {
             Some("ref/prompt") => CompletionRef::Prompt(text("name").ok_or_else(wrong)?),
             Some("ref/resource") => CompletionRef::Resource(text("uri").ok_or_else(wrong)?),
@@ -442,9 +460,8 @@ impl Reader<'_, '_> {
             .ok_or_else(|| RpcError::invalid_params("Invalid params: `argument` is missing"))?;
         let argument = RawJson::within(self.body, argument);
         let extras = self.extras(&["ref", "argument"]);
-        Ok(Operation::Complete(Completion::new(
-            reference, argument, extras,
-        )))
+        let completion = Completion::new(reference, argument, extras);
+        Ok(Operation::Complete(completion.with_reference_members(rest)))
     }
 
     /// Everything of `params` that is not among `known`.
@@ -514,6 +531,49 @@ mod tests {
             .map(|(name, _)| name.as_str())
             .collect();
         assert_eq!(names, ["requestState", "task"]);
+    }
+
+    #[test]
+    fn a_call_of_an_old_client_asks_for_no_task() {
+        let text = request(
+            "tools/call",
+            r#"{"name":"a","task":{"ttl":1000},"vendor":1}"#,
+        );
+        for revision in Revision::ALL
+            .into_iter()
+            .filter(|revision| !revision.is_modern())
+        {
+            let Operation::CallTool(call) = parsed(&text, revision).unwrap().operation else {
+                panic!()
+            };
+            let names: Vec<_> = call.extras.members.iter().map(|(name, _)| name).collect();
+            assert_eq!(names, ["vendor"], "{revision:?}");
+        }
+    }
+
+    #[test]
+    fn a_completion_keeps_what_its_ref_says_beside_the_name() {
+        for (reference, rest) in [
+            (
+                r#"{"title":"T\u0021","type":"ref/prompt","name":"p","uri":1}"#,
+                "title=\"T\\u0021\" uri=1",
+            ),
+            (
+                r#"{"type":"ref/resource","uri":"x:y","name":1.0}"#,
+                "name=1.0",
+            ),
+            (r#"{"type":"ref/resource","uri":"x:y"}"#, ""),
+        ] {
+            let text = format!(r#"{{"ref":{reference},"argument":{{}}}}"#);
+            let text = request("completion/complete", &text);
+            let parsed = parsed(&text, Revision::V2025_11_25).unwrap();
+            let Operation::Complete(completion) = parsed.operation else {
+                panic!()
+            };
+            let members = completion.reference_members.iter();
+            let members: Vec<_> = members.map(|(name, raw)| format!("{name}={raw}")).collect();
+            assert_eq!(members.join(" "), rest);
+        }
     }
 
     #[test]

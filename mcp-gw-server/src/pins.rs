@@ -12,7 +12,6 @@ mod print;
 mod store;
 mod watch;
 
-#[cfg(feature = "cli")]
 pub(crate) use canonical::canonical;
 #[cfg(feature = "cli")]
 pub(crate) use diff::{of as difference, visible};

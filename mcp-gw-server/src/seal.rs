@@ -8,6 +8,8 @@ use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use mcp_gw_core::{Caller, RawJson};
 use sha2::{Digest as _, Sha256};
 
+use crate::pins::canonical;
+
 /// Before a sealed state.
 const SEALED: &str = "mcp-gw.1.";
 const NONCE: usize = 24;
@@ -61,14 +63,12 @@ impl Binding {
         (method, name): (&str, &str),
         arguments: &RawJson,
     ) -> Self {
-        // Clients may write the same arguments in another way, so their meaning is bound.
-        let arguments = match arguments.to_value() {
-            Ok(mut value) => {
-                value.sort_all_objects();
-                Sha256::digest(value.to_string().as_bytes())
-            }
-            Err(_) => Sha256::digest(arguments.as_bytes()),
-        };
+        // Clients may write the same arguments in another way, so their meaning is bound: with each
+        // digit of a number, and each of two members of one name. What is too long for that is bound
+        // as it is written.
+        let canonical = canonical(arguments);
+        let arguments = canonical.as_ref().unwrap_or(arguments);
+        let arguments = Sha256::digest(arguments.as_bytes());
         let kind = caller.kind.as_str();
         let mut bound = Vec::with_capacity(160);
         // No endpoint has an empty name.
@@ -170,6 +170,26 @@ mod tests {
         let arguments = RawJson::parse(r#"{"x":1,"y":2}"#).unwrap();
         let elsewhere = Binding::new(&caller, Some("e"), ("tools/call", "t"), &arguments);
         assert_eq!(seal.open(&text, &elsewhere), None, "another endpoint");
+    }
+
+    #[test]
+    fn each_digit_and_each_member_of_the_arguments_is_bound() {
+        let seal = Seal::random();
+        for (ours, other) in [
+            (
+                r#"{"x":12345678901234567890123}"#,
+                r#"{"x":12345678901234567890124}"#,
+            ),
+            (r#"{"x":0.1}"#, r#"{"x":0.10000000000000000001}"#),
+            (r#"{"x":1,"x":2}"#, r#"{"x":2}"#),
+            (r#"{"x":1,"x":2}"#, r#"{"x":2,"x":1}"#),
+            (r#"{"x":1e400}"#, r#"{"x":1e401}"#),
+        ] {
+            let [ours, other] = [ours, other].map(|text| binding("a", "tools/call", "t", text));
+            let text = seal.seal(CLAIMED, &ours).unwrap();
+            assert_eq!(seal.open(&text, &ours), Some(CLAIMED));
+            assert_eq!(seal.open(&text, &other), None);
+        }
     }
 
     proptest! {

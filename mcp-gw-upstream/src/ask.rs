@@ -223,7 +223,7 @@ impl<'a> Ask<'a> {
             Self::Uri { uri, .. } => (sized(0).string("uri", uri), &["uri"]),
             Self::Complete(completion) => (
                 sized(completion.argument.len())
-                    .raw("ref", &reference(&completion.reference))
+                    .raw("ref", &reference(completion))
                     .raw("argument", &completion.argument),
                 &["ref", "argument"],
             ),
@@ -268,8 +268,8 @@ fn sized(payload: usize) -> ObjectWriter {
     ObjectWriter::with_capacity(payload + 384)
 }
 
-fn reference(reference: &CompletionRef) -> RawJson {
-    match reference {
+fn reference(completion: &Completion) -> RawJson {
+    let writer = match &completion.reference {
         CompletionRef::Resource(uri) => ObjectWriter::default()
             .string("type", "ref/resource")
             .string("uri", uri),
@@ -278,8 +278,10 @@ fn reference(reference: &CompletionRef) -> RawJson {
             .string("name", name),
         // A kind that this crate does not know cannot be made without knowing it.
         _ => ObjectWriter::default(),
-    }
-    .finish()
+    };
+    let rest = completion.reference_members.iter();
+    rest.fold(writer, |writer, (name, value)| writer.raw(name, value))
+        .finish()
 }
 
 /// The params of `notifications/cancelled`, with the reason if there is one.

@@ -9,7 +9,7 @@ use mcp_gw_core::jsonrpc::{self, Request};
 use mcp_gw_core::{
     CallContext, CallNotification, CancelReason, ClientLink, ClientLinkError, RawJson, code,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
 use crate::settings::not_served;
@@ -18,6 +18,26 @@ use crate::settings::not_served;
 const MAX_OPEN: usize = 16;
 /// The longest of them, in bytes of its params and its id.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// So many units of answers may wait for a server to take them. Each begins one more than it fills.
+const ROOM: usize = 1024;
+const UNIT: usize = 4096;
+
+/// Room for answers that wait for a server: 1024, and 4 MiB in all.
+#[derive(Debug, Clone)]
+pub(crate) struct Room(Arc<Semaphore>);
+
+impl Room {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(ROOM)))
+    }
+
+    /// Room for an answer, as long as what comes back is held.
+    pub(crate) fn take(&self, answer: &RawJson) -> Option<OwnedSemaphorePermit> {
+        let units = u32::try_from(1 + answer.len() / UNIT).ok()?;
+        Arc::clone(&self.0).try_acquire_many_owned(units).ok()
+    }
+}
 
 /// A request of a server.
 #[derive(Debug)]
@@ -58,8 +78,8 @@ pub(crate) trait Back: Clone + Send + Sync + 'static {
     /// Hands over an answer that matters.
     fn answer(&self, message: RawJson) -> impl Future<Output = ()> + Send;
 
-    /// Hands over an answer unless there is no room. Does not block.
-    fn answer_now(&self, message: RawJson);
+    /// Hands over an answer. Does not block; false when too many wait to be taken already.
+    fn answer_now(&self, message: RawJson) -> bool;
 }
 
 /// What can be told to and asked of the client of a call while a server works on it.
@@ -130,12 +150,11 @@ impl Call {
         }
     }
 
-    /// Asks the client, and hands its answer back, without waiting for it here.
-    pub(crate) fn ask<B: Back>(self: &Arc<Self>, question: Question, back: B) {
+    /// Asks the client, and hands its answer back, without waiting for it here. False when the server
+    /// is to be told that this cannot be, and does not take what it is told.
+    pub(crate) fn ask<B: Back>(self: &Arc<Self>, question: Question, back: B) -> bool {
         match self.try_ask(&question) {
-            Err(refusal) => {
-                back.answer_now(question.refusal(code::INVALID_REQUEST, refusal));
-            }
+            Err(refusal) => back.answer_now(question.refusal(code::INVALID_REQUEST, refusal)),
             Ok(mut open) => {
                 let id = question.id.as_str().into();
                 let taken_back = CancelReason::default();
@@ -150,6 +169,7 @@ impl Call {
                 open.questions.insert(id, Asked { task, taken_back });
                 drop(open);
                 self.alive.notify_one();
+                true
             }
         }
     }
@@ -255,7 +275,8 @@ impl<B: Back> Drop for Turn<B> {
         if self.call.take(self.question.id.as_str()) {
             let over = "The call that this belongs to is over";
             let refusal = self.question.refusal(code::INTERNAL_ERROR, over);
-            self.back.answer_now(refusal);
+            // These are few: their questions were open.
+            let _ = self.back.answer_now(refusal);
         }
     }
 }

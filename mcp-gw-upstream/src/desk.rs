@@ -1,7 +1,7 @@
 //! Where what a server says of its own accord is brought to whom it is for.
 
 use std::fmt;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +48,9 @@ pub(crate) struct Desk {
     pub(crate) era: OnceLock<Era>,
     /// True while answers may come on a stream of the server's own.
     pub(crate) is_heard: AtomicBool,
+    /// Its name, for the log.
+    server: Arc<str>,
+    is_overrun: AtomicBool,
     events: Arc<Events>,
     watched: Arc<Watched>,
     /// The server says that what it lists here has changed.
@@ -61,6 +64,7 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new(
+        server: Arc<str>,
         events: Arc<Events>,
         watched: Arc<Watched>,
         owner: Option<Arc<Owner>>,
@@ -70,6 +74,8 @@ impl Desk {
             owner,
             era: OnceLock::new(),
             is_heard: AtomicBool::new(false),
+            server,
+            is_overrun: AtomicBool::new(false),
             events,
             watched,
             lists_changed: Notify::new(),
@@ -151,8 +157,30 @@ impl Desk {
         *slot = Some(waiting);
     }
 
-    /// Takes a request of the server, on the stream of `call` or on none.
+    /// Takes a request of the server, on the stream of `call` or on none. A server that asks on and
+    /// takes no answers loses what is in flight on the connection.
     pub(crate) fn request<B: Back>(&self, question: Question, call: Option<&Arc<Call>>, back: B) {
+        if self.take_request(question, call, back) {
+            return;
+        }
+        let reason = "it asks more than it takes answers to";
+        if !self.is_overrun.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                target: "mcp_gw::upstream",
+                server = &*self.server,
+                "the calls on a connection fail: {reason}"
+            );
+        }
+        self.pending.fail(reason);
+    }
+
+    /// True once the server has asked more than it took answers to.
+    pub(crate) fn is_overrun(&self) -> bool {
+        self.is_overrun.load(Ordering::Relaxed)
+    }
+
+    /// False when too many answers wait to be taken already.
+    fn take_request<B: Back>(&self, question: Question, call: Option<&Arc<Call>>, back: B) -> bool {
         if question.method == "ping" {
             let empty = RawJson::empty_object();
             return back.answer_now(jsonrpc::result(&question.id, &empty));
@@ -167,7 +195,7 @@ impl Desk {
         // Locked first, so that a call that begins now either is found here or finds the question.
         let mut held = self.held();
         if let Some(call) = self.pending.last_call() {
-            call.ask(question, back);
+            call.ask(question, back)
         } else if held.waiting.len() < MAX_HELD
             && question.is_short()
             && (!held.had_call || question.method == ROOTS)
@@ -175,12 +203,16 @@ impl Desk {
             // The connection was opened for a call that is about to be made; and whoever was told
             // that roots have changed asks for them between calls.
             let id = question.id.clone();
-            let ask: Ask = Box::new(move |call| call.ask(question, back));
+            let ask: Ask = Box::new(move |call| {
+                // These are few: none is refused but for its length.
+                let _ = call.ask(question, back);
+            });
             held.since.get_or_insert_with(Instant::now);
             held.waiting.push((id, ask));
+            true
         } else {
             let nobody = "No call is in flight that this could belong to";
-            back.answer_now(question.refusal(code::INVALID_REQUEST, nobody));
+            back.answer_now(question.refusal(code::INVALID_REQUEST, nobody))
         }
     }
 

@@ -172,6 +172,30 @@ impl<T> Found<T> {
         self.remark = Some(format!("{}: {why}", what.method));
         self
     }
+
+    /// Ends the list at a page that is of no use: those before it stay.
+    ///
+    /// # Errors
+    /// When it is the first.
+    fn stop<C: Lists>(
+        self,
+        channel: &C,
+        what: &List,
+        error: BackendError,
+    ) -> Result<Self, BackendError> {
+        let why = match &error {
+            BackendError::Rpc(error) => crate::settings::excerpt(error.as_bytes()),
+            error => error.to_string(),
+        };
+        if self.is_served {
+            let why = format!("the next page cannot be read, and the list ends here: {why}");
+            return Ok(self.cut(channel, what, &why));
+        }
+        if matches!(error, BackendError::Protocol { .. }) {
+            warn(channel, what, &why);
+        }
+        Err(error)
+    }
 }
 
 /// A list without which the tools are still of use.
@@ -209,9 +233,13 @@ async fn list<C: Lists, T>(
             Err(BackendError::Rpc(error)) if rpc_code(&error) == Some(code::METHOD_NOT_FOUND) => {
                 return Ok(found);
             }
+            Err(error @ BackendError::Rpc(_)) => return found.stop(channel, what, error),
+            // The server cannot be reached: it is asked for all of it again.
             Err(error) => return Err(error),
         };
-        take_page(channel, what, &page, &read, &mut found)?;
+        if let Err(error) = take_page(channel, what, &page, &read, &mut found) {
+            return found.stop(channel, what, error);
+        }
         if found.items.len() > MAX_ITEMS {
             found.items.truncate(MAX_ITEMS);
             let why = "it has more than 10000 items; the rest is left out";

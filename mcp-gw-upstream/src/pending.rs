@@ -133,6 +133,14 @@ impl Pending {
         self.lock().dead.get_or_insert_with(|| reason.to_owned());
     }
 
+    /// Fails everything that waits. What comes later is taken.
+    pub(crate) fn fail(&self, reason: &str) {
+        let waiting = std::mem::take(&mut self.lock().waiting);
+        for waiting in waiting.into_values() {
+            let _ = waiting.answer.send(Reply::Dead(reason.to_owned()));
+        }
+    }
+
     /// Fails everything that waits and everything that will be added.
     pub(crate) fn close(&self, reason: &str) {
         let mut table = self.lock();

@@ -275,7 +275,10 @@ impl<B: Backend> Backend for Guarded<B> {
     ) -> Result<RawJson, BackendError> {
         match &completion.reference {
             CompletionRef::Prompt(name) => self.pass(Feature::Prompt, name)?,
-            CompletionRef::Resource(uri) => self.pass(Feature::ResourceTemplate, uri)?,
+            CompletionRef::Resource(uri) => {
+                self.pass(Feature::ResourceTemplate, uri)?;
+                self.pass(Feature::Resource, uri)?;
+            }
             // What it is about is not known, so it is held to the strictest.
             _ => self.pass(Feature::Resource, "")?,
         }

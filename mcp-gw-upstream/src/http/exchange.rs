@@ -295,7 +295,10 @@ impl<'a> Exchange<'a> {
         let body = body.map_err(Refusal::Failed)?;
         match self.whole(&body) {
             Ok(Some(Ok(result))) if status.is_success() => Ok(result),
-            Ok(Some(Err(error))) => Err(Refusal::Rpc(status, error)),
+            // It turns the request away unread, whatever it says beside that.
+            Ok(Some(Err(error))) if status != StatusCode::TOO_MANY_REQUESTS => {
+                Err(Refusal::Rpc(status, error))
+            }
             Err(refusal) if status.is_success() => Err(refusal),
             _ if status.is_success() => Err(self.protocol("its answer belongs to another request")),
             _ => Err(self.refusal(status, retry_after, crate::settings::excerpt(&body))),

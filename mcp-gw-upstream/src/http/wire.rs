@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use crate::call::Back;
+use crate::call::{Back, Room};
 use crate::common::Common;
 use crate::desk::Desk;
 use crate::era::Hello;
@@ -36,6 +36,7 @@ pub(crate) const NAME: HeaderName = HeaderName::from_static("mcp-name");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
+/// So many answers to requests of the server are on their way at once; more wait for their turn.
 const MAX_REPLIES: usize = 16;
 
 /// Sends to one server.
@@ -46,8 +47,9 @@ pub(crate) struct Wire {
     address: Uri,
     headers: HeaderMap,
     ids: AtomicI64,
-    /// Room for answers to requests of the server.
-    replies: Arc<Semaphore>,
+    /// Turns of answers to requests of the server, and room for those that wait for one.
+    replies: Semaphore,
+    room: Room,
     was_met: AtomicBool,
     /// It spoke HTTP with SSE when it was last met.
     pub(crate) is_old_stream: AtomicBool,
@@ -90,8 +92,12 @@ impl Post {
         };
         let this = self.clone();
         runtime.spawn(async move {
+            let turn = match &room {
+                Some(_) => this.wire.replies.acquire().await.ok(),
+                None => None,
+            };
             this.answer(message).await;
-            drop(room);
+            drop((turn, room));
         });
     }
 }
@@ -103,11 +109,12 @@ impl Back for Post {
         self.wire.post_only(endpoint, headers, &message).await;
     }
 
-    /// A server that asks faster than it takes answers gets none.
-    fn answer_now(&self, message: RawJson) {
-        if let Ok(room) = Arc::clone(&self.wire.replies).try_acquire_owned() {
-            self.spawn(message, Some(room));
-        }
+    fn answer_now(&self, message: RawJson) -> bool {
+        let Some(room) = self.wire.room.take(&message) else {
+            return false;
+        };
+        self.spawn(message, Some(room));
+        true
     }
 }
 
@@ -142,7 +149,8 @@ impl Wire {
             address,
             headers,
             ids: AtomicI64::new(1),
-            replies: Arc::new(Semaphore::new(MAX_REPLIES)),
+            replies: Semaphore::new(MAX_REPLIES),
+            room: Room::new(),
             was_met: AtomicBool::new(false),
             is_old_stream: AtomicBool::new(false),
         })
@@ -151,7 +159,13 @@ impl Wire {
     /// What is to be known of a new connection.
     pub(crate) fn desk(&self, owner: Option<Arc<Owner>>) -> Arc<Desk> {
         let (events, watched) = (&self.common.events, &self.common.watched);
-        Arc::new(Desk::new(Arc::clone(events), Arc::clone(watched), owner))
+        let server = Arc::clone(&self.common.settings.server);
+        Arc::new(Desk::new(
+            server,
+            Arc::clone(events),
+            Arc::clone(watched),
+            owner,
+        ))
     }
 
     /// An id that no other request to this server has, also good as a progress token.

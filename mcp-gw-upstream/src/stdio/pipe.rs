@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout_at};
 
 use crate::ask::{Ask, Hop, cancelled_for, cancelled_params};
-use crate::call::{Back, Call, EndOnDrop};
+use crate::call::{Back, Call, EndOnDrop, Room};
 use crate::deadline::Deadline;
 use crate::desk::Desk;
 use crate::era::Era;
@@ -165,15 +165,35 @@ async fn alive(call: Option<&Call>) {
     }
 }
 
-impl Back for mpsc::Sender<RawJson> {
+/// The way of answers to one process.
+#[derive(Debug, Clone)]
+pub(crate) struct Answers {
+    pub(crate) out: mpsc::Sender<RawJson>,
+    /// For those that wait until it reads.
+    pub(crate) room: Room,
+}
+
+impl Back for Answers {
     async fn answer(&self, message: RawJson) {
         // A process that is gone waits for nothing.
-        let _ = self.send(message).await;
+        let _ = self.out.send(message).await;
     }
 
-    fn answer_now(&self, message: RawJson) {
-        // A process that asks without reading answers gets none.
-        let _ = self.try_send(message);
+    fn answer_now(&self, message: RawJson) -> bool {
+        let Err(mpsc::error::TrySendError::Full(message)) = self.out.try_send(message) else {
+            return true;
+        };
+        let Some(room) = self.room.take(&message) else {
+            return false;
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let out = self.out.clone();
+            runtime.spawn(async move {
+                let _ = out.send(message).await;
+                drop(room);
+            });
+        }
+        true
     }
 }
 
@@ -241,6 +261,32 @@ async fn write_line(out: &mut (impl AsyncWrite + Unpin), message: &RawJson) -> s
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn who_asks_much_gets_every_answer_and_who_never_reads_is_found_out() {
+        let answer = || RawJson::parse(r#"{"id":1}"#).unwrap();
+        let answers = |out| Answers {
+            out,
+            room: Room::new(),
+        };
+        let (out, mut messages) = mpsc::channel(1);
+        let back = answers(out);
+        for _ in 0..500 {
+            assert!(back.answer_now(answer()));
+        }
+        for _ in 0..500 {
+            assert_eq!(messages.recv().await.unwrap(), answer());
+        }
+        let (out, _messages) = mpsc::channel(1);
+        let back = answers(out);
+        let taken = (0..2000).take_while(|_| back.answer_now(answer())).count();
+        assert_eq!(taken, 1025);
+        let (out, _messages) = mpsc::channel(1);
+        let back = answers(out);
+        let long = || RawJson::parse(format!("\"{}\"", "x".repeat(1024 * 1024))).unwrap();
+        let taken = (0..20).take_while(|_| back.answer_now(long())).count();
+        assert_eq!(taken, 4, "one on its way and three that wait");
+    }
 
     #[tokio::test]
     async fn a_message_is_one_line_whatever_blanks_it_has() {

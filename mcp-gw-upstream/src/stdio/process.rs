@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
 use crate::ask::Ask;
+use crate::call::Room;
 use crate::channel::Met;
 use crate::common::Common;
 use crate::deadline::Deadline;
@@ -25,7 +26,7 @@ use crate::settings::Settings;
 use crate::stdio::child::{Keeper, Streams, spawn};
 use crate::stdio::config::StdioServerConfig;
 use crate::stdio::life::Life;
-use crate::stdio::pipe::{Pipe, QUEUE, write};
+use crate::stdio::pipe::{Answers, Pipe, QUEUE, write};
 use crate::stdio::router::{Router, log_stderr};
 use crate::watched::warn_refused;
 
@@ -319,6 +320,7 @@ fn connect(shared: &Arc<Shared>, birth: Birth) -> Result<Pipe, BackendError> {
     } = birth;
     let is_shared = owner.is_none();
     let desk = Arc::new(Desk::new(
+        Arc::clone(&settings.server),
         Arc::clone(&shared.common.events),
         Arc::clone(&shared.common.watched),
         owner,
@@ -329,7 +331,10 @@ fn connect(shared: &Arc<Shared>, birth: Birth) -> Result<Pipe, BackendError> {
     let router = Router {
         settings: settings.clone(),
         desk: Arc::clone(&desk),
-        out: out.clone(),
+        back: Answers {
+            out: out.clone(),
+            room: Room::new(),
+        },
         odd: 0,
     };
     let last_words = Arc::new(Mutex::new(String::new()));

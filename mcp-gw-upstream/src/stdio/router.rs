@@ -3,11 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use mcp_gw_core::code;
 use mcp_gw_core::jsonrpc::{EnvelopeError, Message, Notification, Response};
-use mcp_gw_core::{RawJson, code};
 use serde_json::value::RawValue;
 use tokio::io::AsyncRead;
-use tokio::sync::mpsc;
 
 use crate::call::Question;
 use crate::desk::Desk;
@@ -16,6 +15,7 @@ use crate::pending::Reply;
 use crate::settings::{EXCERPT, Settings, excerpt, is_harmless};
 use crate::stdio::ident::{id_in, id_of};
 use crate::stdio::lines::{Line, Lines};
+use crate::stdio::pipe::Answers;
 
 /// So many odd lines are logged one by one, then only every thousandth.
 const SHOWN: u64 = 10;
@@ -26,15 +26,17 @@ const STDERR_LINE: usize = 8 * 1024;
 pub(crate) struct Router {
     pub(crate) settings: Settings,
     pub(crate) desk: Arc<Desk>,
-    pub(crate) out: mpsc::Sender<RawJson>,
+    pub(crate) back: Answers,
     pub(crate) odd: u64,
 }
 
 impl Router {
-    /// Reads until the process closes the stream.
+    /// Reads until the process closes the stream, or asks more than it takes answers to.
     pub(crate) async fn run(mut self, stdout: impl AsyncRead + Unpin) {
         let mut lines = Lines::new(stdout, self.settings.max_message_bytes);
-        while let Ok(Some(line)) = lines.next_line().await {
+        while !self.desk.is_overrun()
+            && let Ok(Some(line)) = lines.next_line().await
+        {
             match line {
                 Line::Whole(line) if line.trim_ascii().is_empty() => {}
                 Line::Whole(line) => self.take(&line),
@@ -69,7 +71,7 @@ impl Router {
             Ok(Message::Notification(notification)) => self.notification(&notification),
             Ok(Message::Request(request)) => {
                 let question = Question::read(&request);
-                self.desk.request(question, None, self.out.clone());
+                self.desk.request(question, None, self.back.clone());
             }
             Ok(_) => {}
             Err(error) => self.unreadable(text, &error),

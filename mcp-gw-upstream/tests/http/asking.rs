@@ -1,5 +1,6 @@
 //! Servers of old revisions that ask the client of a call something meanwhile.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -166,6 +167,31 @@ async fn the_end_of_the_call_is_the_end_of_its_questions() {
     assert_eq!(both[0].body["error"]["code"], -32603, "{}", both[0].text);
     assert_eq!(both[0].body["id"], 8);
     assert_eq!(both[1].method(), "notifications/cancelled");
+}
+
+#[tokio::test]
+async fn who_asks_much_at_once_hears_of_every_question() {
+    let mut old = Old::start().await;
+    let backend = Arc::new(HttpServer::new(&old.config()).unwrap());
+    let mut client = Client::new(Some("c"), ASKABLE);
+    let (opened, task) = under_way(&mut old, &backend, &client).await;
+    for id in 1..=200 {
+        let text = question(&id.to_string(), "elicitation/create");
+        opened.say(&text).await;
+    }
+    let mut answered = HashSet::new();
+    while answered.len() < 184 {
+        let refusal = old.fake.next("POST").await;
+        assert_eq!(refusal.body["error"]["code"], -32600);
+        answered.insert(refusal.id());
+    }
+    for _ in 0..16 {
+        client.asked().await.answer(Ok("{}"));
+        answered.insert(old.fake.next("POST").await.id());
+    }
+    assert_eq!(answered.len(), 200);
+    opened.finish("{}").await;
+    task.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -72,13 +72,14 @@ async fn the_other_methods_are_relayed_as_text() {
     meta(&seen);
 
     let about = CompletionRef::Prompt("p".into());
-    let completion = Completion::new(about, raw(r#"{"name":"a","value":"1"}"#), extras());
+    let completion = Completion::new(about, raw(r#"{"name":"a","value":"1"}"#), extras())
+        .with_reference_members(vec![("title".to_owned(), raw(r#""T\u0021""#))]);
     assert_eq!(
         backend.complete(&ctx, completion).await.unwrap().as_str(),
         ODD
     );
     let seen = fake.next("completion/complete").await;
-    let begins = r#"{"ref":{"type":"ref/prompt","name":"p"},"argument":{"name":"a","value":"1"},"#;
+    let begins = r#"{"ref":{"type":"ref/prompt","name":"p","title":"T\u0021"},"argument":{"name":"a","value":"1"},"#;
     assert!(seen.text.contains(begins), "{}", seen.text);
     meta(&seen);
 }
@@ -281,4 +282,33 @@ async fn logs_and_progress_of_a_call_come_before_its_result() {
             CallNotification::Progress(raw(r#"{"progress":2.0,"x":1e5}"#)),
         ]
     );
+}
+
+#[tokio::test]
+async fn a_page_that_is_of_no_use_ends_the_list_and_those_before_it_stay() {
+    type Page = fn(&Seen) -> axum::response::Response;
+    let pages: [(Page, &str); 3] = [
+        (|seen| seen.error(200, -32603, "no page"), "no page"),
+        (|seen| seen.result("{}"), "no array `tools`"),
+        (|seen| seen.result(r#"{"tools":{}}"#), "no array `tools`"),
+    ];
+    for (second, why) in pages {
+        let fake = Fake::modern(move |seen| async move {
+            let first = r#"{"tools":[{"name":"t","inputSchema":{}}],"nextCursor":"2"}"#;
+            if seen.text.contains(r#""cursor":"2""#) {
+                second(&seen)
+            } else {
+                seen.result(first)
+            }
+        })
+        .await;
+        let backend = HttpServer::new(&HttpServerConfig::new("s", fake.url())).unwrap();
+        let offer = backend.offer().await.unwrap();
+        assert_eq!(offer.tools.len(), 1);
+        assert!(offer.remarks[0].contains(why), "{:?}", offer.remarks);
+        let fake = Fake::modern(move |seen| async move { second(&seen) }).await;
+        let backend = HttpServer::new(&HttpServerConfig::new("s", fake.url())).unwrap();
+        let error = backend.offer().await.unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
 }

@@ -129,11 +129,20 @@ async fn being_turned_away_is_told_from_being_lost_at_any_time() {
         response
     }
     type Script = fn(&Seen) -> Response;
-    let all: [(Script, &str); 6] = [
+    let all: [(Script, &str); 7] = [
         (|_| status(401), "401"),
         (|_| json(403, "hidden"), "403"),
         (|_| status(429), "None"),
         (|_| after(429, "7", "{}"), "Some(7s)"),
+        (
+            |seen| {
+                let error = r#"{"code":-32000,"message":"slow down"}"#;
+                let id = seen.id();
+                let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#);
+                after(429, "3", &body)
+            },
+            "Some(3s)",
+        ),
         (|_| after(429, "Fri, 31 Dec 1999 23:59:59 GMT", ""), "None"),
         (|_| after(429, "99999999999", ""), "Some(86400s)"),
     ];

@@ -328,6 +328,10 @@ async fn uris_lead_to_their_server_and_back() {
     let about = Completion::new(about, RawJson::empty_object(), Extras::default());
     let completed = gateway.complete(&INCOMING, about).await.unwrap();
     assert!(completed.as_str().contains(r#"["file:///d/{name}"]"#));
+    let about = CompletionRef::Resource("two+a:b".into());
+    let about = Completion::new(about, RawJson::empty_object(), Extras::default());
+    let completed = gateway.complete(&INCOMING, about).await.unwrap();
+    assert!(completed.as_str().contains(r#"["a:b"]"#));
     assert_eq!(
         catalogue.shown_uri("two", "a:b").as_deref(),
         Some("two+a:b")

@@ -109,7 +109,7 @@ impl RateLimiter for Diary {
 }
 
 /// Ways to use something; each gets a name and says how it went.
-const WAYS: [&str; 8] = [
+const WAYS: [&str; 9] = [
     "tool",
     "resume",
     "resource",
@@ -117,6 +117,7 @@ const WAYS: [&str; 8] = [
     "prompt",
     "complete prompt",
     "complete template",
+    "complete resource",
     "subscribe",
 ];
 
@@ -147,6 +148,10 @@ async fn go(gateway: &Gateway, way: &str, name: &str) -> Result<(), GatewayError
         }
         "complete template" => {
             let ask = complete(CompletionRef::Resource(format!("{uri}/{{id}}").into()));
+            gateway.complete(incoming, ask).await.map(drop)
+        }
+        "complete resource" => {
+            let ask = complete(CompletionRef::Resource(uri.into()));
             gateway.complete(incoming, ask).await.map(drop)
         }
         _ => gateway.subscribe(incoming, &uri).await,
