@@ -155,7 +155,7 @@ impl Gateway {
         });
         let answer = answer.await;
         let answer = answer.and_then(|answer| self.learn_task(&run, &name, &arguments, answer));
-        let answer = run.shown(answer, Shown::tool);
+        let answer = run.shown_error(run.shown(answer, Shown::tool));
         run.finish(answer)
     }
 

@@ -92,6 +92,11 @@ impl Shown {
                 edits.blocks(result.get("content"));
                 edits.meta(result.get("_meta"));
             }
+            if let Some(error) = object(members.get("error"))
+                && let Some(data) = object(error.get("data"))
+            {
+                edits.uri(data.get("uri"));
+            }
         })
     }
 

@@ -164,6 +164,11 @@ fn prompts_reads_and_definitions_are_mapped() {
         map.task(&task).as_str(),
         r#"{"uri":"a:b","result":{"content":[{"type":"resource_link","uri":"docs.1+a:b"}]}}"#
     );
+    let task = raw(r#"{"uri":"a:b","error":{"uri":"a:b","data":{"uri":"a:b","x":1.0}}}"#);
+    assert_eq!(
+        map.task(&task).as_str(),
+        r#"{"uri":"a:b","error":{"uri":"a:b","data":{"uri":"docs.1+a:b","x":1.0}}}"#
+    );
 }
 
 #[test]

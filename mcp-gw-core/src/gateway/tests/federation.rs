@@ -66,6 +66,10 @@ impl Backend for Server {
     }
 
     async fn call_tool(&self, _: &CallContext, call: ToolCall) -> Result<ToolOutput, BackendError> {
+        if &*call.name == "gone" {
+            let error = r#"{"code":-32002,"message":"m","data":{"uri":"a:b","x":1.0}}"#;
+            return Err(BackendError::Rpc(RawJson::parse(error).unwrap()));
+        }
         if &*call.name == "later" {
             let made = r#"{"resultType":"task","taskId":"7","ttlMs":1000}"#;
             return Ok(ToolOutput::from_raw(RawJson::parse(made).unwrap()).unwrap());
@@ -282,7 +286,7 @@ async fn uris_lead_to_their_server_and_back() {
     let mounting = |prefix| Mounting::new(Naming::Always, prefix);
     let gateway = of(vec![
         (Server::new("one", &["t"], &uris), mounting("one")),
-        (Server::new("two", &["t"], &uris), mounting("two")),
+        (Server::new("two", &["t", "gone"], &uris), mounting("two")),
     ])
     .await;
     let catalogue = gateway.catalogue();
@@ -319,6 +323,14 @@ async fn uris_lead_to_their_server_and_back() {
     ] {
         assert!(reads(&gateway, &INCOMING, uri).await.is_none(), "{uri}");
     }
+    let error = gateway.call_tool(&INCOMING, call("two__gone")).await;
+    let Err(GatewayError::Backend(BackendError::Rpc(error))) = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(
+        error.as_str(),
+        r#"{"code":-32002,"message":"m","data":{"uri":"two+a:b","x":1.0}}"#
+    );
     let output = gateway.call_tool(&INCOMING, call("two__t")).await.unwrap();
     assert!(output.as_raw().as_str().contains(r#""uri":"two+a:link""#));
     let prompt = PromptGet::new("two__p", Arguments::none(), Extras::default());
