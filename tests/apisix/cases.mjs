@@ -24,6 +24,11 @@ const send = (...requests) => ({ tool: "send_request_to_gateway", args: { reques
 export const cases = [
   ...shared,
   {
+    tool: "update_global_rule",
+    args: { id: "r", plugins: { cors: {} } },
+    differs: "ours holds the settings of plugins against their schemas first",
+  },
+  {
     tool: "create_route",
     args: { route: { uri: "/x", priority: 1, upstream_id: "u", plugins: { cors: {} } } },
     differs: "ours holds the settings of plugins against their schemas first",
