@@ -71,7 +71,11 @@ pub(crate) async fn run(post: Post, desk: Arc<Desk>) {
                 forgotten(&post, &desk);
                 return;
             }
-            End::Closed => FIRST_PAUSE,
+            End::Closed => {
+                // From the last event on it says everything; without one there is a gap.
+                missed |= !place.is_known();
+                FIRST_PAUSE
+            }
             End::Broken => {
                 missed = true;
                 (pause * 2).min(LONGEST_PAUSE)

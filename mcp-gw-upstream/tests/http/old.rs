@@ -48,6 +48,8 @@ pub(crate) struct Old {
     pub(crate) calls: mpsc::Receiver<Opened>,
     /// Streams of sessions (GET).
     pub(crate) gets: mpsc::Receiver<Opened>,
+    /// Streams that were passed over; they stay open.
+    pub(crate) others: Vec<Opened>,
     /// Sessions that it does not know any more.
     forgotten: Arc<Mutex<HashSet<String>>>,
 }
@@ -75,6 +77,7 @@ impl Old {
             fake,
             calls,
             gets,
+            others: Vec::new(),
             forgotten,
         }
     }
@@ -100,6 +103,7 @@ impl Old {
             if opened.session() == session {
                 return opened;
             }
+            self.others.push(opened);
         }
     }
 }

@@ -48,6 +48,7 @@ async fn resumed(old: &mut Old, after: &str) -> Opened {
             assert_eq!(id, after);
             return opened;
         }
+        old.others.push(opened);
     }
 }
 
@@ -234,6 +235,24 @@ async fn what_a_session_repeats_on_its_own_stream_is_told_once() {
         };
         assert_eq!(events.recv().await, Some(expected));
     }
+}
+
+#[tokio::test]
+async fn what_was_said_while_a_stream_without_ids_was_closed_is_asked_for() {
+    let mut old = Old::start().await;
+    let backend = Arc::new(HttpServer::new(&old.config()).unwrap());
+    let (listener, mut events) = Listener::new();
+    backend.watch(listener);
+    let client = Client::new(Some("c"), ASKABLE);
+    let (of_task, ctx) = (Arc::clone(&backend), client.context());
+    let task = tokio::spawn(async move { of_task.call_tool(&ctx, call("t", "{}")).await });
+    let opened = old.call().await;
+    opened.finish("{}").await;
+    task.await.unwrap().unwrap();
+    // It comes to its end as it should, with nothing on it.
+    drop(old.get(&opened.session()).await);
+    let _again = old.get(&opened.session()).await;
+    assert_eq!(events.recv().await, Some(BackendEvent::OfferChanged));
 }
 
 #[tokio::test]
