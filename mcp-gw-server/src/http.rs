@@ -78,13 +78,13 @@ impl HttpPeer {
 
 /// Whether this request can be an MCP message at all, judged before its body is read.
 /// If not, the reply to send instead: 405 for methods that are not served, 406 and 415 for media
-/// types.
+/// types and encodings.
 pub fn preflight(method: &Method, headers: &HeaderMap) -> Option<HttpReply> {
     let is_modern = headers::names_modern(headers);
     match *method {
-        Method::POST => {
-            headers::check_accept(headers).or_else(|| headers::check_content_type(headers))
-        }
+        Method::POST => headers::check_accept(headers)
+            .or_else(|| headers::check_content_type(headers))
+            .or_else(|| headers::check_content_encoding(headers)),
         Method::GET if !is_modern => headers::check_accept_events(headers),
         Method::DELETE if !is_modern => None,
         Method::GET | Method::DELETE => Some(not_allowed(

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, HeaderName, StatusCode};
 use mcp_gw_core::jsonrpc::{Notification, Request, as_str};
 use mcp_gw_core::{ForeignParams, ParamHeader, RawJson, code};
@@ -139,6 +139,23 @@ pub(super) fn check_content_type(headers: &HeaderMap) -> Option<HttpReply> {
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "Unsupported media type: send `Content-Type: application/json`.",
     ))
+}
+
+/// The body must be as it is: what it would grow to is not known before (RFC 9110 §15.5.16).
+pub(super) fn check_content_encoding(headers: &HeaderMap) -> Option<HttpReply> {
+    let is_plain = |value: &HeaderValue| {
+        let mut codings = value.as_bytes().split(|byte| *byte == b',');
+        codings.all(|coding| {
+            let coding = coding.trim_ascii();
+            coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")
+        })
+    };
+    if headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
+        return None;
+    }
+    let says = "Unsupported media type: send the body without `Content-Encoding`.";
+    let reply = HttpReply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, says);
+    Some(reply.with_header(ACCEPT_ENCODING, "identity"))
 }
 
 /// A media type without its parameters.

@@ -67,6 +67,8 @@ fn media_types_are_checked() {
         case("text", 415).with("content-type", "text/plain"),
         case("a form", 415).with("content-type", "application/x-www-form-urlencoded"),
         case("no type", 415).without("content-type"),
+        case("packed", 415).with("content-encoding", "gzip"),
+        case("packed twice", 415).with("content-encoding", "identity, br"),
         case("only JSON", 406).with("accept", "application/json"),
         case("only events", 406).with("accept", "text/event-stream"),
         case("pages", 406).with("accept", "text/html"),
@@ -76,6 +78,7 @@ fn media_types_are_checked() {
         // These are good, and fail for the session that they do not have.
         Case::post("charset", ping, 400, -32600)
             .with("content-type", "application/json; charset=utf-8"),
+        Case::post("not packed", ping, 400, -32600).with("content-encoding", "identity"),
         Case::post("case", ping, 400, -32600).with("content-type", "Application/JSON"),
         Case::post("anything", ping, 400, -32600).with("accept", "*/*"),
         Case::post("weighed", ping, 400, -32600).with("accept", both),
