@@ -194,7 +194,7 @@ pub struct RetriesSection {
 impl Default for RetriesSection {
     fn default() -> Self {
         Self {
-            attempts: 3,
+            attempts: 5,
             budget: 20,
             wait: seconds(5),
         }
