@@ -153,7 +153,7 @@ pub(super) fn check_content_encoding(headers: &HeaderMap) -> Option<HttpReply> {
     if headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
         return None;
     }
-    let says = "Unsupported media type: send the body without `Content-Encoding`.";
+    let says = "Unsupported media type: send `Content-Encoding: identity`, or none.";
     let reply = HttpReply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, says);
     Some(reply.with_header(ACCEPT_ENCODING, "identity"))
 }
