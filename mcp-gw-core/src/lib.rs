@@ -5,6 +5,7 @@ mod backend;
 mod caller;
 mod cancel;
 mod catalogue;
+mod choice;
 mod clock;
 mod context;
 mod error;
@@ -48,6 +49,7 @@ pub use cancel::CancelReason;
 pub use catalogue::{
     Catalogue, CatalogueChange, CatalogueSwap, Difference, Differences, Endpoint, Entry,
 };
+pub use choice::ServerChoice;
 pub use clock::{Clock, SystemClock, rfc3339};
 pub use context::{
     CallContext, CallNotification, ClientLink, ClientLinkError, ClientRef, Incoming, NoClient,

@@ -17,6 +17,7 @@ use crate::audit::{AuditScope, Outcome};
 use crate::backend::{Backend, BackendError, Extras, PromptGet, ResourceRead, ToolCall};
 use crate::caller::{AuthnError, Caller, Credentials};
 use crate::catalogue::{Catalogue, Entry, Target};
+use crate::choice::ServerChoice;
 use crate::context::{CallContext, ClientRef, Incoming, Permit, RequestMeta, Transport};
 use crate::error::{ErrorClass, GatewayError};
 use crate::gateway::Gateway;
@@ -320,8 +321,9 @@ impl Gateway {
         goes_on: bool,
         scope: &mut AuditScope<'_>,
     ) -> Result<(Permit, Target, Hold), GatewayError> {
-        let target = self.catalogue_of(incoming).target(what.feature, what.name);
-        if let Some(target) = &target {
+        let mut target = self.catalogue_of(incoming).target(what.feature, what.name);
+        if let Some(target) = &mut target {
+            lead(target, what);
             scope.name(&target.canonical);
             scope.event.name_known = true;
             scope.event.server = Some(Arc::clone(&target.server));
@@ -390,14 +392,7 @@ impl Gateway {
             Feature::Tool => "tools/call",
             _ => what.method,
         };
-        // What is judged is what goes to the server.
-        let given = what.arguments.or(what.earlier);
-        let in_effect = match (what.feature, target, given) {
-            (Feature::Tool, Some(target), Some(given)) => {
-                target.backend.arguments_in_effect(&target.upstream, given)
-            }
-            _ => None,
-        };
+        let in_effect = target.and_then(|target| in_effect(what, target));
         let request = AccessRequest {
             caller: &incoming.caller,
             meta: &incoming.meta,
@@ -408,7 +403,7 @@ impl Gateway {
             upstream_name: target.map_or(what.name, |target| &*target.own_name),
             server: target.map_or("", |target| &*target.server),
             tool: target.and_then(|target| target.tool.as_ref()),
-            arguments: in_effect.as_ref().or(given),
+            arguments: in_effect.as_ref().or(what.arguments).or(what.earlier),
         };
         self.inner.policy.decide(&request).await
     }
@@ -450,6 +445,27 @@ fn check_repeated(what: &Use<'_>, target: &Target) -> Result<(), GatewayError> {
         })?;
     }
     Ok(())
+}
+
+/// What the policy judges: what goes to the server, where that is something else than what was given.
+fn in_effect(what: &Use<'_>, target: &Target) -> Option<Arguments> {
+    let given = what.arguments.or(what.earlier)?;
+    match what.feature {
+        Feature::Tool => target.backend.arguments_in_effect(&target.upstream, given),
+        _ => None,
+    }
+}
+
+/// Where a tool leads to several servers, the call is one of that which its arguments name.
+fn lead(target: &mut Target, what: &Use<'_>) {
+    let Some(choice) = target.tool.as_ref().and_then(ToolSpec::choice) else {
+        return;
+    };
+    let changed = in_effect(what, target);
+    let arguments = changed.as_ref().or(what.arguments).or(what.earlier);
+    if let Some(server) = arguments.and_then(|arguments| choice.server_of(arguments)) {
+        target.server = Arc::clone(server);
+    }
 }
 
 /// A charge of one unit.
@@ -655,6 +671,30 @@ impl Answer for () {
     }
 
     fn with_raw(self, _: impl FnOnce(&RawJson) -> RawJson) -> Self {}
+}
+
+/// The questions that decide whether an item is in a list: one, or one for each server that a tool may
+/// lead to.
+fn questions<'a>(
+    incoming: &'a Incoming,
+    method: &'a str,
+    feature: Feature,
+    entry: &'a Entry,
+) -> impl Iterator<Item = AccessRequest<'a>> {
+    let choice = entry.tool.as_ref().and_then(ToolSpec::choice);
+    let options = choice.into_iter().flat_map(ServerChoice::options);
+    let only = choice.is_none().then_some(&entry.server);
+    let servers = options.map(|(_, server)| server).chain(only);
+    servers.map(move |server| AccessRequest {
+        server,
+        ..question(incoming, method, feature, entry)
+    })
+}
+
+/// How many [`questions`] there are about an item.
+fn questions_about(entry: &Entry) -> usize {
+    let choice = entry.tool.as_ref().and_then(ToolSpec::choice);
+    choice.map_or(1, |choice| choice.options().len())
 }
 
 fn question<'a>(

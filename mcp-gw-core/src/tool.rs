@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::choice::ServerChoice;
 use crate::context::CallContext;
 use crate::json::{JsonError, Members, ObjectWriter, RawJson};
 use crate::param_header::ParamHeader;
@@ -194,6 +195,7 @@ pub struct ToolSpec {
     param_headers: Result<Arc<[ParamHeader]>, Arc<str>>,
     /// What the server itself calls it, where that is another name.
     own_name: Option<Arc<str>>,
+    choice: Option<Arc<ServerChoice>>,
 }
 
 impl ToolSpec {
@@ -224,6 +226,7 @@ impl ToolSpec {
             param_headers: param_headers.map(Into::into).map_err(Into::into),
             definition,
             own_name: None,
+            choice: None,
         })
     }
 
@@ -285,6 +288,14 @@ impl ToolSpec {
         self
     }
 
+    /// Says that calls go to several servers, by one of the arguments; the schema names its values in an
+    /// `enum`.
+    #[must_use]
+    pub fn with_choice(mut self, choice: ServerChoice) -> Self {
+        self.choice = Some(Arc::new(choice));
+        self
+    }
+
     fn with_member(self, name: &str, value: &RawJson) -> Result<Self, SpecError> {
         let members = self.definition.members().map_err(SpecError::Json)?;
         let mut writer = ObjectWriter::with_capacity(self.definition.len() + value.len() + 32);
@@ -300,10 +311,14 @@ impl ToolSpec {
         if !replaced {
             writer = writer.raw(name, value);
         }
-        let own_name = self.own_name;
+        let Self {
+            own_name, choice, ..
+        } = self;
+        let definition = writer.finish();
         Ok(Self {
             own_name,
-            ..Self::from_definition(writer.finish())?
+            choice,
+            ..Self::from_definition(definition)?
         })
     }
 
@@ -320,6 +335,11 @@ impl ToolSpec {
     /// What the server itself calls it: the name, unless [`ToolSpec::with_own_name`] said another.
     pub fn own_name(&self) -> &Arc<str> {
         self.own_name.as_ref().unwrap_or(&self.name)
+    }
+
+    /// To which servers calls go, see [`ToolSpec::with_choice`].
+    pub fn choice(&self) -> Option<&ServerChoice> {
+        self.choice.as_deref()
     }
 
     /// The whole definition.

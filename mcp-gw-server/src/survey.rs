@@ -4,7 +4,7 @@ pub(crate) mod renamed;
 #[cfg(feature = "cli")]
 mod replicas;
 
-use mcp_gw_core::{Feature, Gateway, Glob};
+use mcp_gw_core::{Feature, Gateway, Glob, ServerChoice, ToolSpec};
 use mcp_gw_policy::{CatalogueName, LintKind, lint_names};
 use mcp_gw_ratelimit::LimitSet;
 
@@ -81,9 +81,15 @@ pub(crate) fn names_of(gateway: &Gateway) -> Vec<CatalogueName> {
         Feature::Prompt,
     ];
     let names = features.into_iter().flat_map(|feature| {
-        catalogue.entries(feature).iter().map(move |entry| {
-            CatalogueName::new(feature, &*entry.server, &*entry.canonical)
-                .with_upstream_name(&*entry.own_name)
+        catalogue.entries(feature).iter().flat_map(move |entry| {
+            // A tool that leads to several servers is one of each of them.
+            let choice = entry.tool.as_ref().and_then(ToolSpec::choice);
+            let chosen = choice.into_iter().flat_map(ServerChoice::options);
+            let servers = chosen.map(|(_, server)| server).chain([&entry.server]);
+            servers.map(move |server| {
+                CatalogueName::new(feature, &**server, &*entry.canonical)
+                    .with_upstream_name(&*entry.own_name)
+            })
         })
     });
     names.collect()

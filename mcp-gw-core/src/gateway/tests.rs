@@ -18,6 +18,7 @@ use crate::{
     RequestMeta, ResourceRead, ToolCall, ToolError, ToolOutput, ToolSpec, Transport,
 };
 
+mod choice;
 mod federation;
 mod hidden;
 mod limits;

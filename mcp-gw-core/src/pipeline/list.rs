@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Use, charge_of, describe, question};
+use super::{Use, charge_of, describe, questions, questions_about};
 use crate::audit::{AuditScope, Outcome};
 use crate::catalogue::Entry;
 use crate::context::Incoming;
@@ -13,6 +13,7 @@ use crate::freshness::CacheHint;
 use crate::gateway::Gateway;
 use crate::json::RawJson;
 use crate::policy::{AccessRequest, Decision, Feature, ListPolicy, Phase};
+use crate::tool::ToolSpec;
 
 /// One page of a list, filtered for the caller.
 #[derive(Debug, Clone)]
@@ -100,18 +101,13 @@ impl Gateway {
         let mut last = None;
         let rest = entries.get(start..).unwrap_or_default();
         'pages: for chunk in rest.chunks(limit) {
-            let questions: Vec<_> = chunk
-                .iter()
-                .map(|entry| question(incoming, method, feature, entry))
-                .collect();
             let began = scope.now();
-            let decisions = self.inner.policy.decide_all(&questions).await;
+            let decisions = self.decide_list(incoming, method, feature, chunk).await;
             scope.policy_took(began);
-            // A policy that answers too few questions has not allowed the rest.
             let version = decisions.first().and_then(Decision::version);
             scope.event.policy_version = scope.event.policy_version.or(version);
-            for (entry, decision) in chunk.iter().zip(decisions) {
-                if !decision.is_allowed() {
+            for (entry, decisions) in by_entry(chunk, &decisions) {
+                if !is_any_allowed(decisions) {
                     continue;
                 }
                 if page.items.len() == limit {
@@ -120,12 +116,27 @@ impl Gateway {
                     break 'pages;
                 }
                 last = Some(Arc::clone(&entry.key));
-                page.items.push(entry.definition.clone());
+                page.items.push(definition_for(entry, decisions));
             }
         }
         scope.event.items = Some((entries.len(), page.items.len()));
         scope.event.response_bytes = page.items.iter().map(RawJson::len).sum();
         Ok(page)
+    }
+
+    /// The decisions on `entries` in a list, for [`by_entry`].
+    async fn decide_list(
+        &self,
+        incoming: &Incoming,
+        method: &str,
+        feature: Feature,
+        entries: &[Entry],
+    ) -> Vec<Decision> {
+        let questions: Vec<_> = entries
+            .iter()
+            .flat_map(|entry| questions(incoming, method, feature, entry))
+            .collect();
+        self.inner.policy.decide_all(&questions).await
     }
 
     /// True when the item would be in the caller's list. It is neither limited nor audited: a
@@ -134,17 +145,17 @@ impl Gateway {
         let catalogue = self.catalogue_of(incoming);
         let (caller, meta) = (&*incoming.caller, &*incoming.meta);
         let method = list_method(feature);
-        let entry = catalogue.find(feature, name);
-        // What is not there takes as long as what is not to be seen.
-        let request = entry.map_or_else(
-            || AccessRequest {
+        let Some(entry) = catalogue.find(feature, name) else {
+            // What is not there takes as long as what is not to be seen.
+            let request = AccessRequest {
                 phase: Phase::List,
                 ..AccessRequest::new(caller, meta, method, feature, name)
-            },
-            |entry| question(incoming, method, feature, entry),
-        );
-        let is_allowed = self.inner.policy.decide(&request).await.is_allowed();
-        is_allowed && entry.is_some()
+            };
+            self.inner.policy.decide(&request).await;
+            return false;
+        };
+        let entry = std::slice::from_ref(entry);
+        is_any_allowed(&self.decide_list(incoming, method, feature, entry).await)
     }
 
     /// True when the caller may be told of updates of the resource: when it may subscribe to it now,
@@ -183,13 +194,9 @@ impl Gateway {
             Feature::Prompt,
         ] {
             let (method, entries) = (list_method(feature), catalogue.entries(feature));
-            let questions: Vec<_> = entries
-                .iter()
-                .map(|entry| question(incoming, method, feature, entry))
-                .collect();
-            let decisions = self.inner.policy.decide_all(&questions).await;
-            for (entry, decision) in entries.iter().zip(decisions) {
-                if decision.is_allowed() {
+            let decisions = self.decide_list(incoming, method, feature, entries).await;
+            for (entry, decisions) in by_entry(entries, &decisions) {
+                if is_any_allowed(decisions) {
                     sight.features.insert(feature);
                     sight.servers.insert(Arc::clone(&entry.server));
                 }
@@ -219,13 +226,47 @@ impl dyn ListPolicy {
         let method = list_method(feature);
         let questions: Vec<_> = entries
             .iter()
-            .map(|entry| question(incoming, method, feature, entry))
+            .flat_map(|entry| questions(incoming, method, feature, entry))
             .collect();
-        let mut shown = self.shows(&questions);
-        // What is not answered is not known.
-        shown.resize(entries.len(), None);
-        shown
+        let mut shown = self.shows(&questions).into_iter();
+        // What is not answered is not known; nor is what looks different to different callers.
+        let agreed = |entry: &&Entry| {
+            let mut answers = (0..questions_about(entry)).map(|_| shown.next().flatten());
+            let first = answers.next()?;
+            // All of them are taken.
+            let others = answers.filter(|other| *other != first).count();
+            first.filter(|_| others == 0)
+        };
+        entries.iter().map(agreed).collect()
     }
+}
+
+/// Each item with the decisions on it: one for each server that it may lead to. A policy that answers
+/// too few questions has not allowed the rest.
+fn by_entry<'a>(
+    entries: &'a [Entry],
+    mut decisions: &'a [Decision],
+) -> impl Iterator<Item = (&'a Entry, &'a [Decision])> {
+    entries.iter().map(move |entry| {
+        let count = questions_about(entry).min(decisions.len());
+        let (of_entry, rest) = decisions.split_at(count);
+        decisions = rest;
+        (entry, of_entry)
+    })
+}
+
+fn is_any_allowed(decisions: &[Decision]) -> bool {
+    decisions.iter().any(Decision::is_allowed)
+}
+
+/// The definition for who may use only some of the servers that a tool leads to.
+fn definition_for(entry: &Entry, decisions: &[Decision]) -> RawJson {
+    let Some(choice) = entry.tool.as_ref().and_then(ToolSpec::choice) else {
+        return entry.definition.clone();
+    };
+    let mut may: Vec<bool> = decisions.iter().map(Decision::is_allowed).collect();
+    may.resize(choice.options().len(), false);
+    choice.narrowed(&entry.definition, &may)
 }
 
 const fn list_method(feature: Feature) -> &'static str {

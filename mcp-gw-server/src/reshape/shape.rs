@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mcp_gw_core::{Arguments, Members, ObjectWriter, RawJson, Splice, ToolSpec};
+use mcp_gw_core::{Arguments, Members, ObjectWriter, RawJson, ServerChoice, Splice, ToolSpec};
 use serde_json::Value;
 
 use crate::config::{ArgumentShape, ToolShape};
@@ -94,8 +94,20 @@ impl Shape {
                 .with_member("inputSchema", &schema)
                 .map_err(unreadable)?;
         }
-        let shown = ToolSpec::from_definition(definition);
-        shown.map(Some).map_err(|error| error.to_string())
+        let shown = ToolSpec::from_definition(definition).map_err(|error| error.to_string())?;
+        Ok(Some(match tool.choice() {
+            Some(choice) => shown.with_choice(self.choice(choice)),
+            None => shown,
+        }))
+    }
+
+    /// The choice by the argument as clients know it.
+    fn choice(&self, choice: &ServerChoice) -> ServerChoice {
+        let argument = self.arguments.get(choice.argument());
+        match argument.and_then(|argument| argument.shown.as_deref()) {
+            Some(shown) => choice.clone().renamed(shown),
+            None => choice.clone(),
+        }
     }
 
     /// The schema with `properties` and `required` as clients see them; nothing else is touched.

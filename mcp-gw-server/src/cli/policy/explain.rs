@@ -216,6 +216,16 @@ async fn look_up(
         if case.upstream_name.is_none() {
             case.upstream_name = Some(entry.own_name.to_string());
         }
+        // Where a tool leads to several servers, the arguments say which one it is.
+        if let Some(choice) = entry.tool.as_ref().and_then(ToolSpec::choice) {
+            let chosen = case.with_request(|request| {
+                let server = request.arguments.and_then(|args| choice.server_of(args));
+                server.map(ToString::to_string)
+            })?;
+            if let Some(chosen) = chosen {
+                case.server = chosen;
+            }
+        }
         entry.tool.clone()
     } else {
         case.server = args.server.clone().unwrap_or_default();
