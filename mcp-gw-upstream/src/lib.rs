@@ -18,6 +18,7 @@ mod http;
 mod lanes;
 mod listen_stream;
 mod mirror;
+mod net;
 mod notice;
 mod offer;
 mod owner;
