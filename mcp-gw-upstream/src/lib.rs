@@ -8,6 +8,7 @@ mod chores;
 mod common;
 mod deadline;
 mod desk;
+pub mod egress;
 mod era;
 mod error;
 mod extras;

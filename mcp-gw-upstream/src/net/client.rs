@@ -44,10 +44,15 @@ impl Client {
         agent: HeaderValue,
     ) -> Self {
         let connector = Connector::new(Lookup::system(), connect_timeout, tls);
+        Self::over(connector, agent, IDLE_CONNECTIONS)
+    }
+
+    /// Sends on what `connector` opens, and keeps so many connections for the next requests.
+    pub(crate) fn over(connector: Connector, agent: HeaderValue, idle: usize) -> Self {
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .pool_max_idle_per_host(idle)
             .build(connector);
         Self { pool, agent }
     }
