@@ -1,6 +1,5 @@
 //! MCP servers over streamable HTTP.
 
-mod client;
 mod config;
 mod exchange;
 mod listen;

@@ -17,12 +17,12 @@ use crate::call::{Call, EndOnDrop};
 use crate::deadline::Deadline;
 use crate::desk::Desk;
 use crate::era::{Era, MODERN};
-use crate::http::client::Response;
 use crate::http::resume::Place;
 use crate::http::session::session_headers;
 use crate::http::sse::Decoder;
 use crate::http::wire::{METHOD, NAME, Post, Refusal, SESSION, Wire, chain, retry_after};
 use crate::mirror;
+use crate::net::client::Response;
 use crate::pending::{Reply, Waiting};
 
 /// A request that is ready to be sent.

@@ -14,10 +14,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::call::Question;
 use crate::desk::Desk;
-use crate::http::client::{Outgoing, Response};
 use crate::http::resume::Place;
 use crate::http::sse::Decoder;
 use crate::http::wire::{Post, SESSION, Wire};
+use crate::net::client::{Outgoing, Response};
 use crate::notice::Notice;
 use crate::pending::Reply;
 

@@ -12,12 +12,12 @@ use tokio::time::{Instant, timeout};
 
 use crate::ask::{Ask, Hop};
 use crate::era::{Era, MODERN};
-use crate::http::client::Response;
 use crate::http::exchange::{Media, media_type};
 use crate::http::session::session_headers;
 use crate::http::sse::Decoder;
 use crate::http::wire::{METHOD, Wire};
 use crate::listen_stream::{End, Opener};
+use crate::net::client::Response;
 use crate::notice::Notice;
 
 /// Opens the stream.

@@ -9,11 +9,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 use crate::desk::Desk;
-use crate::http::client::{self, Response};
 use crate::http::exchange::{Media, media_type};
 use crate::http::listen::{STREAM, take_all};
 use crate::http::sse::Decoder;
 use crate::http::wire::{Post, Wire, chain};
+use crate::net::client::{self, Response};
 
 /// The longest address that a server may name, in bytes.
 const LONGEST: usize = 8 * 1024;

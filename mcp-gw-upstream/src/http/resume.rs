@@ -9,10 +9,10 @@ use http::header::HeaderValue;
 use tokio::time::{Instant, sleep};
 
 use crate::deadline::Deadline;
-use crate::http::client::Response;
 use crate::http::exchange::{Exchange, Media, Stop, media_type};
 use crate::http::listen;
 use crate::http::sse::{Decoder, Event};
+use crate::net::client::Response;
 
 /// So often in a row a stream is taken up without anything new on it.
 const MAX_EMPTY: u32 = 5;

@@ -23,8 +23,8 @@ use crate::common::Common;
 use crate::desk::Desk;
 use crate::era::Hello;
 use crate::error::Error;
-use crate::http::client::{self, Client, Outgoing, Response};
 use crate::http::config::HttpServerConfig;
+use crate::net::client::{self, Client, Outgoing, Response};
 use crate::owner::Owner;
 use crate::settings::{EXCERPT, excerpt};
 

@@ -1,13 +1,12 @@
-//! The HTTP client under everything that is sent to one server: HTTP/1.1 on kept connections, plain or
-//! with TLS, never through a proxy, never after a redirect.
+//! The HTTP client under everything that is sent: HTTP/1.1 on kept connections, plain or with TLS, never
+//! through a proxy, never after a redirect.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,59 +14,51 @@ use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::{Extensions, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::connect::{
-    CaptureConnection, Connected, Connection, HttpConnector, capture_connection,
-};
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use tower_service::Service;
 use url::Url;
+
+use crate::net::connect::{Connector, Lookup, Pulse, TooSlow};
 
 /// So many connections are kept for the next requests; more are closed when their request has ended.
 const IDLE_CONNECTIONS: usize = 256;
 /// After so long without a request a connection is closed.
 const IDLE: Duration = Duration::from_secs(90);
-/// After so long without a word on a connection the operating system asks whether it is there.
-const KEEPALIVE: Duration = Duration::from_secs(15);
 /// How often it is looked whether a request can still be answered.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Sends requests. Clones share their connections.
 #[derive(Clone)]
-pub(super) struct Client {
+pub(crate) struct Client {
     pool: Pool<Connector, Full<Bytes>>,
     agent: HeaderValue,
 }
 
 impl Client {
-    pub(super) fn new(
+    pub(crate) fn new(
         connect_timeout: Duration,
         tls: Arc<ClientConfig>,
         agent: HeaderValue,
     ) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(KEEPALIVE));
-        let connector = Connector {
-            inner: HttpsConnector::from((tcp, tls)),
-            limit: connect_timeout,
-        };
+        let connector = Connector::new(Lookup::system(), connect_timeout, tls);
+        Self::over(connector, agent, IDLE_CONNECTIONS)
+    }
+
+    /// Sends on what `connector` opens, and keeps so many connections for the next requests.
+    pub(crate) fn over(connector: Connector, agent: HeaderValue, idle: usize) -> Self {
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .pool_max_idle_per_host(idle)
             .build(connector);
         Self { pool, agent }
     }
 
     /// A request without a body.
-    pub(super) fn request(&self, method: Method, address: &Uri) -> Outgoing {
+    pub(crate) fn request(&self, method: Method, address: &Uri) -> Outgoing {
         let mut request = Request::new(Full::default());
         *request.method_mut() = method;
         *request.uri_mut() = address.clone();
@@ -83,7 +74,7 @@ impl Client {
 }
 
 /// The address in the form that a request has it in; `None` when it cannot be requested.
-pub(super) fn address(url: &Url) -> Option<Uri> {
+pub(crate) fn address(url: &Url) -> Option<Uri> {
     Uri::try_from(url.as_str()).ok()
 }
 
@@ -96,13 +87,13 @@ pub(crate) struct Outgoing {
 
 impl Outgoing {
     /// With this header, in the place of others of its name.
-    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.request.headers_mut().insert(name, value);
         self
     }
 
     /// With these headers, each in the place of others of its name.
-    pub(super) fn headers(mut self, headers: HeaderMap) -> Self {
+    pub(crate) fn headers(mut self, headers: HeaderMap) -> Self {
         let all = self.request.headers_mut();
         let mut last = None;
         for (name, value) in headers {
@@ -121,19 +112,19 @@ impl Outgoing {
         self
     }
 
-    pub(super) fn body(mut self, body: Bytes) -> Self {
+    pub(crate) fn body(mut self, body: Bytes) -> Self {
         *self.request.body_mut() = Full::new(body);
         self
     }
 
     /// The head of the response must be there within this time.
-    pub(super) fn timeout(mut self, limit: Duration) -> Self {
+    pub(crate) fn timeout(mut self, limit: Duration) -> Self {
         self.limit = Some(limit);
         self
     }
 
     /// Sends it, and waits for the head of the response.
-    pub(super) async fn send(self) -> Result<Response, Error> {
+    pub(crate) async fn send(self) -> Result<Response, Error> {
         match self.limit {
             None => exchange(self.pool, self.request).await,
             Some(limit) => timeout(limit, exchange(self.pool, self.request))
@@ -194,24 +185,24 @@ fn ended_connection(captured: &CaptureConnection) -> Option<Pulse> {
 }
 
 /// The head of a response, and the body as it comes.
-pub(super) struct Response(http::Response<Incoming>);
+pub(crate) struct Response(http::Response<Incoming>);
 
 impl Response {
-    pub(super) fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         self.0.status()
     }
 
-    pub(super) fn headers(&self) -> &HeaderMap {
+    pub(crate) fn headers(&self) -> &HeaderMap {
         self.0.headers()
     }
 
     /// How long the body will be, where that was said.
-    pub(super) fn content_length(&self) -> Option<u64> {
+    pub(crate) fn content_length(&self) -> Option<u64> {
         self.0.body().size_hint().exact()
     }
 
     /// The next piece of the body; `None` at its end.
-    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         while let Some(frame) = self.0.body_mut().frame().await {
             if let Ok(data) = frame.map_err(Error::Body)?.into_data() {
                 return Ok(Some(data));
@@ -236,12 +227,12 @@ pub(crate) enum Error {
 
 impl Error {
     /// True when there was no connection, so that nothing was sent.
-    pub(super) fn is_connect(&self) -> bool {
+    pub(crate) fn is_connect(&self) -> bool {
         matches!(self, Self::Send(error) if error.is_connect())
     }
 
     /// True when it took too long.
-    pub(super) fn is_timeout(&self) -> bool {
+    pub(crate) fn is_timeout(&self) -> bool {
         let mut source = match self {
             Self::Late(_) => return true,
             error => error.source(),
@@ -279,118 +270,11 @@ impl StdError for Error {
     }
 }
 
-/// Opens connections, within a time.
-#[derive(Clone)]
-struct Connector {
-    inner: HttpsConnector<HttpConnector>,
-    limit: Duration,
-}
-
-type BoxError = Box<dyn StdError + Send + Sync>;
-type Stream = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
-
-impl Service<Uri> for Connector {
-    type Response = Living;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Living, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, address: Uri) -> Self::Future {
-        let (connecting, limit) = (self.inner.call(address), self.limit);
-        Box::pin(async move {
-            let stream = timeout(limit, connecting).await;
-            Ok(Living::new(stream.map_err(|_| TooSlow(limit))??))
-        })
-    }
-}
-
-/// No connection within this time.
-#[derive(Debug)]
-struct TooSlow(Duration);
-
-impl fmt::Display for TooSlow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not connected within {:?}", self.0)
-    }
-}
-
-impl StdError for TooSlow {}
-
-/// A connection from which it can be seen elsewhere that it has ended.
-struct Living {
-    stream: Stream,
-    pulse: Pulse,
-    _life: watch::Sender<()>,
-}
-
-/// Of one connection: closed when that has ended.
-#[derive(Clone)]
-struct Pulse(watch::Receiver<()>);
-
-impl Living {
-    fn new(stream: Stream) -> Self {
-        let (life, pulse) = watch::channel(());
-        Self {
-            stream,
-            pulse: Pulse(pulse),
-            _life: life,
-        }
-    }
-}
-
-impl Connection for Living {
-    fn connected(&self) -> Connected {
-        self.stream.connected().extra(self.pulse.clone())
-    }
-}
-
-impl Read for Living {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl Write for Living {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
+    use tokio::sync::watch;
 
     use super::*;
 
