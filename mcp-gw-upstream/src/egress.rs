@@ -1,0 +1,5 @@
+//! What leaves for REST APIs.
+
+mod parts;
+
+pub use parts::{PartsBody, RequestParts};
