@@ -1,0 +1,364 @@
+//! From the members of a description to operations.
+
+use std::collections::BTreeSet;
+
+use mcp_gw_core::{ObjectWriter, RawJson};
+use serde_json::{Map, Value};
+
+use super::bodies::{self, Plan};
+use super::document::Document;
+use super::parameters::{Described, Reader, is_json};
+use super::report::Report;
+use super::schema::{Limits, Maker};
+use super::{Options, security, servers, strings};
+use crate::rest::argument::Check;
+use crate::rest::body::{BODY, is_media_type};
+use crate::rest::operation::{Operation, annotations_of};
+use crate::rest::template::Template;
+use crate::rest::text::trimmed;
+
+/// An operation as it was found.
+#[derive(Debug)]
+pub(super) struct Found<'d> {
+    pub(super) path: &'d str,
+    pub(super) method: &'static str,
+    pub(super) id: Option<&'d str>,
+    pub(super) item: &'d Map<String, Value>,
+    pub(super) operation: &'d Map<String, Value>,
+}
+
+impl Found<'_> {
+    pub(super) fn is_deprecated(&self) -> bool {
+        self.operation.get("deprecated") == Some(&Value::Bool(true))
+    }
+}
+
+/// All operations, in order of path and method.
+pub(super) fn find<'d>(document: &'d Document, report: &mut Report) -> Vec<Found<'d>> {
+    let mut all = Vec::new();
+    let paths = document.member("paths").and_then(Value::as_object);
+    let mut paths: Vec<(&String, &Value)> = paths.into_iter().flatten().collect();
+    paths.retain(|(path, _)| !path.starts_with("x-"));
+    paths.sort_by_key(|(path, _)| *path);
+    for (path, item) in paths {
+        let item = match document.object(item) {
+            Ok(item) => item,
+            Err(fault) => {
+                report.total = report.total.saturating_add(1);
+                report.skip_path("*", path, fault);
+                continue;
+            }
+        };
+        for (key, method) in METHODS {
+            let Some(operation) = item.get(*key) else {
+                continue;
+            };
+            report.total = report.total.saturating_add(1);
+            match operation {
+                Value::Object(_) if matches!(*method, "TRACE" | "QUERY") => {
+                    report.skip_path(method, path, format!("{method} is never sent"));
+                }
+                Value::Object(operation) => all.push(Found {
+                    path,
+                    method,
+                    id: operation.get("operationId").and_then(Value::as_str),
+                    item,
+                    operation,
+                }),
+                _ => report.skip_path(method, path, "it is no object"),
+            }
+        }
+    }
+    all
+}
+
+/// Makes operations of one description.
+pub(super) struct Builder<'d, 'o> {
+    document: &'d Document,
+    options: &'o Options,
+    servers: &'o [String],
+    /// Schemas made so far, over all operations.
+    work: usize,
+}
+
+impl<'d, 'o> Builder<'d, 'o> {
+    pub(super) const fn new(
+        document: &'d Document,
+        options: &'o Options,
+        servers: &'o [String],
+    ) -> Self {
+        Self {
+            document,
+            options,
+            servers,
+            work: 0,
+        }
+    }
+
+    /// Makes an operation of what was found.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub(super) fn operation(
+        &mut self,
+        found: &Found<'d>,
+        name: String,
+        report: &mut Report,
+    ) -> Result<Operation, String> {
+        let members = found.operation;
+        let own = members.get("servers").or_else(|| found.item.get("servers"));
+        let own = servers::of(own);
+        if !servers::are_among(&own, self.servers) {
+            let there = own.first().map_or("", String::as_str);
+            return Err(format!(
+                "it is at {there} and not where the other operations are"
+            ));
+        }
+        let mut notes = Vec::new();
+        let mut template = Template::parse(found.path)?;
+        let security = security::of(self.document, members);
+        let plan = self.body(found, &mut notes)?;
+        let lists = [found.item.get("parameters"), members.get("parameters")];
+        let params = Reader {
+            document: self.document,
+            security: &security,
+            notes: &mut notes,
+        }
+        .read(lists, &mut template, plan.is_some())?;
+        let input_schema = self.input_schema(&params, plan.as_ref(), &mut notes);
+        let (title, description) = texts(found);
+        let at = format!("{} {}", found.method, found.path);
+        for note in notes {
+            report.note(&at, note);
+        }
+        Ok(Operation {
+            annotations: annotations_of(found.method, title.as_deref()),
+            required: required(&params, plan.as_ref()),
+            defaults: Vec::new(),
+            name,
+            id: found.id.map(|id| trimmed(id, 200)),
+            title,
+            description,
+            input_schema,
+            method: found.method.to_owned(),
+            path: found.path.to_owned(),
+            template,
+            params: params.into_iter().map(|it| it.param).collect(),
+            body: plan.map(|plan| plan.body),
+            accept: self.accept(members),
+            security,
+            tags: strings(members.get("tags"))
+                .take(50)
+                .map(|it| trimmed(it, 100))
+                .collect(),
+            deprecated: found.is_deprecated(),
+            check: Check::default(),
+        })
+    }
+
+    fn body(&self, found: &Found<'d>, notes: &mut Vec<String>) -> Result<Option<Plan<'d>>, String> {
+        let Some(request) = found.operation.get("requestBody") else {
+            return Ok(None);
+        };
+        if matches!(found.method, "GET" | "HEAD") {
+            notes.push(format!("its body is left out: {} has none", found.method));
+            return Ok(None);
+        }
+        bodies::of(self.document, request, notes)
+    }
+
+    /// The schema of all arguments: as much of it as there is room for.
+    fn input_schema(
+        &mut self,
+        params: &[Described<'d>],
+        plan: Option<&Plan<'d>>,
+        notes: &mut Vec<String>,
+    ) -> RawJson {
+        // A description that is made to take long is not looked into any deeper.
+        let attempts = if self.work > MAX_WORK {
+            ATTEMPTS.len().saturating_sub(1)
+        } else {
+            0
+        };
+        let mut attempts = ATTEMPTS.iter().skip(attempts).peekable();
+        while let Some(limits) = attempts.next() {
+            let mut maker = Maker::new(self.document, *limits);
+            let schema = object_schema(&mut maker, limits, params, plan);
+            self.work = self.work.saturating_add(maker.nodes);
+            let fits = !maker.is_over && schema.len() <= self.options.max_schema;
+            if fits || attempts.peek().is_none() {
+                notes.extend(maker.faults.into_iter().take(20));
+                return schema;
+            }
+        }
+        RawJson::empty_object()
+    }
+
+    /// The media types of a good answer, the best first.
+    fn accept(&self, members: &Map<String, Value>) -> Option<String> {
+        let responses = members.get("responses")?.as_object()?;
+        let good = responses
+            .iter()
+            .filter(|(status, _)| status.starts_with('2'));
+        let mut types: BTreeSet<(bool, &str)> = BTreeSet::new();
+        for (_, response) in good.take(10) {
+            let Ok(response) = self.document.object(response) else {
+                continue;
+            };
+            let content = response.get("content").and_then(Value::as_object);
+            for media in content
+                .into_iter()
+                .flatten()
+                .map(|(media, _)| media)
+                .take(20)
+            {
+                if is_media_type(media) && !media.contains('*') {
+                    types.insert((!is_json(media), media));
+                }
+            }
+        }
+        let mut wanted: Vec<&str> = types.into_iter().map(|(_, media)| media).take(4).collect();
+        if wanted.contains(&"application/json") {
+            wanted = vec!["application/json"];
+        }
+        (!wanted.is_empty()).then(|| format!("{}, */*;q=0.1", wanted.join(", ")))
+    }
+}
+
+/// Title and description: what there is of a summary and a description, or at least what is called.
+fn texts(found: &Found<'_>) -> (Option<String>, String) {
+    let text = |name: &str| {
+        let text = found.operation.get(name).and_then(Value::as_str);
+        text.map(str::trim).filter(|text| !text.is_empty())
+    };
+    let title = text("summary").map(|it| trimmed(it, MAX_TITLE));
+    let whole = match (text("summary"), text("description")) {
+        (Some(summary), Some(more)) if more.starts_with(summary) => more.to_owned(),
+        (Some(summary), Some(more)) => format!("{summary}\n\n{more}"),
+        (Some(one), None) | (None, Some(one)) => one.to_owned(),
+        (None, None) => format!("{} {}", found.method, found.path),
+    };
+    (title, trimmed(&whole, MAX_DESCRIPTION))
+}
+
+fn required(params: &[Described<'_>], plan: Option<&Plan<'_>>) -> Vec<String> {
+    let params = params.iter().filter(|it| it.param.required);
+    let params = params.map(|it| it.param.argument.clone());
+    let body = plan
+        .filter(|plan| plan.body.required)
+        .map(|_| BODY.to_owned());
+    params.chain(body).collect()
+}
+
+fn object_schema<'d>(
+    maker: &mut Maker<'d>,
+    limits: &Limits,
+    params: &[Described<'d>],
+    plan: Option<&Plan<'d>>,
+) -> RawJson {
+    let raw = |schema: Map<String, Value>| {
+        RawJson::from_serialize(&schema).unwrap_or_else(|_| RawJson::empty_object())
+    };
+    let mut properties = ObjectWriter::with_capacity(1024);
+    for it in params {
+        let schema = parameter_schema(maker, limits, it);
+        properties = properties.raw(&it.param.argument, &raw(schema));
+    }
+    if let Some(plan) = plan {
+        properties = properties.raw(BODY, &raw(plan.schema(maker)));
+    }
+    let required: Vec<RawJson> = required(params, plan)
+        .iter()
+        .map(|name| RawJson::string(name))
+        .collect();
+    let mut schema = ObjectWriter::with_capacity(2048)
+        .string("type", "object")
+        .raw("properties", &properties.finish());
+    if !required.is_empty() {
+        schema = schema.array("required", &required);
+    }
+    schema.boolean("additionalProperties", false).finish()
+}
+
+fn parameter_schema<'d>(
+    maker: &mut Maker<'d>,
+    limits: &Limits,
+    it: &Described<'d>,
+) -> Map<String, Value> {
+    let mut schema = match it.schema {
+        Some(schema) => maker.make(schema),
+        None => Map::new(),
+    };
+    if schema.is_empty() {
+        schema.insert("type".to_owned(), "string".into());
+    }
+    if let Some(text) = it.description.filter(|text| !text.trim().is_empty()) {
+        let text = trimmed(text, limits.text.max(MIN_TEXT));
+        schema.insert("description".to_owned(), text.into());
+    }
+    let example = it.example.filter(|_| limits.has_examples);
+    if let Some(example @ (Value::Bool(_) | Value::Number(_) | Value::String(_))) = example {
+        if example.as_str().is_none_or(|text| text.len() <= 100) {
+            let examples = Value::Array(vec![example.clone()]);
+            schema.entry("examples").or_insert(examples);
+        }
+    }
+    schema
+}
+
+/// What is tried, one after the other, until a schema is small enough. The last is taken as it is.
+const ATTEMPTS: &[Limits] = &[
+    limits(12, 2, 1_500, 400, 200, true),
+    limits(10, 1, 1_500, 200, 200, true),
+    limits(8, 1, 1_000, 120, 100, false),
+    limits(6, 1, 800, 80, 100, false),
+    limits(5, 1, 600, 60, 60, false),
+    limits(4, 1, 500, 40, 60, false),
+    limits(3, 1, 400, 0, 40, false),
+    limits(2, 1, 300, 0, 40, false),
+    limits(1, 1, 250, 0, 20, false),
+    limits(0, 1, 250, 0, 10, false),
+];
+
+const fn limits(
+    depth: usize,
+    unroll: usize,
+    nodes: usize,
+    text: usize,
+    values: usize,
+    has_examples: bool,
+) -> Limits {
+    Limits {
+        depth,
+        unroll,
+        nodes,
+        text,
+        values,
+        has_examples,
+    }
+}
+
+/// The methods of a path, as the description and as the wire has them.
+const METHODS: &[(&str, &str)] = &[
+    ("get", "GET"),
+    ("head", "HEAD"),
+    ("options", "OPTIONS"),
+    ("post", "POST"),
+    ("put", "PUT"),
+    ("patch", "PATCH"),
+    ("delete", "DELETE"),
+    ("trace", "TRACE"),
+    ("query", "QUERY"),
+];
+
+/// Schemas that are made of one description before it is only looked at from above.
+const MAX_WORK: usize = 20_000_000;
+
+/// The longest title, in characters.
+const MAX_TITLE: usize = 100;
+
+/// The longest description of a tool, in characters.
+const MAX_DESCRIPTION: usize = 1_000;
+
+/// What is kept of the description of an argument in any case.
+const MIN_TEXT: usize = 80;

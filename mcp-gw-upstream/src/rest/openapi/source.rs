@@ -1,0 +1,280 @@
+//! The text of a description, JSON or YAML, as a tree: of bounded size and depth.
+
+use std::collections::BTreeMap;
+
+use saphyr::Scalar;
+use saphyr_parser::{Event, Parser};
+use serde_json::{Map, Number, Value};
+
+use super::DescriptionError;
+
+/// Reads JSON, when the text begins with `{`, or else YAML.
+pub(super) fn read(bytes: &[u8], max_bytes: usize) -> Result<Value, DescriptionError> {
+    if bytes.len() > max_bytes {
+        return Err(DescriptionError::TooLarge { max_bytes });
+    }
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| syntax("the text is not UTF-8; save it as UTF-8", 0, 0))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim_start().starts_with('{') {
+        return serde_json::from_str(text).map_err(|error| {
+            let said = error.to_string();
+            let position = format!(" at line {} column {}", error.line(), error.column());
+            let said = said.strip_suffix(&position).unwrap_or(&said);
+            syntax(format!("not JSON: {said}"), error.line(), error.column())
+        });
+    }
+    yaml(text)
+}
+
+fn syntax(message: impl Into<String>, line: usize, column: usize) -> DescriptionError {
+    DescriptionError::Syntax {
+        message: message.into(),
+        line,
+        column,
+    }
+}
+
+fn yaml(text: &str) -> Result<Value, DescriptionError> {
+    let mut builder = Builder::default();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| {
+            let at = error.marker();
+            let (line, column) = (at.line(), at.col().saturating_add(1));
+            syntax(format!("not YAML: {}", error.info()), line, column)
+        })?;
+        builder.take(event).map_err(|message| {
+            let (line, column) = (span.start.line(), span.start.col().saturating_add(1));
+            syntax(message, line, column)
+        })?;
+    }
+    Ok(builder.root.unwrap_or_default())
+}
+
+/// Builds the tree from the events of the parser, without recursion.
+#[derive(Default)]
+struct Builder {
+    open: Vec<Open>,
+    root: Option<Value>,
+    documents: usize,
+    anchors: BTreeMap<usize, Kept>,
+    nodes: usize,
+}
+
+struct Open {
+    value: Value,
+    anchor: usize,
+    /// The key that waits for its value.
+    key: Option<String>,
+    /// How many values it is so far, and how deep.
+    extent: Extent,
+}
+
+#[derive(Clone, Copy)]
+struct Extent {
+    nodes: usize,
+    depth: usize,
+}
+
+/// What an alias can stand for.
+struct Kept {
+    value: Value,
+    extent: Extent,
+}
+
+const ONE: Extent = Extent { nodes: 1, depth: 1 };
+
+impl Builder {
+    fn take(&mut self, event: Event<'_>) -> Result<(), String> {
+        match event {
+            Event::DocumentStart(_) => {
+                self.documents = self.documents.saturating_add(1);
+                if self.documents > 1 {
+                    return Err("a second YAML document starts here; keep one".to_owned());
+                }
+            }
+            Event::Alias(id) => {
+                let kept = self.anchors.get(&id);
+                let kept = kept.ok_or("this alias refers to itself; write the value out")?;
+                let (extent, value) = (kept.extent, kept);
+                // Counted before it is copied: aliases of aliases grow fast.
+                count(&mut self.nodes, self.open.len(), extent)?;
+                let value = value.value.clone();
+                self.put(value, 0, extent)?;
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                count(&mut self.nodes, self.open.len(), ONE)?;
+                let plain = text.clone();
+                let value = Scalar::parse_from_cow_and_metadata(text, style, tag.as_ref())
+                    .map_or_else(|| Value::String(plain.into_owned()), scalar);
+                self.put(value, anchor, ONE)?;
+            }
+            Event::SequenceStart(anchor, _) => self.open(Value::Array(Vec::new()), anchor)?,
+            Event::MappingStart(anchor, _) => self.open(Value::Object(Map::new()), anchor)?,
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some(open) = self.open.pop() {
+                    self.put(open.value, open.anchor, open.extent)?;
+                }
+            }
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, value: Value, anchor: usize) -> Result<(), String> {
+        count(&mut self.nodes, self.open.len(), ONE)?;
+        self.open.push(Open {
+            value,
+            anchor,
+            key: None,
+            extent: ONE,
+        });
+        Ok(())
+    }
+
+    fn put(&mut self, value: Value, anchor: usize, extent: Extent) -> Result<(), String> {
+        if anchor > 0 {
+            // The copy that is kept counts too, or anchors in anchors would be many copies.
+            count(&mut self.nodes, 0, extent)?;
+            let value = value.clone();
+            self.anchors.insert(anchor, Kept { value, extent });
+        }
+        let Some(parent) = self.open.last_mut() else {
+            self.root = Some(value);
+            return Ok(());
+        };
+        parent.extent = Extent {
+            nodes: parent.extent.nodes.saturating_add(extent.nodes),
+            depth: parent.extent.depth.max(extent.depth.saturating_add(1)),
+        };
+        match &mut parent.value {
+            Value::Array(items) => items.push(value),
+            Value::Object(members) => match parent.key.take() {
+                None => parent.key = Some(key_text(value)?),
+                Some(key) => match value {
+                    // What is merged gives way to what is written.
+                    Value::Object(merged) if key == "<<" => {
+                        for (name, value) in merged {
+                            members.entry(name).or_insert(value);
+                        }
+                    }
+                    value => {
+                        members.insert(key, value);
+                    }
+                },
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn count(nodes: &mut usize, open: usize, extent: Extent) -> Result<(), String> {
+    if open.saturating_add(extent.depth) > MAX_DEPTH {
+        return Err(format!("more than {MAX_DEPTH} levels of nesting"));
+    }
+    *nodes = nodes.saturating_add(extent.nodes);
+    if *nodes > MAX_NODES {
+        return Err(format!(
+            "more than {MAX_NODES} values, aliases counted as often as used"
+        ));
+    }
+    Ok(())
+}
+
+fn scalar(scalar: Scalar<'_>) -> Value {
+    match scalar {
+        Scalar::Null => Value::Null,
+        Scalar::Boolean(value) => Value::Bool(value),
+        Scalar::Integer(value) => Value::Number(value.into()),
+        Scalar::FloatingPoint(value) => {
+            let value = value.into_inner();
+            Number::from_f64(value).map_or_else(|| Value::String(value.to_string()), Value::Number)
+        }
+        Scalar::String(value) => Value::String(value.into_owned()),
+    }
+}
+
+fn key_text(key: Value) -> Result<String, String> {
+    match key {
+        Value::String(text) => Ok(text),
+        Value::Null => Ok("null".to_owned()),
+        Value::Bool(_) | Value::Number(_) => Ok(key.to_string()),
+        Value::Array(_) | Value::Object(_) => {
+            Err("a list or mapping is used as a key; put a `{…}` in quotes".to_owned())
+        }
+    }
+}
+
+/// The deepest nesting that is read: that of the JSON reader.
+const MAX_DEPTH: usize = 127;
+
+/// The most values that are read from YAML.
+const MAX_NODES: usize = 3_000_000;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Value, DescriptionError> {
+        super::read(text.as_bytes(), 1 << 20)
+    }
+
+    #[test]
+    fn yaml_and_json_are_one_tree() {
+        let yaml = "a: &x {b: [1, 2.5, yes, true, ~, '1']}\n200: *x\nc:\n  <<: *x\n  d: |\n    t\n";
+        let x = json!({ "b": [1, 2.5, "yes", true, null, "1"] });
+        let tree = json!({ "a": x, "200": x, "c": { "b": x["b"], "d": "t\n" } });
+        assert_eq!(read(yaml).unwrap(), tree);
+        assert_eq!(read(&tree.to_string()).unwrap(), tree);
+        assert_eq!(read("").unwrap(), Value::Null);
+    }
+
+    #[test]
+    fn aliases_that_multiply_are_refused_before_they_are_copied() {
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..40 {
+            let before = format!("*a{}, ", level - 1).repeat(10);
+            bomb.push_str(&format!("a{level}: &a{level} [{before}]\n"));
+        }
+        let error = read(&bomb).unwrap_err().to_string();
+        assert!(
+            error.contains("aliases counted as often as used"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_nests_too_deep_is_refused() {
+        for text in [
+            "[".repeat(5_000),
+            "{a: ".repeat(5_000),
+            "{\"a\":".repeat(5_000),
+        ] {
+            assert!(read(&text).is_err());
+        }
+        let anchors: String = (0..500)
+            .map(|n| format!("{}- &a{n}\n", " ".repeat(n)))
+            .collect();
+        assert!(read(&anchors).is_err());
+        assert!(read("a: &a [*a]").is_err());
+    }
+
+    #[test]
+    fn faults_say_where() {
+        let error = read("a: 1\nb: [").unwrap_err().to_string();
+        assert!(
+            error.contains("not YAML") && error.contains("line"),
+            "{error}"
+        );
+        let error = read("{\"a\": }").unwrap_err().to_string();
+        assert!(
+            error.contains("not JSON") && error.contains("line 1"),
+            "{error}"
+        );
+        assert!(super::super::source::read(&[0xff, 0xfe], 10).is_err());
+        assert!(super::super::source::read(&[b' '; 11], 10).is_err());
+    }
+}
