@@ -261,7 +261,13 @@ fn engine_config(config: &Config) -> Result<EngineConfig, LaunchError> {
     let withheld = withheld.filter(|kind| !allowed.contains(kind));
     Ok(EngineConfig::default()
         .with_withheld(withheld.map(InputKind::capability).collect())
-        .with_identity(config.name.as_str(), env!("CARGO_PKG_VERSION"))
+        .with_identity(
+            config.name.as_str(),
+            config
+                .version
+                .as_deref()
+                .unwrap_or(env!("CARGO_PKG_VERSION")),
+        )
         .with_instructions(config.instructions.clone())
         .with_sessions(sessions.limits())
         .with_input(InputLimits::new(

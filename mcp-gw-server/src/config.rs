@@ -2,6 +2,7 @@
 
 mod admin_api;
 mod api7;
+mod apis;
 mod apisix;
 mod balance;
 mod check;
@@ -31,6 +32,12 @@ mod upstream;
 pub use admin_api::AdminApi;
 pub(crate) use admin_api::AdminFault;
 pub use api7::Api7Section;
+pub use apis::{
+    ApiCallers, ApiConfig, ApiCredential, ApiInputConfig, ApiMethod, ApiRetriesSection,
+    ApiToolConfig, BasicCredential, BodyForm, BreakerSection, CacheSection, CredentialConfig,
+    CredentialError, InputPlace, InputType, LargeAnswersSection, NamedCredential, OAuth2Credential,
+    OpenApiSection, OperationFilter, RedirectMode, RestConfig,
+};
 pub use apisix::ApisixSection;
 pub use balance::{
     BalanceSection, HealthSection, ReplicaConfig, RetriesSection, StickyName, StrategyName,

@@ -52,7 +52,15 @@ const AT_ONCE: [&str; 6] = [
 ];
 
 /// Sections that are read once, at the start.
-const AT_START: [&str; 4] = ["name", "instructions", "http", "input"];
+const AT_START: [&str; 7] = [
+    "name",
+    "version",
+    "instructions",
+    "http",
+    "input",
+    "apis",
+    "rest",
+];
 
 /// How often is looked whether a backend that went is still in use.
 const LOOK: Duration = Duration::from_millis(50);

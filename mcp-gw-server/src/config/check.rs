@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mcp_gw_ratelimit::{LimitSet, Step};
 
+use super::apis::{self, ApiConfig};
 use super::balance;
 use super::credential::KeySource;
 use super::fault::{ConfigFaults, Fault, short};
@@ -91,7 +92,8 @@ impl Config {
         let keys = self.auth.api_keys.iter();
         let keys = keys.filter_map(|key| key.key_file.as_deref());
         let theirs = self.servers.values().flat_map(ServerConfig::files);
-        let theirs = theirs.map(PathBuf::as_path);
+        let of_apis = self.apis.values().flat_map(ApiConfig::files);
+        let theirs = theirs.chain(of_apis).map(PathBuf::as_path);
         keys.chain(theirs).collect()
     }
 
@@ -119,6 +121,9 @@ impl Config {
             for file in server.files_mut() {
                 *file = folder.join(&file);
             }
+        }
+        for api in self.apis.values_mut() {
+            api.anchor(|file| *file = folder.join(&file));
         }
     }
 }
@@ -229,7 +234,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Reports a name that cannot be one, whatever it names.
-    fn name_fault(
+    pub(super) fn name_fault(
         &mut self,
         path: &ConfigPath,
         message: impl Into<String>,
@@ -290,6 +295,15 @@ impl<'a> Checker<'a> {
             let help = "write plain text on one line";
             self.fault(&root.key("name"), "the name has a control character", help);
         }
+        let version = config.version.iter();
+        if version
+            .flat_map(|version| version.chars())
+            .any(char::is_control)
+        {
+            let at = root.key("version");
+            let help = "write plain text on one line";
+            self.fault(&at, "the version has a control character", help);
+        }
         self.http(config, &root.key("http"));
         self.auth(config, &root.key("auth"));
         policy::check(&mut self, config, &root.key("policy"));
@@ -298,8 +312,10 @@ impl<'a> Checker<'a> {
         self.input(config.input.timeout, &root.key("input").key("timeout"));
         metrics::check(&mut self, config, &root.key("metrics"));
         self.limits(config, &root.key("limits"));
+        self.nothing(config, &root.key("servers"));
         self.servers(&config.servers, &root.key("servers"));
         balance::check_queues(&mut self, config, &root.key("servers"));
+        apis::check(&mut self, config, &root);
         federation::check(&mut self, config, &root);
         (self.faults, self.remarks)
     }
@@ -539,11 +555,17 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn servers(&mut self, servers: &BTreeMap<String, ServerConfig>, path: &ConfigPath) {
-        if servers.is_empty() {
+    /// Reports that there is nothing behind the gateway.
+    fn nothing(&mut self, config: &Config, path: &ConfigPath) {
+        if config.servers.is_empty() && config.apis.is_empty() {
+            let values = vec![path.clone(), ConfigPath::root().key("apis")];
+            let message = "there is no server behind the gateway";
             let help = "add one: `servers: { docs: { url: \"https://mcp.example.com/mcp\" } }`";
-            self.fault(path, "there is no server behind the gateway", help);
+            self.fault_of(path, values, message, help);
         }
+    }
+
+    fn servers(&mut self, servers: &BTreeMap<String, ServerConfig>, path: &ConfigPath) {
         let mut folded = BTreeSet::new();
         for (name, server) in servers {
             let at = path.key(name);

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use mcp_gw_admin_client::tools::api7::Access;
 use url::Url;
 
+use super::apis;
 use super::fault::one_line;
 use super::federation;
 use super::marks::Marks;
@@ -66,6 +67,7 @@ impl Config {
         for (name, server) in &self.servers {
             write_server(out, name, server, &self.marks)?;
         }
+        apis::explain(out, self)?;
         if !self.endpoints.is_empty() {
             writeln!(out, "\nparts of it under {}", http.path)?;
             for line in federation::explain(&self.endpoints) {

@@ -6,6 +6,7 @@ use mcp_gw_core::{Glob, Mounting, Naming, UriNaming};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::apis::ApiConfig;
 use super::check::{Checker, is_server_name};
 use super::fault::short;
 use super::path::ConfigPath;
@@ -79,6 +80,22 @@ impl Config {
     }
 }
 
+impl Config {
+    /// How the tools of an API are put into the gateway: without a prefix where nothing else has tools.
+    pub(crate) fn api_mounting(&self, name: &str, api: &ApiConfig) -> Mounting {
+        let apis = self.apis.values().filter(|api| api.has_tools()).count();
+        let is_alone = self.servers.is_empty() && apis == 1;
+        let naming = match api.prefix {
+            Some(PrefixMode::Always) => Naming::Always,
+            Some(PrefixMode::OnCollision) => Naming::OnCollision,
+            Some(PrefixMode::Never) => Naming::Never,
+            None if is_alone => Naming::Never,
+            None => Naming::Always,
+        };
+        Mounting::new(naming, api.prefix_name.as_deref().unwrap_or(name))
+    }
+}
+
 /// Reports what is wrong with how the servers of `config` stand beside each other.
 pub(super) fn check(checker: &mut Checker<'_>, config: &Config, root: &ConfigPath) {
     let path = root.key("servers");
@@ -98,6 +115,27 @@ pub(super) fn check(checker: &mut Checker<'_>, config: &Config, root: &ConfigPat
             let message = format!(
                 "with its prefix, names or URIs of this server could be taken for those of \
                  `servers.{other}`"
+            );
+            let help = "give one of the two another `prefix_name`, without `__` and without `_` at \
+                        its end";
+            checker.key_fault(&at, message, help);
+        }
+        before.push((name, mounting));
+    }
+    for (name, api) in config.apis.iter().filter(|(_, api)| api.has_tools()) {
+        let at = root.key("apis").key(name);
+        let mounting = config.api_mounting(name, api);
+        if let Some(prefix) = &api.prefix_name {
+            prefix_name(checker, prefix, &mounting, &at.key("prefix_name"));
+        }
+        let is_good = is_server_name(name) || api.prefix_name.is_some();
+        let clash = before
+            .iter()
+            .filter(|(other, _)| !other.eq_ignore_ascii_case(name))
+            .find(|(_, other)| other.is_ambiguous_beside(&mounting));
+        if let Some((other, _)) = clash.filter(|_| is_good) {
+            let message = format!(
+                "with its prefix, names of tools of this API could be taken for those of `{other}`"
             );
             let help = "give one of the two another `prefix_name`, without `__` and without `_` at \
                         its end";
@@ -131,12 +169,12 @@ fn one_endpoint(
         let message = format!("`{}` cannot be the name of an endpoint", short(name));
         checker.key_fault(path, message, "use 1 to 64 of `A-Z a-z 0-9 _ -`");
     }
-    if config.servers.contains_key(name) {
+    if config.server_names().any(|server| server == name) {
         let message = "the server of this name has an endpoint of this name already";
         checker.key_fault(path, message, "choose another name");
     }
     for (index, server) in endpoint.servers.iter().enumerate() {
-        if !config.servers.contains_key(server) {
+        if !config.server_names().any(|name| name == server) {
             let at = path.key("servers").index(index);
             let message = format!("there is no server {}", checker.shown(&at, server));
             checker.fault(&at, message, "write a name that `servers` has");

@@ -34,7 +34,7 @@ pub(crate) fn unknown_servers(config: &Config) -> Vec<String> {
     let Ok(set) = mcp_gw_ratelimit::LimitSet::new(&config.limits) else {
         return Vec::new();
     };
-    let servers: Vec<_> = config.servers.keys().map(String::as_str).collect();
+    let servers: Vec<_> = config.server_names().collect();
     // Of tools nobody knows the names yet.
     let faults = set.unmatched(&[], &servers).into_iter();
     let is_of_servers =

@@ -15,7 +15,7 @@ pub(crate) struct Marks {
     is_known: bool,
     sections: BTreeMap<String, u64>,
     servers: BTreeMap<String, u64>,
-    /// Texts of servers in which variables were replaced.
+    /// Texts of servers and APIs in which variables were replaced.
     from_env: BTreeSet<u64>,
 }
 
@@ -55,11 +55,12 @@ impl Marks {
         }
     }
 
-    /// Remembers in which texts of servers variables were replaced.
+    /// Remembers in which texts of servers and APIs variables were replaced.
     pub(super) fn with_env(mut self, file: &Value, spans: &Spans) -> Self {
-        if let Some(servers) = file.get("servers") {
-            let at = ConfigPath::root().key("servers");
-            self.add_from_env(servers, &at, spans);
+        for section in ["servers", "apis"] {
+            if let Some(all) = file.get(section) {
+                self.add_from_env(all, &ConfigPath::root().key(section), spans);
+            }
         }
         self
     }
@@ -83,7 +84,7 @@ impl Marks {
         }
     }
 
-    /// True for a text of a server that holds what a variable held: it may be a secret.
+    /// True for a text of a server or API that holds what a variable held: it may be a secret.
     pub(super) fn is_from_env(&self, text: &str) -> bool {
         self.from_env.contains(&mark(&text))
     }

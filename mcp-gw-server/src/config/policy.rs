@@ -11,6 +11,7 @@ use mcp_gw_policy::{
     PolicyEngine, PolicyFault, RuleConfig, RuleEffect, WhoConfig,
 };
 
+use super::apis::{self, ApiConfig};
 use super::check::Checker;
 use super::fault::Fault;
 use super::path::ConfigPath;
@@ -24,7 +25,8 @@ pub(crate) const KEY_RULE: &str = "auth.api_keys.tools:";
 impl Config {
     /// The policy in force: what `policy` says, and what the `tools` of API keys stand for. A key with
     /// `tools` gets a rule that allows it to call them, and a layer in which it may do nothing else;
-    /// rules that deny or require something hold for it, too.
+    /// rules that deny or require something hold for it, too. `callers` of an API stands for a
+    /// rule that requires them.
     pub fn whole_policy(&self) -> PolicyConfig {
         let mut policy = self.policy.clone();
         for (key, tools) in keys_with_tools(self) {
@@ -42,6 +44,7 @@ impl Config {
             }
             policy.consumers.push(layer);
         }
+        policy.rules.extend(apis::rules(self));
         policy
     }
 }
@@ -75,7 +78,10 @@ pub(crate) fn warnings(config: &Config, engine: &PolicyEngine) -> Vec<String> {
         .iter()
         .filter(|fault| key_of(config, &fault.path).is_none() && !is_whole(fault));
     let ours = ours.map(|fault| {
-        let path = at(&ConfigPath::root().key("policy"), &fault.path);
+        let path = match api_of(config, &fault.path) {
+            Some(api) => ConfigPath::root().key("apis").key(api).key("callers"),
+            None => at(&ConfigPath::root().key("policy"), &fault.path),
+        };
         let rule = rule_of(fault).map_or_else(String::new, |rule| format!("rule `{rule}`: "));
         let help = fault.help.as_deref();
         let help = help.map_or_else(String::new, |help| format!("; {help}"));
@@ -125,6 +131,19 @@ fn key_of(config: &Config, path: &FaultPath) -> Option<usize> {
     };
     let made_at = index.checked_sub(written)?;
     (made_at < made.len()).then(|| made.swap_remove(made_at))
+}
+
+/// The name of the API whose `callers` a place in the whole policy comes from.
+fn api_of<'c>(config: &'c Config, path: &FaultPath) -> Option<&'c str> {
+    let (PathStep::Key(section), PathStep::Index(index)) =
+        (path.steps().first()?, path.steps().get(1)?)
+    else {
+        return None;
+    };
+    let of_keys = keys_with_tools(config).filter(|(_, tools)| !tools.is_empty());
+    let before = config.policy.rules.len().checked_add(of_keys.count())?;
+    let made_at = index.checked_sub(before)?;
+    (section == "rules").then(|| apis::of_rule(config, made_at))?
 }
 
 /// Reports everything that is wrong with the policy.
@@ -192,7 +211,10 @@ fn report(checker: &mut Checker<'_>, config: &Config, path: &ConfigPath, fault: 
         let path = keys.index(key).key("tools");
         return checker.fault(&path, fault.message.clone(), help);
     }
-    let path = at(path, &fault.path);
+    let path = match api_of(config, &fault.path) {
+        Some(api) => ConfigPath::root().key("apis").key(api).key("callers"),
+        None => at(path, &fault.path),
+    };
     if checker.is_from_env(&path) {
         return checker.fault(
             &path,
@@ -241,12 +263,15 @@ impl<'a> References<'a> {
                 .flat_map(|key| named(&key.groups))
                 .chain(policy.groups.keys().map(String::as_str))
                 .collect(),
-            servers: config.servers.keys().map(String::as_str).collect(),
+            servers: config.server_names().collect(),
         }
     }
 
     fn check(&self, checker: &mut Checker<'_>, config: &Config, path: &ConfigPath) {
         let policy = &config.policy;
+        for (name, api) in &config.apis {
+            self.api(checker, api, &ConfigPath::root().key("apis").key(name));
+        }
         for name in policy.servers.keys() {
             let at = path.key("servers").key(name);
             let near = nearest(name, &self.servers.iter().copied().collect::<Vec<_>>());
@@ -290,6 +315,25 @@ impl<'a> References<'a> {
             let path = path.key(section).key(name).key("members");
             for (index, who) in members.iter().enumerate() {
                 self.who(checker, who, &path.index(index));
+            }
+        }
+    }
+
+    /// Callers whom an API names.
+    fn api(&self, checker: &mut Checker<'_>, api: &ApiConfig, path: &ConfigPath) {
+        if let Some(callers) = &api.callers {
+            let mut who = WhoConfig::default();
+            who.ids = Some(callers.ids.clone());
+            who.roles = Some(callers.roles.clone());
+            who.groups = Some(callers.groups.clone());
+            self.who(checker, &who, &path.key("callers"));
+        }
+        for caller in api.credentials_by_caller.keys() {
+            let at = path.key("credentials_by_caller").key(caller);
+            let help = "write an id that a key in `auth.api_keys` has";
+            let found = unknown(checker, &at, ("no caller", caller), &self.ids, help);
+            if let Some((message, help)) = found {
+                checker.remark(&at, message, help);
             }
         }
     }

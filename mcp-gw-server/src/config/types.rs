@@ -9,6 +9,7 @@ use mcp_gw_ratelimit::LimitsConfig;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::apis::{ApiConfig, RestConfig};
 use super::fault::Fault;
 use super::federation::EndpointConfig;
 use super::marks::Marks;
@@ -27,6 +28,10 @@ pub struct Config {
     /// The name that clients are shown, `serverInfo.name` of MCP.
     #[schemars(length(min = 1, max = 128))]
     pub name: String,
+    /// The version that clients are shown, `serverInfo.version` of MCP; that of this program if not
+    /// given.
+    #[schemars(length(min = 1, max = 128))]
+    pub version: Option<String>,
     /// What clients are told about the use of this gateway, `instructions` of MCP.
     pub instructions: Option<String>,
     /// Where and how the gateway listens.
@@ -49,6 +54,11 @@ pub struct Config {
     /// The MCP servers behind the gateway, each under a name of `A-Z a-z 0-9 _ -`, up to 64
     /// characters.
     pub servers: BTreeMap<String, ServerConfig>,
+    /// The REST APIs behind the gateway, each under a name as those of `servers`, which no server has;
+    /// see `rest-apis.md`. Rules and limits know them as servers.
+    pub apis: BTreeMap<String, ApiConfig>,
+    /// What all REST APIs have in common.
+    pub rest: RestConfig,
     /// Parts of the gateway with a path of their own, `/mcp/<name>`; see `federation.md`.
     pub endpoints: BTreeMap<String, EndpointConfig>,
     /// What the file says, to know what a later one says differently.
@@ -65,6 +75,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             name: "mcp-gw".to_owned(),
+            version: None,
             instructions: None,
             http: HttpConfig::default(),
             auth: AuthConfig::default(),
@@ -75,6 +86,8 @@ impl Default for Config {
             input: InputConfig::default(),
             metrics: MetricsConfig::default(),
             servers: BTreeMap::new(),
+            apis: BTreeMap::new(),
+            rest: RestConfig::default(),
             endpoints: BTreeMap::new(),
             marks: Marks::default(),
             remarks: None,
@@ -88,6 +101,28 @@ impl Config {
     pub fn with_server(mut self, name: impl Into<String>, server: ServerConfig) -> Self {
         self.servers.insert(name.into(), server);
         self
+    }
+
+    /// Puts a REST API behind the gateway as `name`, in place of one with the same name.
+    #[must_use]
+    pub fn with_api(mut self, name: impl Into<String>, api: ApiConfig) -> Self {
+        self.apis.insert(name.into(), api);
+        self
+    }
+
+    /// True when there is an API for the tool `rest.tool_name`.
+    pub fn has_gateway_tool(&self) -> bool {
+        self.apis.values().any(|api| api.gateway_tool)
+    }
+
+    /// The names by which rules, limits and endpoints know what is behind the gateway: servers, APIs, and
+    /// the tool that reaches APIs.
+    pub(crate) fn server_names(&self) -> impl Iterator<Item = &str> {
+        let tool = self
+            .has_gateway_tool()
+            .then_some(self.rest.tool_name.as_str());
+        let named = self.servers.keys().chain(self.apis.keys());
+        named.map(String::as_str).chain(tool)
     }
 
     /// Shows a part of the gateway at a path of its own.
