@@ -4,14 +4,14 @@
 //! plain data that is told the time; [`fleet`] holds them together; [`server`] is the backend.
 
 mod affinity;
-mod budget;
+pub(crate) mod budget;
 mod config;
 mod fleet;
-mod gate;
+pub(crate) mod gate;
 mod health;
 mod news;
 mod pick;
-mod random;
+pub(crate) mod random;
 mod retry;
 mod server;
 

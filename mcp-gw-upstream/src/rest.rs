@@ -13,11 +13,14 @@
 
 mod argument;
 mod body;
+mod breaker;
 mod handmade;
 mod multipart;
 pub mod openapi;
 mod operation;
 mod param;
+mod piece;
+mod select;
 mod shape;
 mod template;
 #[cfg(test)]
@@ -25,5 +28,6 @@ mod tests;
 mod text;
 
 pub use argument::ArgumentError;
+pub use breaker::BreakerConfig;
 pub use handmade::{BodyForm, InputConfig, InputPlace, ToolConfig, ToolConfigError};
 pub use operation::{Operation, Scheme, SchemeKind, Security};

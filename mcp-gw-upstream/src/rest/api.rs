@@ -1,0 +1,580 @@
+//! One API: requests to it, sent again where that is right, held back where it fails, kept where that is
+//! allowed.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{HeaderMap, RETRY_AFTER};
+use http::{Method, StatusCode};
+use mcp_gw_core::{BackendError, Caller, Clock, Secret};
+use tokio::time::sleep;
+
+use super::breaker::{Breaker, BreakerConfig, Change};
+use super::cache::{Cache, CacheConfig, Found, Who, Whole};
+use super::credential::Keeper;
+use crate::balance::budget::Budget;
+use crate::balance::gate::Gate;
+use crate::balance::random::Random;
+use crate::egress::{
+    Answer, ApiRules, Checked, Client, Injected, Refusal, RefusalCode, RequestParts, SendError,
+};
+
+/// The first pause before a request is sent again; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// How many requests may wait for those under way.
+const MAX_QUEUE: usize = 128;
+
+/// When a request is sent again: if it certainly did not arrive, or if its method is one of which two do
+/// what one does (RFC 9110 §9.2.2) and the API could not be reached or answered 429, 502, 503 or 504.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ApiRetries {
+    /// How many times in all the API may get the same request; 1 means that nothing is sent again. 2 by
+    /// default.
+    pub attempts: u32,
+    /// So many percent of all requests may be sent again although the API may have got them; 10 a second
+    /// always may. 20 by default.
+    pub budget_percent: u32,
+    /// How long a request waits at most for its next attempt. 5 s by default.
+    pub max_wait: Duration,
+}
+
+impl Default for ApiRetries {
+    fn default() -> Self {
+        Self {
+            attempts: 2,
+            budget_percent: 20,
+            max_wait: Duration::from_secs(5),
+        }
+    }
+}
+
+impl ApiRetries {
+    /// So many attempts in all, so much of all requests, waiting for so long at most.
+    pub const fn new(attempts: u32, budget_percent: u32, max_wait: Duration) -> Self {
+        Self {
+            attempts,
+            budget_percent,
+            max_wait,
+        }
+    }
+}
+
+/// What is said of one API.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ApiConfig {
+    /// The server that it is for policy, limits and audit.
+    pub name: Arc<str>,
+    /// Where requests may go, and what they may be. Its `max_response` bounds what is read; see
+    /// [`ApiConfig::max_shown`].
+    pub rules: ApiRules,
+    /// What models are told about it.
+    pub description: Option<String>,
+    /// How long a request may take, all attempts and the whole answer. 30 s by default.
+    pub timeout: Duration,
+    /// How much of an answer a caller gets at once, in bytes. 1 MiB by default.
+    pub max_shown: usize,
+    /// Lets callers give a token of their own (C-4).
+    pub allow_auth_token: bool,
+    /// Makes a query of a body that comes with a method that has none (C-3).
+    pub get_body_as_query: bool,
+    /// When a request is sent again.
+    pub retries: ApiRetries,
+    /// When the API is left alone.
+    pub breaker: BreakerConfig,
+    /// How many requests may be under way at a time; no limit by default.
+    pub max_concurrent: Option<usize>,
+    /// Which answers are used again; none by default.
+    pub cache: Option<CacheConfig>,
+}
+
+impl ApiConfig {
+    /// An API with the defaults.
+    pub fn new(name: impl Into<Arc<str>>, rules: ApiRules) -> Self {
+        Self {
+            name: name.into(),
+            rules,
+            description: None,
+            timeout: Duration::from_secs(30),
+            max_shown: 1 << 20,
+            allow_auth_token: false,
+            get_body_as_query: true,
+            retries: ApiRetries::default(),
+            breaker: BreakerConfig::default(),
+            max_concurrent: None,
+            cache: None,
+        }
+    }
+
+    /// Sets what models are told about it.
+    #[must_use]
+    pub fn with_description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+
+    /// Sets how long a request may take.
+    #[must_use]
+    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets how much of an answer a caller gets at once.
+    #[must_use]
+    pub const fn with_max_shown(mut self, bytes: usize) -> Self {
+        self.max_shown = bytes;
+        self
+    }
+
+    /// Lets callers give a token of their own.
+    #[must_use]
+    pub const fn with_auth_token(mut self, allow: bool) -> Self {
+        self.allow_auth_token = allow;
+        self
+    }
+
+    /// Sets whether a query is made of a body that a method cannot have.
+    #[must_use]
+    pub const fn with_get_body_as_query(mut self, allow: bool) -> Self {
+        self.get_body_as_query = allow;
+        self
+    }
+
+    /// Sets when a request is sent again.
+    #[must_use]
+    pub const fn with_retries(mut self, retries: ApiRetries) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// Sets when the API is left alone.
+    #[must_use]
+    pub const fn with_breaker(mut self, breaker: BreakerConfig) -> Self {
+        self.breaker = breaker;
+        self
+    }
+
+    /// Sets how many requests may be under way at a time.
+    #[must_use]
+    pub const fn with_max_concurrent(mut self, requests: Option<usize>) -> Self {
+        self.max_concurrent = requests;
+        self
+    }
+
+    /// Sets which answers are used again.
+    #[must_use]
+    pub const fn with_cache(mut self, cache: Option<CacheConfig>) -> Self {
+        self.cache = cache;
+        self
+    }
+}
+
+/// An API with all that is known of it. Clones are the same one: the tool that reaches many APIs and the
+/// tools that are operations of this one share its connections, its room and its health.
+#[derive(Clone)]
+pub struct Api(Arc<Inner>);
+
+struct Inner {
+    config: ApiConfig,
+    client: Client,
+    keeper: Keeper,
+    by_caller: HashMap<String, Keeper>,
+    clock: Arc<dyn Clock>,
+    gate: Gate,
+    breaker: Breaker,
+    cache: Option<Cache>,
+    luck: Mutex<(Budget, Random)>,
+}
+
+/// A request for an API.
+#[derive(Debug)]
+pub(crate) struct Ask<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) parts: RequestParts,
+    /// A token of the caller's own.
+    pub(crate) token: Option<Secret<String>>,
+    /// It must be over by then.
+    pub(crate) until: Option<Instant>,
+}
+
+/// What an API answered, as far as it was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// The body goes on.
+    pub(crate) is_truncated: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failed {
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Failed {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            retry_after: None,
+        }
+    }
+
+    fn after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.code.as_str(), refusal.message)
+    }
+}
+
+impl From<SendError> for Failed {
+    fn from(error: SendError) -> Self {
+        Self::new(error.code.as_str(), error.message)
+    }
+}
+
+impl Api {
+    /// An API. `keeper` has the credential of requests, except for the callers whose ids are in
+    /// `by_caller`; all of them send through `client`.
+    pub fn new(
+        config: ApiConfig,
+        client: Client,
+        keeper: Keeper,
+        by_caller: HashMap<String, Keeper>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let gate = Gate::new(
+            Arc::clone(&config.name),
+            config.max_concurrent,
+            MAX_QUEUE,
+            config.timeout,
+        );
+        let budget = Budget::new(config.retries.budget_percent, clock.now());
+        Self(Arc::new(Inner {
+            client,
+            keeper,
+            by_caller,
+            gate,
+            breaker: Breaker::new(config.breaker),
+            cache: config.cache.map(Cache::new),
+            luck: Mutex::new((budget, Random::seeded())),
+            clock,
+            config,
+        }))
+    }
+
+    /// What was said of it.
+    pub fn config(&self) -> &ApiConfig {
+        &self.0.config
+    }
+
+    /// The server that it is.
+    pub fn name(&self) -> &Arc<str> {
+        &self.0.config.name
+    }
+
+    /// Its address as it is written: the value of `api`.
+    pub fn base(&self) -> String {
+        self.0.config.rules.base().to_string()
+    }
+
+    /// Sends a request, and reads the answer.
+    pub(crate) async fn exchange(&self, ask: Ask<'_>) -> Result<Reply, Failed> {
+        let began = self.0.clock.now();
+        let (method, endpoint) = (ask.parts.method.clone(), path_of(&ask.parts.endpoint));
+        let result = self.exchanged(ask, began).await;
+        let took = self.0.clock.now().saturating_duration_since(began);
+        let (status, code) = match &result {
+            Ok(reply) => (Some(reply.status.as_u16()), None),
+            Err(failed) => (None, Some(failed.code)),
+        };
+        tracing::debug!(
+            target: "mcp_gw::rest",
+            api = &**self.name(),
+            method,
+            path = endpoint,
+            status,
+            code,
+            ?took,
+            "a request to an API"
+        );
+        result
+    }
+
+    async fn exchanged(&self, ask: Ask<'_>, began: Instant) -> Result<Reply, Failed> {
+        let inner = &*self.0;
+        let config = &inner.config;
+        let request = config.rules.check(ask.parts.clone())?;
+        let until = began + config.timeout;
+        let until = ask.until.map_or(until, |end| end.min(until));
+        let entered = inner.gate.enter();
+        let left = until.saturating_duration_since(inner.clock.now());
+        let _room = tokio::time::timeout(left, entered)
+            .await
+            .map_err(|_| self.late())?
+            .map_err(|error| self.no_room(&error))?;
+        let cache = inner.cache.as_ref().filter(|_| ask.token.is_none());
+        let who = self.who(ask.caller);
+        let mut asked_again = None;
+        if let Some(cache) = cache.filter(|_| Cache::concerns(&request)) {
+            match cache.find(&request, &who, inner.clock.wall()) {
+                Found::Fresh(whole) => return Ok(whole.into()),
+                Found::Stale(headers) => {
+                    let mut parts = ask.parts.clone();
+                    parts.headers.extend(headers);
+                    asked_again = config.rules.check(parts).ok();
+                }
+                Found::Nothing => {}
+            }
+        }
+        let sent = asked_again.as_ref().unwrap_or(&request);
+        let reply = self.attempts(sent, &ask, until).await?;
+        let Some(cache) = cache else {
+            return Ok(reply);
+        };
+        let now = inner.clock.wall();
+        if asked_again.is_some() && reply.status == StatusCode::NOT_MODIFIED {
+            if let Some(whole) = cache.still_the_same(&request, &who, &reply.headers, now) {
+                return Ok(whole.into());
+            }
+            // It has gone in the meantime: the whole of it.
+            return self.attempts(&request, &ask, until).await;
+        }
+        if !reply.is_truncated {
+            cache.learn(&request, &who, &reply.clone().into(), now);
+        }
+        Ok(reply)
+    }
+
+    /// Sends a request as often as it may be.
+    async fn attempts(
+        &self,
+        request: &Checked,
+        ask: &Ask<'_>,
+        until: Instant,
+    ) -> Result<Reply, Failed> {
+        let inner = &*self.0;
+        let retries = inner.config.retries;
+        let is_safe = is_idempotent(request.method());
+        self.luck(|budget, _| budget.earn());
+        let mut attempt = 1;
+        loop {
+            let now = inner.clock.now();
+            let left = until.saturating_duration_since(now);
+            if left.is_zero() {
+                return Err(self.late());
+            }
+            let pass = inner.breaker.enter(now).map_err(|wait| self.resting(wait))?;
+            let outcome = self.send(request.clone().within(left), ask).await;
+            let (is_unsent, may_pass, wait) = match &outcome {
+                Ok(answer) => (false, is_passing(answer.status()), retry_after(answer)),
+                Err(error) => (
+                    error.is_unsent,
+                    error.code == RefusalCode::UpstreamUnreachable,
+                    None,
+                ),
+            };
+            let may_repeat = may_pass && attempt < retries.attempts && (is_unsent || is_safe);
+            if may_repeat && let Some(pause) = self.pause(attempt, wait, until, is_unsent) {
+                let is_well = matches!(&outcome, Ok(answer) if answer.status() == StatusCode::TOO_MANY_REQUESTS);
+                self.ended(pass.end(is_well, inner.clock.now()));
+                drop(outcome);
+                sleep(pause).await;
+                attempt += 1;
+                continue;
+            }
+            let read = match outcome {
+                Ok(answer) => read(answer).await,
+                Err(error) => Err(error),
+            };
+            let is_well = match &read {
+                Ok(reply) => !reply.status.is_server_error(),
+                // What we do not let through says nothing of the API.
+                Err(error) => !is_fault_of_api(error.code),
+            };
+            self.ended(pass.end(is_well, inner.clock.now()));
+            return Ok(read?);
+        }
+    }
+
+    async fn send(&self, request: Checked, ask: &Ask<'_>) -> Result<Answer, SendError> {
+        match &ask.token {
+            None => self.keeper(ask.caller).send(request).await,
+            Some(token) => {
+                let injected = Injected::bearer_of_call(token).map_err(|_| SendError {
+                    code: RefusalCode::HeaderNotAllowed,
+                    rule: "C-4",
+                    message: "`authToken` has characters that no header may have".to_owned(),
+                    is_unsent: true,
+                })?;
+                self.0.client.send(request, &injected).await
+            }
+        }
+    }
+
+    fn keeper(&self, caller: &Caller) -> &Keeper {
+        let own = self.0.by_caller.get(&*caller.id);
+        own.unwrap_or(&self.0.keeper)
+    }
+
+    /// How long to wait before the next attempt; `None` when there should be none.
+    fn pause(
+        &self,
+        attempt: u32,
+        wait: Option<Duration>,
+        until: Instant,
+        is_unsent: bool,
+    ) -> Option<Duration> {
+        let now = self.0.clock.now();
+        let pause = self.luck(|_, random| {
+            let full = FIRST_PAUSE * 2_u32.pow((attempt - 1).min(6));
+            let half = full / 2;
+            let micros = u64::try_from(half.as_micros()).unwrap_or(u64::MAX);
+            half + Duration::from_micros(random.below(micros))
+        });
+        let pause = wait.map_or(pause, |wait| wait.max(pause));
+        let is_in_time = pause <= self.0.config.retries.max_wait && now + pause < until;
+        (is_in_time && (is_unsent || self.luck(|budget, _| budget.spend(now)))).then_some(pause)
+    }
+
+    fn luck<T>(&self, with: impl FnOnce(&mut Budget, &mut Random) -> T) -> T {
+        let mut luck = self.0.luck.lock().unwrap_or_else(PoisonError::into_inner);
+        let (budget, random) = &mut *luck;
+        with(budget, random)
+    }
+
+    fn ended(&self, change: Option<Change>) {
+        let api = &**self.name();
+        match change {
+            Some(Change::Opened) => tracing::warn!(
+                target: "mcp_gw::rest",
+                api,
+                open_for = ?self.0.config.breaker.open_for,
+                "an API fails and is left alone for a while"
+            ),
+            Some(Change::Closed) => {
+                tracing::info!(target: "mcp_gw::rest", api, "an API is well again");
+            }
+            None => {}
+        }
+    }
+
+    fn late(&self) -> Failed {
+        let message = format!("API `{}` did not answer in time", self.name());
+        Failed::new(RefusalCode::UpstreamTimeout.as_str(), message)
+    }
+
+    fn resting(&self, wait: Duration) -> Failed {
+        let message = format!(
+            "API `{}` has failed several times and is left alone for now; nothing was sent. Try again \
+             in {} s",
+            self.name(),
+            wait.as_secs().max(1)
+        );
+        Failed::new(RefusalCode::UpstreamUnreachable.as_str(), message).after(wait)
+    }
+
+    fn no_room(&self, error: &BackendError) -> Failed {
+        let message = format!(
+            "API `{}` has as many requests under way as it may have; nothing was sent. Try again soon",
+            self.name()
+        );
+        match error {
+            BackendError::Busy { .. } => Failed::new(RefusalCode::RateLimited.as_str(), message)
+                .after(Duration::from_secs(1)),
+            _ => Failed::new(RefusalCode::UpstreamUnreachable.as_str(), message),
+        }
+    }
+
+    fn who(&self, caller: &Caller) -> Who {
+        let name = format!("{}\0{}\0{}", caller.kind.as_str(), caller.issuer, caller.id);
+        Who {
+            name: name.into(),
+            has_credential: self.keeper(caller).has_credential(),
+        }
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api")
+            .field("config", &self.0.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<Whole> for Reply {
+    fn from(whole: Whole) -> Self {
+        Self {
+            status: whole.status,
+            headers: whole.headers,
+            body: whole.body,
+            is_truncated: false,
+        }
+    }
+}
+
+impl From<Reply> for Whole {
+    fn from(reply: Reply) -> Self {
+        Self {
+            status: reply.status,
+            headers: reply.headers,
+            body: reply.body,
+        }
+    }
+}
+
+async fn read(mut answer: Answer) -> Result<Reply, SendError> {
+    let body = answer.read().await?;
+    Ok(Reply {
+        status: answer.status(),
+        headers: answer.headers().clone(),
+        body,
+        is_truncated: answer.is_truncated(),
+    })
+}
+
+/// Two of them do what one does (RFC 9110 §9.2.2).
+fn is_idempotent(method: &Method) -> bool {
+    method.is_safe() || *method == Method::PUT || *method == Method::DELETE
+}
+
+/// Another time the answer may be another one.
+const fn is_passing(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 429 | 502 | 503 | 504)
+}
+
+const fn is_fault_of_api(code: RefusalCode) -> bool {
+    matches!(
+        code,
+        RefusalCode::UpstreamTimeout
+            | RefusalCode::UpstreamUnreachable
+            | RefusalCode::UpstreamInvalid
+    )
+}
+
+/// `Retry-After` in seconds (RFC 9110 §10.2.3). A date says nothing without the API's clock.
+fn retry_after(answer: &Answer) -> Option<Duration> {
+    let value = answer.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    value.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// A path for the log; what is in a query is nobody's business.
+fn path_of(endpoint: &str) -> String {
+    let path = endpoint.split(['?', '#']).next().unwrap_or_default();
+    path.chars().take(200).collect()
+}

@@ -1,0 +1,309 @@
+//! Answers that may be used again, by the rules of HTTP caching (RFC 9111).
+//!
+//! What an API says is `public` is for all callers; anything else only for who asked. A request with a
+//! credential of the gateway counts as one with `Authorization`.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
+
+use crate::egress::Checked;
+
+/// How many answers are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheConfig {
+    /// Answers. 1,000 by default.
+    pub max_entries: usize,
+    /// Bytes of all answers. 16 MiB by default.
+    pub max_bytes: usize,
+    /// How long an answer is good at most, whatever the API says. 1 h by default.
+    pub max_age: Duration,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self {
+            max_entries: 1_000,
+            max_bytes: 16 << 20,
+            max_age: Duration::from_secs(3600),
+        }
+    }
+}
+
+impl CacheConfig {
+    /// So many answers of so many bytes together, each for so long at most.
+    pub const fn new(max_entries: usize, max_bytes: usize, max_age: Duration) -> Self {
+        Self {
+            max_entries,
+            max_bytes,
+            max_age,
+        }
+    }
+}
+
+/// A whole answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Whole {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// Who an answer is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum For {
+    Everybody,
+    /// The caller that this text names.
+    One(Arc<str>),
+}
+
+/// Answers of one API.
+pub(crate) struct Cache {
+    config: CacheConfig,
+    shelf: Mutex<Shelf>,
+}
+
+#[derive(Default)]
+struct Shelf {
+    /// By what was asked for, without what a credential adds, and for whom.
+    entries: HashMap<(Arc<str>, For), Entry>,
+    bytes: usize,
+    turn: u64,
+}
+
+struct Entry {
+    policy: CachePolicy,
+    whole: Whole,
+    stored: SystemTime,
+    used: u64,
+}
+
+/// What there is for a request.
+pub(crate) enum Found {
+    /// Nothing that helps.
+    Nothing,
+    /// An answer that may be used.
+    Fresh(Whole),
+    /// An answer that may be used if the API says that it is still the same: asked with these headers.
+    Stale(Vec<(String, String)>),
+}
+
+impl Cache {
+    pub(crate) fn new(config: CacheConfig) -> Self {
+        Self {
+            config,
+            shelf: Mutex::default(),
+        }
+    }
+
+    /// True when a request is one whose answer may be kept. Callers who ask for a part or on a condition of
+    /// their own get what the API says.
+    pub(crate) fn concerns(request: &Checked) -> bool {
+        let own = |name: &http::HeaderName| name == "range" || name.as_str().starts_with("if-");
+        *request.method() == Method::GET && !request.headers().keys().any(own)
+    }
+
+    /// What there is for this request of `caller`.
+    pub(crate) fn find(&self, request: &Checked, who: &Who, now: SystemTime) -> Found {
+        let mut shelf = self.shelf();
+        shelf.turn += 1;
+        let turn = shelf.turn;
+        let mut found = Found::Nothing;
+        for who_for in [who.one(), For::Everybody] {
+            let key = (Arc::from(request.target()), who_for);
+            let Some(entry) = shelf.entries.get_mut(&key) else {
+                continue;
+            };
+            let is_old = now
+                .duration_since(entry.stored)
+                .is_ok_and(|age| age > self.config.max_age);
+            match entry.policy.before_request(&as_asked(request, who), now) {
+                BeforeRequest::Fresh(parts) if !is_old => {
+                    entry.used = turn;
+                    return Found::Fresh(Whole {
+                        headers: parts.headers,
+                        ..entry.whole.clone()
+                    });
+                }
+                BeforeRequest::Stale { request, matches } if matches && !is_old => {
+                    let headers = request.headers.iter();
+                    let asked = headers.filter(|(name, _)| name.as_str().starts_with("if-"));
+                    let asked = asked.filter_map(|(name, value)| {
+                        Some((name.to_string(), value.to_str().ok()?.to_owned()))
+                    });
+                    let asked: Vec<_> = asked.collect();
+                    if !asked.is_empty() && matches!(found, Found::Nothing) {
+                        entry.used = turn;
+                        found = Found::Stale(asked);
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// The API says that what was found is still the same: that, with what it says now.
+    pub(crate) fn still_the_same(
+        &self,
+        request: &Checked,
+        who: &Who,
+        headers: &HeaderMap,
+        now: SystemTime,
+    ) -> Option<Whole> {
+        let response = response(StatusCode::NOT_MODIFIED, headers);
+        let mut shelf = self.shelf();
+        for who_for in [who.one(), For::Everybody] {
+            let key = (Arc::from(request.target()), who_for);
+            let Some(entry) = shelf.entries.get_mut(&key) else {
+                continue;
+            };
+            let asked = as_asked(request, who);
+            if let AfterResponse::NotModified(policy, parts) =
+                entry.policy.after_response(&asked, &response, now)
+            {
+                entry.policy = policy;
+                entry.stored = now;
+                entry.whole.headers = parts.headers;
+                return Some(entry.whole.clone());
+            }
+        }
+        None
+    }
+
+    /// Keeps an answer, if that may be; forgets what a change has made wrong (RFC 9111 §4.4).
+    pub(crate) fn learn(&self, request: &Checked, who: &Who, whole: &Whole, now: SystemTime) {
+        if !request.method().is_safe() {
+            if whole.status.is_success() || whole.status.is_redirection() {
+                self.shelf().forget(request.target());
+            }
+            return;
+        }
+        if !Self::concerns(request) {
+            return;
+        }
+        let response = response(whole.status, &whole.headers);
+        let is_public = says(&whole.headers, "public") || says(&whole.headers, "s-maxage");
+        let who_for = if is_public { For::Everybody } else { who.one() };
+        let options = CacheOptions {
+            shared: is_public,
+            // Nobody said that it may be kept: it is asked for again.
+            cache_heuristic: 0.0,
+            ..CacheOptions::default()
+        };
+        let policy = CachePolicy::new_options(&as_asked(request, who), &response, now, options);
+        let size = whole.body.len() + OVERHEAD;
+        let mut shelf = self.shelf();
+        let key = (Arc::from(request.target()), who_for);
+        shelf.remove(&key);
+        if !policy.is_storable() || size > self.config.max_bytes || self.config.max_entries == 0 {
+            return;
+        }
+        let can_be_asked_again = ["etag", "last-modified"].iter().any(|name| whole.headers.contains_key(*name));
+        if policy.time_to_live(now).is_zero() && !can_be_asked_again {
+            return;
+        }
+        while shelf.entries.len() >= self.config.max_entries
+            || shelf.bytes + size > self.config.max_bytes
+        {
+            let oldest = shelf.entries.iter().min_by_key(|(_, entry)| entry.used);
+            let Some(oldest) = oldest.map(|(key, _)| key.clone()) else {
+                break;
+            };
+            shelf.remove(&oldest);
+        }
+        shelf.turn += 1;
+        shelf.bytes += size;
+        let entry = Entry {
+            policy,
+            whole: whole.clone(),
+            stored: now,
+            used: shelf.turn,
+        };
+        shelf.entries.insert(key, entry);
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an entry takes beside the body, about.
+const OVERHEAD: usize = 1024;
+
+impl Shelf {
+    fn remove(&mut self, key: &(Arc<str>, For)) {
+        if let Some(gone) = self.entries.remove(key) {
+            let size = gone.whole.body.len() + OVERHEAD;
+            self.bytes = self.bytes.saturating_sub(size);
+        }
+    }
+
+    fn forget(&mut self, target: &str) {
+        let keys = self.entries.keys().filter(|(of, _)| **of == *target);
+        let keys: Vec<_> = keys.cloned().collect();
+        for key in keys {
+            self.remove(&key);
+        }
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("entries", &self.shelf().entries.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Who {
+    /// The same for the same caller, and for no other.
+    pub(crate) name: Arc<str>,
+    /// The gateway shows the API something that its answer may depend on.
+    pub(crate) has_credential: bool,
+}
+
+impl Who {
+    fn one(&self) -> For {
+        For::One(Arc::clone(&self.name))
+    }
+}
+
+/// The request as the rules of caching are asked about it.
+fn as_asked(request: &Checked, who: &Who) -> Request<()> {
+    let mut asked = Request::new(());
+    *asked.method_mut() = request.method().clone();
+    *asked.uri_mut() = request.uri().clone();
+    *asked.headers_mut() = request.headers().clone();
+    if who.has_credential {
+        let value = HeaderValue::from_static("credential");
+        asked.headers_mut().insert(AUTHORIZATION, value);
+    }
+    asked
+}
+
+fn response(status: StatusCode, headers: &HeaderMap) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers.clone();
+    response
+}
+
+/// True when `cache-control` has this directive.
+fn says(headers: &HeaderMap, directive: &str) -> bool {
+    let values = headers.get_all(CACHE_CONTROL).iter();
+    let all = values.filter_map(|value| value.to_str().ok());
+    all.flat_map(|value| value.split(',')).any(|part| {
+        let name = part.split('=').next().unwrap_or_default().trim();
+        name.eq_ignore_ascii_case(directive)
+    })
+}
