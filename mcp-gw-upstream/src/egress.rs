@@ -27,6 +27,8 @@ mod fixed;
 mod headers;
 mod inject;
 mod parts;
+#[cfg(test)]
+mod property;
 mod query;
 mod redirect;
 mod refusal;

@@ -360,7 +360,6 @@ mod tests {
             "https://\u{ff11}",
             "https://1.2.3.4.5",
             "https://1.2.3.256",
-            "https://0x",
             "https://[::1",
             "https://::1",
             "https://[fe80::1%25eth0]",
@@ -391,6 +390,7 @@ mod tests {
             "https://8.8.8.8",
             "https://127.1",
             "https://0",
+            "https://0x",
         ] {
             assert!(Base::parse(text, BaseRules::new()).is_err(), "{text}");
         }
