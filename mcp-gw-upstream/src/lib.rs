@@ -25,6 +25,7 @@ mod offer;
 mod owner;
 mod pending;
 mod relay;
+pub mod rest;
 mod room;
 mod settings;
 mod single;

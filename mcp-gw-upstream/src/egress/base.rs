@@ -214,10 +214,10 @@ fn host_of(host: &str, rules: BaseRules) -> Result<String, BaseError> {
         let Some(address): Option<Ipv6Addr> = address else {
             return wrong("what is in its brackets is no IPv6 address");
         };
-        return match rules.allow_ip {
-            true => Ok(Host::<&str>::Ipv6(address).to_string()),
-            false => wrong("it must have a name for its host, or addresses have to be allowed"),
-        };
+        if rules.allow_ip {
+            return Ok(Host::<&str>::Ipv6(address).to_string());
+        }
+        return wrong("it must have a name for its host, or addresses have to be allowed");
     }
     if host.is_empty() {
         return wrong("it has no host");

@@ -124,13 +124,10 @@ fn decode(raw: &[u8], round: Round) -> Result<Vec<u8>, Refusal> {
     let mut out = Vec::with_capacity(raw.len());
     let mut rest = raw;
     while let Some((first, behind)) = rest.split_first() {
-        let (decoded, after) = match triplet(rest) {
-            Some((decoded, after)) => (decoded, after),
-            None => {
-                out.push(*first);
-                rest = behind;
-                continue;
-            }
+        let Some((decoded, after)) = triplet(rest) else {
+            out.push(*first);
+            rest = behind;
+            continue;
         };
         if round != Round::Text {
             let hidden = match decoded {

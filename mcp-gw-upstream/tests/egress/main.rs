@@ -3,6 +3,7 @@
 
 mod bounds;
 mod corpus;
+mod credentials;
 mod names;
 mod raw;
 mod redirects;
