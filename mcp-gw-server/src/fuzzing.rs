@@ -22,7 +22,8 @@ use crate::rpc_error::RpcError;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
+    ("egress", upstream::egress),
     ("header", header),
     ("lines", lines),
     ("message", message),

@@ -27,6 +27,8 @@ mod fixed;
 mod headers;
 mod inject;
 mod parts;
+#[cfg(test)]
+mod property;
 mod query;
 mod redirect;
 mod refusal;
@@ -43,6 +45,7 @@ pub use client::Client;
 pub use fixed::FixedUrl;
 pub use inject::{CredentialId, InjectError, Injected};
 pub use parts::{PartsBody, RequestParts};
+pub use query::form;
 pub use refusal::{Refusal, RefusalCode};
 pub use rules::{ApiRules, Redirects};
 pub use send_error::SendError;

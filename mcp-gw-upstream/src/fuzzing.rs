@@ -5,10 +5,12 @@
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
+use http::Method;
 use http::header::{HeaderName, HeaderValue};
 use mcp_gw_core::{ParamHeader, RawJson, UnclearParam};
 use tokio::io::{AsyncRead, ReadBuf};
 
+use crate::egress::{ApiRules, Base, BaseRules, RequestParts};
 use crate::http::sse::{Decoder, Event};
 use crate::stdio::lines::{Line, Lines};
 
@@ -179,4 +181,152 @@ pub fn param_headers(
 /// A value as a header carries it.
 pub fn encode_header(value: &str) -> Option<HeaderValue> {
     crate::mirror::encode(value)
+}
+
+/// A request that was asked for in these words: the first line is `METHOD endpoint`, each further one a
+/// header, a line that begins with `?` a query parameter.
+///
+/// # Panics
+/// When what the guard lets out does not stay where it belongs.
+pub fn egress(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut lines = text.split('\n');
+    let (method, endpoint) = lines
+        .next()
+        .and_then(|line| line.split_once(' '))
+        .unwrap_or(("GET", &text));
+    let mut parts = RequestParts {
+        method: method.to_owned(),
+        endpoint: endpoint.to_owned(),
+        ..RequestParts::default()
+    };
+    for line in lines {
+        let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        match line.strip_prefix('?') {
+            Some(line) => parts.query.extend(line.split_once('=').map(pair)),
+            None => parts.headers.extend(line.split_once(": ").map(pair)),
+        }
+    }
+    for address in ["https://api.example.com/v1", "http://[::1]:8080"] {
+        let any = BaseRules::new().with_http(true).with_ip(true);
+        if let Ok(base) = Base::parse(address, any) {
+            let rules = ApiRules::new(base)
+                .with_methods([Method::GET, Method::CONNECT, Method::TRACE])
+                .with_credential_headers([HeaderName::from_static("x-api-key")])
+                .with_credential_query(["appid".to_owned()])
+                .with_request_headers([HeaderName::from_static("x-custom")]);
+            stays_below(&rules, &parts);
+        }
+    }
+    // The text itself as the address of an API.
+    let any = BaseRules::new().with_http(true).with_ip(true);
+    if let Ok(base) = Base::parse(&text, any) {
+        let again = Base::parse(&base.to_string(), any);
+        assert_eq!(
+            again.as_ref(),
+            Ok(&base),
+            "{base} is not in its canonical form"
+        );
+        let url = url::Url::parse(&text).map(|url| url.host_str().map(str::to_owned));
+        assert_eq!(url, Ok(Some(base.host().to_owned())), "{text:?}");
+    }
+}
+
+/// Asks for a request; if it is let out it goes to the origin of the API, stays below its base path, is
+/// what was asked for, and has no header and no parameter that is not the caller's to set.
+///
+/// # Panics
+/// When that is not so.
+pub fn stays_below(rules: &ApiRules, parts: &RequestParts) {
+    let checked = match rules.check(parts.clone()) {
+        Ok(checked) => checked,
+        Err(refusal) => {
+            assert!(!refusal.message.contains(char::is_control), "{refusal:?}");
+            return;
+        }
+    };
+    let (uri, base) = (checked.uri(), rules.base());
+    let text = uri.to_string();
+    assert_eq!(uri.scheme_str(), Some(base.scheme()), "{text}");
+    assert_eq!(
+        uri.authority().map(http::uri::Authority::as_str),
+        Some(base.authority()),
+        "{text}"
+    );
+    assert!(
+        uri.path().starts_with(&format!("{}/", base.path())),
+        "{text}"
+    );
+    // A browser's parser goes to the same place.
+    let url = url::Url::parse(&text).map(|url| {
+        let is_plain = url.username().is_empty() && url.password().is_none();
+        (
+            url.host_str() == Some(base.host()),
+            is_plain,
+            url.fragment().is_none(),
+            url.path().to_owned(),
+        )
+    });
+    assert_eq!(url, Ok((true, true, true, uri.path().to_owned())), "{text}");
+    // And so does a server that decodes before it looks, however often.
+    let mut path = uri.path().to_owned();
+    for _ in 0..4 {
+        let is_dots = |segment: &str| {
+            let name = segment.split(';').next().unwrap_or_default();
+            !name.is_empty() && name.chars().all(|c| c == '.')
+        };
+        assert!(!path.split('/').any(is_dots), "{path:?}");
+        assert!(!path.contains(['\\', '\0', '\r', '\n']), "{path:?}");
+        assert_eq!(
+            path.matches('/').count(),
+            uri.path().matches('/').count(),
+            "{path:?}"
+        );
+        path = decoded(&path);
+    }
+    assert!(!matches!(
+        *checked.method(),
+        Method::CONNECT | Method::TRACE
+    ));
+    assert_eq!(checked.method().as_str(), parts.method);
+    for (name, value) in checked.headers() {
+        let asked = |(other, said): &&(String, String)| {
+            other.eq_ignore_ascii_case(name.as_str()) && said.as_bytes() == value.as_bytes()
+        };
+        assert!(
+            parts.headers.iter().any(|pair| asked(&pair)),
+            "{name} was not asked for"
+        );
+        let allowed = [
+            "accept",
+            "accept-language",
+            "content-type",
+            "prefer",
+            "range",
+        ];
+        let is_allowed = allowed.contains(&name.as_str())
+            || name.as_str().starts_with("if-")
+            || ["x-request-id", "x-custom"].contains(&name.as_str());
+        assert!(is_allowed, "{name}");
+        assert!(!value.as_bytes().iter().any(|byte| b"\r\n\0".contains(byte)));
+    }
+}
+
+/// What is percent-encoded, decoded once.
+fn decoded(text: &str) -> String {
+    let mut out = Vec::new();
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+        let mut ahead = bytes.clone();
+        if byte == b'%'
+            && let (Some(high), Some(low)) = (digit(ahead.next()), digit(ahead.next()))
+        {
+            out.extend(u8::try_from(high * 16 + low).ok());
+            bytes = ahead;
+        } else {
+            out.push(byte);
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }

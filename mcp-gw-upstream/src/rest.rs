@@ -1,4 +1,8 @@
-//! REST APIs as tools: operations, and what arguments make of them.
+//! REST APIs as tools.
+//!
+//! An [`Api`] is one of them: where requests may go ([`ApiRules`](crate::egress::ApiRules)), with whose
+//! credential ([`Keeper`]), how often and how many. Two backends make tools of APIs: [`ApiGateway`] is
+//! the one tool that reaches many of them, [`ApiServer`] has a tool for each [`Operation`] of one.
 //!
 //! An [`Operation`] comes from a description ([`openapi`]) or is written by hand ([`ToolConfig`]). It
 //! makes a request of arguments and sends nothing: what it makes goes through
@@ -11,23 +15,39 @@
 //! place: `path_id`, `query_id`. The body is always the argument `body`: an object or another value for
 //! JSON, an object of the fields for forms, a string for text, a string in base64 for anything else.
 
+mod api;
 mod argument;
 mod body;
 mod breaker;
+mod cache;
+mod credential;
+mod gateway;
+mod gateway_call;
 mod handmade;
+mod kept;
 mod multipart;
+mod oauth;
 pub mod openapi;
 mod operation;
+mod output;
 mod param;
 mod piece;
 mod select;
+mod server;
 mod shape;
 mod template;
 #[cfg(test)]
 mod tests;
 mod text;
 
+pub use api::{Api, ApiConfig, ApiRetries};
 pub use argument::ArgumentError;
 pub use breaker::BreakerConfig;
+pub use cache::CacheConfig;
+pub use credential::{Credential, Keeper};
+pub use gateway::{ApiGateway, ApiGatewayConfig};
 pub use handmade::{BodyForm, InputConfig, InputPlace, ToolConfig, ToolConfigError};
+pub use kept::{KeptAnswers, KeptConfig};
+pub use oauth::{ClientAuth, ClientCredentials};
 pub use operation::{Operation, Scheme, SchemeKind, Security};
+pub use server::{ApiServer, ApiServerError};

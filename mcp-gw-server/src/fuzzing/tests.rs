@@ -183,3 +183,8 @@ fn any_pins_file_is_refused_or_reads_back() {
 fn any_json_has_a_canonical_form_that_means_the_same() {
     holds("canonical");
 }
+
+#[test]
+fn any_request_that_the_guard_lets_out_stays_where_it_belongs() {
+    holds("egress");
+}

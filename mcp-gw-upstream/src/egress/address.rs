@@ -128,7 +128,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     )
 }
 
-/// Inside of 2000::/3, without 2001::/23, 2001:db8::/32 and 3fff::/20.
+/// Inside of `2000::/3`, without `2001::/23`, `2001:db8::/32` and `3fff::/20`.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
     a & 0xe000 == 0x2000
@@ -137,13 +137,13 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         && !(a == 0x3fff && b < 0x1000)
 }
 
-/// The address behind one that only wraps it: ::ffff:0:0/96, ::/96, 64:ff9b::/96, 2002::/16.
+/// The address behind one that only wraps it: `::ffff:0:0/96`, `::/96`, `64:ff9b::/96`, `2002::/16`.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let (high, low) = match (a, b, c, d, e, f) {
-        (0, 0, 0, 0, 0, 0xffff | 0) | (0x64, 0xff9b, 0, 0, 0, 0) => (g, h),
-        (0x2002, ..) => (b, c),
-        _ => return None,
+    let ([0, 0, 0, 0, 0, 0xffff | 0, high, low]
+    | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+    | [0x2002, high, low, ..]) = address.segments()
+    else {
+        return None;
     };
     Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
 }

@@ -209,7 +209,9 @@ pub(crate) fn uri(rules: &Rules, path: &str, query: Option<&str>) -> Result<Uri,
 
 /// What was parsed is what was written, for the parser that sends it.
 fn is_same(uri: &Uri, text: &str) -> bool {
-    uri.to_string() == text
+    // Comparing them as addresses would fold case.
+    let written = uri.to_string();
+    written == text
 }
 
 /// For two parsers that know nothing of each other.

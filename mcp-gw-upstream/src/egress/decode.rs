@@ -30,7 +30,7 @@ enum Kind {
 }
 
 /// Why a body cannot be decoded.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// An encoding that is not known, or several.
     Unknown,

@@ -11,7 +11,7 @@ pub(crate) struct Endpoint<'a> {
     pub(crate) path: &'a str,
     pub(crate) query: Option<&'a str>,
     /// What the path may mean to servers: as it is, decoded once or more often, and each of these
-    /// without the parameters of segments.
+    /// without the parameters of segments, and without what is a query by then.
     pub(crate) readings: Vec<String>,
 }
 
@@ -124,13 +124,10 @@ fn decode(raw: &[u8], round: Round) -> Result<Vec<u8>, Refusal> {
     let mut out = Vec::with_capacity(raw.len());
     let mut rest = raw;
     while let Some((first, behind)) = rest.split_first() {
-        let (decoded, after) = match triplet(rest) {
-            Some((decoded, after)) => (decoded, after),
-            None => {
-                out.push(*first);
-                rest = behind;
-                continue;
-            }
+        let Some((decoded, after)) = triplet(rest) else {
+            out.push(*first);
+            rest = behind;
+            continue;
         };
         if round != Round::Text {
             let hidden = match decoded {
@@ -215,8 +212,8 @@ fn segments(path: &[u8], allow_empty: bool) -> Result<(), Refusal> {
     let is_ascii = text.is_ascii();
     let mut all = text.split('/').skip(1).peekable();
     while let Some(segment) = all.next() {
-        // Some servers take parameters off before they look.
-        let name = segment.split(';').next().unwrap_or_default();
+        // Some servers take parameters off before they look, or find a query when they have decoded.
+        let name = segment.split([';', '?', '#']).next().unwrap_or_default();
         let is_last = all.peek().is_none();
         if name.is_empty() && !allow_empty && !(is_last && segment.is_empty()) {
             return Err(Refusal::endpoint(
@@ -255,8 +252,9 @@ fn folded(text: &str) -> String {
 /// Adds what this path can be read as.
 fn read(readings: &mut Vec<String>, path: &[u8]) {
     let text = String::from_utf8_lossy(path).into_owned();
-    if text.contains(';') {
-        let plain: Vec<&str> = text
+    if text.contains([';', '?', '#']) {
+        let path = text.split(['?', '#']).next().unwrap_or_default();
+        let plain: Vec<&str> = path
             .split('/')
             .map(|segment| segment.split(';').next().unwrap_or_default())
             .collect();

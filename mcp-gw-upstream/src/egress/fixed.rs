@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use http::header::HeaderName;
 
 use crate::egress::address::AddressRules;
 use crate::egress::base::{Base, BaseError, BaseRules};
@@ -50,8 +49,7 @@ impl FixedUrl {
         let rules = ApiRules::new(base)
             .with_methods([Method::GET, Method::POST])
             .with_max_endpoint(8 * 1024)
-            .with_content_types(["application/x-www-form-urlencoded".to_owned()])
-            .with_request_headers([HeaderName::from_static("accept")]);
+            .with_content_types(["application/x-www-form-urlencoded".to_owned()]);
         let fixed = Self {
             rules,
             endpoint: format!("{slash}{rest}"),
@@ -113,10 +111,10 @@ impl FixedUrl {
     /// # Errors
     /// Never for what [`parse`](Self::parse) took.
     pub fn get(&self) -> Result<Checked, Refusal> {
-        self.check("GET", None)
+        self.check("GET", "*/*", None)
     }
 
-    /// A request with a form in its body.
+    /// A request with a form in its body, for an answer in JSON.
     ///
     /// # Errors
     /// When the form is longer than 1 MiB.
@@ -125,15 +123,20 @@ impl FixedUrl {
             content_type: "application/x-www-form-urlencoded".to_owned(),
             bytes: form,
         };
-        self.check("POST", Some(body))
+        self.check("POST", "application/json", Some(body))
     }
 
-    fn check(&self, method: &str, body: Option<PartsBody>) -> Result<Checked, Refusal> {
+    fn check(
+        &self,
+        method: &str,
+        accept: &str,
+        body: Option<PartsBody>,
+    ) -> Result<Checked, Refusal> {
         self.rules.check(RequestParts {
             method: method.to_owned(),
             endpoint: self.endpoint.clone(),
             query: Vec::new(),
-            headers: Vec::new(),
+            headers: vec![("accept".to_owned(), accept.to_owned())],
             body,
         })
     }

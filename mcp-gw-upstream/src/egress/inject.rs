@@ -81,6 +81,13 @@ impl Injected {
         self
     }
 
+    /// With one more text that must not come back to the caller.
+    #[must_use]
+    pub fn hiding(mut self, secret: &Secret<String>) -> Self {
+        self.secrets.push(secret.clone());
+        self
+    }
+
     /// A token that came with the call (C-4), as `Authorization: Bearer`. Its connection is not kept for
     /// others.
     ///

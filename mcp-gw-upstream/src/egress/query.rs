@@ -12,6 +12,15 @@ pub(crate) fn append(query: &mut String, name: &str, value: &str) {
     encode(query, value);
 }
 
+/// A form (`application/x-www-form-urlencoded`), or a query, of these pairs.
+pub fn form<'p>(pairs: impl IntoIterator<Item = (&'p str, &'p str)>) -> String {
+    let mut out = String::new();
+    for (name, value) in pairs {
+        append(&mut out, name, value);
+    }
+    out
+}
+
 /// Everything but the unreserved characters (RFC 3986 §2.3) is percent-encoded.
 pub(crate) fn encode(out: &mut String, text: &str) {
     for byte in text.bytes() {

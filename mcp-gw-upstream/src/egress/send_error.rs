@@ -119,12 +119,11 @@ fn find<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Optio
         if let Some(found) = error.downcast_ref() {
             return Some(found);
         }
-        // An I/O error does not say what it wraps in the same way.
+        // What an I/O error wraps is not its source.
         let inner = error.downcast_ref::<std::io::Error>();
-        if let Some(found) = inner.and_then(std::io::Error::get_ref)
-            && let Some(found) = found.downcast_ref()
-        {
-            return Some(found);
+        if let Some(inner) = inner.and_then(std::io::Error::get_ref) {
+            next = Some(inner);
+            continue;
         }
         next = error.source();
     }

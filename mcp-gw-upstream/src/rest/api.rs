@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{HeaderMap, RETRY_AFTER};
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use mcp_gw_core::{BackendError, Caller, Clock, Secret};
 use tokio::time::sleep;
 
@@ -18,6 +17,7 @@ use super::credential::Keeper;
 use crate::balance::budget::Budget;
 use crate::balance::gate::Gate;
 use crate::balance::random::Random;
+use crate::http::wire::retry_after;
 use crate::egress::{
     Answer, ApiRules, Checked, Client, Injected, Refusal, RefusalCode, RequestParts, SendError,
 };
@@ -198,6 +198,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) parts: RequestParts,
     /// A token of the caller's own.
     pub(crate) token: Option<Secret<String>>,
+    /// It may take so long, if that is less than the API may.
+    pub(crate) within: Option<Duration>,
     /// It must be over by then.
     pub(crate) until: Option<Instant>,
 }
@@ -319,7 +321,8 @@ impl Api {
         let inner = &*self.0;
         let config = &inner.config;
         let request = config.rules.check(ask.parts.clone())?;
-        let until = began + config.timeout;
+        let limit = ask.within.map_or(config.timeout, |limit| limit.min(config.timeout));
+        let until = began + limit;
         let until = ask.until.map_or(until, |end| end.min(until));
         let entered = inner.gate.enter();
         let left = until.saturating_duration_since(inner.clock.now());
@@ -381,7 +384,7 @@ impl Api {
             let pass = inner.breaker.enter(now).map_err(|wait| self.resting(wait))?;
             let outcome = self.send(request.clone().within(left), ask).await;
             let (is_unsent, may_pass, wait) = match &outcome {
-                Ok(answer) => (false, is_passing(answer.status()), retry_after(answer)),
+                Ok(answer) => (false, is_passing(answer.status()), retry_after(answer.headers())),
                 Err(error) => (
                     error.is_unsent,
                     error.code == RefusalCode::UpstreamUnreachable,
@@ -565,12 +568,6 @@ const fn is_fault_of_api(code: RefusalCode) -> bool {
             | RefusalCode::UpstreamUnreachable
             | RefusalCode::UpstreamInvalid
     )
-}
-
-/// `Retry-After` in seconds (RFC 9110 §10.2.3). A date says nothing without the API's clock.
-fn retry_after(answer: &Answer) -> Option<Duration> {
-    let value = answer.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    value.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// A path for the log; what is in a query is nobody's business.

@@ -1,0 +1,259 @@
+//! What a caller is told of an answer: a status, data, headers, and where the rest is.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use mcp_gw_core::{Caller, ObjectWriter, RawJson, ToolOutput};
+
+use super::api::{Api, Failed, Reply};
+use super::kept::{Handle, KeptAnswer, KeptAnswers};
+use super::piece::{Form, Piece};
+use super::select::Selection;
+
+/// The scheme of the URIs of answers that are kept.
+const SCHEME: &str = "answer";
+
+/// The schema of results (C-5).
+pub(crate) const OUTPUT_SCHEMA: &str = r#"{"type":"object","properties":{"status":{"type":"integer","description":"The HTTP status."},"data":{"description":"The body: JSON as it is, anything else as text, or in base64."},"headers":{"type":"object","additionalProperties":{"type":"string"}},"truncated":{"type":"boolean","description":"True when this is not the whole body."},"next":{"type":"string","description":"Where the body goes on: a resource to read."},"encoding":{"const":"base64"}},"required":["status","data","headers","truncated"]}"#;
+
+/// The place of the rest of an answer: `answer://<api>/<handle>/<offset>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rest {
+    pub(crate) api: String,
+    pub(crate) handle: Handle,
+    pub(crate) from: usize,
+}
+
+impl Rest {
+    /// The template of these URIs for one API, or for all.
+    pub(crate) fn template(api: Option<&str>) -> String {
+        format!("{SCHEME}://{}/{{answer}}/{{offset}}", api.unwrap_or("{api}"))
+    }
+
+    /// Reads a URI; `None` when it is none of these.
+    pub(crate) fn parse(uri: &str) -> Option<Self> {
+        let rest = uri.strip_prefix(SCHEME)?.strip_prefix("://")?;
+        let mut parts = rest.split('/');
+        let (api, handle, from) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_number = from.bytes().all(|byte| byte.is_ascii_digit()) && from.len() < 16;
+        (parts.next().is_none() && is_number && !api.is_empty()).then_some(())?;
+        Some(Self {
+            api: api.to_owned(),
+            handle: Handle::parse(handle)?,
+            from: from.parse().ok()?,
+        })
+    }
+
+    fn uri(&self) -> String {
+        format!("{SCHEME}://{}/{}/{}", self.api, self.handle, self.from)
+    }
+}
+
+/// The result of a request: as much of the answer as a caller gets at once, the rest kept.
+pub(crate) async fn of_reply(
+    api: &Api,
+    kept: Option<&KeptAnswers>,
+    caller: &Caller,
+    reply: Reply,
+    selection: Option<Selection>,
+) -> ToolOutput {
+    let most = api.config().max_shown;
+    let media = media_type(&reply.headers);
+    let mut answer = KeptAnswer {
+        api: Arc::clone(api.name()),
+        form: Form::of(&reply.body, media.as_deref()),
+        media_type: media.map(Into::into),
+        body: reply.body,
+        is_truncated: reply.is_truncated,
+    };
+    // What went wrong is told as it is.
+    if let Some(selection) = selection.filter(|_| reply.status.is_success()) {
+        if answer.is_truncated {
+            let message = "the answer is longer than what is read of it, so nothing can be selected; \
+                           ask the API for less";
+            return of_failure(&Failed::new("select_invalid", message));
+        }
+        let body = answer.body.clone();
+        let most = kept.map_or(most, KeptAnswers::max_bytes).max(most);
+        let work = tokio::task::spawn_blocking(move || selection.apply(&body, most));
+        match work.await {
+            Ok(Ok(selected)) => {
+                answer.body = selected.to_bytes();
+                answer.form = Form::Json;
+                answer.media_type = Some("application/json".into());
+            }
+            Ok(Err(error)) => return of_failure(&Failed::new("select_invalid", error.to_string())),
+            Err(_) => return of_failure(&Failed::new("select_invalid", "`select` came to nothing")),
+        }
+    }
+    let piece = Piece::of(&answer.body, answer.form, 0, most);
+    let next = piece.next.and_then(|from| {
+        let handle = kept?.keep(caller, answer.clone())?;
+        Some(Rest {
+            api: answer.api.to_string(),
+            handle,
+            from,
+        })
+    });
+    let is_whole = piece.next.is_none() && !answer.is_truncated;
+    let shown = Shown {
+        status: i64::from(reply.status.as_u16()),
+        headers: headers_of(&reply.headers),
+        is_whole,
+        piece: &piece,
+        next: next.as_ref(),
+    };
+    shown.output(answer.media_type.as_deref())
+}
+
+/// A later piece of an answer that was kept, as the result of a call.
+pub(crate) fn of_rest(answer: &KeptAnswer, rest: &Rest, most: usize) -> ToolOutput {
+    let piece = Piece::of(&answer.body, answer.form, rest.from, most);
+    let next = piece.next.map(|from| Rest {
+        from,
+        ..rest.clone()
+    });
+    let shown = Shown {
+        // It has one already: this is no new answer.
+        status: 206,
+        headers: RawJson::empty_object(),
+        is_whole: piece.next.is_none() && !answer.is_truncated,
+        piece: &piece,
+        next: next.as_ref(),
+    };
+    shown.output(answer.media_type.as_deref())
+}
+
+/// The same as a `ReadResourceResult`: the piece, and a pointer to the next.
+pub(crate) fn resource_of_rest(
+    uri: &str,
+    answer: &KeptAnswer,
+    rest: &Rest,
+    most: usize,
+) -> RawJson {
+    let piece = Piece::of(&answer.body, answer.form, rest.from, most);
+    let mut content = ObjectWriter::with_capacity(piece.data.len() + 128).string("uri", uri);
+    let is_json = answer.form == Form::Json && !piece.data.as_bytes().starts_with(b"\"");
+    if is_json {
+        content = content.string("mimeType", "application/json");
+    } else if let Some(media_type) = &answer.media_type {
+        content = content.string("mimeType", media_type);
+    }
+    // A string is shown as what it says, anything else as its text.
+    content = if piece.is_base64 {
+        content.raw("blob", &piece.data)
+    } else if is_json {
+        content.string("text", piece.data.as_str())
+    } else {
+        content.raw("text", &piece.data)
+    };
+    let mut contents = vec![content.finish()];
+    if let Some(from) = piece.next {
+        let next = Rest {
+            from,
+            ..rest.clone()
+        };
+        let says = format!("It goes on: read {}", next.uri());
+        contents.push(
+            ObjectWriter::default()
+                .string("uri", &next.uri())
+                .string("mimeType", "text/plain")
+                .string("text", &says)
+                .finish(),
+        );
+    }
+    ObjectWriter::default().array("contents", &contents).finish()
+}
+
+struct Shown<'a> {
+    status: i64,
+    headers: RawJson,
+    is_whole: bool,
+    piece: &'a Piece,
+    next: Option<&'a Rest>,
+}
+
+impl Shown<'_> {
+    fn output(&self, media_type: Option<&str>) -> ToolOutput {
+        let data = &self.piece.data;
+        let mut structured = ObjectWriter::with_capacity(data.len() + self.headers.len() + 128)
+            .integer("status", self.status)
+            .raw("data", data)
+            .raw("headers", &self.headers)
+            .boolean("truncated", !self.is_whole);
+        if self.piece.is_base64 {
+            structured = structured.string("encoding", "base64");
+        }
+        let next = self.next.map(Rest::uri);
+        if let Some(next) = &next {
+            structured = structured.string("next", next);
+        }
+        let structured = structured.finish();
+        let mut content = vec![text_block(structured.as_str())];
+        if let Some(next) = &next {
+            let mut link = ObjectWriter::default()
+                .string("type", "resource_link")
+                .string("uri", next)
+                .string("name", "rest of the answer")
+                .string(
+                    "description",
+                    "Where the answer goes on; it is kept for a few minutes.",
+                );
+            if let Some(media_type) = media_type {
+                link = link.string("mimeType", media_type);
+            }
+            content.push(link.finish());
+        }
+        result(&content, &structured, false)
+    }
+}
+
+/// A result that says what went wrong (C-6).
+pub(crate) fn of_failure(failed: &Failed) -> ToolOutput {
+    let mut structured = ObjectWriter::default()
+        .string("code", failed.code)
+        .string("message", &failed.message);
+    if let Some(wait) = failed.retry_after {
+        let millis = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        structured = structured.integer("retry_after_ms", millis);
+    }
+    let text = format!("{}: {}", failed.code, failed.message);
+    result(&[text_block(&text)], &structured.finish(), true)
+}
+
+fn result(content: &[RawJson], structured: &RawJson, is_error: bool) -> ToolOutput {
+    let raw = ObjectWriter::with_capacity(structured.len() * 2)
+        .array("content", content)
+        .raw("structuredContent", structured)
+        .boolean("isError", is_error)
+        .finish();
+    ToolOutput::from_raw(raw).unwrap_or_else(|_| ToolOutput::error("the result cannot be written"))
+}
+
+fn text_block(text: &str) -> RawJson {
+    ObjectWriter::with_capacity(text.len() + 32)
+        .string("type", "text")
+        .string("text", text)
+        .finish()
+}
+
+/// `type/subtype` of the body in lower case.
+fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let kind = value.split(';').next().unwrap_or_default().trim();
+    (!kind.is_empty()).then(|| kind.to_ascii_lowercase())
+}
+
+/// Headers as an object of strings; several values of one name are joined, as they may be (RFC 9110 §5.3).
+fn headers_of(headers: &HeaderMap) -> RawJson {
+    let mut writer = ObjectWriter::default();
+    for name in headers.keys() {
+        let values = headers.get_all(name).iter();
+        let values: Vec<_> = values
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
+        writer = writer.string(name.as_str(), &values.join(", "));
+    }
+    writer.finish()
+}

@@ -1,0 +1,155 @@
+//! One API as a server: a tool for each of its operations.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use mcp_gw_core::{
+    Backend, BackendError, CallContext, Feature, Offer, RawJson, ResourceRead, ToolCall, ToolOutput,
+};
+
+use super::api::{Api, Ask};
+use super::gateway::{read_rest, template};
+use super::gateway_call::invalid;
+use super::kept::KeptAnswers;
+use super::operation::Operation;
+use super::output::{self, OUTPUT_SCHEMA};
+
+/// Why operations cannot be the tools of a server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiServerError {
+    /// Two have one name.
+    #[error("two operations are called {name:?}; give one of them another name")]
+    Twice {
+        /// The name.
+        name: String,
+    },
+    /// The definition of one cannot be one of a tool.
+    #[error("operation {name:?} cannot be a tool")]
+    Spec {
+        /// The name.
+        name: String,
+        /// Why.
+        #[source]
+        source: mcp_gw_core::SpecError,
+    },
+}
+
+/// A backend with a tool for each operation of an API.
+pub struct ApiServer {
+    api: Api,
+    operations: HashMap<String, Operation>,
+    kept: Option<KeptAnswers>,
+    offer: Offer,
+}
+
+impl ApiServer {
+    /// The tools of `operations`, in their order. The rest of long answers is kept in `kept`.
+    ///
+    /// # Errors
+    /// When two have one name, or one cannot be a tool.
+    pub fn new(
+        api: Api,
+        operations: impl IntoIterator<Item = Operation>,
+        kept: Option<KeptAnswers>,
+    ) -> Result<Self, ApiServerError> {
+        let output_schema =
+            RawJson::parse(OUTPUT_SCHEMA).unwrap_or_else(|_| RawJson::empty_object());
+        let mut tools = Vec::new();
+        let mut known = HashMap::new();
+        for operation in operations {
+            let name = operation.name().to_owned();
+            let spec = operation.spec();
+            let spec = spec.and_then(|spec| spec.with_output_schema(&output_schema));
+            tools.push(spec.map_err(|source| ApiServerError::Spec {
+                name: name.clone(),
+                source,
+            })?);
+            if known.insert(name.clone(), operation).is_some() {
+                return Err(ApiServerError::Twice { name });
+            }
+        }
+        let mut offer = Offer::of_tools(tools);
+        if kept.is_some() {
+            offer.resource_templates.extend(template(Some(api.name())));
+        }
+        offer.instructions = api.config().description.clone();
+        Ok(Self {
+            api,
+            operations: known,
+            kept,
+            offer,
+        })
+    }
+
+    /// Says more about what is offered: what was left out of a description, for example.
+    #[must_use]
+    pub fn with_remarks(mut self, remarks: impl IntoIterator<Item = String>) -> Self {
+        self.offer.remarks.extend(remarks);
+        self
+    }
+}
+
+impl fmt::Debug for ApiServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiServer")
+            .field("api", &self.api)
+            .field("operations", &self.operations.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Backend for ApiServer {
+    fn name(&self) -> &str {
+        self.api.name()
+    }
+
+    fn offer_now(&self) -> Option<Offer> {
+        Some(self.offer.clone())
+    }
+
+    async fn offer(&self) -> Result<Offer, BackendError> {
+        Ok(self.offer.clone())
+    }
+
+    async fn call_tool(
+        &self,
+        ctx: &CallContext,
+        call: ToolCall,
+    ) -> Result<ToolOutput, BackendError> {
+        let Some(operation) = self.operations.get(&*call.name) else {
+            return Err(BackendError::NotFound {
+                feature: Feature::Tool,
+                name: call.name.to_string(),
+            });
+        };
+        let parts = match operation.parts(call.arguments.as_raw()) {
+            Ok(parts) => parts,
+            Err(error) => return Ok(output::of_failure(&invalid(error.to_string()))),
+        };
+        let ask = Ask {
+            caller: ctx.caller(),
+            parts,
+            token: None,
+            within: None,
+            until: ctx.end(),
+        };
+        let kept = self.kept.as_ref();
+        Ok(match self.api.exchange(ask).await {
+            Ok(reply) => output::of_reply(&self.api, kept, ctx.caller(), reply, None).await,
+            Err(failed) => output::of_failure(&failed),
+        })
+    }
+
+    async fn read_resource(
+        &self,
+        ctx: &CallContext,
+        read: ResourceRead,
+    ) -> Result<RawJson, BackendError> {
+        read_rest(self.kept.as_ref(), ctx, &read.uri, |name| {
+            (*name == **self.api.name()).then_some(self.api.config().max_shown)
+        })
+    }
+}
