@@ -10,7 +10,7 @@ mod resume;
 mod server;
 mod session;
 pub(crate) mod sse;
-mod wire;
+pub(crate) mod wire;
 
 pub use config::HttpServerConfig;
 pub use server::HttpServer;

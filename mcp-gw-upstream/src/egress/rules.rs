@@ -109,6 +109,11 @@ impl ApiRules {
         self
     }
 
+    /// The methods that may be used.
+    pub fn methods(&self) -> &[Method] {
+        &self.0.methods
+    }
+
     /// Sets the methods that may be used, compared as they are written. CONNECT and TRACE never are.
     #[must_use]
     pub fn with_methods(self, methods: impl IntoIterator<Item = Method>) -> Self {

@@ -17,10 +17,10 @@ use super::credential::Keeper;
 use crate::balance::budget::Budget;
 use crate::balance::gate::Gate;
 use crate::balance::random::Random;
-use crate::http::wire::retry_after;
 use crate::egress::{
     Answer, ApiRules, Checked, Client, Injected, Refusal, RefusalCode, RequestParts, SendError,
 };
+use crate::http::wire::retry_after;
 
 /// The first pause before a request is sent again; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -321,7 +321,9 @@ impl Api {
         let inner = &*self.0;
         let config = &inner.config;
         let request = config.rules.check(ask.parts.clone())?;
-        let limit = ask.within.map_or(config.timeout, |limit| limit.min(config.timeout));
+        let limit = ask
+            .within
+            .map_or(config.timeout, |limit| limit.min(config.timeout));
         let until = began + limit;
         let until = ask.until.map_or(until, |end| end.min(until));
         let entered = inner.gate.enter();
@@ -381,10 +383,17 @@ impl Api {
             if left.is_zero() {
                 return Err(self.late());
             }
-            let pass = inner.breaker.enter(now).map_err(|wait| self.resting(wait))?;
+            let pass = inner
+                .breaker
+                .enter(now)
+                .map_err(|wait| self.resting(wait))?;
             let outcome = self.send(request.clone().within(left), ask).await;
             let (is_unsent, may_pass, wait) = match &outcome {
-                Ok(answer) => (false, is_passing(answer.status()), retry_after(answer.headers())),
+                Ok(answer) => (
+                    false,
+                    is_passing(answer.status()),
+                    retry_after(answer.headers()),
+                ),
                 Err(error) => (
                     error.is_unsent,
                     error.code == RefusalCode::UpstreamUnreachable,

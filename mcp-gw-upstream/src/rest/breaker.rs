@@ -196,7 +196,10 @@ mod tests {
         assert_eq!(probe.end(false, later), Some(Change::Opened));
         assert_eq!(breaker.enter(later).unwrap_err(), OPEN);
         let later = later + OPEN;
-        assert_eq!(breaker.enter(later).unwrap().end(true, later), Some(Change::Closed));
+        assert_eq!(
+            breaker.enter(later).unwrap().end(true, later),
+            Some(Change::Closed)
+        );
         assert_eq!(fail(&breaker, later), None);
     }
 

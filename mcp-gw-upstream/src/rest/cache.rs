@@ -67,11 +67,11 @@ enum For {
 /// Answers of one API.
 pub(crate) struct Cache {
     config: CacheConfig,
-    shelf: Mutex<Shelf>,
+    stock: Mutex<Stock>,
 }
 
 #[derive(Default)]
-struct Shelf {
+struct Stock {
     /// By what was asked for, without what a credential adds, and for whom.
     entries: HashMap<(Arc<str>, For), Entry>,
     bytes: usize,
@@ -99,7 +99,7 @@ impl Cache {
     pub(crate) fn new(config: CacheConfig) -> Self {
         Self {
             config,
-            shelf: Mutex::default(),
+            stock: Mutex::default(),
         }
     }
 
@@ -112,13 +112,13 @@ impl Cache {
 
     /// What there is for this request of `caller`.
     pub(crate) fn find(&self, request: &Checked, who: &Who, now: SystemTime) -> Found {
-        let mut shelf = self.shelf();
-        shelf.turn += 1;
-        let turn = shelf.turn;
+        let mut stock = self.stock();
+        stock.turn += 1;
+        let turn = stock.turn;
         let mut found = Found::Nothing;
         for who_for in [who.one(), For::Everybody] {
             let key = (Arc::from(request.target()), who_for);
-            let Some(entry) = shelf.entries.get_mut(&key) else {
+            let Some(entry) = stock.entries.get_mut(&key) else {
                 continue;
             };
             let is_old = now
@@ -159,10 +159,10 @@ impl Cache {
         now: SystemTime,
     ) -> Option<Whole> {
         let response = response(StatusCode::NOT_MODIFIED, headers);
-        let mut shelf = self.shelf();
+        let mut stock = self.stock();
         for who_for in [who.one(), For::Everybody] {
             let key = (Arc::from(request.target()), who_for);
-            let Some(entry) = shelf.entries.get_mut(&key) else {
+            let Some(entry) = stock.entries.get_mut(&key) else {
                 continue;
             };
             let asked = as_asked(request, who);
@@ -182,7 +182,7 @@ impl Cache {
     pub(crate) fn learn(&self, request: &Checked, who: &Who, whole: &Whole, now: SystemTime) {
         if !request.method().is_safe() {
             if whole.status.is_success() || whole.status.is_redirection() {
-                self.shelf().forget(request.target());
+                self.stock().forget(request.target());
             }
             return;
         }
@@ -200,45 +200,47 @@ impl Cache {
         };
         let policy = CachePolicy::new_options(&as_asked(request, who), &response, now, options);
         let size = whole.body.len() + OVERHEAD;
-        let mut shelf = self.shelf();
+        let mut stock = self.stock();
         let key = (Arc::from(request.target()), who_for);
-        shelf.remove(&key);
+        stock.remove(&key);
         if !policy.is_storable() || size > self.config.max_bytes || self.config.max_entries == 0 {
             return;
         }
-        let can_be_asked_again = ["etag", "last-modified"].iter().any(|name| whole.headers.contains_key(*name));
+        let can_be_asked_again = ["etag", "last-modified"]
+            .iter()
+            .any(|name| whole.headers.contains_key(*name));
         if policy.time_to_live(now).is_zero() && !can_be_asked_again {
             return;
         }
-        while shelf.entries.len() >= self.config.max_entries
-            || shelf.bytes + size > self.config.max_bytes
+        while stock.entries.len() >= self.config.max_entries
+            || stock.bytes + size > self.config.max_bytes
         {
-            let oldest = shelf.entries.iter().min_by_key(|(_, entry)| entry.used);
+            let oldest = stock.entries.iter().min_by_key(|(_, entry)| entry.used);
             let Some(oldest) = oldest.map(|(key, _)| key.clone()) else {
                 break;
             };
-            shelf.remove(&oldest);
+            stock.remove(&oldest);
         }
-        shelf.turn += 1;
-        shelf.bytes += size;
+        stock.turn += 1;
+        stock.bytes += size;
         let entry = Entry {
             policy,
             whole: whole.clone(),
             stored: now,
-            used: shelf.turn,
+            used: stock.turn,
         };
-        shelf.entries.insert(key, entry);
+        stock.entries.insert(key, entry);
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stock(&self) -> MutexGuard<'_, Stock> {
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What an entry takes beside the body, about.
 const OVERHEAD: usize = 1024;
 
-impl Shelf {
+impl Stock {
     fn remove(&mut self, key: &(Arc<str>, For)) {
         if let Some(gone) = self.entries.remove(key) {
             let size = gone.whole.body.len() + OVERHEAD;
@@ -258,7 +260,7 @@ impl Shelf {
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
-            .field("entries", &self.shelf().entries.len())
+            .field("entries", &self.stock().entries.len())
             .finish_non_exhaustive()
     }
 }

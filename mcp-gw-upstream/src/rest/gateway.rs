@@ -76,8 +76,10 @@ impl ApiGateway {
     ) -> Result<Self, mcp_gw_core::SpecError> {
         let apis: Vec<_> = apis.into_iter().map(|api| (api.base(), api)).collect();
         let bases: Vec<String> = apis.iter().map(|(base, _)| base.clone()).collect();
-        let methods = apis.iter().flat_map(|(_, api)| api.config().rules.methods());
-        let methods: BTreeSet<String> = methods.map(|method| method.to_string()).collect();
+        let methods = apis
+            .iter()
+            .flat_map(|(_, api)| api.config().rules.methods());
+        let methods: BTreeSet<String> = methods.map(ToString::to_string).collect();
         let methods: Vec<&str> = in_order(&methods);
         let takes_token = apis.iter().any(|(_, api)| api.config().allow_auth_token);
         let description = config.description.unwrap_or_else(|| describe(&apis));
@@ -88,7 +90,9 @@ impl ApiGateway {
             });
         let output_schema =
             RawJson::parse(OUTPUT_SCHEMA).unwrap_or_else(|_| RawJson::empty_object());
-        let is_read_only = methods.iter().all(|method| matches!(*method, "GET" | "HEAD"));
+        let is_read_only = methods
+            .iter()
+            .all(|method| matches!(*method, "GET" | "HEAD"));
         let hints = if is_read_only {
             ToolAnnotations::read_only()
         } else {
@@ -186,10 +190,11 @@ fn in_order(methods: &BTreeSet<String>) -> Vec<&str> {
 /// What models are told when nobody says something else. It is the same for every caller, so it names no
 /// API: those that a caller may use are in the schema.
 fn describe(apis: &[(String, Api)]) -> String {
-    let mut text = "Sends a request to one of the HTTP APIs that `api` lists, with the gateway's own \
+    let mut text =
+        "Sends a request to one of the HTTP APIs that `api` lists, with the gateway's own \
                     credentials, and gives status, data and headers. An answer of 400 or more is a \
                     result, too."
-        .to_owned();
+            .to_owned();
     if apis.iter().any(|(_, api)| api.config().allow_auth_token) {
         text.push_str(" Give `authToken` only where an API asks for a token of your own.");
     }

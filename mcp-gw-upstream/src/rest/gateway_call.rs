@@ -155,16 +155,15 @@ fn has_no_body(method: &str) -> bool {
 fn members<'v>(value: &'v RawValue, what: &str) -> Result<Members<'v>, Failed> {
     serde_json::from_str(value.get()).map_err(|error| {
         let error = JsonError::from(error);
-        invalid(format!("`{what}` must be an object, each name in it once: {}", error.message))
+        invalid(format!(
+            "`{what}` must be an object, each name in it once: {}",
+            error.message
+        ))
     })
 }
 
 /// Members of an object of scalars and lists of them, as pairs of texts.
-fn pairs(
-    value: &RawValue,
-    what: &str,
-    out: &mut Vec<(String, String)>,
-) -> Result<(), Failed> {
+fn pairs(value: &RawValue, what: &str, out: &mut Vec<(String, String)>) -> Result<(), Failed> {
     for (name, value) in members(value, what)?.iter() {
         let wrong = || {
             invalid(format!(
@@ -225,7 +224,12 @@ fn body_of(body: &RawValue, content_type: Option<String>) -> Result<PartsBody, F
 /// What is wrong, without a value that was given.
 fn said(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let is_safe = ["missing field", "unknown field", "duplicate field", "duplicate member"];
+    let is_safe = [
+        "missing field",
+        "unknown field",
+        "duplicate field",
+        "duplicate member",
+    ];
     if is_safe.iter().any(|begin| text.starts_with(begin)) {
         let short: String = text.chars().take(200).collect();
         return short;

@@ -66,11 +66,11 @@ pub struct KeptAnswers(Arc<Inner>);
 struct Inner {
     config: KeptConfig,
     clock: Arc<dyn Clock>,
-    shelf: Mutex<Shelf>,
+    stock: Mutex<Stock>,
 }
 
 #[derive(Default)]
-struct Shelf {
+struct Stock {
     answers: HashMap<Handle, Kept>,
     bytes: usize,
     /// Counts what is put there.
@@ -152,7 +152,7 @@ impl KeptAnswers {
         Self(Arc::new(Inner {
             config,
             clock,
-            shelf: Mutex::default(),
+            stock: Mutex::default(),
         }))
     }
 
@@ -163,7 +163,7 @@ impl KeptAnswers {
 
     /// Bytes that are kept now.
     pub fn bytes(&self) -> usize {
-        self.shelf().bytes
+        self.stock().bytes
     }
 
     /// Keeps an answer for `caller`; `None` when there is no room for it.
@@ -180,47 +180,47 @@ impl KeptAnswers {
         let handle = Handle::new()?;
         let now = self.0.clock.now();
         let owner = Owner::of(caller);
-        let mut shelf = self.shelf();
-        shelf.drop_old(now);
-        while shelf.count(&owner) >= config.max_per_caller {
-            shelf.drop_oldest(&owner)?;
+        let mut stock = self.stock();
+        stock.drop_old(now);
+        while stock.count(&owner) >= config.max_per_caller {
+            stock.drop_oldest(&owner)?;
         }
-        while shelf.bytes + size > config.max_total_bytes {
-            let most = shelf.greediest()?;
+        while stock.bytes + size > config.max_total_bytes {
+            let most = stock.greediest()?;
             // Who has more than others makes room, the one who comes among them.
-            let own = shelf.bytes_of(&owner) + size;
-            let other = shelf.bytes_of(&most);
-            let loser = if own > other && shelf.count(&owner) > 0 {
+            let own = stock.bytes_of(&owner) + size;
+            let other = stock.bytes_of(&most);
+            let loser = if own > other && stock.count(&owner) > 0 {
                 owner.clone()
             } else {
                 most
             };
-            shelf.drop_oldest(&loser)?;
+            stock.drop_oldest(&loser)?;
         }
-        shelf.turn += 1;
-        shelf.bytes += size;
+        stock.turn += 1;
+        stock.bytes += size;
         let kept = Kept {
             owner,
             answer,
             until: now + config.max_age,
-            turn: shelf.turn,
+            turn: stock.turn,
         };
-        shelf.answers.insert(handle, kept);
+        stock.answers.insert(handle, kept);
         Some(handle)
     }
 
     /// An answer of `caller`; `None` also when it is somebody else's.
     pub(crate) fn find(&self, caller: &Caller, handle: Handle) -> Option<KeptAnswer> {
         let now = self.0.clock.now();
-        let shelf = self.shelf();
-        let kept = shelf.answers.get(&handle)?;
+        let stock = self.stock();
+        let kept = stock.answers.get(&handle)?;
         let is_theirs = kept.owner == Owner::of(caller) && now < kept.until;
         is_theirs.then(|| kept.answer.clone())
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        let shelf = &self.0.shelf;
-        shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stock(&self) -> MutexGuard<'_, Stock> {
+        let stock = &self.0.stock;
+        stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -231,7 +231,7 @@ fn size_of_answer(answer: &KeptAnswer) -> usize {
     answer.body.len().saturating_add(OVERHEAD)
 }
 
-impl Shelf {
+impl Stock {
     fn drop_old(&mut self, now: Instant) {
         let bytes = &mut self.bytes;
         self.answers.retain(|_, kept| {
@@ -274,10 +274,10 @@ impl Shelf {
 
 impl fmt::Debug for KeptAnswers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shelf = self.shelf();
+        let stock = self.stock();
         f.debug_struct("KeptAnswers")
-            .field("answers", &shelf.answers.len())
-            .field("bytes", &shelf.bytes)
+            .field("answers", &stock.answers.len())
+            .field("bytes", &stock.bytes)
             .finish_non_exhaustive()
     }
 }
@@ -354,7 +354,13 @@ mod tests {
 
     #[test]
     fn only_what_was_given_out_is_a_handle() {
-        for text in ["", "00", &"g".repeat(32), &"A".repeat(32), &format!("+{}", "1".repeat(31))] {
+        for text in [
+            "",
+            "00",
+            &"g".repeat(32),
+            &"A".repeat(32),
+            &format!("+{}", "1".repeat(31)),
+        ] {
             assert_eq!(Handle::parse(text), None, "{text}");
         }
         assert!(!format!("{:?}", Handle([7; 16])).contains('7'));

@@ -28,7 +28,10 @@ pub(crate) struct Rest {
 impl Rest {
     /// The template of these URIs for one API, or for all.
     pub(crate) fn template(api: Option<&str>) -> String {
-        format!("{SCHEME}://{}/{{answer}}/{{offset}}", api.unwrap_or("{api}"))
+        format!(
+            "{SCHEME}://{}/{{answer}}/{{offset}}",
+            api.unwrap_or("{api}")
+        )
     }
 
     /// Reads a URI; `None` when it is none of these.
@@ -84,7 +87,9 @@ pub(crate) async fn of_reply(
                 answer.media_type = Some("application/json".into());
             }
             Ok(Err(error)) => return of_failure(&Failed::new("select_invalid", error.to_string())),
-            Err(_) => return of_failure(&Failed::new("select_invalid", "`select` came to nothing")),
+            Err(_) => {
+                return of_failure(&Failed::new("select_invalid", "`select` came to nothing"));
+            }
         }
     }
     let piece = Piece::of(&answer.body, answer.form, 0, most);
@@ -163,7 +168,9 @@ pub(crate) fn resource_of_rest(
                 .finish(),
         );
     }
-    ObjectWriter::default().array("contents", &contents).finish()
+    ObjectWriter::default()
+        .array("contents", &contents)
+        .finish()
 }
 
 struct Shown<'a> {

@@ -243,7 +243,10 @@ mod tests {
             .iter()
             .flat_map(|piece| piece.data.decode_owned::<Vec<Value>>().unwrap())
             .collect();
-        assert_eq!(Value::from(joined), serde_json::from_str::<Value>(&body).unwrap());
+        assert_eq!(
+            Value::from(joined),
+            serde_json::from_str::<Value>(&body).unwrap()
+        );
         // An item that is longer than a piece is cut as text.
         let long = format!("[\"{}\"]", "x".repeat(500));
         let pieces = all(long.as_bytes(), Form::Json, 100);

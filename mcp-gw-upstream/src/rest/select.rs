@@ -70,7 +70,8 @@ impl Selection {
                     .to_owned(),
             ));
         }
-        let no_json = || SelectError("the answer is not JSON, so nothing can be selected".to_owned());
+        let no_json =
+            || SelectError("the answer is not JSON, so nothing can be selected".to_owned());
         let text = std::str::from_utf8(body).map_err(|_| no_json())?;
         let value = Variable::from_json(text).map_err(|_| no_json())?;
         let found = self
@@ -119,9 +120,9 @@ fn copies(ast: &Ast) -> u64 {
             side_by_side(given.into_iter()).saturating_mul(applied.fold(1, u64::saturating_mul))
         }
         Ast::Projection { lhs, rhs, .. } | Ast::Subexpr { lhs, rhs, .. } => both(lhs, rhs),
-        Ast::Comparison { lhs, rhs, .. }
-        | Ast::And { lhs, rhs, .. }
-        | Ast::Or { lhs, rhs, .. } => copies(lhs).saturating_add(copies(rhs)),
+        Ast::Comparison { lhs, rhs, .. } | Ast::And { lhs, rhs, .. } | Ast::Or { lhs, rhs, .. } => {
+            copies(lhs).saturating_add(copies(rhs))
+        }
         Ast::Condition {
             predicate, then, ..
         } => copies(predicate).saturating_add(copies(then)),
@@ -191,12 +192,15 @@ mod tests {
 
     use super::*;
 
-    const BODY: &str = r#"{"total":2,"items":[{"id":1,"name":"a","tags":["x"]},{"id":2,"name":"b"}]}"#;
+    const BODY: &str =
+        r#"{"total":2,"items":[{"id":1,"name":"a","tags":["x"]},{"id":2,"name":"b"}]}"#;
 
     fn select(text: &str) -> Result<String, String> {
         let selection = Selection::parse(text).map_err(|error| error.to_string())?;
         let found = selection.apply(BODY.as_bytes(), 1 << 10);
-        found.map(|found| found.to_string()).map_err(|error| error.to_string())
+        found
+            .map(|found| found.to_string())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -218,7 +222,10 @@ mod tests {
     fn what_is_no_expression_is_told_with_an_example() {
         for text in ["items[", "a b", "foo(", "nope(@)", "", "$.items"] {
             let error = select(text).unwrap_err();
-            assert!(error.contains("`select` is no JMESPath expression"), "{error}");
+            assert!(
+                error.contains("`select` is no JMESPath expression"),
+                "{error}"
+            );
             assert!(!error.contains('\n'), "{error}");
         }
         let selection = Selection::parse("a").unwrap();
@@ -229,7 +236,12 @@ mod tests {
     #[test]
     fn different_members_are_no_copies() {
         let copies = |text: &str| Selection::parse(text).unwrap().copies;
-        for one in ["items[].{id: id, name: name, c: d.e}", "a.b.c", "[a, b, c]", "sort_by(a, &b)"] {
+        for one in [
+            "items[].{id: id, name: name, c: d.e}",
+            "a.b.c",
+            "[a, b, c]",
+            "sort_by(a, &b)",
+        ] {
             assert_eq!(copies(one), 1, "{one}");
         }
         for (text, expected) in [("[@, @]", 2), ("{a: @, b: @, c: x}", 3), ("[a, a.b]", 2)] {

@@ -1,0 +1,111 @@
+//! Answers that are used again, by the rules of RFC 9111, and never for another caller.
+
+use mcp_gw_upstream::rest::CacheConfig;
+use serde_json::json;
+
+use super::*;
+use crate::raw::{Reply, answer};
+
+async fn cached(headers: &'static [(&'static str, &'static str)]) -> Setup {
+    let reply = move |n: usize, request: &[u8]| -> Reply {
+        let request = String::from_utf8_lossy(request);
+        if request.contains("if-none-match: \"1\"") {
+            return answer("304 Not Modified", headers, b"");
+        }
+        answer("200 OK", headers, format!("answer {n}").as_bytes())
+    };
+    Setup::of(Raw::start(reply).await, |config| {
+        config.with_cache(Some(CacheConfig::default()))
+    })
+}
+
+async fn data(setup: &Setup, caller: &str, arguments: serde_json::Value) -> String {
+    let result = setup.result(&of(caller), arguments).await;
+    let data = &result["structuredContent"]["data"];
+    data.as_str().unwrap().to_owned()
+}
+
+fn get(endpoint: &str) -> serde_json::Value {
+    json!({"endpoint": endpoint, "method": "GET"})
+}
+
+#[tokio::test]
+async fn an_answer_is_used_again_by_its_caller_alone() {
+    let setup = cached(&[("cache-control", "max-age=60")]).await;
+    assert_eq!(data(&setup, "bob", get("/x")).await, "answer 0");
+    assert_eq!(data(&setup, "bob", get("/x")).await, "answer 0");
+    assert_eq!(data(&setup, "eve", get("/x")).await, "answer 1");
+    assert_eq!(data(&setup, "ann", get("/x")).await, "answer 2");
+    assert_eq!(data(&setup, "bob", get("/x?y")).await, "answer 3");
+    assert_eq!(data(&setup, "bob", get("/x")).await, "answer 0");
+}
+
+#[tokio::test]
+async fn a_public_answer_is_everybodys() {
+    let setup = cached(&[("cache-control", "public, max-age=60")]).await;
+    for caller in ["bob", "eve", "ann"] {
+        assert_eq!(data(&setup, caller, get("/x")).await, "answer 0");
+    }
+}
+
+#[tokio::test]
+async fn what_says_nothing_or_no_is_asked_for_again() {
+    for headers in [
+        &[][..],
+        &[("cache-control", "no-store")],
+        &[("cache-control", "max-age=0")],
+        &[("cache-control", "max-age=60"), ("vary", "*")],
+        &[("last-modified", "Mon, 01 Jan 2024 00:00:00 GMT")],
+    ] {
+        let setup = cached(headers).await;
+        assert_eq!(
+            data(&setup, "bob", get("/x")).await,
+            "answer 0",
+            "{headers:?}"
+        );
+        assert_eq!(
+            data(&setup, "bob", get("/x")).await,
+            "answer 1",
+            "{headers:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_still_the_same_is_not_sent_twice() {
+    let setup = cached(&[("cache-control", "no-cache"), ("etag", "\"1\"")]).await;
+    assert_eq!(data(&setup, "bob", get("/x")).await, "answer 0");
+    assert_eq!(data(&setup, "bob", get("/x")).await, "answer 0");
+    assert!(setup.server.requests()[1].contains("\r\nif-none-match: \"1\"\r\n"));
+    // Who asks on a condition of its own hears what the API says.
+    let mut own = get("/x");
+    own["headers"] = json!({"if-none-match": "\"1\""});
+    let shown = setup.ask(own).await;
+    assert_eq!(shown["status"], 304);
+}
+
+#[tokio::test]
+async fn other_headers_may_mean_another_answer() {
+    let setup = cached(&[("cache-control", "max-age=60"), ("vary", "accept")]).await;
+    let with = |accept: &str| {
+        let mut arguments = get("/x");
+        arguments["headers"] = json!({"accept": accept});
+        arguments
+    };
+    assert_eq!(data(&setup, "bob", with("text/a")).await, "answer 0");
+    assert_eq!(data(&setup, "bob", with("text/a")).await, "answer 0");
+    assert_eq!(data(&setup, "bob", with("text/b")).await, "answer 1");
+}
+
+#[tokio::test]
+async fn a_change_makes_what_was_kept_wrong() {
+    let setup = cached(&[("cache-control", "public, max-age=60")]).await;
+    assert_eq!(data(&setup, "bob", get("/x")).await, "answer 0");
+    let change = json!({"endpoint": "/x", "method": "PUT", "body": {}});
+    data(&setup, "eve", change).await;
+    assert_eq!(data(&setup, "bob", get("/x")).await, "answer 2");
+    // A part, and a token of one's own, are asked for each time.
+    let mut part = get("/x");
+    part["headers"] = json!({"range": "bytes=0-1"});
+    assert_eq!(data(&setup, "bob", part).await, "answer 3");
+}
