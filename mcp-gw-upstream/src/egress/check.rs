@@ -87,11 +87,7 @@ impl fmt::Debug for Checked {
 pub(crate) fn check(rules: &Arc<Rules>, parts: RequestParts) -> Result<Checked, Refusal> {
     let method = method(rules, &parts.method)?;
     let uri = uri_of(rules, &parts.endpoint, &parts.query)?;
-    let mut headers = headers::check(
-        &parts.headers,
-        &rules.request_headers,
-        &rules.credential_headers,
-    )?;
+    let mut headers = headers::check(rules, &parts.headers)?;
     let body = body(rules, &method, &mut headers, parts.body)?;
     Ok(Checked {
         rules: Arc::clone(rules),

@@ -66,6 +66,7 @@ pub(crate) struct Rules {
     pub(crate) redirects: Redirects,
     pub(crate) addresses: Arc<AddressRules>,
     pub(crate) allow_empty_segments: bool,
+    pub(crate) allow_cookie: bool,
     pub(crate) trust: Trust,
 }
 
@@ -100,6 +101,7 @@ impl ApiRules {
             redirects: Redirects::Never,
             addresses: Arc::new(AddressRules::new()),
             allow_empty_segments: false,
+            allow_cookie: false,
             trust: Trust::System,
         }))
     }
@@ -226,6 +228,13 @@ impl ApiRules {
     #[must_use]
     pub fn with_allow_empty_segments(self, allow: bool) -> Self {
         self.with(|rules| rules.allow_empty_segments = allow)
+    }
+
+    /// Sets whether a caller may set `cookie`, which is otherwise refused: for descriptions that have parameters
+    /// in cookies. There is no cookie jar in any case.
+    #[must_use]
+    pub fn with_allow_cookie(self, allow: bool) -> Self {
+        self.with(|rules| rules.allow_cookie = allow)
     }
 
     /// Sets whose certificates are believed.
