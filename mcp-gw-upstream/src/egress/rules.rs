@@ -125,7 +125,7 @@ impl ApiRules {
     }
 
     /// Sets the paths that may not be called, whatever else is allowed. One reading of a path that matches
-    /// is enough, also in lower case, or without the `/` at its end.
+    /// is enough, also in lower case, without empty segments, and without dots and blanks at the end of one.
     #[must_use]
     pub fn with_denied_paths(self, paths: impl IntoIterator<Item = Glob>) -> Self {
         self.with(|rules| rules.denied_paths = paths.into_iter().collect())
