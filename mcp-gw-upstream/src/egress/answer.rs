@@ -42,9 +42,9 @@ impl Answer {
         request: &Checked,
         injected: &Injected,
         until: Instant,
-    ) -> Result<Self, SendError> {
+    ) -> Self {
         let rules = &request.rules;
-        let decoder = Decoder::new(response.headers()).map_err(SendError::encoding)?;
+        let decoder = Decoder::new(response.headers());
         let mut headers = headers::of_response(response.headers().clone(), &rules.response_headers);
         if !decoder.is_plain() {
             headers.remove(CONTENT_ENCODING);
@@ -52,7 +52,7 @@ impl Answer {
         }
         let scrub = Scrub::new(&injected.secrets);
         scrub.headers(&mut headers);
-        Ok(Self {
+        Self {
             status: response.status(),
             headers,
             response: Some(response),
@@ -63,7 +63,7 @@ impl Answer {
             is_truncated: false,
             until,
             idle: rules.idle_timeout,
-        })
+        }
     }
 
     /// The status.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use http::{Method, Uri};
+use mcp_gw_core::Glob;
 use url::Url;
 
 use crate::egress::endpoint::{self, Endpoint};
@@ -65,10 +66,15 @@ impl Checked {
         self.body.as_deref().unwrap_or_default()
     }
 
-    /// With less time than the rules give. More is not given.
+    /// How long it may take with everything.
+    pub const fn time(&self) -> Duration {
+        self.timeout
+    }
+
+    /// With less time. More is not given.
     #[must_use]
     pub fn within(mut self, limit: Duration) -> Self {
-        self.timeout = limit.min(self.rules.timeout);
+        self.timeout = limit.min(self.timeout);
         self
     }
 }
@@ -87,11 +93,7 @@ impl fmt::Debug for Checked {
 pub(crate) fn check(rules: &Arc<Rules>, parts: RequestParts) -> Result<Checked, Refusal> {
     let method = method(rules, &parts.method)?;
     let uri = uri_of(rules, &parts.endpoint, &parts.query)?;
-    let mut headers = headers::check(
-        &parts.headers,
-        &rules.request_headers,
-        &rules.credential_headers,
-    )?;
+    let mut headers = headers::check(rules, &parts.headers)?;
     let body = body(rules, &method, &mut headers, parts.body)?;
     Ok(Checked {
         rules: Arc::clone(rules),
@@ -160,13 +162,9 @@ fn paths(rules: &Rules, endpoint: &Endpoint<'_>) -> Result<(), Refusal> {
         Err(Refusal::new(RefusalCode::Forbidden, "C-7", message))
     };
     for reading in &endpoint.readings {
-        let trimmed = match reading.trim_end_matches('/') {
-            "" => "/",
-            trimmed => trimmed,
-        };
-        let lower = (reading.to_lowercase(), trimmed.to_lowercase());
-        let all = [reading, trimmed, &lower.0, &lower.1];
-        let is_denied = |glob: &mcp_gw_core::Glob| all.iter().any(|path| glob.matches(path));
+        let alike = [reading.clone(), plain(reading)];
+        let lower = alike.each_ref().map(|path| path.to_lowercase());
+        let is_denied = |glob: &Glob| alike.iter().chain(&lower).any(|path| glob.matches(path));
         if rules.denied_paths.iter().any(is_denied) {
             return forbidden();
         }
@@ -176,6 +174,20 @@ fn paths(rules: &Rules, endpoint: &Endpoint<'_>) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// A path without what some servers leave out: empty segments, also at the end, and dots and blanks at the
+/// end of a segment.
+fn plain(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for segment in path.split('/') {
+        let segment = segment.trim_end_matches(['.', ' ']);
+        if !segment.is_empty() {
+            out.push('/');
+            out.push_str(segment);
+        }
+    }
+    if out.is_empty() { "/".to_owned() } else { out }
 }
 
 /// E-11.

@@ -103,7 +103,7 @@ impl Client {
             })?;
             let next = redirect::next(&request, injected, response.status(), response.headers());
             match next.map_err(SendError::of_refusal)? {
-                None => return Answer::new(response, &request, injected, until),
+                None => return Ok(Answer::new(response, &request, injected, until)),
                 Some(_) if hops == redirect::MOST => {
                     let message = format!("the API redirects more than {} times", redirect::MOST);
                     return Err(SendError::of_refusal(redirect::blocked(message)));

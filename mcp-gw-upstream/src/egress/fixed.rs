@@ -1,5 +1,6 @@
 //! Addresses that an operator configured whole: keys of an issuer, a description, a token endpoint.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,7 +27,7 @@ use crate::egress::tls::Trust;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FixedUrl {
     rules: ApiRules,
     endpoint: String,
@@ -139,5 +140,12 @@ impl FixedUrl {
             headers: vec![("accept".to_owned(), accept.to_owned())],
             body,
         })
+    }
+}
+
+/// The query may hold a key.
+impl fmt::Debug for FixedUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FixedUrl").field(&self.shown()).finish()
     }
 }

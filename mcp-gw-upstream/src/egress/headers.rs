@@ -1,8 +1,9 @@
 //! Headers: which of a caller's go out (E-9), and which of a response come back (C-5).
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
 
 use crate::egress::refusal::{Refusal, RefusalCode, shown};
+use crate::egress::rules::Rules;
 
 /// So many headers a caller may give.
 const MOST: usize = 32;
@@ -13,13 +14,9 @@ const LONGEST_VALUE: usize = 8 * 1024;
 /// So long all of them may be together.
 const LONGEST: usize = 16 * 1024;
 
-/// The headers of a caller, if each may go out. `extra` are names that are allowed besides the usual ones,
-/// `taken` those that belong to a credential.
-pub(crate) fn check(
-    given: &[(String, String)],
-    extra: &[HeaderName],
-    taken: &[HeaderName],
-) -> Result<HeaderMap, Refusal> {
+/// The headers of a caller, if each may go out.
+pub(crate) fn check(rules: &Rules, given: &[(String, String)]) -> Result<HeaderMap, Refusal> {
+    let (extra, taken) = (&rules.request_headers, &rules.credential_headers);
     let wrong = |message: String| Err(Refusal::new(RefusalCode::HeaderNotAllowed, "E-9", message));
     if given.len() > MOST {
         return wrong(format!("there are more than {MOST} headers"));
@@ -32,7 +29,8 @@ pub(crate) fn check(
             Ok(header) if name.len() <= LONGEST_NAME => header,
             _ => return wrong(format!("{shown} is not the name of a header")),
         };
-        if is_refused(&header) {
+        let is_cookie = rules.allow_cookie && header == COOKIE;
+        if is_refused(&header) && !is_cookie {
             return wrong(format!(
                 "the header {shown} cannot be set in a call: the gateway, or the connection, sets it"
             ));
@@ -42,7 +40,7 @@ pub(crate) fn check(
                 "the header {shown} belongs to the credential of this API"
             ));
         }
-        if !is_usual(&header) && !extra.contains(&header) {
+        if !is_usual(&header) && !is_cookie && !extra.contains(&header) {
             return wrong(format!(
                 "the header {shown} is not allowed for this API; leave it out"
             ));

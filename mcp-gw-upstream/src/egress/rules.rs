@@ -66,6 +66,7 @@ pub(crate) struct Rules {
     pub(crate) redirects: Redirects,
     pub(crate) addresses: Arc<AddressRules>,
     pub(crate) allow_empty_segments: bool,
+    pub(crate) allow_cookie: bool,
     pub(crate) trust: Trust,
 }
 
@@ -100,6 +101,7 @@ impl ApiRules {
             redirects: Redirects::Never,
             addresses: Arc::new(AddressRules::new()),
             allow_empty_segments: false,
+            allow_cookie: false,
             trust: Trust::System,
         }))
     }
@@ -128,7 +130,7 @@ impl ApiRules {
     }
 
     /// Sets the paths that may not be called, whatever else is allowed. One reading of a path that matches
-    /// is enough, also in lower case, or without the `/` at its end.
+    /// is enough, also in lower case, without empty segments, and without dots and blanks at the end of one.
     #[must_use]
     pub fn with_denied_paths(self, paths: impl IntoIterator<Item = Glob>) -> Self {
         self.with(|rules| rules.denied_paths = paths.into_iter().collect())
@@ -231,6 +233,13 @@ impl ApiRules {
     #[must_use]
     pub fn with_allow_empty_segments(self, allow: bool) -> Self {
         self.with(|rules| rules.allow_empty_segments = allow)
+    }
+
+    /// Sets whether a caller may set `cookie`, which is otherwise refused: for descriptions that have parameters
+    /// in cookies. There is no cookie jar in any case.
+    #[must_use]
+    pub fn with_allow_cookie(self, allow: bool) -> Self {
+        self.with(|rules| rules.allow_cookie = allow)
     }
 
     /// Sets whose certificates are believed.

@@ -36,10 +36,17 @@ impl Scrub {
             let mut encoded = String::new();
             query::encode(&mut encoded, text);
             add(&encoded);
-            if let Ok(json) = serde_json::to_string(text) {
-                add(json.trim_matches('"'));
-                add(&json.trim_matches('"').replace('/', "\\/"));
-            }
+            let json = serde_json::to_string(text).unwrap_or_default();
+            let json = json
+                .get(1..json.len().saturating_sub(1))
+                .unwrap_or_default();
+            add(json);
+            add(&json.replace('/', "\\/"));
+            // Go writes these so.
+            let html = [("&", "\\u0026"), ("<", "\\u003c"), (">", "\\u003e")];
+            add(&html
+                .iter()
+                .fold(json.to_owned(), |json, (c, code)| json.replace(c, code)));
         }
         // The longest first, so that none hides another one that it is a part of.
         texts.sort_by_key(|text| std::cmp::Reverse(text.expose().len()));
@@ -141,12 +148,12 @@ mod tests {
 
     #[test]
     fn a_credential_does_not_come_back_in_any_spelling() {
-        let all = secrets(&["s3cr/t+key", "user:s3cr/t+key"]);
-        let text = br#"{"a":"s3cr/t+key","b":"x?k=s3cr%2Ft%2Bkey&","c":"s3cr\/t+key","d":"user:s3cr/t+key"}"#;
+        let all = secrets(&["s3cr/t+key", "user:s3cr/t+key", "go&s3cret", "quo\"s3cret"]);
+        let text = br#"{"a":"s3cr/t+key","b":"x?k=s3cr%2Ft%2Bkey&","c":"s3cr\/t+key","d":"user:s3cr/t+key","e":"go\u0026s3cret","f":"quo\"s3cret"}"#;
         let clean = whole(&mut Scrub::new(&all), &[text]);
         assert_eq!(
             clean,
-            r#"{"a":"[redacted]","b":"x?k=[redacted]&","c":"[redacted]","d":"[redacted]"}"#
+            r#"{"a":"[redacted]","b":"x?k=[redacted]&","c":"[redacted]","d":"[redacted]","e":"[redacted]","f":"[redacted]"}"#
         );
         let mut headers = HeaderMap::new();
         headers.insert(

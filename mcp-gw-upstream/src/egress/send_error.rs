@@ -61,6 +61,11 @@ impl SendError {
         )
     }
 
+    pub(crate) fn late_token() -> Self {
+        let message = "no token for this API: its token endpoint did not answer in time";
+        Self::new(RefusalCode::UpstreamTimeout, "C-18", message).unsent()
+    }
+
     pub(crate) fn late_body() -> Self {
         Self::new(
             RefusalCode::UpstreamTimeout,

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use http::header::{AUTHORIZATION, HeaderName};
 use mcp_gw_core::{Clock, Secret};
+use tokio::time::{Instant, timeout_at};
 
 use crate::egress::{Answer, Checked, Client, CredentialId, InjectError, Injected, SendError};
 use crate::rest::oauth::{ClientCredentials, Tokens};
@@ -147,16 +148,28 @@ impl Keeper {
             Kind::Fixed(injected) => return client.send(request, injected).await,
             Kind::Tokens(tokens) => tokens,
         };
-        let token = tokens.get().await?;
-        let answer = client.send(request.clone(), &token.injected).await?;
+        let until = Instant::now() + request.time();
+        let token = in_time(until, tokens.get()).await?;
+        let left = || until.saturating_duration_since(Instant::now());
+        let first = request.clone().within(left());
+        let answer = client.send(first, &token.injected).await?;
         if answer.status() != StatusCode::UNAUTHORIZED || !tokens.dropped(&token) {
             return Ok(answer);
         }
-        // Its connection can be used again once the rest of it is not wanted any more.
         drop(answer);
-        let token = tokens.get().await?;
-        client.send(request, &token.injected).await
+        let token = in_time(until, tokens.get()).await?;
+        client.send(request.within(left()), &token.injected).await
     }
+}
+
+/// Getting a token counts for the time of the request that it is for.
+async fn in_time<T>(
+    until: Instant,
+    token: impl Future<Output = Result<T, SendError>>,
+) -> Result<T, SendError> {
+    timeout_at(until, token)
+        .await
+        .unwrap_or_else(|_| Err(SendError::late_token()))
 }
 
 impl fmt::Debug for Keeper {

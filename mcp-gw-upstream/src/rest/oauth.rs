@@ -260,7 +260,7 @@ impl Tokens {
         }
         let granted = self.request().await;
         let is_second = self.with(|state| std::mem::take(&mut state.was_refused));
-        let token = granted.and_then(|granted| self.token(&granted, is_second));
+        let token = granted.and_then(|granted| self.token(&granted, now, is_second));
         let now = self.clock.now();
         self.with(|state| match &token {
             Ok(token) => {
@@ -272,13 +272,18 @@ impl Tokens {
         token
     }
 
-    fn token(&self, granted: &Granted, is_second: bool) -> Result<Arc<Token>, SendError> {
+    /// A token that was asked for at `born`.
+    fn token(
+        &self,
+        granted: &Granted,
+        born: Instant,
+        is_second: bool,
+    ) -> Result<Arc<Token>, SendError> {
         let value = Secret::new(format!("Bearer {}", granted.access_token.expose()));
         let injected = Injected::new(self.id)
             .with_header(AUTHORIZATION, &value, &granted.access_token)
             .map_err(|_| unusable())?;
         let life = granted.life();
-        let born = self.clock.now();
         Ok(Arc::new(Token {
             injected,
             born,
@@ -301,7 +306,7 @@ impl Tokens {
         let answer = answer.map_err(unreachable)?;
         let status = answer.status();
         let body = answer.read_whole().await.map_err(unreachable)?;
-        if status != StatusCode::OK {
+        if !status.is_success() {
             self.log_refusal(status, &body);
             return Err(failed(if status.is_client_error() {
                 "no token for this API: its token endpoint refuses the gateway"

@@ -111,8 +111,7 @@ async fn what_is_no_response_is_told_of() {
         &many,
     ] {
         let seen = body(Reply::raw(text).close()).await.unwrap_err();
-        let shown = &text[..text.len().min(60)];
-        assert_eq!(seen, RefusalCode::UpstreamInvalid, "{shown:?}");
+        assert_eq!(seen, RefusalCode::UpstreamInvalid, "{:?}", text.get(..60));
     }
     let upgrade = "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n";
     let seen = body(Reply::raw(upgrade)).await.unwrap_err();
@@ -234,7 +233,7 @@ async fn whatever_the_status_is_it_is_an_answer() {
         let (seen, text) = api.text("/").await.unwrap();
         assert_eq!(
             (seen.to_string().as_str(), text.as_str()),
-            (&status[..3], body)
+            (status.split(' ').next().unwrap(), body)
         );
     }
 }

@@ -21,19 +21,19 @@ fn cases(corpus: &str) -> Vec<Value> {
 
 /// `{a*3}` is `aaa`.
 fn text(value: &Value) -> String {
-    let mut out = value.as_str().unwrap().to_owned();
-    while let Some((start, star)) = out
-        .find('{')
-        .and_then(|start| Some((start, start + out[start..].find('*')?)))
-    {
-        let Some(end) = out[star..].find('}').map(|end| star + end) else {
-            break;
-        };
-        let times = out[star + 1..end].parse::<usize>().unwrap();
-        let again = out[start + 1..star].repeat(times);
-        out.replace_range(start..=end, &again);
+    let text = value.as_str().unwrap();
+    let repeated = |rest: &str| {
+        let (pattern, end) = rest.split_once('}')?;
+        let (again, times) = pattern.split_once('*')?;
+        Some((again.repeat(times.parse().ok()?), end.to_owned()))
+    };
+    match text.split_once('{') {
+        Some((before, rest)) => match repeated(rest) {
+            Some((again, end)) => format!("{before}{again}{end}"),
+            None => text.to_owned(),
+        },
+        None => text.to_owned(),
     }
-    out
 }
 
 fn pairs(value: &Value) -> Vec<(String, String)> {
@@ -129,6 +129,9 @@ fn empty_segments_pass_where_the_api_has_them_and_dots_do_not() {
     for endpoint in ["/a//b", "/a///", "/a/;x/b"] {
         assert!(rules.check(crate::get(endpoint)).is_ok(), "{endpoint}");
     }
+    for endpoint in ["/a//../admin", "/;//admin/x", "/admin//", "/.//admin"] {
+        assert!(rules.check(crate::get(endpoint)).is_err(), "{endpoint}");
+    }
     for endpoint in ["//a", "/a//../b", "/a/;/../b", "//"] {
         assert!(rules.check(crate::get(endpoint)).is_err(), "{endpoint}");
     }
@@ -159,4 +162,22 @@ fn only_listed_paths_pass_and_in_every_reading() {
     ] {
         assert!(rules.check(crate::get(endpoint)).is_err(), "{endpoint}");
     }
+}
+
+#[test]
+fn cookies_pass_only_where_an_api_has_parameters_in_them() {
+    let parts = |name: &str| mcp_gw_upstream::egress::RequestParts {
+        headers: vec![(name.to_owned(), "a=b".to_owned())],
+        ..crate::get("/")
+    };
+    let rules = strict(base("https://api.example.com"));
+    assert!(rules.check(parts("Cookie")).is_err());
+    let rules = rules.with_allow_cookie(true);
+    assert_eq!(
+        rules.check(parts("Cookie")).unwrap().headers()["cookie"],
+        "a=b"
+    );
+    assert!(rules.check(parts("Cookie2")).is_err());
+    let taken = rules.with_credential_headers([http::header::COOKIE]);
+    assert!(taken.check(parts("cookie")).is_err());
 }

@@ -134,6 +134,16 @@ impl Oauth {
         resource: impl Fn(usize, &[u8]) -> Reply + Send + Sync + 'static,
         auth: ClientAuth,
     ) -> Self {
+        Self::within(Duration::from_millis(500), tokens, resource, auth).await
+    }
+
+    /// With a token endpoint that may take so long.
+    async fn within(
+        limit: Duration,
+        tokens: impl Fn(usize, &[u8]) -> Reply + Send + Sync + 'static,
+        resource: impl Fn(usize, &[u8]) -> Reply + Send + Sync + 'static,
+        auth: ClientAuth,
+    ) -> Self {
         let (tokens, resource) = (Raw::start(tokens).await, Raw::start(resource).await);
         let api = Api::new(&resource, |rules| rules);
         let url = format!("{}/oauth/token?tenant=1", tokens.url());
@@ -141,7 +151,7 @@ impl Oauth {
         let url = FixedUrl::parse(&url, any)
             .unwrap()
             .with_addresses(AddressRules::new().with_private(true))
-            .with_timeout(Duration::from_millis(500));
+            .with_timeout(limit);
         let credential = ClientCredentials::new(url, "the:id".to_owned(), secret(SECRET))
             .with_scopes(["read".to_owned(), "write".to_owned()])
             .with_parameter("audience", "https://api/")
@@ -355,6 +365,28 @@ async fn a_token_endpoint_that_gives_none_is_told_of_without_what_it_says() {
         assert_eq!(oauth.tokens.requests().len(), 2);
         assert!(oauth.resource.requests().is_empty());
     }
+}
+
+#[tokio::test]
+async fn waiting_for_a_token_counts_for_the_time_of_the_request() {
+    let (hang, fine) = (
+        |_: usize, _: &[u8]| Reply::raw("").hang(),
+        |_: usize, _: &[u8]| ok("{}"),
+    );
+    let oauth = Oauth::within(Duration::from_secs(30), hang, fine, ClientAuth::Basic).await;
+    let limit = Duration::from_millis(50);
+    let request = oauth.api.rules.check(get("/me")).unwrap().within(limit);
+    let error = oauth.keeper.send(request).await.unwrap_err();
+    assert_eq!(
+        (error.code, error.is_unsent),
+        (RefusalCode::UpstreamTimeout, true)
+    );
+    assert!(
+        error
+            .message
+            .contains("token endpoint did not answer in time"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

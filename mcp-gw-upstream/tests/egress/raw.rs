@@ -55,7 +55,7 @@ pub(crate) fn ok(body: &str) -> Reply {
 pub(crate) fn answer(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
     let mut head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name, ": ", value, "\r\n"]);
     }
     head.push_str("\r\n");
     Reply::raw([head.as_bytes(), body].concat())
@@ -171,8 +171,9 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Seen>>, script: Arc<Script
 async fn request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<usize> {
     loop {
         let text = String::from_utf8_lossy(buffer);
-        if let Some(end) = text.find("\r\n\r\n") {
-            let length = text[..end]
+        if let Some((head, _)) = text.split_once("\r\n\r\n") {
+            let end = head.len();
+            let length = head
                 .lines()
                 .find_map(|line| line.strip_prefix("content-length: "))
                 .map_or(0, |length| length.parse().unwrap());

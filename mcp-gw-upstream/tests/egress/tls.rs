@@ -34,10 +34,12 @@ fn authority() -> Authority {
     }
 }
 
+/// The name that each client asked for, and the head of its request.
+type Seen = Vec<(Option<String>, String)>;
+
 struct Server {
     port: u16,
-    /// The name that each client asked for, and the head of its request.
-    seen: Arc<Mutex<Vec<(Option<String>, String)>>>,
+    seen: Arc<Mutex<Seen>>,
     task: JoinHandle<()>,
 }
 
@@ -61,7 +63,7 @@ async fn server(authority: &Authority, name: &str) -> Server {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let seen = Arc::<Mutex<Vec<_>>>::default();
+    let seen = Arc::<Mutex<Seen>>::default();
     let shared = Arc::clone(&seen);
     let task = tokio::spawn(async move {
         loop {

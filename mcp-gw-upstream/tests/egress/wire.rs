@@ -191,3 +191,87 @@ async fn the_type_of_a_body_goes_out_as_it_was_given() {
         "{sent}"
     );
 }
+
+/// What a server sends back to these bytes, read until it closes.
+async fn by_hand(server: &Raw, request: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", server.port()))
+        .await
+        .unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    response
+}
+
+#[tokio::test]
+async fn an_answer_is_that_to_the_same_request_sent_by_hand() {
+    // Answers with what it got, so that a difference in either direction is seen.
+    let echo = |_: usize, request: &[u8]| {
+        let text = String::from_utf8_lossy(request);
+        let (line, body) = (
+            text.lines().next().unwrap(),
+            text.split("\r\n\r\n").nth(1).unwrap(),
+        );
+        let kind = text
+            .lines()
+            .find(|line| line.starts_with("content-type"))
+            .unwrap_or("none");
+        let body = if line.starts_with("HEAD") {
+            String::new()
+        } else {
+            format!("{line}|{kind}|{body}")
+        };
+        let headers = [
+            ("x-one", "1"),
+            ("x-one", "2"),
+            ("etag", "\"a\""),
+            ("content-type", "text/x"),
+        ];
+        answer("207 Odd", &headers, body.as_bytes()).close()
+    };
+    let server = Raw::start(echo).await;
+    let api = Api::new(&server, |rules| {
+        let methods = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH"];
+        rules.with_methods(methods.map(|method| method.parse().unwrap()))
+    });
+    for method in ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH"] {
+        for (kind, text) in [
+            ("application/json", "{\"a\" : [1.0, \"\u{e9}\"]}"),
+            ("application/x-www-form-urlencoded", "a=1&b=%20"),
+        ] {
+            let has_body = !matches!(method, "GET" | "HEAD");
+            let body = PartsBody {
+                content_type: kind.into(),
+                bytes: text.into(),
+            };
+            let parts = RequestParts {
+                method: method.into(),
+                body: has_body.then_some(body),
+                ..get("/a?b=c%20d")
+            };
+            let mut answer = api.ask(parts).await.unwrap();
+            let body = answer.read().await.unwrap();
+            let length = text.len();
+            let content = if has_body {
+                format!("content-type: {kind}\r\ncontent-length: {length}\r\n\r\n{text}")
+            } else {
+                "\r\n".to_owned()
+            };
+            let request = format!("{method} /v1/a?b=c%20d HTTP/1.1\r\nhost: x\r\n{content}");
+            let direct = by_hand(&server, &request).await;
+            let (head, direct_body) = direct.split_once("\r\n\r\n").unwrap();
+            assert_eq!(&*body, direct_body.as_bytes(), "{method} {kind}");
+            let mut lines: Vec<String> = answer
+                .headers()
+                .iter()
+                .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+                .collect();
+            let mut expected: Vec<&str> = head.lines().skip(1).collect();
+            lines.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(lines, expected, "{method} {kind}");
+            assert_eq!(answer.status(), 207);
+        }
+    }
+}
