@@ -1,51 +1,34 @@
-//! What a caller asked for, before anybody looked at it.
+//! What somebody asks of an API, before anybody has looked at it.
 
 use bytes::Bytes;
 
-/// A request that a model or an operation of a description asks for: unchecked, and of no use until it
-/// was checked.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
+/// A request to an API as a model, or an operation of a description, asks for it: unchecked.
+///
+/// Only [`ApiRules::check`](crate::egress::ApiRules::check) makes something of it that can be sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "whoever makes one says all of it; a part that is forgotten is a request that was not meant"
+)]
 pub struct RequestParts {
-    /// The method, in upper case.
+    /// The method, as it was written.
     pub method: String,
-    /// The path below that of the API, with `/` in front, and perhaps a query: already encoded.
+    /// Path and perhaps query below the base of the API, encoded, beginning with `/`.
     pub endpoint: String,
-    /// Parameters that join the query: names and values as they are meant, not encoded.
+    /// Further query parameters, in order, not encoded.
     pub query: Vec<(String, String)>,
-    /// Header fields.
+    /// Headers, as they were written.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The body, if there is one.
     pub body: Option<PartsBody>,
 }
 
-impl RequestParts {
-    /// A request with nothing but a method and an endpoint.
-    pub fn new(method: impl Into<String>, endpoint: impl Into<String>) -> Self {
-        Self {
-            method: method.into(),
-            endpoint: endpoint.into(),
-            ..Self::default()
-        }
-    }
-}
-
-/// The body of a request.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
+/// The body of a request, as it goes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "as for the request")]
 pub struct PartsBody {
-    /// Its media type, as in `content-type`.
+    /// The value of `content-type`.
     pub content_type: String,
-    /// The bytes.
+    /// The bytes, encoded as the type says.
     pub bytes: Bytes,
-}
-
-impl PartsBody {
-    /// A body of this media type.
-    pub fn new(content_type: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
-        Self {
-            content_type: content_type.into(),
-            bytes: bytes.into(),
-        }
-    }
 }

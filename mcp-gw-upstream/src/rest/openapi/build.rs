@@ -9,7 +9,7 @@ use super::bodies::{self, Plan};
 use super::document::Document;
 use super::parameters::{Described, Reader, is_json};
 use super::report::Report;
-use super::schema::{Limits, Maker};
+use super::schema::{Limits, Maker, ReadOnly};
 use super::servers::Home;
 use super::{Options, security, servers, strings};
 use crate::rest::argument::Check;
@@ -86,20 +86,18 @@ pub(super) struct Builder<'d, 'o> {
     document: &'d Document,
     options: &'o Options,
     home: &'o Home<'o>,
+    read_only: ReadOnly,
     /// Schemas made so far, over all operations.
     work: usize,
 }
 
 impl<'d, 'o> Builder<'d, 'o> {
-    pub(super) const fn new(
-        document: &'d Document,
-        options: &'o Options,
-        home: &'o Home<'o>,
-    ) -> Self {
+    pub(super) fn new(document: &'d Document, options: &'o Options, home: &'o Home<'o>) -> Self {
         Self {
             document,
             options,
             home,
+            read_only: ReadOnly::default(),
             work: 0,
         }
     }
@@ -184,7 +182,7 @@ impl<'d, 'o> Builder<'d, 'o> {
         };
         let mut attempts = ATTEMPTS.iter().skip(attempts).peekable();
         while let Some(limits) = attempts.next() {
-            let mut maker = Maker::new(self.document, *limits);
+            let mut maker = Maker::new(self.document, &mut self.read_only, *limits);
             let schema = object_schema(&mut maker, limits, params, plan);
             self.work = self.work.saturating_add(maker.nodes);
             let fits = !maker.is_over && schema.len() <= self.options.max_schema;
@@ -256,7 +254,7 @@ fn required(params: &[Described<'_>], plan: Option<&Plan<'_>>) -> Vec<String> {
 }
 
 fn object_schema<'d>(
-    maker: &mut Maker<'d>,
+    maker: &mut Maker<'d, '_>,
     limits: &Limits,
     params: &[Described<'d>],
     plan: Option<&Plan<'d>>,
@@ -286,7 +284,7 @@ fn object_schema<'d>(
 }
 
 fn parameter_schema<'d>(
-    maker: &mut Maker<'d>,
+    maker: &mut Maker<'d, '_>,
     limits: &Limits,
     it: &Described<'d>,
 ) -> Map<String, Value> {

@@ -42,7 +42,23 @@ fn text() -> impl Strategy<Value = String> {
         "[./\\\\%2eEfF;=&#?+\\[\\]|, \r\n\u{0}]{0,8}",
         "\\PC{0,6}",
         prop::sample::select(vec![
-            "..", ".", "", "q", "api_key", "sid", "f", "d[x]", "%2e%2e", "../x"
+            "..",
+            ".",
+            "",
+            "q",
+            "api_key",
+            "sid",
+            "f",
+            "d[x]",
+            "%2e%2e",
+            "../x",
+            "1&api_key=2",
+            "x&q=1",
+            "a#b",
+            "a;q=1",
+            "a;sid=1",
+            "a; sid=1",
+            "a,f=b"
         ])
         .prop_map(str::to_owned),
     ]
