@@ -96,7 +96,10 @@ impl Body {
                 (content_type, bytes.into())
             }
         };
-        Ok(Some(PartsBody::new(content_type, bytes)))
+        Ok(Some(PartsBody {
+            content_type,
+            bytes,
+        }))
     }
 }
 

@@ -31,6 +31,7 @@ use super::operation::Operation;
 use super::text::trimmed;
 use build::{Builder, Found};
 use document::Document;
+use servers::Home;
 
 /// What to make of a description.
 #[derive(Debug, Clone)]
@@ -200,12 +201,17 @@ pub fn read(bytes: &[u8], options: &Options) -> Result<Description, DescriptionE
     let document = Document::new(source::read(bytes, options.max_bytes)?)?;
     let mut report = Report::default();
     let servers = servers::of(document.member("servers"));
-    if let Some(note) = servers::differ(&servers, options.base.as_deref()) {
+    let found = build::find(&document, &mut report);
+    let home = Home::new(
+        &servers,
+        options.base.as_deref(),
+        found.iter().map(Found::servers),
+    );
+    if let Some(note) = home.note() {
         report.note("servers", note);
     }
-    let found = build::find(&document, &mut report);
     let named = names::of(&found);
-    let mut builder = Builder::new(&document, options, &servers);
+    let mut builder = Builder::new(&document, options, &home);
     let mut operations = Vec::new();
     for (found, name) in found.iter().zip(named) {
         if !choose(found, &name, options, &mut report) {

@@ -239,14 +239,17 @@ impl Operation {
                 endpoint.push_str(part);
             }
         }
-        let mut parts = RequestParts::new(&self.method, endpoint);
-        parts.query = query.pairs;
-        parts.headers = headers;
-        parts.body = match &self.body {
+        let body = match &self.body {
             Some(body) => body.write(&given)?,
             None => None,
         };
-        Ok(parts)
+        Ok(RequestParts {
+            method: self.method.clone(),
+            endpoint,
+            query: query.pairs,
+            headers,
+            body,
+        })
     }
 
     fn needs_body(&self) -> bool {

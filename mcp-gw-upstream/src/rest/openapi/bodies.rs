@@ -221,7 +221,7 @@ fn is_string(document: &Document, schema: &Value) -> bool {
 
 impl<'d> Plan<'d> {
     /// The schema of the argument.
-    pub(super) fn schema(&self, maker: &mut Maker<'d>) -> Map<String, Value> {
+    pub(super) fn schema(&self, maker: &mut Maker<'d, '_>) -> Map<String, Value> {
         let mut made = match (&self.body.kind, self.schema) {
             (Kind::Bytes, _) => from(json!({ "type": "string", "contentEncoding": "base64" })),
             (_, Some(schema)) => maker.make(schema),

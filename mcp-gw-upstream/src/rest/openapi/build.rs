@@ -9,11 +9,13 @@ use super::bodies::{self, Plan};
 use super::document::Document;
 use super::parameters::{Described, Reader, is_json};
 use super::report::Report;
-use super::schema::{Limits, Maker};
+use super::schema::{Limits, Maker, ReadOnly};
+use super::servers::Home;
 use super::{Options, security, servers, strings};
 use crate::rest::argument::Check;
 use crate::rest::body::{BODY, is_media_type};
 use crate::rest::operation::{Operation, annotations_of};
+use crate::rest::param::Form;
 use crate::rest::template::Template;
 use crate::rest::text::trimmed;
 
@@ -28,6 +30,12 @@ pub(super) struct Found<'d> {
 }
 
 impl Found<'_> {
+    /// Where it is, if that is not where the others are.
+    pub(super) fn servers(&self) -> Vec<String> {
+        let own = self.operation.get("servers");
+        servers::of(own.or_else(|| self.item.get("servers")))
+    }
+
     pub(super) fn is_deprecated(&self) -> bool {
         self.operation.get("deprecated") == Some(&Value::Bool(true))
     }
@@ -54,18 +62,19 @@ pub(super) fn find<'d>(document: &'d Document, report: &mut Report) -> Vec<Found
                 continue;
             };
             report.total = report.total.saturating_add(1);
-            match operation {
-                Value::Object(_) if matches!(*method, "TRACE" | "QUERY") => {
-                    report.skip_path(method, path, format!("{method} is never sent"));
-                }
-                Value::Object(operation) => all.push(Found {
+            if matches!(*method, "TRACE" | "QUERY") {
+                report.skip_path(method, path, format!("{method} is never sent"));
+                continue;
+            }
+            match document.object(operation) {
+                Ok(operation) => all.push(Found {
                     path,
                     method,
                     id: operation.get("operationId").and_then(Value::as_str),
                     item,
                     operation,
                 }),
-                _ => report.skip_path(method, path, "it is no object"),
+                Err(fault) => report.skip_path(method, path, fault),
             }
         }
     }
@@ -76,21 +85,19 @@ pub(super) fn find<'d>(document: &'d Document, report: &mut Report) -> Vec<Found
 pub(super) struct Builder<'d, 'o> {
     document: &'d Document,
     options: &'o Options,
-    servers: &'o [String],
+    home: &'o Home<'o>,
+    read_only: ReadOnly,
     /// Schemas made so far, over all operations.
     work: usize,
 }
 
 impl<'d, 'o> Builder<'d, 'o> {
-    pub(super) const fn new(
-        document: &'d Document,
-        options: &'o Options,
-        servers: &'o [String],
-    ) -> Self {
+    pub(super) fn new(document: &'d Document, options: &'o Options, home: &'o Home<'o>) -> Self {
         Self {
             document,
             options,
-            servers,
+            home,
+            read_only: ReadOnly::default(),
             work: 0,
         }
     }
@@ -106,14 +113,7 @@ impl<'d, 'o> Builder<'d, 'o> {
         report: &mut Report,
     ) -> Result<Operation, String> {
         let members = found.operation;
-        let own = members.get("servers").or_else(|| found.item.get("servers"));
-        let own = servers::of(own);
-        if !servers::are_among(&own, self.servers) {
-            let there = own.first().map_or("", String::as_str);
-            return Err(format!(
-                "it is at {there} and not where the other operations are"
-            ));
-        }
+        self.home.admit(&found.servers())?;
         let mut notes = Vec::new();
         let mut template = Template::parse(found.path)?;
         let security = security::of(self.document, members);
@@ -182,7 +182,7 @@ impl<'d, 'o> Builder<'d, 'o> {
         };
         let mut attempts = ATTEMPTS.iter().skip(attempts).peekable();
         while let Some(limits) = attempts.next() {
-            let mut maker = Maker::new(self.document, *limits);
+            let mut maker = Maker::new(self.document, &mut self.read_only, *limits);
             let schema = object_schema(&mut maker, limits, params, plan);
             self.work = self.work.saturating_add(maker.nodes);
             let fits = !maker.is_over && schema.len() <= self.options.max_schema;
@@ -231,7 +231,10 @@ fn texts(found: &Found<'_>) -> (Option<String>, String) {
         let text = found.operation.get(name).and_then(Value::as_str);
         text.map(str::trim).filter(|text| !text.is_empty())
     };
-    let title = text("summary").map(|it| trimmed(it, MAX_TITLE));
+    let title = text("summary").map(|it| {
+        let words: Vec<&str> = it.split_whitespace().take(MAX_TITLE).collect();
+        trimmed(&words.join(" "), MAX_TITLE)
+    });
     let whole = match (text("summary"), text("description")) {
         (Some(summary), Some(more)) if more.starts_with(summary) => more.to_owned(),
         (Some(summary), Some(more)) => format!("{summary}\n\n{more}"),
@@ -251,7 +254,7 @@ fn required(params: &[Described<'_>], plan: Option<&Plan<'_>>) -> Vec<String> {
 }
 
 fn object_schema<'d>(
-    maker: &mut Maker<'d>,
+    maker: &mut Maker<'d, '_>,
     limits: &Limits,
     params: &[Described<'d>],
     plan: Option<&Plan<'d>>,
@@ -281,17 +284,15 @@ fn object_schema<'d>(
 }
 
 fn parameter_schema<'d>(
-    maker: &mut Maker<'d>,
+    maker: &mut Maker<'d, '_>,
     limits: &Limits,
     it: &Described<'d>,
 ) -> Map<String, Value> {
     let mut schema = match it.schema {
         Some(schema) => maker.make(schema),
-        None => Map::new(),
+        None if it.param.form == Form::Json => Map::new(),
+        None => Map::from_iter([("type".to_owned(), Value::from("string"))]),
     };
-    if schema.is_empty() {
-        schema.insert("type".to_owned(), "string".into());
-    }
     if let Some(text) = it.description.filter(|text| !text.trim().is_empty()) {
         let text = trimmed(text, limits.text.max(MIN_TEXT));
         schema.insert("description".to_owned(), text.into());

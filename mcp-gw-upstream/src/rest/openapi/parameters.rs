@@ -278,14 +278,13 @@ pub(in crate::rest) fn is_set_by_others(name: &str) -> bool {
         "transfer-encoding",
         "upgrade",
         "via",
-        "x-http-method",
-        "x-http-method-override",
+        "x-host",
         "x-method-override",
         "x-original-url",
         "x-real-ip",
         "x-rewrite-url",
     ];
-    const STARTS: &[&str] = &["proxy-", "x-forwarded-", "mcp-"];
+    const STARTS: &[&str] = &["mcp-", "proxy-", "sec-", "x-forwarded", "x-http-method"];
     NAMES.contains(&name.as_str()) || STARTS.iter().any(|start| name.starts_with(start))
 }
 

@@ -4,7 +4,9 @@
 //! References are replaced by what they lead to. What refers to itself, nests too deep or makes the
 //! whole too large is cut down to its type: then a schema admits more than the description, never less.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -49,8 +51,9 @@ impl Made {
 
 /// Makes schemas within limits.
 #[derive(Debug)]
-pub(super) struct Maker<'d> {
+pub(super) struct Maker<'d, 'r> {
     document: &'d Document,
+    read_only: &'r mut ReadOnly,
     limits: Limits,
     /// The references that lead to where it is now.
     within: Vec<&'d Value>,
@@ -64,10 +67,11 @@ pub(super) struct Maker<'d> {
 
 type Names = BTreeSet<String>;
 
-impl<'d> Maker<'d> {
-    pub(super) fn new(document: &'d Document, limits: Limits) -> Self {
+impl<'d, 'r> Maker<'d, 'r> {
+    pub(super) fn new(document: &'d Document, read_only: &'r mut ReadOnly, limits: Limits) -> Self {
         Self {
             document,
+            read_only,
             limits,
             within: Vec::new(),
             nodes: 0,
@@ -174,8 +178,12 @@ impl<'d> Maker<'d> {
         made.is_loose |= made.schema.contains_key("pattern");
         self.describe(members.get("description"), &mut made.schema);
 
-        let mut hides = hidden.clone();
-        self.read_only(members, &mut hides, 0);
+        let own = self.read_only.of(self.document, members);
+        let hides = if own.is_empty() {
+            Cow::Borrowed(hidden)
+        } else {
+            Cow::Owned(hidden.union(&own).cloned().collect())
+        };
         self.choices(members, depth, &hides, &mut made);
         self.members(members, depth, &hides, &mut made);
         self.items(members, depth, &mut made);
@@ -355,22 +363,51 @@ impl<'d> Maker<'d> {
         }
         made.is_weak |= members.contains_key("unevaluatedItems");
     }
+}
 
-    /// The names of members that only answers have, here and in each `allOf`.
-    fn read_only(&self, members: &'d Map<String, Value>, names: &mut Names, level: usize) {
+/// Which members only answers have: asked of each schema once, however many lead to it.
+#[derive(Debug, Default)]
+pub(super) struct ReadOnly(HashMap<usize, Arc<Names>>);
+
+impl ReadOnly {
+    /// The names of such members of a schema, here and in each `allOf`.
+    fn of(&mut self, document: &Document, members: &Map<String, Value>) -> Arc<Names> {
+        let place = std::ptr::from_ref(members) as usize;
+        if let Some(names) = self.0.get(&place) {
+            return Arc::clone(names);
+        }
+        let mut names = Names::new();
+        let mut left = MAX_PARTS;
+        Self::collect(document, members, &mut names, &mut left);
+        let names = Arc::new(names);
+        self.0.insert(place, Arc::clone(&names));
+        names
+    }
+
+    fn collect(
+        document: &Document,
+        members: &Map<String, Value>,
+        names: &mut Names,
+        left: &mut usize,
+    ) {
         if let Some(Value::Object(properties)) = members.get("properties") {
-            for (name, schema) in properties.iter().take(MAX_MEMBERS) {
+            for (name, schema) in properties {
                 let says = |it: &Value| it.get("readOnly") == Some(&Value::Bool(true));
-                if says(schema) || self.document.resolve(schema).is_ok_and(says) {
+                if says(schema) || document.resolve(schema).is_ok_and(says) {
                     names.insert(name.clone());
                 }
             }
         }
-        if let (Some(Value::Array(parts)), true) = (members.get("allOf"), level < 4) {
-            for part in parts.iter().take(MAX_PARTS) {
-                if let Ok(Value::Object(part)) = self.document.resolve(part) {
-                    self.read_only(part, names, level.saturating_add(1));
-                }
+        let Some(Value::Array(parts)) = members.get("allOf") else {
+            return;
+        };
+        for part in parts {
+            let Some(fewer) = left.checked_sub(1) else {
+                return;
+            };
+            *left = fewer;
+            if let Ok(Value::Object(part)) = document.resolve(part) {
+                Self::collect(document, part, names, left);
             }
         }
     }
@@ -410,8 +447,5 @@ const MAX_HOPS: usize = 48;
 /// The most parts of a choice.
 const MAX_CHOICES: usize = 200;
 
-/// The most members that are looked through for `readOnly`.
-const MAX_MEMBERS: usize = 1_000;
-
-/// The most parts of an `allOf` that are looked through for it.
-const MAX_PARTS: usize = 20;
+/// The most parts of an `allOf`, and of those in it, that are looked through for `readOnly`.
+const MAX_PARTS: usize = 100;

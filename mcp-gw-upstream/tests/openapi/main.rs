@@ -1,0 +1,3 @@
+//! Descriptions of real products as tools.
+
+mod corpus;
