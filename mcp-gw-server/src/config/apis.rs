@@ -20,7 +20,6 @@ use super::text::{ByteSize, DurationText};
 use super::types::seconds;
 pub(super) use base::{Allowance, Base};
 pub(super) use check::check;
-pub(super) use check::content_types as check_content_types;
 pub use credential::{
     ApiCredential, BasicCredential, CredentialConfig, CredentialError, NamedCredential,
     OAuth2Credential,
@@ -36,6 +35,10 @@ pub use tools::{
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a permission of its own in the file"
+)]
 pub struct ApiConfig {
     /// Where the API is, such as `https://api.example.com` or `https://api.example.com/v2`: scheme,
     /// host, perhaps a port, perhaps a path under which every request stays.

@@ -223,11 +223,7 @@ fn is_refused(lower: &str) -> bool {
 }
 
 /// Reports what is no media type.
-pub(in crate::config) fn content_types(
-    checker: &mut Checker<'_>,
-    types: &[String],
-    path: &ConfigPath,
-) {
+fn content_types(checker: &mut Checker<'_>, types: &[String], path: &ConfigPath) {
     for (index, text) in types.iter().enumerate() {
         let is_token = |part: &str| HeaderName::try_from(part).is_ok() && !part.contains('*');
         let is_type = text

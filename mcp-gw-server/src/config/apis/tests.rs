@@ -341,7 +341,7 @@ fn secrets_of_files_are_read_when_asked_for_and_files_are_watched() {
     for caller in ["ann", "local"] {
         match api.credential_for(caller).unwrap().resolve().unwrap() {
             ApiCredential::Header { name, value } => {
-                found.push(format!("{name} {}", value.expose()))
+                found.push(format!("{name} {}", value.expose()));
             }
             ApiCredential::Bearer { token } => found.push(token.expose().clone()),
             other => panic!("{other:?}"),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::ApiMethod;
 use crate::config::reshape::AnnotationsShape;
 
-/// A description of an API in OpenAPI 3.0 or 3.1, from exactly one of `file` and `url`. Its operations
+/// A description of an API in `OpenAPI` 3.0 or 3.1, from exactly one of `file` and `url`. Its operations
 /// become tools, and go to the `url` of the API, whatever servers it names.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
