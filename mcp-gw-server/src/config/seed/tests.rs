@@ -1,6 +1,13 @@
 //! Each row of the table of keys, and each defect of API Gateway MCP that is about configuration, has a
 //! test here that is named for it.
 
+use std::time::Duration;
+
+use mcp_gw_core::testing::ManualClock;
+use mcp_gw_core::{
+    Admission, Caller, CallerKind, Charge, RateLimiter as _, RequestMeta, Transport,
+};
+use mcp_gw_ratelimit::Limiter;
 use proptest::prelude::*;
 
 use crate::config::{ApiCredential, Config, Fault};
@@ -433,10 +440,37 @@ fn the_environment_alone_starts_a_gateway() {
 
 // Defects, by their number.
 
-#[test]
-fn defect_5_a_limit_is_not_shared_by_all_callers() {
-    let config = load(FILE).unwrap();
-    assert_eq!(config.limits.rules[0].per.as_str(), "caller_and_server");
+/// How many requests of a caller to an API are let through before the first that is not, of 2000.
+async fn let_through(limiter: &Limiter, caller: &str, api: &str) -> usize {
+    let caller = Caller::new(CallerKind::ApiKey, caller);
+    let meta = RequestMeta::new("1", Transport::Http);
+    let charge = Charge::new(&caller, &meta, "tools/call").of(Some("api_gateway"), Some(api));
+    for count in 0..2000 {
+        match limiter.admit(&charge).await.unwrap() {
+            Admission::Admitted { .. } => {}
+            _ => return count,
+        }
+    }
+    2000
+}
+
+#[tokio::test]
+async fn defects_2_and_5_a_limit_opens_again_and_is_not_shared_by_all_callers() {
+    let config = load_with(
+        FILE,
+        &[(
+            "ALLOWED_APIS",
+            "https://api.github.com,https://other.example",
+        )],
+    );
+    let clock = ManualClock::new();
+    let limiter = Limiter::in_memory(&config.unwrap().limits, clock.clone()).unwrap();
+    assert_eq!(let_through(&limiter, "ann", "api-github-com").await, 30);
+    assert_eq!(let_through(&limiter, "ann", "api-github-com").await, 0);
+    assert_eq!(let_through(&limiter, "bob", "api-github-com").await, 30);
+    assert_eq!(let_through(&limiter, "ann", "other-example").await, 100);
+    clock.advance(Duration::from_secs(61));
+    assert_eq!(let_through(&limiter, "ann", "api-github-com").await, 30);
 }
 
 #[test]
