@@ -94,7 +94,7 @@ pub struct ApiConfig {
     /// of the rest.
     #[serde(default = "mebibyte")]
     pub max_response_size: ByteSize,
-    /// How long a request may take, from its first attempt to the end of the answer; at most `1h`.
+    /// How long a request may take, from its first attempt to the end of the answer; at most `10m`.
     #[serde(default = "half_a_minute")]
     pub timeout: DurationText,
     /// What becomes of an answer that points elsewhere.
@@ -105,8 +105,8 @@ pub struct ApiConfig {
     /// What the gateway shows the API instead, for callers with these ids.
     #[serde(default)]
     pub credentials_by_caller: BTreeMap<String, CredentialConfig>,
-    /// Lets callers give a token of their own as the argument `authToken`. A model sees it, and so do
-    /// those who keep what a model sees.
+    /// Lets callers give a token of their own as the argument `authToken`, which is sent instead of
+    /// `credential`. A model sees it, and so do those who keep what a model sees.
     #[serde(default)]
     pub allow_auth_token: bool,
     /// Who may use it; without it the policy alone decides. The policy holds in any case.

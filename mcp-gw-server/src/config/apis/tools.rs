@@ -26,7 +26,8 @@ pub struct OpenApiSection {
     pub include: OperationFilter,
     /// Which not, although they are in `include`.
     pub exclude: OperationFilter,
-    /// Makes tools of operations that change something; only `GET` and `HEAD` otherwise.
+    /// Makes tools of operations that change something, as far as `methods` of the API has theirs; only
+    /// `GET` and `HEAD` otherwise.
     pub write: bool,
     /// Makes tools of operations that are called deprecated, too.
     pub deprecated: bool,

@@ -54,6 +54,16 @@ fn its_file_is_checked_and_explained() {
 }
 
 #[test]
+fn its_policy_is_looked_over_without_its_secrets() {
+    let folder = Folder::new();
+    let file = folder.file("api-gateway-mcp-config.yaml", FILE);
+    let (code, says, _) = super::run(HTTP_BIN, &["policy", "check", &file]);
+    assert_eq!(code, Some(0), "{says}");
+    assert!(says.contains("can be used"), "{says}");
+    assert!(!says.contains("not active"), "{says}");
+}
+
+#[test]
 fn its_file_starts_a_gateway_that_says_who_it_is() {
     let file = "server: { name: weather-desk, version: 7.1.0, port: 0 }\n\
                 api_gateway: { allowed_apis: [\"https://api.openweathermap.org\"] }\n\
