@@ -124,6 +124,13 @@ struct PlaceArgs {
     insecure: bool,
 }
 
+impl RunArgs {
+    fn or_environment(mut self) -> Self {
+        self.source = self.source.or_environment(&environment);
+        self
+    }
+}
+
 const EXAMPLES: &str = "\
 Examples:
   mcp-gw-http demo                                      try it
@@ -174,8 +181,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     };
     let _log = init.map_err(anyhow::Error::msg)?;
     match cli.command {
-        None => run(&cli.run)?,
-        Some(Command::Run(args)) => run(&args)?,
+        None => run(&cli.run.or_environment())?,
+        Some(Command::Run(args)) => run(&args.or_environment())?,
         Some(Command::Api7 { api7, place }) => {
             let source = SourceArgs::api7(api7);
             run(&RunArgs { source, place })?;
@@ -187,7 +194,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Check { what, source, ask }) => match what {
             Some(_) if !source.is_empty() => return Ok(misplaced::<Cli>()),
             Some(what) => explain(&what.source(), ask)?,
-            None => explain(&source, ask)?,
+            None => explain(&source.or_environment(&environment), ask)?,
         },
         Some(Command::Pins(args)) => return Ok(pins(&args)),
         Some(Command::Limits(args)) => return Ok(runtime()?.block_on(limits(&args))),
@@ -209,7 +216,8 @@ fn need(source: &SourceArgs) -> anyhow::Result<()> {
     if source.is_empty() {
         anyhow::bail!(
             "nothing to serve: name the command of an MCP server after `--`, or give --url, --from \
-             or --config; `api7` and `apisix` serve admin APIs. `mcp-gw-http demo` needs none of them, `--help` tells more"
+             or --config; `api7` and `apisix` serve admin APIs, and APIs that \
+             `ALLOWED_APIS` names need nothing else. `mcp-gw-http demo` needs none of them, `--help` tells more"
         );
     }
     Ok(())

@@ -20,6 +20,7 @@ mod path;
 mod policy;
 mod reference;
 mod reshape;
+mod seed;
 mod server;
 mod sessions;
 mod source;

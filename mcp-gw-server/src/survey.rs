@@ -34,7 +34,8 @@ pub(crate) fn idle_rules(gateway: &Gateway, config: &Config, limits: &LimitSet) 
     }));
     sentences.extend(idle_patterns(config, gateway));
     let servers = gateway.status();
-    let servers: Vec<_> = servers.iter().map(|server| &*server.name).collect();
+    let servers = servers.iter().map(|server| &*server.name);
+    let servers: Vec<_> = servers.chain(config.server_names()).collect();
     let idle = limits.unmatched(&names, &servers);
     sentences.extend(idle.iter().map(ToString::to_string));
     for (name, endpoint) in &config.endpoints {

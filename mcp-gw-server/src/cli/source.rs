@@ -42,6 +42,10 @@ pub struct SourceArgs {
     /// The Admin API of an Apache APISIX, which has one, too
     #[arg(skip)]
     pub apisix: Option<ApisixArgs>,
+
+    /// The APIs that the environment names, where nothing else is named
+    #[arg(skip)]
+    pub allowed_apis: bool,
 }
 
 impl SourceArgs {
@@ -61,6 +65,13 @@ impl SourceArgs {
         }
     }
 
+    /// The same, or the APIs of `ALLOWED_APIS`, the variable of API Gateway MCP, where nothing was named.
+    #[must_use]
+    pub fn or_environment(mut self, env: &dyn Fn(&str) -> Option<String>) -> Self {
+        self.allowed_apis = self.is_empty() && Config::from_env(env).is_some();
+        self
+    }
+
     /// True when nothing was named.
     pub fn is_empty(&self) -> bool {
         self.config.is_none()
@@ -69,6 +80,7 @@ impl SourceArgs {
             && self.command.is_empty()
             && self.api7.is_none()
             && self.apisix.is_none()
+            && !self.allowed_apis
     }
 
     /// Holds the start to the one server that was named: without it there is nothing to serve. The
@@ -110,6 +122,13 @@ impl SourceArgs {
         if let Some(path) = &self.config {
             let text = read_file(path)?;
             return Config::load(&path.display().to_string(), &text, env);
+        }
+        if self.allowed_apis
+            && let Some(config) = Config::from_env(env)
+        {
+            let config = change(config?);
+            config.check("environment")?;
+            return Ok(config);
         }
         // Whoever starts a gateway for one purpose on their own machine wants its tools.
         let mut config = Config::default().with_policy(PolicyConfig::allow());

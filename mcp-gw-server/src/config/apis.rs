@@ -20,7 +20,6 @@ use super::text::{ByteSize, DurationText};
 use super::types::seconds;
 pub(super) use base::{Allowance, Base};
 pub(super) use check::check;
-pub(super) use check::content_types as check_content_types;
 pub use credential::{
     ApiCredential, BasicCredential, CredentialConfig, CredentialError, NamedCredential,
     OAuth2Credential,
@@ -36,6 +35,10 @@ pub use tools::{
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a permission of its own in the file"
+)]
 pub struct ApiConfig {
     /// Where the API is, such as `https://api.example.com` or `https://api.example.com/v2`: scheme,
     /// host, perhaps a port, perhaps a path under which every request stays.
@@ -91,7 +94,7 @@ pub struct ApiConfig {
     /// of the rest.
     #[serde(default = "mebibyte")]
     pub max_response_size: ByteSize,
-    /// How long a request may take, from its first attempt to the end of the answer; at most `1h`.
+    /// How long a request may take, from its first attempt to the end of the answer; at most `10m`.
     #[serde(default = "half_a_minute")]
     pub timeout: DurationText,
     /// What becomes of an answer that points elsewhere.
@@ -102,8 +105,8 @@ pub struct ApiConfig {
     /// What the gateway shows the API instead, for callers with these ids.
     #[serde(default)]
     pub credentials_by_caller: BTreeMap<String, CredentialConfig>,
-    /// Lets callers give a token of their own as the argument `authToken`. A model sees it, and so do
-    /// those who keep what a model sees.
+    /// Lets callers give a token of their own as the argument `authToken`, which is sent instead of
+    /// `credential`. A model sees it, and so do those who keep what a model sees.
     #[serde(default)]
     pub allow_auth_token: bool,
     /// Who may use it; without it the policy alone decides. The policy holds in any case.

@@ -13,6 +13,7 @@ use super::federation;
 use super::metrics;
 use super::path::{ConfigPath, Spans};
 use super::policy;
+use super::seed;
 use super::server::ServerConfig;
 use super::sessions;
 use super::source::{self, Salvaged};
@@ -23,7 +24,8 @@ use super::upstream;
 impl Config {
     /// Reads and checks a configuration file; see [`load`](super::load) for its syntax.
     ///
-    /// Relative paths in the file are taken from the folder of `file_name`.
+    /// Relative paths in the file are taken from the folder of `file_name`. A file of API Gateway MCP is
+    /// taken as it stands; see `rest-apis.md`.
     ///
     /// # Errors
     ///
@@ -34,6 +36,9 @@ impl Config {
         text: &str,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigFaults> {
+        if seed::is_seed(text) {
+            return seed::load(file_name, text, env);
+        }
         let all = |faults| ConfigFaults::new(file_name, faults);
         let read = source::Read::of::<Self>(file_name, text, env)?;
         let mut found = read.salvage::<Self>().map_err(all)?;
@@ -97,7 +102,7 @@ impl Config {
         keys.chain(theirs).collect()
     }
 
-    fn anchor(&mut self, folder: &Path) {
+    pub(super) fn anchor(&mut self, folder: &Path) {
         for key in &mut self.auth.api_keys {
             if let Some(file) = &mut key.key_file {
                 *file = folder.join(&file);
@@ -128,10 +133,10 @@ impl Config {
     }
 }
 
-impl Salvaged<Config> {
+impl<T> Salvaged<T> {
     /// True when a fault does not come from what was left out: it is about something that the file
     /// says, and nothing that it comes from is lost, or may be meant by a key that nobody knows.
-    fn is_certain(&self, fault: &Fault) -> bool {
+    pub(super) fn is_certain(&self, fault: &Fault) -> bool {
         let path = fault.path();
         if !self.spans.contains(path) && !self.is_missing(path) {
             return false;
@@ -182,7 +187,7 @@ impl<'a> Checker<'a> {
     }
 
     /// One for what comes from no file.
-    const fn nowhere() -> Self {
+    pub(super) const fn nowhere() -> Self {
         Self {
             spans: None,
             faults: Vec::new(),
@@ -192,6 +197,11 @@ impl<'a> Checker<'a> {
 
     pub(super) fn into_faults(self) -> Vec<Fault> {
         self.faults
+    }
+
+    /// What is wrong, and what looks wrong.
+    pub(super) fn into_parts(self) -> (Vec<Fault>, Vec<Fault>) {
+        (self.faults, self.remarks)
     }
 
     /// Reports a wrong value.
@@ -289,7 +299,7 @@ impl<'a> Checker<'a> {
     }
 
     /// What is wrong, and what looks wrong.
-    fn run(mut self, config: &Config) -> (Vec<Fault>, Vec<Fault>) {
+    pub(super) fn run(mut self, config: &Config) -> (Vec<Fault>, Vec<Fault>) {
         let root = ConfigPath::root();
         if config.name.chars().any(char::is_control) {
             let help = "write plain text on one line";
@@ -317,7 +327,7 @@ impl<'a> Checker<'a> {
         balance::check_queues(&mut self, config, &root.key("servers"));
         apis::check(&mut self, config, &root);
         federation::check(&mut self, config, &root);
-        (self.faults, self.remarks)
+        self.into_parts()
     }
 
     /// What is wrong with limits, their crate knows.

@@ -86,11 +86,10 @@ impl Config {
         let apis = self.apis.values().filter(|api| api.has_tools()).count();
         let is_alone = self.servers.is_empty() && apis == 1;
         let naming = match api.prefix {
-            Some(PrefixMode::Always) => Naming::Always,
             Some(PrefixMode::OnCollision) => Naming::OnCollision,
             Some(PrefixMode::Never) => Naming::Never,
             None if is_alone => Naming::Never,
-            None => Naming::Always,
+            Some(PrefixMode::Always) | None => Naming::Always,
         };
         Mounting::new(naming, api.prefix_name.as_deref().unwrap_or(name))
     }

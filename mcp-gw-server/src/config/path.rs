@@ -104,6 +104,17 @@ impl ConfigPath {
         other.0.starts_with(&self.0)
     }
 
+    /// How many keys and indices it has.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The same place below `to` as this one is below `from`; `None` if it is not below that.
+    pub(super) fn rebased(&self, from: &Self, to: &Self) -> Option<Self> {
+        let rest = self.0.strip_prefix(from.0.as_slice())?;
+        Some(Self(to.0.iter().chain(rest).cloned().collect()))
+    }
+
     /// The key at the top that this value belongs to.
     pub(crate) fn section(&self) -> Option<&str> {
         match self.0.first()? {

@@ -104,6 +104,11 @@ impl Read {
         })
     }
 
+    /// What the file says, once variables are replaced.
+    pub(super) const fn value(&self) -> &Value {
+        &self.value
+    }
+
     /// The typed value, when there is no fault.
     pub(super) fn typed<T: DeserializeOwned>(self) -> Result<Loaded<T>, Vec<Fault>> {
         if !self.faults.is_empty() {
@@ -201,6 +206,9 @@ pub(crate) fn is_gateway_file(text: &str) -> bool {
     let Ok(Value::Object(file)) = tree::parse(text).map(|root| root.to_json()) else {
         return false;
     };
+    if super::seed::is_seed(text) {
+        return true;
+    }
     let keys = |schema: Value| match schema.get("properties") {
         Some(Value::Object(keys)) => keys.keys().cloned().collect(),
         _ => Vec::new(),

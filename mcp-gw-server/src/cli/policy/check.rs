@@ -13,7 +13,7 @@ use super::finding::Finding;
 use super::subject::{Refusal, Subject};
 use super::{Format, Outcome, quoted, runtime, say, say_json, warn};
 use crate::cli::{asked, count, status_lines};
-use crate::config::{Config, KEY_RULE};
+use crate::config::{Config, Fault, KEY_RULE};
 use crate::survey::names_of;
 
 #[derive(Debug, Clone, Args)]
@@ -103,7 +103,10 @@ fn look_over(subject: &Subject, args: &CheckArgs) -> Result<Report, String> {
     });
     // That nothing is allowed is a lint, too.
     let remarks = subject.config.iter().flat_map(Config::remarks);
-    let of_names = remarks.filter(|remark| remark.path().to_string() != "policy");
+    let is_of_names = |remark: &Fault| {
+        remark.path().to_string() != "policy" && remark.message().starts_with("there is no ")
+    };
+    let of_names = remarks.filter(is_of_names);
     let findings: Vec<_> = of_names
         .map(|remark| Finding::of_remark(&remark))
         .chain(of_lints)

@@ -124,8 +124,9 @@ impl Subject {
         let unset = RefCell::new(BTreeSet::new());
         let with_stand_ins = |name: &str| {
             environment(name).or_else(|| {
+                let stand_in = stand_in_of(text, name)?;
                 unset.borrow_mut().insert(name.to_owned());
-                Some(stand_in(name))
+                Some(stand_in)
             })
         };
         let config = match Config::load(&file, text, &with_stand_ins) {
@@ -184,7 +185,7 @@ impl Subject {
             let other = (name == variable).then(|| stand_in(&format!("another {name}")));
             other
                 .or_else(|| environment(name))
-                .or_else(|| Some(stand_in(name)))
+                .or_else(|| stand_in_of(&self.text, name))
         };
         Config::load(&self.file, &self.text, &with_another)
             .map_or(true, |other| config.marks.differ(&other.marks, "servers"))
@@ -194,6 +195,11 @@ impl Subject {
     pub(super) fn engine(&self) -> Result<PolicyEngine, String> {
         PolicyEngine::compile(&self.policy).map_err(|faults| format!("{}: {faults}", self.file))
     }
+}
+
+/// What stands in for a variable that the text names; others say something by not being there.
+fn stand_in_of(text: &str, name: &str) -> Option<String> {
+    text.contains(&format!("${{{name}")).then(|| stand_in(name))
 }
 
 fn first_line(text: &impl ToString) -> String {

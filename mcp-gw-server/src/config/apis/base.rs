@@ -118,6 +118,9 @@ impl fmt::Display for Base {
 
 /// The authority and the path as they are written.
 fn raw_parts(text: &str) -> Result<(&str, &str), BaseFault> {
+    if text.len() > 2048 {
+        return Err(NOT_AN_ADDRESS);
+    }
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.contains(['\\', '"', '<', '>']) {
         return Err(BaseFault {
             message: "the address has a character that no address has",
@@ -160,6 +163,7 @@ fn check_authority(authority: &str) -> Result<(), BaseFault> {
         return Err(NOT_AN_ADDRESS);
     }
     let host = match authority.rsplit_once(':') {
+        Some((_, "")) => return Err(NOT_AN_ADDRESS),
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => authority,
     };
@@ -169,16 +173,27 @@ fn check_authority(authority: &str) -> Result<(), BaseFault> {
             help: "remove the dot",
         });
     }
-    Ok(())
+    let is_label = |label: &str| {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        (1..=63).contains(&label.len())
+            && label.bytes().all(is_plain)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let is_name = host.len() <= 253 && host.split('.').all(is_label);
+    if is_name || host.starts_with('[') {
+        Ok(())
+    } else {
+        Err(NOT_AN_ADDRESS)
+    }
 }
 
 /// The path is a prefix of all requests: each segment means itself.
 fn check_path(path: &str) -> Result<(), BaseFault> {
-    let path = path.strip_prefix('/').unwrap_or(path);
     let path = path.strip_suffix('/').unwrap_or(path);
-    if path.is_empty() {
+    let Some(path) = path.strip_prefix('/') else {
         return Ok(());
-    }
+    };
     let is_plain = |segment: &str| {
         let lower = segment.to_ascii_lowercase();
         let without = lower.replace("%2e", ".");

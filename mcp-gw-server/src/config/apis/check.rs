@@ -9,11 +9,11 @@ use mcp_gw_core::Glob;
 
 use super::credential::{CredentialConfig, CredentialError};
 use super::{Allowance, ApiConfig, Base, check_tools};
-use crate::config::check::{Checker, LONGEST_CALL, is_server_name};
+use crate::config::check::{Checker, is_server_name};
 use crate::config::fault::short;
 use crate::config::path::ConfigPath;
-use crate::config::text::ByteSize;
-use crate::config::types::Config;
+use crate::config::text::{ByteSize, DurationText};
+use crate::config::types::{Config, seconds};
 
 /// Reports what is wrong with `apis` and `rest`.
 pub(in crate::config) fn check(checker: &mut Checker<'_>, config: &Config, root: &ConfigPath) {
@@ -61,8 +61,8 @@ fn rest(checker: &mut Checker<'_>, config: &Config, path: &ConfigPath) {
         let message = format!("{shown} cannot be the name of a tool");
         checker.fault(&at, message, "use 1 to 64 of `A-Z a-z 0-9 _ -`");
     }
-    checker.duration(&path.key("connect_timeout"), rest.connect_timeout);
-    checker.duration(&path.key("idle_timeout"), rest.idle_timeout);
+    time(checker, &path.key("connect_timeout"), rest.connect_timeout);
+    time(checker, &path.key("idle_timeout"), rest.idle_timeout);
     let (large, path) = (&rest.large_answers, path.key("large_answers"));
     checker.duration(&path.key("max_age"), large.max_age);
     size(checker, &path.key("max_size"), large.max_size);
@@ -196,38 +196,49 @@ pub(super) fn header(
 
 /// Headers that belong to a connection, say who somebody is, or reroute a request.
 fn is_refused(lower: &str) -> bool {
-    const NAMES: [&str; 20] = [
+    const NAMES: [&str; 33] = [
+        "accept-encoding",
         "authorization",
+        "cf-connecting-ip",
+        "client-ip",
         "connection",
         "content-length",
         "cookie",
+        "cookie2",
         "expect",
+        "fastly-client-ip",
         "forwarded",
+        "front-end-https",
         "host",
+        "http2-settings",
         "keep-alive",
+        "max-forwards",
         "te",
         "trailer",
         "transfer-encoding",
+        "true-client-ip",
         "upgrade",
         "via",
-        "x-http-method",
-        "x-http-method-override",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-host",
         "x-method-override",
+        "x-original-host",
+        "x-original-uri",
         "x-original-url",
         "x-real-ip",
+        "x-rewrite-uri",
         "x-rewrite-url",
-        "http2-settings",
+        "proxy-connection",
     ];
-    const PREFIXES: [&str; 3] = ["proxy-", "x-forwarded-", "mcp-"];
-    NAMES.contains(&lower) || PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
+    const PREFIXES: [&str; 5] = ["mcp-", "proxy-", "x-forwarded", "x-http-method", "sec-"];
+    // Servers behind CGI do not tell these two apart.
+    let name = lower.replace('_', "-");
+    NAMES.contains(&&*name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Reports what is no media type.
-pub(in crate::config) fn content_types(
-    checker: &mut Checker<'_>,
-    types: &[String],
-    path: &ConfigPath,
-) {
+fn content_types(checker: &mut Checker<'_>, types: &[String], path: &ConfigPath) {
     for (index, text) in types.iter().enumerate() {
         let is_token = |part: &str| HeaderName::try_from(part).is_ok() && !part.contains('*');
         let is_type = text
@@ -246,12 +257,7 @@ fn limits(checker: &mut Checker<'_>, api: &ApiConfig, path: &ConfigPath) {
     size(checker, &path.key("max_body_size"), api.max_body_size);
     let answer = api.max_response_size;
     size(checker, &path.key("max_response_size"), answer);
-    let at = path.key("timeout");
-    checker.duration(&at, api.timeout);
-    if api.timeout > LONGEST_CALL {
-        let help = format!("write at most `{LONGEST_CALL}`");
-        checker.fault(&at, "longer than a call may take", help);
-    }
+    time(checker, &path.key("timeout"), api.timeout);
     let at = path.key("circuit_breaker").key("open_for");
     checker.duration(&at, api.circuit_breaker.open_for);
     if let Some(cache) = &api.cache {
@@ -260,6 +266,18 @@ fn limits(checker: &mut Checker<'_>, api: &ApiConfig, path: &ConfigPath) {
         checker.duration(&path.key("max_age"), cache.max_age);
     }
 }
+
+/// Reports a time that is none, or longer than a request may take.
+fn time(checker: &mut Checker<'_>, path: &ConfigPath, time: DurationText) {
+    checker.duration(path, time);
+    if time > LONGEST {
+        let help = format!("write at most `{LONGEST}`");
+        checker.fault(path, "longer than a request may take", help);
+    }
+}
+
+/// The longest time of a request.
+const LONGEST: DurationText = seconds(600);
 
 fn size(checker: &mut Checker<'_>, path: &ConfigPath, size: ByteSize) {
     if size.bytes() == 0 {

@@ -9,6 +9,7 @@ use super::check::{glob, header, path_patterns, readable};
 use super::tools::{ApiInputConfig, ApiToolConfig, InputPlace, InputType, OpenApiSection};
 use super::{ApiConfig, ApiMethod};
 use crate::config::check::{Checker, is_server_name};
+use crate::config::fault::short;
 use crate::config::path::ConfigPath;
 
 /// Reports what is wrong with `openapi` and `tools` of an API.
@@ -124,7 +125,7 @@ fn tool(checker: &mut Checker<'_>, api: &ApiConfig, tool: &ApiToolConfig, path: 
         match place {
             InputPlace::Header => header(checker, api, sent, true, &at),
             InputPlace::Path if !placeholders.contains(&name.as_str()) => {
-                let message = format!("`path` has no `{{{name}}}`");
+                let message = format!("`path` has no `{{{}}}`", short(name));
                 checker.fault(&at, message, "add it there, or write another `in`");
             }
             InputPlace::Path if one.name.is_some() => {
@@ -134,7 +135,7 @@ fn tool(checker: &mut Checker<'_>, api: &ApiConfig, tool: &ApiToolConfig, path: 
             _ => {}
         }
         if place != InputPlace::Path && placeholders.contains(&name.as_str()) {
-            let message = format!("`path` has `{{{name}}}`, and the argument goes elsewhere");
+            let message = "`path` has the argument, which goes elsewhere";
             checker.fault(
                 &at.key("in"),
                 message,

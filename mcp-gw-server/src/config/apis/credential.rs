@@ -234,10 +234,10 @@ impl CredentialConfig {
         let named = [&self.header, &self.query].into_iter().flatten();
         let basic = self.basic.iter().filter_map(|it| it.password_file.as_ref());
         let oauth2 = self.oauth2.iter();
-        let oauth2 = oauth2.filter_map(|it| it.client_secret_file.as_ref());
+        let mut oauth2 = oauth2.filter_map(|it| it.client_secret_file.as_ref());
         let mut all = self.bearer_file.iter();
         let mut rest = named.filter_map(|it| it.value_file.as_ref()).chain(basic);
-        all.next().or_else(|| rest.next().or(oauth2.last()))
+        all.next().or_else(|| rest.next().or_else(|| oauth2.next()))
     }
 
     /// The same, to be changed.

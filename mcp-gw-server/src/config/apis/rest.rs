@@ -16,12 +16,12 @@ pub struct RestConfig {
     pub tool_name: String,
     /// What models are told about that tool; if not given, what it does and which APIs there are.
     pub description: Option<String>,
-    /// How long a connection to an API may take to be made.
+    /// How long a connection to an API may take to be made, at most `10m`.
     pub connect_timeout: DurationText,
-    /// How long an API may say nothing while it answers.
+    /// How long an API may say nothing while it answers, at most `10m`.
     pub idle_timeout: DurationText,
     /// The longest path and query that a request may have, in bytes.
-    #[schemars(range(min = 64, max = 65_536))]
+    #[schemars(range(min = 64, max = 16_384))]
     pub max_endpoint_length: u32,
     /// What becomes of answers that are larger than `max_response_size` of their API.
     pub large_answers: LargeAnswersSection,

@@ -139,8 +139,8 @@ fn what_requests_may_be() {
             "paths: ['v1/*', '', '/a\\'], deny_paths: ['https://x']",
             "allow_addresses: [169.254.169.254, 'fd00::1']",
             "allow_addresses: [10.0.0.0/8, localhost, '']",
-            "request_headers: [X-Trace, accept-encoding]",
-            "request_headers: [Host, authorization, Proxy-Foo, cookie, Connection, content-length, X-Forwarded-For, X-HTTP-Method-Override, mcp-session-id, ':path', 'a b', \"a\\nb\"]",
+            "request_headers: [X-Trace, accept-charset]",
+            "request_headers: [Host, authorization, Proxy-Foo, cookie, Connection, content-length, X-Forwarded-For, X-HTTP-Method-Override, mcp-session-id, X_Real_IP, Accept-Encoding, ':path', 'a b', \"a\\nb\"]",
             "request_headers: [x-api-key], credential: { header: { name: X-API-Key, value: '${KEY}' } }",
             "response_headers: [Set-Cookie, www-authenticate, 'a b']",
             "content_types: [application/json, 'text/plain; charset=utf-8', '*/*', json, '']",
@@ -341,7 +341,7 @@ fn secrets_of_files_are_read_when_asked_for_and_files_are_watched() {
     for caller in ["ann", "local"] {
         match api.credential_for(caller).unwrap().resolve().unwrap() {
             ApiCredential::Header { name, value } => {
-                found.push(format!("{name} {}", value.expose()))
+                found.push(format!("{name} {}", value.expose()));
             }
             ApiCredential::Bearer { token } => found.push(token.expose().clone()),
             other => panic!("{other:?}"),
@@ -375,6 +375,62 @@ fn arguments_know_where_they_go() {
         places,
         [InputPlace::Path, InputPlace::Body, InputPlace::Query]
     );
+}
+
+/// The guard on requests takes and refuses the same.
+#[test]
+fn an_address_has_one_form() {
+    for (text, canonical) in [
+        ("https://api.github.com/", "https://api.github.com"),
+        ("https://h:0443/v1/", "https://h/v1"),
+        ("https://h:8443/v1/x@y:z", "https://h:8443/v1/x@y:z"),
+        ("http://h:80/", "http://h"),
+        ("http://h:443/", "http://h:443"),
+        ("https://my_service.internal", "https://my_service.internal"),
+        (
+            "https://xn--bcher-kva.example",
+            "https://xn--bcher-kva.example",
+        ),
+        ("http://0x7f.1/", "http://127.0.0.1"),
+        ("http://[::0:1]:80/", "http://[::1]"),
+        ("http://[::1]:81/", "http://[::1]:81"),
+    ] {
+        let base = Base::parse(text, Allowance::ALL).unwrap();
+        assert_eq!(base.to_string(), canonical);
+        assert_eq!(Base::parse(canonical, Allowance::ALL).unwrap(), base);
+    }
+    for text in [
+        "https://:443",
+        "https://h:",
+        "https://h:65536",
+        "https://h:+1",
+        "https://h:x",
+        "https://h:1:2",
+        "https://h*",
+        "https://h//",
+        "https://h/?",
+        "https://h..x",
+        "https://.h",
+        "https://-h",
+        "https://h-",
+        "https://1.2.3.4.5",
+        "https://1.2.3.256",
+        "https://[::1",
+        "https://::1",
+        "https://[fe80::1%25eth0]",
+        "https://[::1]x",
+        "https://[v1.x]",
+        "https://h,i",
+        "https://h;x",
+        "https://xn--a",
+        "https://h/%",
+        "https://h/{x}",
+        "https://h/a b",
+    ] {
+        assert!(Base::parse(text, Allowance::ALL).is_err(), "{text}");
+    }
+    let long = format!("https://{}.example", "a".repeat(64));
+    assert!(Base::parse(&long, Allowance::ALL).is_err());
 }
 
 #[test]

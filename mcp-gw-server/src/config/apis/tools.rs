@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::ApiMethod;
 use crate::config::reshape::AnnotationsShape;
 
-/// A description of an API in OpenAPI 3.0 or 3.1, from exactly one of `file` and `url`. Its operations
+/// A description of an API in `OpenAPI` 3.0 or 3.1, from exactly one of `file` and `url`. Its operations
 /// become tools, and go to the `url` of the API, whatever servers it names.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -26,7 +26,8 @@ pub struct OpenApiSection {
     pub include: OperationFilter,
     /// Which not, although they are in `include`.
     pub exclude: OperationFilter,
-    /// Makes tools of operations that change something; only `GET` and `HEAD` otherwise.
+    /// Makes tools of operations that change something, as far as `methods` of the API has theirs; only
+    /// `GET` and `HEAD` otherwise.
     pub write: bool,
     /// Makes tools of operations that are called deprecated, too.
     pub deprecated: bool,

@@ -1,5 +1,6 @@
 //! What people see who run the servers: messages that say what to do next, and exit codes.
 
+mod api_gateway_mcp;
 mod limits;
 mod metrics;
 mod pins;

@@ -1,0 +1,185 @@
+//! The configuration of API Gateway MCP, `api-gateway-mcp-config.yaml`, and its environment variables: read
+//! as they stand and made into a [`Config`].
+
+mod apis;
+mod env;
+mod file;
+mod keys;
+mod map;
+mod report;
+mod translate;
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::check::Checker;
+use super::fault::{ConfigFaults, Fault};
+use super::marks::Marks;
+use super::path::Spans;
+use super::source;
+use super::tree;
+use super::types::{Config, PinsConfig};
+use env::Variables;
+use file::SeedFile;
+use translate::translate;
+
+/// The variable without which the others mean nothing.
+const APIS: &str = "ALLOWED_APIS";
+
+/// Keys at the top of such a file, besides `api_gateway` and `server`.
+const KEYS: [&str; 9] = [
+    "rate_limits",
+    "authentication",
+    "token_validation",
+    "api_keys",
+    "security",
+    "request_validation",
+    "audit_logging",
+    "monitoring",
+    "alerts",
+];
+
+/// True for a file of API Gateway MCP.
+pub(super) fn is_seed(text: &str) -> bool {
+    let Ok(Value::Object(file)) = tree::parse(text).map(|root| root.to_json()) else {
+        return false;
+    };
+    if file.contains_key("api_gateway") {
+        return true;
+    }
+    // A single `server` may be a misspelling of `servers`.
+    let is_server = file.get("server").is_some_and(|server| {
+        let keys = ["name", "version", "port", "host"];
+        keys.iter().any(|key| server.get(key).is_some())
+    });
+    if !is_server && !KEYS.iter().any(|key| file.contains_key(*key)) {
+        return false;
+    }
+    let ours = source::schema_of::<Config>();
+    let is_ours = |key: &String| ours.pointer(&format!("/properties/{key}")).is_some();
+    !file.keys().any(is_ours)
+}
+
+impl Config {
+    /// What the variables of API Gateway MCP say without a file: `ALLOWED_APIS`, the addresses of the
+    /// APIs with commas between them; `RATE_LIMIT`, how many requests a caller may send to each in a minute
+    /// (100 if not set); `AUTH_REQUIRED`, `true` or `false`. `None` if `ALLOWED_APIS` is not set, or empty.
+    ///
+    /// # Errors
+    /// Every fault at once. None repeats what a variable holds.
+    pub fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Option<Result<Self, ConfigFaults>> {
+        env(APIS).filter(|apis| !apis.trim().is_empty())?;
+        let config = made("environment", &SeedFile::default(), None, env, &|_| true);
+        Some(config.map(|mut config| {
+            config.marks = marks(&Value::Null, env);
+            config
+        }))
+    }
+}
+
+/// Reads such a file; variables of the environment are stronger than what it says.
+pub(super) fn load(
+    file_name: &str,
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, ConfigFaults> {
+    let all = |faults| ConfigFaults::new(file_name, faults);
+    let read = source::Read::of::<SeedFile>(file_name, text, env)?;
+    let found_marks = marks(read.value(), env);
+    let found = read.salvage::<SeedFile>().map_err(all)?;
+    let is_certain = |fault: &Fault| found.faults.is_empty() || found.is_certain(fault);
+    let spans = Some(&found.spans);
+    let made = made(file_name, &found.value, spans, env, &is_certain);
+    let mut config = match made {
+        Ok(_) if !found.faults.is_empty() => return Err(all(found.faults)),
+        Ok(config) => config,
+        Err(faults) => {
+            let mut faults = faults.faults().to_vec();
+            faults.extend(found.faults);
+            return Err(all(faults));
+        }
+    };
+    config.marks = found_marks;
+    let path = Path::new(file_name);
+    let beside = || PinsConfig::file_beside(path);
+    config.pins.file.get_or_insert_with(beside);
+    Ok(config)
+}
+
+/// The configuration that this means, looked over as any other; faults that `is_certain` refuses come
+/// from other faults. Without `spans` there is no file.
+fn made(
+    file_name: &str,
+    file: &SeedFile,
+    spans: Option<&Spans>,
+    env: &dyn Fn(&str) -> Option<String>,
+    is_certain: &dyn Fn(&Fault) -> bool,
+) -> Result<Config, ConfigFaults> {
+    let (variables, mut faults) = Variables::read(env);
+    let mut checker = spans.map_or(Checker::nowhere(), Checker::new);
+    let translated = translate(&mut checker, file, &variables);
+    let (mut config, places) = (translated.config, translated.places);
+    faults.extend(translated.of_env);
+    if let Some(folder) = Path::new(file_name).parent() {
+        config.anchor(folder);
+    }
+    report::not_active(&mut checker, file);
+    let (of_file, mut remarks) = checker.into_parts();
+    faults.extend(of_file.into_iter().filter(is_certain));
+    let (found, told) = Checker::nowhere().run(&config);
+    let nothing = Spans::default();
+    let spans = spans.unwrap_or(&nothing);
+    let found = places.of_theirs(found, spans, !faults.is_empty());
+    for fault in found.into_iter().filter(is_certain) {
+        if !faults.iter().any(|known| known.path() == fault.path()) {
+            faults.push(fault);
+        }
+    }
+    if faults.is_empty() {
+        remarks.extend(places.of_theirs(told, spans, false));
+        config.remarks = Some(remarks);
+        return Ok(config);
+    }
+    let mut once: Vec<Fault> = Vec::with_capacity(faults.len());
+    for fault in faults {
+        if !once.contains(&fault) {
+            once.push(fault);
+        }
+    }
+    Err(ConfigFaults::new(file_name, once))
+}
+
+/// What stands for each section of ours, to know what a later file says differently.
+fn marks(file: &Value, env: &dyn Fn(&str) -> Option<String>) -> Marks {
+    let file = file.as_object().cloned().unwrap_or_default();
+    let at = |key: &str| file.get(key).cloned().unwrap_or_default();
+    let in_all = |keys: &[&str]| {
+        let all = keys.iter().map(|key| ((*key).to_owned(), at(key)));
+        Value::Object(all.collect::<Map<_, _>>())
+    };
+    let variables = ["ALLOWED_APIS", "RATE_LIMIT", "AUTH_REQUIRED"].map(env);
+    let gateway = at("api_gateway");
+    let server = at("server");
+    let of = |holder: &Value, key: &str| holder.get(key).cloned().unwrap_or_default();
+    let auth = in_all(&["authentication", "token_validation", "api_keys"]);
+    let security = in_all(&["security", "request_validation"]);
+    let rates = json!([
+        at("rate_limits"),
+        of(&gateway, "rate_limits"),
+        of(&gateway, "allowed_apis")
+    ]);
+    Marks::of(&json!({
+        "name": of(&server, "name"),
+        "version": of(&server, "version"),
+        "http": [server, security],
+        "auth": [auth, gateway.get("authentication"), variables[2]],
+        "policy": [security, gateway.get("security")],
+        "limits": [rates, variables],
+        "metrics": in_all(&["monitoring"]),
+        "apis": [gateway, auth, security, variables],
+    }))
+}
+
+#[cfg(test)]
+mod tests;
