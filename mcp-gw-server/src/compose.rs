@@ -17,8 +17,9 @@ use mcp_gw_upstream::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{ApiKeys, Rules};
+use crate::access::Rules;
 use crate::admin;
+use crate::authn::ApiKeys;
 use crate::config::LONGEST_CALL;
 use crate::config::{
     Config, EndpointConfig, InputKind, KeyError, ServerConfig, ServerTarget, SessionKeyError,

@@ -4,6 +4,7 @@ mod access;
 mod admin;
 mod askable;
 mod asking;
+mod authn;
 mod batch;
 mod bridge;
 #[cfg(feature = "cli")]

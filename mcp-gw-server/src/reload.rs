@@ -6,7 +6,7 @@ use std::time::Duration;
 use mcp_gw_core::{Backend, Mounting, Remount};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::ApiKeys;
+use crate::authn::ApiKeys;
 use crate::compose::{LaunchError, Parts, Running, endpoint_of};
 use crate::config::Config;
 #[cfg(feature = "cli")]
