@@ -28,7 +28,7 @@ impl Rules {
         tell(config, &engine);
         Ok(Self {
             engine,
-            is_open: AtomicBool::new(config.auth.api_keys.is_empty()),
+            is_open: AtomicBool::new(!config.auth.has_credentials()),
         })
     }
 
@@ -46,7 +46,7 @@ impl Rules {
 
     /// Puts the policy of `config` in force. True when it says something else than the one before.
     pub(crate) fn put(&self, config: &Config, prepared: PreparedPolicy) -> bool {
-        let is_open = config.auth.api_keys.is_empty();
+        let is_open = !config.auth.has_credentials();
         if !is_open {
             self.is_open.store(false, Ordering::Relaxed);
         }

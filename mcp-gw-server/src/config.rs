@@ -3,6 +3,7 @@
 mod admin_api;
 mod api7;
 mod apisix;
+mod auth;
 mod balance;
 mod check;
 mod credential;
@@ -32,6 +33,11 @@ pub use admin_api::AdminApi;
 pub(crate) use admin_api::AdminFault;
 pub use api7::Api7Section;
 pub use apisix::ApisixSection;
+pub(crate) use auth::check_url;
+pub use auth::{
+    AuthConfig, ClaimsConfig, JwksConfig, JwtAlgorithm, JwtConfig, SecretError, SignatureConfig,
+    SignatureKeyConfig, SignatureProfile,
+};
 pub use balance::{
     BalanceSection, HealthSection, ReplicaConfig, RetriesSection, StickyName, StrategyName,
 };
@@ -61,6 +67,5 @@ pub(crate) use source::is_gateway_file;
 pub use source::{Loaded, load, read_file, schema_of};
 pub use text::{ByteSize, DurationText, TextError};
 pub use types::{
-    ApiKeyConfig, AuthConfig, Config, ForwardedName, HttpConfig, InputConfig, InputKind, PinMode,
-    PinsConfig,
+    ApiKeyConfig, Config, ForwardedName, HttpConfig, InputConfig, InputKind, PinMode, PinsConfig,
 };

@@ -48,6 +48,7 @@ pub mod metrics;
 #[cfg(feature = "rmcp")]
 pub mod rmcp;
 
+pub use authn::{Inbound, PendingSignature, SignedHead};
 pub use compose::{Launch, LaunchError, Running};
 pub use engine::{Engine, EngineConfig, InputLimits};
 pub use http::journal::ReplayLimits;
