@@ -244,3 +244,6 @@ impl Inbound {
         self.0.now().signatures.as_ref()?.accept()
     }
 }
+
+#[cfg(test)]
+mod tests;

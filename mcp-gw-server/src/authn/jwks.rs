@@ -320,3 +320,6 @@ async fn ended(mut under_way: watch::Receiver<()>) {
 fn lock(fetching: &Mutex<Fetching>) -> std::sync::MutexGuard<'_, Fetching> {
     fetching.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

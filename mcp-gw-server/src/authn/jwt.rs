@@ -367,3 +367,6 @@ fn texts(claim: Option<&Value>, in_one: bool) -> Result<Vec<String>, Reason> {
     };
     Ok(all.into_iter().map(Cow::into_owned).collect())
 }
+
+#[cfg(test)]
+mod tests;

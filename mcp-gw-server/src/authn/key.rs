@@ -285,3 +285,6 @@ pub(crate) fn key_set_of_file(file: &Path) -> Result<KeySet, SecretError> {
     let text = std::fs::read(file).map_err(|source| SecretError::File { source })?;
     KeySet::parse(&text).map_err(|reason| SecretError::Keys { reason })
 }
+
+#[cfg(test)]
+mod tests;
