@@ -16,6 +16,8 @@ use sha2::{Digest as _, Sha256};
 use crate::config::{Config, KeyError, SecretError};
 use crate::swap::Swap;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod jose;
 mod jwks;
 mod jwt;

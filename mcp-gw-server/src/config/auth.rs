@@ -373,3 +373,6 @@ pub struct SignatureKeyConfig {
     /// The id of the only caller whose requests it may sign. Anybody's if not given.
     pub caller: Option<String>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,8 @@ use crate::authn::key_set_of_file;
 /// Checks what the types do not say.
 pub(in super::super) fn check(checker: &mut Checker<'_>, config: &Config, path: &ConfigPath) {
     let auth = &config.auth;
-    header(checker, &auth.api_key_header, &path.key("api_key_header"));
+    let at = path.key("api_key_header");
+    header(checker, &auth.api_key_header, "X-API-Key", &at);
     for (index, issuer) in auth.jwt.iter().enumerate() {
         jwt(checker, issuer, &path.key("jwt").index(index));
     }
@@ -43,15 +44,16 @@ const TAKEN: [&str; 14] = [
     "upgrade",
 ];
 
-fn header(checker: &mut Checker<'_>, name: &str, at: &ConfigPath) {
+fn header(checker: &mut Checker<'_>, name: &str, usual: &str, at: &ConfigPath) {
+    let help = format!("write a name such as `{usual}`");
     let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
         let message = format!("{} is not the name of a header", checker.shown(at, name));
-        return checker.fault(at, message, "write a name such as `X-API-Key`");
+        return checker.fault(at, message, help);
     };
     let name = name.as_str();
     if TAKEN.contains(&name) || name.starts_with("mcp-") {
         let message = format!("the header `{name}` has another meaning");
-        checker.fault(at, message, "write a name such as `X-API-Key`");
+        checker.fault(at, message, help);
     }
 }
 
@@ -277,7 +279,7 @@ fn signature(
         let message = "a signature would be too old at once";
         checker.fault(&path.key("max_age"), message, "write at least `1s`");
     }
-    header(checker, &signed.header, &path.key("header"));
+    header(checker, &signed.header, "X-Signature", &path.key("header"));
     if signed.header.eq_ignore_ascii_case(&auth.api_key_header) {
         let message = "the header of API keys, `auth.api_key_header`, is the same";
         let help = "write another one, such as `X-Signature`";
