@@ -132,11 +132,14 @@ impl Caller {
 pub struct Credentials {
     /// Token of `Authorization: Bearer …` (RFC 6750 §2.1).
     pub bearer: Option<Secret<String>>,
-    /// Value of `X-API-Key`.
+    /// Value of the header for API keys, `X-API-Key` unless the adapter is told otherwise.
     pub api_key: Option<Secret<String>>,
     /// True when the header that carries a credential was there but not readable: another scheme,
     /// given twice, or not text.
     pub malformed: bool,
+    /// What the adapter found wrong with the request itself, such as its signature: the authenticator
+    /// is not asked.
+    pub refused: Option<AuthnError>,
     /// Address of the client, after trusted proxies.
     pub client_addr: Option<IpAddr>,
     /// How the caller is connected.
@@ -173,6 +176,13 @@ impl Credentials {
         self
     }
 
+    /// Says that the request is refused, whoever it is from.
+    #[must_use]
+    pub fn with_refusal(mut self, refused: AuthnError) -> Self {
+        self.refused = Some(refused);
+        self
+    }
+
     /// Sets the client's address.
     #[must_use]
     pub fn with_client_addr(mut self, addr: IpAddr) -> Self {
@@ -183,6 +193,39 @@ impl Credentials {
     /// True when a credential was sent, readable or not.
     pub fn is_some(&self) -> bool {
         self.bearer.is_some() || self.api_key.is_some() || self.malformed
+    }
+}
+
+/// What is wrong with the signature of a request, in words that the client is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SignatureFault {
+    /// There is none, and one is needed.
+    Missing,
+    /// It is not good, or not of all that it must cover.
+    Invalid,
+    /// It was made too long ago, or in the future.
+    Expired,
+    /// It was used before.
+    Replayed,
+}
+
+impl SignatureFault {
+    /// The word for it: `signature_missing`, `signature_invalid`, `signature_expired`,
+    /// `signature_replayed`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "signature_missing",
+            Self::Invalid => "signature_invalid",
+            Self::Expired => "signature_expired",
+            Self::Replayed => "signature_replayed",
+        }
+    }
+}
+
+impl std::fmt::Display for SignatureFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -205,6 +248,14 @@ pub enum AuthnError {
     /// Nobody may come from the client's address. They were not looked at.
     #[error("the address of the client is refused: {reason}")]
     Address {
+        /// For the log.
+        reason: &'static str,
+    },
+    /// The request is not signed as it must be. Credentials were not looked at.
+    #[error("{fault}: {reason}")]
+    Signature {
+        /// What the client is told.
+        fault: SignatureFault,
         /// For the log.
         reason: &'static str,
     },

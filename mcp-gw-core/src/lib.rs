@@ -44,7 +44,9 @@ pub use backend::{
     Backend, BackendError, BackendEvent, BackendListener, Completion, CompletionRef, Extras,
     ItemSpec, Offer, PromptGet, ResourceRead, TaskAsk, TaskMethod, ToolCall,
 };
-pub use caller::{Authenticator, AuthnError, Caller, CallerKind, Credentials, NoAuthentication};
+pub use caller::{
+    Authenticator, AuthnError, Caller, CallerKind, Credentials, NoAuthentication, SignatureFault,
+};
 pub use cancel::CancelReason;
 pub use catalogue::{
     Catalogue, CatalogueChange, CatalogueSwap, Difference, Differences, Endpoint, Entry,

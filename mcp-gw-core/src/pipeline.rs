@@ -60,6 +60,8 @@ impl Gateway {
         };
         let result = if let Some(reason) = refused {
             Err(AuthnError::Address { reason })
+        } else if let Some(refused) = &credentials.refused {
+            Err(refused.clone())
         } else if credentials.malformed {
             Err(AuthnError::Malformed)
         } else {

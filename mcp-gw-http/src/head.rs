@@ -5,52 +5,87 @@ use std::fmt;
 use axum::extract::OriginalUri;
 use axum::http::header::{AUTHORIZATION, COOKIE, HOST, PROXY_AUTHORIZATION, SET_COOKIE};
 use axum::http::uri::Authority;
-use axum::http::{HeaderName, request};
+use axum::http::{HeaderName, Uri, request};
 use mcp_gw_core::HttpFacts;
+use mcp_gw_server::SignedHead;
 
-/// Headers that carry a credential: it is used to tell who the caller is, and then left behind.
+/// Headers that carry a credential: it is used to tell who the caller is, and then left behind. So is
+/// the header that API keys are in.
 const SECRET: [HeaderName; 5] = [
     AUTHORIZATION,
     PROXY_AUTHORIZATION,
     COOKIE,
     SET_COOKIE,
-    HeaderName::from_static("x-api-key"),
+    API_KEY,
 ];
 
+/// The header of API keys, if nothing else is said.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
 /// The head of a request, shared by whoever asks about it.
-pub(crate) struct Head(pub(crate) request::Parts);
+pub(crate) struct Head {
+    parts: request::Parts,
+    key_header: HeaderName,
+}
+
+impl Head {
+    /// A head that may have an API key in `key_header`, `X-API-Key` if not given.
+    pub(crate) fn new(parts: request::Parts, key_header: Option<HeaderName>) -> Self {
+        let key_header = key_header.unwrap_or(API_KEY);
+        Self { parts, key_header }
+    }
+
+    pub(crate) const fn parts(&self) -> &request::Parts {
+        &self.parts
+    }
+
+    /// The header that API keys are in.
+    pub(crate) const fn key_header(&self) -> &HeaderName {
+        &self.key_header
+    }
+
+    /// What may be signed of it.
+    pub(crate) fn signed(&self) -> SignedHead<'_> {
+        let method = self.parts.method.as_str();
+        SignedHead::new(method, self.host(), self.uri(), &self.parts.headers)
+    }
+
+    /// The target as it came: a router within another sees only its own part of the path.
+    fn uri(&self) -> &Uri {
+        match self.parts.extensions.get::<OriginalUri>() {
+            Some(OriginalUri(uri)) => uri,
+            None => &self.parts.uri,
+        }
+    }
+}
 
 impl HttpFacts for Head {
     fn method(&self) -> &str {
-        self.0.method.as_str()
+        self.parts.method.as_str()
     }
 
     fn scheme(&self) -> &str {
-        self.0.uri.scheme_str().unwrap_or("http")
+        self.parts.uri.scheme_str().unwrap_or("http")
     }
 
     fn host(&self) -> Option<&str> {
-        let authority = self.0.uri.authority().map(Authority::as_str);
-        authority.or_else(|| self.0.headers.get(HOST)?.to_str().ok())
+        let authority = self.parts.uri.authority().map(Authority::as_str);
+        authority.or_else(|| self.parts.headers.get(HOST)?.to_str().ok())
     }
 
     fn path(&self) -> &str {
-        // A router within another sees only its own part of the path.
-        match self.0.extensions.get::<OriginalUri>() {
-            Some(OriginalUri(uri)) => uri.path(),
-            None => self.0.uri.path(),
-        }
+        self.uri().path()
     }
 
     fn query(&self) -> Option<&str> {
-        self.0.uri.query()
+        self.parts.uri.query()
     }
 
     fn headers(&self) -> Vec<(&str, &str)> {
-        self.0
+        self.parts
             .headers
             .iter()
-            .filter(|(name, _)| !SECRET.contains(name))
+            .filter(|(name, _)| !SECRET.contains(name) && **name != self.key_header)
             .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
             .collect()
     }
@@ -59,15 +94,15 @@ impl HttpFacts for Head {
 impl fmt::Debug for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Head")
-            .field("method", &self.0.method)
-            .field("path", &self.0.uri.path())
+            .field("method", &self.parts.method)
+            .field("path", &self.parts.uri.path())
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::http::Request;
+    use axum::http::{HeaderName, Request};
     use mcp_gw_core::HttpFacts as _;
 
     use super::Head;
@@ -81,10 +116,12 @@ mod tests {
             .header("Authorization", "Bearer secret")
             .header("Cookie", "secret")
             .header("X-API-Key", "secret")
+            .header("X-Key", "secret")
             .header("x-bytes", &b"\xff"[..])
             .body(())
             .unwrap();
-        let head = Head(request.into_parts().0);
+        let key_header = Some(HeaderName::from_static("x-key"));
+        let head = Head::new(request.into_parts().0, key_header);
         assert_eq!((head.method(), head.scheme()), ("POST", "http"));
         assert_eq!(head.host(), Some("gw.example:8443"));
         assert_eq!((head.path(), head.query()), ("/mcp/a%20b", Some("x=1&y")));

@@ -54,7 +54,10 @@ pub(crate) async fn serve_until(
     ));
     let app = mount(
         &config.http.path,
-        router_for(engine.clone(), settings(config)?),
+        router_for(
+            engine.clone(),
+            settings(config)?.with_inbound(running.inbound()),
+        ),
     );
     let (gently, ending) = (stop.gently.clone(), engine.clone());
     let until = async move {
@@ -130,7 +133,7 @@ fn settings(config: &Config) -> anyhow::Result<HttpConfig> {
     if !is_loopback && http.allowed_hosts.is_empty() {
         // Reached by names that it cannot know. Where every call needs a key, that is what protects
         // it; elsewhere a page of another site could have its own name resolve here, but no address.
-        let is_keyed = !config.auth.api_keys.is_empty() && !config.auth.anonymous;
+        let is_keyed = config.auth.is_required();
         guard = if is_keyed {
             guard.with_any_host()
         } else {

@@ -16,11 +16,14 @@ use axum::routing::any;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http_body_util::BodyExt as _;
-use mcp_gw_core::{Gateway, HttpFacts, LimitReport, RequestMeta, Transport};
+use mcp_gw_core::{
+    AuthnError, Credentials, Gateway, HttpFacts, LimitReport, RequestMeta, SignatureFault,
+    Transport,
+};
 use mcp_gw_server::http::{
     HttpBody, HttpPeer, HttpReply, LIMIT_HEADERS, SESSION_ID_HEADER, limit_headers, preflight,
 };
-use mcp_gw_server::{Engine, EngineConfig};
+use mcp_gw_server::{Engine, EngineConfig, Inbound, PendingSignature};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::credentials;
@@ -40,6 +43,9 @@ pub struct HttpConfig {
     pub max_body_bytes: usize,
     /// How the engine presents itself and what it bounds.
     pub engine: EngineConfig,
+    /// Where API keys stand, and how requests are signed. Without it keys are in `X-API-Key`, and
+    /// signatures are not looked at.
+    pub inbound: Option<Inbound>,
 }
 
 impl Default for HttpConfig {
@@ -49,6 +55,7 @@ impl Default for HttpConfig {
             proxies: TrustedProxies::new(),
             max_body_bytes: 4 * 1024 * 1024,
             engine: EngineConfig::default(),
+            inbound: None,
         }
     }
 }
@@ -79,6 +86,13 @@ impl HttpConfig {
     #[must_use]
     pub fn with_engine(mut self, engine: EngineConfig) -> Self {
         self.engine = engine;
+        self
+    }
+
+    /// Sets where API keys stand, and how requests are signed.
+    #[must_use]
+    pub fn with_inbound(mut self, inbound: Inbound) -> Self {
+        self.inbound = Some(inbound);
         self
     }
 }
@@ -192,7 +206,8 @@ async fn elsewhere(State(state): State<Arc<Endpoint>>, request: Request) -> Resp
 async fn respond(state: &Endpoint, name: Option<&str>, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     let limits = LimitReport::new();
-    let head = Arc::new(Head(head));
+    let key_header = state.config.inbound.as_ref().map(Inbound::api_key_header);
+    let head = Arc::new(Head::new(head, key_header));
     let response = match state.answer(name, &head, body, &limits).await {
         Ok(reply) => into_response(reply),
         Err(response) => *response,
@@ -224,7 +239,7 @@ impl Endpoint {
         body: Body,
         limits: &LimitReport,
     ) -> Result<HttpReply, Box<Response<Body>>> {
-        let head = &shared.0;
+        let head = shared.parts();
         let addr = self.client(peer_addr(&head.extensions), &head.headers);
         // Every request counts, whatever becomes of it; and before anybody looks at keys, so that
         // guessing them is bounded.
@@ -236,11 +251,18 @@ impl Endpoint {
         if let Some(reply) = preflight(&head.method, &head.headers) {
             // Who may not come at all is told nothing else.
             if self.engine.gateway().address_refusal(addr).is_some() {
-                self.authenticate(head, addr).await?;
+                self.authenticate(shared, addr).await?;
             }
             return Ok(reply);
         }
-        let peer = self.authenticate(head, addr).await?;
+        let mut body = Incoming::new(self, head, body);
+        let mut signed = self.signature(shared, addr, &mut body).await?;
+        let peer = self.authenticate(shared, addr).await?;
+        if let Some(signed) = &signed
+            && let Err(error) = signed.check_caller(&peer.caller.id)
+        {
+            return Err(self.refuse(shared, addr, error).await);
+        }
         let peer = peer.with_limits(limits.clone());
         let peer = peer.with_http(Arc::clone(shared) as Arc<dyn HttpFacts>);
         let engine = match name {
@@ -258,10 +280,53 @@ impl Endpoint {
             Method::DELETE => return Ok(engine.delete(&head.headers, &peer)),
             _ => {}
         }
-        let waits = head.headers.contains_key(EXPECT);
-        match read(body, self.config.max_body_bytes, waits).await {
-            Ok(body) => Ok(engine.post(&head.headers, body, peer).await),
-            Err(reply) => Ok(engine.unread(&peer, reply).await),
+        let body = match body.whole().await {
+            Ok(body) => body,
+            Err(reply) => return Ok(engine.unread(&peer, reply).await),
+        };
+        if let Some(signed) = &mut signed
+            && let Err(error) = signed.check_body(&body)
+        {
+            return Err(self.refuse(shared, addr, error).await);
+        }
+        Ok(engine.post(&head.headers, body, peer).await)
+    }
+
+    /// The signature of a request, as far as it can be checked before it is known who the caller is. A
+    /// form that says nothing without the body has it read now.
+    async fn signature(
+        &self,
+        shared: &Head,
+        addr: Option<IpAddr>,
+        body: &mut Incoming,
+    ) -> Result<Option<PendingSignature>, Box<Response<Body>>> {
+        let Some(inbound) = &self.config.inbound else {
+            return Ok(None);
+        };
+        // Who may not come at all is told so before anything is read.
+        if self.engine.gateway().address_refusal(addr).is_some() {
+            let fault = SignatureFault::Missing;
+            let reason = "the address of the client was refused";
+            let error = AuthnError::Signature { fault, reason };
+            return Err(self.refuse(shared, addr, error).await);
+        }
+        let checked = async {
+            let Some(mut signed) = inbound.signature(&shared.signed())? else {
+                return Ok(None);
+            };
+            if signed.needs_body() || shared.parts().method != Method::POST {
+                let body = match shared.parts().method {
+                    Method::POST => body.whole().await.map_err(Unread::Body)?,
+                    _ => Bytes::new(),
+                };
+                signed.check_body(&body)?;
+            }
+            Ok(Some(signed))
+        };
+        match checked.await {
+            Ok(signed) => Ok(signed),
+            Err(Unread::Body(reply)) => Err(Box::new(into_response(reply))),
+            Err(Unread::Signature(error)) => Err(self.refuse(shared, addr, error).await),
         }
     }
 
@@ -282,12 +347,12 @@ impl Endpoint {
 
     async fn authenticate(
         &self,
-        head: &request::Parts,
+        head: &Head,
         addr: Option<IpAddr>,
     ) -> Result<HttpPeer, Box<Response<Body>>> {
         let id = self.engine.next_request_id();
         let meta = RequestMeta::new(id.as_str(), Transport::Http).with_client_addr(addr);
-        let credentials = credentials::read(&head.headers, addr);
+        let credentials = credentials::read(&head.parts().headers, head.key_header(), addr);
         match self
             .engine
             .gateway()
@@ -295,8 +360,70 @@ impl Endpoint {
             .await
         {
             Ok(caller) => Ok(HttpPeer::new(caller, id, addr)),
-            Err(error) => Err(Box::new(credentials::refuse(&error))),
+            Err(error) => Err(self.told(head, &error)),
         }
+    }
+
+    /// Refuses a request whose signature is not good, and has that audited. That nobody may come from
+    /// the client's address is told before.
+    async fn refuse(
+        &self,
+        head: &Head,
+        addr: Option<IpAddr>,
+        error: AuthnError,
+    ) -> Box<Response<Body>> {
+        let id = self.engine.next_request_id();
+        let meta = RequestMeta::new(id.as_str(), Transport::Http).with_client_addr(addr);
+        let refused = Credentials::none(Transport::Http).with_refusal(error.clone());
+        let gateway = self.engine.gateway();
+        let answer = gateway.authenticate(&refused, &meta).await;
+        self.told(head, &answer.err().unwrap_or(error))
+    }
+
+    fn told(&self, head: &Head, error: &AuthnError) -> Box<Response<Body>> {
+        let inbound = self.config.inbound.as_ref();
+        let accept = inbound.and_then(Inbound::accept_signature);
+        let refused = credentials::refuse(error, head.key_header(), accept.as_deref());
+        Box::new(refused)
+    }
+}
+
+/// Why nothing is known of a signature.
+enum Unread {
+    Signature(AuthnError),
+    Body(HttpReply),
+}
+
+impl From<AuthnError> for Unread {
+    fn from(error: AuthnError) -> Self {
+        Self::Signature(error)
+    }
+}
+
+/// The body of a request, read when somebody wants it.
+struct Incoming {
+    left: Option<Body>,
+    read: Bytes,
+    limit: usize,
+    waits: bool,
+}
+
+impl Incoming {
+    fn new(endpoint: &Endpoint, head: &request::Parts, body: Body) -> Self {
+        Self {
+            left: Some(body),
+            read: Bytes::new(),
+            limit: endpoint.config.max_body_bytes,
+            waits: head.headers.contains_key(EXPECT),
+        }
+    }
+
+    /// All of it, or what to say instead.
+    async fn whole(&mut self) -> Result<Bytes, HttpReply> {
+        if let Some(body) = self.left.take() {
+            self.read = read(body, self.limit, self.waits).await?;
+        }
+        Ok(self.read.clone())
     }
 }
 

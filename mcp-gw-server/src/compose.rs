@@ -17,12 +17,13 @@ use mcp_gw_upstream::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{ApiKeys, Rules};
+use crate::access::Rules;
 use crate::admin;
+use crate::authn::{Callers, Fault, Inbound};
 use crate::config::LONGEST_CALL;
 use crate::config::{
-    Config, EndpointConfig, InputKind, KeyError, ServerConfig, ServerTarget, SessionKeyError,
-    origin,
+    Config, EndpointConfig, InputKind, KeyError, SecretError, ServerConfig, ServerTarget,
+    SessionKeyError, origin,
 };
 use crate::engine::{Engine, EngineConfig, InputLimits};
 use crate::limits::{Limits, tell_of_limits};
@@ -100,14 +101,15 @@ impl Launch {
     /// unless a file that it names changed since.
     pub fn start(self, config: &Config) -> Result<Running, LaunchError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let keys = ApiKeys::of(config).map_err(|(id, source)| LaunchError::Key { id, source })?;
-        let keys = Swap::new(keys);
+        let callers = Callers::of(config, None, &clock)?;
+        callers.prefetch();
+        let callers = Swap::new(callers);
         let rules = Arc::new(Rules::of(config).map_err(LaunchError::Policy)?);
         let names = Arc::new(NameWatch::new(&config.policy));
         let limits = Limits::new(&config.limits)?;
         tell_of_limits(config);
         let mut builder = Gateway::builder()
-            .authenticator(keys.clone())
+            .authenticator(callers.clone())
             .policy(Arc::clone(&rules))
             .rate_limiter(limits.limiter.clone());
         if self.sinks.is_empty() {
@@ -140,7 +142,7 @@ impl Launch {
         gateway.listen(Arc::clone(&names) as Arc<dyn GatewayListener>);
         let all = gateway.backends();
         let backends = all.iter().map(|backend| backend.name().to_owned());
-        let engine = Engine::with_clock(gateway, engine_config(config)?, clock);
+        let engine = Engine::with_clock(gateway, engine_config(config)?, Arc::clone(&clock));
         let live = |metrics: &Metrics| {
             let policy = rules.engine().clone();
             let live = Live::new(&engine, maker.made.clone());
@@ -166,7 +168,8 @@ impl Launch {
         Ok(Running {
             metrics,
             engine,
-            keys,
+            callers,
+            clock,
             rules,
             names,
             limits,
@@ -451,6 +454,14 @@ pub enum LaunchError {
         /// What is wrong.
         source: mcp_gw_upstream::Error,
     },
+    /// A secret that tokens or requests are signed with cannot be had, or the keys of a file.
+    #[error("{path} cannot be used")]
+    Secret {
+        /// Where it is in the configuration.
+        path: String,
+        /// What is wrong with it.
+        source: SecretError,
+    },
     /// The policy is not valid.
     #[error("the policy cannot be used")]
     Policy(#[source] PolicyFaults),
@@ -479,12 +490,22 @@ pub enum LaunchError {
     Unkeyed,
 }
 
+impl From<Fault> for LaunchError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Key(id, source) => Self::Key { id, source },
+            Fault::Secret(path, source) => Self::Secret { path, source },
+        }
+    }
+}
+
 /// A gateway whose servers are looked after. Call [`Running::shutdown`] at the end.
 pub struct Running {
     /// That its state is read as long as it is there.
     metrics: Option<[Registration; 3]>,
     engine: Engine,
-    pub(crate) keys: Swap<ApiKeys>,
+    pub(crate) callers: Swap<Callers>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) names: Arc<NameWatch>,
     pub(crate) limits: Limits,
@@ -524,6 +545,11 @@ impl Running {
     /// The gateway behind the engine.
     pub fn gateway(&self) -> &Gateway {
         self.engine.gateway()
+    }
+
+    /// What an HTTP endpoint must know of authentication before it asks the gateway.
+    pub fn inbound(&self) -> Inbound {
+        Inbound::new(self.callers.clone())
     }
 
     /// True when requests are counted.

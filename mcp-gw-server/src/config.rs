@@ -4,6 +4,7 @@ mod admin_api;
 mod api7;
 mod apis;
 mod apisix;
+mod auth;
 mod balance;
 mod check;
 mod credential;
@@ -40,6 +41,11 @@ pub use apis::{
     OpenApiSection, OperationFilter, RedirectMode, RestConfig,
 };
 pub use apisix::ApisixSection;
+pub(crate) use auth::check_url;
+pub use auth::{
+    AuthConfig, ClaimsConfig, JwksConfig, JwtAlgorithm, JwtConfig, SecretError, SignatureConfig,
+    SignatureKeyConfig, SignatureProfile,
+};
 pub use balance::{
     BalanceSection, HealthSection, ReplicaConfig, RetriesSection, StickyName, StrategyName,
 };
@@ -69,6 +75,5 @@ pub(crate) use source::is_gateway_file;
 pub use source::{Loaded, load, read_file, schema_of};
 pub use text::{ByteSize, DurationText, TextError};
 pub use types::{
-    ApiKeyConfig, AuthConfig, Config, ForwardedName, HttpConfig, InputConfig, InputKind, PinMode,
-    PinsConfig,
+    ApiKeyConfig, Config, ForwardedName, HttpConfig, InputConfig, InputKind, PinMode, PinsConfig,
 };

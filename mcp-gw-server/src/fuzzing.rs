@@ -10,6 +10,7 @@ use mcp_gw_core::jsonrpc::{Message, Request};
 use mcp_gw_core::{CancelReason, ParamHeader, RawJson, ToolSpec, code};
 use mcp_gw_upstream::fuzzing as upstream;
 
+use crate::authn::fuzzing as authn;
 use crate::exchange::Answer;
 use crate::http::headers::{check_params, decode};
 use crate::line::{Line, Lines};
@@ -22,14 +23,16 @@ use crate::rpc_error::RpcError;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 9] = [
     ("egress", upstream::egress),
     ("header", header),
     ("lines", lines),
     ("message", message),
     ("pins", pins::file),
     ("canonical", pins::canonical_form),
+    ("signature", authn::signature),
     ("sse", upstream::sse),
+    ("token", authn::token),
 ];
 
 /// Runs the target of this name, if there is one.

@@ -4,6 +4,7 @@ mod access;
 mod admin;
 mod askable;
 mod asking;
+mod authn;
 mod batch;
 mod bridge;
 #[cfg(feature = "cli")]
@@ -47,6 +48,7 @@ pub mod metrics;
 #[cfg(feature = "rmcp")]
 pub mod rmcp;
 
+pub use authn::{Inbound, PendingSignature, SignedHead};
 pub use compose::{Launch, LaunchError, Running};
 pub use engine::{Engine, EngineConfig, InputLimits};
 pub use http::journal::ReplayLimits;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mcp_gw_core::{Backend, Mounting, Remount};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::ApiKeys;
+use crate::authn::Callers;
 use crate::compose::{LaunchError, Parts, Running, endpoint_of};
 use crate::config::Config;
 #[cfg(feature = "cli")]
@@ -93,7 +93,7 @@ impl Running {
             return Err(LaunchError::Unkeyed);
         }
         // Everything that can fail comes first.
-        let keys = ApiKeys::of(config).map_err(|(id, source)| LaunchError::Key { id, source })?;
+        let callers = Callers::of(config, Some(&self.callers.now()), &self.clock)?;
         let limits = Limits::next(&before.limits, &config.limits)?;
         let policy = self.rules.prepare(config).map_err(LaunchError::Policy)?;
         let guards = if differ("pins") {
@@ -117,12 +117,13 @@ impl Running {
         // Nothing fails from here on.
         self.limits.put(limits);
         parts.maker.call_limit.set(config.call_timeout.get());
-        let has_other_keys = !keys.is_same(&self.keys.now());
+        let has_other_keys = !callers.is_same(&self.callers.now());
         let has_other_rules = self.rules.put(config, policy);
         if has_other_keys || has_other_rules || differ("auth") {
-            self.keys.put(keys);
-            let keys = self.keys.now();
-            self.engine().end_callers(&|caller| keys.knows(caller));
+            callers.prefetch();
+            self.callers.put(callers);
+            let callers = self.callers.now();
+            self.engine().end_callers(&|caller| callers.knows(caller));
         }
         if has_other_rules {
             self.engine().rules_changed();
@@ -225,7 +226,7 @@ impl Parts {
 }
 
 fn is_keyed(config: &Config) -> bool {
-    !config.auth.api_keys.is_empty() && !config.auth.anonymous
+    config.auth.is_required()
 }
 
 /// Closes a backend when nobody uses it any more, when every call has had its time, or at the end.

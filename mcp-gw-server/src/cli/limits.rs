@@ -11,7 +11,7 @@ use mcp_gw_ratelimit::LimitView;
 use serde::Serialize;
 
 use super::source::environment;
-use crate::access::caller_of;
+use crate::authn::caller_of;
 use crate::config::{Config, read_file};
 use crate::limits::Limits;
 

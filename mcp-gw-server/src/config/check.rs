@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use mcp_gw_ratelimit::{LimitSet, Step};
 
 use super::apis::{self, ApiConfig};
+use super::auth;
 use super::balance;
 use super::credential::KeySource;
 use super::fault::{ConfigFaults, Fault, short};
@@ -94,8 +95,7 @@ impl Config {
     /// The files beside it that it names and that are read with it: a change of one changes what it
     /// says.
     pub fn files(&self) -> Vec<&Path> {
-        let keys = self.auth.api_keys.iter();
-        let keys = keys.filter_map(|key| key.key_file.as_deref());
+        let keys = self.auth.files().map(PathBuf::as_path);
         let theirs = self.servers.values().flat_map(ServerConfig::files);
         let of_apis = self.apis.values().flat_map(ApiConfig::files);
         let theirs = theirs.chain(of_apis).map(PathBuf::as_path);
@@ -103,10 +103,8 @@ impl Config {
     }
 
     pub(super) fn anchor(&mut self, folder: &Path) {
-        for key in &mut self.auth.api_keys {
-            if let Some(file) = &mut key.key_file {
-                *file = folder.join(&file);
-            }
+        for file in self.auth.files_mut() {
+            *file = folder.join(&file);
         }
         for key in &mut self.http.sessions.keys {
             if let Some(file) = &mut key.key_file {
@@ -316,6 +314,7 @@ impl<'a> Checker<'a> {
         }
         self.http(config, &root.key("http"));
         self.auth(config, &root.key("auth"));
+        auth::check(&mut self, config, &root.key("auth"));
         policy::check(&mut self, config, &root.key("policy"));
         self.call_timeout(config, &root.key("call_timeout"));
         self.pins(config, &root.key("pins"));
@@ -399,15 +398,16 @@ impl<'a> Checker<'a> {
                 let root = ConfigPath::root();
                 let insecure = root.key("http").key("insecure");
                 let values = vec![listen.clone(), insecure, root.key("auth")];
-                if config.auth.api_keys.is_empty() {
+                let auth = &config.auth;
+                if !auth.has_credentials() && !auth.is_required() {
                     self.fault_of(
                         listen,
                         values,
                         format!("{exposed} and let everybody in"),
-                        "add `auth.api_keys`, or listen on `127.0.0.1`, or say `insecure: true` \
+                        "add `auth.api_keys` or `auth.jwt`, or listen on `127.0.0.1`, or say `insecure: true` \
                          if something in front of it checks who calls",
                     );
-                } else if config.auth.anonymous {
+                } else if !auth.is_required() {
                     self.fault_of(
                         &root.key("auth").key("anonymous"),
                         values,

@@ -7,6 +7,7 @@ use mcp_gw_admin_client::tools::api7::Access;
 use url::Url;
 
 use super::apis;
+use super::auth;
 use super::fault::one_line;
 use super::federation;
 use super::marks::Marks;
@@ -45,12 +46,16 @@ impl Config {
         for key in &self.auth.api_keys {
             self.write_caller(out, key)?;
         }
+        for line in auth::explain(&self.auth) {
+            writeln!(out, "  {line}")?;
+        }
         let keyless = match http.listen_address() {
             _ if self.auth.anonymous => Some("anonymous (no key)"),
-            _ if !self.auth.api_keys.is_empty() => None,
+            _ if self.auth.has_credentials() => None,
             Some(address) if address.ip().is_loopback() => {
                 Some("local (no key, this machine only)")
             }
+            _ if self.auth.is_required() => Some("anonymous (no key, a signature)"),
             _ => Some("everybody who can reach the address (no key, `insecure: true`)"),
         };
         if let Some(caller) = keyless {

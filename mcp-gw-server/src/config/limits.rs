@@ -47,22 +47,25 @@ pub(crate) fn unknown_servers(config: &Config) -> Vec<String> {
 
 /// What `applies` says of callers whom nobody can be.
 fn unmet(config: &Config, path: &str, applies: &MatchConfig, lines: &mut Vec<String>) {
-    let keys = &config.auth.api_keys;
+    let (keys, issuers) = (&config.auth.api_keys, &config.auth.jwt);
     let mut warn = |key: &str, n: usize, what: String| {
         let help = "it never applies; look for a misspelling, or leave it out";
         lines.push(format!("{path}.{key}[{n}]: {what}; {help}"));
     };
     for (n, caller) in applies.callers.iter().enumerate() {
         let CallerConfig { id, issuer, .. } = caller;
-        let is_there = issuer.is_none()
+        // Whoever has a token of that issuer.
+        let by_token = issuers.iter().any(|known| known.issuer == *issuer);
+        let by_key = issuer.is_none()
             && (keys.iter().any(|key| key.id == *id)
                 || matches!(id.as_str(), "anonymous" | "local"));
+        let is_there = by_token || by_key;
         if !is_there {
             warn("callers", n, format!("`{id}` is no caller of `auth`"));
         }
     }
     for (n, role) in applies.roles.iter().enumerate() {
-        if !keys.iter().any(|key| key.roles.contains(role)) {
+        if issuers.is_empty() && !keys.iter().any(|key| key.roles.contains(role)) {
             warn(
                 "roles",
                 n,
@@ -72,8 +75,9 @@ fn unmet(config: &Config, path: &str, applies: &MatchConfig, lines: &mut Vec<Str
     }
     for (n, kind) in applies.kinds.iter().enumerate() {
         let is_there = match kind {
-            KindConfig::Anonymous => keys.is_empty() || config.auth.anonymous,
+            KindConfig::Anonymous => !config.auth.has_credentials() || config.auth.anonymous,
             KindConfig::ApiKey => !keys.is_empty(),
+            KindConfig::User | KindConfig::OauthClient => !issuers.is_empty(),
             KindConfig::Local => true,
             _ => false,
         };

@@ -243,6 +243,7 @@ struct References<'a> {
     roles: BTreeSet<&'a str>,
     groups: BTreeSet<&'a str>,
     servers: BTreeSet<&'a str>,
+    has_tokens: bool,
 }
 
 impl<'a> References<'a> {
@@ -264,6 +265,7 @@ impl<'a> References<'a> {
                 .chain(policy.groups.keys().map(String::as_str))
                 .collect(),
             servers: config.server_names().collect(),
+            has_tokens: !config.auth.jwt.is_empty(),
         }
     }
 
@@ -340,8 +342,11 @@ impl<'a> References<'a> {
 
     /// A caller, role or group that nobody is or has makes a rule that is about nobody. That is no
     /// fault: whoever takes a key away, and the last that has a role with it, is not kept from it by
-    /// what is said of it elsewhere.
+    /// what is said of it elsewhere. Who has a token may be and have anything.
     fn who(&self, checker: &mut Checker<'_>, who: &WhoConfig, path: &ConfigPath) {
+        if self.has_tokens {
+            return;
+        }
         for (key, what, names, known) in [
             ("ids", "no caller", &who.ids, &self.ids),
             ("roles", "no role", &who.roles, &self.roles),

@@ -10,6 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::apis::{ApiConfig, RestConfig};
+use super::auth::{AuthConfig, JwtConfig};
 use super::fault::Fault;
 use super::federation::EndpointConfig;
 use super::marks::Marks;
@@ -171,6 +172,13 @@ impl Config {
         self.auth.api_keys.push(key);
         self
     }
+
+    /// Adds an issuer whose tokens say who calls.
+    #[must_use]
+    pub fn with_jwt(mut self, issuer: JwtConfig) -> Self {
+        self.auth.jwt.push(issuer);
+        self
+    }
 }
 
 /// Where and how the gateway listens.
@@ -178,7 +186,7 @@ impl Config {
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct HttpConfig {
-    /// The address and port to listen on. An address other than loopback needs `auth.api_keys`, or
+    /// The address and port to listen on. An address other than loopback needs `auth`, or
     /// `insecure: true`.
     pub listen: String,
     /// The path of the MCP endpoint.
@@ -297,20 +305,6 @@ impl Default for InputConfig {
             max_total: 1024,
         }
     }
-}
-
-/// Who may call.
-///
-/// Without any key, callers from this machine are let in as the caller `local`, as long as the
-/// gateway listens on loopback.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct AuthConfig {
-    /// Lets callers without a key in, as the caller `anonymous`.
-    pub anonymous: bool,
-    /// The callers that show an API key.
-    pub api_keys: Vec<ApiKeyConfig>,
 }
 
 /// A caller and its API key; the key is given by exactly one of `key`, `key_sha256` and `key_file`.

@@ -9,7 +9,7 @@ use mcp_gw_core::{
 };
 
 use super::rules::{Judges, View};
-use crate::access::has_same_rights;
+use crate::authn::has_same_rights;
 use crate::client::Client;
 use crate::engine::Inner;
 use crate::listen::{Listener, Topic};

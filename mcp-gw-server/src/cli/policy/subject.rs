@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::finding::Finding;
 use super::quoted;
-use crate::access::caller_of;
+use crate::authn::caller_of;
 use crate::cli::environment;
 use crate::config::{Config, ConfigFaults, Fault, is_gateway_file, read_file};
 

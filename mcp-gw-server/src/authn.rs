@@ -1,0 +1,251 @@
+//! Who calls: what comes over HTTP, made into a caller.
+//!
+//! A caller shows an API key or a token; a request may have to be signed besides. What the
+//! configuration says of it is swapped as a whole when it is read anew: a request sees one version.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::HeaderName;
+use mcp_gw_core::{
+    Authenticator, AuthnError, Caller, CallerKind, Clock, Credentials, NoAuthentication, Secret,
+    Transport,
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::config::{Config, KeyError, SecretError};
+use crate::swap::Swap;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+mod jose;
+mod jwks;
+mod jwt;
+mod key;
+mod keys;
+mod signature;
+
+pub(crate) use key::key_set_of_file;
+pub(crate) use keys::caller_of;
+pub use signature::{PendingSignature, SignedHead};
+
+use jwt::Tokens;
+use keys::ApiKeys;
+use signature::Signatures;
+
+/// Why what a configuration says of callers cannot be put in force.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The API key of this caller.
+    Key(String, KeyError),
+    /// The secret at this place.
+    Secret(String, SecretError),
+}
+
+/// Knows callers by what they show.
+#[derive(Debug)]
+pub(crate) struct Callers {
+    keys: ApiKeys,
+    tokens: Tokens,
+    signatures: Option<Signatures>,
+    api_key_header: HeaderName,
+    /// Who comes over HTTP without a key or a token, if anybody may.
+    without: Option<Arc<Caller>>,
+    open: NoAuthentication,
+    /// Of all secrets, to know when one is another: nothing else tells when a file of one has changed.
+    fingerprint: [u8; 32],
+}
+
+impl Callers {
+    /// The callers of a configuration. What `before` knows and cannot be had from the configuration is
+    /// kept: keys that were fetched, signatures that were used.
+    ///
+    /// # Errors
+    /// When a key or a secret cannot be had; a checked configuration has none such, unless a file
+    /// changed since.
+    pub(crate) fn of(
+        config: &Config,
+        before: Option<&Self>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, Fault> {
+        let auth = &config.auth;
+        let keys = ApiKeys::of(config).map_err(|(id, error)| Fault::Key(id, error))?;
+        let tokens = Tokens::of(&auth.jwt, before.map(|before| &before.tokens), clock);
+        let tokens =
+            tokens.map_err(|(index, error)| Fault::Secret(format!("auth.jwt[{index}]"), error))?;
+        let signatures = match &auth.signature {
+            None => None,
+            Some(signed) => {
+                let before = before.and_then(|before| before.signatures.as_ref());
+                let signatures =
+                    Signatures::of(signed, before, clock).map_err(|(index, error)| {
+                        Fault::Secret(format!("auth.signature.keys[{index}]"), error)
+                    })?;
+                Some(signatures)
+            }
+        };
+        let loopback = config
+            .http
+            .listen_address()
+            .is_some_and(|address| address.ip().is_loopback());
+        let without = if auth.anonymous {
+            Some(Caller::anonymous())
+        } else if auth.has_credentials() {
+            None
+        } else if loopback {
+            Some(Caller::local())
+        } else {
+            Some(Caller::anonymous())
+        };
+        Ok(Self {
+            keys,
+            tokens,
+            signatures,
+            // A checked configuration has a name that can be one.
+            api_key_header: HeaderName::from_bytes(auth.api_key_header.as_bytes())
+                .unwrap_or(API_KEY),
+            without: without.map(Arc::new),
+            open: NoAuthentication::new(),
+            fingerprint: fingerprint(config),
+        })
+    }
+
+    /// Begins to fetch the keys of issuers that are not there yet.
+    pub(crate) fn prefetch(&self) {
+        self.tokens.prefetch();
+    }
+
+    /// True when a caller who came in before comes in with the same rights now.
+    pub(crate) fn knows(&self, caller: &Caller) -> bool {
+        let mut now = self.keys.callers().chain(&self.without);
+        now.any(|now| has_same_rights(now, caller))
+            || self.tokens.knows(caller, has_same_rights)
+            // Whoever holds the other end of standard input is not asked for a key.
+            || (caller.kind == CallerKind::Local && self.without.is_none())
+    }
+
+    /// True when every key and secret stands for the same as in `other`.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let without = |callers: &Self| callers.without.as_ref().map(|caller| caller.kind);
+        self.keys.is_same(&other.keys)
+            && self.fingerprint == other.fingerprint
+            && without(self) == without(other)
+    }
+
+    /// The caller that one credential stands for.
+    async fn identify(
+        &self,
+        credential: &Secret<String>,
+        is_bearer: bool,
+    ) -> Result<Arc<Caller>, AuthnError> {
+        if let Some(caller) = self.keys.find(credential) {
+            return Ok(Arc::clone(caller));
+        }
+        if !is_bearer || self.tokens.is_empty() {
+            return Err(AuthnError::Invalid {
+                reason: "unknown API key".to_owned(),
+            });
+        }
+        Ok(self.tokens.check(credential.expose()).await?)
+    }
+}
+
+/// The header of API keys, if nothing else is said.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Of what is in files: that they hold something else is not seen otherwise.
+fn fingerprint(config: &Config) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let mut add = |part: &[u8]| {
+        // Of the same length each, so that no two lists make one text.
+        hash.update(Sha256::digest(part));
+    };
+    for issuer in &config.auth.jwt {
+        if let Ok(Some(secret)) = issuer.secret() {
+            add(secret.expose().as_bytes());
+        }
+        let file = issuer.jwks.as_ref().and_then(|jwks| jwks.file.as_ref());
+        if let Some(bytes) = file.and_then(|file| std::fs::read(file).ok()) {
+            add(&bytes);
+        }
+    }
+    let signed = config.auth.signature.as_ref();
+    for key in signed.into_iter().flat_map(|signed| &signed.keys) {
+        if let Ok(secret) = key.bytes() {
+            add(secret.expose().as_bytes());
+        }
+    }
+    hash.finalize().into()
+}
+
+/// The same identity with the same rights.
+pub(crate) fn has_same_rights(one: &Caller, other: &Caller) -> bool {
+    one.is_same(other)
+        && (&one.roles, &one.groups, &one.scopes, &one.claims)
+            == (&other.roles, &other.groups, &other.scopes, &other.claims)
+}
+
+#[async_trait]
+impl Authenticator for Callers {
+    async fn authenticate(&self, credentials: &Credentials) -> Result<Arc<Caller>, AuthnError> {
+        if credentials.transport != Transport::Http {
+            return self.open.authenticate(credentials).await;
+        }
+        let sent = [(&credentials.bearer, true), (&credentials.api_key, false)];
+        let mut found: Option<Arc<Caller>> = None;
+        // Where nothing is known, a token that some client always sends is nobody's concern.
+        if !self.keys.is_empty() || !self.tokens.is_empty() {
+            for (credential, is_bearer) in sent {
+                let Some(credential) = credential else {
+                    continue;
+                };
+                let caller = self.identify(credential, is_bearer).await?;
+                if found.as_ref().is_some_and(|other| !caller.is_same(other)) {
+                    return Err(AuthnError::Invalid {
+                        reason: "two credentials of two callers".to_owned(),
+                    });
+                }
+                found.get_or_insert(caller);
+            }
+        }
+        let caller = found.or_else(|| self.without.clone());
+        caller.ok_or(AuthnError::Missing)
+    }
+}
+
+/// What an HTTP endpoint must know of authentication before it asks the gateway: where keys stand, and
+/// how requests are signed. A clone is another handle to the same, which follows the configuration.
+#[derive(Debug, Clone)]
+pub struct Inbound(Swap<Callers>);
+
+impl Inbound {
+    pub(crate) const fn new(callers: Swap<Callers>) -> Self {
+        Self(callers)
+    }
+
+    /// The header that an API key may stand in.
+    pub fn api_key_header(&self) -> HeaderName {
+        self.0.now().api_key_header.clone()
+    }
+
+    /// Looks at the signature of a request whose body was not read yet. `None` when there is none, and
+    /// none is needed.
+    ///
+    /// # Errors
+    /// [`AuthnError::Signature`] when it is missing, or cannot be good whatever the body is;
+    /// [`AuthnError::Unavailable`] when too many are remembered to take another one.
+    pub fn signature(&self, head: &SignedHead<'_>) -> Result<Option<PendingSignature>, AuthnError> {
+        match &self.0.now().signatures {
+            Some(signatures) => signatures.begin(head),
+            None => Ok(None),
+        }
+    }
+
+    /// What `Accept-Signature` says to a client that has not signed (RFC 9421 §5.1).
+    pub fn accept_signature(&self) -> Option<String> {
+        self.0.now().signatures.as_ref()?.accept()
+    }
+}
+
+#[cfg(test)]
+mod tests;
