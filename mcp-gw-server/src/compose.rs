@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mcp_gw_core::{
     AuditSink, Backend, BackendStatus, BoxError, BuildError, Clock, Endpoint, Feature, Gateway,
-    GatewayBuilder, GatewayListener, Glob, SystemClock, TracingAudit,
+    GatewayBuilder, GatewayListener, Glob, Mounting, SystemClock, TracingAudit,
 };
 use mcp_gw_policy::{PolicyEngine, PolicyFaults};
 use mcp_gw_ratelimit::Limiter;
@@ -30,6 +30,7 @@ use crate::limits::{Limits, tell_of_limits};
 use crate::metrics::{Live, Metrics, Registration};
 use crate::pins::{Guards, PinWatch, PinsError};
 use crate::reshape::Reshape;
+use crate::rest;
 use crate::supervise::Supervisor;
 use crate::survey::idle_rules;
 use crate::survey::renamed::NameWatch;
@@ -135,6 +136,10 @@ impl Launch {
             let backend = maker.backend(config, (name, server), &guards)?;
             builder = builder.mount(backend, config.mounting(name, server));
         }
+        for made in rest::backends(config, &clock).map_err(LaunchError::of_api)? {
+            let (backend, mounting) = maker.api(made);
+            builder = builder.mount(backend, mounting);
+        }
         for (name, endpoint) in &config.endpoints {
             builder = builder.endpoint(endpoint_of(name, endpoint));
         }
@@ -157,6 +162,7 @@ impl Launch {
             config: config.clone(),
             extra: backends
                 .filter(|name| !config.servers.contains_key(name))
+                .filter(|name| !rest::names(config).any(|api| api == name))
                 .collect(),
             maker,
             supervisor: Supervisor::start(engine.gateway()),
@@ -207,6 +213,15 @@ pub(crate) struct Maker {
 }
 
 impl Maker {
+    /// What is made for REST APIs, with the bound on calls around it.
+    pub(crate) fn api(&self, made: rest::Made) -> (Deadline<Arc<dyn Backend>>, Mounting) {
+        let limit = self.call_limit.clone();
+        (
+            Deadline::new(made.backend, limit, made.longest),
+            made.mounting,
+        )
+    }
+
     /// One server with everything that is put around it.
     pub(crate) fn backend(
         &self,
@@ -473,6 +488,14 @@ pub enum LaunchError {
         /// What is wrong.
         source: BoxError,
     },
+    /// A REST API cannot be set up.
+    #[error("the API `{name}` cannot be set up")]
+    Api {
+        /// The API.
+        name: String,
+        /// What is wrong.
+        source: BoxError,
+    },
     /// The limits make no sense.
     #[error("limits cannot be kept: {0}")]
     Limits(String),
@@ -602,5 +625,14 @@ impl Running {
         // What went before may have calls under way still; their time is over, too.
         parts.ending.cancel();
         while parts.leaving.join_next().await.is_some() {}
+    }
+}
+
+impl LaunchError {
+    pub(crate) fn of_api((name, fault): (String, rest::ApiFault)) -> Self {
+        Self::Api {
+            name,
+            source: fault.into(),
+        }
     }
 }

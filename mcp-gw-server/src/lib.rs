@@ -29,6 +29,7 @@ mod parked;
 mod pins;
 mod reload;
 mod reshape;
+mod rest;
 mod revision;
 mod rewrite;
 mod rounds;

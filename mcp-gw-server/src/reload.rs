@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp_gw_core::{Backend, Mounting, Remount};
+use mcp_gw_core::{Backend, Clock, Mounting, Remount};
 use tokio_util::sync::CancellationToken;
 
 use crate::authn::Callers;
@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::config::{ConfigFaults, Fault};
 use crate::limits::{Limits, tell_of_limits};
 use crate::pins::Guards;
+use crate::rest;
 
 /// What a new configuration has changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,15 +53,7 @@ const AT_ONCE: [&str; 6] = [
 ];
 
 /// Sections that are read once, at the start.
-const AT_START: [&str; 7] = [
-    "name",
-    "version",
-    "instructions",
-    "http",
-    "input",
-    "apis",
-    "rest",
-];
+const AT_START: [&str; 5] = ["name", "version", "instructions", "http", "input"];
 
 /// How often is looked whether a backend that went is still in use.
 const LOOK: Duration = Duration::from_millis(50);
@@ -106,7 +99,7 @@ impl Running {
             tell_of_limits(config);
         }
         limits.connect().await;
-        let (next, came) = parts.remount(config, guards.as_ref())?;
+        let (next, came) = parts.remount(config, guards.as_ref(), &self.clock)?;
         let stays = |name: &str| !came.iter().any(|come| come.name == name);
         // Other names are looked at with the rules that come.
         self.names.put(&config.policy);
@@ -140,9 +133,11 @@ impl Running {
         });
         report.changed.extend(sections.map(str::to_owned));
         report.changed.extend(came.iter().map(Came::to_string));
-        let is_gone = |backend: &&Arc<dyn Backend>| !config.servers.contains_key(backend.name());
-        let names = gone.iter().filter(is_gone);
-        let names = names.map(|backend| format!("servers.{} (gone)", backend.name()));
+        let stay: Vec<&str> = config.servers.keys().map(String::as_str).collect();
+        let stay: Vec<&str> = stay.into_iter().chain(rest::names(config)).collect();
+        let names = gone.iter().map(|backend| backend.name());
+        let names = names.filter(|name| !stay.contains(name));
+        let names = names.map(|name| format!("{} (gone)", place_of(&before, name)));
         report.changed.extend(names);
         let pending = AT_START.into_iter().filter(|section| differ(section));
         report.pending.extend(pending.map(str::to_owned));
@@ -175,13 +170,15 @@ impl Running {
 /// A server that came, in the place of one of the same name unless it is new.
 struct Came {
     name: String,
+    /// Where the configuration has it.
+    place: String,
     is_new: bool,
 }
 
 impl std::fmt::Display for Came {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let new = if self.is_new { " (new)" } else { "" };
-        write!(f, "servers.{}{new}", self.name)
+        write!(f, "{}{new}", self.place)
     }
 }
 
@@ -191,6 +188,7 @@ impl Parts {
         &self,
         config: &Config,
         guards: Option<&Guards>,
+        clock: &Arc<dyn Clock>,
     ) -> Result<(Remount, Vec<Came>), LaunchError> {
         let mut next = Remount::new();
         let mut came = Vec::new();
@@ -214,14 +212,41 @@ impl Parts {
                 next = next.mount(backend, mounting);
                 came.push(Came {
                     name: name.clone(),
+                    place: place_of(config, name),
                     is_new: !is_there,
                 });
+            }
+        }
+        if rest::is_same(before, config) {
+            for name in rest::names(config) {
+                next = next.keep(name, rest::mounting(config, name));
+            }
+        } else {
+            for made in rest::backends(config, clock).map_err(LaunchError::of_api)? {
+                came.push(Came {
+                    name: made.name.clone(),
+                    place: place_of(config, &made.name),
+                    is_new: !rest::names(before).any(|name| *name == made.name),
+                });
+                let (backend, mounting) = self.maker.api(made);
+                next = next.mount(backend, mounting);
             }
         }
         for (name, endpoint) in &config.endpoints {
             next = next.endpoint(endpoint_of(name, endpoint));
         }
         Ok((next, came))
+    }
+}
+
+/// Where a configuration has what is behind the gateway under this name.
+fn place_of(config: &Config, name: &str) -> String {
+    if config.apis.contains_key(name) {
+        format!("apis.{name}")
+    } else if !config.servers.contains_key(name) && *config.rest.tool_name == *name {
+        format!("rest ({name})")
+    } else {
+        format!("servers.{name}")
     }
 }
 

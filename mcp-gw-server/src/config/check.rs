@@ -54,6 +54,10 @@ impl Config {
                 found.value.marks.add_to_server(name, &bytes);
             }
         }
+        for file in found.value.apis.values().flat_map(ApiConfig::files) {
+            let bytes = std::fs::read(file).unwrap_or_default();
+            found.value.marks.add_to_section("apis", &bytes);
+        }
         let beside = || PinsConfig::file_beside(path);
         found.value.pins.file.get_or_insert_with(beside);
         let (mut faults, remarks) = Checker::new(&found.spans).run(&found.value);

@@ -96,6 +96,13 @@ impl Marks {
         }
     }
 
+    /// The same for a whole section.
+    pub(super) fn add_to_section(&mut self, section: &str, bytes: &[u8]) {
+        if let Some(before) = self.sections.get_mut(section) {
+            *before = mark(&(*before, bytes));
+        }
+    }
+
     /// True unless both say the same under the key `section` of the file.
     pub(crate) fn differ(&self, other: &Self, section: &str) -> bool {
         !self.is_known

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use http::header::HeaderName;
+use http::header::{COOKIE, HeaderName};
 use mcp_gw_core::Glob;
 
 use crate::egress::address::AddressRules;
@@ -240,6 +240,31 @@ impl ApiRules {
     #[must_use]
     pub fn with_allow_cookie(self, allow: bool) -> Self {
         self.with(|rules| rules.allow_cookie = allow)
+    }
+
+    /// Allows besides what the operations of a description need: whoever chose them has allowed it.
+    pub(crate) fn also(
+        self,
+        methods: impl IntoIterator<Item = Method>,
+        headers: impl IntoIterator<Item = HeaderName>,
+        content_types: impl IntoIterator<Item = String>,
+    ) -> Self {
+        self.with(|rules| {
+            let never = [Method::CONNECT, Method::TRACE];
+            let methods = methods.into_iter().filter(|method| !never.contains(method));
+            rules.methods.extend(methods);
+            for header in headers {
+                if header == COOKIE {
+                    rules.allow_cookie = true;
+                } else {
+                    rules.request_headers.push(header);
+                }
+            }
+            let lower = content_types
+                .into_iter()
+                .map(|one| one.to_ascii_lowercase());
+            rules.content_types.extend(lower);
+        })
     }
 
     /// Sets whose certificates are believed.

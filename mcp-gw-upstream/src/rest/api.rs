@@ -195,6 +195,8 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct Ask<'a> {
     pub(crate) caller: &'a Caller,
+    /// Rules that allow more than those of the API.
+    pub(crate) rules: Option<&'a ApiRules>,
     pub(crate) parts: RequestParts,
     /// A token of the caller's own.
     pub(crate) token: Option<Secret<String>>,
@@ -320,7 +322,8 @@ impl Api {
     async fn exchanged(&self, ask: Ask<'_>, began: Instant) -> Result<Reply, Failed> {
         let inner = &*self.0;
         let config = &inner.config;
-        let request = config.rules.check(ask.parts.clone())?;
+        let rules = ask.rules.unwrap_or(&config.rules);
+        let request = rules.check(ask.parts.clone())?;
         let limit = ask
             .within
             .map_or(config.timeout, |limit| limit.min(config.timeout));
@@ -341,7 +344,7 @@ impl Api {
                 Found::Stale(headers) => {
                     let mut parts = ask.parts.clone();
                     parts.headers.extend(headers);
-                    asked_again = config.rules.check(parts).ok();
+                    asked_again = rules.check(parts).ok();
                 }
                 Found::Nothing => {}
             }

@@ -129,6 +129,7 @@ impl ApiGateway {
         let parts = call.parts(api)?;
         let ask = Ask {
             caller: ctx.caller(),
+            rules: None,
             parts,
             token,
             within: call.timeout(),

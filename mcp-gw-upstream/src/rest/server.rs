@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use async_trait::async_trait;
+use http::HeaderName;
 use mcp_gw_core::{
     Backend, BackendError, CallContext, Feature, Offer, RawJson, ResourceRead, ToolCall, ToolOutput,
 };
@@ -11,9 +12,12 @@ use mcp_gw_core::{
 use super::api::{Api, Ask};
 use super::gateway::{read_rest, template};
 use super::gateway_call::invalid;
+use super::handmade::ToolConfigError;
 use super::kept::KeptAnswers;
+use super::openapi::DescriptionError;
 use super::operation::Operation;
 use super::output::{self, OUTPUT_SCHEMA};
+use crate::egress::ApiRules;
 
 /// Why operations cannot be the tools of a server.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +29,12 @@ pub enum ApiServerError {
         /// The name.
         name: String,
     },
+    /// A tool that is written by hand cannot be one.
+    #[error(transparent)]
+    ByHand(ToolConfigError),
+    /// Nothing of a description can be used.
+    #[error("its description")]
+    Description(#[source] DescriptionError),
     /// The definition of one cannot be one of a tool.
     #[error("operation {name:?} cannot be a tool")]
     Spec {
@@ -39,6 +49,8 @@ pub enum ApiServerError {
 /// A backend with a tool for each operation of an API.
 pub struct ApiServer {
     api: Api,
+    /// With what the operations need besides.
+    rules: ApiRules,
     operations: HashMap<String, Operation>,
     kept: Option<KeptAnswers>,
     offer: Offer,
@@ -75,8 +87,10 @@ impl ApiServer {
             offer.resource_templates.extend(template(Some(api.name())));
         }
         offer.instructions = api.config().description.clone();
+        let rules = rules_for(&api, known.values());
         Ok(Self {
             api,
+            rules,
             operations: known,
             kept,
             offer,
@@ -89,6 +103,17 @@ impl ApiServer {
         self.offer.remarks.extend(remarks);
         self
     }
+}
+
+/// The rules of the API, and what these operations need: their methods, headers and types of bodies.
+fn rules_for<'o>(api: &Api, operations: impl Iterator<Item = &'o Operation> + Clone) -> ApiRules {
+    let methods = operations.clone();
+    let methods = methods.filter_map(|operation| operation.method().parse().ok());
+    let headers = operations.clone().flat_map(Operation::headers);
+    let headers = headers.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+    let types = operations.filter_map(Operation::content_type);
+    let rules = api.config().rules.clone();
+    rules.also(methods, headers, types.map(str::to_owned))
 }
 
 impl fmt::Debug for ApiServer {
@@ -131,6 +156,7 @@ impl Backend for ApiServer {
         };
         let ask = Ask {
             caller: ctx.caller(),
+            rules: Some(&self.rules),
             parts,
             token: None,
             within: None,
