@@ -18,6 +18,7 @@ mod over_http;
 mod over_stdio;
 mod parity;
 mod policy;
+mod rest;
 mod sdk;
 mod snapshots;
 mod support;
