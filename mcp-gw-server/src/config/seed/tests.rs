@@ -211,6 +211,12 @@ fn key_authentication() {
         "authentication: { required: true, methods: [oauth2] }",
         "authentication: { required: true, methods: [api_key] }",
         "authentication: { required: true, methods: [api_key], api_keys: [{ name: ann, key: '${KEY}' }] }",
+    ]));
+}
+
+#[test]
+fn key_token_validation() {
+    insta::assert_snapshot!(all(&[
         "authentication: { required: true, methods: [bearer_token] }",
         "authentication: { methods: [bearer_token] }",
         "authentication: { required: true, methods: [bearer_token], token_validation: { jwt_secret: '${KEY}', token_expiry: 60 } }",
@@ -421,8 +427,10 @@ fn the_environment_alone_starts_a_gateway() {
     insta::assert_snapshot!(config.explain());
     let faults = |variables: &[(&str, &str)]| of(variables).unwrap().unwrap_err().to_string();
     let secret = "https://ann:hush@a.example";
+    let many = "https://a.example,".repeat(1001);
     let told = [
         faults(&[("ALLOWED_APIS", ",,")]),
+        faults(&[("ALLOWED_APIS", &many)]),
         faults(&[(
             "ALLOWED_APIS",
             &format!("{secret}, a.example,http://a.example,https://1.2.3.4"),
