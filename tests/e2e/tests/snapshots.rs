@@ -139,6 +139,10 @@ fn the_example_configuration_explained() {
         ("DOCS_TOKEN", "token-0123456789abcdef"),
         ("API7_TOKEN", "a7ee-0123456789abcdef"),
         ("APISIX_ADMIN_KEY", "apisix-0123456789abcdef"),
+        ("WEATHER_API_KEY", "weather-0123456789abcdef"),
+        ("GITHUB_TOKEN", "github-0123456789abcdef"),
+        ("BUILD_GITHUB_TOKEN", "github-build-0123456789"),
+        ("ORDERS_SECRET", "orders-0123456789abcdef"),
         ("METRICS_TOKEN", "metrics-0123456789abcdef"),
         (
             "SESSION_KEY",

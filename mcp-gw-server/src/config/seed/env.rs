@@ -38,6 +38,14 @@ impl Variables {
                 "write addresses with commas between them, such as `https://api.example.com`";
             refuse(APIS, "the variable names no API", help);
         }
+        let apis = apis.map(|apis| {
+            if apis.len() <= MOST {
+                return apis;
+            }
+            let message = "the variable names more than 1000 APIs";
+            refuse(APIS, message, "name those that are used");
+            Vec::new()
+        });
         let rate = set("RATE_LIMIT").map(|text| text.trim().parse::<u64>());
         let rate = match rate {
             Some(Ok(rate)) if (1..=1_000_000_000).contains(&rate) => Some(rate),
@@ -68,3 +76,6 @@ impl Variables {
         (variables, faults)
     }
 }
+
+/// How many APIs there may be.
+const MOST: usize = 1000;

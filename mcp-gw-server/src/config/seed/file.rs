@@ -43,6 +43,7 @@ pub(super) struct ServerPart {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct GatewayPart {
+    #[schemars(length(max = 1000))]
     pub(super) allowed_apis: Vec<AllowedApi>,
     pub(super) rate_limits: Option<RateLimits>,
     pub(super) authentication: Option<Authentication>,

@@ -1,6 +1,7 @@
 //! Each row of the table of keys, and each defect of API Gateway MCP that is about configuration, has a
 //! test here that is named for it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mcp_gw_core::testing::ManualClock;
@@ -9,7 +10,10 @@ use mcp_gw_core::{
 };
 use mcp_gw_ratelimit::Limiter;
 use proptest::prelude::*;
+use serde_json::Value;
 
+use super::file::SeedFile;
+use crate::config::source::schema_of;
 use crate::config::{ApiCredential, Config, Fault};
 
 /// The file as its authors show it.
@@ -207,6 +211,12 @@ fn key_authentication() {
         "authentication: { required: true, methods: [oauth2] }",
         "authentication: { required: true, methods: [api_key] }",
         "authentication: { required: true, methods: [api_key], api_keys: [{ name: ann, key: '${KEY}' }] }",
+    ]));
+}
+
+#[test]
+fn key_token_validation() {
+    insta::assert_snapshot!(all(&[
         "authentication: { required: true, methods: [bearer_token] }",
         "authentication: { methods: [bearer_token] }",
         "authentication: { required: true, methods: [bearer_token], token_validation: { jwt_secret: '${KEY}', token_expiry: 60 } }",
@@ -417,8 +427,10 @@ fn the_environment_alone_starts_a_gateway() {
     insta::assert_snapshot!(config.explain());
     let faults = |variables: &[(&str, &str)]| of(variables).unwrap().unwrap_err().to_string();
     let secret = "https://ann:hush@a.example";
+    let many = "https://a.example,".repeat(1001);
     let told = [
         faults(&[("ALLOWED_APIS", ",,")]),
+        faults(&[("ALLOWED_APIS", &many)]),
         faults(&[(
             "ALLOWED_APIS",
             &format!("{secret}, a.example,http://a.example,https://1.2.3.4"),
@@ -607,6 +619,54 @@ fn a_file_is_known_by_its_keys() {
         faults.contains("seed.yaml:2:1: servers: unknown key"),
         "{faults}"
     );
+}
+
+/// The keys of all mappings of a schema.
+fn keys_of(schema: &Value, keys: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(object) => {
+            if let Some(Value::Object(properties)) = object.get("properties") {
+                keys.extend(properties.keys().cloned());
+            }
+            object.values().for_each(|part| keys_of(part, keys));
+        }
+        Value::Array(items) => items.iter().for_each(|item| keys_of(item, keys)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_guide_tells_of_every_key_and_variable() {
+    let guide = include_str!("../../../../docs/rest-apis.md");
+    let (_, guide) = guide.split_once("## Moving from API Gateway MCP").unwrap();
+    let mut schema = schema_of::<SeedFile>();
+    // What APIs may say is in the reference.
+    let definitions = schema["$defs"].as_object_mut().unwrap();
+    definitions.retain(|name, _| {
+        [
+            "Part",
+            "Key",
+            "Limits",
+            "Authentication",
+            "Validation",
+            "Security",
+            "Logging",
+            "Monitoring",
+            "Alerts",
+        ]
+        .iter()
+        .any(|end| name.ends_with(end))
+    });
+    let mut keys = BTreeSet::new();
+    keys_of(&schema, &mut keys);
+    assert!(keys.len() > 35, "{keys:?}");
+    keys.extend(["ALLOWED_APIS", "RATE_LIMIT", "AUTH_REQUIRED"].map(str::to_owned));
+    for key in keys {
+        assert!(
+            guide.contains(&key),
+            "docs/rest-apis.md does not tell of `{key}`"
+        );
+    }
 }
 
 #[test]

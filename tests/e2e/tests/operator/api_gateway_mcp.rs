@@ -59,7 +59,7 @@ fn its_policy_is_looked_over_without_its_secrets() {
     let file = folder.file("api-gateway-mcp-config.yaml", FILE);
     let (code, says, _) = super::run(HTTP_BIN, &["policy", "check", &file]);
     assert_eq!(code, Some(0), "{says}");
-    assert!(says.contains("can be used"), "{says}");
+    assert!(says.contains("is good"), "{says}");
     assert!(!says.contains("not active"), "{says}");
 }
 
