@@ -10,8 +10,10 @@ mod modern;
 mod places;
 mod rules;
 mod sealed;
+mod signatures;
 mod states;
 mod streams;
+mod tokens;
 
 use crate::support::http::{Endpoint, JSON};
 use crate::support::json::{at, member};
