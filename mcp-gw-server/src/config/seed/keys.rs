@@ -11,8 +11,10 @@ use super::file::{AuthMethod, Authentication, KeyForm, SeedFile, SeedKey, TokenV
 use super::report;
 use super::translate::{Found, Translation};
 use crate::config::apis::{Base, CredentialConfig};
+use crate::config::auth::JwtConfig;
 use crate::config::fault::{Fault, short};
 use crate::config::path::ConfigPath;
+use crate::config::text::DurationText;
 use crate::config::types::ApiKeyConfig;
 
 /// How callers' tokens are checked: signed with a shared secret (HS256).
@@ -58,22 +60,17 @@ impl Translation<'_, '_> {
         // Whoever shows something is known by it all the same.
         self.config.auth.anonymous = has_way_in && !is_required;
         if let Some(tokens) = tokens {
-            self.connect(tokens, &path.key("methods"));
+            self.connect(tokens);
         }
     }
 
-    /// Lets callers in who show tokens. Nothing checks tokens yet, so nobody comes in by one: a key that
-    /// nobody has keeps those out who show nothing.
-    fn connect(&mut self, tokens: Tokens, path: &ConfigPath) {
-        let message = "not active yet: tokens are not checked, and nobody is let in by one";
-        let help = "give callers keys: `api_keys` without `allowed_apis`, and the method `api_key`";
-        self.checker.remark(path, message, help);
-        let _ = (tokens.hs256_secret, tokens.max_age);
-        let mut nobody = ApiKeyConfig::new("nobody", Secret::new(String::new()));
-        nobody.key = None;
-        // No text is known that has this digest.
-        nobody.key_sha256 = Some(Secret::new("0".repeat(64)));
-        self.config.auth.api_keys.push(nobody);
+    /// Lets callers in who show tokens. The file names no issuer and no audience, so neither is looked at.
+    fn connect(&mut self, tokens: Tokens) {
+        let mut issuer = JwtConfig::hs256(tokens.hs256_secret);
+        if let Some(max_age) = tokens.max_age {
+            issuer = issuer.with_max_age(DurationText::new(max_age));
+        }
+        self.config.auth.jwt.push(issuer);
     }
 
     fn asked_by_variable(&mut self) {

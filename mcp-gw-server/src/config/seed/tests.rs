@@ -239,7 +239,7 @@ fn who_is_let_in() {
     assert!(config.auth.anonymous, "a key is not needed, and known");
     // The file of its authors asks for tokens: nobody comes without one.
     let config = load(FILE).unwrap();
-    assert!(!config.auth.anonymous && !config.auth.api_keys.is_empty());
+    assert!(config.auth.is_required() && config.auth.api_keys.is_empty());
     let config = load("api_gateway: { allowed_apis: ['https://a.example'] }").unwrap();
     assert!(config.auth.api_keys.is_empty() && !config.auth.anonymous);
 }
@@ -514,9 +514,13 @@ fn defect_6_limits_of_single_apis_hold() {
 
 #[test]
 fn defect_13_a_token_that_is_only_there_lets_nobody_in() {
-    let keys = load(FILE).unwrap().auth.api_keys;
-    assert!(keys.iter().all(|key| key.key.is_none()));
-    assert!(keys.iter().all(|key| key.sha256().is_ok()));
+    let auth = load(FILE).unwrap().auth;
+    assert!(auth.is_required() && auth.api_keys.is_empty());
+    let [tokens] = auth.jwt.as_slice() else {
+        panic!("{:?}", auth.jwt);
+    };
+    assert!(tokens.hs256_secret.is_some());
+    assert_eq!(tokens.max_age.unwrap().get().as_secs(), 3600);
 }
 
 #[test]
@@ -581,8 +585,6 @@ fn defect_21_what_is_not_done_yet_is_said() {
         paths,
         [
             "authentication.methods[2]",
-            // Until tokens are checked.
-            "authentication.methods",
             "security.audit_logging.storage",
             "security.audit_logging.level",
             "security.audit_logging.retention",
