@@ -1,5 +1,6 @@
 //! `mcp-gw-http demo`: everything a gateway does, with nothing around it.
 
+mod api;
 mod audit;
 mod once;
 mod tools;
@@ -23,6 +24,7 @@ const POLICY: &str = r#"
 rules:
   - { id: everybody-looks, effect: allow, tools: ["get_*", "list_*", count_words, roll_dice, wait] }
   - { id: alice-writes, effect: allow, tools: [add_note, delete_notes], who: { ids: [alice] } }
+  - { id: alice-asks-apis, effect: allow, servers: [weather], who: { ids: [alice] } }
   - { id: only-alice-deletes, effect: require, tools: ["delete_*"], who: { ids: [alice] } }
 "#;
 const CALLS_PER_MINUTE: u64 = 10;
@@ -45,7 +47,9 @@ pub(crate) async fn run(
     };
     let http = HttpConfig::default().with_listen(address.to_string());
     let listener = listen(&http).await?;
-    let config = config(http)?;
+    let weather = api::Weather::start().await?;
+    let mut config = config(http)?;
+    config.apis.insert("weather".to_owned(), weather.config());
     let running = start(&config)?;
     let result = if once {
         play(listener, &running, &config, &stop).await
@@ -109,7 +113,7 @@ fn banner(address: SocketAddr) -> String {
     let url = format!("http://{address}/mcp");
     format!(
         r#"
-mcp-gw demo: seven tools behind one gateway, nothing else needed.
+mcp-gw demo: seven tools and a REST API behind one gateway, nothing else needed.
 
   alice  may use every tool       key {ALICE_KEY}
   bob    may only look            key {BOB_KEY}

@@ -82,7 +82,8 @@ pub(super) async fn play(url: &str) -> anyhow::Result<()> {
         seen.names().len(),
         seen.names().join(", ")
     ));
-    ensure!(seen.names().len() == 7, "alice should see seven tools");
+    ensure!(seen.names().len() == 8, "alice should see eight tools");
+    let api = seen.api().context("there should be an API")?;
 
     let seen = stage
         .send("bob", "lists the tools", BOB_KEY, &list(), "")
@@ -132,6 +133,34 @@ pub(super) async fn play(url: &str) -> anyhow::Result<()> {
         waited.text()
     ));
     ensure!(waited.progress == 3, "three progress messages should come");
+
+    let ask = |endpoint: &str| {
+        let arguments = json!({"api": api, "endpoint": endpoint, "method": "GET"});
+        call("api_gateway", &arguments.to_string())
+    };
+    let weather = ask("/weather/Oslo");
+    let weather = stage
+        .send(
+            "alice",
+            "asks a REST API for the weather",
+            ALICE_KEY,
+            &weather,
+            "",
+        )
+        .await?;
+    let data = weather.at("/result/structuredContent/data");
+    tell(&data.to_string());
+    ensure!(data["town"] == "Oslo", "the API should answer");
+
+    let elsewhere = ask("/../admin");
+    let refused = stage
+        .send("alice", "tries to leave the API", ALICE_KEY, &elsewhere, "")
+        .await?;
+    tell(refused.text());
+    ensure!(
+        refused.at("/result/structuredContent/code") == "endpoint_invalid",
+        "the request should be refused"
+    );
 
     let delete = call("delete_notes", "{}");
     let denied = stage
@@ -223,6 +252,14 @@ impl Answer {
     /// What a JSON pointer leads to, or null.
     fn at(&self, pointer: &str) -> &Value {
         self.json.pointer(pointer).unwrap_or(&Value::Null)
+    }
+
+    /// The first API of the tool that reaches APIs.
+    fn api(&self) -> Option<String> {
+        let tools = self.at("/result/tools").as_array()?;
+        let tool = tools.iter().find(|tool| tool["name"] == "api_gateway")?;
+        let api = tool.pointer("/inputSchema/properties/api/enum/0")?;
+        api.as_str().map(str::to_owned)
     }
 
     fn text(&self) -> &str {

@@ -156,7 +156,7 @@ impl Translation<'_, '_> {
     fn exposure(&mut self, at: &ConfigPath) {
         let (http, auth) = (&self.config.http, &self.config.auth);
         let is_here = http.listen_address().is_none_or(|it| it.ip().is_loopback());
-        let is_known = !auth.api_keys.is_empty() && !auth.anonymous;
+        let is_known = auth.has_credentials() && !auth.anonymous;
         if is_here || is_known || http.insecure {
             return;
         }
