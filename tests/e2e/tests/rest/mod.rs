@@ -140,8 +140,8 @@ fn each_caller_reaches_the_apis_that_the_policy_gives_it() {
     let (pets, cars) = (Echo::start(), Echo::start());
     let yaml = format!(
         "{TOP}{KEYS}policy:\n  rules:\n\
-         \x20   - {{ id: ann, effect: allow, who: {{ callers: [{{ id: ann }}] }}, servers: [pets, cars] }}\n\
-         \x20   - {{ id: bob, effect: allow, who: {{ callers: [{{ id: bob }}] }}, servers: [cars] }}\n\
+         \x20   - {{ id: ann, effect: allow, who: {{ ids: [ann] }}, servers: [pets, cars] }}\n\
+         \x20   - {{ id: bob, effect: allow, who: {{ ids: [bob] }}, servers: [cars] }}\n\
          apis:\n  pets: {}\n  cars: {}\n",
         pets.section(&format!(", credential: {{ bearer: {SECRET} }}")),
         cars.section(""),
@@ -233,7 +233,7 @@ fn operations_are_tools_and_take_the_same_road() {
     let yaml = |write: &str| {
         format!(
             "{TOP}{KEYS}policy:\n  default: allow\n  rules:\n\
-             \x20   - {{ id: r, effect: deny, who: {{ callers: [{{ id: bob }}] }}, tools: [\"delete*\"] }}\n\
+             \x20   - {{ id: r, effect: deny, who: {{ ids: [bob] }}, tools: [\"delete*\"] }}\n\
              apis:\n  pets: {}\n",
             section(write)
         )
@@ -282,9 +282,11 @@ fn apis_come_and_go_with_the_configuration() {
     gateway.configure(&yaml("  pets: { url: nowhere }\n"));
     gateway.process.stderr.with("not reloaded");
     assert_eq!(apis(&client).len(), 2);
-    gateway.configure(&format!("{TOP}policy: {{ default: allow }}\n"));
+    let own =
+        ", gateway_tool: false, tools: [{ name: find, description: Finds pets., path: /pets }]";
+    gateway.configure(&yaml(&format!("  pets: {}\n", pets.section(own))));
     gateway.process.stderr.with("rest (api_gateway) (gone)");
-    assert!(names(&client).is_empty());
+    assert_eq!(names(&client), ["find"]);
 }
 
 #[test]
