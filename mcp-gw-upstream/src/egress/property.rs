@@ -139,13 +139,28 @@ fn parts() -> impl Strategy<Value = RequestParts> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn what_goes_out_stays_where_it_belongs(parts in parts()) {
         for address in ["https://api.example.com/v1", "http://[::1]:8080", "https://h/a%20b/c"] {
             fuzzing::stays_below(&rules(address), &parts);
         }
+    }
+
+    #[test]
+    fn a_base_that_is_taken_is_the_one_that_a_browser_sees(
+        scheme in prop::sample::select(vec!["https://", "http://", "HTTPS://", "https:/", "//", ""]),
+        host in prop_oneof![
+            "[a-z0-9_.-]{0,12}",
+            "(0x)?[0-9a-f]{1,10}(\\.[0-9]{1,3}){0,3}",
+            "\\[[0-9a-f:.]{0,20}\\]",
+            "xn--[a-z0-9-]{0,8}",
+            any::<String>(),
+        ],
+        rest in "(:[0-9]{0,6})?(/[a-zA-Z0-9%.;@:~?#\\\\-]{0,12}){0,2}",
+    ) {
+        fuzzing::egress(format!("{scheme}{host}{rest}").as_bytes());
     }
 
     #[test]

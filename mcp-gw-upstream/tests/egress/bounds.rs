@@ -237,3 +237,42 @@ async fn whatever_the_status_is_it_is_an_answer() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_is_given_up_is_given_up_on_the_wire() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n";
+    let server = Raw::start(move |number, _| match number {
+        0 => Reply::raw("").hang(),
+        1 => Reply::raw(format!("{head}a")).hang(),
+        _ => Reply::raw(format!("{head}{}", "a".repeat(2000))).hang(),
+    })
+    .await;
+    let api = Api::new(&server, |rules| rules.with_max_response(1000));
+    let within = |work| tokio::time::timeout(Duration::from_secs(30), work);
+    {
+        // Before an answer.
+        let call = api.get("/");
+        tokio::pin!(call);
+        tokio::select! {
+            _ = &mut call => panic!("nobody answers"),
+            () = server.asked(1) => {}
+        }
+    }
+    within(server.given_up(1))
+        .await
+        .expect("the first is ended");
+    // In the middle of one.
+    let mut answer = api.get("/").await.unwrap();
+    assert_eq!(answer.chunk().await.unwrap().unwrap(), "a");
+    drop(answer);
+    within(server.given_up(2))
+        .await
+        .expect("the second is ended");
+    // When there is more than is taken.
+    let mut answer = api.get("/").await.unwrap();
+    assert_eq!(answer.read().await.unwrap().len(), 1000);
+    assert!(answer.is_truncated());
+    within(server.given_up(3))
+        .await
+        .expect("the third is ended");
+}

@@ -184,13 +184,6 @@ impl Oauth {
         let token = last.split("authorization: Bearer ").nth(1).unwrap();
         Ok(token.split('\r').next().unwrap().to_owned())
     }
-
-    /// Waits until the token endpoint has been asked so often.
-    async fn asked(&self, times: usize) {
-        while self.tokens.requests().len() < times {
-            tokio::task::yield_now().await;
-        }
-    }
 }
 
 #[tokio::test]
@@ -231,7 +224,7 @@ async fn a_token_is_kept_for_most_of_its_life_and_renewed_before_its_end() {
     // At 80 % of its life it is still good, and another one is fetched meanwhile.
     oauth.clock.advance(Duration::from_secs(1));
     assert_eq!(oauth.call().await.unwrap(), "token-1");
-    oauth.asked(2).await;
+    oauth.tokens.asked(2).await;
     while oauth.call().await.unwrap() == "token-1" {
         tokio::task::yield_now().await;
     }
@@ -267,7 +260,7 @@ async fn one_that_gives_up_does_not_stop_the_others() {
         tokio::pin!(call);
         tokio::select! {
             _ = &mut call => panic!("nobody answers"),
-            () = oauth.asked(1) => {}
+            () = oauth.tokens.asked(1) => {}
         }
     }
     assert_eq!(oauth.call().await.unwrap(), "token-2");

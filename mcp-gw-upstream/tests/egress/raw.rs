@@ -67,6 +67,8 @@ type Script = dyn Fn(usize, &[u8]) -> Reply + Send + Sync;
 struct Seen {
     requests: Vec<Vec<u8>>,
     connections: usize,
+    /// Connections that the other side ended while it waited.
+    given_up: usize,
 }
 
 pub(crate) struct Raw {
@@ -124,6 +126,20 @@ impl Raw {
         self.seen.lock().unwrap().connections
     }
 
+    /// Waits until so many requests have come.
+    pub(crate) async fn asked(&self, times: usize) {
+        while self.seen.lock().unwrap().requests.len() < times {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits until so many connections that wait for the rest of an answer have been ended.
+    pub(crate) async fn given_up(&self, times: usize) {
+        while self.seen.lock().unwrap().given_up < times {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// All requests, byte for byte.
     pub(crate) fn requests(&self) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
@@ -157,7 +173,12 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Seen>>, script: Arc<Script
         match reply.then {
             Then::Keep => {}
             Then::Close => return,
-            Then::Hang => std::future::pending().await,
+            Then::Hang => {
+                let mut rest = [0; 64];
+                while stream.read(&mut rest).await.is_ok_and(|read| read > 0) {}
+                seen.lock().unwrap().given_up += 1;
+                return;
+            }
             Then::Forever => {
                 let last = vec![*reply.bytes.last().unwrap(); 4096];
                 while stream.write_all(&last).await.is_ok() {}

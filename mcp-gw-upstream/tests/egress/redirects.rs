@@ -140,6 +140,7 @@ async fn the_rules_of_the_api_hold_for_each_hop() {
     let api = Api::new(&server, |rules| rules.with_redirects(Redirects::SameOrigin));
     let error = api.get("/a").await.unwrap_err();
     assert_eq!(error.code, RefusalCode::RedirectBlocked);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
