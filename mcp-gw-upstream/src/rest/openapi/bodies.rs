@@ -193,7 +193,10 @@ fn is_file(document: &Document, schema: &Value, level: usize) -> bool {
         return false;
     };
     let text = |name: &str| members.get(name).and_then(Value::as_str);
-    if matches!(text("format"), Some("binary" | "file")) || text("type") == Some("file") {
+    let is_binary = matches!(text("format"), Some("binary" | "file"))
+        || text("contentEncoding") == Some("binary")
+        || text("type") == Some("file");
+    if is_binary {
         return true;
     }
     if let Some(media) = text("contentMediaType") {
