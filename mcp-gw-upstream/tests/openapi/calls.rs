@@ -1,5 +1,6 @@
 //! Every operation of every description, called: what arrives is what was given.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use base64::Engine as _;
@@ -20,26 +21,28 @@ async fn send(address: SocketAddr, operation: &Operation, parts: RequestParts) -
     let mut target = parts.endpoint;
     for (name, value) in &parts.query {
         target.push(if target.contains('?') { '&' } else { '?' });
-        target.push_str(&format!("{}={}", encoded(name), encoded(value)));
+        write!(target, "{}={}", encoded(name), encoded(value)).unwrap();
     }
     let mut head = format!(
         "{} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n",
         parts.method
     );
-    head.push_str(&format!(
+    write!(
+        head,
         "x-operation: {} {}\r\n",
         operation.method(),
         operation.path()
-    ));
+    )
+    .unwrap();
     for (name, value) in &parts.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        write!(head, "{name}: {value}\r\n").unwrap();
     }
     let body = parts.body.map(|body| {
-        head.push_str(&format!("content-type: {}\r\n", body.content_type));
+        write!(head, "content-type: {}\r\n", body.content_type).unwrap();
         body.bytes
     });
     let body = body.unwrap_or_default();
-    head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+    write!(head, "content-length: {}\r\n\r\n", body.len()).unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream
         .write_all(&[head.as_bytes(), &body].concat())
@@ -63,9 +66,9 @@ fn encoded(text: &str) -> String {
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte))
+                out.push(char::from(byte));
             }
-            byte => out.push_str(&format!("%{byte:02X}")),
+            byte => write!(out, "%{byte:02X}").unwrap(),
         }
     }
     out

@@ -104,7 +104,11 @@ fn what_is_elsewhere_is_reached_by_its_own_address() {
     ] {
         let (_, bytes) = shapes().into_iter().find(|(it, _)| it == name).unwrap();
         let description = read(&bytes, &Options::all().with_base(base)).unwrap();
-        let found: Vec<&str> = description.operations.iter().map(|it| it.name()).collect();
+        let found: Vec<&str> = description
+            .operations
+            .iter()
+            .map(mcp_gw_upstream::rest::Operation::name)
+            .collect();
         assert_eq!(found.join(" "), names);
         let description =
             read(&bytes, &Options::all().with_base("https://proxy.internal")).unwrap();

@@ -1,4 +1,5 @@
 //! Descriptions in the shapes of real products: how much of them becomes tools, and what arrives.
+#![cfg(test)]
 
 mod calls;
 mod corpus;

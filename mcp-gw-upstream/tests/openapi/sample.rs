@@ -44,7 +44,15 @@ fn sample(schema: &Value, is_header: bool, depth: usize) -> Value {
     }
     if let Some(parts) = members.get("allOf").and_then(Value::as_array) {
         let mut whole = object(members, is_header, depth);
-        let says = ["type", "properties", "enum", "const", "allOf", "anyOf", "oneOf"];
+        let says = [
+            "type",
+            "properties",
+            "enum",
+            "const",
+            "allOf",
+            "anyOf",
+            "oneOf",
+        ];
         let is_said = |part: &&Value| says.iter().any(|it| part.get(it).is_some());
         for part in parts.iter().filter(is_said) {
             match sample(part, is_header, depth + 1) {

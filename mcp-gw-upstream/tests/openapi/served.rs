@@ -130,8 +130,9 @@ fn match_path(template: &str, path: &str) -> Option<BTreeMap<String, String>> {
             } else {
                 rest.find(until)?
             };
-            values.insert(name.to_owned(), decoded(&rest[..end]));
-            rest = &rest[end..];
+            let (value, behind) = rest.split_at(end);
+            values.insert(name.to_owned(), decoded(value));
+            rest = behind;
             want = tail;
         }
         if rest != want {

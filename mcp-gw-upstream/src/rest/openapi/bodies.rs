@@ -146,7 +146,7 @@ fn fields(document: &Document, schema: Option<&Value>, entry: &Map<String, Value
     fields.collect()
 }
 
-/// How an encoding says that a field is written (OpenAPI 3.1 §4.8.15.1.2).
+/// How an encoding says that a field is written (`OpenAPI` 3.1 §4.8.15.1.2).
 fn form(style: Option<&Value>, explode: Option<&Value>, reserved: Option<&Value>) -> Option<Form> {
     if style.is_none() && explode.is_none() && reserved.is_none() {
         return None;

@@ -315,11 +315,11 @@ fn parameter_schema<'d>(
         schema.insert("description".to_owned(), text.into());
     }
     let example = it.example.filter(|_| limits.has_examples);
-    if let Some(example @ (Value::Bool(_) | Value::Number(_) | Value::String(_))) = example {
-        if example.as_str().is_none_or(|text| text.len() <= 100) {
-            let examples = Value::Array(vec![example.clone()]);
-            schema.entry("examples").or_insert(examples);
-        }
+    if let Some(example @ (Value::Bool(_) | Value::Number(_) | Value::String(_))) = example
+        && example.as_str().is_none_or(|text| text.len() <= 100)
+    {
+        let examples = Value::Array(vec![example.clone()]);
+        schema.entry("examples").or_insert(examples);
     }
     schema
 }

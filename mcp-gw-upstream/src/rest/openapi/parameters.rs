@@ -218,7 +218,8 @@ fn arguments(all: &mut [Described<'_>], has_body: bool) {
         let is_elsewhere = plain
             .iter()
             .any(|(other, at)| other == name && *at != place);
-        !is_elsewhere && !name.is_empty() && !(has_body && name == BODY)
+        let is_taken = has_body && name == BODY;
+        !(is_elsewhere || is_taken || name.is_empty())
     };
     // Those that keep their names come first, so that no made-up name is in their way.
     for is_exact in [true, false] {
@@ -282,34 +283,9 @@ fn is_token(name: &str) -> bool {
 }
 
 /// Header fields that no argument becomes: those that say who calls, where to and how the message is
-/// written, which the gateway does itself; and those that OpenAPI has other places for (§4.8.12.1).
+/// written, which the gateway does itself; and those that `OpenAPI` has other places for (§4.8.12.1).
 pub(in crate::rest) fn is_set_by_others(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    const NAMES: &[&str] = &[
-        "accept",
-        "accept-encoding",
-        "authorization",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "cookie",
-        "expect",
-        "forwarded",
-        "host",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "via",
-        "x-host",
-        "x-method-override",
-        "x-original-url",
-        "x-real-ip",
-        "x-rewrite-url",
-    ];
-    const STARTS: &[&str] = &["mcp-", "proxy-", "sec-", "x-forwarded", "x-http-method"];
     NAMES.contains(&name.as_str()) || STARTS.iter().any(|start| name.starts_with(start))
 }
 
@@ -321,3 +297,32 @@ const MAX_NAME: usize = 200;
 
 /// The longest name of an argument: what clients of models take.
 const MAX_ARGUMENT: usize = 64;
+
+/// Names of such fields.
+const NAMES: &[&str] = &[
+    "accept",
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-host",
+    "x-method-override",
+    "x-original-url",
+    "x-real-ip",
+    "x-rewrite-url",
+];
+
+/// What such names begin with.
+const STARTS: &[&str] = &["mcp-", "proxy-", "sec-", "x-forwarded", "x-http-method"];

@@ -1,6 +1,6 @@
 //! Whatever the bytes are: no panic, an end, and schemas that are schemas.
 
-use std::time::Instant;
+use tokio::time::Instant;
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -151,7 +151,7 @@ proptest! {
     }
 }
 
-fn of_schemas(schemas: Map<String, Value>) -> Value {
+fn of_schemas(schemas: &Map<String, Value>) -> Value {
     let to = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
     let body = json!({ "content": { "application/json": { "schema": to("S0") } } });
     let paths: Map<String, Value> = (0..50)
@@ -174,7 +174,7 @@ fn references_that_multiply_end() {
                 (format!("S{n}"), json!({ keyword: parts }))
             })
             .collect();
-        let description = read_all(&of_schemas(schemas));
+        let description = read_all(&of_schemas(&schemas));
         assert_eq!(description.operations.len(), 50);
         for operation in &description.operations {
             assert!(operation.input_schema().len() <= 16 << 10);
@@ -192,7 +192,7 @@ fn a_long_chain_of_references_ends() {
             json!({ "$ref": format!("#/components/schemas/S{}", n + 1) }),
         )
     });
-    let description = read_all(&of_schemas(schemas.collect()));
+    let description = read_all(&of_schemas(&schemas.collect()));
     assert_eq!(description.operations.len(), 50);
     ends_soon(start);
 }
@@ -204,7 +204,7 @@ fn an_object_with_very_many_members_ends() {
         .map(|n| (format!("m{n}"), json!({ "type": "string" })))
         .collect();
     let schema = json!({ "type": "object", "additionalProperties": false, "properties": members });
-    let description = read_all(&of_schemas(Map::from_iter([("S0".to_owned(), schema)])));
+    let description = read_all(&of_schemas(&Map::from_iter([("S0".to_owned(), schema)])));
     let schema = description.operations[0].input_schema();
     assert!(schema.len() <= 16 << 10, "{}", schema.len());
     // With most members left out, no member is refused any more.
@@ -242,7 +242,7 @@ fn a_value_that_is_made_to_be_checked_for_long_is_not() {
     let start = Instant::now();
     let choice = json!({ "anyOf": [{ "$ref": "#/components/schemas/S0" }, { "$ref": "#/components/schemas/S0" }, { "type": "string" }] });
     let schema = json!({ "type": "object", "properties": { "a": choice, "p": { "type": "string", "pattern": "^(a+)+(?=b)$" } } });
-    let description = read_all(&of_schemas(Map::from_iter([("S0".to_owned(), schema)])));
+    let description = read_all(&of_schemas(&Map::from_iter([("S0".to_owned(), schema)])));
     let deep = format!("{}1{}", "{\"a\":".repeat(100), "}".repeat(100));
     let arguments = format!("{{\"body\":{deep}}}");
     let post = &description.operations[0];
