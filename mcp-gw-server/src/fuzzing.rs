@@ -22,12 +22,14 @@ use crate::rpc_error::RpcError;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 8] = [
+    ("arguments", upstream::arguments),
     ("header", header),
     ("lines", lines),
     ("message", message),
     ("pins", pins::file),
     ("canonical", pins::canonical_form),
+    ("openapi", upstream::openapi),
     ("sse", upstream::sse),
 ];
 

@@ -10,6 +10,7 @@ use mcp_gw_core::{ParamHeader, RawJson, UnclearParam};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::http::sse::{Decoder, Event};
+pub use crate::rest::fuzzing::{arguments, openapi};
 use crate::stdio::lines::{Line, Lines};
 
 /// Bytes that arrive in pieces, the sizes of which the first of them say.

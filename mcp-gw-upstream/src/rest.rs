@@ -13,6 +13,8 @@
 
 mod argument;
 mod body;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod handmade;
 mod multipart;
 pub mod openapi;

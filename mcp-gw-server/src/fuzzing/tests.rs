@@ -183,3 +183,13 @@ fn any_pins_file_is_refused_or_reads_back() {
 fn any_json_has_a_canonical_form_that_means_the_same() {
     holds("canonical");
 }
+
+#[test]
+fn any_description_of_an_api_is_refused_or_makes_tools() {
+    holds("openapi");
+}
+
+#[test]
+fn no_arguments_change_the_path_of_a_request() {
+    holds("arguments");
+}
