@@ -23,13 +23,15 @@ use crate::rpc_error::RpcError;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
+    ("arguments", upstream::arguments),
     ("egress", upstream::egress),
     ("header", header),
     ("lines", lines),
     ("message", message),
     ("pins", pins::file),
     ("canonical", pins::canonical_form),
+    ("openapi", upstream::openapi),
     ("signature", authn::signature),
     ("sse", upstream::sse),
     ("token", authn::token),

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::egress::{ApiRules, Base, BaseRules, RequestParts};
 use crate::http::sse::{Decoder, Event};
+pub use crate::rest::fuzzing::{arguments, openapi};
 use crate::stdio::lines::{Line, Lines};
 
 /// Bytes that arrive in pieces, the sizes of which the first of them say.

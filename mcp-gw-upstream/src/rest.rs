@@ -24,6 +24,8 @@ mod credential;
 mod described;
 mod gateway;
 mod gateway_call;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod handmade;
 mod kept;
 mod multipart;

@@ -188,3 +188,13 @@ fn any_json_has_a_canonical_form_that_means_the_same() {
 fn any_request_that_the_guard_lets_out_stays_where_it_belongs() {
     holds("egress");
 }
+
+#[test]
+fn any_description_of_an_api_is_refused_or_makes_tools() {
+    holds("openapi");
+}
+
+#[test]
+fn no_arguments_change_the_path_of_a_request() {
+    holds("arguments");
+}

@@ -326,10 +326,9 @@ impl ToolConfig {
             Some(InputPlace::Path) => PlaceOrBody::At(Place::Path),
             Some(InputPlace::Query) => PlaceOrBody::At(Place::Query),
             Some(InputPlace::Header) => PlaceOrBody::At(Place::Header),
-            Some(InputPlace::Body) => PlaceOrBody::Body,
             None if is_in_path(name) => PlaceOrBody::At(Place::Path),
             None if !has_body || self.method == "DELETE" => PlaceOrBody::At(Place::Query),
-            None => PlaceOrBody::Body,
+            Some(InputPlace::Body) | None => PlaceOrBody::Body,
         };
         match place {
             PlaceOrBody::At(Place::Path) if !is_in_path(name) => Err(format!(

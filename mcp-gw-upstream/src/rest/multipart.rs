@@ -20,10 +20,10 @@ pub(super) fn write(parts: &[Part]) -> (String, Vec<u8>) {
         let name = quoted(&part.name);
         let mut head = format!("--{boundary}\r\ncontent-disposition: form-data; name=\"{name}\"");
         if let Some(file_name) = &part.file_name {
-            head.push_str(&format!("; filename=\"{}\"", quoted(file_name)));
+            head.extend(["; filename=\"", &quoted(file_name), "\""]);
         }
         if let Some(content_type) = &part.content_type {
-            head.push_str(&format!("\r\ncontent-type: {content_type}"));
+            head.extend(["\r\ncontent-type: ", content_type]);
         }
         head.push_str("\r\n\r\n");
         out.extend_from_slice(head.as_bytes());

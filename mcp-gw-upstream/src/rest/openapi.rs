@@ -1,4 +1,4 @@
-//! OpenAPI 3.0 and 3.1 descriptions as operations. Pure: bytes in, operations and a report out; nothing
+//! `OpenAPI` 3.0 and 3.1 descriptions as operations. Pure: bytes in, operations and a report out; nothing
 //! is fetched, and a reference to another document is never followed.
 //!
 //! What cannot be used is left out and told of in the [`Report`]; the rest works. Whatever the bytes
@@ -174,7 +174,7 @@ pub enum DescriptionError {
         /// The column, from 1; 0 when unknown.
         column: usize,
     },
-    /// It is of a version before OpenAPI 3.
+    /// It is of a version before `OpenAPI` 3.
     #[error(
         "this is a Swagger 2.0 description; convert it to OpenAPI 3.0 (for example with `npx swagger2openapi`), \
          or write the tools that you need by hand"

@@ -91,7 +91,7 @@ pub enum SchemeKind {
         /// Where tokens come from, if the description has a flow for clients that act for themselves.
         token_url: Option<String>,
     },
-    /// OpenID Connect: a bearer token.
+    /// `OpenID` Connect: a bearer token.
     OpenIdConnect {
         /// The discovery document.
         url: String,

@@ -1,5 +1,5 @@
 //! How the value of a parameter is written in a path, a query, a header field or a cookie
-//! (OpenAPI 3.1 §4.8.12, RFC 6570).
+//! (`OpenAPI` 3.1 §4.8.12, RFC 6570).
 
 use mcp_gw_core::RawJson;
 
@@ -155,12 +155,10 @@ impl Param {
                 Shape::Null => format!(";{name}"),
                 Shape::Text(text) => format!(";{name}={}", encoded(&text)),
                 Shape::List(items) if explode => {
-                    let mut out = String::new();
-                    for item in &items {
-                        let item = encoded(&Shape::text_of(item)?);
-                        out.push_str(&format!(";{name}={item}"));
-                    }
-                    out
+                    let item = |item| Ok::<_, String>(encoded(&Shape::text_of(item)?));
+                    let items = items.iter().map(item).collect::<Result<Vec<_>, _>>()?;
+                    let start = format!(";{name}=");
+                    items.iter().map(|item| [&*start, item].concat()).collect()
                 }
                 shape @ Shape::Members(_) if explode => {
                     format!(";{}", flat(shape, true, encoded)?.join(";"))

@@ -52,10 +52,10 @@ impl Template {
             .map(pieces)
             .collect::<Result<_, _>>()?;
         for segment in &segments {
-            if let [Piece::Text(text)] = segment.as_slice() {
-                if is_dots(text) {
-                    return Err("the path has a segment `.` or `..`".to_owned());
-                }
+            if let [Piece::Text(text)] = segment.as_slice()
+                && is_dots(text)
+            {
+                return Err("the path has a segment `.` or `..`".to_owned());
             }
         }
         Ok(Self {
@@ -78,10 +78,10 @@ impl Template {
     /// Gives its places other names: those of the parameters that are for them.
     pub(super) fn rename(&mut self, rename: impl Fn(&str) -> Option<String>) {
         for piece in self.segments.iter_mut().flatten() {
-            if let Piece::Place(name) = piece {
-                if let Some(other) = rename(name) {
-                    *name = other;
-                }
+            if let Piece::Place(name) = piece
+                && let Some(other) = rename(name)
+            {
+                *name = other;
             }
         }
     }

@@ -146,7 +146,7 @@ fn fields(document: &Document, schema: Option<&Value>, entry: &Map<String, Value
     fields.collect()
 }
 
-/// How an encoding says that a field is written (OpenAPI 3.1 §4.8.15.1.2).
+/// How an encoding says that a field is written (`OpenAPI` 3.1 §4.8.15.1.2).
 fn form(style: Option<&Value>, explode: Option<&Value>, reserved: Option<&Value>) -> Option<Form> {
     if style.is_none() && explode.is_none() && reserved.is_none() {
         return None;
@@ -193,7 +193,10 @@ fn is_file(document: &Document, schema: &Value, level: usize) -> bool {
         return false;
     };
     let text = |name: &str| members.get(name).and_then(Value::as_str);
-    if matches!(text("format"), Some("binary" | "file")) || text("type") == Some("file") {
+    let is_binary = matches!(text("format"), Some("binary" | "file"))
+        || text("contentEncoding") == Some("binary")
+        || text("type") == Some("file");
+    if is_binary {
         return true;
     }
     if let Some(media) = text("contentMediaType") {

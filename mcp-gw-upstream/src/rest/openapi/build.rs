@@ -115,7 +115,12 @@ impl<'d, 'o> Builder<'d, 'o> {
         let members = found.operation;
         self.home.admit(&found.servers())?;
         let mut notes = Vec::new();
-        let mut template = Template::parse(found.path)?;
+        // Some tell several operations of one path apart by what no request has.
+        let (path, apart) = found.path.split_once('#').unwrap_or((found.path, ""));
+        if !apart.is_empty() {
+            notes.push("what is behind the `#` of its path is not sent".to_owned());
+        }
+        let mut template = Template::parse(path)?;
         let security = security::of(self.document, members);
         let plan = self.body(found, &mut notes)?;
         let lists = [found.item.get("parameters"), members.get("parameters")];
@@ -293,16 +298,28 @@ fn parameter_schema<'d>(
         None if it.param.form == Form::Json => Map::new(),
         None => Map::from_iter([("type".to_owned(), Value::from("string"))]),
     };
-    if let Some(text) = it.description.filter(|text| !text.trim().is_empty()) {
-        let text = trimmed(text, limits.text.max(MIN_TEXT));
+    let text = it
+        .description
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
+    let text = text.map(|text| trimmed(text, limits.text.max(MIN_TEXT)));
+    let text = if it.param.argument == it.param.name {
+        text
+    } else {
+        // Models know the names of well-known APIs.
+        let text = text.unwrap_or_default();
+        Some(format!("`{}`: {text}", trimmed(&it.param.name, 100)))
+    };
+    if let Some(text) = text {
+        let text = text.trim_end_matches(": ");
         schema.insert("description".to_owned(), text.into());
     }
     let example = it.example.filter(|_| limits.has_examples);
-    if let Some(example @ (Value::Bool(_) | Value::Number(_) | Value::String(_))) = example {
-        if example.as_str().is_none_or(|text| text.len() <= 100) {
-            let examples = Value::Array(vec![example.clone()]);
-            schema.entry("examples").or_insert(examples);
-        }
+    if let Some(example @ (Value::Bool(_) | Value::Number(_) | Value::String(_))) = example
+        && example.as_str().is_none_or(|text| text.len() <= 100)
+    {
+        let examples = Value::Array(vec![example.clone()]);
+        schema.entry("examples").or_insert(examples);
     }
     schema
 }

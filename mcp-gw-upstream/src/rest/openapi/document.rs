@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::DescriptionError;
 use crate::rest::text::{percent_decode, trimmed};
 
-/// A description that is OpenAPI 3.
+/// A description that is `OpenAPI` 3.
 #[derive(Debug)]
 pub(super) struct Document {
     root: Value,

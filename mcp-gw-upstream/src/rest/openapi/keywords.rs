@@ -35,10 +35,11 @@ pub(super) fn plain(from: &Members, limits: &Limits, to: &mut Members, is_weak: 
     }
     values(from, limits, to, is_weak);
     for name in ["format", "contentEncoding", "contentMediaType"] {
-        if let Some(text) = from.get(name).and_then(Value::as_str) {
-            if !text.is_empty() && text.len() <= MAX_WORD {
-                to.insert(name.to_owned(), text.into());
-            }
+        if let Some(text) = from.get(name).and_then(Value::as_str)
+            && !text.is_empty()
+            && text.len() <= MAX_WORD
+        {
+            to.insert(name.to_owned(), text.into());
         }
     }
     // What 3.0 calls `byte` has a keyword of its own by now.
@@ -99,17 +100,15 @@ pub(super) fn or_null(schema: &mut Members) {
             };
             schema.insert("type".to_owned(), both);
         }
-        Some(Value::Array(several)) => {
-            if !several.iter().any(|it| it == "null") {
-                several.push("null".into());
-            }
+        Some(Value::Array(several)) if !several.iter().any(|it| it == "null") => {
+            several.push("null".into());
         }
         _ => {}
     }
-    if let Some(Value::Array(values)) = schema.get_mut("enum") {
-        if !values.contains(&Value::Null) {
-            values.push(Value::Null);
-        }
+    if let Some(Value::Array(values)) = schema.get_mut("enum")
+        && !values.contains(&Value::Null)
+    {
+        values.push(Value::Null);
     }
     // These are asked about a `null` too, so it needs a way past them.
     let asks = ["allOf", "anyOf", "oneOf", "not", "if", "const"];
@@ -162,10 +161,10 @@ fn bounds(from: &Members, to: &mut Members) {
             }
         }
     }
-    if let Some(step) = from.get("multipleOf") {
-        if step.as_f64().is_some_and(|step| step > 0.0) {
-            to.insert("multipleOf".to_owned(), step.clone());
-        }
+    if let Some(step) = from.get("multipleOf")
+        && step.as_f64().is_some_and(|step| step > 0.0)
+    {
+        to.insert("multipleOf".to_owned(), step.clone());
     }
 }
 
@@ -241,8 +240,78 @@ pub(super) fn required(from: &Members, hidden: &BTreeSet<String>, to: &mut Membe
     }
 }
 
+/// True when a keyword that refuses values, or a name in `required`, did not come over.
+pub(super) fn is_weaker(from: &Members, to: &Members) -> bool {
+    let says_nothing = |name: &str, value: &Value| match value {
+        Value::Bool(value) => {
+            *value
+                != matches!(
+                    name,
+                    "uniqueItems" | "exclusiveMinimum" | "exclusiveMaximum"
+                )
+        }
+        Value::Object(members) => members.is_empty() && !matches!(name, "not" | "contains"),
+        Value::Array(items) => items.is_empty() && name == "required",
+        _ => false,
+    };
+    let is_lost = |name: &&&str| match from.get(**name) {
+        Some(value) => !to.contains_key(**name) && !says_nothing(name, value),
+        None => false,
+    };
+    let count = |members: &Members| {
+        members
+            .get("required")
+            .and_then(Value::as_array)
+            .map(Vec::len)
+    };
+    REFUSING.iter().any(|name| is_lost(&name)) || count(from) > count(to).or(Some(0))
+}
+
 const TYPES: &[&str] = &[
     "array", "boolean", "integer", "null", "number", "object", "string",
+];
+
+/// Keywords that refuse values.
+const REFUSING: &[&str] = &[
+    "$dynamicRef",
+    "$recursiveRef",
+    "additionalItems",
+    "additionalProperties",
+    "allOf",
+    "anyOf",
+    "const",
+    "contains",
+    "dependencies",
+    "dependentRequired",
+    "dependentSchemas",
+    "enum",
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "if",
+    "items",
+    "maxContains",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "maximum",
+    "minContains",
+    "minItems",
+    "minLength",
+    "minProperties",
+    "minimum",
+    "multipleOf",
+    "not",
+    "oneOf",
+    "pattern",
+    "patternProperties",
+    "prefixItems",
+    "properties",
+    "propertyNames",
+    "required",
+    "type",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "uniqueItems",
 ];
 
 /// The longest `pattern`, in bytes.

@@ -206,31 +206,57 @@ fn form(members: &Map<String, Value>, place: Place) -> Result<(Form, Option<&Val
     Ok((form, members.get("schema")))
 }
 
-/// Gives each an argument's name: its own where that is legal and nobody else's.
+/// Gives each an argument's name: its own where that is legal and nobody else's. Names that differ in
+/// their place get it in front, names that differ in what is not legal a number behind.
 fn arguments(all: &mut [Described<'_>], has_body: bool) {
-    let plain: Vec<String> = all
+    let plain: Vec<(String, Place)> = all
         .iter()
-        .map(|it| legal_name(&it.param.name, ".", MAX_ARGUMENT))
+        .map(|it| (plain_name(&it.param.name), it.param.place))
         .collect();
-    let mut taken: BTreeSet<String> = plain.iter().cloned().collect();
-    taken.insert(BODY.to_owned());
-    for (it, name) in all.iter_mut().zip(&plain) {
-        let twice = plain.iter().filter(|other| *other == name).count() > 1;
-        if !twice && !name.is_empty() && !(has_body && name == BODY) {
-            it.param.argument.clone_from(name);
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    let is_clear = |name: &String, place: Place| {
+        let is_elsewhere = plain
+            .iter()
+            .any(|(other, at)| other == name && *at != place);
+        let is_taken = has_body && name == BODY;
+        !(is_elsewhere || is_taken || name.is_empty())
+    };
+    // Those that keep their names come first, so that no made-up name is in their way.
+    for is_exact in [true, false] {
+        for (it, (name, place)) in all.iter_mut().zip(&plain) {
+            let is_next = (*name == it.param.name) == is_exact && is_clear(name, *place);
+            if is_next && taken.insert(name.clone()) {
+                it.param.argument.clone_from(name);
+            }
+        }
+    }
+    for (it, (name, place)) in all.iter_mut().zip(&plain) {
+        if !it.param.argument.is_empty() {
             continue;
         }
-        let place = it.param.place.as_str();
-        let mut argument = legal_name(&format!("{place}_{name}"), ".", MAX_ARGUMENT);
+        let stem = if is_clear(name, *place) {
+            name.clone()
+        } else {
+            legal_name(&format!("{}_{name}", place.as_str()), ".", MAX_ARGUMENT)
+        };
+        let mut argument = stem.clone();
         let mut number = 2_usize;
-        while !taken.insert(argument.clone()) {
-            let text = format!("{place}_{name}");
-            let head: String = text.chars().take(MAX_ARGUMENT.saturating_sub(5)).collect();
+        while argument == BODY || !taken.insert(argument.clone()) {
+            let head: String = stem.chars().take(MAX_ARGUMENT.saturating_sub(5)).collect();
             argument = format!("{head}_{number}");
             number = number.saturating_add(1);
         }
         it.param.argument = argument;
     }
+}
+
+/// A name that is legal; signs that compare become words, for `Date<` and `Date>` are not the same.
+fn plain_name(name: &str) -> String {
+    let mut words = name.to_owned();
+    for (sign, word) in [("<=", "_lte"), (">=", "_gte"), ("<", "_lt"), (">", "_gt")] {
+        words = words.replace(sign, word);
+    }
+    legal_name(&words, ".", MAX_ARGUMENT)
 }
 
 fn same_name(place: Place, one: &str, other: &str) -> bool {
@@ -257,34 +283,9 @@ fn is_token(name: &str) -> bool {
 }
 
 /// Header fields that no argument becomes: those that say who calls, where to and how the message is
-/// written, which the gateway does itself; and those that OpenAPI has other places for (§4.8.12.1).
+/// written, which the gateway does itself; and those that `OpenAPI` has other places for (§4.8.12.1).
 pub(in crate::rest) fn is_set_by_others(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    const NAMES: &[&str] = &[
-        "accept",
-        "accept-encoding",
-        "authorization",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "cookie",
-        "expect",
-        "forwarded",
-        "host",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "via",
-        "x-host",
-        "x-method-override",
-        "x-original-url",
-        "x-real-ip",
-        "x-rewrite-url",
-    ];
-    const STARTS: &[&str] = &["mcp-", "proxy-", "sec-", "x-forwarded", "x-http-method"];
     NAMES.contains(&name.as_str()) || STARTS.iter().any(|start| name.starts_with(start))
 }
 
@@ -296,3 +297,32 @@ const MAX_NAME: usize = 200;
 
 /// The longest name of an argument: what clients of models take.
 const MAX_ARGUMENT: usize = 64;
+
+/// Names of such fields.
+const NAMES: &[&str] = &[
+    "accept",
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-host",
+    "x-method-override",
+    "x-original-url",
+    "x-real-ip",
+    "x-rewrite-url",
+];
+
+/// What such names begin with.
+const STARTS: &[&str] = &["mcp-", "proxy-", "sec-", "x-forwarded", "x-http-method"];

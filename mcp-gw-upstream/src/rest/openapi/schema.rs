@@ -187,6 +187,7 @@ impl<'d, 'r> Maker<'d, 'r> {
         self.choices(members, depth, &hides, &mut made);
         self.members(members, depth, &hides, &mut made);
         self.items(members, depth, &mut made);
+        made.is_weak |= keywords::is_weaker(members, &made.schema);
         if is_nullable(members) {
             keywords::or_null(&mut made.schema);
         }
@@ -321,11 +322,10 @@ impl<'d, 'r> Maker<'d, 'r> {
             }
             _ => {}
         }
-        if let Some(names @ Value::Object(_)) = members.get("propertyNames") {
+        if let Some(names @ (Value::Object(_) | Value::Bool(_))) = members.get("propertyNames") {
             let part = self.part(names, depth, &none, made);
             made.schema.insert("propertyNames".to_owned(), part);
         }
-        made.is_weak |= members.contains_key("unevaluatedProperties");
     }
 
     /// What lists have.
@@ -354,14 +354,13 @@ impl<'d, 'r> Maker<'d, 'r> {
                 made.is_weak = true;
             }
         }
-        if let Some(contains @ Value::Object(_)) = members.get("contains") {
-            if !members.contains_key("maxContains") {
-                let part = self.part(contains, depth, &none, made);
-                made.schema.insert("contains".to_owned(), part);
-                keywords::count(members, "minContains", &mut made.schema);
-            }
+        if let Some(contains @ (Value::Object(_) | Value::Bool(_))) = members.get("contains")
+            && !members.contains_key("maxContains")
+        {
+            let part = self.part(contains, depth, &none, made);
+            made.schema.insert("contains".to_owned(), part);
+            keywords::count(members, "minContains", &mut made.schema);
         }
-        made.is_weak |= members.contains_key("unevaluatedItems");
     }
 }
 

@@ -237,7 +237,7 @@ mod tests {
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..40 {
             let before = format!("*a{}, ", level - 1).repeat(10);
-            bomb.push_str(&format!("a{level}: &a{level} [{before}]\n"));
+            bomb = format!("{bomb}a{level}: &a{level} [{before}]\n");
         }
         let error = read(&bomb).unwrap_err().to_string();
         assert!(
@@ -255,10 +255,9 @@ mod tests {
         ] {
             assert!(read(&text).is_err());
         }
-        let anchors: String = (0..500)
-            .map(|n| format!("{}- &a{n}\n", " ".repeat(n)))
-            .collect();
-        assert!(read(&anchors).is_err());
+        let anchor = |n| format!("{}- &a{n}", " ".repeat(n));
+        let anchors: Vec<String> = (0..500).map(anchor).collect();
+        assert!(read(&anchors.join("\n")).is_err());
         assert!(read("a: &a [*a]").is_err());
     }
 

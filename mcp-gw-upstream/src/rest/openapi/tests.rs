@@ -1,15 +1,17 @@
 //! Descriptions become operations.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mcp_gw_core::Glob;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::*;
 use crate::rest::SchemeKind;
 
 mod hostile;
 mod schemas;
+mod sound;
 
 pub(super) fn description(paths: &Value, components: &Value) -> Value {
     json!({ "openapi": "3.1.0", "info": {}, "paths": paths, "components": components })
@@ -68,7 +70,7 @@ fn what_is_wrong_with_one_operation_costs_that_one_only() {
     let description = read_all(&description(
         &json!({
             "/ok": { "get": {}, "summary": "s", "x-more": 1 },
-            "/a#b": { "get": {} },
+            "/a/../b": { "get": {} },
             "no-slash": { "get": {} },
             "/text": "get",
             "/op": { "get": 7, "post": {} },
@@ -94,7 +96,7 @@ fn what_is_wrong_with_one_operation_costs_that_one_only() {
             "* /ref: the reference \"other.yaml#/a\" leads out of the file; bundle the description into one file",
             "* /text: it is no object",
             "TRACE /trace: TRACE is never sent",
-            "GET /a#b: the path has a `#`: nothing behind it is ever sent",
+            "GET /a/../b: the path has a segment `.` or `..`",
             "POST /body: it needs a body, of no media type that can be sent",
             "GET /missing: a parameter cannot be read: the reference \"#/components/parameters/none\" leads to nothing",
             "GET /place: it needs the parameter \"b\", but it has no place (`in`) that is known",
@@ -128,7 +130,7 @@ fn names_are_legal_unique_and_no_filter_changes_them() {
     )
     .to_string();
     let all = read(text.as_bytes(), &Options::all()).unwrap();
-    let long = format!("{}_{}", "x".repeat(55), "29b5e74f");
+    let long = format!("{}_", "x".repeat(55));
     let names = names(&all);
     assert_eq!(
         names[..6],
@@ -141,7 +143,11 @@ fn names_are_legal_unique_and_no_filter_changes_them() {
             "delete_b_id"
         ]
     );
-    assert_eq!((names[6].len(), &names[6][..56]), (64, &long[..56]));
+    assert!(
+        names[6].len() == 64 && names[6].starts_with(&long),
+        "{}",
+        names[6]
+    );
     for operation in &all.operations {
         assert!(operation.spec().is_ok());
     }
@@ -358,4 +364,70 @@ fn the_answer_that_is_wanted_is_said() {
 fn ends_soon(start: Instant) {
     let took = start.elapsed();
     assert!(took < Duration::from_secs(60), "{took:?}");
+}
+
+#[test]
+fn operations_that_are_told_apart_behind_a_hash_are_told_of() {
+    let description = read_all(&description(
+        &json!({ "/f/{id}#share": { "put": { "operationId": "share" } }, "/f/{id}": { "put": {} } }),
+        &json!({}),
+    ));
+    let share = &description.operations[1];
+    let arguments = mcp_gw_core::RawJson::parse(r#"{"id":"7"}"#).unwrap();
+    assert_eq!(share.parts(&arguments).unwrap().endpoint, "/f/7");
+    let notes: Vec<String> = description
+        .report
+        .notes
+        .iter()
+        .map(|it| format!("{}: {}", it.at, it.message))
+        .collect();
+    let hash = "PUT /f/{id}#share: what is behind the `#` of its path is not sent";
+    assert!(notes.contains(&hash.to_owned()), "{notes:?}");
+}
+
+#[test]
+fn arguments_have_names_that_clients_of_models_take() {
+    let parameter = |name: &str| json!({ "name": name, "in": "query", "schema": {} });
+    let names = [
+        "Date",
+        "Date<",
+        "Date>",
+        "Date>=",
+        "ids[]",
+        "ids",
+        "a b",
+        "a?b",
+        "filter[x][y]",
+        "body",
+        "body_2",
+        "é",
+    ];
+    let parameters: Vec<Value> = names.iter().map(|name| parameter(name)).collect();
+    let body = json!({ "content": { "application/json": {} } });
+    let post = json!({ "post": { "parameters": parameters, "requestBody": body } });
+    let description = read_all(&description(&json!({ "/a": post }), &json!({})));
+    let schema = description.operations[0].input_schema().as_str().to_owned();
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let properties = schema["properties"].as_object().unwrap();
+    let names: Vec<&String> = properties.keys().collect();
+    assert_eq!(
+        names,
+        [
+            "Date",
+            "Date_gt",
+            "Date_gte",
+            "Date_lt",
+            "a_b",
+            "a_b_2",
+            "body",
+            "body_2",
+            "filter_x_y",
+            "ids",
+            "ids_2",
+            "query",
+            "query_body"
+        ]
+    );
+    assert_eq!(properties["Date_lt"]["description"], "`Date<`");
+    assert_eq!(properties["ids_2"]["description"], "`ids[]`");
 }

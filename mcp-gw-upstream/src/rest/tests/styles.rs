@@ -1,4 +1,4 @@
-//! Every style, exploded and not, by the table of OpenAPI 3.1 §4.8.12.4.
+//! Every style, exploded and not, by the table of `OpenAPI` 3.1 §4.8.12.4.
 
 use serde_json::{Value, json};
 

@@ -5,6 +5,7 @@ use mcp_gw_core::RawJson;
 use serde_json::{Map, Value, json};
 
 use super::{Options, description, read, read_all};
+use crate::rest::fuzzing::assert_valid;
 
 /// What a schema becomes as the body of an operation.
 fn made(version: &str, schema: &Value, components: &Value) -> Value {
@@ -17,29 +18,6 @@ fn made(version: &str, schema: &Value, components: &Value) -> Value {
     let whole = read.operations[0].input_schema().to_value().unwrap();
     assert_valid(&whole);
     whole["properties"]["body"].clone()
-}
-
-pub(super) fn assert_valid(schema: &Value) {
-    if let Err(error) = jsonschema::draft202012::meta::validate(schema) {
-        panic!("{error} at {}: {schema}", error.instance_path());
-    }
-    assert!(!has_reference(schema), "{schema}");
-}
-
-/// True when a schema in it refers to another; values and names of members do not count.
-fn has_reference(schema: &Value) -> bool {
-    match schema {
-        Value::Object(members) => members.iter().any(|(name, member)| match name.as_str() {
-            "$ref" => true,
-            "enum" | "const" | "default" | "examples" => false,
-            "properties" | "patternProperties" | "dependentSchemas" | "dependentRequired" => {
-                member.as_object().unwrap().values().any(has_reference)
-            }
-            _ => has_reference(member),
-        }),
-        Value::Array(items) => items.iter().any(has_reference),
-        _ => false,
-    }
 }
 
 #[test]

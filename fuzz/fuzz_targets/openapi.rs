@@ -1,0 +1,4 @@
+//! Descriptions of REST APIs.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mcp_gw_server::fuzzing::run("openapi", data));
