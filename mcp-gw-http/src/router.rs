@@ -261,7 +261,7 @@ impl Endpoint {
         if let Some(signed) = &signed
             && let Err(error) = signed.check_caller(&peer.caller.id)
         {
-            return Err(self.refuse(shared, addr, error).await);
+            return Err(Box::new(self.refuse(shared, addr, error).await));
         }
         let peer = peer.with_limits(limits.clone());
         let peer = peer.with_http(Arc::clone(shared) as Arc<dyn HttpFacts>);
@@ -287,7 +287,7 @@ impl Endpoint {
         if let Some(signed) = &mut signed
             && let Err(error) = signed.check_body(&body)
         {
-            return Err(self.refuse(shared, addr, error).await);
+            return Err(Box::new(self.refuse(shared, addr, error).await));
         }
         Ok(engine.post(&head.headers, body, peer).await)
     }
@@ -308,7 +308,7 @@ impl Endpoint {
             let fault = SignatureFault::Missing;
             let reason = "the address of the client was refused";
             let error = AuthnError::Signature { fault, reason };
-            return Err(self.refuse(shared, addr, error).await);
+            return Err(Box::new(self.refuse(shared, addr, error).await));
         }
         let checked = async {
             let Some(mut signed) = inbound.signature(&shared.signed())? else {
@@ -326,7 +326,7 @@ impl Endpoint {
         match checked.await {
             Ok(signed) => Ok(signed),
             Err(Unread::Body(reply)) => Err(Box::new(into_response(reply))),
-            Err(Unread::Signature(error)) => Err(self.refuse(shared, addr, error).await),
+            Err(Unread::Signature(error)) => Err(Box::new(self.refuse(shared, addr, error).await)),
         }
     }
 
@@ -360,18 +360,13 @@ impl Endpoint {
             .await
         {
             Ok(caller) => Ok(HttpPeer::new(caller, id, addr)),
-            Err(error) => Err(self.told(head, &error)),
+            Err(error) => Err(Box::new(self.told(head, &error))),
         }
     }
 
     /// Refuses a request whose signature is not good, and has that audited. That nobody may come from
     /// the client's address is told before.
-    async fn refuse(
-        &self,
-        head: &Head,
-        addr: Option<IpAddr>,
-        error: AuthnError,
-    ) -> Box<Response<Body>> {
+    async fn refuse(&self, head: &Head, addr: Option<IpAddr>, error: AuthnError) -> Response<Body> {
         let id = self.engine.next_request_id();
         let meta = RequestMeta::new(id.as_str(), Transport::Http).with_client_addr(addr);
         let refused = Credentials::none(Transport::Http).with_refusal(error.clone());
@@ -380,11 +375,10 @@ impl Endpoint {
         self.told(head, &answer.err().unwrap_or(error))
     }
 
-    fn told(&self, head: &Head, error: &AuthnError) -> Box<Response<Body>> {
+    fn told(&self, head: &Head, error: &AuthnError) -> Response<Body> {
         let inbound = self.config.inbound.as_ref();
         let accept = inbound.and_then(Inbound::accept_signature);
-        let refused = credentials::refuse(error, head.key_header(), accept.as_deref());
-        Box::new(refused)
+        credentials::refuse(error, head.key_header(), accept.as_deref())
     }
 }
 

@@ -22,10 +22,10 @@ mod breaker;
 mod cache;
 mod credential;
 mod described;
-mod gateway;
-mod gateway_call;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod gateway;
+mod gateway_call;
 mod handmade;
 mod kept;
 mod multipart;

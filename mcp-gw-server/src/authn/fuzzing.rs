@@ -15,7 +15,7 @@ use crate::config::{SignatureConfig, SignatureKeyConfig};
 ///
 /// # Panics
 /// When that is not so.
-pub fn token(data: &[u8]) {
+pub(crate) fn token(data: &[u8]) {
     let _ = KeySet::parse(data).is_ok();
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -45,7 +45,7 @@ impl Clock for Still {
 ///
 /// # Panics
 /// When that is not so.
-pub fn signature(data: &[u8]) {
+pub(crate) fn signature(data: &[u8]) {
     let mut headers = HeaderMap::new();
     let names = [
         "signature-input",

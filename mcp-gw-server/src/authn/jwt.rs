@@ -2,11 +2,13 @@
 //! checked as RFC 8725 says.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use mcp_gw_core::{AuthnError, Caller, CallerKind, Clock};
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use super::jose::{Reason, Token};
 use super::jwks::Jwks;
@@ -15,6 +17,10 @@ use crate::config::{ClaimsConfig, DurationText, JwtAlgorithm, JwtConfig, SecretE
 
 /// The longest id of a caller, in bytes.
 const LONGEST_ID: usize = 256;
+
+/// Of so many tokens of an issuer it is remembered that they were signed well. When there are more, all
+/// are forgotten and looked at again.
+const MOST_REMEMBERED: usize = 1024;
 
 /// Ids that callers without a credential have.
 const RESERVED: [&str; 2] = ["anonymous", "local"];
@@ -34,7 +40,32 @@ pub(crate) struct Issuer {
     max_age: Option<Duration>,
     leeway: Duration,
     claims: ClaimsConfig,
+    signed: Mutex<Signed>,
     clock: Arc<dyn Clock>,
+}
+
+/// Tokens that were signed by keys of one set, by their digests: clients show one token many times, and
+/// a signature takes longer to check than everything else. Only that is not done again.
+#[derive(Default)]
+struct Signed {
+    set: Option<Arc<KeySet>>,
+    callers: HashMap<[u8; 32], Arc<Caller>>,
+}
+
+impl Signed {
+    fn find(&self, set: &Arc<KeySet>, token: &[u8; 32]) -> Option<Arc<Caller>> {
+        let is_of_set = self.set.as_ref().is_some_and(|of| Arc::ptr_eq(of, set));
+        self.callers.get(token).filter(|_| is_of_set).cloned()
+    }
+
+    fn add(&mut self, set: &Arc<KeySet>, token: [u8; 32], caller: &Arc<Caller>) {
+        let is_of_set = self.set.as_ref().is_some_and(|of| Arc::ptr_eq(of, set));
+        if !is_of_set || self.callers.len() >= MOST_REMEMBERED {
+            self.callers.clear();
+            self.set = Some(Arc::clone(set));
+        }
+        self.callers.insert(token, Arc::clone(caller));
+    }
 }
 
 impl std::fmt::Debug for Issuer {
@@ -110,8 +141,8 @@ impl Tokens {
         let claimed = token.claims.get("iss").and_then(Value::as_str);
         let mut refused = Refused::Invalid("nobody knows the issuer of the token");
         for issuer in self.of_name(claimed) {
-            match issuer.check(&token).await {
-                Ok(caller) => return Ok(Arc::new(caller)),
+            match issuer.check(text, &token).await {
+                Ok(caller) => return Ok(caller),
                 // That one could not be asked says more than that another one does not know it.
                 Err(error) if !matches!(refused, Refused::Unavailable(_)) => refused = error,
                 Err(_) => {}
@@ -131,6 +162,14 @@ impl Tokens {
             } else {
                 issuer.name.is_none()
             }
+        })
+    }
+
+    /// The keys that were fetched from this address.
+    fn fetched(&self, address: &str) -> Option<&Jwks> {
+        self.issuers.iter().find_map(|issuer| match &issuer.keys {
+            Keys::Fetched { url, jwks } if url == address => Some(jwks),
+            _ => None,
         })
     }
 
@@ -160,9 +199,10 @@ impl Issuer {
         let keys = match (config.secret()?, &config.jwks) {
             (Some(secret), _) => known(KeySet::of(Key::shared(&secret))),
             (None, None) => return Err(SecretError::Source),
-            (None, Some(published)) => match &published.file {
-                Some(file) => known(key_set_of_file(file)?),
-                None => {
+            (None, Some(published)) => {
+                if let Some(file) = &published.file {
+                    known(key_set_of_file(file)?)
+                } else {
                     let jwks = Jwks::of(published, clock).ok_or(SecretError::Source)?;
                     let url = published.url.clone().unwrap_or_default();
                     if let Some(fetched) = before.and_then(|before| before.fetched(&url)) {
@@ -170,7 +210,7 @@ impl Issuer {
                     }
                     Keys::Fetched { url, jwks }
                 }
-            },
+            }
         };
         Ok(Self {
             name: config.issuer.clone(),
@@ -180,34 +220,46 @@ impl Issuer {
             max_age: config.max_age.map(DurationText::get),
             leeway: config.leeway.get(),
             claims: config.claims.clone(),
+            signed: Mutex::default(),
             clock: Arc::clone(clock),
         })
     }
 
-    async fn check(&self, token: &Token<'_>) -> Result<Caller, Refused> {
+    async fn check(&self, text: &str, token: &Token<'_>) -> Result<Arc<Caller>, Refused> {
         if !self.algorithms.contains(&token.algorithm) {
             return Err("the token is signed by an algorithm that is not allowed".into());
         }
         // Cheap before dear: nobody's keys are fetched for a token that is not for this gateway.
         self.is_for(&token.claims)?;
         self.is_in_time(&token.claims)?;
-        let set = match &self.keys {
+        let mut set = match &self.keys {
             Keys::Known(set) => Arc::clone(set),
             Keys::Fetched { jwks, .. } => jwks.keys().await.map_err(Refused::Unavailable)?,
         };
-        let signed = is_signed(&set, token);
-        let signed = match (signed, &self.keys) {
-            (None, Keys::Fetched { jwks, .. }) => match jwks.newer_keys().await {
-                Some(newer) => is_signed(&newer, token),
-                None => None,
-            },
-            (signed, _) => signed,
-        };
-        match signed {
-            Some(true) => Ok(self.caller(&token.claims)?),
+        let digest = Sha256::digest(text).into();
+        if let Some(caller) = self.signed().find(&set, &digest) {
+            return Ok(caller);
+        }
+        let mut is_good = is_signed(&set, token);
+        if let (None, Keys::Fetched { jwks, .. }) = (is_good, &self.keys)
+            && let Some(newer) = jwks.newer_keys().await
+        {
+            is_good = is_signed(&newer, token);
+            set = newer;
+        }
+        match is_good {
+            Some(true) => {
+                let caller = Arc::new(self.caller(&token.claims)?);
+                self.signed().add(&set, digest, &caller);
+                Ok(caller)
+            }
             Some(false) => Err("the signature of the token is not good".into()),
             None => Err("nobody knows the key of the token".into()),
         }
+    }
+
+    fn signed(&self) -> std::sync::MutexGuard<'_, Signed> {
+        self.signed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether `iss` and `aud` are right (RFC 7519 §4.1.1, §4.1.3).
@@ -303,16 +355,6 @@ impl Issuer {
             .with_groups(texts(at(claims, &names.groups), false)?)
             .with_scopes(scopes)
             .with_claims(claims.clone()))
-    }
-}
-
-impl Tokens {
-    /// The keys that were fetched from this address.
-    fn fetched(&self, address: &str) -> Option<&Jwks> {
-        self.issuers.iter().find_map(|issuer| match &issuer.keys {
-            Keys::Fetched { url, jwks } if url == address => Some(jwks),
-            _ => None,
-        })
     }
 }
 

@@ -329,15 +329,15 @@ impl Signatures {
     /// Whether a signature of that time is good now.
     fn in_time(&self, created: u64, expires: Option<u64>) -> Result<(), Refused> {
         let now = self.now();
-        let expired = |reason| Err(Refused(SignatureFault::Expired, reason));
+        let refuse = |reason| Err(Refused(SignatureFault::Expired, reason));
         if created > now.saturating_add(self.max_skew) {
-            return expired("the signature was made in the future");
+            return refuse("the signature was made in the future");
         }
         if now.saturating_sub(created) > self.max_age {
-            return expired("the signature is too old");
+            return refuse("the signature is too old");
         }
         if expires.is_some_and(|expires| expires < now) {
-            return expired("the signature has expired");
+            return refuse("the signature has expired");
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use ring::hmac;
 use serde_json::json;
 
+use super::super::jwks::{Fetched, JwksSource};
 use super::*;
 use crate::config::JwksConfig;
 
@@ -164,7 +165,8 @@ async fn hostile_spellings_are_refused() {
         .chars()
         .nth(alphabet.find(last).unwrap() ^ 1)
         .unwrap();
-    let twin = format!("{}{twin}", &signature[..signature.len() - 1]);
+    let twin = format!("{}{twin}", signature.strip_suffix(last).unwrap());
+    let (_, rest) = signature.split_at(1);
     let padded = URL_SAFE.encode(mac(&format!("{header}.{payload}")));
     let plain = STANDARD_NO_PAD.encode(HEADER.as_bytes());
     assert_eq!(plain, header, "nothing in it is spelled differently");
@@ -189,9 +191,9 @@ async fn hostile_spellings_are_refused() {
         format!(" {good}"),
         format!("{good}\n"),
         format!("{header} .{payload}.{signature}"),
-        format!("{header}.{payload}.{}", &signature[1..]),
+        format!("{header}.{payload}.{rest}"),
         format!("{header}.{payload}.{signature}{signature}"),
-        format!("{header}.{payload}.\u{ff21}{}", &signature[1..]),
+        format!("{header}.{payload}.\u{ff21}{rest}"),
         good.replace('.', "%2e"),
     ] {
         assert!(why(&tokens, &wrong).await.is_err(), "{wrong:?}");
@@ -370,6 +372,86 @@ async fn claims_say_who_it_is_or_nobody_does() {
     }
     let long = format!(r#""sub":"{}""#, "x".repeat(257));
     assert!(check(&long).await.is_err());
+}
+
+/// Publishes what it is told to.
+struct Published(Arc<Mutex<Value>>);
+
+#[async_trait::async_trait]
+impl JwksSource for Published {
+    async fn fetch(&self) -> Result<Fetched, String> {
+        let body = self.0.lock().unwrap().to_string().into();
+        Ok(Fetched {
+            body,
+            max_age: None,
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_good_is_looked_at_again_when_its_key_or_its_time_is_gone() {
+    let data: Value = serde_json::from_str(include_str!("tokens.json")).unwrap();
+    let published = Arc::new(Mutex::new(data["jwks"].clone()));
+    let clock = ManualClock::new();
+    let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+    let config = JwtConfig::jwks(
+        "https://login.example",
+        "https://gw.example/mcp",
+        "https://login.example/jwks",
+    );
+    let mut issuer = Issuer::of(&config, None, &shared).unwrap();
+    issuer.keys = Keys::Fetched {
+        url: String::new(),
+        jwks: Jwks::new(
+            Box::new(Published(Arc::clone(&published))),
+            String::new(),
+            (Duration::from_secs(600), Duration::from_secs(86_400)),
+            Arc::clone(&shared),
+        ),
+    };
+    let tokens = Tokens {
+        issuers: vec![issuer],
+    };
+    let text = |name: &str| data["tokens"][name].as_str().unwrap();
+    let first = why(&tokens, text("ES256")).await.unwrap();
+    let again = why(&tokens, text("ES256")).await.unwrap();
+    assert!(
+        Arc::ptr_eq(&first, &again),
+        "its signature is not checked again"
+    );
+    let forged = format!("{}A", text("ES256"));
+    assert!(why(&tokens, &forged).await.is_err());
+    let keys = published.lock().unwrap()["keys"]
+        .as_array()
+        .unwrap()
+        .clone();
+    let without = keys
+        .into_iter()
+        .filter(|key| key["kid"] != "p256")
+        .collect();
+    published.lock().unwrap()["keys"] = Value::Array(without);
+    clock.advance(Duration::from_secs(600));
+    assert!(why(&tokens, text("EdDSA")).await.is_ok());
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    let gone = why(&tokens, text("ES256")).await;
+    assert_eq!(gone.unwrap_err(), "nobody knows the key of the token");
+    assert!(why(&tokens, text("EdDSA")).await.is_ok());
+    clock.advance(Duration::from_secs(3100));
+    let late = why(&tokens, text("EdDSA")).await;
+    assert_eq!(late.unwrap_err(), "the token has expired");
+}
+
+#[tokio::test]
+async fn tokens_are_forgotten_before_there_are_too_many() {
+    let tokens = shared(|_| ());
+    for n in 0..=MOST_REMEMBERED {
+        let claims = CLAIMS.replace("ann", &format!("ann-{n}"));
+        assert!(why(&tokens, &token(HEADER, &claims)).await.is_ok());
+    }
+    let remembered = tokens.issuers[0].signed().callers.len();
+    assert_eq!(remembered, 1);
 }
 
 #[test]

@@ -1,3 +1,4 @@
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,6 +15,9 @@ const OTHER: &str = "fedcba9876543210fedcba9876543210";
 const NOW: u64 = 1_000_000_000;
 const BODY: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 const ALL: &str = r#"("@method" "@authority" "@path" "@query" "content-digest" "content-type")"#;
+
+/// Something that is done to a request on its way.
+type Change = Box<dyn Fn(&mut Asked)>;
 
 struct Rig {
     clock: ManualClock,
@@ -137,9 +141,9 @@ impl Asked {
                     lines.join(", ")
                 }
             };
-            base += &format!("{part}: {value}\n");
+            writeln!(base, "{part}: {value}").unwrap();
         }
-        base += &format!("\"@signature-params\": {parts}{params}");
+        write!(base, "\"@signature-params\": {parts}{params}").unwrap();
         let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
         STANDARD.encode(hmac::sign(&key, base.as_bytes()))
     }
@@ -163,7 +167,8 @@ impl Asked {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let all: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    all.concat()
 }
 
 fn params(created: u64, nonce: &str) -> String {
@@ -241,7 +246,6 @@ fn a_request_that_was_signed_comes_in_once() {
 
 #[test]
 fn nothing_of_what_was_signed_can_be_changed() {
-    type Change = Box<dyn Fn(&mut Asked)>;
     let of_both: Vec<(&str, Change)> = vec![
         ("the method", Box::new(|asked| asked.method = Method::PUT)),
         (
@@ -282,6 +286,10 @@ fn nothing_of_what_was_signed_can_be_changed() {
             assert_eq!(answer, Err("signature_invalid".to_owned()), "{what}");
         }
     }
+}
+
+#[test]
+fn no_header_that_was_signed_can_be_changed() {
     let other = Asked::new(b"other");
     let of_headers: Vec<(&str, Change)> = vec![
         (
@@ -624,7 +632,8 @@ fn several_signatures_are_looked_at_and_one_must_be_good() {
             .to_str()
             .unwrap()
             .to_owned();
-        let more: String = (0..8).map(|n| format!(", s{n}=()")).collect();
+        let more: Vec<_> = (0..8).map(|n| format!(", s{n}=()")).collect();
+        let more = more.concat();
         asked.put("signature-input", &format!("{input}{more}"));
     });
     assert_eq!(Rig::new().check(&many), Err("signature_invalid".to_owned()));

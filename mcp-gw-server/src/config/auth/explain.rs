@@ -1,5 +1,7 @@
 //! Tokens and signatures in sentences.
 
+use std::fmt::Write as _;
+
 use super::super::explain::origin;
 use super::{AuthConfig, JwtAlgorithm, JwtConfig, SignatureProfile};
 
@@ -45,11 +47,12 @@ fn issuer(issuer: &JwtConfig) -> String {
         .map(JwtAlgorithm::as_str)
         .collect();
     let mut line = format!("tokens of {name}, {keys}, {}", algorithms.join(" "));
+    // Writing to a text cannot fail.
     if !issuer.audience.is_empty() {
-        line += &format!(", for {}", issuer.audience.join(" or "));
+        let _ = write!(line, ", for {}", issuer.audience.join(" or "));
     }
     if let Some(max_age) = issuer.max_age {
-        line += &format!(", at most {max_age} old");
+        let _ = write!(line, ", at most {max_age} old");
     }
     line
 }

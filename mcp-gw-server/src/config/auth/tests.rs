@@ -1,5 +1,4 @@
 use super::super::{Config, json_schema};
-use super::*;
 
 const REST: &str = "servers: { a: { command: npx } }\npolicy: { default: allow }";
 

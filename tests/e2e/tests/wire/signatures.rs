@@ -22,7 +22,8 @@ fn now() -> u64 {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let all: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    all.concat()
 }
 
 fn mac(secret: &str, text: &str) -> Vec<u8> {
