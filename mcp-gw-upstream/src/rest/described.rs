@@ -68,14 +68,12 @@ impl ApiTools {
 }
 
 fn tell(api: &Api, report: &Report) {
-    if !report.skipped.is_empty() {
-        tracing::warn!(
-            target: "mcp_gw::rest",
-            api = &**api.name(),
-            "not all of the description can be used: {report}"
-        );
+    let api = &**api.name();
+    if report.skipped.is_empty() {
+        tracing::debug!(target: "mcp_gw::rest", api, "the description: {report}");
     } else {
-        tracing::debug!(target: "mcp_gw::rest", api = &**api.name(), "the description: {report}");
+        let message = "not all of the description can be used";
+        tracing::warn!(target: "mcp_gw::rest", api, "{message}: {report}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The part of an answer that somebody wants: an expression in JMESPath (jmespath.org), within bounds.
+//! The part of an answer that somebody wants: an expression in `JMESPath` (jmespath.org), within bounds.
 //!
 //! A model writes the expression. The language has no loops, but it can name the same thing many times
 //! over, and do that again with what came out. So an expression is judged before it is used: how many

@@ -86,7 +86,7 @@ impl ApiServer {
         if kept.is_some() {
             offer.resource_templates.extend(template(Some(api.name())));
         }
-        offer.instructions = api.config().description.clone();
+        offer.instructions.clone_from(&api.config().description);
         let rules = rules_for(&api, known.values());
         Ok(Self {
             api,

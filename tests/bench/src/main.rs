@@ -11,6 +11,8 @@ mod nginx;
 mod procfs;
 #[cfg(feature = "limits")]
 mod redis_limits;
+#[cfg(feature = "rest")]
+mod rest;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -51,6 +53,9 @@ enum Role {
     /// Time the checks of rate limits beside those of `governor`, and print one table.
     #[cfg(feature = "limits")]
     Limits(limits::Options),
+    /// Send requests to a REST API by the tool `api_gateway` beside those of `reqwest`, and print one table.
+    #[cfg(feature = "rest")]
+    Rest(rest::Options),
 }
 
 #[derive(Args, Debug)]
@@ -120,6 +125,11 @@ fn main() -> ExitCode {
                 Role::RedisLimits(options) => redis_limits::run(&options).await,
                 #[cfg(feature = "limits")]
                 Role::Limits(options) => limits::run(&options).map(|table| {
+                    print(&table);
+                    true
+                }),
+                #[cfg(feature = "rest")]
+                Role::Rest(options) => rest::run(&options).await.map(|table| {
                     print(&table);
                     true
                 }),
