@@ -170,7 +170,8 @@ fn build(schema: &Value) -> Option<Validator> {
         .ok()
 }
 
-/// `oneOf` becomes `anyOf`: few descriptions are exact enough for it. Without patterns if asked for.
+/// `oneOf` becomes `anyOf`, and what has to be there but is not described need not: few descriptions are
+/// exact enough. Without patterns if asked for.
 fn lenient(schema: &mut Value, without_patterns: bool) {
     match schema {
         Value::Object(members) => {
@@ -189,8 +190,12 @@ fn lenient(schema: &mut Value, without_patterns: bool) {
             }
             if without_patterns {
                 members.remove("pattern");
-                members.remove("patternProperties");
+                if members.remove("patternProperties").is_some() {
+                    // It says what is left over no more.
+                    members.remove("additionalProperties");
+                }
             }
+            described_only(members);
             for (name, member) in members {
                 match name.as_str() {
                     // Values, not schemas.
@@ -212,6 +217,20 @@ fn lenient(schema: &mut Value, without_patterns: bool) {
             }
         }
         _ => {}
+    }
+}
+
+/// Of the members that have to be there, those that are described: what nobody describes nobody can give.
+fn described_only(members: &mut serde_json::Map<String, Value>) {
+    let Some(Value::Object(properties)) = members.get("properties") else {
+        return;
+    };
+    let described: Vec<String> = properties.keys().cloned().collect();
+    if let Some(Value::Array(names)) = members.get_mut("required") {
+        names.retain(|name| {
+            name.as_str()
+                .is_some_and(|name| described.iter().any(|it| it == name))
+        });
     }
 }
 

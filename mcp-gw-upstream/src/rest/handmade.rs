@@ -242,6 +242,7 @@ impl ToolConfig {
             body: self.body_of(&made),
             required: made.required,
             defaults: made.defaults,
+            nullable: made.nullable,
             params: made.params,
             accept: None,
             security: Vec::new(),
@@ -279,6 +280,14 @@ impl ToolConfig {
         let place = match place {
             PlaceOrBody::Body => {
                 made.members.push((argument.to_owned(), name.to_owned()));
+                // In a body, `null` may be how something is removed.
+                let kinds = schema.get("type");
+                let is_null = |kind: &Value| kind == "null";
+                if kinds.is_none_or(|it| {
+                    is_null(it) || it.as_array().is_some_and(|it| it.iter().any(is_null))
+                }) {
+                    made.nullable.push(argument.to_owned());
+                }
                 None
             }
             PlaceOrBody::At(place) => Some(place),
@@ -388,6 +397,7 @@ struct Made {
     properties: Vec<(String, Map<String, Value>)>,
     required: Vec<String>,
     defaults: Vec<(String, RawJson)>,
+    nullable: Vec<String>,
     taken: BTreeSet<(PlaceOrBody, String)>,
 }
 

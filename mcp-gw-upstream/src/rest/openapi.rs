@@ -39,9 +39,9 @@ use servers::Home;
 pub struct Options {
     /// The address that the configuration has for the API: compared with what the description says.
     pub base: Option<String>,
-    /// Only these operations.
+    /// Only these operations; all when it names nothing.
     pub include: Filter,
-    /// None of these.
+    /// None of these, also when they are included.
     pub exclude: Filter,
     /// Also operations that change something: others than `GET` and `HEAD`.
     pub write: bool,
@@ -250,7 +250,8 @@ fn choose(found: &Found<'_>, name: &str, options: &Options, report: &mut Report)
         path: found.path,
     };
     let out = &mut report.left_out;
-    let counter = if !options.include.admits(&facts) || options.exclude.names(&facts) {
+    let is_included = options.include.is_empty() || options.include.names(&facts);
+    let counter = if !is_included || options.exclude.names(&facts) {
         &mut out.not_chosen
     } else if !options.write && !matches!(found.method, "GET" | "HEAD") {
         &mut out.write

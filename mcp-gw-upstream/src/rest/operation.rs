@@ -29,6 +29,8 @@ pub struct Operation {
     pub(super) required: Vec<String>,
     /// What is sent where a call does not have it.
     pub(super) defaults: Vec<(String, RawJson)>,
+    /// The arguments that mean something when they are `null`.
+    pub(super) nullable: Vec<String>,
     /// What the answer should be, as `accept` says it.
     pub(super) accept: Option<String>,
     pub(super) security: Vec<Security>,
@@ -198,7 +200,9 @@ impl Operation {
     /// When an argument is unknown, missing, of another shape than the schema wants, or cannot be
     /// written where it has to go. The text tells the model what to do.
     pub fn parts(&self, arguments: &RawJson) -> Result<RequestParts, ArgumentError> {
-        let mut given = argument::given(arguments, |name| name == BODY && self.needs_body())?;
+        let mut given = argument::given(arguments, |name| {
+            (name == BODY && self.needs_body()) || self.nullable.iter().any(|it| it == name)
+        })?;
         for (name, value) in &self.defaults {
             given.entry(name.clone()).or_insert_with(|| value.clone());
         }

@@ -190,6 +190,13 @@ fn a_tool_by_hand_is_the_same_kind_of_operation() {
         "arguments `kind`, `name` are required and missing"
     );
     assert_eq!(create.spec().unwrap().name(), "create");
+    let mut label = InputConfig::default();
+    label.schema = json!({ "type": ["string", "null"] }).as_object().cloned();
+    let patch = ToolConfig::new("patch", "d", "PATCH", "/")
+        .with_input("label", label)
+        .build();
+    let parts = call(&patch.unwrap(), &json!({ "label": null })).unwrap();
+    assert_eq!(parts.body.unwrap().bytes, r#"{"label":null}"#);
 }
 
 #[test]

@@ -76,9 +76,36 @@ fn sample(schema: &Value, is_header: bool, depth: usize) -> Value {
             } else {
                 "ä b/c?d=e&f#g%2Fh+i,j;k[l]\"|\\"
             };
-            first_that_fits(schema, &[json!(odd), json!("12345"), json!("ab")])
+            let length = members
+                .get("minLength")
+                .and_then(Value::as_u64)
+                .unwrap_or(0);
+            let long = "7".repeat(usize::try_from(length).unwrap());
+            let id = members
+                .get("pattern")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let id: String = id
+                .chars()
+                .skip(1)
+                .take(2)
+                .chain("a1".repeat(16).chars())
+                .collect();
+            first_that_fits(
+                schema,
+                &[
+                    json!(odd),
+                    json!("12345"),
+                    json!("ab"),
+                    json!(long),
+                    json!(id),
+                ],
+            )
         }
-        "integer" => first_that_fits(schema, &[json!(3), json!(100), json!(-7), json!(0)]),
+        "integer" => {
+            let bound = members.get("minimum").cloned().unwrap_or_default();
+            first_that_fits(schema, &[json!(3), bound, json!(0)])
+        }
         "number" => first_that_fits(schema, &[json!(2.5), json!(0.5)]),
         "boolean" => json!(true),
         "array" => {

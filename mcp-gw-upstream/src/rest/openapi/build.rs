@@ -140,6 +140,7 @@ impl<'d, 'o> Builder<'d, 'o> {
             annotations: annotations_of(found.method, title.as_deref()),
             required: required(&params, plan.as_ref()),
             defaults: Vec::new(),
+            nullable: Vec::new(),
             name,
             id: found.id.map(|id| trimmed(id, 200)),
             title,

@@ -27,7 +27,9 @@ pub(super) fn plain(from: &Members, limits: &Limits, to: &mut Members, is_weak: 
         to.insert("uniqueItems".to_owned(), Value::Bool(true));
     }
     if let Some(pattern) = from.get("pattern").and_then(Value::as_str) {
-        if pattern.len() <= MAX_PATTERN {
+        // Without any sign of an expression it is a mask such as `YYYY-MM-DD`, and would refuse all.
+        let is_mask = !pattern.contains(['[', '(', '{', '^', '$', '*', '+', '?', '\\', '|', '.']);
+        if pattern.len() <= MAX_PATTERN && !is_mask {
             to.insert("pattern".to_owned(), pattern.into());
         } else {
             *is_weak = true;
@@ -177,8 +179,9 @@ fn values(from: &Members, limits: &Limits, to: &mut Members, is_weak: &mut bool)
         } else if !listed.is_empty() {
             let mut unique: Vec<Value> = Vec::new();
             for value in listed {
-                if !unique.contains(value) {
-                    unique.push(value.clone());
+                let value = meant(value, to);
+                if !unique.contains(&value) {
+                    unique.push(value);
                 }
             }
             to.insert("enum".to_owned(), Value::Array(unique));
@@ -195,7 +198,7 @@ fn values(from: &Members, limits: &Limits, to: &mut Members, is_weak: &mut bool)
         .get("default")
         .filter(|it| !it.is_null() && is_short(it, 100));
     if let Some(usual) = usual {
-        to.insert("default".to_owned(), usual.clone());
+        to.insert("default".to_owned(), meant(usual, to));
     }
     if limits.has_examples {
         let listed = from.get("examples").and_then(Value::as_array);
@@ -205,6 +208,21 @@ fn values(from: &Members, limits: &Limits, to: &mut Members, is_weak: &mut bool)
         if let Some(example) = example.filter(|it| !it.is_null() && is_short(it, 100)) {
             to.insert("examples".to_owned(), json!([example]));
         }
+    }
+}
+
+/// A value of a text as text: `4.1` without quotes is a number in YAML.
+fn meant(value: &Value, schema: &Members) -> Value {
+    let kinds = match schema.get("type") {
+        Some(Value::Array(kinds)) => kinds.as_slice(),
+        Some(kind) => std::slice::from_ref(kind),
+        None => &[],
+    };
+    let is_text = kinds.iter().any(|it| it == "string");
+    let is_number = kinds.iter().any(|it| it == "number" || it == "integer");
+    match value {
+        Value::Number(number) if is_text && !is_number => number.to_string().into(),
+        value => value.clone(),
     }
 }
 
@@ -238,6 +256,19 @@ pub(super) fn required(from: &Members, hidden: &BTreeSet<String>, to: &mut Membe
     if !kept.is_empty() {
         to.insert("required".to_owned(), json!(kept));
     }
+}
+
+/// True when a member has to be there that is none of those described.
+pub(super) fn needs_undescribed(schema: &Members) -> bool {
+    let (Some(Value::Object(properties)), Some(Value::Array(names))) =
+        (schema.get("properties"), schema.get("required"))
+    else {
+        return false;
+    };
+    names
+        .iter()
+        .filter_map(Value::as_str)
+        .any(|name| !properties.contains_key(name))
 }
 
 /// True when a keyword that refuses values, or a name in `required`, did not come over.

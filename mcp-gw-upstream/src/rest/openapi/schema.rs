@@ -308,6 +308,7 @@ impl<'d, 'r> Maker<'d, 'r> {
             }
         }
         keywords::required(members, hidden, &mut made.schema);
+        made.is_loose |= keywords::needs_undescribed(&made.schema);
         match members.get("additionalProperties") {
             // With some of the members left out, others are not all that is left.
             _ if !is_whole => made.is_weak = true,

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use mcp_gw_core::Glob;
 
-/// A choice of operations. Each list that is not empty has to match, by one of its entries; a filter
-/// without any entry says nothing. As `exclude`, one entry of any list is enough.
+/// Some operations: all that an entry of any of the lists names.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Filter {
@@ -62,30 +61,22 @@ impl Filter {
         self
     }
 
-    /// Which of the lists have an entry for it; `None` for a list that is empty.
-    fn matches(&self, facts: &Facts<'_>) -> [Option<bool>; 4] {
-        fn any<T>(list: &[T], is: impl Fn(&T) -> bool) -> Option<bool> {
-            (!list.is_empty()).then(|| list.iter().any(is))
-        }
-        let is_named =
-            |glob: &Glob| glob.matches(facts.name) || facts.id.is_some_and(|id| glob.matches(id));
-        [
-            any(&self.tags, |glob| {
-                facts.tags.iter().any(|tag| glob.matches(tag))
-            }),
-            any(&self.operations, is_named),
-            any(&self.methods, |method| {
-                method.eq_ignore_ascii_case(facts.method)
-            }),
-            any(&self.paths, |glob| glob.matches(facts.path)),
-        ]
-    }
-
-    pub(super) fn admits(&self, facts: &Facts<'_>) -> bool {
-        self.matches(facts).into_iter().all(|is| is != Some(false))
+    /// True when it names nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.tags.is_empty()
+            && self.operations.is_empty()
+            && self.methods.is_empty()
+            && self.paths.is_empty()
     }
 
     pub(super) fn names(&self, facts: &Facts<'_>) -> bool {
-        self.matches(facts).contains(&Some(true))
+        let is_named =
+            |glob: &Glob| glob.matches(facts.name) || facts.id.is_some_and(|id| glob.matches(id));
+        let has_tag = |glob: &Glob| facts.tags.iter().any(|tag| glob.matches(tag));
+        let is_method = |method: &String| method.eq_ignore_ascii_case(facts.method);
+        self.tags.iter().any(has_tag)
+            || self.operations.iter().any(is_named)
+            || self.methods.iter().any(is_method)
+            || self.paths.iter().any(|glob| glob.matches(facts.path))
     }
 }

@@ -52,6 +52,10 @@ fn keywords_of_3_0_become_those_of_2020_12() {
             json!({ "oneOf": [{ "type": "string" }, { "type": "integer" }] }),
         ),
         (json!({ "type": "file" }), json!({ "type": "string" })),
+        (
+            json!({ "type": "string", "nullable": true, "enum": [4.1, "x"], "default": 3 }),
+            json!({ "type": ["string", "null"], "enum": ["4.1", "x", null], "default": "3" }),
+        ),
     ] {
         assert_eq!(made("3.0.3", &schema, &json!({})), expected, "{schema}");
     }
@@ -271,6 +275,23 @@ fn an_expression_of_another_dialect_does_not_switch_off_the_check() {
         said,
         "argument `body` at /good: \"x\" is not of type \"integer\""
     );
+}
+
+#[test]
+fn what_a_description_gets_wrong_does_not_stop_a_call() {
+    let schema = json!({ "type": "object", "required": ["a", "undescribed"], "properties": {
+        "a": { "type": "string", "pattern": "YYYY-MM-DD" },
+        "b": { "type": "object", "patternProperties": { "(?<=a(": {} }, "additionalProperties": false },
+    } });
+    let body = json!({ "required": true, "content": { "application/json": { "schema": schema } } });
+    let read = read_all(&description(
+        &json!({ "/a": { "post": { "requestBody": body } } }),
+        &json!({}),
+    ));
+    let call = |text: &str| read.operations[0].parts(&RawJson::parse(text.to_owned()).unwrap());
+    assert!(call(r#"{"body":{"a":"2026-01-01","b":{"x":1}}}"#).is_ok());
+    let said = call(r#"{"body":{"b":{}}}"#).unwrap_err().to_string();
+    assert_eq!(said, "argument `body`: \"a\" is a required property");
 }
 
 #[test]
