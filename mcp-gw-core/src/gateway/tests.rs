@@ -15,7 +15,8 @@ use crate::{
     AccessRequest, Admission, AllowAll, Arguments, AuthnError, CallContext, Caller, Charge,
     Completion, CompletionRef, Credentials, Decision, ErrorClass, Extras, Feature, GatewayError,
     Incoming, LimiterError, NoArguments, Outcome, Phase, PromptGet, Quota, RateLimiter,
-    RequestMeta, ResourceRead, ToolCall, ToolError, ToolOutput, ToolSpec, Transport,
+    RequestMeta, ResourceRead, SignatureFault, ToolCall, ToolError, ToolOutput, ToolSpec,
+    Transport,
 };
 
 mod choice;
@@ -290,7 +291,7 @@ async fn refused_credentials_are_audited_and_malformed_ones_are_not_looked_at() 
     #[async_trait]
     impl Authenticator for Never {
         async fn authenticate(&self, c: &Credentials) -> Result<Arc<Caller>, AuthnError> {
-            assert!(!c.malformed);
+            assert!(!c.malformed && c.refused.is_none());
             Err(AuthnError::Missing)
         }
     }
@@ -307,8 +308,18 @@ async fn refused_credentials_are_audited_and_malformed_ones_are_not_looked_at() 
     let malformed = none.with_malformed();
     let refused = gateway.authenticate(&malformed, &meta).await.unwrap_err();
     assert_eq!(refused, AuthnError::Malformed);
-    let outcomes: Vec<_> = audit.events().iter().map(|event| event.outcome).collect();
-    assert_eq!(outcomes, [Outcome::Unauthenticated; 2]);
+    let unsigned = AuthnError::Signature {
+        fault: SignatureFault::Missing,
+        reason: "there is none",
+    };
+    let signed = malformed.with_refusal(unsigned.clone());
+    let refused = gateway.authenticate(&signed, &meta).await.unwrap_err();
+    assert_eq!(refused, unsigned, "that comes first");
+    let events = audit.events();
+    let outcomes: Vec<_> = events.iter().map(|event| event.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Unauthenticated; 3]);
+    let error = events.last().unwrap().error.clone();
+    assert_eq!(error.as_deref(), Some("signature_missing: there is none"));
 }
 
 /// Ten tools, of which a caller may see those with an even number.

@@ -1,5 +1,6 @@
 //! Answers that are too long for one result.
 
+use base64::Engine as _;
 use mcp_gw_core::{BackendError, Extras, ResourceRead};
 use serde_json::{Value, json};
 
@@ -107,7 +108,6 @@ async fn what_is_no_text_comes_in_base64() {
     let contents = result.to_value().unwrap()["contents"].clone();
     assert_eq!(contents[0]["mimeType"], "image/png");
     all.push_str(contents[0]["blob"].as_str().unwrap());
-    use base64::Engine as _;
     assert_eq!(
         base64::engine::general_purpose::STANDARD
             .decode(all)
