@@ -136,6 +136,20 @@ impl InputConfig {
         self
     }
 
+    /// Sets what it means.
+    #[must_use]
+    pub fn with_description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+
+    /// Sets its schema, in place of a type.
+    #[must_use]
+    pub fn with_schema(mut self, schema: Map<String, Value>) -> Self {
+        self.schema = Some(schema);
+        self
+    }
+
     /// Sets what the API calls it.
     #[must_use]
     pub fn with_name(mut self, name: impl Into<String>) -> Self {

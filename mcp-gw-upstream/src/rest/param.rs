@@ -273,24 +273,33 @@ impl Param {
                     }
                 }
             }
-            shape => {
-                let (between, mark) = match style {
-                    Style::Space => ("%20", Some(' ')),
-                    Style::Pipe => ("%7C", Some('|')),
-                    _ => (",", None),
-                };
-                let plain = flat(shape.clone(), false, str::to_owned)?;
-                // Such a character could not be told from the one between two items.
-                if let Some(mark) = mark.filter(|&mark| plain.iter().any(|it| it.contains(mark))) {
-                    return Err(format!("no item can have the character {mark:?}"));
-                }
-                if !plain.is_empty() {
-                    // A comma that is between two items stays; one in an item never does.
-                    let items: Vec<String> =
-                        plain.iter().map(|it| encode_item(it, encode)).collect();
-                    query.raw(&self.name, &items, between);
-                }
-            }
+            shape => self.joined(shape, style, encode, query)?,
+        }
+        Ok(())
+    }
+
+    /// Adds a list or an object as one value, its items joined by the sign of the style.
+    fn joined(
+        &self,
+        shape: Shape,
+        style: Style,
+        encode: fn(&str) -> String,
+        query: &mut Query,
+    ) -> Result<(), String> {
+        let (between, mark) = match style {
+            Style::Space => ("%20", Some(' ')),
+            Style::Pipe => ("%7C", Some('|')),
+            _ => (",", None),
+        };
+        let plain = flat(shape, false, str::to_owned)?;
+        // Such a character could not be told from the one between two items.
+        if let Some(mark) = mark.filter(|&mark| plain.iter().any(|it| it.contains(mark))) {
+            return Err(format!("no item can have the character {mark:?}"));
+        }
+        if !plain.is_empty() {
+            // A comma that is between two items stays; one in an item never does.
+            let items: Vec<String> = plain.iter().map(|it| encode_item(it, encode)).collect();
+            query.raw(&self.name, &items, between);
         }
         Ok(())
     }

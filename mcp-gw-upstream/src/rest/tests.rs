@@ -190,8 +190,11 @@ fn a_tool_by_hand_is_the_same_kind_of_operation() {
         "arguments `kind`, `name` are required and missing"
     );
     assert_eq!(create.spec().unwrap().name(), "create");
-    let mut label = InputConfig::default();
-    label.schema = json!({ "type": ["string", "null"] }).as_object().cloned();
+    let label = json!({ "type": ["string", "null"] })
+        .as_object()
+        .cloned()
+        .unwrap();
+    let label = InputConfig::default().with_schema(label);
     let patch = ToolConfig::new("patch", "d", "PATCH", "/")
         .with_input("label", label)
         .build();
