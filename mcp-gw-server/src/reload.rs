@@ -135,7 +135,7 @@ impl Running {
         report.changed.extend(came.iter().map(Came::to_string));
         let stay: Vec<&str> = config.servers.keys().map(String::as_str).collect();
         let stay: Vec<&str> = stay.into_iter().chain(rest::names(config)).collect();
-        let names = gone.iter().map(|backend| backend.name());
+        let names = gone.iter().map(|backend| (**backend).name());
         let names = names.filter(|name| !stay.contains(name));
         let names = names.map(|name| format!("{} (gone)", place_of(&before, name)));
         report.changed.extend(names);

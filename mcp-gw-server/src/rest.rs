@@ -147,12 +147,12 @@ struct Maker<'c> {
 impl Maker<'_> {
     fn api(&self, name: &str, api: &ApiConfig) -> Result<Api, ApiFault> {
         let own = api.credential.as_ref();
-        let own = own.map(|credential| self.credential(api, credential));
+        let own = own.map(|credential| credential_of(api, credential));
         let own = own.transpose()?;
         let mut all: Vec<Credential> = own.iter().cloned().collect();
         let mut by_caller = HashMap::new();
         for (caller, credential) in &api.credentials_by_caller {
-            let credential = self.credential(api, credential)?;
+            let credential = credential_of(api, credential)?;
             by_caller.insert(caller.clone(), self.keeper(Some(&credential))?);
             all.push(credential);
         }
@@ -200,46 +200,6 @@ impl Maker<'_> {
 
     fn keeper(&self, credential: Option<&Credential>) -> Result<Keeper, ApiFault> {
         Keeper::new(credential, &self.client, Arc::clone(self.clock)).map_err(fault)
-    }
-
-    fn credential(
-        &self,
-        api: &ApiConfig,
-        credential: &said::CredentialConfig,
-    ) -> Result<Credential, ApiFault> {
-        Ok(match credential.resolve().map_err(fault)? {
-            ApiCredential::Bearer { token } => Credential::Bearer(token),
-            ApiCredential::Header { name, value } => Credential::Header {
-                name: header(&name)?,
-                value,
-            },
-            ApiCredential::Basic { username, password } => Credential::Basic { username, password },
-            ApiCredential::Query { name, value } => Credential::Query { name, value },
-            ApiCredential::OAuth2 {
-                token_url,
-                client_id,
-                client_secret,
-                scopes,
-                audience,
-            } => {
-                let url = self.fixed(api, &token_url)?;
-                let secret: Secret<String> = client_secret;
-                let mut tokens = ClientCredentials::new(url, client_id, secret).with_scopes(scopes);
-                if let Some(audience) = audience {
-                    tokens = tokens.with_parameter("audience", audience);
-                }
-                Credential::OAuth2ClientCredentials(tokens)
-            }
-        })
-    }
-
-    /// An address beside the API's own, which is under the same rules.
-    fn fixed(&self, api: &ApiConfig, url: &str) -> Result<FixedUrl, ApiFault> {
-        let fixed = FixedUrl::parse(url, base_rules(api)).map_err(fault)?;
-        Ok(fixed
-            .with_addresses(addresses(api)?)
-            .with_trust(trust(api)?)
-            .with_timeout(api.timeout.get()))
     }
 
     fn rules(&self, api: &ApiConfig, credentials: &[Credential]) -> Result<ApiRules, ApiFault> {
@@ -315,7 +275,7 @@ impl Maker<'_> {
             return Ok(Arc::new(server.map_err(|error| fault(whole(&error)))?));
         }
         let url = openapi.url.as_deref().unwrap_or_default();
-        let url = self.fixed(api, url)?.with_max_response(MAX_DESCRIPTION);
+        let url = fixed(api, url)?.with_max_response(MAX_DESCRIPTION);
         Ok(Arc::new(DescribedApi::new(
             common.clone(),
             tools,
@@ -324,6 +284,46 @@ impl Maker<'_> {
             self.kept.clone(),
         )))
     }
+}
+
+/// An address beside the API's own, which is under the same rules.
+fn fixed(api: &ApiConfig, url: &str) -> Result<FixedUrl, ApiFault> {
+    let fixed = FixedUrl::parse(url, base_rules(api)).map_err(fault)?;
+    Ok(fixed
+        .with_addresses(addresses(api)?)
+        .with_trust(trust(api)?)
+        .with_timeout(api.timeout.get()))
+}
+
+/// What an API is shown.
+fn credential_of(
+    api: &ApiConfig,
+    credential: &said::CredentialConfig,
+) -> Result<Credential, ApiFault> {
+    Ok(match credential.resolve().map_err(fault)? {
+        ApiCredential::Bearer { token } => Credential::Bearer(token),
+        ApiCredential::Header { name, value } => Credential::Header {
+            name: header(&name)?,
+            value,
+        },
+        ApiCredential::Basic { username, password } => Credential::Basic { username, password },
+        ApiCredential::Query { name, value } => Credential::Query { name, value },
+        ApiCredential::OAuth2 {
+            token_url,
+            client_id,
+            client_secret,
+            scopes,
+            audience,
+        } => {
+            let url = fixed(api, &token_url)?;
+            let secret: Secret<String> = client_secret;
+            let mut tokens = ClientCredentials::new(url, client_id, secret).with_scopes(scopes);
+            if let Some(audience) = audience {
+                tokens = tokens.with_parameter("audience", audience);
+            }
+            Credential::OAuth2ClientCredentials(tokens)
+        }
+    })
 }
 
 /// An error with what it comes from.
