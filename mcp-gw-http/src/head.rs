@@ -5,7 +5,7 @@ use std::fmt;
 use axum::extract::OriginalUri;
 use axum::http::header::{AUTHORIZATION, COOKIE, HOST, PROXY_AUTHORIZATION, SET_COOKIE};
 use axum::http::uri::Authority;
-use axum::http::{HeaderName, Uri, request};
+use axum::http::{HeaderName, HeaderValue, Uri, request};
 use mcp_gw_core::HttpFacts;
 use mcp_gw_server::SignedHead;
 
@@ -47,7 +47,16 @@ impl Head {
     /// What may be signed of it.
     pub(crate) fn signed(&self) -> SignedHead<'_> {
         let method = self.parts.method.as_str();
-        SignedHead::new(method, self.host(), self.uri(), &self.parts.headers)
+        SignedHead::new(method, self.one_host(), self.uri(), &self.parts.headers)
+    }
+
+    /// The host, unless the target names one and `Host` another: what was signed for the one would be
+    /// served as the other.
+    fn one_host(&self) -> Option<&str> {
+        let host = self.host()?;
+        let mut named = self.parts.headers.get_all(HOST).iter();
+        let is_same = |named: &HeaderValue| named.as_bytes().eq_ignore_ascii_case(host.as_bytes());
+        named.all(is_same).then_some(host)
     }
 
     /// The target as it came: a router within another sees only its own part of the path.
@@ -106,6 +115,25 @@ mod tests {
     use mcp_gw_core::HttpFacts as _;
 
     use super::Head;
+
+    #[test]
+    fn two_hosts_are_none_for_a_signature() {
+        for (uri, host, signed) in [
+            ("/mcp", Some("a.example"), Some("a.example")),
+            ("http://a.example/mcp", Some("A.example"), Some("a.example")),
+            ("http://a.example/mcp", None, Some("a.example")),
+            ("http://a.example/mcp", Some("b.example"), None),
+            ("http://a.example/mcp", Some("a.example:80"), None),
+            ("/mcp", None, None),
+        ] {
+            let mut request = Request::post(uri);
+            if let Some(host) = host {
+                request = request.header("Host", host);
+            }
+            let head = Head::new(request.body(()).unwrap().into_parts().0, None);
+            assert_eq!(head.signed().host, signed, "{uri} {host:?}");
+        }
+    }
 
     #[test]
     fn a_head_tells_what_was_asked_and_no_credential() {

@@ -10,7 +10,10 @@ use super::super::check::Checker;
 use super::super::path::ConfigPath;
 use super::super::text::DurationText;
 use super::super::types::{Config, seconds};
-use super::{AuthConfig, JwksConfig, JwtAlgorithm, JwtConfig, SecretError, SignatureConfig};
+use super::{
+    AuthConfig, JwksConfig, JwtAlgorithm, JwtConfig, SecretError, SignatureConfig,
+    SignatureKeyConfig,
+};
 use crate::authn::key_set_of_file;
 
 /// Checks what the types do not say.
@@ -231,39 +234,11 @@ fn signature(
     }
     for (index, key) in signed.keys.iter().enumerate() {
         let at = path.key("keys").index(index);
-        let visible = key.id.bytes().all(|byte| byte.is_ascii_graphic());
-        if !visible || !(1..=128).contains(&key.id.len()) || key.id.contains(['"', '\\', ',']) {
-            let message = "the id is not made of 1 to 128 visible ASCII characters without quotes, \
-                           commas and backslashes";
-            checker.fault(&at.key("id"), message, "write a name such as `ci-2026`");
-        }
         if let Some(first) = ids.insert(key.id.as_str(), index) {
             let message = format!("the id of `auth.signature.keys[{first}]` is used again");
             checker.fault(&at.key("id"), message, "give each key its own id");
         }
-        if let Err(error) = key.bytes() {
-            let at = match (&key.secret, &key.secret_file) {
-                (Some(_), None) => at.key("secret"),
-                (None, Some(_)) => at.key("secret_file"),
-                _ => at.clone(),
-            };
-            let help = match error {
-                SecretError::Weak => {
-                    "make one with `openssl rand -hex 32`, and give it to who signs"
-                }
-                _ => error.help(),
-            };
-            checker.fault(&at, error.to_string(), help);
-        }
-        if let Some(caller) = &key.caller
-            && auth.jwt.is_empty()
-            && !auth.api_keys.iter().any(|other| other.id == *caller)
-        {
-            let at = at.key("caller");
-            let message = format!("there is no caller {}", checker.shown(&at, caller));
-            let help = "write an id that a key in `auth.api_keys` has";
-            checker.fault(&at, message, help);
-        }
+        signing_key(checker, auth, key, &at);
     }
     if signed.profiles.is_empty() {
         let message = "no form of signatures is taken";
@@ -284,6 +259,41 @@ fn signature(
         let message = "the header of API keys, `auth.api_key_header`, is the same";
         let help = "write another one, such as `X-Signature`";
         checker.fault(&path.key("header"), message, help);
+    }
+}
+
+fn signing_key(
+    checker: &mut Checker<'_>,
+    auth: &AuthConfig,
+    key: &SignatureKeyConfig,
+    at: &ConfigPath,
+) {
+    let visible = key.id.bytes().all(|byte| byte.is_ascii_graphic());
+    if !visible || !(1..=128).contains(&key.id.len()) || key.id.contains(['"', '\\', ',']) {
+        let message = "the id is not made of 1 to 128 visible ASCII characters without quotes, \
+                           commas and backslashes";
+        checker.fault(&at.key("id"), message, "write a name such as `ci-2026`");
+    }
+    if let Err(error) = key.bytes() {
+        let at = match (&key.secret, &key.secret_file) {
+            (Some(_), None) => at.key("secret"),
+            (None, Some(_)) => at.key("secret_file"),
+            _ => at.clone(),
+        };
+        let help = match error {
+            SecretError::Weak => "make one with `openssl rand -hex 32`, and give it to who signs",
+            _ => error.help(),
+        };
+        checker.fault(&at, error.to_string(), help);
+    }
+    if let Some(caller) = &key.caller
+        && auth.jwt.is_empty()
+        && !auth.api_keys.iter().any(|other| other.id == *caller)
+    {
+        let at = at.key("caller");
+        let message = format!("there is no caller {}", checker.shown(&at, caller));
+        let help = "write an id that a key in `auth.api_keys` has";
+        checker.fault(&at, message, help);
     }
 }
 
