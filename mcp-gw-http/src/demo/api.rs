@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::extract::Path;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Router, serve};
@@ -51,7 +51,7 @@ impl Weather {
 }
 
 async fn weather(Path(town): Path<String>, headers: HeaderMap) -> Response {
-    let key = headers.get("x-api-key").map(|key| key.as_bytes());
+    let key = headers.get("x-api-key").map(HeaderValue::as_bytes);
     if key != Some(KEY.as_bytes()) {
         return StatusCode::UNAUTHORIZED.into_response();
     }

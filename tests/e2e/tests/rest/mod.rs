@@ -57,7 +57,8 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>) {
     loop {
         let text = String::from_utf8_lossy(&buffer).into_owned();
         if let Some(end) = text.find("\r\n\r\n") {
-            let length = text[..end].lines().find_map(|line| {
+            let head = text.split_at(end).0;
+            let length = head.lines().find_map(|line| {
                 let (name, value) = line.split_once(": ")?;
                 name.eq_ignore_ascii_case("content-length")
                     .then(|| value.parse::<usize>().unwrap())
