@@ -155,6 +155,10 @@ const ASKS: &str = "MCP_GW_TEST_ASKS";
 
 /// Which authorities the system has is read from the environment of a process: this test is run once more, in one of its own.
 #[cfg(feature = "tools")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what a process is told when it is begun stands in its environment"
+)]
 #[tokio::test]
 async fn tools_believe_the_given_authority_alone_and_for_the_gateway_the_systems_too() {
     if let Ok(told) = std::env::var(ASKS) {

@@ -166,7 +166,10 @@ impl Desk {
     }
 
     /// Refuses a body that would put marks in the place of what is there.
-    fn may_be_sent(&self, body: &RawJson) -> Result<(), ToolError> {
+    ///
+    /// # Errors
+    /// When it would.
+    pub(crate) fn may_be_sent(&self, body: &RawJson) -> Result<(), ToolError> {
         if let Some(says) = unsendable(body) {
             return Err(ToolError::invalid_arguments(format!(
                 "{says}. Nothing was sent. Read all of it first (show_secrets for secrets, pointer and skip for what was \

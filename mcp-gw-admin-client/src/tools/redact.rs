@@ -186,6 +186,27 @@ struct Walk<'a> {
     is_mended: bool,
 }
 
+/// The variable in a condition, and where its value is: `["arg_token", "==", "x"]`, `["arg_token", "!", "==", "x"]`.
+fn compared(mut lexer: Lexer<'_>) -> Option<(String, usize)> {
+    lexer.take(b'[');
+    let mut text = || {
+        (lexer.peek() == Some(b'"')).then(|| {
+            let text = decoded(lexer.scalar());
+            lexer.take(b',');
+            text
+        })
+    };
+    let (variable, mut operator, mut at) = (text()?, text()?, 2);
+    if operator == "!" {
+        (operator, at) = (text()?, 3);
+    }
+    let is_operator = matches!(
+        &*operator,
+        "==" | "~=" | "~~" | "~*" | "in" | "has" | "IN" | "HAS"
+    );
+    is_operator.then(|| (variable.into_owned(), at))
+}
+
 impl<'a> Walk<'a> {
     fn new(raw: &'a RawJson, place: &Place, survey: &mut Survey) -> Self {
         Self {
@@ -210,14 +231,28 @@ impl<'a> Walk<'a> {
                 self.replace(start, TOO_DEEP);
             }
             Some(b'{') => self.object(heirs, depth),
-            Some(b'[') => {
-                self.lexer.take(b'[');
-                while !self.lexer.take(b']') && self.lexer.peek().is_some() {
-                    self.value(heirs, depth + 1);
-                    self.lexer.take(b',');
-                }
-            }
+            Some(b'[') => self.list(heirs, depth),
             _ => self.scalar(heirs),
+        }
+    }
+
+    fn list(&mut self, heirs: Heirs, depth: usize) {
+        let mut compared = compared(self.lexer.clone());
+        self.lexer.take(b'[');
+        let mut at = 0_usize;
+        while !self.lexer.take(b']') && self.lexer.peek().is_some() {
+            // What a condition compares a variable with is a value of that name.
+            let name = compared.take_if(|(_, value)| *value == at);
+            let is_named = name.is_some();
+            if let Some((name, _)) = name {
+                self.path.push(name.into());
+            }
+            self.value(heirs, depth + 1);
+            if is_named {
+                self.path.pop();
+            }
+            self.lexer.take(b',');
+            at += 1;
         }
     }
 

@@ -195,6 +195,10 @@ async fn no_request_leaves_for_another_host() {
             "dashboard's token",
         ),
         (
+            json!({"path": format!("/?a={}", TOKEN.replacen('a', "%61", 1)), "method": "GET"}),
+            "token",
+        ),
+        (
             json!({"path": format!("/{TOKEN}"), "method": "GET"}),
             "dashboard's token",
         ),

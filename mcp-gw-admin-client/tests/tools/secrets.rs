@@ -144,7 +144,7 @@ async fn what_was_cut_out_of_an_answer_is_not_written_back() {
         let shown = setup.call("read_resource", asked).await.ok();
         let shown = &shown["body"]["value"];
         for dry_run in [false, true] {
-            let write = json!({"kind": "route", "id": "r", "gateway_group_id": "g", "body": shown, "validate": false, "dry_run": dry_run});
+            let write = json!({"kind": "route", "id": "r", "gateway_group_id": "g", "body": shown, "dry_run": dry_run});
             let error = setup.call("replace_resource", write).await.error();
             assert!(
                 error.contains("at \"/") && error.contains("Nothing was sent"),

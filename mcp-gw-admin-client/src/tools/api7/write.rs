@@ -49,6 +49,7 @@ impl BodyArgs {
                 agree(member, id, &self.body.raw)?;
             }
         }
+        shared.may_be_sent(&self.body.raw)?;
         shared.may_write(&self.writing)?;
         if self.validate == Some(false) {
             return Ok(Vec::new());
@@ -197,6 +198,7 @@ impl Operation<Api7> for PatchResource {
         let id = args.id.as_ref().map(|id| &*id.0);
         let named = (named_by(args.kind.0), id.unwrap_or_default());
         let (plugins, mut remarks) = patched(&args.operations.raw, named)?;
+        shared.may_be_sent(&args.operations.raw)?;
         let place = args.place.place();
         let request = args.kind.0.patch(&place, id, &args.operations.raw);
         shared.may_write(&args.writing)?;

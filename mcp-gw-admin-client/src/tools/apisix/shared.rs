@@ -136,6 +136,7 @@ impl Apisix {
             let id = request.uri().path().rsplit('/').next();
             agree("id", &decoded(id.unwrap_or_default()), body)?;
         }
+        self.may_be_sent(body)?;
         self.may_write(&saving.writing)?;
         let remarks = if saving.validate == Some(false) {
             Vec::new()
@@ -164,6 +165,7 @@ impl Apisix {
         let place = Place::root();
         let request = kind.patch(&place, id, change);
         agree("id", id, change)?;
+        self.may_be_sent(change)?;
         self.may_write(&saving.writing)?;
         let remarks = if saving.validate == Some(false) {
             Vec::new()

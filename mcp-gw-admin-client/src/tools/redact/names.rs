@@ -213,7 +213,7 @@ impl<'a> Path<'a> {
     /// The same place, for what a text at it holds.
     pub(crate) fn place(&self) -> Place {
         Place {
-            names: self.names.iter().map(|name| name.to_string()).collect(),
+            names: self.names.iter().map(ToString::to_string).collect(),
             is_secret: self.is_secret,
         }
     }
@@ -271,12 +271,14 @@ impl<'a> Path<'a> {
             "webhook" | "webhookurl" => text.contains("://"),
             _ if self.names.len() == self.outer => self.is_secret,
             _ if is_count(&name, text) => false,
+            _ if self.is_header() => {
+                is_secret_field(&name, text) || self.is_credential_of_a_request(&owner)
+            }
             _ => {
                 is_secret_name(&name)
                     || is_soft_secret(&name, text)
                     || (heirs.names_secret && is_value_name(self.name()))
                     || self.is_credential_of_a_request(&owner)
-                    || (self.is_header() && is_secret_field(&name, text))
             }
         }
     }
@@ -323,9 +325,15 @@ const NAMES: [&str; 10] = [
 
 /// What is in these may be no secret, though a text of that name is one.
 fn is_group(name: &str) -> bool {
-    ["authorization", "cookie", "credential", "credentials"]
-        .iter()
-        .any(|end| name.ends_with(end))
+    [
+        "authorization",
+        "cookie",
+        "credential",
+        "credentials",
+        "jwt",
+    ]
+    .iter()
+    .any(|end| name.ends_with(end))
 }
 
 /// What has names of members for its members.

@@ -52,6 +52,10 @@ fn secrets_are_taken_out_where_apis_have_them() {
         r#"{"webhook":"https://chat.example/SECRET"}"#,
         r#"{"value":"Bearer SECRETSECRETSECRET"}"#,
         r#"["a",{"p\u0061ssword":"SECRET"}]"#,
+        r#"{"vars":[["arg_token","==","SECRET"],["http_x_api_key","in",["SECRET","SECRET"]],["cookie_token","!","==","SECRET"]]}"#,
+        r#"{"plugin_name":"key-auth","config":{"key":"SECRET"}}"#,
+        r#"{"value":"u:SECRET@host.example:80"}"#,
+        r#"{"headers":{"X-Auth":"SECRET"},"license":"SECRET","authentication":"SECRET"}"#,
     ] {
         let (shown, count) = shown(text);
         assert!(!shown.contains("SECRET"), "{shown}");
@@ -73,6 +77,10 @@ fn what_is_no_secret_stays_byte_for_byte() {
         r#"{"type":"object","properties":{"password":{"type":"string","minLength":1}}}"#,
         r#"{"dependencies":{"password":["username"]},"required":["password"]}"#,
         r#"{"credentials":[{"id":"c","name":"n"}],"uri":"/x?token=$arg_token&page=2"}"#,
+        r#"{"vars":[["arg_page","==","7"],["token","password","x"]],"required":["password","username","x"]}"#,
+        r#"{"authentication":"basic","auth":"none","license":"Apache-2.0","keys":["remote_addr"]}"#,
+        r#"{"headers":{"X-Token":"$http_token","Access-Control-Allow-Credentials":"true"}}"#,
+        r#"{"name":"a","value":"b","cache_bypass":["$arg_bypass"],"desc":"a: b, c=d; the token: is used"}"#,
         r#"{"desc":"Bearer authentication?","uris":["/a?b=c"],"token_endpoint":"https://a/t"}"#,
         "[]",
         "7",

@@ -99,7 +99,8 @@ pub(super) fn prepare(
     if shared.scrub(&String::from_utf8_lossy(&body)).as_bytes() != &*body && body.is_ascii() {
         return Err(format!("`data` holds the {secret}"));
     }
-    if shared.scrub(&entry.path) != entry.path {
+    let plain = decoded_once(&entry.path);
+    if shared.scrub(&entry.path) != entry.path || shared.scrub(&plain) != plain {
         return Err(format!("`path` holds the {secret}"));
     }
     let request = request
