@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::http::{Error, RequestError, Transport};
 use crate::tools::advice::says;
-use crate::tools::desk::{Desk, member, unbuilt};
+use crate::tools::desk::{Desk, aside, member, unbuilt};
 use crate::tools::redact::{Place, clean};
 use crate::tools::schema;
 
@@ -125,8 +125,10 @@ fn is_refused(error: &Error) -> bool {
 
 async fn found(transport: &Transport, request: Request<Bytes>) -> Result<Option<Value>, Error> {
     let answer = transport.send(request).await?;
-    let tree = answer.body.and_then(|body| body.to_value().ok());
-    Ok(tree.and_then(inner))
+    let body = answer.body.unwrap_or_default();
+    let length = body.len();
+    let read = move || body.to_value().ok().and_then(inner);
+    Ok(aside(length, read).await.ok().flatten())
 }
 
 /// The schema itself, out of what the API wraps it in.

@@ -297,6 +297,15 @@ impl<'a> Scan<'a> {
             value.to_ascii_lowercase().as_str(),
             "" | "true" | "false" | "null" | "nil" | "none" | "undefined" | "string"
         );
+        // What comes after the end of a text in code, and what only says how.
+        let is_code = [" ..", " +", " ."]
+            .iter()
+            .any(|start| value.starts_with(start));
+        let is_said =
+            (name == "cookie" && !value.contains('=')) || (name == "jwt" && value.len() < 20);
+        if is_code || is_said {
+            return;
+        }
         let begins = value.starts_with(['{', '[', '(', '*', '<', '%']) || !is_open(value);
         if is_nothing
             || begins
@@ -351,19 +360,13 @@ fn is_quote(byte: u8) -> bool {
     matches!(byte, b'"' | b'\'' | b'\\' | b'`')
 }
 
-/// What messages say of a token.
+/// What messages say of a token, and what scopes let do.
 fn is_state(word: &str) -> bool {
-    matches!(
-        word,
-        "" | "required"
-            | "missing"
-            | "invalid"
-            | "expired"
-            | "empty"
-            | "wrong"
-            | "unknown"
-            | "revoked"
-    )
+    const WORDS: [&str; 17] = [
+        "", "admin", "all", "create", "delete", "empty", "expired", "invalid", "list", "manage",
+        "missing", "read", "required", "revoked", "unknown", "update", "write",
+    ];
+    WORDS.contains(&word)
 }
 
 /// Plugins that call their secret `key`.
