@@ -50,7 +50,26 @@ pub(super) fn hidden(
     if text.contains("PRIVATE KEY-----") || is_secret_value(text, is_header) {
         return Some((REDACTED.to_owned(), 1));
     }
-    Scan::new(text, levels).run()
+    let found = Scan::new(text, levels).run();
+    // What is percent-encoded is a whole to who reads it.
+    found.or_else(|| {
+        let plain = percent_decoded(text)?;
+        let is_secret = Scan::new(&plain, levels).run().is_some();
+        is_secret.then(|| (REDACTED.to_owned(), 1))
+    })
+}
+
+/// The text without percent-encoding, where quotes or what separates names from values may be encoded.
+fn percent_decoded(text: &str) -> Option<String> {
+    if !["%22", "%3a", "%3A", "%3d", "%3D"]
+        .iter()
+        .any(|escape| text.contains(escape))
+    {
+        return None;
+    }
+    let query = format!("x={}", text.replace('&', "%26").replace('+', "%2B"));
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    pairs.next().map(|(_, value)| value.into_owned())
 }
 
 /// What is secret as a whole, whatever its name is.

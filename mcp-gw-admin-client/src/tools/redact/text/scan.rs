@@ -196,7 +196,9 @@ impl<'a> Scan<'a> {
     fn separator(&self, start: usize, end: usize) -> Option<Sign> {
         let quotes = self.after(end, is_quote);
         let is_doubled = self.part(end, quotes).ends_with("\"\"");
-        let at = self.after(quotes, |b| matches!(b, b' ' | b'\t'));
+        // In Lua a name may stand in brackets.
+        let bracket = usize::from(quotes > end && self.byte(quotes) == Some(b']'));
+        let at = self.after(quotes + bracket, |b| matches!(b, b' ' | b'\t'));
         let is_call = start >= 2 && quotes > end && {
             let open = self.part(start - 2, start);
             open.starts_with('(') && open.ends_with(['"', '\''])
@@ -273,6 +275,11 @@ impl<'a> Scan<'a> {
         };
         let value = self.part(sign.end, end).trim_end_matches(',');
         let end = sign.end + value.len();
+        // In YAML what follows is the value.
+        let block = self.after(sign.end, |b| b"|>-+".contains(&b));
+        if block > sign.end && matches!(self.byte(block), Some(b'\r' | b'\n')) {
+            return Some((sign.end, self.text.len()));
+        }
         let is_small = value.bytes().all(|b| b.is_ascii_lowercase());
         if sign.byte == b':' && is_small && (self.byte(end) == Some(b' ') || is_state(value)) {
             return None;

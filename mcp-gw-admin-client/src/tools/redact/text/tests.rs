@@ -42,6 +42,12 @@ fn secrets_are_found_in_texts_of_all_kinds() {
         "-----BEGIN RSA PRIVATE KEY-----SECRET",
         "user:SECRET@host.example.com",
         "secret=>SECRET",
+        "conf[\"password\"] = \"SECRET\"",
+        "client_secret: |\n  SECRET\n  SECRET\n",
+        "client_secret: >-\r\n  SECRET\n",
+        "/x?body=%7B%22password%22%3A%22SECRET%22%7D",
+        "a password%3DSECRET&b",
+        r#"x \\\"password\\\":\\\"SECRET\\\\\\\"SECRET\\\" y"#,
         "api_key=12345SECRET",
     ] {
         let (shown, count) = hidden(text, false, LEVELS, Place::default).expect(text);
@@ -63,6 +69,8 @@ fn what_is_no_secret_is_not_touched() {
         "Bearer realm=\"x\"",
         "the token: is required",
         "token:read secret:write",
+        "a%3Ab %22quoted%22 /x?next=%2Fy%3Fpage%3D2",
+        "headers[\"token\"] and conf.token[1]",
         "cookie: name of the cookie; jwt: HS256, RS256",
         "return 401, {message = 'missing token: ' .. conf.header}",
         "curl -H 'X-API-KEY: $admin_key' -X PUT",
