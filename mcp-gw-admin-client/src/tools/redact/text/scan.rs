@@ -110,24 +110,33 @@ impl<'a> Scan<'a> {
             return self.address(end + 3);
         }
         if is_scheme(word) && self.byte(end) == Some(b' ') {
-            return self.proof(end);
+            return self.proof(word, end);
         }
         self.pair(start, end);
     }
 
     /// The name and password in a URL.
     fn address(&mut self, from: usize) {
-        let end = self.after(from, |b| {
-            !b.is_ascii_whitespace() && !b"/?#\"'<>\\,;".contains(&b)
-        });
+        let is_within = |b: u8| !b.is_ascii_whitespace() && !b"\"'<>\\".contains(&b);
+        let end = self.after(from, |b| is_within(b) && !b"/?#".contains(&b));
         let authority = self.part(from, end);
         self.at = from;
-        if let Some((user, _)) = authority.rsplit_once('@')
-            && let Some((name, password)) = user.split_once(':')
-            && is_open(password)
-        {
-            let begin = from + name.len() + 1;
-            self.hide(begin, begin + password.len());
+        let (name, rest) = authority.split_once(':').unwrap_or_default();
+        let begin = from + name.len() + 1;
+        let is_port = rest.bytes().all(|b| b.is_ascii_digit());
+        if let Some((password, _)) = rest.rsplit_once('@') {
+            if is_open(password) {
+                self.hide(begin, begin + password.len());
+            }
+        } else if !is_port && !authority.starts_with('[') && is_open(rest) {
+            // A password may hold what belongs encoded in it.
+            let most = self.text.len().min(end + LONGEST);
+            let length = self.text.as_bytes().get(end..most).unwrap_or_default();
+            let length = length.iter().take_while(|&&b| is_within(b));
+            let at = length.enumerate().filter(|(_, b)| **b == b'@').last();
+            if let Some((at, _)) = at {
+                self.hide(begin, end + at);
+            }
         } else if authority == "hooks.slack.com"
             || authority.ends_with("webhook.office.com")
             || self.part(end, end + 14) == "/api/webhooks/"
@@ -140,7 +149,7 @@ impl<'a> Scan<'a> {
     }
 
     /// What comes after `Bearer` or `Basic`.
-    fn proof(&mut self, end: usize) {
+    fn proof(&mut self, scheme: &str, end: usize) {
         let from = self.after(end, |b| b == b' ');
         let to = self.after(from, |b| {
             b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b)
@@ -149,8 +158,9 @@ impl<'a> Scan<'a> {
         let is_plain = token.trim_end_matches('=').contains('=')
             || self.byte(to) == Some(b'"') && token.ends_with('=');
         let has = |is: fn(&u8) -> bool| token.bytes().skip(1).any(|b| is(&b));
+        let is_bearer = scheme.eq_ignore_ascii_case("bearer");
         let is_mixed = has(u8::is_ascii_digit) || has(u8::is_ascii_uppercase);
-        if !is_plain && (token.len() >= 16 || (token.len() >= 6 && is_mixed)) {
+        if !is_plain && ((is_bearer && token.len() >= 16) || (is_mixed && token.len() >= 6)) {
             self.hide(from, from + token.len());
         }
     }
@@ -345,6 +355,9 @@ impl<'a> Scan<'a> {
         Some((self.out, self.count))
     }
 }
+
+/// A password in an address goes on for no longer than that.
+const LONGEST: usize = 256;
 
 /// What stands between a name and a value.
 struct Sign {
