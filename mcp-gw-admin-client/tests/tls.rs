@@ -148,3 +148,109 @@ async fn a_self_signed_certificate_is_believed_when_it_is_the_one_that_was_given
     let error = asked.roles().get("r").await.unwrap_err();
     assert!(error.to_string().contains("certificate"), "{error}");
 }
+
+/// What the tools are told in the process that asks.
+#[cfg(feature = "tools")]
+const ASKS: &str = "MCP_GW_TEST_ASKS";
+
+/// Which authorities the system has is read from the environment of a process: this test is run once more, in one of its own.
+#[cfg(feature = "tools")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what a process is told when it is begun stands in its environment"
+)]
+#[tokio::test]
+async fn tools_believe_the_given_authority_alone_and_for_the_gateway_the_systems_too() {
+    if let Ok(told) = std::env::var(ASKS) {
+        let [ca, given, of_system]: [&str; 3] =
+            told.split(' ').collect::<Vec<_>>().try_into().unwrap();
+        let ca = std::fs::read_to_string(ca).unwrap();
+        asks::api7(&ca, given, of_system).await;
+        asks::apisix(&ca, given, of_system).await;
+        return;
+    }
+    let (system, given) = (Authority::new(), Authority::new());
+    let folder = std::env::temp_dir().join(format!("mcp-gw-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (of_system, ca) = (folder.join("system.pem"), folder.join("given.pem"));
+    std::fs::write(&of_system, system.0.pem()).unwrap();
+    std::fs::write(&ca, given.0.pem()).unwrap();
+    let ports = [
+        given.dashboard("127.0.0.1").await,
+        system.dashboard("127.0.0.1").await,
+    ];
+    let [by_given, by_system] = ports.map(|port| format!("https://127.0.0.1:{port}"));
+    let this = "tools_believe_the_given_authority_alone_and_for_the_gateway_the_systems_too";
+    let (of_system, told) = (
+        of_system.display().to_string(),
+        format!("{} {by_given} {by_system}", ca.display()),
+    );
+    let child = tokio::task::spawn_blocking(move || {
+        std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", this, "--nocapture"])
+            .env("SSL_CERT_FILE", of_system)
+            .env_remove("SSL_CERT_DIR")
+            .env(ASKS, told)
+            .output()
+            .unwrap()
+    });
+    let output = child.await.unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[cfg(feature = "tools")]
+mod asks {
+    use mcp_gw_admin_client::tools::{api7, apisix};
+    use mcp_gw_core::Secret;
+    use mcp_gw_core::testing::call_context;
+    use mcp_gw_core::{Arguments, Backend, Caller, NoClient, ToolCall};
+    use serde_json::{Value, json};
+    use std::sync::Arc;
+
+    async fn asked(backend: &dyn Backend, tool: &str, arguments: Value) -> String {
+        let ctx = call_context(Caller::anonymous(), Arc::new(NoClient::new()));
+        let arguments = Arguments::from_serialize(&arguments).unwrap();
+        let call = ToolCall::new(tool, arguments);
+        let output = backend.call_tool(&ctx, call).await.unwrap();
+        output.as_raw().as_str().to_owned()
+    }
+
+    fn requests() -> Value {
+        json!({"requests": [{"path": "/", "method": "GET"}]})
+    }
+
+    pub(crate) async fn api7(ca: &str, given: &str, of_system: &str) {
+        for (dashboard, gateway) in [(given, of_system), (of_system, given)] {
+            let token = Secret::new("a7ee-hidden".to_owned());
+            let mut config = api7::Api7Config::new(dashboard.to_owned(), token);
+            config.ca_pem = Some(ca.to_owned());
+            config.gateway_url = Some(gateway.to_owned());
+            let backend = api7::backend(&config).unwrap();
+            let read = asked(&*backend, "get_role", json!({})).await;
+            let is_refused = read.contains("certificate is not believed");
+            assert_eq!(is_refused, dashboard == of_system, "{read}");
+            let sent = asked(&*backend, "send_request_to_gateway", requests()).await;
+            assert!(sent.contains(r#""successful":1"#), "{gateway}: {sent}");
+        }
+    }
+
+    pub(crate) async fn apisix(ca: &str, given: &str, of_system: &str) {
+        for (admin, gateway) in [(given, of_system), (of_system, given)] {
+            let key = Secret::new("hidden-key".to_owned());
+            let mut config = apisix::ApisixConfig::new(admin.to_owned(), key);
+            config.ca_pem = Some(ca.to_owned());
+            config.gateway_url = Some(gateway.to_owned());
+            let backend = apisix::backend(&config).unwrap();
+            let read = asked(&*backend, "get_resource", json!({"type": "routes"})).await;
+            let is_refused = read.contains("certificate is not believed");
+            assert_eq!(is_refused, admin == of_system, "{read}");
+            let sent = asked(&*backend, "send_request_to_gateway", requests()).await;
+            assert!(sent.contains(r#""successful":1"#), "{gateway}: {sent}");
+        }
+    }
+}

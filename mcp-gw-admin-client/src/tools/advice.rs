@@ -4,6 +4,7 @@ use mcp_gw_core::ToolError;
 
 use crate::http::{Done, Error, ErrorKind};
 use crate::tools::answer::Failure;
+use crate::tools::redact::without_secrets;
 
 /// What is called what, and what helps, at one API.
 #[derive(Debug)]
@@ -49,9 +50,14 @@ pub(crate) fn explain(error: &Error) -> String {
     explain_as(&API7, error)
 }
 
+/// What happened, in the words of the API, which may repeat what was sent to it: without the secrets in that.
+pub(crate) fn says(error: &Error) -> String {
+    without_secrets(&error.to_string()).into_owned()
+}
+
 /// What happened and what to do next.
 pub(crate) fn explain_as(words: &Words, error: &Error) -> String {
-    let mut text = error.to_string();
+    let mut text = says(error);
     if !text.ends_with(['.', '!', '?', '…']) {
         text.push('.');
     }

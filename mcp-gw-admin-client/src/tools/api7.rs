@@ -6,6 +6,7 @@ mod config;
 mod get_resource;
 mod input;
 mod metrics;
+mod patch;
 mod policies;
 mod read;
 mod risk;

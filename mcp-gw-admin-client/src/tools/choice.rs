@@ -73,7 +73,8 @@ pub(crate) fn registry<S: Shared>(
     Ok(ToolRegistry::builder(name).extend(tools).build()?)
 }
 
-/// The way to an API, still without its credential. Less than a second is one.
+/// The way to an API, still without its credential: only the authorities that are given are believed. Less than a second
+/// is one.
 pub(crate) fn to_api(
     base: BaseUrl,
     trust: Trust,
@@ -81,17 +82,14 @@ pub(crate) fn to_api(
     timeout_seconds: u32,
 ) -> TransportConfig {
     let mut config = TransportConfig::new(base);
-    // What is behind the gateway may have a certificate of its own authority, or one of a public one.
-    config.trust = match trust {
-        Trust::Pem(pem) => Trust::SystemAnd(pem),
-        trust => trust,
-    };
+    config.trust = trust;
     config.proxy = proxy;
     config.timeout = Duration::from_secs(u64::from(timeout_seconds.max(1)));
     config
 }
 
-/// The way to a gateway: no credentials, no second attempt.
+/// The way to a gateway: no credentials, no second attempt. The authorities of the system are believed, and those that are
+/// given.
 ///
 /// # Errors
 /// When it cannot be reached like this.
@@ -102,7 +100,11 @@ pub(crate) fn to_gateway(
 ) -> Result<Transport, ToolsError> {
     let base: BaseUrl = url.parse().map_err(ToolsError::GatewayUrl)?;
     let mut config = TransportConfig::new(base);
-    config.trust = trust;
+    // A gateway may have a certificate of the company's own authority, or one of a public one.
+    config.trust = match trust {
+        Trust::Pem(pem) => Trust::SystemAnd(pem),
+        trust => trust,
+    };
     config.proxy = proxy;
     config.timeout = GATEWAY_TIMEOUT;
     config.max_response_bytes = GATEWAY_BYTES;

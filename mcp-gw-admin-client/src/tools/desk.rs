@@ -9,7 +9,7 @@ use crate::tools::advice::{self, Words};
 use crate::tools::answer::{Outcome, Sent};
 use crate::tools::api7::{Access, Secrets};
 use crate::tools::input::Writing;
-use crate::tools::redact::{Place, REDACTED, clean, holds_mark};
+use crate::tools::redact::{Place, clean, unsendable, without_secrets};
 use crate::tools::view::View;
 
 /// Longer bodies are looked at where they hold up nobody else.
@@ -30,6 +30,22 @@ pub(crate) struct Desk {
     pub(crate) words: &'static Words,
     /// What the user has to set before anything can be asked.
     pub(crate) unset: Option<String>,
+}
+
+/// Does what takes as long as the body that it is done to: with a large one where it holds up nobody else.
+///
+/// # Errors
+/// When it did not come to its end.
+pub(crate) async fn aside<T: Send + 'static>(
+    length: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ToolError> {
+    if length <= LARGE {
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| ToolError::failed("The answer cannot be shown."))
 }
 
 /// A request that could not be built, as a model reads it.
@@ -79,7 +95,10 @@ impl Desk {
         budget: usize,
     ) -> Result<(), ToolError> {
         outcome.status = Some(answer.status);
-        outcome.remarks.extend(answer.remark);
+        let remark = answer.remark;
+        outcome
+            .remarks
+            .extend(remark.map(|says| without_secrets(&says).into_owned()));
         if let Some(body) = answer.body {
             self.show_body(outcome, body, view, budget).await?;
         }
@@ -98,19 +117,13 @@ impl Desk {
         let with_secrets = wanted && self.secrets == Secrets::OnRequest;
         let place = Place::at(&outcome.request.path);
         let view = view.clone();
-        let is_large = body.len() > LARGE;
+        let length = body.len();
         let work = move || {
             let clean = clean(&body, &place, with_secrets);
             let shown = view.show(&clean.raw, budget);
             (clean.redacted, clean.remarks, shown)
         };
-        let (count, remarks, shown) = if is_large {
-            tokio::task::spawn_blocking(work)
-                .await
-                .map_err(|_| ToolError::failed("The answer cannot be shown."))?
-        } else {
-            work()
-        };
+        let (count, remarks, shown) = aside(length, work).await?;
         outcome.redacted = (count > 0).then_some(count);
         outcome.remarks.extend(remarks);
         if wanted && count > 0 {
@@ -152,6 +165,21 @@ impl Desk {
         )))
     }
 
+    /// Refuses a body that would put marks in the place of what is there.
+    ///
+    /// # Errors
+    /// When it would.
+    pub(crate) fn may_be_sent(&self, body: &RawJson) -> Result<(), ToolError> {
+        if let Some(says) = unsendable(body) {
+            return Err(ToolError::invalid_arguments(format!(
+                "{says}. Nothing was sent. Read all of it first (show_secrets for secrets, pointer and skip for what was \
+                 cut), or change only other members ({})",
+                self.words.patch
+            )));
+        }
+        Ok(())
+    }
+
     /// Sends a write, or shows what would be sent.
     pub(crate) async fn write(
         &self,
@@ -160,14 +188,8 @@ impl Desk {
     ) -> Result<Written, ToolError> {
         let request = request.map_err(unbuilt)?;
         let mut outcome = Outcome::new(Sent::whole(&request));
-        if let Some(body) = &outcome.request.body
-            && holds_mark(body)
-        {
-            return Err(ToolError::invalid_arguments(format!(
-                "the body holds {REDACTED:?} where a secret was taken out; sending it would overwrite the secret. \
-                 Nothing was sent. Read the resource with show_secrets, or change only other members ({})",
-                self.words.patch
-            )));
+        if let Some(body) = &outcome.request.body {
+            self.may_be_sent(body)?;
         }
         if writing.dry_run == Some(true) {
             outcome.dry_run = true;
@@ -203,12 +225,28 @@ impl Desk {
     }
 }
 
+/// A member of a body; of what is no object there is none.
+///
+/// # Errors
+/// When the body cannot be read, as it has a member twice: what is checked would not be what is sent.
+pub(crate) fn member(body: &RawJson, name: &str) -> Result<Option<RawJson>, ToolError> {
+    if !body.is_object() {
+        return Ok(None);
+    }
+    body.member(name).map_err(|error| {
+        ToolError::invalid_arguments(format!(
+            "the body cannot be read: {}. Nothing was sent",
+            error.message
+        ))
+    })
+}
+
 /// What is written must not have one name in its path and another in its body: it is not clear which is meant.
 ///
 /// # Errors
 /// When it has.
 pub(crate) fn agree(member: &str, id: &str, body: &RawJson) -> Result<(), ToolError> {
-    let Some(said) = body.member(member).ok().flatten() else {
+    let Some(said) = self::member(body, member)? else {
         return Ok(());
     };
     let text = said.decode_owned::<String>();

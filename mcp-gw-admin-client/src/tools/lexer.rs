@@ -126,15 +126,69 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// The text of a string.
+/// The text of a string. Half of a surrogate pair, which no text can hold, is U+FFFD in it.
 pub(crate) fn decoded(string: &[u8]) -> Cow<'_, str> {
-    if string.contains(&b'\\') {
-        return serde_json::from_slice::<String>(string)
-            .unwrap_or_default()
-            .into();
-    }
     let inner = string.get(1..string.len().saturating_sub(1));
-    String::from_utf8_lossy(inner.unwrap_or_default())
+    let inner = String::from_utf8_lossy(inner.unwrap_or_default());
+    if !inner.contains('\\') {
+        return inner;
+    }
+    match serde_json::from_slice::<String>(string) {
+        Ok(text) => text.into(),
+        Err(_) => unescaped(&inner).into(),
+    }
+}
+
+/// Whether a string holds half of a surrogate pair, so that many readers refuse it and all that is around it.
+pub(crate) fn is_broken(string: &[u8]) -> bool {
+    string
+        .windows(3)
+        .any(|three| matches!(three, [b'\\', b'u', b'd' | b'D']))
+        && serde_json::from_slice::<String>(string).is_err()
+}
+
+fn unescaped(mut inner: &str) -> String {
+    let mut out = String::with_capacity(inner.len());
+    while let Some((before, after)) = inner.split_once('\\') {
+        out.push_str(before);
+        let mut chars = after.chars();
+        let c = match chars.next().unwrap_or_default() {
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'u' => {
+                let (c, rest) = of_units(after);
+                out.push(c);
+                inner = rest;
+                continue;
+            }
+            c => c,
+        };
+        out.push(c);
+        inner = chars.as_str();
+    }
+    out.push_str(inner);
+    out
+}
+
+/// The character that is written `uXXXX` or `uXXXX\uXXXX`, and what comes after it.
+fn of_units(text: &str) -> (char, &str) {
+    let unit = |text: &str| {
+        let digits = text.strip_prefix('u')?.get(..4)?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let rest = text.get(5..).unwrap_or_default();
+    let Some(first) = unit(text) else {
+        return (char::REPLACEMENT_CHARACTER, rest);
+    };
+    let second = rest.strip_prefix('\\').and_then(unit);
+    match char::decode_utf16([first].into_iter().chain(second)).next() {
+        Some(Ok(c)) if c.len_utf16() == 2 => (c, rest.get(6..).unwrap_or_default()),
+        Some(Ok(c)) => (c, rest),
+        _ => (char::REPLACEMENT_CHARACTER, rest),
+    }
 }
 
 #[cfg(test)]
@@ -173,6 +227,23 @@ mod tests {
         assert!(inner.find_member("c"));
         assert_eq!(decoded(inner.scalar()), "d");
         assert!(at("x").is_none());
+    }
+
+    #[test]
+    fn half_of_a_pair_spoils_nothing_else() {
+        for (text, wanted) in [
+            (r#""a\ud800""#, "a\u{fffd}"),
+            (r#""\udc00b\n\u0041""#, "\u{fffd}b\nA"),
+            (r#""\ud83d\ude00\ud83d\"\\""#, "\u{1f600}\u{fffd}\"\\"),
+            (r#""\ud800\ud83d\ude00""#, "\u{fffd}\u{1f600}"),
+            (r#""\uD800\u00e9\/""#, "\u{fffd}é/"),
+        ] {
+            assert_eq!(decoded(text.as_bytes()), wanted, "{text}");
+            assert!(is_broken(text.as_bytes()), "{text}");
+        }
+        for text in [r#""\ud83d\ude00""#, r#""\\ud800""#, r#""d""#] {
+            assert!(!is_broken(text.as_bytes()), "{text}");
+        }
     }
 
     proptest! {

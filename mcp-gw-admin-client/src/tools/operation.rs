@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::http::Budget;
+use crate::tools::redact::said_twice;
 use crate::tools::schema;
 
 /// What calling a tool changes.
@@ -135,6 +136,12 @@ impl<S: Shared, O: Operation<S>> Bound<S, O> {
     }
 
     fn arguments(&self, args: &Arguments) -> Result<O::Args, ToolError> {
+        if let Some(name) = said_twice(args.as_raw()) {
+            let name = crate::http::one_line(&name, 64);
+            return Err(ToolError::invalid_arguments(format!(
+                "the member {name:?} is given twice in one object, and it is not clear which is meant. Nothing was sent"
+            )));
+        }
         let tree = args
             .to_value()
             .map_err(|error| ToolError::invalid_arguments(error.message))?;

@@ -6,7 +6,9 @@ use mcp_gw_core::{RawJson, ToolError};
 use serde_json::{Map, Value};
 
 use crate::http::{Error, RequestError, Transport};
-use crate::tools::desk::{Desk, unbuilt};
+use crate::tools::advice::says;
+use crate::tools::desk::{Desk, aside, member, unbuilt};
+use crate::tools::redact::{Place, clean};
 use crate::tools::schema;
 
 /// More plugins than that are not looked at.
@@ -37,9 +39,9 @@ pub(crate) struct Findings {
 /// The plugins in a body, when there are any.
 ///
 /// # Errors
-/// When they are no plugins: nothing was sent then.
+/// When they are no plugins, or given twice: nothing was sent then.
 pub(crate) fn plugins_of(body: &RawJson) -> Result<Option<Map<String, Value>>, ToolError> {
-    let plugins = body.member("plugins").ok().flatten();
+    let plugins = member(body, "plugins")?;
     let Some(plugins) = plugins.filter(|plugins| !plugins.is_null()) else {
         return Ok(None);
     };
@@ -99,13 +101,14 @@ impl<F: Fn(&str) -> Result<Request<Bytes>, RequestError>> Check<'_, F> {
                 // The others would wait as long, or be refused in the same way.
                 Err(error) if error.is_transient() || is_refused(&error) => {
                     all.remarks.push(format!(
-                        "{name} and the plugins after it were not checked: {error}."
+                        "{name} and the plugins after it were not checked: {}.",
+                        says(&error)
                     ));
                     return Ok(all);
                 }
                 Err(error) => all
                     .remarks
-                    .push(format!("{name} was not checked: {error}.")),
+                    .push(format!("{name} was not checked: {}.", says(&error))),
             }
         }
         if plugins.len() > MOST {
@@ -122,8 +125,10 @@ fn is_refused(error: &Error) -> bool {
 
 async fn found(transport: &Transport, request: Request<Bytes>) -> Result<Option<Value>, Error> {
     let answer = transport.send(request).await?;
-    let tree = answer.body.and_then(|body| body.to_value().ok());
-    Ok(tree.and_then(inner))
+    let body = answer.body.unwrap_or_default();
+    let length = body.len();
+    let read = move || body.to_value().ok().and_then(inner);
+    Ok(aside(length, read).await.ok().flatten())
 }
 
 /// The schema itself, out of what the API wraps it in.
@@ -153,7 +158,14 @@ fn judge(name: &str, found: &Value, settings: &Value, all: &mut Findings) {
     if let Value::Object(members) = &mut settings {
         members.remove(META);
     }
-    if let Err(problem) = schema::check(&validator, &settings) {
+    let raw = RawJson::from_serialize(&settings).unwrap_or_default();
+    let has_secrets = clean(&raw, &Place::at(name), false).redacted > 0;
+    let checked = if has_secrets {
+        schema::check_secretly(&validator, &settings)
+    } else {
+        schema::check(&validator, &settings)
+    };
+    if let Err(problem) = checked {
         all.faults.push(format!("plugin {name}: {problem}"));
     }
 }
@@ -163,6 +175,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_secret_is_said_without_it() {
+        let schema = json!({"properties": {"key": {"minLength": 99}, "n": {"type": "string"}}});
+        let mut all = Findings::default();
+        judge(
+            "key-auth",
+            &schema,
+            &json!({"key": "hidden", "n": 7}),
+            &mut all,
+        );
+        assert_eq!(all.faults.len(), 1);
+        assert!(all.faults[0].contains("at /key: "), "{:?}", all.faults);
+        assert!(!all.faults[0].contains("hidden"), "{:?}", all.faults);
+    }
 
     #[test]
     fn a_schema_is_found_in_what_it_is_wrapped_in() {

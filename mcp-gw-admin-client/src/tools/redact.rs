@@ -4,15 +4,20 @@
 //! [`DEEPEST`] is cut, so that neither this nor a reader after it can be made to run out of stack.
 
 mod names;
+mod sent;
+mod text;
+mod words;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 use mcp_gw_core::RawJson;
 
-use crate::tools::lexer::{Lexer, decoded};
+use crate::tools::lexer::{Lexer, decoded, is_broken};
+pub(crate) use names::Place;
 use names::{Beside, Heirs, Path};
-pub(crate) use names::{Place, is_secret_header};
+pub(crate) use sent::{said_twice, unsendable};
+pub(crate) use text::{is_secret_header, without_secrets};
 
 /// What stands in the place of a secret. A body that holds it is not sent: it would overwrite the secret.
 pub(crate) const REDACTED: &str = "[redacted]";
@@ -34,27 +39,28 @@ pub(crate) struct Clean {
 }
 
 /// The value without secrets, unless they are wanted. What needs no change stays as it is, byte for byte.
+///
+/// What is shown is read by every reader of JSON, also by those that are strict.
 pub(crate) fn clean(raw: &RawJson, place: &Place, with_secrets: bool) -> Clean {
     let mut survey = Survey::default();
     survey.value(&mut Lexer::new(raw), 0);
-    let mut walk = Walk {
-        text: raw.as_bytes(),
-        lexer: Lexer::new(raw),
-        objects: survey.objects.into_iter(),
-        path: place.path(),
-        with_secrets,
-        out: Vec::new(),
-        copied: 0,
-        count: 0,
-    };
+    let mut walk = Walk::new(raw, place, &mut survey);
+    walk.with_secrets = with_secrets;
     walk.value(Heirs::default(), 0);
-    let redacted = walk.count;
+    let (redacted, is_mended) = (walk.count, walk.is_mended);
     let mut remarks = Vec::new();
     let mut shown = walk.finish().unwrap_or_else(|| raw.clone());
     if survey.is_deep {
         remarks.push(format!(
             "What nests deeper than {DEEPEST} levels was cut, and cannot be shown."
         ));
+    }
+    if is_mended {
+        remarks.push(
+            "It holds what many readers refuse: halves of characters are shown as U+FFFD, and numbers beyond 1.8e308 as \
+             texts. Do not write it back."
+                .to_owned(),
+        );
     }
     if let Some(name) = survey.twice {
         shown = RawJson::string(shown.as_str());
@@ -70,10 +76,20 @@ pub(crate) fn clean(raw: &RawJson, place: &Place, with_secrets: bool) -> Clean {
     }
 }
 
-/// Whether a body holds the mark of a secret that was taken out.
-pub(crate) fn holds_mark(raw: &RawJson) -> bool {
-    raw.as_str().contains(REDACTED)
+/// JSON in a text without secrets, and how many there were; `None` when there were none.
+fn clean_within(raw: &RawJson, place: &Place, levels: usize) -> Option<(RawJson, usize)> {
+    let mut survey = Survey::default();
+    survey.value(&mut Lexer::new(raw), 0);
+    let mut walk = Walk::new(raw, place, &mut survey);
+    walk.levels = levels;
+    walk.value(Heirs::default(), 0);
+    let count = walk.count;
+    // What nests too deep was not looked at, and is cut.
+    walk.finish().map(|shown| (shown, count))
 }
+
+/// So often JSON in a text, that is in JSON in a text, is read as JSON.
+const LEVELS: usize = 3;
 
 /// What has to be known of an object before its first member is judged.
 #[derive(Default)]
@@ -115,6 +131,9 @@ impl Survey {
         while lexer.peek() == Some(b'"') {
             let name = lexer.name();
             beside.add(&name);
+            if Beside::is_name(&name) && lexer.peek() == Some(b'"') {
+                beside.add_name(&name, &decoded(lexer.clone().scalar()));
+            }
             if self.twice.is_none() && names.has(&name) {
                 self.twice = Some(name.to_string());
             }
@@ -157,13 +176,53 @@ struct Walk<'a> {
     objects: std::vec::IntoIter<Beside>,
     path: Path<'a>,
     with_secrets: bool,
+    /// So often JSON in a text may be in another one.
+    levels: usize,
     out: Vec<u8>,
     /// How much of the text is in `out`, or replaced.
     copied: usize,
     count: usize,
+    /// Something is there that not every reader can read.
+    is_mended: bool,
 }
 
-impl Walk<'_> {
+/// The variable in a condition, and where its value is: `["arg_token", "==", "x"]`, `["arg_token", "!", "==", "x"]`.
+fn compared(mut lexer: Lexer<'_>) -> Option<(String, usize)> {
+    lexer.take(b'[');
+    let mut text = || {
+        (lexer.peek() == Some(b'"')).then(|| {
+            let text = decoded(lexer.scalar());
+            lexer.take(b',');
+            text
+        })
+    };
+    let (variable, mut operator, mut at) = (text()?, text()?, 2);
+    if operator == "!" {
+        (operator, at) = (text()?, 3);
+    }
+    let is_operator = matches!(
+        &*operator,
+        "==" | "~=" | "~~" | "~*" | "in" | "has" | "IN" | "HAS"
+    );
+    is_operator.then(|| (variable.into_owned(), at))
+}
+
+impl<'a> Walk<'a> {
+    fn new(raw: &'a RawJson, place: &Place, survey: &mut Survey) -> Self {
+        Self {
+            text: raw.as_bytes(),
+            lexer: Lexer::new(raw),
+            objects: std::mem::take(&mut survey.objects).into_iter(),
+            path: place.path(),
+            with_secrets: false,
+            levels: LEVELS,
+            out: Vec::new(),
+            copied: 0,
+            count: 0,
+            is_mended: false,
+        }
+    }
+
     fn value(&mut self, heirs: Heirs, depth: usize) {
         match self.lexer.peek() {
             Some(b'{' | b'[') if depth >= DEEPEST => {
@@ -172,14 +231,28 @@ impl Walk<'_> {
                 self.replace(start, TOO_DEEP);
             }
             Some(b'{') => self.object(heirs, depth),
-            Some(b'[') => {
-                self.lexer.take(b'[');
-                while !self.lexer.take(b']') && self.lexer.peek().is_some() {
-                    self.value(heirs, depth + 1);
-                    self.lexer.take(b',');
-                }
-            }
+            Some(b'[') => self.list(heirs, depth),
             _ => self.scalar(heirs),
+        }
+    }
+
+    fn list(&mut self, heirs: Heirs, depth: usize) {
+        let mut compared = compared(self.lexer.clone());
+        self.lexer.take(b'[');
+        let mut at = 0_usize;
+        while !self.lexer.take(b']') && self.lexer.peek().is_some() {
+            // What a condition compares a variable with is a value of that name.
+            let name = compared.take_if(|(_, value)| *value == at);
+            let is_named = name.is_some();
+            if let Some((name, _)) = name {
+                self.path.push(name.into());
+            }
+            self.value(heirs, depth + 1);
+            if is_named {
+                self.path.pop();
+            }
+            self.lexer.take(b',');
+            at += 1;
         }
     }
 
@@ -188,7 +261,13 @@ impl Walk<'_> {
         let heirs = self.path.enter(heirs, beside);
         self.lexer.take(b'{');
         while self.lexer.peek() == Some(b'"') {
-            let name = self.lexer.name();
+            let raw = self.lexer.scalar();
+            let name = decoded(raw);
+            if self.is_outermost() && is_broken(raw) {
+                self.is_mended = true;
+                self.replace(self.lexer.position() - raw.len(), &name);
+            }
+            self.lexer.take(b':');
             self.path.push(name);
             self.value(heirs, depth + 1);
             self.path.pop();
@@ -200,20 +279,57 @@ impl Walk<'_> {
     fn scalar(&mut self, heirs: Heirs) {
         let raw = self.lexer.scalar();
         let start = self.lexer.position() - raw.len();
-        if self.with_secrets {
-            return;
+        match raw.first() {
+            Some(b'"') => self.string(raw, start, heirs),
+            Some(b'-' | b'0'..=b'9') => self.number(raw, start, heirs),
+            _ => {}
         }
-        let is_secret = match raw.first() {
-            Some(b'"') => {
-                let text = decoded(raw);
-                text != REDACTED && self.path.is_secret_text(&text, heirs)
-            }
-            Some(b'-' | b'0'..=b'9') => self.path.is_secret_number(heirs),
-            _ => false,
-        };
-        if is_secret {
+    }
+
+    fn string(&mut self, raw: &[u8], start: usize, heirs: Heirs) {
+        let text = decoded(raw);
+        let hidden = (!self.with_secrets)
+            .then(|| self.hidden(&text, heirs))
+            .flatten();
+        if let Some((shown, count)) = hidden {
+            self.count += count;
+            self.replace(start, &shown);
+        } else if self.is_outermost() && is_broken(raw) {
+            self.is_mended = true;
+            self.replace(start, &text);
+        }
+    }
+
+    /// Not JSON in a text, which is a text to most readers.
+    const fn is_outermost(&self) -> bool {
+        self.levels == LEVELS
+    }
+
+    /// What stands in the place of a text that holds secrets, and how many these are.
+    fn hidden(&self, text: &str, heirs: Heirs) -> Option<(Cow<'static, str>, usize)> {
+        if text.is_empty() || text == REDACTED || text::is_reference(text) {
+            return None;
+        }
+        if self.path.is_secret_text(text, heirs) {
+            return Some((REDACTED.into(), 1));
+        }
+        let is_header = self.path.is_header();
+        let found = text::hidden(text, is_header, self.levels, || self.path.place())?;
+        Some((found.0.into(), found.1))
+    }
+
+    fn number(&mut self, raw: &[u8], start: usize, heirs: Heirs) {
+        let text = String::from_utf8_lossy(raw);
+        if !self.with_secrets && self.path.is_secret_number(&text, heirs) {
             self.count += 1;
             self.replace(start, REDACTED);
+            return;
+        }
+        // Beyond what most readers can count to: some refuse all that is around it.
+        let may_be_huge = raw.len() > 300 || raw.iter().any(|b| matches!(b, b'e' | b'E'));
+        if may_be_huge && self.is_outermost() && text.parse::<f64>().is_ok_and(f64::is_infinite) {
+            self.is_mended = true;
+            self.replace(start, &text);
         }
     }
 
@@ -238,224 +354,4 @@ impl Walk<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::Value;
-
-    use super::*;
-
-    fn clean_at(path: &str, text: &str) -> Clean {
-        let raw = RawJson::parse(text.to_owned()).unwrap();
-        clean(&raw, &Place::at(path), false)
-    }
-
-    fn shown(text: &str) -> (String, usize) {
-        let clean = clean_at("", text);
-        (clean.raw.to_string(), clean.redacted)
-    }
-
-    #[test]
-    fn secrets_are_taken_out_where_apis_have_them() {
-        for text in [
-            r#"{"value":{"cert":"-----BEGIN CERTIFICATE-----","key":"SECRET"}}"#,
-            r#"{"snis":["a"],"key":"SECRET"}"#,
-            r#"{"cert":"c","keys":["SECRET","SECRET"]}"#,
-            r#"{"plugins":{"key-auth":{"key":"SECRET"}}}"#,
-            r#"{"plugins":{"jwt-auth":{"key":"user","secret":"SECRET"}}}"#,
-            r#"{"plugins":{"basic-auth":{"username":"u","password":"SECRET"}}}"#,
-            r#"{"plugins":{"hmac-auth":{"secret_key":"SECRET"}}}"#,
-            r#"{"plugins":{"openid-connect":{"client_secret":"SECRET"}}}"#,
-            r#"{"plugins":{"limit-count":{"key":"remote_addr","redis_password":"SECRET"}}}"#,
-            r#"{"plugins":{"ai-proxy":{"auth":{"header":{"Authorization":"SECRET"}}}}}"#,
-            r#"{"plugins":{"x":{"uri":"redis://u:SECRET@host/0"}}}"#,
-            r#"{"list":[{"token":"SECRET"},{"access_token":"SECRET"}]}"#,
-            r#"{"value":{"admin_key":{"id":"SECRET","key":"SECRET"}}}"#,
-            r#"{"anything":"x -----BEGIN RSA PRIVATE KEY-----SECRET"}"#,
-            r#"{"aws":{"access_key_id":"SECRET","secret_access_key":"SECRET"}}"#,
-            r#"{"plugins":{"csrf":{"key":"SECRET"}}}"#,
-            r#"{"plugins":{"jwe-decrypt":{"key":"SECRET"}}}"#,
-            r#"{"plugins":{"multi-auth":{"auth_plugins":[{"key-auth":{"key":"SECRET"}}]}}}"#,
-            r#"{"plugins":{"ai-proxy":{"auth":{"query":{"x":"SECRET"},"header":{"x-mine":"SECRET"}}}}}"#,
-            r#"{"plugins":{"ai-proxy-multi":{"instances":[{"auth":{"header":{"x":"SECRET"}}}]}}}"#,
-            r#"{"plugins":{"http-logger":{"auth_header":"SECRET"}}}"#,
-            r#"{"plugins":{"loki-logger":{"headers":{"x":["SECRET"]}}}}"#,
-            r#"{"plugins":{"aws-lambda":{"authorization":{"iam":{"accesskey":"SECRET"}}}}}"#,
-            r#"{"plugins":{"proxy-rewrite":{"headers":{"set":{"Cookie":"SECRET"}}}}}"#,
-            r#"{"tls":{"client_cert":"c","client_cert_key":"SECRET"}}"#,
-            r#"{"auth_key":"SECRET","bind_pw":"SECRET","credential":"SECRET"}"#,
-            r#"{"passwords":["SECRET"],"password":{"value":"SECRET","n":{"x":["SECRET"]}}}"#,
-            r#"{"list":[{"token_plain_text":"SECRET"}]}"#,
-            r#"{"uri":"https://host/x?token=SECRET"}"#,
-            r#"{"uri":"https://host/x?a=1&code=SECRET"}"#,
-            r#"{"url":"https://hooks.slack.com/services/T0/B0/SECRET"}"#,
-            r#"{"webhook":"https://chat.example/SECRET"}"#,
-            r#"{"value":"Bearer SECRETSECRETSECRET"}"#,
-            r#"["a",{"p\u0061ssword":"SECRET"}]"#,
-        ] {
-            let (shown, count) = shown(text);
-            assert!(!shown.contains("SECRET"), "{shown}");
-            assert!(count > 0 && shown.contains(REDACTED), "{shown}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_secret_stays_byte_for_byte() {
-        for text in [
-            r#"{ "plugins" : {"limit-count":{"key":"remote_addr","count":1.50}} }"#,
-            r#"{"conditions":{"x":{"type":"MatchLabel","options":{"key":"env","operator":"present"}}}}"#,
-            r#"{"upstream":{"type":"chash","key":"$host"}}"#,
-            r#"{"plugins":{"key-auth":{"header":"apikey","key":"$secret://vault/1/k"}}}"#,
-            r#"{"plugins":{"jwt-auth":{"key":"user"}},"token_ttl":5,"url":"https://a/b@c:d"}"#,
-            r#"{"secret":null,"password":"","token":7,"max_tokens":100,"hide_credentials":true}"#,
-            r#"{"plugins":{"jwt-auth":{"cookie":"jwt","query":"jwt","key":"user"}}}"#,
-            r#"{"session":{"cookie":{"name":"s","path":"/"}},"next_page_token":"abc"}"#,
-            r#"{"type":"object","properties":{"password":{"type":"string","minLength":1}}}"#,
-            r#"{"dependencies":{"password":["username"]},"required":["password"]}"#,
-            r#"{"credentials":[{"id":"c","name":"n"}],"uri":"/x?token=$arg_token&page=2"}"#,
-            r#"{"desc":"Bearer authentication?","uris":["/a?b=c"],"token_endpoint":"https://a/t"}"#,
-            "[]",
-            "7",
-        ] {
-            assert_eq!(shown(text), (text.to_owned(), 0));
-        }
-    }
-
-    #[test]
-    fn only_the_secret_is_changed() {
-        let (shown, count) =
-            shown(r#"{"n":1.50,"plugins":{"key-auth":{"key":"k"}},"z":[1,{"a":2}]}"#);
-        assert_eq!(
-            shown,
-            r#"{"n":1.50,"plugins":{"key-auth":{"key":"[redacted]"}},"z":[1,{"a":2}]}"#
-        );
-        assert_eq!(count, 1);
-    }
-
-    #[test]
-    fn a_number_may_be_a_password() {
-        assert_eq!(
-            shown(r#"{"password":1234,"redis_password":-1,"n":2}"#).0,
-            r#"{"password":"[redacted]","redis_password":"[redacted]","n":2}"#
-        );
-    }
-
-    #[test]
-    fn where_it_comes_from_says_what_is_secret() {
-        for (path, text) in [
-            (
-                "/api/gateway_groups/g/admin_key",
-                r#"{"value":{"key":"SECRET"}}"#,
-            ),
-            ("/api/system_settings/scim/token", r#"{"value":"SECRET"}"#),
-            ("/api/system_settings/scim/token?x=1", r#""SECRET""#),
-            (
-                "/apisix/admin/plugin_metadata/azure-functions",
-                r#"{"value":{"master_apikey":"SECRET"}}"#,
-            ),
-            ("/plugins/csrf", r#"{"key":"SECRET"}"#),
-        ] {
-            let clean = clean_at(path, text);
-            assert!(
-                !clean.raw.as_str().contains("SECRET"),
-                "{path}: {}",
-                clean.raw
-            );
-        }
-        let text = r#"{"value":{"key":"remote_addr"}}"#;
-        assert_eq!(clean_at("/apisix/admin/routes/1", text).redacted, 0);
-    }
-
-    #[test]
-    fn a_name_given_twice_hides_nothing_from_the_eye() {
-        let clean = clean_at("", r#"{"token":"SECRET","a":1,"a":2,"token":"SECRET"}"#);
-        assert_eq!(
-            clean.raw.as_str(),
-            r#""{\"token\":\"[redacted]\",\"a\":1,\"a\":2,\"token\":\"[redacted]\"}""#
-        );
-        assert!(clean.remarks.iter().any(|remark| remark.contains("twice")));
-    }
-
-    #[test]
-    fn what_nests_too_deep_is_cut_whatever_is_in_it() {
-        for (open, close) in [("[", "]"), (r#"{"a":"#, "}"), (r#"[{"error":"#, "}]")] {
-            let text = format!(
-                r#"{{"n":1.50,"deep":{}{{"password":"SECRET"}}{},"z":{{"password":"SECRET"}}}}"#,
-                open.repeat(100_000),
-                close.repeat(100_000)
-            );
-            let raw = RawJson::parse(text).unwrap();
-            for with_secrets in [false, true] {
-                let clean = clean(&raw, &Place::default(), with_secrets);
-                assert!(clean.raw.len() < 2_000);
-                assert!(clean.raw.as_str().contains(TOO_DEEP));
-                assert!(clean.raw.to_value().is_ok());
-                assert_eq!(clean.redacted, usize::from(!with_secrets));
-                assert_eq!(clean.remarks.len(), 1, "{:?}", clean.remarks);
-            }
-        }
-    }
-
-    #[test]
-    fn the_work_grows_with_the_length_alone() {
-        // Each level once more would be a hundred times as much.
-        let inner = "7,".repeat(200_000) + "7";
-        let deep = format!("{}{inner}{}", r#"{"a":["#.repeat(45), "]}".repeat(45));
-        let flat = format!("[{inner}]");
-        let time = |text: &str| {
-            let raw = RawJson::parse(text.to_owned()).unwrap();
-            let once = || {
-                let begin = tokio::time::Instant::now();
-                assert_eq!(clean(&raw, &Place::default(), false).redacted, 0);
-                begin.elapsed()
-            };
-            // The others are those in which the machine did something else too.
-            (0..3).map(|_| once()).min().unwrap()
-        };
-        let (flat, deep) = (time(&flat), time(&deep));
-        assert!(deep < flat * 8, "{deep:?} and {flat:?}");
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_is_lost_and_twice_is_once(value in tree()) {
-            let raw = RawJson::from_serialize(&value).unwrap();
-            let once = clean(&raw, &Place::default(), false);
-            let twice = clean(&once.raw, &Place::default(), false);
-            prop_assert_eq!(&once.raw, &twice.raw);
-            prop_assert_eq!(twice.redacted, 0);
-            prop_assert_eq!(&clean(&raw, &Place::default(), true).raw, &raw);
-            let after: Value = once.raw.to_value().unwrap();
-            prop_assert!(same_shape(&value, &after));
-        }
-    }
-
-    fn same_shape(a: &Value, b: &Value) -> bool {
-        match (a, b) {
-            (Value::Object(a), Value::Object(b)) => {
-                a.keys().eq(b.keys()) && a.values().zip(b.values()).all(|(a, b)| same_shape(a, b))
-            }
-            (Value::Array(a), Value::Array(b)) => {
-                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_shape(a, b))
-            }
-            (Value::String(_) | Value::Number(_), Value::String(_)) => true,
-            (a, b) => a == b,
-        }
-    }
-
-    fn tree() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            "[a-z:/@$]{0,12}".prop_map(Value::from),
-        ];
-        leaf.prop_recursive(4, 32, 4, |inner| {
-            let name = "[a-c]|key|cert|password|admin_key|key-auth";
-            prop_oneof![
-                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                proptest::collection::btree_map(name, inner, 0..4)
-                    .prop_map(|map| Value::Object(map.into_iter().collect())),
-            ]
-        })
-    }
-}
+mod tests;

@@ -188,6 +188,25 @@ fn said(error: &ValidationError<'_>) -> String {
 /// # Errors
 /// All faults in one sentence.
 pub(crate) fn check(validator: &jsonschema::Validator, arguments: &Value) -> Result<(), String> {
+    check_with(validator, arguments, said)
+}
+
+/// The same without what the values are: some are secret.
+///
+/// # Errors
+/// All faults in one sentence.
+pub(crate) fn check_secretly(
+    validator: &jsonschema::Validator,
+    value: &Value,
+) -> Result<(), String> {
+    check_with(validator, value, |error| error.masked().to_string())
+}
+
+fn check_with(
+    validator: &jsonschema::Validator,
+    arguments: &Value,
+    said: impl Fn(&ValidationError<'_>) -> String,
+) -> Result<(), String> {
     let faults: Vec<String> = validator
         .iter_errors(arguments)
         .take(8)

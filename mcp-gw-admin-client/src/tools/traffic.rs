@@ -1,55 +1,29 @@
 //! Test requests through a gateway, without the credentials of its admin API.
 
+mod request;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{Method, Request};
+use http::Request;
 use mcp_gw_core::{RawJson, ToolError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::http::{Reading, Transport, encode};
+use crate::http::{Reading, Transport};
 use crate::tools::advice;
 use crate::tools::answer::Failure;
-use crate::tools::api7::{Access, Secrets};
-use crate::tools::desk::Desk;
+use crate::tools::api7::Secrets;
+use crate::tools::desk::{Desk, aside};
 use crate::tools::redact::{Place, REDACTED, clean, is_secret_header};
 use crate::tools::view::{Cut, View};
+use request::prepare;
 
 /// No body is shown shorter than that, however many there are.
 const LEAST: usize = 256;
-
-/// Headers that belong to one connection, or would make two readers see two requests.
-const REFUSED: [&str; 10] = [
-    "connection",
-    "content-length",
-    "expect",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Headers and parameters by which many frameworks let a request say that it is another one than it looks like.
-const OVERRIDES: [&str; 4] = [
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-    "-method",
-];
-
-/// Whether a header or a parameter of this name may make a write of a read.
-fn is_override(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace('_', "-");
-    OVERRIDES.contains(&&*name)
-}
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -95,7 +69,7 @@ pub(crate) struct Args {
     requests: Vec<Entry>,
     /// Show cookies, keys, passwords and tokens in answers instead of "[redacted]".
     show_secrets: Option<bool>,
-    /// The longest answer, all bodies together, in bytes.
+    /// The longest answer, in bytes: all bodies together, and as much for headers.
     #[schemars(range(min = 256, max = 1_048_576))]
     max_bytes: Option<u32>,
 }
@@ -128,9 +102,22 @@ struct Returned {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     remarks: Vec<String>,
+    /// How many more answers were like this one but for headers and time; only when there is no room for all.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[schemars(default)]
+    more_like_it: usize,
     /// Why there was no answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Failure>,
+}
+
+impl Returned {
+    fn is_like(&self, other: &Self) -> bool {
+        let kind = |returned: &Self| returned.error.as_ref().map(|error| error.kind.clone());
+        (self.request, self.status) == (other.request, other.status)
+            && self.data == other.data
+            && kind(self) == kind(other)
+    }
 }
 
 /// All of them counted.
@@ -152,7 +139,7 @@ struct Summary {
 
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Output {
-    /// One for each request that was sent, in their order.
+    /// One for each request that was sent, in their order, as far as there is room.
     results: Vec<Returned>,
     /// All of them counted.
     summary: Summary,
@@ -189,13 +176,12 @@ pub(crate) async fn send_all(shared: &Desk, args: Args) -> Result<Output, ToolEr
         jobs.extend(std::iter::repeat_n((at, request), times));
     }
     let wanted = args.max_bytes.and_then(|bytes| usize::try_from(bytes).ok());
-    let budget = wanted.unwrap_or(shared.answer_bytes) / jobs.len().max(1);
+    let budget = wanted.unwrap_or(shared.answer_bytes);
     let show = Show {
-        budget: budget.max(LEAST),
+        budget: (budget / args.requests.len().max(1)).max(LEAST),
         secrets: args.show_secrets == Some(true) && shared.secrets == Secrets::OnRequest,
         setting: shared.words.gateway,
     };
-    let show = &show;
     let all = jobs.len();
     let results: Vec<Returned> = stream::iter(jobs)
         .map(|(at, request)| send(gateway, at, request, show))
@@ -205,18 +191,63 @@ pub(crate) async fn send_all(shared: &Desk, args: Args) -> Result<Output, ToolEr
         .await;
     let mut summary = count(&results);
     summary.not_sent = all - results.len();
-    let remarks = (summary.not_sent > 0).then(|| {
-        format!(
+    let (results, left_out) = fitting(results, budget.saturating_mul(2));
+    let mut remarks = Vec::new();
+    if summary.not_sent > 0 {
+        remarks.push(format!(
             "{} of the {all} requests were not sent: the time that a call may take is over. Those that were are all told \
              of here; send the others in another call.",
             summary.not_sent
-        )
-    });
+        ));
+    }
+    if let Some(left_out) = left_out {
+        remarks.push(left_out);
+    }
     Ok(Output {
         results,
         summary,
-        remarks: remarks.into_iter().collect(),
+        remarks,
     })
+}
+
+/// The first results that fit, with those like them counted, and what is said of the others.
+fn fitting(results: Vec<Returned>, budget: usize) -> (Vec<Returned>, Option<String>) {
+    let length = |returned: &Returned| RawJson::from_serialize(returned).map_or(0, |raw| raw.len());
+    if results.iter().map(length).sum::<usize>() <= budget {
+        return (results, None);
+    }
+    let mut kept: Vec<Returned> = Vec::new();
+    let mut left_out: BTreeMap<String, usize> = BTreeMap::new();
+    let mut room = budget;
+    for returned in results {
+        if let Some(known) = kept.iter_mut().find(|known| known.is_like(&returned)) {
+            known.more_like_it += 1;
+            continue;
+        }
+        let length = length(&returned);
+        if length <= room || kept.is_empty() {
+            room = room.saturating_sub(length);
+            kept.push(returned);
+            continue;
+        }
+        let status = returned.status.map(|status| status.to_string());
+        *left_out
+            .entry(status.unwrap_or_else(|| "no answer".to_owned()))
+            .or_default() += 1;
+    }
+    if left_out.is_empty() {
+        return (kept, None);
+    }
+    let all: Vec<String> = left_out
+        .iter()
+        .map(|(status, times)| format!("{times} with {status}"))
+        .collect();
+    let says = format!(
+        "There is no room for all answers: {} are not shown, and counted in the summary. A greater max_bytes or fewer \
+         requests show them.",
+        all.join(", ")
+    );
+    (kept, Some(says))
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
@@ -243,6 +274,7 @@ fn count(results: &[Returned]) -> Summary {
     summary
 }
 
+#[derive(Clone, Copy)]
 struct Show {
     budget: usize,
     secrets: bool,
@@ -255,7 +287,7 @@ async fn send(
     gateway: &Transport,
     at: usize,
     request: Request<Bytes>,
-    show: &Show,
+    show: Show,
 ) -> Option<Returned> {
     if !gateway.has_time(request.method()) {
         return None;
@@ -271,10 +303,18 @@ async fn send(
         duration_ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
         cut: None,
         remarks: Vec::new(),
+        more_like_it: 0,
         error: None,
     };
     match result {
-        Ok(reading) => fill(&mut returned, &reading, show),
+        Ok(reading) => {
+            let length = reading.body.len();
+            let filled = aside(length, move || {
+                fill(&mut returned, &reading, show);
+                returned
+            });
+            return filled.await.ok();
+        }
         Err(error) => {
             let mut failure = advice::failure(&error);
             let help = advice::distrust(&error).unwrap_or_default();
@@ -288,10 +328,10 @@ async fn send(
     Some(returned)
 }
 
-fn fill(returned: &mut Returned, reading: &Reading, show: &Show) {
+fn fill(returned: &mut Returned, reading: &Reading, show: Show) {
     returned.status = Some(reading.status.as_u16());
     // They may be as long as the body.
-    let mut room = show.budget.max(4 * LEAST);
+    let mut room = show.budget;
     for (name, value) in &reading.headers {
         let length = name.as_str().len() + value.len() + 6;
         if length > room {
@@ -349,227 +389,5 @@ fn read_body(reading: &Reading) -> (RawJson, Option<String>) {
             body.len()
         );
         (RawJson::null(), Some(note))
-    }
-}
-
-/// The request, or why there is none.
-fn prepare(shared: &Desk, gateway: &Transport, entry: &Entry) -> Result<Request<Bytes>, String> {
-    let method = Method::from_bytes(entry.method.to_ascii_uppercase().as_bytes())
-        .ok()
-        .filter(|method| !matches!(*method, Method::CONNECT | Method::TRACE))
-        .ok_or("`method` is not one that can be sent")?;
-    if !method.is_safe() && shared.access != Access::ReadWrite {
-        return Err(format!(
-            "`method` {method} may change something. This server changes nothing until the user starts it with \
-             --allow-write"
-        ));
-    }
-    check_path(&entry.path)?;
-    if shared.access != Access::ReadWrite {
-        refuse_override(entry)?;
-    }
-    let mut request = Request::builder().method(method).uri(&entry.path);
-    let mut content_type = None;
-    for (name, value) in &entry.headers {
-        let (header, value) = check_header(shared, name, value)?;
-        if header == CONTENT_TYPE {
-            content_type = Some(value.clone());
-        }
-        request = request.header(header, value);
-    }
-    let data = entry.data.as_ref().filter(|data| !data.0.is_null());
-    let body = match data {
-        None => Bytes::new(),
-        Some(data) => {
-            if content_type.is_none() {
-                request = request.header(CONTENT_TYPE, "application/json");
-            }
-            write_body(&data.0, content_type.as_ref())?
-        }
-    };
-    let secret = shared.words.secret;
-    if shared.scrub(&String::from_utf8_lossy(&body)).as_bytes() != &*body && body.is_ascii() {
-        return Err(format!("`data` holds the {secret}"));
-    }
-    if shared.scrub(&entry.path) != entry.path {
-        return Err(format!("`path` holds the {secret}"));
-    }
-    let request = request
-        .body(body)
-        .map_err(|_| "`path` is not one that can be sent")?;
-    if gateway.base().join(request.uri()).is_none() {
-        return Err("`path` leads up (`..`) or elsewhere".to_owned());
-    }
-    Ok(request)
-}
-
-/// Refuses what would be a write behind the gateway.
-fn refuse_override(entry: &Entry) -> Result<(), String> {
-    let says = |what: &str, name: &str| {
-        format!(
-            "the {what} {name:?} makes another request of it, which may change something. This server changes nothing \
-             until the user starts it with --allow-write"
-        )
-    };
-    if let Some(name) = entry.headers.keys().find(|name| is_override(name)) {
-        return Err(says("header", &crate::http::one_line(name, 64)));
-    }
-    let query = entry.path.split_once('?').map_or("", |(_, query)| query);
-    // Some separate parameters by `;`.
-    for part in query.split(['&', ';']) {
-        let mut pairs = url::form_urlencoded::parse(part.as_bytes());
-        if let Some((name, _)) = pairs.find(|(name, _)| is_override(name)) {
-            return Err(says("parameter", &crate::http::one_line(&name, 64)));
-        }
-    }
-    Ok(())
-}
-
-/// Judges the path before any parser sees it: what two readers may read differently is refused, not repaired.
-fn check_path(path: &str) -> Result<(), String> {
-    let mut bytes = path.bytes();
-    if bytes.next() != Some(b'/') || matches!(bytes.next(), Some(b'/' | b'\\')) {
-        return Err("`path` must begin with exactly one slash".to_owned());
-    }
-    if path.len() > 8 * 1024 {
-        return Err("`path` is longer than 8 KiB".to_owned());
-    }
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/?%[]".contains(c);
-    if let Some(c) = path.chars().find(|&c| !is_allowed(c)) {
-        return Err(format!("`path` holds {c:?}, which must be percent-encoded"));
-    }
-    let mut rest = path;
-    while let Some((_, tail)) = rest.split_once('%') {
-        let is_escape = tail.len() >= 2 && tail.bytes().take(2).all(|b| b.is_ascii_hexdigit());
-        if !is_escape {
-            return Err(
-                "`path` holds a % that is not followed by two hexadecimal digits".to_owned(),
-            );
-        }
-        rest = tail;
-    }
-    Ok(())
-}
-
-fn check_header(
-    shared: &Desk,
-    name: &str,
-    value: &str,
-) -> Result<(HeaderName, HeaderValue), String> {
-    let shown: String = name.chars().take(64).collect();
-    let header = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| format!("{shown:?} is not the name of a header"))?;
-    if REFUSED.contains(&header.as_str()) {
-        return Err(format!("the header {header} cannot be set"));
-    }
-    if shared.scrub(value) != value {
-        return Err(format!(
-            "the header {header} holds the {}",
-            shared.words.secret
-        ));
-    }
-    let value = HeaderValue::from_str(value)
-        .map_err(|_| format!("the header {header} holds a character that no header may have"))?;
-    Ok((header, value))
-}
-
-fn write_body(data: &RawJson, content_type: Option<&HeaderValue>) -> Result<Bytes, String> {
-    let kind = content_type
-        .and_then(|value| value.to_str().ok())
-        .map(|value| {
-            value
-                .split(';')
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .to_ascii_lowercase()
-        });
-    let is_json = kind
-        .as_deref()
-        .is_none_or(|kind| kind == "application/json" || kind.ends_with("+json"));
-    if is_json {
-        return Ok(data.to_bytes());
-    }
-    if kind.as_deref() == Some("application/x-www-form-urlencoded")
-        && let Ok(form) = data.decode_owned::<Map<String, Value>>()
-    {
-        return write_form(&form);
-    }
-    match data.decode_owned::<String>() {
-        Ok(text) => Ok(text.into()),
-        Err(_) => Ok(data.to_bytes()),
-    }
-}
-
-fn write_form(form: &Map<String, Value>) -> Result<Bytes, String> {
-    let mut out = String::new();
-    for (name, value) in form {
-        let text = match value {
-            Value::String(text) => text.clone(),
-            Value::Bool(_) | Value::Number(_) => value.to_string(),
-            Value::Null => continue,
-            _ => {
-                return Err(format!(
-                    "`data`: {name:?} is not a plain value, as a form needs"
-                ));
-            }
-        };
-        if !out.is_empty() {
-            out.push('&');
-        }
-        encode(&mut out, name);
-        out.push('=');
-        encode(&mut out, &text);
-    }
-    Ok(out.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::http::BaseUrl;
-
-    #[test]
-    fn a_path_that_two_readers_read_differently_is_refused() {
-        for path in [
-            "",
-            "x",
-            "@evil:80/x",
-            "//evil/x",
-            "/\\evil",
-            "/a b",
-            "/a#b",
-            "/%zz",
-            "/%4",
-            "/%",
-            "/ü",
-            "/a\n",
-            "/\"",
-            "/{x}",
-            "/a\\b",
-        ] {
-            assert!(check_path(path).is_err(), "{path}");
-        }
-        for path in ["/", "/a/b?x=1&y[]=2", "/@x:1/y;z", "/%2F?%20"] {
-            assert!(check_path(path).is_ok(), "{path}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_path_leaves_the_gateway(path in "/?(@|//|\\.\\.|%2e|[a-z/?.:@%#\\\\]|.){0,12}") {
-            let base: BaseUrl = "http://gateway.example:9080/base".parse().unwrap();
-            if check_path(&path).is_err() {
-                return Ok(());
-            }
-            let Ok(uri) = path.parse::<http::Uri>() else { return Ok(()) };
-            if let Some(url) = base.join(&uri) {
-                prop_assert_eq!(url.origin().ascii_serialization(), "http://gateway.example:9080");
-                prop_assert!(url.path().starts_with("/base/"));
-                prop_assert_eq!(url.username(), "");
-            }
-        }
     }
 }

@@ -1,11 +1,15 @@
 //! Answers that fit into a model's context, and the way to the rest of them.
 
+mod outline;
+
 use mcp_gw_core::{ObjectWriter, RawJson};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::tools::lexer::Lexer;
+pub(crate) use outline::LEFT_OUT;
+use outline::outline;
 
 /// Which part of an answer is wanted.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -13,7 +17,7 @@ pub(crate) struct View {
     /// Only this part of the body: a JSON Pointer such as /value/plugins.
     #[serde(default)]
     pub(crate) pointer: Option<String>,
-    /// Leave out so many items of a list, or characters of a text, to read on.
+    /// Leave out so many items, members or characters, to read on.
     #[serde(default)]
     pub(crate) skip: Option<u32>,
     /// The longest body, in bytes.
@@ -30,7 +34,7 @@ pub(crate) struct View {
 pub(crate) struct Cut {
     /// The length of the whole, in bytes.
     pub(crate) bytes: usize,
-    /// How many items or characters the whole has.
+    /// How many items, members or characters the whole has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) of: Option<usize>,
     /// What to call again with to read on.
@@ -124,7 +128,10 @@ fn cut(part: &RawJson, pointer: &str, skip: usize, budget: usize) -> Option<Show
         b'"' => cut_text(part, skip, budget),
         b'{' => cut_within(part, pointer, skip, budget, true)
             .filter(|shown| shown.body.len() <= budget)
-            .or_else(|| (part.len() > budget).then(|| outline(part, pointer, budget))),
+            .or_else(|| {
+                let is_cut = part.len() > budget || skip > 0;
+                is_cut.then(|| outline(part, pointer, skip, budget))
+            }),
         _ => None,
     }
 }
@@ -187,7 +194,7 @@ fn cut_list(list: &RawJson, pointer: &str, skip: usize, budget: usize) -> Option
     {
         // Not even one fits: show what it has, and how to look into it.
         let item = list.slice(item);
-        kept.push(outline(&item, &format!("{pointer}/{skip}"), budget).body);
+        kept.push(outline(&item, &format!("{pointer}/{skip}"), 0, budget).body);
         end = skip + 1;
     }
     let is_whole = end >= items.len();
@@ -224,72 +231,6 @@ fn cut_text(raw: &RawJson, skip: usize, budget: usize) -> Option<Shown> {
             next: format!("skip: {end}"),
         }),
     })
-}
-
-/// What an object has: small members as they are; large ones take what is left among them, objects as outlines of
-/// their own, of others it is said where they are and how long.
-fn outline(raw: &RawJson, pointer: &str, budget: usize) -> Shown {
-    Shown {
-        body: outlined(raw, pointer, budget, LEVELS),
-        cut: Some(Cut {
-            bytes: raw.len(),
-            of: None,
-            next: "pointer: where a member was cut, or a greater max_bytes".to_owned(),
-        }),
-    }
-}
-
-/// Less is not worth an outline.
-const LEAST: usize = 128;
-
-/// What is further inside is not looked into: each level costs a look at all that is left.
-const LEVELS: usize = 8;
-
-fn outlined(raw: &RawJson, pointer: &str, budget: usize, levels: usize) -> RawJson {
-    let members = raw.members().unwrap_or_default();
-    let weight = |name: &str, length: usize| length + RawJson::string(name).len() + 2;
-    let small = (budget / 8).max(48);
-    let mut room = budget.saturating_sub(2);
-    let mut large = 0;
-    for (name, value) in members.iter() {
-        let length = weight(name, value.get().len());
-        if length <= small && length <= room {
-            room -= length;
-        } else {
-            large += 1;
-        }
-    }
-    // Something is left for those who find no room.
-    let share = room.saturating_sub(32) / large.max(1);
-    let mut room = budget.saturating_sub(2);
-    let mut writer = ObjectWriter::default();
-    let mut left_out = 0;
-    for (name, value) in members.iter() {
-        let length = weight(name, value.get().len());
-        if length <= small && length <= room {
-            room -= length;
-            writer = writer.raw_value(name, value);
-            continue;
-        }
-        let step = name.replace('~', "~0").replace('/', "~1");
-        let below = format!("{pointer}/{step}");
-        let value = raw.slice(value);
-        let left = share.saturating_sub(weight(name, 0));
-        let shown = if value.is_object() && left >= LEAST && levels > 0 {
-            outlined(&value, &below, left, levels - 1)
-        } else {
-            RawJson::string(&format!("[cut: {} bytes at pointer {below}]", value.len()))
-        };
-        if shown.len() <= left {
-            writer = writer.raw(name, &shown);
-        } else {
-            left_out += 1;
-        }
-    }
-    if left_out > 0 {
-        writer = writer.string("[cut]", &format!("{left_out} more"));
-    }
-    writer.finish()
 }
 
 #[cfg(test)]
@@ -378,7 +319,66 @@ mod tests {
         );
     }
 
+    #[test]
+    fn an_object_of_many_members_is_read_on_where_it_was_cut() {
+        let members: Vec<String> = (0..8000).map(|n| format!(r#""k{n}":{n}"#)).collect();
+        let whole = raw(&format!(r#"{{"value":{{{}}}}}"#, members.join(",")));
+        let shown = View::default().show(&whole, 2000).unwrap();
+        assert!(shown.body.len() <= 2000);
+        let body = shown.body.to_value().unwrap();
+        let inner = body["value"].as_object().unwrap();
+        let says = inner["[cut]"].as_str().unwrap();
+        let next = inner.len() - 1;
+        let wanted = format!("{} more: pointer: /value, skip: {next}", 8000 - next);
+        assert_eq!(says, wanted);
+        let part = view("/value", u32::try_from(next).unwrap());
+        let part = part.show(&whole, 2000).unwrap();
+        let start = format!(r#"{{"k{next}":{next},"#);
+        assert!(part.body.as_str().starts_with(&start), "{}", part.body);
+        assert_eq!(part.cut.unwrap().of, Some(8000));
+        // All names are told when there is room for them.
+        let members: Vec<String> = (0..400)
+            .map(|n| format!(r#""plugin-{n}":"{}""#, "x".repeat(2000)))
+            .collect();
+        let whole = raw(&format!("{{{}}}", members.join(",")));
+        let shown = View::default().show(&whole, 32_768).unwrap();
+        let body = shown.body.to_value().unwrap();
+        assert_eq!(body.as_object().unwrap().len(), 400);
+        assert!(shown.cut.unwrap().next.starts_with("pointer: "));
+    }
+
+    #[test]
+    fn who_skips_more_than_there_is_is_told() {
+        let whole = raw(r#"{"value":{"a":1,"b":2}}"#);
+        let shown = view("", 7).show(&whole, 500).unwrap();
+        assert_eq!(shown.body.as_str(), "{}");
+        assert!(shown.cut.unwrap().next.starts_with("skip: less than 1"));
+        let shown = view("/value", 1).show(&whole, 500).unwrap();
+        assert_eq!((shown.body.as_str(), shown.cut), (r#"{"b":2}"#, None));
+    }
+
     proptest! {
+        #[test]
+        fn all_of_an_object_is_seen_by_reading_on(
+            lengths in proptest::collection::vec((0_usize..30, 0_usize..200), 0..60), budget in 256_usize..600,
+        ) {
+            let members: serde_json::Map<_, _> = lengths.iter().enumerate()
+                .map(|(at, (name, value))| (format!("{at:03}{}", "n".repeat(*name)), "x".repeat(*value).into())).collect();
+            let whole = RawJson::from_serialize(&members).unwrap();
+            let (mut skip, mut seen) = (0, Vec::new());
+            loop {
+                let shown = view("", skip).show(&whole, budget).unwrap();
+                prop_assert!(shown.body.len() <= budget, "{} of {budget}: {}", shown.body.len(), shown.body);
+                let page = shown.body.to_value().unwrap();
+                seen.extend(page.as_object().unwrap().keys().filter(|name| *name != LEFT_OUT).cloned());
+                let next = shown.cut.and_then(|cut| cut.next.strip_prefix("skip: ")?.parse().ok());
+                let Some(next) = next else { break };
+                prop_assert!(next > skip);
+                skip = next;
+            }
+            prop_assert_eq!(seen, members.keys().cloned().collect::<Vec<_>>());
+        }
+
         #[test]
         fn all_of_a_list_is_seen_by_reading_on(
             lengths in proptest::collection::vec(0_usize..40, 0..30), budget in 64_usize..300,

@@ -1,5 +1,7 @@
 //! Writes: what is allowed, what is shown before, what is checked, what is reported.
 
+use mcp_gw_core::testing::call_context;
+use mcp_gw_core::{Arguments, Caller, NoClient, RawJson, ToolCall};
 use serde_json::json;
 
 use super::originals::{Case, cases};
@@ -57,6 +59,53 @@ async fn a_body_with_a_secret_taken_out_is_not_sent() {
             "{error}"
         );
     }
+}
+
+#[tokio::test]
+async fn what_was_cut_out_of_an_answer_or_is_said_twice_is_not_sent() {
+    let setup = Setup::writing([]).await;
+    for (tool, arguments) in [
+        (
+            "update_route",
+            json!({"id": "r", "route": {"desc": "[cut: 60028 bytes at pointer /value/desc]"}}),
+        ),
+        (
+            "create_route",
+            json!({"id": "r", "route": {"uri": "/x", "labels": {"[cut]": "88 more: skip: 7"}}}),
+        ),
+        (
+            "update_upstream",
+            json!({"id": "u", "upstream": {"a": ["[cut: nested too deep]"]}}),
+        ),
+    ] {
+        let error = setup.call(tool, arguments).await.error();
+        assert!(
+            error.contains("the mark of what was cut") && error.contains("Nothing was sent"),
+            "{error}"
+        );
+    }
+    let twice = r#"{"id":"r","route":{"uri":"/x","plugins":{},"plugins":{"nope":{}}}}"#;
+    let ctx = call_context(Caller::anonymous(), Arc::new(NoClient::new()));
+    let arguments = Arguments::from_raw(RawJson::parse(twice).unwrap()).unwrap();
+    let call = ToolCall::new("create_route", arguments);
+    let output = setup.backend.call_tool(&ctx, call).await.unwrap();
+    assert!(output.is_error() && output.as_raw().as_str().contains("twice"));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_stored_secret_is_said_without_it() {
+    let schema = r#"{"type":"object","properties":{"key":{"type":"string","minLength":99}}}"#;
+    let setup = Setup::writing([
+        on("GET /routes/r").body(r#"{"value":{"plugins":{"csrf":{"key":"hidden-1"}}}}"#),
+        on("GET /plugins/csrf").body(schema),
+    ])
+    .await;
+    let arguments = json!({"id": "r", "route": {"plugins": {"csrf": {"name": "n"}}}});
+    let error = setup.call("update_route", arguments).await.error();
+    assert!(
+        error.contains("at /key") && !error.contains("hidden-1"),
+        "{error}"
+    );
 }
 
 const LIMIT: &str =

@@ -195,6 +195,10 @@ async fn no_request_leaves_for_another_host() {
             "dashboard's token",
         ),
         (
+            json!({"path": format!("/?a={}", TOKEN.replacen('a', "%61", 1)), "method": "GET"}),
+            "token",
+        ),
+        (
             json!({"path": format!("/{TOKEN}"), "method": "GET"}),
             "dashboard's token",
         ),
@@ -357,7 +361,28 @@ async fn no_read_says_that_it_is_a_write() {
     let mut cases: Vec<Value> = ["/?_method=DELETE", "/?a=1&%5Fmethod=PUT", "/?x;_METHOD=PUT"]
         .map(read)
         .into();
+    cases.extend(["/x;_method=DELETE", "/x%3B_method=DELETE/y"].map(read));
+    for (kind, data) in [
+        (
+            "application/x-www-form-urlencoded",
+            json!({"_method": "DELETE"}),
+        ),
+        (
+            "application/x-www-form-urlencoded",
+            json!("a=1&%5Fmethod=DELETE"),
+        ),
+        ("application/json", json!({"a": {"_method": "DELETE"}})),
+        (
+            "multipart/form-data; boundary=b",
+            json!("--b\r\nname=\"_method\"\r\n\r\nDELETE"),
+        ),
+    ] {
+        cases.push(
+            json!({"path": "/", "method": "GET", "data": data, "headers": {"Content-Type": kind}}),
+        );
+    }
     for name in [
+        "X-Original-Method",
         "X-HTTP-Method-Override",
         "x-http-method",
         "X-Method-Override",
@@ -375,4 +400,83 @@ async fn no_read_says_that_it_is_a_write() {
     let (_server, setup) = gateway([on("POST /?_method=DELETE")], Access::ReadWrite).await;
     let request = json!({"path": "/?_method=DELETE", "method": "POST"});
     setup.call(TOOL, json!({"requests": [request]})).await.ok();
+}
+
+#[tokio::test]
+async fn no_two_readers_see_two_hosts() {
+    let (_server, setup) = gateway([], Access::ReadWrite).await;
+    for headers in [
+        json!({"host": "a", "Host": "b"}),
+        json!({"Content-Type": "text/plain", "content-type": "application/json"}),
+        json!({"Host": "x y"}),
+        json!({"Host": "a/b@c"}),
+        json!({"Host": ""}),
+    ] {
+        let request = json!({"path": "/", "method": "GET", "headers": headers, "data": "x"});
+        let asked = json!({"requests": [request]});
+        let error = setup.call(TOOL, asked).await.error();
+        assert!(error.contains("Nothing was sent"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn only_methods_that_read_are_sent_until_writing_is_allowed() {
+    for access in [Access::ReadOnly, Access::Preview] {
+        let (_server, setup) = gateway([], access).await;
+        for method in ["QUERY", "PROPFIND", "REPORT", "SEARCH", "post"] {
+            let asked = json!({"requests": [{"path": "/", "method": method}]});
+            let error = setup.call(TOOL, asked).await.error();
+            assert!(error.contains("--allow-write"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn many_answers_are_no_longer_than_one_may_be() {
+    let mut plans = Vec::new();
+    for n in 0..20 {
+        let mut plan = on(if n < 15 { "GET /x" } else { "GET /y" });
+        plan = plan
+            .status(if n == 7 { 503 } else { 200 })
+            .body(r#"{"a":"same"}"#);
+        for header in 0..60 {
+            plan = plan.header(&format!("x-header-{header}"), &"v".repeat(40));
+        }
+        plans.push(plan.header("x-request-id", &n.to_string()));
+    }
+    let (_server, setup) = gateway(plans, Access::Preview).await;
+    let asked = |max_bytes: u32| {
+        json!({"requests": [{"path": "/x", "method": "GET", "repeatCount": 15}, {"path": "/y", "method": "GET", "repeatCount": 5}],
+            "max_bytes": max_bytes})
+    };
+    let answer = setup.call(TOOL, asked(2000)).await;
+    assert!(answer.text.len() < 6000, "{}", answer.text.len());
+    let answer = answer.ok();
+    let results = answer["results"].as_array().unwrap();
+    let told: u64 = results
+        .iter()
+        .map(|r| 1 + r["moreLikeIt"].as_u64().unwrap_or(0))
+        .sum();
+    assert_eq!((results.len(), told), (3, 20), "{answer}");
+    assert_eq!(
+        answer["summary"],
+        json!({"total": 20, "successful": 19, "failed": 1, "unanswered": 0})
+    );
+}
+
+#[tokio::test]
+async fn answers_that_find_no_room_are_counted() {
+    let plans = (0..20).map(|n| on("GET /x").body(format!("\"{}{n}\"", "z".repeat(300))));
+    let (_server, setup) = gateway(plans, Access::Preview).await;
+    let asked = json!({"requests": [{"path": "/x", "method": "GET", "repeatCount": 20}], "max_bytes": 1000});
+    let answer = setup.call(TOOL, asked).await;
+    assert!(answer.text.len() < 4000, "{}", answer.text.len());
+    let answer = answer.ok();
+    let shown = answer["results"].as_array().unwrap().len();
+    let remark = answer["remarks"][0].as_str().unwrap();
+    assert!(
+        remark.contains(&format!("{} with 200 are not shown", 20 - shown)),
+        "{remark}"
+    );
+    assert_eq!(answer["summary"]["total"], 20);
 }

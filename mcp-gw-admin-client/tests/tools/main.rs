@@ -14,6 +14,7 @@ mod metrics;
 mod originals;
 mod reading;
 mod risk;
+mod secrets;
 mod time;
 mod writing;
 

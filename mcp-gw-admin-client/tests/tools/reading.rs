@@ -490,3 +490,32 @@ async fn faults_in_arguments_say_what_would_be_right() {
         assert!(error.contains(kind), "no {kind} in {error}");
     }
 }
+
+#[tokio::test]
+async fn a_list_of_users_may_be_empty_or_hold_what_is_no_user() {
+    let users = |body: &str| on("GET /api/users?search=a").body(body);
+    let setup = Setup::new([
+        users(r#"{"list":null,"total":0}"#),
+        users(r#"{"value":{"list":[{"id":1,"username":"a"},null,7]}}"#),
+        users(r#"{"list":[null]}"#),
+        users(r#"{"list":["x"]}"#),
+        users(r#"{"list":{"a":1}}"#),
+    ])
+    .await;
+    let asked = json!({"username": "a"});
+    let find = || setup.call("get_userId_by_username", asked.clone());
+    let answer = find().await.ok();
+    assert_eq!(answer["body"], json!({"list": [], "total": 0}));
+    let answer = find().await.ok();
+    assert_eq!(answer["body"]["list"], json!([{"id": 1, "username": "a"}]));
+    assert!(
+        answer["remarks"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("2 entries")
+    );
+    assert_eq!(find().await.ok()["body"]["list"], json!([]));
+    for _ in 0..2 {
+        assert!(find().await.error().contains("without a list of users"));
+    }
+}

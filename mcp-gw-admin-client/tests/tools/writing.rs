@@ -336,9 +336,35 @@ async fn what_contradicts_itself_is_not_sent() {
         ("route", "r", json!({"id": "other"})),
         ("route", "7", json!({"id": 8})),
         ("route", "r", json!({"plugins": ["a"]})),
+        ("route", "r", json!({"service_id": "other"})),
+        ("route", "r", json!({"gateway_group_id": "other"})),
     ] {
-        let arguments = json!({"kind": kind, "id": id, "gateway_group_id": "g", "body": body});
+        let arguments = json!({"kind": kind, "id": id, "gateway_group_id": "g", "service_id": "s", "body": body});
         let error = setup.call("replace_resource", arguments).await.error();
+        assert!(error.contains("Nothing was sent"), "{error}");
+    }
+    for (kind, operation) in [
+        (
+            "route",
+            json!({"op": "replace", "path": "/id", "value": "other"}),
+        ),
+        (
+            "route",
+            json!({"op": "add", "path": "", "value": {"id": "other"}}),
+        ),
+        (
+            "route",
+            json!({"op": "move", "from": "/name", "path": "/id"}),
+        ),
+        ("route", json!({"op": "replace", "path": "", "value": 7})),
+        (
+            "consumer",
+            json!({"op": "add", "path": "/username", "value": "other"}),
+        ),
+    ] {
+        let arguments =
+            json!({"kind": kind, "id": "r", "gateway_group_id": "g", "operations": [operation]});
+        let error = setup.call("patch_resource", arguments).await.error();
         assert!(error.contains("Nothing was sent"), "{error}");
     }
 }
@@ -349,6 +375,9 @@ async fn a_patch_is_read_before_it_is_sent() {
         r#"{"type":"object","properties":{"count":{"type":"integer"}},"required":["count"]}"#;
     let setup = Setup::writing([
         on("GET /apisix/admin/plugins/limit-count?gateway_group_id=g").body(schema),
+        on("GET /apisix/admin/plugins/limit-count?gateway_group_id=g").body(schema),
+        on("PATCH /apisix/admin/routes/r?gateway_group_id=g"),
+        on("PATCH /apisix/admin/routes/r?gateway_group_id=g"),
         on("PATCH /apisix/admin/routes/r?gateway_group_id=g"),
     ])
     .await;
@@ -368,6 +397,10 @@ async fn a_patch_is_read_before_it_is_sent() {
             json!({"op": "add", "path": "/plugins/limit-count", "value": {}}),
             "plugin limit-count",
         ),
+        (
+            json!({"op": "replace", "path": "", "value": {"id": "r", "plugins": {"limit-count": {}}}}),
+            "plugin limit-count",
+        ),
     ] {
         let error = setup.call("patch_resource", patch(operation)).await.error();
         assert!(
@@ -382,6 +415,12 @@ async fn a_patch_is_read_before_it_is_sent() {
             .to_string()
             .contains("only a part of its settings")
     );
+    for path in ["/plugins/new", "/plugins"] {
+        let operation = json!({"op": "copy", "from": "/a", "path": path});
+        let answer = setup.call("patch_resource", patch(operation)).await.ok();
+        let remarks = answer["remarks"].to_string();
+        assert!(remarks.contains("come from elsewhere"), "{remarks}");
+    }
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use crate::http::{Error, ErrorKind, RequestError, Target};
 use crate::tools::advice;
 use crate::tools::answer::Failure;
 use crate::tools::api7::shared::{Api7, unbuilt};
+use crate::tools::desk::aside;
 use crate::tools::operation::{Effect, Operation};
 use promql::{Label, Metric, Parts};
 use series::{Answered, Stats, Unread};
@@ -372,7 +373,9 @@ async fn one(shared: &Api7, ask: Ask, show: &Show) -> OneResult {
         Err(error) => result.error = Some(failure(&error)),
         Ok(answer) => {
             let body = answer.body.unwrap_or_else(RawJson::null);
-            match series::read(&body) {
+            let read = aside(body.len(), move || series::read(&body)).await;
+            let broken = |_| Err(Unread::Odd("it could not be read".to_owned()));
+            match read.unwrap_or_else(broken) {
                 Ok(answered) => fill(&mut result, ask.metric, answered, show),
                 Err(unread) => result.error = Some(unreadable(unread)),
             }
@@ -386,12 +389,14 @@ fn failure(error: &Error) -> Failure {
     match error.kind {
         ErrorKind::Invalid => {
             failure.message = format!(
-                "Prometheus refuses the query: {error}. Try a shorter time, a longer step or fewer labels in group_by."
+                "Prometheus refuses the query: {}. Try a shorter time, a longer step or fewer labels in group_by.",
+                advice::says(error)
             );
         }
         ErrorKind::TooLarge => {
             failure.message = format!(
-                "{error}. Ask for a longer step, a shorter time, or fewer labels in group_by."
+                "{}. Ask for a longer step, a shorter time, or fewer labels in group_by.",
+                advice::says(error)
             );
         }
         _ => {}

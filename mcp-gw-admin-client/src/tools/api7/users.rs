@@ -10,6 +10,7 @@ use crate::tools::advice;
 use crate::tools::answer::{Outcome, Sent};
 use crate::tools::api7::input::Id;
 use crate::tools::api7::shared::{Api7, unbuilt};
+use crate::tools::desk::aside;
 use crate::tools::operation::{Effect, Operation};
 use crate::tools::view::View;
 
@@ -38,7 +39,9 @@ impl Operation<Api7> for GetRoleByUserId {
         let mut outcome = Outcome::new(Sent::line(&request));
         let answer = shared.client.raw(request).await;
         let mut answer = answer.map_err(|error| advice::failed(&error))?;
-        let roles = answer.body.as_ref().and_then(roles_of).ok_or_else(|| {
+        let body = answer.body.unwrap_or_default();
+        let roles = aside(body.len(), move || roles_of(&body)).await?;
+        let roles = roles.ok_or_else(|| {
             ToolError::failed(
                 "The dashboard answered without a user, so nothing is known of the roles: there may be some. Do not \
                  assign roles from this. Check the id (get_userId_by_username), and read the user with get_admin_api.",
@@ -110,13 +113,20 @@ impl Operation<Api7> for GetUserId {
         let mut outcome = Outcome::new(Sent::line(&request));
         let answer = shared.client.raw(request).await;
         let mut answer = answer.map_err(|error| advice::failed(&error))?;
-        answer.body = answer.body.as_ref().and_then(reduced);
-        if answer.body.is_none() {
-            return Err(ToolError::failed(
+        let body = answer.body.unwrap_or_default();
+        let reduced = aside(body.len(), move || reduced(&body)).await?;
+        let (users, odd) = reduced.ok_or_else(|| {
+            ToolError::failed(
                 "The dashboard answered without a list of users. The user has to check that DASHBOARD_URL is the \
                  address of the dashboard itself.",
+            )
+        })?;
+        if odd > 0 {
+            outcome.remarks.push(format!(
+                "{odd} entries of the list are no users and were left out."
             ));
         }
+        answer.body = Some(users);
         let budget = shared.budget(&args.view);
         shared
             .show(&mut outcome, answer, &args.view, budget)
@@ -125,17 +135,24 @@ impl Operation<Api7> for GetUserId {
     }
 }
 
-/// The list with `id`, `name` and `username` alone, and the total.
-fn reduced(body: &RawJson) -> Option<RawJson> {
+/// The list with `id`, `name` and `username` alone, and the total; how many entries are no users.
+fn reduced(body: &RawJson) -> Option<(RawJson, usize)> {
     let inner = body.member("value").ok().flatten();
     let within = inner.filter(|inner| inner.member("list").is_ok_and(|list| list.is_some()));
     let body = within.as_ref().unwrap_or(body);
     let list = body.member("list").ok()??;
-    let users: Vec<&RawValue> = list.decode().ok()?;
+    // What is empty is `null` to some.
+    let users: Vec<&RawValue> = if list.is_null() {
+        Vec::new()
+    } else {
+        list.decode().ok()?
+    };
     let mut short = Vec::with_capacity(users.len());
-    for user in users {
+    for user in &users {
         let user = list.slice(user);
-        let members = user.members().ok()?;
+        let Ok(members) = user.members() else {
+            continue;
+        };
         let writer = ["id", "name", "username"]
             .iter()
             .filter_map(|name| members.get(name).map(|value| (*name, value)))
@@ -144,11 +161,16 @@ fn reduced(body: &RawJson) -> Option<RawJson> {
             });
         short.push(writer.finish());
     }
+    let odd = users.len() - short.len();
+    let is_null = |user: &&RawValue| user.get() == "null";
+    if short.is_empty() && !users.iter().all(is_null) {
+        return None;
+    }
     let mut writer = ObjectWriter::default().array("list", &short);
     if let Some(total) = body.member("total").ok().flatten() {
         writer = writer.raw("total", &total);
     }
-    Some(writer.finish())
+    Some((writer.finish(), odd))
 }
 
 #[derive(Deserialize, JsonSchema)]

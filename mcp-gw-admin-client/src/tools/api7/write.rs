@@ -1,6 +1,6 @@
 //! Creating, replacing, patching, deleting what the dashboard knows.
 
-use mcp_gw_core::{RawJson, ToolError};
+use mcp_gw_core::ToolError;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -9,6 +9,7 @@ use crate::api7::{Kind, action};
 use crate::tools::advice;
 use crate::tools::answer::Outcome;
 use crate::tools::api7::input::{Id, Name, Writing};
+use crate::tools::api7::patch::patched;
 use crate::tools::api7::read::{KindName, PlaceArgs, RawPath};
 use crate::tools::api7::shared::Api7;
 use crate::tools::desk::agree;
@@ -37,12 +38,18 @@ impl BodyArgs {
     /// Remarks about what could not be checked.
     async fn checked(&self, shared: &Api7) -> Result<Vec<String>, ToolError> {
         if let Some(id) = self.id() {
-            let member = match self.kind.0 {
-                Kind::Consumer => "username",
-                _ => "id",
-            };
-            agree(member, id, &self.body.raw)?;
+            agree(named_by(self.kind.0), id, &self.body.raw)?;
         }
+        let place = self.place.place();
+        for (member, id) in [
+            ("service_id", &place.service_id),
+            ("gateway_group_id", &place.gateway_group_id),
+        ] {
+            if let Some(id) = id {
+                agree(member, id, &self.body.raw)?;
+            }
+        }
+        shared.may_be_sent(&self.body.raw)?;
         shared.may_write(&self.writing)?;
         if self.validate == Some(false) {
             return Ok(Vec::new());
@@ -53,6 +60,14 @@ impl BodyArgs {
 
     fn id(&self) -> Option<&str> {
         self.id.as_ref().map(|id| &*id.0)
+    }
+}
+
+/// The member that names a resource.
+fn named_by(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Consumer => "username",
+        _ => "id",
     }
 }
 
@@ -152,66 +167,6 @@ enum PatchOp {
     Test,
 }
 
-/// The plugins that a patch sets as a whole, as a body that has only these, and what of it cannot be checked.
-///
-/// # Errors
-/// When an operation lacks what it needs: nothing was sent then.
-fn patched(operations: &RawJson) -> Result<(RawJson, Vec<String>), ToolError> {
-    let all: Vec<RawJson> = operations.decode_owned().unwrap_or_default();
-    if all.is_empty() {
-        return Err(ToolError::invalid_arguments("`operations` is empty"));
-    }
-    let mut plugins = Map::new();
-    let mut remarks = Vec::new();
-    for (at, operation) in all.iter().enumerate() {
-        let wrong = |says: &str| {
-            ToolError::invalid_arguments(format!("at /operations/{at}: {says}. Nothing was sent"))
-        };
-        let text =
-            |name: &str| -> Option<String> { operation.member(name).ok()??.decode_owned().ok() };
-        let (op, path) = (
-            text("op").unwrap_or_default(),
-            text("path").unwrap_or_default(),
-        );
-        let is_pointer = |path: &str| path.is_empty() || path.starts_with('/');
-        if !is_pointer(&path) {
-            return Err(wrong(
-                "`path` must begin with a slash: /plugins/limit-count/count",
-            ));
-        }
-        if matches!(&*op, "move" | "copy") && !text("from").is_some_and(|from| is_pointer(&from)) {
-            return Err(wrong("`from` is missing, or does not begin with a slash"));
-        }
-        if !matches!(&*op, "add" | "replace" | "test") {
-            continue;
-        }
-        let Some(value) = operation.member("value").ok().flatten() else {
-            return Err(wrong("`value` is missing; write null to put null there"));
-        };
-        if op == "test" {
-            continue;
-        }
-        let steps: Vec<&str> = path.split('/').skip(1).collect();
-        let value = value.to_value().unwrap_or_default();
-        match (steps.as_slice(), value) {
-            (["plugins"], Value::Object(all)) => plugins.extend(all),
-            (["plugins"], _) => return Err(wrong("plugins are an object of settings by name")),
-            (["plugins", name], settings) => {
-                let name = name.replace("~1", "/").replace("~0", "~");
-                plugins.insert(name, settings);
-            }
-            (["plugins", name, ..], _) => remarks.push(format!(
-                "{} was not checked: only a part of its settings is changed.",
-                crate::http::one_line(name, 64)
-            )),
-            _ => {}
-        }
-    }
-    remarks.dedup();
-    let body = RawJson::from_serialize(&Map::from_iter([("plugins".to_owned(), plugins.into())]));
-    Ok((body.unwrap_or_else(|_| RawJson::empty_object()), remarks))
-}
-
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct PatchArgs {
     /// What is changed.
@@ -240,8 +195,10 @@ impl Operation<Api7> for PatchResource {
     type Output = Outcome;
 
     async fn run(shared: &Api7, args: PatchArgs) -> Result<Outcome, ToolError> {
-        let (plugins, mut remarks) = patched(&args.operations.raw)?;
         let id = args.id.as_ref().map(|id| &*id.0);
+        let named = (named_by(args.kind.0), id.unwrap_or_default());
+        let (plugins, mut remarks) = patched(&args.operations.raw, named)?;
+        shared.may_be_sent(&args.operations.raw)?;
         let place = args.place.place();
         let request = args.kind.0.patch(&place, id, &args.operations.raw);
         shared.may_write(&args.writing)?;

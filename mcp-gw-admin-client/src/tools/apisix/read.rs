@@ -83,7 +83,7 @@ impl Operation<Apisix> for GetResource {
             return shared.look(request, &args.view).await;
         }
         let says = "APISIX filters by the key of one label only; the rest was done here:";
-        let is_wanted = |item: &RawJson| carries(item, &labels);
+        let is_wanted = move |item: &RawJson| carries(item, &labels);
         shared
             .look_through(request, &args.view, says, is_wanted)
             .await
@@ -266,7 +266,7 @@ impl Operation<Apisix> for GetSecret {
             "APISIX lists the secrets of all managers; those of {manager} were chosen here:"
         );
         let below = format!("/secrets/{manager}/");
-        let is_wanted = |item: &RawJson| {
+        let is_wanted = move |item: &RawJson| {
             let key = item.member("key").ok().flatten();
             let key: Option<String> = key.and_then(|key| key.decode_owned().ok());
             key.is_none_or(|key| key.contains(&below))

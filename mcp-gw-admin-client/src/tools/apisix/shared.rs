@@ -16,7 +16,7 @@ use crate::tools::advice::Words;
 use crate::tools::answer::{Outcome, Sent};
 use crate::tools::api7::Access;
 use crate::tools::apisix::input::Saving;
-use crate::tools::desk::{Desk, agree, unbuilt};
+use crate::tools::desk::{Desk, agree, aside, unbuilt};
 use crate::tools::input::Writing;
 use crate::tools::operation::Shared;
 use crate::tools::view::View;
@@ -102,13 +102,14 @@ impl Apisix {
         request: Built,
         view: &View,
         says: &str,
-        is_wanted: impl Fn(&RawJson) -> bool + Send,
+        is_wanted: impl Fn(&RawJson) -> bool + Send + 'static,
     ) -> Result<Told, ToolError> {
         let request = request.map_err(unbuilt)?;
         let mut outcome = Outcome::new(Sent::line(&request));
         let answer = self.transport.send(request).await;
         let mut answer = answer.map_err(|error| self.failed(&error))?;
-        if let Some((body, kept, all)) = answer.body.as_ref().and_then(|body| keep(body, is_wanted))
+        let body = answer.body.clone().unwrap_or_default();
+        if let Some((body, kept, all)) = aside(body.len(), move || keep(&body, is_wanted)).await?
             && kept < all
         {
             answer.body = Some(body);
@@ -135,6 +136,7 @@ impl Apisix {
             let id = request.uri().path().rsplit('/').next();
             agree("id", &decoded(id.unwrap_or_default()), body)?;
         }
+        self.may_be_sent(body)?;
         self.may_write(&saving.writing)?;
         let remarks = if saving.validate == Some(false) {
             Vec::new()
@@ -163,6 +165,7 @@ impl Apisix {
         let place = Place::root();
         let request = kind.patch(&place, id, change);
         agree("id", id, change)?;
+        self.may_be_sent(change)?;
         self.may_write(&saving.writing)?;
         let remarks = if saving.validate == Some(false) {
             Vec::new()

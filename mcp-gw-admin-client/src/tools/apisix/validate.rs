@@ -8,11 +8,13 @@ use serde_json::{Map, Value};
 use crate::apisix::plugin::{self, Settings, Subsystem};
 use crate::apisix::{Kind, Place};
 use crate::http::ErrorKind;
+use crate::tools::advice::says;
 use crate::tools::apisix::input::{Object, Type};
 use crate::tools::apisix::shared::Apisix;
 use crate::tools::desk::unbuilt;
 use crate::tools::operation::{Effect, Operation};
 use crate::tools::plugins::{Check, Findings, plugins_of};
+use crate::tools::redact::without_secrets;
 
 impl Apisix {
     /// Holds the plugins in `body` against their schemas. What could not be checked is said in remarks.
@@ -59,7 +61,8 @@ impl Apisix {
             Err(error) if error.is_not_found() => return Err(self.failed(&error)),
             Err(error) => {
                 return Ok(vec![format!(
-                    "The settings of plugins were not checked, as what is there could not be read: {error}."
+                    "The settings of plugins were not checked, as what is there could not be read: {}.",
+                    says(&error)
                 )]);
             }
         };
@@ -159,7 +162,11 @@ impl Operation<Apisix> for ValidateResource {
         let mut found = Findings::default();
         match shared.transport.send(request).await {
             Ok(_) => {}
-            Err(error) if error.kind == ErrorKind::Invalid => found.faults.push(error.message),
+            Err(error) if error.kind == ErrorKind::Invalid => {
+                found
+                    .faults
+                    .push(without_secrets(&error.message).into_owned());
+            }
             Err(error) => return Err(shared.failed(&error)),
         }
         if kind.has_plugins()

@@ -1,8 +1,12 @@
-//! Which members are secret: by the plugin that they belong to, by their names, by what they hold.
+//! Which members are secret: by the plugin that they belong to, by their names, by what is beside them.
 
 use std::borrow::Cow;
 
-mod encrypted;
+use super::words::{
+    is_count, is_secret_field, is_secret_name, is_secret_number, is_soft_secret, plain,
+};
+
+pub(super) mod encrypted;
 
 /// Where a value comes from, as far as it says what is secret in it.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +49,10 @@ pub(crate) struct Beside {
     has_certificate: bool,
     /// It is, or may be, a JSON Schema.
     is_schema: bool,
+    /// A member says that the value of another is secret: `{"name": "Authorization", "value": …}`.
+    names_secret: bool,
+    /// A member names the plugin that the others are about.
+    plugin: Option<&'static [&'static str]>,
 }
 
 impl Beside {
@@ -55,6 +63,57 @@ impl Beside {
             "type" | "$ref" | "anyOf" | "oneOf" | "allOf" | "enum" | "const" | "not"
         );
     }
+
+    /// Whether the text of a member of this name says something of the others.
+    pub(crate) fn is_name(name: &str) -> bool {
+        NAMES.contains(&name)
+    }
+
+    /// What a member says that is such a name.
+    pub(crate) fn add_name(&mut self, name: &str, text: &str) {
+        /// Longer ones are no names.
+        const LONGEST: usize = 256;
+        if text.len() > LONGEST {
+            return;
+        }
+        if let Some(pointer) = text.strip_prefix('/').filter(|_| name == "path") {
+            self.add_pointer(pointer);
+            return;
+        }
+        self.plugin = self.plugin.or_else(|| encrypted::of(text));
+        let is_word = |b: u8| b.is_ascii_alphanumeric() || b"-_. ".contains(&b);
+        self.names_secret |= text.bytes().all(is_word) && {
+            let is_header = text.starts_with(['x', 'X']) && text.contains('-');
+            let text = plain(text);
+            is_secret_name(&text)
+                || matches!(&*text, "cookie" | "setcookie")
+                || (is_header && is_secret_field(&text, "?"))
+        };
+    }
+
+    /// The path of an operation of a patch.
+    fn add_pointer(&mut self, pointer: &str) {
+        let steps: Vec<&str> = pointer.split('/').collect();
+        let (Some(last), Some(at)) = (
+            steps.last(),
+            steps.iter().position(|step| encrypted::of(step).is_some()),
+        ) else {
+            self.names_secret |= steps
+                .last()
+                .is_some_and(|last| is_secret_name(&plain(last)));
+            return;
+        };
+        self.names_secret |= is_secret_name(&plain(last));
+        let fields = steps.get(at).and_then(|step| encrypted::of(step));
+        let below = steps.get(at + 1..).unwrap_or_default();
+        if below.is_empty() {
+            self.plugin = fields;
+        } else {
+            let below = below.join(".");
+            let is_within = |field: &&str| below.starts_with(*field) || field.starts_with(&*below);
+            self.names_secret |= fields.is_some_and(|fields| fields.iter().any(is_within));
+        }
+    }
 }
 
 /// What the values in an object or a list have from those around.
@@ -63,6 +122,8 @@ pub(crate) struct Heirs {
     /// What is secret of all that is below.
     secret: Secret,
     has_certificate: bool,
+    /// The value among these members is.
+    names_secret: bool,
     /// Where the settings of a plugin begin, and which of them are secret.
     plugin: Option<(usize, &'static [&'static str])>,
 }
@@ -109,12 +170,19 @@ impl<'a> Path<'a> {
     pub(crate) fn enter(&self, around: Heirs, beside: Beside) -> Heirs {
         let mut heirs = Heirs {
             has_certificate: beside.has_certificate,
+            names_secret: beside.names_secret,
             ..around
         };
+        if around.names_secret && is_value_name(self.name()) {
+            heirs.secret = heirs.secret.max(Secret::Content);
+        }
+        if let Some(fields) = beside.plugin {
+            heirs.plugin = Some((self.names.len(), fields));
+        }
         if self.names.len() == self.outer {
             let outer = self.names.iter().enumerate();
             let mut known = outer.filter_map(|(at, name)| Some((at + 1, encrypted::of(name)?)));
-            heirs.plugin = known.next_back();
+            heirs.plugin = heirs.plugin.or_else(|| known.next_back());
             return heirs;
         }
         if let Some(fields) = encrypted::of(self.name()) {
@@ -130,27 +198,24 @@ impl<'a> Path<'a> {
         heirs
     }
 
+    /// Whether a text is secret because of where it is.
     pub(crate) fn is_secret_text(&self, text: &str, heirs: Heirs) -> bool {
-        if text.is_empty() {
-            return false;
-        }
-        if text.contains("PRIVATE KEY-----") {
-            return true;
-        }
-        // A reference says where the secret is, not what it is.
-        if text.starts_with("$secret://") || text.to_ascii_lowercase().starts_with("$env://") {
-            return false;
-        }
-        self.is_inherited(heirs) || self.is_named(text, heirs) || is_secret_value(text)
+        self.is_inherited(heirs) || self.is_named(text, heirs)
     }
 
     /// Fewer than texts: a number of tokens is no token.
-    pub(crate) fn is_secret_number(&self, heirs: Heirs) -> bool {
-        let name = plain(self.name());
+    pub(crate) fn is_secret_number(&self, number: &str, heirs: Heirs) -> bool {
         self.is_inherited(heirs)
-            || ["password", "passwd", "passphrase", "passcode", "pwd"]
-                .iter()
-                .any(|end| name.ends_with(end))
+            || (heirs.names_secret && is_value_name(self.name()))
+            || is_secret_number(&plain(self.name()), number)
+    }
+
+    /// The same place, for what a text at it holds.
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            names: self.names.iter().map(ToString::to_string).collect(),
+            is_secret: self.is_secret,
+        }
     }
 
     fn is_inherited(&self, heirs: Heirs) -> bool {
@@ -180,10 +245,7 @@ impl<'a> Path<'a> {
             return false;
         };
         let below = self.names.get(begin..).unwrap_or_default();
-        let around = below
-            .iter()
-            .take_while(|name| matches!(&***name, "value" | "list"))
-            .count();
+        let around = below.iter().take_while(|name| is_around(name)).count();
         let below = below.get(around..).unwrap_or_default();
         fields.iter().any(|field| {
             let mut names = below.iter();
@@ -201,14 +263,36 @@ impl<'a> Path<'a> {
         }
         match &*name {
             // `key` is the name of a variable to most plugins.
-            "key" | "keys" => heirs.has_certificate || self.is_secret,
-            "value" => self.is_secret,
+            "key" => heirs.has_certificate || self.is_secret,
+            "keys" => heirs.has_certificate || self.is_secret || is_soft_secret("keys", text),
+            "value" if self.is_secret => true,
             // To plugins it is the name of a cookie.
             "cookie" => !owner.ends_with("auth") || text.contains('='),
             "webhook" | "webhookurl" => text.contains("://"),
             _ if self.names.len() == self.outer => self.is_secret,
-            _ => is_secret_name(&name) || self.is_credential_of_a_request(&owner),
+            _ if is_count(&name, text) => false,
+            _ if self.is_header() => {
+                is_secret_field(&name, text) || self.is_credential_of_a_request(&owner)
+            }
+            _ => {
+                is_secret_name(&name)
+                    || is_soft_secret(&name, text)
+                    || (heirs.names_secret && is_value_name(self.name()))
+                    || self.is_credential_of_a_request(&owner)
+            }
         }
+    }
+
+    /// The value of a header that a plugin sets, or that was sent.
+    pub(crate) fn is_header(&self) -> bool {
+        let is_headers = |name: &str| {
+            matches!(
+                name,
+                "headers" | "header" | "request_headers" | "response_headers"
+            )
+        };
+        let owner = self.owner(1);
+        is_headers(owner) || (matches!(owner, "set" | "add") && is_headers(self.owner(2)))
     }
 
     /// Headers and parameters by which a plugin shows who it is.
@@ -217,30 +301,39 @@ impl<'a> Path<'a> {
     }
 }
 
-/// Whether a header is secret.
-pub(crate) fn is_secret_header(name: &str, value: &str) -> bool {
-    let name = plain(name);
-    is_secret_name(&name) || name == "cookie" || is_secret_value(value)
+/// What stands around the settings of a plugin.
+fn is_around(name: &str) -> bool {
+    matches!(
+        name,
+        "value" | "list" | "config" | "conf" | "settings" | "plugin_config" | "body" | "data"
+    )
 }
 
-/// A name in small letters without `_` and `-`.
-fn plain(name: &str) -> Cow<'_, str> {
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    if name.chars().all(is_plain) {
-        return Cow::Borrowed(name);
-    }
-    name.chars()
-        .filter(|c| !matches!(c, '_' | '-' | ' '))
-        .map(|c| c.to_ascii_lowercase())
-        .collect::<String>()
-        .into()
-}
+/// What the values of these members are called in the member beside them.
+const NAMES: [&str; 10] = [
+    "name",
+    "key",
+    "header",
+    "field",
+    "param",
+    "parameter",
+    "path",
+    "plugin",
+    "plugin_name",
+    "attribute",
+];
 
 /// What is in these may be no secret, though a text of that name is one.
 fn is_group(name: &str) -> bool {
-    ["authorization", "cookie", "credential", "credentials"]
-        .iter()
-        .any(|end| name.ends_with(end))
+    [
+        "authorization",
+        "cookie",
+        "credential",
+        "credentials",
+        "jwt",
+    ]
+    .iter()
+    .any(|end| name.ends_with(end))
 }
 
 /// What has names of members for its members.
@@ -256,108 +349,10 @@ fn is_within_schema(owner: &str) -> bool {
     )
 }
 
-fn is_secret_name(name: &str) -> bool {
-    const ENDS: [&str; 27] = [
-        "password",
-        "passwords",
-        "passwd",
-        "passphrase",
-        "passcode",
-        "secret",
-        "secretfallbacks",
-        "token",
-        "tokenplaintext",
-        "privatekey",
-        "secretkey",
-        "accesskey",
-        "accesskeysecret",
-        "apikey",
-        "authkey",
-        "certkey",
-        "clientkey",
-        "sharedkey",
-        "signingkey",
-        "encryptionkey",
-        "masterkey",
-        "hmackey",
-        "adminkey",
-        "licensekey",
-        "credential",
-        "credentials",
-        "bindpw",
-    ];
-    const WHOLE: [&str; 11] = [
-        "authorization",
-        "proxyauthorization",
-        "setcookie",
-        "authheader",
-        "pass",
-        "pwd",
-        "pw",
-        "accesskeyid",
-        "secretaccesskey",
-        "serviceaccountjson",
-        "connectionstring",
-    ];
-    /// They only say where the next page begins.
-    const PAGES: [&str; 5] = [
-        "nextpagetoken",
-        "prevpagetoken",
-        "pagetoken",
-        "nexttoken",
-        "continuationtoken",
-    ];
-    WHOLE.contains(&name) || (ENDS.iter().any(|end| name.ends_with(end)) && !PAGES.contains(&name))
-}
-
-/// What is secret whatever its name is.
-fn is_secret_value(text: &str) -> bool {
-    if text.contains(char::is_whitespace) {
-        return is_bearer(text);
-    }
-    has_password(text) || has_secret_parameter(text) || is_webhook(text)
-}
-
-/// The value of a header that proves who sends it.
-fn is_bearer(text: &str) -> bool {
-    let Some((scheme, rest)) = text.split_once(' ') else {
-        return false;
-    };
-    let is_scheme = ["bearer", "basic"]
-        .iter()
-        .any(|name| scheme.eq_ignore_ascii_case(name));
-    let is_token = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
-    is_scheme && rest.len() >= 16 && rest.chars().all(is_token)
-}
-
-/// A URL with a password in it.
-fn has_password(text: &str) -> bool {
-    let Some((_, rest)) = text.split_once("://") else {
-        return false;
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority
-        .rsplit_once('@')
-        .is_some_and(|(user, _)| user.contains(':'))
-}
-
-/// A URL that whoever has it may use.
-fn has_secret_parameter(text: &str) -> bool {
-    const MORE: [&str; 5] = ["code", "key", "sig", "signature", "auth"];
-    let Some((_, query)) = text.split_once('?') else {
-        return false;
-    };
-    query.split('&').any(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or_default();
-        let name = plain(name);
-        // A variable of NGINX is filled in later.
-        let is_value = !value.is_empty() && !value.starts_with('$');
-        is_value && (is_secret_name(&name) || MORE.contains(&&*name))
-    })
-}
-
-fn is_webhook(text: &str) -> bool {
-    text.contains("://hooks.slack.com/")
-        || text.contains("/api/webhooks/")
-        || text.contains("webhook.office.com/")
+/// The value of what a member beside it names.
+fn is_value_name(name: &str) -> bool {
+    matches!(
+        name,
+        "value" | "values" | "val" | "default" | "new_value" | "old_value"
+    )
 }
