@@ -24,7 +24,7 @@ pub struct Charge<'a> {
     pub method: &'a str,
     /// The tool, resource or prompt, as the main endpoint names it; `None` for lists and for names
     /// that nobody serves, so that invented names cannot become keys, and for what the policy refuses
-    /// ([`RateLimiter::tells_items_apart`]).
+    /// and does not show in lists either ([`RateLimiter::tells_items_apart`]).
     pub name: Option<&'a str>,
     /// The backend that serves it; `None` as above.
     pub server: Option<&'a str>,
@@ -374,8 +374,8 @@ pub trait RateLimiter: Send + Sync + 'static {
     /// tool, by server, at a cost of its own. `charge` says neither name nor server.
     ///
     /// The pipeline then asks the policy first, and charges what it refuses as what does not exist:
-    /// else the limits would tell who may not know of an item that it is there. Otherwise it charges
-    /// first, and what is over a limit costs no decision. Unless it is overridden, it is true: that
+    /// else the limits would tell who may not know of an item that it is there. Who sees the item in
+    /// lists knows of it: a refused call of theirs is charged as any other. Otherwise it charges first, and what is over a limit costs no decision. Unless it is overridden, it is true: that
     /// tells nobody anything.
     fn tells_items_apart(&self, charge: &Charge<'_>) -> bool {
         let _ = charge;

@@ -339,9 +339,17 @@ impl Gateway {
         } else {
             None
         };
-        let is_refused = early.as_ref().is_some_and(|early| !early.is_allowed());
-        let counted = target.as_ref().filter(|_| !is_refused);
-        let hold = self.admit(&charge(counted)).await?;
+        // Except what the caller sees in lists: there a refused call tells nothing new, and has to cost
+        // what others do, or arguments could be tried until one is let through.
+        let is_known = match (&early, &target) {
+            (Some(early), Some(_)) if early.is_allowed() => true,
+            // What is not there takes as long as what is not to be seen.
+            (Some(_), target) => self.is_listed(incoming, what, target.as_ref()).await,
+            (None, _) => true,
+        };
+        let hold = self
+            .admit(&charge(target.as_ref().filter(|_| is_known)))
+            .await?;
         let decision = match early {
             Some(decision) => decision,
             None => self.timed(incoming, what, target.as_ref(), scope).await,
@@ -406,6 +414,31 @@ impl Gateway {
             arguments: in_effect.as_ref().or(what.arguments).or(what.earlier),
         };
         self.inner.policy.decide(&request).await
+    }
+
+    /// True when it may depend on its arguments whether it is refused, and the caller would see it in a
+    /// list, as this server has it. What nobody serves is asked about, too, and never seen.
+    async fn is_listed(
+        &self,
+        incoming: &Incoming,
+        what: &Use<'_>,
+        target: Option<&Target>,
+    ) -> bool {
+        if !matches!(what.feature, Feature::Tool | Feature::Prompt) {
+            return false;
+        }
+        let name = target.map_or(what.name, |target| &*target.canonical);
+        let method = list::list_method(what.feature);
+        let asked =
+            AccessRequest::new(&incoming.caller, &incoming.meta, method, what.feature, name);
+        let asked = AccessRequest {
+            phase: Phase::List,
+            upstream_name: target.map_or(what.name, |target| &*target.own_name),
+            server: target.map_or("", |target| &*target.server),
+            tool: target.and_then(|target| target.tool.as_ref()),
+            ..asked
+        };
+        self.inner.policy.decide(&asked).await.is_allowed() && target.is_some()
     }
 
     async fn admit(&self, charge: &Charge<'_>) -> Result<Hold, GatewayError> {

@@ -269,7 +269,7 @@ fn definition_for(entry: &Entry, decisions: &[Decision]) -> RawJson {
     choice.narrowed(&entry.definition, &may)
 }
 
-const fn list_method(feature: Feature) -> &'static str {
+pub(super) const fn list_method(feature: Feature) -> &'static str {
     match feature {
         Feature::Tool => "tools/list",
         Feature::Resource => "resources/list",
