@@ -105,7 +105,8 @@ pub struct LimitStanding {
     /// Units that may be used beyond an even rate: on top of the quota, or of a bucket at once. 0
     /// when the limit says nothing of the kind.
     pub burst: u64,
-    /// When this limit refused: after this time it admits the same request if nothing else happens.
+    /// When this limit refused: after this time it admits the same request if nothing else happens;
+    /// [`Duration::MAX`] when it never does.
     pub retry_after: Option<Duration>,
 }
 
@@ -266,7 +267,8 @@ pub enum Admission {
         limit_name: Arc<str>,
         /// Where the caller stands with it.
         quota: Quota,
-        /// After this time the same request is admitted if nothing else happens.
+        /// After this time the same request is admitted if nothing else happens; [`Duration::MAX`] when
+        /// it never is.
         retry_after: Duration,
         /// All limits that applied, those that refused first.
         standings: Vec<LimitStanding>,

@@ -11,9 +11,6 @@ const MOST: u64 = 999_999_999_999_999;
 /// So many policies are told of, the tightest: headers have a length that clients and proxies bear.
 const MOST_TOLD: usize = 16;
 
-/// Nobody is told to come back later than this: a year.
-const LATEST: Duration = Duration::from_secs(366 * 86_400);
-
 /// The header fields that tell of limits; empty when none applied. `standings` begin with the
 /// tightest, as those of an [`Admission`](mcp_gw_core::Admission) do.
 ///
@@ -27,9 +24,10 @@ pub fn headers(standings: &[LimitStanding]) -> Vec<(&'static str, String)> {
     let Some(first) = standings.first() else {
         return Vec::new();
     };
-    let wait = match first.retry_after.filter(|retry| *retry <= LATEST) {
+    // What never fits has nothing to wait for.
+    let retry = first.retry_after.filter(|retry| *retry != Duration::MAX);
+    let wait = match retry {
         Some(retry) => seconds(retry).max(1),
-        // What never fits has nothing to wait for.
         None => seconds(first.quota.reset),
     };
     let mut fields = vec![
@@ -46,7 +44,7 @@ pub fn headers(standings: &[LimitStanding]) -> Vec<(&'static str, String)> {
         ("x-ratelimit-remaining", first.quota.remaining.to_string()),
         ("x-ratelimit-reset", wait.to_string()),
     ];
-    if first.retry_after.is_some_and(|retry| retry <= LATEST) {
+    if retry.is_some() {
         fields.push(("retry-after", wait.to_string()));
     }
     fields
@@ -82,9 +80,8 @@ fn policies(standings: &[LimitStanding]) -> String {
 
 /// Whole seconds, rounded up, so that nobody comes too early.
 fn seconds(duration: Duration) -> u64 {
-    let duration = duration.min(LATEST);
     let more = u64::from(duration.subsec_nanos() > 0);
-    duration.as_secs().saturating_add(more)
+    duration.as_secs().saturating_add(more).min(MOST)
 }
 
 /// A string of a structured field (RFC 9651 §3.3.3).
@@ -199,6 +196,15 @@ mod tests {
     fn nobody_is_told_to_come_back_when_it_never_helps() {
         let never = headers(&[standing("l", 1, 1, 0).refused(Duration::MAX)]);
         assert!(never.iter().all(|(name, _)| *name != "retry-after"));
+    }
+
+    /// Units of a window in parts count for up to a sixtieth longer.
+    #[test]
+    fn who_has_to_wait_longer_than_a_year_is_told_how_long() {
+        let wait = Duration::from_secs(366 * 86_400 * 61 / 60);
+        let refused = headers(&[standing("l", 257, 0, 0).refused(wait)]);
+        let last = refused.last().unwrap();
+        assert_eq!(last, &("retry-after", wait.as_secs().to_string()));
     }
 
     #[test]

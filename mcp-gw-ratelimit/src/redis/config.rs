@@ -76,6 +76,9 @@ pub struct RedisConfig {
     /// How many gateways share the limits; each takes its part of a quota with `on_error: local`.
     #[schemars(range(min = 1, max = 10_000))]
     pub nodes: u32,
+    /// Counts client addresses in it, too. Otherwise each gateway counts them in its memory: anybody
+    /// can have so many addresses that their counts fill a Redis.
+    pub addresses: bool,
 }
 
 impl Default for RedisConfig {
@@ -90,6 +93,7 @@ impl Default for RedisConfig {
             max_in_flight: 256,
             on_error: OnError::Local,
             nodes: 1,
+            addresses: false,
         }
     }
 }
@@ -151,7 +155,7 @@ impl RedisConfig {
         let all = |one: &Self| {
             let times = (one.timeout.get(), one.connect_timeout.get());
             let numbers = (one.max_in_flight, one.on_error.as_str(), one.nodes);
-            (times, numbers)
+            (times, numbers, one.addresses)
         };
         (&self.url, &self.username, &self.prefix) == (&other.url, &other.username, &other.prefix)
             && all(self) == all(other)
