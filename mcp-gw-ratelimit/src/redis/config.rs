@@ -271,6 +271,13 @@ impl RedisConfig {
                 "use `redis://` in a network that you trust, or a TLS tunnel on this machine",
             );
         }
+        // How many databases there are, the server says; it numbers them in 32 bits.
+        if !(0..=i64::from(i32::MAX)).contains(&server.redis.db) {
+            return refuse(
+                "there is no database of this number",
+                "leave the number out for the first; servers have 16 unless told otherwise",
+            );
+        }
         if !server.addr.is_supported() {
             return refuse(
                 "this system has no Unix sockets",
@@ -302,6 +309,10 @@ mod tests {
             ("url", fault_of(|it| it.url.clear())),
             ("url", fault_of(|it| it.url = "localhost:6379".to_owned())),
             ("url", fault_of(|it| it.url = "rediss://host".to_owned())),
+            (
+                "url",
+                fault_of(|it| it.url = "redis://host/99999999999".to_owned()),
+            ),
             ("prefix", fault_of(|it| it.prefix = "a{b}".to_owned())),
             ("prefix", fault_of(|it| it.prefix.clear())),
             ("timeout", fault_of(|it| it.timeout = Duration::ZERO.into())),
