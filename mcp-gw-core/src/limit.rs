@@ -1,10 +1,9 @@
 //! The question that a rate limiter answers, and the answer's type.
 
-use std::any::Any;
 use std::cmp::{Ordering, Reverse};
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,7 +30,8 @@ pub struct Charge<'a> {
     /// How much it costs, in units of the limit.
     pub cost: u32,
     /// True for a request that goes on with a call which is under way and waits for its client. It
-    /// costs what any other does, but needs no place among those under way: its call has one.
+    /// costs what any other does, but needs no place among those under way: its call has one, or waits
+    /// for the one that it lent ([`Lend`]).
     pub goes_on: bool,
 }
 
@@ -169,7 +169,35 @@ impl LimitStanding {
 /// What an admitted request holds as long as it is under way, such as its place among those that
 /// may be. Dropping the last clone gives it back.
 #[derive(Clone, Default)]
-pub struct Hold(Option<Arc<dyn Any + Send + Sync>>);
+pub struct Hold(Option<Arc<dyn Lend>>);
+
+/// Something held that others may have while the request waits for its client: people think longer
+/// than servers work, and some never answer.
+#[async_trait]
+pub trait Lend: Send + Sync + 'static {
+    /// Others may have it for now. It may be lent several times at once, one for each question.
+    fn lend(&self);
+
+    /// One question is over. After the last one it is taken back if nobody has it.
+    fn take_back(&self);
+
+    /// Waits, if no question is open any more, until it is there again.
+    async fn taken_back(&self);
+}
+
+/// Held to the end.
+struct Kept<T> {
+    _guard: T,
+}
+
+#[async_trait]
+impl<T: Send + Sync + 'static> Lend for Kept<T> {
+    fn lend(&self) {}
+
+    fn take_back(&self) {}
+
+    async fn taken_back(&self) {}
+}
 
 impl Hold {
     /// Nothing is held.
@@ -177,14 +205,63 @@ impl Hold {
         Self(None)
     }
 
-    /// Holds `guard`.
-    pub fn new(guard: impl Any + Send + Sync) -> Self {
+    /// Holds `guard` to the end of the request.
+    pub fn new(guard: impl Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(Kept { _guard: guard })))
+    }
+
+    /// Holds `guard`, and lends it while the request waits for its client.
+    pub fn lending(guard: impl Lend) -> Self {
         Self(Some(Arc::new(guard)))
     }
 
     /// True when something is held.
     pub const fn is_some(&self) -> bool {
         self.0.is_some()
+    }
+
+    pub(crate) fn weak(&self) -> WeakHold {
+        WeakHold(self.0.as_ref().map(Arc::downgrade))
+    }
+}
+
+/// A hold that does not keep what is held: a link to a client may live longer than its request.
+pub(crate) struct WeakHold(Option<Weak<dyn Lend>>);
+
+impl WeakHold {
+    /// Runs `question`, for which the request waits, and lends meanwhile what is held.
+    pub(crate) async fn lent_for<T>(&self, question: impl Future<Output = T>) -> T {
+        let lent = Lent::new(self);
+        let answer = question.await;
+        drop(lent);
+        if let Some(held) = self.upgrade() {
+            held.taken_back().await;
+        }
+        answer
+    }
+
+    fn upgrade(&self) -> Option<Arc<dyn Lend>> {
+        self.0.as_ref().and_then(Weak::upgrade)
+    }
+}
+
+/// One question, for which something is lent. It may be over because nobody waits for the answer.
+struct Lent<'h>(&'h WeakHold);
+
+impl<'h> Lent<'h> {
+    fn new(hold: &'h WeakHold) -> Self {
+        if let Some(held) = hold.upgrade() {
+            held.lend();
+        }
+        Self(hold)
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if let Some(held) = self.0.upgrade() {
+            held.take_back();
+        }
     }
 }
 

@@ -283,7 +283,7 @@ impl Gateway {
     ) -> Result<Run<'g>, GatewayError> {
         let (mut scope, (permit, target, hold)) = self.admitted(incoming, what, false).await?;
         scope.event.backend_asked = true;
-        let incoming = self.with_link_between(incoming, &target);
+        let incoming = self.with_link_between(incoming, &target, &hold);
         Ok(Run {
             _hold: hold,
             scope,

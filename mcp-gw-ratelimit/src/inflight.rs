@@ -8,6 +8,8 @@
 #[cfg(test)]
 mod tests;
 
+mod lent;
+
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +18,7 @@ use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use crate::store::Key;
+pub(crate) use lent::Lending;
 
 /// So many calls of one flow may wait for one key; more are refused.
 const MOST_OF_ONE: usize = 4_096;
@@ -55,10 +58,20 @@ pub(crate) struct Full {
 #[derive(Default)]
 struct Table {
     counts: HashMap<Key, Count>,
-    /// Who waits, by the key that is in the way. Of such a key no place is free, and not all are kept.
-    lines: HashMap<Key, Line>,
+    /// Who waits, by the key that is in the way. Of such a key no place is free, and where new calls
+    /// wait, not all are kept.
+    lines: HashMap<(Order, Key), Line>,
     /// Those that wait, and those that gave up and were not come across yet.
     waiting: usize,
+}
+
+/// Who comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Order {
+    /// Calls that were admitted long ago, and lent their places: they wait however long it takes.
+    Admitted,
+    /// New calls. They are refused as soon as it is known that all places are kept.
+    New,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -96,7 +109,7 @@ impl InFlight {
     pub(crate) async fn take(&self, wants: Wants, flow: Key) -> Result<Places, Full> {
         let mut news = {
             let mut table = self.lock();
-            match table.look(&wants) {
+            match table.look(&wants, Order::New) {
                 Look::Free => return Ok(table.ask(self, wants)),
                 Look::Full(full) => return Err(full),
                 Look::Undecided(at) => table.join(at, wants, flow)?,
@@ -104,6 +117,31 @@ impl InFlight {
         };
         // Nobody is forgotten in a line; the places would be free.
         (&mut news).await.unwrap_or(Err(Full { at: 0, count: 0 }))
+    }
+
+    /// The places, if they are free.
+    fn take_now(&self, wants: &Wants) -> Option<Places> {
+        let mut table = self.lock();
+        let is_free = matches!(table.look(wants, Order::Admitted), Look::Free);
+        is_free.then(|| table.ask(self, wants.clone()))
+    }
+
+    /// Waits for the places of a call that was admitted, however long it takes.
+    async fn take_again(&self, wants: &Wants) -> Option<Places> {
+        let news = {
+            let mut table = self.lock();
+            let Look::Undecided(at) = table.look(wants, Order::Admitted) else {
+                return Some(table.ask(self, wants.clone()));
+            };
+            let key = wants.get(at)?.key;
+            let (told, news) = oneshot::channel();
+            let wants = wants.clone();
+            let line = table.lines.entry((Order::Admitted, key)).or_default();
+            line.push(key, Waiter { wants, told });
+            table.waiting += 1;
+            news
+        };
+        news.await.ok()?.ok()
     }
 
     /// Calls of this key that were admitted and have not ended.
@@ -142,9 +180,30 @@ impl Places {
                 count.kept += 1;
             }
         }
-        // Who waits may have nothing to wait for any more.
+        // New calls that wait may have nothing to wait for any more.
         for want in &self.wants {
             table.settle(&self.table, want.key);
+        }
+    }
+}
+
+impl Places {
+    /// Parts with those of which `is_other` says so.
+    pub(crate) fn split(&mut self, mut is_other: impl FnMut(usize) -> bool) -> Self {
+        let all = std::mem::take(&mut self.wants);
+        let mut others = Wants::new();
+        for (at, want) in all.into_iter().enumerate() {
+            let part = if is_other(at) {
+                &mut others
+            } else {
+                &mut self.wants
+            };
+            part.push(want);
+        }
+        Self {
+            table: self.table.clone(),
+            wants: others,
+            is_kept: self.is_kept,
         }
     }
 }
@@ -169,11 +228,11 @@ impl Table {
         self.counts.get(&key).copied().unwrap_or_default()
     }
 
-    fn look(&self, wants: &Wants) -> Look {
+    fn look(&self, wants: &Wants, order: Order) -> Look {
         let mut look = Look::Free;
         for (at, want) in wants.iter().enumerate() {
             let Count { kept, asked } = self.count(want.key);
-            if kept >= want.most {
+            if order == Order::New && kept >= want.most {
                 return Look::Full(Full { at, count: kept });
             }
             if kept + asked >= want.most && matches!(look, Look::Free) {
@@ -213,7 +272,7 @@ impl Table {
     ) -> Result<oneshot::Receiver<Result<Places, Full>>, Full> {
         let key = wants.get(at).map_or(flow, |want| want.key);
         let count = self.count(key).kept;
-        let line = self.lines.entry(key).or_default();
+        let line = self.lines.entry((Order::New, key)).or_default();
         let own = line.flows.get_mut(&flow);
         let is_long = own.is_some_and(|own| {
             if own.len() >= MOST_OF_ONE {
@@ -234,9 +293,16 @@ impl Table {
 
     /// Tells those that wait for this key what they can be told now.
     fn settle(&mut self, own: &InFlight, key: Key) {
+        for order in [Order::Admitted, Order::New] {
+            self.settle_line(own, order, key);
+        }
+    }
+
+    fn settle_line(&mut self, own: &InFlight, order: Order, key: Key) {
         loop {
-            let Some((flow, waiter)) = self.lines.get_mut(&key).and_then(Line::next) else {
-                self.lines.remove(&key);
+            let line = self.lines.get_mut(&(order, key));
+            let Some((flow, waiter)) = line.and_then(Line::next) else {
+                self.lines.remove(&(order, key));
                 return;
             };
             if waiter.told.is_closed() {
@@ -244,7 +310,7 @@ impl Table {
                 continue;
             }
             let Waiter { wants, told } = waiter;
-            match self.look(&wants) {
+            match self.look(&wants, order) {
                 Look::Free => {
                     self.waiting -= 1;
                     let places = self.ask(own, wants);
@@ -263,7 +329,7 @@ impl Table {
                 Look::Undecided(at) => {
                     let other = wants.get(at).map_or(key, |want| want.key);
                     let waiter = Waiter { wants, told };
-                    let line = self.lines.entry(other).or_default();
+                    let line = self.lines.entry((order, other)).or_default();
                     if other == key {
                         line.put_back(flow, waiter);
                         return;

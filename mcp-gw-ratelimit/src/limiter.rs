@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 use crate::algorithm::Limit;
 use crate::config::{LimitsConfig, Per};
 use crate::fault::LimitFault;
-use crate::inflight::{Full, InFlight, Want, Wants};
+use crate::inflight::{Full, InFlight, Lending, Want, Wants};
 use crate::keys::{Prefix, Seeds};
 use crate::memory::{DEFAULT_KEYS, MemoryStore};
 use crate::set::{Concurrent, LimitSet, Quotas, Rule};
@@ -433,7 +433,13 @@ impl RateLimiter for Limiter {
             .iter()
             .map(|(limit, want)| self.standing(limit, *want));
         answer = answer::with(answer, told.collect());
-        Ok(answer.with_hold(Hold::new(places)))
+        let is_shared = |at: usize| {
+            limits
+                .get(at)
+                .is_some_and(|(limit, _)| limit.per.is_shared())
+        };
+        let lending = Lending::new(places, is_shared);
+        Ok(answer.with_hold(Hold::lending(lending)))
     }
 
     fn tells_items_apart(&self, charge: &Charge<'_>) -> bool {

@@ -140,6 +140,59 @@ fn as_many_of_one_flow_may_wait() {
     assert!(wait(1).1.is_none(), "who went away makes room");
 }
 
+/// A call that wants back what it lent.
+type Again = Pin<Box<dyn Future<Output = Option<Places>>>>;
+
+fn again(table: &InFlight, all: &[(u8, u64)]) -> Again {
+    let (table, wants) = (table.clone(), wants(all));
+    Box::pin(async move { table.take_again(&wants).await })
+}
+
+/// Who waits for people keeps nobody else out, and goes on when there is a place for it.
+#[test]
+fn what_callers_share_is_lent_and_comes_back() {
+    use mcp_gw_core::Lend;
+
+    let table = InFlight::default();
+    // The second is its caller's own.
+    let call = || {
+        let places = kept(&table, &[(1, 1), (2, 5)]);
+        Lending::new(places, |at| at == 0)
+    };
+    let first = call();
+    first.lend();
+    first.lend();
+    assert_eq!((table.count(key(1)), table.count(key(2))), (0, 1));
+    first.take_back();
+    {
+        let mut back = Box::pin(first.taken_back());
+        let answer = back.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(answer.is_ready(), "one question is open still");
+    }
+    assert_eq!(table.count(key(1)), 0);
+    let second = call();
+    first.take_back();
+    let mut back = Box::pin(first.taken_back());
+    let mut poll = || back.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(poll().is_pending(), "another has the place");
+    let full = take(&table, &[(1, 1)]).unwrap();
+    assert!(full.is_err());
+    drop(second);
+    assert!(
+        take(&table, &[(1, 1)]).is_none_or(|it| it.is_err()),
+        "it is no new call's"
+    );
+    assert!(poll().is_ready());
+    drop(back);
+    assert_eq!((table.count(key(1)), table.count(key(2))), (1, 1));
+    // A question that is taken back needs no waiting where the place is free.
+    first.lend();
+    first.take_back();
+    assert_eq!(table.count(key(1)), 1);
+    drop(first);
+    assert_eq!(table.keys(), 0);
+}
+
 /// A step of a trace.
 #[derive(Debug, Clone)]
 enum Step {
@@ -149,6 +202,10 @@ enum Step {
     Decide(usize, bool),
     /// The call of this number ends, or its client goes away.
     Leave(usize),
+    /// The call of this number lends its places.
+    Lend(usize),
+    /// The one of this number that has lent them wants them back.
+    Return(usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -157,6 +214,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (keys, 0_u8..3).prop_map(|(keys, flow)| Step::Come(keys, flow)),
         3 => (any::<usize>(), any::<bool>()).prop_map(|(n, fits)| Step::Decide(n, fits)),
         2 => any::<usize>().prop_map(Step::Leave),
+        1 => any::<usize>().prop_map(Step::Lend),
+        1 => any::<usize>().prop_map(Step::Return),
     ]
 }
 
@@ -170,7 +229,13 @@ proptest! {
         let mut waiting: Vec<(Vec<u8>, Asking)> = Vec::new();
         let mut undecided: Vec<(Vec<u8>, Places)> = Vec::new();
         let mut under_way: Vec<(Vec<u8>, Places)> = Vec::new();
+        let mut lent: Vec<Vec<u8>> = Vec::new();
+        let mut returning: Vec<(Vec<u8>, Again)> = Vec::new();
         for step in steps {
+            let leaves = match &step {
+                Step::Leave(n) => Some(*n),
+                _ => None,
+            };
             match step {
                 Step::Come(keys, flow) => {
                     let all: Vec<_> = keys.iter().map(|n| (*n, MOST[usize::from(*n)])).collect();
@@ -194,8 +259,32 @@ proptest! {
                         under_way.remove(n - waiting.len() - undecided.len());
                     }
                 }
-                Step::Decide(..) => {}
+                Step::Lend(n) if !under_way.is_empty() => {
+                    lent.push(under_way.remove(n % under_way.len()).0);
+                }
+                Step::Return(n) if !lent.is_empty() => {
+                    let keys = lent.remove(n % lent.len());
+                    let all: Vec<_> = keys.iter().map(|n| (*n, MOST[usize::from(*n)])).collect();
+                    returning.push((keys, again(&table, &all)));
+                }
+                Step::Decide(..) | Step::Lend(_) | Step::Return(_) => {}
             }
+            // Some come once more, and find that nobody needs them there any more.
+            if let Some(n) = leaves.filter(|n| n % 7 == 0 && !returning.is_empty()) {
+                drop(returning.remove(n % returning.len()));
+            }
+            let mut rest = Vec::new();
+            for (keys, mut one) in returning {
+                match one.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Pending => rest.push((keys, one)),
+                    Poll::Ready(places) => {
+                        let mut places = places.expect("nobody is forgotten");
+                        places.keep();
+                        under_way.push((keys, places));
+                    }
+                }
+            }
+            returning = rest;
             let count = |of: &[(Vec<u8>, Places)], n: u8| {
                 of.iter().filter(|(keys, _)| keys.contains(&n)).count() as u64
             };
@@ -224,8 +313,14 @@ proptest! {
                 });
                 prop_assert!(has_cause, "waits for nothing");
             }
+            for (keys, _) in &returning {
+                let is_taken = |n: &u8| {
+                    count(&under_way, *n) + count(&undecided, *n) == MOST[usize::from(*n)]
+                };
+                prop_assert!(keys.iter().any(is_taken), "does not get back what is free");
+            }
         }
-        drop((waiting, undecided, under_way));
+        drop((waiting, undecided, under_way, returning));
         let table = table.lock();
         prop_assert_eq!((table.counts.len(), table.lines.len(), table.waiting), (0, 0, 0));
     }
