@@ -338,7 +338,7 @@ mod tests {
         faults.iter().map(|fault| text(fault.to_string())).collect()
     }
 
-    fn of_overrides(applies: serde_json::Value, overrides: &[serde_json::Value]) -> Vec<String> {
+    fn of_overrides(applies: &serde_json::Value, overrides: &[serde_json::Value]) -> Vec<String> {
         let with = |applies: &serde_json::Value| json!({ "for": applies, "quota": 5 });
         let overrides: Vec<_> = overrides.iter().map(with).collect();
         let rule = json!({
@@ -410,7 +410,7 @@ mod tests {
             ),
         ] {
             let overrides: Vec<_> = first.into_iter().chain([second]).collect();
-            let found = of_overrides(applies.clone(), &overrides);
+            let found = of_overrides(&applies, &overrides);
             let last = overrides.len() - 1;
             match key {
                 None => assert_eq!(found, none, "{applies} {overrides:?}"),

@@ -249,7 +249,8 @@ impl Limiter {
     }
 
     /// Forgets what was charged to the limits that apply to such a call, for an administrator who
-    /// sets somebody free.
+    /// sets somebody free. Counts by tool or server are those of the names that `charge` has; those of
+    /// other names, and of client addresses, stay.
     ///
     /// # Errors
     /// When the store cannot be asked.

@@ -114,10 +114,7 @@ fn flows_take_turns_however_many_of_one_wait() {
             assert!(place.is_ok());
             break;
         }
-        asked = mal
-            .iter_mut()
-            .find_map(|one| one.now())
-            .and_then(Result::ok);
+        asked = mal.iter_mut().find_map(Asking::now).and_then(Result::ok);
         before += 1;
     }
     assert!(before <= 1, "{before} came before");
