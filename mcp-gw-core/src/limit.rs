@@ -417,8 +417,8 @@ impl LimiterError {
 /// Counts requests and refuses those over the limit.
 ///
 /// The pipeline asks once per request, before it tells what the policy says, so that refused requests
-/// cost as much as others. All limits that apply are charged, or none. It must reject rather than wait, and is
-/// cancelled by dropping the future.
+/// cost as much as others. All limits that apply are charged, or none. It must reject rather than wait until a
+/// limit has room, and is cancelled by dropping the future.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering};
