@@ -1,5 +1,6 @@
 //! The limiter as the pipeline sees it.
 
+mod guesses;
 mod under_way;
 
 use mcp_gw_core::testing::{ManualClock, charge, rate_limiter_contract};
@@ -114,58 +115,6 @@ async fn classes_tell_users_keys_and_administrators_apart() {
     assert_eq!(admitted(&limiter, &key, "a").await, 5_000);
     let admin = user("root").with_roles(["admin"]);
     assert_eq!(admitted(&limiter, &admin, "a").await, 6_000);
-}
-
-/// What is refused or unknown has no name here, and must not be free where all rules are about names.
-#[tokio::test]
-async fn guesses_cost_where_all_rules_are_about_names() {
-    let rules = [
-        json!({ "name": "r", "quota": 3, "window": "60s", "for": { "tools": ["search_*"] } }),
-        json!({ "name": "r", "quota": 3, "window": "60s", "for": { "servers": ["test"] } }),
-        json!({ "name": "r", "quota": 3, "window": "60s", "for": { "roles": ["trial"] },
-                "per": "caller_and_tool" }),
-    ];
-    for rule in rules {
-        let other = json!({ "quota": 5, "window": "60s" });
-        let (limiter, _) = limiter(json!({ "rules": [rule], "other": other }));
-        let ann = user("ann");
-        for n in 0..8 {
-            let methods = [
-                "tools/call",
-                "resources/read",
-                "prompts/get",
-                "completion/complete",
-            ];
-            let answer = admit(&limiter, &ann, methods[n % 4], None).await;
-            assert_eq!(answer.is_admitted(), n < 5, "{rule} {n}");
-            let (Admission::Admitted { standings, .. } | Admission::Limited { standings, .. }) =
-                answer
-            else {
-                panic!("no answer of a limiter");
-            };
-            let names: Vec<_> = standings.iter().map(|it| &*it.name).collect();
-            assert_eq!(names, ["other"], "{rule}");
-        }
-        assert!(
-            !admit(&limiter, &ann, "tools/list", None)
-                .await
-                .is_admitted()
-        );
-        // What no rule is about, and has a name that may be known, is free.
-        let read = admit(&limiter, &ann, "resources/read", Some("test://a")).await;
-        assert!(read.is_admitted());
-        let bob = admit(&limiter, &user("bob"), "tools/call", None).await;
-        assert!(bob.is_admitted(), "each caller has a count");
-    }
-    // Who has no limit on any name has none on guesses.
-    let (limiter, _) = limiter(json!({ "rules": [
-        { "name": "r", "quota": 3, "window": "60s", "overrides": [
-            { "for": { "roles": ["admin"] }, "unlimited": true }] }], "other": { "quota": 1 } }));
-    let admin = user("root").with_roles(["admin"]);
-    for name in [None, Some("a"), None, None] {
-        let answer = admit(&limiter, &admin, "tools/call", name).await;
-        assert_eq!(answer, Admission::admitted(None));
-    }
 }
 
 #[tokio::test]
@@ -654,35 +603,6 @@ fn patterns_that_match_nothing_are_told_with_what_may_be_meant() {
              leave it out",
         ]
     );
-}
-
-#[tokio::test]
-async fn a_call_that_goes_on_needs_no_second_place_and_costs_as_any_other() {
-    let (limiter, _) = limiter(json!({
-        "calls_per_minute": 3,
-        "concurrent": [{ "name": "one", "max": 1 }],
-    }));
-    let (ann, meta) = (user("ann"), meta());
-    let mut charge = charge(&ann, &meta, "tools/call");
-    charge.name = Some("a");
-    charge.server = Some("test");
-    let waits = limiter.admit(&charge).await.unwrap();
-    assert!(waits.is_admitted());
-    let busy = limiter.admit(&charge).await.unwrap();
-    assert_eq!(refusal(&busy), Some(("one".to_owned(), 1)));
-    charge.goes_on = true;
-    for _ in 0..2 {
-        let round = limiter.admit(&charge).await.unwrap();
-        assert!(round.is_admitted(), "the call that waits has the place");
-    }
-    let round = limiter.admit(&charge).await.unwrap();
-    let (limit, _) = refusal(&round).expect("a round costs a unit");
-    assert_eq!(limit, "calls_per_minute");
-    charge.goes_on = false;
-    drop(waits);
-    let next = limiter.admit(&charge).await.unwrap();
-    let (limit, _) = refusal(&next).expect("the place is free again, the minute is not over");
-    assert_eq!(limit, "calls_per_minute");
 }
 
 #[tokio::test]
