@@ -416,31 +416,6 @@ impl Gateway {
         self.inner.policy.decide(&request).await
     }
 
-    /// True when it may depend on its arguments whether it is refused, and the caller would see it in a
-    /// list, as this server has it. What nobody serves is asked about, too, and never seen.
-    async fn is_listed(
-        &self,
-        incoming: &Incoming,
-        what: &Use<'_>,
-        target: Option<&Target>,
-    ) -> bool {
-        if !matches!(what.feature, Feature::Tool | Feature::Prompt) {
-            return false;
-        }
-        let name = target.map_or(what.name, |target| &*target.canonical);
-        let method = list::list_method(what.feature);
-        let asked =
-            AccessRequest::new(&incoming.caller, &incoming.meta, method, what.feature, name);
-        let asked = AccessRequest {
-            phase: Phase::List,
-            upstream_name: target.map_or(what.name, |target| &*target.own_name),
-            server: target.map_or("", |target| &*target.server),
-            tool: target.and_then(|target| target.tool.as_ref()),
-            ..asked
-        };
-        self.inner.policy.decide(&asked).await.is_allowed() && target.is_some()
-    }
-
     async fn admit(&self, charge: &Charge<'_>) -> Result<Hold, GatewayError> {
         let report = charge.meta.limit_report.as_ref();
         settle(self.inner.limiter.admit(charge).await, report)
