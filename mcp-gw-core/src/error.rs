@@ -242,9 +242,7 @@ impl GatewayError {
     /// get in later.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Limited { retry_after, .. } if retry_after.as_secs() <= LATEST.as_secs() => {
-                Some(*retry_after)
-            }
+            Self::Limited { retry_after, .. } if !is_never(*retry_after) => Some(*retry_after),
             Self::Backend(BackendError::Busy { retry_after, .. }) => *retry_after,
             _ => None,
         }
@@ -261,7 +259,7 @@ impl GatewayError {
                 limit_name,
                 retry_after,
                 ..
-            } if *retry_after > LATEST => format!(
+            } if is_never(*retry_after) => format!(
                 "This costs more than rate limit `{limit_name}` ever admits at once. Trying again does \
                  not help."
             ),
@@ -287,12 +285,14 @@ impl GatewayError {
     }
 }
 
-/// Nobody is told to come back later than this: a year.
-const LATEST: Duration = Duration::from_secs(366 * 86_400);
+/// True for the mark of a limit that never admits such a request, however long one waits.
+const fn is_never(retry_after: Duration) -> bool {
+    retry_after.as_secs() == Duration::MAX.as_secs()
+}
 
 /// The end of a line about a limit, for the log.
 fn when(retry_after: Duration) -> String {
-    if retry_after > LATEST {
+    if is_never(retry_after) {
         ", and the request costs more than it ever admits".to_owned()
     } else {
         format!(", retry after {retry_after:?}")

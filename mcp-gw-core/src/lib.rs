@@ -67,7 +67,7 @@ pub use gateway::{
 pub use glob::{Glob, GlobPlace};
 pub use json::{JsonError, Members, ObjectWriter, RawJson};
 pub use limit::{
-    Admission, Charge, Hold, LimitReport, LimitStanding, LimiterError, Quota, RateLimiter,
+    Admission, Charge, Hold, Lend, LimitReport, LimitStanding, LimiterError, Quota, RateLimiter,
     Unlimited,
 };
 pub use log_level::LogLevel;

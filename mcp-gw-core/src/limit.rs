@@ -1,10 +1,9 @@
 //! The question that a rate limiter answers, and the answer's type.
 
-use std::any::Any;
 use std::cmp::{Ordering, Reverse};
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,14 +23,15 @@ pub struct Charge<'a> {
     pub method: &'a str,
     /// The tool, resource or prompt, as the main endpoint names it; `None` for lists and for names
     /// that nobody serves, so that invented names cannot become keys, and for what the policy refuses
-    /// ([`RateLimiter::tells_items_apart`]).
+    /// and does not show in lists either ([`RateLimiter::tells_items_apart`]).
     pub name: Option<&'a str>,
     /// The backend that serves it; `None` as above.
     pub server: Option<&'a str>,
     /// How much it costs, in units of the limit.
     pub cost: u32,
     /// True for a request that goes on with a call which is under way and waits for its client. It
-    /// costs what any other does, but needs no place among those under way: its call has one.
+    /// costs what any other does, but needs no place among those under way: its call has one, or waits
+    /// for the one that it lent ([`Lend`]).
     pub goes_on: bool,
 }
 
@@ -105,7 +105,8 @@ pub struct LimitStanding {
     /// Units that may be used beyond an even rate: on top of the quota, or of a bucket at once. 0
     /// when the limit says nothing of the kind.
     pub burst: u64,
-    /// When this limit refused: after this time it admits the same request if nothing else happens.
+    /// When this limit refused: after this time it admits the same request if nothing else happens;
+    /// [`Duration::MAX`] when it never does.
     pub retry_after: Option<Duration>,
 }
 
@@ -168,7 +169,35 @@ impl LimitStanding {
 /// What an admitted request holds as long as it is under way, such as its place among those that
 /// may be. Dropping the last clone gives it back.
 #[derive(Clone, Default)]
-pub struct Hold(Option<Arc<dyn Any + Send + Sync>>);
+pub struct Hold(Option<Arc<dyn Lend>>);
+
+/// Something held that others may have while the request waits for its client: people think longer
+/// than servers work, and some never answer.
+#[async_trait]
+pub trait Lend: Send + Sync + 'static {
+    /// Others may have it for now. It may be lent several times at once, one for each question.
+    fn lend(&self);
+
+    /// One question is over. After the last one it is taken back if nobody has it.
+    fn take_back(&self);
+
+    /// Waits, if no question is open any more, until it is there again.
+    async fn taken_back(&self);
+}
+
+/// Held to the end.
+struct Kept<T> {
+    _guard: T,
+}
+
+#[async_trait]
+impl<T: Send + Sync + 'static> Lend for Kept<T> {
+    fn lend(&self) {}
+
+    fn take_back(&self) {}
+
+    async fn taken_back(&self) {}
+}
 
 impl Hold {
     /// Nothing is held.
@@ -176,14 +205,63 @@ impl Hold {
         Self(None)
     }
 
-    /// Holds `guard`.
-    pub fn new(guard: impl Any + Send + Sync) -> Self {
+    /// Holds `guard` to the end of the request.
+    pub fn new(guard: impl Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(Kept { _guard: guard })))
+    }
+
+    /// Holds `guard`, and lends it while the request waits for its client.
+    pub fn lending(guard: impl Lend) -> Self {
         Self(Some(Arc::new(guard)))
     }
 
     /// True when something is held.
     pub const fn is_some(&self) -> bool {
         self.0.is_some()
+    }
+
+    pub(crate) fn weak(&self) -> WeakHold {
+        WeakHold(self.0.as_ref().map(Arc::downgrade))
+    }
+}
+
+/// A hold that does not keep what is held: a link to a client may live longer than its request.
+pub(crate) struct WeakHold(Option<Weak<dyn Lend>>);
+
+impl WeakHold {
+    /// Runs `question`, for which the request waits, and lends meanwhile what is held.
+    pub(crate) async fn lent_for<T>(&self, question: impl Future<Output = T>) -> T {
+        let lent = Lent::new(self);
+        let answer = question.await;
+        drop(lent);
+        if let Some(held) = self.upgrade() {
+            held.taken_back().await;
+        }
+        answer
+    }
+
+    fn upgrade(&self) -> Option<Arc<dyn Lend>> {
+        self.0.as_ref().and_then(Weak::upgrade)
+    }
+}
+
+/// One question, for which something is lent. It may be over because nobody waits for the answer.
+struct Lent<'h>(&'h WeakHold);
+
+impl<'h> Lent<'h> {
+    fn new(hold: &'h WeakHold) -> Self {
+        if let Some(held) = hold.upgrade() {
+            held.lend();
+        }
+        Self(hold)
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if let Some(held) = self.0.upgrade() {
+            held.take_back();
+        }
     }
 }
 
@@ -266,7 +344,8 @@ pub enum Admission {
         limit_name: Arc<str>,
         /// Where the caller stands with it.
         quota: Quota,
-        /// After this time the same request is admitted if nothing else happens.
+        /// After this time the same request is admitted if nothing else happens; [`Duration::MAX`] when
+        /// it never is.
         retry_after: Duration,
         /// All limits that applied, those that refused first.
         standings: Vec<LimitStanding>,
@@ -338,8 +417,8 @@ impl LimiterError {
 /// Counts requests and refuses those over the limit.
 ///
 /// The pipeline asks once per request, before it tells what the policy says, so that refused requests
-/// cost as much as others. All limits that apply are charged, or none. It must reject rather than wait, and is
-/// cancelled by dropping the future.
+/// cost as much as others. All limits that apply are charged, or none. It must reject rather than wait until a
+/// limit has room, and is cancelled by dropping the future.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -374,8 +453,8 @@ pub trait RateLimiter: Send + Sync + 'static {
     /// tool, by server, at a cost of its own. `charge` says neither name nor server.
     ///
     /// The pipeline then asks the policy first, and charges what it refuses as what does not exist:
-    /// else the limits would tell who may not know of an item that it is there. Otherwise it charges
-    /// first, and what is over a limit costs no decision. Unless it is overridden, it is true: that
+    /// else the limits would tell who may not know of an item that it is there. Who sees the item in
+    /// lists knows of it: a refused call of theirs is charged as any other. Otherwise it charges first, and what is over a limit costs no decision. Unless it is overridden, it is true: that
     /// tells nobody anything.
     fn tells_items_apart(&self, charge: &Charge<'_>) -> bool {
         let _ = charge;

@@ -285,7 +285,7 @@ impl Gateway {
     ) -> Result<Run<'g>, GatewayError> {
         let (mut scope, (permit, target, hold)) = self.admitted(incoming, what, false).await?;
         scope.event.backend_asked = true;
-        let incoming = self.with_link_between(incoming, &target);
+        let incoming = self.with_link_between(incoming, &target, &hold);
         Ok(Run {
             _hold: hold,
             scope,
@@ -341,9 +341,17 @@ impl Gateway {
         } else {
             None
         };
-        let is_refused = early.as_ref().is_some_and(|early| !early.is_allowed());
-        let counted = target.as_ref().filter(|_| !is_refused);
-        let hold = self.admit(&charge(counted)).await?;
+        // Except what the caller sees in lists: there a refused call tells nothing new, and has to cost
+        // what others do, or arguments could be tried until one is let through.
+        let is_known = match (&early, &target) {
+            (Some(early), Some(_)) if early.is_allowed() => true,
+            // What is not there takes as long as what is not to be seen.
+            (Some(_), target) => self.is_listed(incoming, what, target.as_ref()).await,
+            (None, _) => true,
+        };
+        let hold = self
+            .admit(&charge(target.as_ref().filter(|_| is_known)))
+            .await?;
         let decision = match early {
             Some(decision) => decision,
             None => self.timed(incoming, what, target.as_ref(), scope).await,

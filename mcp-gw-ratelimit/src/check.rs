@@ -7,9 +7,11 @@ use mcp_gw_core::Glob;
 
 use crate::algorithm::{Limit, LimitError, MAX_QUOTA};
 use crate::config::{
-    AlgorithmConfig, ConcurrentConfig, LimitsConfig, MatchConfig, OverrideConfig, Per, RuleConfig,
+    AlgorithmConfig, ConcurrentConfig, CostConfig, LimitsConfig, MatchConfig, OverrideConfig, Per,
+    RuleConfig,
 };
 use crate::fault::{LimitFault, LimitPath};
+use crate::reach;
 use crate::set::Rule;
 
 /// Longest window of a limit on addresses.
@@ -111,6 +113,13 @@ impl Checker {
             ),
             _ => {}
         }
+        if rule.quota == 0 {
+            self.fault(
+                path.key("quota"),
+                "the limit has no quota, or one of 0, which would refuse everything",
+                "write `quota: 60`; what nobody may call is denied in the policy",
+            );
+        }
         let is_bucket = rule.algorithm == AlgorithmConfig::Gcra;
         let bursts = rule.overrides.iter().filter_map(|other| other.burst);
         let has_burst = rule.burst > 0 || bursts.clone().any(|burst| burst > 0);
@@ -153,15 +162,25 @@ impl Checker {
                     "say for whom it is, or change the quota of the rule",
                 );
             }
+            if let Some(key) = reach::apart(&rule.applies_to, &other.applies_to) {
+                self.fault(
+                    path.key("for").key(key),
+                    "this is never used: the rule itself is for others",
+                    "name some of those that the rule is for, or make it a rule of its own",
+                );
+            }
             let earlier = rule.overrides.iter().take(n);
-            let is_same = |one: &OverrideConfig| one.applies_to == other.applies_to;
-            if let Some(first) = earlier.into_iter().position(is_same) {
+            let takes_all = |one: &OverrideConfig| {
+                !one.applies_to.is_empty()
+                    && reach::takes_all(&one.applies_to, &other.applies_to, &rule.applies_to)
+            };
+            if let Some(first) = earlier.into_iter().position(takes_all) {
                 self.fault(
                     path.key("for"),
                     format!(
                         "this is never used: `overrides[{first}]` is for the same and comes first"
                     ),
-                    "put both into one, or say for whom else it is",
+                    "put the one for fewer calls first, or leave it out",
                 );
             }
             if other.quota.is_some() == other.unlimited {
@@ -222,6 +241,16 @@ impl Checker {
                 );
             }
             self.globs(&path.key("tools"), &cost.tools);
+            let mut earlier = config.costs.iter().take(n);
+            let takes_all =
+                |one: &CostConfig| !one.tools.is_empty() && reach::covers(&one.tools, &cost.tools);
+            if let Some(first) = earlier.position(takes_all) {
+                self.fault(
+                    path.key("tools"),
+                    format!("this is never used: `costs[{first}]` is for the same and comes first"),
+                    "put the one for fewer tools first, or leave it out",
+                );
+            }
             let Some(units) = cost.cost else {
                 let help = "write `cost: 5`, or `cost: 0` for free";
                 self.fault(path.key("cost"), "it does not say what a call costs", help);
@@ -291,5 +320,127 @@ impl Checker {
                 );
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::config::LimitsConfig;
+    use crate::set::LimitSet;
+
+    /// The paths of faults, and how they begin.
+    fn faults(limits: serde_json::Value) -> Vec<String> {
+        let config: LimitsConfig = serde_json::from_value(limits).unwrap();
+        let faults = LimitSet::new(&config).err().unwrap_or_default();
+        let text = |fault: String| fault.split("; ").next().unwrap_or_default().to_owned();
+        faults.iter().map(|fault| text(fault.to_string())).collect()
+    }
+
+    fn of_overrides(applies: &serde_json::Value, overrides: &[serde_json::Value]) -> Vec<String> {
+        let with = |applies: &serde_json::Value| json!({ "for": applies, "quota": 5 });
+        let overrides: Vec<_> = overrides.iter().map(with).collect();
+        let rule = json!({
+            "name": "r", "quota": 1, "window": "1s", "for": applies, "overrides": overrides,
+        });
+        faults(json!({ "rules": [rule] }))
+    }
+
+    #[test]
+    fn overrides_that_can_never_be_used_are_faults() {
+        let tools = |names: &[&str]| json!({ "tools": names });
+        let none = <[&str; 0]>::default();
+        for (applies, first, second, key) in [
+            (tools(&["echo"]), None, tools(&["ping"]), Some("for.tools")),
+            (tools(&["e*"]), None, tools(&["e*o", "p"]), None),
+            (
+                json!({ "kinds": ["user"] }),
+                None,
+                json!({ "kinds": ["api_key"] }),
+                Some("for.kinds"),
+            ),
+            (
+                json!({ "roles": ["a"] }),
+                None,
+                json!({ "roles": ["b"] }),
+                None,
+            ),
+            (
+                json!({ "callers": [{ "id": "a" }] }),
+                None,
+                json!({ "callers": [{ "id": "a", "issuer": "https://i" }] }),
+                Some("for.callers"),
+            ),
+            (
+                json!({}),
+                Some(tools(&["*"])),
+                tools(&["echo"]),
+                Some("for"),
+            ),
+            (
+                json!({}),
+                Some(tools(&["e*"])),
+                tools(&["echo", "e?"]),
+                Some("for"),
+            ),
+            (
+                json!({}),
+                Some(tools(&["e*"])),
+                tools(&["echo", "ping"]),
+                None,
+            ),
+            (
+                json!({}),
+                Some(json!({ "roles": ["a", "b"] })),
+                json!({ "roles": ["b"], "tools": ["x"] }),
+                Some("for"),
+            ),
+            (
+                json!({}),
+                Some(json!({ "roles": ["b"], "tools": ["x"] })),
+                json!({ "roles": ["b"] }),
+                None,
+            ),
+            (
+                tools(&["echo"]),
+                Some(tools(&["e*"])),
+                json!({ "roles": ["b"] }),
+                Some("for"),
+            ),
+        ] {
+            let overrides: Vec<_> = first.into_iter().chain([second]).collect();
+            let found = of_overrides(&applies, &overrides);
+            let last = overrides.len() - 1;
+            match key {
+                None => assert_eq!(found, none, "{applies} {overrides:?}"),
+                Some(key) => assert!(
+                    found.len() == 1
+                        && found[0].starts_with(&format!(
+                            "limits.rules[0].overrides[{last}].{key}: this is never used: "
+                        )),
+                    "{applies} {overrides:?}: {found:?}"
+                ),
+            }
+        }
+    }
+
+    #[test]
+    fn costs_that_can_never_be_used_are_faults() {
+        let cost = |tools: &[&str]| json!({ "tools": tools, "cost": 2 });
+        let of =
+            |costs: &[serde_json::Value]| faults(json!({ "calls_per_minute": 9, "costs": costs }));
+        let found = of(&[cost(&["*"]), cost(&["echo"])]);
+        assert_eq!(
+            found,
+            [
+                "limits.costs[1].tools: this is never used: `costs[0]` is for the same and comes first"
+            ]
+        );
+        assert_eq!(of(&[cost(&["echo"]), cost(&["*"])]), <[&str; 0]>::default());
+        assert_eq!(
+            of(&[cost(&["e*"]), cost(&["echo", "p"])]),
+            <[&str; 0]>::default()
+        );
     }
 }

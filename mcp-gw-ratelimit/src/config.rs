@@ -206,6 +206,14 @@ impl Per {
         matches!(self, Self::Tool | Self::CallerAndTool)
     }
 
+    /// True when callers share its counts.
+    pub(crate) const fn is_shared(self) -> bool {
+        match self {
+            Self::Tool | Self::Server | Self::Global | Self::Address => true,
+            Self::Caller | Self::CallerAndTool | Self::CallerAndServer => false,
+        }
+    }
+
     /// True when it counts by what is used, not only by who uses it.
     pub(crate) const fn tells_items_apart(self) -> bool {
         match self {

@@ -1,9 +1,9 @@
 //! What of a configuration works and is hardly meant: costs that never fit, and settings of nothing.
 
-use mcp_gw_core::Glob;
-
 use crate::config::{AlgorithmConfig, LimitsConfig, MatchConfig, OtherConfig, Per, RuleConfig};
 use crate::fault::{LimitFault, LimitPath};
+use crate::reach::may_meet;
+use crate::set::standard_rule;
 
 impl LimitsConfig {
     /// Warnings about what works and is hardly meant, seen from the limits alone: calls that cost more
@@ -13,10 +13,19 @@ impl LimitsConfig {
         if self.is_empty() {
             self.of_nothing(&mut doubts);
         }
+        let is_of_addresses = |rule: &RuleConfig| rule.per == Per::Address;
+        if self.addresses.is_some() && !self.is_empty() && !self.rules.iter().any(is_of_addresses) {
+            doubts.push(LimitFault::new(
+                LimitPath::root().key("addresses"),
+                "no limit counts addresses, so that this has no effect",
+                "add a rule with `per: address`, or leave it out",
+            ));
+        }
+        let classes = self.classes.map(|_| standard_rule());
         for (n, cost) in self.costs.iter().enumerate() {
             let Some(units) = cost.cost else { continue };
             let path = LimitPath::root().key("costs").index(n).key("cost");
-            for rule in &self.rules {
+            for rule in classes.iter().chain(&self.rules) {
                 // What holds for all calls is a fault, and was found when the limits were made.
                 let is_for_all = rule.applies_to.is_empty() && rule.overrides.is_empty();
                 if rule.per == Per::Address || is_for_all {
@@ -43,6 +52,12 @@ impl LimitsConfig {
         }
         if !self.costs.is_empty() {
             doubt("costs");
+        }
+        if self.keys.is_some() {
+            doubt("keys");
+        }
+        if self.addresses.is_some() {
+            doubt("addresses");
         }
         #[cfg(feature = "redis")]
         if self.redis.is_some() {
@@ -99,21 +114,6 @@ fn capacity(rule: &RuleConfig, quota: u64, burst: u64) -> u64 {
     }
 }
 
-/// True when some name may match both lists; an empty one matches all. Which names there are, nobody
-/// knows here.
-fn may_meet(some: &[String], others: &[String]) -> bool {
-    let matches = |glob: &str, text: &str| Glob::parse(glob).is_some_and(|glob| glob.matches(text));
-    let meet = |one: &String, other: &String| {
-        let is_open = |glob: &str| glob.contains(['*', '?']);
-        matches(one, other) || matches(other, one) || (is_open(one) && is_open(other))
-    };
-    some.is_empty()
-        || others.is_empty()
-        || some
-            .iter()
-            .any(|one| others.iter().any(|other| meet(one, other)))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -158,18 +158,48 @@ mod tests {
         }
     }
 
+    #[test]
+    fn costs_beyond_a_class_are_told_of() {
+        let costs =
+            |cost| json!({ "classes": "standard", "costs": [{ "tools": ["*"], "cost": cost }] });
+        let found = doubts(costs(2_000));
+        assert!(
+            found.len() == 1 && found[0].contains("never fits into `class`, which admits 1000"),
+            "{found:?}"
+        );
+        assert_eq!(doubts(costs(6_000)).len(), 2, "nor into that of API keys");
+        assert_eq!(doubts(costs(1_000)).len(), 0);
+    }
+
     #[cfg(feature = "redis")]
     #[test]
     fn settings_of_nothing_are_told_of() {
         let found = doubts(json!({
             "other": { "quota": 5 }, "costs": [{ "tools": ["a"], "cost": 2 }],
-            "redis": { "url": "redis://localhost" },
+            "keys": 5, "addresses": 5, "redis": { "url": "redis://localhost" },
         }));
         let keys: Vec<_> = found
             .iter()
             .filter_map(|one| one.split(": ").next())
             .collect();
-        assert_eq!(keys, ["limits.other", "limits.costs", "limits.redis"]);
+        assert_eq!(
+            keys,
+            [
+                "limits.other",
+                "limits.costs",
+                "limits.keys",
+                "limits.addresses",
+                "limits.redis"
+            ]
+        );
+        let found = doubts(json!({ "calls_per_minute": 5, "addresses": 5 }));
+        assert!(
+            found.len() == 1 && found[0].starts_with("limits.addresses: no limit counts"),
+            "{found:?}"
+        );
+        let door = json!([{ "name": "door", "per": "address", "quota": 5, "window": "1s" }]);
+        let found = doubts(json!({ "rules": door, "addresses": 5 }));
+        assert_eq!(found, <[&str; 0]>::default());
         assert_eq!(doubts(json!({})), <[&str; 0]>::default());
     }
 }

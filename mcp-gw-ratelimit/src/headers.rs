@@ -11,42 +11,44 @@ const MOST: u64 = 999_999_999_999_999;
 /// So many policies are told of, the tightest: headers have a length that clients and proxies bear.
 const MOST_TOLD: usize = 16;
 
-/// Nobody is told to come back later than this: a year.
-const LATEST: Duration = Duration::from_secs(366 * 86_400);
-
 /// The header fields that tell of limits; empty when none applied. `standings` begin with the
 /// tightest, as those of an [`Admission`](mcp_gw_core::Admission) do.
 ///
 /// - `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers, §3 and §4, as of
 ///   September 2025): the policies, the tightest 16 if there are more, and where the caller stands with the tightest; `t` is the time
 ///   until its quota is whole again, and that of `Retry-After` when it refused for a time.
-/// - `X-RateLimit-Limit`, `-Remaining` and `-Reset`: the same of the tightest. The reset is a number
-///   of seconds from now, not a time.
+/// - `X-RateLimit-Limit`, `-Remaining` and `-Reset`: the same of the tightest. The limit is what is left
+///   when nothing was used: the quota with its burst, or a bucket's burst. The reset is a number of
+///   seconds from now, not a time.
 /// - `Retry-After` (RFC 9110 §10.2.3), in seconds, when a limit refused and will ever admit.
 pub fn headers(standings: &[LimitStanding]) -> Vec<(&'static str, String)> {
     let Some(first) = standings.first() else {
         return Vec::new();
     };
-    let wait = match first.retry_after.filter(|retry| *retry <= LATEST) {
+    // What never fits has nothing to wait for.
+    let retry = first.retry_after.filter(|retry| *retry != Duration::MAX);
+    let wait = match retry {
         Some(retry) => seconds(retry).max(1),
-        // What never fits has nothing to wait for.
         None => seconds(first.quota.reset),
     };
+    // What is left is a part of this, with a burst too.
+    let most = first.capacity.max(first.quota.remaining);
     let mut fields = vec![
         ("ratelimit-policy", policies(standings)),
         (
             "ratelimit",
             format!(
-                "{};r={};t={wait}",
+                "{};r={};t={}",
                 string(&first.name),
-                first.quota.remaining.min(MOST)
+                first.quota.remaining.min(MOST),
+                wait.min(MOST)
             ),
         ),
-        ("x-ratelimit-limit", first.quota.limit.to_string()),
+        ("x-ratelimit-limit", most.to_string()),
         ("x-ratelimit-remaining", first.quota.remaining.to_string()),
         ("x-ratelimit-reset", wait.to_string()),
     ];
-    if first.retry_after.is_some_and(|retry| retry <= LATEST) {
+    if retry.is_some() {
         fields.push(("retry-after", wait.to_string()));
     }
     fields
@@ -69,7 +71,7 @@ fn policies(standings: &[LimitStanding]) -> String {
         match standing.window {
             // Windows are whole seconds there.
             Some(window) => {
-                let _ = write!(list, ";w={}", seconds(window).max(1));
+                let _ = write!(list, ";w={}", seconds(window).clamp(1, MOST));
             }
             None => list.push_str(";qu=\"concurrent-requests\""),
         }
@@ -82,7 +84,6 @@ fn policies(standings: &[LimitStanding]) -> String {
 
 /// Whole seconds, rounded up, so that nobody comes too early.
 fn seconds(duration: Duration) -> u64 {
-    let duration = duration.min(LATEST);
     let more = u64::from(duration.subsec_nanos() > 0);
     duration.as_secs().saturating_add(more)
 }
@@ -199,6 +200,29 @@ mod tests {
     fn nobody_is_told_to_come_back_when_it_never_helps() {
         let never = headers(&[standing("l", 1, 1, 0).refused(Duration::MAX)]);
         assert!(never.iter().all(|(name, _)| *name != "retry-after"));
+    }
+
+    #[test]
+    fn what_is_left_is_no_more_than_the_limit() {
+        let told = |quota, capacity, left| {
+            let standing = standing("l", quota, left, 0).with_burst(5);
+            let fields: BTreeMap<_, _> = headers(&[standing.with_capacity(capacity)])
+                .into_iter()
+                .collect();
+            let number = |name| fields[name].parse::<u64>().unwrap();
+            (number("x-ratelimit-limit"), number("x-ratelimit-remaining"))
+        };
+        assert_eq!(told(5, 10, 9), (10, 9), "a window with a burst");
+        assert_eq!(told(600, 20, 19), (20, 19), "a bucket");
+    }
+
+    /// Units of a window in parts count for up to a sixtieth longer.
+    #[test]
+    fn who_has_to_wait_longer_than_a_year_is_told_how_long() {
+        let wait = Duration::from_secs(366 * 86_400 * 61 / 60);
+        let refused = headers(&[standing("l", 257, 0, 0).refused(wait)]);
+        let last = refused.last().unwrap();
+        assert_eq!(last, &("retry-after", wait.as_secs().to_string()));
     }
 
     #[test]

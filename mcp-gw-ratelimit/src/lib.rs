@@ -12,6 +12,7 @@ mod limiter;
 mod matcher;
 mod maths;
 mod memory;
+mod reach;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod set;

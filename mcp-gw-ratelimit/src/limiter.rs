@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp_gw_core::{
-    Admission, Charge, Clock, Hold, LimitStanding, LimiterError, Quota, RateLimiter,
+    Admission, Caller, Charge, Clock, Hold, LimitStanding, LimiterError, Quota, RateLimiter,
 };
 use smallvec::SmallVec;
 
 use crate::algorithm::Limit;
 use crate::config::{LimitsConfig, Per};
 use crate::fault::LimitFault;
-use crate::inflight::{InFlight, Slot};
+use crate::inflight::{Full, InFlight, Lending, Want, Wants};
 use crate::keys::{Prefix, Seeds};
 use crate::memory::{DEFAULT_KEYS, MemoryStore};
 use crate::set::{Concurrent, LimitSet, Quotas, Rule};
@@ -34,7 +34,8 @@ const BUSY: Duration = Duration::from_secs(1);
 ///
 /// Calls of tools, reads of resources, prompts and completion are charged to the rules. Whatever
 /// else is asked for (lists, pings, handshakes) is charged to the limit `other`, one unit each.
-/// Names that nobody serves share one count, so that inventing names makes no keys.
+/// Names that nobody serves share one count, so that inventing names makes no keys; when all rules
+/// are about names, and none about these, it is that of `other`.
 #[derive(Clone)]
 pub struct Limiter {
     set: Arc<LimitSet>,
@@ -214,14 +215,8 @@ impl Limiter {
         let (parts, demands) = self.demands(charge);
         let standings = self.store.peek(&demands).await.map_err(failed)?;
         let mut all = answer::of_parts(&parts, &standings)?;
-        for (limit, key) in self.concurrent(charge) {
-            let quota = Quota::new(
-                limit.max,
-                limit.max.saturating_sub(self.under_way.count(key)),
-                Duration::ZERO,
-            );
-            all.push(LimitStanding::new(Arc::clone(&limit.name), quota, None));
-        }
+        let concurrent = self.concurrent(charge);
+        all.extend(concurrent.map(|(limit, want)| self.standing(limit, want)));
         answer::sort(&mut all);
         Ok(all)
     }
@@ -254,7 +249,8 @@ impl Limiter {
     }
 
     /// Forgets what was charged to the limits that apply to such a call, for an administrator who
-    /// sets somebody free.
+    /// sets somebody free. Counts by tool or server are those of the names that `charge` has; those of
+    /// other names, and of client addresses, stay.
     ///
     /// # Errors
     /// When the store cannot be asked.
@@ -289,20 +285,24 @@ impl Limiter {
     /// The rules that apply to a call, and what is to be charged.
     fn demands<'a>(&'a self, charge: &Charge<'_>) -> (Parts<'a>, Demands<'a>) {
         let (mut parts, mut demands) = (Parts::new(), Demands::new());
-        if !charge.is_use() {
+        if charge.is_use() {
+            let cost = self.set.cost(charge);
+            for (rule, prefix) in self.set.rules.iter().zip(&self.prefixes.rules) {
+                if let Some(quotas) = rule.quotas(charge) {
+                    let key = |prefix: &Prefix| prefix.key_of(rule.per, charge);
+                    demands.extend(prefix.demands(quotas, cost, key));
+                    parts.push(Part { rule, quotas });
+                }
+            }
+        }
+        // What has no name that may be known is guessed, or refused. Where the rules are about names
+        // none of them may be about it, and guesses for nothing would find out anything.
+        let is_guess = charge.name.is_none() && self.set.tells_items_apart();
+        if !charge.is_use() || (is_guess && demands.is_empty()) {
             for (rule, prefix) in self.set.other.iter().zip(&self.prefixes.other) {
                 let quotas = rule.plain_quotas();
                 let key = |prefix: &Prefix| prefix.key_of(rule.per, charge);
                 demands.extend(prefix.demands(quotas, u64::from(charge.cost), key));
-                parts.push(Part { rule, quotas });
-            }
-            return (parts, demands);
-        }
-        let cost = self.set.cost(charge);
-        for (rule, prefix) in self.set.rules.iter().zip(&self.prefixes.rules) {
-            if let Some(quotas) = rule.quotas(charge) {
-                demands
-                    .extend(prefix.demands(quotas, cost, |prefix| prefix.key_of(rule.per, charge)));
                 parts.push(Part { rule, quotas });
             }
         }
@@ -313,29 +313,75 @@ impl Limiter {
     fn concurrent<'a>(
         &'a self,
         charge: &'a Charge<'_>,
-    ) -> impl Iterator<Item = (&'a Concurrent, Key)> {
+    ) -> impl Iterator<Item = (&'a Concurrent, Want)> {
         let limits = self.set.concurrent.iter().zip(&self.prefixes.concurrent);
         // What goes on has a place already; to need a second one would be to wait for itself.
         let counts = charge.is_use() && !charge.goes_on;
         let limits = limits.filter(move |(limit, _)| counts && limit.applies(charge));
-        limits.map(|(limit, prefix)| (limit, prefix.key_of(limit.per, charge)))
+        limits.map(|(limit, prefix)| {
+            let key = prefix.key_of(limit.per, charge);
+            let most = limit.max;
+            (limit, Want { key, most })
+        })
     }
 
-    /// Asks the store, and says what it means. `others` are standings of other kinds.
+    /// How it stands with a limit on what is under way.
+    fn standing(&self, limit: &Concurrent, want: Want) -> LimitStanding {
+        let left = limit.max.saturating_sub(self.under_way.count(want.key));
+        let quota = Quota::new(limit.max, left, Duration::ZERO);
+        LimitStanding::new(Arc::clone(&limit.name), quota, None)
+    }
+
+    /// What those have in common that wait in one line.
+    fn flow(&self, caller: &Caller) -> Prefix {
+        self.seeds.local("flow", "caller").with_caller(caller)
+    }
+
+    /// Too much is under way. Limits with a penalty count that, too.
+    async fn crowded(
+        &self,
+        limits: &[(&Concurrent, Want)],
+        full: Full,
+        parts: Parts<'_>,
+        demands: Demands<'_>,
+    ) -> Admission {
+        let mut told = Vec::new();
+        if let Some((limit, _)) = limits.get(full.at) {
+            limit.limited.fetch_add(1, Ordering::Relaxed);
+            let left = limit.max.saturating_sub(full.count);
+            let quota = Quota::new(limit.max, left, Duration::ZERO);
+            let standing = LimitStanding::new(Arc::clone(&limit.name), quota, None);
+            told.push(standing.refused(BUSY));
+        }
+        let is_counted = |limit: &Limit| limit.penalty();
+        let demands = demands.into_iter().filter(|it| is_counted(it.limit));
+        let demands: Demands<'_> = demands.collect();
+        let parts = parts.into_iter().filter(|it| is_counted(&it.quotas.main));
+        if !demands.is_empty() {
+            // It is refused in any case, so that nothing depends on whether it can be counted.
+            if let Ok(
+                Admission::Admitted { standings, .. } | Admission::Limited { standings, .. },
+            ) = self.charge(&*self.store, parts.collect(), demands).await
+            {
+                told.extend(standings);
+            }
+        }
+        admission(told)
+    }
+
+    /// Asks the store, and says what it means.
     async fn charge(
         &self,
         store: &dyn Store,
         parts: Parts<'_>,
         demands: Demands<'_>,
-        others: Vec<LimitStanding>,
-        hold: Option<Hold>,
     ) -> Result<Admission, LimiterError> {
         if demands.is_empty() {
-            return Ok(admission(others).with_hold(hold.unwrap_or_default()));
+            return Ok(Admission::admitted(None));
         }
         let standings = store.charge(&demands).await.map_err(failed)?;
         let is_admitted = standings.iter().all(|standing| standing.admitted);
-        let mut all = answer::of_parts(&parts, &standings)?;
+        let all = answer::of_parts(&parts, &standings)?;
         for (part, standing) in parts.iter().zip(&all) {
             if is_admitted {
                 part.rule.admitted.fetch_add(1, Ordering::Relaxed);
@@ -343,8 +389,7 @@ impl Limiter {
                 part.rule.limited.fetch_add(1, Ordering::Relaxed);
             }
         }
-        all.extend(others);
-        Ok(admission(all).with_hold(hold.unwrap_or_default()))
+        Ok(admission(all))
     }
 }
 
@@ -360,23 +405,42 @@ impl std::fmt::Debug for Limiter {
 #[deny(clippy::missing_trait_methods)]
 impl RateLimiter for Limiter {
     async fn admit(&self, charge: &Charge<'_>) -> Result<Admission, LimiterError> {
-        // First what can be given back: it is when the store refuses, or this future is dropped.
-        let (mut slots, mut others): (Vec<Slot>, _) = (Vec::new(), Vec::new());
-        for (limit, key) in self.concurrent(charge) {
-            let (count, slot) = self.under_way.begin(key, limit.max);
-            let quota = Quota::new(limit.max, limit.max.saturating_sub(count), Duration::ZERO);
-            let standing = LimitStanding::new(Arc::clone(&limit.name), quota, None);
-            let Some(slot) = slot else {
-                limit.limited.fetch_add(1, Ordering::Relaxed);
-                return Ok(admission(vec![standing.refused(BUSY)]));
-            };
-            slots.push(slot);
-            others.push(standing);
+        let limits: SmallVec<[_; 2]> = self.concurrent(charge).collect();
+        let (parts, mut demands) = self.demands(charge);
+        if limits.is_empty() {
+            if self.store.is_shared() {
+                let flow = self.flow(charge.caller).key();
+                demands.iter_mut().for_each(|demand| demand.flow = flow);
+            }
+            return self.charge(&*self.store, parts, demands).await;
         }
-        let hold = (!slots.is_empty()).then(|| Hold::new(slots));
-        let (parts, demands) = self.demands(charge);
-        self.charge(&*self.store, parts, demands, others, hold)
-            .await
+        // Places are asked for first, since they can be given back: they are when the store refuses,
+        // or this future is dropped.
+        let wants: Wants = limits.iter().map(|(_, want)| *want).collect();
+        // In a line apart from what else this caller asks the store, so that who waits for the place
+        // does not wait for all of that.
+        let flow = self.flow(charge.caller).with("under way").key();
+        demands.iter_mut().for_each(|demand| demand.flow = flow);
+        let places = self.under_way.take(wants, flow).await;
+        let mut places = match places {
+            Ok(places) => places,
+            Err(full) => return Ok(self.crowded(&limits, full, parts, demands).await),
+        };
+        let mut answer = self.charge(&*self.store, parts, demands).await?;
+        if answer.is_admitted() {
+            places.keep();
+        }
+        let told = limits
+            .iter()
+            .map(|(limit, want)| self.standing(limit, *want));
+        answer = answer::with(answer, told.collect());
+        let is_shared = |at: usize| {
+            limits
+                .get(at)
+                .is_some_and(|(limit, _)| limit.per.is_shared())
+        };
+        let lending = Lending::new(places, is_shared);
+        Ok(answer.with_hold(Hold::lending(lending)))
     }
 
     fn tells_items_apart(&self, charge: &Charge<'_>) -> bool {
@@ -395,8 +459,10 @@ impl RateLimiter for Limiter {
             demands.extend(prefix.demands(quotas, 1, key));
             parts.push(Part { rule, quotas });
         }
-        self.charge(&*self.addresses, parts, demands, Vec::new(), None)
-            .await
+        let flow = self.seeds.local("flow", "address").with_network(addr);
+        let flow = flow.key();
+        demands.iter_mut().for_each(|demand| demand.flow = flow);
+        self.charge(&*self.addresses, parts, demands).await
     }
 }
 

@@ -30,6 +30,9 @@ const HOUR: u64 = 3_600_000_000;
 /// Later times count as this one, which leaves room to add to it.
 const LATEST: u64 = u64::MAX / 4;
 
+/// More than any quota, and little enough to be added to.
+const MOST_USED: u64 = 2 * crate::algorithm::MAX_QUOTA;
+
 /// Of the kinds for a window, those with few marks need no allocation.
 #[derive(Debug, Clone, Default)]
 enum Kind {
@@ -91,7 +94,7 @@ impl State {
     /// True when nothing of it counts, now or if the clock of the wall is set back a little.
     pub(crate) const fn is_idle(&self, steady: u64, wall: u64) -> bool {
         match self.kind {
-            Kind::Used(_) => self.until + HOUR <= wall,
+            Kind::Used(_) => self.until.saturating_add(HOUR) <= wall,
             _ => self.until <= steady,
         }
     }
@@ -113,11 +116,12 @@ impl State {
         }
     }
 
-    /// A calendar quota of which `used` units are used until `until`.
-    pub(crate) const fn of_period(used: u64, until: u64) -> Self {
+    /// A calendar quota of which `used` units are used until `until`. Numbers that no limit makes are
+    /// cut: what is read may be anything.
+    pub(crate) fn of_period(used: u64, until: u64) -> Self {
         Self {
-            until,
-            kind: Kind::Used(used),
+            until: until.min(LATEST),
+            kind: Kind::Used(used.min(MOST_USED)),
         }
     }
 

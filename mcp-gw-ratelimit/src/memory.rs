@@ -245,7 +245,9 @@ impl<L: Lock> Tables<L> {
 
     /// The same as [`Tables::decide`] for one demand of a key that is known: the road of most.
     fn decide_one(&self, demand: &Demand<'_>, now: Now) -> Option<Standing> {
-        let Demand { limit, key, cost } = *demand;
+        let Demand {
+            limit, key, cost, ..
+        } = *demand;
         let mut shard = self.shard(key).enter();
         let steady = now.steady.max(shard.latest());
         let now = Now { steady, ..now };
@@ -327,7 +329,9 @@ impl<L: Lock> Tables<L> {
         let is_admitted = fitting.iter().all(|fits| *fits);
         let mut kept = SmallVec::<[(usize, Key, State); 4]>::new();
         for ((demand, mut place), fits) in demands.iter().zip(places).zip(fitting) {
-            let Demand { limit, key, cost } = *demand;
+            let Demand {
+                limit, key, cost, ..
+            } = *demand;
             let is_charged = cost > 0 && (is_admitted || limit.penalty());
             let standing = place.state(guards).map(|state| {
                 let now = now.of(limit);

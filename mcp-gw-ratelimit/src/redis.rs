@@ -39,7 +39,7 @@
 //! # When it gives no answer
 //!
 //! A check waits for its turn first, when [`RedisConfig::max_in_flight`] others are under way: each
-//! caller in a line of its own, so that the flood of one neither delays the others nor passes for an
+//! caller ([`Demand::flow`]) in a line of its own, so that the flood of one neither delays the others nor passes for an
 //! outage. Once it is sent, it waits for [`RedisConfig::timeout`] as long as Redis is silent, and up to
 //! ten times as long while Redis answers others. When even a `PING` brings no sound the connection is
 //! given up, and until there is a new one nobody waits at all: [`OnError`] decides at once. The same holds for a server that is not there, is a replica, has no memory left, does not
@@ -274,12 +274,10 @@ impl Store for RedisStore {
     }
 }
 
-/// Whose flow a check belongs to: checks with the same keys are of one.
+/// Whose flow a check belongs to.
 fn flow(demands: &[Demand<'_>]) -> Flow {
-    let keys = demands
-        .iter()
-        .map(|it| u128::from_le_bytes(*it.key.as_bytes()));
-    keys.fold(0, |all, key| all ^ key)
+    let first = demands.first();
+    first.map_or(0, |first| u128::from_le_bytes(*first.flow.as_bytes()))
 }
 
 /// How long a line about an outage keeps others from being written.

@@ -49,12 +49,27 @@ pub struct Demand<'a> {
     pub key: Key,
     /// Units; with 0 nothing is charged, and it is admitted.
     pub cost: u64,
+    /// Who asks. Where decisions have to wait for their turn, those that one asks for wait in a line
+    /// of their own. Of several demands that of the first counts.
+    pub flow: Key,
 }
 
 impl<'a> Demand<'a> {
-    /// `cost` units of `limit` for `key`.
+    /// `cost` units of `limit` for `key`, which is also who asks.
     pub const fn new(limit: &'a Limit, key: Key, cost: u64) -> Self {
-        Self { limit, key, cost }
+        Self {
+            limit,
+            key,
+            cost,
+            flow: key,
+        }
+    }
+
+    /// Says who asks.
+    #[must_use]
+    pub const fn of_flow(mut self, flow: Key) -> Self {
+        self.flow = flow;
+        self
     }
 }
 

@@ -1,6 +1,7 @@
 //! The limits of a gateway: what decides, and where it counts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use mcp_gw_core::SystemClock;
@@ -19,7 +20,19 @@ use crate::swap::Swap;
 pub(crate) struct Limits {
     pub(crate) limiter: Swap<Limiter>,
     redis: Arc<ArcSwapOption<RedisStore>>,
+    memory: Memory,
 }
+
+/// The counts of this process, as long as it lives: whatever else is counted in goes back to them, or
+/// has them in its place while it is away.
+#[derive(Debug, Clone)]
+struct Memory {
+    callers: Arc<MemoryStore>,
+    addresses: Arc<MemoryStore>,
+}
+
+/// So long a start or a reload waits for a Redis. It is connected to meanwhile and afterwards.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Limits that are to be in force.
 pub(crate) struct NextLimits {
@@ -40,21 +53,24 @@ impl Limits {
     /// [`Limits::connect`].
     pub(crate) fn new(config: &LimitsConfig) -> Result<Self, LaunchError> {
         let set = set_of(config)?;
+        let memory = Memory::of(&set);
         let Counts {
             store,
             addresses,
             redis,
-        } = Counts::new(config, &set)?;
+        } = Counts::new(config, &memory)?;
         let limiter = Limiter::new(set, store).with_address_store(addresses);
         Ok(Self {
             limiter: Swap::new(limiter),
             redis: Arc::new(ArcSwapOption::from(redis)),
+            memory,
         })
     }
 
     /// What `config` makes of the limits of `before`. Counts are kept unless they move. All that can
     /// fail is done here.
     pub(crate) fn next(
+        &self,
         before: &LimitsConfig,
         config: &LimitsConfig,
     ) -> Result<NextLimits, LaunchError> {
@@ -63,7 +79,8 @@ impl Limits {
             (Some(before), Some(redis)) => !before.is_same(redis),
             (before, redis) => before.is_some() != redis.is_some(),
         };
-        let store = moves.then(|| Counts::new(config, &set)).transpose()?;
+        let store = moves.then(|| Counts::new(config, &self.memory));
+        let store = store.transpose()?;
         Ok(NextLimits { set, store })
     }
 
@@ -84,8 +101,8 @@ impl Limits {
         }
     }
 
-    /// Connects to Redis, if that is where is counted. It goes on trying by itself when this fails;
-    /// `on_error` decides meanwhile, and the log says so.
+    /// Connects to Redis, if that is where is counted, and does not wait for long. It goes on trying by
+    /// itself; `on_error` decides meanwhile, and the log says so.
     pub(crate) async fn connect(&self) {
         connect(self.redis()).await;
     }
@@ -104,12 +121,7 @@ pub(crate) fn tell_of_limits(config: &Config) {
 }
 
 impl NextLimits {
-    /// True when the counts move to another store.
-    pub(crate) const fn is_elsewhere(&self) -> bool {
-        self.store.is_some()
-    }
-
-    /// Connects to another Redis before it is used.
+    /// Connects to another Redis before it is used, if it does not keep others waiting.
     pub(crate) async fn connect(&self) {
         let store = self.store.as_ref();
         connect(store.and_then(|counts| counts.redis.clone())).await;
@@ -117,31 +129,49 @@ impl NextLimits {
 }
 
 async fn connect(redis: Option<Arc<RedisStore>>) {
-    if let Some(redis) = redis
-        && redis.connect().await.is_ok()
-    {
-        tracing::info!("rate limits are counted in Redis");
+    let Some(redis) = redis else { return };
+    let connecting = tokio::spawn(async move {
+        if redis.connect().await.is_ok() {
+            tracing::info!("rate limits are counted in Redis");
+        }
+    });
+    // The task ends by itself, soon after an attempt to connect does.
+    let _ = tokio::time::timeout(PATIENCE, connecting).await;
+}
+
+impl Memory {
+    fn of(set: &LimitSet) -> Self {
+        let store = |keys: Option<usize>| {
+            let room = keys.unwrap_or(DEFAULT_KEYS);
+            Arc::new(MemoryStore::with_room(SystemClock::new(), room))
+        };
+        Self {
+            callers: store(set.keys()),
+            addresses: store(set.addresses()),
+        }
     }
 }
 
 impl Counts {
-    fn new(config: &LimitsConfig, set: &LimitSet) -> Result<Self, LaunchError> {
-        let memory = |keys: Option<usize>| {
-            let room = keys.unwrap_or(DEFAULT_KEYS);
-            Arc::new(MemoryStore::with_room(SystemClock::new(), room))
-        };
-        let (memory, addresses) = (memory(set.keys()), memory(set.addresses()));
-        let Some(redis) = &config.redis else {
+    fn new(config: &LimitsConfig, memory: &Memory) -> Result<Self, LaunchError> {
+        let Memory { callers, addresses } = memory.clone();
+        let Some(config) = &config.redis else {
             return Ok(Self {
-                store: memory,
+                store: callers,
                 addresses,
                 redis: None,
             });
         };
-        let redis = RedisStore::new(redis, memory, Arc::new(SystemClock::new())).map_err(fault)?;
-        let redis = Arc::new(redis);
+        let redis = RedisStore::new(config, callers, Arc::new(SystemClock::new()));
+        let redis = Arc::new(redis.map_err(fault)?);
+        // Anybody can have many addresses, and must not fill the Redis of callers.
+        let addresses: Arc<dyn Store> = if config.addresses {
+            Arc::new(redis.beside(addresses))
+        } else {
+            addresses
+        };
         Ok(Self {
-            addresses: Arc::new(redis.beside(addresses)),
+            addresses,
             store: Arc::<RedisStore>::clone(&redis),
             redis: Some(redis),
         })

@@ -11,7 +11,7 @@ use crate::compose::{LaunchError, Parts, Running, endpoint_of};
 use crate::config::Config;
 #[cfg(feature = "cli")]
 use crate::config::{ConfigFaults, Fault};
-use crate::limits::{Limits, tell_of_limits};
+use crate::limits::tell_of_limits;
 use crate::pins::Guards;
 use crate::rest;
 
@@ -87,14 +87,13 @@ impl Running {
         }
         // Everything that can fail comes first.
         let callers = Callers::of(config, Some(&self.callers.now()), &self.clock)?;
-        let limits = Limits::next(&before.limits, &config.limits)?;
+        let limits = self.limits.next(&before.limits, &config.limits)?;
         let policy = self.rules.prepare(config).map_err(LaunchError::Policy)?;
         let guards = if differ("pins") {
             Some(Guards::of(config).map_err(LaunchError::Pins)?)
         } else {
             None
         };
-        let has_moved = limits.is_elsewhere();
         if differ("limits") || differ("auth") {
             tell_of_limits(config);
         }
@@ -142,10 +141,13 @@ impl Running {
         let pending = AT_START.into_iter().filter(|section| differ(section));
         report.pending.extend(pending.map(str::to_owned));
         // What is counted would be forgotten in another room.
-        let room = |config: &Config| (config.limits.keys, config.limits.addresses);
-        if room(&before) != room(config) && !has_moved {
-            report.pending.push("limits.keys".to_owned());
-        }
+        let (old, new) = (&before.limits, &config.limits);
+        let rooms = [
+            ("limits.keys", old.keys != new.keys),
+            ("limits.addresses", old.addresses != new.addresses),
+        ];
+        let rooms = rooms.into_iter().filter(|(_, differs)| *differs);
+        report.pending.extend(rooms.map(|(key, _)| key.to_owned()));
         if differ("metrics") {
             // Nothing was counted before.
             let list = if self.has_metrics() {

@@ -14,6 +14,7 @@ use crate::context::{CallNotification, ClientLink, ClientLinkError, Incoming};
 use crate::error::ErrorClass;
 use crate::gateway::Gateway;
 use crate::json::RawJson;
+use crate::limit::{Hold, WeakHold};
 use crate::shown::Shown;
 
 /// The way back to a client, as the server of the call gets it.
@@ -23,12 +24,19 @@ struct Between {
     call: Incoming,
     server: Arc<str>,
     shown: Shown,
+    /// What the call holds, and need not while its client is asked.
+    hold: WeakHold,
 }
 
 impl Gateway {
     /// The same request, whose client is not asked without a record. Clients that cannot be asked,
     /// of servers whose things are called the same everywhere, need nothing between.
-    pub(super) fn with_link_between(&self, incoming: &Incoming, target: &Target) -> Incoming {
+    pub(super) fn with_link_between(
+        &self,
+        incoming: &Incoming,
+        target: &Target,
+        hold: &Hold,
+    ) -> Incoming {
         // Each client of 2026-07-28 declares something, and most of them `{}`.
         let capabilities = incoming.link.capabilities();
         let is_mute = capabilities.is_none_or(|declared| declared.as_bytes() == b"{}");
@@ -40,6 +48,7 @@ impl Gateway {
             call: incoming.clone(),
             server: Arc::clone(&target.server),
             shown: target.shown.clone(),
+            hold: hold.weak(),
         }))
     }
 }
@@ -127,7 +136,8 @@ impl ClientLink for Between {
         scope.event.server = Some(Arc::clone(&self.server));
         scope.event.request_bytes = params.len();
         let params = self.shown.question(&params);
-        let answer = self.link().ask(method, params, taken_back).await;
+        let question = self.link().ask(method, params, taken_back);
+        let answer = self.hold.lent_for(question).await;
         let answer = answer.map(|answer| self.shown.answer(&answer));
         let outcome = match &answer {
             Ok(answer) => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Use, charge_of, describe, questions, questions_about};
 use crate::audit::{AuditScope, Outcome};
-use crate::catalogue::Entry;
+use crate::catalogue::{Entry, Target};
 use crate::context::Incoming;
 use crate::error::GatewayError;
 use crate::freshness::CacheHint;
@@ -156,6 +156,31 @@ impl Gateway {
         };
         let entry = std::slice::from_ref(entry);
         is_any_allowed(&self.decide_list(incoming, method, feature, entry).await)
+    }
+
+    /// True when it may depend on its arguments whether it is refused, and the caller would see it in a
+    /// list, as this server has it. What nobody serves is asked about, too, and never seen.
+    pub(super) async fn is_listed(
+        &self,
+        incoming: &Incoming,
+        what: &Use<'_>,
+        target: Option<&Target>,
+    ) -> bool {
+        if !matches!(what.feature, Feature::Tool | Feature::Prompt) {
+            return false;
+        }
+        let name = target.map_or(what.name, |target| &*target.canonical);
+        let method = list_method(what.feature);
+        let asked =
+            AccessRequest::new(&incoming.caller, &incoming.meta, method, what.feature, name);
+        let asked = AccessRequest {
+            phase: Phase::List,
+            upstream_name: target.map_or(what.name, |target| &*target.own_name),
+            server: target.map_or("", |target| &*target.server),
+            tool: target.and_then(|target| target.tool.as_ref()),
+            ..asked
+        };
+        self.inner.policy.decide(&asked).await.is_allowed() && target.is_some()
     }
 
     /// True when the caller may be told of updates of the resource: when it may subscribe to it now,

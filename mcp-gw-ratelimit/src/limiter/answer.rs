@@ -21,6 +21,15 @@ pub(super) fn admission(mut all: Vec<LimitStanding>) -> Admission {
     answer.with_standings(all)
 }
 
+/// The same answer, with more limits that applied and refuse nothing.
+pub(super) fn with(answer: Admission, more: Vec<LimitStanding>) -> Admission {
+    let (Admission::Admitted { standings, .. } | Admission::Limited { standings, .. }) = answer
+    else {
+        return answer;
+    };
+    admission(standings.into_iter().chain(more).collect())
+}
+
 /// The tightest first: what refuses, the longest first, and then what has the least left.
 pub(super) fn sort(all: &mut [LimitStanding]) {
     all.sort_by(LimitStanding::by_tightness);

@@ -1,5 +1,8 @@
 //! The limiter as the pipeline sees it.
 
+mod guesses;
+mod under_way;
+
 use mcp_gw_core::testing::{ManualClock, charge, rate_limiter_contract};
 use mcp_gw_core::{Caller, CallerKind, RequestMeta, Transport};
 use serde_json::json;
@@ -600,35 +603,6 @@ fn patterns_that_match_nothing_are_told_with_what_may_be_meant() {
              leave it out",
         ]
     );
-}
-
-#[tokio::test]
-async fn a_call_that_goes_on_needs_no_second_place_and_costs_as_any_other() {
-    let (limiter, _) = limiter(json!({
-        "calls_per_minute": 3,
-        "concurrent": [{ "name": "one", "max": 1 }],
-    }));
-    let (ann, meta) = (user("ann"), meta());
-    let mut charge = charge(&ann, &meta, "tools/call");
-    charge.name = Some("a");
-    charge.server = Some("test");
-    let waits = limiter.admit(&charge).await.unwrap();
-    assert!(waits.is_admitted());
-    let busy = limiter.admit(&charge).await.unwrap();
-    assert_eq!(refusal(&busy), Some(("one".to_owned(), 1)));
-    charge.goes_on = true;
-    for _ in 0..2 {
-        let round = limiter.admit(&charge).await.unwrap();
-        assert!(round.is_admitted(), "the call that waits has the place");
-    }
-    let round = limiter.admit(&charge).await.unwrap();
-    let (limit, _) = refusal(&round).expect("a round costs a unit");
-    assert_eq!(limit, "calls_per_minute");
-    charge.goes_on = false;
-    drop(waits);
-    let next = limiter.admit(&charge).await.unwrap();
-    let (limit, _) = refusal(&next).expect("the place is free again, the minute is not over");
-    assert_eq!(limit, "calls_per_minute");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
+use crate::algorithm::{Period, micros};
 use crate::maths::State;
 use crate::store::{Key, StoreError};
 
@@ -84,10 +85,16 @@ impl MemoryStore {
     /// When the ledger cannot be read.
     pub async fn load_quotas(&self, ledger: &dyn QuotaLedger) -> Result<(), StoreError> {
         let wall = unix(self.clock.wall());
+        // No period that has begun ends later.
+        let last = wall.saturating_add(micros(Period::Month.length()));
         for record in ledger.load().await? {
             if record.until <= wall {
                 continue;
             }
+            let record = QuotaRecord {
+                until: record.until.min(last),
+                ..record
+            };
             let mut shard = self.tables.shard(record.key).enter();
             let known = shard.find(record.key).and_then(|place| shard.peek(place));
             let known = known.and_then(|state| Some((state.until(), state.used_in_period()?)));

@@ -279,3 +279,30 @@ fn what_costs_nothing_leaves_no_trace() {
     let shown = format!("{store:?}");
     assert!(shown.contains("stats"), "{shown}");
 }
+
+/// A ledger is somebody else's, and may hold anything.
+#[tokio::test]
+async fn odd_records_of_quotas_neither_panic_nor_grant_nor_last() {
+    let clock = ManualClock::new();
+    let limit = Limit::new("l", 5, Duration::ZERO, Algorithm::Calendar(Period::Day)).unwrap();
+    for (used, until) in [(u64::MAX, 1), (u64::MAX, u64::MAX), (7, u64::MAX)] {
+        let store = MemoryStore::new(clock.clone());
+        let key = Key::from_bytes([1; 16]);
+        let until = unix(clock.wall()).saturating_add(until);
+        let ledger = MemoryLedger::new();
+        let record = QuotaRecord::new(key, used, until);
+        ledger.save(vec![record]).await.unwrap();
+        store.load_quotas(&ledger).await.unwrap();
+        for cost in [1, 5, 6, u64::MAX] {
+            let standing = store.charge_one(&Demand::new(&limit, key, cost));
+            assert!(!standing.admitted, "{used} {until} {cost}");
+        }
+        clock.advance(Duration::from_secs(31 * 86_400));
+        let standing = store.charge_one(&Demand::new(&limit, key, 5));
+        assert!(standing.admitted, "{used} {until}");
+        // Others are looked through for what may go.
+        for n in 2..200 {
+            store.charge_one(&Demand::new(&limit, Key::from_bytes([n; 16]), 1));
+        }
+    }
+}

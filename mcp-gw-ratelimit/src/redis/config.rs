@@ -76,6 +76,9 @@ pub struct RedisConfig {
     /// How many gateways share the limits; each takes its part of a quota with `on_error: local`.
     #[schemars(range(min = 1, max = 10_000))]
     pub nodes: u32,
+    /// Counts client addresses in it, too. Otherwise each gateway counts them in its memory: anybody
+    /// can have so many addresses that their counts fill a Redis.
+    pub addresses: bool,
 }
 
 impl Default for RedisConfig {
@@ -90,6 +93,7 @@ impl Default for RedisConfig {
             max_in_flight: 256,
             on_error: OnError::Local,
             nodes: 1,
+            addresses: false,
         }
     }
 }
@@ -151,7 +155,7 @@ impl RedisConfig {
         let all = |one: &Self| {
             let times = (one.timeout.get(), one.connect_timeout.get());
             let numbers = (one.max_in_flight, one.on_error.as_str(), one.nodes);
-            (times, numbers)
+            (times, numbers, one.addresses)
         };
         (&self.url, &self.username, &self.prefix) == (&other.url, &other.username, &other.prefix)
             && all(self) == all(other)
@@ -267,6 +271,13 @@ impl RedisConfig {
                 "use `redis://` in a network that you trust, or a TLS tunnel on this machine",
             );
         }
+        // How many databases there are, the server says; it numbers them in 32 bits.
+        if !(0..=i64::from(i32::MAX)).contains(&server.redis.db) {
+            return refuse(
+                "there is no database of this number",
+                "leave the number out for the first; servers have 16 unless told otherwise",
+            );
+        }
         if !server.addr.is_supported() {
             return refuse(
                 "this system has no Unix sockets",
@@ -298,6 +309,10 @@ mod tests {
             ("url", fault_of(|it| it.url.clear())),
             ("url", fault_of(|it| it.url = "localhost:6379".to_owned())),
             ("url", fault_of(|it| it.url = "rediss://host".to_owned())),
+            (
+                "url",
+                fault_of(|it| it.url = "redis://host/99999999999".to_owned()),
+            ),
             ("prefix", fault_of(|it| it.prefix = "a{b}".to_owned())),
             ("prefix", fault_of(|it| it.prefix.clear())),
             ("timeout", fault_of(|it| it.timeout = Duration::ZERO.into())),

@@ -222,7 +222,11 @@ impl Outage {
         let demands: Vec<_> = demands
             .iter()
             .zip(&shares)
-            .map(|(demand, share)| Demand::new(share, demand.key, cost(demand, share)))
+            .map(|(demand, share)| Demand {
+                limit: share,
+                cost: cost(demand, share),
+                ..*demand
+            })
             .collect();
         match mode {
             Mode::Charge => local.charge(&demands).await,

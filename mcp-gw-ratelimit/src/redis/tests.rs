@@ -83,7 +83,9 @@ impl Model {
         let all = fits.iter().all(|fits| *fits);
         let mut standings = Vec::new();
         for ((demand, mut state), fits) in demands.iter().zip(states).zip(fits) {
-            let Demand { limit, key, cost } = *demand;
+            let Demand {
+                limit, key, cost, ..
+            } = *demand;
             let is_charged = mode == Mode::Charge && cost > 0 && (all || limit.penalty());
             match (is_charged, fits) {
                 (true, true) => state.take(limit, now, cost),

@@ -1,5 +1,5 @@
-//! Whose turn it is: so many checks are with Redis at once, and the others wait, each flow (what is
-//! charged to the same keys) in a line of its own, so that a flood of one caller delays no other.
+//! Whose turn it is: so many checks are with Redis at once, and the others wait, each flow (what one
+//! caller asks for) in a line of its own, so that a flood of one caller delays no other.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};

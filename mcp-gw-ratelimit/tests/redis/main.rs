@@ -4,6 +4,7 @@
 
 mod faults;
 mod fleet;
+mod flows;
 mod shared;
 #[path = "../support/mod.rs"]
 mod support;

@@ -125,6 +125,12 @@ pub async fn limits(args: &LimitsArgs) -> ExitCode {
 
 async fn show(config: &Config, id: Option<&str>, about: About<'_>) -> Result<Shown, String> {
     let caller = id.map(|id| find(config, id)).transpose()?;
+    if let Some(server) = about
+        .server
+        .filter(|name| !config.servers.contains_key(*name))
+    {
+        super::tell(&format!("note: the configuration has no server `{server}`"));
+    }
     let views = config.limits.view(caller.as_ref());
     let limits = match &caller {
         Some(caller) if config.limits.redis.is_some() => {

@@ -113,6 +113,31 @@ async fn a_call_that_waits_for_its_client_does_not_stand_in_its_way() {
     }
 }
 
+/// A few that never answer must not close a server to everybody.
+#[tokio::test]
+async fn a_call_that_waits_for_its_client_lends_the_place_that_callers_share() {
+    for over in BOTH {
+        let limits = json!({ "concurrent": [{ "name": "all", "per": "global", "max": 1 }] });
+        let limits = serde_json::from_value(limits).unwrap();
+        let limiter = Limiter::in_memory(&limits, SystemClock::new()).unwrap();
+        let kept = limiter.clone();
+        let (engine, _, _) = engine_limited(EngineConfig::default(), |_| limiter).await;
+        let mut client = Client::modern(over, &engine, can());
+        let args = json!({});
+        let call = json!({"name": "ask", "arguments": args});
+        let first = client.asked("tools/call", call.clone()).await;
+        assert_eq!(kept.stats().under_way, 0, "{over:?}");
+        let second = client.asked("tools/call", call.clone()).await;
+        assert_eq!(second["result"]["resultType"], "input_required", "{second}");
+        for asked in [&second, &first] {
+            let yes = retry("ask", &args, asked, &json!({"input-1": {}}));
+            let done = client.asked("tools/call", yes).await;
+            assert_eq!(said(&done)["said"]["answer"], json!({}), "{over:?} {done}");
+        }
+        assert_eq!(kept.stats().under_way, 0, "{over:?}");
+    }
+}
+
 #[tokio::test]
 async fn who_may_not_call_any_more_has_no_call_to_come_back_to() {
     for over in BOTH {

@@ -175,7 +175,10 @@ async fn as_much_is_done_for_what_is_hidden_as_for_what_does_not_exist() {
                 diary.0.lock().unwrap().clear();
                 let error = go(&gateway, way, name).await.unwrap_err();
                 let steps = diary.0.lock().unwrap().join("\n");
-                assert_eq!(steps.lines().count(), 2, "{way}: {steps}");
+                // Whether it is seen in lists says how a refused call is charged, if it has arguments.
+                let is_seen = matches!(way, "tool" | "resume" | "prompt" | "complete prompt");
+                let asked = 2 + usize::from(tells_apart && is_seen);
+                assert_eq!(steps.lines().count(), asked, "{way}: {steps}");
                 let told = (error.public_message(), error.class().code(), steps);
                 let told = format!("{told:?}").replace("nobody", "hidden");
                 assert!(!told.contains("both"), "{way}: {told}");
@@ -197,6 +200,59 @@ async fn as_much_is_done_for_what_is_hidden_as_for_what_does_not_exist() {
     }
 }
 
+/// Shows everything, lets everything be called with arguments of which one is the right one, and
+/// hides what is called so.
+struct Guarded;
+
+#[async_trait]
+impl Policy for Guarded {
+    async fn decide(&self, request: &AccessRequest<'_>) -> Decision {
+        let is_right = || {
+            let arguments = request.arguments.map(|it| it.as_raw().as_str().to_owned());
+            arguments.is_some_and(|text| text.contains("right"))
+        };
+        let is_shown = request.name != "hidden" && request.phase == Phase::List;
+        if is_shown || (request.name == "open" && is_right()) {
+            Decision::allow()
+        } else {
+            Decision::deny().because("rule")
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_for_its_arguments_costs_what_the_tool_does() {
+    let diary = Diary(Arc::default(), true);
+    let gateway = Gateway::builder()
+        .backend(Both::default())
+        .policy(Guarded)
+        .rate_limiter(diary.clone())
+        .build()
+        .unwrap();
+    gateway.refresh().await.unwrap();
+    let own = r#"(Some("open"), Some("both"))"#;
+    let nothing = "(None, None)";
+    for (name, key, counted, is_allowed) in [
+        ("open", "right", own, true),
+        ("open", "wrong", own, false),
+        ("hidden", "wrong", nothing, false),
+        ("nobody", "wrong", nothing, false),
+        ("nobody", "right", nothing, false),
+    ] {
+        let raw = RawJson::parse(format!(r#"{{"key":"{key}"}}"#)).unwrap();
+        let arguments = Arguments::from_raw(raw).unwrap();
+        let call = ToolCall::new(name, arguments);
+        let answer = gateway.call_tool(&incoming(), call).await;
+        assert_eq!(answer.is_ok(), is_allowed, "{name} {key}");
+        let steps = std::mem::take(&mut *diary.0.lock().unwrap());
+        assert_eq!(
+            steps,
+            [format!("charge tools/call {counted}")],
+            "{name} {key}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_task_that_is_anothers_is_none() {
     let (diary, backend) = (Diary(Arc::default(), true), Both::default());
@@ -213,7 +269,11 @@ async fn a_task_that_is_anothers_is_none() {
     let steps = diary.0.lock().unwrap().clone();
     assert_eq!(
         steps,
-        ["decide tools/call ", "charge tasks/get (None, None)"]
+        [
+            "decide tools/call ",
+            "decide tools/list ",
+            "charge tasks/get (None, None)"
+        ]
     );
     assert_eq!(backend.0.load(Ordering::Relaxed), 0);
 }

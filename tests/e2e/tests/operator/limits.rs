@@ -273,3 +273,92 @@ fn what_never_applies_is_told_of_and_so_is_what_takes_a_restart() {
         assert!(err.with(warning).contains("WARN"), "{warning}");
     }
 }
+
+/// What is refused or unknown costs something also where all limits are about tools.
+#[test]
+fn guesses_are_not_free_where_limits_are_about_tools() {
+    let yaml = format!(
+        "http: {{ listen: \"127.0.0.1:0\" }}\n\
+         policy: {{ default: allow, rules: [\n\
+           {{ id: right, effect: deny, tools: [echo], when: \"mcp.tool.arguments.q != 'right'\" }},\n\
+           {{ id: hidden, effect: deny, tools: [count] }}] }}\n\
+         limits:\n\
+         \x20 rules: [{{ name: echoes, per: caller_and_tool, quota: 3, window: 1h, for: {{ tools: [echo] }} }}]\n\
+         \x20 other: {{ quota: 20, window: 1h }}\n\
+         servers: {{ odd: {{ command: {ODD_BIN:?}, args: [\"--modern\"] }} }}\n"
+    );
+    let gateway = Setup::verbatim(&yaml).over_http();
+    let client = gateway.client(Era::Modern);
+    // Who sees a tool pays for it, whatever becomes of the call.
+    for n in 0..3 {
+        let answer = client.tool("echo", &format!(r#"{{"q":"guess {n}"}}"#));
+        assert_eq!(answer.fault().0, -32602, "{answer:?}");
+    }
+    let answer = client.tool("echo", r#"{"q":"right"}"#);
+    assert_eq!(at(&answer.error(), &["data", "limit"]), "\"echoes\"");
+    // And what is hidden costs what is not there does.
+    let refused = |name: &str| {
+        let answer = client.tool(name, "{}");
+        let error = answer.error();
+        let limit = answer.0.contains("-31001");
+        limit.then(|| at(&error, &["data", "limit"]))
+    };
+    let mut refusals = Vec::new();
+    for n in 0..24 {
+        refusals.push(refused(["count", "nobody"][n % 2]));
+    }
+    assert!(
+        refusals[0].is_none() && refusals[1].is_none(),
+        "{refusals:?}"
+    );
+    let other = Some("\"other\"".to_owned());
+    assert!(
+        refusals[22..].iter().all(|one| *one == other),
+        "{refusals:?}"
+    );
+}
+
+/// Anybody can have many addresses: what they cost is counted where nobody else is counted.
+#[test]
+fn addresses_take_no_room_in_a_shared_redis_unless_told_to() {
+    let Some(redis) = Redis::start() else { return };
+    for (more, shared) in [("", 0), (", addresses: true", 1)] {
+        let limits = format!(
+            "rules: [{{ name: door, per: address, quota: 2, window: 1h }}], \
+             redis: {{ url: \"{}\", timeout: 5s, prefix: p{shared}{more} }}",
+            redis.url(),
+            more = more
+        );
+        let [one, two] = [gateway(&limits), gateway(&limits)];
+        let refusals = [&one, &two].map(|gateway| {
+            gateway
+                .process
+                .stderr
+                .with("rate limits are counted in Redis");
+            let knock = || gateway.endpoint().send("OPTIONS", &[], b"").status == 429;
+            (0..4).filter(|_| knock()).count()
+        });
+        let expected = if shared == 0 { [2, 2] } else { [2, 4] };
+        assert_eq!(refusals, expected, "{more}");
+    }
+}
+
+/// A Redis that takes connections and says nothing holds up neither the start nor a change.
+#[test]
+fn nobody_waits_for_a_redis_that_says_nothing() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let limits = |timeout: &str| {
+        format!(
+            "calls_per_minute: 5, redis: {{ url: \"redis://127.0.0.1:{port}\", \
+             connect_timeout: 60s, timeout: {timeout} }}"
+        )
+    };
+    let began = std::time::Instant::now();
+    let gateway = gateway(&limits("50ms"));
+    let client = gateway.client(Era::Modern);
+    assert_eq!(admitted(&client), 5, "which it counts itself");
+    change(&gateway, &limits("60ms"), 1);
+    assert_eq!(admitted(&client), 0, "and goes on to");
+    assert!(began.elapsed() < std::time::Duration::from_secs(30));
+}
