@@ -2,7 +2,8 @@
 
 use mcp_gw_core::{AccessRequest, Effect};
 
-use crate::condition::{Facts, REQUEST_STEPS};
+use crate::compile::REQUEST_STEPS;
+use crate::condition::Facts;
 use crate::decide::{Outcome, Session};
 use crate::rbac::{FEW_TRIES, MOST_TRIES, smallest_missing};
 use crate::rule::Rule;
@@ -44,14 +45,14 @@ pub(crate) fn missing_scopes(
     } else {
         MOST_TRIES
     };
-    // Each of them asks all rules anew; their conditions share what those of a request have.
+    // Each of them asks all rules anew; their conditions share what those of a request may take.
     let rules = set.rules().count().max(1);
     let tries = tries.min((MOST_ASKED / rules).max(1));
-    let mut steps = REQUEST_STEPS;
+    let mut steps = set.steps.max(REQUEST_STEPS);
     let missing = smallest_missing(&candidates, tries, |scopes| {
         let identity = set.grants.identity_with(request.caller, scopes);
         let facts = Facts::new(request.caller, &identity, request.meta).with_steps(steps);
-        let session = Session::new(set, request.caller, request.meta, &identity, &facts);
+        let session = Session::new(set, request.caller, &identity, &facts);
         let effect = set.decide(&session, request).enforced.effect;
         steps = facts.steps_left();
         effect == Effect::Allow && steps > 0

@@ -15,7 +15,7 @@ use mcp_gw_core::{
 
 use crate::challenge::missing_scopes;
 use crate::compile::{Known, compile};
-use crate::condition::{Facts, ITEM_STEPS, REQUEST_STEPS};
+use crate::condition::Facts;
 use crate::config::{Mode, OnDenied, PolicyConfig};
 use crate::decide::{Outcome, Session, Side};
 use crate::explain::{Explanation, explain};
@@ -177,36 +177,21 @@ impl PolicyEngine {
         self.timed(|| {
             let identity = set.grants.identity(request.caller);
             let facts = Facts::new(request.caller, &identity, request.meta);
-            let session = Session::new(&set, request.caller, request.meta, &identity, &facts);
+            let session = Session::new(&set, request.caller, &identity, &facts);
             self.decision(&set, request, &set.decide(&session, request))
         })
     }
 
     /// Decides the items of a list in one pass: what is known of the caller is worked out once, and
-    /// all items see the same policy. The answers are those of [`PolicyEngine::decide_now`].
+    /// all items see the same policy. The answers are those of [`PolicyEngine::decide_now`], in any
+    /// order, but where conditions that look at the items take more than 10,000 steps for each of them
+    /// together with all else that a request may take: these conditions are then errors for all items.
     pub fn decide_all_now(&self, requests: &[AccessRequest<'_>]) -> Vec<Decision> {
         let set = self.shared.current.load();
         self.timed(|| {
-            let mut decisions = Vec::with_capacity(requests.len());
-            let mut rest = requests;
-            while let Some(first) = rest.first() {
-                let identity = set.grants.identity(first.caller);
-                let items = u64::try_from(rest.len()).unwrap_or(u64::MAX);
-                let steps = REQUEST_STEPS.saturating_add(items.saturating_mul(ITEM_STEPS));
-                let facts = Facts::new(first.caller, &identity, first.meta).with_steps(steps);
-                let session = Session::new(&set, first.caller, first.meta, &identity, &facts);
-                let count = rest
-                    .iter()
-                    .take_while(|request| session.is_of(request))
-                    .count();
-                let (these, others) = rest.split_at(count);
-                let decided = these
-                    .iter()
-                    .map(|request| self.decision(&set, request, &set.decide(&session, request)));
-                decisions.extend(decided);
-                rest = others;
-            }
-            decisions
+            set.decide_lists(requests, true, |request, outcome| {
+                self.decision(&set, request, outcome)
+            })
         })
     }
 
@@ -217,12 +202,9 @@ impl PolicyEngine {
         let identity = set.grants.identity(request.caller);
         let facts = Facts::new(request.caller, &identity, request.meta);
         let start = self.shared.clock.now();
-        let session = Session::new(&set, request.caller, request.meta, &identity, &facts);
+        let session = Session::new(&set, request.caller, &identity, &facts);
         let outcome = set.decide(&session, request);
         let took = self.since(start);
-        // All rules are asked anew, and their conditions have what those of a request have.
-        let facts = Facts::new(request.caller, &identity, request.meta);
-        let session = Session::new(&set, request.caller, request.meta, &identity, &facts);
         explain(&set, &session, request, &outcome, took)
     }
 

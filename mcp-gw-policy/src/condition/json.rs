@@ -13,64 +13,6 @@ use serde_json::{Map, Number, Value};
 
 use super::ArgumentLimits;
 
-/// How large the values of a request are: what a walk over one of them costs at most.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Sizes {
-    /// Bytes of the longest text.
-    pub(crate) text: u64,
-    /// Values of the largest structure, at any depth.
-    pub(crate) structure: u64,
-}
-
-/// A value and its sizes.
-pub(crate) type Measured<'v> = (Box<dyn Val + 'v>, Sizes);
-
-impl Sizes {
-    pub(crate) fn max(self, other: Self) -> Self {
-        Self {
-            text: self.text.max(other.text),
-            structure: self.structure.max(other.structure),
-        }
-    }
-
-    /// The sizes of a tree.
-    pub(crate) fn of_map(map: &Map<String, Value>) -> Self {
-        let mut sizes = Self::default();
-        map.iter().for_each(|(key, value)| {
-            sizes.text = sizes.text.max(len(key));
-            sizes.add(value);
-        });
-        sizes
-    }
-
-    /// The sizes of a list of texts.
-    pub(crate) fn of_list<'t>(texts: impl Iterator<Item = &'t str>) -> Self {
-        let mut sizes = Self::default();
-        for text in texts {
-            sizes.text = sizes.text.max(len(text));
-            sizes.structure = sizes.structure.saturating_add(1);
-        }
-        sizes
-    }
-
-    fn add(&mut self, value: &Value) {
-        self.structure = self.structure.saturating_add(1);
-        match value {
-            Value::String(text) => self.text = self.text.max(len(text)),
-            Value::Array(items) => items.iter().for_each(|item| self.add(item)),
-            Value::Object(members) => members.iter().for_each(|(key, member)| {
-                self.text = self.text.max(len(key));
-                self.add(member);
-            }),
-            _ => {}
-        }
-    }
-}
-
-fn len(text: &str) -> u64 {
-    u64::try_from(text.len()).unwrap_or(u64::MAX)
-}
-
 /// A tree as a CEL map that borrows its texts.
 pub(crate) fn map(members: &Map<String, Value>) -> CelMap<'_> {
     let members: HashMap<CelMapKey<'_>, Box<dyn Val + '_>> = members
@@ -133,7 +75,7 @@ fn owned(tree: &Value) -> Box<dyn Val> {
 pub(crate) fn arguments<'v>(
     text: &'v str,
     limits: &ArgumentLimits,
-) -> Result<Measured<'v>, String> {
+) -> Result<Box<dyn Val + 'v>, String> {
     if text.len() > limits.bytes {
         return Err(format!(
             "the arguments have more than the {} bytes that a condition may read",
@@ -146,17 +88,14 @@ pub(crate) fn arguments<'v>(
     let mut reader = Reader {
         left: limits.values,
         limits: *limits,
-        sizes: Sizes::default(),
     };
     let mut json = serde_json::Deserializer::from_str(text);
-    let value = Seed {
+    Seed {
         reader: &mut reader,
         depth: 0,
     }
     .deserialize(&mut json)
-    .map_err(|error| without_position(&error))?;
-    let sizes = reader.sizes;
-    Ok((value, sizes))
+    .map_err(|error| without_position(&error))
 }
 
 /// The position would be one within the client's text, which nobody has at hand.
@@ -171,7 +110,6 @@ fn without_position(error: &serde_json::Error) -> String {
 struct Reader {
     left: usize,
     limits: ArgumentLimits,
-    sizes: Sizes,
 }
 
 struct Seed<'r> {
@@ -180,11 +118,6 @@ struct Seed<'r> {
 }
 
 impl Seed<'_> {
-    /// Takes a text into account.
-    fn text(&mut self, text: &str) {
-        self.reader.sizes.text = self.reader.sizes.text.max(len(text));
-    }
-
     /// One level down.
     const fn within(&mut self) -> Seed<'_> {
         Seed {
@@ -215,7 +148,6 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
             )));
         };
         self.reader.left = left;
-        self.reader.sizes.structure = self.reader.sizes.structure.saturating_add(1);
         json.deserialize_any(self)
     }
 }
@@ -313,13 +245,11 @@ impl<'de> Visitor<'de> for Seed<'_> {
         }
     }
 
-    fn visit_borrowed_str<E>(mut self, text: &'de str) -> Result<Self::Value, E> {
-        self.text(text);
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
         Ok(Box::new(CelString::from(text)))
     }
 
-    fn visit_str<E>(mut self, text: &str) -> Result<Self::Value, E> {
-        self.text(text);
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
         Ok(Box::new(CelString::from(text.to_owned())))
     }
 
@@ -336,9 +266,6 @@ impl<'de> Visitor<'de> for Seed<'_> {
         self.enter()?;
         let mut map: HashMap<CelMapKey<'de>, Box<dyn Val + 'de>> = HashMap::new();
         while let Some(key) = members.next_key_seed(Key)? {
-            if let CelMapKey::String(text) = &key {
-                self.text(text.inner());
-            }
             let member = members.next_value_seed(self.within())?;
             match map.entry(key) {
                 Entry::Vacant(vacant) => vacant.insert(member),

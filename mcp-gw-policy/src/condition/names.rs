@@ -1,6 +1,7 @@
 //! The names that conditions may use: variables with their members, functions with their shapes.
 
 use super::kind::Kind;
+use super::meter::Pay;
 
 /// A fact with a fixed name.
 pub(super) struct Fact {
@@ -112,11 +113,12 @@ pub(super) struct Function {
     /// Its other arguments.
     pub(super) args: &'static [Kind],
     pub(super) gives: Kind,
-    /// How often it may walk a text of the request.
-    pub(super) walks: u64,
+    /// What its receiver costs, and each of its arguments.
+    pub(super) target: Option<Pay>,
+    pub(super) each: Option<Pay>,
 }
 
-const fn global(name: &'static str, arg: Kind, gives: Kind, walks: u64) -> Function {
+const fn global(name: &'static str, arg: Kind, gives: Kind, each: Pay) -> Function {
     let args = match arg {
         Kind::Text => &[Kind::Text],
         _ => &[Kind::Any] as &[Kind],
@@ -126,7 +128,8 @@ const fn global(name: &'static str, arg: Kind, gives: Kind, walks: u64) -> Funct
         receiver: None,
         args,
         gives,
-        walks,
+        target: None,
+        each: Some(each),
     }
 }
 
@@ -135,14 +138,15 @@ const fn member(
     receiver: Kind,
     args: &'static [Kind],
     gives: Kind,
-    walks: u64,
+    pays: (Option<Pay>, Option<Pay>),
 ) -> Function {
     Function {
         name,
         receiver: Some(receiver),
         args,
         gives,
-        walks,
+        target: pays.0,
+        each: pays.1,
     }
 }
 
@@ -153,67 +157,67 @@ const NUMBER: &[Kind] = &[Kind::Number];
 /// Left out on purpose: what makes texts longer (`replace`, `join`, `format`) or searches them in
 /// quadratic time (`indexOf`).
 pub(super) const FUNCTIONS: [Function; 48] = [
-    global("size", Kind::Any, Kind::Number, 1),
-    global("int", Kind::Any, Kind::Number, 1),
-    global("uint", Kind::Any, Kind::Number, 1),
-    global("double", Kind::Any, Kind::Number, 1),
-    global("string", Kind::Any, Kind::Text, 1),
-    global("bool", Kind::Any, Kind::Bool, 0),
-    global("dyn", Kind::Any, Kind::Any, 0),
-    global("type", Kind::Any, Kind::Type, 0),
-    global("timestamp", Kind::Any, Kind::Time, 0),
-    global("duration", Kind::Any, Kind::Span, 0),
-    member("size", Kind::Any, NONE, Kind::Number, 1),
-    member("contains", Kind::Text, TEXT, Kind::Bool, 2),
-    member("startsWith", Kind::Text, TEXT, Kind::Bool, 1),
-    member("endsWith", Kind::Text, TEXT, Kind::Bool, 1),
-    member("lowerAscii", Kind::Text, NONE, Kind::Text, 2),
-    member("upperAscii", Kind::Text, NONE, Kind::Text, 2),
-    member("trim", Kind::Text, NONE, Kind::Text, 2),
-    member("charAt", Kind::Text, NUMBER, Kind::Text, 2),
-    member("substring", Kind::Text, NUMBER, Kind::Text, 4),
+    global("size", Kind::Any, Kind::Number, Pay::Text),
+    global("int", Kind::Any, Kind::Number, Pay::Copy),
+    global("uint", Kind::Any, Kind::Number, Pay::Copy),
+    global("double", Kind::Any, Kind::Number, Pay::Copy),
+    global("string", Kind::Any, Kind::Text, Pay::Copy),
+    global("bool", Kind::Any, Kind::Bool, Pay::Copy),
+    global("dyn", Kind::Any, Kind::Any, Pay::Copy),
+    global("type", Kind::Any, Kind::Type, Pay::Copy),
+    global("timestamp", Kind::Any, Kind::Time, Pay::Copy),
+    global("duration", Kind::Any, Kind::Span, Pay::Copy),
+    member("size", Kind::Any, NONE, Kind::Number, (Some(Pay::Text), None)),
+    member("contains", Kind::Text, TEXT, Kind::Bool, (Some(Pay::Search), Some(Pay::Walk))),
+    member("startsWith", Kind::Text, TEXT, Kind::Bool, (None, Some(Pay::Walk))),
+    member("endsWith", Kind::Text, TEXT, Kind::Bool, (None, Some(Pay::Walk))),
+    member("lowerAscii", Kind::Text, NONE, Kind::Text, (Some(Pay::Search), None)),
+    member("upperAscii", Kind::Text, NONE, Kind::Text, (Some(Pay::Search), None)),
+    member("trim", Kind::Text, NONE, Kind::Text, (Some(Pay::Search), None)),
+    member("charAt", Kind::Text, NUMBER, Kind::Text, (Some(Pay::Search), None)),
+    member("substring", Kind::Text, NUMBER, Kind::Text, (Some(Pay::Rewrite), None)),
     member(
         "substring",
         Kind::Text,
         &[Kind::Number, Kind::Number],
         Kind::Text,
-        4,
+        (Some(Pay::Rewrite), None),
     ),
-    member("split", Kind::Text, TEXT, Kind::Texts, 32),
+    member("split", Kind::Text, TEXT, Kind::Texts, (Some(Pay::Pieces), Some(Pay::Walk))),
     member(
         "split",
         Kind::Text,
         &[Kind::Text, Kind::Number],
         Kind::Texts,
-        32,
+        (Some(Pay::Pieces), Some(Pay::Walk)),
     ),
-    member("getFullYear", Kind::Time, NONE, Kind::Number, 0),
-    member("getFullYear", Kind::Time, TEXT, Kind::Number, 0),
-    member("getMonth", Kind::Time, NONE, Kind::Number, 0),
-    member("getMonth", Kind::Time, TEXT, Kind::Number, 0),
-    member("getDayOfYear", Kind::Time, NONE, Kind::Number, 0),
-    member("getDayOfYear", Kind::Time, TEXT, Kind::Number, 0),
-    member("getDayOfMonth", Kind::Time, NONE, Kind::Number, 0),
-    member("getDayOfMonth", Kind::Time, TEXT, Kind::Number, 0),
-    member("getDate", Kind::Time, NONE, Kind::Number, 0),
-    member("getDate", Kind::Time, TEXT, Kind::Number, 0),
-    member("getDayOfWeek", Kind::Time, NONE, Kind::Number, 0),
-    member("getDayOfWeek", Kind::Time, TEXT, Kind::Number, 0),
-    member("getHours", Kind::Time, NONE, Kind::Number, 0),
-    member("getHours", Kind::Time, TEXT, Kind::Number, 0),
-    member("getMinutes", Kind::Time, NONE, Kind::Number, 0),
-    member("getMinutes", Kind::Time, TEXT, Kind::Number, 0),
-    member("getSeconds", Kind::Time, NONE, Kind::Number, 0),
-    member("getSeconds", Kind::Time, TEXT, Kind::Number, 0),
-    member("getMilliseconds", Kind::Time, NONE, Kind::Number, 0),
-    member("getMilliseconds", Kind::Time, TEXT, Kind::Number, 0),
-    member("getHours", Kind::Span, NONE, Kind::Number, 0),
-    member("getMinutes", Kind::Span, NONE, Kind::Number, 0),
-    member("getSeconds", Kind::Span, NONE, Kind::Number, 0),
-    member("getMilliseconds", Kind::Span, NONE, Kind::Number, 0),
+    member("getFullYear", Kind::Time, NONE, Kind::Number, (None, Some(Pay::Copy))),
+    member("getFullYear", Kind::Time, TEXT, Kind::Number, (None, Some(Pay::Copy))),
+    member("getMonth", Kind::Time, NONE, Kind::Number, (None, Some(Pay::Copy))),
+    member("getMonth", Kind::Time, TEXT, Kind::Number, (None, Some(Pay::Copy))),
+    member("getDayOfYear", Kind::Time, NONE, Kind::Number, (None, Some(Pay::Copy))),
+    member("getDayOfYear", Kind::Time, TEXT, Kind::Number, (None, Some(Pay::Copy))),
+    member("getDayOfMonth", Kind::Time, NONE, Kind::Number, (None, Some(Pay::Copy))),
+    member("getDayOfMonth", Kind::Time, TEXT, Kind::Number, (None, Some(Pay::Copy))),
+    member("getDate", Kind::Time, NONE, Kind::Number, (None, Some(Pay::Copy))),
+    member("getDate", Kind::Time, TEXT, Kind::Number, (None, Some(Pay::Copy))),
+    member("getDayOfWeek", Kind::Time, NONE, Kind::Number, (None, Some(Pay::Copy))),
+    member("getDayOfWeek", Kind::Time, TEXT, Kind::Number, (None, Some(Pay::Copy))),
+    member("getHours", Kind::Time, NONE, Kind::Number, (None, Some(Pay::Copy))),
+    member("getHours", Kind::Time, TEXT, Kind::Number, (None, Some(Pay::Copy))),
+    member("getMinutes", Kind::Time, NONE, Kind::Number, (None, Some(Pay::Copy))),
+    member("getMinutes", Kind::Time, TEXT, Kind::Number, (None, Some(Pay::Copy))),
+    member("getSeconds", Kind::Time, NONE, Kind::Number, (None, Some(Pay::Copy))),
+    member("getSeconds", Kind::Time, TEXT, Kind::Number, (None, Some(Pay::Copy))),
+    member("getMilliseconds", Kind::Time, NONE, Kind::Number, (None, Some(Pay::Copy))),
+    member("getMilliseconds", Kind::Time, TEXT, Kind::Number, (None, Some(Pay::Copy))),
+    member("getHours", Kind::Span, NONE, Kind::Number, (None, Some(Pay::Copy))),
+    member("getMinutes", Kind::Span, NONE, Kind::Number, (None, Some(Pay::Copy))),
+    member("getSeconds", Kind::Span, NONE, Kind::Number, (None, Some(Pay::Copy))),
+    member("getMilliseconds", Kind::Span, NONE, Kind::Number, (None, Some(Pay::Copy))),
     // Two that stand for their own checks, so that the table is what suggestions are made from.
-    member("matches", Kind::Text, TEXT, Kind::Bool, 4),
-    member("glob", Kind::Text, TEXT, Kind::Bool, 4),
+    member("matches", Kind::Text, TEXT, Kind::Bool, (None, Some(Pay::Copy))),
+    member("glob", Kind::Text, TEXT, Kind::Bool, (None, Some(Pay::Copy))),
 ];
 
 /// Functions that take literals which are compiled with the condition, or that are short for

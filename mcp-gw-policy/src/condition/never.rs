@@ -2,6 +2,7 @@
 
 use cel::common::ast::{Expr, IdedExpr, LiteralValue, operators as op};
 
+use super::meter::Pay;
 use super::{Condition, Verdict, sample};
 use crate::fault::nearest;
 
@@ -24,6 +25,18 @@ pub(super) fn reason(condition: &Condition) -> Option<String> {
         Verdict::False => Some("it is false whatever the request".to_owned()),
         Verdict::True => None,
     })
+}
+
+/// The expression without what has it paid for.
+fn bare(mut expr: &IdedExpr) -> &IdedExpr {
+    while let Expr::Call(call) = &expr.expr {
+        let is_paid = Pay::ALL.iter().any(|pay| pay.function() == call.func_name);
+        match call.args.get(1).filter(|_| is_paid) {
+            Some(inner) => expr = inner,
+            None => break,
+        }
+    }
+    expr
 }
 
 /// Why an expression cannot come out true.
@@ -278,7 +291,7 @@ const fn literal(expr: &IdedExpr) -> Option<&LiteralValue> {
 
 /// A variable and the members selected of it.
 fn path(expr: &IdedExpr) -> Option<String> {
-    match &expr.expr {
+    match &bare(expr).expr {
         Expr::Ident(name) if name.starts_with('?') => {
             Some(format!("has({})", name.trim_start_matches('?')))
         }
