@@ -35,8 +35,9 @@ pub(crate) fn missing_scopes(
         .filter(|scope| !identity.scopes().any(|held| held == *scope))
         .collect();
     // The least rights first.
-    candidates.sort_unstable_by_key(|scope| (set.grants.weight(scope), *scope));
+    candidates.sort_unstable();
     candidates.dedup();
+    candidates.sort_by_cached_key(|scope| (set.grants.weight(scope), *scope));
     let arguments = request
         .arguments
         .map_or(0, |arguments| arguments.as_raw().len());

@@ -18,6 +18,7 @@ use super::names::{self, About};
 use super::meter::{METER, Pay, STEP_BYTES, len};
 use super::{ConditionFault, ConditionLimits, Problem, Reads};
 use crate::fault::nearest;
+use crate::number::{SKIPS_INTEGERS, keeps_its_digits};
 
 mod call;
 
@@ -41,6 +42,19 @@ pub(super) struct Positions<'s> {
 impl<'s> Positions<'s> {
     pub(super) const fn new(source: &'s str, info: &'s SourceInfo) -> Self {
         Self { source, info }
+    }
+
+    /// The number that is written where a node begins, without its sign.
+    fn number(&self, id: u64) -> Option<String> {
+        let (start, _) = self.info.offset_for(id)?;
+        let from = self.source.chars().skip(usize::try_from(start).ok()?);
+        let mut before = ' ';
+        let written = from.skip_while(|c| *c == '-' || *c == ' ').take_while(|c| {
+            let is_sign = matches!(c, '+' | '-') && matches!(before, 'e' | 'E');
+            before = *c;
+            is_sign || c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E')
+        });
+        Some(written.collect())
     }
 
     /// Line and column of a node, from 1, in characters.
@@ -264,6 +278,9 @@ impl Builder<'_> {
         match expr {
             Expr::Literal(literal) => {
                 let kind = literal_kind(&literal);
+                if let LiteralValue::Double(double) = &literal {
+                    self.double(id, *double.inner());
+                }
                 (node(id, Expr::Literal(literal)), kind)
             }
             Expr::Ident(name) => self.name(id, name),
@@ -296,6 +313,20 @@ impl Builder<'_> {
                 self.problem(id, "conditions have no message types");
                 (node(id, Expr::Unspecified), Kind::Any)
             }
+        }
+    }
+
+    /// Numbers are compared exactly, so a literal must be what it says.
+    fn double(&mut self, id: u64, double: f64) {
+        let written = self.positions.number(id);
+        let written = written.as_deref();
+        if double.abs() >= SKIPS_INTEGERS {
+            let message = "a number with a point or an exponent is not exact from 2^53 on; write it \
+                           without, as 9007199254740993";
+            self.problem(id, message);
+        } else if let Some(written) = written.filter(|written| !keeps_its_digits(written)) {
+            let message = format!("{written} has more digits than a number keeps; it would be {double}");
+            self.problem(id, message);
         }
     }
 

@@ -12,6 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::{Map, Number, Value};
 
 use super::ArgumentLimits;
+use crate::number::{SKIPS_INTEGERS, is_exact};
 
 /// A tree as a CEL map that borrows its texts.
 pub(crate) fn map(members: &Map<String, Value>) -> CelMap<'_> {
@@ -43,8 +44,26 @@ fn number<'v>(number: &Number) -> Box<dyn Val + 'v> {
     } else if let Some(integer) = number.as_u64() {
         Box::new(CelUInt::from(integer))
     } else {
-        Box::new(CelDouble::from(number.as_f64().unwrap_or(f64::NAN)))
+        let double = number.as_f64().unwrap_or(f64::NAN);
+        match whole(double) {
+            Some(whole) => whole,
+            None => Box::new(CelDouble::from(double)),
+        }
     }
+}
+
+/// A double from 2^53 on as the integer that it is: compared as a double it would be equal to others.
+fn whole<'v>(double: f64) -> Option<Box<dyn Val + 'v>> {
+    if double.abs() < SKIPS_INTEGERS || double.abs() > 1e20 {
+        return None;
+    }
+    // All its digits are written, and from there on it has no others.
+    let text = format!("{double:.0}");
+    if let Ok(integer) = text.parse::<i64>() {
+        return Some(Box::new(CelInt::from(integer)));
+    }
+    let integer = text.parse::<u64>().ok()?;
+    Some(Box::new(CelUInt::from(integer)))
 }
 
 /// A tree as a CEL map of its own.
@@ -182,35 +201,6 @@ fn numbers(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// True when the double that a number is read as is written with the same digits: none was lost.
-fn is_exact(number: &str) -> bool {
-    let Ok(double) = number.parse::<f64>() else {
-        return false;
-    };
-    digits(number).is_some_and(|written| Some(written) == digits(&format!("{double:e}")))
-}
-
-/// The digits of a number without zeros around them, and the exponent of the last one.
-fn digits(number: &str) -> Option<(String, i64)> {
-    let number = number.trim_start_matches('-');
-    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-    let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let all = format!("{whole}{part}");
-    let without_end = all.trim_end_matches('0');
-    let digits = without_end.trim_start_matches('0');
-    if digits.is_empty() {
-        return Some((String::new(), 0));
-    }
-    let exponent = exponent.trim_start_matches('+').parse::<i64>().ok()?;
-    let zeros = i64::try_from(all.len().checked_sub(without_end.len())?).ok()?;
-    let part = i64::try_from(part.len()).ok()?;
-    let last = exponent.checked_sub(part)?.checked_add(zeros)?;
-    Some((digits.to_owned(), last))
-}
-
-/// From here on a double skips integers.
-const EXACT: f64 = 9_007_199_254_740_992.0;
-
 impl<'de> Visitor<'de> for Seed<'_> {
     type Value = Box<dyn Val + 'de>;
 
@@ -238,7 +228,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Self::Value, E> {
-        if number.abs() < EXACT {
+        if number.abs() < SKIPS_INTEGERS {
             Ok(Box::new(CelDouble::from(number)))
         } else {
             Err(E::custom(INEXACT))

@@ -112,7 +112,16 @@ impl Builder<'_> {
                 ]
             }
             op::IN => self.paid_search(left, right, right_kind),
-            op::INDEX => vec![left, self.pay(Pay::Index, right)],
+            op::INDEX => {
+                let is_double = matches!(&right.expr, Expr::Literal(LiteralValue::Double(_)));
+                let right = if is_double {
+                    let id = right.id;
+                    call(id, Pay::Index.function(), vec![ident(id, METER), right])
+                } else {
+                    self.pay(Pay::Index, right)
+                };
+                vec![left, right]
+            }
             // What `map` and `filter` collect is appended in place.
             op::ADD if self.is_result(&left) => vec![left, right],
             _ => {
