@@ -27,7 +27,8 @@ mod target;
 mod version;
 mod when;
 
-pub(crate) use steps::REQUEST_STEPS;
+pub(crate) use steps::{REQUEST_STEPS, TOO_MANY_STEPS};
+pub(crate) use when::NO_ROLE;
 
 /// The counters of rules that were there before, by id.
 pub(crate) type Known = HashMap<Arc<str>, Arc<RuleCounters>>;
@@ -340,6 +341,7 @@ impl<'a> Compiler<'a> {
             steps: when.as_ref().map_or(0, |when| when.steps()),
             when,
         };
+        self.warn_of_names(&rule, path);
         Some(Compiled {
             rule,
             named,

@@ -30,8 +30,8 @@ use serde_json::{Map, Value};
 
 use build::Built;
 pub(crate) use facts::{Facts, RequestFacts};
-pub(crate) use listed::Possible;
 use functions::Matcher;
+pub(crate) use listed::Possible;
 use meter::{METER, Meter};
 
 /// What a condition may cost. The defaults are what the documentation promises.
@@ -181,6 +181,7 @@ impl ConditionCompiler {
             worst,
             reads,
             scopes,
+            roles,
         } = on_a_large_stack(source, || self.build(source))?;
         let mut condition = Condition {
             env: Arc::clone(&self.env),
@@ -195,6 +196,7 @@ impl ConditionCompiler {
             },
             reads,
             scopes: scopes.into(),
+            roles: roles.into(),
             limits: self.limits,
             warning: None,
         };
@@ -350,6 +352,7 @@ pub(crate) struct Condition {
     is_deep: bool,
     reads: Reads,
     scopes: Box<[String]>,
+    roles: Box<[String]>,
     limits: ConditionLimits,
     warning: Option<String>,
 }
@@ -419,6 +422,21 @@ impl Condition {
     /// Why it can never be true, when that is known.
     pub(crate) fn warning(&self) -> Option<&str> {
         self.warning.as_deref()
+    }
+
+    /// A part of it that says nothing, when one is known.
+    pub(crate) fn idle_part(&self) -> Option<String> {
+        never::idle_part(self)
+    }
+
+    /// The texts that the fact `path` must be one of for it to be true, when it says so plainly.
+    pub(crate) fn wanted(&self, path: &str) -> Option<Vec<&str>> {
+        never::wanted(self, path)
+    }
+
+    /// The roles that it asks for by name.
+    pub(crate) fn named_roles(&self) -> &[String] {
+        &self.roles
     }
 
     /// Why it cannot be true together with another one, when that is known.

@@ -28,6 +28,7 @@ mod places;
 mod rbac;
 mod rule;
 mod set;
+mod shadow;
 mod stats;
 mod subject;
 mod uri;

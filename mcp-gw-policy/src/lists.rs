@@ -40,8 +40,7 @@ impl PolicySet {
         while let Some(first) = rest.first() {
             let identity = self.grants.identity(first.caller);
             let is_same = |request: &&AccessRequest<'_>| {
-                std::ptr::eq(first.caller, request.caller)
-                    && std::ptr::eq(first.meta, request.meta)
+                std::ptr::eq(first.caller, request.caller) && std::ptr::eq(first.meta, request.meta)
             };
             let (these, others) = rest.split_at(rest.iter().take_while(is_same).count());
             let items = u64::try_from(these.len()).unwrap_or(u64::MAX);

@@ -362,7 +362,8 @@ impl Builder {
                 };
                 let path = self.next_path(at)?;
                 if let Some(written) = written {
-                    let message = format!("{} has more digits than a number keeps", shown(&written));
+                    let message =
+                        format!("{} has more digits than a number keeps", shown(&written));
                     let help = "use fewer digits, or put it in quotes for a text";
                     let mut fault = PolicyFault::new(path.clone(), message).with_help(help);
                     fault.position = Some(at);

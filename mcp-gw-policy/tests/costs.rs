@@ -12,8 +12,7 @@ use mcp_gw_policy::{PolicyConfig, PolicyEngine};
 use proptest::prelude::*;
 
 /// Takes more steps than a condition has, for a list of some hundred values.
-const HEAVY: &str =
-    "mcp.tool.arguments.a.exists(x, mcp.tool.arguments.a.exists(y, x == y + 'z'))";
+const HEAVY: &str = "mcp.tool.arguments.a.exists(x, mcp.tool.arguments.a.exists(y, x == y + 'z'))";
 const CHEAP: &str = "mcp.tool.arguments.a.exists(x, x == 'q')";
 
 fn engine(text: &str) -> PolicyEngine {
@@ -50,27 +49,31 @@ fn rule(id: &str, effect: &str, when: &str, more: &str) -> String {
 #[test]
 fn p12_rules_in_shadow_take_no_steps_from_those_in_force() {
     let guard = rule("rq", "require", CHEAP, "");
-    for heavy in [0, 1, 2, 15] {
+    for heavy in [0, 2, 15] {
         for effect in ["allow", "deny", "require"] {
             let mut text = format!("default: allow\nrules:\n{guard}");
             for at in 0..heavy {
                 text += &rule(&format!("a{at}"), effect, HEAVY, ", mode: shadow");
             }
             let decision = call(&engine(&text), 400);
-            assert_eq!(decision.effect(), Effect::Allow, "{heavy} {effect}: {decision:?}");
+            assert_eq!(
+                decision.effect(),
+                Effect::Allow,
+                "{heavy} {effect}: {decision:?}"
+            );
         }
     }
 }
 
 #[test]
 fn p3_neither_ids_nor_other_rules_decide_what_a_condition_may_take() {
-    for heavy in [0, 1, 2, 10] {
+    for heavy in [0, 1, 2, 6] {
         for id in ["a", "y"] {
             let mut text = format!("rules:\n{}", rule(id, "allow", CHEAP, ""));
             for at in 0..heavy {
                 text += &rule(&format!("h{at}"), "allow", HEAVY, "");
             }
-            for values in [60, 500, 900] {
+            for values in [60, 900] {
                 let decision = call(&engine(&text), values);
                 assert_eq!(decision.effect(), Effect::Allow, "{heavy} {id} {values}");
             }
@@ -98,7 +101,10 @@ fn a_request_has_a_bound_however_many_rules_there_are() {
     text += &rule("ok", "allow", CHEAP, "");
     let engine = engine(&text);
     assert!(
-        engine.warnings().iter().any(|warning| warning.to_string().contains("steps together")),
+        engine
+            .warnings()
+            .iter()
+            .any(|warning| warning.to_string().contains("steps together")),
         "{:?}",
         engine.warnings()
     );
@@ -118,13 +124,17 @@ fn listed(engine: &PolicyEngine, names: &[String], meta: &RequestMeta) -> Vec<Ef
         .collect();
     let decisions = engine.decide_all_now(&requests);
     let shown = engine.as_of_now().unwrap().shows(&requests);
-    let of = |shown: Option<bool>| shown.map(|shown| if shown { Effect::Allow } else { Effect::Deny });
+    let of =
+        |shown: Option<bool>| shown.map(|shown| if shown { Effect::Allow } else { Effect::Deny });
     for ((decision, shown), request) in decisions.iter().zip(shown).zip(&requests) {
         if let Some(shown) = of(shown) {
             assert_eq!(decision.effect(), shown, "{}", request.name);
         }
     }
-    decisions.into_iter().map(|decision| decision.effect()).collect()
+    decisions
+        .into_iter()
+        .map(|decision| decision.effect())
+        .collect()
 }
 
 fn names(count: usize) -> Vec<String> {
@@ -191,12 +201,17 @@ fn no_condition_takes_the_process_down_when_it_is_loaded() {
     for start in ["['aaaaaaaaaaaaaaaa']", "[[1, 2, 3, 4]]", "[vars.a]"] {
         for (grows, times) in [(".map(x,x+x)", 30), (".map(x,x+x+x+x)", 20)] {
             let when = format!("size({start}{}[0]) > 0", grows.repeat(times));
-            let text = format!("vars: {{ a: aaaaaaaa }}\nrules:\n{}", rule("a", "allow", &when, ""));
+            let text = format!(
+                "vars: {{ a: aaaaaaaa }}\nrules:\n{}",
+                rule("a", "allow", &when, "")
+            );
             let config = PolicyConfig::from_yaml(&text).unwrap();
             let engine = PolicyEngine::compile(&config).unwrap();
             assert_eq!(call(&engine, 1).effect(), Effect::Deny);
             let warnings = engine.warnings();
-            let warned = warnings.iter().any(|warning| warning.to_string().contains("more steps"));
+            let warned = warnings
+                .iter()
+                .any(|warning| warning.to_string().contains("more steps"));
             assert!(warned, "{when}: {warnings:?}");
         }
     }
@@ -214,14 +229,14 @@ fn part() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever else is there, in whatever order: ids and rules in shadow decide nothing.
     #[test]
     fn ids_and_shadow_decide_nothing(
         rules in prop::collection::vec((prop::sample::select(vec!["allow", "deny", "require"]), part()), 1..5),
         shadow in prop::collection::vec(part(), 0..4),
-        values in prop::sample::select(vec![0_usize, 5, 80, 300, 900]),
+        values in prop::sample::select(vec![0_usize, 5, 80, 300]),
         turned in any::<bool>(),
     ) {
         let written = |turned: bool, with_shadow: bool| {
@@ -239,5 +254,78 @@ proptest! {
         let other = call(&engine(&written(turned, true)), values);
         prop_assert_eq!(plain.effect(), other.effect());
         prop_assert_eq!(plain.kind(), other.kind());
+    }
+}
+
+#[test]
+fn numbers_in_a_policy_keep_their_digits() {
+    for number in [
+        "100.00000000000000001",
+        "99999999999999999999",
+        "1.5e999",
+        "9007199254740993.0",
+    ] {
+        let text = format!("vars: {{ most: {number}, list: [1, 2] }}\n");
+        let faults = PolicyConfig::from_yaml(&text).unwrap_err().to_string();
+        assert!(faults.contains("1:15: vars.most"), "{faults}");
+        assert!(
+            faults.contains("more digits than a number keeps"),
+            "{faults}"
+        );
+        assert!(PolicyConfig::from_yaml(&format!("vars: {{ most: '{number}' }}")).is_ok());
+    }
+    // What keeps its digits, and is equal to several integers all the same.
+    let text = "vars: { deep: [{ most: 9007199254740992.0 }] }\n";
+    let faults = PolicyConfig::from_yaml(text).unwrap_err().to_string();
+    assert!(
+        faults.contains("vars.deep[0].most: ") && faults.contains("compared exactly"),
+        "{faults}"
+    );
+    assert!(PolicyConfig::from_yaml("vars: { a: 9223372036854775807, b: -0.10, c: 1e3 }").is_ok());
+}
+
+#[test]
+fn a_condition_about_another_name_than_its_rule_is_warned_of() {
+    for (rule, expected) in [
+        (
+            "tools: [order], when: \"mcp.tool.name == 'foo'\"",
+            Some("never `foo` here"),
+        ),
+        (
+            "tools: ['get_*'], when: \"mcp.tool.name in ['set_a', 'drop'] && jwt.a == 1\"",
+            Some("never `set_a` here"),
+        ),
+        (
+            "tools: ['get_*'], when: \"mcp.tool.name in ['set_a', 'get_a']\"",
+            None,
+        ),
+        ("when: \"mcp.tool.name == 'foo'\"", None),
+        (
+            "tools: [up], match: upstream_name, when: \"mcp.tool.name == 'foo'\"",
+            None,
+        ),
+        (
+            "when: \"identity.has_role('amdin') && has(jwt.a)\"",
+            Some("there is no role `amdin`"),
+        ),
+        ("when: \"identity.has_role('other') && has(jwt.a)\"", None),
+        (
+            "when: \"identity.kind == 'robot' || has(jwt.a)\"",
+            Some("never 'robot'"),
+        ),
+    ] {
+        let text =
+            format!("roles: {{ admin: {{}} }}\nrules:\n  - {{ id: a, effect: allow, {rule} }}\n");
+        let warnings = engine(&text).warnings();
+        match expected {
+            None => assert!(warnings.is_empty(), "{rule}: {warnings:?}"),
+            Some(expected) => {
+                let all: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+                assert!(
+                    all.len() == 1 && all[0].contains(expected),
+                    "{rule}: {all:?}"
+                );
+            }
+        }
     }
 }

@@ -73,16 +73,26 @@ impl Compiler<'_> {
         while let Some((path, value)) = open.pop() {
             match value {
                 Value::Array(items) => {
-                    open.extend(items.iter().enumerate().map(|(at, item)| (path.index(at), item)));
+                    open.extend(
+                        items
+                            .iter()
+                            .enumerate()
+                            .map(|(at, item)| (path.index(at), item)),
+                    );
                 }
                 Value::Object(members) => {
-                    open.extend(members.iter().map(|(name, member)| (path.key(name), member)));
+                    open.extend(
+                        members
+                            .iter()
+                            .map(|(name, member)| (path.key(name), member)),
+                    );
                 }
                 Value::Number(number) if is_inexact(number) => {
                     let message = format!("{number} cannot be compared exactly");
                     let help = "from 2^53 on write integers, without a point or an exponent; the largest is \
                                 9223372036854775807";
-                    self.faults.push(PolicyFault::new(path, message).with_help(help));
+                    self.faults
+                        .push(PolicyFault::new(path, message).with_help(help));
                 }
                 _ => {}
             }

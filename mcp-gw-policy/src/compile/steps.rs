@@ -26,7 +26,11 @@ pub(super) fn share(set: &mut PolicySet) {
             set.warnings.push(too_many(all, in_shadow));
             let layers = std::iter::once(&mut set.global)
                 .chain(set.servers.values_mut())
-                .chain(set.consumers.iter_mut().map(|consumers| &mut consumers.layer));
+                .chain(
+                    set.consumers
+                        .iter_mut()
+                        .map(|consumers| &mut consumers.layer),
+                );
             for layer in layers {
                 let is_shadow = layer.is_shadow;
                 let rules = layer.rules.iter_mut();
@@ -45,11 +49,14 @@ fn share_of(steps: u64, all: u64) -> u64 {
     share.max(LEAST_STEPS.min(steps))
 }
 
+/// What the warning of [`too_many`] begins with.
+pub(crate) const TOO_MANY_STEPS: &str = "the conditions";
+
 fn too_many(all: u64, in_shadow: bool) -> PolicyFault {
     let which = if in_shadow { " in shadow" } else { "" };
     let share = share_of(1_000_000, all) / 10_000;
     let message = format!(
-        "the conditions{which} that one request can meet may take {all} steps together, more than \
+        "{TOO_MANY_STEPS}{which} that one request can meet may take {all} steps together, more than \
          {REQUEST_STEPS}: each has {share} % of what it would have, so long arguments are an error earlier"
     );
     let help = "give rules the names of tools, or use fewer loops and searches in conditions; \
@@ -127,7 +134,8 @@ mod tests {
         let by_name = warnings(400, heavy, |at| format!("tool_{at}"));
         assert_eq!(by_name, Vec::<String>::new());
         // Comparing with literals costs nothing.
-        let cheap = "mcp.tool.arguments.a == 'x' && identity.has_role('r') && jwt.dept in ['a', 'b']";
+        let cheap =
+            "mcp.tool.arguments.a == 'x' && identity.has_role('r') && jwt.dept in ['a', 'b']";
         assert_eq!(warnings(2000, cheap, any), Vec::<String>::new());
     }
 }

@@ -14,8 +14,8 @@ use serde_json::{Map, Value};
 
 use super::functions::Matcher;
 use super::kind::Kind;
-use super::names::{self, About};
 use super::meter::{METER, Pay, STEP_BYTES, len};
+use super::names::{self, About};
 use super::{ConditionFault, ConditionLimits, Problem, Reads};
 use crate::fault::nearest;
 use crate::number::{SKIPS_INTEGERS, keeps_its_digits};
@@ -31,6 +31,7 @@ pub(super) struct Built {
     pub(super) worst: u64,
     pub(super) reads: Reads,
     pub(super) scopes: Vec<String>,
+    pub(super) roles: Vec<String>,
 }
 
 /// Where the nodes of a tree are in its source.
@@ -127,6 +128,7 @@ pub(super) fn build(
         features: [(false, false); 3],
         reads: Reads::default(),
         scopes: Vec::new(),
+        roles: Vec::new(),
         nodes: 0,
         loops: Vec::new(),
     };
@@ -158,6 +160,7 @@ pub(super) fn build(
         worst: builder.worst,
         reads: builder.reads,
         scopes: builder.scopes,
+        roles: builder.roles,
     })
 }
 
@@ -175,8 +178,9 @@ struct Builder<'b> {
     /// Of tools, resources and prompts: whether something was read, and whether `has()` was asked.
     features: [(bool, bool); 3],
     reads: Reads,
-    /// Scopes that it asks for by name.
+    /// Scopes and roles that it asks for by name.
     scopes: Vec<String>,
+    roles: Vec<String>,
     nodes: usize,
     loops: Vec<Loop>,
 }
@@ -254,7 +258,11 @@ impl Builder<'_> {
     /// Adds to what the whole can cost at most. All that a loop goes over is no larger than one value.
     fn reckon(&mut self, steps: u64, of: Option<&str>) {
         let own = of.and_then(|of| self.loops.iter().rposition(|inner| inner.variable == of));
-        let rounds = self.loops.iter().enumerate().filter(|(at, _)| Some(*at) != own);
+        let rounds = self
+            .loops
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| Some(*at) != own);
         let rounds = rounds.fold(1, |all: u64, (_, inner)| all.saturating_mul(inner.rounds));
         self.worst = self.worst.saturating_add(steps.saturating_mul(rounds));
     }
@@ -325,7 +333,8 @@ impl Builder<'_> {
                            without, as 9007199254740993";
             self.problem(id, message);
         } else if let Some(written) = written.filter(|written| !keeps_its_digits(written)) {
-            let message = format!("{written} has more digits than a number keeps; it would be {double}");
+            let message =
+                format!("{written} has more digits than a number keeps; it would be {double}");
             self.problem(id, message);
         }
     }

@@ -8,9 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cel::common::types::{CelBool, CelList, CelMap, CelMapKey, CelString, CelTimestamp};
 use cel::common::value::{CowVal, Val};
 use chrono::{DateTime, Utc};
-use mcp_gw_core::{
-    AccessRequest, Caller, CallerKind, Feature, Phase, RequestMeta, ToolSpec,
-};
+use mcp_gw_core::{AccessRequest, Caller, CallerKind, Feature, Phase, RequestMeta, ToolSpec};
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -184,7 +184,9 @@ fn paid<'b, 'v>(
 ) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let value = args.pop();
     let meter = args.pop();
-    let meter = meter.as_ref().and_then(|meter| meter.downcast_ref::<Meter>());
+    let meter = meter
+        .as_ref()
+        .and_then(|meter| meter.downcast_ref::<Meter>());
     let (Some(meter), Some(value)) = (meter, value) else {
         return Err(ExecutionError::missing_argument_or_target());
     };
@@ -248,10 +250,7 @@ fn index<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionE
     let value = text(args)?;
     let double = value.downcast_ref::<CelDouble>();
     if double.is_some_and(|double| double.inner().fract() != 0.0) {
-        return Err(ExecutionError::function_error(
-            "_[_]",
-            "no whole number",
-        ));
+        return Err(ExecutionError::function_error("_[_]", "no whole number"));
     }
     Ok(value)
 }
@@ -259,7 +258,9 @@ fn index<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionE
 /// Takes the meter, a text, and what it is going to be split at.
 fn pieces<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let at = args.pop();
-    let at = at.as_ref().and_then(|at| at.downcast_ref::<CelString<'_>>());
+    let at = at
+        .as_ref()
+        .and_then(|at| at.downcast_ref::<CelString<'_>>());
     let at = at.map_or("", |at| at.inner());
     paid(args, |value, room| {
         let Some(text) = value.downcast_ref::<CelString<'_>>() else {
@@ -296,9 +297,11 @@ fn size(value: &dyn Val, each: u64, room: u64) -> u64 {
             if let CelMapKey::String(key) = key {
                 sum = sum.saturating_add(len(key.inner()));
             }
-            sum = sum
-                .saturating_add(MEMBER)
-                .saturating_add(size(member.as_ref(), each, room.saturating_sub(sum)));
+            sum = sum.saturating_add(MEMBER).saturating_add(size(
+                member.as_ref(),
+                each,
+                room.saturating_sub(sum),
+            ));
         }
     } else {
         sum = sum.saturating_add(text_of(value));

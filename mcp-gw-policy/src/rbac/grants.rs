@@ -101,7 +101,10 @@ impl Grants {
             .map(|(name, implied)| (name.as_str(), implied.as_slice()))
             .collect();
         let path = FaultPath::root().key("scopes").key("implies");
-        let entries: Vec<Entry<'_>> = edges.iter().map(|(name, nexts)| (*name, *nexts, &[][..])).collect();
+        let entries: Vec<Entry<'_>> = edges
+            .iter()
+            .map(|(name, nexts)| (*name, *nexts, &[][..]))
+            .collect();
         limit("scopes", "implies", &entries, &mut faults);
         let scopes = follow(&edges, &path, "imply", &mut faults);
         if !faults.is_empty() {

@@ -73,7 +73,7 @@ impl Builder<'_> {
                     },
                 ] = args
                 {
-                    self.names_scope(item, list);
+                    self.names_held(item, list);
                 }
                 self.member_of(id, *item, *list);
                 Kind::Bool
@@ -163,7 +163,9 @@ impl Builder<'_> {
         let is_cheap = |expr: &IdedExpr, kind: Kind| kind.is_scalar() || is_written_out(&expr.expr);
         let is_item = |expr: &IdedExpr| {
             let root = root_of(expr);
-            self.loops.iter().any(|inner| Some(&*inner.variable) == root)
+            self.loops
+                .iter()
+                .any(|inner| Some(&*inner.variable) == root)
         };
         let (mut left_pays, mut right_pays) = (None, None);
         if !is_cheap(&left, left_kind) && !is_cheap(&right, right_kind) {
@@ -181,7 +183,8 @@ impl Builder<'_> {
 
     /// A number that was worked out is not always exact.
     fn paid_number(&mut self, expr: IdedExpr, pays: Option<Pay>) -> IdedExpr {
-        let is_worked_out = matches!(&expr.expr, Expr::Call(call) if is_arithmetic(&call.func_name));
+        let is_worked_out =
+            matches!(&expr.expr, Expr::Call(call) if is_arithmetic(&call.func_name));
         let expr = match pays {
             Some(pay) => self.pay(pay, expr),
             None => expr,
@@ -215,8 +218,12 @@ impl Builder<'_> {
         }
     }
 
-    /// Keeps the scopes that a condition asks for by name: they may be what a caller lacks.
-    fn names_scope(&mut self, item: &IdedExpr, list: &str) {
+    /// Keeps the scopes and roles that a condition asks for by name: they may be what a caller lacks.
+    fn names_held(&mut self, item: &IdedExpr, list: &str) {
+        if list == "identity.roles" {
+            self.roles
+                .extend(text_literal(&item.expr).map(str::to_owned));
+        }
         if list == "identity.scopes" {
             if let Some(scope) = text_literal(&item.expr).filter(|scope| !is_scope(scope)) {
                 let message = format!("{} is no OAuth scope: {SCOPES_ARE}", shown(scope));
@@ -462,7 +469,7 @@ impl Builder<'_> {
         self.reads.caller = true;
         let (item, kind) = self.expr(item.clone());
         self.needs(id, kind, Kind::Text, name);
-        self.names_scope(&item, list);
+        self.names_held(&item, list);
         let args = self.paid_search(item, ident(id, list), Kind::Texts);
         (call(id, op::IN, args), Kind::Bool)
     }
