@@ -456,22 +456,21 @@ impl Condition {
                 return Verdict::Error(message.to_owned());
             }
         }
-        match self.metered(facts, steps, |scope| run(self, scope)) {
-            Some(Some(verdict)) => verdict,
-            Some(None) => Verdict::Error("the evaluator failed".to_owned()),
-            None => Verdict::Error(EXHAUSTED.to_owned()),
-        }
+        self.metered(facts, steps, |scope| run(self, scope))
+            .unwrap_or_else(|why| Verdict::Error(why.to_owned()))
     }
 
-    /// Does something with the names of an evaluation that has so many steps; nothing when they ran
-    /// out, also where the expression went on to absorb the error that this caused. Within there is
-    /// nothing when it panicked: the evaluator is not ours, and must not take the call with it.
+    /// Does something with the names of an evaluation that has so many steps.
+    ///
+    /// # Errors
+    /// When they ran out, also where the expression went on to absorb the error that this caused; and
+    /// when it panicked: the evaluator is not ours, and must not take the call with it.
     fn metered<T>(
         &self,
         facts: &RequestFacts<'_, '_>,
         steps: u64,
         evaluate: impl FnOnce(&Scope<'_>) -> T + Send,
-    ) -> Option<Option<T>>
+    ) -> Result<T, &'static str>
     where
         T: Send,
     {
@@ -489,7 +488,10 @@ impl Condition {
         };
         let left = scope.meter.left();
         facts.spend(steps.saturating_sub(left));
-        (left > 0).then_some(outcome)
+        if left == 0 {
+            return Err(EXHAUSTED);
+        }
+        outcome.ok_or("the evaluator failed")
     }
 }
 

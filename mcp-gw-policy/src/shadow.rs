@@ -31,29 +31,27 @@ impl ShadowLog {
         effect: Effect,
         reasons: &[Arc<str>],
     ) {
-        let is_same = |would: &&mut Would| {
+        let is_same = |would: &Would| {
             would.effect == effect
                 && would.method == request.method
                 && would.request_id == *request.meta.request_id
                 && would.caller == *request.caller.id
         };
-        let would = match self.told.iter_mut().rev().take(2).find(is_same) {
-            Some(would) => would,
-            None => {
-                self.told.push(Would {
-                    request_id: String::from(&*request.meta.request_id),
-                    caller: String::from(&*request.caller.id),
-                    method: request.method.to_owned(),
-                    effect,
-                    items: 0,
-                    names: Vec::new(),
-                    reasons: Vec::new(),
-                });
-                let Some(would) = self.told.last_mut() else {
-                    return;
-                };
-                would
-            }
+        // One list comes after the other.
+        let at = self.told.iter().rposition(is_same).unwrap_or_else(|| {
+            self.told.push(Would {
+                request_id: String::from(&*request.meta.request_id),
+                caller: String::from(&*request.caller.id),
+                method: request.method.to_owned(),
+                effect,
+                items: 0,
+                names: Vec::new(),
+                reasons: Vec::new(),
+            });
+            self.told.len().saturating_sub(1)
+        });
+        let Some(would) = self.told.get_mut(at) else {
+            return;
         };
         would.items = would.items.saturating_add(1);
         if would.names.len() < MOST_NAMED {

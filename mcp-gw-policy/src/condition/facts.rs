@@ -235,7 +235,7 @@ pub(crate) struct RequestFacts<'s, 'a> {
     annotations: OnceLock<CelMap<'s>>,
 }
 
-impl<'s> RequestFacts<'s, '_> {
+impl RequestFacts<'_, '_> {
     /// Reads the arguments, so that what is wrong with them is known before they are looked at.
     pub(super) fn arguments(&self, limits: &ArgumentLimits) -> Result<(), &str> {
         let read = self.arguments.get_or_init(|| match self.request.arguments {

@@ -71,7 +71,7 @@ impl Condition {
             context.set_variable_resolver(scope);
             possible(&self.tree, &context, facts.feature())
         });
-        found.flatten().unwrap_or(Possible::ERROR)
+        found.unwrap_or(Possible::ERROR)
     }
 }
 

@@ -202,14 +202,13 @@ pub(super) fn idle_part(condition: &Condition) -> Option<String> {
                 }
             }
             // A slip in it only makes it true.
-            Some((_, Says::Not(_))) => {}
+            Some((_, Says::Not(_))) | None => {}
             Some((path, says)) => {
                 let why = impossible(&path, &says);
                 if why.is_some() {
                     return why;
                 }
             }
-            None => {}
         }
         match &expr.expr {
             Expr::Call(call) => open.extend(call.args.iter().rev()),

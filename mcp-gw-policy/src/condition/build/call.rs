@@ -56,11 +56,15 @@ impl Builder<'_> {
                 self.needs(id, *condition, Kind::Bool, "?:");
                 if then == otherwise { *then } else { Kind::Any }
             }
-            (op::EQUALS | op::NOT_EQUALS, [left, right]) => {
-                self.comparable(id, *left, *right);
-                Kind::Bool
-            }
-            (op::LESS | op::LESS_EQUALS | op::GREATER | op::GREATER_EQUALS, [left, right]) => {
+            (
+                op::EQUALS
+                | op::NOT_EQUALS
+                | op::LESS
+                | op::LESS_EQUALS
+                | op::GREATER
+                | op::GREATER_EQUALS,
+                [left, right],
+            ) => {
                 self.comparable(id, *left, *right);
                 Kind::Bool
             }
