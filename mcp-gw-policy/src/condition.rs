@@ -250,7 +250,7 @@ const PARSER_STACK: usize = 64 << 20;
 
 /// Levels of an expression that the stack of any thread has room for: without optimization each takes
 /// some 45 KB of it.
-const DEEP: usize = 20;
+const DEEP: usize = 24;
 
 /// Bytes of stack for the deepest expression there may be.
 const DEEP_STACK: usize = 16 << 20;
