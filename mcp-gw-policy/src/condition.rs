@@ -190,10 +190,8 @@ impl ConditionCompiler {
             tree,
             matchers,
             ticks,
-            steps: match worst {
-                0 => 0,
-                worst => worst.saturating_add(SPARE_STEPS).min(self.limits.steps),
-            },
+            steps: self.steps(worst.ever),
+            weight: self.steps(worst.by_caller),
             reads,
             scopes: scopes.into(),
             roles: roles.into(),
@@ -202,6 +200,14 @@ impl ConditionCompiler {
         };
         condition.warning = never::reason(&condition);
         Ok(condition)
+    }
+
+    /// The steps of a condition that may take so many.
+    fn steps(&self, worst: u64) -> u64 {
+        match worst {
+            0 => 0,
+            worst => worst.saturating_add(SPARE_STEPS).min(self.limits.steps),
+        }
     }
 
     fn build(&self, source: &str) -> Result<Built, ConditionFault> {
@@ -346,8 +352,9 @@ pub(crate) struct Condition {
     matchers: Box<[Matcher]>,
     /// What a round of each loop costs besides the values in it.
     ticks: Box<[u64]>,
-    /// What an evaluation may take.
+    /// What an evaluation may take, and what of it a caller can make it take.
     steps: u64,
+    weight: u64,
     /// It is nested so deep that its evaluation needs a stack of its own.
     is_deep: bool,
     reads: Reads,
@@ -391,9 +398,15 @@ impl Condition {
     }
 
     /// The most steps that an evaluation may take, which follows from the condition alone: as many as
-    /// it can need for arguments within [`ArgumentLimits`], and no more than [`ConditionLimits::steps`].
+    /// it can need, and no more than [`ConditionLimits::steps`].
     pub(crate) const fn steps(&self) -> u64 {
         self.steps
+    }
+
+    /// Those of them that a caller can make it take. Claims, roles and static variables count as if they
+    /// were no larger than arguments: it takes more for them only where an issuer or author means it.
+    pub(crate) const fn weight(&self) -> u64 {
+        self.weight
     }
 
     /// True when it looks at what TLS shows of the client.
@@ -497,7 +510,7 @@ impl Condition {
 
 const EXHAUSTED: &str = "it takes more steps than a condition may";
 
-/// Steps more than the arguments can need: claims and headers have no fixed size.
+/// Steps more than can be needed: claims and headers have no fixed size.
 const SPARE_STEPS: u64 = 1000;
 
 impl fmt::Debug for Condition {

@@ -14,21 +14,26 @@ use serde_json::{Map, Value};
 
 use super::functions::Matcher;
 use super::kind::Kind;
-use super::meter::{METER, Pay, STEP_BYTES, len};
+use super::meter::Pay;
 use super::names::{self, About};
 use super::{ConditionFault, ConditionLimits, Problem, Reads};
 use crate::fault::nearest;
 use crate::number::{SKIPS_INTEGERS, keeps_its_digits};
 
 mod call;
+mod price;
+
+pub(super) use price::Worst;
+use price::{is_written_out, root_of};
 
 /// A condition, ready to be evaluated.
 pub(super) struct Built {
     pub(super) tree: IdedExpr,
     pub(super) matchers: Box<[Matcher]>,
     pub(super) ticks: Box<[u64]>,
-    /// The steps that it can take at most, for arguments as large as they may be.
-    pub(super) worst: u64,
+    /// The steps that it can take at most, for values as large as they get, and those of them that a
+    /// caller can make it take.
+    pub(super) worst: Worst,
     pub(super) reads: Reads,
     pub(super) scopes: Vec<String>,
     pub(super) roles: Vec<String>,
@@ -124,7 +129,7 @@ pub(super) fn build(
         problems: Vec::new(),
         matchers: Vec::new(),
         ticks: Vec::new(),
-        worst: 0,
+        worst: Worst::default(),
         features: [(false, false); 3],
         reads: Reads::default(),
         scopes: Vec::new(),
@@ -174,7 +179,7 @@ struct Builder<'b> {
     problems: Vec<Problem>,
     matchers: Vec<Matcher>,
     ticks: Vec<u64>,
-    worst: u64,
+    worst: Worst,
     /// Of tools, resources and prompts: whether something was read, and whether `has()` was asked.
     features: [(bool, bool); 3],
     reads: Reads,
@@ -192,13 +197,12 @@ struct Loop {
     result: String,
     result_kind: Kind,
     /// How often it goes round at most.
-    rounds: u64,
+    rounds: Worst,
+    /// How many values there are in what it goes over.
+    values: Worst,
     /// Operations in a round.
     nodes: u64,
 }
-
-/// Values of the largest list that a caller may send.
-const LONGEST_LIST: u64 = 1000;
 
 const fn node(id: u64, expr: Expr) -> IdedExpr {
     IdedExpr { id, expr }
@@ -242,39 +246,6 @@ impl Builder<'_> {
             at: self.positions.of(id),
             message: message.into(),
         });
-    }
-
-    /// Has an expression paid for. What is written out in the source costs nothing: its length is
-    /// bounded, and [`Builder::count`] counts it.
-    fn pay(&mut self, how: Pay, expr: IdedExpr) -> IdedExpr {
-        if is_written_out(&expr.expr) {
-            return expr;
-        }
-        self.reckon(how.at_most(), root_of(&expr));
-        let id = expr.id;
-        call(id, how.function(), vec![ident(id, METER), expr])
-    }
-
-    /// Adds to what the whole can cost at most. All that a loop goes over is no larger than one value.
-    fn reckon(&mut self, steps: u64, of: Option<&str>) {
-        let own = of.and_then(|of| self.loops.iter().rposition(|inner| inner.variable == of));
-        let rounds = self
-            .loops
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| Some(*at) != own);
-        let rounds = rounds.fold(1, |all: u64, (_, inner)| all.saturating_mul(inner.rounds));
-        self.worst = self.worst.saturating_add(steps.saturating_mul(rounds));
-    }
-
-    fn count(&mut self, expr: &Expr) {
-        self.nodes = self.nodes.saturating_add(1);
-        let text = text_literal(expr).map_or(0, len);
-        if let Some(inner) = self.loops.last_mut() {
-            let steps = text / STEP_BYTES + 1;
-            inner.nodes = inner.nodes.saturating_add(steps);
-            self.reckon(steps, None);
-        }
     }
 
     fn expr(&mut self, tree: IdedExpr) -> Typed {
@@ -560,9 +531,10 @@ impl Builder<'_> {
                 format!("a loop needs a list or a map, this is {}", kind.name()),
             );
         }
+        let values = self.values(&range);
         let rounds = match &range.expr {
-            Expr::List(list) => u64::try_from(list.elements.len()).unwrap_or(u64::MAX),
-            _ => LONGEST_LIST,
+            Expr::List(list) => Worst::both(u64::try_from(list.elements.len()).unwrap_or(u64::MAX)),
+            _ => values,
         };
         // Each round has a copy of its item.
         comprehension.iter_range = self.pay(Pay::Copy, range);
@@ -595,6 +567,7 @@ impl Builder<'_> {
             result: comprehension.accu_var.clone(),
             result_kind,
             rounds,
+            values,
             nodes: 0,
         });
         comprehension.loop_cond = self.expr(comprehension.loop_cond).0;
@@ -608,29 +581,6 @@ impl Builder<'_> {
         self.ticks.push(nodes);
         let kind = if kind.is_list() { step_kind } else { kind };
         (node(id, Expr::Comprehension(Box::new(comprehension))), kind)
-    }
-}
-
-/// Literals, and lists of them.
-fn is_written_out(expr: &Expr) -> bool {
-    match expr {
-        Expr::Literal(_) => true,
-        Expr::List(list) => list
-            .elements
-            .iter()
-            .all(|item| matches!(item.expr, Expr::Literal(_))),
-        _ => false,
-    }
-}
-
-/// The variable that an expression is, or is a member of.
-fn root_of(mut expr: &IdedExpr) -> Option<&str> {
-    loop {
-        match &expr.expr {
-            Expr::Ident(name) => return Some(name),
-            Expr::Select(select) => expr = &select.operand,
-            _ => return None,
-        }
     }
 }
 

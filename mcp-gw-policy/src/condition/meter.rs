@@ -131,15 +131,14 @@ impl Pay {
         }
     }
 
-    /// What it comes to for the largest arguments that a condition reads: 64 KiB, 1000 values.
-    pub(super) const fn at_most(self) -> u64 {
+    /// What it comes to at most for a text of 64 KiB, or a list of so many values.
+    pub(super) const fn at_most(self, values: u64) -> u64 {
         const TEXT: u64 = (64 << 10) / STEP_BYTES;
-        const VALUES: u64 = 1000;
         match self {
-            Self::Walk => TEXT + VALUES / 2,
+            Self::Walk => TEXT + values / 2,
             Self::Search => 2 * TEXT,
             Self::Rewrite => 4 * TEXT,
-            Self::Copy | Self::Compared => TEXT + VALUES,
+            Self::Copy | Self::Compared => TEXT + values,
             Self::Text | Self::Index => TEXT,
             Self::Exact => 0,
             Self::Pieces => TEXT + (64 << 10) * PIECE / STEP_BYTES,

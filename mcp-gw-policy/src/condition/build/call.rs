@@ -7,7 +7,9 @@ use mcp_gw_core::Glob;
 use regex::RegexBuilder;
 use regex_syntax::hir::{Hir, HirKind};
 
-use super::{Builder, Typed, call, ident, is_written_out, node, path_of, root_of, text_literal};
+use super::{
+    Builder, Typed, Worst, call, ident, is_written_out, node, path_of, root_of, text_literal,
+};
 use crate::condition::functions::{Matcher, What};
 use crate::condition::kind::Kind;
 use crate::condition::meter::{METER, Pay, len};
@@ -132,7 +134,7 @@ impl Builder<'_> {
                 let grows = !left_kind.is_scalar() && !right_kind.is_scalar();
                 if name == op::ADD && grows && !self.loops.is_empty() {
                     // How large it gets cannot be told from here.
-                    self.worst = u64::MAX;
+                    self.worst = Worst::BEYOND;
                 }
                 vec![
                     self.paid_operand(left, left_kind),
@@ -363,7 +365,7 @@ impl Builder<'_> {
         if is_written_out(&text.expr) {
             return text;
         }
-        self.reckon(Pay::Pieces.at_most(), None);
+        self.reckon(Worst::both(Pay::Pieces.at_most(0)), None);
         let id = text.id;
         let at = at
             .map(|at| at.expr)
@@ -438,7 +440,8 @@ impl Builder<'_> {
         };
         self.needs(id, kind, Kind::Text, name);
         let walks = walks_of(name, texts.first()?);
-        self.reckon(walks.saturating_mul(Pay::Text.at_most()), root_of(&subject));
+        let steps = walks.saturating_mul(Pay::Text.at_most(0));
+        self.reckon(Worst::both(steps), root_of(&subject));
         let variable = ident(id, format!("@m{}", self.matchers.len()));
         match what {
             Ok(what) => {

@@ -319,6 +319,31 @@ fn errors_that_hold_values_are_paid_for() {
     );
 }
 
+/// Issuers and authors may say more than callers may.
+#[test]
+fn long_claims_and_variables_are_looked_through() {
+    let many: Vec<String> = (0..6000).map(|at| format!("group-{at}")).collect();
+    let claims = Map::from_iter([("list".to_owned(), json!(many))]);
+    let (caller, meta) = (super::ann().with_claims(claims.clone()), super::meta());
+    let identity = Identity::of(&caller);
+    let facts = Facts::new(&caller, &identity, &meta);
+    let request = AccessRequest::new(&caller, &meta, "tools/call", Feature::Tool, "t");
+    let compiler = super::ConditionCompiler::new(&claims, &super::ConditionLimits::default());
+    for source in [
+        "jwt.list.exists(g, g == 'group-5999')",
+        "jwt.list.all(g, g.startsWith('group'))",
+        "'group-5999' in jwt.list && 'group-5999' in vars.list",
+        "vars.list.exists(g, g == 'group-5999')",
+    ] {
+        let condition = compiler.compile(source).unwrap();
+        assert_eq!(
+            condition.evaluate(&facts.of(&request)),
+            Verdict::True,
+            "{source}"
+        );
+    }
+}
+
 #[test]
 fn a_list_of_a_thousand_is_looked_up_one_by_one() {
     let items = vec!["\"ab\""; 900].join(",");
