@@ -2,7 +2,8 @@
 
 use mcp_gw_core::{AccessRequest, Effect};
 
-use crate::condition::{Facts, REQUEST_STEPS};
+use crate::compile::REQUEST_STEPS;
+use crate::condition::Facts;
 use crate::decide::{Outcome, Session};
 use crate::rbac::{FEW_TRIES, MOST_TRIES, smallest_missing};
 use crate::rule::Rule;
@@ -34,8 +35,9 @@ pub(crate) fn missing_scopes(
         .filter(|scope| !identity.scopes().any(|held| held == *scope))
         .collect();
     // The least rights first.
-    candidates.sort_unstable_by_key(|scope| (set.grants.weight(scope), *scope));
+    candidates.sort_unstable();
     candidates.dedup();
+    candidates.sort_by_cached_key(|scope| (set.grants.weight(scope), *scope));
     let arguments = request
         .arguments
         .map_or(0, |arguments| arguments.as_raw().len());
@@ -44,14 +46,14 @@ pub(crate) fn missing_scopes(
     } else {
         MOST_TRIES
     };
-    // Each of them asks all rules anew; their conditions share what those of a request have.
+    // Each of them asks all rules anew; their conditions share what those of a request may take.
     let rules = set.rules().count().max(1);
     let tries = tries.min((MOST_ASKED / rules).max(1));
-    let mut steps = REQUEST_STEPS;
+    let mut steps = set.steps.max(REQUEST_STEPS);
     let missing = smallest_missing(&candidates, tries, |scopes| {
         let identity = set.grants.identity_with(request.caller, scopes);
         let facts = Facts::new(request.caller, &identity, request.meta).with_steps(steps);
-        let session = Session::new(set, request.caller, request.meta, &identity, &facts);
+        let session = Session::new(set, request.caller, &identity, &facts);
         let effect = set.decide(&session, request).enforced.effect;
         steps = facts.steps_left();
         effect == Effect::Allow && steps > 0

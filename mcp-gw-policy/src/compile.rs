@@ -22,9 +22,13 @@ use crate::set::{Consumers, Layer, OpIndex, PolicySet};
 use crate::stats::RuleCounters;
 
 mod sections;
+mod steps;
 mod target;
 mod version;
 mod when;
+
+pub(crate) use steps::{REQUEST_STEPS, TOO_MANY_STEPS};
+pub(crate) use when::NO_ROLE;
 
 /// The counters of rules that were there before, by id.
 pub(crate) type Known = HashMap<Arc<str>, Arc<RuleCounters>>;
@@ -57,6 +61,7 @@ pub(crate) fn compile(config: &PolicyConfig, known: &Known) -> Result<PolicySet,
             set.grants = sections.grants;
             set.ip = sections.ip;
             set.extra_methods = sections.extra_methods;
+            steps::share(&mut set);
             Ok(set)
         }
         _ => Err(PolicyFaults::new(sections::relocated(
@@ -160,6 +165,7 @@ impl<'a> Compiler<'a> {
                 .map(|(_, consumers)| consumers)
                 .collect(),
             is_uniform,
+            steps: 0,
             warnings: std::mem::take(&mut self.warnings),
             needs_tls: std::mem::take(&mut self.needs_tls),
         })
@@ -332,8 +338,10 @@ impl<'a> Compiler<'a> {
             who,
             from,
             scopes: sections::scopes_named(config, when.as_deref()),
+            steps: when.as_ref().map_or(0, |when| when.steps()),
             when,
         };
+        self.warn_of_names(&rule, path);
         Some(Compiled {
             rule,
             named,

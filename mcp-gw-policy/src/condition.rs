@@ -11,6 +11,7 @@ mod functions;
 mod json;
 mod kind;
 mod listed;
+mod meter;
 mod names;
 mod never;
 mod sample;
@@ -18,7 +19,6 @@ mod sample;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use cel::common::ast::IdedExpr;
 use cel::common::types::{CelBool, CelMap};
@@ -31,6 +31,8 @@ use serde_json::{Map, Value};
 use build::Built;
 pub(crate) use facts::{Facts, RequestFacts};
 use functions::Matcher;
+pub(crate) use listed::Possible;
+use meter::{METER, Meter};
 
 /// What a condition may cost. The defaults are what the documentation promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,15 +48,9 @@ pub(crate) struct ConditionLimits {
     /// What a condition may see of the arguments.
     pub(crate) arguments: ArgumentLimits,
     /// Steps that one evaluation may take in loops, and over long texts and lists; a step is about
-    /// one operation on short values. All conditions of a request together have [`REQUEST_STEPS`].
+    /// one operation on short values, or 64 bytes. It takes no more than as many bytes, too.
     pub(crate) steps: u64,
 }
-
-/// Steps that all conditions may take for one request, whatever the number of rules.
-pub(crate) const REQUEST_STEPS: u64 = 200_000;
-
-/// As many more for each item of a list that is looked over in one go.
-pub(crate) const ITEM_STEPS: u64 = 1000;
 
 /// How large the arguments may be that a condition reads. Larger ones are an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,24 +178,36 @@ impl ConditionCompiler {
             tree,
             matchers,
             ticks,
-            once,
+            worst,
             reads,
             scopes,
+            roles,
         } = on_a_large_stack(source, || self.build(source))?;
         let mut condition = Condition {
             env: Arc::clone(&self.env),
             vars: Arc::clone(&self.vars),
+            is_deep: build::depth(&tree) > DEEP,
             tree,
             matchers,
             ticks,
-            once,
+            steps: self.steps(worst.ever),
+            weight: self.steps(worst.by_caller),
             reads,
             scopes: scopes.into(),
+            roles: roles.into(),
             limits: self.limits,
             warning: None,
         };
         condition.warning = never::reason(&condition);
         Ok(condition)
+    }
+
+    /// The steps of a condition that may take so many.
+    fn steps(&self, worst: u64) -> u64 {
+        match worst {
+            0 => 0,
+            worst => worst.saturating_add(SPARE_STEPS).min(self.limits.steps),
+        }
     }
 
     fn build(&self, source: &str) -> Result<Built, ConditionFault> {
@@ -227,17 +235,15 @@ fn on_a_large_stack(
     if source.len() <= SHORT && source.bytes().filter(opens).count() <= FLAT {
         return catch_unwind(AssertUnwindSafe(parse)).unwrap_or_else(|_| Err(unreadable()));
     }
+    with_stack(PARSER_STACK, parse).unwrap_or_else(|| Err(unreadable()))
+}
+
+/// Does `work` on a stack of so many bytes; nothing when it panicked, or when there is no such stack.
+fn with_stack<T: Send>(bytes: usize, work: impl FnOnce() -> T + Send) -> Option<T> {
     std::thread::scope(|scope| {
-        let builder = std::thread::Builder::new().stack_size(PARSER_STACK);
-        match builder.spawn_scoped(scope, || catch_unwind(AssertUnwindSafe(&parse))) {
-            Ok(parsing) => match parsing.join() {
-                Ok(Ok(built)) => built,
-                _ => Err(unreadable()),
-            },
-            Err(_) => Err(ConditionFault::whole(
-                "there is no memory to read the condition",
-            )),
-        }
+        let builder = std::thread::Builder::new().stack_size(bytes);
+        let working = builder.spawn_scoped(scope, || catch_unwind(AssertUnwindSafe(work)));
+        working.ok()?.join().ok()?.ok()
     })
 }
 
@@ -247,6 +253,13 @@ const FLAT: usize = 12;
 
 /// Bytes of stack for the largest source there may be. They are only reserved.
 const PARSER_STACK: usize = 64 << 20;
+
+/// Levels of an expression that the stack of any thread has room for: without optimization each takes
+/// some 45 KB of it.
+const DEEP: usize = 24;
+
+/// Bytes of stack for the deepest expression there may be.
+const DEEP_STACK: usize = 16 << 20;
 
 impl fmt::Debug for ConditionCompiler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -317,6 +330,8 @@ pub(crate) struct Reads {
     pub(crate) caller: bool,
     /// Of these what may be otherwise the next time that the same caller asks.
     pub(crate) request: bool,
+    /// What is asked for: its name, its server, but not its arguments.
+    pub(crate) target: bool,
     /// Anything at all.
     pub(crate) anything: bool,
     /// Something whose members are not known before: a claim, an argument, a header.
@@ -329,66 +344,22 @@ pub(crate) struct Reads {
     pub(crate) of_prompts: bool,
 }
 
-/// What a round of a loop costs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Tick {
-    /// Operations.
-    nodes: u64,
-    /// Those of them that may walk a whole text of the request.
-    texts: u64,
-    /// Those that may walk a whole structure of the request.
-    structures: u64,
-    /// Those that may make a list of all characters of a text.
-    splits: u64,
-}
-
-impl Tick {
-    /// What a round of a loop costs.
-    fn of_round(&self, sizes: json::Sizes) -> u64 {
-        self.nodes.saturating_add(self.of_sizes(sizes))
-    }
-
-    /// What is outside of loops: the operations are as many as the condition has, whoever asks, and
-    /// cost nothing; walks over texts and structures do where these are long.
-    fn once(&self, sizes: json::Sizes) -> u64 {
-        let long = |size: u64, from: u64| if size > from { size } else { 0 };
-        let texts = json::Sizes {
-            text: long(sizes.text, LONG_TEXT),
-            structure: long(sizes.structure, LONG_LIST),
-        };
-        let splits = self.splits.saturating_mul(long(sizes.text, LONG_SPLIT) / 2);
-        let others = Self { splits: 0, ..*self };
-        others.of_sizes(texts).saturating_add(splits)
-    }
-
-    const fn of_sizes(&self, sizes: json::Sizes) -> u64 {
-        self.texts
-            .saturating_mul(sizes.text / 64)
-            .saturating_add(self.structures.saturating_mul(sizes.structure / 4))
-            .saturating_add(self.splits.saturating_mul(sizes.text / 2))
-    }
-
-    const fn walks(&self) -> bool {
-        self.texts > 0 || self.structures > 0 || self.splits > 0
-    }
-}
-
-/// Bytes of texts and values of structures up to which a walk outside of loops costs nothing.
-const LONG_TEXT: u64 = 4096;
-const LONG_SPLIT: u64 = 256;
-const LONG_LIST: u64 = 64;
-
 /// A compiled condition. Evaluating it does no I/O, takes no lock and does not panic.
 pub(crate) struct Condition {
     env: Arc<Env>,
     vars: Arc<Vars>,
     tree: IdedExpr,
     matchers: Box<[Matcher]>,
-    ticks: Box<[Tick]>,
-    /// What is outside of loops.
-    once: Tick,
+    /// What a round of each loop costs besides the values in it.
+    ticks: Box<[u64]>,
+    /// What an evaluation may take, and what of it a caller can make it take.
+    steps: u64,
+    weight: u64,
+    /// It is nested so deep that its evaluation needs a stack of its own.
+    is_deep: bool,
     reads: Reads,
     scopes: Box<[String]>,
+    roles: Box<[String]>,
     limits: ConditionLimits,
     warning: Option<String>,
 }
@@ -410,14 +381,32 @@ impl Condition {
     }
 
     /// True when it can come out differently for two requests of one caller that ask for the same,
-    /// but for what their arguments are. How far loops may go depends on the size of headers.
+    /// but for what their arguments are.
     pub(crate) const fn reads_request(&self) -> bool {
-        self.reads.request || !self.ticks.is_empty()
+        self.reads.request
+    }
+
+    /// True when it can come out differently for two things that one request asks for, but for what
+    /// their arguments are: the items of a list, say.
+    pub(crate) const fn reads_target(&self) -> bool {
+        self.reads.target
     }
 
     /// True when what it may do depends on how long the texts of a request are: its steps may run out.
-    pub(crate) fn counts_steps(&self) -> bool {
-        !self.ticks.is_empty() || self.once.walks()
+    pub(crate) const fn counts_steps(&self) -> bool {
+        self.steps > 0
+    }
+
+    /// The most steps that an evaluation may take, which follows from the condition alone: as many as
+    /// it can need, and no more than [`ConditionLimits::steps`].
+    pub(crate) const fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Those of them that a caller can make it take. Claims, roles and static variables count as if they
+    /// were no larger than arguments: it takes more for them only where an issuer or author means it.
+    pub(crate) const fn weight(&self) -> u64 {
+        self.weight
     }
 
     /// True when it looks at what TLS shows of the client.
@@ -448,48 +437,88 @@ impl Condition {
         self.warning.as_deref()
     }
 
+    /// A part of it that says nothing, when one is known.
+    pub(crate) fn idle_part(&self) -> Option<String> {
+        never::idle_part(self)
+    }
+
+    /// The texts that the fact `path` must be one of for it to be true, when it says so plainly.
+    pub(crate) fn wanted(&self, path: &str) -> Option<Vec<&str>> {
+        never::wanted(self, path)
+    }
+
+    /// The roles that it asks for by name.
+    pub(crate) fn named_roles(&self) -> &[String] {
+        &self.roles
+    }
+
     /// Why it cannot be true together with another one, when that is known.
     pub(crate) fn excludes(&self, other: &Self) -> Option<String> {
         never::exclusion(self, other)
     }
 
-    /// Decides it.
+    /// Decides it, with [`Condition::steps`].
     pub(crate) fn evaluate(&self, facts: &RequestFacts<'_, '_>) -> Verdict {
+        self.evaluate_within(facts, self.steps)
+    }
+
+    /// Decides it within so many steps.
+    pub(crate) fn evaluate_within(&self, facts: &RequestFacts<'_, '_>, steps: u64) -> Verdict {
         if self.reads_arguments(facts.feature()) {
             if let Err(message) = facts.arguments(&self.limits.arguments) {
                 return Verdict::Error(message.to_owned());
             }
         }
-        let steps = self.limits.steps.min(facts.steps_left());
+        self.metered(facts, steps, |scope| run(self, scope))
+            .unwrap_or_else(|why| Verdict::Error(why.to_owned()))
+    }
+
+    /// Does something with the names of an evaluation that has so many steps.
+    ///
+    /// # Errors
+    /// When they ran out, also where the expression went on to absorb the error that this caused; and
+    /// when it panicked: the evaluator is not ours, and must not take the call with it.
+    fn metered<T>(
+        &self,
+        facts: &RequestFacts<'_, '_>,
+        steps: u64,
+        evaluate: impl FnOnce(&Scope<'_>) -> T + Send,
+    ) -> Result<T, &'static str>
+    where
+        T: Send,
+    {
+        // What costs nothing takes nothing.
+        let steps = steps.max(1);
         let scope = Scope {
             condition: self,
             facts,
-            steps: AtomicU64::new(steps),
+            meter: Meter::new(steps),
         };
-        // Before anything of it is done.
-        if self.once.walks() && !scope.take(self.once.once(facts::Source::sizes(facts))) {
-            facts.spend(steps);
-            return Verdict::Error(EXHAUSTED.to_owned());
-        }
-        // The evaluator is not ours, and a panic in it must not take the call with it.
-        let outcome = catch_unwind(AssertUnwindSafe(|| run(self, &scope)));
-        let left = scope.steps.load(Ordering::Relaxed);
+        let outcome = if self.is_deep {
+            with_stack(DEEP_STACK, || evaluate(&scope))
+        } else {
+            catch_unwind(AssertUnwindSafe(|| evaluate(&scope))).ok()
+        };
+        let left = scope.meter.left();
         facts.spend(steps.saturating_sub(left));
         if left == 0 {
-            // Also where the expression went on to absorb the error that this caused.
-            return Verdict::Error(EXHAUSTED.to_owned());
+            return Err(EXHAUSTED);
         }
-        outcome.unwrap_or_else(|_| Verdict::Error("the evaluator failed".to_owned()))
+        outcome.ok_or("the evaluator failed")
     }
 }
 
-const EXHAUSTED: &str = "it takes more steps than the conditions of a request may";
+const EXHAUSTED: &str = "it takes more steps than a condition may";
+
+/// Steps more than can be needed: claims and headers have no fixed size.
+const SPARE_STEPS: u64 = 1000;
 
 impl fmt::Debug for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Condition")
             .field("reads", &self.reads)
             .field("ticks", &self.ticks)
+            .field("steps", &self.steps)
             .field("warning", &self.warning)
             .finish_non_exhaustive()
     }
@@ -533,6 +562,9 @@ fn describe(error: &ExecutionError) -> String {
         }
         ExecutionError::Overflow(..) => "a number gets too large".to_owned(),
         ExecutionError::IndexOutOfBounds(_) => "a list is shorter than its index".to_owned(),
+        ExecutionError::FunctionError { function, .. } if function == meter::INEXACT => {
+            "a number cannot be compared exactly".to_owned()
+        }
         ExecutionError::FunctionError { function, .. } => {
             format!(
                 "`{}` cannot read its argument",
@@ -547,20 +579,7 @@ fn describe(error: &ExecutionError) -> String {
 struct Scope<'s> {
     condition: &'s Condition,
     facts: &'s dyn facts::Source,
-    steps: AtomicU64,
-}
-
-impl Scope<'_> {
-    /// Takes the price of one round of a loop; false when there is nothing left to pay it.
-    fn pay(&self, tick: &Tick) -> bool {
-        self.take(tick.of_round(self.facts.sizes()))
-    }
-
-    fn take(&self, price: u64) -> bool {
-        let left = self.steps.load(Ordering::Relaxed).saturating_sub(price);
-        self.steps.store(left, Ordering::Relaxed);
-        left > 0
-    }
+    meter: Meter,
 }
 
 static TRUE: std::sync::LazyLock<CelBool> = std::sync::LazyLock::new(|| CelBool::from(true));
@@ -574,7 +593,11 @@ impl VariableResolver for Scope<'_> {
             }
             if let Some(index) = own.strip_prefix('t') {
                 let tick = self.condition.ticks.get(index.parse::<usize>().ok()?)?;
-                return self.pay(tick).then(|| CowVal::Borrowed(&*TRUE));
+                let paid = self.meter.take(*tick);
+                return paid.then(|| CowVal::Borrowed(&*TRUE));
+            }
+            if variable == METER {
+                return Some(CowVal::Borrowed(&self.meter));
             }
             return None;
         }

@@ -1,6 +1,6 @@
 //! The decision: a pure function of a policy and a request.
 
-use mcp_gw_core::{AccessRequest, Caller, Effect, RequestMeta};
+use mcp_gw_core::{AccessRequest, Caller, Effect};
 
 use crate::condition::Facts;
 use crate::config::{MatchOn, RuleEffect};
@@ -8,7 +8,7 @@ use crate::explain::Reason;
 use crate::index::{Asker, RuleIndex};
 use crate::op::{Asked, Op};
 use crate::rbac::Identity;
-use crate::rule::{Holds, Part, Question, Rule};
+use crate::rule::{Holds, Known, Part, Question, Rule};
 use crate::set::{Consumers, Layer, PolicySet};
 use crate::subject::Names;
 
@@ -75,19 +75,18 @@ impl<T: Copy> Few<T> {
 
 /// Who asks, resolved once for all items of a list.
 pub(crate) struct Session<'a, 'f> {
-    pub(crate) caller: &'a Caller,
-    pub(crate) meta: &'a RequestMeta,
     pub(crate) identity: &'a Identity<'a>,
     pub(crate) facts: &'a Facts<'f>,
     /// The layers for groups of callers that this one is in.
     consumers: Vec<&'a Layer>,
+    /// For a list: what came out the same for all of its items.
+    known: Option<Known>,
 }
 
 impl<'a, 'f> Session<'a, 'f> {
     pub(crate) fn new(
         set: &'a PolicySet,
         caller: &'a Caller,
-        meta: &'a RequestMeta,
         identity: &'a Identity<'a>,
         facts: &'a Facts<'f>,
     ) -> Self {
@@ -109,17 +108,17 @@ impl<'a, 'f> Session<'a, 'f> {
         found.sort_by(|a, b| a.layer.name.cmp(&b.layer.name));
         found.dedup_by(|a, b| std::ptr::eq::<Consumers>(*a, *b));
         Self {
-            caller,
-            meta,
             identity,
             facts,
             consumers: found.into_iter().map(|found| &found.layer).collect(),
+            known: None,
         }
     }
 
-    /// True when it is about the same caller and request.
-    pub(crate) fn is_of(&self, request: &AccessRequest<'_>) -> bool {
-        std::ptr::eq(self.caller, request.caller) && std::ptr::eq(self.meta, request.meta)
+    /// The same for the items of a list.
+    pub(crate) fn of_list(mut self) -> Self {
+        self.known = Some(Known::default());
+        self
     }
 
     /// The layers that a request to `server` falls into.
@@ -177,7 +176,8 @@ impl PolicySet {
             Ok(names) => names,
             Err(reason) => return self.by_itself(Some(op), Effect::Deny, reason),
         };
-        let question = Question::new(request, op, session.identity, session.facts);
+        let question = Question::new(request, op, session.identity, session.facts)
+            .with_known(session.known.as_ref());
         let mut enforced = Sum::new();
         let mut full = Sum::new();
         let mut errors = Vec::new();

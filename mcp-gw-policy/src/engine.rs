@@ -15,12 +15,13 @@ use mcp_gw_core::{
 
 use crate::challenge::missing_scopes;
 use crate::compile::{Known, compile};
-use crate::condition::{Facts, ITEM_STEPS, REQUEST_STEPS};
+use crate::condition::Facts;
 use crate::config::{Mode, OnDenied, PolicyConfig};
 use crate::decide::{Outcome, Session, Side};
 use crate::explain::{Explanation, explain};
 use crate::fault::{FaultPath, PolicyFault, PolicyFaults};
 use crate::set::PolicySet;
+use crate::shadow::ShadowLog;
 use crate::stats::{Counters, PolicyStats};
 
 /// Decides who may use what, by the rules of a [`PolicyConfig`].
@@ -177,35 +178,27 @@ impl PolicyEngine {
         self.timed(|| {
             let identity = set.grants.identity(request.caller);
             let facts = Facts::new(request.caller, &identity, request.meta);
-            let session = Session::new(&set, request.caller, request.meta, &identity, &facts);
-            self.decision(&set, request, &set.decide(&session, request))
+            let session = Session::new(&set, request.caller, &identity, &facts);
+            let mut shadow = ShadowLog::default();
+            let outcome = set.decide(&session, request);
+            let decision = self.decision(&set, request, &outcome, &mut shadow);
+            shadow.tell();
+            decision
         })
     }
 
     /// Decides the items of a list in one pass: what is known of the caller is worked out once, and
-    /// all items see the same policy. The answers are those of [`PolicyEngine::decide_now`].
+    /// all items see the same policy. The answers are those of [`PolicyEngine::decide_now`], in any
+    /// order, but where conditions that look at the items take more than 10,000 steps for each of them
+    /// together with all else that a request may take: these conditions are then errors for all items.
     pub fn decide_all_now(&self, requests: &[AccessRequest<'_>]) -> Vec<Decision> {
         let set = self.shared.current.load();
         self.timed(|| {
-            let mut decisions = Vec::with_capacity(requests.len());
-            let mut rest = requests;
-            while let Some(first) = rest.first() {
-                let identity = set.grants.identity(first.caller);
-                let items = u64::try_from(rest.len()).unwrap_or(u64::MAX);
-                let steps = REQUEST_STEPS.saturating_add(items.saturating_mul(ITEM_STEPS));
-                let facts = Facts::new(first.caller, &identity, first.meta).with_steps(steps);
-                let session = Session::new(&set, first.caller, first.meta, &identity, &facts);
-                let count = rest
-                    .iter()
-                    .take_while(|request| session.is_of(request))
-                    .count();
-                let (these, others) = rest.split_at(count);
-                let decided = these
-                    .iter()
-                    .map(|request| self.decision(&set, request, &set.decide(&session, request)));
-                decisions.extend(decided);
-                rest = others;
-            }
+            let mut shadow = ShadowLog::default();
+            let decisions = set.decide_lists(requests, true, |request, outcome| {
+                self.decision(&set, request, outcome, &mut shadow)
+            });
+            shadow.tell();
             decisions
         })
     }
@@ -217,12 +210,9 @@ impl PolicyEngine {
         let identity = set.grants.identity(request.caller);
         let facts = Facts::new(request.caller, &identity, request.meta);
         let start = self.shared.clock.now();
-        let session = Session::new(&set, request.caller, request.meta, &identity, &facts);
+        let session = Session::new(&set, request.caller, &identity, &facts);
         let outcome = set.decide(&session, request);
         let took = self.since(start);
-        // All rules are asked anew, and their conditions have what those of a request have.
-        let facts = Facts::new(request.caller, &identity, request.meta);
-        let session = Session::new(&set, request.caller, request.meta, &identity, &facts);
         explain(&set, &session, request, &outcome, took)
     }
 
@@ -246,6 +236,7 @@ impl PolicyEngine {
         set: &PolicySet,
         request: &AccessRequest<'_>,
         outcome: &Outcome<'_>,
+        shadow: &mut ShadowLog,
     ) -> Decision {
         let side = &outcome.enforced;
         self.shared
@@ -281,7 +272,15 @@ impl PolicyEngine {
         let decision = self.with_errors(decision, outcome);
         match &outcome.full {
             None => decision,
-            Some(full) => self.with_shadow(set, decision, request, outcome, full),
+            Some(full) => {
+                let would = self.would(set, outcome, full);
+                let Some((effect, reasons)) = would else {
+                    return decision;
+                };
+                shadow.take(request, effect, &reasons);
+                let verdict = ShadowVerdict::new(effect, reasons);
+                decision.with_shadow(verdict.with_kind(full.reason.as_str()))
+            }
         }
     }
 
@@ -309,20 +308,18 @@ impl PolicyEngine {
         }
     }
 
-    /// Counts what rules in shadow would have done, and says so where it differs (P-12).
-    fn with_shadow(
+    /// Counts what rules in shadow would have done, and gives it where it differs (P-12).
+    fn would(
         &self,
         set: &PolicySet,
-        decision: Decision,
-        request: &AccessRequest<'_>,
         outcome: &Outcome<'_>,
         full: &Side<'_>,
-    ) -> Decision {
+    ) -> Option<(Effect, Vec<Arc<str>>)> {
         for decider in full.rules.iter().filter(|decider| decider.is_shadow) {
             decider.rule.counters.hits.fetch_add(1, Relaxed);
         }
         if full.effect == outcome.enforced.effect {
-            return decision;
+            return None;
         }
         self.shared
             .counters
@@ -342,23 +339,12 @@ impl PolicyEngine {
         } else if reasons.is_empty() {
             reasons.push(full.reason.as_str().into());
         }
-        let would = match full.effect {
-            Effect::Allow => "would allow",
-            Effect::Deny => "would deny",
-        };
-        let id = &*request.meta.request_id;
-        let caller = &*request.caller.id;
-        let name: String = request.name.chars().take(LOGGED).collect();
-        tracing::info!(
-            target: TARGET, request_id = ?id, ?caller, method = request.method, ?name, ?reasons, "{would}"
-        );
-        let verdict = ShadowVerdict::new(full.effect, reasons);
-        decision.with_shadow(verdict.with_kind(full.reason.as_str()))
+        Some((full.effect, reasons))
     }
 }
 
 /// The `tracing` target of what the policy logs.
-const TARGET: &str = "mcp_gw::policy";
+pub(crate) const TARGET: &str = "mcp_gw::policy";
 
 /// So many warnings of a policy are told.
 const MOST_WARNINGS: usize = 50;
@@ -375,15 +361,12 @@ fn first_of(warnings: &[PolicyFault]) -> Vec<PolicyFault> {
 }
 
 /// So many rules are named in a decision, and as many errors logged for one.
-const MOST_NAMED: usize = 8;
+pub(crate) const MOST_NAMED: usize = 8;
 
 /// What stands for the others.
 fn and_more(rules: usize) -> String {
     format!("and {rules} more")
 }
-
-/// So many characters of a name are logged.
-const LOGGED: usize = 256;
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]

@@ -6,7 +6,7 @@ use std::fmt;
 use mcp_gw_core::Feature;
 use serde::Serialize;
 
-use crate::compile::{Known, compile};
+use crate::compile::{Known, NO_ROLE, TOO_MANY_STEPS, compile};
 use crate::config::{DefaultEffect, PolicyConfig, RuleConfig};
 use crate::fault::{FaultPath, PolicyFaults};
 use crate::rule::Rule;
@@ -36,6 +36,8 @@ pub enum LintKind {
     /// The condition reads what only some of the things have that the rule is about: for the others it is an
     /// error.
     OtherFeature,
+    /// The conditions may take more steps than a request has, so each has a share of what it would have.
+    Costly,
     /// A role or group that the policy does not have, and that is close to one it has; or a name with a
     /// star, where a star is no wildcard.
     UnknownName,
@@ -52,6 +54,7 @@ impl LintKind {
             Self::NothingAllowed => "nothing_allowed",
             Self::MatchesNothing => "matches_nothing",
             Self::OtherFeature => "other_feature",
+            Self::Costly => "costly",
             Self::UnknownName => "unknown_name",
         }
     }
@@ -230,9 +233,13 @@ fn bounded(mut lints: Vec<Lint>) -> Vec<Lint> {
 }
 
 fn of_warning(warning: &crate::PolicyFault) -> Lint {
-    let is_condition = warning.rule.is_some();
+    let is_about = |what: &str| warning.message.starts_with(what);
     Lint {
-        kind: if is_condition {
+        kind: if is_about(NO_ROLE) {
+            LintKind::UnknownName
+        } else if is_about(TOO_MANY_STEPS) {
+            LintKind::Costly
+        } else if warning.rule.is_some() {
             LintKind::NeverTrue
         } else {
             LintKind::NothingAllowed

@@ -1,40 +1,77 @@
-//! What a policy shows in lists, asked without a request: whose lists are others than they were.
+//! Lists: their items are decided in one go. And what a policy shows in them, asked without a request:
+//! whose lists are others than they were.
 
 use mcp_gw_core::{AccessRequest, Effect, ListPolicy};
 
 use crate::condition::Facts;
-use crate::decide::Session;
+use crate::decide::{Outcome, Session};
 use crate::op::Asked;
 use crate::set::PolicySet;
 
 impl ListPolicy for PolicySet {
     fn shows(&self, requests: &[AccessRequest<'_>]) -> Vec<Option<bool>> {
-        let mut shown = Vec::with_capacity(requests.len());
-        let mut rest = requests;
-        while let Some(first) = rest.first() {
-            let identity = self.grants.identity(first.caller);
-            let facts = Facts::new(first.caller, &identity, first.meta);
-            let session = Session::new(self, first.caller, first.meta, &identity, &facts);
-            let of_them = rest.iter().take_while(|request| session.is_of(request));
-            let (these, others) = rest.split_at(of_them.count());
-            let these = these.iter();
-            shown.extend(these.map(|request| self.shows_one(&session, request)));
-            rest = others;
-        }
-        shown
+        self.decide_lists(requests, false, |_, outcome| self.shown(outcome))
     }
 }
 
 impl PolicySet {
-    fn shows_one(&self, session: &Session<'_, '_>, request: &AccessRequest<'_>) -> Option<bool> {
+    fn shown(&self, outcome: &Outcome<'_>) -> Option<bool> {
         // Who is refused for the address sees no list; in shadow, sees all.
         if self.global.is_shadow && !self.ip.is_empty() {
             return None;
         }
-        let outcome = self.decide_here(session, request, Asked::of(request));
         (!outcome.by_request).then_some(outcome.enforced.effect == Effect::Allow)
     }
+
+    /// Decides the items of lists, one after the other: those that follow one another with the same
+    /// caller and request are one list. Addresses are looked at if `by_address`.
+    ///
+    /// What comes out for an item does not depend on the others, nor on their order, except that all
+    /// together have a bound: a list that goes beyond it is decided again, without the conditions that
+    /// look at the items and count steps. They are errors then, for all of its items.
+    pub(crate) fn decide_lists<T>(
+        &self,
+        requests: &[AccessRequest<'_>],
+        by_address: bool,
+        mut finish: impl FnMut(&AccessRequest<'_>, &Outcome<'_>) -> T,
+    ) -> Vec<T> {
+        let mut done = Vec::with_capacity(requests.len());
+        let mut rest = requests;
+        while let Some(first) = rest.first() {
+            let identity = self.grants.identity(first.caller);
+            let is_same = |request: &&AccessRequest<'_>| {
+                std::ptr::eq(first.caller, request.caller) && std::ptr::eq(first.meta, request.meta)
+            };
+            let (these, others) = rest.split_at(rest.iter().take_while(is_same).count());
+            let items = u64::try_from(these.len()).unwrap_or(u64::MAX);
+            let most = self.steps.saturating_add(items.saturating_mul(ITEM_STEPS));
+            for steps in [most, 0] {
+                let facts = Facts::new(first.caller, &identity, first.meta).with_steps(steps);
+                let session = Session::new(self, first.caller, &identity, &facts);
+                let session = session.of_list();
+                let decide = |request| {
+                    if by_address {
+                        self.decide(&session, request)
+                    } else {
+                        self.decide_here(&session, request, Asked::of(request))
+                    }
+                };
+                let outcomes: Vec<Outcome<'_>> = these.iter().map(decide).collect();
+                if steps == 0 || facts.steps_left() > 0 {
+                    let both = these.iter().zip(&outcomes);
+                    done.extend(both.map(|(request, outcome)| finish(request, outcome)));
+                    break;
+                }
+            }
+            rest = others;
+        }
+        done
+    }
 }
+
+/// Steps for each item of a list, for the conditions that look at it; besides all that one request
+/// may take.
+const ITEM_STEPS: u64 = 10_000;
 
 #[cfg(test)]
 mod tests {

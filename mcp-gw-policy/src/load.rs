@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use saphyr::Scalar;
-use saphyr_parser::{Event, Marker, Parser};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 use serde_path_to_error::{Path, Segment};
@@ -12,6 +12,7 @@ use serde_path_to_error::{Path, Segment};
 use crate::compile::{Known, compile};
 use crate::config::PolicyConfig;
 use crate::fault::{FaultPath, PolicyFault, PolicyFaults, nearest, shown};
+use crate::number::keeps_its_digits;
 use crate::places::{Places, locate};
 
 impl PolicyConfig {
@@ -349,6 +350,8 @@ impl Builder {
                 ));
             }
             Event::Scalar(text, style, _, tag) => {
+                let keeps = style != ScalarStyle::Plain || keeps_its_digits(&text);
+                let written = if keeps { None } else { Some(text.to_string()) };
                 let scalar = Scalar::parse_from_cow_and_metadata(text, style, tag.as_ref());
                 let Some(scalar) = scalar else {
                     return Err(refusal(
@@ -358,6 +361,14 @@ impl Builder {
                     ));
                 };
                 let path = self.next_path(at)?;
+                if let Some(written) = written {
+                    let message =
+                        format!("{} has more digits than a number keeps", shown(&written));
+                    let help = "use fewer digits, or put it in quotes for a text";
+                    let mut fault = PolicyFault::new(path.clone(), message).with_help(help);
+                    fault.position = Some(at);
+                    self.faults.push(fault);
+                }
                 self.put(path, scalar_value(scalar), at);
             }
             Event::SequenceStart(..) => self.open(Kind::List(Vec::new()), at)?,

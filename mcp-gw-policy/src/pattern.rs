@@ -198,6 +198,15 @@ impl Pattern {
         }
     }
 
+    /// The one name that it matches, when it is one.
+    pub(crate) fn as_literal(&self) -> Option<&str> {
+        match self {
+            Self::Literal(text) => Some(text),
+            Self::Glob(glob) => glob.as_literal(),
+            Self::Any | Self::Regex { .. } | Self::Marked(_) => None,
+        }
+    }
+
     pub(crate) fn matches(&self, name: &str) -> bool {
         match self {
             Self::Any => true,

@@ -1,10 +1,12 @@
 //! A rule, ready to be asked: what it is about, and whether it applies.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use mcp_gw_core::AccessRequest;
+use mcp_gw_core::{AccessRequest, Feature};
 
-use crate::condition::{Condition, Facts, RequestFacts, Verdict};
+use crate::condition::{Condition, Facts, Possible, RequestFacts, Verdict};
 use crate::config::{MatchOn, RuleEffect};
 use crate::ip::Cidrs;
 use crate::op::{Op, Ops};
@@ -25,6 +27,8 @@ pub(crate) struct Rule {
     pub(crate) who: Option<Who>,
     pub(crate) from: Option<Cidrs>,
     pub(crate) when: Option<Arc<Condition>>,
+    /// The steps that the condition has, whatever others take.
+    pub(crate) steps: u64,
     /// The scopes that `who` and `when` name.
     pub(crate) scopes: Box<[Box<str>]>,
     pub(crate) counters: Arc<RuleCounters>,
@@ -43,6 +47,20 @@ pub(crate) struct Question<'a, 'f> {
     pub(crate) op: Op,
     pub(crate) identity: &'a Identity<'a>,
     pub(crate) facts: RequestFacts<'a, 'f>,
+    /// For the items of a list: what came out the same for all of them.
+    pub(crate) known: Option<&'a Known>,
+}
+
+/// What conditions came to that do not look at what is asked for, by condition, feature and steps.
+#[derive(Debug, Default)]
+pub(crate) struct Known(RefCell<HashMap<(usize, Feature, u64), Asked>>);
+
+/// What a condition came to.
+#[derive(Debug, Clone)]
+enum Asked {
+    Verdict(Verdict),
+    /// In a list, where there are no arguments (P-10).
+    Possible(Possible),
 }
 
 impl<'a, 'f> Question<'a, 'f> {
@@ -57,9 +75,49 @@ impl<'a, 'f> Question<'a, 'f> {
             op,
             identity,
             facts: facts.of(request),
+            known: None,
+        }
+    }
+
+    /// The same, with what is known already.
+    pub(crate) const fn with_known(mut self, known: Option<&'a Known>) -> Self {
+        self.known = known;
+        self
+    }
+
+    /// Asks a condition that has so many steps.
+    fn ask(&self, when: &Arc<Condition>, steps: u64) -> Asked {
+        let feature = self.op.feature();
+        let in_list = self.op.is_list() && when.reads_arguments(feature);
+        let ask = || {
+            if in_list {
+                Asked::Possible(when.possible(&self.facts, steps))
+            } else {
+                Asked::Verdict(when.evaluate_within(&self.facts, steps))
+            }
+        };
+        // The arguments are those of one item.
+        let is_shared = !when.reads_target() && (in_list || !when.reads_arguments(feature));
+        match self.known.filter(|_| is_shared) {
+            Some(Known(known)) => {
+                let key = (Arc::as_ptr(when).addr(), feature, steps);
+                let before = known.borrow().get(&key).cloned();
+                before.unwrap_or_else(|| {
+                    let asked = ask();
+                    known.borrow_mut().insert(key, asked.clone());
+                    asked
+                })
+            }
+            // What all evaluations together may take is used up, and it tells for none of them.
+            None if when.counts_steps() && self.facts.steps_left() == 0 => {
+                Asked::Verdict(Verdict::Error(USED_UP.to_owned()))
+            }
+            None => ask(),
         }
     }
 }
+
+const USED_UP: &str = "the conditions for one list take more steps than they may";
 
 /// Whether what a rule says of caller, address and condition holds.
 #[derive(Debug, PartialEq)]
@@ -104,19 +162,17 @@ impl Rule {
                 None => unknown = Some("the address of the client is not known".to_owned()),
             }
         }
-        let verdict = match &self.when {
-            // In a list there are no arguments (P-10): what they could be counts in favour.
-            Some(when) if question.op.is_list() && when.reads_arguments(question.op.feature()) => {
-                let may_be = when.possible(&question.facts);
-                match self.effect {
-                    RuleEffect::Allow | RuleEffect::Require if may_be.truth => Verdict::True,
-                    RuleEffect::Deny if !may_be.falsehood => Verdict::True,
-                    RuleEffect::Deny => Verdict::False,
-                    _ if may_be.falsehood => Verdict::False,
-                    _ => Verdict::Error("it cannot be true, whatever the arguments are".to_owned()),
-                }
-            }
-            Some(when) => when.evaluate(&question.facts),
+        let asked = self.when.as_ref();
+        let verdict = match asked.map(|when| question.ask(when, self.steps)) {
+            // What the arguments could be counts in favour (P-10).
+            Some(Asked::Possible(may_be)) => match self.effect {
+                RuleEffect::Allow | RuleEffect::Require if may_be.truth => Verdict::True,
+                RuleEffect::Deny if !may_be.falsehood => Verdict::True,
+                RuleEffect::Deny => Verdict::False,
+                _ if may_be.falsehood => Verdict::False,
+                _ => Verdict::Error("it cannot be true, whatever the arguments are".to_owned()),
+            },
+            Some(Asked::Verdict(verdict)) => verdict,
             None => Verdict::True,
         };
         match (verdict, unknown) {

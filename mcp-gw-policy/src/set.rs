@@ -30,6 +30,8 @@ pub(crate) struct PolicySet {
     /// Finds those that a caller may be in.
     pub(crate) consumer_index: Bucket,
     pub(crate) is_uniform: bool,
+    /// The steps that the conditions of one request may take at most, all together.
+    pub(crate) steps: u64,
     pub(crate) warnings: Vec<PolicyFault>,
     /// The rules whose conditions read `tls`.
     pub(crate) needs_tls: Vec<PolicyFault>,

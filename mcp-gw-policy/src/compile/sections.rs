@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use serde_json::Value;
+
 use super::Compiler;
 use crate::condition::Condition;
 use crate::config::{NamePattern, PolicyConfig, RuleConfig, RuleEffect, WhoConfig};
 use crate::fault::{FaultPath, PathStep, PolicyFault, shown};
 use crate::ip::IpRules;
+use crate::number::SKIPS_INTEGERS;
 use crate::rbac::{Grants, GrantsConfig, SCOPES_ARE, is_scope};
 
 /// The sections, compiled.
@@ -30,6 +33,7 @@ impl Compiler<'_> {
         let ip = ip.map_err(|faults| self.faults.extend(faults)).ok();
         self.requirements();
         self.extra_methods();
+        self.vars();
         if self.faults.len() > before {
             return None;
         }
@@ -59,6 +63,42 @@ impl Compiler<'_> {
         }
     }
 
+    /// Conditions compare numbers exactly.
+    pub(super) fn vars(&mut self) {
+        let root = FaultPath::root().key("vars");
+        let members = self.config.vars.iter();
+        let mut open: Vec<(FaultPath, &Value)> = members
+            .map(|(name, value)| (root.key(name), value))
+            .collect();
+        while let Some((path, value)) = open.pop() {
+            match value {
+                Value::Array(items) => {
+                    open.extend(
+                        items
+                            .iter()
+                            .enumerate()
+                            .map(|(at, item)| (path.index(at), item)),
+                    );
+                }
+                Value::Object(members) => {
+                    open.extend(
+                        members
+                            .iter()
+                            .map(|(name, member)| (path.key(name), member)),
+                    );
+                }
+                Value::Number(number) if is_inexact(number) => {
+                    let message = format!("{number} cannot be compared exactly");
+                    let help = "from 2^53 on write integers, without a point or an exponent; the largest is \
+                                9223372036854775807";
+                    self.faults
+                        .push(PolicyFault::new(path, message).with_help(help));
+                }
+                _ => {}
+            }
+        }
+    }
+
     fn extra_methods(&mut self) {
         let path = FaultPath::root().key("extra_methods");
         for (at, method) in self.config.extra_methods.iter().enumerate() {
@@ -76,6 +116,11 @@ impl Compiler<'_> {
             }
         }
     }
+}
+
+fn is_inexact(number: &serde_json::Number) -> bool {
+    let double = number.as_f64().filter(|_| number.is_f64());
+    double.is_some_and(|double| double.abs() >= SKIPS_INTEGERS)
 }
 
 /// Methods that a policy decides by its rules.

@@ -1,9 +1,10 @@
 //! From a syntax tree to one that can be evaluated: every name checked, every pattern compiled, every
-//! loop paying for its rounds.
+//! loop paying for its rounds, every walk over a value for what it is long.
 //!
 //! Facts with a fixed name become variables of that name (`identity.roles` is one variable, not a
 //! member of another), `has()` of such a fact becomes the variable `?identity.roles`, compiled
-//! patterns the variables `@m0`, `@m1`, …, and the price of a loop's round `@t0`, `@t1`, ….
+//! patterns the variables `@m0`, `@m1`, …, and the price of a loop's round `@t0`, `@t1`, …. What is
+//! walked over or copied stands within a call that pays for it, see [`Pay`].
 
 use cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SelectExpr, SourceInfo,
@@ -13,21 +14,29 @@ use serde_json::{Map, Value};
 
 use super::functions::Matcher;
 use super::kind::Kind;
+use super::meter::Pay;
 use super::names::{self, About};
-use super::{ConditionFault, ConditionLimits, Problem, Reads, Tick};
+use super::{ConditionFault, ConditionLimits, Problem, Reads};
 use crate::fault::nearest;
+use crate::number::{SKIPS_INTEGERS, keeps_its_digits};
 
 mod call;
+mod price;
+
+pub(super) use price::Worst;
+use price::{is_written_out, root_of};
 
 /// A condition, ready to be evaluated.
 pub(super) struct Built {
     pub(super) tree: IdedExpr,
     pub(super) matchers: Box<[Matcher]>,
-    pub(super) ticks: Box<[Tick]>,
-    /// What is outside of loops.
-    pub(super) once: Tick,
+    pub(super) ticks: Box<[u64]>,
+    /// The steps that it can take at most, for values as large as they get, and those of them that a
+    /// caller can make it take.
+    pub(super) worst: Worst,
     pub(super) reads: Reads,
     pub(super) scopes: Vec<String>,
+    pub(super) roles: Vec<String>,
 }
 
 /// Where the nodes of a tree are in its source.
@@ -39,6 +48,19 @@ pub(super) struct Positions<'s> {
 impl<'s> Positions<'s> {
     pub(super) const fn new(source: &'s str, info: &'s SourceInfo) -> Self {
         Self { source, info }
+    }
+
+    /// The number that is written where a node begins, without its sign.
+    fn number(&self, id: u64) -> Option<String> {
+        let (start, _) = self.info.offset_for(id)?;
+        let from = self.source.chars().skip(usize::try_from(start).ok()?);
+        let mut before = ' ';
+        let written = from.skip_while(|c| *c == '-' || *c == ' ').take_while(|c| {
+            let is_sign = matches!(c, '+' | '-') && matches!(before, 'e' | 'E');
+            before = *c;
+            is_sign || c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E')
+        });
+        Some(written.collect())
     }
 
     /// Line and column of a node, from 1, in characters.
@@ -107,10 +129,11 @@ pub(super) fn build(
         problems: Vec::new(),
         matchers: Vec::new(),
         ticks: Vec::new(),
-        once: Tick::default(),
+        worst: Worst::default(),
         features: [(false, false); 3],
         reads: Reads::default(),
         scopes: Vec::new(),
+        roles: Vec::new(),
         nodes: 0,
         loops: Vec::new(),
     };
@@ -139,9 +162,10 @@ pub(super) fn build(
         tree,
         matchers: builder.matchers.into(),
         ticks: builder.ticks.into(),
-        once: builder.once,
+        worst: builder.worst,
         reads: builder.reads,
         scopes: builder.scopes,
+        roles: builder.roles,
     })
 }
 
@@ -154,13 +178,14 @@ struct Builder<'b> {
     limits: &'b ConditionLimits,
     problems: Vec<Problem>,
     matchers: Vec<Matcher>,
-    ticks: Vec<Tick>,
-    once: Tick,
+    ticks: Vec<u64>,
+    worst: Worst,
     /// Of tools, resources and prompts: whether something was read, and whether `has()` was asked.
     features: [(bool, bool); 3],
     reads: Reads,
-    /// Scopes that it asks for by name.
+    /// Scopes and roles that it asks for by name.
     scopes: Vec<String>,
+    roles: Vec<String>,
     nodes: usize,
     loops: Vec<Loop>,
 }
@@ -171,9 +196,12 @@ struct Loop {
     variable_kind: Kind,
     result: String,
     result_kind: Kind,
-    /// How many texts of the request a value of the variable may be long.
-    bulk: u64,
-    price: Tick,
+    /// How often it goes round at most.
+    rounds: Worst,
+    /// How many values there are in what it goes over.
+    values: Worst,
+    /// Operations in a round.
+    nodes: u64,
 }
 
 const fn node(id: u64, expr: Expr) -> IdedExpr {
@@ -220,82 +248,8 @@ impl Builder<'_> {
         });
     }
 
-    /// Adds to the price of the innermost loop's round, or to that of the whole.
-    fn charge(&mut self, texts: u64, structures: u64) {
-        let price = self.price();
-        price.texts = price.texts.saturating_add(texts);
-        price.structures = price.structures.saturating_add(structures);
-    }
-
-    fn charge_splits(&mut self, splits: u64) {
-        let price = self.price();
-        price.splits = price.splits.saturating_add(splits);
-    }
-
-    fn price(&mut self) -> &mut Tick {
-        match self.loops.last_mut() {
-            Some(inner) => &mut inner.price,
-            None => &mut self.once,
-        }
-    }
-
-    /// How many texts or lists of the request what an expression gives may be long: `a + a` is two.
-    fn bulk(&self, expr: &IdedExpr) -> u64 {
-        let most = |all: &[IdedExpr]| all.iter().map(|expr| self.bulk(expr)).max();
-        match &expr.expr {
-            Expr::Call(call) if call.func_name == op::ADD => {
-                let parts = call.args.iter().map(|part| self.bulk(part));
-                parts.fold(0, u64::saturating_add).max(1)
-            }
-            Expr::Call(call) => {
-                let target = call.target.as_ref().map(|target| self.bulk(target));
-                most(&call.args).max(target).unwrap_or(1)
-            }
-            Expr::List(list) => most(&list.elements).unwrap_or(1),
-            Expr::Select(select) => self.bulk(&select.operand),
-            Expr::Comprehension(inner) => self
-                .bulk(&inner.iter_range)
-                .max(self.bulk(&inner.loop_step)),
-            Expr::Map(map) => {
-                let entries = map.entries.iter().filter_map(|entry| match &entry.expr {
-                    EntryExpr::MapEntry(entry) => Some(&entry.value),
-                    EntryExpr::StructField(_) => None,
-                });
-                entries.map(|value| self.bulk(value)).max().unwrap_or(1)
-            }
-            // What a loop collects is told by its items.
-            Expr::Ident(name) => self
-                .loops
-                .iter()
-                .rev()
-                .find_map(|inner| {
-                    let is_item = inner.variable == *name;
-                    (is_item || inner.result == *name).then_some(if is_item {
-                        inner.bulk
-                    } else {
-                        0
-                    })
-                })
-                .unwrap_or(1),
-            Expr::Struct(_) | Expr::Literal(_) | Expr::Unspecified => 1,
-        }
-    }
-
-    /// The same of the longest of these.
-    fn bulk_of(&self, all: &[IdedExpr]) -> u64 {
-        let bulk = all.iter().map(|expr| self.bulk(expr)).max();
-        bulk.unwrap_or(1).max(1)
-    }
-
-    fn count(&mut self) {
-        self.nodes = self.nodes.saturating_add(1);
-        if let Some(inner) = self.loops.last_mut() {
-            inner.price.nodes = inner.price.nodes.saturating_add(1);
-        }
-    }
-
     fn expr(&mut self, tree: IdedExpr) -> Typed {
-        self.count();
+        self.count(&tree.expr);
         if let Some(path) = path_of(&tree.expr) {
             return self.path(tree.id, &path, false);
         }
@@ -303,6 +257,9 @@ impl Builder<'_> {
         match expr {
             Expr::Literal(literal) => {
                 let kind = literal_kind(&literal);
+                if let LiteralValue::Double(double) = &literal {
+                    self.double(id, *double.inner());
+                }
                 (node(id, Expr::Literal(literal)), kind)
             }
             Expr::Ident(name) => self.name(id, name),
@@ -311,12 +268,9 @@ impl Builder<'_> {
             Expr::List(mut list) => {
                 let (mut elements, mut all_texts) = (Vec::with_capacity(list.elements.len()), true);
                 for element in list.elements {
-                    if !matches!(element.expr, Expr::Literal(_)) {
-                        self.charge(0, 1);
-                    }
                     let (element, kind) = self.expr(element);
                     all_texts &= kind == Kind::Text;
-                    elements.push(element);
+                    elements.push(self.pay(Pay::Copy, element));
                 }
                 list.elements = elements;
                 let kind = if all_texts { Kind::Texts } else { Kind::List };
@@ -325,9 +279,10 @@ impl Builder<'_> {
             Expr::Map(mut map) => {
                 for entry in &mut map.entries {
                     if let EntryExpr::MapEntry(entry) = &mut entry.expr {
-                        self.charge(1, 1);
-                        entry.key = self.expr(std::mem::take(&mut entry.key)).0;
-                        entry.value = self.expr(std::mem::take(&mut entry.value)).0;
+                        let key = self.expr(std::mem::take(&mut entry.key)).0;
+                        entry.key = self.pay(Pay::Copy, key);
+                        let value = self.expr(std::mem::take(&mut entry.value)).0;
+                        entry.value = self.pay(Pay::Copy, value);
                     }
                 }
                 (node(id, Expr::Map(map)), Kind::Map)
@@ -337,6 +292,21 @@ impl Builder<'_> {
                 self.problem(id, "conditions have no message types");
                 (node(id, Expr::Unspecified), Kind::Any)
             }
+        }
+    }
+
+    /// Numbers are compared exactly, so a literal must be what it says.
+    fn double(&mut self, id: u64, double: f64) {
+        let written = self.positions.number(id);
+        let written = written.as_deref();
+        if double.abs() >= SKIPS_INTEGERS {
+            let message = "a number with a point or an exponent is not exact from 2^53 on; write it \
+                           without, as 9007199254740993";
+            self.problem(id, message);
+        } else if let Some(written) = written.filter(|written| !keeps_its_digits(written)) {
+            let message =
+                format!("{written} has more digits than a number keeps; it would be {double}");
+            self.problem(id, message);
         }
     }
 
@@ -412,7 +382,7 @@ impl Builder<'_> {
                     About::Arguments => self.reads.prompt_arguments = true,
                     About::Caller => self.reads.caller = true,
                     About::Request => self.reads_request(),
-                    About::Target => {}
+                    About::Target => self.reads.target = true,
                 }
                 self.check_members(id, fact.path, fact.kind, rest);
                 self.of_feature(fact.path, test);
@@ -425,6 +395,8 @@ impl Builder<'_> {
             if test && length == path.len() && names::GROUPS.contains(&joined.as_str()) {
                 if joined == "mcp.client" {
                     self.reads_request();
+                } else {
+                    self.reads.target = true;
                 }
                 self.of_feature(&format!("{joined}."), test);
                 return (ident(id, format!("?{joined}")), Kind::Bool);
@@ -559,8 +531,13 @@ impl Builder<'_> {
                 format!("a loop needs a list or a map, this is {}", kind.name()),
             );
         }
-        let bulk = self.bulk(&range).max(1);
-        comprehension.iter_range = range;
+        let values = self.values(&range);
+        let rounds = match &range.expr {
+            Expr::List(list) => Worst::both(u64::try_from(list.elements.len()).unwrap_or(u64::MAX)),
+            _ => values,
+        };
+        // Each round has a copy of its item.
+        comprehension.iter_range = self.pay(Pay::Copy, range);
         if self.loops.len() >= self.limits.nesting {
             let message = format!("loops are nested deeper than {}", self.limits.nesting);
             self.problem(id, message);
@@ -577,8 +554,6 @@ impl Builder<'_> {
                 format!("`{variable}` has a meaning already; name the loop's variable otherwise");
             self.problem(id, message);
         }
-        // A loop within a loop walks the whole of what it goes over, once per round of the outer one.
-        self.charge(0, u64::from(!self.loops.is_empty()));
         let (init, result_kind) = self.expr(comprehension.accu_init);
         comprehension.accu_init = init;
         self.loops.push(Loop {
@@ -591,22 +566,19 @@ impl Builder<'_> {
             },
             result: comprehension.accu_var.clone(),
             result_kind,
-            bulk,
-            price: Tick::default(),
+            rounds,
+            values,
+            nodes: 0,
         });
         comprehension.loop_cond = self.expr(comprehension.loop_cond).0;
         let (step, step_kind) = self.expr(comprehension.loop_step);
         comprehension.loop_step = step;
-        let price = self
-            .loops
-            .last()
-            .map(|inner| inner.price)
-            .unwrap_or_default();
+        let nodes = self.loops.last().map_or(0, |inner| inner.nodes);
         let (result, kind) = self.expr(comprehension.result);
         comprehension.result = result;
         self.loops.pop();
         pay_per_round(id, self.ticks.len(), &mut comprehension);
-        self.ticks.push(price);
+        self.ticks.push(nodes);
         let kind = if kind.is_list() { step_kind } else { kind };
         (node(id, Expr::Comprehension(Box::new(comprehension))), kind)
     }

@@ -8,14 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cel::common::types::{CelBool, CelList, CelMap, CelMapKey, CelString, CelTimestamp};
 use cel::common::value::{CowVal, Val};
 use chrono::{DateTime, Utc};
-use mcp_gw_core::{
-    AccessRequest, Caller, CallerKind, Feature, Phase, RawJson, RequestMeta, ToolSpec,
-};
+use mcp_gw_core::{AccessRequest, Caller, CallerKind, Feature, Phase, RequestMeta, ToolSpec};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::json::{self, Measured, Sizes};
-use super::{ArgumentLimits, REQUEST_STEPS};
+use super::{ArgumentLimits, json};
 use crate::rbac::Identity;
 
 /// Headers that carry a credential. No condition sees them.
@@ -31,9 +28,6 @@ pub(super) const HIDDEN_HEADERS: [&str; 5] = [
 pub(super) trait Source: Send + Sync {
     /// The fact of this name, if it is known for the request; for `?name`, whether it is.
     fn fact<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>>;
-
-    /// How large the values are that a loop can meet.
-    fn sizes(&self) -> Sizes;
 }
 
 /// Facts about the caller and the connection: the same for all items of a list.
@@ -51,8 +45,7 @@ pub(crate) struct Facts<'a> {
     query: OnceLock<CelMap<'a>>,
     sans: OnceLock<CelList<'a>>,
     client: OnceLock<Client>,
-    sizes: OnceLock<Sizes>,
-    /// Steps that conditions may still take.
+    /// Steps that all evaluations together may still take, where there is a bound to that.
     steps: AtomicU64,
 }
 
@@ -85,18 +78,17 @@ impl<'a> Facts<'a> {
             query: OnceLock::new(),
             sans: OnceLock::new(),
             client: OnceLock::new(),
-            sizes: OnceLock::new(),
-            steps: AtomicU64::new(REQUEST_STEPS),
+            steps: AtomicU64::new(u64::MAX),
         }
     }
 
-    /// The same, with so many steps for conditions.
+    /// The same, with so many steps for all evaluations together.
     pub(crate) fn with_steps(mut self, steps: u64) -> Self {
         self.steps = AtomicU64::new(steps);
         self
     }
 
-    /// Steps that conditions may still take.
+    /// Steps that all evaluations together may still take.
     pub(crate) fn steps_left(&self) -> u64 {
         self.steps.load(Ordering::Relaxed)
     }
@@ -233,44 +225,22 @@ impl<'a> Facts<'a> {
             _ => return None,
         })
     }
-
-    fn sizes(&self) -> Sizes {
-        *self.sizes.get_or_init(|| {
-            let identity = self.identity;
-            let mut sizes = Sizes::of_map(&self.caller.claims);
-            sizes = sizes
-                .max(Sizes::of_list(identity.roles()))
-                .max(Sizes::of_list(identity.groups()))
-                .max(Sizes::of_list(identity.scopes()));
-            let http = self.meta.http.as_ref();
-            let others = [
-                http.and_then(|http| http.query()),
-                http.map(|http| http.path()),
-                self.meta.client_info.as_ref().map(RawJson::as_str),
-            ];
-            sizes
-                .max(Sizes::of_list(
-                    self.headers_shown().into_iter().map(|(_, value)| value),
-                ))
-                .max(Sizes::of_list(others.into_iter().flatten()))
-        })
-    }
 }
 
 /// [`Facts`] with those of one item: a tool, a resource, a prompt.
 pub(crate) struct RequestFacts<'s, 'a> {
     shared: &'s Facts<'a>,
     request: &'s AccessRequest<'s>,
-    arguments: OnceLock<Result<Measured<'s>, String>>,
+    arguments: OnceLock<Result<Box<dyn Val + 's>, String>>,
     annotations: OnceLock<CelMap<'s>>,
 }
 
-impl<'s> RequestFacts<'s, '_> {
+impl RequestFacts<'_, '_> {
     /// Reads the arguments, so that what is wrong with them is known before they are looked at.
     pub(super) fn arguments(&self, limits: &ArgumentLimits) -> Result<(), &str> {
         let read = self.arguments.get_or_init(|| match self.request.arguments {
             Some(arguments) => json::arguments(arguments.as_raw().as_str(), limits),
-            None => Ok((Box::new(CelMap::default()), Sizes::default())),
+            None => Ok(Box::new(CelMap::default())),
         });
         match read {
             Ok(_) => Ok(()),
@@ -278,11 +248,11 @@ impl<'s> RequestFacts<'s, '_> {
         }
     }
 
-    pub(super) fn steps_left(&self) -> u64 {
+    pub(crate) fn steps_left(&self) -> u64 {
         self.shared.steps_left()
     }
 
-    /// Takes steps from those of the request. Two threads never decide one request.
+    /// Takes steps from those of all evaluations. Two threads never decide one request.
     pub(super) fn spend(&self, steps: u64) {
         let left = self.steps_left().saturating_sub(steps);
         self.shared.steps.store(left, Ordering::Relaxed);
@@ -290,10 +260,6 @@ impl<'s> RequestFacts<'s, '_> {
 
     pub(super) const fn feature(&self) -> Feature {
         self.request.feature
-    }
-
-    fn argument_tree(&self) -> Option<&Measured<'s>> {
-        self.arguments.get()?.as_ref().ok()
     }
 
     fn item(&self, name: &str) -> Option<CowVal<'_, '_>> {
@@ -325,8 +291,8 @@ impl<'s> RequestFacts<'s, '_> {
         if self.request.phase == Phase::List {
             return None;
         }
-        self.argument_tree()
-            .map(|(tree, _)| CowVal::Borrowed(&**tree))
+        let tree = self.arguments.get()?.as_ref().ok()?;
+        Some(CowVal::Borrowed(&**tree))
     }
 
     fn has(&self, name: &str) -> bool {
@@ -364,14 +330,6 @@ impl Source for RequestFacts<'_, '_> {
             }
             _ => None,
         }
-    }
-
-    fn sizes(&self) -> Sizes {
-        let arguments = self
-            .argument_tree()
-            .map_or_else(Sizes::default, |(_, sizes)| *sizes);
-        let name = Sizes::of_list(std::iter::once(self.request.name));
-        self.shared.sizes().max(arguments).max(name)
     }
 }
 

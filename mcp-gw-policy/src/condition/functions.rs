@@ -11,12 +11,20 @@ use cel::{DeclarationError, Env, ExecutionError, extensions};
 use mcp_gw_core::Glob;
 use regex::Regex;
 
+use super::meter::{self, METER_TYPE, Meter};
 use crate::ip::Cidrs;
 
 /// A pattern or address list of a condition, compiled with it. In the expression it stands as a
 /// variable, first argument of the function that uses it.
 #[derive(Debug, Clone)]
-pub(super) enum Matcher {
+pub(super) struct Matcher {
+    pub(super) what: What,
+    /// How often it walks over a text, about.
+    pub(super) walks: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum What {
     Regex(Regex),
     Glob(Arc<Glob>),
     Cidrs(Arc<Cidrs>),
@@ -25,18 +33,18 @@ pub(super) enum Matcher {
 impl Matcher {
     /// The function that takes it.
     pub(super) const fn function(&self) -> &'static str {
-        match self {
-            Self::Regex(_) => "@matches",
-            Self::Glob(_) => "@glob",
-            Self::Cidrs(_) => "@ip_in",
+        match self.what {
+            What::Regex(_) => "@matches",
+            What::Glob(_) => "@glob",
+            What::Cidrs(_) => "@ip_in",
         }
     }
 
     fn matches(&self, text: &str) -> Result<bool, ExecutionError> {
-        Ok(match self {
-            Self::Regex(regex) => regex.is_match(text),
-            Self::Glob(glob) => glob.matches(text),
-            Self::Cidrs(cidrs) => {
+        Ok(match &self.what {
+            What::Regex(regex) => regex.is_match(text),
+            What::Glob(glob) => glob.matches(text),
+            What::Cidrs(cidrs) => {
                 let addr: IpAddr = text.parse().map_err(|_| {
                     ExecutionError::function_error(self.function(), "not an address")
                 })?;
@@ -78,12 +86,14 @@ impl StaticVal for Matcher {}
 fn apply<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let mut args = args.iter();
     let matcher = args.next().and_then(|arg| arg.downcast_ref::<Matcher>());
+    let meter = args.next().and_then(|arg| arg.downcast_ref::<Meter>());
     let text = args
         .next()
         .and_then(|arg| arg.downcast_ref::<CelString<'_>>());
-    let (Some(matcher), Some(text)) = (matcher, text) else {
+    let (Some(matcher), Some(meter), Some(text)) = (matcher, meter, text) else {
         return Err(ExecutionError::missing_argument_or_target());
     };
+    meter.take_bytes(meter::len(text.inner()).saturating_mul(matcher.walks))?;
     Ok(CowVal::owned(CelBool::from(matcher.matches(text.inner())?)))
 }
 
@@ -102,8 +112,8 @@ pub(super) fn env() -> Arc<Env> {
 fn declare(env: &mut Env) -> Result<(), DeclarationError> {
     env.add_extension(extensions::strings)?;
     for function in ["@matches", "@glob", "@ip_in"] {
-        let args = vec![MATCHER.to_owned(), STRING_TYPE];
+        let args = vec![MATCHER.to_owned(), METER_TYPE.to_owned(), STRING_TYPE];
         env.add_overload(function, function, args, apply)?;
     }
-    Ok(())
+    meter::declare(env)
 }

@@ -12,64 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::{Map, Number, Value};
 
 use super::ArgumentLimits;
-
-/// How large the values of a request are: what a walk over one of them costs at most.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Sizes {
-    /// Bytes of the longest text.
-    pub(crate) text: u64,
-    /// Values of the largest structure, at any depth.
-    pub(crate) structure: u64,
-}
-
-/// A value and its sizes.
-pub(crate) type Measured<'v> = (Box<dyn Val + 'v>, Sizes);
-
-impl Sizes {
-    pub(crate) fn max(self, other: Self) -> Self {
-        Self {
-            text: self.text.max(other.text),
-            structure: self.structure.max(other.structure),
-        }
-    }
-
-    /// The sizes of a tree.
-    pub(crate) fn of_map(map: &Map<String, Value>) -> Self {
-        let mut sizes = Self::default();
-        map.iter().for_each(|(key, value)| {
-            sizes.text = sizes.text.max(len(key));
-            sizes.add(value);
-        });
-        sizes
-    }
-
-    /// The sizes of a list of texts.
-    pub(crate) fn of_list<'t>(texts: impl Iterator<Item = &'t str>) -> Self {
-        let mut sizes = Self::default();
-        for text in texts {
-            sizes.text = sizes.text.max(len(text));
-            sizes.structure = sizes.structure.saturating_add(1);
-        }
-        sizes
-    }
-
-    fn add(&mut self, value: &Value) {
-        self.structure = self.structure.saturating_add(1);
-        match value {
-            Value::String(text) => self.text = self.text.max(len(text)),
-            Value::Array(items) => items.iter().for_each(|item| self.add(item)),
-            Value::Object(members) => members.iter().for_each(|(key, member)| {
-                self.text = self.text.max(len(key));
-                self.add(member);
-            }),
-            _ => {}
-        }
-    }
-}
-
-fn len(text: &str) -> u64 {
-    u64::try_from(text.len()).unwrap_or(u64::MAX)
-}
+use crate::number::{SKIPS_INTEGERS, is_exact};
 
 /// A tree as a CEL map that borrows its texts.
 pub(crate) fn map(members: &Map<String, Value>) -> CelMap<'_> {
@@ -101,8 +44,26 @@ fn number<'v>(number: &Number) -> Box<dyn Val + 'v> {
     } else if let Some(integer) = number.as_u64() {
         Box::new(CelUInt::from(integer))
     } else {
-        Box::new(CelDouble::from(number.as_f64().unwrap_or(f64::NAN)))
+        let double = number.as_f64().unwrap_or(f64::NAN);
+        match whole(double) {
+            Some(whole) => whole,
+            None => Box::new(CelDouble::from(double)),
+        }
     }
+}
+
+/// A double from 2^53 on as the integer that it is: compared as a double it would be equal to others.
+fn whole<'v>(double: f64) -> Option<Box<dyn Val + 'v>> {
+    if double.abs() < SKIPS_INTEGERS || double.abs() > 1e20 {
+        return None;
+    }
+    // All its digits are written, and from there on it has no others.
+    let text = format!("{double:.0}");
+    if let Ok(integer) = text.parse::<i64>() {
+        return Some(Box::new(CelInt::from(integer)));
+    }
+    let integer = text.parse::<u64>().ok()?;
+    Some(Box::new(CelUInt::from(integer)))
 }
 
 /// A tree as a CEL map of its own.
@@ -133,7 +94,7 @@ fn owned(tree: &Value) -> Box<dyn Val> {
 pub(crate) fn arguments<'v>(
     text: &'v str,
     limits: &ArgumentLimits,
-) -> Result<Measured<'v>, String> {
+) -> Result<Box<dyn Val + 'v>, String> {
     if text.len() > limits.bytes {
         return Err(format!(
             "the arguments have more than the {} bytes that a condition may read",
@@ -146,17 +107,14 @@ pub(crate) fn arguments<'v>(
     let mut reader = Reader {
         left: limits.values,
         limits: *limits,
-        sizes: Sizes::default(),
     };
     let mut json = serde_json::Deserializer::from_str(text);
-    let value = Seed {
+    Seed {
         reader: &mut reader,
         depth: 0,
     }
     .deserialize(&mut json)
-    .map_err(|error| without_position(&error))?;
-    let sizes = reader.sizes;
-    Ok((value, sizes))
+    .map_err(|error| without_position(&error))
 }
 
 /// The position would be one within the client's text, which nobody has at hand.
@@ -171,7 +129,6 @@ fn without_position(error: &serde_json::Error) -> String {
 struct Reader {
     left: usize,
     limits: ArgumentLimits,
-    sizes: Sizes,
 }
 
 struct Seed<'r> {
@@ -180,11 +137,6 @@ struct Seed<'r> {
 }
 
 impl Seed<'_> {
-    /// Takes a text into account.
-    fn text(&mut self, text: &str) {
-        self.reader.sizes.text = self.reader.sizes.text.max(len(text));
-    }
-
     /// One level down.
     const fn within(&mut self) -> Seed<'_> {
         Seed {
@@ -215,7 +167,6 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
             )));
         };
         self.reader.left = left;
-        self.reader.sizes.structure = self.reader.sizes.structure.saturating_add(1);
         json.deserialize_any(self)
     }
 }
@@ -250,35 +201,6 @@ fn numbers(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// True when the double that a number is read as is written with the same digits: none was lost.
-fn is_exact(number: &str) -> bool {
-    let Ok(double) = number.parse::<f64>() else {
-        return false;
-    };
-    digits(number).is_some_and(|written| Some(written) == digits(&format!("{double:e}")))
-}
-
-/// The digits of a number without zeros around them, and the exponent of the last one.
-fn digits(number: &str) -> Option<(String, i64)> {
-    let number = number.trim_start_matches('-');
-    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-    let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let all = format!("{whole}{part}");
-    let without_end = all.trim_end_matches('0');
-    let digits = without_end.trim_start_matches('0');
-    if digits.is_empty() {
-        return Some((String::new(), 0));
-    }
-    let exponent = exponent.trim_start_matches('+').parse::<i64>().ok()?;
-    let zeros = i64::try_from(all.len().checked_sub(without_end.len())?).ok()?;
-    let part = i64::try_from(part.len()).ok()?;
-    let last = exponent.checked_sub(part)?.checked_add(zeros)?;
-    Some((digits.to_owned(), last))
-}
-
-/// From here on a double skips integers.
-const EXACT: f64 = 9_007_199_254_740_992.0;
-
 impl<'de> Visitor<'de> for Seed<'_> {
     type Value = Box<dyn Val + 'de>;
 
@@ -306,20 +228,18 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Self::Value, E> {
-        if number.abs() < EXACT {
+        if number.abs() < SKIPS_INTEGERS {
             Ok(Box::new(CelDouble::from(number)))
         } else {
             Err(E::custom(INEXACT))
         }
     }
 
-    fn visit_borrowed_str<E>(mut self, text: &'de str) -> Result<Self::Value, E> {
-        self.text(text);
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
         Ok(Box::new(CelString::from(text)))
     }
 
-    fn visit_str<E>(mut self, text: &str) -> Result<Self::Value, E> {
-        self.text(text);
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
         Ok(Box::new(CelString::from(text.to_owned())))
     }
 
@@ -336,9 +256,6 @@ impl<'de> Visitor<'de> for Seed<'_> {
         self.enter()?;
         let mut map: HashMap<CelMapKey<'de>, Box<dyn Val + 'de>> = HashMap::new();
         while let Some(key) = members.next_key_seed(Key)? {
-            if let CelMapKey::String(text) = &key {
-                self.text(text.inner());
-            }
             let member = members.next_value_seed(self.within())?;
             match map.entry(key) {
                 Entry::Vacant(vacant) => vacant.insert(member),

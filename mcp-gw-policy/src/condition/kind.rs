@@ -22,6 +22,14 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// True for what is small whatever it is.
+    pub(super) const fn is_scalar(self) -> bool {
+        matches!(
+            self,
+            Self::Bool | Self::Number | Self::Time | Self::Span | Self::Null | Self::Type
+        )
+    }
+
     /// How messages call it.
     pub(super) const fn name(self) -> &'static str {
         match self {

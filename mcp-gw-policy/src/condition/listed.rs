@@ -1,16 +1,13 @@
 //! What a condition may come to when arguments are known: for lists, which have none (P-10).
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, operators as op};
 use cel::common::types::CelBool;
 use cel::{Context, Value as CelValue};
 use mcp_gw_core::Feature;
 
-use super::facts::Source as _;
-use super::{Condition, RequestFacts, Scope};
+use super::{Condition, RequestFacts};
 
 /// What an expression may come to with some arguments.
 ///
@@ -67,28 +64,13 @@ impl Possible {
 }
 
 impl Condition {
-    /// What it may come to for something in a list.
-    pub(crate) fn possible(&self, facts: &RequestFacts<'_, '_>) -> Possible {
-        let steps = self.limits.steps.min(facts.steps_left());
-        let scope = Scope {
-            condition: self,
-            facts,
-            steps: AtomicU64::new(steps),
-        };
-        if self.once.walks() && !scope.take(self.once.once(facts.sizes())) {
-            facts.spend(steps);
-            return Possible::ERROR;
-        }
-        let found = catch_unwind(AssertUnwindSafe(|| {
+    /// What it may come to for something in a list, within so many steps.
+    pub(crate) fn possible(&self, facts: &RequestFacts<'_, '_>, steps: u64) -> Possible {
+        let found = self.metered(facts, steps, |scope| {
             let mut context = Context::with_env(Arc::clone(&self.env));
-            context.set_variable_resolver(&scope);
+            context.set_variable_resolver(scope);
             possible(&self.tree, &context, facts.feature())
-        }));
-        let left = scope.steps.load(Ordering::Relaxed);
-        facts.spend(steps.saturating_sub(left));
-        if left == 0 {
-            return Possible::ERROR;
-        }
+        });
         found.unwrap_or(Possible::ERROR)
     }
 }

@@ -2,6 +2,7 @@
 
 use cel::common::ast::{Expr, IdedExpr, LiteralValue, operators as op};
 
+use super::meter::Pay;
 use super::{Condition, Verdict, sample};
 use crate::fault::nearest;
 
@@ -24,6 +25,18 @@ pub(super) fn reason(condition: &Condition) -> Option<String> {
         Verdict::False => Some("it is false whatever the request".to_owned()),
         Verdict::True => None,
     })
+}
+
+/// The expression without what has it paid for.
+fn bare(mut expr: &IdedExpr) -> &IdedExpr {
+    while let Expr::Call(call) = &expr.expr {
+        let is_paid = Pay::ALL.iter().any(|pay| pay.function() == call.func_name);
+        match call.args.get(1).filter(|_| is_paid) {
+            Some(inner) => expr = inner,
+            None => break,
+        }
+    }
+    expr
 }
 
 /// Why an expression cannot come out true.
@@ -99,42 +112,131 @@ fn conflict(sides: &[&IdedExpr]) -> Option<String> {
 
 /// Why a comparison with a value that has a fixed set of values, or a form, cannot hold.
 fn impossible(path: &str, says: &Says<'_>) -> Option<String> {
-    if let Some((_, low, high)) = HOURS.iter().find(|(name, ..)| *name == path) {
-        let bound = [Says::Below(*high, true), Says::Above(*low, true)];
+    if let Some((low, high)) = bounds(path) {
+        let bound = [Says::Below(high, true), Says::Above(low, true)];
         let never = bound.iter().any(|bound| excludes(says, bound));
-        return never.then(|| format!("`{path}` is from {low} to {high}"));
+        return never.then(|| match high {
+            f64::INFINITY => format!("`{path}` is never below {low}"),
+            high => format!("`{path}` is from {low} to {high}"),
+        });
     }
     let Says::OneOf(values) = says else {
         return None;
     };
-    let texts = values.iter().map(|value| match value {
+    let mut reasons = values.iter().map(|value| never_that(path, value));
+    let first = reasons.next()??;
+    reasons.all(|reason| reason.is_some()).then_some(first)
+}
+
+/// Why a value is never this one.
+fn never_that(path: &str, value: &LiteralValue) -> Option<String> {
+    let LiteralValue::String(text) = value else {
+        return None;
+    };
+    let text = text.inner();
+    if path == "source.ip" {
+        let is_address = text.parse::<std::net::IpAddr>().is_ok();
+        return (!is_address).then(|| {
+            format!("`source.ip` is one address, which '{text}' is not; write `source.ip_in(…)` for a block")
+        });
+    }
+    let known: &[&str] = match path {
+        "identity.kind" => &crate::rbac::KINDS,
+        "mcp.method" => &METHODS,
+        "request.transport" => &["stdio", "http", "in_process"],
+        "request.scheme" => &["http", "https"],
+        "request.method" => &["GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"],
+        _ => return None,
+    };
+    if known.contains(&text) {
+        return None;
+    }
+    let same = known.iter().find(|known| known.eq_ignore_ascii_case(text));
+    Some(
+        match same
+            .copied()
+            .or_else(|| nearest(text, known.iter().copied()))
+        {
+            Some(near) => format!("`{path}` is never '{text}'; did you mean '{near}'?"),
+            None => format!(
+                "`{path}` is never '{text}', but one of {}",
+                known.join(", ")
+            ),
+        },
+    )
+}
+
+/// The least and the largest value of what is counted.
+fn bounds(path: &str) -> Option<(f64, f64)> {
+    if let Some((_, low, high)) = HOURS.iter().find(|(name, ..)| *name == path) {
+        return Some((*low, *high));
+    }
+    let counted = path.strip_prefix("size(")?;
+    let of_arguments = ["mcp.tool.arguments", "mcp.prompt.arguments"];
+    let is_bounded = of_arguments
+        .iter()
+        .any(|arguments| counted.starts_with(arguments));
+    Some((
+        0.0,
+        if is_bounded {
+            MOST_BYTES
+        } else {
+            f64::INFINITY
+        },
+    ))
+}
+
+/// What a condition may read of arguments, [`super::ArgumentLimits::bytes`].
+const MOST_BYTES: f64 = 65_536.0;
+
+/// A comparison somewhere in a condition that comes out the same for every request; it may be that the
+/// condition as a whole does not.
+pub(super) fn idle_part(condition: &Condition) -> Option<String> {
+    let mut open = vec![&condition.tree];
+    while let Some(expr) = open.pop() {
+        match comparison(expr) {
+            Some((path, Says::OneOf(values))) => {
+                let why = values.iter().find_map(|value| never_that(&path, value));
+                if why.is_some() {
+                    return why;
+                }
+            }
+            // A slip in it only makes it true.
+            Some((_, Says::Not(_))) | None => {}
+            Some((path, says)) => {
+                let why = impossible(&path, &says);
+                if why.is_some() {
+                    return why;
+                }
+            }
+        }
+        match &expr.expr {
+            Expr::Call(call) => open.extend(call.args.iter().rev()),
+            Expr::Comprehension(inner) => {
+                open.extend([&inner.loop_step, &inner.loop_cond, &inner.iter_range]);
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The texts that `path` must be one of for the condition to be true, as far as that is said plainly.
+pub(super) fn wanted<'c>(condition: &'c Condition, path: &str) -> Option<Vec<&'c str>> {
+    let mut sides = Vec::new();
+    conjuncts(&condition.tree, &mut sides);
+    let said = sides.iter().filter_map(|side| comparison(side));
+    let values = said
+        .filter(|(of, _)| of == path)
+        .find_map(|(_, says)| match says {
+            Says::OneOf(values) => Some(values),
+            _ => None,
+        })?;
+    let texts = values.into_iter().map(|value| match value {
         LiteralValue::String(text) => Some(text.inner()),
         _ => None,
     });
-    let texts: Vec<&str> = texts.collect::<Option<_>>()?;
-    let first = texts.first()?;
-    let known: Vec<&str> = match path {
-        "identity.kind" => crate::rbac::KINDS.to_vec(),
-        "mcp.method" => METHODS.to_vec(),
-        "source.ip" => {
-            let is_address = |text: &&str| text.parse::<std::net::IpAddr>().is_ok();
-            let never = !texts.iter().any(is_address);
-            return never.then(|| {
-                format!("`source.ip` is one address, which '{first}' is not; write `source.ip_in(…)` for a block")
-            });
-        }
-        _ => return None,
-    };
-    if texts.iter().any(|text| known.contains(text)) {
-        return None;
-    }
-    Some(match nearest(first, known.iter().copied()) {
-        Some(near) => format!("`{path}` is never '{first}'; did you mean '{near}'?"),
-        None => format!(
-            "`{path}` is never '{first}', but one of {}",
-            known.join(", ")
-        ),
-    })
+    texts.collect()
 }
 
 /// Parts of a time, with their bounds.
@@ -278,7 +380,7 @@ const fn literal(expr: &IdedExpr) -> Option<&LiteralValue> {
 
 /// A variable and the members selected of it.
 fn path(expr: &IdedExpr) -> Option<String> {
-    match &expr.expr {
+    match &bare(expr).expr {
         Expr::Ident(name) if name.starts_with('?') => {
             Some(format!("has({})", name.trim_start_matches('?')))
         }
@@ -287,6 +389,10 @@ fn path(expr: &IdedExpr) -> Option<String> {
             Some(format!("has({}.{})", path(&select.operand)?, select.field))
         }
         Expr::Select(select) => Some(format!("{}.{}", path(&select.operand)?, select.field)),
+        Expr::Call(call) if call.func_name == "size" => {
+            let inner = call.target.as_deref().or_else(|| call.args.first())?;
+            Some(format!("size({})", path(inner)?))
+        }
         Expr::Call(call) if call.args.len() <= 1 && call.func_name.starts_with("get") => {
             let zone = call.args.iter().all(|zone| literal(zone).is_some());
             let of = path(call.target.as_deref()?)?;

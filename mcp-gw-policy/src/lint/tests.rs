@@ -195,13 +195,16 @@ fn comparisons_that_never_hold_are_found() {
         "mcp.method in ['a', 'b'] && identity.authenticated",
         "request.time.getHours() > 25",
         "request.time.getHours('Europe/Berlin') < 0",
+        // One of the two is never there.
+        "identity.kind in ['apikey', 'api_key']",
+        "identity.kind == 'apikey' || jwt.a == 'x'",
     ] {
         let yaml =
             format!("{{ default: allow, rules: [{{ id: a, effect: deny, when: \"{when}\" }}] }}");
         finds(LintKind::NeverTrue, "a", &yaml);
     }
     for when in [
-        "identity.kind in ['apikey', 'api_key']",
+        "identity.kind in ['local', 'api_key']",
         "source.ip == '10.0.0.1'",
         "identity.kind != 'apikey'",
         "request.time.getHours() >= 23",

@@ -1,6 +1,6 @@
 //! Roles and groups, who holds them, and what follows from them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use mcp_gw_core::Caller;
 use schemars::JsonSchema;
@@ -97,10 +97,15 @@ impl Grants {
             &mut faults,
         );
         let implies = config.scopes.implies.iter();
-        let edges = implies
+        let edges: BTreeMap<&str, &[String]> = implies
             .map(|(name, implied)| (name.as_str(), implied.as_slice()))
             .collect();
         let path = FaultPath::root().key("scopes").key("implies");
+        let entries: Vec<Entry<'_>> = edges
+            .iter()
+            .map(|(name, nexts)| (*name, *nexts, &[][..]))
+            .collect();
+        limit("scopes", "implies", &entries, &mut faults);
         let scopes = follow(&edges, &path, "imply", &mut faults);
         if !faults.is_empty() {
             return Err(faults);
@@ -183,11 +188,13 @@ impl Bindings {
     ) -> Self {
         let entries: Vec<Entry<'c>> = entries.collect();
         let names = || entries.iter().map(|(name, ..)| *name);
+        let known: HashSet<&str> = names().collect();
+        limit(section, follows, &entries, faults);
         let mut bindings = Self::default();
         for (name, nexts, members) in &entries {
             let path = FaultPath::root().key(section).key(name);
             for (index, next) in nexts.iter().enumerate() {
-                if names().any(|known| known == next) {
+                if known.contains(next.as_str()) || faults.len() >= MOST_FAULTS {
                     continue;
                 }
                 let path = path.key(follows).index(index);
@@ -269,6 +276,7 @@ impl Bindings {
         own: &'a [String],
     ) -> Vec<&'a str> {
         let mut names: Vec<&'a str> = own.iter().map(String::as_str).collect();
+        let mut held: HashSet<&'a str> = names.iter().copied().collect();
         let by_id = self
             .by_id
             .get(&*caller.id)
@@ -282,12 +290,34 @@ impl Bindings {
             let Some((name, who)) = self.bound.get(*at) else {
                 continue;
             };
-            if !names.contains(&name.as_str()) && who.matches(caller, identity) {
+            if !held.contains(name.as_str()) && who.matches(caller, identity) {
+                held.insert(name);
                 names.push(name);
             }
         }
         self.follows.extend(&mut names);
         names
+    }
+}
+
+/// The most names of a section, and the most that follow directly from others of it.
+const MOST_NAMES: usize = 10_000;
+const MOST_EDGES: usize = 100_000;
+
+/// So many faults of names are told.
+const MOST_FAULTS: usize = 100;
+
+/// What a caller has is followed on each request.
+fn limit(section: &str, follows: &str, entries: &[Entry<'_>], faults: &mut Vec<PolicyFault>) {
+    let path = FaultPath::root().key(section);
+    let edges: usize = entries.iter().map(|(_, nexts, _)| nexts.len()).sum();
+    if entries.len() > MOST_NAMES {
+        let message = format!("there are more than {MOST_NAMES} of `{section}`");
+        faults.push(PolicyFault::new(path, message).with_help("use fewer, broader ones"));
+    } else if edges > MOST_EDGES {
+        let message = format!("`{follows}` names more than {MOST_EDGES} altogether");
+        let help = "leave out what follows from another one already";
+        faults.push(PolicyFault::new(path, message).with_help(help));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use saphyr::Scalar;
-use saphyr_parser::{Event, Marker, Parser, ScanError};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
 use serde_json::{Map, Number, Value};
 
 use super::fault::{Fault, short};
@@ -196,6 +196,12 @@ impl Builder {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.count(1, 1, at)?;
+                let is_plain = style == ScalarStyle::Plain && self.is_in_policy();
+                if is_plain && !mcp_gw_policy::keeps_its_digits(&text) {
+                    let message = format!("`{}` has more digits than a number keeps", short(&text));
+                    return Err(refusal(at, message)
+                        .with_help("use fewer digits, or put it in quotes for a text"));
+                }
                 let scalar = Scalar::parse_from_cow_and_metadata(text, style, tag.as_ref());
                 let Some(scalar) = scalar else {
                     return Err(refusal(at, "the tag does not fit the value")
@@ -232,6 +238,13 @@ impl Builder {
             key: None,
         });
         Ok(())
+    }
+
+    /// Conditions compare numbers exactly. What other settings take is checked where they are read.
+    fn is_in_policy(&self) -> bool {
+        let first = self.open.first();
+        let key = first.and_then(|open| open.key.as_ref());
+        key.is_some_and(|(key, _)| key == "policy")
     }
 
     fn count(&mut self, nodes: usize, depth: usize, at: Position) -> Result<(), Fault> {

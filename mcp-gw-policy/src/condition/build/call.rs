@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use cel::common::ast::{CallExpr, Expr, IdedExpr, operators as op};
+use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators as op};
 use mcp_gw_core::Glob;
 use regex::RegexBuilder;
 use regex_syntax::hir::{Hir, HirKind};
 
-use super::{Builder, Typed, call, ident, node, path_of, text_literal};
-use crate::condition::functions::Matcher;
+use super::{
+    Builder, Typed, Worst, call, ident, is_written_out, node, path_of, root_of, text_literal,
+};
+use crate::condition::functions::{Matcher, What};
 use crate::condition::kind::Kind;
+use crate::condition::meter::{METER, Pay, len};
 use crate::condition::names;
 use crate::fault::{nearest, shown};
 use crate::ip::Cidrs;
@@ -30,11 +33,6 @@ impl Builder<'_> {
     }
 
     fn operator(&mut self, id: u64, called: CallExpr) -> Typed {
-        let short = called.args.iter().any(|arg| is_short(&arg.expr));
-        let literal_list = called
-            .args
-            .last()
-            .is_some_and(|arg| matches!(&arg.expr, Expr::List(list) if list.elements.iter().all(|item| is_short(&item.expr))));
         let mut kinds = Vec::with_capacity(called.args.len());
         let mut args = Vec::with_capacity(called.args.len());
         for arg in called.args {
@@ -42,24 +40,13 @@ impl Builder<'_> {
             args.push(arg);
             kinds.push(kind);
         }
-        let gives = self.operated(id, &called.func_name, &args, &kinds, (short, literal_list));
+        let gives = self.operated(id, &called.func_name, &args, &kinds);
+        let args = self.paid(&called.func_name, args, &kinds);
         (call(id, &called.func_name, args), gives)
     }
 
-    /// What an operator gives, and what it costs; `short` says whether it has a literal beside it, and
-    /// whether its last operand is a list of them.
-    fn operated(
-        &mut self,
-        id: u64,
-        name: &str,
-        args: &[IdedExpr],
-        kinds: &[Kind],
-        (short, literal_list): (bool, bool),
-    ) -> Kind {
-        let scalar = kinds
-            .iter()
-            .any(|kind| matches!(kind, Kind::Number | Kind::Bool));
-        let bulk = self.bulk_of(args);
+    /// What an operator gives.
+    fn operated(&mut self, id: u64, name: &str, args: &[IdedExpr], kinds: &[Kind]) -> Kind {
         match (name, kinds) {
             (op::LOGICAL_AND | op::LOGICAL_OR | op::LOGICAL_NOT | op::NOT_STRICTLY_FALSE, _) => {
                 for (kind, arg) in kinds.iter().zip(args) {
@@ -71,19 +58,15 @@ impl Builder<'_> {
                 self.needs(id, *condition, Kind::Bool, "?:");
                 if then == otherwise { *then } else { Kind::Any }
             }
-            (op::EQUALS | op::NOT_EQUALS, [left, right]) => {
-                match (short || scalar, *left == Kind::Text || *right == Kind::Text) {
-                    (true, _) => {}
-                    (_, true) => self.charge(bulk, 0),
-                    _ => self.charge(bulk, bulk),
-                }
-                self.comparable(id, *left, *right);
-                Kind::Bool
-            }
-            (op::LESS | op::LESS_EQUALS | op::GREATER | op::GREATER_EQUALS, [left, right]) => {
-                if !short && !scalar {
-                    self.charge(bulk, 0);
-                }
+            (
+                op::EQUALS
+                | op::NOT_EQUALS
+                | op::LESS
+                | op::LESS_EQUALS
+                | op::GREATER
+                | op::GREATER_EQUALS,
+                [left, right],
+            ) => {
                 self.comparable(id, *left, *right);
                 Kind::Bool
             }
@@ -96,18 +79,12 @@ impl Builder<'_> {
                     },
                 ] = args
                 {
-                    self.names_scope(item, list);
-                }
-                let structures = if literal_list { 0 } else { bulk };
-                match args.last().map(|within| &within.expr) {
-                    Some(Expr::Ident(name)) => self.charge_list(name, bulk, structures),
-                    _ => self.charge(bulk, structures),
+                    self.names_held(item, list);
                 }
                 self.member_of(id, *item, *list);
                 Kind::Bool
             }
             (op::INDEX, [list, _]) => {
-                self.charge(1, 0);
                 if *list == Kind::Texts {
                     Kind::Text
                 } else {
@@ -118,32 +95,141 @@ impl Builder<'_> {
                 self.needs(id, *kind, Kind::Number, "-");
                 Kind::Number
             }
-            (_, [left, right]) => {
-                if !scalar {
-                    // A text that was put together is copied as a whole.
-                    let whole = args.iter().map(|arg| self.bulk(arg));
-                    let whole = whole.fold(0, u64::saturating_add).max(1);
-                    let is_sum = args.iter().any(
-                        |arg| matches!(&arg.expr, Expr::Call(call) if call.func_name == op::ADD),
-                    );
-                    let times = if is_sum { whole } else { 1 };
-                    self.charge(times.saturating_mul(2), times);
-                }
-                self.arithmetic(id, name, *left, *right)
-            }
+            (_, [left, right]) => self.arithmetic(id, name, *left, *right),
             _ => Kind::Any,
         }
     }
 
-    /// A look into a list. Those of the identity are vouched for, and looked at once cost nothing.
-    fn charge_list(&mut self, list: &str, texts: u64, structures: u64) {
-        if !list.starts_with("identity.") || !self.loops.is_empty() {
-            self.charge(texts, structures);
+    /// Has the operands of an operator paid for.
+    fn paid(&mut self, name: &str, args: Vec<IdedExpr>, kinds: &[Kind]) -> Vec<IdedExpr> {
+        let args = <[IdedExpr; 2]>::try_from(args);
+        let (Ok([left, right]), [left_kind, right_kind]) = (args.as_ref(), kinds) else {
+            return args.map_or_else(|args| args, Vec::from);
+        };
+        let (left, right) = (left.clone(), right.clone());
+        let (left_kind, right_kind) = (*left_kind, *right_kind);
+        match name {
+            op::LOGICAL_AND | op::LOGICAL_OR => vec![left, right],
+            op::EQUALS | op::NOT_EQUALS => self.paid_equality(left, right, left_kind, right_kind),
+            op::LESS | op::LESS_EQUALS | op::GREATER | op::GREATER_EQUALS => {
+                vec![
+                    self.paid_comparison(left, left_kind),
+                    self.paid_comparison(right, right_kind),
+                ]
+            }
+            op::IN => self.paid_search(left, right, right_kind),
+            op::INDEX => {
+                let is_double = matches!(&right.expr, Expr::Literal(LiteralValue::Double(_)));
+                let right = if is_double {
+                    let id = right.id;
+                    call(id, Pay::Index.function(), vec![ident(id, METER), right])
+                } else {
+                    self.pay(Pay::Index, right)
+                };
+                vec![left, right]
+            }
+            // What `map` and `filter` collect is appended in place.
+            op::ADD if self.is_result(&left) => vec![left, right],
+            _ => {
+                let grows = !left_kind.is_scalar() && !right_kind.is_scalar();
+                if name == op::ADD && grows && !self.loops.is_empty() {
+                    // How large it gets cannot be told from here.
+                    self.worst = Worst::BEYOND;
+                }
+                vec![
+                    self.paid_operand(left, left_kind),
+                    self.paid_operand(right, right_kind),
+                ]
+            }
         }
     }
 
-    /// Keeps the scopes that a condition asks for by name: they may be what a caller lacks.
-    fn names_scope(&mut self, item: &IdedExpr, list: &str) {
+    fn is_result(&self, expr: &IdedExpr) -> bool {
+        let Expr::Ident(name) = &expr.expr else {
+            return false;
+        };
+        self.loops.last().is_some_and(|inner| inner.result == *name)
+    }
+
+    fn paid_operand(&mut self, expr: IdedExpr, kind: Kind) -> IdedExpr {
+        if kind.is_scalar() {
+            return expr;
+        }
+        self.pay(Pay::Copy, expr)
+    }
+
+    /// Two values that are equal are equally large, and one that is larger is not walked to its end.
+    fn paid_equality(
+        &mut self,
+        left: IdedExpr,
+        right: IdedExpr,
+        left_kind: Kind,
+        right_kind: Kind,
+    ) -> Vec<IdedExpr> {
+        let is_cheap = |expr: &IdedExpr, kind: Kind| kind.is_scalar() || is_written_out(&expr.expr);
+        let is_item = |expr: &IdedExpr| {
+            let root = root_of(expr);
+            self.loops
+                .iter()
+                .any(|inner| Some(&*inner.variable) == root)
+        };
+        let (mut left_pays, mut right_pays) = (None, None);
+        if !is_cheap(&left, left_kind) && !is_cheap(&right, right_kind) {
+            if is_item(&right) {
+                right_pays = Some(Pay::Walk);
+            } else {
+                left_pays = Some(Pay::Walk);
+            }
+        }
+        vec![
+            self.paid_number(left, left_pays),
+            self.paid_number(right, right_pays),
+        ]
+    }
+
+    /// A number that was worked out is not always exact.
+    fn paid_number(&mut self, expr: IdedExpr, pays: Option<Pay>) -> IdedExpr {
+        let is_worked_out =
+            matches!(&expr.expr, Expr::Call(call) if is_arithmetic(&call.func_name));
+        let expr = match pays {
+            Some(pay) => self.pay(pay, expr),
+            None => expr,
+        };
+        if is_worked_out {
+            self.pay(Pay::Exact, expr)
+        } else {
+            expr
+        }
+    }
+
+    fn paid_comparison(&mut self, expr: IdedExpr, kind: Kind) -> IdedExpr {
+        match kind {
+            Kind::Text => self.pay(Pay::Walk, expr),
+            Kind::Any => self.pay(Pay::Compared, expr),
+            _ if kind.is_scalar() => self.paid_number(expr, None),
+            _ => self.pay(Pay::Copy, expr),
+        }
+    }
+
+    fn paid_search(&mut self, item: IdedExpr, list: IdedExpr, kind: Kind) -> Vec<IdedExpr> {
+        // The lists of the identity are vouched for, and looked at once cost nothing.
+        let is_vouched = matches!(&list.expr, Expr::Ident(name) if name.starts_with("identity."));
+        if is_written_out(&list.expr) || (is_vouched && self.loops.is_empty()) {
+            return vec![item, list];
+        }
+        let item = self.pay(Pay::Text, item);
+        match kind {
+            Kind::Map => vec![item, list],
+            _ => vec![item, self.pay(Pay::Walk, list)],
+        }
+    }
+
+    /// Keeps the scopes and roles that a condition asks for by name: they may be what a caller lacks.
+    fn names_held(&mut self, item: &IdedExpr, list: &str) {
+        if list == "identity.roles" {
+            self.roles
+                .extend(text_literal(&item.expr).map(str::to_owned));
+        }
         if list == "identity.scopes" {
             if let Some(scope) = text_literal(&item.expr).filter(|scope| !is_scope(scope)) {
                 let message = format!("{} is no OAuth scope: {SCOPES_ARE}", shown(scope));
@@ -255,20 +341,38 @@ impl Builder<'_> {
             self.problem(id, message);
             return (call(id, &name, args), Kind::Any);
         };
-        let bulk = target.as_ref().map_or(1, |(target, _)| self.bulk(target));
-        let bulk = bulk.max(self.bulk_of(&args));
-        if name == "split" {
-            self.charge_splits(bulk);
-        } else {
-            self.charge(function.walks.saturating_mul(bulk), 0);
-        }
-        let gives = function.gives;
+        let (of_target, of_args, gives) = (function.target, function.each, function.gives);
+        let separator = args.first().cloned();
+        let target = target.map(|(target, _)| match of_target {
+            Some(Pay::Pieces) => self.pay_for_pieces(target, separator),
+            Some(pay) => self.pay(pay, target),
+            None => target,
+        });
+        let args = args.into_iter().map(|arg| match of_args {
+            Some(pay) => self.pay(pay, arg),
+            None => arg,
+        });
         let expr = Expr::Call(CallExpr {
+            args: args.collect(),
             func_name: name,
-            target: target.map(|(target, _)| Box::new(target)),
-            args,
+            target: target.map(Box::new),
         });
         (node(id, expr), gives)
+    }
+
+    /// What is split at something that is not known before may be split at every character.
+    fn pay_for_pieces(&mut self, text: IdedExpr, at: Option<IdedExpr>) -> IdedExpr {
+        if is_written_out(&text.expr) {
+            return text;
+        }
+        self.reckon(Worst::both(Pay::Pieces.at_most(0)), None);
+        let id = text.id;
+        let at = at
+            .map(|at| at.expr)
+            .filter(|at| text_literal(at).is_some())
+            .unwrap_or_else(|| Expr::Literal(LiteralValue::String(String::new().into())));
+        let args = vec![ident(id, METER), text, node(id, at)];
+        call(id, Pay::Pieces.function(), args)
     }
 
     fn unknown_function(&mut self, id: u64, name: &str) {
@@ -317,12 +421,12 @@ impl Builder<'_> {
             self.problem(id, message);
             return Some((ident(id, "@"), Kind::Bool));
         }
-        let matcher = match name {
+        let what = match name {
             "ip_in" => Cidrs::parse(texts.iter().copied())
-                .map(|cidrs| Matcher::Cidrs(Arc::new(cidrs)))
+                .map(|cidrs| What::Cidrs(Arc::new(cidrs)))
                 .map_err(|error| error.to_string()),
             "glob" => Glob::parse(texts.first()?)
-                .map(|glob| Matcher::Glob(Arc::new(glob)))
+                .map(|glob| What::Glob(Arc::new(glob)))
                 .ok_or_else(|| "a glob cannot end with a backslash".to_owned()),
             _ => pattern(texts.first()?),
         };
@@ -335,23 +439,17 @@ impl Builder<'_> {
             self.expr(subject.clone())
         };
         self.needs(id, kind, Kind::Text, name);
-        // A pattern of many states takes longer for each character.
-        let states = match name {
-            "matches" => texts
-                .first()
-                .and_then(|text| regex_syntax::parse(text).ok()),
-            _ => None,
-        };
-        let states = states.map_or(0, |hir| states_of(&hir));
-        let walks = (states / 4).saturating_add(4);
-        let bulk = self.bulk(&subject).max(1);
-        self.charge(walks.saturating_mul(bulk), 0);
+        let walks = walks_of(name, texts.first()?);
+        let steps = walks.saturating_mul(Pay::Text.at_most(0));
+        self.reckon(Worst::both(steps), root_of(&subject));
         let variable = ident(id, format!("@m{}", self.matchers.len()));
-        match matcher {
-            Ok(matcher) => {
+        match what {
+            Ok(what) => {
+                let matcher = Matcher { what, walks };
                 let function = matcher.function();
                 self.matchers.push(matcher);
-                Some((call(id, function, vec![variable, subject]), Kind::Bool))
+                let args = vec![variable, ident(id, METER), subject];
+                Some((call(id, function, args), Kind::Bool))
             }
             Err(message) => {
                 self.problem(id, message);
@@ -378,9 +476,9 @@ impl Builder<'_> {
         self.reads.caller = true;
         let (item, kind) = self.expr(item.clone());
         self.needs(id, kind, Kind::Text, name);
-        self.names_scope(&item, list);
-        self.charge_list(list, 1, 1);
-        (call(id, op::IN, vec![item, ident(id, list)]), Kind::Bool)
+        self.names_held(&item, list);
+        let args = self.paid_search(item, ident(id, list), Kind::Texts);
+        (call(id, op::IN, args), Kind::Bool)
     }
 }
 
@@ -393,12 +491,12 @@ fn list_of(function: &str) -> Option<&'static str> {
     }
 }
 
-fn pattern(text: &str) -> Result<Matcher, String> {
+fn pattern(text: &str) -> Result<What, String> {
     RegexBuilder::new(text)
         .size_limit(PATTERN_SIZE)
         .dfa_size_limit(PATTERN_SIZE)
         .build()
-        .map(Matcher::Regex)
+        .map(What::Regex)
         .map_err(|error| {
             let error = error.to_string();
             let last = error.lines().last().unwrap_or_default();
@@ -407,6 +505,17 @@ fn pattern(text: &str) -> Result<Matcher, String> {
                 last.trim_start_matches("error: ")
             )
         })
+}
+
+/// How often a pattern walks over a text, about: one of many states takes longer for each character.
+fn walks_of(function: &str, text: &str) -> u64 {
+    let more = match function {
+        "matches" => regex_syntax::parse(text).map_or(0, |hir| states_of(&hir) / 4),
+        // Where any character may stand each place is tried.
+        "glob" if text.contains('?') => len(text) / 16,
+        _ => 0,
+    };
+    more.saturating_add(4)
 }
 
 /// About as many states an automaton for it has.
@@ -425,9 +534,11 @@ fn states_of(hir: &Hir) -> u64 {
     }
 }
 
-/// Literals: comparing with one of them costs what the literal is long, which is part of the source.
-const fn is_short(expr: &Expr) -> bool {
-    matches!(expr, Expr::Literal(_))
+fn is_arithmetic(name: &str) -> bool {
+    matches!(
+        name,
+        op::ADD | op::SUBSTRACT | op::MULTIPLY | op::DIVIDE | op::MODULO | op::NEGATE | "double"
+    )
 }
 
 fn is_operator(name: &str) -> bool {

@@ -204,6 +204,15 @@ fn a_condition_that_can_never_be_true_is_warned_of() {
         "timestamp('nonsense') < request.time",
         "int('x') == 1",
         "vars.limits.amount > 1000",
+        "request.transport == 'htpp'",
+        "request.scheme == 'HTTPS'",
+        "request.method == 'post'",
+        "identity.kind in ['robot', 'human']",
+        "size(identity.groups) < 0",
+        "identity.groups.size() == -1",
+        "size(jwt.dept) < 0",
+        "size(mcp.tool.arguments.s) > 70000",
+        "mcp.tool.arguments.s.size() == 65537",
     ] {
         assert!(compile(source).warning().is_some(), "{source}");
     }
@@ -226,6 +235,12 @@ fn a_condition_that_can_be_true_is_not_warned_of() {
         "vars.limits.amount == 100",
         "source.ip_in('10.0.0.0/8')",
         "request.headers['x-a'] == 'b'",
+        "request.transport == 'http' && request.scheme in ['https', 'http']",
+        "request.method == 'POST'",
+        "size(identity.groups) <= 0",
+        "size(mcp.tool.arguments.s) >= 65536",
+        "size(jwt.list) > 70000",
+        "identity.kind in ['api_key', 'robot']",
     ] {
         assert_eq!(compile(source).warning(), None, "{source}");
     }
@@ -250,5 +265,62 @@ fn what_is_no_cel_is_told_in_words() {
         for odd in ["Error", "expecting", "{", "EOF", "Incomplete"] {
             assert!(!fault.contains(odd), "{source}: {fault}");
         }
+    }
+}
+
+#[test]
+fn a_part_that_says_nothing_is_found_wherever_it_is() {
+    for (source, expected) in [
+        ("identity.kind in ['api_key', 'robot']", "never 'robot'"),
+        (
+            "identity.kind == 'apikey' || jwt.a == 'x'",
+            "did you mean 'api_key'",
+        ),
+        ("!(request.scheme == 'HTTPS')", "did you mean 'https'"),
+        ("request.method == 'post' || jwt.a", "did you mean 'POST'"),
+        (
+            "jwt.a.exists(a, a == 'x' && mcp.method == 'tools/cal')",
+            "did you mean 'tools/call'",
+        ),
+        ("jwt.a == 'x' || size(jwt.b) < 0", "never below 0"),
+    ] {
+        let why = compile(source).idle_part().unwrap_or_default();
+        assert!(why.contains(expected), "{source}: {why}");
+    }
+    for source in [
+        "identity.kind in ['api_key', 'oauth_client'] || jwt.a == 'robot'",
+        "request.method != 'post'",
+        "mcp.tool.arguments.kind == 'robot'",
+    ] {
+        assert_eq!(compile(source).idle_part(), None, "{source}");
+    }
+}
+
+#[test]
+fn numbers_that_lose_digits_are_refused() {
+    for source in [
+        "mcp.tool.arguments.a <= 9007199254740992.0",
+        "mcp.tool.arguments.a == 9007199254740993.0",
+        "mcp.tool.arguments.a > -1e300",
+        "mcp.tool.arguments.a <= 1e16",
+    ] {
+        refused(source, "not exact from 2^53");
+    }
+    for source in [
+        "mcp.tool.arguments.a <= 100.00000000000000001",
+        "mcp.tool.arguments.a <= -100.00000000000000001",
+        "mcp.tool.arguments.a in [1.5, 5.0000000000000001]",
+        "1e-400 < mcp.tool.arguments.a",
+    ] {
+        refused(source, "more digits than a number keeps");
+    }
+    for source in [
+        "mcp.tool.arguments.a <= 100.50",
+        "mcp.tool.arguments.a <= -0.1 || mcp.tool.arguments.a > 1e3",
+        "mcp.tool.arguments.a <= 9007199254740993",
+        "mcp.tool.arguments.a == 18446744073709551615u",
+        "mcp.tool.arguments.a == '9007199254740993.0'",
+    ] {
+        compile(source);
     }
 }

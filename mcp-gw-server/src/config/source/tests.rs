@@ -99,6 +99,23 @@ fn environment_faults() {
 }
 
 #[test]
+fn numbers_of_a_policy_keep_their_digits() {
+    for number in ["100.00000000000000001", "1.5e999", "99999999999999999999"] {
+        let text = format!("name: x\npolicy:\n  vars: {{ most: {number} }}\n");
+        let faults = load::<Config>("x.yaml", &text, &env)
+            .unwrap_err()
+            .to_string();
+        assert!(faults.contains("x.yaml:3:17"), "{faults}");
+        assert!(
+            faults.contains("more digits than a number keeps"),
+            "{faults}"
+        );
+        let text = text.replace(number, &format!("'{number}'"));
+        assert!(load::<Config>("x.yaml", &text, &env).is_ok());
+    }
+}
+
+#[test]
 fn all_faults_are_reported_in_the_order_of_the_file() {
     let text = "name: 5\nhttp:\n  lsten: x\nservers:\n  a: { command: npx, timeout: soon }\n";
     let faults = load::<Config>("x.yaml", text, &env).unwrap_err();

@@ -106,6 +106,68 @@ fn a_policy_changes_as_a_whole_or_not_at_all_and_streams_go_on_under_the_new_one
 }
 
 #[test]
+fn a_list_in_shadow_is_one_line_of_the_log() {
+    let gateway = full("2025-11-25")
+        .with("policy: { mode: shadow }")
+        .over_http();
+    let client = gateway.client(Era::Modern);
+    assert!(tools(&client).len() > 8);
+    client.tool("echo", "{}").result();
+    let is_would = |line: &str| line.contains("\"would deny\"");
+    let lines = gateway.process.stderr.first(2, is_would);
+    assert!(
+        lines[0].contains("\"items\":") && lines[0].contains("tools/list"),
+        "{lines:?}"
+    );
+    assert!(lines[1].contains("\"name\":\"echo\""), "{lines:?}");
+    let of_audit = at(&audited(&gateway, "\"echo\""), &["request_id"]);
+    assert!(
+        lines[1].contains(&format!("\"request_id\":{of_audit}")),
+        "{of_audit} {lines:?}"
+    );
+}
+
+#[test]
+fn conditions_that_grow_are_errors_and_no_end_of_the_gateway() {
+    let yaml = |policy: &str| {
+        format!(
+            "http: {{ listen: \"127.0.0.1:0\" }}\npolicy:\n  default: allow\n  rules:\n{policy}servers: {{ full: {{ command: {FULL_BIN:?}, args: [\"2025-11-25\"] }} }}\n"
+        )
+    };
+    let guard = "    - { id: rq, effect: require, tools: [touch], when: \"mcp.tool.arguments.a.exists(x, x == 'q')\" }\n";
+    let gateway = Setup::verbatim(&yaml(guard)).over_http();
+    let client = gateway.client(Era::Modern);
+    let items: Vec<String> = (0..400).map(|at| format!("\"v{at}\"")).collect();
+    let arguments = format!(
+        r#"{{"a":[{},"q"],"s":"{}"}}"#,
+        items.join(","),
+        "a".repeat(30_000)
+    );
+    client.tool("touch", &arguments).result();
+
+    // Made when it is loaded, and made of what a caller sends; and rules in shadow that take long.
+    let grows = ".map(x,x+x)".repeat(30);
+    let heavy = "mcp.tool.arguments.a.exists(x, mcp.tool.arguments.a.exists(y, x == y + 'z'))";
+    let bombs = format!(
+        "{guard}    - {{ id: b1, effect: allow, when: \"size(['aaaaaaaaaaaaaaaa']{grows}[0]) > 0\" }}\n    \
+         - {{ id: b2, effect: allow, tools: [touch], when: \"size([mcp.tool.arguments.s]{grows}[0]) > 0\" }}\n    \
+         - {{ id: b3, effect: deny, mode: shadow, tools: [touch], when: \"{heavy}\" }}\n    \
+         - {{ id: b4, effect: deny, mode: shadow, tools: [touch], when: \"{heavy}\" }}\n"
+    );
+    gateway.configure(&yaml(&bombs));
+    let warning = gateway.process.stderr.with("can never be true");
+    assert!(
+        warning.contains("b1") && warning.contains("more steps"),
+        "{warning}"
+    );
+    let is_second = |line: &str| line.contains("policy in force");
+    gateway.process.stderr.first(2, is_second);
+    client.tool("touch", &arguments).result();
+    let event = audited(&gateway, "\"touch\"");
+    assert!(event.contains("\"effect\":\"allow\""), "{event}");
+}
+
+#[test]
 fn a_rule_that_cannot_be_evaluated_refuses_and_is_told_of() {
     // P-4, A.8-7.
     let policy = r#"policy:
