@@ -13,6 +13,7 @@ use crate::rule::Rule;
 
 mod covers;
 mod features;
+mod hosts;
 mod names;
 mod pairs;
 
@@ -36,6 +37,8 @@ pub enum LintKind {
     /// The condition reads what only some of the things have that the rule is about: for the others it is an
     /// error.
     OtherFeature,
+    /// A star stands in the host of a web address, and takes slashes, too.
+    WideHost,
     /// A role or group that the policy does not have, and that is close to one it has; or a name with a
     /// star, where a star is no wildcard.
     UnknownName,
@@ -52,6 +55,7 @@ impl LintKind {
             Self::NothingAllowed => "nothing_allowed",
             Self::MatchesNothing => "matches_nothing",
             Self::OtherFeature => "other_feature",
+            Self::WideHost => "wide_host",
             Self::UnknownName => "unknown_name",
         }
     }
@@ -154,6 +158,7 @@ pub fn lint(
         }
         names::known(config, &layer, &mut lints);
         names::stars(&layer, &mut lints);
+        hosts::look_at(&layer, &mut lints);
         features::look_at(&layer, &compiled, &mut lints);
     }
     if let Some(catalogue) = catalogue {
