@@ -79,6 +79,29 @@ impl WhoConfig {
         }
     }
 
+    /// Callers in one of these groups; without any a policy refuses it.
+    pub fn groups<S: Into<String>>(groups: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            groups: Some(groups.into_iter().map(Into::into).collect()),
+            ..Self::default()
+        }
+    }
+
+    /// The same callers, if they are of one of these kinds.
+    #[must_use]
+    pub fn with_kinds<S: Into<String>>(mut self, kinds: impl IntoIterator<Item = S>) -> Self {
+        self.kinds = Some(kinds.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The same callers, if they have this claim with one of these values.
+    #[must_use]
+    pub fn with_claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        let claims = self.claims.get_or_insert_with(Map::new);
+        claims.insert(name.into(), value.into());
+        self
+    }
+
     /// Callers with all of these scopes; without any a policy refuses it.
     pub fn all_scopes<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Self {
         let one = |scope: S| Self {
