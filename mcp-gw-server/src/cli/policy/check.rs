@@ -127,7 +127,7 @@ fn says_the_same(remark: &Fault, lint: &Lint, path: &FaultPath) -> bool {
     lint.kind == LintKind::UnknownName
         && lint.message.starts_with("there is no ")
         && remark.path().to_string().starts_with(&format!("{path}["))
-        && remark.to_string().contains(&format!("`{name}`"))
+        && remark.message().contains(&format!("`{name}`"))
 }
 
 /// Where in the file the cause of a lint stands. Nothing for what nobody wrote: of the rules that stand
