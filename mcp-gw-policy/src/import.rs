@@ -11,6 +11,7 @@ use crate::pattern::{Pattern, PatternFault, Subject};
 mod el;
 mod step;
 
+use el::Asked;
 use step::unwrap_step;
 
 /// A policy that was read from another gateway's, and what had to be assumed.
@@ -198,6 +199,8 @@ const METHODS: [(&str, FeatureType, Method); 8] = [
 struct Condition {
     /// For requests that use something.
     call: String,
+    /// For those that get a prompt.
+    prompt: String,
     /// For lists.
     list: String,
 }
@@ -265,7 +268,7 @@ impl Importer {
             return None;
         }
         let path = format!("{path}.condition");
-        match el::translate(text, false) {
+        match el::translate(text, Asked::Use) {
             Ok(translated) => {
                 for assumption in translated.assumptions {
                     self.note(&path, ImportNoteKind::Assumed, assumption);
@@ -274,12 +277,16 @@ impl Importer {
                     let message = "it looks at parameters that lists do not have: they are missing there, \
                                    as they were";
                     self.note(&path, ImportNoteKind::Assumed, message);
-                    el::translate(text, true).map_or_else(|_| "false".to_owned(), |list| list.cel)
+                    el::translate(text, Asked::List)
+                        .map_or_else(|_| "false".to_owned(), |list| list.cel)
                 } else {
                     translated.cel.clone()
                 };
+                let prompt = el::translate(text, Asked::Prompt)
+                    .map_or_else(|_| "false".to_owned(), |prompt| prompt.cel);
                 Some(Condition {
                     call: translated.cel,
+                    prompt,
                     list,
                 })
             }
@@ -290,6 +297,7 @@ impl Importer {
                 self.note(&path, ImportNoteKind::Stricter, message);
                 Some(Condition {
                     call: "false".to_owned(),
+                    prompt: "false".to_owned(),
                     list: "false".to_owned(),
                 })
             }
@@ -337,7 +345,11 @@ impl Importer {
     ) {
         // Templates are a feature of their own here, and a condition may mean another thing in lists:
         // then there is a rule for each.
-        let differs = condition.is_some_and(|condition| condition.call != condition.list);
+        let use_of = |condition: &'_ Condition| match feature.r#type {
+            FeatureType::Prompts => condition.prompt.clone(),
+            FeatureType::Tools | FeatureType::Resources => condition.call.clone(),
+        };
+        let differs = condition.is_some_and(|condition| use_of(condition) != condition.list);
         let mut groups: Vec<(&str, Vec<Method>)> = Vec::new();
         for method in methods {
             let part = match method {
@@ -377,12 +389,11 @@ impl Importer {
                 )
             });
             rule.when = condition.map(|condition| {
-                let when = if is_list {
-                    &condition.list
+                if is_list {
+                    condition.list.clone()
                 } else {
-                    &condition.call
-                };
-                when.clone()
+                    use_of(condition)
+                }
             });
             self.rules.push(rule);
         }

@@ -29,12 +29,22 @@ pub(super) struct Translated {
     pub(super) reads_params: bool,
 }
 
-/// Translates a condition; `in_list` says for which requests: in a list no name and no arguments are
-/// given, and what looks at them finds nothing.
+/// The requests that a condition is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Those that use something; its arguments are those of a tool.
+    Use,
+    /// Those that get a prompt.
+    Prompt,
+    /// Lists: no name and no arguments are given.
+    List,
+}
+
+/// Translates a condition for some requests.
 ///
 /// # Errors
 /// What in it has no counterpart.
-pub(super) fn translate(text: &str, in_list: bool) -> Result<Translated, String> {
+pub(super) fn translate(text: &str, asked: Asked) -> Result<Translated, String> {
     let text = text.trim();
     // A plain text is a literal; the platform takes `true` as true and anything else as false.
     if !text.starts_with('{') {
@@ -58,7 +68,7 @@ pub(super) fn translate(text: &str, in_list: bool) -> Result<Translated, String>
         at: 0,
         depth: 0,
         assumptions: Vec::new(),
-        in_list,
+        asked,
         reads_params: false,
         given: Vec::new(),
         branches: 0,
@@ -134,7 +144,7 @@ struct Parser<'t> {
     at: usize,
     depth: usize,
     assumptions: Vec<String>,
-    in_list: bool,
+    asked: Asked,
     reads_params: bool,
     /// What the whole condition asks for first.
     given: Vec<String>,

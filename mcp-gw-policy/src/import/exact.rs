@@ -10,7 +10,7 @@ use mcp_gw_core::{
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::el::translate;
+use super::el::{Asked, translate};
 use crate::condition::{Condition, ConditionCompiler, ConditionLimits, Facts, Verdict};
 use crate::rbac::Identity;
 
@@ -381,11 +381,11 @@ fn part() -> impl Strategy<Value = Part> {
 /// both allow and how often only the original does.
 fn too_much(part: &Part) -> (Option<String>, usize, usize) {
     let text = format!("{{({})}}", part.write());
-    let Ok(call) = translate(&text, false) else {
+    let Ok(call) = translate(&text, Asked::Use) else {
         return (None, 0, 0);
     };
     let list = match call.reads_params {
-        true => translate(&text, true).map_or_else(|_| "false".to_owned(), |list| list.cel),
+        true => translate(&text, Asked::List).map_or_else(|_| "false".to_owned(), |list| list.cel),
         false => call.cel.clone(),
     };
     let compiler = ConditionCompiler::new(&Map::new(), &ConditionLimits::default());

@@ -6,7 +6,7 @@ use mcp_gw_core::{
 };
 use serde_json::{Value, json};
 
-use super::el::translate;
+use super::el::{Asked, translate};
 use super::exact::Http;
 use super::{ImportNoteKind, ImportedPolicy, import_mcp_acl};
 use crate::PolicyEngine;
@@ -654,13 +654,13 @@ fn conditions_that_cannot_be_translated_allow_nothing_and_are_told() {
 
 #[test]
 fn literals_cannot_break_out_of_their_quotes() {
-    let cel = translate(r"{#request.id == 'a'' || true || ''\'}", false)
+    let cel = translate(r"{#request.id == 'a'' || true || ''\'}", Asked::Use)
         .unwrap()
         .cel;
     assert_eq!(cel, r"request.id == 'a\' || true || \'\\'");
     let cel = translate(
         "{#context.attributes['jwt.claims']['a''].b'] == \"it's\"}",
-        false,
+        Asked::Use,
     )
     .unwrap();
     assert_eq!(
@@ -671,7 +671,7 @@ fn literals_cannot_break_out_of_their_quotes() {
 
 #[test]
 fn ascii_classes_stay_ascii() {
-    let cel = translate(r"{#request.id.matches('\w+[\d.-]\.x.')}", false)
+    let cel = translate(r"{#request.id.matches('\w+[\d.-]\.x.')}", Asked::Use)
         .unwrap()
         .cel;
     assert!(cel.contains(r"[A-Za-z0-9_]+[0-9.-]\\.x[^\\n"), "{cel}");
@@ -758,6 +758,32 @@ fn what_lies_around_a_step_is_told() {
 }
 
 #[test]
+fn arguments_are_those_of_what_the_feature_is() {
+    let read = "{#request.jsonContent.params.arguments['s'] == 'xyz'}";
+    for (kind, method, asked, name, expected) in [
+        ("TOOLS", "TOOLS_CALL", "tools/call", "a", YES),
+        ("PROMPTS", "PROMPTS_GET", "prompts/get", "a", YES),
+        ("PROMPTS", "PROMPTS_LIST", "prompts/list", "a", NO),
+        (
+            "RESOURCES",
+            "RESOURCES_READ",
+            "resources/read",
+            "file:///a",
+            NO,
+        ),
+    ] {
+        let policy = one(kind, &[method], "ANY", None, read);
+        let arguments = r#"{"s":"xyz"}"#;
+        assert_eq!(
+            decides(&policy, asked, name, arguments),
+            expected,
+            "{asked}"
+        );
+        assert_eq!(decides(&policy, asked, name, "{}"), NO, "{asked}");
+    }
+}
+
+#[test]
 fn what_completion_needs_is_told() {
     let assumed = |kind: &str, methods: &[&str]| {
         let notes = import(&one(kind, methods, "ANY", None, "")).notes;
@@ -774,7 +800,7 @@ proptest::proptest! {
     fn any_condition_is_translated_or_refused(
         text in "[{}#a-z.\\[\\]'()=!&|<> 0-9\"\\\\]{0,40}",
     ) {
-        let _ = translate(&text, false);
-        let _ = translate(&format!("{{{text}}}"), true);
+        let _ = translate(&text, Asked::Use);
+        let _ = translate(&format!("{{{text}}}"), Asked::List);
     }
 }

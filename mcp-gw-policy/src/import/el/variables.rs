@@ -3,8 +3,8 @@
 //! What may be missing there is `null`; to index it or to ask it something is an error, and the rule
 //! does not apply. Where it is not known whether the other gateway has a value, it is an error, too.
 
-use super::Parser;
 use super::expr::{Expr, Kind, only_if};
+use super::{Asked, Parser};
 
 /// Headers that conditions do not see: credentials.
 const HIDDEN_HEADERS: [&str; 5] = [
@@ -17,7 +17,6 @@ const HIDDEN_HEADERS: [&str; 5] = [
 
 /// A caller with a token. Without one there are no claims at all.
 const HAS_CLAIMS: &str = "size(jwt) > 0";
-const HAS_ARGUMENTS: &str = "size(mcp.tool.arguments) > 0";
 const HAS_METADATA: &str = "size(consumer.metadata) > 0";
 const HAS_ROLES: &str = "size(identity.roles) > 0";
 const IS_KNOWN: &str = "identity.authenticated";
@@ -66,7 +65,7 @@ impl Parser<'_> {
             ["plan"] => Expr::risky("consumer.plan", Kind::Text),
             ["mcp_tool_name"] => {
                 self.reads_params = true;
-                if self.in_list {
+                if self.asked == Asked::List {
                     Expr::new("null", Kind::Missing)
                 } else {
                     Expr {
@@ -128,14 +127,18 @@ impl Parser<'_> {
             }
             ["jsonContent", "method"] => Expr::new("mcp.method", Kind::Text),
             ["jsonContent", "params", "arguments", rest @ ..] if !rest.is_empty() => {
-                let member = path_of("mcp.tool.arguments", rest, Kind::Unknown)?;
-                if !self.in_list {
+                let (base, test) = match self.asked {
+                    Asked::Prompt => ("mcp.prompt.arguments", "size(mcp.prompt.arguments) > 0"),
+                    _ => ("mcp.tool.arguments", "size(mcp.tool.arguments) > 0"),
+                };
+                let member = path_of(base, rest, Kind::Unknown)?;
+                if self.asked != Asked::List {
                     self.assume(
                         "a call whose `arguments` are empty is taken as one without any, which has an \
                          error there: what asks for them does not apply",
                     );
                     self.reads_params = true;
-                    return Some(self.within(HAS_ARGUMENTS, member));
+                    return Some(self.within(test, member));
                 }
                 self.param(member)
             }
@@ -147,7 +150,7 @@ impl Parser<'_> {
     /// A parameter of the request. A list need not have any, and to index nothing is an error.
     fn param(&mut self, expr: Expr) -> Expr {
         self.reads_params = true;
-        if !self.in_list {
+        if self.asked != Asked::List {
             return expr;
         }
         if self.branches == 0 {
