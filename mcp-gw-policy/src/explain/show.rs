@@ -36,7 +36,7 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = |effect: Effect| match effect {
             Effect::Deny => "denied",
-            _ => "allowed",
+            Effect::Allow => "allowed",
         };
         write!(
             f,

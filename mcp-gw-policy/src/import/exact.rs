@@ -384,9 +384,10 @@ fn too_much(part: &Part) -> (Option<String>, usize, usize) {
     let Ok(call) = translate(&text, Asked::Use) else {
         return (None, 0, 0);
     };
-    let list = match call.reads_params {
-        true => translate(&text, Asked::List).map_or_else(|_| "false".to_owned(), |list| list.cel),
-        false => call.cel.clone(),
+    let list = if call.reads_params {
+        translate(&text, Asked::List).map_or_else(|_| "false".to_owned(), |list| list.cel)
+    } else {
+        call.cel.clone()
     };
     let compiler = ConditionCompiler::new(&Map::new(), &ConditionLimits::default());
     let conditions = [&call.cel, &list].map(|cel| compiler.compile(cel).unwrap());

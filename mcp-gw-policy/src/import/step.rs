@@ -126,8 +126,7 @@ fn narrows(selector: &Value) -> bool {
         return true;
     };
     members.iter().any(|(key, value)| match (&**key, value) {
-        ("type", _) => false,
-        (_, Value::Null) => false,
+        ("type", _) | (_, Value::Null) => false,
         ("pathOperator", operator) => {
             operator == "EQUALS" && members.get("path").is_some_and(|path| path != "")
         }

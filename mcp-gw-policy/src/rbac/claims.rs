@@ -46,7 +46,7 @@ impl ClaimPattern {
             (Self::Exact(value), claim) if doubt == Doubt::Misses => value == claim,
             _ if doubt == Doubt::Misses => false,
             (Self::Text(glob), claim) => {
-                let is_number = || Some(is_same(&number(&glob.as_literal()?)?, claim.as_number()?));
+                let is_number = || Some(is_same(&number(glob.as_literal()?)?, claim.as_number()?));
                 glob.matches(&said(claim)) || is_number().unwrap_or(false)
             }
             (Self::Exact(Value::Number(value)), claim) => {

@@ -74,7 +74,29 @@ fn p7_hostile_uris_are_refused() {
         ("https://ex%61mple.com/", F::Host),
         ("https://ｅxample.com/", F::Host),
         ("https://a@b@example.com/", F::Host),
-        // Other spellings of the same place.
+        ("file:///\u{10ff61}", F::Character),
+        // Characters that some parsers drop.
+        ("file:///a ", F::Character),
+        ("file:///a b", F::Character),
+        ("file:///a\u{a0}b", F::Character),
+        ("file:///a\u{2028}b", F::Character),
+        ("file:///{a}", F::Character),
+        ("file:///a|b", F::Character),
+        ("file:///<a>", F::Character),
+    ] {
+        assert_eq!(text(uri), Err(why), "{uri:?}");
+    }
+    assert_eq!(
+        text(&format!("file:///{}", "a".repeat(LONGEST))),
+        Err(F::TooLong)
+    );
+}
+
+/// What a rule and a server could take for two places, or one for the other.
+#[test]
+fn p7_other_spellings_of_a_place_are_refused() {
+    use UriFault as F;
+    for (uri, why) in [
         ("https://user@example.com/a", F::Authority),
         ("https://example.com:443/a", F::Authority),
         ("https://example.com:0443/a", F::Authority),
@@ -145,22 +167,9 @@ fn p7_hostile_uris_are_refused() {
         ("file:///a//", F::EmptySegment),
         ("https://example.com//a", F::EmptySegment),
         ("mem:a//b", F::EmptySegment),
-        ("file:///\u{10ff61}", F::Character),
-        // Characters that some parsers drop.
-        ("file:///a ", F::Character),
-        ("file:///a b", F::Character),
-        ("file:///a\u{a0}b", F::Character),
-        ("file:///a\u{2028}b", F::Character),
-        ("file:///{a}", F::Character),
-        ("file:///a|b", F::Character),
-        ("file:///<a>", F::Character),
     ] {
         assert_eq!(text(uri), Err(why), "{uri:?}");
     }
-    assert_eq!(
-        text(&format!("file:///{}", "a".repeat(LONGEST))),
-        Err(F::TooLong)
-    );
 }
 
 #[test]
