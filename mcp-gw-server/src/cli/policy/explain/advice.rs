@@ -136,7 +136,7 @@ fn add_a_rule(told: &Told<'_>) -> Vec<String> {
 }
 
 /// The key whose `tools` a layer stands for.
-fn key_of<'l>(layer: &'l LayerExplanation) -> Option<&'l str> {
+fn key_of(layer: &LayerExplanation) -> Option<&str> {
     let (kind, name) = layer.layer.split_once(' ')?;
     name.strip_prefix(KEY_RULE).filter(|_| kind == "consumer")
 }
