@@ -16,7 +16,7 @@ use crate::index::{Bucket, BucketBuilder, Keys, NameIndexBuilder, RuleIndex};
 use crate::ip::{Cidrs, IpRules};
 use crate::op::{Op, Ops};
 use crate::pattern::{Pattern, PatternFault, Subject};
-use crate::rbac::{Grants, Who, WhoConfig, WhoKeys};
+use crate::rbac::{Doubt, Grants, Who, WhoConfig, WhoKeys};
 use crate::rule::{Rule, Target};
 use crate::set::{Consumers, Layer, OpIndex, PolicySet};
 use crate::stats::RuleCounters;
@@ -191,7 +191,7 @@ impl<'a> Compiler<'a> {
                 self.faults
                     .push(fault.with_help("say who, or move the rules to `rules`"));
             }
-            let who = self.who(&consumer.who, &path, None);
+            let who = self.who(&consumer.who, &path, None, Doubt::Fits);
             let layer = self.layer(&Source {
                 name: format!("consumer {}", consumer.name),
                 path,
@@ -213,7 +213,7 @@ impl<'a> Compiler<'a> {
         for (at, rule) in source.rules.iter().enumerate() {
             compiled.extend(self.rule(rule, &path.index(at)));
         }
-        self.warn_of_nothing(source, &path);
+        self.warn_of_nothing(source, &path, is_shadow);
         // From here on nothing depends on the order in the file.
         compiled.sort_by(|a, b| a.rule.id.cmp(&b.rule.id));
         let ops = self.index(&compiled, &path)?;
@@ -230,21 +230,29 @@ impl<'a> Compiler<'a> {
     }
 
     /// A layer that allows nothing at all is seldom meant (P-2).
-    fn warn_of_nothing(&mut self, source: &Source<'_>, path: &FaultPath) {
-        let allows = |rule: &RuleConfig| rule.effect == RuleEffect::Allow;
+    fn warn_of_nothing(&mut self, source: &Source<'_>, path: &FaultPath, is_shadow: bool) {
+        let allows = |rule: &RuleConfig| {
+            rule.effect == RuleEffect::Allow && (rule.mode == Mode::Enforce || is_shadow)
+        };
         if source.default == DefaultEffect::Allow || source.rules.iter().any(allows) {
             return;
         }
         let is_global = source.path == FaultPath::root();
         let has_more =
             is_global && !(self.config.servers.is_empty() && self.config.consumers.is_empty());
-        if source.rules.is_empty() && !has_more {
-            return;
-        }
-        let message = if source.rules.is_empty() {
-            "nothing is allowed here, so nothing is, whatever the other layers allow"
-        } else {
-            "no rule allows anything here, and the default is to deny: nothing is allowed"
+        let message = match (source.rules.is_empty(), is_global) {
+            // That there is nothing at all is told elsewhere.
+            (true, true) if !has_more => return,
+            (true, true) => {
+                "nothing is allowed here, so nothing is, whatever the other layers allow"
+            }
+            (true, false) => {
+                "this layer has no rules, and its default is to deny: nothing of what it is about is \
+                 allowed, whatever the other layers allow"
+            }
+            (false, _) => {
+                "no rule allows anything here, and the default is to deny: nothing is allowed"
+            }
         };
         let fault = PolicyFault::new(path.clone(), message);
         self.warnings
@@ -293,10 +301,14 @@ impl<'a> Compiler<'a> {
         let before = self.faults.len();
         self.id(config, path);
         let named = self.targets(config, path);
+        let doubt = match config.effect {
+            RuleEffect::Deny => Doubt::Fits,
+            RuleEffect::Allow | RuleEffect::Require => Doubt::Misses,
+        };
         let who = if config.who.is_open() {
             None
         } else {
-            self.who(&config.who, path, Some(config))
+            self.who(&config.who, path, Some(config), doubt)
         };
         let from = config
             .from
@@ -357,10 +369,15 @@ impl<'a> Compiler<'a> {
     fn id(&mut self, config: &'a RuleConfig, path: &FaultPath) {
         let at = path.key("id");
         let id = config.id.as_str();
-        if id.is_empty() || id.len() > LONGEST_ID || id.chars().any(char::is_control) {
+        if id.is_empty() || id.len() > LONGEST_ID || !is_plain(id) {
             let message = format!("{} cannot be the id of a rule", shown(id));
-            let help = format!("write 1 to {LONGEST_ID} characters that can be seen");
+            let help = format!(
+                "write 1 to {LONGEST_ID} characters that can be seen, without blanks at the ends"
+            );
             self.fault(config, at, message, &help);
+        } else if is_count(id) {
+            let message = format!("{} stands for other rules in explanations", shown(id));
+            self.fault(config, at, message, "give the rule another id");
         } else if id == "default" {
             let message = "`default` stands for the default in explanations";
             self.fault(config, at, message, "give the rule another id");
@@ -373,8 +390,14 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn who(&mut self, who: &WhoConfig, path: &FaultPath, rule: Option<&RuleConfig>) -> Option<Who> {
-        let faults = match Who::compile(who) {
+    fn who(
+        &mut self,
+        who: &WhoConfig,
+        path: &FaultPath,
+        rule: Option<&RuleConfig>,
+        doubt: Doubt,
+    ) -> Option<Who> {
+        let faults = match Who::compile(who, doubt) {
             Ok(who) => return Some(who),
             Err(faults) => faults,
         };
@@ -448,3 +471,34 @@ fn literals(patterns: &[NamePattern]) -> Option<Vec<Box<str>>> {
 
 /// The longest id of a rule, in bytes.
 const LONGEST_ID: usize = 128;
+
+/// True for a name that looks like what it is: no blanks at its ends, no characters that cannot be seen
+/// or that turn the text around them.
+fn is_plain(id: &str) -> bool {
+    let is_unseen = |c: char| {
+        c.is_control()
+            || (c.is_whitespace() && c != ' ')
+            || matches!(
+                c,
+                '\u{ad}'
+                    | '\u{34f}'
+                    | '\u{61c}'
+                    | '\u{115f}'
+                    | '\u{1160}'
+                    | '\u{17b4}'
+                    | '\u{17b5}'
+            )
+            || matches!(c, '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
+            || matches!(c, '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+    };
+    id.trim() == id && !id.chars().any(is_unseen)
+}
+
+/// True for `and 3 more`, which stands where there are too many rules to name.
+fn is_count(id: &str) -> bool {
+    let count = id
+        .strip_prefix("and ")
+        .and_then(|id| id.strip_suffix(" more"));
+    count.is_some_and(|count| count.bytes().all(|byte| byte.is_ascii_digit()))
+}

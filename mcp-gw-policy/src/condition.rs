@@ -283,6 +283,7 @@ fn syntax(errors: &cel::ParseErrors) -> ConditionFault {
             message: format!("this is not CEL: {}", in_words(error.msg.trim())),
         })
         .collect();
+    problems.dedup_by(|later, first| later.at.is_some() && later.at == first.at);
     if problems.is_empty() {
         problems = ConditionFault::whole("this is not CEL").problems;
     }
@@ -302,6 +303,8 @@ fn in_words(message: &str) -> String {
         return "a string holds an escape that is none".to_owned();
     }
     let is_internal = message.starts_with("Incomplete ")
+        || message.contains("ContextAll")
+        || message.starts_with("error recovery")
         || message.contains("Error(")
         || message.contains("Error {")
         || message.contains("viable alternative");

@@ -292,6 +292,51 @@ impl RuleConfig {
         self
     }
 
+    /// Sets the resources, by their URIs.
+    #[must_use]
+    pub fn with_resources(mut self, resources: impl IntoIterator<Item = NamePattern>) -> Self {
+        self.resources = Some(resources.into_iter().collect());
+        self
+    }
+
+    /// Sets the URI templates.
+    #[must_use]
+    pub fn with_resource_templates(
+        mut self,
+        templates: impl IntoIterator<Item = NamePattern>,
+    ) -> Self {
+        self.resource_templates = Some(templates.into_iter().collect());
+        self
+    }
+
+    /// Sets the prompts.
+    #[must_use]
+    pub fn with_prompts(mut self, prompts: impl IntoIterator<Item = NamePattern>) -> Self {
+        self.prompts = Some(prompts.into_iter().collect());
+        self
+    }
+
+    /// Sets the servers.
+    #[must_use]
+    pub fn with_servers(mut self, servers: impl IntoIterator<Item = NamePattern>) -> Self {
+        self.servers = Some(servers.into_iter().collect());
+        self
+    }
+
+    /// Sets which of the two names is compared.
+    #[must_use]
+    pub const fn with_match_on(mut self, match_on: MatchOn) -> Self {
+        self.match_on = match_on;
+        self
+    }
+
+    /// Sets the addresses, as blocks such as `10.0.0.0/8`.
+    #[must_use]
+    pub fn with_from<S: Into<String>>(mut self, blocks: impl IntoIterator<Item = S>) -> Self {
+        self.from = Some(blocks.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// Sets the callers.
     #[must_use]
     pub fn with_who(mut self, who: WhoConfig) -> Self {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::config::{Mode, RuleEffect};
 use crate::rbac::Identity;
 
+mod show;
 mod tell;
 
 pub(crate) use tell::explain;
@@ -97,6 +98,9 @@ pub struct Explanation {
     pub effect: Effect,
     /// What decided.
     pub reason: Reason,
+    /// What is wrong with a URI that is refused whatever the rules say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
     /// The ids of all rules that decided.
     pub rules: Vec<String>,
     /// How it would have come out had all of the policy been in force, where that is something else.
@@ -115,6 +119,8 @@ pub struct Explanation {
     pub near_misses: Vec<NearMiss>,
     /// What the caller has, directly or by way of something else.
     pub held: Held,
+    /// The scopes that a challenge names, with `on_denied: challenge`: the fewest that would help.
+    pub missing_scopes: Vec<String>,
     /// Which policy it was: 16 hexadecimal digits.
     pub version: String,
     /// How long it took to decide, in nanoseconds.

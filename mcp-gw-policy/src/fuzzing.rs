@@ -111,6 +111,8 @@ fn guarded(text: &str) {
         rule.resources = Some(vec![
             NamePattern::from("file:///etc/*"),
             NamePattern::from("*:*secret*"),
+            NamePattern::from("file:///srv/key"),
+            NamePattern::from("https://intra.example.com/*"),
         ]);
     }
     let engine = PolicyEngine::compile(&config);
@@ -138,6 +140,19 @@ fn guarded(text: &str) {
     let read = String::from_utf8_lossy(&bytes);
     let (scheme, rest) = read.split_once(':').unwrap_or_default();
     assert!(!rest.contains("secret"), "{text}");
+    // As libraries read them: a file without its query and its slashes, a host behind any slashes.
+    let path = rest.split('?').next().unwrap_or_default();
+    let plain = path.trim_matches('/');
+    assert!(
+        !(scheme.eq_ignore_ascii_case("file") && plain == "srv/key"),
+        "{text}"
+    );
+    let host = rest.trim_start_matches('/').split(['/', '?']).next();
+    assert!(
+        !(scheme.eq_ignore_ascii_case("https")
+            && host.is_some_and(|host| host.eq_ignore_ascii_case("intra.example.com"))),
+        "{text}"
+    );
     assert!(
         !(scheme.eq_ignore_ascii_case("file") && rest.starts_with("///etc/")),
         "{text}"

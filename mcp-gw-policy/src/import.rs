@@ -9,6 +9,10 @@ use crate::config::{DefaultEffect, Method, NamePattern, PolicyConfig, RuleConfig
 use crate::pattern::{Pattern, PatternFault, Subject};
 
 mod el;
+mod step;
+
+use el::Asked;
+use step::unwrap_step;
 
 /// A policy that was read from another gateway's, and what had to be assumed.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,6 +108,7 @@ pub fn import_mcp_acl(json: &str) -> Result<ImportedPolicy, ImportError> {
         malformed(format!("{path}{at}: {}", error.inner()))
     })?;
     importer.acl(&acl, &path);
+    importer.completion(&path);
     Ok(ImportedPolicy {
         policy: PolicyConfig {
             default: DefaultEffect::Deny,
@@ -112,94 +117,6 @@ pub fn import_mcp_acl(json: &str) -> Result<ImportedPolicy, ImportError> {
         },
         notes: importer.notes,
     })
-}
-
-/// The configuration within a step of a flow, or within the only such step of an API.
-fn unwrap_step(value: Value, notes: &mut Vec<ImportNote>) -> Result<(Value, String), String> {
-    let Value::Object(members) = value else {
-        return Err("it is not an object".to_owned());
-    };
-    if members.contains_key("authorizations") || members.is_empty() {
-        return Ok((Value::Object(members), String::new()));
-    }
-    if members.contains_key("configuration") {
-        return of_step(members, "", notes);
-    }
-    let value = Value::Object(members);
-    let mut steps = Vec::new();
-    find_steps(&value, "", &mut steps);
-    match steps.as_slice() {
-        [] => Ok((value, String::new())),
-        [(path, step)] => of_step((*step).clone(), &format!("{path}."), notes),
-        several => {
-            let paths: Vec<&str> = several.iter().map(|(path, _)| path.as_str()).collect();
-            Err(format!(
-                "there are {} steps of `mcp-acl` in it, each of which must allow: import each by itself: {}",
-                several.len(),
-                paths.join(", ")
-            ))
-        }
-    }
-}
-
-/// The steps of the policy anywhere in an export, with their paths.
-fn find_steps<'v>(value: &'v Value, path: &str, steps: &mut Vec<(String, &'v Map<String, Value>)>) {
-    match value {
-        Value::Object(members) => {
-            let policy = members.get("policy").and_then(Value::as_str);
-            if policy == Some("mcp-acl") && members.contains_key("configuration") {
-                steps.push((path.to_owned(), members));
-                return;
-            }
-            for (key, member) in members {
-                let dot = if path.is_empty() { "" } else { "." };
-                find_steps(member, &format!("{path}{dot}{key}"), steps);
-            }
-        }
-        Value::Array(items) => {
-            for (at, item) in items.iter().enumerate() {
-                find_steps(item, &format!("{path}[{at}]"), steps);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn of_step(
-    mut members: Map<String, Value>,
-    path: &str,
-    notes: &mut Vec<ImportNote>,
-) -> Result<(Value, String), String> {
-    if let Some(policy) = members.get("policy").and_then(Value::as_str) {
-        if policy != "mcp-acl" {
-            return Err(format!("the step is of the policy `{policy}`"));
-        }
-    }
-    let mut stricter = |key: &str, message: &str| {
-        notes.push(ImportNote {
-            path: format!("{path}{key}"),
-            kind: ImportNoteKind::Stricter,
-            message: message.to_owned(),
-        });
-    };
-    if members.get("enabled") == Some(&Value::Bool(false)) {
-        let message = "the step is switched off there and refuses nothing; here it is in force";
-        stricter("enabled", message);
-    }
-    let condition = members.get("condition").and_then(Value::as_str);
-    if condition.is_some_and(|text| !text.trim().is_empty()) {
-        let message =
-            "the step is left out there unless its condition holds; here it always counts";
-        stricter("condition", message);
-    }
-    // Some exports hold the configuration as text.
-    let configuration = match members.remove("configuration") {
-        Some(Value::String(text)) => {
-            serde_json::from_str(&text).map_err(|error| error.to_string())?
-        }
-        value => value.unwrap_or_default(),
-    };
-    Ok((configuration, format!("{path}configuration.")))
 }
 
 #[derive(Deserialize)]
@@ -282,6 +199,8 @@ const METHODS: [(&str, FeatureType, Method); 8] = [
 struct Condition {
     /// For requests that use something.
     call: String,
+    /// For those that get a prompt.
+    prompt: String,
     /// For lists.
     list: String,
 }
@@ -327,6 +246,21 @@ impl Importer {
         }
     }
 
+    /// Completion has no method there and is never refused.
+    fn completion(&mut self, prefix: &str) {
+        let may = |rule: &RuleConfig| {
+            let methods = rule.methods.as_deref().unwrap_or_default();
+            rule.prompts.is_some() && !methods.contains(&Method::PromptsGet)
+                || rule.resource_templates.is_some()
+        };
+        if self.rules.iter().any(may) {
+            let path = format!("{prefix}authorizations");
+            let message = "completion passes there; here it needs `prompts/get` of the prompt, or \
+                           `resources/read` of the template";
+            self.note(&path, ImportNoteKind::Assumed, message);
+        }
+    }
+
     /// The condition in CEL; `None` when there is none.
     fn condition(&mut self, condition: Option<&str>, path: &str) -> Option<Condition> {
         let text = condition?;
@@ -334,7 +268,7 @@ impl Importer {
             return None;
         }
         let path = format!("{path}.condition");
-        match el::translate(text, false) {
+        match el::translate(text, Asked::Use) {
             Ok(translated) => {
                 for assumption in translated.assumptions {
                     self.note(&path, ImportNoteKind::Assumed, assumption);
@@ -343,12 +277,16 @@ impl Importer {
                     let message = "it looks at parameters that lists do not have: they are missing there, \
                                    as they were";
                     self.note(&path, ImportNoteKind::Assumed, message);
-                    el::translate(text, true).map_or_else(|_| "false".to_owned(), |list| list.cel)
+                    el::translate(text, Asked::List)
+                        .map_or_else(|_| "false".to_owned(), |list| list.cel)
                 } else {
                     translated.cel.clone()
                 };
+                let prompt = el::translate(text, Asked::Prompt)
+                    .map_or_else(|_| "false".to_owned(), |prompt| prompt.cel);
                 Some(Condition {
                     call: translated.cel,
+                    prompt,
                     list,
                 })
             }
@@ -359,6 +297,7 @@ impl Importer {
                 self.note(&path, ImportNoteKind::Stricter, message);
                 Some(Condition {
                     call: "false".to_owned(),
+                    prompt: "false".to_owned(),
                     list: "false".to_owned(),
                 })
             }
@@ -406,7 +345,11 @@ impl Importer {
     ) {
         // Templates are a feature of their own here, and a condition may mean another thing in lists:
         // then there is a rule for each.
-        let differs = condition.is_some_and(|condition| condition.call != condition.list);
+        let use_of = |condition: &'_ Condition| match feature.r#type {
+            FeatureType::Prompts => condition.prompt.clone(),
+            FeatureType::Tools | FeatureType::Resources => condition.call.clone(),
+        };
+        let differs = condition.is_some_and(|condition| use_of(condition) != condition.list);
         let mut groups: Vec<(&str, Vec<Method>)> = Vec::new();
         for method in methods {
             let part = match method {
@@ -446,12 +389,11 @@ impl Importer {
                 )
             });
             rule.when = condition.map(|condition| {
-                let when = if is_list {
-                    &condition.list
+                if is_list {
+                    condition.list.clone()
                 } else {
-                    &condition.call
-                };
-                when.clone()
+                    use_of(condition)
+                }
             });
             self.rules.push(rule);
         }

@@ -88,6 +88,24 @@ impl Cidrs {
         }
     }
 
+    /// True when an address is in both.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        meet(&self.v4, &other.v4) || meet(&self.v6, &other.v6)
+    }
+
+    /// True when `other` holds all that this one holds.
+    pub(crate) fn is_within(&self, other: &Self) -> bool {
+        let v4 = other
+            .v4
+            .iter()
+            .map(|(low, high)| (*low, *high, low.checked_sub(1)));
+        let v6 = other
+            .v6
+            .iter()
+            .map(|(low, high)| (*low, *high, low.checked_sub(1)));
+        hold(v4, &self.v4) && hold(v6, &self.v6)
+    }
+
     /// True when no address is in it.
     pub(crate) const fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()
@@ -108,6 +126,11 @@ enum Range {
 
 fn block(text: &str) -> Result<Range, CidrError> {
     let malformed = || CidrError::Malformed(text.to_owned());
+    // Zeros in front are octal to some readers.
+    let (address, prefix) = text.split_once('/').unwrap_or((text, "0"));
+    if address.parse::<IpAddr>().is_err() || (prefix.len() > 1 && prefix.starts_with('0')) {
+        return Err(malformed());
+    }
     let net = match text.parse::<IpNet>() {
         Ok(net) => net,
         Err(_) => IpNet::from(text.parse::<IpAddr>().map_err(|_| malformed())?),
@@ -134,6 +157,31 @@ fn union<N: Ord + Copy>(mut ranges: Vec<(N, N)>) -> Box<[(N, N)]> {
         }
     }
     merged.into()
+}
+
+fn meet<N: Ord + Copy>(one: &[(N, N)], other: &[(N, N)]) -> bool {
+    let overlaps = |(low, high): &(N, N)| {
+        let before = other.partition_point(|(start, _)| start <= high);
+        let last = before.checked_sub(1).and_then(|at| other.get(at));
+        last.is_some_and(|(_, end)| end >= low)
+    };
+    one.iter().any(overlaps)
+}
+
+/// True when ranges, each with what lies before it, hold all of the others.
+fn hold<N: Ord + Copy>(ranges: impl Iterator<Item = (N, N, Option<N>)>, others: &[(N, N)]) -> bool {
+    let mut joined: Vec<(N, N)> = Vec::new();
+    for (low, high, before) in ranges {
+        match joined.last_mut() {
+            Some(last) if before == Some(last.1) => last.1 = high,
+            _ => joined.push((low, high)),
+        }
+    }
+    others.iter().all(|(low, high)| {
+        joined
+            .iter()
+            .any(|(start, end)| start <= low && high <= end)
+    })
 }
 
 fn within<N: Ord + Copy>(ranges: &[(N, N)], addr: N) -> bool {
@@ -257,6 +305,14 @@ impl IpRules {
     pub const fn is_empty(&self) -> bool {
         self.allow.is_none() && self.deny.is_empty()
     }
+
+    /// True when it refuses every address.
+    pub(crate) fn is_shut(&self) -> bool {
+        match &self.allow {
+            Some(allow) => allow.is_within(&self.deny),
+            None => Cidrs::parse(["::/0"]).is_ok_and(|all| all.is_within(&self.deny)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -315,6 +371,11 @@ mod tests {
             "10.0.0",
             "localhost",
             "10.0.0.0/-1",
+            "010.0.0.0/8",
+            "10.0.0.0/08",
+            "10.0.0.01",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
             " 10.0.0.1",
             "::/129",
         ] {
@@ -367,6 +428,29 @@ mod tests {
         assert_eq!(allow.refusal(None), Some("ip.allow"));
         assert_eq!(config(&[], &[]).refusal(None), None);
         assert!(config(&[], &[]).is_empty());
+    }
+
+    #[test]
+    fn lists_that_let_nobody_come_are_told_apart() {
+        for (allow, deny, is_shut) in [
+            (None, &["::/0"][..], true),
+            (None, &["0.0.0.0/0"], false),
+            (None, &["::/1", "8000::/1"], true),
+            (Some(&["0.0.0.0/0"][..]), &["::/0"], true),
+            (Some(&["10.0.0.0/8"]), &["10.0.0.0/9", "10.128.0.0/9"], true),
+            (Some(&["10.0.0.0/8", "::1"]), &["10.0.0.0/8"], false),
+            (Some(&["10.0.0.0/8"]), &["10.0.0.0/9"], false),
+            (Some(&["10.0.0.0/8"]), &[], false),
+        ] {
+            let own = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
+            let rules = IpRules::compile(&IpConfig {
+                allow: allow.map(own),
+                deny: own(deny),
+            });
+            assert_eq!(rules.unwrap().is_shut(), is_shut, "{allow:?} {deny:?}");
+        }
+        assert!(cidrs(&["10.0.0.0/8"]).overlaps(&cidrs(&["9.0.0.0/8", "10.1.0.0/16"])));
+        assert!(!cidrs(&["10.0.0.0/8", "::1"]).overlaps(&cidrs(&["9.0.0.0/8", "::2"])));
     }
 
     proptest! {

@@ -13,6 +13,7 @@ use crate::rule::Rule;
 
 mod covers;
 mod features;
+mod hosts;
 mod names;
 mod pairs;
 
@@ -38,6 +39,8 @@ pub enum LintKind {
     OtherFeature,
     /// The conditions may take more steps than a request has, so each has a share of what it would have.
     Costly,
+    /// A star stands in the host of a web address, and takes slashes, too.
+    WideHost,
     /// A role or group that the policy does not have, and that is close to one it has; or a name with a
     /// star, where a star is no wildcard.
     UnknownName,
@@ -55,6 +58,7 @@ impl LintKind {
             Self::MatchesNothing => "matches_nothing",
             Self::OtherFeature => "other_feature",
             Self::Costly => "costly",
+            Self::WideHost => "wide_host",
             Self::UnknownName => "unknown_name",
         }
     }
@@ -157,6 +161,7 @@ pub fn lint(
         }
         names::known(config, &layer, &mut lints);
         names::stars(&layer, &mut lints);
+        hosts::look_at(&layer, &mut lints);
         features::look_at(&layer, &compiled, &mut lints);
     }
     if let Some(catalogue) = catalogue {

@@ -69,6 +69,15 @@ impl Serialize for NamePattern {
     }
 }
 
+impl NamePattern {
+    /// Whether this name, of a tool, a prompt or a server, is one that it stands for; nothing of a
+    /// pattern that cannot be used.
+    pub fn fits(&self, name: &str) -> Option<bool> {
+        let pattern = Pattern::compile(self, Subject::Name).ok()?;
+        Some(pattern.matches(name))
+    }
+}
+
 impl<'de> Deserialize<'de> for NamePattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let map = match Value::deserialize(deserializer)? {

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use mcp_gw_core::{Caller, Glob};
+use mcp_gw_core::Caller;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,10 +11,13 @@ use serde_json::{Map, Value};
 use crate::config::present;
 use crate::fault::{nearest, shown};
 
+mod claims;
 mod closure;
 mod grants;
 mod scopes;
 
+pub(crate) use claims::Doubt;
+use claims::{ClaimPattern, claim_patterns, claims_at};
 pub(crate) use grants::{Grants, GrantsConfig};
 pub use grants::{GroupConfig, RoleConfig};
 pub(crate) use scopes::{FEW_TRIES, MOST_TRIES, smallest_missing};
@@ -46,7 +49,9 @@ pub struct WhoConfig {
     pub scopes: Option<Vec<String>>,
     /// Verified claims of the caller's credential, all of which must fit. The name is that of a claim,
     /// or a path in it such as `realm_access.roles`. A string is a glob; a list means any of its
-    /// values; of a claim that is a list one value must fit.
+    /// values; of a claim that is a list one value must fit. `"*"` is every value but null, and `5` is
+    /// `5.0`. For a `deny` and for `consumers`, `5` is also `"5"`, `true` is also `"true"`, and of a
+    /// claim `a.b` and a member `b` of `a` either counts; for everything else the claim comes first.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub claims: Option<Map<String, Value>>,
     /// The caller must be one of at least one of these.
@@ -72,6 +77,29 @@ impl WhoConfig {
             roles: Some(roles.into_iter().map(Into::into).collect()),
             ..Self::default()
         }
+    }
+
+    /// Callers in one of these groups; without any a policy refuses it.
+    pub fn groups<S: Into<String>>(groups: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            groups: Some(groups.into_iter().map(Into::into).collect()),
+            ..Self::default()
+        }
+    }
+
+    /// The same callers, if they are of one of these kinds.
+    #[must_use]
+    pub fn with_kinds<S: Into<String>>(mut self, kinds: impl IntoIterator<Item = S>) -> Self {
+        self.kinds = Some(kinds.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The same callers, if they have this claim with one of these values.
+    #[must_use]
+    pub fn with_claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        let claims = self.claims.get_or_insert_with(Map::new);
+        claims.insert(name.into(), value.into());
+        self
     }
 
     /// Callers with all of these scopes; without any a policy refuses it.
@@ -224,39 +252,16 @@ pub(crate) struct Who {
     groups: HashSet<String>,
     scopes: HashSet<String>,
     claims: Box<[(String, Vec<ClaimPattern>)]>,
+    doubt: Doubt,
     any_of: Box<[Self]>,
     all_of: Box<[Self]>,
-}
-
-/// A value that a claim must have.
-#[derive(Debug)]
-enum ClaimPattern {
-    Text(Glob),
-    Exact(Value),
-}
-
-impl ClaimPattern {
-    fn fits(&self, claim: &Value) -> bool {
-        if let Value::Array(items) = claim {
-            return items.iter().any(|item| self.fits_one(item));
-        }
-        self.fits_one(claim)
-    }
-
-    fn fits_one(&self, claim: &Value) -> bool {
-        match (self, claim) {
-            (Self::Text(glob), Value::String(text)) => glob.matches(text),
-            (Self::Text(_), _) => false,
-            (Self::Exact(value), claim) => value == claim,
-        }
-    }
 }
 
 /// What is wrong with a [`WhoConfig`]: the key below it, the message, the help.
 pub(crate) type WhoFault = (&'static str, String, String);
 
 impl Who {
-    pub(crate) fn compile(config: &WhoConfig) -> Result<Self, Vec<WhoFault>> {
+    pub(crate) fn compile(config: &WhoConfig, doubt: Doubt) -> Result<Self, Vec<WhoFault>> {
         let mut faults: Vec<WhoFault> = config
             .empty_keys()
             .map(|key| {
@@ -297,7 +302,7 @@ impl Who {
                     let message = "an empty entry means everybody".to_owned();
                     faults.push((key, message, "leave it out".to_owned()));
                 }
-                match Self::compile(who) {
+                match Self::compile(who, doubt) {
                     Ok(who) => compiled.push(who),
                     Err(inner) => faults.extend(inner),
                 }
@@ -318,6 +323,7 @@ impl Who {
             groups: set(&config.groups),
             scopes: set(&config.scopes),
             claims,
+            doubt,
             any_of,
             all_of,
         })
@@ -333,8 +339,13 @@ impl Who {
             wanted.is_empty() || has.any(|name| wanted.contains(name))
         }
         let claim = |(name, wanted): &(String, Vec<ClaimPattern>)| {
-            claim_at(&caller.claims, name)
-                .is_some_and(|claim| wanted.iter().any(|pattern| pattern.fits(claim)))
+            let doubt = self.doubt;
+            let fits = |claim: &Value| wanted.iter().any(|pattern| pattern.fits(claim, doubt));
+            let mut found = claims_at(&caller.claims, name);
+            match doubt {
+                Doubt::Fits => found.any(fits),
+                Doubt::Misses => found.next().is_some_and(fits),
+            }
         };
         if !one(&self.ids, std::iter::once(&*caller.id)) {
             Some("ids")
@@ -370,50 +381,6 @@ pub(crate) fn is_scope(text: &str) -> bool {
 
 pub(crate) const SCOPES_ARE: &str =
     "scopes are visible ASCII without spaces, quotes and backslashes";
-
-fn claim_patterns(name: &str, wanted: &Value, faults: &mut Vec<WhoFault>) -> Vec<ClaimPattern> {
-    let values = match wanted {
-        Value::Array(values) => values.as_slice(),
-        one => std::slice::from_ref(one),
-    };
-    if values.is_empty() {
-        let message = format!("the claim {} has an empty list of values", shown(name));
-        faults.push(("claims", message, "name at least one value".to_owned()));
-    }
-    let mut patterns = Vec::with_capacity(values.len());
-    for value in values {
-        match value {
-            Value::String(text) => {
-                if let Some(glob) = Glob::parse(text) {
-                    patterns.push(ClaimPattern::Text(glob));
-                } else {
-                    let message = format!("{} ends in a backslash", shown(text));
-                    faults.push(("claims", message, "write `\\\\` for a backslash".to_owned()));
-                }
-            }
-            Value::Array(_) | Value::Object(_) => {
-                let message = format!("the claim {} is compared with a structure", shown(name));
-                let help = "name the member, as `realm_access.roles`, or write a condition";
-                faults.push(("claims", message, help.to_owned()));
-            }
-            scalar => patterns.push(ClaimPattern::Exact(scalar.clone())),
-        }
-    }
-    patterns
-}
-
-/// The claim of this name, or else at this path. A name with dots in it, such as a URL, comes first.
-fn claim_at<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'c Value> {
-    if let Some(claim) = claims.get(name) {
-        return Some(claim);
-    }
-    let mut parts = name.split('.');
-    let mut claim = claims.get(parts.next()?)?;
-    for part in parts {
-        claim = claim.as_object()?.get(part)?;
-    }
-    Some(claim)
-}
 
 /// How callers differ.
 pub(crate) const KINDS: [&str; 5] = ["anonymous", "local", "user", "api_key", "oauth_client"];

@@ -7,6 +7,7 @@
 //! with everything decoded.
 
 use std::borrow::Cow;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The longest URI or name that is looked at, in bytes. The core serves no longer URI either.
 pub(crate) const LONGEST: usize = 8 * 1024;
@@ -40,8 +41,16 @@ pub(crate) enum UriFault {
     EmptySegment,
     #[error("a `file` URI begins with `file:///` and names no host")]
     FileHost,
+    #[error("a `file` URI has no query")]
+    FileQuery,
+    #[error("its query is empty")]
+    EmptyQuery,
     #[error("its host has a user, a dot at the end, or the port that is its scheme's anyway")]
     Authority,
+    #[error("after the colon of this scheme stand two slashes, a host and a slash")]
+    NoAuthority,
+    #[error("its host is an address in a spelling that is not its plain one")]
+    Address,
 }
 
 /// A URI that was found to be good.
@@ -93,15 +102,32 @@ pub(crate) fn check(uri: &str, is_template: bool) -> Result<Checked<'_>, UriFaul
         check_empty(rest)?;
     }
     check_host(rest)?;
-    check_authority(scheme, rest, is_open)?;
+    check_scheme(scheme, rest, is_open)?;
     let text = normal(uri);
-    let decoded = if text.contains('%') {
-        let (scheme, rest) = text.split_once(':').unwrap_or_default();
-        Some(format!("{scheme}:{}", decode(rest)?))
-    } else {
-        None
-    };
+    let decoded = other_reading(&text)?;
     Ok(Checked { text, decoded })
+}
+
+/// How a server may read a URI whose one spelling is `text`, if that is another one: with everything
+/// decoded, and of a file without the slash at its end.
+fn other_reading(text: &str) -> Result<Option<String>, UriFault> {
+    let (scheme, rest) = text.split_once(':').unwrap_or_default();
+    let is_folder = own_scheme(scheme) == "file" && rest.len() > "///".len() && rest.ends_with('/');
+    if !text.contains('%') && !is_folder {
+        return Ok(None);
+    }
+    let rest = decode(rest)?;
+    let rest = if is_folder {
+        rest.strip_suffix('/').unwrap_or(&rest)
+    } else {
+        &rest
+    };
+    Ok(Some(format!("{scheme}:{rest}")))
+}
+
+/// `one+file` is the scheme of what the server `one` calls `file`.
+fn own_scheme(scheme: &str) -> &str {
+    scheme.rsplit('+').next().unwrap_or_default()
 }
 
 /// RFC 3986 §3.1.
@@ -180,9 +206,11 @@ fn triplet(high: Option<u8>, low: Option<u8>) -> Option<u8> {
     u8::try_from(value).ok()
 }
 
-/// What would be refused had it been encoded once: some servers decode until nothing is left to do.
+/// What is encoded twice reads in two ways: some servers decode until nothing is left to do. The fault
+/// is that of the worst that comes out.
 fn check_twice_encoded(decoded: &str) -> Result<(), UriFault> {
     let mut text = Cow::Borrowed(decoded);
+    let mut fault = Ok(());
     for _ in 0..MOST_ROUNDS {
         let mut bytes = Vec::with_capacity(text.len());
         let mut from = text.bytes();
@@ -209,11 +237,12 @@ fn check_twice_encoded(decoded: &str) -> Result<(), UriFault> {
             }
         }
         if !changed {
-            return Ok(());
+            return fault;
         }
+        fault = Err(UriFault::Encoding);
         text = Cow::Owned(String::from_utf8_lossy(&bytes).into_owned());
     }
-    Err(UriFault::Encoding)
+    fault
 }
 
 /// Whoever encodes more often than this means no good.
@@ -248,21 +277,19 @@ fn check_empty(rest: &str) -> Result<(), UriFault> {
     Ok(())
 }
 
-/// What schemes with a host leave open: the same place has one spelling only. Where expressions of a
-/// template were left out, a path may begin in one.
-fn check_authority(scheme: &str, rest: &str, is_open: bool) -> Result<(), UriFault> {
-    // `one+file` is the scheme of what the server `one` calls `file`.
-    let scheme = scheme.rsplit('+').next().unwrap_or_default();
-    let scheme = scheme.to_ascii_lowercase();
+/// What schemes leave open: the same place has one spelling only. Where expressions of a template were
+/// left out, a part may begin or end in one.
+fn check_scheme(scheme: &str, rest: &str, is_open: bool) -> Result<(), UriFault> {
+    let scheme = own_scheme(scheme).to_ascii_lowercase();
     let authority = authority(rest);
+    let is_empty = |(_, query): (&str, &str)| query.is_empty();
+    if !is_open && rest.split_once('?').is_some_and(is_empty) {
+        // Most readers take it for none.
+        return Err(UriFault::EmptyQuery);
+    }
+    check_literal_address(authority.unwrap_or_default(), is_open)?;
     if scheme == "file" {
-        // RFC 8089 §2 and its appendix B: with a host, or without any slash but one, most servers
-        // read the same path.
-        return match authority {
-            Some("") => Ok(()),
-            None if is_open || !rest.starts_with('/') => Ok(()),
-            _ => Err(UriFault::FileHost),
-        };
+        return check_file(rest, authority, is_open);
     }
     let port = match scheme.as_str() {
         "http" | "ws" => "80",
@@ -270,9 +297,11 @@ fn check_authority(scheme: &str, rest: &str, is_open: bool) -> Result<(), UriFau
         "ftp" => "21",
         _ => return Ok(()),
     };
-    let Some(authority) = authority else {
-        return Ok(());
-    };
+    let authority = authority.unwrap_or_default();
+    if !is_open && authority.is_empty() {
+        // WHATWG URL §4.4 skips any number of slashes and finds a host, also where there is none.
+        return Err(UriFault::NoAuthority);
+    }
     let host = authority.trim_end_matches(|c: char| c.is_ascii_digit());
     let (host, given) = match host.strip_suffix(':') {
         Some(name) => (name, authority.get(host.len()..)),
@@ -284,7 +313,66 @@ fn check_authority(scheme: &str, rest: &str, is_open: bool) -> Result<(), UriFau
     if authority.contains('@') || host.ends_with('.') || is_default || (is_odd && !is_open) {
         return Err(UriFault::Authority);
     }
+    if !is_open && is_number(host) && host.parse::<Ipv4Addr>().is_err() {
+        return Err(UriFault::Address);
+    }
+    let path = rest.get(authority.len() + 2..).unwrap_or_default();
+    if !is_open && !path.starts_with('/') {
+        // An empty path is `/` (RFC 3986 §6.2.3).
+        return Err(UriFault::NoAuthority);
+    }
     Ok(())
+}
+
+/// RFC 8089 §2 and its appendix B: with a host, or with other than three slashes, most servers read the
+/// same path; and there is no query, so that most leave it out.
+fn check_file(rest: &str, authority: Option<&str>, is_open: bool) -> Result<(), UriFault> {
+    if rest.contains('?') {
+        return Err(UriFault::FileQuery);
+    }
+    let is_begun = is_open && (rest.is_empty() || rest.starts_with('/'));
+    match authority {
+        Some("") if is_open || rest.starts_with("///") => Ok(()),
+        None if is_begun => Ok(()),
+        _ => Err(UriFault::FileHost),
+    }
+}
+
+/// True for a host that resolvers read as an IPv4 address, in whatever spelling: its last label is a
+/// number (WHATWG URL §3.5).
+fn is_number(host: &str) -> bool {
+    let label = host.rsplit('.').next().unwrap_or_default();
+    let hex = label.strip_prefix("0x").or(label.strip_prefix("0X"));
+    match hex {
+        Some(digits) => digits.bytes().all(|b| b.is_ascii_hexdigit()),
+        None => !label.is_empty() && label.bytes().all(|b| b.is_ascii_digit()),
+    }
+}
+
+/// What stands in brackets is an IPv6 address in its plain spelling (RFC 5952), and none that is an
+/// IPv4 address.
+fn check_literal_address(authority: &str, is_open: bool) -> Result<(), UriFault> {
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    if is_open || !host.contains(['[', ']']) {
+        return Ok(());
+    }
+    let literal = host
+        .strip_prefix('[')
+        .and_then(|host| host.split_once(']'))
+        .filter(|(_, port)| port.is_empty() || port.starts_with(':'));
+    let is_plain = literal.is_some_and(|(literal, _)| {
+        literal.parse::<Ipv6Addr>().is_ok_and(|address| {
+            let is_v4 = address
+                .to_ipv4()
+                .is_some_and(|_| address > Ipv6Addr::LOCALHOST);
+            !is_v4 && address.to_string().eq_ignore_ascii_case(literal)
+        })
+    });
+    if is_plain {
+        Ok(())
+    } else {
+        Err(UriFault::Address)
+    }
 }
 
 /// A host in other than plain characters is one name to a rule and another to the resolver.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mcp_gw_core::testing::{ManualClock, access_request, policy_contract};
-use mcp_gw_core::{Caller, CallerKind, Effect, Phase, Policy, RequestMeta, Transport};
+use mcp_gw_core::{
+    AccessRequest, Caller, CallerKind, Effect, Feature, Phase, Policy, RequestMeta, Transport,
+};
 use mcp_gw_policy::{Mode, PolicyConfig, PolicyEngine, Reason, RuleEffect};
 
 fn config(text: &str) -> PolicyConfig {
@@ -483,5 +485,41 @@ fn of_many_warnings_few_are_told() {
         warnings[50]
             .to_string()
             .contains("there are 20 more warnings")
+    );
+}
+
+#[test]
+fn an_explanation_is_text_too() {
+    let policy = PolicyConfig::from_yaml(
+        "on_denied: challenge
+rules:
+  - { id: staff, effect: allow, tools: [order], who: { groups: [staff] } }
+  - { id: scoped, effect: allow, tools: [order], who: { scopes: [orders] } }
+  - { id: \"a\\\"b\", effect: allow, resources: [any] }
+",
+    )
+    .unwrap();
+    let engine = PolicyEngine::compile(&policy).unwrap();
+    let (caller, meta) = (Caller::anonymous(), RequestMeta::new("1", Transport::Http));
+    let tell = |feature: Feature, method: &str, name: &str| {
+        engine.explain(&AccessRequest::new(&caller, &meta, method, feature, name))
+    };
+    let told = tell(Feature::Tool, "tools/call", "order");
+    assert_eq!(told.missing_scopes, ["orders"]);
+    let text = told.to_string();
+    for line in [
+        "denied: no rule allowed it, and the default is to deny\n",
+        "\n  layer `global`: denied: no rule allowed it",
+        "\n  rule `staff` nearly applied: who.groups",
+        "\n  missing scopes: orders\n",
+    ] {
+        assert!(text.contains(line), "{line:?} is not in {text}");
+    }
+    let told = tell(Feature::Resource, "resources/read", "https://a").to_string();
+    assert!(
+        told.starts_with(
+            "denied: this is no URI, or one that can be read in two ways: after the colon"
+        ),
+        "{told}"
     );
 }

@@ -117,11 +117,14 @@ impl Case {
                 differences.see("shadow effect", effect.as_str(), shadow.effect.as_str());
                 differences.see_all("shadow rules", &expected.rules, &shadow.rules);
             }
-            (expected, found) => {
-                differences
-                    .0
-                    .push(format!("shadow: expected {expected:?}, found {found:?}"));
-            }
+            (Some(expected), None) => differences.0.push(format!(
+                "shadow: expected {}, found no other decision",
+                in_words(expected.effect.into(), &expected.rules)
+            )),
+            (None, Some(found)) => differences.0.push(format!(
+                "shadow: expected no other decision, found {}; write it in `shadow`, if that is meant",
+                in_words(found.effect, &found.rules)
+            )),
         }
         for id in &self.near {
             if !told.near_misses.iter().any(|miss| miss.rule == *id) {
@@ -129,6 +132,14 @@ impl Case {
             }
         }
     }
+}
+
+/// `deny by no-shell`.
+fn in_words(effect: Effect, rules: &[String]) -> String {
+    if rules.is_empty() {
+        return effect.as_str().to_owned();
+    }
+    format!("{} by {}", effect.as_str(), rules.join(", "))
 }
 
 /// Each difference that was seen, as a sentence.

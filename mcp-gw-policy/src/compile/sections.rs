@@ -31,17 +31,40 @@ impl Compiler<'_> {
         let ip = IpRules::compile_at(&config.ip, &FaultPath::root().key("ip"));
         let grants = grants.map_err(|faults| self.faults.extend(faults)).ok();
         let ip = ip.map_err(|faults| self.faults.extend(faults)).ok();
+        self.implied();
         self.requirements();
         self.extra_methods();
         self.vars();
         if self.faults.len() > before {
             return None;
         }
+        if ip.as_ref().is_some_and(IpRules::is_shut) {
+            let path = FaultPath::root().key("ip");
+            let message = "every address that may come is in `deny`: nobody may come";
+            let help =
+                "take blocks out of `deny`; those of IPv6 such as `::/0` hold all of IPv4, too";
+            self.warnings
+                .push(PolicyFault::new(path, message).with_help(help));
+        }
         Some(Sections {
             grants: grants?,
             ip: ip?,
             extra_methods: config.extra_methods.iter().cloned().collect(),
         })
+    }
+
+    /// Scopes that are none would be in no credential.
+    fn implied(&mut self) {
+        let path = FaultPath::root().key("scopes").key("implies");
+        for (name, implied) in &self.config.scopes.implies {
+            for scope in std::iter::once(name).chain(implied) {
+                if !is_scope(scope) {
+                    let message = format!("{} is no OAuth scope", shown(scope));
+                    let fault = PolicyFault::new(path.key(name), message);
+                    self.faults.push(fault.with_help(SCOPES_ARE));
+                }
+            }
+        }
     }
 
     fn requirements(&mut self) {

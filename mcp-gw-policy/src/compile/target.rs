@@ -73,7 +73,12 @@ impl<'a> Compiler<'a> {
             let path = path.key(key);
             let ops = ops(all.iter().copied().filter(|op| covered(*op)));
             if ops.is_empty() {
-                let methods: Vec<&str> = all.iter().map(|op| op.method().as_str()).collect();
+                let mut methods: Vec<&str> = Vec::new();
+                for op in all {
+                    if !methods.contains(&op.method().as_str()) {
+                        methods.push(op.method().as_str());
+                    }
+                }
                 let message = format!("none of the methods of this rule is about `{key}`");
                 let help = format!("`{key}` goes with {}", methods.join(", "));
                 self.fault(config, path.clone(), message, &help);

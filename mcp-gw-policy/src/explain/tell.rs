@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use mcp_gw_core::{AccessRequest, Effect};
+use mcp_gw_core::{AccessRequest, Effect, Feature};
 
 use super::{
     Explanation, Held, LayerExplanation, NearMiss, Reason, RuleError, ShadowExplanation, Unmet,
 };
-use crate::config::{Mode, RuleEffect};
+use crate::challenge::missing_scopes;
+use crate::config::{Mode, OnDenied, RuleEffect};
 use crate::decide::{Outcome, Session};
 use crate::op::{Asked, Op};
 use crate::rule::{Holds, Part, Question, Rule};
 use crate::set::{Layer, PolicySet};
 use crate::subject::Names;
+use crate::uri;
 
 /// So many near misses are told.
 const MOST_MISSES: usize = 10;
@@ -28,6 +30,7 @@ pub(crate) fn explain(
     let mut told = Explanation {
         effect: outcome.enforced.effect,
         reason: outcome.enforced.reason,
+        detail: detail(request),
         rules: Vec::new(),
         shadow: None,
         layers: Vec::new(),
@@ -35,9 +38,13 @@ pub(crate) fn explain(
         errors: Vec::new(),
         near_misses: Vec::new(),
         held: Held::of(session.identity),
+        missing_scopes: Vec::new(),
         version: set.version.to_string(),
         duration,
     };
+    if told.effect == Effect::Deny && set.on_denied == OnDenied::Challenge {
+        told.missing_scopes = missing_scopes(set, request, outcome);
+    }
     let mut misses = Vec::new();
     let is_refused = told.reason == Reason::Address
         || outcome
@@ -86,6 +93,20 @@ pub(crate) fn explain(
     misses.truncate(MOST_MISSES);
     told.near_misses = misses.into_iter().map(|(_, miss)| miss).collect();
     told
+}
+
+/// What is wrong with a URI that is refused before any rule is asked.
+fn detail(request: &AccessRequest<'_>) -> Option<String> {
+    let is_template = match request.feature {
+        Feature::Resource => false,
+        Feature::ResourceTemplate => true,
+        _ => return None,
+    };
+    let names = [request.name, request.upstream_name];
+    let mut faults = names
+        .iter()
+        .filter_map(|uri| uri::check(uri, is_template).err());
+    faults.next().map(|fault| fault.to_string())
 }
 
 /// Collects what the rules of a layer say.

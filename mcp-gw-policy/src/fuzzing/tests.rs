@@ -137,6 +137,12 @@ fn any_uri_is_refused_or_has_one_reading() {
         " ",
         "%20",
         "etc",
+        "https:",
+        "intra.example.com",
+        "srv/key",
+        "[::1]",
+        "127.1",
+        "one+",
     ];
     holds(super::uri, "uri", &words, 2_000);
 }

@@ -6,17 +6,18 @@
 //! Everything else is refused: a translation that allows more than the original would be worse than
 //! none.
 
-use std::fmt::Write as _;
-
 use serde_json::Map;
 
 use crate::condition::{ConditionCompiler, ConditionLimits};
 
 mod compare;
+mod expr;
 mod pattern;
 mod tokens;
+mod variables;
 
-use compare::{both, contains, either, equality, equals, matches, truth};
+use compare::{both, contains, either, equality, equals, matches, one_spelling, order, truth};
+use expr::{Expr, Kind, literal, not};
 use tokens::{Token, tokens};
 
 /// A condition in CEL.
@@ -28,12 +29,22 @@ pub(super) struct Translated {
     pub(super) reads_params: bool,
 }
 
-/// Translates a condition; `in_list` says for which requests: in a list no name and no arguments are
-/// given, and what looks at them finds nothing.
+/// The requests that a condition is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Those that use something; its arguments are those of a tool.
+    Use,
+    /// Those that get a prompt.
+    Prompt,
+    /// Lists: no name and no arguments are given.
+    List,
+}
+
+/// Translates a condition for some requests.
 ///
 /// # Errors
 /// What in it has no counterpart.
-pub(super) fn translate(text: &str, in_list: bool) -> Result<Translated, String> {
+pub(super) fn translate(text: &str, asked: Asked) -> Result<Translated, String> {
     let text = text.trim();
     // A plain text is a literal; the platform takes `true` as true and anything else as false.
     if !text.starts_with('{') {
@@ -50,14 +61,18 @@ pub(super) fn translate(text: &str, in_list: bool) -> Result<Translated, String>
         .strip_prefix('{')
         .and_then(|rest| rest.strip_suffix('}'))
         .ok_or("text around the expression")?;
+    is_expression(inner)?;
     let tokens = tokens(inner)?;
     let mut parser = Parser {
         tokens: &tokens,
         at: 0,
         depth: 0,
         assumptions: Vec::new(),
-        in_list,
+        asked,
         reads_params: false,
+        given: Vec::new(),
+        branches: 0,
+        is_never: false,
     };
     let expr = parser.or()?;
     if parser.at != tokens.len() {
@@ -66,169 +81,77 @@ pub(super) fn translate(text: &str, in_list: bool) -> Result<Translated, String>
     if !matches!(expr.kind, Kind::Truth | Kind::Unknown) {
         return Err("it does not come to true or false".to_owned());
     }
+    let mut cel = expr.cel;
+    for test in parser.given.iter().rev() {
+        cel = format!("{test} && {cel}");
+    }
+    if parser.is_never {
+        "false".clone_into(&mut cel);
+    }
     let compiler = ConditionCompiler::new(&Map::new(), &ConditionLimits::default());
-    compiler
-        .compile(&expr.cel)
-        .map_err(|fault| fault.to_string())?;
+    compiler.compile(&cel).map_err(|fault| fault.to_string())?;
     Ok(Translated {
-        cel: expr.cel,
+        cel,
         assumptions: parser.assumptions,
         reads_params: parser.reads_params,
     })
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Truth,
-    Text,
-    Number,
-    List,
-    Null,
-    Unknown,
-    /// Not there at all.
-    Missing,
-}
-
-#[derive(Debug)]
-struct Expr {
-    cel: String,
-    kind: Kind,
-    /// The presence test of a value that may be missing, which is `null` there and an error here.
-    has: Option<String>,
-    /// The text of a literal.
-    raw: Option<String>,
-    /// It is never an error, apart from a value that may be missing and is.
-    is_safe: bool,
-}
-
-impl Expr {
-    fn new(cel: impl Into<String>, kind: Kind) -> Self {
-        Self {
-            cel: cel.into(),
-            kind,
-            has: None,
-            raw: None,
-            is_safe: true,
-        }
+/// What is in braces is an expression there only if it begins with a variable, a parenthesis or a
+/// type; and its end is found by counting braces, also those within texts, one level deep.
+fn is_expression(inner: &str) -> Result<(), String> {
+    if !inner.trim_start_matches(' ').starts_with(['#', '(', 'T']) {
+        let message = "it is no expression there, but a text that is never true: one begins with `{#`, `{(` \
+                       or `{T(`";
+        return Err(message.to_owned());
     }
-
-    /// What may be an error.
-    fn risky(cel: impl Into<String>, kind: Kind) -> Self {
-        Self {
-            is_safe: false,
-            ..Self::new(cel, kind)
-        }
-    }
-
-    /// The value, or `null` where it is missing.
-    fn or_null(&self) -> String {
-        match &self.has {
-            Some(has) => format!("({has} ? {} : null)", self.cel),
-            None => self.cel.clone(),
-        }
-    }
-
-    /// The member at the end of `path`, from `base`. Where one on the way is missing it is an error, and
-    /// the rule does not apply.
-    fn member(base: &str, path: &[&str], kind: Kind) -> Self {
-        let Some((last, way)) = path.split_last() else {
-            return Self::new(base, kind);
+    let mut depth = 0_usize;
+    for brace in inner.chars().filter(|c| matches!(c, '{' | '}')) {
+        depth = match (brace, depth) {
+            ('{', 0) => 1,
+            ('}', 1) => 0,
+            _ => return Err("its braces end it early there".to_owned()),
         };
-        let holder = way
-            .iter()
-            .fold(base.to_owned(), |holder, key| member(&holder, key));
-        Self {
-            has: Some(has(&holder, last)),
-            is_safe: way.is_empty(),
-            ..Self::new(member(&holder, last), kind)
-        }
     }
-
-    fn maybe(cel: String, kind: Kind) -> Self {
-        Self {
-            has: Some(format!("has({cel})")),
-            cel,
-            kind,
-            raw: None,
-            is_safe: true,
-        }
+    if depth > 0 {
+        return Err("its braces have no end there".to_owned());
     }
+    Ok(())
 }
 
-/// A text as a CEL literal.
-fn literal(text: &str) -> String {
-    let mut cel = String::from("'");
-    for c in text.chars() {
+/// In parentheses, once.
+fn bracketed(cel: String) -> String {
+    let mut depth = 0_usize;
+    let mut quoted = false;
+    let mut escaped = false;
+    let last = cel.len().saturating_sub(1);
+    let mut is_whole = cel.starts_with('(');
+    for (at, c) in cel.char_indices() {
         match c {
-            '\'' | '\\' => {
-                cel.push('\\');
-                cel.push(c);
-            }
-            c if c.is_control() => {
-                let _ = write!(cel, "\\u{:04x}", u32::from(c));
-            }
-            c => cel.push(c),
+            '\'' if !escaped => quoted = !quoted,
+            '(' if !quoted => depth = depth.saturating_add(1),
+            ')' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
         }
+        escaped = quoted && c == '\\' && !escaped;
+        is_whole &= depth > 0 || at == last;
     }
-    cel.push('\'');
-    cel
+    if is_whole { cel } else { format!("({cel})") }
 }
-
-/// A member by name, or by index where the name is none.
-fn member(of: &str, name: &str) -> String {
-    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !RESERVED.contains(&name);
-    if is_name {
-        format!("{of}.{name}")
-    } else {
-        format!("{of}[{}]", literal(name))
-    }
-}
-
-/// Whether `of` has this member. The macro `has` takes names only.
-fn has(of: &str, name: &str) -> String {
-    let selected = member(of, name);
-    if selected.ends_with(']') {
-        format!("{} in {of}", literal(name))
-    } else {
-        format!("has({selected})")
-    }
-}
-
-/// Words that are no names in CEL.
-const RESERVED: [&str; 22] = [
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "false",
-    "for",
-    "function",
-    "if",
-    "import",
-    "in",
-    "let",
-    "loop",
-    "namespace",
-    "null",
-    "package",
-    "return",
-    "true",
-    "var",
-    "void",
-    "while",
-    "has",
-];
 
 struct Parser<'t> {
     tokens: &'t [Token],
     at: usize,
     depth: usize,
     assumptions: Vec<String>,
-    in_list: bool,
+    asked: Asked,
     reads_params: bool,
+    /// What the whole condition asks for first.
+    given: Vec<String>,
+    /// How many `&&` and `||` may leave out what is read.
+    branches: usize,
+    /// It is an error, whatever else holds.
+    is_never: bool,
 }
 
 impl Parser<'_> {
@@ -267,7 +190,9 @@ impl Parser<'_> {
         }
         let mut left = self.and()?;
         while self.takes(&["||"], &["or"]).is_some() {
+            self.branches = self.branches.saturating_add(1);
             let right = self.and()?;
+            self.branches = self.branches.saturating_sub(1);
             left = either(left, right)?;
         }
         self.depth = self.depth.saturating_sub(1);
@@ -277,7 +202,9 @@ impl Parser<'_> {
     fn and(&mut self) -> Result<Expr, String> {
         let mut left = self.comparison()?;
         while self.takes(&["&&"], &["and"]).is_some() {
+            self.branches = self.branches.saturating_add(1);
             let right = self.comparison()?;
+            self.branches = self.branches.saturating_sub(1);
             left = both(left, right)?;
         }
         Ok(left)
@@ -300,22 +227,21 @@ impl Parser<'_> {
             other => other,
         };
         match operator {
-            "matches" => matches(&left, &right),
-            "==" | "!=" => Ok(equality(left, operator, right)),
-            _ => {
-                if left.kind == Kind::Missing || right.kind == Kind::Missing {
-                    return Err("it orders what a list does not have".to_owned());
-                }
-                if left.kind == Kind::Text || right.kind == Kind::Text {
-                    return Err(
-                        "texts are put in order, which differs between the languages".to_owned(),
-                    );
-                }
-                Ok(Expr::risky(
-                    format!("{} {operator} {}", left.cel, right.cel),
-                    Kind::Truth,
-                ))
-            }
+            "matches" => matches(&self.sure(left), &right),
+            "==" | "!=" => equality(left, operator, right),
+            _ => order(&left, operator, &right),
+        }
+    }
+
+    /// A value that something is asked of. Without one that is an error.
+    fn sure(&mut self, expr: Expr) -> Expr {
+        let (Some(has), Some(known)) = (&expr.has, &expr.known) else {
+            return expr;
+        };
+        if self.is_given(has) {
+            Expr::new(known, expr.kind)
+        } else {
+            Expr::risky(expr.cel, expr.kind)
         }
     }
 
@@ -334,9 +260,9 @@ impl Parser<'_> {
         let inner = truth(inner)?;
         // Twice is not the same as not at all: what is no truth is an error.
         let cel = if negations % 2 == 1 {
-            format!("!({inner})")
+            not(&inner)
         } else {
-            format!("!(!({inner}))")
+            format!("!({})", not(&inner))
         };
         Ok(Expr {
             is_safe,
@@ -368,7 +294,7 @@ impl Parser<'_> {
                 let inner = self.or()?;
                 self.expect(")")?;
                 Expr {
-                    cel: format!("({})", inner.cel),
+                    cel: bracketed(inner.cel),
                     ..inner
                 }
             }
@@ -438,91 +364,6 @@ impl Parser<'_> {
         Ok(keys)
     }
 
-    fn variable(&mut self, name: &str) -> Result<Expr, String> {
-        let keys = self.keys()?;
-        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let expr = match name {
-            "context" => match keys.as_slice() {
-                ["attributes", rest @ ..] => self.attribute(rest),
-                _ => None,
-            },
-            "request" => self.request(&keys),
-            "subscription" => match keys.as_slice() {
-                ["metadata", key] => Some(Expr::member("consumer.metadata", &[key], Kind::Text)),
-                ["id" | "clientId"] => Some(Expr::new("consumer.id", Kind::Text)),
-                _ => None,
-            },
-            _ => None,
-        };
-        expr.ok_or_else(|| format!("`#{name}.{}` has no counterpart", keys.join(".")))
-    }
-
-    fn attribute(&mut self, keys: &[&str]) -> Option<Expr> {
-        Some(match keys {
-            ["jwt.claims", path @ ..] if !path.is_empty() => {
-                if path.iter().any(|key| key.parse::<u64>().is_ok()) {
-                    return None;
-                }
-                Expr::member("jwt", path, Kind::Unknown)
-            }
-            ["user" | "user-id"] => Expr::new("identity.sub", Kind::Text),
-            ["user.roles"] => Expr::new("identity.roles", Kind::List),
-            ["application" | "clientIdentifier"] => {
-                let message = "the application is taken as `consumer.id`: compare the ids that this gateway knows";
-                self.assume(message);
-                Expr::new("consumer.id", Kind::Text)
-            }
-            ["plan"] => Expr::maybe("consumer.plan".to_owned(), Kind::Text),
-            ["mcp_tool_name"] => self.param(Expr::maybe("mcp.tool.name".to_owned(), Kind::Text)),
-            _ => return None,
-        })
-    }
-
-    fn request(&mut self, keys: &[&str]) -> Option<Expr> {
-        Some(match keys {
-            ["remoteAddress"] => Expr::maybe("source.ip".to_owned(), Kind::Text),
-            ["method"] => Expr::maybe("request.method".to_owned(), Kind::Text),
-            ["path"] => Expr::maybe("request.path".to_owned(), Kind::Text),
-            ["host"] => Expr::maybe("request.host".to_owned(), Kind::Text),
-            ["scheme"] => Expr::maybe("request.scheme".to_owned(), Kind::Text),
-            ["id"] => Expr::new("request.id", Kind::Text),
-            // The first value; Gravitee's own index says so.
-            ["headers", name, "0"] => header(&mut self.assumptions, "request.headers", name)?,
-            ["headers", name] => header(&mut self.assumptions, "request.headers_all", name)?,
-            ["params", name, "0"] | ["params", name] => {
-                self.assume(
-                    "of a query parameter that is there several times the first value counts",
-                );
-                Expr::member("request.query", &[name], Kind::Text)
-            }
-            ["jsonContent", "params", "name"] => {
-                let name = "(has(mcp.tool) ? mcp.tool.name : mcp.prompt.name)";
-                self.param(Expr::risky(name, Kind::Text))
-            }
-            ["jsonContent", "params", "uri"] => {
-                self.param(Expr::maybe("mcp.resource.uri".to_owned(), Kind::Text))
-            }
-            ["jsonContent", "method"] => Expr::new("mcp.method", Kind::Text),
-            ["jsonContent", "params", "arguments", rest @ ..] if !rest.is_empty() => {
-                if rest.iter().any(|key| key.parse::<u64>().is_ok()) {
-                    return None;
-                }
-                self.param(Expr::member("mcp.tool.arguments", rest, Kind::Unknown))
-            }
-            // Of TLS (`ssl`) nothing is known: it ends before the gateway.
-            _ => return None,
-        })
-    }
-
-    /// A parameter of the request: there is none in a list.
-    fn param(&mut self, expr: Expr) -> Expr {
-        self.reads_params = true;
-        if self.in_list {
-            return Expr::new("null", Kind::Missing);
-        }
-        expr
-    }
-
     fn assume(&mut self, message: &str) {
         if !self.assumptions.iter().any(|known| known == message) {
             self.assumptions.push(message.to_owned());
@@ -545,6 +386,19 @@ impl Parser<'_> {
         };
         if on.kind == Kind::Missing {
             return Err("it asks something of what a list does not have".to_owned());
+        }
+        if on.kind == Kind::Holder
+            || argument
+                .as_ref()
+                .is_some_and(|expr| expr.kind == Kind::Holder)
+        {
+            return Err(
+                "it asks something of a whole map or list of values; name one of them".to_owned(),
+            );
+        }
+        let on = self.sure(on);
+        if let Some(argument) = &argument {
+            one_spelling(&on, argument)?;
         }
         let text = |on: &Expr| matches!(on.kind, Kind::Text | Kind::Unknown);
         let cel = match (name.as_str(), &argument) {
@@ -582,30 +436,4 @@ impl Parser<'_> {
         };
         Ok(Expr::risky(cel, Kind::Truth))
     }
-}
-
-fn header(assumptions: &mut Vec<String>, map: &str, name: &str) -> Option<Expr> {
-    let name = name.to_ascii_lowercase();
-    // Conditions do not see credentials.
-    if [
-        "authorization",
-        "proxy-authorization",
-        "cookie",
-        "set-cookie",
-        "x-api-key",
-    ]
-    .contains(&name.as_str())
-    {
-        return None;
-    }
-    let message = "names of headers are compared in lower case";
-    if !assumptions.iter().any(|known| known == message) {
-        assumptions.push(message.to_owned());
-    }
-    let kind = if map.ends_with("_all") {
-        Kind::List
-    } else {
-        Kind::Text
-    };
-    Some(Expr::member(map, &[&name], kind))
 }

@@ -1,10 +1,13 @@
+use std::sync::Arc;
+
 use mcp_gw_core::{
     AccessRequest, Arguments, Caller, CallerKind, Effect, Feature, Phase, RawJson, RequestMeta,
     Transport,
 };
 use serde_json::{Value, json};
 
-use super::el::translate;
+use super::el::{Asked, translate};
+use super::exact::Http;
 use super::{ImportNoteKind, ImportedPolicy, import_mcp_acl};
 use crate::PolicyEngine;
 
@@ -24,13 +27,24 @@ fn one(kind: &str, methods: &[&str], pattern: &str, value: Option<&str>, conditi
 
 /// What the policy says of these, for Ann, who has the claim `dept: sales`.
 fn decides(policy: &Value, method: &str, name: &str, arguments: &str) -> Effect {
-    let engine = PolicyEngine::compile(&import(policy).policy).unwrap();
     let Value::Object(claims) = json!({"dept": "sales", "tags": ["a", "b"], "sub": "ann", "name": "MÜLLER", "nb": "a\u{a0}"})
     else {
         unreachable!()
     };
     let caller = Caller::new(CallerKind::OAuthClient, "ann").with_claims(claims);
+    decides_for(&caller, policy, method, name, arguments)
+}
+
+fn decides_for(
+    caller: &Caller,
+    policy: &Value,
+    method: &str,
+    name: &str,
+    arguments: &str,
+) -> Effect {
+    let engine = PolicyEngine::compile(&import(policy).policy).unwrap();
     let meta = RequestMeta::new("1", Transport::Http)
+        .with_http(Some(Arc::new(Http)))
         .with_client_addr(Some("10.1.2.3".parse().unwrap()))
         .with_headers(vec![("x-tenant".to_owned(), "acme".to_owned())]);
     let feature = match method.split('/').next() {
@@ -39,7 +53,7 @@ fn decides(policy: &Value, method: &str, name: &str, arguments: &str) -> Effect 
         _ if method.contains("templates") => Feature::ResourceTemplate,
         _ => Feature::Resource,
     };
-    let mut request = AccessRequest::new(&caller, &meta, method, feature, name);
+    let mut request = AccessRequest::new(caller, &meta, method, feature, name);
     let arguments = Arguments::from_raw(RawJson::parse(arguments.to_owned()).unwrap()).unwrap();
     if method.ends_with("/list") {
         request.phase = Phase::List;
@@ -272,7 +286,7 @@ const CONDITIONS: &[(&str, Effect, Effect)] = &[
         NO,
     ),
     (
-        "{!(#context.attributes['jwt.claims']['gone'] == 'x')}",
+        "{(!(#context.attributes['jwt.claims']['gone'] == 'x'))}",
         YES,
         YES,
     ),
@@ -318,14 +332,18 @@ const CONDITIONS: &[(&str, Effect, Effect)] = &[
     ),
     ("{#request.remoteAddress == '10.1.2.3'}", YES, YES),
     ("{#request.remoteAddress.startsWith('10.')}", YES, YES),
-    ("{{'a', 'b'}.contains(#context.attributes['user'])}", NO, NO),
     (
-        "{{'ann', 'b'}.contains(#context.attributes['user'])}",
+        "{({'a', 'b'}.contains(#context.attributes['user']))}",
+        NO,
+        NO,
+    ),
+    (
+        "{({'ann', 'b'}.contains(#context.attributes['user']))}",
         YES,
         YES,
     ),
     ("{#request.jsonContent.params.name == 'get_a'}", YES, NO),
-    ("{#request.jsonContent.params.name != 'get_a'}", NO, YES),
+    ("{#request.jsonContent.params.name != 'get_a'}", NO, NO),
     ("{#request.jsonContent.params.arguments.n < 10}", YES, NO),
     (
         "{#request.jsonContent.params.arguments.s == 'xyz'}",
@@ -359,26 +377,26 @@ const CONDITIONS: &[(&str, Effect, Effect)] = &[
         YES,
     ),
     (
-        "{!(#context.attributes['jwt.claims']['gone'].startsWith('x') && #context.attributes['user'] == 'root')}",
+        "{(!(#context.attributes['jwt.claims']['gone'].startsWith('x') && #context.attributes['user'] == 'root'))}",
         NO,
         NO,
     ),
     (
-        "{!(#context.attributes['user'] == 'root' && #context.attributes['jwt.claims']['gone'].startsWith('x'))}",
+        "{(!(#context.attributes['user'] == 'root' && #context.attributes['jwt.claims']['gone'].startsWith('x')))}",
         YES,
         YES,
     ),
-    ("{!#context.attributes['user'] == 'root'}", NO, NO),
-    ("{not #context.attributes['user'] == 'root'}", NO, NO),
+    ("{(!#context.attributes['user'] == 'root')}", NO, NO),
+    ("{(not #context.attributes['user'] == 'root')}", NO, NO),
     (
-        "{!(#context.attributes['user'] == 'root') == true}",
+        "{(!(#context.attributes['user'] == 'root') == true)}",
         YES,
         YES,
     ),
     (
         "{#context.attributes['jwt.claims']['gone'] > 5 || true}",
-        NO,
-        NO,
+        YES,
+        YES,
     ),
     (
         "{#context.attributes['jwt.claims']['gone'].isEmpty() || true}",
@@ -386,12 +404,12 @@ const CONDITIONS: &[(&str, Effect, Effect)] = &[
         NO,
     ),
     (
-        "{true || #context.attributes['jwt.claims']['gone'].isEmpty()}",
+        "{(true || #context.attributes['jwt.claims']['gone'].isEmpty())}",
         YES,
         YES,
     ),
     (
-        "{!(#context.attributes['jwt.claims']['gone'] == #context.attributes['jwt.claims']['lost'])}",
+        "{(!(#context.attributes['jwt.claims']['gone'] == #context.attributes['jwt.claims']['lost']))}",
         NO,
         NO,
     ),
@@ -401,16 +419,16 @@ const CONDITIONS: &[(&str, Effect, Effect)] = &[
         YES,
     ),
     (
-        "{!(#context.attributes['jwt.claims']['gone'] != #context.attributes['jwt.claims']['dept'])}",
+        "{(!(#context.attributes['jwt.claims']['gone'] != #context.attributes['jwt.claims']['dept']))}",
         NO,
         NO,
     ),
     (
-        "{!#context.attributes['jwt.claims']['gone'].equals('x')}",
+        "{(!#context.attributes['jwt.claims']['gone'].equals('x'))}",
         NO,
         NO,
     ),
-    ("{'ann'.equals(#context.attributes['user'])}", YES, YES),
+    ("{('ann'.equals(#context.attributes['user']))}", YES, YES),
     (
         "{#context.attributes['jwt.claims']['name'].toLowerCase() != 'müller'}",
         NO,
@@ -442,11 +460,11 @@ const CONDITIONS: &[(&str, Effect, Effect)] = &[
         YES,
     ),
     (
-        "{!#context.attributes['jwt.claims']['dept'].matches('\\<sales\\>')}",
+        "{(!#context.attributes['jwt.claims']['dept'].matches('\\<sales\\>'))}",
         YES,
         YES,
     ),
-    ("{true}", YES, YES),
+    ("{(true)}", YES, YES),
     ("true", YES, YES),
     ("false", NO, NO),
 ];
@@ -456,6 +474,117 @@ fn conditions_mean_what_they_meant() {
     for &(el, call, list) in CONDITIONS {
         let note = import(&one("TOOLS", &["TOOLS_CALL"], "ANY", None, el));
         assert_eq!(condition(el), (call, list), "{el}: {note:?}");
+    }
+}
+
+/// What is `null` for a caller without a credential; to look into it is an error.
+#[test]
+fn what_is_missing_lets_nobody_in() {
+    let claims = "#context.attributes['jwt.claims']";
+    let user = "#context.attributes['user']";
+    let roles = "#context.attributes['user.roles']";
+    let arguments = "#request.jsonContent.params.arguments";
+    for (el, anonymous, key) in [
+        (format!("{{{user} != null}}"), NO, YES),
+        (format!("{{{user} == null}}"), YES, NO),
+        (format!("{{{user} != 'root'}}"), YES, YES),
+        (format!("{{(!{user}.startsWith('guest'))}}"), NO, YES),
+        (
+            format!("{{#request.id == 'x' || {user}.isEmpty()}}"),
+            NO,
+            NO,
+        ),
+        (
+            "{#context.attributes['user-id'] != null}".to_owned(),
+            NO,
+            YES,
+        ),
+        (
+            "{#context.attributes['user-id'] == null}".to_owned(),
+            NO,
+            NO,
+        ),
+        (
+            "{#context.attributes['application'] != null}".to_owned(),
+            NO,
+            YES,
+        ),
+        (
+            "{#context.attributes['clientIdentifier'] != 'x'}".to_owned(),
+            NO,
+            YES,
+        ),
+        (
+            "{#subscription.metadata['tier'] != 'gold'}".to_owned(),
+            NO,
+            NO,
+        ),
+        ("{#context.attributes['plan'] != 'gold'}".to_owned(), NO, NO),
+        (format!("{{{roles} != null}}"), NO, NO),
+        (format!("{{(!{roles}.contains('banned'))}}"), NO, NO),
+        (format!("{{{roles}.isEmpty()}}"), NO, NO),
+        (format!("{{{claims} != null}}"), NO, NO),
+        (format!("{{{claims} == null}}"), YES, YES),
+        (format!("{{{claims}['role'] != 'guest'}}"), NO, NO),
+        (format!("{{{claims}['a'] == null}}"), NO, NO),
+        (format!("{{(!({claims}['a'] == 'x'))}}"), NO, NO),
+        (format!("{{{claims}['a'] == {claims}['b']}}"), NO, NO),
+        (format!("{{{claims}['a'] < 5}}"), NO, NO),
+        (
+            format!("{{{claims} == null || {claims}['a'] != 'x'}}"),
+            YES,
+            YES,
+        ),
+        (
+            format!("{{{user} != null || {claims}['a'] != 'x'}}"),
+            NO,
+            YES,
+        ),
+        (format!("{{{arguments}['a'] != 'x'}}"), NO, NO),
+        (format!("{{{arguments}['a'] == null}}"), NO, NO),
+        ("{#request.params['gone'][0] != 'x'}".to_owned(), NO, NO),
+        ("{#request.params['gone'] == null}".to_owned(), YES, YES),
+        ("{#request.headers['X-Gone'][0] != 'x'}".to_owned(), NO, NO),
+        (
+            "{(!(#request.headers['X-Gone'][0] == 'x'))}".to_owned(),
+            NO,
+            NO,
+        ),
+        (
+            "{#request.headers['X-Tenant'][0] != 'x'}".to_owned(),
+            YES,
+            YES,
+        ),
+    ] {
+        let policy = one("TOOLS", &["TOOLS_LIST", "TOOLS_CALL"], "ANY", None, &el);
+        for (caller, expected) in [
+            (Caller::anonymous(), anonymous),
+            (Caller::new(CallerKind::ApiKey, "k1"), key),
+        ] {
+            let call = decides_for(&caller, &policy, "tools/call", "get_a", "{}");
+            let list = decides_for(&caller, &policy, "tools/list", "get_a", "{}");
+            assert_eq!((call, list), (expected, expected), "{el} for {}", caller.id);
+        }
+    }
+}
+
+/// The other gateway has no parameters of a list to look into.
+#[test]
+fn lists_have_no_parameters_to_look_into() {
+    let read = "#request.jsonContent.params.arguments['a'] != 'x'";
+    for (el, call, list) in [
+        (format!("{{{read}}}"), YES, NO),
+        (format!("{{#request.id == '1' || {read}}}"), YES, YES),
+        (format!("{{#request.id == '2' || {read}}}"), YES, NO),
+        (format!("{{(!(#request.id == '2' && {read}))}}"), YES, YES),
+        (format!("{{(!(#request.id == '1' && {read}))}}"), NO, NO),
+        (
+            "{#context.attributes['mcp_tool_name'] == null}".to_owned(),
+            NO,
+            YES,
+        ),
+    ] {
+        assert_eq!(condition(&el), (call, list), "{el}");
     }
 }
 
@@ -482,6 +611,29 @@ fn conditions_that_cannot_be_translated_allow_nothing_and_are_told() {
         "{#context.attributes['jwt.claims']['a'] + 'x' == 'y'}",
         "{#context.attributes['jwt.claims']['dept'] > 'a'}",
         "{'text'}",
+        "{('text')}",
+        // Texts there, and no expressions.
+        "{true}",
+        "{ \t#request.id == 'a'}",
+        "{!(#request.id == 'a')}",
+        "{!#context.attributes['user.roles'].contains('banned')}",
+        "{not (#request.id == 'a')}",
+        "{'ann'.equals(#context.attributes['user'])}",
+        "{{'ann'}.contains(#context.attributes['user'])}",
+        // They end early.
+        "{#context.attributes['user'] != '}'}",
+        "{#context.attributes['user'] != '{'}",
+        "{({{'ann'}}.contains(#context.attributes['user']))}",
+        // Whole numbers that the other language does not read, and doubles that it rounds.
+        "{#context.attributes['jwt.claims']['n'] != 5000000000}",
+        "{#context.attributes['jwt.claims']['n'] > 9007199254740992.0}",
+        "{#context.attributes['jwt.claims']['n'] < #context.attributes['jwt.claims']['gone']}",
+        // Lists and maps there, as wholes.
+        "{#request.params['a'] != 'x'}",
+        "{#context.attributes['jwt.claims'] == 'x'}",
+        "{#request.remoteAddress != '::1'}",
+        "{!#request.remoteAddress.startsWith('2001:db8::')}",
+        "{({'::1'}.contains(#request.remoteAddress))}",
         "{#request.id}",
         "{#request.id == 'a}",
         "{}",
@@ -502,21 +654,24 @@ fn conditions_that_cannot_be_translated_allow_nothing_and_are_told() {
 
 #[test]
 fn literals_cannot_break_out_of_their_quotes() {
-    let cel = translate(r"{#request.id == 'a'' || true || ''\'}", false)
+    let cel = translate(r"{#request.id == 'a'' || true || ''\'}", Asked::Use)
         .unwrap()
         .cel;
     assert_eq!(cel, r"request.id == 'a\' || true || \'\\'");
     let cel = translate(
         "{#context.attributes['jwt.claims']['a''].b'] == \"it's\"}",
-        false,
+        Asked::Use,
     )
     .unwrap();
-    assert_eq!(cel.cel, r"('a\'].b' in jwt && jwt['a\'].b'] == 'it\'s')");
+    assert_eq!(
+        cel.cel,
+        r"size(jwt) > 0 && ('a\'].b' in jwt && jwt['a\'].b'] == 'it\'s')"
+    );
 }
 
 #[test]
 fn ascii_classes_stay_ascii() {
-    let cel = translate(r"{#request.id.matches('\w+[\d.-]\.x.')}", false)
+    let cel = translate(r"{#request.id.matches('\w+[\d.-]\.x.')}", Asked::Use)
         .unwrap()
         .cel;
     assert!(cel.contains(r"[A-Za-z0-9_]+[0-9.-]\\.x[^\\n"), "{cel}");
@@ -542,12 +697,110 @@ fn an_api_with_one_step_is_taken_and_what_is_lost_is_told() {
     assert!(import_mcp_acl(&api(json!([])).to_string()).is_err());
 }
 
+/// What decides there whether the step is asked at all.
+#[test]
+fn what_lies_around_a_step_is_told() {
+    let acl = one("TOOLS", &["TOOLS_CALL"], "ANY", None, "");
+    let step = json!({"policy": "mcp-acl", "configuration": acl});
+    let told = |api: Value| -> Vec<String> {
+        let notes = import(&api).notes;
+        assert!(
+            notes
+                .iter()
+                .all(|note| note.kind == ImportNoteKind::Stricter)
+        );
+        notes.into_iter().map(|note| note.path).collect()
+    };
+    let flow = |more: Value| {
+        let mut flow = json!({"name": "a", "enabled": true, "request": [step]});
+        for (key, value) in more.as_object().unwrap() {
+            flow[key] = value.clone();
+        }
+        flow
+    };
+    for (more, key) in [
+        (json!({"enabled": false}), Some("enabled")),
+        (
+            json!({"condition": "{#request.id == 'a'}"}),
+            Some("condition"),
+        ),
+        (
+            json!({"selectors": [{"type": "MCP", "methods": ["tools/call"]}]}),
+            Some("selectors"),
+        ),
+        (
+            json!({"selectors": [{"type": "CONDITION", "condition": "{#x}"}]}),
+            Some("selectors"),
+        ),
+        (
+            json!({"selectors": [{"type": "HTTP", "path": "/a", "pathOperator": "STARTS_WITH"}]}),
+            Some("selectors"),
+        ),
+        (
+            json!({"selectors": [{"type": "HTTP", "path": "/", "pathOperator": "EQUALS"}]}),
+            Some("selectors"),
+        ),
+        (json!({"selectors": [{"type": "MCP", "methods": []}]}), None),
+        (
+            json!({"selectors": [{"type": "HTTP", "path": "/", "pathOperator": "STARTS_WITH", "methods": []}]}),
+            None,
+        ),
+        (json!({"selectors": []}), None),
+    ] {
+        let expected =
+            |at: &str| -> Vec<String> { key.iter().map(|key| format!("{at}{key}")).collect() };
+        assert_eq!(told(flow(more.clone())), expected(""), "{more}");
+        let api = json!({"a.b": {"flows": [flow(more.clone())]}});
+        assert_eq!(told(api), expected("a.b.flows[0]."), "{more}");
+    }
+    let plans = json!({"plans": [{"selectionRule": "{#x}", "flows": [flow(json!({}))]}]});
+    assert_eq!(told(plans), ["plans[0].selectionRule", "plans[0].flows"]);
+}
+
+#[test]
+fn arguments_are_those_of_what_the_feature_is() {
+    let read = "{#request.jsonContent.params.arguments['s'] == 'xyz'}";
+    for (kind, method, asked, name, expected) in [
+        ("TOOLS", "TOOLS_CALL", "tools/call", "a", YES),
+        ("PROMPTS", "PROMPTS_GET", "prompts/get", "a", YES),
+        ("PROMPTS", "PROMPTS_LIST", "prompts/list", "a", NO),
+        (
+            "RESOURCES",
+            "RESOURCES_READ",
+            "resources/read",
+            "file:///a",
+            NO,
+        ),
+    ] {
+        let policy = one(kind, &[method], "ANY", None, read);
+        let arguments = r#"{"s":"xyz"}"#;
+        assert_eq!(
+            decides(&policy, asked, name, arguments),
+            expected,
+            "{asked}"
+        );
+        assert_eq!(decides(&policy, asked, name, "{}"), NO, "{asked}");
+    }
+}
+
+#[test]
+fn what_completion_needs_is_told() {
+    let assumed = |kind: &str, methods: &[&str]| {
+        let notes = import(&one(kind, methods, "ANY", None, "")).notes;
+        notes.iter().any(|note| note.message.contains("completion"))
+    };
+    assert!(assumed("PROMPTS", &["PROMPTS_LIST"]));
+    assert!(!assumed("PROMPTS", &["PROMPTS_LIST", "PROMPTS_GET"]));
+    assert!(assumed("RESOURCES", &["RESOURCES_TEMPLATES_LIST"]));
+    assert!(!assumed("TOOLS", &["TOOLS_LIST"]));
+}
+
 proptest::proptest! {
     #[test]
     fn any_condition_is_translated_or_refused(
         text in "[{}#a-z.\\[\\]'()=!&|<> 0-9\"\\\\]{0,40}",
     ) {
-        let _ = translate(&text, false);
-        let _ = translate(&format!("{{{text}}}"), true);
+        let _ = translate(&text, Asked::Use);
+        let _ = translate(&format!("{{{text}}}"), Asked::List);
     }
 }

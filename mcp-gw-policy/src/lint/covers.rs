@@ -2,7 +2,7 @@
 
 use mcp_gw_core::Glob;
 
-use crate::config::{MatchOn, Method, NamePattern, RuleConfig};
+use crate::config::{MatchOn, Method, NamePattern, RuleConfig, WhoConfig};
 use crate::op::Op;
 
 /// The patterns of a rule, with the operations that they are for; none at all: every name.
@@ -65,6 +65,24 @@ pub(super) fn covers(wide: &RuleConfig, narrow: &RuleConfig) -> bool {
                         .any(|(ops, wide)| ops.contains(op) && all_covered(wide, patterns)))
         })
     })
+}
+
+/// True when `wide` means every caller that `narrow` means. When it says no it may be so still.
+pub(super) fn who_covers(wide: &WhoConfig, narrow: &WhoConfig) -> bool {
+    let list = |wide: &Option<Vec<String>>, narrow: &Option<Vec<String>>| match (wide, narrow) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(wide), Some(narrow)) => narrow.iter().all(|name| wide.contains(name)),
+    };
+    list(&wide.ids, &narrow.ids)
+        && list(&wide.kinds, &narrow.kinds)
+        && list(&wide.issuers, &narrow.issuers)
+        && list(&wide.roles, &narrow.roles)
+        && list(&wide.groups, &narrow.groups)
+        && list(&wide.scopes, &narrow.scopes)
+        && (wide.claims.is_none() || wide.claims == narrow.claims)
+        && (wide.any_of.is_none() || wide.any_of == narrow.any_of)
+        && (wide.all_of.is_none() || wide.all_of == narrow.all_of)
 }
 
 fn all_covered(wide: &[NamePattern], narrow: &[NamePattern]) -> bool {

@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 
-use super::covers::{covers, targets};
+use super::covers::{covers, targets, who_covers};
 use super::{LayerView, Lint, LintKind};
-use crate::config::{Mode, NamePattern, RuleConfig, RuleEffect};
+use crate::config::{Mode, NamePattern, RuleConfig, RuleEffect, WhoConfig};
 use crate::fault::shown;
 use crate::rule::Rule;
 
 /// So often two patterns are compared for one layer, and so often two conditions.
 const MOST_PATTERNS: usize = 100_000;
 const MOST_CONDITIONS: usize = 20_000;
+/// So often what two rules say of callers.
+const MOST_WHOS: usize = 100_000;
 
 /// Compares the rules of a layer. What it costs follows the rules, not the pairs of them.
 pub(super) fn compare(
@@ -61,6 +63,11 @@ struct Comparer<'l, 'c> {
     with_name: HashMap<&'c str, Vec<usize>>,
     /// For each selector those that are about all it is about, once they were asked for.
     covering: HashMap<usize, Vec<usize>>,
+    /// Of each `who` that is written its number, and those that mean all the callers that another one
+    /// means, once they were asked for.
+    whos: Vec<(usize, &'c WhoConfig)>,
+    wider_whos: HashMap<usize, Vec<usize>>,
+    whos_left: usize,
     patterns_left: usize,
     conditions_left: usize,
 }
@@ -77,6 +84,9 @@ impl<'l, 'c> Comparer<'l, 'c> {
             wide: Vec::new(),
             with_name: HashMap::new(),
             covering: HashMap::new(),
+            whos: Vec::new(),
+            wider_whos: HashMap::new(),
+            whos_left: MOST_WHOS,
             patterns_left: MOST_PATTERNS,
             conditions_left: MOST_CONDITIONS,
         };
@@ -96,6 +106,9 @@ impl<'l, 'c> Comparer<'l, 'c> {
                 }
             };
             let who = number(rule.who.is_open(), format!("{:?}", rule.who));
+            if who != OPEN && comparer.whos.last().is_none_or(|(last, _)| *last < who) {
+                comparer.whos.push((who, &rule.who));
+            }
             let from = number(rule.from.is_none(), format!("{:?}", rule.from));
             let when = number(rule.when.is_none(), format!("{:?}", rule.when));
             let text = format!(
@@ -184,6 +197,7 @@ impl<'l, 'c> Comparer<'l, 'c> {
         let mut denied = Found::default();
         let mut repeated = Found::default();
         let mut required = Found::default();
+        let mut unneeded = Found::default();
         let mut excluded: Option<(usize, String, usize)> = None;
         for selector in self.covering(key.selector) {
             let is_mutual = selector == key.selector || self.is_mutual(selector, key.selector);
@@ -197,11 +211,21 @@ impl<'l, 'c> Comparer<'l, 'c> {
             if effect == Allow && is_mutual {
                 opposed.extend(self.others(Deny, same, at));
             }
-            if effect == Allow && !(is_mutual && same == open) {
-                denied.extend(self.others(Deny, open, at));
+            if effect == Require {
+                unneeded.extend(self.others(Deny, open, at));
+            }
+            let wider = if effect == Require {
+                Vec::new()
+            } else {
+                wider(same, &self.wider_whos(key.who))
+            };
+            if effect == Allow {
+                for wider in wider.iter().filter(|wider| !(is_mutual && **wider == same)) {
+                    denied.extend(self.others(Deny, *wider, at));
+                }
             }
             if effect != Require {
-                for wider in wider(same) {
+                for wider in wider {
                     // Of two that are the same the later one is told of.
                     let only_before = is_mutual && wider == same;
                     let others = self.others(effect, wider, at);
@@ -215,7 +239,33 @@ impl<'l, 'c> Comparer<'l, 'c> {
                 self.exclusions(at, selector, &mut excluded);
             }
         }
-        self.told(at, [opposed, denied, repeated, required], excluded)
+        self.told(
+            at,
+            [opposed, denied, repeated, required, unneeded],
+            excluded,
+        )
+    }
+
+    /// What is said of callers that means all of these, and is another.
+    fn wider_whos(&mut self, who: usize) -> Vec<usize> {
+        if let Some(known) = self.wider_whos.get(&who) {
+            return known.clone();
+        }
+        let narrow = self.whos.iter().find(|(number, _)| *number == who);
+        let mut found = Vec::new();
+        if let Some((_, narrow)) = narrow.copied() {
+            for (number, wide) in self.whos.iter().filter(|(number, _)| *number != who) {
+                let Some(left) = self.whos_left.checked_sub(1) else {
+                    break;
+                };
+                self.whos_left = left;
+                if who_covers(wide, narrow) {
+                    found.push(*number);
+                }
+            }
+        }
+        self.wider_whos.insert(who, found.clone());
+        found
     }
 
     fn effect(&self, at: usize) -> Option<RuleEffect> {
@@ -265,7 +315,7 @@ impl<'l, 'c> Comparer<'l, 'c> {
     fn told(
         &self,
         at: usize,
-        [opposed, denied, repeated, required]: [Found; 4],
+        [opposed, denied, repeated, required, unneeded]: [Found; 5],
         excluded: Option<(usize, String, usize)>,
     ) -> Vec<Lint> {
         use LintKind::{Contradictory, Shadowed};
@@ -298,6 +348,12 @@ impl<'l, 'c> Comparer<'l, 'c> {
                 Shadowed,
                 "requires the same",
                 "remove one of the two",
+            ),
+            (
+                unneeded,
+                Shadowed,
+                "denies all that this requires something of",
+                "remove this rule, or make the other one narrower",
             ),
         ] {
             if let Some(first) = found.first {
@@ -351,8 +407,9 @@ fn more(count: usize) -> String {
     }
 }
 
-/// The keys of rules that apply whenever one of this key does.
-fn wider(key: Key) -> Vec<Key> {
+/// The keys of rules that apply whenever one of this key does; `whos` are those that mean all of its
+/// callers and more.
+fn wider(key: Key, whos: &[usize]) -> Vec<Key> {
     let both = |number: usize| {
         if number == OPEN {
             vec![OPEN]
@@ -361,7 +418,7 @@ fn wider(key: Key) -> Vec<Key> {
         }
     };
     let mut keys = Vec::with_capacity(8);
-    for who in both(key.who) {
+    for who in both(key.who).into_iter().chain(whos.iter().copied()) {
         for from in both(key.from) {
             keys.extend(both(key.when).into_iter().map(|when| Key {
                 who,
@@ -408,8 +465,14 @@ fn exclusion(
     if apart(&rule.who.kinds, &other.who.kinds) {
         return Some("no caller is of two kinds".to_owned());
     }
-    let one = compiled?.when.as_deref()?;
-    let two = compiled_other?.when.as_deref()?;
+    let (compiled, compiled_other) = (compiled?, compiled_other?);
+    if let (Some(one), Some(two)) = (&compiled.from, &compiled_other.from) {
+        if !one.overlaps(two) {
+            return Some("no address is in both".to_owned());
+        }
+    }
+    let one = compiled.when.as_deref()?;
+    let two = compiled_other.when.as_deref()?;
     if rule.when == other.when || one.warning().is_some() || two.warning().is_some() {
         return None;
     }

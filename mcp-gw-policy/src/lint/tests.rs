@@ -257,3 +257,80 @@ fn stars_and_empty_policies_are_found() {
     }
     assert_eq!(lints("default: allow"), []);
 }
+
+#[test]
+fn callers_of_one_rule_that_another_rule_means_too() {
+    use LintKind::{Contradictory, Shadowed};
+    for (kind, rule, yaml) in [
+        (
+            Shadowed,
+            "b",
+            "rules: [{ id: a, effect: allow, tools: ['get_*'], who: { groups: [g] } }, { id: b, effect: allow, tools: [get_x], who: { groups: [g], ids: [q] } }]",
+        ),
+        (
+            Shadowed,
+            "b",
+            "rules: [{ id: a, effect: deny, tools: ['get_*'], who: { groups: [g, h] } }, { id: b, effect: allow, tools: [get_x], who: { groups: [g], ids: [q] } }]",
+        ),
+        (
+            Shadowed,
+            "b",
+            "rules: [{ id: a, effect: deny, tools: ['get_*'], who: { groups: [g] }, when: 'jwt.x' }, { id: b, effect: allow, tools: [get_x], who: { groups: [g] }, when: 'jwt.x' }]",
+        ),
+        (
+            Contradictory,
+            "b",
+            "{ default: allow, rules: [{ id: a, effect: require, tools: [x], from: ['10.0.0.0/8'] }, { id: b, effect: require, tools: [x], from: ['192.168.0.0/16'] }] }",
+        ),
+        (
+            Shadowed,
+            "a",
+            "{ default: allow, rules: [{ id: a, effect: require, tools: [x], who: { ids: [q] } }, { id: c, effect: deny, tools: ['*'] }] }",
+        ),
+    ] {
+        let found = lints(yaml);
+        assert!(
+            found.contains(&(kind, rule.to_owned())),
+            "{yaml}: {found:?}"
+        );
+    }
+    for good in [
+        "rules: [{ id: a, effect: allow, tools: ['get_*'], who: { groups: [g], ids: [q] } }, { id: b, effect: allow, tools: [get_x], who: { groups: [g] } }]",
+        "rules: [{ id: a, effect: allow, tools: ['get_*'], who: { claims: { a: b } } }, { id: b, effect: allow, tools: [get_x], who: { claims: { a: b, c: d } } }]",
+        "{ default: allow, rules: [{ id: a, effect: require, tools: [x], from: ['10.0.0.0/8'] }, { id: b, effect: require, tools: [x], from: ['10.1.0.0/16'] }] }",
+        "{ default: allow, rules: [{ id: a, effect: require, tools: [x], who: { ids: [q] } }, { id: c, effect: deny, tools: ['*'], who: { ids: [r] } }] }",
+    ] {
+        assert_eq!(lints(good), [], "{good}");
+    }
+}
+
+#[test]
+fn layers_and_addresses_that_shut_everything_are_found() {
+    for shut in [
+        "{ default: allow, servers: { hr: { default: deny } } }",
+        "{ rules: [{ id: a, effect: allow }], servers: { hr: {} } }",
+        "{ default: allow, consumers: [{ name: c, who: { ids: [a] } }] }",
+        "{ default: allow, ip: { allow: ['0.0.0.0/0'], deny: ['::/0'] } }",
+        "{ rules: [{ id: a, effect: allow, mode: shadow }] }",
+    ] {
+        finds(LintKind::NothingAllowed, "", shut);
+    }
+    for open in [
+        "{ default: allow, servers: { hr: { default: allow } } }",
+        "{ mode: shadow, rules: [{ id: a, effect: allow }] }",
+        "{ default: allow, servers: { hr: { mode: shadow, rules: [{ id: a, effect: allow, mode: shadow }] } } }",
+    ] {
+        assert_eq!(lints(open), [], "{open}");
+    }
+}
+
+#[test]
+fn a_star_in_a_host_is_told_of_where_it_allows() {
+    let rule = |effect: &str| {
+        format!(
+            "{{ default: deny, rules: [{{ id: z, effect: allow, tools: [a] }}, {{ id: a, effect: {effect}, resources: ['https://*.example.com/*'] }}] }}"
+        )
+    };
+    finds(LintKind::WideHost, "a", &rule("allow"));
+    assert_eq!(lints(&rule("deny")), []);
+}

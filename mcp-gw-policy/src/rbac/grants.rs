@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::closure::Closure;
 use super::scopes::ScopesConfig;
-use super::{Derived, Identity, Who, WhoConfig, WhoKeys};
+use super::{Derived, Doubt, Identity, Who, WhoConfig, WhoKeys};
 use crate::fault::{FaultPath, PolicyFault, nearest, shown};
 
 /// A role.
@@ -244,7 +244,7 @@ impl Bindings {
             };
             faults.push(PolicyFault::new(path.key(key), message).with_help(help));
         }
-        match Who::compile(who) {
+        match Who::compile(who, Doubt::Misses) {
             Err(inner) => faults.extend(inner.into_iter().map(|(key, message, help)| {
                 PolicyFault::new(path.key(key), message).with_help(help)
             })),

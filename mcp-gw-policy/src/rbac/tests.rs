@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    Grants, GrantsConfig, GroupConfig, Identity, MOST_TRIES, RoleConfig, ScopesConfig, Who,
+    Doubt, Grants, GrantsConfig, GroupConfig, Identity, MOST_TRIES, RoleConfig, ScopesConfig, Who,
     WhoConfig, smallest_missing,
 };
 
@@ -21,7 +21,11 @@ fn caller(claims: Value) -> Caller {
 }
 
 fn miss(config: Value, caller: &Caller) -> Option<&'static str> {
-    let who = Who::compile(&who(config)).unwrap();
+    misses(config, caller, Doubt::Misses)
+}
+
+fn misses(config: Value, caller: &Caller, doubt: Doubt) -> Option<&'static str> {
+    let who = Who::compile(&who(config), doubt).unwrap();
     who.miss(caller, &Identity::of(caller))
 }
 
@@ -119,7 +123,7 @@ fn bad_keys_are_refused_together_with_what_to_do() {
     let config = who(json!({
         "kinds": ["apikey"], "claims": {"a": [], "b": {"c": 1}}, "any_of": [{}],
     }));
-    let faults = Who::compile(&config).unwrap_err();
+    let faults = Who::compile(&config, Doubt::Misses).unwrap_err();
     let keys: Vec<_> = faults.iter().map(|(key, ..)| *key).collect();
     assert_eq!(keys, ["kinds", "claims", "claims", "any_of"]);
     assert_eq!(faults[0].2, "did you mean `api_key`?");
@@ -136,6 +140,94 @@ fn roles_are_inherited_all_the_way() {
     assert_eq!(roles, ["admin", "else", "reader", "writer"]);
     let bob = caller(json!({})).with_roles(["reader"]);
     assert_eq!(sorted(grants.identity(&bob).roles()), ["reader"]);
+}
+
+/// A rule that denies by a claim is not passed by its type.
+#[test]
+fn claims_are_compared_by_what_they_say() {
+    for (wanted, claim, fits, gives) in [
+        (json!(5), json!(5.0), true, true),
+        (json!(5), json!("5"), true, false),
+        (json!(5), json!("5.0"), true, false),
+        (json!("5"), json!(5), true, false),
+        (json!("5"), json!(5.0), true, false),
+        (json!("5*"), json!(50), true, false),
+        (json!(5), json!(50), false, false),
+        (json!(5), json!([1, 5.0]), true, true),
+        (
+            json!(9_007_199_254_740_993_u64),
+            json!(9_007_199_254_740_992.0),
+            false,
+            false,
+        ),
+        (
+            json!(18_446_744_073_709_551_615_u64),
+            json!(-1),
+            false,
+            false,
+        ),
+        (json!(0), json!(false), false, false),
+        (json!("*"), json!(5), true, true),
+        (json!("*"), json!(true), true, true),
+        (json!("*"), json!({"a": 1}), true, true),
+        (json!("a*"), json!({"a": 1}), false, false),
+        (json!("*"), json!(null), false, false),
+        (json!("*"), json!([]), false, false),
+        (json!("*"), json!([null]), false, false),
+        (json!("true"), json!(true), true, false),
+        (json!(true), json!("true"), true, false),
+        (json!(true), json!("True"), false, false),
+        (json!(true), json!(1), false, false),
+        (json!([false, "x"]), json!("false"), true, false),
+    ] {
+        let expected = (!fits).then_some("claims");
+        let ann = caller(json!({"a": claim}));
+        let config = json!({"claims": {"a": wanted}});
+        let found = misses(config.clone(), &ann, Doubt::Fits);
+        assert_eq!(found, expected, "{wanted} of {claim}");
+        let expected = (!gives).then_some("claims");
+        assert_eq!(
+            miss(config, &ann),
+            expected,
+            "{wanted} of {claim}, for an allow"
+        );
+    }
+}
+
+#[test]
+fn a_name_with_dots_is_a_claim_and_a_path() {
+    let both = caller(json!({"a.b": "t", "a": {"b": "s"}, "https://x": {"com/dept": "no"}}));
+    for (name, value, fits, gives) in [
+        ("a.b", "s", true, false),
+        ("a.b", "t", true, true),
+        ("a.b", "u", false, false),
+        ("https://x.com/dept", "no", false, false),
+    ] {
+        let mut claims = serde_json::Map::new();
+        claims.insert(name.to_owned(), json!(value));
+        let expected = (!fits).then_some("claims");
+        let config = json!({"claims": claims});
+        assert_eq!(
+            misses(config.clone(), &both, Doubt::Fits),
+            expected,
+            "{name}: {value}"
+        );
+        let expected = (!gives).then_some("claims");
+        assert_eq!(
+            miss(config, &both),
+            expected,
+            "{name}: {value}, for an allow"
+        );
+    }
+}
+
+#[test]
+fn a_claim_without_a_value_is_refused() {
+    for empty in [json!(null), json!([null]), json!(["a", null])] {
+        let faults =
+            Who::compile(&who(json!({"claims": {"dept": empty}})), Doubt::Misses).unwrap_err();
+        assert_eq!(faults.len(), 1, "{empty}");
+    }
 }
 
 #[test]
@@ -265,7 +357,7 @@ fn callers_made_of_an_empty_list_are_not_everybody() {
         WhoConfig::all_scopes(none()),
     ] {
         assert!(!who.is_open());
-        let faults = Who::compile(&who).unwrap_err();
+        let faults = Who::compile(&who, Doubt::Misses).unwrap_err();
         assert!(
             faults[0].1.starts_with("an empty list is nobody"),
             "{who:?}"

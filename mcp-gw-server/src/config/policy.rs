@@ -372,22 +372,47 @@ impl<'a> References<'a> {
         }
     }
 
-    /// Patterns may match what comes later; a plain name that no server has is a mistake.
+    /// A plain name that no server has is a mistake. A pattern may match what comes later, and may be one.
     fn rule_servers(&self, checker: &mut Checker<'_>, rule: &RuleConfig, path: &ConfigPath) {
+        let help = "write a name that `servers` at the top of the file has";
         for (index, pattern) in rule.servers.iter().flatten().enumerate() {
+            let at = path.index(index);
             let name = match pattern {
                 NamePattern::Literal(name) => name,
                 NamePattern::Glob(glob) if !glob.contains(['*', '?', '\\']) => glob,
-                _ => continue,
+                pattern => {
+                    self.servers_of(checker, rule, pattern, &at);
+                    continue;
+                }
             };
-            let help = "write a name that `servers` at the top of the file has";
-            let at = path.index(index);
             if let Some((message, help)) =
                 unknown(checker, &at, ("no server", name), &self.servers, help)
             {
                 checker.fault(&at, message, help);
             }
         }
+    }
+
+    /// A pattern that no server fits.
+    fn servers_of(
+        &self,
+        checker: &mut Checker<'_>,
+        rule: &RuleConfig,
+        pattern: &NamePattern,
+        at: &ConfigPath,
+    ) {
+        // What is wrong with a pattern itself is told elsewhere.
+        let fits = |server: &&str| pattern.fits(server).unwrap_or(true);
+        if self.servers.is_empty() || self.servers.iter().any(fits) {
+            return;
+        }
+        let then = match rule.effect {
+            RuleEffect::Allow => "allows",
+            RuleEffect::Deny => "denies",
+            _ => "requires",
+        };
+        let message = format!("no server in `servers` fits this, so the rule {then} nothing by it");
+        checker.remark(at, message, "name one that is there, or remove it");
     }
 }
 

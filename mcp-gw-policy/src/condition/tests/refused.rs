@@ -13,6 +13,10 @@ fn refused(source: &str, expected: &str) {
         "{source}\n  says {fault}\n  wants {expected}"
     );
     assert!(!fault.contains('\n'), "{fault}");
+    // What the parser calls its parts.
+    for word in ["Context", "recovery"] {
+        assert!(!fault.contains(word), "{fault}");
+    }
 }
 
 #[test]
@@ -174,6 +178,10 @@ fn sources_have_limits() {
         &format!("{}true{}", "(".repeat(500), ")".repeat(500)),
         "this is not CEL",
     );
+    for (open, close) in [("(", ")"), ("[", "]"), ("{1: ", "}"), ("(", "")] {
+        let deep = format!("{}1{}", open.repeat(100), close.repeat(100));
+        refused(&deep, "this is not CEL: something is missing here");
+    }
     refused("1 ==", "this is not CEL");
     refused("'\u{0}' ==", "this is not CEL");
 }

@@ -17,6 +17,9 @@ const SIGNS: [&str; 19] = [
     "}", "-",
 ];
 
+/// So many characters of a number a double keeps in any case.
+const MOST_DIGITS: usize = 15;
+
 /// Takes an expression apart.
 pub(super) fn tokens(text: &str) -> Result<Vec<Token>, String> {
     let mut tokens = Vec::new();
@@ -47,8 +50,12 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, String> {
                 .find(|c: char| !c.is_ascii_digit() && c != '.')
                 .unwrap_or(rest.len());
             let (number, after) = rest.split_at_checked(number).unwrap_or((rest, ""));
-            let is_plain = number.parse::<i64>().is_ok()
-                || (number.parse::<f64>().is_ok() && !number.ends_with('.'));
+            // Whole numbers have 32 bits there; of a double not every digit counts.
+            let is_plain = number.parse::<i32>().is_ok()
+                || (number.len() <= MOST_DIGITS
+                    && number.contains('.')
+                    && number.parse::<f64>().is_ok()
+                    && !number.ends_with('.'));
             if !is_plain || after.starts_with(is_word) {
                 return Err(format!("the number `{number}`"));
             }

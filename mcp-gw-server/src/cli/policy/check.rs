@@ -94,21 +94,22 @@ fn look_over(subject: &Subject, args: &CheckArgs) -> Result<Report, String> {
     }
     let lints = lint(&subject.policy, catalogue.as_deref())
         .map_err(|faults| format!("{}: {faults}", subject.file))?;
-    let of_lints = lints.iter().filter_map(|lint| {
-        Some(Finding::of_lint(
-            lint,
-            &place(subject, lint)?,
-            &subject.places,
-        ))
-    });
     // That nothing is allowed is a lint, too.
     let remarks = subject.config.iter().flat_map(Config::remarks);
     let is_of_names = |remark: &Fault| {
         remark.path().to_string() != "policy" && remark.message().starts_with("there is no ")
     };
-    let of_names = remarks.filter(is_of_names);
+    let of_names: Vec<_> = remarks.filter(is_of_names).collect();
+    let of_lints = lints.iter().filter_map(|lint| {
+        let path = place(subject, lint)?;
+        let is_told = of_names
+            .iter()
+            .any(|remark| says_the_same(remark, lint, &path));
+        (!is_told).then(|| Finding::of_lint(lint, &path, &subject.places))
+    });
     let findings: Vec<_> = of_names
-        .map(|remark| Finding::of_remark(&remark))
+        .iter()
+        .map(Finding::of_remark)
         .chain(of_lints)
         .collect();
     if args.strict && !findings.is_empty() {
@@ -120,6 +121,15 @@ fn look_over(subject: &Subject, args: &CheckArgs) -> Result<Report, String> {
         policy: Some((subject.policy.clone(), engine.version().to_string())),
         outcome,
     })
+}
+
+/// True when a remark on the configuration tells of the same name as a lint.
+fn says_the_same(remark: &Fault, lint: &Lint, path: &FaultPath) -> bool {
+    let name = lint.message.split('`').nth(1).unwrap_or_default();
+    lint.kind == LintKind::UnknownName
+        && lint.message.starts_with("there is no ")
+        && remark.path().to_string().starts_with(&format!("{path}["))
+        && remark.message().contains(&format!("`{name}`"))
 }
 
 /// Where in the file the cause of a lint stands. Nothing for what nobody wrote: of the rules that stand

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mcp_gw_core::{AccessRequest, Decision, Effect, Feature, RawJson, ToolSpec};
-use mcp_gw_policy::{Case, CaseCaller, Expected, Explanation, PolicyEngine, Reason};
+use mcp_gw_core::{Effect, Feature, RawJson, ToolSpec};
+use mcp_gw_policy::{Case, CaseCaller, Expected, Explanation};
 use serde_json::{Value, json};
 
 use super::subject::Subject;
@@ -81,7 +81,6 @@ fn header(text: &str) -> Result<(String, String), String> {
 struct Told<'a> {
     subject: &'a Subject,
     case: &'a Case,
-    decision: Decision,
     explanation: Explanation,
 }
 
@@ -97,15 +96,14 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Outcome, String> {
         let server = args.server.clone();
         case.server = server.unwrap_or_else(|| server_of(&subject, &args.name));
     }
-    let (decision, explanation) = case.with_request(|request| {
+    let explanation = case.with_request(|request| {
         let mut request = request.clone();
         request.tool = found.as_ref();
-        ask(&engine, &request)
+        engine.explain(&request)
     })?;
     let told = Told {
         subject: &subject,
         case: &case,
-        decision,
         explanation,
     };
     match args.format {
@@ -113,10 +111,6 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Outcome, String> {
         Format::Json => say_json(&told.to_json()?)?,
     }
     Ok(Outcome::Good)
-}
-
-fn ask(engine: &PolicyEngine, request: &AccessRequest<'_>) -> (Decision, Explanation) {
-    (engine.decide_now(request), engine.explain(request))
 }
 
 /// The request that is asked about.
@@ -272,8 +266,6 @@ impl Told<'_> {
                 "arguments": arguments.transpose().map_err(|error| error.to_string())?,
             });
             members.insert("request".to_owned(), request);
-            let scopes = self.decision.missing_scopes();
-            members.insert("missing_scopes".to_owned(), json!(scopes));
         }
         Ok(value)
     }
@@ -293,24 +285,9 @@ const fn word(effect: Effect) -> &'static str {
 
 /// Why a decision came out as it did, in a few words.
 pub(super) fn why(told: &Explanation) -> String {
-    reason(told.reason, &told.rules)
-}
-
-fn reason(reason: Reason, rules: &[String]) -> String {
-    let noun = if rules.len() == 1 { "rule" } else { "rules" };
-    let rules = quoted(rules.iter().map(String::as_str));
-    match reason {
-        Reason::AllowRule => format!("{noun} {rules} allowed it"),
-        Reason::DenyRule => format!("{noun} {rules} denied it"),
-        Reason::RequireFailed => format!("what {noun} {rules} required does not hold"),
-        Reason::NoRule => "no rule allowed it, and the default is to deny".to_owned(),
-        Reason::Default => "no rule decided, and the default is to allow".to_owned(),
-        Reason::Pass => "it is let through, whatever the rules say".to_owned(),
-        Reason::UnknownMethod => "this is no method of MCP that a policy is about".to_owned(),
-        Reason::Address => "the address may not come, by `ip`".to_owned(),
-        Reason::InvalidName => "the name holds a control character, or is too long".to_owned(),
-        Reason::InvalidUri => "this is no URI, or one that can be read in two ways".to_owned(),
-        Reason::Shadow => "nothing is in force".to_owned(),
-        other => other.as_str().to_owned(),
+    let why = told.reason.sentence(&told.rules);
+    match &told.detail {
+        Some(detail) => format!("{why}: {detail}"),
+        None => why,
     }
 }

@@ -131,6 +131,43 @@ fn a_check_finds_faults_and_what_looks_wrong() {
 }
 
 #[test]
+fn a_check_tells_of_what_shuts_a_server_or_is_for_none() {
+    let desk = Desk::new();
+    let with = |policy: &str| {
+        desk.put(
+            "gate3.yaml",
+            &GATEWAY.replace("policy:\n", &format!("policy:\n{policy}")),
+        );
+        desk.says(&["check", "gate3.yaml"], 0, &["with 1 warning"])
+    };
+    let all = with("  servers: { notes: { default: deny } }\n");
+    assert!(
+        all.contains("policy.servers.notes.rules: this layer has no rules"),
+        "{all}"
+    );
+    let all = with("  ip: { allow: [\"0.0.0.0/0\"], deny: [\"::/0\"] }\n");
+    assert!(all.contains("nobody may come"), "{all}");
+    let all = with(
+        "  consumers: [{ name: c, who: { ids: [bob] }, default: allow, rules: [{ id: x, effect: deny, servers: [\"note?\", \"hr*\"] }] }]\n",
+    );
+    assert!(
+        all.contains("rules[0].servers[1]: no server in `servers` fits this"),
+        "{all}"
+    );
+    let all = with(
+        "  roles: { admin: {} }\n  consumers: [{ name: c, who: { ids: [bob] }, default: allow, rules: [{ id: x, effect: deny, tools: [a], who: { roles: [admn] } }] }]\n",
+    );
+    assert!(all.contains("did you mean `admin`?"), "{all}");
+    let all = with(
+        "  consumers: [{ name: c, who: { ids: [bob] }, rules: [{ id: x, effect: allow, resources: [\"https://*.example.com/*\"] }] }]\n",
+    );
+    assert!(
+        all.contains(r"regex: 'https://[^/?]*\.example\.com/.*'"),
+        "{all}"
+    );
+}
+
+#[test]
 fn a_report_for_machines_is_json_whatever_was_found() {
     let desk = Desk::new();
     desk.put("bad.yaml", "rules: [{ id: a, effect: alow }]");
@@ -366,6 +403,13 @@ fn a_gateways_own_callers_and_servers_are_known() {
     assert_eq!(string(&at(&stdout, &["effect"])), "allow");
     assert_eq!(string(&at(&stdout, &["request", "caller", "id"])), "bob");
     assert_eq!(string(&at(&stdout, &["request", "server"])), "docs");
+    let other = [&gate[..], &["bob", "tools/call", "docs__set_page"]].concat();
+    let all = desk.says(
+        &other,
+        0,
+        &["add `docs__set_page` to `tools` of the key `bob` in `auth.api_keys`"],
+    );
+    assert!(!all.contains("add to"), "{all}");
     let alice = [&gate[..], &["alice", "tools/list", "notes__drop"]].concat();
     desk.says(&alice, 0, &["denied: rule `no-drop` denied it"]);
 }
@@ -522,6 +566,51 @@ fn another_gateways_policy_becomes_ours() {
         "get_time",
     ];
     desk.says(&args, 0, &["allowed: rule `acl-1-feature-1`"]);
+
+    // Of a caller without a credential there is no user there.
+    for (condition, anonymous, bob) in [
+        ("{#context.attributes['user'] != null}", "denied", "allowed"),
+        (
+            "{#context.attributes['jwt.claims']['a'] != 'x'}",
+            "denied",
+            "denied",
+        ),
+        (
+            "{(!#context.attributes['user'].startsWith('guest'))}",
+            "denied",
+            "allowed",
+        ),
+        (
+            "{#request.jsonContent.params.arguments['a'] != 'x'}",
+            "denied",
+            "denied",
+        ),
+        ("{#request.params['a'][0] != 'x'}", "denied", "denied"),
+        ("{#request.headers['X-A'][0] != 'x'}", "denied", "denied"),
+    ] {
+        desk.put("null.json", &feature(condition));
+        let (code, yaml, report) = desk.policy(&["import", "null.json"]);
+        assert_eq!(code, Some(0), "{condition}: {report}");
+        desk.put("null.yaml", &yaml);
+        for (caller, decision) in [
+            ("anonymous", anonymous),
+            ("{ id: bob, kind: api_key }", bob),
+        ] {
+            let args = ["explain", "--config", "null.yaml", "--as", caller];
+            let all = desk.says(&[&args[..], &["tools/call", "get_time"]].concat(), 0, &[]);
+            assert!(all.starts_with(decision), "{condition} for {caller}: {all}");
+        }
+    }
+    let off = format!(
+        r#"{{"flows":[{{"enabled":false,"selectors":[{{"type":"MCP","methods":["tools/call"]}}],"request":[{{"policy":"mcp-acl","configuration":{}}}]}}]}}"#,
+        feature("true")
+    );
+    desk.put("off.json", &off);
+    let words = [
+        "flows[0].enabled: stricter:",
+        "flows[0].selectors: stricter:",
+    ];
+    desk.says(&["import", "off.json"], 1, &words);
 
     desk.put("less.json", &feature("{#no.such.thing()}"));
     let words = [

@@ -168,6 +168,55 @@ fn a8_6_a_uri_that_can_be_read_in_two_ways_is_not_there() {
     }
 }
 
+/// A server that reads every URI, as its libraries read it.
+#[test]
+fn a8_6_no_other_spelling_of_a_uri_gets_past_a_deny() {
+    let policy = "policy: { default: allow, rules: [{ id: no, effect: deny, resources: \
+                  [\"one+file:///secret/*\", \"one+file:///etc/shadow\", \"one+https://intra.example.com/*\", \"one+https://127.0.0.1/*\"] }] }";
+    let odd = Odd::stdio(Era::Legacy);
+    let gateway = Setup::new()
+        .odd("one", odd, &["--items", "one"], "")
+        .odd("two", odd, &["--items", "two"], "")
+        .with(policy)
+        .over_http();
+    let client = gateway.client(Era::Legacy);
+    let asked = |method: &str, uri: &str| client.ask(method, &format!(r#"{{"uri":"one+{uri}"}}"#));
+    for uri in [
+        "file:///etc/passwd",
+        "file:///etc/",
+        "https://example.com/a?b=c",
+        "https://127.0.0.2/x",
+        "https://[2001:db8::1]/x",
+        "notes:a",
+    ] {
+        asked("resources/read", uri).result();
+    }
+    for uri in [
+        "file:///etc/shadow",
+        "file:///etc/shadow/",
+        "file:///etc/shadow?",
+        "file:///etc/shadow?x",
+        "file:///etc/%73hadow",
+        "file:///etc/%2573hadow",
+        "file:secret/key",
+        "file:/secret/key",
+        "https://intra.example.com/a",
+        "https://intra.example.com",
+        "https://intra.example.com?x",
+        "https:///intra.example.com/a",
+        "https:/intra.example.com/a",
+        "https:intra.example.com/a",
+        "https://127.1/x",
+        "https://2130706433/x",
+        "https://0x7f000001/x",
+        "https://[::ffff:127.0.0.1]/a",
+    ] {
+        for method in ["resources/read", "resources/subscribe"] {
+            assert_eq!(asked(method, uri).fault().0, -32002, "{method} {uri}");
+        }
+    }
+}
+
 #[test]
 fn a8_8_what_is_refused_is_refused_on_every_page() {
     let policy = "policy: { default: allow, rules: [{ id: few, effect: deny, tools: [{ regex: \"tool_0[0-8].*\" }] }] }";

@@ -8,6 +8,7 @@ use mcp_gw_policy::{
 use super::super::quoted;
 use super::Told;
 use super::report::names;
+use crate::config::KEY_RULE;
 
 /// Sentences; nothing for what is allowed as written.
 pub(super) fn lines(told: &Told<'_>) -> Vec<String> {
@@ -114,7 +115,16 @@ fn add_a_rule(told: &Told<'_>) -> Vec<String> {
     let Some(rule) = rule_for(told) else {
         return lines;
     };
+    let of_key = |layer: &&LayerExplanation| key_of(layer).is_some();
+    let key = explanation.layers.iter().filter(refuses).find(of_key);
+    if let Some(key) = key.and_then(key_of) {
+        lines.push(tools_of(told, key));
+    }
     for layer in explanation.layers.iter().filter(refuses) {
+        // What a key's `tools` allow is allowed by a rule for all, too.
+        if key.is_some() && (key_of(layer).is_some() || layer.layer == "global") {
+            continue;
+        }
         let place = match layer.layer.split_once(' ') {
             Some(("server", name)) => format!("the `rules` of `servers`, `{name}`"),
             Some(("consumer", name)) => format!("the `rules` of `consumers`, `{name}`"),
@@ -123,6 +133,31 @@ fn add_a_rule(told: &Told<'_>) -> Vec<String> {
         lines.push(format!("add to {place}: {rule}"));
     }
     lines
+}
+
+/// The key whose `tools` a layer stands for.
+fn key_of(layer: &LayerExplanation) -> Option<&str> {
+    let (kind, name) = layer.layer.split_once(' ')?;
+    name.strip_prefix(KEY_RULE).filter(|_| kind == "consumer")
+}
+
+/// What to change at a key with `tools`, which may do nothing else.
+fn tools_of(told: &Told<'_>, key: &str) -> String {
+    let feature = told.case.with_request(|request| request.feature).ok();
+    if feature != Some(Feature::Tool) {
+        return format!(
+            "remove `tools` of the key `{key}` in `auth.api_keys`, which allows tools only, and write rules \
+             for its id"
+        );
+    }
+    let mut name = String::with_capacity(told.case.name.len());
+    for c in told.case.name.chars() {
+        if matches!(c, '*' | '?' | '\\') {
+            name.push('\\');
+        }
+        name.push(c);
+    }
+    format!("add `{name}` to `tools` of the key `{key}` in `auth.api_keys`")
 }
 
 /// The narrowest rule that would allow this, as YAML on one line.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use mcp_gw_policy::{Explanation, LayerExplanation, Mode, NearMiss, RuleConfig};
 
 use super::super::{quoted, say as line};
-use super::{Told, advice, came_out, reason, why, word};
+use super::{Told, advice, came_out, why, word};
 
 /// Prints it: the verdict first, then what led there, then what can be done.
 pub(super) fn say(told: &Told<'_>) -> Result<(), String> {
@@ -65,10 +65,10 @@ fn verdict(told: &Told<'_>) -> Result<String, String> {
             text,
             "\nif nothing were in shadow it would be {}: {}",
             word(shadow.effect),
-            reason(shadow.reason, &shadow.rules)
+            shadow.reason.sentence(&shadow.rules)
         );
     }
-    let scopes = told.decision.missing_scopes();
+    let scopes = &told.explanation.missing_scopes;
     if !scopes.is_empty() {
         let _ = write!(
             text,
@@ -98,7 +98,7 @@ fn layers(told: &Explanation) -> String {
             "  {:widest$}  {:7}  {}{shadow}",
             one_line(&layer.layer),
             word(layer.effect),
-            reason(layer.reason, &layer.rules)
+            layer.reason.sentence(&layer.rules)
         )
     };
     let lines = std::iter::once(title.to_owned()).chain(told.layers.iter().map(line));
