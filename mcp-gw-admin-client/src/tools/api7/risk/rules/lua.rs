@@ -159,6 +159,10 @@ pub(super) fn judged(code: &str, is_code: bool) -> Judged {
             at += 1;
             continue;
         };
+        if is_member(&words, at) {
+            at += 1;
+            continue;
+        }
         let (path, end) = path(&words, at, first);
         look(
             &mut judged,
@@ -171,6 +175,19 @@ pub(super) fn judged(code: &str, is_code: bool) -> Judged {
     judged.uses.sort();
     judged.uses.dedup();
     judged
+}
+
+/// Whether the word at `at` is a member of what is before it, and no beginning: `f().name`, but not `'a' .. name`.
+fn is_member(words: &[Word], at: usize) -> bool {
+    let sign = |back: usize| match at.checked_sub(back).and_then(|at| words.get(at)) {
+        Some(Word::Sign(sign)) => Some(*sign),
+        _ => None,
+    };
+    match sign(1) {
+        Some('.') => sign(2) != Some('.'),
+        Some(':') => sign(2) != Some(':'),
+        _ => false,
+    }
 }
 
 /// `a.b`, `a['b']`, `a:b` from a name on, without what is around all globals, and where it ends.
@@ -207,6 +224,11 @@ fn is_of(path: &str, name: &str) -> bool {
 }
 
 fn look(judged: &mut Judged, path: &str, after: &[Word], is_code: bool) {
+    // What is set has a name of its own: `{ debug = true }`.
+    let is_set = matches!(after, [Word::Sign('='), next, ..] if *next != Word::Sign('='));
+    if is_set && !path.contains('.') {
+        return;
+    }
     // A text about loading something is no code.
     let is_meant = |name: &str| is_code || name.contains('.');
     let mut found = DANGEROUS
@@ -405,6 +427,8 @@ mod tests {
             ("io\n.\npopen 'id'", "io.popen"),
             ("local l = load; l(ngx.var.arg_x)()", "load"),
             ("load(ngx.var.arg_x)()", "load"),
+            ("return 'a' .. os.execute('x')", "os.execute"),
+            ("x = load == nil", "load"),
             ("require('resty.shell').run('id')", "resty.shell"),
             ("local s = require \"resty.shell\"", "resty.shell"),
             ("local p = require [[ngx.pipe]]", "ngx.pipe"),
@@ -442,6 +466,8 @@ mod tests {
             "self:load('x') core.json.load(y) t.require = 1",
             "return function(conf, ctx) ngx.say('os.execute is bad') end",
             "if a - - b then return '--' end",
+            "local text = require('apisix.core').io.get_file('x')",
+            "return { debug = true, load = 1, os = 'linux' }",
         ] {
             assert_eq!(judged(code, true), Judged::default(), "{code}");
         }

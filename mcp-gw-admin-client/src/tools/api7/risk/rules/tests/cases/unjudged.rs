@@ -345,6 +345,36 @@ pub(super) fn unjudged() -> Vec<(&'static str, Says, Value)> {
                 "consumer-restriction": {"type": "route_id", "blacklist": ["x"]}}})),
         ),
         (
+            "exposed-endpoint",
+            Finds(1),
+            route(json!({"id": "r", "paths": ["/phpMyAdmin/*"]})),
+        ),
+        (
+            "verification-off",
+            Undecided,
+            of(json!({"opa": {"ssl_verify": "false"}})),
+        ),
+        (
+            "mixed-gateway-versions",
+            Finds(1),
+            json!({"instances": [{"id": "a", "version": "3.8.0"}, {"id": "b", "version": "3.8.0-rc1"}]}),
+        ),
+        (
+            "plain-upstream",
+            Passes,
+            json!({"services": [{"id": "s", "upstream": {"nodes": [{"host": "::ffff:10.0.0.1"}]}}]}),
+        ),
+        (
+            "plain-upstream",
+            Undecided,
+            json!({"services": [{"id": "s", "upstream": {"nodes": [{"host": "10.0.0.1"}, {"port": 80}]}}]}),
+        ),
+        (
+            "route-without-auth",
+            Passes,
+            of(json!({"forward-auth": {}, "jwt-auth": {"_meta": {"priority": 1}}})),
+        ),
+        (
             "long-lived-token",
             Undecided,
             proof("jwt-auth", json!({"exp": "31536000"})),
