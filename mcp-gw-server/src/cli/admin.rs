@@ -189,7 +189,7 @@ impl Api7Args {
         }
         lacks.extend(wrong);
         if !lacks.is_empty() {
-            section.unset = Some(told(faults(lacks)));
+            section.unset = Some(told(&faults(lacks)));
             NOWHERE.clone_into(&mut section.dashboard_url);
             section.token = Some(Secret::new(UNSET.to_owned()));
         }
@@ -244,7 +244,7 @@ impl ApisixArgs {
         }
         let lacks = [lacks, found].concat();
         if !lacks.is_empty() {
-            section.unset = Some(told(faults(lacks)));
+            section.unset = Some(told(&faults(lacks)));
             NOWHERE.clone_into(&mut section.admin_url);
             section.admin_key = Some(Secret::new(UNSET.to_owned()));
             section.gateway_url = None;
@@ -260,7 +260,7 @@ const NOWHERE: &str = "http://localhost";
 const UNSET: &str = "unset";
 
 /// What each call is answered with while something is wrong with the environment.
-fn told(lacks: ConfigFaults) -> String {
+fn told(lacks: &ConfigFaults) -> String {
     let lacks = lacks.to_string();
     tracing::warn!("{lacks}");
     format!(
