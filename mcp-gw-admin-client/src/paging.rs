@@ -1,5 +1,6 @@
 //! Pages of lists, whichever API they come from.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 
@@ -12,6 +13,9 @@ use crate::http::{Done, Error, ErrorKind};
 
 /// More pages are not read: an API that never comes to an end is broken.
 const MOST_PAGES: u32 = 10_000;
+
+/// A list of fewer items in its first page has no more, though nobody counts them.
+const SMALLEST_PAGE: u64 = 10;
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +30,8 @@ pub struct Page<M> {
 }
 
 /// All pages of `size` items, one after the other, from page `first` on, as `read` gets them. Ends when all that the API
-/// counts were seen, or with a page that is not full. After an error there is nothing more.
+/// counts were seen; when it does not count, with a page that is not as full as the first. After an error there is nothing
+/// more.
 pub(crate) fn pages<M, R, F>(
     first: u32,
     size: u32,
@@ -38,30 +43,55 @@ where
     F: Future<Output = Result<Page<M>, Error>> + Send + 'static,
 {
     let before = u64::from(first.saturating_sub(1)) * u64::from(size);
-    stream::try_unfold(
-        (Some((first, before, None)), read),
-        move |(at, read)| async move {
-            let Some((number, seen, last)) = at else {
+    let begin = Walk {
+        number: first,
+        seen: before,
+        full: u64::from(size),
+        last: None,
+        marks: HashSet::new(),
+    };
+    stream::try_unfold((Some(begin), read), move |(at, read)| async move {
+        let Some(mut walk) = at else {
+            return Ok(None);
+        };
+        let is_first = walk.number == first;
+        if walk.number.saturating_sub(first) >= MOST_PAGES {
+            return Err(endless());
+        }
+        let coming = read(walk.number);
+        let page = coming.await?;
+        let count = u64::try_from(page.items.len()).unwrap_or(u64::MAX);
+        if !walk.marks.insert(page.mark) && count > 0 {
+            // Nobody counts, and the page was no full one: that there are no pages here is no error.
+            if page.total.is_none() && count < u64::from(size) && walk.last == Some(page.mark) {
                 return Ok(None);
-            };
-            if number.saturating_sub(first) >= MOST_PAGES {
-                return Err(endless());
             }
-            let coming = read(number);
-            let page = coming.await?;
-            if last == Some(page.mark) && !page.items.is_empty() {
-                return Err(repeated(number));
-            }
-            let count = u64::try_from(page.items.len()).unwrap_or(u64::MAX);
-            let seen = seen.saturating_add(count);
-            let is_last = match page.total {
-                Some(total) => count == 0 || seen >= total,
-                None => count < u64::from(size),
-            };
-            let next = (!is_last).then(|| (number.saturating_add(1), seen, Some(page.mark)));
-            Ok(Some((page, (next, read))))
-        },
-    )
+            return Err(repeated(walk.number, walk.last == Some(page.mark)));
+        }
+        walk.seen = walk.seen.saturating_add(count);
+        let is_last = match page.total {
+            Some(total) => count == 0 || walk.seen >= total,
+            // The API may give less than it was asked for: the next page shows whether that was all.
+            None if is_first => count < walk.full.min(SMALLEST_PAGE),
+            None => count < walk.full,
+        };
+        if is_first {
+            walk.full = walk.full.min(count);
+        }
+        walk.number = walk.number.saturating_add(1);
+        walk.last = Some(page.mark);
+        Ok(Some((page, ((!is_last).then_some(walk), read))))
+    })
+}
+
+/// How far pages were read.
+struct Walk {
+    number: u32,
+    seen: u64,
+    /// How many items a page has that is not the last.
+    full: u64,
+    last: Option<u64>,
+    marks: HashSet<u64>,
 }
 
 /// The items of all pages.
@@ -110,9 +140,13 @@ pub(crate) fn odd(what: &str, detail: &str) -> Error {
     Error::new(ErrorKind::NotJson, message, Done::No)
 }
 
-fn repeated(number: u32) -> Error {
-    let message =
-        format!("page {number} of the list is the one before it again: `page` is not looked at");
+fn repeated(number: u32, is_last: bool) -> Error {
+    let which = if is_last {
+        "the one before it again"
+    } else {
+        "one that came before"
+    };
+    let message = format!("page {number} of the list is {which}: `page` is not looked at");
     Error::new(ErrorKind::Invalid, message, Done::No)
 }
 

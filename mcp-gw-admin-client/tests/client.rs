@@ -384,3 +384,162 @@ async fn an_odd_list_is_read_or_refused_but_never_endless() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_write_that_is_answered_oddly_may_have_been_done() {
+    let roles = || on("POST /api/roles");
+    let (_server, client) = dashboard([
+        roles().status(303).header("location", "/api/roles/new"),
+        roles().status(302).header("location", "/login"),
+        roles()
+            .status(302)
+            .header("location", "https://login.example/"),
+        roles().status(408).body("too late"),
+        roles().status(202).body("<html>log in</html>"),
+        roles().status(203).body("<html>log in</html>"),
+        roles().body("Please log in"),
+    ])
+    .await;
+    for _ in 0..7 {
+        let error = client.roles().create(&json!({})).await.unwrap_err();
+        assert_eq!(error.done, Done::Unknown, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_api_says_of_a_write_with_success_is_remarked() {
+    let (_server, client) = dashboard([
+        on("POST /api/roles").body(r#"{"error_msg":"permission denied for a7ee-hidden"}"#),
+        on("POST /api/roles").status(202).body("{}"),
+        on("POST /api/roles").body(r#"{"value":{"id":"r"},"error_msg":""}"#),
+    ])
+    .await;
+    let mut remarks = Vec::new();
+    for _ in 0..3 {
+        remarks.push(client.roles().create(&json!({})).await.unwrap().remark);
+    }
+    let said = remarks[0].as_deref().unwrap();
+    assert!(said.contains("permission denied for [redacted]"), "{said}");
+    assert!(said.contains("may have been done or not"), "{said}");
+    assert!(remarks[1].as_deref().unwrap().contains("accepted"));
+    assert_eq!(remarks[2], None);
+}
+
+#[tokio::test]
+async fn a_read_that_the_api_had_no_time_for_is_tried_again() {
+    for status in [408, 425] {
+        let (_server, client) = dashboard([
+            on("GET /api/roles/r").status(status),
+            on("GET /api/roles/r").body(r#"{"value":{"id":"r"}}"#),
+        ])
+        .await;
+        client.roles().get("r").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_answer_about_something_else_is_no_resource() {
+    for body in [
+        r#"{"unexpected":1}"#,
+        r#"{"error_msg":"permission denied"}"#,
+        "{}",
+        r#"{"value":{}}"#,
+        r#"{"value":null}"#,
+        r#"{"value":[{"id":"r"}]}"#,
+        r#"{"value":{"error_msg":"no","id":null}}"#,
+    ] {
+        let error = failure([on("GET /api/roles/r").body(body)]).await;
+        assert_eq!(error.kind, ErrorKind::NotJson, "{body}");
+    }
+    for body in [
+        r#"{"value":{"id":"r"}}"#,
+        r#"{"id":7}"#,
+        r#"{"name":"dev"}"#,
+    ] {
+        let (_server, client) = dashboard([on("GET /api/roles/r").body(body)]).await;
+        client.roles().get("r").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_nobody_counts_is_read_to_its_end() {
+    let list = |ids: std::ops::Range<u32>| {
+        let items: Vec<_> = ids.map(|id| json!({"id": id.to_string()})).collect();
+        json!({ "list": items }).to_string()
+    };
+    let page = |number: u32, body: String| {
+        on(&format!("GET /api/roles?page={number}&page_size=100")).body(body)
+    };
+    // It gives fewer than it is asked for.
+    let capped = [
+        page(1, list(0..50)),
+        page(2, list(50..100)),
+        page(3, list(100..130)),
+    ];
+    // It knows no pages.
+    let whole = [page(1, list(0..50)), page(2, list(0..50))];
+    let few = [page(1, list(0..3))];
+    for (plans, count) in [
+        (capped.to_vec(), 130),
+        (whole.to_vec(), 50),
+        (few.to_vec(), 3),
+    ] {
+        let (_server, client) = dashboard(plans).await;
+        let roles: Vec<_> = client
+            .roles()
+            .items(ListParams::default())
+            .try_collect()
+            .await
+            .unwrap();
+        assert_eq!(roles.len(), count);
+    }
+    // Two pages that take turns never end.
+    let turns = [0..100, 100..200, 0..100];
+    let turns = turns
+        .into_iter()
+        .zip(1..)
+        .map(|(ids, at)| page(at, list(ids)));
+    let (_server, client) = dashboard(turns).await;
+    let all: Vec<_> = client.roles().items(ListParams::default()).collect().await;
+    assert_eq!(all.len(), 201);
+    let error = all.last().unwrap().as_ref().unwrap_err();
+    assert!(
+        error.to_string().contains("one that came before"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_run_is_named() {
+    let mut config = config("http://dashboard.invalid");
+    let proxy = nobody().await;
+    config.proxy = Some(Secret::new(proxy.replace("http://", "http://user:hidden@")));
+    config.retries = RetryPolicy::never();
+    let client = Client::with_config(config, Secret::new(TOKEN.to_owned())).unwrap();
+    let error = client.roles().get("r").await.unwrap_err().to_string();
+    assert!(
+        error.contains(&format!("through the proxy {proxy}")),
+        "{error}"
+    );
+    assert!(!error.contains("hidden"), "{error}");
+}
+
+#[test]
+fn a_proxy_that_cannot_be_gone_through_is_refused_at_once() {
+    for proxy in [
+        "nope",
+        "ftp://x:1",
+        "socks5://h:1080",
+        "http://",
+        "http://h:1/path",
+        "://",
+    ] {
+        let mut config = config("https://h");
+        config.proxy = Some(Secret::new(proxy.to_owned()));
+        let error = Client::with_config(config, Secret::new(TOKEN.to_owned())).unwrap_err();
+        assert!(
+            error.to_string().contains("http://host:3128"),
+            "{proxy}: {error}"
+        );
+    }
+}

@@ -130,7 +130,7 @@ pub fn main() -> ExitCode {
         None => run(&cli.source, cli.endpoint.as_deref()),
         Some(Command::Run { source, endpoint }) => run(&source, endpoint.as_deref()),
         Some(Command::Api7(args)) => run(&SourceArgs::api7(args.telling_in_calls()), None),
-        Some(Command::Apisix(args)) => run(&SourceArgs::apisix(args), None),
+        Some(Command::Apisix(args)) => run(&SourceArgs::apisix(args.telling_in_calls()), None),
         Some(Command::Check { what, source, ask }) => match what {
             Some(_) if !source.is_empty() => return misplaced::<Cli>(),
             Some(what) => explain(&what.source(), ask),

@@ -66,8 +66,8 @@ impl<M: Model> Api<M> {
         page(&self.client.raw(request).await?)
     }
 
-    /// All pages, one after the other, from `params.page` on. Ends when all that the API counts were seen, or with a
-    /// page that is not full. After an error there is nothing more.
+    /// All pages, one after the other, from `params.page` on. Ends when all that the API counts were seen, or, when
+    /// it does not count, with a page that is not as full as the first. After an error there is nothing more.
     pub fn pages(
         &self,
         params: ListParams,
@@ -140,8 +140,19 @@ fn one<M: Model>(answer: &Answer) -> Result<M, Error> {
     let Some(body) = &answer.body else {
         return Err(odd("an object", "it is empty"));
     };
-    let inner = body.member("value").ok().flatten();
+    let inner = body
+        .member("value")
+        .map_err(|error| odd("an object", &error.message))?;
     let value = inner.as_ref().unwrap_or(body);
+    // All kinds have one of these; without it this is an answer of something else, and no resource without members.
+    let has = |name: &str| {
+        let member = value.member(name).ok().flatten();
+        member.is_some_and(|member| !member.is_null())
+    };
+    if !["id", "name", "username"].into_iter().any(has) {
+        let detail = "it has neither an id nor a name";
+        return Err(odd("what this kind looks like", detail));
+    }
     value
         .decode_owned()
         .map_err(|error| odd("what this kind looks like", &error.message))

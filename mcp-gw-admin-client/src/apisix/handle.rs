@@ -88,7 +88,8 @@ impl<M: Model> Api<M> {
     }
 
     /// All pages, one after the other, from `params.page` on. A size out of what APISIX takes (10 to 500) is brought there.
-    /// Ends when all that the API counts were seen, or with a page that is not full. After an error there is nothing more.
+    /// Ends when all that the API counts were seen, or, when it does not count, with a page that is not
+    /// as full as the first. After an error there is nothing more.
     pub fn pages(
         &self,
         params: ListParams,

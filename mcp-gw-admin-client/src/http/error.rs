@@ -28,15 +28,16 @@ pub enum ErrorKind {
     Invalid,
     /// The API is broken (500, 501 and other 5xx).
     Server,
-    /// The API cannot be reached, or says that it is not there now (502, 503, 504).
+    /// The API cannot be reached, or says that it is not there now (425, 502, 503, 504), or a proxy does not let through
+    /// (407).
     Unavailable,
-    /// No answer came in time.
+    /// No answer came in time, or the API says that the request did not (408).
     Timeout,
     /// The connection broke before the answer was complete.
     Lost,
     /// The answer is longer than allowed.
     TooLarge,
-    /// The answer is not JSON.
+    /// The answer is not JSON, or nothing that an API answers with.
     NotJson,
     /// The answer points elsewhere; credentials do not follow it.
     Redirected,
@@ -51,7 +52,11 @@ impl ErrorKind {
             404 | 410 => Self::NotFound,
             409 | 412 => Self::Conflict,
             429 => Self::RateLimited,
-            502..=504 => Self::Unavailable,
+            408 => Self::Timeout,
+            // A proxy on the way, or an API that wants to be asked later.
+            407 | 425 | 502..=504 => Self::Unavailable,
+            // Nothing that an API answers with.
+            100..=199 | 511 => Self::NotJson,
             500..=599 => Self::Server,
             300..=399 => Self::Redirected,
             _ => Self::Invalid,

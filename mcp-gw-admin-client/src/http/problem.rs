@@ -36,6 +36,24 @@ impl Problem {
         }
     }
 
+    /// What an answer with a status of success says of a failure all the same.
+    pub(crate) fn within(body: &RawJson, secret: Option<&str>) -> Option<String> {
+        let members = body.members().ok()?;
+        let named = ["error_msg", "error"].iter();
+        let said = named.filter_map(|name| Some(body.slice(members.get(name)?)));
+        let mut said = said.filter_map(|said| match said.as_bytes().first()? {
+            b'"' => said.decode_owned::<String>().ok(),
+            b'{' => Some(Self::of_json(&said, LEVELS)?.message),
+            _ => None,
+        });
+        let says = said.find(|says| !says.trim().is_empty());
+        let is_refused = || {
+            let success = members.get("success")?;
+            (success.get() == "false").then(|| "success: false".to_owned())
+        };
+        says.or_else(is_refused).map(|says| tidy(&says, secret))
+    }
+
     fn of_json(raw: &RawJson, levels: usize) -> Option<Self> {
         let members = raw.members().ok()?;
         let message = ["error_msg", "message", "error", "detail", "title"]
@@ -130,6 +148,26 @@ mod tests {
             let problem = read(text);
             assert_eq!(problem.code.as_deref(), code, "{text}");
             assert_eq!(problem.message, message);
+        }
+    }
+
+    #[test]
+    fn a_failure_in_an_answer_of_success_is_seen() {
+        let within = |text: &str| Problem::within(&RawJson::parse(text.to_owned()).unwrap(), None);
+        for (text, says) in [
+            (r#"{"error_msg":"permission denied"}"#, "permission denied"),
+            (r#"{"value":{},"error":{"message":"no"}}"#, "no"),
+            (r#"{"success":false}"#, "success: false"),
+        ] {
+            assert_eq!(within(text).as_deref(), Some(says), "{text}");
+        }
+        for text in [
+            r#"{"error_msg":"","value":{}}"#,
+            r#"{"error_msg":null,"error":false}"#,
+            r#"{"message":"done"}"#,
+            "[]",
+        ] {
+            assert_eq!(within(text), None, "{text}");
         }
     }
 

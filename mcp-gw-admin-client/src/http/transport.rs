@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::{Method, Request, StatusCode};
 use mcp_gw_core::{JsonError, RawJson, Secret};
 use reqwest::{Client, Proxy, Response, redirect};
@@ -16,7 +16,7 @@ use url::Url;
 use crate::http::base_url::BaseUrl;
 use crate::http::budget::Budget;
 use crate::http::error::{Done, Error, ErrorKind, one_line};
-use crate::http::problem::{HTML, Problem, scrub};
+use crate::http::problem::{Problem, scrub};
 use crate::http::retry::{RetryPolicy, chance, retry_after};
 use crate::http::target::RequestError;
 use crate::http::tls::{TlsError, Trust};
@@ -94,7 +94,7 @@ pub struct Answer {
     pub status: u16,
     /// The body; `None` when it is empty, or when `remark` says that it cannot be used.
     pub body: Option<RawJson>,
-    /// What is wrong with the answer to a write that succeeded.
+    /// What is wrong with the answer to a write that succeeded, or why it may not have succeeded after all.
     pub remark: Option<String>,
 }
 
@@ -318,8 +318,13 @@ impl Inner {
         hops: usize,
     ) -> Result<Url, Error> {
         let status = response.status();
+        // 307 and 308 ask for the same request elsewhere; the others are how a server answers that has done it.
+        let done = match status {
+            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => Done::No,
+            _ => effect(method),
+        };
         let refused = |reason: String| {
-            Err(Error::new(ErrorKind::Redirected, reason, Done::No).with_status(status))
+            Err(Error::new(ErrorKind::Redirected, reason, done).with_status(status))
         };
         let to = response
             .headers()
@@ -356,6 +361,8 @@ impl Inner {
     ) -> Result<Response, Error> {
         let mut headers = request.headers().clone();
         if let Some((name, value)) = &self.credential {
+            // Who gets the credential is whom the address names.
+            headers.remove(HOST);
             headers.insert(name, value.clone());
         }
         let mut outgoing = self
@@ -393,7 +400,15 @@ impl Inner {
         let says = chain(error);
         if is_unsent {
             let origin = self.config.base.origin();
-            let message = format!("{origin} cannot be reached: {says}");
+            let proxy = self.config.proxy.as_ref();
+            let proxy = proxy.and_then(|proxy| proxy_address(proxy.expose()));
+            let way = proxy.map_or_else(String::new, |proxy| {
+                format!(
+                    " through the proxy {}",
+                    proxy.origin().ascii_serialization()
+                )
+            });
+            let message = format!("{origin} cannot be reached{way}: {says}");
             Error::new(ErrorKind::Unavailable, message, Done::No)
         } else {
             let message = format!("the connection broke before the answer was complete: {says}");
@@ -415,10 +430,19 @@ impl Inner {
             remark: None,
         };
         match self.json(response, until, done).await {
-            Ok(body) => answer.body = body,
-            Err(error) if method.is_safe() => return Err(error),
-            // A page for people comes with a plain 200 from a login or a proxy: nothing says that the API took the write.
-            Err(mut error) if error.message == HTML && status == StatusCode::OK => {
+            Ok(body) => {
+                if !method.is_safe() {
+                    answer.remark = body.as_ref().and_then(|body| self.doubt(status, body));
+                }
+                answer.body = body;
+            }
+            Err(mut error) if method.is_safe() => {
+                error.done = Done::No;
+                return Err(error);
+            }
+            // A page or a text for people comes with a plain 200 from a login or a proxy: nothing says that the API took
+            // the write.
+            Err(mut error) if error.kind == ErrorKind::NotJson && is_anybodys(status, &error) => {
                 error.done = done;
                 return Err(error);
             }
@@ -430,6 +454,19 @@ impl Inner {
             }
         }
         Ok(answer)
+    }
+
+    /// Why a write that was answered with success may not have been done all the same.
+    fn doubt(&self, status: StatusCode, body: &RawJson) -> Option<String> {
+        if let Some(says) = Problem::within(body, self.secret()) {
+            return Some(format!(
+                "The API answered {status}, and yet it says: {says}. It may have been done or not: read the resource \
+                 before you try again."
+            ));
+        }
+        (status == StatusCode::ACCEPTED).then(|| {
+            "The API has accepted it and may not have done it yet: read the resource.".to_owned()
+        })
     }
 
     async fn json(
@@ -457,9 +494,15 @@ impl Inner {
                 let reason = one_line(&error.message, 128);
                 format!("the answer is not JSON ({reason}); it begins with: {says}")
             };
-            Error::new(ErrorKind::NotJson, message, Done::No)
+            let mut error = Error::new(ErrorKind::NotJson, message, Done::No)
                 .with_status(status)
-                .with_source(error)
+                .with_source(error);
+            if !head.trim_ascii_start().starts_with(b"{")
+                && !head.trim_ascii_start().starts_with(b"[")
+            {
+                error.done = Done::Unknown;
+            }
+            error
         })
     }
 
@@ -474,7 +517,11 @@ impl Inner {
         let kind = ErrorKind::of(status);
         // A server that breaks may have done something first; one that refuses has not.
         let done = match kind {
-            ErrorKind::Server | ErrorKind::Unavailable => done,
+            ErrorKind::Server
+            | ErrorKind::Unavailable
+            | ErrorKind::Timeout
+            | ErrorKind::NotJson
+            | ErrorKind::Redirected => done,
             _ => Done::No,
         };
         // The status says enough: an error that cannot be read to its end is an error all the same.
@@ -527,6 +574,16 @@ async fn parsed(body: Bytes) -> Result<RawJson, JsonError> {
     }
 }
 
+/// Whether an answer that is no JSON may be from anybody, and not from the API: it does not even begin like JSON, and the
+/// status is one that any page has.
+fn is_anybodys(status: StatusCode, error: &Error) -> bool {
+    let is_usual = matches!(
+        status,
+        StatusCode::OK | StatusCode::ACCEPTED | StatusCode::NON_AUTHORITATIVE_INFORMATION
+    );
+    is_usual && error.done == Done::Unknown
+}
+
 fn is_html(body: &[u8]) -> bool {
     body.trim_ascii_start().starts_with(b"<")
 }
@@ -542,12 +599,22 @@ fn client(config: &TransportConfig) -> Result<Client, TransportError> {
         .no_proxy()
         .redirect(redirect::Policy::none());
     if let Some(proxy) = &config.proxy {
-        let proxy = Proxy::all(proxy.expose()).map_err(|_| TransportError::Proxy)?;
+        let address = proxy_address(proxy.expose()).ok_or(TransportError::Proxy)?;
+        let proxy = Proxy::all(address).map_err(|_| TransportError::Proxy)?;
         builder = builder.proxy(proxy);
     }
     builder
         .build()
         .map_err(|error| TransportError::Client(error.into()))
+}
+
+/// The address of a proxy, if it is one that can be gone through.
+fn proxy_address(text: &str) -> Option<Url> {
+    let url = Url::parse(text.trim()).ok()?;
+    let is_plain =
+        matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+    let is_known = matches!(url.scheme(), "http" | "https");
+    (is_known && is_plain && url.has_host()).then_some(url)
 }
 
 /// An error and what it comes from, in one line without the address.

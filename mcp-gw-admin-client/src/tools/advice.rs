@@ -45,6 +45,9 @@ pub(crate) static API7: Words = Words {
     patch: "patch_resource",
 };
 
+/// In what is said of a connection that goes through a proxy.
+const THROUGH: &str = " cannot be reached through the proxy ";
+
 /// What happened at the dashboard and what to do next.
 pub(crate) fn explain(error: &Error) -> String {
     explain_as(&API7, error)
@@ -85,6 +88,10 @@ fn next_step(words: &Words, error: &Error) -> String {
             Some(seconds) => format!("Wait {seconds} s before the next call."),
             None => "Wait a little before the next call.".to_owned(),
         },
+        ErrorKind::Invalid if error.status == Some(451) => {
+            "The API may not answer this, for legal reasons; the user has to ask who runs it."
+                .to_owned()
+        }
         ErrorKind::Invalid => words.invalid.to_owned(),
         ErrorKind::Server => {
             let who: String = api
@@ -95,9 +102,18 @@ fn next_step(words: &Words, error: &Error) -> String {
                 .collect();
             format!("{who} failed; its logs say why.")
         }
+        ErrorKind::Unavailable if error.status == Some(407) => {
+            "The proxy (--proxy, or proxy in the configuration of this server) does not let requests through: the user has \
+             to give its user name and password in its address, http://user:password@host:3128."
+                .to_owned()
+        }
         ErrorKind::Unavailable if is_distrust(error) => format!(
             "Its certificate is not believed, and nothing was sent. The user has to give this server the certificate \
              of the authority that signed it (--ca-file, or ca_file in its configuration), or correct the host in {address}."
+        ),
+        ErrorKind::Unavailable if error.message.contains(THROUGH) => format!(
+            "Try again later; if that fails, the user has to check that the proxy (--proxy, or proxy in the configuration of \
+             this server) and {api} run, and that {address} is its address."
         ),
         ErrorKind::Unavailable => match wait {
             Some(seconds) => format!(

@@ -16,6 +16,9 @@ pub(crate) struct Sent {
     pub(crate) method: String,
     /// The path and query, below the address of the API.
     pub(crate) path: String,
+    /// Of what was not sent: where it would go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) url: Option<String>,
     /// The JSON body.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Value>")]
@@ -28,6 +31,7 @@ impl Sent {
         Self {
             method: request.method().to_string(),
             path: request.uri().to_string(),
+            url: None,
             body: None,
         }
     }

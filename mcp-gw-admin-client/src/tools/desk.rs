@@ -193,6 +193,8 @@ impl Desk {
         }
         if writing.dry_run == Some(true) {
             outcome.dry_run = true;
+            let url = self.transport.base().join(request.uri());
+            outcome.request.url = url.map(String::from);
             outcome
                 .remarks
                 .push("This request was not sent, and nothing was changed. Call again without dry_run to send it.".to_owned());

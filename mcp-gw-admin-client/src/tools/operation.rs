@@ -11,6 +11,7 @@ use mcp_gw_core::{
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use crate::http::Budget;
 use crate::tools::redact::said_twice;
@@ -153,14 +154,21 @@ impl<S: Shared, O: Operation<S>> Bound<S, O> {
             schema::check(validator, &tree).map_err(ToolError::invalid_arguments)?;
         }
         args.decode()
-            .or_else(|error| whole(args.as_raw(), 2).map_or(Err(error), |args| args.decode_owned()))
+            .or_else(|error| {
+                let schema = self.spec.input_schema().to_value().unwrap_or_default();
+                whole(args.as_raw(), &[&schema]).map_or(Err(error), |args| args.decode_owned())
+            })
             .map_err(|error| ToolError::invalid_arguments(error.message))
     }
 }
 
-/// The value with `2` for `2.0`, which JSON Schema takes for an integer too and types do not; in the members of an object
-/// and in objects in lists of these. `None` when there is nothing like that.
-fn whole(raw: &RawJson, levels: usize) -> Option<RawJson> {
+/// The value with `2` for `2.0`, which JSON Schema takes for an integer too and types do not: wherever one of `schemas`
+/// wants an integer. `None` when there is nothing like that.
+fn whole(raw: &RawJson, schemas: &[&Value]) -> Option<RawJson> {
+    let schemas = branches(schemas);
+    if schemas.is_empty() {
+        return None;
+    }
     match raw.as_bytes().first()? {
         b'{' => {
             let members = raw.members().ok()?;
@@ -168,17 +176,18 @@ fn whole(raw: &RawJson, levels: usize) -> Option<RawJson> {
             let mut writer = ObjectWriter::with_capacity(raw.len());
             for (name, value) in members.iter() {
                 let value = raw.slice(value);
-                // What is in an object is a body that goes on as it came.
-                let is_body = value.is_object() || levels == 0;
-                let changed = (!is_body).then(|| whole(&value, levels - 1)).flatten();
+                let of_all = schemas.iter();
+                let inner: Vec<&Value> = of_all.filter_map(|of| member_of(of, name)).collect();
+                let changed = whole(&value, &inner);
                 is_changed |= changed.is_some();
                 writer = writer.raw(name, &changed.unwrap_or(value));
             }
             is_changed.then(|| writer.finish())
         }
-        b'[' if levels > 0 => {
+        b'[' => {
+            let inner: Vec<&Value> = schemas.iter().filter_map(|s| s.get("items")).collect();
             let items: Vec<RawJson> = raw.decode_owned().ok()?;
-            let changed: Vec<_> = items.iter().map(|item| whole(item, levels)).collect();
+            let changed: Vec<_> = items.iter().map(|item| whole(item, &inner)).collect();
             if changed.iter().all(Option::is_none) {
                 return None;
             }
@@ -186,13 +195,58 @@ fn whole(raw: &RawJson, levels: usize) -> Option<RawJson> {
             let all: Vec<RawJson> = all.map(|(item, changed)| changed.unwrap_or(item)).collect();
             RawJson::from_serialize(&all).ok()
         }
-        b'-' | b'0'..=b'9' => {
-            let (number, zeros) = raw.as_str().split_once('.')?;
-            let is_whole = zeros.bytes().all(|byte| byte == b'0');
-            is_whole.then(|| RawJson::parse(number.to_owned()).ok())?
+        b'-' | b'0'..=b'9' if schemas.iter().any(|schema| wants_integer(schema)) => {
+            integer(raw.as_str()).and_then(|text| RawJson::parse(text).ok())
         }
         _ => None,
     }
+}
+
+/// The schemas with those that they are made of.
+fn branches<'a>(schemas: &[&'a Value]) -> Vec<&'a Value> {
+    let mut all: Vec<&Value> = schemas.to_vec();
+    let mut at = 0;
+    while let Some(schema) = all.get(at).copied() {
+        let parts = ["anyOf", "oneOf", "allOf"].iter();
+        let parts = parts.filter_map(|name| schema.get(name)?.as_array());
+        all.extend(parts.flatten());
+        at += 1;
+    }
+    all
+}
+
+fn member_of<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
+    let known = schema.get("properties").and_then(|all| all.get(name));
+    known.or_else(|| {
+        schema
+            .get("additionalProperties")
+            .filter(|of| of.is_object())
+    })
+}
+
+fn wants_integer(schema: &Value) -> bool {
+    match schema.get("type") {
+        Some(Value::String(name)) => name == "integer",
+        Some(Value::Array(names)) => names.iter().any(|name| name == "integer"),
+        _ => false,
+    }
+}
+
+/// `2` for `2.0`, `20` for `2e1`; `None` for what is no integer, or is written as one.
+fn integer(number: &str) -> Option<String> {
+    // Whole floats below this are exact, and written without an exponent.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    if let Some((whole, zeros)) = number.split_once('.')
+        && zeros.bytes().all(|byte| byte == b'0')
+    {
+        return Some(whole.to_owned());
+    }
+    let value: f64 = number.parse().ok()?;
+    (value.fract() == 0.0 && value.abs() <= EXACT).then(|| format!("{value:.0}"))
 }
 
 #[async_trait]
@@ -290,13 +344,25 @@ impl<T: JsonSchema> JsonSchema for Checked<T> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn a_whole_number_may_be_written_with_a_point() {
+        let number = json!({"type": ["integer", "null"]});
+        let object = |members: Value| json!({"type": "object", "properties": members});
+        let schema = object(json!({
+            "page": number,
+            "n": {"type": "number"},
+            "r": {"type": "array", "items": object(json!({"c": {"type": "integer"}, "d": {"type": "object"}}))},
+            "route": {"anyOf": [object(json!({"page_size": number})), {"type": "null"}]},
+            "by_name": {"type": "object", "additionalProperties": number},
+            "body": {"type": "object", "additionalProperties": true},
+        }));
         let changed = |text: &str| {
             let raw = RawJson::parse(text.to_owned()).unwrap();
-            whole(&raw, 2).map(|raw| raw.to_string())
+            whole(&raw, &[&schema]).map(|raw| raw.to_string())
         };
         for (text, wanted) in [
             (r#"{"page":2.0,"n":1.50}"#, Some(r#"{"page":2,"n":1.50}"#)),
@@ -304,8 +370,16 @@ mod tests {
                 r#"{"r":[{"c":3.00,"d":{"x":1.0}},7]}"#,
                 Some(r#"{"r":[{"c":3,"d":{"x":1.0}},7]}"#),
             ),
+            (
+                r#"{"route":{"page_size":10.0,"x":1.0}}"#,
+                Some(r#"{"route":{"page_size":10,"x":1.0}}"#),
+            ),
+            (r#"{"by_name":{"a":-1.0}}"#, Some(r#"{"by_name":{"a":-1}}"#)),
+            (r#"{"page":2e1}"#, Some(r#"{"page":20}"#)),
             (r#"{"page":2,"body":{"n":2.0}}"#, None),
             (r#"{"page":2.5,"text":"2.0"}"#, None),
+            (r#"{"page":1e300}"#, None),
+            (r#"{"n":2.0}"#, None),
         ] {
             assert_eq!(changed(text).as_deref(), wanted, "{text}");
         }

@@ -285,3 +285,28 @@ async fn a_write_whose_answer_is_odd_is_not_reported_as_failed() {
         assert!(answer["console_url"].is_null());
     }
 }
+
+#[tokio::test]
+async fn a_whole_number_may_have_a_point_in_objects_too() {
+    let page = r#"{"list":[],"total":0}"#;
+    let setup = Setup::new([
+        on("GET /api/gateway_groups?page=1").body(page),
+        on("GET /apisix/admin/routes?gateway_group_id=g&service_id=s&page=2&page_size=10")
+            .body(page),
+    ])
+    .await;
+    let answer = setup
+        .call(
+            "get_resource",
+            json!({"gatewayGroup": {"page": 1.0},
+                "route": {"gateway_group_id": "g", "service_id": "s", "page": 2.0, "page_size": 10.0}}),
+        )
+        .await
+        .ok();
+    assert!(!answer.to_string().contains("invalid type"), "{answer}");
+    let error = setup
+        .call("get_resource", json!({"gatewayGroup": {"page": 1.5}}))
+        .await
+        .error();
+    assert!(error.contains("page"), "{error}");
+}

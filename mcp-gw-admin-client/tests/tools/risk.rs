@@ -266,6 +266,52 @@ async fn groups_that_are_named_are_looked_at_even_where_the_list_is_forbidden() 
 }
 
 #[tokio::test]
+async fn a_group_that_is_not_there_is_said_to_be_none() {
+    let setup = Setup::new([
+        get("/api/gateway_groups", &json!([{"id": "g"}])),
+        get(&in_group("certificates"), &json!([])),
+        get(&in_group("ca_certificates"), &json!([])),
+    ])
+    .await;
+    let arguments = json!({"rules": ["certificate-expired"], "gateway_group_ids": ["nope", "g"]});
+    let answer = setup.call("check_risk", arguments).await.ok();
+    assert_eq!(answer["complete"], false);
+    let unread = &answer["not_read"][0]["error"];
+    assert_eq!(unread["kind"], "unknown_group");
+    let says = unread["message"].as_str().unwrap();
+    assert!(
+        says.contains("\"nope\"") && !says.contains("\"g\""),
+        "{says}"
+    );
+    assert_eq!(answer["summary"]["gateway_groups"], 1);
+}
+
+#[tokio::test]
+async fn a_list_that_nobody_counts_is_asked_for_until_nothing_comes() {
+    let page = |ids: std::ops::Range<u32>| {
+        let all: Vec<Value> = ids
+            .map(|id| json!({"id": format!("c{id}"), "exptime": NOW - 1}))
+            .collect();
+        json!({ "list": all }).to_string()
+    };
+    let path = in_group("certificates");
+    let setup = Setup::new([
+        get("/api/gateway_groups", &json!([{"id": "g"}])),
+        on(&format!("GET {path}")).body(page(0..30)),
+        on(&format!("GET {path}&page=2&page_size=30")).body(page(30..60)),
+        on(&format!("GET {path}&page=3&page_size=30")).body(page(0..0)),
+        get(&in_group("ca_certificates"), &json!([])),
+    ])
+    .await;
+    let answer = setup
+        .call("check_risk", json!({"rules": ["certificate-expired"]}))
+        .await
+        .ok();
+    assert_eq!(answer["total_findings"], 60);
+    assert_eq!(answer["complete"], true);
+}
+
+#[tokio::test]
 async fn all_pages_are_read_and_one_that_repeats_itself_ends() {
     let page = |ids: &[&str], total: u32| {
         let all: Vec<Value> = ids

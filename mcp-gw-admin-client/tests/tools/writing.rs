@@ -428,3 +428,23 @@ async fn a_whole_number_with_a_point_is_a_whole_number() {
     let setup = Setup::new([on("GET /api/roles?page=2")]).await;
     setup.call("get_role", json!({"page": 2.0})).await.ok();
 }
+
+#[tokio::test]
+async fn a_dry_run_says_where_the_request_would_go() {
+    let setup = Setup::with([], |config| config.dashboard_url.push_str("/prefix")).await;
+    let arguments = json!({"role": {"name": "dev", "policies": []}, "dry_run": true});
+    let answer = setup.call("create_role", arguments).await.ok();
+    let url = format!("{}/prefix/api/roles", setup.dashboard.url());
+    assert_eq!(answer["request"]["url"], url, "{answer}");
+}
+
+#[tokio::test]
+async fn a_write_that_is_led_elsewhere_may_have_been_done() {
+    let setup = Setup::writing([on("POST /api/roles")
+        .status(303)
+        .header("location", "/api/roles/new")])
+    .await;
+    let arguments = json!({"role": {"name": "dev", "policies": []}});
+    let error = setup.call("create_role", arguments).await.error();
+    assert!(error.contains("may have been done or not"), "{error}");
+}

@@ -93,6 +93,9 @@ pub struct ApisixArgs {
     /// What the tools may do.
     #[command(flatten)]
     pub admin: AdminArgs,
+
+    #[arg(skip)]
+    tells_in_calls: bool,
 }
 
 const API7: &str = "\
@@ -122,8 +125,8 @@ const APISIX_EXAMPLE: &str = "set it where your client starts this program: \"en
                               \"APISIX_ADMIN_KEY\": \"…\" }";
 
 impl Api7Args {
-    /// Serves also when variables are missing, and tells what to set when a tool is called: whoever is started by an IDE
-    /// is not heard when it ends with an error.
+    /// Serves also when variables are missing or cannot be used, and tells what to set when a tool is called: whoever is
+    /// started by an IDE is not heard when it ends with an error.
     #[must_use]
     pub const fn telling_in_calls(mut self) -> Self {
         self.tells_in_calls = true;
@@ -138,21 +141,26 @@ impl Api7Args {
         &self,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<ServerConfig, ConfigFaults> {
-        let (config, unset) = match Api7Config::from_lookup(env) {
-            Ok(config) => (config, None),
-            Err(_) if self.tells_in_calls => {
-                let lacks = faults(missing(env)).to_string();
-                tracing::warn!("{lacks}");
-                let says = format!(
-                    "Nothing was sent: this server was started without what it needs. The user has to set that, and \
-                     start it again. {}",
-                    lacks.trim_end()
-                );
-                let nowhere = Api7Config::new("http://localhost", Secret::new("unset".to_owned()));
-                (nowhere, Some(says))
-            }
-            Err(_) => return Err(faults(missing(env))),
+        let mut lacks = missing(env);
+        if !lacks.is_empty() && !self.tells_in_calls {
+            return Err(faults(lacks));
+        }
+        // What is missing must not hide what is wrong with the rest.
+        let filled = |name: &str| {
+            let given = env(name).filter(|value| !value.trim().is_empty());
+            given.or_else(|| match name {
+                "DASHBOARD_URL" => Some(NOWHERE.to_owned()),
+                "TOKEN" => Some(UNSET.to_owned()),
+                _ => None,
+            })
         };
+        let config = Api7Config::from_lookup(filled).map_err(|error| {
+            faults(vec![fault(
+                "DASHBOARD_URL",
+                error.to_string(),
+                API7_EXAMPLE,
+            )])
+        })?;
         let mut section = Api7Section::new(config.dashboard_url, config.token);
         section.gateway_url = config.gateway_url;
         section.access = self.admin.access();
@@ -161,13 +169,42 @@ impl Api7Args {
         section.exclude_tools.clone_from(&self.admin.exclude_tools);
         section.ca_file.clone_from(&self.admin.ca_file);
         section.proxy = self.admin.proxy.clone().map(Into::into);
-        section.unset = unset;
         section.risk = thresholds(&self.risk).map_err(faults)?;
-        sound(ServerConfig::api7(section))
+        let found = found_in(&ServerConfig::api7(section.clone()));
+        if found.is_empty() && lacks.is_empty() {
+            return Ok(ServerConfig::api7(section));
+        }
+        let (wrong, of_options): (Vec<Fault>, Vec<Fault>) =
+            found.into_iter().partition(is_of_environment);
+        if !self.tells_in_calls || !of_options.is_empty() {
+            return Err(faults([wrong, of_options].concat()));
+        }
+        // Without a gateway there are no test requests; all else can be asked.
+        let (gateway, wrong): (Vec<Fault>, Vec<Fault>) = wrong
+            .into_iter()
+            .partition(|fault| fault.path().to_string() == "GATEWAY_URL");
+        if !gateway.is_empty() {
+            tracing::warn!("{}", faults(gateway));
+            section.gateway_url = None;
+        }
+        lacks.extend(wrong);
+        if !lacks.is_empty() {
+            section.unset = Some(told(&faults(lacks)));
+            NOWHERE.clone_into(&mut section.dashboard_url);
+            section.token = Some(Secret::new(UNSET.to_owned()));
+        }
+        Ok(ServerConfig::api7(section))
     }
 }
 
 impl ApisixArgs {
+    /// As [`Api7Args::telling_in_calls`].
+    #[must_use]
+    pub const fn telling_in_calls(mut self) -> Self {
+        self.tells_in_calls = true;
+        self
+    }
+
     /// The server that is meant. `env` finds variables of the environment.
     ///
     /// # Errors
@@ -176,14 +213,22 @@ impl ApisixArgs {
         &self,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<ServerConfig, ConfigFaults> {
-        let config = ApisixConfig::from_lookup(env).map_err(|error| {
-            // Each begins with the variable that it is about.
-            let said = error.faults.iter().map(|says| {
-                let (name, says) = says.split_once(' ').unwrap_or(("", says));
-                fault(name, says, APISIX_EXAMPLE)
-            });
-            faults(said.collect())
-        })?;
+        let (config, lacks) = match ApisixConfig::from_lookup(env) {
+            Ok(config) => (config, Vec::new()),
+            Err(error) => {
+                // Each begins with the variable that it is about.
+                let said = error.faults.iter().map(|says| {
+                    let (name, says) = says.split_once(' ').unwrap_or(("", says));
+                    fault(name, says, APISIX_EXAMPLE)
+                });
+                let lacks: Vec<Fault> = said.collect();
+                if !self.tells_in_calls {
+                    return Err(faults(lacks));
+                }
+                let nowhere = ApisixConfig::new(NOWHERE, Secret::new(UNSET.to_owned()));
+                (nowhere, lacks)
+            }
+        };
         let mut section = ApisixSection::new(config.admin_url, config.admin_key);
         section.gateway_url = config.gateway_url;
         section.access = self.admin.access();
@@ -192,8 +237,45 @@ impl ApisixArgs {
         section.exclude_tools.clone_from(&self.admin.exclude_tools);
         section.ca_file.clone_from(&self.admin.ca_file);
         section.proxy = self.admin.proxy.clone().map(Into::into);
-        sound(ServerConfig::apisix(section))
+        let found = found_in(&ServerConfig::apisix(section.clone()));
+        let is_told = self.tells_in_calls && found.iter().all(is_of_environment);
+        if !found.is_empty() && !is_told {
+            return Err(faults(found));
+        }
+        let lacks = [lacks, found].concat();
+        if !lacks.is_empty() {
+            section.unset = Some(told(&faults(lacks)));
+            NOWHERE.clone_into(&mut section.admin_url);
+            section.admin_key = Some(Secret::new(UNSET.to_owned()));
+            section.gateway_url = None;
+        }
+        Ok(ServerConfig::apisix(section))
     }
+}
+
+/// Where nothing is sent: it stands for an address that is missing.
+const NOWHERE: &str = "http://localhost";
+
+/// It stands for a credential that is missing.
+const UNSET: &str = "unset";
+
+/// What each call is answered with while something is wrong with the environment.
+fn told(lacks: &ConfigFaults) -> String {
+    let lacks = lacks.to_string();
+    tracing::warn!("{lacks}");
+    format!(
+        "Nothing was sent: this server was started without what it needs. The user has to set that, and start it again. {}",
+        lacks.trim_end()
+    )
+}
+
+/// Options have dashes, variables have none.
+fn is_of_environment(fault: &Fault) -> bool {
+    let name = fault.path().to_string();
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte == b'_')
 }
 
 /// What `--risk` says, held to what a file may say under `risk`.
@@ -243,15 +325,10 @@ fn thresholds(pairs: &[String]) -> Result<Option<RiskConfig>, Vec<Fault>> {
     }
 }
 
-/// The server, if nothing is wrong with it.
-fn sound(server: ServerConfig) -> Result<ServerConfig, ConfigFaults> {
+/// What is wrong with the server.
+fn found_in(server: &ServerConfig) -> Vec<Fault> {
     let found = server.admin_api().map(|api| api.faults());
-    let found: Vec<_> = found.into_iter().flatten().map(said).collect();
-    if found.is_empty() {
-        Ok(server)
-    } else {
-        Err(faults(found))
-    }
+    found.into_iter().flatten().map(said).collect()
 }
 
 /// The variables that are not set, and what they are for.
@@ -376,6 +453,65 @@ mod tests {
     }
 
     #[test]
+    fn who_is_told_in_calls_is_served_whatever_the_environment_is() {
+        let told = |env: &[(&str, &str)]| {
+            let args = Api7Args::default().telling_in_calls();
+            let look_up = |name: &str| {
+                let found = env.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            args.server(&look_up).unwrap().api7.unwrap()
+        };
+        assert_eq!(told(&GOOD).unset, None);
+        // The rest works without a gateway.
+        let section = told(&[GOOD[0], GOOD[1], ("GATEWAY_URL", "nope")]);
+        assert_eq!((section.unset, section.gateway_url), (None, None));
+        for (env, words) in [
+            (
+                &[("DASHBOARD_URL", "x")][..],
+                ["DASHBOARD_URL: ", "TOKEN: "],
+            ),
+            (
+                &[("DASHBOARD_URL", "https://u:hidden@h"), GOOD[1]][..],
+                ["DASHBOARD_URL: ", "user name"],
+            ),
+            (
+                &[GOOD[0], ("TOKEN", "hidden\u{fc}")][..],
+                ["TOKEN: ", "start it again"],
+            ),
+            (&[][..], ["DASHBOARD_URL: ", "TOKEN: "]),
+        ] {
+            let says = told(env).unset.unwrap();
+            for word in words {
+                assert!(says.contains(word), "no {word:?} in {says}");
+            }
+            assert!(!says.contains("hidden"), "{says}");
+        }
+        for env in [
+            &[("APISIX_SERVER_HOST", "http://10.0.0.9")][..],
+            &[("APISIX_ADMIN_API_PORT", "x")][..],
+            &[("APISIX_ADMIN_KEY", "\u{fc}")][..],
+        ] {
+            let look_up = |name: &str| {
+                let found = env.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            let args = ApisixArgs::default().telling_in_calls();
+            let section = args.server(&look_up).unwrap().apisix.unwrap();
+            assert!(section.unset.is_some(), "{env:?}");
+        }
+        // Options are for who reads what this program says.
+        let args = Api7Args {
+            admin: AdminArgs {
+                proxy: Some("nope".to_owned()),
+                ..AdminArgs::default()
+            },
+            ..Api7Args::default()
+        };
+        assert!(args.telling_in_calls().server(&|_| None).is_err());
+    }
+
+    #[test]
     fn secrets_can_be_kept_from_all_calls() {
         let never = AdminArgs {
             no_secrets: true,
@@ -384,7 +520,10 @@ mod tests {
         assert!(says(&never, &GOOD).contains("secrets: Never"));
         let usual = says(&AdminArgs::default(), &GOOD);
         assert!(usual.contains("secrets: OnRequest"), "{usual}");
-        let args = ApisixArgs { admin: never };
+        let args = ApisixArgs {
+            admin: never,
+            ..ApisixArgs::default()
+        };
         let server = args.server(&|_| None).unwrap().apisix.unwrap();
         assert_eq!(server.secrets, Secrets::Never);
     }

@@ -61,6 +61,9 @@ pub struct ApisixSection {
     #[serde(default = "gateway_concurrency")]
     #[schemars(range(min = 1, max = 256))]
     pub gateway_concurrency: u32,
+    /// What the user has to set before anything can be asked; only of the command line.
+    #[serde(skip)]
+    pub(crate) unset: Option<String>,
 }
 
 impl ApisixSection {
@@ -80,6 +83,7 @@ impl ApisixSection {
             answer_size: answer_size(),
             max_gateway_requests: max_gateway_requests(),
             gateway_concurrency: gateway_concurrency(),
+            unset: None,
         }
     }
 
@@ -141,6 +145,7 @@ impl ApisixSection {
         config.answer_bytes = common.answer_bytes();
         config.max_gateway_requests = count(self.max_gateway_requests);
         config.gateway_concurrency = count(self.gateway_concurrency);
+        config.unset.clone_from(&self.unset);
         Ok(config)
     }
 }

@@ -129,7 +129,7 @@ fn shared(config: &ApisixConfig) -> Result<Apisix, ToolsError> {
         max_gateway_requests: config.max_gateway_requests,
         gateway_concurrency: config.gateway_concurrency,
         words: &WORDS,
-        unset: None,
+        unset: config.unset.clone(),
     }))
 }
 

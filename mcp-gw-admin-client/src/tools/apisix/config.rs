@@ -61,6 +61,9 @@ pub struct ApisixConfig {
     #[serde(default = "concurrency")]
     #[schemars(range(min = 1, max = 256))]
     pub gateway_concurrency: usize,
+    /// What the user has to set before anything can be asked: the tools are listed, and each call is answered with this.
+    #[serde(skip)]
+    pub unset: Option<String>,
 }
 
 fn name() -> String {
@@ -85,6 +88,7 @@ impl ApisixConfig {
             answer_bytes: answer(),
             max_gateway_requests: requests(),
             gateway_concurrency: concurrency(),
+            unset: None,
         }
     }
 

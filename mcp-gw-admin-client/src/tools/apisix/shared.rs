@@ -53,6 +53,10 @@ impl Shared for Apisix {
         self.0.scrub(text)
     }
 
+    fn unset(&self) -> Option<&str> {
+        self.0.unset.as_deref()
+    }
+
     fn is_read_only(&self) -> bool {
         self.0.access == Access::ReadOnly
     }

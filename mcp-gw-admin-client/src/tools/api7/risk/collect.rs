@@ -113,8 +113,17 @@ fn take_global(reader: &mut Reader<'_>, scan: &mut Scan, found: Vec<Found>, want
             Source::Policies => scan.policies = resources(found, "permissionPolicy", missing),
             Source::Users => scan.users = resources(found, "user", missing),
             Source::GatewayGroups => {
+                let (job, is_complete) = (found.job.clone(), found.is_complete);
                 let all = resources(found, "gatewayGroup", missing);
+                let known: BTreeSet<String> = all.iter().map(|group| group.id.clone()).collect();
                 scan.groups = chosen(all, wanted);
+                // What a whole list does not have is not there. An empty one may be that of who may not see groups.
+                if is_complete && !known.is_empty() {
+                    let is_known = |id: &String| known.contains(id);
+                    scan.groups.retain(|group| is_known(&group.resource.id));
+                    let unknown: Vec<&String> = wanted.iter().filter(|id| !is_known(id)).collect();
+                    note_unknown(reader, &job, &unknown);
+                }
             }
             _ => {
                 let (job, body) = (found.job, found.body);
@@ -165,6 +174,27 @@ fn chosen(all: Vec<Resource>, wanted: &[String]) -> Vec<Group> {
             ..Group::default()
         })
         .collect()
+}
+
+fn note_unknown(reader: &mut Reader<'_>, job: &Job, unknown: &[&String]) {
+    if unknown.is_empty() {
+        return;
+    }
+    let shown: Vec<String> = unknown
+        .iter()
+        .take(10)
+        .map(|id| format!("{:?}", crate::http::one_line(id, 64)))
+        .collect();
+    let failure = Failure {
+        kind: "unknown_group".to_owned(),
+        status: None,
+        message: format!(
+            "Not scanned: the dashboard has no gateway group {}. Check gateway_group_ids; get_resource with \
+             {{\"gatewayGroup\": {{}}}} lists the ids.",
+            shown.join(", ")
+        ),
+    };
+    reader.note(job, "/api/gateway_groups".to_owned(), failure);
 }
 
 fn take_of_group(scan: &mut Scan, found: Found) {

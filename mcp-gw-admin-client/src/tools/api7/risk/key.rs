@@ -1,4 +1,4 @@
-//! The public keys of certificates: of what sort they are, and how long.
+//! Certificates: of what sort their public keys are and how long, and when they end.
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -24,6 +24,14 @@ pub(crate) fn keys(pem: &str) -> Option<Vec<Key>> {
     all.filter(|all| !all.is_empty())
 }
 
+/// When the first of the certificates in a PEM text ends, in seconds since 1970. `None` when there is none, or one that
+/// cannot be read.
+pub(crate) fn end(pem: &str) -> Option<i64> {
+    let all = CertificateDer::pem_slice_iter(pem.as_bytes()).take(MOST);
+    let all: Option<Vec<i64>> = all.map(|der| not_after(der.ok()?.as_ref())).collect();
+    all?.into_iter().min()
+}
+
 const INTEGER: u8 = 0x02;
 const BITS: u8 = 0x03;
 const OID: u8 = 0x06;
@@ -36,16 +44,69 @@ const EC: [u8; 7] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 const ED25519: [u8; 3] = [0x2b, 0x65, 0x70];
 const ED448: [u8; 3] = [0x2b, 0x65, 0x71];
 
-/// What the member `subjectPublicKeyInfo` says (RFC 5280, section 4.1).
-fn key(certificate: &[u8]) -> Option<Key> {
+/// The members of a certificate from its issuer on (RFC 5280, section 4.1).
+fn fields(certificate: &[u8]) -> Option<Der<'_>> {
     let mut certificate = Der(Der(certificate).next(SEQUENCE)?);
     let mut fields = Der(certificate.next(SEQUENCE)?);
     if fields.0.first() == Some(&VERSION) {
         fields.next(VERSION)?;
     }
     fields.next(INTEGER)?;
-    // The algorithm, the issuer, from when until when, and the subject.
-    for _ in 0..4 {
+    // The algorithm.
+    fields.next(SEQUENCE)?;
+    Some(fields)
+}
+
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
+
+/// What the member `validity` says (RFC 5280, section 4.1.2.5).
+fn not_after(certificate: &[u8]) -> Option<i64> {
+    let mut fields = fields(certificate)?;
+    // The issuer.
+    fields.next(SEQUENCE)?;
+    let mut validity = Der(fields.next(SEQUENCE)?);
+    let first = *validity.0.first()?;
+    validity.next(first)?;
+    let tag = *validity.0.first()?;
+    let text = std::str::from_utf8(validity.next(tag)?)
+        .ok()?
+        .strip_suffix('Z')?;
+    let (year, rest) = match tag {
+        UTC_TIME => {
+            let (year, rest) = text.split_at_checked(2)?;
+            let year: i64 = year.parse().ok()?;
+            (if year < 50 { 2000 + year } else { 1900 + year }, rest)
+        }
+        GENERALIZED_TIME => {
+            let (year, rest) = text.split_at_checked(4)?;
+            (year.parse().ok()?, rest)
+        }
+        _ => return None,
+    };
+    if rest.len() != 10 || !rest.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let part = |at: usize| rest.get(at..at + 2)?.parse::<i64>().ok();
+    let (month, day) = (part(0)?, part(2)?);
+    let is_date =
+        (1..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    // A year that begins in March has its odd day at the end.
+    let (year, month) = if month < 3 {
+        (year - 1, month + 9)
+    } else {
+        (year, month - 3)
+    };
+    let days =
+        365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 719_469;
+    is_date.then_some(((days * 24 + part(4)?) * 60 + part(6)?) * 60 + part(8)?)
+}
+
+/// What the member `subjectPublicKeyInfo` says (RFC 5280, section 4.1).
+fn key(certificate: &[u8]) -> Option<Key> {
+    let mut fields = fields(certificate)?;
+    // The issuer, from when until when, and the subject.
+    for _ in 0..3 {
         fields.next(SEQUENCE)?;
     }
     let mut info = Der(fields.next(SEQUENCE)?);
@@ -135,6 +196,37 @@ pub(crate) mod tests {
         }
     }
 
+    #[test]
+    fn certificates_say_when_they_end() {
+        // As `openssl x509 -enddate` tells of them.
+        let of = |year: i32, month: u8, day: u8| {
+            let pair = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+            let mut params = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+            params.not_after = rcgen::date_time_ymd(year, month, day);
+            params.self_signed(&pair).unwrap().pem()
+        };
+        for (year, month, day, seconds) in [
+            (2000, 2, 29, 951_782_400),
+            (2026, 7, 28, 1_785_196_800),
+            (2049, 12, 31, 2_524_521_600),
+            (2050, 1, 1, 2_524_608_000),
+            (4096, 3, 1, 67_095_302_400),
+        ] {
+            assert_eq!(
+                end(&of(year, month, day)),
+                Some(seconds),
+                "{year}-{month}-{day}"
+            );
+        }
+        let both = format!("{}{}", of(2040, 1, 1), of(2030, 1, 1));
+        assert_eq!(end(&both), Some(1_893_456_000));
+        assert_eq!(end("x"), None);
+        assert_eq!(
+            end("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"),
+            None
+        );
+    }
+
     proptest! {
         #[test]
         fn no_bytes_break_it(at in 0usize..400, byte in any::<u8>(), end in 0usize..600) {
@@ -144,7 +236,7 @@ pub(crate) mod tests {
                 *place = byte;
             }
             bytes.truncate(end);
-            let _ = key(&bytes);
+            let _ = (key(&bytes), not_after(&bytes));
         }
     }
 }

@@ -2,8 +2,12 @@
 
 mod access;
 mod certificates;
+mod guard;
 mod health;
 mod iam;
+mod lua;
+mod origins;
+mod patterns;
 mod plugins;
 mod routing;
 mod traffic;
@@ -156,6 +160,14 @@ impl<'a> Judge<'a> {
     /// One more was looked at.
     fn look(&mut self) {
         self.checked += 1;
+    }
+
+    /// Plugins that cannot be read may be any.
+    fn note_odd_plugins(&mut self, holder: &Resource) {
+        if let Some(why) = holder.odd_plugins() {
+            self.look();
+            self.undecided(why);
+        }
     }
 
     /// The one that was looked at cannot be judged.

@@ -73,6 +73,18 @@ impl Resource {
             .map(|(name, settings)| (name.as_str(), settings))
     }
 
+    /// Why it cannot be told which plugins there are.
+    pub(crate) fn odd_plugins(&self) -> Option<&'static str> {
+        let is_none = |value: &Value| match value {
+            Value::Null | Value::Object(_) => true,
+            // Lua knows no difference between an empty list and an empty object.
+            Value::Array(items) => items.is_empty(),
+            _ => false,
+        };
+        let is_read = self.body.get("plugins").is_none_or(is_none);
+        (!is_read).then_some("its plugins cannot be read")
+    }
+
     pub(crate) fn plugin(&self, name: &str) -> Option<&Value> {
         self.plugins().find(|(n, _)| *n == name).map(|(_, s)| s)
     }
@@ -218,9 +230,11 @@ impl Scan {
     }
 }
 
-impl Served<'_> {
+impl<'a> Served<'a> {
     /// The plugins that run for it, with who holds them.
-    pub(crate) fn plugins(&self) -> impl Iterator<Item = (&Resource, &str, &Value)> {
+    pub(crate) fn plugins(
+        &self,
+    ) -> impl Iterator<Item = (&'a Resource, &'a str, &'a Value)> + use<'a> {
         let (route, service) = (self.route, &self.service.resource);
         let holders = [route, service].into_iter();
         let holders = holders.chain(&self.group.global_rules);
@@ -240,8 +254,15 @@ impl Served<'_> {
         })
     }
 
-    pub(crate) fn has_any(&self, names: &[&str]) -> bool {
-        self.plugins().any(|(_, name, _)| names.contains(&name))
+    /// Why it cannot be told which plugins there are.
+    pub(crate) fn odd_plugins(&self) -> Option<&'static str> {
+        let elsewhere = self.route.body.get("plugin_config_id");
+        if elsewhere.is_some_and(|id| !id.is_null() && *id != "") {
+            return Some("some of its plugins are kept elsewhere (plugin_config_id)");
+        }
+        let holders = [self.route, &self.service.resource].into_iter();
+        let mut holders = holders.chain(&self.group.global_rules);
+        holders.find_map(Resource::odd_plugins)
     }
 
     /// Whole paths, with the prefix of the service.
@@ -353,9 +374,10 @@ fn of_map(members: &Map<String, Value>) -> Vec<Node> {
 
 /// Whether a host is out in the world: no private address, no name that only a network of one's own knows.
 pub(crate) fn is_public(host: &str) -> bool {
+    let host = host.rsplit('@').next().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(address) = host.parse::<IpAddr>() {
-        return match address {
+        return match address.to_canonical() {
             IpAddr::V4(v4) => {
                 let [a, b, ..] = v4.octets();
                 let is_shared = a == 100 && (64..128).contains(&b);
@@ -405,6 +427,7 @@ mod tests {
             "169.254.1.1",
             "100.64.0.1",
             "::1",
+            "::ffff:10.0.0.1",
             "fd00::1",
             "localhost",
             "db",

@@ -355,6 +355,9 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// A first page of fewer items is all that there is.
+const SMALLEST_PAGE: u64 = 10;
+
 /// Keeps the items of a page; gives the job of the next, if there is one.
 ///
 /// # Errors
@@ -376,8 +379,12 @@ fn next_page(
     if !is_same {
         one.items.extend(items);
     }
-    let is_last = total.is_none_or(|total| seen >= total);
-    if is_same || (!is_last && count == 0) {
+    let is_last = match total {
+        Some(total) => seen >= total && !is_same,
+        // Nobody counts: there may be more behind a page that looks full, until nothing more comes.
+        None => count == 0 || is_same || (job.page == 1 && count < SMALLEST_PAGE),
+    };
+    if !is_last && (is_same || count == 0) {
         let given = one.items.len();
         let total = total.map_or_else(|| "more".to_owned(), |total| total.to_string());
         return Err(format!(
@@ -450,7 +457,9 @@ fn list_of(body: &RawJson) -> Option<(Vec<Value>, Option<u64>)> {
     let inner = inner.filter(|inner| inner.is_array() || inner.get("list").is_some());
     let tree = inner.unwrap_or(&tree);
     if let Value::Array(items) = tree {
-        return Some((items.clone(), None));
+        // There are no pages.
+        let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
+        return Some((items.clone(), Some(count)));
     }
     let items = match tree.get("list")? {
         Value::Array(items) => items.clone(),
@@ -459,7 +468,11 @@ fn list_of(body: &RawJson) -> Option<(Vec<Value>, Option<u64>)> {
         Value::Object(members) if members.is_empty() => Vec::new(),
         _ => return None,
     };
-    Some((items, tree.get("total").and_then(Value::as_u64)))
+    let total = tree.get("total").and_then(|total| match total {
+        Value::String(text) => text.trim().parse().ok(),
+        total => total.as_u64(),
+    });
+    Some((items, total))
 }
 
 #[cfg(test)]
@@ -467,16 +480,46 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_list_that_nobody_counts_is_read_until_nothing_more_comes() {
+        // All pages that an API gives, whose first may have 30 items: how many are read, and how many are asked for.
+        let read = |total: Option<u64>, pages: &[(u64, u64)]| {
+            let first = Job::new(Source::Users, "", "");
+            let mut found = Found {
+                job: first.clone(),
+                items: Vec::new(),
+                body: None,
+                is_complete: false,
+            };
+            let (mut next, mut asked) = (Some(first), 0);
+            while let Some(job) = next {
+                let (from, to) = pages.get(asked).copied().unwrap_or_default();
+                asked += 1;
+                let items = (from..to).map(Value::from).collect();
+                next = next_page(&mut found, &job, items, total).unwrap_or_default();
+            }
+            (found.items.len(), asked, found.is_complete)
+        };
+        assert_eq!(read(None, &[(0, 30), (30, 60), (60, 65)]), (65, 4, true));
+        assert_eq!(read(None, &[(0, 9)]), (9, 1, true));
+        // It does not look at the page.
+        assert_eq!(read(None, &[(0, 30), (0, 30)]), (30, 2, true));
+        assert_eq!(read(Some(31), &[(0, 30), (30, 31)]), (31, 2, true));
+        assert_eq!(read(Some(31), &[(0, 30), (0, 30)]), (30, 2, false));
+    }
+
+    #[test]
     fn lists_are_found_in_what_they_are_wrapped_in() {
         let read = |text: &str| list_of(&RawJson::parse(text.to_owned()).unwrap());
         for (text, count, total) in [
             (r#"{"list":[1,2],"total":7}"#, 2, Some(7)),
             (r#"{"value":{"list":[1]}}"#, 1, None),
-            (r#"{"value":[1,2,3]}"#, 3, None),
+            (r#"{"value":[1,2,3]}"#, 3, Some(3)),
+            (r#"{"list":[1],"total":"31"}"#, 1, Some(31)),
+            (r#"{"list":[1],"total":"many"}"#, 1, None),
             (r#"{"value":{"id":"x"},"list":[1],"total":1}"#, 1, Some(1)),
             (r#"{"list":null,"total":0}"#, 0, Some(0)),
             (r#"{"list":{}}"#, 0, None),
-            ("[1]", 1, None),
+            ("[1]", 1, Some(1)),
         ] {
             let (items, known) = read(text).unwrap();
             assert_eq!((items.len(), known), (count, total), "{text}");

@@ -4,39 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::guard::{self, Guard};
+use super::origins::{self, Origins};
 use super::{Judge, Rule, Severity, step};
 use crate::tools::api7::risk::scan::{Resource, Served};
 use crate::tools::api7::risk::source::Source;
-
-/// Plugins that let in only who proves who they are.
-pub(super) const AUTH: [&str; 17] = [
-    "acl",
-    "authz-casbin",
-    "authz-casdoor",
-    "authz-keycloak",
-    "basic-auth",
-    "cas-auth",
-    "forward-auth",
-    "hmac-auth",
-    "jwe-decrypt",
-    "jwt-auth",
-    "key-auth",
-    "ldap-auth",
-    "multi-auth",
-    "opa",
-    "openid-connect",
-    "saml-auth",
-    "wolf-rbac",
-];
-
-const LIMITS: [&str; 6] = [
-    "ai-rate-limiting",
-    "limit-conn",
-    "limit-count",
-    "limit-count-advanced",
-    "limit-req",
-    "workflow",
-];
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -112,92 +84,6 @@ pub(super) static RULES: &[Rule] = &[
     },
 ];
 
-/// Plugins of the gateway and of the configuration.
-pub(super) fn auth_plugins<'a>(judge: &Judge<'a>) -> Vec<&'a str> {
-    let limits = judge.limits;
-    let own = limits.auth_plugins.iter().map(String::as_str);
-    AUTH.iter().copied().chain(own).collect()
-}
-
-/// What a plugin, or all of them, do about who may come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Guard<'a> {
-    Shut,
-    /// It depends on what a configuration does not tell.
-    Unsure(&'static str),
-    /// Everybody comes in, though there is this plugin, for this reason.
-    Open(Option<(&'a str, &'static str)>),
-}
-
-/// What the plugins of a route with these names do, all together.
-fn guarded<'a>(served: &'a Served<'a>, names: &[&str]) -> Guard<'a> {
-    let mut all = Guard::Open(None);
-    for (_, name, settings) in served.plugins().filter(|(_, name, _)| names.contains(name)) {
-        match (guard(name, settings), all) {
-            (Guard::Shut, _) => return Guard::Shut,
-            (Guard::Open(_), Guard::Unsure(_)) => {}
-            (other, _) => all = other,
-        }
-    }
-    all
-}
-
-/// What one plugin does, by its settings.
-fn guard<'a>(name: &'a str, settings: &'a Value) -> Guard<'a> {
-    let is_set = |member: &str| settings.get(member).and_then(Value::as_bool) == Some(true);
-    let text = |member: &str| settings.get(member).and_then(Value::as_str);
-    if text("anonymous_consumer").is_some_and(|consumer| !consumer.is_empty()) {
-        return Guard::Open(Some((name, "who proves nothing is its anonymous_consumer")));
-    }
-    let filter = settings.pointer("/_meta/filter").and_then(Value::as_array);
-    if filter.is_some_and(|filter| !filter.is_empty()) {
-        return Guard::Unsure("its plugin runs for some requests only (_meta.filter)");
-    }
-    if is_set("allow_degradation") {
-        return Guard::Unsure(
-            "its plugin lets in everybody while its server is down (allow_degradation)",
-        );
-    }
-    match name {
-        "openid-connect" if text("unauth_action") == Some("pass") && is_set("bearer_only") => {
-            Guard::Unsure("openid-connect has both unauth_action \"pass\" and bearer_only")
-        }
-        "openid-connect" if text("unauth_action") == Some("pass") => {
-            Guard::Open(Some((name, "its unauth_action is \"pass\"")))
-        }
-        "multi-auth" => one_of(settings),
-        "ip-restriction" => restriction(name, settings),
-        _ => Guard::Shut,
-    }
-}
-
-/// Whoever one of them lets in comes in.
-fn one_of(settings: &Value) -> Guard<'_> {
-    let plugins = settings.get("auth_plugins").and_then(Value::as_array);
-    let each = plugins.into_iter().flatten().filter_map(Value::as_object);
-    let mut all = Guard::Shut;
-    for (name, settings) in each.flatten() {
-        match guard(name, settings) {
-            open @ Guard::Open(_) => return open,
-            Guard::Unsure(why) => all = Guard::Unsure(why),
-            Guard::Shut => {}
-        }
-    }
-    all
-}
-
-fn restriction<'a>(name: &'a str, settings: &Value) -> Guard<'a> {
-    let listed = settings.get("whitelist").and_then(Value::as_array);
-    let Some(listed) = listed.filter(|listed| !listed.is_empty()) else {
-        return Guard::Open(Some((name, "it only names who may not")));
-    };
-    let is_all = |entry: &Value| entry.as_str().is_some_and(|range| range.ends_with("/0"));
-    if listed.iter().any(is_all) {
-        return Guard::Open(Some((name, "its whitelist has every address")));
-    }
-    Guard::Shut
-}
-
 /// Global rules hold for all routes: without them nothing can be said about a route that has no plugin itself.
 const NO_GLOBAL_RULES: &str = "the global rules of the gateway group are not known";
 
@@ -206,10 +92,9 @@ fn knows_global_rules(served: &Served<'_>) -> bool {
 }
 
 fn open_routes(judge: &mut Judge<'_>) {
-    let auth = auth_plugins(judge);
     for served in judge.scan.routes() {
         judge.look();
-        let gap = match guarded(&served, &auth) {
+        let gap = match guard::of_callers(judge, &served, &[]) {
             Guard::Shut => continue,
             _ if !knows_global_rules(&served) => {
                 judge.undecided(NO_GLOBAL_RULES);
@@ -287,13 +172,34 @@ fn weak_secrets(judge: &mut Judge<'_>) {
                 judge.undecided("the API does not show the secret");
                 continue;
             }
-            if secret.chars().count() < least {
+            let username = settings.get("username").and_then(Value::as_str);
+            let owner = username.or(proof.owner.as_deref()).unwrap_or(&proof.id);
+            if let Some(says) = weakness(secret, owner, least) {
                 let field = format!("/plugins/{plugin}/{member}");
-                let says = format!("it has fewer than {least} characters");
                 judge.found(proof, field, json!("[redacted]"), says);
             }
         }
     }
+}
+
+/// What is wrong with a secret of this owner.
+fn weakness(secret: &str, owner: &str, least: usize) -> Option<String> {
+    // What APISIX and its handbook are published with.
+    const PUBLISHED: [&str; 2] = [
+        "edd1c9f034335f136f87ad84b625c8f1",
+        "4054f7cf07e344346cd3f287985e76a2",
+    ];
+    if secret.chars().count() < least {
+        return Some(format!("it has fewer than {least} characters"));
+    }
+    if PUBLISHED.contains(&secret) {
+        return Some("it is one that everybody can read on the web".to_owned());
+    }
+    let letters: std::collections::BTreeSet<char> = secret.chars().collect();
+    if letters.len() < 5 {
+        return Some("it is made of very few different characters".to_owned());
+    }
+    (secret.eq_ignore_ascii_case(owner)).then(|| "it is the name of its owner".to_owned())
 }
 
 fn long_tokens(judge: &mut Judge<'_>) {
@@ -304,11 +210,16 @@ fn long_tokens(judge: &mut Judge<'_>) {
         };
         judge.look();
         // Without `exp` it is a day.
-        if let Some(exp) = settings.get("exp").and_then(Value::as_u64)
-            && exp > most
-        {
-            let says = format!("tokens are good for {}; at most {}", days(exp), days(most));
-            judge.found(proof, "/plugins/jwt-auth/exp", json!(exp), says);
+        match settings.get("exp") {
+            None | Some(Value::Null) => {}
+            Some(exp) => match exp.as_u64() {
+                Some(exp) if exp > most => {
+                    let says = format!("tokens are good for {}; at most {}", days(exp), days(most));
+                    judge.found(proof, "/plugins/jwt-auth/exp", json!(exp), says);
+                }
+                Some(_) => {}
+                None => judge.undecided("how long tokens are good for is no whole number"),
+            },
         }
     }
 }
@@ -329,15 +240,26 @@ fn unlimited(judge: &mut Judge<'_>) {
             continue;
         };
         judge.look();
-        if served.has_any(&LIMITS) {
-            continue;
-        }
-        if !knows_global_rules(&served) {
-            judge.undecided(NO_GLOBAL_RULES);
-            continue;
-        }
-        let says =
-            format!("{word:?} in the path, and no rate limit on route, service or global rules");
+        let gap = match guard::of_rate(&served, f64::from(judge.limits.max_requests_per_second)) {
+            Guard::Shut => continue,
+            _ if !knows_global_rules(&served) => {
+                judge.undecided(NO_GLOBAL_RULES);
+                continue;
+            }
+            Guard::Unsure(why) => {
+                judge.undecided(why);
+                continue;
+            }
+            Guard::Open(why) => why,
+        };
+        let says = match gap {
+            None => {
+                format!("{word:?} in the path, and no rate limit on route, service or global rules")
+            }
+            Some((plugin, why)) => {
+                format!("{word:?} in the path, and {plugin} is no limit: {why}")
+            }
+        };
         judge.found(served.route, "/paths", json!(path), says);
     }
 }
@@ -345,6 +267,7 @@ fn unlimited(judge: &mut Judge<'_>) {
 fn high_limits(judge: &mut Judge<'_>) {
     let most = judge.limits.max_requests_per_second;
     for holder in judge.scan.with_plugins() {
+        judge.note_odd_plugins(holder);
         for (name, settings) in holder.plugins() {
             let number = |member: &str| settings.get(member).and_then(Value::as_f64);
             let (member, rate) = match name {
@@ -374,26 +297,25 @@ fn high_limits(judge: &mut Judge<'_>) {
 }
 
 fn exposed(judge: &mut Judge<'_>) {
-    let mut guards = auth_plugins(judge);
-    guards.extend(["ip-restriction", "consumer-restriction"]);
     let words = &judge.limits.exposed_words;
     for served in judge.scan.routes() {
         let Some((path, word)) = served.path_with(words) else {
             continue;
         };
         judge.look();
-        let gap = match guarded(&served, &guards) {
-            Guard::Shut => continue,
-            _ if !knows_global_rules(&served) => {
-                judge.undecided(NO_GLOBAL_RULES);
-                continue;
-            }
-            Guard::Unsure(why) => {
-                judge.undecided(why);
-                continue;
-            }
-            Guard::Open(why) => why,
-        };
+        let gap =
+            match guard::of_callers(judge, &served, &["ip-restriction", "consumer-restriction"]) {
+                Guard::Shut => continue,
+                _ if !knows_global_rules(&served) => {
+                    judge.undecided(NO_GLOBAL_RULES);
+                    continue;
+                }
+                Guard::Unsure(why) => {
+                    judge.undecided(why);
+                    continue;
+                }
+                Guard::Open(why) => why,
+            };
         let says = match gap {
             None => format!("{word:?} in the path, and neither authentication nor ip-restriction"),
             Some((plugin, why)) => {
@@ -406,19 +328,18 @@ fn exposed(judge: &mut Judge<'_>) {
 
 fn any_origin(judge: &mut Judge<'_>) {
     for holder in judge.scan.with_plugins() {
+        judge.note_odd_plugins(holder);
         let Some(cors) = holder.plugin("cors") else {
             continue;
         };
         judge.look();
-        let origins = cors
-            .get("allow_origins")
-            .and_then(Value::as_str)
-            .unwrap_or("*");
-        let is_with_cookies = cors.get("allow_credential").and_then(Value::as_bool) == Some(true);
-        // `**` is how all origins are written when cookies go along.
-        if matches!(origins, "*" | "**") && is_with_cookies {
-            let says = "all origins are allowed, with credentials";
-            judge.found(holder, "/plugins/cors/allow_origins", json!(origins), says);
+        match origins::judged(cors) {
+            Origins::Named => {}
+            Origins::Unsure(why) => judge.undecided(why),
+            Origins::Any { member, says } => {
+                let value = cors.get(member).cloned().unwrap_or_else(|| json!("*"));
+                judge.found(holder, format!("/plugins/cors/{member}"), value, says);
+            }
         }
     }
 }

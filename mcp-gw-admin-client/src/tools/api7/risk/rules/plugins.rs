@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::access::auth_plugins;
-use super::{Judge, Rule, Severity, step};
+use super::guard::auth_plugins;
+use super::{Judge, Rule, Severity, lua, step};
 use crate::tools::api7::risk::scan::Resource;
 use crate::tools::api7::risk::source::Source;
 
@@ -128,6 +128,7 @@ fn several_auth(judge: &mut Judge<'_>) {
 fn for_tests(judge: &mut Judge<'_>) {
     for holder in judge.scan.with_plugins() {
         judge.look();
+        judge.note_odd_plugins(holder);
         for (name, _) in holder.plugins() {
             if matches!(name, "mocking" | "fault-injection" | "echo" | "inspect") {
                 let field = format!("/plugins/{}", step(name));
@@ -143,30 +144,48 @@ fn for_tests(judge: &mut Judge<'_>) {
 }
 
 /// Code, and where it is.
-fn code<'a>(judge: &Judge<'a>) -> Vec<(&'a Resource, String, &'a str)> {
+struct Code<'a> {
+    holder: &'a Resource,
+    field: String,
+    text: &'a str,
+    /// False for what only may be code.
+    is_sure: bool,
+}
+
+fn code<'a>(judge: &Judge<'a>) -> Vec<Code<'a>> {
     let mut all = Vec::new();
     for holder in judge.scan.with_plugins() {
+        let of_route = ["script", "filter_func"].iter();
+        let of_route = of_route.filter_map(|name| Some((*name, holder.text(name)?)));
+        all.extend(of_route.map(|(name, text)| Code {
+            holder,
+            field: format!("/{name}"),
+            text,
+            is_sure: true,
+        }));
         for (name, settings) in holder.plugins() {
             if name.starts_with("serverless-") {
-                texts(
-                    settings,
-                    &format!("/plugins/{}", step(name)),
-                    6,
-                    &mut |field, text| {
-                        all.push((holder, field, text));
-                    },
-                );
+                let at = format!("/plugins/{}", step(name));
+                texts(settings, &at, &mut |field, text| {
+                    all.push(Code {
+                        is_sure: field.contains("/functions"),
+                        holder,
+                        field,
+                        text,
+                    });
+                });
             }
         }
     }
-    for plugin in judge
-        .scan
-        .custom_plugins
-        .iter()
-        .filter(|plugin| shows_code(plugin))
-    {
-        texts(&plugin.body, "", 6, &mut |field, text| {
-            all.push((plugin, field, text));
+    let plugins = judge.scan.custom_plugins.iter();
+    for plugin in plugins.filter(|plugin| shows_code(plugin)) {
+        texts(&plugin.body, "", &mut |field, text| {
+            all.push(Code {
+                holder: plugin,
+                field,
+                text,
+                is_sure: text.contains("function"),
+            });
         });
     }
     all
@@ -175,68 +194,50 @@ fn code<'a>(judge: &Judge<'a>) -> Vec<(&'a Resource, String, &'a str)> {
 /// Whether the list of custom plugins holds the code, and not only the name.
 fn shows_code(plugin: &Resource) -> bool {
     let mut is_code = false;
-    texts(&plugin.body, "", 6, &mut |_, text| {
+    texts(&plugin.body, "", &mut |_, text| {
         is_code |= text.contains("function");
     });
     is_code
 }
 
-fn texts<'a>(value: &'a Value, at: &str, depth: usize, see: &mut impl FnMut(String, &'a str)) {
-    if depth == 0 {
-        return;
-    }
+/// All texts; JSON is no deeper than it was read.
+fn texts<'a>(value: &'a Value, at: &str, see: &mut impl FnMut(String, &'a str)) {
     match value {
         Value::String(text) => see(at.to_owned(), text),
         Value::Object(members) => {
             for (name, value) in members {
-                texts(value, &format!("{at}/{}", step(name)), depth - 1, see);
+                texts(value, &format!("{at}/{}", step(name)), see);
             }
         }
         Value::Array(items) => {
             for (number, item) in items.iter().enumerate() {
-                texts(item, &format!("{at}/{number}"), depth - 1, see);
+                texts(item, &format!("{at}/{number}"), see);
             }
         }
         _ => {}
     }
 }
 
-/// Lua that starts programs, or runs text as code.
-const DANGEROUS: [&str; 6] = [
-    "os.execute",
-    "io.popen",
-    "loadstring",
-    "dofile",
-    "loadfile",
-    "ngx.pipe",
-];
-
-/// A call of `name`: not a part of a longer name.
-fn calls(code: &str, name: &str) -> bool {
-    code.match_indices(name).any(|(at, _)| {
-        let before = code.get(..at).and_then(|head| head.chars().next_back());
-        let after = code
-            .get(at + name.len()..)
-            .and_then(|tail| tail.chars().next());
-        let is_word = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
-        !is_word(before) && !is_word(after)
-    })
-}
-
 fn dangerous(judge: &mut Judge<'_>) {
-    for (holder, field, text) in code(judge) {
+    odd_plugins(judge);
+    for code in code(judge) {
         judge.look();
-        let found: Vec<&str> = DANGEROUS
-            .iter()
-            .copied()
-            .filter(|name| calls(text, name))
-            .collect();
-        if !found.is_empty() {
-            let says = format!("the code uses {}", found.join(", "));
-            judge.found(holder, field, json!(found), says);
+        let judged = lua::judged(code.text, code.is_sure);
+        if !judged.uses.is_empty() {
+            let says = format!("the code uses {}", judged.uses.join(", "));
+            judge.found(code.holder, code.field, json!(judged.uses), says);
+        } else if let Some(why) = judged.open {
+            judge.undecided(&why);
         }
     }
     no_code(judge);
+}
+
+/// Where plugins cannot be read there may be code.
+fn odd_plugins(judge: &mut Judge<'_>) {
+    for holder in judge.scan.with_plugins() {
+        judge.note_odd_plugins(holder);
+    }
 }
 
 /// Custom plugins whose code the list does not show.
@@ -249,45 +250,14 @@ fn no_code(judge: &mut Judge<'_>) {
     }
 }
 
-const NAMES: [&str; 7] = [
-    "password",
-    "passwd",
-    "secret",
-    "token",
-    "api_key",
-    "apikey",
-    "access_key",
-];
-
-/// The name of a variable that is set to a text that looks like a secret.
-fn assigned(code: &str) -> Option<&'static str> {
-    let lower = code.to_ascii_lowercase();
-    NAMES.iter().copied().find(|name| {
-        lower.match_indices(name).any(|(at, _)| {
-            let rest = lower.get(at + name.len()..).unwrap_or_default();
-            let rest = rest.trim_start_matches(['"', '\'', ']']).trim_start();
-            let Some(rest) = rest.strip_prefix('=').filter(|rest| !rest.starts_with('=')) else {
-                return false;
-            };
-            let rest = rest.trim_start();
-            let Some(quote) = rest.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
-                return false;
-            };
-            let text = rest
-                .get(1..)
-                .and_then(|rest| rest.split(quote).next())
-                .unwrap_or_default();
-            text.len() >= 8 && !text.contains(char::is_whitespace) && !text.starts_with('$')
-        })
-    })
-}
-
 fn secrets(judge: &mut Judge<'_>) {
-    for (holder, field, text) in code(judge) {
+    odd_plugins(judge);
+    for code in code(judge) {
         judge.look();
-        if let Some(name) = assigned(text) {
-            let says = format!("a text is assigned to a variable called {name}");
-            judge.found(holder, field, json!("[redacted]"), says);
+        match lua::secret(code.text, code.is_sure) {
+            Ok(Some(says)) => judge.found(code.holder, code.field, json!("[redacted]"), says),
+            Ok(None) => {}
+            Err(why) => judge.undecided(&why),
         }
     }
     no_code(judge);

@@ -1,6 +1,6 @@
 //! Which route answers, and what is behind it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -60,6 +60,16 @@ struct Spot<'a> {
     priority: i64,
     /// Only requests that fulfil conditions.
     is_special: bool,
+    /// None when all are served.
+    methods: BTreeSet<String>,
+}
+
+impl Spot<'_> {
+    /// Whether it takes all methods that the other takes.
+    fn covers(&self, other: &Self) -> bool {
+        let (own, others) = (&self.methods, &other.methods);
+        own.is_empty() || (!others.is_empty() && others.is_subset(own))
+    }
 }
 
 /// A route that is at more places is not looked at; nor are more places in all.
@@ -97,6 +107,7 @@ fn spots<'a>(judge: &mut Judge<'a>) -> BTreeMap<Place, Vec<Spot<'a>>> {
                     served,
                     priority: body.get("priority").and_then(Value::as_i64).unwrap_or(0),
                     is_special: conditions.iter().any(|name| has(name)),
+                    methods: served.methods(),
                 });
             }
         }
@@ -118,9 +129,9 @@ fn pairs<'s, 'a>(all: &'s [Spot<'a>]) -> impl Iterator<Item = (&'s Spot<'a>, &'s
         })
 }
 
-fn same_methods(a: &Served<'_>, b: &Served<'_>) -> bool {
-    let (a, b) = (a.methods(), b.methods());
-    a.is_empty() || b.is_empty() || !a.is_disjoint(&b)
+fn same_methods(a: &Spot<'_>, b: &Spot<'_>) -> bool {
+    let (a, b) = (&a.methods, &b.methods);
+    a.is_empty() || b.is_empty() || !a.is_disjoint(b)
 }
 
 fn label(served: &Served<'_>) -> String {
@@ -138,7 +149,7 @@ fn duplicates(judge: &mut Judge<'_>) {
             judge.undecided("too many routes at one host and path");
         }
         for (a, b) in pairs(&all) {
-            if a.priority != b.priority || !same_methods(&a.served, &b.served) {
+            if a.priority != b.priority || !same_methods(a, b) {
                 continue;
             }
             if a.is_special || b.is_special {
@@ -151,30 +162,38 @@ fn duplicates(judge: &mut Judge<'_>) {
     }
 }
 
+/// Routes that may come first, those without conditions before others: of more than so many it is not said which they hide.
+const MOST_FIRST: usize = 50;
+
 fn shadowed(judge: &mut Judge<'_>) {
-    for ((_, host, path), all) in spots(judge) {
+    for ((_, host, path), mut all) in spots(judge) {
         judge.look();
-        for (a, b) in pairs(&all) {
-            let (winner, loser) = match a.priority.cmp(&b.priority) {
-                std::cmp::Ordering::Equal => continue,
-                std::cmp::Ordering::Greater => (a, b),
-                std::cmp::Ordering::Less => (b, a),
-            };
-            let (won, lost) = (winner.served.methods(), loser.served.methods());
-            let covers = won.is_empty() || (!lost.is_empty() && lost.is_subset(&won));
-            if !covers {
-                continue;
+        all.sort_by_key(|spot| (spot.is_special, std::cmp::Reverse(spot.priority)));
+        let is_cut = all.len() > MOST_FIRST;
+        for loser in &all {
+            let winners = all.iter().take(MOST_FIRST);
+            let winners = winners.filter(|winner| winner.priority > loser.priority);
+            let mut is_open = is_cut;
+            let winner = winners
+                .filter(|winner| winner.covers(loser))
+                .find(|winner| {
+                    is_open |= winner.is_special;
+                    !winner.is_special
+                });
+            if let Some(winner) = winner {
+                let says = format!(
+                    "{host}{path} is served by route {}, which has the greater priority ({})",
+                    label(&winner.served),
+                    winner.priority
+                );
+                judge.found(loser.served.route, "/priority", json!(loser.priority), says);
+            } else if is_open {
+                judge.undecided(if is_cut {
+                    "too many routes at one host and path"
+                } else {
+                    "the route that comes first has conditions (vars)"
+                });
             }
-            if winner.is_special {
-                judge.undecided("the route that comes first has conditions (vars)");
-                continue;
-            }
-            let says = format!(
-                "{host}{path} is served by route {}, which has the greater priority ({})",
-                label(&winner.served),
-                winner.priority
-            );
-            judge.found(loser.served.route, "/priority", json!(loser.priority), says);
         }
     }
 }

@@ -150,6 +150,21 @@ fn rules_find_what_is_a_risk_and_nothing_else() {
 }
 
 #[test]
+fn a_plugin_that_the_user_names_authenticates() {
+    let body = route(json!({"id": "r", "plugins": {"opa": {}}}));
+    let rule = all().find(|rule| rule.id == "route-without-auth").unwrap();
+    for (named, undecided) in [(vec![], 1), (vec!["opa".to_owned()], 0)] {
+        let limits = RiskConfig {
+            auth_plugins: named,
+            ..limits()
+        };
+        let scan = scan(&body);
+        let judge = Judge::run(rule, &scan, &limits);
+        assert_eq!((judge.findings.len(), judge.undecided), (0, undecided));
+    }
+}
+
+#[test]
 fn every_rule_has_its_three_cases() {
     let mut said: BTreeMap<&str, (bool, bool, usize)> = BTreeMap::new();
     for (id, says, _) in cases() {

@@ -46,12 +46,16 @@ pub(super) static RULES: &[Rule] = &[
     },
 ];
 
+const ODD: &str = "some of what was counted is no number";
+
 /// Requests of a gateway group.
 #[derive(Debug, Default, Clone, Copy)]
 struct Count {
     all: f64,
     client: f64,
     server: f64,
+    /// Something of it is no number.
+    is_odd: bool,
 }
 
 /// By gateway group.
@@ -64,10 +68,11 @@ fn counts(series: &[Series]) -> BTreeMap<&str, Count> {
             .map_or("", String::as_str);
         let code = one.labels.get("code").map_or("", String::as_str);
         let value = one.points.last().map_or(0.0, |point| point.1);
+        let count = counts.entry(group).or_default();
         if !value.is_finite() {
+            count.is_odd = true;
             continue;
         }
-        let count = counts.entry(group).or_default();
         count.all += value;
         match code.bytes().next() {
             Some(b'4') => count.client += value,
@@ -101,6 +106,10 @@ fn errors(judge: &mut Judge<'_>, most: u32, class: &str, part: fn(&Count) -> f64
     };
     for (group, now, _) in traffic {
         judge.look();
+        if now.is_odd {
+            judge.undecided(ODD);
+            continue;
+        }
         if now.all < least {
             judge.undecided("there was too little traffic");
             continue;
@@ -151,6 +160,10 @@ fn changes(judge: &mut Judge<'_>) {
     };
     for (group, now, before) in traffic {
         judge.look();
+        if now.is_odd || before.is_odd {
+            judge.undecided(ODD);
+            continue;
+        }
         if now.all.max(before.all) < least {
             judge.undecided("there was too little traffic");
             continue;

@@ -7,6 +7,7 @@ use mcp_gw_core::rfc3339;
 use serde_json::{Value, json};
 
 use super::{Judge, Rule, Severity, step};
+use crate::tools::api7::risk::key::end;
 use crate::tools::api7::risk::scan::{Resource, is_public, nodes};
 use crate::tools::api7::risk::source::Source;
 
@@ -98,25 +99,39 @@ pub(super) static RULES: &[Rule] = &[
     },
 ];
 
-/// When a certificate ends, in seconds since 1970.
+/// When a certificate ends, in seconds since 1970: as the API says, or else as the certificate itself does.
 fn end_of(certificate: &Resource) -> Option<(&'static str, i64)> {
-    ["exptime", "not_after", "validity_end"]
-        .iter()
-        .find_map(|&name| {
-            let value = certificate.body.get(name)?;
-            let seconds = match value {
-                Value::Number(number) => number.as_i64()?,
-                Value::String(text) => text.parse().ok()?,
-                _ => return None,
-            };
-            // What counts milliseconds would end after the year 5000.
-            let seconds = if seconds > 100_000_000_000 {
-                seconds / 1000
-            } else {
-                seconds
-            };
-            (seconds > 0).then_some((name, seconds))
-        })
+    let said = ["exptime", "not_after", "validity_end"].into_iter();
+    let mut said = said.filter_map(|name| Some((name, seconds_of(certificate.body.get(name)?)?)));
+    said.next().or_else(|| {
+        let names = ["cert", "certificate", "certs"].into_iter();
+        let all = names.flat_map(|name| {
+            let texts = certificate.texts(name).into_iter();
+            texts.map(move |pem| Some((name, end(pem)?)))
+        });
+        // All of them have to be read: another may end before.
+        let all: Option<Vec<_>> = all.collect();
+        all?.into_iter().min_by_key(|(_, end)| *end)
+    })
+}
+
+fn seconds_of(value: &Value) -> Option<i64> {
+    let seconds = match value {
+        Value::Number(number) => match number.as_i64() {
+            Some(seconds) => seconds,
+            // A float: what is behind the point is less than a second.
+            None => format!("{:.0}", number.as_f64()?.trunc()).parse().ok()?,
+        },
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    // What counts milliseconds would end after the year 5000.
+    let seconds = if seconds > 100_000_000_000 {
+        seconds / 1000
+    } else {
+        seconds
+    };
+    (seconds > 0).then_some(seconds)
 }
 
 fn day(seconds: i64) -> String {
@@ -227,12 +242,11 @@ fn unverified(judge: &mut Judge<'_>) {
         for (name, settings) in holder.plugins() {
             judge.look();
             let mut fields = Vec::new();
-            walk(
-                settings,
-                &format!("/plugins/{}", step(name)),
-                8,
-                &mut fields,
-            );
+            let at = format!("/plugins/{}", step(name));
+            let is_read = walk(settings, &at, &mut fields);
+            if !is_read {
+                judge.undecided("it cannot be read whether the certificate is checked");
+            }
             for field in fields {
                 let says = "whoever stands between can pretend to be that server";
                 judge.found(holder, field, json!(false), says);
@@ -241,28 +255,29 @@ fn unverified(judge: &mut Judge<'_>) {
     }
 }
 
-fn walk(value: &Value, at: &str, depth: usize, fields: &mut Vec<String>) {
-    if depth == 0 {
-        return;
-    }
+/// Finds the members that say no; false when one says neither yes nor no.
+fn walk(value: &Value, at: &str, fields: &mut Vec<String>) -> bool {
+    let mut is_read = true;
     match value {
         Value::Object(members) => {
             for (name, value) in members {
                 let below = format!("{at}/{}", step(name));
-                if VERIFY.contains(&name.as_str()) && *value == Value::Bool(false) {
-                    fields.push(below);
-                } else {
-                    walk(value, &below, depth - 1, fields);
+                match value {
+                    Value::Bool(false) if VERIFY.contains(&name.as_str()) => fields.push(below),
+                    Value::Bool(_) | Value::Null => {}
+                    _ if VERIFY.contains(&name.as_str()) => is_read = false,
+                    value => is_read &= walk(value, &below, fields),
                 }
             }
         }
         Value::Array(items) => {
             for (number, item) in items.iter().enumerate() {
-                walk(item, &format!("{at}/{number}"), depth - 1, fields);
+                is_read &= walk(item, &format!("{at}/{number}"), fields);
             }
         }
         _ => {}
     }
+    is_read
 }
 
 fn plain_upstreams(judge: &mut Judge<'_>) {
@@ -279,14 +294,21 @@ fn plain_upstreams(judge: &mut Judge<'_>) {
                 continue;
             };
             if let Some(node) = nodes.iter().find(|node| is_public(&node.host)) {
-                let says = format!(
-                    "{scheme} to {}, which is no private address or name",
-                    node.host
-                );
+                // A name and a password before it are nobody's business.
+                let host = node.host.rsplit('@').next().unwrap_or_default();
+                let says = format!("{scheme} to {host}, which is no private address or name");
                 judge.found(&upstream, format!("{at}/scheme"), json!(scheme), says);
+            } else if has_odd_node(&upstream.body) {
+                judge.undecided("a node cannot be read");
             }
         }
     }
+}
+
+fn has_odd_node(upstream: &Value) -> bool {
+    let nodes = upstream.get("nodes").and_then(Value::as_array);
+    let is_odd = |node: &Value| !node.get("host").is_some_and(Value::is_string);
+    nodes.into_iter().flatten().any(is_odd)
 }
 
 fn plain_http(judge: &mut Judge<'_>) {
@@ -329,12 +351,21 @@ pub(crate) fn numbers(version: &str) -> Option<Vec<u64>> {
     text.split('.').map(|part| part.parse().ok()).collect()
 }
 
+/// `-rc1` of `3.8.0-rc1`; how it was built (`+…`) makes no other version.
+fn suffix(version: &str) -> String {
+    let text = version.trim().split(['+', ' ']).next().unwrap_or_default();
+    text.split_once('-')
+        .map_or_else(String::new, |(_, suffix)| format!("-{suffix}"))
+}
+
 fn mixed_versions(judge: &mut Judge<'_>) {
     for group in &judge.scan.groups {
-        let mut versions: BTreeMap<Vec<u64>, Vec<&str>> = BTreeMap::new();
+        // With what is behind the numbers: a candidate is another version.
+        let mut versions: BTreeMap<(Vec<u64>, String), Vec<&str>> = BTreeMap::new();
         for instance in &group.instances {
             judge.look();
-            match instance.text("version").and_then(numbers) {
+            let text = instance.text("version");
+            match text.and_then(|text| Some((numbers(text)?, suffix(text)))) {
                 Some(version) => versions.entry(version).or_default().push(&instance.id),
                 None => judge.undecided("the version of an instance is not known"),
             }
@@ -342,10 +373,15 @@ fn mixed_versions(judge: &mut Judge<'_>) {
         if versions.len() > 1 {
             let shown: Vec<String> = versions
                 .iter()
-                .map(|(version, who)| format!("{} ({})", dotted(version), who.len()))
+                .map(|((version, suffix), who)| {
+                    format!("{}{suffix} ({})", dotted(version), who.len())
+                })
                 .collect();
             let says = format!("{} versions: {}", versions.len(), shown.join(", "));
-            let found: Vec<String> = versions.keys().map(|version| dotted(version)).collect();
+            let found: Vec<String> = versions
+                .keys()
+                .map(|(version, suffix)| format!("{}{suffix}", dotted(version)))
+                .collect();
             judge.found(&group.resource, "/instances", json!(found), says);
         }
     }

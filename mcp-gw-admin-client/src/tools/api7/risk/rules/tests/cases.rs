@@ -6,6 +6,7 @@
 )]
 
 mod certificates;
+mod unjudged;
 
 use serde_json::{Value, json};
 
@@ -730,6 +731,7 @@ pub(super) fn cases() -> Vec<(&'static str, Says, Value)> {
         plugins(),
         iam(),
         traffic(),
+        unjudged::unjudged(),
     ]
     .concat()
 }
