@@ -13,16 +13,11 @@ pub(super) fn truth(expr: Expr) -> Result<String, String> {
 
 /// `==` and `!=`. A value that is missing is `null` there, and would be an error here.
 pub(super) fn equality(left: Expr, operator: &str, right: Expr) -> Result<Expr, String> {
-    if left.kind == Kind::Missing || right.kind == Kind::Missing {
-        if !(left.is_safe && right.is_safe) {
-            // Its error would be lost: what is no truth makes the translation fail.
-            return Ok(Expr::new("null", Kind::Missing));
-        }
-        let no_value = |expr: &Expr| matches!(expr.kind, Kind::Missing | Kind::Null);
-        let is_equal = no_value(&left) && no_value(&right);
-        let truth = is_equal == (operator == "==");
-        return Ok(Expr::new(truth.to_string(), Kind::Truth));
-    }
+    let nulled = |expr: Expr| match expr.kind {
+        Kind::Missing => Expr::new("null", Kind::Null),
+        _ => expr,
+    };
+    let (left, right) = (nulled(left), nulled(right));
     let (left, right) = if left.kind == Kind::Null {
         (right, left)
     } else {

@@ -62,7 +62,13 @@ impl Parser<'_> {
                 self.only_if("identity.roles", HAS_ROLES, Kind::List)
             }
             ["application" | "clientIdentifier"] => self.consumer(),
-            ["plan"] => Expr::risky("consumer.plan", Kind::Text),
+            ["plan"] => {
+                self.assume(
+                    "which `plan` a caller without one has there is not known here: what asks for it \
+                     does not apply to them",
+                );
+                Expr::risky("consumer.plan", Kind::Text)
+            }
             ["mcp_tool_name"] => {
                 self.reads_params = true;
                 if self.asked == Asked::List {
@@ -82,6 +88,10 @@ impl Parser<'_> {
         match keys {
             ["metadata", key] => {
                 let member = path_of("consumer.metadata", &[key], Kind::Text)?;
+                self.assume(
+                    "a caller without `metadata` is taken as one without a subscription, which has an \
+                     error there: what asks for it does not apply",
+                );
                 Some(self.within(HAS_METADATA, member))
             }
             ["id" | "clientId"] => Some(self.consumer()),
