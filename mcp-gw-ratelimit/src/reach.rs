@@ -8,14 +8,23 @@ use crate::config::MatchConfig;
 /// True when some name may match both lists; an empty one matches all. Which names there are, nobody
 /// knows here.
 pub(crate) fn may_meet(some: &[String], others: &[String]) -> bool {
-    let meet = |one: &String, other: &String| {
-        matches(one, other) || matches(other, one) || (is_open(one) && is_open(other))
-    };
     some.is_empty()
         || others.is_empty()
         || some
             .iter()
             .any(|one| others.iter().any(|other| meet(one, other)))
+}
+
+fn meet(one: &str, other: &str) -> bool {
+    // What cannot be read is a fault of its own.
+    let (Some(one), Some(other)) = (Glob::parse(one), Glob::parse(other)) else {
+        return true;
+    };
+    match (one.as_literal(), other.as_literal()) {
+        (_, Some(name)) => one.matches(name),
+        (Some(name), None) => other.matches(name),
+        (None, None) => true,
+    }
 }
 
 /// True when each name that matches `small` matches `great`, for certain.
@@ -31,10 +40,6 @@ pub(crate) fn covers(great: &[String], small: &[String]) -> bool {
 
 fn matches(glob: &str, text: &str) -> bool {
     Glob::parse(glob).is_some_and(|glob| glob.matches(text))
-}
-
-fn is_open(glob: &str) -> bool {
-    glob.contains(['*', '?'])
 }
 
 /// Why no call can match both, if that is so: the key of which no value can.

@@ -96,10 +96,13 @@ fn look_over(subject: &Subject, args: &CheckArgs) -> Result<Report, String> {
         .map_err(|faults| format!("{}: {faults}", subject.file))?;
     // That nothing is allowed is a lint, too.
     let remarks = subject.config.iter().flat_map(Config::remarks);
-    let is_of_names = |remark: &Fault| {
-        remark.path().to_string() != "policy" && remark.message().starts_with("there is no ")
+    // Other remarks, as on a file of another gateway, are no matter of the policy.
+    let is_of_policy = |remark: &Fault| {
+        let section = remark.path().section();
+        let is_whole = remark.path().to_string() == "policy";
+        !is_whole && section.is_some_and(|section| ["auth", "policy"].contains(&section))
     };
-    let of_names: Vec<_> = remarks.filter(is_of_names).collect();
+    let of_names: Vec<_> = remarks.filter(is_of_policy).collect();
     let of_lints = lints.iter().filter_map(|lint| {
         let path = place(subject, lint)?;
         let is_told = of_names

@@ -243,18 +243,22 @@ fn operations_are_tools_and_take_the_same_road() {
     let (ann, bob) = (client_of(&gateway, "ann"), client_of(&gateway, "bob"));
     // Only what reads, unless somebody says more.
     assert_eq!(names(&ann), ["find", "getPet"]);
-    let line = asked(&ann, "getPet", r#"{"id":"a/../b","fields":["x","y"]}"#);
+    let line = asked(&ann, "getPet", r#"{"id":"a?b #c","fields":["x","y"]}"#);
+    let expected = "GET /v1/pets/a%3Fb%20%23c?fields=x&fields=y&key=";
     assert!(
-        line.starts_with("GET /v1/pets/a%2F..%2Fb?fields=x&fields=y&key="),
+        line.starts_with(expected) && !line.contains(SECRET),
         "{line}"
     );
-    assert!(!line.contains(SECRET), "{line}");
     assert_eq!(pets.seen().len(), 1);
-    let wrong = ann.tool("getPet", "{}").result();
-    assert_eq!(
-        string(&at(&wrong, &["structuredContent", "code"])),
-        "arguments_invalid"
-    );
+    for (wrong, code) in [
+        ("{}", "arguments_invalid"),
+        (r#"{"id":".."}"#, "arguments_invalid"),
+        (r#"{"id":"a/../b"}"#, "endpoint_invalid"),
+    ] {
+        let result = ann.tool("getPet", wrong).result();
+        let told = string(&at(&result, &["structuredContent", "code"]));
+        assert_eq!(told, code, "{wrong}");
+    }
     assert_eq!(pets.seen().len(), 1);
 
     gateway.configure(&yaml(", write: true"));
