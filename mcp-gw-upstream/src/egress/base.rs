@@ -84,7 +84,10 @@ impl BaseError {
 impl BaseError {
     /// What is wrong with a path, in the words for a base.
     pub(crate) fn of_refusal(refusal: &Refusal) -> Self {
-        Self::new(refusal.message.replace("the endpoint", "its path"))
+        let message = refusal
+            .message
+            .replace("the path of the endpoint", "its path");
+        Self::new(message.replace("the endpoint", "its path"))
     }
 }
 
@@ -254,6 +257,9 @@ fn base_path(path: &str) -> Result<&str, BaseError> {
     }
     if path.ends_with('/') {
         return Err(BaseError::new("its path has an empty segment"));
+    }
+    if path.contains('*') {
+        return Err(BaseError::new("its path must be one path, without `*`"));
     }
     endpoint::parse(path, 2048, false)
         .map(|_| path)
