@@ -14,8 +14,8 @@ use super::select::Selection;
 /// The scheme of the URIs of answers that are kept.
 const SCHEME: &str = "answer";
 
-/// The schema of results (C-5).
-pub(crate) const OUTPUT_SCHEMA: &str = r#"{"type":"object","properties":{"status":{"type":"integer","description":"The HTTP status."},"data":{"description":"The body: JSON as it is, anything else as text, or in base64."},"headers":{"type":"object","additionalProperties":{"type":"string"}},"truncated":{"type":"boolean","description":"True when this is not the whole body."},"next":{"type":"string","description":"Where the body goes on: a resource to read."},"encoding":{"const":"base64"}},"required":["status","data","headers","truncated"]}"#;
+/// The schema of results (C-5), and of what says why there is none (C-6): clients hold both against it.
+pub(crate) const OUTPUT_SCHEMA: &str = r#"{"type":"object","properties":{"status":{"type":"integer","description":"The HTTP status."},"data":{"description":"The body: JSON as it is, anything else as text, or in base64."},"headers":{"type":"object","additionalProperties":{"type":"string"}},"truncated":{"type":"boolean","description":"True when this is not the whole body."},"next":{"type":"string","description":"Where the body goes on: a resource to read."},"encoding":{"const":"base64"},"code":{"type":"string","description":"What went wrong, when nothing else is there."},"message":{"type":"string"},"retry_after_ms":{"type":"integer"}},"anyOf":[{"required":["status","data","headers","truncated"]},{"required":["code","message"]}]}"#;
 
 /// The place of the rest of an answer: `answer://<api>/<handle>/<offset>`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -288,7 +288,7 @@ async fn the_tool_says_what_it_takes() {
     assert_eq!(schema["additionalProperties"], false);
     assert!(schema["properties"]["authToken"].is_null());
     assert_eq!(
-        definition["outputSchema"]["required"],
+        definition["outputSchema"]["anyOf"][0]["required"],
         json!(["status", "data", "headers", "truncated"])
     );
     let choice = offer.tools[0].choice().unwrap();
@@ -297,4 +297,29 @@ async fn the_tool_says_what_it_takes() {
     let offer = with_token.tool.offer().await.unwrap();
     let definition = offer.tools[0].definition().to_value().unwrap();
     assert!(definition["inputSchema"]["properties"]["authToken"].is_object());
+}
+
+/// Clients hold results against the schema, those that say what went wrong as well.
+#[tokio::test]
+async fn results_and_refusals_are_what_the_schema_says() {
+    let setup = Setup::of(Raw::start(|_, _| ok(r#"{"a":1}"#)).await, |config| config);
+    let offer = setup.tool.offer().await.unwrap();
+    let tool = offer
+        .tools
+        .first()
+        .unwrap()
+        .definition()
+        .to_value()
+        .unwrap();
+    let schema = jsonschema::validator_for(&tool["outputSchema"]).unwrap();
+    assert_eq!(tool["outputSchema"]["type"], "object");
+    for (endpoint, is_error) in [("/x", false), ("/../x", true)] {
+        let arguments = json!({"endpoint": endpoint, "method": "GET"});
+        let result = setup.result(&of("bob"), arguments).await;
+        assert_eq!(result["isError"], is_error);
+        assert!(schema.is_valid(&result["structuredContent"]), "{result}");
+    }
+    for other in [json!({}), json!({"status": 200}), json!({"code": "x"})] {
+        assert!(!schema.is_valid(&other), "{other}");
+    }
 }
