@@ -333,8 +333,11 @@ impl Api {
         let left = until.saturating_duration_since(inner.clock.now());
         let _room = tokio::time::timeout(left, entered)
             .await
-            .map_err(|_| self.late())?
+            .map_err(|_| self.full())?
             .map_err(|error| self.no_room(&error))?;
+        if config.max_concurrent.is_some() && until <= inner.clock.now() {
+            return Err(self.full());
+        }
         let cache = inner.cache.as_ref().filter(|_| ask.token.is_none());
         let who = self.who(ask.caller);
         let mut asked_again = None;
@@ -390,6 +393,7 @@ impl Api {
                 .breaker
                 .enter(now)
                 .map_err(|wait| self.resting(wait))?;
+            let is_whole = self.is_whole(left);
             let outcome = self.send(request.clone().within(left), ask).await;
             let (is_unsent, may_pass, wait) = match &outcome {
                 Ok(answer) => (
@@ -417,13 +421,20 @@ impl Api {
                 Err(error) => Err(error),
             };
             let is_well = match &read {
-                Ok(reply) => !reply.status.is_server_error(),
-                // What we do not let through says nothing of the API.
-                Err(error) => !is_fault_of_api(error.code),
+                Ok(reply) => Some(!reply.status.is_server_error()),
+                Err(error) => says_of_api(error.code, is_whole),
             };
-            self.ended(pass.end(is_well, inner.clock.now()));
+            if let Some(is_well) = is_well {
+                self.ended(pass.end(is_well, inner.clock.now()));
+            }
             return Ok(read?);
         }
+    }
+
+    /// True when this is the time that the API has, but for what it takes to get here: neither the caller
+    /// nor waiting has shortened it.
+    fn is_whole(&self, left: Duration) -> bool {
+        left >= self.0.config.timeout / 10 * 9
     }
 
     async fn send(&self, request: Checked, ask: &Ask<'_>) -> Result<Answer, SendError> {
@@ -504,15 +515,22 @@ impl Api {
     }
 
     fn no_room(&self, error: &BackendError) -> Failed {
+        match error {
+            BackendError::Busy { .. } => self.full(),
+            _ => {
+                let message = format!("API `{}` is closed; nothing was sent", self.name());
+                Failed::new(RefusalCode::UpstreamUnreachable.as_str(), message)
+            }
+        }
+    }
+
+    /// There was no room, however long it waited.
+    fn full(&self) -> Failed {
         let message = format!(
             "API `{}` has as many requests under way as it may have; nothing was sent. Try again soon",
             self.name()
         );
-        match error {
-            BackendError::Busy { .. } => Failed::new(RefusalCode::RateLimited.as_str(), message)
-                .after(Duration::from_secs(1)),
-            _ => Failed::new(RefusalCode::UpstreamUnreachable.as_str(), message),
-        }
+        Failed::new(RefusalCode::RateLimited.as_str(), message).after(Duration::from_secs(1))
     }
 
     fn who(&self, caller: &Caller) -> Who {
@@ -573,13 +591,16 @@ const fn is_passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 429 | 502 | 503 | 504)
 }
 
-const fn is_fault_of_api(code: RefusalCode) -> bool {
-    matches!(
-        code,
-        RefusalCode::UpstreamTimeout
-            | RefusalCode::UpstreamUnreachable
-            | RefusalCode::UpstreamInvalid
-    )
+/// What it says of an API that there is no answer: that it fails, that it is well, or nothing.
+const fn says_of_api(code: RefusalCode, is_whole: bool) -> Option<bool> {
+    match code {
+        RefusalCode::UpstreamUnreachable | RefusalCode::UpstreamInvalid => Some(false),
+        // Who gives an API less time than it needs learns nothing of it.
+        RefusalCode::UpstreamTimeout if is_whole => Some(false),
+        RefusalCode::ResponseTooLarge => Some(true),
+        // What we do not let through says nothing of it either.
+        _ => None,
+    }
 }
 
 /// A path for the log; what is in a query is nobody's business.

@@ -159,11 +159,49 @@ async fn so_many_are_under_way_and_the_rest_wait() {
     let setup = Setup::of(server, |config| {
         config.with_max_concurrent(Some(2)).with_breaker(off())
     });
-    let ask = || setup.ask(json!({"endpoint": "/", "method": "POST", "timeout_ms": 200}));
-    let all = tokio::join!(ask(), ask(), ask());
-    for shown in [all.0, all.1, all.2] {
+    let ask = |time: u32| {
+        let arguments = json!({"endpoint": "/", "method": "POST", "timeout_ms": time});
+        setup.ask(arguments)
+    };
+    let all = tokio::join!(ask(400), ask(400), ask(100));
+    for shown in [all.0, all.1] {
         assert_eq!(shown["code"], "upstream_timeout");
     }
-    // The third waited for as long as it had.
+    // The third waited for as long as it had, and was not sent.
+    assert_eq!(all.2["code"], "rate_limited");
+    assert_eq!(all.2["retry_after_ms"], 1_000);
     assert_eq!(UNDER_WAY.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn the_impatience_of_one_caller_does_not_shut_an_api_for_all() {
+    let slow = |_: usize, asked: &[u8]| match asked.starts_with(b"GET /v1/slow") {
+        true => Reply::raw("").hang(),
+        false => ok("{}"),
+    };
+    let setup = Setup::of(Raw::start(slow).await, |config| {
+        config.with_breaker(BreakerConfig::new(2, SOON, 1))
+    });
+    for _ in 0..4 {
+        let shown = setup
+            .ask(json!({"endpoint": "/slow", "method": "GET", "timeout_ms": 20}))
+            .await;
+        assert_eq!(shown["code"], "upstream_timeout");
+    }
+    assert_eq!(setup.get("/fast").await["status"], 200);
+}
+
+#[tokio::test]
+async fn an_api_that_lets_its_own_time_pass_fails() {
+    let server = Raw::start(|_, _| Reply::raw("").hang()).await;
+    let setup = Setup::of(server, |config| {
+        let config = config.with_timeout(Duration::from_millis(300));
+        config.with_breaker(BreakerConfig::new(2, SOON, 1))
+    });
+    for _ in 0..2 {
+        assert_eq!(setup.get("/").await["code"], "upstream_timeout");
+    }
+    let shown = setup.get("/").await;
+    assert_eq!(shown["code"], "upstream_unreachable");
+    assert_eq!(setup.server.requests().len(), 2);
 }
