@@ -198,6 +198,8 @@ pub(crate) struct Ask<'a> {
     /// Rules that allow more than those of the API.
     pub(crate) rules: Option<&'a ApiRules>,
     pub(crate) parts: RequestParts,
+    /// It may be sent again where the method allows that. What certainly did not arrive always is.
+    pub(crate) may_repeat: bool,
     /// A token of the caller's own.
     pub(crate) token: Option<Secret<String>>,
     /// It may take so long, if that is less than the API may.
@@ -380,7 +382,7 @@ impl Api {
     ) -> Result<Reply, Failed> {
         let inner = &*self.0;
         let retries = inner.config.retries;
-        let is_safe = is_idempotent(request.method());
+        let is_safe = ask.may_repeat && is_idempotent(request.method());
         self.luck(|budget, _| budget.earn());
         let mut attempt = 1;
         loop {

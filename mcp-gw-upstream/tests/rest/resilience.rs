@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use mcp_gw_core::ToolAnnotations;
 use mcp_gw_core::testing::ManualClock;
-use mcp_gw_upstream::rest::{ApiRetries, BreakerConfig};
+use mcp_gw_upstream::rest::{ApiRetries, ApiServer, BreakerConfig, ToolConfig};
 use serde_json::json;
 
 use super::*;
@@ -43,6 +44,36 @@ async fn what_may_be_sent_twice_is_sent_again() {
         let shown = setup.ask(json!({"endpoint": "/", "method": method})).await;
         assert_eq!(shown["status"], told, "{method} {status}");
         assert_eq!(setup.server.requests().len(), sent, "{method} {status}");
+    }
+}
+
+#[tokio::test]
+async fn a_tool_that_is_said_to_do_harm_twice_is_sent_once() {
+    let said = |destructive, idempotent| {
+        let mut hints = ToolAnnotations::default();
+        (hints.destructive_hint, hints.idempotent_hint) = (destructive, idempotent);
+        hints
+    };
+    for (method, annotations, sent) in [
+        ("DELETE", None, 2),
+        ("DELETE", Some(said(None, None)), 2),
+        ("DELETE", Some(said(Some(true), None)), 1),
+        ("GET", Some(said(Some(true), Some(false))), 1),
+        ("PUT", Some(said(None, Some(false))), 1),
+        ("PUT", Some(said(Some(false), Some(true))), 2),
+        ("POST", Some(said(Some(false), Some(true))), 1),
+    ] {
+        let server = Raw::start(failing(9, "503 Service Unavailable")).await;
+        let config = ApiConfig::new("things", rules(&server)).with_breaker(off());
+        let mut tool = ToolConfig::new("it", "Does it.", method, "/it");
+        tool.annotations.clone_from(&annotations);
+        let api = api(config, None, Arc::new(SystemClock::new()));
+        let tools = ApiServer::new(api, [tool.build().unwrap()], None).unwrap();
+        let output = tools.call_tool(&of("bob"), call("it", "{}")).await.unwrap();
+        let result = output.as_raw().to_value().unwrap();
+        assert_eq!(result["structuredContent"]["status"], 503);
+        let seen = server.requests().len();
+        assert_eq!(seen, sent, "{method} {annotations:?}");
     }
 }
 
