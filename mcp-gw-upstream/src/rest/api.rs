@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use mcp_gw_core::{BackendError, Caller, Clock, Secret};
+use tokio::sync::SemaphorePermit;
 use tokio::time::sleep;
 
 use super::breaker::{Breaker, BreakerConfig, Change};
@@ -218,6 +219,20 @@ pub(crate) struct Reply {
     pub(crate) is_truncated: bool,
 }
 
+/// The room that a request has at its API, which is given back when this is dropped, and its time.
+#[derive(Debug)]
+pub(crate) struct Stay<'a> {
+    _room: Option<SemaphorePermit<'a>>,
+    left: Duration,
+}
+
+impl Stay<'_> {
+    /// How much time was left when the answer was there.
+    pub(crate) const fn left(&self) -> Duration {
+        self.left
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failed {
@@ -299,13 +314,13 @@ impl Api {
     }
 
     /// Sends a request, and reads the answer.
-    pub(crate) async fn exchange(&self, ask: Ask<'_>) -> Result<Reply, Failed> {
+    pub(crate) async fn exchange(&self, ask: Ask<'_>) -> Result<(Reply, Stay<'_>), Failed> {
         let began = self.0.clock.now();
         let (method, endpoint) = (ask.parts.method.clone(), path_of(&ask.parts.endpoint));
         let result = self.exchanged(ask, began).await;
         let took = self.0.clock.now().saturating_duration_since(began);
         let (status, code) = match &result {
-            Ok(reply) => (Some(reply.status.as_u16()), None),
+            Ok((reply, _)) => (Some(reply.status.as_u16()), None),
             Err(failed) => (None, Some(failed.code)),
         };
         tracing::debug!(
@@ -321,7 +336,7 @@ impl Api {
         result
     }
 
-    async fn exchanged(&self, ask: Ask<'_>, began: Instant) -> Result<Reply, Failed> {
+    async fn exchanged(&self, ask: Ask<'_>, began: Instant) -> Result<(Reply, Stay<'_>), Failed> {
         let inner = &*self.0;
         let config = &inner.config;
         let rules = ask.rules.unwrap_or(&config.rules);
@@ -333,18 +348,32 @@ impl Api {
         let until = ask.until.map_or(until, |end| end.min(until));
         let entered = inner.gate.enter();
         let left = until.saturating_duration_since(inner.clock.now());
-        let _room = tokio::time::timeout(left, entered)
+        let room = tokio::time::timeout(left, entered)
             .await
             .map_err(|_| self.full())?
             .map_err(|error| self.no_room(&error))?;
         if config.max_concurrent.is_some() && until <= inner.clock.now() {
             return Err(self.full());
         }
+        let reply = self.answered(rules, &request, &ask, until).await?;
+        let left = until.saturating_duration_since(inner.clock.now());
+        Ok((reply, Stay { _room: room, left }))
+    }
+
+    /// What is known of an answer, or what the API says.
+    async fn answered(
+        &self,
+        rules: &ApiRules,
+        request: &Checked,
+        ask: &Ask<'_>,
+        until: Instant,
+    ) -> Result<Reply, Failed> {
+        let inner = &*self.0;
         let cache = inner.cache.as_ref().filter(|_| ask.token.is_none());
         let who = self.who(ask.caller);
         let mut asked_again = None;
-        if let Some(cache) = cache.filter(|_| Cache::concerns(&request)) {
-            match cache.find(&request, &who, inner.clock.wall()) {
+        if let Some(cache) = cache.filter(|_| Cache::concerns(request)) {
+            match cache.find(request, &who, inner.clock.wall()) {
                 Found::Fresh(whole) => return Ok(whole.into()),
                 Found::Stale(headers) => {
                     let mut parts = ask.parts.clone();
@@ -354,21 +383,21 @@ impl Api {
                 Found::Nothing => {}
             }
         }
-        let sent = asked_again.as_ref().unwrap_or(&request);
-        let reply = self.attempts(sent, &ask, until).await?;
+        let sent = asked_again.as_ref().unwrap_or(request);
+        let reply = self.attempts(sent, ask, until).await?;
         let Some(cache) = cache else {
             return Ok(reply);
         };
         let now = inner.clock.wall();
         if asked_again.is_some() && reply.status == StatusCode::NOT_MODIFIED {
-            if let Some(whole) = cache.still_the_same(&request, &who, &reply.headers, now) {
+            if let Some(whole) = cache.still_the_same(request, &who, &reply.headers, now) {
                 return Ok(whole.into());
             }
             // It has gone in the meantime: the whole of it.
-            return self.attempts(&request, &ask, until).await;
+            return self.attempts(request, ask, until).await;
         }
         if !reply.is_truncated {
-            cache.learn(&request, &who, &reply.clone().into(), now);
+            cache.learn(request, &who, &reply.clone().into(), now);
         }
         Ok(reply)
     }
