@@ -21,7 +21,7 @@ use crate::balance::random::Random;
 use crate::egress::{
     Answer, ApiRules, Checked, Client, Injected, Refusal, RefusalCode, RequestParts, SendError,
 };
-use crate::http::wire::retry_after;
+use crate::http::wire::retry_after_at;
 
 /// The first pause before a request is sent again; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -430,7 +430,7 @@ impl Api {
                 Ok(answer) => (
                     false,
                     is_passing(answer.status()),
-                    retry_after(answer.headers()),
+                    retry_after_at(answer.headers(), inner.clock.wall()),
                 ),
                 Err(error) => (
                     error.is_unsent,

@@ -85,7 +85,16 @@ async fn an_api_that_says_when_is_asked_then_or_not_at_all() {
             _ => ok("{}"),
         }
     };
-    for (seconds, sent, told) in [("0", 2, 200), ("60", 1, 429), ("-1", 2, 200)] {
+    for (seconds, sent, told) in [
+        ("0", 2, 200),
+        ("60", 1, 429),
+        ("-1", 2, 200),
+        ("99999999999999999999", 1, 429),
+        // A date, long gone or far away.
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 2, 200),
+        ("Fri, 06 Nov 2893 08:49:37 GMT", 1, 429),
+        ("next week", 2, 200),
+    ] {
         let setup = Setup::of(Raw::start(later(seconds)).await, |config| config);
         let shown = setup.get("/").await;
         assert_eq!(shown["status"], told, "{seconds}");
