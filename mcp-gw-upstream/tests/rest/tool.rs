@@ -323,3 +323,23 @@ async fn results_and_refusals_are_what_the_schema_says() {
         assert!(!schema.is_valid(&other), "{other}");
     }
 }
+
+/// Eight bytes at a time, an API that shows what it was sent would give the whole credential away.
+#[tokio::test]
+async fn parts_are_not_asked_for_with_a_credential_of_ours() {
+    let part = || json!({"endpoint": "/x", "method": "GET", "headers": {"range": "bytes=0-7"}});
+    let setup = echoing(|config| config).await;
+    let shown = setup.ask(part()).await;
+    assert_eq!(shown["code"], "header_not_allowed", "{shown}");
+    assert!(setup.server.requests().is_empty());
+    let setup = echoing(|mut config| {
+        config.rules = config.rules.with_request_headers([http::header::RANGE]);
+        config
+    });
+    assert_eq!(setup.await.ask(part()).await["status"], 200);
+    // A token of the caller's own is no secret.
+    let setup = echoing(|config| config.with_auth_token(true)).await;
+    let mut own = part();
+    own["authToken"] = json!("a-token-of-bob");
+    assert_eq!(setup.ask(own).await["status"], 200);
+}
