@@ -546,13 +546,11 @@ impl Api {
     }
 
     fn no_room(&self, error: &BackendError) -> Failed {
-        match error {
-            BackendError::Busy { .. } => self.full(),
-            _ => {
-                let message = format!("API `{}` is closed; nothing was sent", self.name());
-                Failed::new(RefusalCode::UpstreamUnreachable.as_str(), message)
-            }
+        if matches!(error, BackendError::Busy { .. }) {
+            return self.full();
         }
+        let message = format!("API `{}` is closed; nothing was sent", self.name());
+        Failed::new(RefusalCode::UpstreamUnreachable.as_str(), message)
     }
 
     /// There was no room, however long it waited.

@@ -215,9 +215,12 @@ async fn so_many_are_under_way_and_the_rest_wait() {
 
 #[tokio::test]
 async fn the_impatience_of_one_caller_does_not_shut_an_api_for_all() {
-    let slow = |_: usize, asked: &[u8]| match asked.starts_with(b"GET /v1/slow") {
-        true => Reply::raw("").hang(),
-        false => ok("{}"),
+    let slow = |_: usize, asked: &[u8]| {
+        if asked.starts_with(b"GET /v1/slow") {
+            Reply::raw("").hang()
+        } else {
+            ok("{}")
+        }
     };
     let setup = Setup::of(Raw::start(slow).await, |config| {
         config.with_breaker(BreakerConfig::new(2, SOON, 1))
