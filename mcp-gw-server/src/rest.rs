@@ -416,13 +416,12 @@ fn tool(said: &said::ApiToolConfig) -> Result<ToolConfig, ApiFault> {
         tool = tool.with_input(name, made);
     }
     // What is not said here is as the method says.
-    let own = tool.build().map_err(fault)?.annotations().clone();
     let shape = &said.annotations;
-    let mut hints: ToolAnnotations = own;
-    hints.read_only_hint = shape.read_only.or(hints.read_only_hint);
-    hints.destructive_hint = shape.destructive.or(hints.destructive_hint);
-    hints.idempotent_hint = shape.idempotent.or(hints.idempotent_hint);
-    hints.open_world_hint = shape.open_world.or(hints.open_world_hint);
+    let mut hints = ToolAnnotations::default();
+    hints.read_only_hint = shape.read_only;
+    hints.destructive_hint = shape.destructive;
+    hints.idempotent_hint = shape.idempotent;
+    hints.open_world_hint = shape.open_world;
     tool.annotations = Some(hints);
     Ok(tool)
 }

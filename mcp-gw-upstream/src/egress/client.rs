@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, RANGE};
 use rustls::ClientConfig;
 use tokio::time::Instant;
 
@@ -238,6 +238,12 @@ fn address(request: &Checked, injected: &Injected) -> Result<http::Uri, Refusal>
 /// The headers with what the credential adds to them.
 fn headers(request: &Checked, injected: &Injected) -> Result<HeaderMap, Refusal> {
     let mut headers = request.headers.clone();
+    let is_ours = !injected.secrets.is_empty() && injected.id != CredentialId::ALONE;
+    if is_ours && headers.contains_key(RANGE) && !request.rules.request_headers.contains(&RANGE) {
+        // An API that shows what it was sent would give the credential away in pieces (C-15).
+        let message = "the header range is not allowed for an API with a credential of the gateway, unless its configuration names it; leave it out";
+        return Err(Refusal::new(RefusalCode::HeaderNotAllowed, "E-9", message));
+    }
     for (name, value) in &injected.headers {
         if request.headers.contains_key(name) {
             let message = format!("the header {name} belongs to the credential of this API");

@@ -1,20 +1,23 @@
 //! Takes credentials out of what an API sends back: some show what they were sent (C-15).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderValue};
 use mcp_gw_core::Secret;
-use memchr::memmem;
-
-use crate::egress::query;
+use memchr::memchr3_iter;
 
 /// A credential shorter than this could be a word of the answer.
 const SHORTEST: usize = 6;
 /// What stands there instead.
 const INSTEAD: &[u8] = b"[redacted]";
 
-/// Looks for some texts in a stream, in whatever pieces that comes.
+/// Looks for some texts in a stream, in whatever pieces that comes: as they are, as in JSON (any character
+/// may be `\uXXXX`), as in a query (any byte may be `%XX`), and in base64, also as a part of something
+/// longer.
 pub(crate) struct Scrub {
-    texts: Vec<Secret<Vec<u8>>>,
+    texts: Vec<Secret<String>>,
+    /// How many bytes one of them takes at most, in any spelling.
     longest: usize,
     /// The end of what came, which could be the beginning of a text.
     held: Vec<u8>,
@@ -22,36 +25,25 @@ pub(crate) struct Scrub {
 
 impl Scrub {
     pub(crate) fn new(secrets: &[Secret<String>]) -> Self {
-        let mut texts: Vec<Secret<Vec<u8>>> = Vec::new();
+        let mut texts: Vec<Secret<String>> = Vec::new();
         let mut add = |text: &str| {
-            let is_known = texts.iter().any(|known| known.expose() == text.as_bytes());
+            let is_known = texts.iter().any(|known| known.expose() == text);
             if text.len() >= SHORTEST && !is_known {
-                texts.push(Secret::new(text.as_bytes().to_vec()));
+                texts.push(Secret::new(text.to_owned()));
             }
         };
         for secret in secrets {
             let text = secret.expose();
             add(text);
-            // As in a query, and as in JSON.
-            let mut encoded = String::new();
-            query::encode(&mut encoded, text);
-            add(&encoded);
-            let json = serde_json::to_string(text).unwrap_or_default();
-            let json = json
-                .get(1..json.len().saturating_sub(1))
-                .unwrap_or_default();
-            add(json);
-            add(&json.replace('/', "\\/"));
-            // Go writes these so.
-            let html = [("&", "\\u0026"), ("<", "\\u003c"), (">", "\\u003e")];
-            add(&html
-                .iter()
-                .fold(json.to_owned(), |json, (c, code)| json.replace(c, code)));
+            if text.len() >= SHORTEST {
+                in_base64(text, &mut add);
+            }
         }
         // The longest first, so that none hides another one that it is a part of.
         texts.sort_by_key(|text| std::cmp::Reverse(text.expose().len()));
+        let longest = texts.iter().map(|text| longest(text.expose())).max();
         Self {
-            longest: texts.first().map_or(0, |text| text.expose().len()),
+            longest: longest.unwrap_or_default(),
             texts,
             held: Vec::new(),
         }
@@ -99,7 +91,9 @@ impl Scrub {
     fn next_in(&self, bytes: &[u8]) -> Option<(usize, usize)> {
         let places = self.texts.iter().filter_map(|text| {
             let text = text.expose();
-            memmem::find(bytes, text).map(|at| (at, text.len()))
+            let first = *text.as_bytes().first()?;
+            let mut starts = memchr3_iter(first, b'\\', b'%', bytes);
+            starts.find_map(|at| Some((at, length_of(text, bytes.get(at..)?)?)))
         });
         places.min_by_key(|(at, length)| (*at, std::cmp::Reverse(*length)))
     }
@@ -123,6 +117,78 @@ impl Scrub {
                 HeaderValue::from_bytes(&out).unwrap_or(HeaderValue::from_static("[redacted]"));
         }
     }
+}
+
+/// What of a text in base64 depends on nothing else, wherever it stands in what is encoded.
+fn in_base64(text: &str, add: &mut impl FnMut(&str)) {
+    for before in 0..3 {
+        let mut bytes = vec![0; before];
+        bytes.extend_from_slice(text.as_bytes());
+        let (first, end) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
+        for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+            let encoded = engine.encode(&bytes);
+            if before == 0 {
+                add(&encoded);
+            }
+            add(encoded.get(first..end).unwrap_or_default());
+        }
+    }
+}
+
+/// How many bytes a text takes in its longest spelling.
+fn longest(text: &str) -> usize {
+    let of_one = |c: char| (c.len_utf16() * 6).max(c.len_utf8() * 3);
+    text.chars().map(of_one).sum()
+}
+
+/// How many of these bytes say `text`, from the first on.
+fn length_of(text: &str, bytes: &[u8]) -> Option<usize> {
+    if bytes.starts_with(text.as_bytes()) {
+        return Some(text.len());
+    }
+    let mut rest = bytes;
+    for c in text.chars() {
+        rest = after(c, rest)?;
+    }
+    Some(bytes.len() - rest.len())
+}
+
+/// What comes after a character in one of its spellings.
+fn after(c: char, bytes: &[u8]) -> Option<&[u8]> {
+    let mut utf8 = [0; 4];
+    let plain = c.encode_utf8(&mut utf8).as_bytes();
+    let encoded = match bytes {
+        [b'%', ..] => plain.iter().try_fold(bytes, |rest, byte| {
+            let digits = rest.strip_prefix(b"%")?;
+            (hex(digits.get(..2)?)? == u32::from(*byte)).then(|| digits.get(2..))?
+        }),
+        [b'\\', b'u', ..] => {
+            let mut utf16 = [0; 2];
+            c.encode_utf16(&mut utf16)
+                .iter()
+                .try_fold(bytes, |rest, unit| {
+                    let digits = rest.strip_prefix(b"\\u")?;
+                    (hex(digits.get(..4)?)? == u32::from(*unit)).then(|| digits.get(4..))?
+                })
+        }
+        [b'\\', sign, rest @ ..] => {
+            let meant = match sign {
+                b't' => '\t',
+                b'"' | b'\\' | b'/' | b'\'' => char::from(*sign),
+                _ => return bytes.strip_prefix(plain),
+            };
+            (meant == c).then_some(rest)
+        }
+        _ => None,
+    };
+    encoded.or_else(|| bytes.strip_prefix(plain))
+}
+
+/// Digits of either case.
+fn hex(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |sum, digit| {
+        Some(sum * 16 + char::from(*digit).to_digit(16)?)
+    })
 }
 
 #[cfg(test)]
@@ -164,6 +230,42 @@ mod tests {
         Scrub::new(&all).headers(&mut headers);
         assert_eq!(headers["location"], "/x?k=[redacted]&y=1");
         assert_eq!(headers["etag"], "abc");
+    }
+
+    #[test]
+    fn it_is_found_however_servers_write_it() {
+        let secret = "s3cr3t-Val+ue/==";
+        let scrub = || Scrub::new(&secrets(&[secret]));
+        let by_unit = |write: &dyn Fn(u8) -> String| secret.bytes().map(write).collect::<String>();
+        for text in [
+            "s3cr3t-Val\\u002Bue/==".to_owned(),
+            "s3cr3t-Val\\u002bue\\/\\u003D=".to_owned(),
+            "s3cr3t-Val%2bue%2f%3D%3d".to_owned(),
+            "s3cr3t%2DVal+ue\\/==".to_owned(),
+            by_unit(&|byte| format!("\\u{byte:04x}")),
+            by_unit(&|byte| format!("\\u{byte:04X}")),
+            by_unit(&|byte| format!("%{byte:02x}")),
+        ] {
+            let shown = format!(r#"{{"k":"{text}","l":1}}"#);
+            let clean = whole(&mut scrub(), &[shown.as_bytes()]);
+            assert_eq!(clean, r#"{"k":"[redacted]","l":1}"#, "{text}");
+            let bytes: Vec<&[u8]> = shown.as_bytes().chunks(1).collect();
+            assert_eq!(whole(&mut scrub(), &bytes), clean, "{text}");
+        }
+        for before in ["", "k", "k:", "key"] {
+            for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+                let shown = engine.encode(format!("{before}{secret} and more"));
+                let clean = whole(&mut scrub(), &[shown.as_bytes()]);
+                assert!(clean.contains("[redacted]"), "{shown} {clean}");
+                assert!(clean.len() < shown.len(), "{shown} {clean}");
+            }
+        }
+        let other = "s3cr3t-Val\\u002Cue/== s3cr3t-Val%2cue/== %zz \\u00 \\";
+        assert_eq!(whole(&mut scrub(), &[other.as_bytes()]), other);
+        let wide = "p\u{e4}ssw\u{1f600}rd";
+        let shown = "p\\u00e4ssw\\uD83D\\ude00rd p%c3%A4ssw%F0%9f%98%80rd";
+        let clean = whole(&mut Scrub::new(&secrets(&[wide])), &[shown.as_bytes()]);
+        assert_eq!(clean, "[redacted] [redacted]");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
@@ -387,13 +387,27 @@ fn connector(config: &HttpServerConfig, is_https: bool) -> Result<Client, mcp_gw
     Ok(Client::new(config.connect_timeout, Arc::new(tls), agent))
 }
 
+/// The longest `Retry-After` that is believed.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// `Retry-After` in seconds (RFC 9110 §10.2.3), up to a day. A date is not read: whose clock is right is
 /// not known.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    const LONGEST: u64 = 24 * 60 * 60;
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let seconds: u64 = seconds.parse().ok()?;
-    Some(Duration::from_secs(seconds.min(LONGEST)))
+    let is_number = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
+    // What is too long for a number is a long time as well.
+    let wait = seconds.parse().map_or(LONGEST_WAIT, Duration::from_secs);
+    is_number.then(|| wait.min(LONGEST_WAIT))
+}
+
+/// The same, a date as well, when it is `now`.
+pub(crate) fn retry_after_at(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    retry_after(headers).or_else(|| {
+        let date = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+        let date = httpdate::parse_http_date(date).ok()?;
+        let wait = date.duration_since(now).unwrap_or_default();
+        Some(wait.min(LONGEST_WAIT))
+    })
 }
 
 /// An error and what it comes from, in one line.

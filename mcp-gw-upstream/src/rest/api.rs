@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use mcp_gw_core::{BackendError, Caller, Clock, Secret};
+use tokio::sync::SemaphorePermit;
 use tokio::time::sleep;
 
 use super::breaker::{Breaker, BreakerConfig, Change};
@@ -20,7 +21,7 @@ use crate::balance::random::Random;
 use crate::egress::{
     Answer, ApiRules, Checked, Client, Injected, Refusal, RefusalCode, RequestParts, SendError,
 };
-use crate::http::wire::retry_after;
+use crate::http::wire::retry_after_at;
 
 /// The first pause before a request is sent again; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -198,6 +199,8 @@ pub(crate) struct Ask<'a> {
     /// Rules that allow more than those of the API.
     pub(crate) rules: Option<&'a ApiRules>,
     pub(crate) parts: RequestParts,
+    /// It may be sent again where the method allows that. What certainly did not arrive always is.
+    pub(crate) may_repeat: bool,
     /// A token of the caller's own.
     pub(crate) token: Option<Secret<String>>,
     /// It may take so long, if that is less than the API may.
@@ -214,6 +217,20 @@ pub(crate) struct Reply {
     pub(crate) body: Bytes,
     /// The body goes on.
     pub(crate) is_truncated: bool,
+}
+
+/// The room that a request has at its API, which is given back when this is dropped, and its time.
+#[derive(Debug)]
+pub(crate) struct Stay<'a> {
+    _room: Option<SemaphorePermit<'a>>,
+    left: Duration,
+}
+
+impl Stay<'_> {
+    /// How much time was left when the answer was there.
+    pub(crate) const fn left(&self) -> Duration {
+        self.left
+    }
 }
 
 /// Why there is no answer.
@@ -297,13 +314,13 @@ impl Api {
     }
 
     /// Sends a request, and reads the answer.
-    pub(crate) async fn exchange(&self, ask: Ask<'_>) -> Result<Reply, Failed> {
+    pub(crate) async fn exchange(&self, ask: Ask<'_>) -> Result<(Reply, Stay<'_>), Failed> {
         let began = self.0.clock.now();
         let (method, endpoint) = (ask.parts.method.clone(), path_of(&ask.parts.endpoint));
         let result = self.exchanged(ask, began).await;
         let took = self.0.clock.now().saturating_duration_since(began);
         let (status, code) = match &result {
-            Ok(reply) => (Some(reply.status.as_u16()), None),
+            Ok((reply, _)) => (Some(reply.status.as_u16()), None),
             Err(failed) => (None, Some(failed.code)),
         };
         tracing::debug!(
@@ -319,7 +336,7 @@ impl Api {
         result
     }
 
-    async fn exchanged(&self, ask: Ask<'_>, began: Instant) -> Result<Reply, Failed> {
+    async fn exchanged(&self, ask: Ask<'_>, began: Instant) -> Result<(Reply, Stay<'_>), Failed> {
         let inner = &*self.0;
         let config = &inner.config;
         let rules = ask.rules.unwrap_or(&config.rules);
@@ -331,15 +348,32 @@ impl Api {
         let until = ask.until.map_or(until, |end| end.min(until));
         let entered = inner.gate.enter();
         let left = until.saturating_duration_since(inner.clock.now());
-        let _room = tokio::time::timeout(left, entered)
+        let room = tokio::time::timeout(left, entered)
             .await
-            .map_err(|_| self.late())?
+            .map_err(|_| self.full())?
             .map_err(|error| self.no_room(&error))?;
+        if config.max_concurrent.is_some() && until <= inner.clock.now() {
+            return Err(self.full());
+        }
+        let reply = self.answered(rules, &request, &ask, until).await?;
+        let left = until.saturating_duration_since(inner.clock.now());
+        Ok((reply, Stay { _room: room, left }))
+    }
+
+    /// What is known of an answer, or what the API says.
+    async fn answered(
+        &self,
+        rules: &ApiRules,
+        request: &Checked,
+        ask: &Ask<'_>,
+        until: Instant,
+    ) -> Result<Reply, Failed> {
+        let inner = &*self.0;
         let cache = inner.cache.as_ref().filter(|_| ask.token.is_none());
         let who = self.who(ask.caller);
         let mut asked_again = None;
-        if let Some(cache) = cache.filter(|_| Cache::concerns(&request)) {
-            match cache.find(&request, &who, inner.clock.wall()) {
+        if let Some(cache) = cache.filter(|_| Cache::concerns(request)) {
+            match cache.find(request, &who, inner.clock.wall()) {
                 Found::Fresh(whole) => return Ok(whole.into()),
                 Found::Stale(headers) => {
                     let mut parts = ask.parts.clone();
@@ -349,21 +383,21 @@ impl Api {
                 Found::Nothing => {}
             }
         }
-        let sent = asked_again.as_ref().unwrap_or(&request);
-        let reply = self.attempts(sent, &ask, until).await?;
+        let sent = asked_again.as_ref().unwrap_or(request);
+        let reply = self.attempts(sent, ask, until).await?;
         let Some(cache) = cache else {
             return Ok(reply);
         };
         let now = inner.clock.wall();
         if asked_again.is_some() && reply.status == StatusCode::NOT_MODIFIED {
-            if let Some(whole) = cache.still_the_same(&request, &who, &reply.headers, now) {
+            if let Some(whole) = cache.still_the_same(request, &who, &reply.headers, now) {
                 return Ok(whole.into());
             }
             // It has gone in the meantime: the whole of it.
-            return self.attempts(&request, &ask, until).await;
+            return self.attempts(request, ask, until).await;
         }
         if !reply.is_truncated {
-            cache.learn(&request, &who, &reply.clone().into(), now);
+            cache.learn(request, &who, &reply.clone().into(), now);
         }
         Ok(reply)
     }
@@ -377,7 +411,7 @@ impl Api {
     ) -> Result<Reply, Failed> {
         let inner = &*self.0;
         let retries = inner.config.retries;
-        let is_safe = is_idempotent(request.method());
+        let is_safe = ask.may_repeat && is_idempotent(request.method());
         self.luck(|budget, _| budget.earn());
         let mut attempt = 1;
         loop {
@@ -390,12 +424,13 @@ impl Api {
                 .breaker
                 .enter(now)
                 .map_err(|wait| self.resting(wait))?;
+            let is_whole = self.is_whole(left);
             let outcome = self.send(request.clone().within(left), ask).await;
             let (is_unsent, may_pass, wait) = match &outcome {
                 Ok(answer) => (
                     false,
                     is_passing(answer.status()),
-                    retry_after(answer.headers()),
+                    retry_after_at(answer.headers(), inner.clock.wall()),
                 ),
                 Err(error) => (
                     error.is_unsent,
@@ -417,13 +452,20 @@ impl Api {
                 Err(error) => Err(error),
             };
             let is_well = match &read {
-                Ok(reply) => !reply.status.is_server_error(),
-                // What we do not let through says nothing of the API.
-                Err(error) => !is_fault_of_api(error.code),
+                Ok(reply) => Some(!reply.status.is_server_error()),
+                Err(error) => says_of_api(error.code, is_whole),
             };
-            self.ended(pass.end(is_well, inner.clock.now()));
+            if let Some(is_well) = is_well {
+                self.ended(pass.end(is_well, inner.clock.now()));
+            }
             return Ok(read?);
         }
+    }
+
+    /// True when this is the time that the API has, but for what it takes to get here: neither the caller
+    /// nor waiting has shortened it.
+    fn is_whole(&self, left: Duration) -> bool {
+        left >= self.0.config.timeout / 10 * 9
     }
 
     async fn send(&self, request: Checked, ask: &Ask<'_>) -> Result<Answer, SendError> {
@@ -504,15 +546,20 @@ impl Api {
     }
 
     fn no_room(&self, error: &BackendError) -> Failed {
+        if matches!(error, BackendError::Busy { .. }) {
+            return self.full();
+        }
+        let message = format!("API `{}` is closed; nothing was sent", self.name());
+        Failed::new(RefusalCode::UpstreamUnreachable.as_str(), message)
+    }
+
+    /// There was no room, however long it waited.
+    fn full(&self) -> Failed {
         let message = format!(
             "API `{}` has as many requests under way as it may have; nothing was sent. Try again soon",
             self.name()
         );
-        match error {
-            BackendError::Busy { .. } => Failed::new(RefusalCode::RateLimited.as_str(), message)
-                .after(Duration::from_secs(1)),
-            _ => Failed::new(RefusalCode::UpstreamUnreachable.as_str(), message),
-        }
+        Failed::new(RefusalCode::RateLimited.as_str(), message).after(Duration::from_secs(1))
     }
 
     fn who(&self, caller: &Caller) -> Who {
@@ -573,13 +620,16 @@ const fn is_passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 429 | 502 | 503 | 504)
 }
 
-const fn is_fault_of_api(code: RefusalCode) -> bool {
-    matches!(
-        code,
-        RefusalCode::UpstreamTimeout
-            | RefusalCode::UpstreamUnreachable
-            | RefusalCode::UpstreamInvalid
-    )
+/// What it says of an API that there is no answer: that it fails, that it is well, or nothing.
+const fn says_of_api(code: RefusalCode, is_whole: bool) -> Option<bool> {
+    match code {
+        RefusalCode::UpstreamUnreachable | RefusalCode::UpstreamInvalid => Some(false),
+        // Who gives an API less time than it needs learns nothing of it.
+        RefusalCode::UpstreamTimeout if is_whole => Some(false),
+        RefusalCode::ResponseTooLarge => Some(true),
+        // What we do not let through says nothing of it either.
+        _ => None,
+    }
 }
 
 /// A path for the log; what is in a query is nobody's business.

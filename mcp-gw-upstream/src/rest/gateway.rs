@@ -131,6 +131,7 @@ impl ApiGateway {
             caller: ctx.caller(),
             rules: None,
             parts,
+            may_repeat: true,
             token,
             within: call.timeout(),
             until: ctx.end(),

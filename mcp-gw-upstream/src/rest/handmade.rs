@@ -50,7 +50,8 @@ pub struct ToolConfig {
     /// How arguments that go into the body are written.
     #[serde(default)]
     pub body: BodyForm,
-    /// What clients are told about it; if not given, what the method says.
+    /// What clients are told about it; what is not given is as the method says. One that is destructive, or
+    /// not idempotent, in these words is never sent twice.
     #[serde(default)]
     pub annotations: Option<ToolAnnotations>,
 }
@@ -246,10 +247,10 @@ impl ToolConfig {
             title: self.title.clone(),
             description: self.description.clone(),
             input_schema: made.schema(),
-            annotations: match &self.annotations {
-                Some(annotations) => annotations.clone(),
-                None => annotations_of(&self.method, title),
-            },
+            annotations: self.hints(annotations_of(&self.method, title)),
+            is_once: self.annotations.as_ref().is_some_and(|hints| {
+                hints.destructive_hint == Some(true) || hints.idempotent_hint == Some(false)
+            }),
             method: self.method.clone(),
             path: self.path.clone(),
             template,
@@ -264,6 +265,20 @@ impl ToolConfig {
             deprecated: false,
             check: Check::default(),
         })
+    }
+
+    /// What was said about it, and otherwise what the method says.
+    fn hints(&self, of_method: ToolAnnotations) -> ToolAnnotations {
+        let Some(said) = &self.annotations else {
+            return of_method;
+        };
+        let mut hints = of_method;
+        hints.title = said.title.clone().or(hints.title);
+        hints.read_only_hint = said.read_only_hint.or(hints.read_only_hint);
+        hints.destructive_hint = said.destructive_hint.or(hints.destructive_hint);
+        hints.idempotent_hint = said.idempotent_hint.or(hints.idempotent_hint);
+        hints.open_world_hint = said.open_world_hint.or(hints.open_world_hint);
+        hints
     }
 
     fn input(

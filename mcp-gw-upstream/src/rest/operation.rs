@@ -20,6 +20,8 @@ pub struct Operation {
     pub(super) description: String,
     pub(super) input_schema: RawJson,
     pub(super) annotations: ToolAnnotations,
+    /// Somebody said that doing it twice does harm, whatever the method.
+    pub(super) is_once: bool,
     pub(super) method: String,
     pub(super) path: String,
     pub(super) template: Template,
@@ -133,6 +135,11 @@ impl Operation {
     /// What the method says about its effect.
     pub const fn annotations(&self) -> &ToolAnnotations {
         &self.annotations
+    }
+
+    /// True when nobody said that doing it twice does harm: then the method decides.
+    pub(crate) const fn may_repeat(&self) -> bool {
+        !self.is_once
     }
 
     /// The method, in upper case.

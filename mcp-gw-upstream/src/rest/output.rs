@@ -1,21 +1,30 @@
 //! What a caller is told of an answer: a status, data, headers, and where the rest is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use mcp_gw_core::{Caller, ObjectWriter, RawJson, ToolOutput};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
-use super::api::{Api, Failed, Reply};
+use super::api::{Api, Failed, Reply, Stay};
 use super::kept::{Handle, KeptAnswer, KeptAnswers};
 use super::piece::{Form, Piece};
 use super::select::Selection;
+use crate::egress::RefusalCode;
+
+/// How many selections this process makes at a time: each may take some hundred MiB.
+static SELECTIONS: Semaphore = Semaphore::const_new(2);
 
 /// The scheme of the URIs of answers that are kept.
 const SCHEME: &str = "answer";
 
-/// The schema of results (C-5).
-pub(crate) const OUTPUT_SCHEMA: &str = r#"{"type":"object","properties":{"status":{"type":"integer","description":"The HTTP status."},"data":{"description":"The body: JSON as it is, anything else as text, or in base64."},"headers":{"type":"object","additionalProperties":{"type":"string"}},"truncated":{"type":"boolean","description":"True when this is not the whole body."},"next":{"type":"string","description":"Where the body goes on: a resource to read."},"encoding":{"const":"base64"}},"required":["status","data","headers","truncated"]}"#;
+/// The schema of results (C-5), and of what says why there is none (C-6): clients hold both against it.
+pub(crate) const OUTPUT_SCHEMA: &str = r#"{"type":"object","properties":{"status":{"type":"integer","description":"The HTTP status."},"data":{"description":"The body: JSON as it is, anything else as text, or in base64."},"headers":{"type":"object","additionalProperties":{"type":"string"}},"truncated":{"type":"boolean","description":"True when this is not the whole body."},"next":{"type":"string","description":"Where the body goes on: a resource to read."},"encoding":{"const":"base64"},"code":{"type":"string","description":"What went wrong, when nothing else is there."},"message":{"type":"string"},"retry_after_ms":{"type":"integer"}},"anyOf":[{"required":["status","data","headers","truncated"]},{"required":["code","message"]}]}"#;
 
 /// The place of the rest of an answer: `answer://<api>/<handle>/<offset>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,12 +62,13 @@ impl Rest {
     }
 }
 
-/// The result of a request: as much of the answer as a caller gets at once, the rest kept.
+/// The result of a request: as much of the answer as a caller gets at once, the rest kept. What is selected
+/// of it is selected in the time and the room that the request has.
 pub(crate) async fn of_reply(
     api: &Api,
     kept: Option<&KeptAnswers>,
     caller: &Caller,
-    reply: Reply,
+    (reply, stay): (Reply, Stay<'_>),
     selection: Option<Selection>,
 ) -> ToolOutput {
     let most = api.config().max_shown;
@@ -79,19 +89,16 @@ pub(crate) async fn of_reply(
         }
         let body = answer.body.clone();
         let most = kept.map_or(most, KeptAnswers::max_bytes).max(most);
-        let work = tokio::task::spawn_blocking(move || selection.apply(&body, most));
-        match work.await {
-            Ok(Ok(selected)) => {
+        match selected(selection, body, most, stay.left(), &SELECTIONS).await {
+            Ok(selected) => {
                 answer.body = selected.to_bytes();
                 answer.form = Form::Json;
                 answer.media_type = Some("application/json".into());
             }
-            Ok(Err(error)) => return of_failure(&Failed::new("select_invalid", error.to_string())),
-            Err(_) => {
-                return of_failure(&Failed::new("select_invalid", "`select` came to nothing"));
-            }
+            Err(failed) => return of_failure(&failed),
         }
     }
+    drop(stay);
     let piece = Piece::of(&answer.body, answer.form, 0, most);
     let next = piece.next.and_then(|from| {
         let handle = kept?.keep(caller, answer.clone())?;
@@ -110,6 +117,34 @@ pub(crate) async fn of_reply(
         next: next.as_ref(),
     };
     shown.output(answer.media_type.as_deref())
+}
+
+/// What `selection` takes of `body`, made in `left` and with others in `room`.
+async fn selected(
+    selection: Selection,
+    body: Bytes,
+    most: usize,
+    left: Duration,
+    room: &'static Semaphore,
+) -> Result<RawJson, Failed> {
+    let invalid = |message: String| Failed::new("select_invalid", message);
+    let work = async {
+        let permit = room.acquire().await;
+        // Nobody can stop it: the room is its own until it is over, also when nobody waits any more.
+        spawn_blocking(move || {
+            let _permit = permit;
+            selection.apply(&body, most)
+        })
+        .await
+    };
+    match timeout(left, work).await {
+        Ok(Ok(found)) => found.map_err(|error| invalid(error.to_string())),
+        Ok(Err(_)) => Err(invalid("`select` came to nothing".to_owned())),
+        Err(_) => Err(Failed::new(
+            RefusalCode::UpstreamTimeout.as_str(),
+            "the time of the call was over before `select` was done; ask the API for less",
+        )),
+    }
 }
 
 /// A later piece of an answer that was kept, as the result of a call.
@@ -263,4 +298,25 @@ fn headers_of(headers: &HeaderMap) -> RawJson {
         writer = writer.string(name.as_str(), &values.join(", "));
     }
     writer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_selection_waits_for_its_turn_as_long_as_the_call_may_take() {
+        static FULL: Semaphore = Semaphore::const_new(0);
+        static FREE: Semaphore = Semaphore::const_new(1);
+        let ask = |room, left| {
+            let selection = Selection::parse("[0]").unwrap();
+            selected(selection, Bytes::from_static(b"[7]"), 10, left, room)
+        };
+        let late = ask(&FULL, Duration::from_secs(5)).await.unwrap_err();
+        assert_eq!(late.code, "upstream_timeout");
+        for _ in 0..2 {
+            let found = ask(&FREE, Duration::MAX).await.unwrap();
+            assert_eq!(found.as_str(), "7");
+        }
+    }
 }

@@ -18,6 +18,10 @@ const LONGEST: usize = 1024;
 const MOST_NESTED: usize = 128;
 /// The most that may come out, in bytes: copies times size.
 const MOST_MADE: u64 = 64 << 20;
+/// The most values that an answer may have: each takes up to some hundred bytes while something is selected.
+const MOST_VALUES: u64 = 500_000;
+/// The most values that may be made: those of the answer for each part of the expression that makes some.
+const MOST_MADE_VALUES: u64 = 4_000_000;
 
 /// Why there is nothing of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +38,8 @@ impl fmt::Display for SelectError {
 pub(crate) struct Selection {
     expression: Expression<'static>,
     copies: u64,
+    /// How many values it may make of one.
+    makes: u64,
 }
 
 impl Selection {
@@ -55,7 +61,12 @@ impl Selection {
         }
         let expression = jmespath::compile(text).map_err(|error| wrong(&error))?;
         let copies = copies(expression.as_ast());
-        Ok(Self { expression, copies })
+        let makes = makes(expression.as_ast());
+        Ok(Self {
+            expression,
+            copies,
+            makes,
+        })
     }
 
     /// What it makes of `body`, at most `most` bytes. It may take a while: it belongs on a thread that
@@ -68,6 +79,18 @@ impl Selection {
             return Err(SelectError(
                 "`select` names the same parts of a large answer too often; ask for less at once"
                     .to_owned(),
+            ));
+        }
+        let values = values(body);
+        if values > MOST_VALUES {
+            return Err(SelectError(format!(
+                "the answer has more than {MOST_VALUES} values, so nothing can be selected; ask the API for less"
+            )));
+        }
+        let made = self.copies.max(self.makes).saturating_add(1);
+        if made.saturating_mul(values) > MOST_MADE_VALUES {
+            return Err(SelectError(
+                "`select` makes too much of a large answer; ask for less at once".to_owned(),
             ));
         }
         let no_json =
@@ -103,6 +126,53 @@ fn wrong(error: &jmespath::JmespathError) -> SelectError {
          items[].{{id: id, name: name}}",
         error.offset
     ))
+}
+
+/// How many values, at the most, a text has if it is JSON, names of members included: each but the first
+/// comes after one of these signs.
+fn values(text: &[u8]) -> u64 {
+    let (mut count, mut is_text, mut is_escaped) = (1, false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_text,
+            b'"' => is_text = !is_text,
+            b',' | b':' | b'[' | b'{' if !is_text => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+/// How many values an expression can make of one that it is given, besides copies of that.
+fn makes(ast: &Ast) -> u64 {
+    let all = |parts: &mut dyn Iterator<Item = &Ast>| {
+        parts.fold(1, |sum: u64, part| {
+            sum.saturating_add(1).saturating_add(makes(part))
+        })
+    };
+    match ast {
+        Ast::MultiList { elements, .. } => all(&mut elements.iter()),
+        Ast::MultiHash { elements, .. } => all(&mut elements.iter().map(|pair| &pair.value)),
+        Ast::Function { args, .. } => all(&mut args.iter()),
+        Ast::Projection { lhs, rhs, .. }
+        | Ast::Subexpr { lhs, rhs, .. }
+        | Ast::Comparison { lhs, rhs, .. }
+        | Ast::And { lhs, rhs, .. }
+        | Ast::Or { lhs, rhs, .. } => makes(lhs).saturating_add(makes(rhs)),
+        Ast::Condition {
+            predicate, then, ..
+        } => makes(predicate).saturating_add(makes(then)),
+        Ast::Expref { ast: node, .. }
+        | Ast::Flatten { node, .. }
+        | Ast::ObjectValues { node, .. }
+        | Ast::Not { node, .. } => makes(node),
+        Ast::Identity { .. }
+        | Ast::Field { .. }
+        | Ast::Index { .. }
+        | Ast::Literal { .. }
+        | Ast::Slice { .. } => 0,
+    }
 }
 
 /// How much of its input can come out, at the worst: 1 is all of it, once. What names members takes
@@ -265,7 +335,43 @@ mod tests {
         assert!(error.to_string().contains("longer than"), "{error}");
     }
 
+    #[test]
+    fn an_answer_of_too_many_values_is_refused_before_it_is_read() {
+        let list = |of: &str, many: usize| format!("[{}{of}]", format!("{of},").repeat(many - 1));
+        let length = Selection::parse("length(@)").unwrap();
+        let few = length.apply(list("1", 100_000).as_bytes(), 100).unwrap();
+        assert_eq!(few.as_str(), "100000");
+        for of in ["1", "[]", "{}", r#"{"a":1}"#] {
+            let error = length.apply(list(of, 600_000).as_bytes(), 100).unwrap_err();
+            assert!(error.to_string().contains("500000 values"), "{error}");
+        }
+        // What is in texts is no value.
+        let text = format!(r#"["{}\""]"#, ",[{:".repeat(400_000));
+        assert_eq!(length.apply(text.as_bytes(), 100).unwrap().as_str(), "1");
+        // Nor is much made of what is there.
+        let nested = format!("[*].{}@{}", "[".repeat(50), "]".repeat(50));
+        let error = Selection::parse(&nested).unwrap();
+        let error = error
+            .apply(list("1", 400_000).as_bytes(), 1 << 24)
+            .unwrap_err();
+        assert!(error.to_string().contains("too much"), "{error}");
+    }
+
     proptest! {
+        #[test]
+        fn values_are_never_more_than_counted(value in prop::collection::vec(
+            prop::collection::hash_map(".{0,4}", prop::collection::vec(".{0,4}", 0..4), 0..4), 0..5)
+        ) {
+            let count = |maps: &Vec<HashMap<String, Vec<String>>>| -> usize {
+                let of_map = |map: &HashMap<String, Vec<String>>| {
+                    map.values().map(|all| 2 + all.len()).sum::<usize>() + 1
+                };
+                1 + maps.iter().map(of_map).sum::<usize>()
+            };
+            let text = serde_json::to_string(&value).unwrap();
+            prop_assert!(values(text.as_bytes()) >= count(&value) as u64);
+        }
+
         #[test]
         fn any_text_is_read_or_refused(text in "[a-c@*?&|!,.:'`\\[\\](){}0-9 ]{0,200}") {
             if let Ok(selection) = Selection::parse(&text) {

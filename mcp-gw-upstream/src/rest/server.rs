@@ -158,6 +158,7 @@ impl Backend for ApiServer {
             caller: ctx.caller(),
             rules: Some(&self.rules),
             parts,
+            may_repeat: operation.may_repeat(),
             token: None,
             within: None,
             until: ctx.end(),

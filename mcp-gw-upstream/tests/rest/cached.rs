@@ -1,5 +1,6 @@
 //! Answers that are used again, by the rules of RFC 9111, and never for another caller.
 
+use http::header::RANGE;
 use mcp_gw_upstream::rest::CacheConfig;
 use serde_json::json;
 
@@ -14,7 +15,8 @@ async fn cached(headers: &'static [(&'static str, &'static str)]) -> Setup {
         }
         answer("200 OK", headers, format!("answer {n}").as_bytes())
     };
-    Setup::of(Raw::start(reply).await, |config| {
+    Setup::of(Raw::start(reply).await, |mut config| {
+        config.rules = config.rules.with_request_headers([RANGE]);
         config.with_cache(Some(CacheConfig::default()))
     })
 }

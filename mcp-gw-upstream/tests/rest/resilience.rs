@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use mcp_gw_core::ToolAnnotations;
 use mcp_gw_core::testing::ManualClock;
-use mcp_gw_upstream::rest::{ApiRetries, BreakerConfig};
+use mcp_gw_upstream::rest::{ApiRetries, ApiServer, BreakerConfig, ToolConfig};
 use serde_json::json;
 
 use super::*;
@@ -47,6 +48,36 @@ async fn what_may_be_sent_twice_is_sent_again() {
 }
 
 #[tokio::test]
+async fn a_tool_that_is_said_to_do_harm_twice_is_sent_once() {
+    let said = |destructive, idempotent| {
+        let mut hints = ToolAnnotations::default();
+        (hints.destructive_hint, hints.idempotent_hint) = (destructive, idempotent);
+        hints
+    };
+    for (method, annotations, sent) in [
+        ("DELETE", None, 2),
+        ("DELETE", Some(said(None, None)), 2),
+        ("DELETE", Some(said(Some(true), None)), 1),
+        ("GET", Some(said(Some(true), Some(false))), 1),
+        ("PUT", Some(said(None, Some(false))), 1),
+        ("PUT", Some(said(Some(false), Some(true))), 2),
+        ("POST", Some(said(Some(false), Some(true))), 1),
+    ] {
+        let server = Raw::start(failing(9, "503 Service Unavailable")).await;
+        let config = ApiConfig::new("things", rules(&server)).with_breaker(off());
+        let mut tool = ToolConfig::new("it", "Does it.", method, "/it");
+        tool.annotations.clone_from(&annotations);
+        let api = api(config, None, Arc::new(SystemClock::new()));
+        let tools = ApiServer::new(api, [tool.build().unwrap()], None).unwrap();
+        let output = tools.call_tool(&of("bob"), call("it", "{}")).await.unwrap();
+        let result = output.as_raw().to_value().unwrap();
+        assert_eq!(result["structuredContent"]["status"], 503);
+        let seen = server.requests().len();
+        assert_eq!(seen, sent, "{method} {annotations:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_api_that_says_when_is_asked_then_or_not_at_all() {
     let later = |seconds: &'static str| {
         move |n: usize, _: &[u8]| match n {
@@ -54,7 +85,16 @@ async fn an_api_that_says_when_is_asked_then_or_not_at_all() {
             _ => ok("{}"),
         }
     };
-    for (seconds, sent, told) in [("0", 2, 200), ("60", 1, 429), ("-1", 2, 200)] {
+    for (seconds, sent, told) in [
+        ("0", 2, 200),
+        ("60", 1, 429),
+        ("-1", 2, 200),
+        ("99999999999999999999", 1, 429),
+        // A date, long gone or far away.
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 2, 200),
+        ("Fri, 06 Nov 2893 08:49:37 GMT", 1, 429),
+        ("next week", 2, 200),
+    ] {
         let setup = Setup::of(Raw::start(later(seconds)).await, |config| config);
         let shown = setup.get("/").await;
         assert_eq!(shown["status"], told, "{seconds}");
@@ -159,11 +199,52 @@ async fn so_many_are_under_way_and_the_rest_wait() {
     let setup = Setup::of(server, |config| {
         config.with_max_concurrent(Some(2)).with_breaker(off())
     });
-    let ask = || setup.ask(json!({"endpoint": "/", "method": "POST", "timeout_ms": 200}));
-    let all = tokio::join!(ask(), ask(), ask());
-    for shown in [all.0, all.1, all.2] {
+    let ask = |time: u32| {
+        let arguments = json!({"endpoint": "/", "method": "POST", "timeout_ms": time});
+        setup.ask(arguments)
+    };
+    let all = tokio::join!(ask(400), ask(400), ask(100));
+    for shown in [all.0, all.1] {
         assert_eq!(shown["code"], "upstream_timeout");
     }
-    // The third waited for as long as it had.
+    // The third waited for as long as it had, and was not sent.
+    assert_eq!(all.2["code"], "rate_limited");
+    assert_eq!(all.2["retry_after_ms"], 1_000);
     assert_eq!(UNDER_WAY.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn the_impatience_of_one_caller_does_not_shut_an_api_for_all() {
+    let slow = |_: usize, asked: &[u8]| {
+        if asked.starts_with(b"GET /v1/slow") {
+            Reply::raw("").hang()
+        } else {
+            ok("{}")
+        }
+    };
+    let setup = Setup::of(Raw::start(slow).await, |config| {
+        config.with_breaker(BreakerConfig::new(2, SOON, 1))
+    });
+    for _ in 0..4 {
+        let shown = setup
+            .ask(json!({"endpoint": "/slow", "method": "GET", "timeout_ms": 20}))
+            .await;
+        assert_eq!(shown["code"], "upstream_timeout");
+    }
+    assert_eq!(setup.get("/fast").await["status"], 200);
+}
+
+#[tokio::test]
+async fn an_api_that_lets_its_own_time_pass_fails() {
+    let server = Raw::start(|_, _| Reply::raw("").hang()).await;
+    let setup = Setup::of(server, |config| {
+        let config = config.with_timeout(Duration::from_millis(300));
+        config.with_breaker(BreakerConfig::new(2, SOON, 1))
+    });
+    for _ in 0..2 {
+        assert_eq!(setup.get("/").await["code"], "upstream_timeout");
+    }
+    let shown = setup.get("/").await;
+    assert_eq!(shown["code"], "upstream_unreachable");
+    assert_eq!(setup.server.requests().len(), 2);
 }

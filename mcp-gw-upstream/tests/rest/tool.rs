@@ -288,7 +288,7 @@ async fn the_tool_says_what_it_takes() {
     assert_eq!(schema["additionalProperties"], false);
     assert!(schema["properties"]["authToken"].is_null());
     assert_eq!(
-        definition["outputSchema"]["required"],
+        definition["outputSchema"]["anyOf"][0]["required"],
         json!(["status", "data", "headers", "truncated"])
     );
     let choice = offer.tools[0].choice().unwrap();
@@ -297,4 +297,49 @@ async fn the_tool_says_what_it_takes() {
     let offer = with_token.tool.offer().await.unwrap();
     let definition = offer.tools[0].definition().to_value().unwrap();
     assert!(definition["inputSchema"]["properties"]["authToken"].is_object());
+}
+
+/// Clients hold results against the schema, those that say what went wrong as well.
+#[tokio::test]
+async fn results_and_refusals_are_what_the_schema_says() {
+    let setup = Setup::of(Raw::start(|_, _| ok(r#"{"a":1}"#)).await, |config| config);
+    let offer = setup.tool.offer().await.unwrap();
+    let tool = offer
+        .tools
+        .first()
+        .unwrap()
+        .definition()
+        .to_value()
+        .unwrap();
+    let schema = jsonschema::validator_for(&tool["outputSchema"]).unwrap();
+    assert_eq!(tool["outputSchema"]["type"], "object");
+    for (endpoint, is_error) in [("/x", false), ("/../x", true)] {
+        let arguments = json!({"endpoint": endpoint, "method": "GET"});
+        let result = setup.result(&of("bob"), arguments).await;
+        assert_eq!(result["isError"], is_error);
+        assert!(schema.is_valid(&result["structuredContent"]), "{result}");
+    }
+    for other in [json!({}), json!({"status": 200}), json!({"code": "x"})] {
+        assert!(!schema.is_valid(&other), "{other}");
+    }
+}
+
+/// Eight bytes at a time, an API that shows what it was sent would give the whole credential away.
+#[tokio::test]
+async fn parts_are_not_asked_for_with_a_credential_of_ours() {
+    let part = || json!({"endpoint": "/x", "method": "GET", "headers": {"range": "bytes=0-7"}});
+    let setup = echoing(|config| config).await;
+    let shown = setup.ask(part()).await;
+    assert_eq!(shown["code"], "header_not_allowed", "{shown}");
+    assert!(setup.server.requests().is_empty());
+    let setup = echoing(|mut config| {
+        config.rules = config.rules.with_request_headers([http::header::RANGE]);
+        config
+    });
+    assert_eq!(setup.await.ask(part()).await["status"], 200);
+    // A token of the caller's own is no secret.
+    let setup = echoing(|config| config.with_auth_token(true)).await;
+    let mut own = part();
+    own["authToken"] = json!("a-token-of-bob");
+    assert_eq!(setup.ask(own).await["status"], 200);
 }

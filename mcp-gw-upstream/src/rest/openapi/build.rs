@@ -157,6 +157,7 @@ impl<'d, 'o> Builder<'d, 'o> {
                 .take(50)
                 .map(|it| trimmed(it, 100))
                 .collect(),
+            is_once: false,
             deprecated: found.is_deprecated(),
             check: Check::default(),
         })
