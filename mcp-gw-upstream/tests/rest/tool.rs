@@ -125,6 +125,11 @@ async fn what_cannot_be_asked_for_is_refused_by_a_name() {
             json!({"api": format!("{}/", setup.base), "endpoint": "/", "method": "GET"}),
             "api_not_allowed",
         ),
+        // What else is wrong is not said: of an API that the policy refuses it is not, either.
+        (
+            json!({"api": "https://evil.example", "timeout_ms": "soon"}),
+            "api_not_allowed",
+        ),
         (
             json!({"endpoint": "//evil.example", "method": "GET"}),
             "endpoint_invalid",
