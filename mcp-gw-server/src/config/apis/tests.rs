@@ -252,6 +252,36 @@ fn names_beside_each_other() {
 }
 
 #[test]
+fn rules_about_the_tool_that_reaches_apis_name_apis_or_the_tool() {
+    let found = |rule: &str| {
+        let text = format!(
+            "policy: {{ default: allow, {rule} }}\napis: {{ pets: {{ url: 'https://pets.example' }} }}"
+        );
+        match Config::load("mcp-gw.yaml", &text, &env) {
+            Ok(config) => {
+                let remarks = config.remarks();
+                let remarks: Vec<_> = remarks.iter().map(Fault::sentence).collect();
+                format!("taken {}", remarks.join("\n"))
+            }
+            Err(faults) => faults.to_string(),
+        }
+    };
+    insta::assert_snapshot!(all(
+        &[
+            "rules: [{ id: d, effect: deny, servers: [api_gateway] }]",
+            "rules: [{ id: d, effect: deny, servers: [pets, api_gateway], tools: ['*'] }]",
+            "rules: [{ id: d, effect: deny, servers: ['api_*'] }]",
+            "servers: { api_gateway: { rules: [] } }",
+            "rules: [{ id: d, effect: deny, servers: [pets] }]",
+            "rules: [{ id: d, effect: deny, tools: [api_gateway] }]",
+            "rules: [{ id: d, effect: deny, servers: [api_gateway], resources: ['*'] }]",
+            "rules: [{ id: d, effect: deny, servers: ['api_*'], resources: ['*'] }]",
+        ],
+        found
+    ));
+}
+
+#[test]
 fn an_explanation_says_what_is_reached_and_no_secret() {
     let config = config(
         "auth: { api_keys: [{ id: ann, key: '${KEY}', roles: [ops] }] }\n\
