@@ -85,9 +85,11 @@ impl Gateway {
         what: &Use<'_>,
         target: Option<(&Target, &Arc<str>)>,
     ) -> Option<Arc<str>> {
-        if let Some((target, own)) = target
-            && let Some(seen) = self.seen(incoming, what, target).await
-        {
+        let seen = match target {
+            Some((target, _)) => self.seen(incoming, what, target).await,
+            None => None,
+        };
+        if let (Some((target, own)), Some(seen)) = (target, seen) {
             let server = if seen.has(&target.server) {
                 &target.server
             } else {
