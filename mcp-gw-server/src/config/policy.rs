@@ -247,6 +247,7 @@ struct References<'a> {
     /// The tool that reaches APIs: its calls are of these.
     gateway_tool: Option<&'a str>,
     has_tokens: bool,
+    issuers: BTreeSet<&'a str>,
 }
 
 impl<'a> References<'a> {
@@ -270,6 +271,7 @@ impl<'a> References<'a> {
             servers: config.called_names().collect(),
             gateway_tool: config.gateway_tool(),
             has_tokens: !config.auth.jwt.is_empty(),
+            issuers: config.auth.issuers().collect(),
         }
     }
 
@@ -338,10 +340,25 @@ impl<'a> References<'a> {
             who.roles = Some(callers.roles.clone());
             who.groups = Some(callers.groups.clone());
             self.who(checker, &who, &path.key("callers"));
+            let is_open = callers.issuers.is_empty() && callers.kinds.is_empty();
+            if self.has_tokens && !callers.ids.is_empty() && is_open {
+                let message = "whoever issues tokens gives ids, and may give these to others";
+                let help = "say whose they are, `kinds: [api_key]` or `issuers`";
+                checker.remark(&path.key("callers").key("ids"), message, help);
+            }
         }
-        for caller in api.credentials_by_caller.keys() {
+        for (caller, credential) in &api.credentials_by_caller {
             let at = path.key("credentials_by_caller").key(caller);
-            let help = "write an id that a key in `auth.api_keys` has";
+            if let Some(issuer) = &credential.issuer {
+                if !self.issuers.contains(issuer.as_str()) {
+                    let at = at.key("issuer");
+                    let message = format!("there is no issuer {}", checker.shown(&at, issuer));
+                    checker.fault(&at, message, "write one of those in `auth.jwt`");
+                }
+                continue;
+            }
+            let help =
+                "write an id that a key in `auth.api_keys` has, or the `issuer` of its tokens";
             let found = unknown(checker, &at, ("no caller", caller), &self.ids, help);
             if let Some((message, help)) = found {
                 checker.remark(&at, message, help);

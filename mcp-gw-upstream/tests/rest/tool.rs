@@ -74,6 +74,15 @@ async fn a_request_has_what_was_asked_for_and_the_credential() {
         .result(&of("ann"), json!({"endpoint": "/", "method": "GET"}))
         .await;
     assert!(setup.server.requests()[1].contains("authorization: Bearer token-of-ann\r\n"));
+    // Whoever else has a token with her id has not.
+    let by_token = Caller::new(CallerKind::User, "ann").with_issuer("https://guests.example");
+    setup
+        .result(
+            &call_context(by_token, Arc::new(RecordingLink::new())),
+            json!({"endpoint": "/", "method": "GET"}),
+        )
+        .await;
+    assert!(setup.server.requests()[2].contains("authorization: Bearer token-of-all\r\n"));
 }
 
 #[tokio::test]
