@@ -126,6 +126,44 @@ impl Caller {
     }
 }
 
+/// How a configuration names one caller. An id alone is that of a caller whom the gateway itself knows:
+/// by an API key, or as `local` or `anonymous`. Who has a token is named with its issuer, too: whoever
+/// issues tokens gives ids, and may give one that somebody else has.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CallerName {
+    id: Arc<str>,
+    issuer: Option<Arc<str>>,
+}
+
+impl CallerName {
+    /// A caller whom the gateway itself knows.
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
+        Self {
+            id: id.into(),
+            issuer: None,
+        }
+    }
+
+    /// The holder of a token of this issuer instead; the empty text for tokens that name none.
+    #[must_use]
+    pub fn with_issuer(mut self, issuer: impl Into<Arc<str>>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// The name of this caller.
+    pub fn of(caller: &Caller) -> Self {
+        let issuer = match caller.kind {
+            CallerKind::Anonymous | CallerKind::Local | CallerKind::ApiKey => None,
+            CallerKind::User | CallerKind::OAuthClient => Some(Arc::clone(&caller.issuer)),
+        };
+        Self {
+            id: Arc::clone(&caller.id),
+            issuer,
+        }
+    }
+}
+
 /// What an adapter read off the wire, before anybody checked it.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -321,5 +359,30 @@ impl Authenticator for NoAuthentication {
             Transport::Http => Arc::clone(&self.anonymous),
             Transport::Stdio | Transport::InProcess => Arc::clone(&self.local),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_of_one_caller_whoever_else_has_the_id() {
+        let alone = CallerName::new("ann");
+        let of_issuer = CallerName::new("ann").with_issuer("https://one");
+        let of_nobody = CallerName::new("ann").with_issuer("");
+        let named = |kind, issuer: &str| {
+            let caller = Caller::new(kind, "ann").with_issuer(issuer);
+            let name = CallerName::of(&caller);
+            [&alone, &of_issuer, &of_nobody].map(|known| *known == name)
+        };
+        assert_eq!(named(CallerKind::ApiKey, ""), [true, false, false]);
+        for kind in [CallerKind::User, CallerKind::OAuthClient] {
+            assert_eq!(named(kind, "https://one"), [false, true, false]);
+            assert_eq!(named(kind, "https://two"), [false; 3]);
+            assert_eq!(named(kind, ""), [false, false, true]);
+        }
+        let local = CallerName::of(&Caller::local());
+        assert_eq!(local, CallerName::new("local"));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::json::RawJson;
 use crate::jsonrpc::as_str;
 use crate::splice::Splice;
-use crate::tool::Arguments;
+use crate::tool::{Arguments, ToolOutput};
 
 /// Where the calls of one tool go, by the value of one of its arguments.
 ///
@@ -15,11 +15,19 @@ use crate::tool::Arguments;
 /// is not there.
 ///
 /// A value that is none of them goes to the backend, as a call of the backend's own name: it should
-/// refuse it.
+/// refuse it, and say the same by [`ServerChoice::with_refusals`], or who is refused a value could tell
+/// that there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerChoice {
     argument: Arc<str>,
     options: Vec<(Arc<str>, Arc<str>)>,
+    refusals: Option<Arc<Refusals>>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Refusals {
+    unknown: ToolOutput,
+    forbidden: ToolOutput,
 }
 
 impl ServerChoice {
@@ -28,7 +36,18 @@ impl ServerChoice {
         Self {
             argument: argument.into(),
             options: Vec::new(),
+            refusals: None,
         }
+    }
+
+    /// What a caller gets whose list has the tool, when the policy refuses a call of it: `unknown` for a
+    /// value that its list does not have, in the words of the backend for one that there is not, and
+    /// `forbidden` for one that it has. Without it, and when the policy says which scopes are missing, the
+    /// call is refused as that of a tool that there is not.
+    #[must_use]
+    pub fn with_refusals(mut self, unknown: ToolOutput, forbidden: ToolOutput) -> Self {
+        self.refusals = Some(Arc::new(Refusals { unknown, forbidden }));
+        self
     }
 
     /// Adds a value, which leads to `server`. A value that is there already stays as it is.
@@ -71,6 +90,16 @@ impl ServerChoice {
         let members = arguments.as_raw().members().ok()?;
         let value = members.get(&self.argument).and_then(as_str)?;
         self.server(&value)
+    }
+
+    /// What [`ServerChoice::with_refusals`] says of a value that the caller's list has, or has not.
+    pub(crate) fn refusal(&self, is_seen: bool) -> Option<&ToolOutput> {
+        let refusals = self.refusals.as_deref()?;
+        Some(if is_seen {
+            &refusals.forbidden
+        } else {
+            &refusals.unknown
+        })
     }
 
     /// The definition of the tool for who may use only some of the options: `may` says which, in their

@@ -45,7 +45,8 @@ pub use backend::{
     ItemSpec, Offer, PromptGet, ResourceRead, TaskAsk, TaskMethod, ToolCall,
 };
 pub use caller::{
-    Authenticator, AuthnError, Caller, CallerKind, Credentials, NoAuthentication, SignatureFault,
+    Authenticator, AuthnError, Caller, CallerKind, CallerName, Credentials, NoAuthentication,
+    SignatureFault,
 };
 pub use cancel::CancelReason;
 pub use catalogue::{

@@ -1,6 +1,7 @@
 //! The life of a request: audit, look-up, limit, decision, permit, backend. There is no other road.
 
 mod between;
+mod choice;
 mod complete;
 mod list;
 mod resume;
@@ -111,7 +112,7 @@ impl Gateway {
     /// # Errors
     /// When a limit is reached, or the limiter cannot tell.
     pub async fn charge(&self, incoming: &Incoming, method: &str) -> Result<(), GatewayError> {
-        self.admit(&charge_of(incoming, method, None))
+        self.admit(&Charge::new(&incoming.caller, &incoming.meta, method))
             .await
             .map(drop)
     }
@@ -142,7 +143,10 @@ impl Gateway {
             arguments: Some(&call.arguments),
             earlier: None,
         };
-        let run = self.begin(incoming, &what).await?;
+        let run = match self.begin(incoming, &what).await {
+            Ok(run) => run,
+            Err(refused) => return self.told(incoming, &what, refused).await,
+        };
         let ToolCall {
             name,
             arguments,
@@ -324,34 +328,41 @@ impl Gateway {
         scope: &mut AuditScope<'_>,
     ) -> Result<(Permit, Target, Hold), GatewayError> {
         let mut target = self.catalogue_of(incoming).target(what.feature, what.name);
+        let own_server = target.as_ref().map(|target| Arc::clone(&target.server));
+        let mut leads_nowhere = false;
         if let Some(target) = &mut target {
-            lead(target, what);
+            leads_nowhere = choice::lead(target, what);
             scope.name(&target.canonical);
             scope.event.name_known = true;
             scope.event.server = Some(Arc::clone(&target.server));
         }
-        let charge = |target| Charge {
+        let charge = Charge {
             goes_on,
-            ..charge_of(incoming, what.method, target)
+            ..Charge::new(&incoming.caller, &incoming.meta, what.method)
         };
         // A limit on a tool would tell who may not call it that it is there: where there are such
         // limits, what is refused is charged as what does not exist, so the decision comes first.
-        let early = if self.inner.limiter.tells_items_apart(&charge(None)) {
+        let early = if self.inner.limiter.tells_items_apart(&charge) {
             Some(self.timed(incoming, what, target.as_ref(), scope).await)
         } else {
             None
         };
         // Except what the caller sees in lists: there a refused call tells nothing new, and has to cost
         // what others do, or arguments could be tried until one is let through.
-        let is_known = match (&early, &target) {
-            (Some(early), Some(_)) if early.is_allowed() => true,
+        let server = match (&early, &target) {
+            (None, target) => target.as_ref().map(|target| Arc::clone(&target.server)),
+            (Some(early), Some(target)) if early.is_allowed() && !leads_nowhere => {
+                Some(Arc::clone(&target.server))
+            }
             // What is not there takes as long as what is not to be seen.
-            (Some(_), target) => self.is_listed(incoming, what, target.as_ref()).await,
-            (None, _) => true,
+            (Some(_), target) => {
+                let target = target.as_ref().zip(own_server.as_ref());
+                self.seen_server(incoming, what, target).await
+            }
         };
-        let hold = self
-            .admit(&charge(target.as_ref().filter(|_| is_known)))
-            .await?;
+        let known = target.as_ref().filter(|_| server.is_some());
+        let charge = charge.of(known.map(|target| &*target.canonical), server.as_deref());
+        let hold = self.admit(&charge).await?;
         let decision = match early {
             Some(decision) => decision,
             None => self.timed(incoming, what, target.as_ref(), scope).await,
@@ -364,6 +375,12 @@ impl Gateway {
                 name: what.name.to_owned(),
             });
         };
+        if leads_nowhere && !self.is_seen(incoming, what, &target).await {
+            return Err(GatewayError::Unknown {
+                feature: what.feature,
+                name: what.name.to_owned(),
+            });
+        }
         scope.decided(what.feature, &decision);
         let permit = Permit::from_decision(decision).map_err(|decision| GatewayError::Denied {
             feature: what.feature,
@@ -464,30 +481,6 @@ fn in_effect(what: &Use<'_>, target: &Target) -> Option<Arguments> {
         Feature::Tool => target.backend.arguments_in_effect(&target.upstream, given),
         _ => None,
     }
-}
-
-/// Where a tool leads to several servers, the call is one of that which its arguments name.
-fn lead(target: &mut Target, what: &Use<'_>) {
-    let Some(choice) = target.tool.as_ref().and_then(ToolSpec::choice) else {
-        return;
-    };
-    let changed = in_effect(what, target);
-    let arguments = changed.as_ref().or(what.arguments).or(what.earlier);
-    if let Some(server) = arguments.and_then(|arguments| choice.server_of(arguments)) {
-        target.server = Arc::clone(server);
-    }
-}
-
-/// A charge of one unit.
-fn charge_of<'a>(
-    incoming: &'a Incoming,
-    method: &'a str,
-    target: Option<&'a Target>,
-) -> Charge<'a> {
-    Charge::new(&incoming.caller, &incoming.meta, method).of(
-        target.map(|target| &*target.canonical),
-        target.map(|target| &*target.server),
-    )
 }
 
 /// What a limiter's answer means for the request; who wants to know is told of all limits.

@@ -259,7 +259,7 @@ impl Endpoint {
         let mut signed = self.signature(shared, addr, &mut body).await?;
         let peer = self.authenticate(shared, addr).await?;
         if let Some(signed) = &signed
-            && let Err(error) = signed.check_caller(&peer.caller.id)
+            && let Err(error) = signed.check_caller(&peer.caller)
         {
             return Err(Box::new(self.refuse(shared, addr, error).await));
         }

@@ -152,8 +152,9 @@ impl Maker<'_> {
         let mut all: Vec<Credential> = own.iter().cloned().collect();
         let mut by_caller = HashMap::new();
         for (caller, credential) in &api.credentials_by_caller {
+            let name = credential.whose(caller);
             let credential = credential_of(api, credential)?;
-            by_caller.insert(caller.clone(), self.keeper(Some(&credential))?);
+            by_caller.insert(name, self.keeper(Some(&credential))?);
             all.push(credential);
         }
         let rules = self.rules(api, &all)?;

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Use, charge_of, describe, questions, questions_about};
+use super::{Use, describe, questions, questions_about};
 use crate::audit::{AuditScope, Outcome};
 use crate::catalogue::{Entry, Target};
 use crate::context::Incoming;
@@ -12,6 +12,7 @@ use crate::error::GatewayError;
 use crate::freshness::CacheHint;
 use crate::gateway::Gateway;
 use crate::json::RawJson;
+use crate::limit::Charge;
 use crate::policy::{AccessRequest, Decision, Feature, ListPolicy, Phase};
 use crate::tool::ToolSpec;
 
@@ -74,7 +75,9 @@ impl Gateway {
     ) -> Result<ListPage, GatewayError> {
         let method = list_method(feature);
         let catalogue = self.catalogue_of(incoming);
-        let _hold = self.admit(&charge_of(incoming, method, None)).await?;
+        let _hold = self
+            .admit(&Charge::new(&incoming.caller, &incoming.meta, method))
+            .await?;
         let entries = catalogue.entries(feature);
         let start = match after {
             None => 0,
@@ -294,7 +297,7 @@ fn definition_for(entry: &Entry, decisions: &[Decision]) -> RawJson {
     choice.narrowed(&entry.definition, &may)
 }
 
-const fn list_method(feature: Feature) -> &'static str {
+pub(super) const fn list_method(feature: Feature) -> &'static str {
     match feature {
         Feature::Tool => "tools/list",
         Feature::Resource => "resources/list",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderName, Uri};
-use mcp_gw_core::{AuthnError, Clock, SignatureFault};
+use mcp_gw_core::{AuthnError, Caller, CallerName, Clock, SignatureFault};
 use ring::hmac;
 use sha2::{Digest as _, Sha256};
 
@@ -83,7 +83,7 @@ const fn invalid(reason: &'static str) -> Refused {
 struct SigningKey {
     id: Arc<str>,
     key: hmac::Key,
-    caller: Option<Arc<str>>,
+    caller: Option<CallerName>,
 }
 
 /// Checks signatures.
@@ -114,7 +114,7 @@ impl std::fmt::Debug for Signatures {
 pub struct PendingSignature {
     left: Left,
     key: Option<Arc<str>>,
-    caller: Option<Arc<str>>,
+    caller: Option<CallerName>,
 }
 
 enum Left {
@@ -130,7 +130,7 @@ struct CompactLeft {
     signature: Compact,
     /// What is signed, but for the digest of the body.
     beginning: String,
-    keys: Vec<(Arc<str>, hmac::Key, Option<Arc<str>>)>,
+    keys: Vec<(Arc<str>, hmac::Key, Option<CallerName>)>,
     /// Signatures from before were too old when this one came.
     oldest: u64,
     nonces: Arc<Nonces>,
@@ -175,13 +175,13 @@ impl PendingSignature {
         }
     }
 
-    /// Whether a request of the caller with this id may be signed with this key.
+    /// Whether a request of the caller may be signed with this key.
     ///
     /// # Errors
     /// [`AuthnError::Signature`] when the key is somebody else's.
-    pub fn check_caller(&self, id: &str) -> Result<(), AuthnError> {
+    pub fn check_caller(&self, caller: &Caller) -> Result<(), AuthnError> {
         match &self.caller {
-            Some(caller) if **caller != *id => {
+            Some(name) if *name != CallerName::of(caller) => {
                 Err(invalid("the key is for requests of another caller").into())
             }
             _ => Ok(()),
@@ -209,7 +209,13 @@ impl Signatures {
             Ok(SigningKey {
                 id: Arc::from(key.id.as_str()),
                 key: hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes()),
-                caller: key.caller.as_deref().map(Arc::from),
+                caller: key.caller.as_deref().map(|caller| {
+                    let name = CallerName::new(caller);
+                    match &key.issuer {
+                        Some(issuer) => name.with_issuer(issuer.as_str()),
+                        None => name,
+                    }
+                }),
             })
         });
         let has = |profile| config.profiles.contains(&profile);
@@ -351,7 +357,7 @@ impl Signatures {
 
 impl CompactLeft {
     /// The key that it is signed with, and whose that is.
-    fn check(&self, body: &[u8]) -> Result<(Arc<str>, Option<Arc<str>>), AuthnError> {
+    fn check(&self, body: &[u8]) -> Result<(Arc<str>, Option<CallerName>), AuthnError> {
         let text = compact::whole(&self.beginning, body);
         for (id, key, caller) in &self.keys {
             let mut macs = self.signature.macs.iter();

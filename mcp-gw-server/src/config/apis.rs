@@ -12,6 +12,7 @@ mod tools;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use mcp_gw_core::CallerName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +103,8 @@ pub struct ApiConfig {
     pub follow_redirects: RedirectMode,
     /// What the gateway shows the API. Callers neither see nor choose it.
     pub credential: Option<CredentialConfig>,
-    /// What the gateway shows the API instead, for callers with these ids.
+    /// What the gateway shows the API instead, by the id of the caller: that of an API key, or `local`, or
+    /// `anonymous`; with `issuer` the subject of a token.
     #[serde(default)]
     pub credentials_by_caller: BTreeMap<String, CredentialConfig>,
     /// Lets callers give a token of their own as the argument `authToken`, which is sent instead of
@@ -197,10 +199,11 @@ impl ApiConfig {
         Some(base.to_string())
     }
 
-    /// The credential for a caller with this id: its own, or that of all.
-    pub fn credential_for(&self, caller: &str) -> Option<&CredentialConfig> {
-        let own = self.credentials_by_caller.get(caller);
-        own.or(self.credential.as_ref())
+    /// The credential for a caller: its own, or that of all.
+    pub fn credential_for(&self, caller: &CallerName) -> Option<&CredentialConfig> {
+        let mut all = self.credentials_by_caller.iter();
+        let own = all.find(|(id, credential)| credential.whose(id) == *caller);
+        own.map(|(_, own)| own).or(self.credential.as_ref())
     }
 
     /// True when it has tools of its own, beside the one that reaches all APIs.
@@ -288,12 +291,13 @@ pub enum RedirectMode {
     SameOrigin,
 }
 
-/// Who may use an API: a caller who is in one of the lists.
+/// Who may use an API: a caller who is in one of the lists `ids`, `roles`, `groups` and `scopes`, and of
+/// one of the `issuers` and `kinds`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct ApiCallers {
-    /// Ids of callers.
+    /// Ids of callers, whoever gave them: with tokens (`auth.jwt`), say `issuers` or `kinds`, too.
     pub ids: Vec<String>,
     /// Roles.
     pub roles: Vec<String>,
@@ -301,6 +305,10 @@ pub struct ApiCallers {
     pub groups: Vec<String>,
     /// Scopes.
     pub scopes: Vec<String>,
+    /// Only callers with tokens of these issuers; of any, and of none, if empty.
+    pub issuers: Vec<String>,
+    /// Only callers of these kinds, as in `policy.rules[].who.kinds`, such as `api_key`; of any if empty.
+    pub kinds: Vec<String>,
 }
 
 impl ApiCallers {
@@ -309,12 +317,14 @@ impl ApiCallers {
         self.lists().into_iter().all(|(_, names)| names.is_empty())
     }
 
-    fn lists(&self) -> [(&'static str, &Vec<String>); 4] {
+    fn lists(&self) -> [(&'static str, &Vec<String>); 6] {
         [
             ("ids", &self.ids),
             ("roles", &self.roles),
             ("groups", &self.groups),
             ("scopes", &self.scopes),
+            ("issuers", &self.issuers),
+            ("kinds", &self.kinds),
         ]
     }
 }

@@ -51,6 +51,12 @@ impl Default for AuthConfig {
 }
 
 impl AuthConfig {
+    /// The issuers of tokens, as callers have them: the empty text where `iss` is not looked at.
+    pub(crate) fn issuers(&self) -> impl Iterator<Item = &str> {
+        let all = self.jwt.iter();
+        all.map(|jwt| jwt.issuer.as_deref().unwrap_or_default())
+    }
+
     /// True when there is a credential that tells who calls: a key, or a token.
     pub const fn has_credentials(&self) -> bool {
         !self.api_keys.is_empty() || !self.jwt.is_empty()
@@ -370,8 +376,11 @@ pub struct SignatureKeyConfig {
     pub secret: Option<Secret<String>>,
     /// A file that holds the secret; blanks and line ends around it are ignored.
     pub secret_file: Option<PathBuf>,
-    /// The id of the only caller whose requests it may sign. Anybody's if not given.
+    /// The id of the only caller whose requests it may sign, that of an API key unless `issuer` says whose
+    /// token it is. Anybody's if not given.
     pub caller: Option<String>,
+    /// The issuer of the tokens of `caller`, one of those in `auth.jwt`; `""` for tokens without.
+    pub issuer: Option<String>,
 }
 
 #[cfg(test)]

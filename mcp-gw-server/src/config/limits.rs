@@ -48,6 +48,14 @@ pub(crate) fn unknown_servers(config: &Config) -> Vec<String> {
 /// What `applies` says of callers whom nobody can be.
 fn unmet(config: &Config, path: &str, applies: &MatchConfig, lines: &mut Vec<String>) {
     let (keys, issuers) = (&config.auth.api_keys, &config.auth.jwt);
+    for (n, server) in applies.servers.iter().enumerate() {
+        if config.gateway_tool() == Some(server) {
+            lines.push(format!(
+                "{path}.servers[{n}]: no call is one of `{server}`: each is one of the API that it names; name \
+                 the APIs, or write `tools: [{server}]`"
+            ));
+        }
+    }
     let mut warn = |key: &str, n: usize, what: String| {
         let help = "it never applies; look for a misspelling, or leave it out";
         lines.push(format!("{path}.{key}[{n}]: {what}; {help}"));
@@ -133,6 +141,27 @@ mod tests {
             unknown_servers(&config),
             ["limits.concurrent[0].for.servers[0]: no server matches `dcos`; did you mean `docs`?"]
         );
+    }
+
+    #[test]
+    fn a_limit_for_the_tool_that_reaches_apis_is_told_of() {
+        let limits = |applies: &str| {
+            let limits = format!(
+                "{{ rules: [{{ name: a, quota: 5, window: 60s, for: {{ {applies} }} }}] }}\n\
+                 apis: {{ pets: {{ url: 'https://pets.example' }} }}"
+            );
+            limit_warnings(&config(&limits))
+        };
+        assert_eq!(
+            limits("servers: [api_gateway]"),
+            [
+                "limits.rules[0].for.servers[0]: no call is one of `api_gateway`: each is one of the API that it \
+              names; name the APIs, or write `tools: [api_gateway]`"
+            ]
+        );
+        for good in ["servers: [pets]", "tools: [api_gateway]", "servers: ['*']"] {
+            assert_eq!(limits(good), [""; 0], "{good}");
+        }
     }
 
     #[test]

@@ -242,8 +242,12 @@ struct References<'a> {
     ids: BTreeSet<&'a str>,
     roles: BTreeSet<&'a str>,
     groups: BTreeSet<&'a str>,
+    /// What calls can be of.
     servers: BTreeSet<&'a str>,
+    /// The tool that reaches APIs: its calls are of these.
+    gateway_tool: Option<&'a str>,
     has_tokens: bool,
+    issuers: BTreeSet<&'a str>,
 }
 
 impl<'a> References<'a> {
@@ -264,8 +268,10 @@ impl<'a> References<'a> {
                 .flat_map(|key| named(&key.groups))
                 .chain(policy.groups.keys().map(String::as_str))
                 .collect(),
-            servers: config.server_names().collect(),
+            servers: config.called_names().collect(),
+            gateway_tool: config.gateway_tool(),
             has_tokens: !config.auth.jwt.is_empty(),
+            issuers: config.auth.issuers().collect(),
         }
     }
 
@@ -276,6 +282,11 @@ impl<'a> References<'a> {
         }
         for name in policy.servers.keys() {
             let at = path.key("servers").key(name);
+            if self.gateway_tool == Some(name) {
+                let (message, help) = of_apis(name);
+                checker.key_fault(&at, message, help);
+                continue;
+            }
             let near = nearest(name, &self.servers.iter().copied().collect::<Vec<_>>());
             let help = near.map_or_else(
                 || "write a name that `servers` at the top of the file has".to_owned(),
@@ -329,10 +340,25 @@ impl<'a> References<'a> {
             who.roles = Some(callers.roles.clone());
             who.groups = Some(callers.groups.clone());
             self.who(checker, &who, &path.key("callers"));
+            let is_open = callers.issuers.is_empty() && callers.kinds.is_empty();
+            if self.has_tokens && !callers.ids.is_empty() && is_open {
+                let message = "whoever issues tokens gives ids, and may give these to others";
+                let help = "say whose they are, `kinds: [api_key]` or `issuers`";
+                checker.remark(&path.key("callers").key("ids"), message, help);
+            }
         }
-        for caller in api.credentials_by_caller.keys() {
+        for (caller, credential) in &api.credentials_by_caller {
             let at = path.key("credentials_by_caller").key(caller);
-            let help = "write an id that a key in `auth.api_keys` has";
+            if let Some(issuer) = &credential.issuer {
+                if !self.issuers.contains(issuer.as_str()) {
+                    let at = at.key("issuer");
+                    let message = format!("there is no issuer {}", checker.shown(&at, issuer));
+                    checker.fault(&at, message, "write one of those in `auth.jwt`");
+                }
+                continue;
+            }
+            let help =
+                "write an id that a key in `auth.api_keys` has, or the `issuer` of its tokens";
             let found = unknown(checker, &at, ("no caller", caller), &self.ids, help);
             if let Some((message, help)) = found {
                 checker.remark(&at, message, help);
@@ -385,7 +411,12 @@ impl<'a> References<'a> {
                     continue;
                 }
             };
-            if let Some((message, help)) =
+            if self.gateway_tool == Some(name) {
+                if !is_of_rests(rule) {
+                    let (message, help) = of_apis(name);
+                    checker.fault(&at, message, help);
+                }
+            } else if let Some((message, help)) =
                 unknown(checker, &at, ("no server", name), &self.servers, help)
             {
                 checker.fault(&at, message, help);
@@ -403,7 +434,8 @@ impl<'a> References<'a> {
     ) {
         // What is wrong with a pattern itself is told elsewhere.
         let fits = |server: &&str| pattern.fits(server).unwrap_or(true);
-        if self.servers.is_empty() || self.servers.iter().any(fits) {
+        let is_of_rests = is_of_rests(rule) && self.gateway_tool.as_ref().is_some_and(fits);
+        if self.servers.is_empty() || self.servers.iter().any(fits) || is_of_rests {
             return;
         }
         let then = match rule.effect {
@@ -414,6 +446,21 @@ impl<'a> References<'a> {
         let message = format!("no server in `servers` fits this, so the rule {then} nothing by it");
         checker.remark(at, message, "name one that is there, or remove it");
     }
+}
+
+/// True when a rule is about resources alone. The rest of a long answer is one, of the tool that reaches
+/// APIs.
+fn is_of_rests(rule: &RuleConfig) -> bool {
+    let is_of_resources = rule.resources.is_some() || rule.resource_templates.is_some();
+    is_of_resources && rule.tools.is_none() && rule.prompts.is_none()
+}
+
+/// What is wrong with the tool that reaches APIs in the place of a server, and what to do.
+fn of_apis(tool: &str) -> (String, String) {
+    (
+        format!("no call is one of `{tool}`: each is one of the API that it names"),
+        format!("name the APIs, or write `tools: [{tool}]` in a rule for all of them"),
+    )
 }
 
 /// What is wrong with a name that is none of those that are known, and what to do.

@@ -116,14 +116,22 @@ impl Config {
         self.apis.values().any(|api| api.gateway_tool)
     }
 
-    /// The names by which rules, limits and endpoints know what is behind the gateway: servers, APIs, and
-    /// the tool that reaches APIs.
+    /// The names by which endpoints know what is behind the gateway: servers, APIs, and the tool that reaches
+    /// APIs.
     pub(crate) fn server_names(&self) -> impl Iterator<Item = &str> {
-        let tool = self
-            .has_gateway_tool()
-            .then_some(self.rest.tool_name.as_str());
+        self.called_names().chain(self.gateway_tool())
+    }
+
+    /// Those of them that calls are of. A call of the tool that reaches APIs is one of an API.
+    pub(crate) fn called_names(&self) -> impl Iterator<Item = &str> {
         let named = self.servers.keys().chain(self.apis.keys());
-        named.map(String::as_str).chain(tool)
+        named.map(String::as_str)
+    }
+
+    /// The tool that reaches APIs, if there is one.
+    pub(crate) fn gateway_tool(&self) -> Option<&str> {
+        self.has_gateway_tool()
+            .then_some(self.rest.tool_name.as_str())
     }
 
     /// Shows a part of the gateway at a path of its own.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use mcp_gw_core::{BackendError, Caller, Clock, Secret};
+use mcp_gw_core::{BackendError, Caller, CallerName, Clock, Secret};
 use tokio::sync::SemaphorePermit;
 use tokio::time::sleep;
 
@@ -184,7 +184,7 @@ struct Inner {
     config: ApiConfig,
     client: Client,
     keeper: Keeper,
-    by_caller: HashMap<String, Keeper>,
+    by_caller: HashMap<CallerName, Keeper>,
     clock: Arc<dyn Clock>,
     gate: Gate,
     breaker: Breaker,
@@ -269,13 +269,13 @@ impl From<SendError> for Failed {
 }
 
 impl Api {
-    /// An API. `keeper` has the credential of requests, except for the callers whose ids are in
+    /// An API. `keeper` has the credential of requests, except for the callers in
     /// `by_caller`; all of them send through `client`.
     pub fn new(
         config: ApiConfig,
         client: Client,
         keeper: Keeper,
-        by_caller: HashMap<String, Keeper>,
+        by_caller: HashMap<CallerName, Keeper>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let gate = Gate::new(
@@ -484,7 +484,7 @@ impl Api {
     }
 
     fn keeper(&self, caller: &Caller) -> &Keeper {
-        let own = self.0.by_caller.get(&*caller.id);
+        let own = self.0.by_caller.get(&CallerName::of(caller));
         own.unwrap_or(&self.0.keeper)
     }
 

@@ -1,5 +1,6 @@
 //! The one tool that reaches many APIs, `api_gateway`.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -88,6 +89,13 @@ impl ApiGateway {
             .fold(ServerChoice::by("api"), |choice, (base, api)| {
                 choice.with_option(base.as_str(), Arc::clone(api.name()))
             });
+        let choice = choice.with_refusals(
+            output::of_failure(&unknown_api()),
+            output::of_failure(&Failed::new(
+                RefusalCode::Forbidden.as_str(),
+                "the policy of the gateway does not allow this request to the API",
+            )),
+        );
         let output_schema =
             RawJson::parse(OUTPUT_SCHEMA).unwrap_or_else(|_| RawJson::empty_object());
         let is_read_only = methods
@@ -117,6 +125,10 @@ impl ApiGateway {
     }
 
     async fn called(&self, ctx: &CallContext, arguments: &Arguments) -> Result<ToolOutput, Failed> {
+        // First of all: nothing else is said of a call to an API that the policy refuses, either.
+        if let Ok(Named { api }) = serde_json::from_str(arguments.as_raw().as_str()) {
+            self.api(&api)?;
+        }
         let mut call = Call::read(arguments)?;
         let api = self.api(&call.api)?;
         if let Some(uri) = &call.read_on {
@@ -143,13 +155,7 @@ impl ApiGateway {
 
     fn api(&self, base: &str) -> Result<&Api, Failed> {
         let found = self.apis.iter().find(|(known, _)| known == base);
-        found.map(|(_, api)| api).ok_or_else(|| {
-            Failed::new(
-                RefusalCode::ApiNotAllowed.as_str(),
-                "this API may not be called; `api` must be one of those that the tool's schema lists, \
-                 exactly as it is written there",
-            )
-        })
+        found.map(|(_, api)| api).ok_or_else(unknown_api)
     }
 
     fn read_on(&self, ctx: &CallContext, api: &Api, uri: &str) -> Result<ToolOutput, Failed> {
@@ -177,6 +183,22 @@ impl fmt::Debug for ApiGateway {
             .field("apis", &self.apis)
             .finish_non_exhaustive()
     }
+}
+
+/// Which API a call is for, whatever else it says.
+#[derive(serde::Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    api: Cow<'a, str>,
+}
+
+/// There is no such API, for this caller at least: both are told in the same words.
+fn unknown_api() -> Failed {
+    Failed::new(
+        RefusalCode::ApiNotAllowed.as_str(),
+        "this API may not be called; `api` must be one of those that the tool's schema lists, exactly as \
+         it is written there",
+    )
 }
 
 /// As people expect them.

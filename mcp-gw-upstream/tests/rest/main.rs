@@ -16,7 +16,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mcp_gw_core::testing::{RecordingLink, call_context};
-use mcp_gw_core::{Backend as _, CallContext, Caller, CallerKind, Clock, Secret, SystemClock};
+use mcp_gw_core::{
+    Backend as _, CallContext, Caller, CallerKind, CallerName, Clock, Secret, SystemClock,
+};
 use mcp_gw_upstream::egress::{ApiRules, Base, BaseRules, Client};
 use mcp_gw_upstream::rest::{
     Api, ApiConfig, ApiGateway, ApiGatewayConfig, Credential, Keeper, KeptAnswers, KeptConfig,
@@ -47,7 +49,10 @@ fn keeper(client: &Client, token: Option<&str>) -> Keeper {
 fn api(config: ApiConfig, token: Option<&str>, clock: Arc<dyn Clock>) -> Api {
     let client = Client::new();
     let own = keeper(&client, token);
-    let anns = HashMap::from([("ann".to_owned(), keeper(&client, Some("token-of-ann")))]);
+    let anns = HashMap::from([(
+        CallerName::new("ann"),
+        keeper(&client, Some("token-of-ann")),
+    )]);
     Api::new(config, client, own, anns, clock)
 }
 

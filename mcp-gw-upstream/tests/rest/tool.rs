@@ -74,6 +74,15 @@ async fn a_request_has_what_was_asked_for_and_the_credential() {
         .result(&of("ann"), json!({"endpoint": "/", "method": "GET"}))
         .await;
     assert!(setup.server.requests()[1].contains("authorization: Bearer token-of-ann\r\n"));
+    // Whoever else has a token with her id has not.
+    let by_token = Caller::new(CallerKind::User, "ann").with_issuer("https://guests.example");
+    setup
+        .result(
+            &call_context(by_token, Arc::new(RecordingLink::new())),
+            json!({"endpoint": "/", "method": "GET"}),
+        )
+        .await;
+    assert!(setup.server.requests()[2].contains("authorization: Bearer token-of-all\r\n"));
 }
 
 #[tokio::test]
@@ -123,6 +132,11 @@ async fn what_cannot_be_asked_for_is_refused_by_a_name() {
         ),
         (
             json!({"api": format!("{}/", setup.base), "endpoint": "/", "method": "GET"}),
+            "api_not_allowed",
+        ),
+        // What else is wrong is not said: of an API that the policy refuses it is not, either.
+        (
+            json!({"api": "https://evil.example", "timeout_ms": "soon"}),
             "api_not_allowed",
         ),
         (

@@ -17,7 +17,11 @@ impl Backend for Apis {
         let choice = ServerChoice::by("api")
             .with_option("a", "one")
             .with_option("b", "two")
-            .with_option("c", "two");
+            .with_option("c", "two")
+            .with_refusals(
+                ToolOutput::error("no such value"),
+                ToolOutput::error("not so"),
+            );
         let tool = ToolSpec::new("ask", "")
             .and_then(|tool| tool.with_input_schema(&RawJson::parse(schema).unwrap()))
             .unwrap()
@@ -115,15 +119,37 @@ async fn a_call_is_one_of_the_server_that_it_names() {
         (r#"{"api":"a","api":"b"}"#, "rest"),
         (r#"{"api":"b","api":"a"}"#, "rest"),
     ] {
-        let error = gateway
-            .call_tool(&incoming(), asks(refused))
-            .await
-            .unwrap_err();
-        assert!(matches!(error, GatewayError::Denied { .. }), "{error}");
-        assert_eq!(
-            audit.events().last().unwrap().server.as_deref(),
-            Some(server)
-        );
+        let told = gateway.call_tool(&incoming(), asks(refused)).await.unwrap();
+        assert_eq!(told, ToolOutput::error("no such value"), "{refused}");
+        let event = audit.events().pop().unwrap();
+        assert_eq!(event.server.as_deref(), Some(server));
+        assert_eq!(event.outcome, Outcome::Error(ErrorClass::Denied));
+        assert!(!event.backend_asked, "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_is_seen_is_told_that_the_request_is_forbidden() {
+    let (gateway, _) = gateway(|request| {
+        let arguments = request.arguments.map(|it| it.as_raw().as_str());
+        request.server == "one" && arguments.is_none_or(|it| !it.contains("DELETE"))
+    })
+    .await;
+    for (api, says) in [("a", "not so"), ("b", "no such value")] {
+        let call = asks(&format!(r#"{{"api":"{api}","method":"DELETE"}}"#));
+        let told = gateway.call_tool(&incoming(), call).await.unwrap();
+        assert_eq!(told, ToolOutput::error(says));
+    }
+}
+
+#[tokio::test]
+async fn who_may_use_no_value_is_told_of_no_tool() {
+    // The server of the tool itself may be used, as it is where the default is to allow.
+    let (gateway, _) = gateway(|request| request.server == "rest").await;
+    for refused in [r#"{"api":"a"}"#, r#"{"api":"d"}"#, "{}"] {
+        let error = gateway.call_tool(&incoming(), asks(refused)).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.public_message(), "Unknown tool: ask", "{refused}");
     }
 }
 
@@ -159,6 +185,37 @@ async fn a_call_counts_for_the_server_that_it_names() {
     let charged = charged.0.lock().unwrap();
     let expected = ["one", "two", "rest"].map(|name| Some(name.to_owned()));
     assert_eq!(*charged, expected);
+}
+
+#[tokio::test]
+async fn a_refused_value_is_charged_as_one_that_there_is_not() {
+    for (rule, expected) in [
+        (
+            (|request| request.server == "one" || request.server == "rest")
+                as fn(&AccessRequest<'_>) -> bool,
+            [Some("one"), Some("rest"), Some("rest")],
+        ),
+        (
+            |request| request.server == "one",
+            [Some("one"), Some("rest"), Some("rest")],
+        ),
+        (|request| request.server == "rest", [None; 3]),
+        (|_| false, [None; 3]),
+    ] {
+        let charged = Servers::default();
+        let gateway = Gateway::builder()
+            .backend(Apis)
+            .policy(Rule(rule))
+            .rate_limiter(charged.clone())
+            .build()
+            .unwrap();
+        gateway.refresh().await.unwrap();
+        for arguments in [r#"{"api":"a"}"#, r#"{"api":"c"}"#, r#"{"api":"x"}"#] {
+            let _told = gateway.call_tool(&incoming(), asks(arguments)).await;
+        }
+        let charged = charged.0.lock().unwrap();
+        assert_eq!(*charged, expected.map(|name| name.map(str::to_owned)));
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Method};
+use mcp_gw_core::CallerKind;
 use mcp_gw_core::testing::ManualClock;
 use proptest::prelude::*;
 
@@ -588,8 +589,28 @@ fn a_key_may_be_for_one_caller_alone() {
         let mut pending = rig.signatures.begin(&head).unwrap().unwrap();
         pending.check_body(&asked.body).unwrap();
         assert_eq!(pending.key_id(), Some("a"));
-        assert!(pending.check_caller("ann").is_ok());
-        assert!(pending.check_caller("bob").is_err());
+        let by_key = |id: &str| Caller::new(CallerKind::ApiKey, id);
+        assert!(pending.check_caller(&by_key("ann")).is_ok());
+        assert!(pending.check_caller(&by_key("bob")).is_err());
+        // Who issues tokens may give the id to somebody else.
+        let by_token = Caller::new(CallerKind::User, "ann");
+        assert!(pending.check_caller(&by_token).is_err());
+    }
+    let rig = Rig::with(|config| {
+        config.keys[0].caller = Some("ann".to_owned());
+        config.keys[0].issuer = Some("https://one".to_owned());
+    });
+    let asked = good("1");
+    let uri = asked.uri.parse().unwrap();
+    let head = SignedHead::new("POST", asked.host.as_deref(), &uri, &asked.headers);
+    let pending = rig.signatures.begin(&head).unwrap().unwrap();
+    for (kind, issuer, is_hers) in [
+        (CallerKind::User, "https://one", true),
+        (CallerKind::User, "https://two", false),
+        (CallerKind::ApiKey, "", false),
+    ] {
+        let caller = Caller::new(kind, "ann").with_issuer(issuer);
+        assert_eq!(pending.check_caller(&caller).is_ok(), is_hers);
     }
 }
 

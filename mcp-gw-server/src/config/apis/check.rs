@@ -290,6 +290,13 @@ fn credentials(checker: &mut Checker<'_>, api: &ApiConfig, path: &ConfigPath) {
     if let Some(config) = &api.credential {
         credential(checker, api, config, &path.key("credential"));
     }
+    if let Some(config) = &api.credential
+        && config.issuer.is_some()
+    {
+        let help = "remove it, or put the credential below `credentials_by_caller`";
+        let message = "this credential is for every caller";
+        checker.fault(&path.key("credential").key("issuer"), message, help);
+    }
     for (caller, config) in &api.credentials_by_caller {
         let at = path.key("credentials_by_caller").key(caller);
         if caller.is_empty() || !caller.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mcp_gw_core::Secret;
+use mcp_gw_core::{CallerName, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -29,6 +29,9 @@ pub struct CredentialConfig {
     pub query: Option<NamedCredential>,
     /// Tokens that the gateway gets for itself, by the client credentials grant of OAuth 2 (RFC 6749 §4.4).
     pub oauth2: Option<OAuth2Credential>,
+    /// Under `credentials_by_caller` alone: it is for the holder of a token of this issuer, one of those
+    /// in `auth.jwt`, or of one without (`""`). If not given, for the caller of an API key.
+    pub issuer: Option<String>,
 }
 
 /// A secret with a name; exactly one of `value` and `value_file`.
@@ -179,6 +182,15 @@ impl CredentialConfig {
         Self {
             query: Some(NamedCredential::new(name, value)),
             ..Self::default()
+        }
+    }
+
+    /// The caller that it is for, under this key of `credentials_by_caller`.
+    pub fn whose(&self, id: &str) -> CallerName {
+        let name = CallerName::new(id);
+        match &self.issuer {
+            Some(issuer) => name.with_issuer(issuer.as_str()),
+            None => name,
         }
     }
 

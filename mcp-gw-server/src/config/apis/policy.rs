@@ -31,7 +31,7 @@ fn with_callers(config: &Config) -> impl Iterator<Item = (&str, &ApiCallers)> {
 }
 
 impl ApiCallers {
-    /// A caller who is in one of the lists.
+    /// A caller who is in one of the lists, and of one of the issuers and kinds.
     pub(super) fn who(&self) -> WhoConfig {
         let mut any = Vec::new();
         let mut put = |names: &[String], set: fn(&mut WhoConfig, Vec<String>)| {
@@ -45,8 +45,11 @@ impl ApiCallers {
         put(&self.roles, |who, names| who.roles = Some(names));
         put(&self.groups, |who, names| who.groups = Some(names));
         put(&self.scopes, |who, names| who.scopes = Some(names));
+        let some = |names: &[String]| (!names.is_empty()).then(|| names.to_vec());
         let mut who = WhoConfig::default();
-        who.any_of = Some(any);
+        who.any_of = (!any.is_empty()).then_some(any);
+        who.issuers = some(&self.issuers);
+        who.kinds = some(&self.kinds);
         who
     }
 }

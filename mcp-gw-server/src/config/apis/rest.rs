@@ -12,7 +12,7 @@ use crate::config::types::seconds;
 #[non_exhaustive]
 pub struct RestConfig {
     /// The name of the tool that sends requests to APIs with `gateway_tool`. It is a server of this name
-    /// for endpoints and in the audit log; rules and limits know each API as a server of its own.
+    /// for endpoints; to rules, limits and the audit log each call is one of the API that it names.
     pub tool_name: String,
     /// What models are told about that tool; if not given, what it does and which APIs there are.
     pub description: Option<String>,

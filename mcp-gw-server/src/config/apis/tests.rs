@@ -252,6 +252,36 @@ fn names_beside_each_other() {
 }
 
 #[test]
+fn rules_about_the_tool_that_reaches_apis_name_apis_or_the_tool() {
+    let found = |rule: &str| {
+        let text = format!(
+            "policy: {{ default: allow, {rule} }}\napis: {{ pets: {{ url: 'https://pets.example' }} }}"
+        );
+        match Config::load("mcp-gw.yaml", &text, &env) {
+            Ok(config) => {
+                let remarks = config.remarks();
+                let remarks: Vec<_> = remarks.iter().map(Fault::sentence).collect();
+                format!("taken {}", remarks.join("\n"))
+            }
+            Err(faults) => faults.to_string(),
+        }
+    };
+    insta::assert_snapshot!(all(
+        &[
+            "rules: [{ id: d, effect: deny, servers: [api_gateway] }]",
+            "rules: [{ id: d, effect: deny, servers: [pets, api_gateway], tools: ['*'] }]",
+            "rules: [{ id: d, effect: deny, servers: ['api_*'] }]",
+            "servers: { api_gateway: { rules: [] } }",
+            "rules: [{ id: d, effect: deny, servers: [pets] }]",
+            "rules: [{ id: d, effect: deny, tools: [api_gateway] }]",
+            "rules: [{ id: d, effect: deny, servers: [api_gateway], resources: ['*'] }]",
+            "rules: [{ id: d, effect: deny, servers: ['api_*'], resources: ['*'] }]",
+        ],
+        found
+    ));
+}
+
+#[test]
 fn an_explanation_says_what_is_reached_and_no_secret() {
     let config = config(
         "auth: { api_keys: [{ id: ann, key: '${KEY}', roles: [ops] }] }\n\
@@ -307,6 +337,40 @@ fn callers_of_an_api_are_a_rule_that_requires_them() {
 }
 
 #[test]
+fn an_id_is_that_of_a_key_unless_an_issuer_is_named() {
+    let found = |lines: &str| {
+        let text = format!(
+            "policy: {{ default: allow }}\n\
+             auth: {{ api_keys: [{{ id: ann, key: '${{KEY}}' }}], jwt: [{{ issuer: 'https://one', audience: [m], hs256_secret: '0123456789abcdef-0123456789abcdef' }}] }}\n\
+             apis: {{ a: {{ url: 'https://a.example', {lines} }} }}"
+        );
+        match Config::load("mcp-gw.yaml", &text, &env) {
+            Ok(config) => {
+                let remarks = config.remarks();
+                let remarks: Vec<_> = remarks.iter().map(Fault::sentence).collect();
+                format!("taken {}", remarks.join("\n"))
+            }
+            Err(faults) => faults.to_string(),
+        }
+    };
+    insta::assert_snapshot!(all(
+        &[
+            "credentials_by_caller: { ann: { bearer: '${KEY}' } }",
+            "credentials_by_caller: { sub: { bearer: '${KEY}' } }",
+            "credentials_by_caller: { sub: { bearer: '${KEY}', issuer: 'https://one' } }",
+            "credentials_by_caller: { sub: { bearer: '${KEY}', issuer: 'https://two' } }",
+            "credential: { bearer: '${KEY}', issuer: 'https://one' }",
+            "callers: { ids: [ann] }",
+            "callers: { ids: [ann], kinds: [api_key] }",
+            "callers: { ids: [sub], issuers: ['https://one'] }",
+            "callers: { issuers: ['https://one'] }",
+            "callers: { ids: [ann], kinds: [key] }",
+        ],
+        found
+    ));
+}
+
+#[test]
 fn a_fault_of_the_rule_is_told_where_its_callers_stand() {
     let text = "policy: { default: allow, rules: [{ id: 'apis.callers:a', effect: deny, tools: [x] }] }\n\
                 auth: { api_keys: [{ id: ann, key: 0123456789abcdef, tools: [x] }] }\n\
@@ -338,8 +402,8 @@ fn secrets_of_files_are_read_when_asked_for_and_files_are_watched() {
     );
     let api = &config.apis["a"];
     let mut found = Vec::new();
-    for caller in ["ann", "local"] {
-        match api.credential_for(caller).unwrap().resolve().unwrap() {
+    for caller in ["ann", "local"].map(CallerName::new) {
+        match api.credential_for(&caller).unwrap().resolve().unwrap() {
             ApiCredential::Header { name, value } => {
                 found.push(format!("{name} {}", value.expose()));
             }

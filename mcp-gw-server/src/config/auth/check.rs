@@ -287,13 +287,24 @@ fn signing_key(
         checker.fault(&at, error.to_string(), help);
     }
     if let Some(caller) = &key.caller
-        && auth.jwt.is_empty()
+        && key.issuer.is_none()
         && !auth.api_keys.iter().any(|other| other.id == *caller)
     {
         let at = at.key("caller");
         let message = format!("there is no caller {}", checker.shown(&at, caller));
-        let help = "write an id that a key in `auth.api_keys` has";
+        let help =
+            "write an id that a key in `auth.api_keys` has, or give the `issuer` of its tokens";
         checker.fault(&at, message, help);
+    }
+    if let Some(issuer) = &key.issuer {
+        let at = at.key("issuer");
+        if key.caller.is_none() {
+            let message = "it says of which tokens `caller` is, and there is none";
+            checker.fault(&at, message, "give `caller`, or remove it");
+        } else if !auth.issuers().any(|known| known == issuer) {
+            let message = format!("there is no issuer {}", checker.shown(&at, issuer));
+            checker.fault(&at, message, "write one of those in `auth.jwt`");
+        }
     }
 }
 

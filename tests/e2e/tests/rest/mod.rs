@@ -164,11 +164,13 @@ fn each_caller_reaches_the_apis_that_the_policy_gives_it() {
         "GET /v1/b HTTP/1.1"
     );
     // What bob may not use is to him as if it were not there.
-    let refused = bob.tool("api_gateway", &get(&pets.base(), "/c")).fault();
+    let refused = bob.tool("api_gateway", &get(&pets.base(), "/c")).result();
     let unknown = bob
         .tool("api_gateway", &get("https://elsewhere.example", "/c"))
-        .fault();
+        .result();
     assert_eq!(refused, unknown);
+    let code = at(&refused, &["structuredContent", "code"]);
+    assert_eq!(string(&code), "api_not_allowed");
     assert_eq!(pets.seen().len(), 1);
     let sent = &pets.seen()[0];
     assert!(
