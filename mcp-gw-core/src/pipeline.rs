@@ -4,6 +4,7 @@ mod between;
 mod complete;
 mod list;
 mod resume;
+mod subscribe;
 mod tasks;
 
 use std::future::Future;
@@ -18,7 +19,7 @@ use crate::backend::{Backend, BackendError, Extras, PromptGet, ResourceRead, Too
 use crate::caller::{AuthnError, Caller, Credentials};
 use crate::catalogue::{Catalogue, Entry, Target};
 use crate::choice::ServerChoice;
-use crate::context::{CallContext, ClientRef, Incoming, Permit, RequestMeta, Transport};
+use crate::context::{CallContext, Incoming, Permit, RequestMeta, Transport};
 use crate::error::{ErrorClass, GatewayError};
 use crate::gateway::Gateway;
 use crate::input::Rounds;
@@ -30,6 +31,7 @@ use crate::tool::{Arguments, ToolOutput, ToolSpec};
 
 pub use list::{ListPage, Sight};
 pub use resume::Resumed;
+pub use subscribe::Subscription;
 pub use tasks::WatchedTask;
 
 /// What a request is about, while it goes down the road.
@@ -214,66 +216,6 @@ impl Gateway {
         });
         let answer = run.shown(answer.await, Shown::prompt);
         run.finish(answer)
-    }
-
-    /// Subscribes to updates of a resource on behalf of the caller.
-    ///
-    /// # Errors
-    /// When the caller may not, or the backend cannot tell of updates.
-    pub async fn subscribe(&self, incoming: &Incoming, uri: &str) -> Result<(), GatewayError> {
-        let what = Use {
-            method: "resources/subscribe",
-            feature: Feature::Resource,
-            name: uri,
-            arguments: None,
-            earlier: None,
-        };
-        let run = self.begin(incoming, &what).await?;
-        let answer = catch_panic(run.backend.subscribe(&run.ctx, &run.upstream_key)).await;
-        let answer = run.shown_error(answer);
-        run.finish(answer)
-    }
-
-    /// Ends [`Gateway::subscribe`]. It can only reduce, so nobody is asked.
-    ///
-    /// # Errors
-    /// When there is no such resource, or its backend cannot be asked.
-    pub async fn unsubscribe(&self, incoming: &Incoming, uri: &str) -> Result<(), GatewayError> {
-        let mut scope = self.audit(
-            Some(&incoming.caller),
-            &incoming.meta,
-            "resources/unsubscribe",
-        );
-        scope.name(uri);
-        let target = self.catalogue_of(incoming).target(Feature::Resource, uri);
-        let result = match target {
-            None => Err(GatewayError::Unknown {
-                feature: Feature::Resource,
-                name: uri.to_owned(),
-            }),
-            Some(target) => {
-                scope.name(&target.canonical);
-                scope.event.name_known = true;
-                scope.event.server = Some(target.server);
-                scope.event.backend_asked = true;
-                let answer = catch_panic(
-                    target
-                        .backend
-                        .unsubscribe(&target.upstream, Some(&ClientRef::of(incoming))),
-                )
-                .await;
-                answer.and_then(|answer| answer.map_err(GatewayError::from))
-            }
-        };
-        let outcome = match &result {
-            Ok(()) => Outcome::Ok,
-            Err(error) => {
-                scope.event.error = Some(describe(error));
-                Outcome::Error(error.class())
-            }
-        };
-        scope.close(outcome);
-        result
     }
 
     /// The road up to the backend: audit, look-up, limit, decision, permit. What is refused on the
