@@ -26,7 +26,7 @@ use crate::input::Rounds;
 use crate::json::RawJson;
 use crate::limit::{Admission, Charge, Hold, LimitReport, LimiterError};
 use crate::policy::{AccessRequest, Decision, Effect, Feature, Phase};
-use crate::shown::Shown;
+use crate::shown::{Mapped, Shown, Unclear};
 use crate::tool::{Arguments, ToolOutput, ToolSpec};
 
 pub use list::{ListPage, Sight};
@@ -489,11 +489,18 @@ impl Run<'_> {
     fn shown<T: Answer>(
         &self,
         answer: Result<Result<T, BackendError>, GatewayError>,
-        map: impl FnOnce(&Shown, &RawJson) -> RawJson,
+        map: impl FnOnce(&Shown, &RawJson) -> Mapped,
     ) -> Result<Result<T, BackendError>, GatewayError> {
         match answer {
             Ok(Ok(answer)) if !self.shown.is_plain() => {
-                Ok(Ok(answer.with_raw(|raw| map(&self.shown, raw))))
+                let raw = answer.raw().map(|raw| map(&self.shown, raw));
+                let raw = raw
+                    .transpose()
+                    .map_err(|unclear| self.untellable(unclear))?;
+                Ok(Ok(match raw {
+                    Some(raw) => answer.with_raw(|_| raw),
+                    None => answer,
+                }))
             }
             answer => answer,
         }
@@ -506,9 +513,18 @@ impl Run<'_> {
     ) -> Result<Result<T, BackendError>, GatewayError> {
         match answer {
             Ok(Err(BackendError::Rpc(error))) => {
-                Ok(Err(BackendError::Rpc(self.shown.error(&error))))
+                let error = self.shown.error(&error);
+                let error = error.map_err(|unclear| self.untellable(unclear))?;
+                Ok(Err(BackendError::Rpc(error)))
             }
             answer => answer,
+        }
+    }
+
+    fn untellable(&self, _: Unclear) -> GatewayError {
+        GatewayError::Untellable {
+            server: self.backend.name().into(),
+            reason: Unclear::REASON.to_owned(),
         }
     }
 
