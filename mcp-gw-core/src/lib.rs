@@ -74,7 +74,7 @@ pub use limit::{
 pub use log_level::LogLevel;
 pub use mount::{LeftOut, Mounting, Naming, UriNaming};
 pub use param_header::{ForeignParams, ParamHeader, UnclearParam};
-pub use pipeline::{ListPage, Resumed, Sight, WatchedTask};
+pub use pipeline::{ListPage, Resumed, Sight, Subscription, WatchedTask};
 pub use policy::{
     AccessRequest, AllowAll, Decision, DenyAll, Effect, Feature, ListPolicy, Phase, Policy,
     PolicyVersion, ShadowVerdict,

@@ -5,6 +5,7 @@ mod choice;
 mod complete;
 mod list;
 mod resume;
+mod subscribe;
 mod tasks;
 
 use std::future::Future;
@@ -19,18 +20,19 @@ use crate::backend::{Backend, BackendError, Extras, PromptGet, ResourceRead, Too
 use crate::caller::{AuthnError, Caller, Credentials};
 use crate::catalogue::{Catalogue, Entry, Target};
 use crate::choice::ServerChoice;
-use crate::context::{CallContext, ClientRef, Incoming, Permit, RequestMeta, Transport};
+use crate::context::{CallContext, Incoming, Permit, RequestMeta, Transport};
 use crate::error::{ErrorClass, GatewayError};
 use crate::gateway::Gateway;
 use crate::input::Rounds;
 use crate::json::RawJson;
 use crate::limit::{Admission, Charge, Hold, LimitReport, LimiterError};
 use crate::policy::{AccessRequest, Decision, Effect, Feature, Phase};
-use crate::shown::Shown;
+use crate::shown::{Mapped, Shown, Unclear};
 use crate::tool::{Arguments, ToolOutput, ToolSpec};
 
 pub use list::{ListPage, Sight};
 pub use resume::Resumed;
+pub use subscribe::Subscription;
 pub use tasks::WatchedTask;
 
 /// What a request is about, while it goes down the road.
@@ -218,66 +220,6 @@ impl Gateway {
         });
         let answer = run.shown(answer.await, Shown::prompt);
         run.finish(answer)
-    }
-
-    /// Subscribes to updates of a resource on behalf of the caller.
-    ///
-    /// # Errors
-    /// When the caller may not, or the backend cannot tell of updates.
-    pub async fn subscribe(&self, incoming: &Incoming, uri: &str) -> Result<(), GatewayError> {
-        let what = Use {
-            method: "resources/subscribe",
-            feature: Feature::Resource,
-            name: uri,
-            arguments: None,
-            earlier: None,
-        };
-        let run = self.begin(incoming, &what).await?;
-        let answer = catch_panic(run.backend.subscribe(&run.ctx, &run.upstream_key)).await;
-        let answer = run.shown_error(answer);
-        run.finish(answer)
-    }
-
-    /// Ends [`Gateway::subscribe`]. It can only reduce, so nobody is asked.
-    ///
-    /// # Errors
-    /// When there is no such resource, or its backend cannot be asked.
-    pub async fn unsubscribe(&self, incoming: &Incoming, uri: &str) -> Result<(), GatewayError> {
-        let mut scope = self.audit(
-            Some(&incoming.caller),
-            &incoming.meta,
-            "resources/unsubscribe",
-        );
-        scope.name(uri);
-        let target = self.catalogue_of(incoming).target(Feature::Resource, uri);
-        let result = match target {
-            None => Err(GatewayError::Unknown {
-                feature: Feature::Resource,
-                name: uri.to_owned(),
-            }),
-            Some(target) => {
-                scope.name(&target.canonical);
-                scope.event.name_known = true;
-                scope.event.server = Some(target.server);
-                scope.event.backend_asked = true;
-                let answer = catch_panic(
-                    target
-                        .backend
-                        .unsubscribe(&target.upstream, Some(&ClientRef::of(incoming))),
-                )
-                .await;
-                answer.and_then(|answer| answer.map_err(GatewayError::from))
-            }
-        };
-        let outcome = match &result {
-            Ok(()) => Outcome::Ok,
-            Err(error) => {
-                scope.event.error = Some(describe(error));
-                Outcome::Error(error.class())
-            }
-        };
-        scope.close(outcome);
-        result
     }
 
     /// The road up to the backend: audit, look-up, limit, decision, permit. What is refused on the
@@ -540,11 +482,18 @@ impl Run<'_> {
     fn shown<T: Answer>(
         &self,
         answer: Result<Result<T, BackendError>, GatewayError>,
-        map: impl FnOnce(&Shown, &RawJson) -> RawJson,
+        map: impl FnOnce(&Shown, &RawJson) -> Mapped,
     ) -> Result<Result<T, BackendError>, GatewayError> {
         match answer {
             Ok(Ok(answer)) if !self.shown.is_plain() => {
-                Ok(Ok(answer.with_raw(|raw| map(&self.shown, raw))))
+                let raw = answer.raw().map(|raw| map(&self.shown, raw));
+                let raw = raw
+                    .transpose()
+                    .map_err(|unclear| self.untellable(unclear))?;
+                Ok(Ok(match raw {
+                    Some(raw) => answer.with_raw(|_| raw),
+                    None => answer,
+                }))
             }
             answer => answer,
         }
@@ -557,9 +506,18 @@ impl Run<'_> {
     ) -> Result<Result<T, BackendError>, GatewayError> {
         match answer {
             Ok(Err(BackendError::Rpc(error))) => {
-                Ok(Err(BackendError::Rpc(self.shown.error(&error))))
+                let error = self.shown.error(&error);
+                let error = error.map_err(|unclear| self.untellable(unclear))?;
+                Ok(Err(BackendError::Rpc(error)))
             }
             answer => answer,
+        }
+    }
+
+    fn untellable(&self, _: Unclear) -> GatewayError {
+        GatewayError::Untellable {
+            server: self.backend.name().into(),
+            reason: Unclear::REASON.to_owned(),
         }
     }
 

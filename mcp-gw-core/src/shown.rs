@@ -4,6 +4,7 @@
 //! What is mapped on the way to the client is unmapped on the way back. Text, arguments and
 //! `structuredContent` are somebody's own words and stay as they are.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use memchr::memmem;
@@ -46,6 +47,19 @@ impl TaskMap {
     }
 }
 
+/// Why a message cannot be shown: where a name may stand it says a member twice, or text that is not
+/// Unicode. A reader of it may see the server's own name, which could be one of another server's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unclear;
+
+impl Unclear {
+    /// A clause whose subject is the message.
+    pub(crate) const REASON: &'static str = "it names a member twice, or has text that is not Unicode, where a name of the server may stand";
+}
+
+/// A message in the words of its reader.
+pub(crate) type Mapped = Result<RawJson, Unclear>;
+
 impl Shown {
     pub(crate) const fn is_plain(&self) -> bool {
         self.uris.is_none() && self.tasks.is_none()
@@ -60,10 +74,10 @@ impl Shown {
     }
 
     /// A `ReadResourceResult`.
-    pub(crate) fn read(&self, result: &RawJson) -> RawJson {
+    pub(crate) fn read(&self, result: &RawJson) -> Mapped {
         self.result(result, |edits, members| {
             for content in array(members.get("contents")) {
-                if let Some(content) = object(Some(content)) {
+                if let Some(content) = edits.object(Some(content)) {
                     edits.uri(content.get("uri"));
                 }
             }
@@ -72,28 +86,28 @@ impl Shown {
 
     /// A `CallToolResult`, or the task that is made instead: `resultType: task` with a `taskId` of its
     /// own (2026-07-28), or the member `task` (2025-11-25).
-    pub(crate) fn tool(&self, result: &RawJson) -> RawJson {
+    pub(crate) fn tool(&self, result: &RawJson) -> Mapped {
         self.result(result, |edits, members| {
             edits.blocks(members.get("content"));
             if says(members, "resultType", "task") {
                 edits.task_id(members.get("taskId"));
             }
-            if let Some(task) = object(members.get("task")) {
+            if let Some(task) = edits.object(members.get("task")) {
                 edits.task_id(task.get("taskId"));
             }
         })
     }
 
     /// How a task stands, with its result or its error.
-    pub(crate) fn task(&self, answer: &RawJson) -> RawJson {
+    pub(crate) fn task(&self, answer: &RawJson) -> Mapped {
         self.result(answer, |edits, members| {
             edits.task_id(members.get("taskId"));
-            if let Some(result) = object(members.get("result")) {
+            if let Some(result) = edits.object(members.get("result")) {
                 edits.blocks(result.get("content"));
                 edits.meta(result.get("_meta"));
             }
-            if let Some(error) = object(members.get("error"))
-                && let Some(data) = object(error.get("data"))
+            if let Some(error) = edits.object(members.get("error"))
+                && let Some(data) = edits.object(error.get("data"))
             {
                 edits.uri(data.get("uri"));
             }
@@ -101,23 +115,23 @@ impl Shown {
     }
 
     /// A `GetPromptResult`.
-    pub(crate) fn prompt(&self, result: &RawJson) -> RawJson {
+    pub(crate) fn prompt(&self, result: &RawJson) -> Mapped {
         self.result(result, |edits, members| {
             edits.messages(members.get("messages"));
         })
     }
 
     /// An error object about a resource, whose `data` names its URI.
-    pub(crate) fn error(&self, error: &RawJson) -> RawJson {
+    pub(crate) fn error(&self, error: &RawJson) -> Mapped {
         self.edit(error, Way::Out, |edits, members| {
-            if let Some(data) = object(members.get("data")) {
+            if let Some(data) = edits.object(members.get("data")) {
                 edits.uri(data.get("uri"));
             }
         })
     }
 
     /// `params` of what the server asks of the client while it works.
-    pub(crate) fn question(&self, params: &RawJson) -> RawJson {
+    pub(crate) fn question(&self, params: &RawJson) -> Mapped {
         self.edit(params, Way::Out, |edits, members| {
             edits.question(members);
         })
@@ -125,14 +139,14 @@ impl Shown {
 
     /// What the client answers to that.
     pub(crate) fn answer(&self, answer: &RawJson) -> RawJson {
-        self.edit(answer, Way::Back, |edits, members| {
+        self.back(answer, |edits, members| {
             edits.answer(members);
         })
     }
 
     /// `params` of what the server tells the client while it works. Only an update of a resource
     /// is about a URI.
-    pub(crate) fn notification(&self, method: &str, params: &RawJson) -> RawJson {
+    pub(crate) fn notification(&self, method: &str, params: &RawJson) -> Mapped {
         self.edit(params, Way::Out, |edits, members| {
             edits.meta(members.get("_meta"));
             if method == "notifications/resources/updated" {
@@ -148,15 +162,15 @@ impl Shown {
         }
         let Extras { meta, mut members } = extras;
         let meta = meta.map(|meta| {
-            self.edit(&meta, Way::Back, |edits, members| {
+            self.back(&meta, |edits, members| {
                 edits.related(members);
             })
         });
         for (name, value) in &mut members {
             if name == RESPONSES {
-                *value = self.edit(value, Way::Back, |edits, responses| {
+                *value = self.back(value, |edits, responses| {
                     for (_, answer) in responses.iter() {
-                        if let Some(answer) = object(Some(answer)) {
+                        if let Some(answer) = edits.object(Some(answer)) {
                             edits.answer(&answer);
                         }
                     }
@@ -171,20 +185,30 @@ impl Shown {
         &self,
         result: &'r RawJson,
         find: impl FnOnce(&mut Edits<'_, 'r>, &Members<'r>),
-    ) -> RawJson {
+    ) -> Mapped {
         self.edit(result, Way::Out, |edits, members| {
             find(edits, members);
             edits.meta(members.get("_meta"));
-            let Some(requests) = object(members.get("inputRequests")) else {
+            let Some(requests) = edits.object(members.get("inputRequests")) else {
                 return;
             };
             for (_, request) in requests.iter() {
-                let params = object(Some(request)).and_then(|it| object(it.get("params")));
-                if let Some(params) = params {
+                let request = edits.object(Some(request));
+                if let Some(params) = request.and_then(|it| edits.object(it.get("params"))) {
                     edits.question(&params);
                 }
             }
         })
+    }
+
+    /// What a client says. Names that cannot be read lead to nothing of the server's, so they may stay.
+    fn back<'r>(
+        &self,
+        source: &'r RawJson,
+        find: impl FnOnce(&mut Edits<'_, 'r>, &Members<'r>),
+    ) -> RawJson {
+        let mapped = self.edit(source, Way::Back, find);
+        mapped.unwrap_or_else(|Unclear| source.clone())
     }
 
     /// Most messages name neither; a search is far cheaper than taking them apart.
@@ -193,7 +217,7 @@ impl Shown {
         source: &'r RawJson,
         way: Way,
         find: impl FnOnce(&mut Edits<'_, 'r>, &Members<'r>),
-    ) -> RawJson {
+    ) -> Mapped {
         let text = source.as_bytes();
         let has = |name: &[u8]| memmem::find(text, name).is_some();
         let may = (self.uris.is_some() && has(b"\"uri"))
@@ -201,18 +225,23 @@ impl Shown {
             // A name may be written with escapes.
             || (!self.is_plain() && has(b"\\u"));
         if !may {
-            return source.clone();
+            return Ok(source.clone());
         }
-        let Ok(members) = source.members() else {
-            return source.clone();
-        };
+        if !source.is_object() {
+            return Ok(source.clone());
+        }
+        let members = source.members().map_err(|_| Unclear)?;
         let mut edits = Edits {
             shown: self,
             way,
             splice: Splice::of(source),
+            is_unclear: false,
         };
         find(&mut edits, &members);
-        edits.splice.finish()
+        if edits.is_unclear {
+            return Err(Unclear);
+        }
+        Ok(edits.splice.finish())
     }
 }
 
@@ -225,8 +254,12 @@ enum Way {
     Back,
 }
 
-fn object(value: Option<&RawValue>) -> Option<Members<'_>> {
-    serde_json::from_str(value?.get()).ok()
+/// The text of a string; of anything else there is none.
+fn read(value: Option<&RawValue>) -> Result<Option<Cow<'_, str>>, Unclear> {
+    match value {
+        Some(value) if value.get().starts_with('"') => as_str(value).map(Some).ok_or(Unclear),
+        _ => Ok(None),
+    }
 }
 
 fn array(value: Option<&RawValue>) -> Vec<&RawValue> {
@@ -243,43 +276,59 @@ struct Edits<'m, 'r> {
     shown: &'m Shown,
     way: Way,
     splice: Splice<'r>,
+    is_unclear: bool,
 }
 
 impl<'r> Edits<'_, 'r> {
+    /// The members of an object; of anything else there are none to be changed.
+    fn object(&mut self, value: Option<&'r RawValue>) -> Option<Members<'r>> {
+        let text = value?.get();
+        let members = serde_json::from_str(text).ok();
+        self.is_unclear |= members.is_none() && text.starts_with('{');
+        members
+    }
+
     fn uri(&mut self, value: Option<&'r RawValue>) {
         let Some(map) = &self.shown.uris else { return };
         let way = self.way;
-        self.change(value, |uri| match way {
-            Way::Out => Some(map.map(uri)),
-            Way::Back => map.unmap(uri),
+        let new = read(value).map(|old| {
+            old.and_then(|old| match way {
+                Way::Out => Some(map.map(&old)),
+                Way::Back => map.unmap(&old),
+            })
         });
+        self.change(value, new);
     }
 
     fn task_id(&mut self, value: Option<&'r RawValue>) {
         let Some(map) = &self.shown.tasks else { return };
         let way = self.way;
-        self.change(value, |id| match way {
-            Way::Out => Some(map.map(id)),
-            Way::Back => map.unmap(id),
+        let new = read(value).map(|old| {
+            old.and_then(|old| match way {
+                Way::Out => Some(map.map(&old)),
+                Way::Back => map.unmap(&old),
+            })
         });
+        self.change(value, new);
     }
 
-    fn change(&mut self, value: Option<&'r RawValue>, change: impl FnOnce(&str) -> Option<String>) {
-        let Some(value) = value else { return };
-        if let Some(new) = as_str(value).and_then(|old| change(&old)) {
-            self.splice.replace(value, RawJson::string(&new));
+    fn change(&mut self, value: Option<&'r RawValue>, new: Result<Option<String>, Unclear>) {
+        match (value, new) {
+            (_, Err(Unclear)) => self.is_unclear = true,
+            (Some(value), Ok(Some(new))) => self.splice.replace(value, RawJson::string(&new)),
+            _ => {}
         }
     }
 
     /// The member `_meta`, which may say to which task a message belongs.
     fn meta(&mut self, meta: Option<&'r RawValue>) {
-        if let Some(meta) = object(meta) {
+        if let Some(meta) = self.object(meta) {
             self.related(&meta);
         }
     }
 
     fn related(&mut self, meta: &Members<'r>) {
-        if let Some(task) = object(meta.get(RELATED_TASK)) {
+        if let Some(task) = self.object(meta.get(RELATED_TASK)) {
             self.task_id(task.get("taskId"));
         }
     }
@@ -302,7 +351,7 @@ impl<'r> Edits<'_, 'r> {
 
     fn messages(&mut self, messages: Option<&'r RawValue>) {
         for message in array(messages) {
-            if let Some(message) = object(Some(message)) {
+            if let Some(message) = self.object(Some(message)) {
                 self.content(message.get("content"));
             }
         }
@@ -325,13 +374,13 @@ impl<'r> Edits<'_, 'r> {
     }
 
     fn block(&mut self, block: &'r RawValue) {
-        let Some(members) = object(Some(block)) else {
+        let Some(members) = self.object(Some(block)) else {
             return;
         };
         // What a tool said, in a message that a model is to go on from.
         if says(&members, "type", "tool_result") {
             for inner in array(members.get("content")) {
-                if let Some(members) = object(Some(inner)) {
+                if let Some(members) = self.object(Some(inner)) {
                     self.link(&members);
                 }
             }
@@ -346,7 +395,7 @@ impl<'r> Edits<'_, 'r> {
         match kind.as_deref() {
             Some("resource_link") => self.uri(block.get("uri")),
             Some("resource") => {
-                if let Some(resource) = object(block.get("resource")) {
+                if let Some(resource) = self.object(block.get("resource")) {
                     self.uri(resource.get("uri"));
                 }
             }

@@ -9,6 +9,7 @@ use memchr::memmem;
 use serde_json::value::RawValue;
 
 use crate::revision::Revision;
+use crate::rounds::STATE;
 use mcp_gw_core::meta_key::SERVER_INFO;
 
 /// What the client is told about keeping a result (MCP 2026-07-28, server/utilities/caching).
@@ -56,10 +57,21 @@ pub(crate) fn kind(result: &RawJson, revision: Revision) -> Result<Kind, String>
     Ok(match &*kind {
         "complete" => Kind::Answer,
         "task" => Kind::Task,
-        "input_required" => match members.get("inputRequests") {
-            Some(requests) => Kind::Input(read_requests(&result.slice(requests))),
-            None => Kind::Input(Ok(Vec::new())),
-        },
+        "input_required" => {
+            let state = members.get(STATE);
+            if state.is_some_and(|state| as_str(state).is_none()) {
+                return Err("its `requestState` is not a string".to_owned());
+            }
+            match members.get("inputRequests") {
+                Some(requests) => Kind::Input(read_requests(&result.slice(requests))),
+                None if state.is_some() => Kind::Input(Ok(Vec::new())),
+                None => {
+                    let says =
+                        "it asks for input and says neither which nor what to come back with";
+                    return Err(says.to_owned());
+                }
+            }
+        }
         other => Kind::Extension(short(other)),
     })
 }
@@ -347,6 +359,21 @@ mod tests {
         for requests in ["[]", r#"{"a":1}"#, r#"{"a":{}}"#, r#"{"a":{"method":1}}"#] {
             let text = format!(r#"{{"resultType":"input_required","inputRequests":{requests}}}"#);
             assert_eq!(asked(&text), Some(Err(())), "{text}");
+        }
+    }
+
+    #[test]
+    fn who_asks_says_what_for_or_what_to_come_back_with() {
+        let of = |members: &str| kind_of(&format!(r#"{{"resultType":"input_required"{members}}}"#));
+        for members in ["", r#","content":[]"#] {
+            let refused = of(members).unwrap_err();
+            assert!(refused.contains("neither which nor what"), "{refused}");
+        }
+        for state in ["5", "null", "{}", r#""\ud800""#] {
+            for requests in ["", r#","inputRequests":{"r":{"method":"roots/list"}}"#] {
+                let refused = of(&format!(r#"{requests},"requestState":{state}"#)).unwrap_err();
+                assert_eq!(refused, "its `requestState` is not a string");
+            }
         }
     }
 

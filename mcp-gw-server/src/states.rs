@@ -8,8 +8,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
-use mcp_gw_core::{Extras, Feature, ObjectWriter, RawJson};
+use mcp_gw_core::jsonrpc::as_str;
+use mcp_gw_core::{Extras, Feature, Members, ObjectWriter, RawJson};
 use memchr::memmem;
+use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::engine::Engine;
@@ -141,7 +143,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The result with the state in it sealed, if it has one.
+    /// The result with the state in it sealed, if it asks for input and has one.
     pub(crate) fn seal_state(
         &self,
         bound: &Bound,
@@ -156,7 +158,7 @@ impl Engine {
         let Ok(members) = result.members() else {
             return Ok(result);
         };
-        let Some(state) = members.get(STATE).filter(|raw| raw.get().starts_with('"')) else {
+        let Some(state) = state_to_bring_back(&members) else {
             return Ok(result);
         };
         let seal = &self.inner.states;
@@ -170,6 +172,14 @@ impl Engine {
             .string(STATE, &sealed)
             .finish())
     }
+}
+
+/// The state of a result that asks for input; in another one the member is nothing of this hop.
+fn state_to_bring_back<'r>(members: &Members<'r>) -> Option<&'r RawValue> {
+    let kind = members.get("resultType").and_then(as_str);
+    let state = members.get(STATE)?;
+    let is_asked_for = kind.as_deref() == Some("input_required");
+    (is_asked_for && state.get().starts_with('"')).then_some(state)
 }
 
 #[cfg(test)]
@@ -226,6 +236,27 @@ mod tests {
         assert_eq!(none.open(&text, 99, &bound), None);
         let elsewhere = aad(&seal(&[1], "/other"), "a", "t", "{}", "s");
         assert_eq!(one.open(&text, 99, &elsewhere), None);
+    }
+
+    #[test]
+    fn only_who_asks_for_input_has_a_state_that_comes_back() {
+        let state = |text: &str| {
+            let result = RawJson::parse(text.to_owned()).unwrap();
+            let members = result.members().unwrap();
+            state_to_bring_back(&members).map(|raw| raw.get().to_owned())
+        };
+        for kind in ["input_required", r"input\u005frequired"] {
+            let asks = format!(r#"{{"resultType":"{kind}","requestState":"a\/b"}}"#);
+            assert_eq!(state(&asks).as_deref(), Some(r#""a\/b""#));
+        }
+        for other in [
+            r#"{"content":[],"requestState":"mine"}"#,
+            r#"{"resultType":"complete","content":[],"requestState":"mine"}"#,
+            r#"{"resultType":"task","taskId":"1","requestState":"mine"}"#,
+            r#"{"resultType":"input_required","inputRequests":{}}"#,
+        ] {
+            assert_eq!(state(other), None, "{other}");
+        }
     }
 
     proptest! {

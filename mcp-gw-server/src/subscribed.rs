@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mcp_gw_core::{Gateway, GatewayError, Incoming};
+use mcp_gw_core::{Gateway, GatewayError, Incoming, Subscription};
 
 /// So many resources one client may subscribe to.
 const LONGEST: usize = 1024;
@@ -20,12 +20,23 @@ pub(crate) struct Subscribed {
 #[derive(Debug, Default)]
 struct State {
     /// By URI, with the request that asked for it.
-    uris: HashMap<Arc<str>, Incoming>,
+    uris: HashMap<Arc<str>, (Incoming, Subscription)>,
     has_ended: bool,
 }
 
+/// What becomes of a subscription that the gateway holds.
+enum Kept {
+    /// It is the client's.
+    First,
+    /// It is one too many.
+    Again,
+    /// It is the client's instead of this one.
+    InPlaceOf(Incoming, Subscription),
+}
+
 impl Subscribed {
-    /// Subscribes. A second time goes down the same road, and is counted once.
+    /// Subscribes. A second time goes down the same road, and is counted once; but the server may be
+    /// another one since, which knows of no first time.
     pub(crate) async fn add(
         &self,
         gateway: &Gateway,
@@ -41,21 +52,28 @@ impl Subscribed {
                 });
             }
         }
-        gateway.subscribe(incoming, uri).await?;
+        let held = gateway.subscribe(incoming, uri).await?;
         // Nothing is awaited between the backend's word and this: giving up loses no subscription.
-        let is_new = {
-            let mut state = self.lock();
-            let is_new = !state.has_ended && !state.uris.contains_key(uri);
-            if is_new {
-                let asked = Incoming::new(Arc::clone(&incoming.caller), Arc::clone(&incoming.meta));
-                state.uris.insert(Arc::clone(uri), asked);
+        match self.keep(incoming, uri, held) {
+            Kept::First => Ok(()),
+            Kept::Again => gateway.unsubscribe(incoming, uri).await,
+            Kept::InPlaceOf(asked, before) => {
+                gateway.release(&asked, &before).await;
+                Ok(())
             }
-            is_new
-        };
-        if is_new {
-            Ok(())
-        } else {
-            gateway.unsubscribe(incoming, uri).await
+        }
+    }
+
+    fn keep(&self, incoming: &Incoming, uri: &Arc<str>, held: Subscription) -> Kept {
+        let mut state = self.lock();
+        let before = state.uris.get(uri);
+        if state.has_ended || before.is_some_and(|(_, before)| before.is_beside(&held)) {
+            return Kept::Again;
+        }
+        let asked = Incoming::new(Arc::clone(&incoming.caller), Arc::clone(&incoming.meta));
+        match state.uris.insert(Arc::clone(uri), (asked, held)) {
+            None => Kept::First,
+            Some((asked, before)) => Kept::InPlaceOf(asked, before),
         }
     }
 
@@ -76,14 +94,16 @@ impl Subscribed {
 
     /// The request that subscribed to `uri`.
     pub(crate) fn find(&self, uri: &str) -> Option<Incoming> {
-        self.lock().uris.get(uri).cloned()
+        let state = self.lock();
+        state.uris.get(uri).map(|(asked, _)| asked.clone())
     }
 
     /// Ends all; what is left to be undone.
     pub(crate) fn end(&self) -> HashMap<Arc<str>, Incoming> {
         let mut state = self.lock();
         state.has_ended = true;
-        std::mem::take(&mut state.uris)
+        let uris = std::mem::take(&mut state.uris).into_iter();
+        uris.map(|(uri, (asked, _))| (uri, asked)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -11,11 +11,11 @@ use crate::audit::Outcome;
 use crate::cancel::CancelReason;
 use crate::catalogue::Target;
 use crate::context::{CallNotification, ClientLink, ClientLinkError, Incoming};
-use crate::error::ErrorClass;
+use crate::error::{ErrorClass, GatewayError};
 use crate::gateway::Gateway;
-use crate::json::RawJson;
+use crate::json::{ObjectWriter, RawJson};
 use crate::limit::{Hold, WeakHold};
-use crate::shown::Shown;
+use crate::shown::{Shown, Unclear};
 
 /// The way back to a client, as the server of the call gets it.
 struct Between {
@@ -58,23 +58,38 @@ impl Between {
         &*self.call.link
     }
 
-    fn notification(&self, notification: CallNotification) -> CallNotification {
+    /// `None` when it cannot be said in the words of the client.
+    fn notification(&self, notification: CallNotification) -> Option<CallNotification> {
         if self.shown.is_plain() {
-            return notification;
+            return Some(notification);
         }
-        let shown = |method: &str, params: &RawJson| self.shown.notification(method, params);
-        match notification {
+        let shown = |method: &str, params: &RawJson| self.shown.notification(method, params).ok();
+        Some(match notification {
             CallNotification::Progress(params) => {
-                CallNotification::Progress(shown("notifications/progress", &params))
+                CallNotification::Progress(shown("notifications/progress", &params)?)
             }
             CallNotification::Log(params) => {
-                CallNotification::Log(shown("notifications/message", &params))
+                CallNotification::Log(shown("notifications/message", &params)?)
             }
             CallNotification::Other { method, params } => {
-                let params = shown(&method, &params);
+                let params = shown(&method, &params)?;
                 CallNotification::Other { method, params }
             }
-        }
+        })
+    }
+
+    /// `params` of a question in the words of the client.
+    fn question(&self, params: &RawJson) -> Result<RawJson, ClientLinkError> {
+        self.shown.question(params).map_err(|_| {
+            let error = GatewayError::Untellable {
+                server: Arc::clone(&self.server),
+                reason: Unclear::REASON.to_owned(),
+            };
+            let object = ObjectWriter::default()
+                .integer("code", error.class().code())
+                .string("message", &error.public_message());
+            ClientLinkError::Rpc(object.finish())
+        })
     }
 }
 
@@ -82,7 +97,9 @@ impl Between {
 #[deny(clippy::missing_trait_methods)]
 impl ClientLink for Between {
     fn notify(&self, notification: CallNotification) {
-        self.link().notify(self.notification(notification));
+        if let Some(notification) = self.notification(notification) {
+            self.link().notify(notification);
+        }
     }
 
     fn wants_progress(&self) -> bool {
@@ -135,9 +152,13 @@ impl ClientLink for Between {
         let mut scope = self.gateway.audit(Some(caller), meta, known(method));
         scope.event.server = Some(Arc::clone(&self.server));
         scope.event.request_bytes = params.len();
-        let params = self.shown.question(&params);
-        let question = self.link().ask(method, params, taken_back);
-        let answer = self.hold.lent_for(question).await;
+        let answer = match self.question(&params) {
+            Ok(params) => {
+                let question = self.link().ask(method, params, taken_back);
+                self.hold.lent_for(question).await
+            }
+            Err(unclear) => Err(unclear),
+        };
         let answer = answer.map(|answer| self.shown.answer(&answer));
         let outcome = match &answer {
             Ok(answer) => {

@@ -92,9 +92,11 @@ impl Gateway {
         }
         let what = about(&home, "notifications/tasks");
         let decision = self.decide(incoming, &what, Some(&target)).await;
-        decision
-            .is_allowed()
-            .then(|| (known.into(), shown.task(params)))
+        if !decision.is_allowed() {
+            return None;
+        }
+        let params = shown.task(params).ok()?;
+        Some((known.into(), params))
     }
 
     /// The road of a request about a task, with what its server calls it: the road of its tool,

@@ -49,17 +49,20 @@ fn tasks_are_named_wherever_they_stand() {
         ),
         (format!("{{{related}}}"), format!("{{{shown}}}")),
     ] {
-        assert_eq!(map.tool(&raw(&text)).as_str(), expected);
+        assert_eq!(map.tool(&raw(&text)).unwrap().as_str(), expected);
     }
     let task = format!(r#"{{"taskId":"7","result":{{"content":[],{related}}}}}"#);
     let expected = format!(r#"{{"taskId":"docs:7","result":{{"content":[],{shown}}}}}"#);
-    assert_eq!(map.task(&raw(&task)).as_str(), expected);
+    assert_eq!(map.task(&raw(&task)).unwrap().as_str(), expected);
     for method in ["notifications/progress", "notifications/message"] {
         let told = map.notification(method, &raw(&format!(r#"{{"uri":"a:b",{related}}}"#)));
-        assert_eq!(told.as_str(), format!(r#"{{"uri":"a:b",{shown}}}"#));
+        assert_eq!(
+            told.unwrap().as_str(),
+            format!(r#"{{"uri":"a:b",{shown}}}"#)
+        );
     }
     let update = map.notification("notifications/resources/updated", &raw(r#"{"uri":"a:b"}"#));
-    assert_eq!(update.as_str(), r#"{"uri":"docs.1+a:b"}"#);
+    assert_eq!(update.unwrap().as_str(), r#"{"uri":"docs.1+a:b"}"#);
 }
 
 /// What a server asks, with its things under the names of its own or of clients.
@@ -77,7 +80,7 @@ fn asked(uri: &str, task: &str) -> String {
 fn what_is_asked_is_mapped_by_request_and_in_results() {
     let map = docs();
     let (own, shown) = (asked("a:b", "7"), asked("docs.1+a:b", "docs:7"));
-    assert_eq!(map.question(&raw(&own)).as_str(), shown);
+    assert_eq!(map.question(&raw(&own)).unwrap().as_str(), shown);
     let result = |params: &str| {
         format!(
             r#"{{"resultType":"input_required","requestState":"a:b","inputRequests":{{
@@ -87,7 +90,7 @@ fn what_is_asked_is_mapped_by_request_and_in_results() {
         )
     };
     for map in [Shown::tool, Shown::prompt, Shown::read, Shown::task] {
-        let mapped = map(&docs(), &raw(&result(&own)));
+        let mapped = map(&docs(), &raw(&result(&own))).unwrap();
         assert_eq!(mapped.as_str(), result(&shown));
     }
 }
@@ -136,7 +139,7 @@ fn links_and_embedded_resources_are_mapped_and_words_are_not() {
           {"type":"resource","resource":{"uri":7}},
           {"type":"later","uri":"file:///a"}, 3 ],
           "structuredContent":{"uri":"file:///a"},"uri":"u"}"#);
-    let mapped = map.tool(&result);
+    let mapped = map.tool(&result).unwrap();
     let expected = result
         .as_str()
         .replace(r"file:\/\/\/a", "docs.1+file:///a")
@@ -151,22 +154,22 @@ fn prompts_reads_and_definitions_are_mapped() {
         r#"{"messages":[{"role":"user","content":{"type":"resource","resource":{"uri":"a:b"}}},{"content":[{"type":"resource_link","\u0075ri":"a:b"}]},{"content":"a:b"}]}"#,
     );
     assert_eq!(
-        map.prompt(&prompt).as_str(),
+        map.prompt(&prompt).unwrap().as_str(),
         prompt.as_str().replace(r#"ri":"a:b"#, r#"ri":"docs.1+a:b"#)
     );
     let read = raw(r#"{"contents":[{"uri":"a:b","text":"a:b"}],"_meta":{"uri":"a:b"}}"#);
     assert_eq!(
-        map.read(&read).as_str(),
+        map.read(&read).unwrap().as_str(),
         r#"{"contents":[{"uri":"docs.1+a:b","text":"a:b"}],"_meta":{"uri":"a:b"}}"#
     );
     let task = raw(r#"{"uri":"a:b","result":{"content":[{"type":"resource_link","uri":"a:b"}]}}"#);
     assert_eq!(
-        map.task(&task).as_str(),
+        map.task(&task).unwrap().as_str(),
         r#"{"uri":"a:b","result":{"content":[{"type":"resource_link","uri":"docs.1+a:b"}]}}"#
     );
     let task = raw(r#"{"uri":"a:b","error":{"uri":"a:b","data":{"uri":"a:b","x":1.0}}}"#);
     assert_eq!(
-        map.task(&task).as_str(),
+        map.task(&task).unwrap().as_str(),
         r#"{"uri":"a:b","error":{"uri":"a:b","data":{"uri":"docs.1+a:b","x":1.0}}}"#
     );
 }
@@ -176,15 +179,55 @@ fn what_cannot_be_read_is_left_alone() {
     let map = docs();
     for text in [
         r#"{"content":{"type":"resource_link","uri":"a:b"}}"#,
-        r#"{"content":[{"type":"resource_link","uri":"a:b","uri":"c:d"}]}"#,
+        r#"{"content":[{"type":"text","uri":7,"text":"\ud800"}],"structuredContent":{"a":1,"a":2}}"#,
         r#"{"contents":7,"messages":"uri","\u0075":1}"#,
         r#"["uri"]"#,
     ] {
         let result = raw(text);
         for mapped in [map.tool(&result), map.read(&result), map.prompt(&result)] {
-            assert_eq!(mapped, result);
+            assert_eq!(mapped, Ok(result.clone()));
         }
     }
+}
+
+#[test]
+fn what_may_hide_a_name_of_the_server_is_not_shown() {
+    let map = docs();
+    let link = r#"{"type":"resource_link","uri":"two+a:b"}"#;
+    let resource = r#"{"type":"resource","resource":{"uri":"two+a:b","uri":"c:d"}}"#;
+    let twice = r#"{"type":"text","type":"resource_link","uri":"two+a:b"}"#;
+    for result in [
+        format!(r#"{{"x":1,"x":2,"content":[{link}]}}"#),
+        format!(r#"{{"content":[],"content":[{link}]}}"#),
+        format!(r#"{{"content":[],"c\u006fntent":[{link}]}}"#),
+        format!(r#"{{"content":[{resource}]}}"#),
+        format!(r#"{{"content":[{link},{twice}]}}"#),
+        r#"{"content":[{"type":"resource_link","uri":"two+a:b\udc00"}]}"#.to_owned(),
+        r#"{"resultType":"task","taskId":"two:7","taskId":"7"}"#.to_owned(),
+        r#"{"task":{"taskId":"two:7","x":1,"x":2}}"#.to_owned(),
+        format!(
+            r#"{{"inputRequests":{{"k":{{"params":{{"x":1,"x":2,"messages":[{{"content":{link}}}]}}}}}}}}"#
+        ),
+        format!(
+            r#"{{"inputRequests":{{"k":{{}},"k":{{"params":{{"messages":[{{"content":{link}}}]}}}}}}}}"#
+        ),
+    ] {
+        assert_eq!(map.tool(&raw(&result)), Err(Unclear), "{result}");
+        let plain = Shown::default().tool(&raw(&result));
+        assert_eq!(plain, Ok(raw(&result)), "nothing is mapped there");
+    }
+    let error = r#"{"code":1,"data":{"uri":"two+a:b","uri":"c:d"}}"#;
+    assert_eq!(map.error(&raw(error)), Err(Unclear));
+    let read = r#"{"contents":[{"uri":"two+a:b","uri":"c:d"}]}"#;
+    assert_eq!(map.read(&raw(read)), Err(Unclear));
+    let question = format!(r#"{{"messages":[],"messages":[{{"content":{link}}}]}}"#);
+    assert_eq!(map.question(&raw(&question)), Err(Unclear));
+    let news = r#"{"uri":"two+a:b","uri":"c:d"}"#;
+    let told = map.notification("notifications/resources/updated", &raw(news));
+    assert_eq!(told, Err(Unclear));
+    // What a client says twice leads to nothing of the server's.
+    let said = raw(r#"{"role":"user","x":1,"x":2,"content":{"uri":"a:b"}}"#);
+    assert_eq!(map.answer(&said), said);
 }
 
 /// Blocks of all kinds; the second member tells where their URI is.
@@ -225,6 +268,6 @@ proptest! {
         }
         let source = RawJson::from_serialize(&before).unwrap();
         let expected = RawJson::from_serialize(&expected).unwrap();
-        prop_assert_eq!(map.tool(&source), expected);
+        prop_assert_eq!(map.tool(&source), Ok(expected));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp_gw_core::BackendEvent;
+use mcp_gw_core::{BackendEvent, Mounting, Remount};
 use mcp_gw_server::EngineConfig;
 use serde_json::{Value, json};
 
@@ -104,6 +104,43 @@ async fn the_end_of_a_client_ends_its_subscriptions() {
             count("unsubscribe"),
             "{over:?} {heard:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn subscribing_again_holds_at_a_server_that_came_in_the_place_of_another() {
+    for over in BOTH {
+        let (engine, shared, _) = engine(EngineConfig::default()).await;
+        let mut client = Client::legacy(over, &engine, "2025-06-18", json!({})).await;
+        let params = json!({"uri": "a://1"});
+        let answer = client.asked("resources/subscribe", params.clone()).await;
+        assert_eq!(answer["result"], json!({}));
+        let later = Arc::new(Shared::default());
+        *later.offer.lock().unwrap() = Asker::offer();
+        let next = Remount::new().mount(Asker(Arc::clone(&later), "asker"), Mounting::plain());
+        engine.gateway().remount(next).unwrap();
+        engine.gateway().refresh().await.unwrap();
+        let standing = || {
+            let heard = later.heard.lock().unwrap();
+            let count = |what: &str| heard.iter().filter(|it| *it == what).count();
+            count("subscribe a://1") - count("unsubscribe a://1")
+        };
+        for _ in 0..2 {
+            let answer = client.asked("resources/subscribe", params.clone()).await;
+            assert_eq!(answer["result"], json!({}));
+            assert_eq!(standing(), 1, "{over:?}");
+        }
+        if matches!(over, Over::Lines) {
+            updated(&later, "a://1");
+            let told = client.next().await;
+            assert_eq!(told["method"], "notifications/resources/updated");
+        }
+        client.end().await;
+        later.heard("unsubscribe a://1", 2).await;
+        engine.idle().await;
+        assert_eq!(standing(), 0, "{over:?}");
+        let first = shared.heard.lock().unwrap();
+        assert!(!first.iter().any(|it| it == "unsubscribe a://1"));
     }
 }
 

@@ -154,7 +154,7 @@ async fn go(gateway: &Gateway, way: &str, name: &str) -> Result<(), GatewayError
             let ask = complete(CompletionRef::Resource(uri.into()));
             gateway.complete(incoming, ask).await.map(drop)
         }
-        _ => gateway.subscribe(incoming, &uri).await,
+        _ => gateway.subscribe(incoming, &uri).await.map(drop),
     }
 }
 
