@@ -294,6 +294,14 @@ pub trait ClientLink: Send + Sync + 'static {
         (!is_told).then(|| "it is not what the client declared that it understands".to_owned())
     }
 
+    /// The same about the answer to a request about a task, which says what the task asks for without
+    /// being a request for input itself (extension `io.modelcontextprotocol/tasks`). It is asked beside
+    /// [`ClientLink::objection`].
+    fn objection_to_task(&self, answer: &RawJson) -> Option<String> {
+        let _ = answer;
+        None
+    }
+
     /// How long the call has waited so far for the client to answer what [`ClientLink::request`] asked.
     /// A limit on the work of a backend leaves it out: people think longer than servers work.
     fn waited(&self) -> Duration {

@@ -239,6 +239,7 @@ impl Gateway {
             backend: target.backend,
             upstream_key: target.upstream,
             shown: target.shown,
+            name: what.name.to_owned(),
         })
     }
 
@@ -471,6 +472,8 @@ struct Run<'g> {
     upstream_key: Arc<str>,
     /// How the client knows the server's URIs and tasks.
     shown: Shown,
+    /// What the request is about, as the client calls it.
+    name: String,
 }
 
 impl Run<'_> {
@@ -545,11 +548,20 @@ impl Run<'_> {
         }
     }
 
+    /// What the backend does not know reads as what nobody serves: under the name that the client gave.
+    fn named(&self, mut error: GatewayError) -> GatewayError {
+        if let GatewayError::Backend(BackendError::NotFound { name, .. }) = &mut error {
+            name.clone_from(&self.name);
+        }
+        error
+    }
+
     fn finish<T: Answer>(
         mut self,
         answer: Result<Result<T, BackendError>, GatewayError>,
     ) -> Result<T, GatewayError> {
         let result = answer.and_then(|answer| answer.map_err(GatewayError::from));
+        let result = result.map_err(|error| self.named(error));
         let result = result.and_then(|answer| {
             let raw = answer.raw();
             match raw.and_then(|raw| self.ctx.link().objection(raw)) {

@@ -52,3 +52,4 @@ pub use number::keeps_its_digits;
 pub use places::SourceMap;
 pub use rbac::ScopeRequirement;
 pub use stats::{DecisionCount, PolicyStats, RuleCount};
+pub use subject::objection_to_name;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use mcp_gw_core::{AccessRequest, Feature};
 
 use crate::explain::Reason;
-use crate::uri::{self, LONGEST};
+use crate::uri::{self, LONGEST, UriFault};
 
 /// The two names of what a request is about, looked over.
 #[derive(Debug)]
@@ -63,6 +63,20 @@ impl<'a> Names<'a> {
     }
 }
 
+/// Why a policy cannot decide about anything of this name, for which it is refused whatever the rules
+/// are: a clause about the name, for people. `None` when rules are asked.
+pub fn objection_to_name(feature: Feature, name: &str) -> Option<String> {
+    match feature {
+        Feature::Resource => uri::check(name, false).err(),
+        Feature::ResourceTemplate => uri::check(name, true).err(),
+        _ if is_name(name) => None,
+        _ => Some(UriFault::Control)
+            .filter(|_| name.len() <= LONGEST)
+            .or(Some(UriFault::TooLong)),
+    }
+    .map(|fault| fault.to_string())
+}
+
 fn checked(uri: &str, is_template: bool) -> Result<(Cow<'_, str>, Option<String>), Reason> {
     match uri::check(uri, is_template) {
         Ok(checked) => Ok(checked.into_parts()),
@@ -74,4 +88,38 @@ fn is_name(name: &str) -> bool {
     name.len() <= LONGEST
         && (name.bytes().all(|byte| matches!(byte, 0x20..0x7f))
             || !name.chars().any(char::is_control))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_rule_is_asked_about_is_said() {
+        use Feature::{Prompt, Resource, ResourceTemplate, Tool};
+        for (feature, fine) in [
+            (Resource, "file:///x%20y"),
+            (ResourceTemplate, "test://a/{x}"),
+            (Tool, "echo"),
+            (Prompt, "a b"),
+        ] {
+            assert_eq!(objection_to_name(feature, fine), None, "{fine}");
+        }
+        for (feature, odd, why) in [
+            (Resource, "file:///x y", "character"),
+            (Resource, "test://\u{e9}", "host"),
+            (Resource, "file:///a/../b", "dot segment"),
+            (ResourceTemplate, "test://\u{e9}/{x}", "host"),
+            (Resource, "test://a/{x}", "character"),
+            (Tool, "a\nb", "control"),
+        ] {
+            let reason = objection_to_name(feature, odd).unwrap();
+            assert!(reason.contains(why), "{odd}: {reason}");
+        }
+        assert!(
+            objection_to_name(Tool, &"x".repeat(LONGEST + 1))
+                .unwrap()
+                .contains("long")
+        );
+    }
 }

@@ -60,6 +60,11 @@ impl Askable {
         askable
     }
 
+    /// The same of what may not have been said; then nothing was.
+    pub(crate) fn of_some(revision: Revision, declared: Option<&RawJson>) -> Self {
+        declared.map_or_else(Self::default, |declared| Self::of(revision, declared))
+    }
+
     /// True when there is something that the client can be asked for.
     pub(crate) fn any(self) -> bool {
         self != Self::default()

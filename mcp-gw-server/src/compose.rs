@@ -606,7 +606,8 @@ impl Running {
         self.gateway().status()
     }
 
-    /// The rules of the configuration that match nothing there is: one sentence for each. As long as
+    /// The items about which no rule can be asked, and the rules of the configuration that match
+    /// nothing there is: one sentence for each. As long as
     /// a server is not up whose items they may mean, only those that refuse what is called something
     /// else by now.
     pub async fn idle_rules(&self) -> Vec<String> {

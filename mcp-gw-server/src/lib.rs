@@ -41,6 +41,7 @@ mod subscribed;
 mod supervise;
 mod survey;
 mod swap;
+mod task_asks;
 mod wrap;
 
 pub mod config;

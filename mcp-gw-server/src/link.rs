@@ -18,6 +18,7 @@ use crate::client::Client;
 use crate::desk::Desk;
 use crate::revision::Revision;
 use crate::rewrite::{self, Kind};
+use crate::task_asks::{self, undeclared};
 
 use mcp_gw_core::meta_key::PROGRESS_TOKEN;
 
@@ -306,8 +307,10 @@ impl ClientLink for CallLink {
         match rewrite::kind(result, self.revision) {
             Err(reason) => Some(reason),
             Ok(Kind::Answer) => None,
-            Ok(Kind::Task) => (!declares_extension(declared, TASKS))
-                .then(|| format!("it is a task, and the client did not declare `{TASKS}`")),
+            Ok(Kind::Task) if !declares_extension(declared, TASKS) => Some(format!(
+                "it is a task, and the client did not declare `{TASKS}`"
+            )),
+            Ok(Kind::Task) => self.objection_to_task(result),
             Ok(Kind::Extension(kind)) => (!declares_others(declared, TASKS)).then(|| {
                 format!("it is of the type `{kind}`, and the client declared no extension for it")
             }),
@@ -315,15 +318,15 @@ impl ClientLink for CallLink {
             Ok(Kind::Input(Err(_))) => {
                 Some("it asks for input in a way that cannot be read".to_owned())
             }
-            Ok(Kind::Input(Ok(requests))) => {
-                let mut all = requests.iter();
-                let refused = all.find(|(method, params)| !self.askable.allows(method, params));
-                refused.map(|(method, _)| {
-                    let method = rewrite::short(method);
-                    format!("it asks for `{method}` in a way that the client did not declare")
-                })
-            }
+            Ok(Kind::Input(Ok(requests))) => undeclared(&requests, self.askable),
         }
+    }
+
+    fn objection_to_task(&self, answer: &RawJson) -> Option<String> {
+        task_asks::objection(
+            answer,
+            Askable::of_some(self.revision, self.capabilities.as_ref()),
+        )
     }
 
     fn wants_progress(&self) -> bool {

@@ -14,9 +14,12 @@ use mcp_gw_core::{
 
 use self::lists::Swaps;
 use self::rules::{Judges, Rules};
+use crate::askable::Askable;
 use crate::engine::Inner;
 use crate::link::session_message;
 use crate::listen::{Topic, tagged};
+use crate::revision::Revision;
+use crate::task_asks;
 
 /// Clients hear of changes at most this often; what happens meanwhile is told together.
 const BREATH: Duration = Duration::from_millis(250);
@@ -246,7 +249,12 @@ impl Inner {
                 }
                 let incoming = &listener.incoming;
                 let news = self.gateway.task_news(incoming, &server, &task, &params);
-                if let Some((known, params)) = news.await {
+                let Some((known, params)) = news.await else {
+                    continue;
+                };
+                let declared = incoming.meta.client_capabilities.as_ref();
+                let askable = Askable::of_some(Revision::V2026_07_28, declared);
+                if let Some(params) = task_asks::told(params, askable) {
                     listener.tell(&Topic::Task(known), &params);
                 }
             }

@@ -76,7 +76,11 @@ pub(crate) fn kind(result: &RawJson, revision: Revision) -> Result<Kind, String>
     })
 }
 
-fn read_requests(requests: &RawJson) -> Result<Vec<(String, RawJson)>, JsonError> {
+/// Reads `inputRequests`: methods with their params.
+///
+/// # Errors
+/// When it asks in no way that there is.
+pub(crate) fn read_requests(requests: &RawJson) -> Result<Vec<(String, RawJson)>, JsonError> {
     let read = |request: &RawValue| {
         let request = requests.slice(request);
         let method = request.member("method")?.unwrap_or_default();

@@ -3,6 +3,7 @@
 pub(crate) mod renamed;
 #[cfg(feature = "cli")]
 mod replicas;
+mod undecided;
 
 use mcp_gw_core::{Feature, Gateway, Glob, ServerChoice, ToolSpec};
 use mcp_gw_policy::{CatalogueName, LintKind, lint_names};
@@ -10,10 +11,12 @@ use mcp_gw_ratelimit::LimitSet;
 
 use crate::config::Config;
 
-/// Rules and endpoints that match nothing there is: one sentence for each. As long as a server is not up
+/// Items about which no rule can be asked, and rules and endpoints that match nothing there is: one
+/// sentence for each. As long as a server is not up
 /// whose items they may mean, only those that refuse what is called something else by now.
 pub(crate) fn idle_rules(gateway: &Gateway, config: &Config, limits: &LimitSet) -> Vec<String> {
     let mut sentences = renamed::misnamed(gateway, &config.policy);
+    sentences.extend(undecided::undecided(&gateway.catalogue()));
     if gateway.status().iter().any(|server| !server.is_up) {
         return sentences;
     }

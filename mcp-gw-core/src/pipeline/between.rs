@@ -130,6 +130,10 @@ impl ClientLink for Between {
         self.link().objection(result)
     }
 
+    fn objection_to_task(&self, answer: &RawJson) -> Option<String> {
+        self.link().objection_to_task(answer)
+    }
+
     fn waited(&self) -> Duration {
         self.link().waited()
     }

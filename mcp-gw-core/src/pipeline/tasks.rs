@@ -23,7 +23,8 @@ pub struct WatchedTask {
 impl Gateway {
     /// Asks how a task of this caller stands, answers what it asks for, or cancels it (extension
     /// `io.modelcontextprotocol/tasks`). Whoever may not call the tool any more may not ask about its
-    /// tasks either, and somebody else's task is as good as none.
+    /// tasks either, and somebody else's task is as good as none. What the task asks for is held to
+    /// [`ClientLink::objection_to_task`](crate::ClientLink::objection_to_task).
     ///
     /// A task has the id that the answer to its call said. In a gateway with several servers that is
     /// the server's own behind its name and a colon, except at the endpoint of one server.
@@ -40,6 +41,15 @@ impl Gateway {
         };
         let answer = catch_panic(run.backend.task(&run.ctx, ask)).await;
         let answer = run.shown(answer, Shown::task);
+        let asked = answer.as_ref().ok().and_then(|answer| answer.as_ref().ok());
+        let objection = asked.and_then(|answer| run.ctx.link().objection_to_task(answer));
+        let answer = match objection {
+            None => answer,
+            Some(reason) => Err(GatewayError::Untellable {
+                server: run.backend.name().into(),
+                reason,
+            }),
+        };
         run.finish(answer)
     }
 

@@ -315,12 +315,11 @@ impl GatewayListener for NameWatch {
             return;
         };
         let renamed = self.note(&swap.after);
-        if renamed.is_empty() {
-            return;
-        }
+        let (before, after) = (Arc::clone(&swap.before), Arc::clone(&swap.after));
         let policy = self.policy.now();
         let tell = move || {
-            for line in lost(&policy, &renamed) {
+            let undecided = super::undecided::news(&before, &after);
+            for line in lost(&policy, &renamed).into_iter().chain(undecided) {
                 tracing::warn!(target: "mcp_gw::policy", "{line}");
             }
         };

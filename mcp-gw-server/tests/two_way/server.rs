@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) budget: AtomicUsize,
     /// What the policy was asked about calls: names and arguments.
     pub(crate) decided: Mutex<Vec<String>>,
+    /// What tasks ask for: `inputRequests`.
+    pub(crate) task_asks: Mutex<Option<String>>,
 }
 
 impl Shared {
@@ -256,8 +258,10 @@ impl Backend for Asker {
     }
 
     async fn task(&self, _: &CallContext, ask: TaskAsk) -> Result<RawJson, BackendError> {
+        let asks = self.0.task_asks.lock().unwrap().clone();
+        let asks = asks.map_or_else(String::new, |asks| format!(r#","inputRequests":{asks}"#));
         let text = format!(
-            r#"{{"taskId":"{}","status":"working","x":1.0,"method":"{}"}}"#,
+            r#"{{"taskId":"{}","status":"working","x":1.0,"method":"{}"{asks}}}"#,
             ask.task_id,
             ask.method.as_str()
         );

@@ -158,3 +158,48 @@ async fn a_rule_about_arguments_is_asked_about_those_of_the_call() {
         assert_eq!(message["params"]["status"], "completed", "{message}");
     }
 }
+
+#[tokio::test]
+async fn a_task_asks_for_no_more_than_its_client_declared_and_the_gateway_allows() {
+    let elicits = json!({"k": {"method": "elicitation/create", "params": {"message": "?"}}});
+    let samples = json!({"k": {"method": "sampling/createMessage", "params": {}}});
+    for over in BOTH {
+        // Sampling is declared, but servers may not ask for it.
+        let config = EngineConfig::default().with_withheld(vec!["sampling"]);
+        let (engine, shared, _) = engine(config).await;
+        let can = json!({
+            "extensions": {"io.modelcontextprotocol/tasks": {}}, "elicitation": {}, "sampling": {},
+        });
+        let mut client = Client::modern(over, &engine, can);
+        watched(&mut client, json!({})).await;
+        let id = json!({"taskId": "t1"});
+        let tell = |asks: &Value| {
+            shared.tell(BackendEvent::TaskChanged {
+                task_id: Arc::from("t1"),
+                params: raw(
+                    &json!({"taskId": "t1", "status": "input_required", "inputRequests": asks}),
+                ),
+            });
+        };
+        tell(&elicits);
+        let news = client.next().await;
+        assert_eq!(news["params"]["inputRequests"], elicits, "{news}");
+        // It hears that the task waits, and may ask why.
+        tell(&samples);
+        let news = client.next().await;
+        assert_eq!(news["params"]["status"], "input_required", "{news}");
+        assert_eq!(news["params"]["inputRequests"], json!({}), "{news}");
+        *shared.task_asks.lock().unwrap() = Some(elicits.to_string());
+        let answer = client.asked("tasks/get", id.clone()).await;
+        assert_eq!(answer["result"]["inputRequests"], elicits, "{answer}");
+        let others = json!({"k": {"method": "tools/call"}});
+        for asks in [&samples, &others, &json!({"k": {"method": "roots/list"}})] {
+            *shared.task_asks.lock().unwrap() = Some(asks.to_string());
+            let answer = client.asked("tasks/get", id.clone()).await;
+            assert_eq!(answer["error"]["code"], -31004, "{answer}");
+        }
+        *shared.task_asks.lock().unwrap() = None;
+        let answer = client.asked("tasks/cancel", id.clone()).await;
+        assert_eq!(answer["result"]["method"], "tasks/cancel", "{answer}");
+    }
+}

@@ -309,3 +309,97 @@ async fn a_policy_that_allows_everything_makes_nothing_of_what_is_not_there() {
         assert_eq!(error.class(), ErrorClass::Unknown, "{way}");
     }
 }
+
+/// Offers what it does not have when it is asked for: what went, or was taken back, meanwhile.
+struct Emptied;
+
+impl Emptied {
+    fn none<T>(feature: Feature, name: &str) -> Result<T, BackendError> {
+        Err(BackendError::NotFound {
+            feature,
+            name: name.to_owned(),
+        })
+    }
+}
+
+#[async_trait]
+impl Backend for Emptied {
+    fn name(&self) -> &'static str {
+        "emptied"
+    }
+
+    async fn offer(&self) -> Result<Offer, BackendError> {
+        let item = |feature, text: &str| {
+            let definition = RawJson::parse(text.to_owned()).unwrap();
+            vec![crate::ItemSpec::from_definition(feature, definition).unwrap()]
+        };
+        let mut offer = Offer::of_tools(vec![ToolSpec::new("t", "").unwrap()]);
+        offer.resources = item(Feature::Resource, r#"{"uri":"a:b"}"#);
+        offer.prompts = item(Feature::Prompt, r#"{"name":"p"}"#);
+        Ok(offer)
+    }
+
+    async fn call_tool(&self, _: &CallContext, call: ToolCall) -> Result<ToolOutput, BackendError> {
+        Self::none(Feature::Tool, &call.name)
+    }
+
+    async fn read_resource(
+        &self,
+        _: &CallContext,
+        read: ResourceRead,
+    ) -> Result<RawJson, BackendError> {
+        Self::none(Feature::Resource, &read.uri)
+    }
+
+    async fn get_prompt(&self, _: &CallContext, get: PromptGet) -> Result<RawJson, BackendError> {
+        Self::none(Feature::Prompt, &get.name)
+    }
+
+    async fn subscribe(&self, _: &CallContext, uri: &str) -> Result<(), BackendError> {
+        Self::none(Feature::Resource, uri)
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_does_not_know_reads_like_what_nobody_serves() {
+    let gateway = Gateway::builder()
+        .policy(AllowAll::new())
+        .backend_with_prefix("two", Emptied)
+        .build()
+        .unwrap();
+    gateway.refresh().await.unwrap();
+    let here = incoming();
+    let reads = |uri: &'static str| ResourceRead::new(uri, crate::Extras::default());
+    let gets = |name: &'static str| {
+        crate::PromptGet::new(name, Arguments::none(), crate::Extras::default())
+    };
+    let calls = |name: &'static str| ToolCall::new(name, Arguments::none());
+    for (known, unknown) in [
+        (
+            gateway.read_resource(&here, reads("two+a:b")).await.err(),
+            gateway.read_resource(&here, reads("two+a:c")).await.err(),
+        ),
+        (
+            gateway.subscribe(&here, "two+a:b").await.err(),
+            gateway.subscribe(&here, "two+a:c").await.err(),
+        ),
+        (
+            gateway.get_prompt(&here, gets("two__p")).await.err(),
+            gateway.get_prompt(&here, gets("two__q")).await.err(),
+        ),
+        (
+            gateway.call_tool(&here, calls("two__t")).await.err(),
+            gateway.call_tool(&here, calls("two__u")).await.err(),
+        ),
+    ] {
+        let (known, unknown) = (known.unwrap(), unknown.unwrap());
+        assert!(matches!(
+            &known,
+            GatewayError::Backend(BackendError::NotFound { name, .. }) if name.starts_with("two")
+        ));
+        assert_eq!(known.class(), unknown.class());
+        let expected = unknown.public_message();
+        let expected = expected.replace("a:c", "a:b").replace("__q", "__p");
+        assert_eq!(known.public_message(), expected.replace("__u", "__t"));
+    }
+}
