@@ -125,7 +125,7 @@ fn sections_are_found_where_they_may_stand() {
     // All of it below `api_gateway`, as in copies that lost their indentation.
     let (server, rest) = FILE.split_once("authentication:").unwrap();
     let rest = format!("authentication:{rest}");
-    let rest: String = rest.lines().map(|line| format!("  {line}\n")).collect();
+    let rest = format!("  {}\n", rest.trim_end().replace('\n', "\n  "));
     let inside = load(&format!("{server}{rest}")).unwrap();
     assert_eq!(inside.explain(), nested.explain());
     assert_eq!(inside.remarks().len(), nested.remarks().len());
