@@ -263,6 +263,13 @@ impl Endpoint {
         {
             return Err(Box::new(self.refuse(shared, addr, error).await));
         }
+        // A signature without a body is good once from here on, one with a body when that is right.
+        if let Some(signed) = &mut signed
+            && head.method != Method::POST
+            && let Err(error) = signed.check_body(&[])
+        {
+            return Err(Box::new(self.refuse(shared, addr, error).await));
+        }
         let peer = peer.with_limits(limits.clone());
         let peer = peer.with_http(Arc::clone(shared) as Arc<dyn HttpFacts>);
         let engine = match name {
@@ -314,7 +321,7 @@ impl Endpoint {
             let Some(mut signed) = inbound.signature(&shared.signed())? else {
                 return Ok(None);
             };
-            if signed.needs_body() || shared.parts().method != Method::POST {
+            if signed.needs_body() {
                 let body = match shared.parts().method {
                     Method::POST => body.whole().await.map_err(Unread::Body)?,
                     _ => Bytes::new(),

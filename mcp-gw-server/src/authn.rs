@@ -31,7 +31,7 @@ pub use signature::{PendingSignature, SignedHead};
 
 use jwt::Tokens;
 use keys::ApiKeys;
-use signature::Signatures;
+use signature::{Nonces, Signatures};
 
 /// Why what a configuration says of callers cannot be put in force.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub(crate) struct Callers {
     keys: ApiKeys,
     tokens: Tokens,
     signatures: Option<Signatures>,
+    /// Signatures that were used, also while none are asked for.
+    used: Arc<Nonces>,
     api_key_header: HeaderName,
     /// Who comes over HTTP without a key or a token, if anybody may.
     without: Option<Arc<Caller>>,
@@ -73,12 +75,13 @@ impl Callers {
         let tokens = Tokens::of(&auth.jwt, before.map(|before| &before.tokens), clock);
         let tokens =
             tokens.map_err(|(index, error)| Fault::Secret(format!("auth.jwt[{index}]"), error))?;
+        let used = before.map(|before| Arc::clone(&before.used));
+        let used = used.unwrap_or_default();
         let signatures = match &auth.signature {
             None => None,
             Some(signed) => {
-                let before = before.and_then(|before| before.signatures.as_ref());
                 let signatures =
-                    Signatures::of(signed, before, clock).map_err(|(index, error)| {
+                    Signatures::of(signed, &used, clock).map_err(|(index, error)| {
                         Fault::Secret(format!("auth.signature.keys[{index}]"), error)
                     })?;
                 Some(signatures)
@@ -101,6 +104,7 @@ impl Callers {
             keys,
             tokens,
             signatures,
+            used,
             // A checked configuration has a name that can be one.
             api_key_header: HeaderName::from_bytes(auth.api_key_header.as_bytes())
                 .unwrap_or(API_KEY),

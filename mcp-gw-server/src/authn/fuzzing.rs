@@ -72,7 +72,7 @@ pub(crate) fn signature(data: &[u8]) {
         ..SignatureConfig::default()
     };
     let clock: Arc<dyn Clock> = Arc::new(Still);
-    let Ok(signatures) = Signatures::of(&config, None, &clock) else {
+    let Ok(signatures) = Signatures::of(&config, &Arc::default(), &clock) else {
         return;
     };
     let uri = Uri::from_static("/mcp?a=1");

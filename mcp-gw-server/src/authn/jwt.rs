@@ -35,6 +35,7 @@ pub(crate) struct Tokens {
 pub(crate) struct Issuer {
     name: Option<String>,
     audience: Vec<String>,
+    any_audience: bool,
     algorithms: Vec<JwtAlgorithm>,
     keys: Keys,
     max_age: Option<Duration>,
@@ -215,6 +216,7 @@ impl Issuer {
         Ok(Self {
             name: config.issuer.clone(),
             audience: config.audience.clone(),
+            any_audience: config.any_audience,
             algorithms: config.allowed(),
             keys,
             max_age: config.max_age.map(DurationText::get),
@@ -286,7 +288,7 @@ impl Issuer {
     }
 
     fn is_audience(&self, audience: &str) -> bool {
-        self.audience.iter().any(|ours| ours == audience)
+        self.any_audience || self.audience.iter().any(|ours| ours == audience)
     }
 
     /// Whether it is good now (RFC 7519 §4.1.4 to §4.1.6).

@@ -19,7 +19,8 @@ mod message;
 mod nonces;
 
 use compact::Compact;
-use nonces::{Nonces, Seen};
+pub(crate) use nonces::Nonces;
+use nonces::{OfSecret, Seen, Use};
 
 /// The head of a request, as it came over the wire.
 #[derive(Debug, Clone, Copy)]
@@ -80,9 +81,11 @@ const fn invalid(reason: &'static str) -> Refused {
 }
 
 /// A key that requests may be signed with.
+#[derive(Clone)]
 struct SigningKey {
     id: Arc<str>,
     key: hmac::Key,
+    secret: OfSecret,
     caller: Option<CallerName>,
 }
 
@@ -113,6 +116,8 @@ impl std::fmt::Debug for Signatures {
 #[must_use = "a signature is good when its body was looked at"]
 pub struct PendingSignature {
     left: Left,
+    /// What is spent when the body is right.
+    spent: Option<Spent>,
     key: Option<Arc<str>>,
     caller: Option<CallerName>,
 }
@@ -130,10 +135,24 @@ struct CompactLeft {
     signature: Compact,
     /// What is signed, but for the digest of the body.
     beginning: String,
-    keys: Vec<(Arc<str>, hmac::Key, Option<CallerName>)>,
+    keys: Vec<SigningKey>,
     /// Signatures from before were too old when this one came.
     oldest: u64,
     nonces: Arc<Nonces>,
+}
+
+/// All good signatures of a request: neither can be sent again without the other.
+struct Spent {
+    uses: Vec<Use>,
+    /// Signatures from before were too old when these came.
+    oldest: u64,
+    nonces: Arc<Nonces>,
+}
+
+impl std::fmt::Debug for Spent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spent").finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for Left {
@@ -160,18 +179,23 @@ impl PendingSignature {
     /// before; [`AuthnError::Unavailable`] when too many are remembered to take another one.
     pub fn check_body(&mut self, body: &[u8]) -> Result<(), AuthnError> {
         match &self.left {
-            Left::Nothing => Ok(()),
+            Left::Nothing => {}
             Left::Digest(digest) => {
-                let is_signed = <[u8; 32]>::from(Sha256::digest(body)) == *digest;
-                let refused = || invalid("the body is not what its digest says");
-                is_signed.then_some(()).ok_or_else(|| refused().into())
+                if <[u8; 32]>::from(Sha256::digest(body)) != *digest {
+                    return Err(invalid("the body is not what its digest says").into());
+                }
             }
             Left::Compact(left) => {
-                let (key, caller) = left.check(body)?;
-                (self.key, self.caller) = (Some(key), caller);
+                let (key, spent) = left.check(body)?;
+                (self.key, self.caller) = (Some(key.id), key.caller);
+                self.spent = Some(spent);
                 self.left = Left::Nothing;
-                Ok(())
             }
+        }
+        // Not before: who saw the head of a request could have the whole one refused.
+        match self.spent.take() {
+            Some(spent) => refused(spent.nonces.take(&spent.uses, spent.oldest)),
+            None => Ok(()),
         }
     }
 
@@ -195,20 +219,22 @@ impl PendingSignature {
 }
 
 impl Signatures {
-    /// What the configuration says. Signatures that `before` remembers are not forgotten.
+    /// What the configuration says. Signatures that `nonces` remembers are not forgotten.
     ///
     /// # Errors
     /// When a secret cannot be had, with the index of its key.
     pub(crate) fn of(
         config: &SignatureConfig,
-        before: Option<&Self>,
+        nonces: &Arc<Nonces>,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, (usize, SecretError)> {
         let keys = config.keys.iter().enumerate().map(|(index, key)| {
             let secret = key.bytes().map_err(|error| (index, error))?;
+            let secret = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
             Ok(SigningKey {
                 id: Arc::from(key.id.as_str()),
-                key: hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes()),
+                secret: known_by(&secret),
+                key: secret,
                 caller: key.caller.as_deref().map(|caller| {
                     let name = CallerName::new(caller);
                     match &key.issuer {
@@ -220,10 +246,8 @@ impl Signatures {
         });
         let has = |profile| config.profiles.contains(&profile);
         let header = HeaderName::from_bytes(config.header.as_bytes()).ok();
-        let nonces = before.map(|before| Arc::clone(&before.nonces));
-        let nonces = nonces.unwrap_or_default();
         nonces.set_room(usize::try_from(config.max_nonces).unwrap_or(usize::MAX));
-        Ok(Self {
+        let signatures = Self {
             keys: keys.collect::<Result<_, _>>()?,
             required: config.required,
             rfc9421: has(SignatureProfile::Rfc9421),
@@ -231,9 +255,12 @@ impl Signatures {
             tag: config.tag.clone(),
             max_age: config.max_age.get().as_secs(),
             max_skew: config.max_skew.get().as_secs(),
-            nonces,
+            nonces: Arc::clone(nonces),
             clock: Arc::clone(clock),
-        })
+        };
+        let oldest = signatures.now().saturating_sub(LONGEST_REMEMBERED);
+        signatures.nonces.forget(oldest);
+        Ok(signatures)
     }
 
     /// Looks at what can be checked without the body.
@@ -258,32 +285,43 @@ impl Signatures {
 
     fn message(&self, head: &SignedHead<'_>) -> Result<PendingSignature, AuthnError> {
         let signed = message::read(head, self.tag.as_deref())?;
-        let mut refused = invalid("nobody knows the key of the signature");
+        let mut why = invalid("nobody knows the key of the signature");
+        let mut good = Vec::new();
         for signature in signed {
             let key = self.keys.iter().find(|key| *key.id == *signature.keyid);
             let Some(key) = key else {
                 continue;
             };
-            self.in_time(signature.created, signature.expires)?;
-            let digest = match signature.check(head, &key.key) {
-                Ok(digest) => digest,
-                Err(reason) => {
-                    refused = invalid(reason);
-                    continue;
-                }
-            };
-            remember(
-                &self.nonces,
-                (&key.id, signature.nonce.as_bytes()),
-                (signature.created, self.oldest()),
-            )?;
-            return Ok(PendingSignature {
-                left: digest.map_or(Left::Nothing, Left::Digest),
-                key: Some(Arc::clone(&key.id)),
-                caller: key.caller.clone(),
+            // Before the time: who has no key is told nothing of those that there are.
+            let checked = signature.check(head, &key.key).map_err(invalid);
+            let checked = checked.and_then(|digest| {
+                self.in_time(signature.created, signature.expires)?;
+                Ok(digest)
             });
+            match checked {
+                Ok(digest) => good.push((key, signature, digest)),
+                Err(refused) if why.0 != SignatureFault::Expired => why = refused,
+                Err(_) => {}
+            }
         }
-        Err(refused.into())
+        let Some((key, _, digest)) = good.first() else {
+            return Err(why.into());
+        };
+        let uses = good.iter().map(|(key, signature, _)| {
+            Use::new(key.secret, signature.nonce.as_bytes(), signature.created)
+        });
+        let spent = Spent {
+            uses: uses.collect(),
+            oldest: self.oldest(),
+            nonces: Arc::clone(&self.nonces),
+        };
+        refused(spent.nonces.look(&spent.uses, spent.oldest))?;
+        Ok(PendingSignature {
+            left: digest.map_or(Left::Nothing, Left::Digest),
+            spent: Some(spent),
+            key: Some(Arc::clone(&key.id)),
+            caller: key.caller.clone(),
+        })
     }
 
     fn compact(
@@ -300,22 +338,19 @@ impl Signatures {
             .map_err(|_| invalid("the signature is no text"))?;
         let signature = Compact::parse(line).map_err(invalid)?;
         self.in_time(signature.time, None)?;
-        let named = |key: &&SigningKey| signature.key.as_ref().is_none_or(|id| **id == *key.id);
-        let keys = self.keys.iter().filter(named);
-        let keys = keys.map(|key| (Arc::clone(&key.id), key.key.clone(), key.caller.clone()));
-        let keys: Vec<_> = keys.collect();
-        if keys.is_empty() {
+        if !self.keys.iter().any(|key| signature.is_by(&key.id)) {
             return Err(invalid("nobody knows the key of the signature").into());
         }
         let left = CompactLeft {
             beginning: signature.beginning(head),
             signature,
-            keys,
+            keys: self.keys.clone(),
             oldest: self.oldest(),
             nonces: Arc::clone(&self.nonces),
         };
         Ok(PendingSignature {
             left: Left::Compact(Box::new(left)),
+            spent: None,
             key: None,
             caller: None,
         })
@@ -356,34 +391,50 @@ impl Signatures {
 }
 
 impl CompactLeft {
-    /// The key that it is signed with, and whose that is.
-    fn check(&self, body: &[u8]) -> Result<(Arc<str>, Option<CallerName>), AuthnError> {
+    /// The key that it is signed with, and what is spent by that: every good MAC, also those of keys
+    /// that it does not name, which it could name the next time.
+    fn check(&self, body: &[u8]) -> Result<(SigningKey, Spent), AuthnError> {
         let text = compact::whole(&self.beginning, body);
-        for (id, key, caller) in &self.keys {
-            let mut macs = self.signature.macs.iter();
-            // In constant time.
-            let mac = macs.find(|mac| hmac::verify(key, text.as_bytes(), &mac[..]).is_ok());
-            let Some(mac) = mac else {
-                continue;
-            };
-            // Without a number used once the signature itself is one.
-            let nonce = self.signature.nonce.as_ref();
-            let nonce = nonce.map_or(&mac[..], |nonce| nonce.as_bytes());
-            let created = self.signature.time;
-            remember(&self.nonces, (id, nonce), (created, self.oldest))?;
-            return Ok((Arc::clone(id), caller.clone()));
+        let mut uses = Vec::new();
+        let mut good = None;
+        for key in &self.keys {
+            for mac in &self.signature.macs {
+                // In constant time.
+                if hmac::verify(&key.key, text.as_bytes(), &mac[..]).is_err() {
+                    continue;
+                }
+                // Without a number used once the signature itself is one.
+                let nonce = self.signature.nonce.as_ref();
+                let nonce = nonce.map_or(&mac[..], |nonce| nonce.as_bytes());
+                uses.push(Use::new(key.secret, nonce, self.signature.time));
+                if self.signature.is_by(&key.id) {
+                    good.get_or_insert(key);
+                }
+            }
         }
-        Err(invalid("the signature is not good").into())
+        let key = good.ok_or_else(|| invalid("the signature is not good"))?;
+        let spent = Spent {
+            uses,
+            oldest: self.oldest,
+            nonces: Arc::clone(&self.nonces),
+        };
+        Ok((key.clone(), spent))
     }
 }
 
-/// Takes a signature that is good, unless it was there before.
-fn remember(
-    nonces: &Nonces,
-    (key, nonce): (&Arc<str>, &[u8]),
-    (created, oldest): (u64, u64),
-) -> Result<(), AuthnError> {
-    match nonces.take(key, nonce, created, oldest) {
+/// What signatures by a secret are remembered by.
+fn known_by(key: &hmac::Key) -> OfSecret {
+    let tag = hmac::sign(key, b"mcp-gw: signatures that were used");
+    let mut known = [0; 32];
+    for (to, from) in known.iter_mut().zip(tag.as_ref()) {
+        *to = *from;
+    }
+    known
+}
+
+/// Whether signatures are taken of which that is known.
+fn refused(seen: Seen) -> Result<(), AuthnError> {
+    match seen {
         Seen::Never => Ok(()),
         Seen::Before => {
             Err(Refused(SignatureFault::Replayed, "the signature was used before").into())
@@ -394,6 +445,9 @@ fn remember(
         }),
     }
 }
+
+/// No configuration takes signatures that are older, in seconds.
+const LONGEST_REMEMBERED: u64 = 15 * 60;
 
 #[cfg(test)]
 mod tests;

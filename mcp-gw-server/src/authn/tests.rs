@@ -66,6 +66,21 @@ async fn keys_make_callers_and_nothing_else_does() {
     assert_eq!(local.kind, CallerKind::Local);
 }
 
+#[test]
+fn signatures_that_were_used_are_known_when_signatures_were_off_meanwhile() {
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
+    let with = |text: &str, before| Callers::of(&config(text), before, &clock).unwrap();
+    let open = "policy: { default: allow }";
+    let signed =
+        "auth: { signature: { keys: [{ id: a, secret: 0123456789abcdef0123456789abcdef }] } }";
+    let signed = format!("{open}\n{signed}");
+    let first = with(&signed, None);
+    let without = with(open, Some(&first));
+    let again = with(&signed, Some(&without));
+    assert!(Arc::ptr_eq(&first.used, &again.used));
+    assert!(!Arc::ptr_eq(&first.used, &with(&signed, None).used));
+}
+
 #[tokio::test]
 async fn without_keys_the_address_says_who_it_is() {
     for (text, kind) in [

@@ -129,6 +129,9 @@ pub struct JwtConfig {
     pub leeway: DurationText,
     /// Which claims say who the caller is, and what it has.
     pub claims: ClaimsConfig,
+    /// Takes tokens whoever they are made out to: for a secret of this gateway's own issuer alone.
+    #[serde(skip)]
+    pub(crate) any_audience: bool,
 }
 
 impl Default for JwtConfig {
@@ -143,6 +146,7 @@ impl Default for JwtConfig {
             max_age: None,
             leeway: seconds(60),
             claims: ClaimsConfig::default(),
+            any_audience: false,
         }
     }
 }

@@ -30,6 +30,9 @@ pub struct MetricsConfig {
     pub token_file: Option<PathBuf>,
     /// Allows a listen address other than loopback although readers need no token.
     pub insecure: bool,
+    /// Goes on without metrics when the address cannot be had: nobody chose it.
+    #[serde(skip)]
+    pub(crate) is_optional: bool,
 }
 
 impl Default for MetricsConfig {
@@ -40,6 +43,7 @@ impl Default for MetricsConfig {
             token: None,
             token_file: None,
             insecure: false,
+            is_optional: false,
         }
     }
 }

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::check::Checker;
 use super::fault::{ConfigFaults, Fault};
 use super::marks::Marks;
-use super::path::Spans;
+use super::path::{ConfigPath, Spans};
 use super::source;
 use super::tree;
 use super::types::{Config, PinsConfig};
@@ -130,7 +130,11 @@ fn made(
     let (found, told) = Checker::nowhere().run(&config);
     let nothing = Spans::default();
     let spans = spans.unwrap_or(&nothing);
-    let found = places.of_theirs(found, spans, !faults.is_empty());
+    let mut found = places.of_theirs(found, spans, !faults.is_empty());
+    // Nothing is behind the gateway where its list has faults, which are told of; and this file has no
+    // such key.
+    let servers = ConfigPath::root().key("servers");
+    found.retain(|fault| *fault.path() != servers);
     for fault in found.into_iter().filter(is_certain) {
         if !faults.iter().any(|known| known.path() == fault.path()) {
             faults.push(fault);
@@ -162,6 +166,10 @@ fn marks(file: &Value, env: &dyn Fn(&str) -> Option<String>) -> Marks {
     let gateway = at("api_gateway");
     let server = at("server");
     let of = |holder: &Value, key: &str| holder.get(key).cloned().unwrap_or_default();
+    let inner = |keys: &[&str]| {
+        let all = keys.iter().map(|key| of(&gateway, key));
+        all.collect::<Vec<_>>()
+    };
     let auth = in_all(&["authentication", "token_validation", "api_keys"]);
     let security = in_all(&["security", "request_validation"]);
     let rates = json!([
@@ -172,11 +180,15 @@ fn marks(file: &Value, env: &dyn Fn(&str) -> Option<String>) -> Marks {
     Marks::of(&json!({
         "name": of(&server, "name"),
         "version": of(&server, "version"),
-        "http": [server, security],
-        "auth": [auth, gateway.get("authentication"), variables[2]],
+        "http": [server, security, inner(&["security", "request_validation"])],
+        "auth": [
+            auth,
+            inner(&["authentication", "token_validation", "api_keys"]),
+            variables[2],
+        ],
         "policy": [security, gateway.get("security")],
         "limits": [rates, variables],
-        "metrics": in_all(&["monitoring"]),
+        "metrics": [at("monitoring"), of(&gateway, "monitoring")],
         "apis": [gateway, auth, security, variables],
     }))
 }

@@ -104,7 +104,8 @@ impl MetricsListener {
     /// when it says that metrics are not served. At the same address no connection is refused meanwhile.
     ///
     /// # Errors
-    /// When that cannot be. Everything is as it was then.
+    /// When that cannot be. Everything is as it was then. An address that the file could not choose,
+    /// that of API Gateway MCP, may be taken: then there is a warning, and no metrics are served.
     pub async fn apply(
         &mut self,
         config: &MetricsConfig,
@@ -122,7 +123,18 @@ impl MetricsListener {
             address: listen,
             source,
         };
-        let listener = TcpListener::bind(listen).await.map_err(fault)?;
+        let listener = match TcpListener::bind(listen).await {
+            Ok(listener) => listener,
+            Err(error) if config.is_optional => {
+                tracing::warn!(
+                    "metrics are not served: this machine cannot listen on {listen}: {error}; \
+                     another gateway may serve its own there: stop it and start this one again"
+                );
+                self.close().await;
+                return Ok(None);
+            }
+            Err(error) => return Err(fault(error)),
+        };
         let address = listener.local_addr().map_err(fault)?;
         let (sender, receiver) = watch::channel(endpoint);
         let stop = CancellationToken::new();

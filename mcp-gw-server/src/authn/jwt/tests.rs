@@ -484,3 +484,22 @@ proptest! {
         prop_assert_eq!(found.is_ok(), changed == good, "{}", changed);
     }
 }
+
+#[tokio::test]
+async fn whom_a_token_is_for_may_be_left_open() {
+    let open = shared(|config| {
+        config.issuer = None;
+        config.any_audience = true;
+    });
+    for (aud, is_taken) in [
+        ("", true),
+        (r#","aud":"x""#, true),
+        (r#","aud":["x","y"]"#, true),
+        (r#","aud":5"#, false),
+        (r#","aud":["x",5]"#, false),
+    ] {
+        let claims = format!(r#"{{"sub":"ann","exp":{}{aud}}}"#, NOW + 60);
+        let found = why(&open, &token(HEADER, &claims)).await;
+        assert_eq!(found.is_ok(), is_taken, "{aud}: {found:?}");
+    }
+}

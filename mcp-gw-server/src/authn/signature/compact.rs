@@ -61,6 +61,11 @@ impl Compact {
         })
     }
 
+    /// Whether it may be by the key of this name.
+    pub(super) fn is_by(&self, id: &str) -> bool {
+        self.key.as_deref().is_none_or(|named| named == id)
+    }
+
     /// What is signed, but for the digest of the body. None of the lines can hold a line break.
     pub(super) fn beginning(&self, head: &SignedHead<'_>) -> String {
         let mut text = format!("{}\n", self.time);

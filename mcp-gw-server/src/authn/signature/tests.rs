@@ -46,7 +46,7 @@ impl Rig {
         };
         change(&mut config);
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let signatures = Signatures::of(&config, None, &shared).unwrap();
+        let signatures = Signatures::of(&config, &Arc::default(), &shared).unwrap();
         Self { clock, signatures }
     }
 
@@ -618,18 +618,29 @@ fn a_key_may_be_for_one_caller_alone() {
 fn another_configuration_does_not_forget_what_was_used() {
     let rig = Rig::new();
     assert_eq!(rig.check(&good("1")), Ok(()));
+    let compact = Asked::new(BODY).compact(NOW, "", OTHER);
+    assert_eq!(rig.check(&compact), Ok(()));
     let config = SignatureConfig {
-        keys: vec![key("a", SECRET)],
+        keys: vec![key("a", SECRET), key("new", OTHER)],
         max_age: "15m".parse().unwrap(),
         ..SignatureConfig::default()
     };
     let clock: Arc<dyn Clock> = Arc::new(rig.clock.clone());
-    let next = Signatures::of(&config, Some(&rig.signatures), &clock).unwrap();
+    let next = Signatures::of(&config, &rig.signatures.nonces, &clock).unwrap();
     assert_eq!(
         check(&next, &good("1")),
         Err("signature_replayed".to_owned())
     );
     assert_eq!(check(&next, &good("2")), Ok(()));
+    for more in ["", ",k=new"] {
+        let again = Asked::new(BODY).compact(NOW, more, OTHER);
+        let answer = check(&next, &again);
+        assert_eq!(
+            answer,
+            Err("signature_replayed".to_owned()),
+            "by another name"
+        );
+    }
     // What was forgotten with the shorter time is not new with the longer one.
     let early = Asked::new(BODY).signed(ALL, &params(NOW - 301, "3"));
     assert_eq!(check(&next, &early), Err("signature_expired".to_owned()));
@@ -658,6 +669,69 @@ fn several_signatures_are_looked_at_and_one_must_be_good() {
         asked.put("signature-input", &format!("{input}{more}"));
     });
     assert_eq!(Rig::new().check(&many), Err("signature_invalid".to_owned()));
+}
+
+#[test]
+fn a_signature_with_the_macs_of_two_keys_is_good_once() {
+    let rig = Rig::new();
+    let mac = |secret| {
+        let asked = Asked::new(BODY).compact(NOW, "", secret);
+        let line = asked.headers["x-signature"].to_str().unwrap().to_owned();
+        line.split_once("v1=").unwrap().1.to_owned()
+    };
+    let (first, second) = (mac(SECRET), mac(OTHER));
+    let with = |text: &str| Asked::new(BODY).changed(|asked| asked.put("x-signature", text));
+    let both = with(&format!("t={NOW},v1={first},v1={second},k=a"));
+    assert_eq!(rig.check(&both), Ok(()));
+    for text in [format!("v1={first}"), format!("v1={second},k=b")] {
+        let again = with(&format!("t={NOW},{text}"));
+        assert_eq!(rig.check(&again), Err("signature_replayed".to_owned()));
+    }
+}
+
+#[test]
+fn a_wrong_body_does_not_use_a_signature_up() {
+    let rig = Rig::new();
+    let wrong = good("1").changed(|asked| asked.body[0] = b'x');
+    assert_eq!(rig.check(&wrong), Err("signature_invalid".to_owned()));
+    // Nor a request that is refused for something else before its body is looked at.
+    let asked = good("1");
+    let uri = asked.uri.parse().unwrap();
+    let head = SignedHead::new("POST", asked.host.as_deref(), &uri, &asked.headers);
+    let mut pending = rig.signatures.begin(&head).unwrap().unwrap();
+    assert_eq!(rig.check(&asked), Ok(()));
+    assert_eq!(rig.check(&asked), Err("signature_replayed".to_owned()));
+    assert!(
+        pending.check_body(&asked.body).is_err(),
+        "of two, one is good"
+    );
+}
+
+#[test]
+fn any_good_signature_will_do_and_age_is_told_to_those_who_have_a_key() {
+    let with_old = |mac: &str| {
+        good("1").changed(|asked| {
+            let old = params(NOW - 1000, "old");
+            let mac = if mac.is_empty() {
+                asked.mac(ALL, &old)
+            } else {
+                mac.to_owned()
+            };
+            let line = |name: &str| asked.headers[name].to_str().unwrap().to_owned();
+            let (input, signature) = (line("signature-input"), line("signature"));
+            asked.put("signature-input", &format!("old={ALL}{old}, {input}"));
+            asked.put("signature", &format!("old=:{mac}:, {signature}"));
+        })
+    };
+    assert_eq!(Rig::new().check(&with_old("")), Ok(()));
+    assert_eq!(Rig::new().check(&with_old("AAAA")), Ok(()));
+    let only = Asked::new(BODY).signed(ALL, &params(NOW - 1000, "old"));
+    assert_eq!(Rig::new().check(&only), Err("signature_expired".to_owned()));
+    let forged = only.changed(|asked| asked.put("signature", "sig=:AAAA:"));
+    assert_eq!(
+        Rig::new().check(&forged),
+        Err("signature_invalid".to_owned())
+    );
 }
 
 #[test]

@@ -228,6 +228,7 @@ fn signature(
     path: &ConfigPath,
 ) {
     let mut ids = BTreeMap::new();
+    let mut secrets = BTreeMap::new();
     if signed.keys.is_empty() {
         let help = "add one: `keys: [{ id: ci, secret: \"${SIGNING_SECRET}\" }]`";
         checker.fault(&path.key("keys"), "there is no key to sign with", help);
@@ -237,6 +238,18 @@ fn signature(
         if let Some(first) = ids.insert(key.id.as_str(), index) {
             let message = format!("the id of `auth.signature.keys[{first}]` is used again");
             checker.fault(&at.key("id"), message, "give each key its own id");
+        }
+        if let Ok(secret) = key.bytes()
+            && let Some(first) = secrets.insert(secret.expose().clone(), index)
+        {
+            let message = format!("the secret of `auth.signature.keys[{first}]` is used again");
+            let help = "make one with `openssl rand -hex 32` for each key";
+            let source = if key.secret.is_some() {
+                "secret"
+            } else {
+                "secret_file"
+            };
+            checker.fault(&at.key(source), message, help);
         }
         signing_key(checker, auth, key, &at);
     }

@@ -48,7 +48,9 @@ fn issuer(issuer: &JwtConfig) -> String {
         .collect();
     let mut line = format!("tokens of {name}, {keys}, {}", algorithms.join(" "));
     // Writing to a text cannot fail.
-    if !issuer.audience.is_empty() {
+    if issuer.any_audience {
+        line.push_str(", for any audience");
+    } else if !issuer.audience.is_empty() {
         let _ = write!(line, ", for {}", issuer.audience.join(" or "));
     }
     if let Some(max_age) = issuer.max_age {

@@ -6,7 +6,11 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 fn load(auth: &str) -> Result<Config, String> {
     let text = format!("{auth}\n{REST}");
-    let env = |name: &str| (name == "SECRET").then(|| SECRET.to_owned());
+    let env = |name: &str| match name {
+        "SECRET" => Some(SECRET.to_owned()),
+        "OTHER" => Some(format!("{SECRET}-other")),
+        _ => None,
+    };
     Config::load("mcp-gw.yaml", &text, &env).map_err(|faults| faults.to_string())
 }
 
@@ -62,13 +66,14 @@ fn tokens() {
 fn signatures() {
     insta::assert_snapshot!(all(&[
         "auth: { signature: { keys: [ { id: a, secret: '${SECRET}' } ] } }",
-        "auth: { signature: { keys: [ { id: a, secret: '${SECRET}' }, { id: b, secret: '${SECRET}' } ], required: false, profiles: [ compact ], header: X-Sig, max_age: 1m } }",
+        "auth: { signature: { keys: [ { id: a, secret: '${SECRET}' }, { id: b, secret: '${OTHER}' } ], required: false, profiles: [ compact ], header: X-Sig, max_age: 1m } }",
         "auth: { signature: {} }",
         "auth: { signature: { keys: [ { id: a } ] } }",
         "auth: { signature: { keys: [ { id: a, secret: short } ] } }",
         "auth: { signature: { keys: [ { id: a, secret: '${SECRET}', secret_file: x } ] } }",
         "auth: { signature: { keys: [ { id: a, secret_file: /does/not/exist } ] } }",
-        "auth: { signature: { keys: [ { id: a, secret: '${SECRET}' }, { id: a, secret: '${SECRET}' } ] } }",
+        "auth: { signature: { keys: [ { id: a, secret: '${SECRET}' }, { id: a, secret: '${OTHER}' } ] } }",
+        "auth: { signature: { keys: [ { id: a, secret: '${SECRET}' }, { id: b, secret: '${SECRET}' } ] } }",
         "auth: { signature: { keys: [ { id: 'a b', secret: '${SECRET}' } ] } }",
         "auth: { signature: { keys: [ { id: a, secret: '${SECRET}', caller: bob } ] } }",
         "auth: { signature: { keys: [ { id: a, secret: '${SECRET}' } ], profiles: [] } }",
@@ -89,7 +94,7 @@ fn what_is_said_of_them_is_explained_without_secrets() {
   jwt:
     - { hs256_secret: '${SECRET}' }
     - { issuer: 'https://x', audience: [ a, b ], max_age: 1h, jwks: { url: 'https://x/jwks?key=0123456789' } }
-  signature: { keys: [ { id: a, secret: '${SECRET}' }, { id: b, secret: '${SECRET}' } ] }";
+  signature: { keys: [ { id: a, secret: '${SECRET}' }, { id: b, secret: '${OTHER}' } ] }";
     let explained = load(text).unwrap().explain();
     assert!(!explained.contains("0123456789"), "{explained}");
     let lines: Vec<_> = explained

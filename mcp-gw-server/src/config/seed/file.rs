@@ -9,7 +9,8 @@ use serde::Deserialize;
 use crate::config::apis::ApiConfig;
 use crate::config::text::ByteSize;
 
-/// Everything that the file says. Sections that its text puts into others are taken at the top, too.
+/// Everything that the file says. Sections that its text puts into others are taken at the top, too, and
+/// all but `server` in `api_gateway`: copies of it have lost how far lines are indented.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct SeedFile {
@@ -47,7 +48,13 @@ pub(super) struct GatewayPart {
     pub(super) allowed_apis: Vec<AllowedApi>,
     pub(super) rate_limits: Option<RateLimits>,
     pub(super) authentication: Option<Authentication>,
+    pub(super) token_validation: Option<TokenValidation>,
+    pub(super) api_keys: Option<Vec<SeedKey>>,
     pub(super) security: Option<Security>,
+    pub(super) request_validation: Option<RequestValidation>,
+    pub(super) audit_logging: Option<AuditLogging>,
+    pub(super) monitoring: Option<Monitoring>,
+    pub(super) alerts: Option<Alerts>,
 }
 
 /// An API: its address alone, or with what `apis` says of one.

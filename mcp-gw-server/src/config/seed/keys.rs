@@ -47,6 +47,16 @@ impl Translation<'_, '_> {
         if let Some(keys) = &keys {
             self.keys(keys, methods, listed, left_out);
         }
+        let of_keys = methods.iter().position(|it| *it == AuthMethod::ApiKey);
+        if let Some(index) = of_keys
+            && self.config.auth.api_keys.is_empty()
+        {
+            let at = path.key("methods").index(index);
+            let message = "this method lets nobody in: every key in `api_keys` names the APIs that it \
+                           is shown to, and callers show those without";
+            let help = "add a key without `allowed_apis` for each caller, or remove the method";
+            self.checker.remark(&at, message, help);
+        }
         let takes_tokens = methods.contains(&AuthMethod::BearerToken);
         let tokens = self.tokens(tokens.as_ref(), takes_tokens, &path);
         let has_way_in = tokens.is_some() || !self.config.auth.api_keys.is_empty();
@@ -64,12 +74,14 @@ impl Translation<'_, '_> {
         }
     }
 
-    /// Lets callers in who show tokens. The file names no issuer and no audience, so neither is looked at.
+    /// Lets callers in who show tokens. The file names no issuer and no audience, so neither is looked at:
+    /// only who issues for this gateway has the secret.
     fn connect(&mut self, tokens: Tokens) {
         let mut issuer = JwtConfig::hs256(tokens.hs256_secret);
         if let Some(max_age) = tokens.max_age {
             issuer = issuer.with_max_age(DurationText::new(max_age));
         }
+        issuer.any_audience = true;
         self.config.auth.jwt.push(issuer);
     }
 

@@ -1,35 +1,34 @@
 //! What the file asks for and the gateway does not do yet: said when it starts, never passed over.
 
-use super::file::{AuditLogging, AuditStorage, AuthMethod, SeedFile};
-use super::translate::Found;
+use super::file::{AuditLogging, AuditStorage, AuthMethod, Security, SeedFile};
+use super::translate::{Found, below, monitoring};
 use crate::config::check::Checker;
 use crate::config::path::ConfigPath;
 
 /// Remarks about keys that are looked at and change nothing, and what is wrong with their values.
-pub(super) fn not_active(checker: &mut Checker<'_>, file: &SeedFile) {
+pub(super) fn not_active<'f>(checker: &mut Checker<'_>, file: &'f SeedFile) {
     let root = ConfigPath::root();
-    let security = root.key("security");
-    let in_gateway = file.api_gateway.security.as_ref();
-    let of_gateway = root.key("api_gateway").key("security");
+    let gateway = root.key("api_gateway");
+    let inner = &file.api_gateway;
+    let of_security = |path: &ConfigPath, security: Option<&'f Security>| {
+        let audit = security.and_then(|it| it.audit_logging.as_ref());
+        (path.key("security").key("audit_logging"), audit)
+    };
     let audits = [
         (root.key("audit_logging"), file.audit_logging.as_ref()),
-        (
-            security.key("audit_logging"),
-            file.security
-                .as_ref()
-                .and_then(|it| it.audit_logging.as_ref()),
-        ),
-        (
-            of_gateway.key("audit_logging"),
-            in_gateway.and_then(|it| it.audit_logging.as_ref()),
-        ),
+        of_security(&root, file.security.as_ref()),
+        of_security(&gateway, inner.security.as_ref()),
+        (gateway.key("audit_logging"), inner.audit_logging.as_ref()),
     ];
     if let Some(Found { path, value }) = Found::one(checker, audits) {
         audit(checker, value, &path);
     }
-    let monitoring = root.key("monitoring");
-    let metrics = file.monitoring.as_ref().and_then(|it| it.metrics.as_ref());
-    let path = monitoring.key("metrics").key("custom_metrics");
+    // Two of them are told of where they are translated.
+    let monitoring = monitoring(&mut Checker::nowhere(), file);
+    let monitoring = monitoring.as_ref();
+    let metrics = monitoring.and_then(|it| it.value.metrics.as_ref());
+    let path = monitoring.map_or(root.key("monitoring"), |it| it.path.clone());
+    let path = path.key("metrics").key("custom_metrics");
     if metrics.is_some_and(|metrics| metrics.enabled && !metrics.custom_metrics.is_empty()) {
         let message = "not active yet: these metrics are not counted";
         let help = "the metrics that there are: docs/operations.md";
@@ -37,10 +36,8 @@ pub(super) fn not_active(checker: &mut Checker<'_>, file: &SeedFile) {
     }
     let alerts = [
         (root.key("alerts"), file.alerts.as_ref()),
-        (
-            monitoring.key("alerts"),
-            file.monitoring.as_ref().and_then(|it| it.alerts.as_ref()),
-        ),
+        below(monitoring, "alerts", |it| it.alerts.as_ref()),
+        (gateway.key("alerts"), inner.alerts.as_ref()),
     ];
     if let Some(Found { path, value }) = Found::one(checker, alerts) {
         let set = [

@@ -122,6 +122,26 @@ fn sections_are_found_where_they_may_stand() {
     let config = load(&flat).unwrap();
     assert_eq!(config.explain(), nested.explain());
     assert_eq!(config.remarks().len(), nested.remarks().len());
+    // All of it below `api_gateway`, as in copies that lost their indentation.
+    let (server, rest) = FILE.split_once("authentication:").unwrap();
+    let rest = format!("authentication:{rest}");
+    let rest = format!("  {}\n", rest.trim_end().replace('\n', "\n  "));
+    let inside = load(&format!("{server}{rest}")).unwrap();
+    assert_eq!(inside.explain(), nested.explain());
+    assert_eq!(inside.remarks().len(), nested.remarks().len());
+    let parts = "  token_validation: { jwt_secret: '${JWT_SECRET}' }\n  api_keys: [{ name: ann, key: '${KEY}' }]\n  \
+                 request_validation: { max_body_size: 5 }\n  audit_logging: { retention: 9d }\n  alerts: { high_latency: 5 }\n";
+    let asked = "authentication: { methods: [api_key, bearer_token] }\n";
+    let config = load(&format!(
+        "api_gateway:\n  allowed_apis: ['https://a.example']\n{parts}{asked}"
+    ))
+    .unwrap();
+    assert_eq!((config.auth.jwt.len(), config.auth.api_keys.len()), (1, 1));
+    assert_eq!(config.http.max_body_size.bytes(), 5);
+    assert_eq!(config.remarks().len(), 2);
+    let both = format!("{FILE}alerts: {{ high_latency: 5 }}\n");
+    let faults = load(&both).unwrap_err();
+    assert!(faults.contains("`alerts` says it, too"), "{faults}");
     let twice = FILE.to_owned() + "rate_limits: { default: 5 }\n";
     let faults = load(&twice).unwrap_err();
     assert!(
@@ -356,6 +376,7 @@ fn key_audit_logging() {
 fn key_monitoring_metrics() {
     let config = load(FILE).unwrap();
     assert_eq!(config.metrics.listen.as_deref(), Some("127.0.0.1:9464"));
+    assert!(config.metrics.is_optional, "a second gateway may start");
     insta::assert_snapshot!(all(&[
         "monitoring: { metrics: { prometheus: true } }",
         "monitoring: { metrics: { enabled: true } }",
@@ -520,6 +541,7 @@ fn defect_13_a_token_that_is_only_there_lets_nobody_in() {
         panic!("{:?}", auth.jwt);
     };
     assert!(tokens.hs256_secret.is_some());
+    assert!(tokens.any_audience, "the file cannot name one");
     assert_eq!(tokens.max_age.unwrap().get().as_secs(), 3600);
 }
 

@@ -7,8 +7,8 @@ use mcp_gw_policy::{IpConfig, IpRules, PolicyConfig};
 use super::apis::Listed;
 use super::env::Variables;
 use super::file::{
-    Authentication, MetricsPart, RequestValidation, Security, SeedFile, SeedKey, ServerPart,
-    TokenValidation,
+    Authentication, MetricsPart, Monitoring, RequestValidation, Security, SeedFile, SeedKey,
+    ServerPart, TokenValidation,
 };
 use super::map::Places;
 use crate::config::check::Checker;
@@ -102,11 +102,17 @@ pub(super) fn translate(
         below(security.as_ref(), "request_validation", |it| {
             it.request_validation.as_ref()
         }),
+        (
+            gateway.key("request_validation"),
+            inner.request_validation.as_ref(),
+        ),
     ];
     let validation = Found::one(it.checker, validation);
     it.validation(validation.as_ref());
-    let metrics = file.monitoring.as_ref().and_then(|it| it.metrics.as_ref());
-    it.metrics(metrics, &root.key("monitoring").key("metrics"));
+    if let Some(monitoring) = monitoring(it.checker, file) {
+        let path = monitoring.path.key("metrics");
+        it.metrics(monitoring.value.metrics.as_ref(), &path);
+    }
     it.exposure(&root.key("server").key("host"));
     Translated {
         config: it.config,
@@ -254,7 +260,11 @@ impl Translation<'_, '_> {
         let ours = ConfigPath::root().key("metrics");
         self.places.put(ours, path.clone());
         match (metrics.enabled, metrics.prometheus) {
-            (true, Some(true)) => self.config.metrics.listen = Some(METRICS.to_owned()),
+            (true, Some(true)) => {
+                self.config.metrics.listen = Some(METRICS.to_owned());
+                // The file cannot say another address, and two gateways may run on one machine.
+                self.config.metrics.is_optional = true;
+            }
             (true, _) => {
                 let message = "metrics are shown nowhere without `prometheus: true`";
                 let help = "add it, or remove the section";
@@ -280,13 +290,19 @@ impl Translation<'_, '_> {
         Option<Found<'f, Vec<SeedKey>>>,
     ) {
         let root = ConfigPath::root();
+        let (gateway, inner) = (root.key("api_gateway"), &file.api_gateway);
         let tokens = [
             (root.key("token_validation"), file.token_validation.as_ref()),
             below(auth, "token_validation", |it| it.token_validation.as_ref()),
+            (
+                gateway.key("token_validation"),
+                inner.token_validation.as_ref(),
+            ),
         ];
         let keys = [
             (root.key("api_keys"), file.api_keys.as_ref()),
             below(auth, "api_keys", |it| it.api_keys.as_ref()),
+            (gateway.key("api_keys"), inner.api_keys.as_ref()),
         ];
         (
             Found::one(self.checker, tokens),
@@ -295,8 +311,24 @@ impl Translation<'_, '_> {
     }
 }
 
+/// What is said of metrics and alerts, wherever it stands.
+pub(super) fn monitoring<'f>(
+    checker: &mut Checker<'_>,
+    file: &'f SeedFile,
+) -> Option<Found<'f, Monitoring>> {
+    let root = ConfigPath::root();
+    let places = [
+        (root.key("monitoring"), file.monitoring.as_ref()),
+        (
+            root.key("api_gateway").key("monitoring"),
+            file.api_gateway.monitoring.as_ref(),
+        ),
+    ];
+    Found::one(checker, places)
+}
+
 /// A part of a section that may be there.
-fn below<'f, S, T>(
+pub(super) fn below<'f, S, T>(
     section: Option<&Found<'f, S>>,
     key: &str,
     part: impl FnOnce(&'f S) -> Option<&'f T>,

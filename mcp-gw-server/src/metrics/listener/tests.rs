@@ -171,3 +171,14 @@ async fn those_who_stall_give_way() {
     assert!(was_answered);
     drop(held);
 }
+
+#[tokio::test]
+async fn an_address_that_nobody_chose_may_be_taken() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap();
+    let mut there = config(&format!("{{ listen: '{address}' }}"));
+    let mut listener = MetricsListener::new(Metrics::new());
+    assert!(listener.apply(&there).await.is_err(), "somebody chose it");
+    there.is_optional = true;
+    assert_eq!(listener.apply(&there).await.unwrap(), None);
+}
