@@ -26,6 +26,7 @@ mod keys;
 mod signature;
 
 pub(crate) use key::key_set_of_file;
+#[cfg(feature = "cli")]
 pub(crate) use keys::caller_of;
 pub use signature::{PendingSignature, SignedHead};
 

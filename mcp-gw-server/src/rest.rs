@@ -251,8 +251,7 @@ impl Maker<'_> {
 
     /// The tools of one API.
     fn tools(&self, common: &Api, api: &ApiConfig) -> Result<Arc<dyn Backend>, ApiFault> {
-        let by_hand = api.tools.iter().map(tool);
-        let by_hand = by_hand.collect::<Result<Vec<_>, _>>()?;
+        let by_hand = api.tools.iter().map(tool).collect();
         let Some(openapi) = &api.openapi else {
             let server = ApiTools::new(by_hand, Options::default());
             let server = server.server(common.clone(), None, self.kept.clone());
@@ -387,7 +386,7 @@ fn filter(filter: &said::OperationFilter) -> Result<Filter, ApiFault> {
 }
 
 /// A tool that is written by hand.
-fn tool(said: &said::ApiToolConfig) -> Result<ToolConfig, ApiFault> {
+fn tool(said: &said::ApiToolConfig) -> ToolConfig {
     let mut tool = ToolConfig::new(
         &said.name,
         &said.description,
@@ -424,7 +423,7 @@ fn tool(said: &said::ApiToolConfig) -> Result<ToolConfig, ApiFault> {
     hints.idempotent_hint = shape.idempotent;
     hints.open_world_hint = shape.open_world;
     tool.annotations = Some(hints);
-    Ok(tool)
+    tool
 }
 
 fn bytes(size: ByteSize) -> usize {
