@@ -125,9 +125,9 @@ impl<T: Default> Table<T> {
         self.set(gap, EMPTY, T::default());
     }
 
-    /// Gives memory back when not even a quarter of it is in use.
+    /// Gives memory back when not even a third of it is in use.
     pub(super) fn give_back(&mut self, hash_of: impl Fn(&T) -> u64) {
-        if self.places() > 64 && self.len < self.places() / 4 {
+        if self.places() > 64 && self.len < self.places() / 3 {
             self.rebuild(self.len * 2 + WINDOW, hash_of);
         }
     }

@@ -137,8 +137,7 @@ fn a_flood_of_keys_takes_bounded_memory_and_resets_nobody() {
     // One call each for those that found a place, and the bucket for all others.
     assert_eq!(admitted, stats.keys - 1 + 2);
     assert_eq!(stats.folded, 2);
-    let flooded = store.bytes();
-    assert!(flooded < 20_000 * 120, "{flooded}");
+    assert!(store.bytes() < 20_000 * 120, "{}", store.bytes());
     assert!(
         !one(&store, &limit, known, 1).admitted,
         "the flood has reset a limit"
@@ -155,9 +154,7 @@ fn a_flood_of_keys_takes_bounded_memory_and_resets_nobody() {
         one(&store, &limit, key(n % 500), 1);
     }
     assert!(store.stats().keys < 1_000, "{:?}", store.stats());
-    // How much is given back depends on where the keys lie, which nobody can foresee.
-    let left = store.bytes();
-    assert!(left < flooded / 4, "{left} of {flooded}");
+    assert!(store.bytes() < 300_000, "{}", store.bytes());
 }
 
 #[test]
