@@ -13,6 +13,7 @@ use mcp_gw_core::{
     SystemClock,
 };
 
+use crate::aside::{self, Aside};
 use crate::challenge::missing_scopes;
 use crate::compile::{Known, compile};
 use crate::condition::Facts;
@@ -29,6 +30,10 @@ use crate::stats::{Counters, PolicyStats};
 /// A decision is a pure function of the policy and the request: no I/O, no lock, no panic. The
 /// policy is immutable and replaced as a whole by [`PolicyEngine::reload`]; a request, and a list of
 /// them, sees one. A clone is another handle to the same engine.
+///
+/// As a [`Policy`] it makes those decisions that may take longer than a few milliseconds on the threads
+/// that tokio has for blocking work, as many at a time as there are processors; without a runtime, and by
+/// [`PolicyEngine::decide_now`], everything is decided where it is asked.
 #[derive(Clone)]
 pub struct PolicyEngine {
     shared: Arc<Shared>,
@@ -39,6 +44,7 @@ struct Shared {
     counters: Counters,
     clock: Arc<dyn Clock>,
     began: Instant,
+    aside: Aside,
 }
 
 /// A policy that was put in force.
@@ -78,6 +84,7 @@ impl PolicyEngine {
             counters: Counters::default(),
             began: clock.now(),
             clock,
+            aside: Aside::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -148,6 +155,16 @@ impl PolicyEngine {
     /// workspace do.
     pub fn needs_tls(&self) -> Vec<PolicyFault> {
         self.shared.current.load().needs_tls.clone()
+    }
+
+    /// The steps that the conditions of one request may take at most.
+    pub(crate) fn most_steps(&self) -> u64 {
+        self.shared.current.load().steps
+    }
+
+    /// Room for decisions that may take long.
+    pub(crate) fn aside(&self) -> &Aside {
+        &self.shared.aside
     }
 
     /// How a refusal looks to the client.
@@ -372,11 +389,11 @@ fn and_more(rules: usize) -> String {
 #[deny(clippy::missing_trait_methods)]
 impl Policy for PolicyEngine {
     async fn decide(&self, request: &AccessRequest<'_>) -> Decision {
-        self.decide_now(request)
+        aside::decide(self, request).await
     }
 
     async fn decide_all(&self, requests: &[AccessRequest<'_>]) -> Vec<Decision> {
-        self.decide_all_now(requests)
+        aside::decide_all(self, requests).await
     }
 
     fn is_uniform(&self) -> bool {

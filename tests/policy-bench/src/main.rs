@@ -2,6 +2,7 @@
 
 mod rules;
 mod time;
+mod worst;
 
 #[cfg(feature = "cedar")]
 mod cedar;
@@ -28,6 +29,7 @@ fn main() {
             load(shape, rules);
         }
     }
+    worst::print();
     #[cfg(feature = "cedar")]
     for rules in [10, 100, 1_000, 10_000] {
         cedar::beside(rules);
@@ -76,7 +78,9 @@ fn list(rules: usize) {
 fn load(shape: Shape, rules: usize) {
     let policy = shape.policy(rules);
     let text = policy.to_yaml();
-    let timing = once(10, || PolicyConfig::from_yaml(&text).expect("the policy is good"));
+    let timing = once(10, || {
+        PolicyConfig::from_yaml(&text).expect("the policy is good")
+    });
     Row::new(&format!("{shape:?}: read"), rules, timing, "").print();
     let engine = PolicyEngine::compile(&policy).expect("the policy is good");
     let timing = once(10, || engine.reload(&policy).expect("the policy is good"));

@@ -71,9 +71,9 @@ impl Shape {
                     "identity.has_role('role_{}') && mcp.method == 'tools/call'",
                     at % 10
                 )),
-            Self::OpenConditions => allow
-                .with_tools([NamePattern::Any])
-                .with_when(format!("mcp.tool.name == 'tool_{at}' && identity.id == 'ann'")),
+            Self::OpenConditions => allow.with_tools([NamePattern::Any]).with_when(format!(
+                "mcp.tool.name == 'tool_{at}' && identity.id == 'ann'"
+            )),
             Self::Mixed => match at % 10 {
                 8 => RuleConfig::new(id, RuleEffect::Deny)
                     .with_tools([NamePattern::Glob(format!("tool_{at}_secret*"))]),
@@ -93,7 +93,9 @@ impl Shape {
     pub fn names(self, rules: usize) -> [String; 2] {
         let near = |rest: usize| rules / 20 * 10 + rest;
         let allowed = match self {
-            Self::Literals | Self::Callers | Self::Conditions | Self::OpenConditions => format!("tool_{}", near(1)),
+            Self::Literals | Self::Callers | Self::Conditions | Self::OpenConditions => {
+                format!("tool_{}", near(1))
+            }
             Self::Mixed => format!("tool_{}", near(7)),
             Self::Globs => format!("tool_{}_x", near(0) / 3 * 3),
             Self::Regexes => format!("tool_{}_x", near(0)),
