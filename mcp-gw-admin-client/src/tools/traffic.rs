@@ -19,6 +19,7 @@ use crate::tools::answer::Failure;
 use crate::tools::api7::Secrets;
 use crate::tools::desk::{Desk, aside};
 use crate::tools::redact::{Place, REDACTED, clean, is_secret_header};
+use crate::tools::spoken::Spoken;
 use crate::tools::view::{Cut, View};
 use request::prepare;
 
@@ -147,6 +148,16 @@ pub(crate) struct Output {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     remarks: Vec<String>,
+}
+
+impl Spoken for Output {
+    fn each_text(&mut self, change: &mut dyn FnMut(&mut String)) {
+        for result in &mut self.results {
+            result.remarks.iter_mut().for_each(&mut *change);
+            result.error.each_text(change);
+        }
+        self.remarks.iter_mut().for_each(change);
+    }
 }
 
 /// Sends them all and tells what came back.

@@ -10,6 +10,7 @@ use crate::mount::{LeftOut, MountPoint, Naming};
 use crate::policy::Feature;
 use crate::tool::{ToolSpec, check_name};
 use crate::uri_template::UriTemplate;
+use crate::wording::Wording;
 
 /// Some clients take no longer names.
 const LONG_NAME: usize = 64;
@@ -53,6 +54,7 @@ impl Catalogue {
             points: parts.iter().map(|part| part.point).collect(),
         };
         let reports = parts.iter().map(|part| builder.add(part)).collect();
+        builder.catalogue.reword();
         (builder.catalogue, reports)
     }
 }
@@ -71,6 +73,8 @@ fn share(part: &Part<'_>) -> Share {
         asked_at: part.asked_at,
         hints: offer.map(|offer| offer.hints).unwrap_or_default(),
         instructions: instructions.map(Arc::from),
+        texts_follow_names: offer.is_some_and(|offer| offer.texts_follow_names),
+        wording: Wording::default(),
         logs,
         capabilities,
     }

@@ -96,6 +96,7 @@ impl Catalogue {
         });
         let is_it = |share: &&Share| *share.point.server == *server;
         view.shares = self.shares.iter().filter(is_it).cloned().collect();
+        view.reword();
         view
     }
 

@@ -207,6 +207,7 @@ impl Backend for Api7Backend {
         let mut offer = self.registry.offer_now()?;
         offer.resources.push(self.resource.clone());
         offer.instructions = Some(INSTRUCTIONS.to_owned());
+        offer.texts_follow_names = true;
         Some(offer)
     }
 

@@ -168,6 +168,7 @@ impl Backend for ApisixBackend {
     fn offer_now(&self) -> Option<Offer> {
         let mut offer = self.registry.offer_now()?;
         offer.instructions = Some(self.instructions.clone());
+        offer.texts_follow_names = true;
         Some(offer)
     }
 

@@ -15,6 +15,7 @@ use crate::tools::desk::unbuilt;
 use crate::tools::operation::{Effect, Operation};
 use crate::tools::plugins::{Check, Findings, plugins_of};
 use crate::tools::redact::without_secrets;
+use crate::tools::spoken::Spoken;
 
 impl Apisix {
     /// Holds the plugins in `body` against their schemas. What could not be checked is said in remarks.
@@ -146,6 +147,13 @@ pub(crate) struct Verdict {
 }
 
 pub(crate) struct ValidateResource;
+
+impl Spoken for Verdict {
+    fn each_text(&mut self, change: &mut dyn FnMut(&mut String)) {
+        self.problems.iter_mut().for_each(&mut *change);
+        self.remarks.iter_mut().for_each(change);
+    }
+}
 
 impl Operation<Apisix> for ValidateResource {
     const NAME: &'static str = "validate_resource";
