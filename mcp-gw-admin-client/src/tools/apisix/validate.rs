@@ -138,8 +138,9 @@ pub(crate) struct Args {
 
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Verdict {
-    /// Nothing wrong was found.
-    valid: bool,
+    /// Whether it is valid; missing when nothing wrong was found and not all could be checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid: Option<bool>,
     /// What is wrong.
     problems: Vec<String>,
     /// What could not be checked.
@@ -184,8 +185,9 @@ impl Operation<Apisix> for ValidateResource {
             found.faults.extend(more.faults);
             found.remarks.extend(more.remarks);
         }
+        let is_known = !found.faults.is_empty() || found.remarks.is_empty();
         Ok(Verdict {
-            valid: found.faults.is_empty(),
+            valid: is_known.then_some(found.faults.is_empty()),
             problems: found.faults,
             remarks: found.remarks,
         })
