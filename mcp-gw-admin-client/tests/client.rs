@@ -74,6 +74,8 @@ async fn errors_say_what_they_mean() {
         (409, ErrorKind::Conflict),
         (422, ErrorKind::Invalid),
         (500, ErrorKind::Server),
+        (511, ErrorKind::NotJson),
+        (451, ErrorKind::Invalid),
     ] {
         let body = format!(r#"{{"error_msg":"about {TOKEN}","code":{status}1}}"#);
         let error = failure([on("GET /api/roles/r").status(status).body(body)]).await;
@@ -214,6 +216,9 @@ async fn attempts_come_to_an_end() {
     let plans = [(); 3].map(|()| on("GET /api/roles/r").status(502).body("gone"));
     let error = failure(plans).await;
     assert_eq!(error.kind, ErrorKind::Unavailable);
+    // What stands before the dashboard could not reach it.
+    let plans = [(); 3].map(|()| on("GET /api/roles/r").status(522).body("gone"));
+    assert_eq!(failure(plans).await.kind, ErrorKind::Unavailable);
     let error = client(&nobody().await).roles().get("r").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable);
     assert_eq!(error.done, Done::No);

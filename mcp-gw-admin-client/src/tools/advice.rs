@@ -58,8 +58,9 @@ const OF_API7: Words = Words {
 /// In what is said of a connection that goes through a proxy.
 const THROUGH: &str = " cannot be reached through the proxy ";
 
-/// What happened at the dashboard and what to do next.
-pub(crate) fn explain(error: &Error) -> String {
+/// What happened at the dashboard of an API7 Enterprise, and what to do next, in sentences without secrets: what the
+/// tools say of it.
+pub fn explain(error: &Error) -> String {
     explain_as(&API7, error)
 }
 
