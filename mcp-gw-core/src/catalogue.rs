@@ -52,6 +52,8 @@ pub struct Entry {
     pub server: Arc<str>,
     /// The definition as it came.
     original: RawJson,
+    /// The definition under its name here, with texts as they came.
+    unworded: RawJson,
     template: Option<Arc<UriTemplate>>,
     point: Arc<MountPoint>,
 }
@@ -144,6 +146,8 @@ struct Share {
     instructions: Option<Arc<str>>,
     /// Its texts name what clients know.
     texts_follow_names: bool,
+    /// Its items that it does not offer.
+    absent: Vec<Arc<str>>,
     /// What its items are called at this endpoint.
     wording: Wording,
     /// Its `ServerCapabilities`, when it said what it can do.

@@ -54,7 +54,7 @@ impl Catalogue {
             points: parts.iter().map(|part| part.point).collect(),
         };
         let reports = parts.iter().map(|part| builder.add(part)).collect();
-        builder.catalogue.reword();
+        builder.catalogue.reword(None);
         (builder.catalogue, reports)
     }
 }
@@ -74,6 +74,7 @@ fn share(part: &Part<'_>) -> Share {
         hints: offer.map(|offer| offer.hints).unwrap_or_default(),
         instructions: instructions.map(Arc::from),
         texts_follow_names: offer.is_some_and(|offer| offer.texts_follow_names),
+        absent: offer.map(|offer| offer.absent.clone()).unwrap_or_default(),
         wording: Wording::default(),
         logs,
         capabilities,
@@ -220,6 +221,7 @@ fn shown_tool(point: &Arc<MountPoint>, tool: &ToolSpec, key: &str) -> Result<Ent
         upstream_key: tool.shared_name(),
         own_name: Arc::clone(tool.own_name()),
         definition: shown.definition().clone(),
+        unworded: shown.definition().clone(),
         tool: Some(shown),
         server: Arc::clone(&point.server),
         original: original.clone(),
@@ -257,6 +259,7 @@ fn shown_item(
         key,
         upstream_key: Arc::clone(&own),
         own_name: own,
+        unworded: definition.clone(),
         definition,
         tool: None,
         server: Arc::clone(&point.server),

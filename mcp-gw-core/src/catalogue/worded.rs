@@ -39,50 +39,62 @@ impl Catalogue {
     }
 
     /// Finds out what items are called here, and puts that into the definitions of servers whose texts follow names.
-    pub(super) fn reword(&mut self) {
+    /// `whole` has what else there is elsewhere.
+    pub(super) fn reword(&mut self, whole: Option<&Self>) {
         for at in 0..self.shares.len() {
-            let Some(point) = self.shares.get(at).map(|share| Arc::clone(&share.point)) else {
+            let Some(share) = self.shares.get(at) else {
                 continue;
             };
-            let wording = self.names_of(&point);
-            if let Some(share) = self.shares.get_mut(at) {
-                share.wording = wording.clone();
-                if !share.texts_follow_names || wording.is_empty() {
-                    continue;
+            let (point, follows) = (Arc::clone(&share.point), share.texts_follow_names);
+            let mut names = self.names_of(&point);
+            if follows {
+                let elsewhere = whole
+                    .map(|whole| whole.names_of(&point))
+                    .unwrap_or_default();
+                let elsewhere = elsewhere.into_iter().map(|(own, _)| own);
+                let all: Vec<Arc<str>> = elsewhere.chain(share.absent.iter().cloned()).collect();
+                for own in all {
+                    if names.iter().all(|(known, _)| *known != own) {
+                        let says = format!("{own} [not offered here]").into();
+                        names.push((own, says));
+                    }
                 }
             }
-            self.reword_items(&point, &wording);
+            let wording = Wording::of(names);
+            if let Some(share) = self.shares.get_mut(at) {
+                share.wording = wording.clone();
+            }
+            if follows {
+                self.reword_items(&point, &wording);
+            }
         }
     }
 
-    fn names_of(&self, point: &Arc<MountPoint>) -> Wording {
+    /// What a server calls its items, and what they are called here.
+    fn names_of(&self, point: &Arc<MountPoint>) -> Vec<(Arc<str>, Arc<str>)> {
         let tables = FEATURES.iter().map(|&feature| self.table(feature));
         let entries = tables.flat_map(|table| &table.entries);
         let own = entries.filter(|entry| Arc::ptr_eq(&entry.point, point));
-        let pairs = own.map(|entry| (Arc::clone(&entry.own_name), Arc::clone(&entry.key)));
-        Wording::of(pairs.collect())
+        own.map(|entry| (Arc::clone(&entry.own_name), Arc::clone(&entry.key)))
+            .collect()
     }
 
     fn reword_items(&mut self, point: &Arc<MountPoint>, wording: &Wording) {
+        let is_main = self.is_main();
         for feature in FEATURES {
             for entry in &mut self.table_mut(feature).entries {
                 if !Arc::ptr_eq(&entry.point, point) {
                     continue;
                 }
-                let worded = wording.definition(&entry.definition);
-                if worded == entry.definition {
-                    continue;
-                }
-                // At an endpoint of its own a tool stays for rules what it is at the main one.
-                if let Some(tool) = entry
-                    .tool
-                    .as_ref()
-                    .filter(|tool| *tool.name() == *entry.key)
-                    && let Ok(spec) = tool.clone().with_definition(worded.clone())
+                entry.definition = wording.definition(&entry.unworded);
+                // Wherever a tool is shown, to rules it is what it is at the main endpoint.
+                if is_main
+                    && entry.definition != entry.unworded
+                    && let Some(tool) = entry.tool.take()
                 {
-                    entry.tool = Some(spec);
+                    let spec = tool.clone().with_definition(entry.definition.clone());
+                    entry.tool = Some(spec.unwrap_or(tool));
                 }
-                entry.definition = worded;
             }
         }
     }

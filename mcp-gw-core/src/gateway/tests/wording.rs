@@ -18,7 +18,7 @@ impl Backend for Speaker {
     }
 
     async fn offer(&self) -> Result<Offer, BackendError> {
-        let get = ToolSpec::new("get_item", "Gets one; list_items has all.").unwrap();
+        let get = ToolSpec::new("get_item", ALL).unwrap();
         let list = ToolSpec::new("catalogue", "See get_item.").unwrap();
         // As a wrapper does that renames.
         let list = list.with_own_name("list_items".into());
@@ -29,6 +29,7 @@ impl Backend for Speaker {
         offer.resources.push(resource);
         offer.instructions = Some(SAYS.to_owned());
         offer.texts_follow_names = self.follows;
+        offer.absent = vec!["drop_item".into()];
         Ok(offer)
     }
 
@@ -38,12 +39,17 @@ impl Backend for Speaker {
     }
 }
 
+const ALL: &str = "Gets one; list_items has all, drop_item none.";
+
 async fn gateway(follows: bool) -> Gateway {
     let mounting = |prefix| Mounting::new(Naming::Always, prefix).with_uris(UriNaming::Prefix);
     let speaker = |name| Arc::new(Speaker { name, follows });
     let gateway = Gateway::builder()
         .mount(speaker("one"), mounting("a"))
         .mount(speaker("two"), mounting("b"))
+        .endpoint(Endpoint::new("part", |feature, name, _| {
+            feature == Feature::Tool && name == "a__get_item"
+        }))
         .policy(AllowAll::new())
         .build()
         .unwrap();
@@ -87,7 +93,7 @@ async fn texts_name_what_can_be_called_at_each_endpoint() {
             None,
             Feature::Tool,
             "a__get_item",
-            "Gets one; a__catalogue has all.",
+            "Gets one; a__catalogue has all, drop_item [not offered here] none.",
         ),
         (None, Feature::Tool, "b__catalogue", "See b__get_item."),
         (None, Feature::Resource, "b+text://list", "For b__get_item."),
@@ -95,13 +101,20 @@ async fn texts_name_what_can_be_called_at_each_endpoint() {
             Some("two"),
             Feature::Tool,
             "get_item",
-            "Gets one; catalogue has all.",
+            "Gets one; catalogue has all, drop_item [not offered here] none.",
         ),
         (Some("two"), Feature::Tool, "catalogue", "See get_item."),
     ] {
         let found = description(&gateway, endpoint, feature, key);
         assert_eq!(found, wanted, "{endpoint:?} {key}");
     }
+    // At a part of all, what it does not show cannot be called.
+    let part = "Use a__get_item, or read text://list [not offered here].";
+    assert_eq!(said(&gateway, Some("part")), [part]);
+    let found = description(&gateway, Some("part"), Feature::Tool, "a__get_item");
+    let wanted =
+        "Gets one; list_items [not offered here] has all, drop_item [not offered here] none.";
+    assert_eq!(found, wanted);
     let entry = gateway
         .catalogue()
         .find(Feature::Tool, "a__catalogue")
@@ -141,5 +154,5 @@ async fn words_of_others_stay_and_it_is_said_what_their_names_are_here() {
         ]
     );
     let found = description(&gateway, None, Feature::Tool, "a__get_item");
-    assert_eq!(found, "Gets one; list_items has all.");
+    assert_eq!(found, ALL);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::scripted::on;
-use super::{Caller, Dashboard, TOKEN, says};
+use super::{BOTH, Caller, Dashboard, Served, TOKEN, says};
 use crate::support::client::{Client, Era, Wire};
 use crate::support::json::{at, items, string};
 use crate::support::setup::{Running, Setup};
@@ -131,4 +131,36 @@ fn errors_and_remarks_name_it_too_and_what_an_api_says_stays() {
         "{tools}"
     );
     assert!(!tools.contains("get_userId_by_username"), "{tools}");
+}
+
+#[test]
+fn of_a_tool_that_is_left_out_it_is_said_that_it_is() {
+    let odd = on("GET /api/users/u").body(r#"{"value":{}}"#);
+    let dashboard = Dashboard::start([odd.clone(), odd]);
+    let gone = "get_userId_by_username [not offered here]";
+    let args = ["--tools", "get_role_by_user_id,get_admin_api"];
+    for binary in BOTH {
+        let served = Served::with(binary, &args, &dashboard.url());
+        let caller = served.client();
+        says(&caller.list().join("\n"), &[gone]);
+        let error = caller.error("get_role_by_user_id", r#"{"id":"u"}"#);
+        says(&error, &[gone, "with get_admin_api."]);
+        served.end();
+    }
+    // The same where the file hides it, or a part of the gateway does not show it.
+    let yaml = format!(
+        "http: {{ listen: \"127.0.0.1:0\" }}\npolicy: {{ default: allow }}\nservers:\n\
+         \x20 a: {{ api7: {{ dashboard_url: {:?}, token: {TOKEN} }}, tools: {{ get_userId_by_username: {{ hide: true }} }} }}\n\
+         endpoints: {{ some: {{ tools: [get_role_by_user_id, delete_role] }} }}\n",
+        dashboard.url(),
+    );
+    let gateway = Setup::verbatim(&yaml).over_http();
+    let all = Caller(gateway.client(Era::Modern)).list().join("\n");
+    says(&all, &[gone, "Read it with get_role first"]);
+    let wire: Arc<dyn Wire> = Arc::new(gateway.endpoint_at("some"));
+    let some = Caller(Client::open(&wire, Era::Modern)).list().join("\n");
+    says(
+        &some,
+        &[gone, "Read it with get_role [not offered here] first"],
+    );
 }
