@@ -144,10 +144,8 @@ struct Share {
     asked_at: Option<Instant>,
     hints: ListHints,
     instructions: Option<Arc<str>>,
-    /// Its texts name what clients know.
-    texts_follow_names: bool,
-    /// Its items that it does not offer.
-    absent: Vec<Arc<str>>,
+    /// Where its texts follow names: the items that they name and that it does not offer.
+    absent: Option<Vec<Arc<str>>>,
     /// What its items are called at this endpoint.
     wording: Wording,
     /// Its `ServerCapabilities`, when it said what it can do.

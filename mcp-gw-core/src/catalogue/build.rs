@@ -73,8 +73,9 @@ fn share(part: &Part<'_>) -> Share {
         asked_at: part.asked_at,
         hints: offer.map(|offer| offer.hints).unwrap_or_default(),
         instructions: instructions.map(Arc::from),
-        texts_follow_names: offer.is_some_and(|offer| offer.texts_follow_names),
-        absent: offer.map(|offer| offer.absent.clone()).unwrap_or_default(),
+        absent: offer
+            .filter(|offer| offer.texts_follow_names)
+            .map(|offer| offer.absent.clone()),
         wording: Wording::default(),
         logs,
         capabilities,

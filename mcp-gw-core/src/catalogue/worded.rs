@@ -45,14 +45,15 @@ impl Catalogue {
             let Some(share) = self.shares.get(at) else {
                 continue;
             };
-            let (point, follows) = (Arc::clone(&share.point), share.texts_follow_names);
+            let (point, absent) = (Arc::clone(&share.point), share.absent.clone());
+            let follows = absent.is_some();
             let mut names = self.names_of(&point);
-            if follows {
+            if let Some(absent) = absent {
                 let elsewhere = whole
                     .map(|whole| whole.names_of(&point))
                     .unwrap_or_default();
                 let elsewhere = elsewhere.into_iter().map(|(own, _)| own);
-                let all: Vec<Arc<str>> = elsewhere.chain(share.absent.iter().cloned()).collect();
+                let all: Vec<Arc<str>> = elsewhere.chain(absent).collect();
                 for own in all {
                     if names.iter().all(|(known, _)| *known != own) {
                         let says = format!("{own} [not offered here]").into();
@@ -104,7 +105,7 @@ impl Share {
     fn said(&self) -> Option<Instructions<'_>> {
         let text = self.instructions.as_deref()?;
         let server = &*self.point.server;
-        Some(if self.texts_follow_names {
+        Some(if self.absent.is_some() {
             Instructions {
                 server,
                 text: self.wording.text(text),
