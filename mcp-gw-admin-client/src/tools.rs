@@ -17,5 +17,6 @@ mod operation;
 mod plugins;
 mod redact;
 mod schema;
+mod spoken;
 mod traffic;
 mod view;

@@ -12,6 +12,7 @@ use mcp_gw_admin_client::http::{Done, Error, ErrorKind, RetryPolicy, Target};
 use mcp_gw_core::{RawJson, Secret};
 use serde_json::json;
 use support::{Plan, SHORT, Scripted, nobody, on};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const TOKEN: &str = "a7ee-hidden";
 
@@ -73,6 +74,8 @@ async fn errors_say_what_they_mean() {
         (409, ErrorKind::Conflict),
         (422, ErrorKind::Invalid),
         (500, ErrorKind::Server),
+        (511, ErrorKind::NotJson),
+        (451, ErrorKind::Invalid),
     ] {
         let body = format!(r#"{{"error_msg":"about {TOKEN}","code":{status}1}}"#);
         let error = failure([on("GET /api/roles/r").status(status).body(body)]).await;
@@ -101,6 +104,66 @@ async fn what_is_not_json_is_said_to_be_so() {
     }
     let error = failure([on("GET /api/roles/r").body("")]).await;
     assert!(error.to_string().contains("it is empty"), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_http_is_said_to_be_none() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request).await.unwrap();
+        let answer = b"HTTP/1.1 200 OK\r\nx-odd: a\x01b\r\ncontent-length: 2\r\n\r\n{}";
+        stream.write_all(answer).await.unwrap();
+        let _ = stream.read(&mut request).await;
+    });
+    let mut config = config(&url);
+    config.retries = RetryPolicy::never();
+    let client = Client::with_config(config, Secret::new(TOKEN.to_owned())).unwrap();
+    let error = client.roles().get("r").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Lost);
+    assert!(
+        error.message.contains("no HTTP that can be read"),
+        "{error}"
+    );
+    drop(client);
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn every_kind_with_a_model_has_a_handle_where_it_stands() {
+    let list = |line| on(line).body(r#"{"list":[{"id":"1"}],"total":1}"#);
+    let (_server, client) = dashboard([
+        list("GET /apisix/admin/snis?gateway_group_id=g"),
+        list("GET /apisix/admin/ssls?gateway_group_id=g"),
+        list("GET /apisix/admin/plugin_metadata?gateway_group_id=g"),
+        list("GET /apisix/admin/secret_providers?gateway_group_id=g&type=vault"),
+        on("GET /apisix/admin/secret_providers/vault/1?gateway_group_id=g")
+            .body(r#"{"value":{"id":"1"}}"#),
+        list("GET /apisix/admin/protos?gateway_group_id=g"),
+        list("GET /api/custom_plugins"),
+        list("GET /api/audit_logs"),
+        list("GET /api/alert/policies"),
+        list("GET /api/alert/webhook_templates"),
+    ])
+    .await;
+    let all = ListParams::default();
+    assert_eq!(client.snis("g").list(&all).await.unwrap().total, Some(1));
+    assert_eq!(client.ssls("g").list(&all).await.unwrap().total, Some(1));
+    let metadata = client.plugin_metadata("g").list(&all).await;
+    assert_eq!(metadata.unwrap().total, Some(1));
+    let providers = client.secret_providers("g", "vault");
+    assert_eq!(providers.list(&all).await.unwrap().total, Some(1));
+    providers.get("1").await.unwrap();
+    assert_eq!(client.protos("g").list(&all).await.unwrap().total, Some(1));
+    let plugins = client.custom_plugins().list(&all).await;
+    assert_eq!(plugins.unwrap().total, Some(1));
+    assert_eq!(client.audit_logs().list(&all).await.unwrap().total, Some(1));
+    let alerts = client.alert_policies().list(&all).await;
+    assert_eq!(alerts.unwrap().total, Some(1));
+    let templates = client.webhook_templates().list(&all).await;
+    assert_eq!(templates.unwrap().total, Some(1));
 }
 
 #[tokio::test]
@@ -153,6 +216,9 @@ async fn attempts_come_to_an_end() {
     let plans = [(); 3].map(|()| on("GET /api/roles/r").status(502).body("gone"));
     let error = failure(plans).await;
     assert_eq!(error.kind, ErrorKind::Unavailable);
+    // What stands before the dashboard could not reach it.
+    let plans = [(); 3].map(|()| on("GET /api/roles/r").status(522).body("gone"));
+    assert_eq!(failure(plans).await.kind, ErrorKind::Unavailable);
     let error = client(&nobody().await).roles().get("r").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable);
     assert_eq!(error.done, Done::No);

@@ -74,6 +74,14 @@ pub struct Offer {
     pub capabilities: Option<RawJson>,
     /// Its instructions for the model.
     pub instructions: Option<String>,
+    /// Its texts are written for this gateway: where its instructions, and the `description`s in its definitions,
+    /// name its own items (a tool by its name, a resource by its URI, as words of their own), clients read the
+    /// names that they know, and of items that their endpoint does not show that it does not. False for servers
+    /// whose words are not the gateway's to change. The same for what a call answers:
+    /// [`CallContext::in_names_of_client`](crate::CallContext::in_names_of_client).
+    pub texts_follow_names: bool,
+    /// Items that such texts name and that are not offered: they are chosen not to be.
+    pub absent: Vec<Arc<str>>,
     /// What it says about keeping its lists.
     pub hints: ListHints,
     /// What it has and cannot be shown.

@@ -4,6 +4,7 @@
 mod build;
 mod difference;
 mod endpoint;
+mod worded;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,10 +19,12 @@ use crate::shown::Shown;
 use crate::tool::ToolSpec;
 use crate::uri_map::UriMap;
 use crate::uri_template::{UriTemplate, is_normal};
+use crate::wording::Wording;
 
 pub(crate) use build::{Part, Report};
 pub use difference::{CatalogueSwap, Difference, Differences};
 pub use endpoint::Endpoint;
+pub use worded::Instructions;
 
 /// A longer URI is nobody's.
 const LONGEST_URI: usize = 8 * 1024;
@@ -49,6 +52,8 @@ pub struct Entry {
     pub server: Arc<str>,
     /// The definition as it came.
     original: RawJson,
+    /// The definition under its name here, with texts as they came.
+    unworded: RawJson,
     template: Option<Arc<UriTemplate>>,
     point: Arc<MountPoint>,
 }
@@ -101,6 +106,8 @@ pub(crate) struct Target {
     pub(crate) tool: Option<ToolSpec>,
     /// How its URIs and tasks are shown.
     pub(crate) shown: Shown,
+    /// What its things are called here in texts.
+    pub(crate) wording: Wording,
 }
 
 /// What an endpoint shows of the gateway.
@@ -137,6 +144,10 @@ struct Share {
     asked_at: Option<Instant>,
     hints: ListHints,
     instructions: Option<Arc<str>>,
+    /// Where its texts follow names: the items that they name and that it does not offer.
+    absent: Option<Vec<Arc<str>>>,
+    /// What its items are called at this endpoint.
+    wording: Wording,
     /// Its `ServerCapabilities`, when it said what it can do.
     capabilities: Option<RawJson>,
     /// It sends log messages, which is asked with each request.
@@ -306,6 +317,7 @@ impl Catalogue {
             backend: Arc::clone(&point.backend),
             tool: None,
             shown: self.shown_of(point),
+            wording: self.wording_of(point),
         }
     }
 
@@ -372,14 +384,6 @@ impl Catalogue {
         }
         let hint = merged.unwrap_or_default();
         if is_complete { hint } else { hint.while_away() }
-    }
-
-    /// What each server says for the model, in the configured order.
-    pub fn instructions(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.shares
-            .iter()
-            .filter(|share| share.counts)
-            .filter_map(|share| Some((&*share.point.server, share.instructions.as_deref()?)))
     }
 
     /// What the endpoint itself says for the model, when it has words of its own.

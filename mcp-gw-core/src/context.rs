@@ -1,5 +1,6 @@
 //! What a call carries along: facts about the request, the way back to the client, the permit.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -14,6 +15,7 @@ use crate::log_level::LogLevel;
 use crate::param_header::ForeignParams;
 use crate::policy::Decision;
 use crate::wire_facts::{HttpFacts, TlsFacts};
+use crate::wording::Wording;
 
 /// How a caller is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -482,6 +484,7 @@ pub struct CallContext {
     permit: Permit,
     given_up: CancelReason,
     end: Mutex<Option<Instant>>,
+    wording: Wording,
 }
 
 impl CallContext {
@@ -491,7 +494,20 @@ impl CallContext {
             permit,
             given_up: CancelReason::default(),
             end: Mutex::new(None),
+            wording: Wording::default(),
         }
+    }
+
+    pub(crate) fn with_wording(mut self, wording: Wording) -> Self {
+        self.wording = wording;
+        self
+    }
+
+    /// A text of the backend's own for the client, such as what to call next: where it names items of the
+    /// backend by their own names or URIs, as words of their own, it has those that the client knows them by.
+    /// Not for payload.
+    pub fn in_names_of_client<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.wording.text(text)
     }
 
     /// When the call is given up at the latest, as far as that is known: whoever wants to tell what it did

@@ -37,6 +37,7 @@ mod typed;
 mod uri_map;
 mod uri_template;
 mod wire_facts;
+mod wording;
 
 pub use async_trait::async_trait;
 pub use audit::{AuditEvent, AuditSink, Outcome, TracingAudit};
@@ -51,6 +52,7 @@ pub use caller::{
 pub use cancel::CancelReason;
 pub use catalogue::{
     Catalogue, CatalogueChange, CatalogueSwap, Difference, Differences, Endpoint, Entry,
+    Instructions,
 };
 pub use choice::ServerChoice;
 pub use clock::{Clock, SystemClock, rfc3339};

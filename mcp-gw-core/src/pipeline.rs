@@ -235,7 +235,7 @@ impl Gateway {
         Ok(Run {
             _hold: hold,
             scope,
-            ctx: CallContext::new(permit, incoming),
+            ctx: CallContext::new(permit, incoming).with_wording(target.wording),
             backend: target.backend,
             upstream_key: target.upstream,
             shown: target.shown,

@@ -311,10 +311,14 @@ impl ToolSpec {
         if !replaced {
             writer = writer.raw(name, value);
         }
+        self.with_definition(writer.finish())
+    }
+
+    /// The same tool with another definition: what is known of it beside that stays.
+    pub(crate) fn with_definition(self, definition: RawJson) -> Result<Self, SpecError> {
         let Self {
             own_name, choice, ..
         } = self;
-        let definition = writer.finish();
         Ok(Self {
             own_name,
             choice,

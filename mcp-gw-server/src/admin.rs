@@ -40,20 +40,21 @@ pub(crate) async fn ask(name: &str, api: &AdminApi, timeout: Duration) -> String
     };
     match asked {
         Ok(()) => format!("{name}: the {what} answers, and takes the {credential}"),
-        Err(error) => format!("{name}: the {what} cannot be used: {error}"),
+        Err(says) => format!("{name}: the {what} cannot be used: {says}"),
     }
 }
 
 #[cfg(feature = "cli")]
 async fn ask_api7(name: &str, section: &Api7Section, timeout: Duration) -> Result<(), BoxError> {
     use mcp_gw_admin_client::api7::{Client, Kind, ListParams, Place};
+    use mcp_gw_admin_client::tools::api7::explain;
 
     let config = section.resolve(name, timeout).map_err(sentence)?;
     let way = once(&config.dashboard_url, config.ca_pem, config.proxy, timeout)?;
     let client = Client::with_config(way, config.token)?;
     let few = ListParams::default().with_page(1).with_page_size(1);
     let few = Kind::GatewayGroup.list(&Place::global(), &few)?;
-    known(client.raw(few).await)
+    known(client.raw(few).await, explain)
 }
 
 #[cfg(feature = "cli")]
@@ -63,13 +64,14 @@ async fn ask_apisix(
     timeout: Duration,
 ) -> Result<(), BoxError> {
     use mcp_gw_admin_client::apisix::{Client, Kind, ListParams, Place};
+    use mcp_gw_admin_client::tools::apisix::explain;
 
     let config = section.resolve(name, timeout).map_err(sentence)?;
     let way = once(&config.admin_url, config.ca_pem, config.proxy, timeout)?;
     let client = Client::with_config(way, config.admin_key)?;
     let few = ListParams::default().with_page(1).with_page_size(10);
     let few = Kind::Route.list(&Place::default(), &few)?;
-    known(client.raw(few).await)
+    known(client.raw(few).await, explain)
 }
 
 /// The way to an API that is asked once.
@@ -90,9 +92,12 @@ fn once(
 
 /// Whoever is refused one thing is known, and may do others.
 #[cfg(feature = "cli")]
-fn known<T>(answer: Result<T, mcp_gw_admin_client::http::Error>) -> Result<(), BoxError> {
+fn known<T>(
+    answer: Result<T, mcp_gw_admin_client::http::Error>,
+    explain: fn(&mcp_gw_admin_client::http::Error) -> String,
+) -> Result<(), BoxError> {
     match answer {
-        Err(error) if !error.is_forbidden() => Err(error.into()),
+        Err(error) if !error.is_forbidden() => Err(explain(&error).into()),
         _ => Ok(()),
     }
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use mcp_gw_core::{
-    Caller, Catalogue, Clock, Feature, Gateway, GatewayError, Incoming, LogLevel, Members,
-    ObjectWriter, RawJson, RequestMeta, Sight, SystemClock, code,
+    Caller, Catalogue, Clock, Feature, Gateway, GatewayError, Incoming, Instructions, LogLevel,
+    Members, ObjectWriter, RawJson, RequestMeta, Sight, SystemClock, code,
 };
 
 use serde_json::value::RawValue;
@@ -580,18 +580,17 @@ impl Engine {
         }
         let mut parts: Vec<_> = catalogue
             .instructions()
-            .filter(|(server, _)| sight.servers.contains(*server))
+            .filter(|said| sight.servers.contains(said.server))
             .collect();
         let several = catalogue.is_shared();
         match (parts.len(), several) {
             (0, _) => writer,
-            (1, false) => writer.string("instructions", parts.remove(0).1),
+            (1, false) if parts.iter().all(|said| said.renamed.is_empty()) => {
+                writer.string("instructions", &parts.remove(0).text)
+            }
             // Each under its name, so that no server speaks for another.
             _ => {
-                let texts: Vec<_> = parts
-                    .iter()
-                    .map(|(server, text)| format!("Server `{server}` says:\n{text}"))
-                    .collect();
+                let texts: Vec<_> = parts.iter().map(under_its_name).collect();
                 writer.string("instructions", &texts.join("\n\n"))
             }
         }
@@ -635,6 +634,20 @@ impl Engine {
         }
         writer.finish()
     }
+}
+
+/// What a server says, with a note of what it names and is called differently here.
+fn under_its_name(said: &Instructions<'_>) -> String {
+    let Instructions { server, text, .. } = said;
+    let names = said.renamed.iter();
+    let names: Vec<_> = names
+        .map(|(own, shown)| format!("`{own}` is `{shown}`"))
+        .collect();
+    if names.is_empty() {
+        return format!("Server `{server}` says:\n{text}");
+    }
+    let names = names.join(", ");
+    format!("Server `{server}` says (here {names}):\n{text}")
 }
 
 /// What a request that cannot be begun is charged as: its method may be anything.

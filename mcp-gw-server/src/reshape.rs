@@ -55,7 +55,10 @@ impl<B: Backend> Reshape<B> {
                 Some(shape) => shape.tool(tool),
             };
             let shown = match shaped {
-                Ok(None) => continue,
+                Ok(None) => {
+                    offer.absent.push(Arc::clone(tool.own_name()));
+                    continue;
+                }
                 Ok(Some(shown)) if !names.contains_key(shown.name()) => shown,
                 Ok(Some(_)) => {
                     let reason =

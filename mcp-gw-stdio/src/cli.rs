@@ -172,7 +172,7 @@ fn need(source: &SourceArgs) -> anyhow::Result<()> {
 fn explain(source: &SourceArgs, ask: bool) -> anyhow::Result<()> {
     need(source)?;
     let config = check(source, &environment, &mut warn)?;
-    print!("{}", config.explain());
+    print!("{}", config.explain_stdio());
     if ask {
         println!("\nwhat the servers say");
         let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;

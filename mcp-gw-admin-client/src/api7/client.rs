@@ -9,9 +9,10 @@ use crate::api7::handle::Api;
 use crate::api7::iam;
 use crate::api7::kind::Place;
 use crate::api7::model::{
-    CaCertificate, Certificate, Consumer, Credential, GatewayGroup, GatewayInstance, GlobalRule,
-    Model, PermissionPolicy, PublishedService, Role, Route, ServiceTemplate, StreamRoute, Upstream,
-    User,
+    AlertPolicy, AuditLog, CaCertificate, Certificate, Consumer, Credential, CustomPlugin,
+    GatewayGroup, GatewayInstance, GlobalRule, Model, PermissionPolicy, PluginMetadata, Proto,
+    PublishedService, Role, Route, SecretProvider, ServiceTemplate, Sni, Ssl, StreamRoute,
+    Upstream, User, WebhookTemplate,
 };
 use crate::http::{
     Answer, BaseUrl, BaseUrlError, Error, Transport, TransportConfig, TransportError,
@@ -164,6 +165,51 @@ impl Client {
     /// The global rules of a gateway group.
     pub fn global_rules(&self, group: &str) -> Api<GlobalRule> {
         self.resources(Place::group(group))
+    }
+
+    /// The host names of a gateway group, with their certificates.
+    pub fn snis(&self, group: &str) -> Api<Sni> {
+        self.resources(Place::group(group))
+    }
+
+    /// The certificates of a gateway group with their host names, as APISIX knows them.
+    pub fn ssls(&self, group: &str) -> Api<Ssl> {
+        self.resources(Place::group(group))
+    }
+
+    /// The settings of plugins for a whole gateway group, by the names of the plugins.
+    pub fn plugin_metadata(&self, group: &str) -> Api<PluginMetadata> {
+        self.resources(Place::group(group))
+    }
+
+    /// Where a gateway group gets secrets from, of one kind: `vault`, `kubernetes`, `aws`.
+    pub fn secret_providers(&self, group: &str, kind: &str) -> Api<SecretProvider> {
+        self.resources(Place::group(group).with_provider(kind))
+    }
+
+    /// The protobuf definitions of a gateway group.
+    pub fn protos(&self, group: &str) -> Api<Proto> {
+        self.resources(Place::group(group))
+    }
+
+    /// The plugins of your own.
+    pub fn custom_plugins(&self) -> Api<CustomPlugin> {
+        self.resources(Place::global())
+    }
+
+    /// Who changed what in the dashboard: only to be listed.
+    pub fn audit_logs(&self) -> Api<AuditLog> {
+        self.resources(Place::global())
+    }
+
+    /// When somebody is alerted.
+    pub fn alert_policies(&self) -> Api<AlertPolicy> {
+        self.resources(Place::global())
+    }
+
+    /// What alerts send.
+    pub fn webhook_templates(&self) -> Api<WebhookTemplate> {
+        self.resources(Place::global())
     }
 
     /// The roles.

@@ -54,7 +54,7 @@ impl ErrorKind {
             429 => Self::RateLimited,
             408 => Self::Timeout,
             // A proxy on the way, or an API that wants to be asked later.
-            407 | 425 | 502..=504 => Self::Unavailable,
+            407 | 425 | 502..=504 | 520..=530 => Self::Unavailable,
             // Nothing that an API answers with.
             100..=199 | 511 => Self::NotJson,
             500..=599 => Self::Server,

@@ -411,7 +411,12 @@ impl Inner {
             let message = format!("{origin} cannot be reached{way}: {says}");
             Error::new(ErrorKind::Unavailable, message, Done::No)
         } else {
-            let message = format!("the connection broke before the answer was complete: {says}");
+            let what = if says.contains("invalid HTTP") {
+                "the answer is no HTTP that can be read"
+            } else {
+                "the connection broke before the answer was complete"
+            };
+            let message = format!("{what}: {says}");
             Error::new(ErrorKind::Lost, message, done)
         }
     }

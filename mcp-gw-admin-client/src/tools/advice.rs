@@ -30,7 +30,17 @@ pub(crate) struct Words {
 }
 
 /// Those of API7 Enterprise.
-pub(crate) static API7: Words = Words {
+pub(crate) static API7: Words = OF_API7;
+
+/// The same for a path that no kind of resource has.
+pub(crate) static ANY_PATH: Words = Words {
+    not_found: "Check the path and the ids in it: the API reference of this version of the dashboard says which there are. \
+        Ask the user for it, and do not guess paths.",
+    invalid: "Correct what the message names: the API reference of this version of the dashboard says what this path takes.",
+    ..OF_API7
+};
+
+const OF_API7: Words = Words {
     api: "the dashboard",
     address: "DASHBOARD_URL",
     gateway: "GATEWAY_URL",
@@ -48,8 +58,9 @@ pub(crate) static API7: Words = Words {
 /// In what is said of a connection that goes through a proxy.
 const THROUGH: &str = " cannot be reached through the proxy ";
 
-/// What happened at the dashboard and what to do next.
-pub(crate) fn explain(error: &Error) -> String {
+/// What happened at the dashboard of an API7 Enterprise, and what to do next, in sentences without secrets: what the
+/// tools say of it.
+pub fn explain(error: &Error) -> String {
     explain_as(&API7, error)
 }
 

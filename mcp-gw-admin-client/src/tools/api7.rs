@@ -17,6 +17,7 @@ mod users;
 mod validate;
 mod write;
 
+pub use crate::tools::advice::explain;
 pub use backend::{ToolsError, backend, backend_with_clock};
 pub use config::{Access, Api7Config, EnvironmentError, Secrets};
 pub(crate) use config::{answer, concurrency, requests, timeout};

@@ -14,4 +14,9 @@ mod validate;
 pub use backend::backend;
 pub use config::ApisixConfig;
 
+/// What happened at the Admin API of an APISIX, and what to do next, in sentences without secrets: what the tools say of it.
+pub fn explain(error: &crate::http::Error) -> String {
+    crate::tools::advice::explain_as(&shared::WORDS, error)
+}
+
 pub use crate::tools::api7::{Access, EnvironmentError, Secrets, ToolsError};

@@ -56,6 +56,16 @@ pub(crate) fn wanted<S: Shared>(
     Ok(left)
 }
 
+/// The names of those of `tools` that are not `wanted`.
+pub(crate) fn absent<S: Shared>(
+    tools: &'static [Blueprint<S>],
+    wanted: &[&'static Blueprint<S>],
+) -> Vec<Arc<str>> {
+    let is_wanted = |tool: &&Blueprint<S>| wanted.iter().any(|wanted| wanted.name == tool.name);
+    let left_out = tools.iter().filter(|tool| !is_wanted(tool));
+    left_out.map(|tool| tool.name.into()).collect()
+}
+
 /// The tools of these blueprints, as `name`.
 ///
 /// # Errors

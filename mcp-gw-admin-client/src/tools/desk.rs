@@ -74,6 +74,14 @@ impl Desk {
             .within(self.transport.budget().map(Budget::half))
     }
 
+    /// The same with other advice.
+    pub(crate) fn with_words(&self, words: &'static Words) -> Self {
+        Self {
+            words,
+            ..self.clone()
+        }
+    }
+
     /// An error of the API, as a model reads it.
     pub(crate) fn failed(&self, error: &Error) -> ToolError {
         advice::failed_as(self.words, error)

@@ -1,5 +1,6 @@
 //! How a tool is written here: typed arguments and answers, one way to check and to write them.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
@@ -16,6 +17,7 @@ use serde_json::Value;
 use crate::http::Budget;
 use crate::tools::redact::said_twice;
 use crate::tools::schema;
+use crate::tools::spoken::Spoken;
 
 /// What calling a tool changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +55,7 @@ pub(crate) trait Operation<S>: Send + Sync + 'static {
     /// It deals with more than the one API.
     const IS_OPEN: bool = false;
     type Args: DeserializeOwned + JsonSchema + Send;
-    type Output: Serialize + JsonSchema + Send;
+    type Output: Serialize + JsonSchema + Spoken + Send;
 
     fn run(
         shared: &S,
@@ -256,6 +258,14 @@ impl<S: Shared, O: Operation<S>> Tool for Bound<S, O> {
     }
 
     async fn call(&self, ctx: &CallContext, args: Arguments) -> Result<ToolOutput, ToolError> {
+        self.answer(ctx, args)
+            .await
+            .map_err(|error| in_names_of_client(ctx, error))
+    }
+}
+
+impl<S: Shared, O: Operation<S>> Bound<S, O> {
+    async fn answer(&self, ctx: &CallContext, args: Arguments) -> Result<ToolOutput, ToolError> {
         if let Some(says) = self.shared.unset() {
             return Err(ToolError::failed(says));
         }
@@ -263,7 +273,7 @@ impl<S: Shared, O: Operation<S>> Tool for Bound<S, O> {
         let bounded = ctx
             .end()
             .map(|end| self.shared.within(Budget::until(end.into())));
-        let output = O::run(bounded.as_ref().unwrap_or(&*self.shared), args)
+        let mut output = O::run(bounded.as_ref().unwrap_or(&*self.shared), args)
             .await
             .map_err(|error| match error {
                 ToolError::Failed { message, source } => ToolError::Failed {
@@ -272,6 +282,11 @@ impl<S: Shared, O: Operation<S>> Tool for Bound<S, O> {
                 },
                 error => error,
             })?;
+        output.each_text(&mut |text| {
+            if let Cow::Owned(worded) = ctx.in_names_of_client(text) {
+                *text = worded;
+            }
+        });
         let output = written(&output, O::text(&output)).map_err(ToolError::internal)?;
         // An API that repeats the token must not make it known.
         let text = output.as_raw().as_str();
@@ -291,6 +306,21 @@ impl<S: Shared, O: Operation<S>> Tool for Bound<S, O> {
                 },
                 Ok,
             )
+    }
+}
+
+/// The error, naming what the client can call.
+fn in_names_of_client(ctx: &CallContext, error: ToolError) -> ToolError {
+    let worded = |message: String| ctx.in_names_of_client(&message).into_owned();
+    match error {
+        ToolError::InvalidArguments { message } => ToolError::InvalidArguments {
+            message: worded(message),
+        },
+        ToolError::Failed { message, source } => ToolError::Failed {
+            message: worded(message),
+            source,
+        },
+        error => error,
     }
 }
 

@@ -179,7 +179,29 @@ fn said(error: &ValidationError<'_>) -> String {
                 found()
             )
         }
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            let first = context.iter().filter_map(|faults| faults.first());
+            let mut all: Vec<String> = Vec::new();
+            for fault in first {
+                let says = placed(fault, said);
+                if !all.contains(&says) {
+                    all.push(says);
+                }
+            }
+            all.join(", and ")
+        }
         _ => error.to_string(),
+    }
+}
+
+/// A fault, and where it is.
+fn placed(error: &ValidationError<'_>, said: impl Fn(&ValidationError<'_>) -> String) -> String {
+    let at = error.instance_path().to_string();
+    let says: String = said(error).chars().take(1000).collect();
+    if at.is_empty() {
+        says
+    } else {
+        format!("at {at}: {says}")
     }
 }
 
@@ -210,15 +232,7 @@ fn check_with(
     let faults: Vec<String> = validator
         .iter_errors(arguments)
         .take(8)
-        .map(|error| {
-            let at = error.instance_path().to_string();
-            let says: String = said(&error).chars().take(1000).collect();
-            if at.is_empty() {
-                says
-            } else {
-                format!("at {at}: {says}")
-            }
-        })
+        .map(|error| placed(&error, &said))
         .collect();
     if faults.is_empty() {
         Ok(())

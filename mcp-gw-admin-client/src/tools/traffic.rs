@@ -1,5 +1,6 @@
 //! Test requests through a gateway, without the credentials of its admin API.
 
+mod fill;
 mod request;
 
 use std::collections::BTreeMap;
@@ -13,13 +14,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::http::{Reading, Transport};
+use crate::http::Transport;
 use crate::tools::advice;
 use crate::tools::answer::Failure;
 use crate::tools::api7::Secrets;
 use crate::tools::desk::{Desk, aside};
-use crate::tools::redact::{Place, REDACTED, clean, is_secret_header};
-use crate::tools::view::{Cut, View};
+use crate::tools::spoken::Spoken;
+use crate::tools::view::Cut;
+use fill::{Show, fill};
 use request::prepare;
 
 /// No body is shown shorter than that, however many there are.
@@ -112,6 +114,22 @@ struct Returned {
 }
 
 impl Returned {
+    /// Nothing yet of the request with this number.
+    const fn of(request: usize) -> Self {
+        Self {
+            request,
+            status: None,
+            data: None,
+            headers: BTreeMap::new(),
+            headers_left_out: 0,
+            duration_ms: 0,
+            cut: None,
+            remarks: Vec::new(),
+            more_like_it: 0,
+            error: None,
+        }
+    }
+
     fn is_like(&self, other: &Self) -> bool {
         let kind = |returned: &Self| returned.error.as_ref().map(|error| error.kind.clone());
         (self.request, self.status) == (other.request, other.status)
@@ -147,6 +165,16 @@ pub(crate) struct Output {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     remarks: Vec<String>,
+}
+
+impl Spoken for Output {
+    fn each_text(&mut self, change: &mut dyn FnMut(&mut String)) {
+        for result in &mut self.results {
+            result.remarks.iter_mut().for_each(&mut *change);
+            result.error.each_text(change);
+        }
+        self.remarks.iter_mut().for_each(change);
+    }
 }
 
 /// Sends them all and tells what came back.
@@ -274,14 +302,6 @@ fn count(results: &[Returned]) -> Summary {
     summary
 }
 
-#[derive(Clone, Copy)]
-struct Show {
-    budget: usize,
-    secrets: bool,
-    /// Where the gateway's address is set.
-    setting: &'static str,
-}
-
 /// `None` when there was no time left to send it.
 async fn send(
     gateway: &Transport,
@@ -294,18 +314,8 @@ async fn send(
     }
     let begin = Instant::now();
     let result = gateway.exchange(request).await;
-    let mut returned = Returned {
-        request: at,
-        status: None,
-        data: None,
-        headers: BTreeMap::new(),
-        headers_left_out: 0,
-        duration_ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
-        cut: None,
-        remarks: Vec::new(),
-        more_like_it: 0,
-        error: None,
-    };
+    let mut returned = Returned::of(at);
+    returned.duration_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     match result {
         Ok(reading) => {
             let length = reading.body.len();
@@ -326,68 +336,4 @@ async fn send(
         }
     }
     Some(returned)
-}
-
-fn fill(returned: &mut Returned, reading: &Reading, show: Show) {
-    returned.status = Some(reading.status.as_u16());
-    // They may be as long as the body.
-    let mut room = show.budget;
-    for (name, value) in &reading.headers {
-        let length = name.as_str().len() + value.len() + 6;
-        if length > room {
-            returned.headers_left_out += 1;
-            continue;
-        }
-        room -= length;
-        let mut text = String::from_utf8_lossy(value.as_bytes());
-        if !show.secrets && is_secret_header(name.as_str(), &text) {
-            text = REDACTED.into();
-        }
-        let known = returned.headers.entry(name.to_string()).or_default();
-        if !known.is_empty() {
-            known.push_str(", ");
-        }
-        known.push_str(&text);
-    }
-    if reading.body.is_empty() {
-        return;
-    }
-    let (data, more) = read_body(reading);
-    let clean = clean(&data, &Place::default(), show.secrets);
-    returned.remarks = clean.remarks;
-    let data = clean.raw;
-    let length = data.len();
-    // A view that asks for nothing cannot ask for what is not there.
-    if let Ok(shown) = View::default().show(&data, show.budget) {
-        returned.data = Some(shown.body);
-        let is_cut = shown.cut.is_some() || more.is_some();
-        returned.cut = is_cut.then(|| Cut {
-            bytes: length,
-            of: None,
-            next: more
-                .unwrap_or_else(|| "max_bytes: a greater number, or fewer requests".to_owned()),
-        });
-    }
-}
-
-/// The body as JSON, and what has to be said about it.
-fn read_body(reading: &Reading) -> (RawJson, Option<String>) {
-    let body = &reading.body;
-    let more = reading
-        .is_cut
-        .then(|| format!("nothing: only the first {} bytes were read", body.len()));
-    if let Ok(json) = RawJson::parse(body.clone()) {
-        return (json, more);
-    }
-    let text = String::from_utf8_lossy(body);
-    let is_text = !body.contains(&0) && (reading.is_cut || std::str::from_utf8(body).is_ok());
-    if is_text {
-        (RawJson::string(&text), more)
-    } else {
-        let note = format!(
-            "nothing: {} bytes that are not text are not shown",
-            body.len()
-        );
-        (RawJson::null(), Some(note))
-    }
 }

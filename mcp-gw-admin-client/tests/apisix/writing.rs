@@ -350,6 +350,24 @@ async fn a_resource_is_checked_as_a_whole_and_nothing_is_stored() {
         verdict,
         json!({"valid": true, "problems": [], "remarks": []})
     );
+    // What was not looked at is not called good.
+    let schema = "GET /plugins/cors";
+    let setup = Setup::new([
+        on("POST /schema/validate/services").body(""),
+        on(schema).status(401),
+    ])
+    .await;
+    let body = json!({"plugins": {"cors": {}}});
+    let verdict = setup
+        .call(
+            "validate_resource",
+            json!({"type": "services", "body": body}),
+        )
+        .await
+        .ok();
+    assert_eq!(verdict.get("valid"), None, "{verdict}");
+    assert_eq!(verdict["problems"], json!([]));
+    assert_eq!(verdict["remarks"].as_array().unwrap().len(), 1, "{verdict}");
     let setup = Setup::new([on("POST /schema/validate/protos").status(401)]).await;
     setup
         .call("validate_resource", json!({"type": "protos", "body": {}}))
@@ -364,6 +382,22 @@ async fn what_contradicts_itself_is_not_sent() {
     let arguments = json!({"id": "r", "route": route});
     let error = setup.call("create_route", arguments).await.error();
     assert!(error.contains("Nothing was sent"), "{error}");
+}
+
+#[tokio::test]
+async fn conditions_of_a_route_may_be_of_any_form_that_apisix_takes() {
+    let setup = Setup::writing([on("POST /routes")]).await;
+    let vars = json!([
+        "OR",
+        ["arg_a", "==", "1"],
+        ["AND", ["arg_b", ">", 2], ["arg_c", "!", "in", ["x"]]]
+    ]);
+    let route = json!({"uri": "/x", "upstream_id": "u", "vars": vars});
+    setup
+        .call("create_route", json!({"route": route}))
+        .await
+        .ok();
+    assert_eq!(setup.admin.seen()[0].json(), route);
 }
 
 #[tokio::test]

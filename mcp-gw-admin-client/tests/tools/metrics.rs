@@ -170,7 +170,11 @@ async fn what_cannot_be_asked_is_refused_before_anything_is_sent() {
     let setup = Setup::new([]).await;
     for (arguments, says) in [
         (json!({}), "type"),
-        (json!({"type": "up"}), "type"),
+        (
+            json!({"type": "up"}),
+            r#""up" is none of "api-status-dist", "api-failure-requests""#,
+        ),
+        (json!({"type": ["up"]}), "at /type/0: \"up\" is none of"),
         (json!({"type": []}), "type"),
         (
             json!({"type": "api-qps", "raw_time": "5m]) or up"}),

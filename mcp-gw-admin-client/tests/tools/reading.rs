@@ -395,6 +395,27 @@ async fn further_kinds_and_paths_can_be_read() {
 }
 
 #[tokio::test]
+async fn what_has_no_kind_is_read_by_its_path_and_a_wrong_path_leads_to_the_reference() {
+    let setup = Setup::writing([
+        on("GET /api/some_list?page=2&search=ann").body(r#"{"list":[{"id":"d"}],"total":31}"#),
+        on("GET /api/nope").status(404),
+        on("POST /api/nope").status(405),
+    ])
+    .await;
+    let query = json!({"page": "2", "search": "ann"});
+    let arguments = json!({"api": "api", "segments": ["some_list"], "query": query});
+    let answer = setup.call("get_admin_api", arguments).await.ok();
+    assert_eq!(answer["body"]["total"], 31);
+    let path = json!({"api": "api", "segments": ["nope"]});
+    let error = setup.call("get_admin_api", path.clone()).await.error();
+    assert!(error.contains("do not guess paths"), "{error}");
+    let mut write = path;
+    write["method"] = json!("POST");
+    let error = setup.call("write_admin_api", write).await.error();
+    assert!(error.contains("what this path takes"), "{error}");
+}
+
+#[tokio::test]
 async fn an_answer_that_nests_without_end_is_cut() {
     let deep = |name: &str| {
         let open = format!("{{\"{name}\":").repeat(1 << 15);

@@ -10,6 +10,7 @@ use crate::mount::{LeftOut, MountPoint, Naming};
 use crate::policy::Feature;
 use crate::tool::{ToolSpec, check_name};
 use crate::uri_template::UriTemplate;
+use crate::wording::Wording;
 
 /// Some clients take no longer names.
 const LONG_NAME: usize = 64;
@@ -53,6 +54,7 @@ impl Catalogue {
             points: parts.iter().map(|part| part.point).collect(),
         };
         let reports = parts.iter().map(|part| builder.add(part)).collect();
+        builder.catalogue.reword(None);
         (builder.catalogue, reports)
     }
 }
@@ -71,6 +73,10 @@ fn share(part: &Part<'_>) -> Share {
         asked_at: part.asked_at,
         hints: offer.map(|offer| offer.hints).unwrap_or_default(),
         instructions: instructions.map(Arc::from),
+        absent: offer
+            .filter(|offer| offer.texts_follow_names)
+            .map(|offer| offer.absent.clone()),
+        wording: Wording::default(),
         logs,
         capabilities,
     }
@@ -216,6 +222,7 @@ fn shown_tool(point: &Arc<MountPoint>, tool: &ToolSpec, key: &str) -> Result<Ent
         upstream_key: tool.shared_name(),
         own_name: Arc::clone(tool.own_name()),
         definition: shown.definition().clone(),
+        unworded: shown.definition().clone(),
         tool: Some(shown),
         server: Arc::clone(&point.server),
         original: original.clone(),
@@ -253,6 +260,7 @@ fn shown_item(
         key,
         upstream_key: Arc::clone(&own),
         own_name: own,
+        unworded: definition.clone(),
         definition,
         tool: None,
         server: Arc::clone(&point.server),

@@ -81,6 +81,7 @@ impl Catalogue {
         for (share, shown) in view.shares.iter_mut().zip(shown) {
             share.counts = shown;
         }
+        view.reword(Some(self));
         view
     }
 
@@ -91,11 +92,13 @@ impl Catalogue {
             (*entry.server == *server).then(|| Entry {
                 key: Arc::clone(&entry.upstream_key),
                 definition: entry.original.clone(),
+                unworded: entry.original.clone(),
                 ..entry.clone()
             })
         });
         let is_it = |share: &&Share| *share.point.server == *server;
         view.shares = self.shares.iter().filter(is_it).cloned().collect();
+        view.reword(None);
         view
     }
 

@@ -25,6 +25,7 @@ mod hidden;
 mod limits;
 mod questions;
 mod remount;
+mod wording;
 
 fn assert_send<T: Send>(value: T) -> T {
     value

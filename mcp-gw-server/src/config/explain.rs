@@ -29,13 +29,30 @@ impl Config {
     /// `headers` and `args`, nor, of a URL, who logs in, the values of the query, and a path that
     /// comes from the environment.
     pub fn explain(&self) -> String {
+        self.explained(Self::write_callers)
+    }
+
+    /// The same for who serves the program that started it, over standard streams.
+    pub fn explain_stdio(&self) -> String {
+        self.explained(|config, out| {
+            let name = &config.name;
+            writeln!(
+                out,
+                "{name} serves the program that starts it, over standard streams"
+            )?;
+            writeln!(out, "\nwho may call")?;
+            writeln!(out, "  local (that program): {}", config.default_tools())
+        })
+    }
+
+    fn explained(&self, callers: impl FnOnce(&Self, &mut String) -> fmt::Result) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
-        let _ = self.write(&mut text);
+        let _ = callers(self, &mut text).and_then(|()| self.write(&mut text));
         text.lines().map(|line| one_line(line) + "\n").collect()
     }
 
-    fn write(&self, out: &mut String) -> fmt::Result {
+    fn write_callers(&self, out: &mut String) -> fmt::Result {
         let http = &self.http;
         writeln!(
             out,
@@ -61,6 +78,11 @@ impl Config {
         if let Some(caller) = keyless {
             writeln!(out, "  {caller}: {}", self.default_tools())?;
         }
+        Ok(())
+    }
+
+    fn write(&self, out: &mut String) -> fmt::Result {
+        let http = &self.http;
         let rules = policy::explain(&self.policy);
         if !rules.is_empty() {
             writeln!(out, "\nthe rules")?;

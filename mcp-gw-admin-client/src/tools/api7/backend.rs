@@ -29,7 +29,7 @@ use crate::tools::api7::users::{GetRoleByUserId, GetServiceHealth, GetUserId};
 use crate::tools::api7::write::{
     CreateResource, DeleteResource, PatchResource, PublishService, ReplaceResource, WriteRaw,
 };
-use crate::tools::choice::{registry, to_api, to_gateway, wanted};
+use crate::tools::choice::{absent, registry, to_api, to_gateway, wanted};
 use crate::tools::desk::Desk;
 use crate::tools::operation::Blueprint;
 
@@ -153,6 +153,7 @@ pub fn backend_with_clock(
         config.access,
     )?;
     Ok(Arc::new(Api7Backend {
+        absent: absent(&TOOLS, &wanted),
         registry: registry(&config.name, wanted, shared(config, clock)?)?,
         resource: actions::spec()?,
     }))
@@ -195,6 +196,8 @@ fn shared(config: &Api7Config, clock: Arc<dyn Clock>) -> Result<Api7, ToolsError
 struct Api7Backend {
     registry: ToolRegistry,
     resource: mcp_gw_core::ItemSpec,
+    /// The tools that are left out.
+    absent: Vec<Arc<str>>,
 }
 
 #[async_trait]
@@ -207,6 +210,8 @@ impl Backend for Api7Backend {
         let mut offer = self.registry.offer_now()?;
         offer.resources.push(self.resource.clone());
         offer.instructions = Some(INSTRUCTIONS.to_owned());
+        offer.texts_follow_names = true;
+        offer.absent.clone_from(&self.absent);
         Some(offer)
     }
 

@@ -14,6 +14,7 @@ use crate::tools::answer::{Failure, Outcome, Sent};
 use crate::tools::api7::input::{Id, Name, Paging};
 use crate::tools::api7::shared::Api7;
 use crate::tools::operation::{Effect, Operation};
+use crate::tools::spoken::Spoken;
 use crate::tools::view::View;
 
 /// So many requests are under way at the same time.
@@ -284,6 +285,15 @@ pub(crate) struct OneResult {
 pub(crate) struct Output {
     /// One for each kind that was asked for, in the order of the schema.
     results: Vec<OneResult>,
+}
+
+impl Spoken for Output {
+    fn each_text(&mut self, change: &mut dyn FnMut(&mut String)) {
+        for result in &mut self.results {
+            result.answer.each_text(change);
+            result.error.each_text(change);
+        }
+    }
 }
 
 pub(crate) struct GetResource;

@@ -21,6 +21,7 @@ use crate::tools::answer::Failure;
 use crate::tools::api7::shared::{Api7, unbuilt};
 use crate::tools::desk::aside;
 use crate::tools::operation::{Effect, Operation};
+use crate::tools::spoken::Spoken;
 use promql::{Label, Metric, Parts};
 use series::{Answered, Stats, Unread};
 pub(crate) use series::{Point, Series, rounded};
@@ -168,6 +169,15 @@ pub(crate) struct Output {
     window: Window,
     /// One for each type, in their order.
     results: Vec<OneResult>,
+}
+
+impl Spoken for Output {
+    fn each_text(&mut self, change: &mut dyn FnMut(&mut String)) {
+        for result in &mut self.results {
+            result.remarks.iter_mut().for_each(&mut *change);
+            result.error.each_text(change);
+        }
+    }
 }
 
 pub(crate) struct GetMetrics;

@@ -9,6 +9,7 @@ use serde_json::Map;
 
 use crate::api7::{Kind, Place, Verb};
 use crate::http::{RequestError, Target};
+use crate::tools::advice;
 use crate::tools::answer::Outcome;
 use crate::tools::api7::get_resource::Provider;
 use crate::tools::api7::input::{Id, Name, Paging};
@@ -100,8 +101,9 @@ impl Operation<Api7> for ReadResource {
     const TITLE: &'static str = "Read any resource";
     const DESCRIPTION: &'static str = "Reads a resource of any kind by its id, or lists them: also those that get_resource \
         does not know, such as plugin (the names of plugins), pluginSchema (how a plugin is set up), coreSchema, version, \
-        ssl, proto, alertPolicy, auditLog, user, role and the developer portal. An answer that is cut says in `cut.next` \
-        what to call again with.";
+        ssl, proto, alertPolicy, auditLog, user, role and the developer portal. What has no kind (contact points of \
+        alerts, developers of the portal): get_admin_api. An answer that is cut says in `cut.next` what to call again \
+        with.";
     const EFFECT: Effect = Effect::Reads;
     type Args = ReadArgs;
     type Output = Outcome;
@@ -173,13 +175,16 @@ impl Operation<Api7> for GetRaw {
     const NAME: &'static str = "get_admin_api";
     const TITLE: &'static str = "Send any GET to the Admin API";
     const DESCRIPTION: &'static str = "Sends a GET to any path of the Admin API, for what neither get_resource nor \
-        read_resource knows. Only for paths that are documented for this version of the dashboard.";
+        read_resource knows, such as the contact points of alerts and the developers of the portal. Only for paths that \
+        are documented for this version of the dashboard: ask the user for its API reference, do not guess. Lists take \
+        page, page_size and search in `query`.";
     const EFFECT: Effect = Effect::Reads;
     type Args = RawArgs;
     type Output = Outcome;
 
     async fn run(shared: &Api7, args: RawArgs) -> Result<Outcome, ToolError> {
         let request = args.path.target().and_then(Target::get);
-        shared.read(request, &args.view).await
+        let desk = shared.with_words(&advice::ANY_PATH);
+        desk.read(request, &args.view).await
     }
 }

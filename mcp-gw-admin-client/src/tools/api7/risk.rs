@@ -24,6 +24,7 @@ use crate::tools::api7::risk::scan::Scan;
 use crate::tools::api7::risk::source::{Reader, Source};
 use crate::tools::api7::shared::Api7;
 use crate::tools::operation::{Effect, Operation};
+use crate::tools::spoken::Spoken;
 
 pub use config::{RiskConfig, RiskFault};
 
@@ -137,7 +138,7 @@ struct RuleState {
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
     /// What to do about it.
-    remedy: &'static str,
+    remedy: String,
     /// Where to read more.
     reference: &'static str,
 }
@@ -176,6 +177,21 @@ pub(crate) struct Output {
     not_read: Vec<NotRead>,
     /// What no rule can decide: for you to look at.
     review: Vec<Review>,
+}
+
+impl Spoken for Output {
+    fn each_text(&mut self, change: &mut dyn FnMut(&mut String)) {
+        for rule in &mut self.rules {
+            change(&mut rule.remedy);
+            rule.why.iter_mut().for_each(&mut *change);
+        }
+        for not_read in &mut self.not_read {
+            not_read.error.each_text(change);
+        }
+        for review in &mut self.review {
+            change(&mut review.how);
+        }
+    }
 }
 
 pub(crate) struct CheckRisk;
@@ -355,7 +371,7 @@ fn state(rule: &'static Rule, judge: &Judge<'_>, reader: &Reader<'_>) -> RuleSta
         checked: judge.checked,
         undecided: judge.undecided,
         why,
-        remedy: rule.remedy,
+        remedy: rule.remedy.to_owned(),
         reference: rule.reference,
     }
 }

@@ -316,7 +316,7 @@ impl Operation<Api7> for WriteRaw {
     const NAME: &'static str = "write_admin_api";
     const TITLE: &'static str = "Send any write to the Admin API";
     const DESCRIPTION: &'static str = "Sends a POST, PUT, PATCH or DELETE to any path of the Admin API, for what no other \
-        tool can do: accepting an approval, a new admin key, importing OpenAPI … Only for paths that are documented for \
+        tool can do: accepting an approval, a new admin key, importing OpenAPI, contact points of alerts … Only for paths that are documented for \
         this version of the dashboard; nothing is checked before. Ask the user.";
     const EFFECT: Effect = Effect::Changes;
     type Args = RawWriteArgs;
@@ -334,6 +334,7 @@ impl Operation<Api7> for WriteRaw {
             .path
             .target()
             .and_then(|target| target.request(method, body));
-        Ok(shared.write(request, &args.writing).await?.outcome)
+        let desk = shared.with_words(&advice::ANY_PATH);
+        Ok(desk.write(request, &args.writing).await?.outcome)
     }
 }

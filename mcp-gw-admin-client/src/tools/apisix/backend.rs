@@ -28,7 +28,7 @@ use crate::tools::apisix::update::{
     UpdateUpstream,
 };
 use crate::tools::apisix::validate::ValidateResource;
-use crate::tools::choice::{registry, to_api, to_gateway, wanted};
+use crate::tools::choice::{absent, registry, to_api, to_gateway, wanted};
 use crate::tools::desk::Desk;
 use crate::tools::operation::{Blueprint, Effect, Operation};
 use crate::tools::traffic::{Args, Output, send_all};
@@ -101,6 +101,7 @@ pub fn backend(config: &ApisixConfig) -> Result<Arc<dyn Backend>, ToolsError> {
         instructions.push_str(SAMPLE);
     }
     Ok(Arc::new(ApisixBackend {
+        absent: absent(&TOOLS, &wanted),
         registry: registry(&config.name, wanted, shared(config)?)?,
         instructions,
     }))
@@ -157,6 +158,8 @@ impl Operation<Apisix> for SendRequest {
 struct ApisixBackend {
     registry: ToolRegistry,
     instructions: String,
+    /// The tools that are left out.
+    absent: Vec<Arc<str>>,
 }
 
 #[async_trait]
@@ -168,6 +171,8 @@ impl Backend for ApisixBackend {
     fn offer_now(&self) -> Option<Offer> {
         let mut offer = self.registry.offer_now()?;
         offer.instructions = Some(self.instructions.clone());
+        offer.texts_follow_names = true;
+        offer.absent.clone_from(&self.absent);
         Some(offer)
     }
 

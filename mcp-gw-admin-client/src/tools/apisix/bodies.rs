@@ -44,8 +44,9 @@ pub(crate) struct RouteBody {
     methods: Option<Vec<HttpMethod>>,
     /// Which route wins when several fit: the greater.
     priority: Option<i64>,
-    /// Conditions that must all hold: `["arg_name", "==", "json"]`, for example.
-    vars: Option<Vec<Vec<Value>>>,
+    /// Conditions that must all hold: `[["arg_name", "==", "json"]]`, for example; with `"OR"` as the first of the list,
+    /// one of them.
+    vars: Option<Vec<Value>>,
     /// A condition as a function in Lua.
     filter_func: Option<String>,
     script: Option<Value>,
@@ -103,7 +104,8 @@ pub(crate) struct ServiceBody {
     plugins: Option<Plugins>,
     script: Option<Value>,
     hosts: Option<Vec<String>>,
-    vars: Option<Vec<Vec<Value>>>,
+    /// Conditions, as those of a route.
+    vars: Option<Vec<Value>>,
 }
 
 #[derive(JsonSchema)]

@@ -19,6 +19,7 @@ use crate::tools::apisix::input::Saving;
 use crate::tools::desk::{Desk, agree, aside, unbuilt};
 use crate::tools::input::Writing;
 use crate::tools::operation::Shared;
+use crate::tools::spoken::Spoken;
 use crate::tools::view::View;
 
 pub(crate) static WORDS: Words = Words {
@@ -91,6 +92,12 @@ impl JsonSchema for Told {
                 .map(|all| all.remove("console_url"));
         }
         schema
+    }
+}
+
+impl Spoken for Told {
+    fn each_text(&mut self, change: &mut dyn FnMut(&mut String)) {
+        self.0.each_text(change);
     }
 }
 

@@ -15,6 +15,7 @@ use crate::tools::desk::unbuilt;
 use crate::tools::operation::{Effect, Operation};
 use crate::tools::plugins::{Check, Findings, plugins_of};
 use crate::tools::redact::without_secrets;
+use crate::tools::spoken::Spoken;
 
 impl Apisix {
     /// Holds the plugins in `body` against their schemas. What could not be checked is said in remarks.
@@ -137,8 +138,9 @@ pub(crate) struct Args {
 
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Verdict {
-    /// Nothing wrong was found.
-    valid: bool,
+    /// Whether it is valid; missing when nothing wrong was found and not all could be checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid: Option<bool>,
     /// What is wrong.
     problems: Vec<String>,
     /// What could not be checked.
@@ -146,6 +148,13 @@ pub(crate) struct Verdict {
 }
 
 pub(crate) struct ValidateResource;
+
+impl Spoken for Verdict {
+    fn each_text(&mut self, change: &mut dyn FnMut(&mut String)) {
+        self.problems.iter_mut().for_each(&mut *change);
+        self.remarks.iter_mut().for_each(change);
+    }
+}
 
 impl Operation<Apisix> for ValidateResource {
     const NAME: &'static str = "validate_resource";
@@ -176,8 +185,9 @@ impl Operation<Apisix> for ValidateResource {
             found.faults.extend(more.faults);
             found.remarks.extend(more.remarks);
         }
+        let is_known = !found.faults.is_empty() || found.remarks.is_empty();
         Ok(Verdict {
-            valid: found.faults.is_empty(),
+            valid: is_known.then_some(found.faults.is_empty()),
             problems: found.faults,
             remarks: found.remarks,
         })

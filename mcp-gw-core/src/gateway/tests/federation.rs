@@ -444,7 +444,7 @@ async fn an_endpoint_shows_its_part() {
     let words = |endpoint| -> Vec<_> {
         let view = gateway.catalogue_at(Some(endpoint));
         view.instructions()
-            .map(|(_, text)| text.to_owned())
+            .map(|said| said.text.into_owned())
             .collect()
     };
     assert_eq!(words("one"), ["I am one."]);

@@ -120,7 +120,7 @@ pub(crate) fn plain(
         "initialize" if !is_modern => {
             eprintln!("greeted");
             format!(
-                r#"{{"protocolVersion":"2025-11-25","capabilities":{capabilities},"serverInfo":{{"name":"odd","version":"1"}},"instructions":"Be odd."}}"#
+                r#"{{"protocolVersion":"2025-11-25","capabilities":{capabilities},"serverInfo":{{"name":"odd","version":"1"}},"instructions":"Be odd: echo."}}"#
             )
         }
         "ping" if !is_modern => "{}".to_owned(),

@@ -250,7 +250,19 @@ fn check_explains_it_and_asks_the_dashboard() {
         );
         let (code, explained) = check(&["--ask"]);
         assert_eq!(code, Some(0), "{explained}");
-        says(&explained, &["api7: the dashboard cannot be used", "401"]);
+        says(
+            &explained,
+            &[
+                "api7: the dashboard cannot be used",
+                "401",
+                "make a new token",
+            ],
+        );
         assert_clean(&explained);
+        let serves = match binary {
+            HTTP_BIN => "listens on http://127.0.0.1:0/mcp",
+            _ => "serves the program that starts it",
+        };
+        says(&explained, &[serves]);
     }
 }

@@ -60,8 +60,8 @@ fn endpoints_have_words_of_their_own() {
     let says = |name: &str| instructions(&client_at(gateway.endpoint_at(name), None, Era::Modern));
     assert_eq!(instructions(&gateway.client(Era::Modern)), "Everything.");
     assert_eq!(says("reading"), "Read.");
-    assert_eq!(says("one"), "Be odd.");
-    assert_eq!(says("links"), "Server `one` says:\nBe odd.");
+    assert_eq!(says("one"), "Be odd: echo.");
+    assert_eq!(says("links"), "Server `one` says:\nBe odd: echo.");
 }
 
 #[test]

@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 /// No label is shown longer than that.
 const LONGEST_LABEL: usize = 256;
 
+/// No series is shown with more labels.
+const MOST_LABELS: usize = 32;
+
 /// A time in seconds since 1970, and what was measured then.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Point(pub(crate) f64, pub(crate) f64);
@@ -173,12 +176,15 @@ struct Data {
     result: Option<Vec<WireSeries>>,
 }
 
+/// A time, and a number as text.
+type Sample = (f64, Value);
+
 #[derive(Deserialize)]
 struct WireSeries {
     #[serde(default)]
     metric: BTreeMap<String, String>,
-    value: Option<(f64, String)>,
-    values: Option<Vec<(f64, String)>>,
+    value: Option<Sample>,
+    values: Option<Vec<Option<Sample>>>,
 }
 
 /// Reads the answer of Prometheus, which the dashboard puts into `value`.
@@ -199,25 +205,13 @@ pub(crate) fn read(body: &RawJson) -> Result<Answered, Unread> {
     let result = wire.data.and_then(|data| data.result).unwrap_or_default();
     let mut series = Vec::with_capacity(result.len());
     for one in result {
-        let values = one
-            .values
-            .unwrap_or_else(|| one.value.into_iter().collect());
+        let values = one.values.unwrap_or_else(|| vec![one.value]);
+        let values = values.into_iter().flatten();
         let points: Result<Vec<Point>, Unread> = values
-            .into_iter()
-            .map(|(time, text)| {
-                let value = text.parse().map_err(|_| {
-                    let shown: String = text.chars().take(32).collect();
-                    Unread::Odd(format!("{shown:?} is not a number"))
-                })?;
-                Ok(Point(time, value))
-            })
+            .map(|(time, value)| Ok(Point(time, measured(&value)?)))
             .collect();
         series.push(Series {
-            labels: one
-                .metric
-                .into_iter()
-                .map(|(name, value)| (short(&name), short(&value)))
-                .collect(),
+            labels: labels(one.metric),
             points: points?,
         });
     }
@@ -225,6 +219,32 @@ pub(crate) fn read(body: &RawJson) -> Result<Answered, Unread> {
         series,
         warnings: wire.warnings,
     })
+}
+
+/// What was measured; where nothing is said, it is no number.
+fn measured(value: &Value) -> Result<f64, Unread> {
+    match value {
+        Value::Null => Some(f64::NAN),
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+    .ok_or_else(|| {
+        let shown: String = value.to_string().chars().take(32).collect();
+        Unread::Odd(format!("{shown} is not a number"))
+    })
+}
+
+fn labels(all: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let more = all.len().saturating_sub(MOST_LABELS);
+    let kept = all.into_iter().take(MOST_LABELS);
+    let mut labels: BTreeMap<_, _> = kept
+        .map(|(name, value)| (short(&name), short(&value)))
+        .collect();
+    if more > 0 {
+        labels.insert("[cut]".to_owned(), format!("{more} more labels"));
+    }
+    labels
 }
 
 fn short(text: &str) -> String {
@@ -275,94 +295,4 @@ pub(crate) fn downsample(points: &[Point], most: usize) -> Vec<Point> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn raw(value: &Value) -> RawJson {
-        RawJson::from_serialize(value).unwrap()
-    }
-
-    #[test]
-    fn an_answer_is_read_with_and_without_the_envelope_of_the_dashboard() {
-        let inner = json!({"status": "success", "warnings": ["slow"], "data": {"resultType": "matrix", "result": [
-            {"metric": {"code": "200"}, "values": [[10, "1.5"], [25.5, "NaN"], [40, "+Inf"], [55, "-Inf"]]}
-        ]}});
-        for body in [inner.clone(), json!({ "value": inner })] {
-            let answered = read(&raw(&body)).unwrap();
-            assert_eq!(answered.warnings, ["slow"]);
-            let series = &answered.series[0];
-            assert_eq!(series.labels["code"], "200");
-            assert_eq!(
-                serde_json::to_value(&series.points).unwrap(),
-                json!([[10, 1.5], [25.5, "NaN"], [40, "+Inf"], [55, "-Inf"]])
-            );
-            let stats = Stats::of(&series.points);
-            assert_eq!(
-                (stats.points, stats.not_numbers, stats.last),
-                (4, 3, Some(1.5))
-            );
-        }
-        let instant =
-            json!({"status": "success", "data": {"result": [{"metric": {}, "value": [1, "7"]}]}});
-        assert_eq!(
-            read(&raw(&instant)).unwrap().series[0].points,
-            [Point(1.0, 7.0)]
-        );
-    }
-
-    #[test]
-    fn what_is_no_answer_says_so() {
-        let refused =
-            json!({"value": {"status": "error", "errorType": "bad_data", "error": "parse error"}});
-        let error = read(&raw(&refused)).unwrap_err();
-        assert_eq!(error, Unread::Refused("bad_data: parse error".to_owned()));
-        for body in [
-            json!({}),
-            json!([]),
-            json!({"value": {"id": "x"}}),
-            json!({"status": "success", "data": {"resultType": "scalar", "result": [1, "2"]}}),
-            json!({"status": "success", "data": {"result": [{"value": [1, "many"]}]}}),
-        ] {
-            assert!(matches!(read(&raw(&body)), Err(Unread::Odd(_))), "{body}");
-        }
-        let empty = json!({"status": "success"});
-        assert_eq!(read(&raw(&empty)), Ok(Answered::default()));
-    }
-
-    #[test]
-    fn numbers_are_short_and_nothing_is_lost_of_small_ones() {
-        for (value, expected) in [
-            (0.066_666_666_666, json!(0.066_666_7)),
-            (123_456_789.0, json!(123_457_000)),
-            (0.000_001_234_567_8, json!(0.000_001_234_57)),
-            (0.0, json!(0)),
-            (-3.0, json!(-3)),
-        ] {
-            assert_eq!(number(value), expected);
-        }
-        assert_eq!(Stats::of(&[]), Stats::default());
-        let huge = Stats::of(&[Point(0.0, f64::MAX), Point(1.0, f64::MAX)]);
-        assert_eq!(huge.avg, None);
-    }
-
-    proptest! {
-        #[test]
-        fn downsampling_keeps_extremes_order_and_bound(
-            values in proptest::collection::vec(prop_oneof![8 => -1e3_f64..1e3, 1 => Just(f64::NAN)], 0..400),
-            most in 2_usize..60,
-        ) {
-            let times = (0_u32..).map(f64::from);
-            let points: Vec<Point> = times.zip(&values).map(|(t, v)| Point(t, *v)).collect();
-            let kept = downsample(&points, most);
-            prop_assert!(kept.len() <= most.max(2));
-            prop_assert!(kept.windows(2).all(|pair| pair[0].0 < pair[1].0));
-            let (all, some) = (Stats::of(&points), Stats::of(&kept));
-            prop_assert_eq!((all.min, all.max), (some.min, some.max));
-            for point in kept {
-                prop_assert!(points.iter().any(|p| p.0.to_bits() == point.0.to_bits() && p.1.to_bits() == point.1.to_bits()));
-            }
-        }
-    }
-}
+mod tests;

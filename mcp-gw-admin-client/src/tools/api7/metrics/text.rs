@@ -74,7 +74,9 @@ pub(crate) fn short(value: Option<f64>) -> String {
 
 fn digits(value: f64) -> String {
     let size = value.abs();
-    let text = if size >= 100.0 {
+    let text = if size >= 1e6 {
+        return format!("{value:.2e}");
+    } else if size >= 100.0 {
         format!("{value:.0}")
     } else if size >= 1.0 {
         format!("{value:.2}")
@@ -146,6 +148,8 @@ mod tests {
             (0.000_02, "2.0e-5"),
             (-7.5, "-7.5"),
             (2e15, "2000T"),
+            (1e308, "1.00e296T"),
+            (-3e20, "-3.00e8T"),
         ] {
             assert_eq!(short(Some(value)), text);
         }

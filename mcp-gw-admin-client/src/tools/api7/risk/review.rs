@@ -15,7 +15,7 @@ pub(crate) struct Review {
     /// What is to be judged.
     pub(crate) question: &'static str,
     /// How to look at it.
-    pub(crate) how: &'static str,
+    pub(crate) how: String,
     /// The first of the resources that are concerned.
     pub(crate) resources: Vec<At>,
     /// How many there are.
@@ -33,7 +33,7 @@ fn one<'a>(
     all.truncate(MOST);
     Review {
         question,
-        how,
+        how: how.to_owned(),
         resources: all,
         total,
     }

@@ -91,20 +91,26 @@ fn knows_global_rules(served: &Served<'_>) -> bool {
     !served.group.missing.contains(&Source::GlobalRules)
 }
 
+/// How a route is open: by no plugin at all, or in spite of one.
+type Gap<'a> = Option<(&'a str, &'static str)>;
+
+/// How a route is open by its guard. `None` when it is shut, or when that cannot be told, which is noted.
+fn gap<'a>(judge: &mut Judge<'_>, served: &Served<'a>, guard: Guard<'a>) -> Option<Gap<'a>> {
+    match guard {
+        Guard::Shut => {}
+        _ if !knows_global_rules(served) => judge.undecided(NO_GLOBAL_RULES),
+        Guard::Unsure(why) => judge.undecided(why),
+        Guard::Open(gap) => return Some(gap),
+    }
+    None
+}
+
 fn open_routes(judge: &mut Judge<'_>) {
     for served in judge.scan.routes() {
         judge.look();
-        let gap = match guard::of_callers(judge, &served, &[]) {
-            Guard::Shut => continue,
-            _ if !knows_global_rules(&served) => {
-                judge.undecided(NO_GLOBAL_RULES);
-                continue;
-            }
-            Guard::Unsure(why) => {
-                judge.undecided(why);
-                continue;
-            }
-            Guard::Open(why) => why,
+        let guard = guard::of_callers(judge, &served, &[]);
+        let Some(gap) = gap(judge, &served, guard) else {
+            continue;
         };
         let is_writing = served.is_writing();
         let severity = if is_writing {
@@ -233,35 +239,42 @@ fn days(seconds: u64) -> String {
     }
 }
 
-fn unlimited(judge: &mut Judge<'_>) {
-    let words = &judge.limits.sensitive_words;
+/// Finds the routes with one of `words` in their path that are open: `lacks` is what there is none of, and `no` says what
+/// a plugin that is there does not come to.
+fn open_paths(
+    judge: &mut Judge<'_>,
+    words: &[String],
+    guard: impl for<'s> Fn(&Judge<'_>, &Served<'s>) -> Guard<'s>,
+    (lacks, no): (&str, &str),
+) {
     for served in judge.scan.routes() {
         let Some((path, word)) = served.path_with(words) else {
             continue;
         };
         judge.look();
-        let gap = match guard::of_rate(&served, f64::from(judge.limits.max_requests_per_second)) {
-            Guard::Shut => continue,
-            _ if !knows_global_rules(&served) => {
-                judge.undecided(NO_GLOBAL_RULES);
-                continue;
-            }
-            Guard::Unsure(why) => {
-                judge.undecided(why);
-                continue;
-            }
-            Guard::Open(why) => why,
+        let guard = guard(judge, &served);
+        let Some(gap) = gap(judge, &served, guard) else {
+            continue;
         };
         let says = match gap {
-            None => {
-                format!("{word:?} in the path, and no rate limit on route, service or global rules")
-            }
-            Some((plugin, why)) => {
-                format!("{word:?} in the path, and {plugin} is no limit: {why}")
-            }
+            None => format!("{word:?} in the path, and {lacks}"),
+            Some((plugin, why)) => format!("{word:?} in the path, and {plugin} {no}: {why}"),
         };
         judge.found(served.route, "/paths", json!(path), says);
     }
+}
+
+fn unlimited(judge: &mut Judge<'_>) {
+    let most = f64::from(judge.limits.max_requests_per_second);
+    open_paths(
+        judge,
+        &judge.limits.sensitive_words,
+        |_, served| guard::of_rate(served, most),
+        (
+            "no rate limit on route, service or global rules",
+            "is no limit",
+        ),
+    );
 }
 
 fn high_limits(judge: &mut Judge<'_>) {
@@ -297,33 +310,17 @@ fn high_limits(judge: &mut Judge<'_>) {
 }
 
 fn exposed(judge: &mut Judge<'_>) {
-    let words = &judge.limits.exposed_words;
-    for served in judge.scan.routes() {
-        let Some((path, word)) = served.path_with(words) else {
-            continue;
-        };
-        judge.look();
-        let gap =
-            match guard::of_callers(judge, &served, &["ip-restriction", "consumer-restriction"]) {
-                Guard::Shut => continue,
-                _ if !knows_global_rules(&served) => {
-                    judge.undecided(NO_GLOBAL_RULES);
-                    continue;
-                }
-                Guard::Unsure(why) => {
-                    judge.undecided(why);
-                    continue;
-                }
-                Guard::Open(why) => why,
-            };
-        let says = match gap {
-            None => format!("{word:?} in the path, and neither authentication nor ip-restriction"),
-            Some((plugin, why)) => {
-                format!("{word:?} in the path, and {plugin} lets in everybody: {why}")
-            }
-        };
-        judge.found(served.route, "/paths", json!(path), says);
-    }
+    open_paths(
+        judge,
+        &judge.limits.exposed_words,
+        |judge, served| {
+            guard::of_callers(judge, served, &["ip-restriction", "consumer-restriction"])
+        },
+        (
+            "neither authentication nor ip-restriction",
+            "lets in everybody",
+        ),
+    );
 }
 
 fn any_origin(judge: &mut Judge<'_>) {
