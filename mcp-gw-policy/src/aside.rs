@@ -46,7 +46,7 @@ pub(crate) async fn decide(engine: &PolicyEngine, request: &AccessRequest<'_>) -
         .arguments
         .map_or(0, |arguments| arguments.as_raw().as_bytes().len())
         .saturating_add(request.name.len());
-    if bytes <= SHORT_BYTES || engine.most_steps() <= LONG_STEPS {
+    if bytes <= SHORT_BYTES || engine.most_steps(Some(request)) <= LONG_STEPS {
         return engine.decide_now(request);
     }
     let work = {
@@ -69,7 +69,7 @@ pub(crate) async fn decide_all(
     engine: &PolicyEngine,
     requests: &[AccessRequest<'_>],
 ) -> Vec<Decision> {
-    if requests.len() <= SHORT_LIST || engine.most_steps() <= LONG_STEPS {
+    if requests.len() <= SHORT_LIST || engine.most_steps(None) <= LONG_STEPS {
         return engine.decide_all_now(requests);
     }
     let work = {
@@ -193,7 +193,7 @@ mod tests {
         let config = serde_json::json!({ "rules": rules });
         let config: PolicyConfig = serde_json::from_value(config).unwrap();
         let engine = PolicyEngine::compile(&config).unwrap();
-        assert!(engine.most_steps() > super::LONG_STEPS);
+        assert!(engine.most_steps(None) > super::LONG_STEPS);
         engine
     }
 

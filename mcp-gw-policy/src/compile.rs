@@ -27,7 +27,7 @@ mod target;
 mod version;
 mod when;
 
-pub(crate) use steps::{REQUEST_STEPS, TOO_MANY_STEPS};
+pub(crate) use steps::{LayerCosts, REQUEST_STEPS, Shares, TOO_MANY_STEPS, Worst};
 pub(crate) use when::NO_ROLE;
 
 /// The counters of rules that were there before, by id.
@@ -61,7 +61,7 @@ pub(crate) fn compile(config: &PolicyConfig, known: &Known) -> Result<PolicySet,
             set.grants = sections.grants;
             set.ip = sections.ip;
             set.extra_methods = sections.extra_methods;
-            steps::share(&mut set);
+            steps::count(&mut set);
             Ok(set)
         }
         _ => Err(PolicyFaults::new(sections::relocated(
@@ -166,6 +166,7 @@ impl<'a> Compiler<'a> {
                 .collect(),
             is_uniform,
             steps: 0,
+            worst: Worst::default(),
             warnings: std::mem::take(&mut self.warnings),
             needs_tls: std::mem::take(&mut self.needs_tls),
         })
@@ -226,6 +227,7 @@ impl<'a> Compiler<'a> {
             is_shadow,
             rules: compiled.into_iter().map(|compiled| compiled.rule).collect(),
             ops,
+            costs: LayerCosts::default(),
         })
     }
 

@@ -176,8 +176,8 @@ impl PolicySet {
             Ok(names) => names,
             Err(reason) => return self.by_itself(Some(op), Effect::Deny, reason),
         };
-        let question = Question::new(request, op, session.identity, session.facts)
-            .with_known(session.known.as_ref());
+        let question =
+            Question::new(self, session, request, op, &names).with_known(session.known.as_ref());
         let mut enforced = Sum::new();
         let mut full = Sum::new();
         let mut errors = Vec::new();
@@ -314,7 +314,7 @@ impl<'p> Findings<'p> {
         if is_settled || !rule.is_about_server(question.request.server) {
             return;
         }
-        let holds = rule.holds(question);
+        let holds = rule.holds(question, is_shadow);
         // Whom it is not about, it is not about in any request.
         let is_about_them = !matches!(holds, Holds::No(Part::Who(_)));
         self.by_request |= is_about_them && !is_shadow && rule.looks_at_request(question.op);

@@ -157,9 +157,10 @@ impl PolicyEngine {
         self.shared.current.load().needs_tls.clone()
     }
 
-    /// The steps that the conditions of one request may take at most.
-    pub(crate) fn most_steps(&self) -> u64 {
-        self.shared.current.load().steps
+    /// The steps that the conditions of any request, or of this one, may take at most.
+    pub(crate) fn most_steps(&self, request: Option<&AccessRequest<'_>>) -> u64 {
+        let set = self.shared.current.load();
+        request.map_or(set.steps, |request| set.most_steps(request))
     }
 
     /// Room for decisions that may take long.

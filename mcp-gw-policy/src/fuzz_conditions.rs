@@ -35,14 +35,18 @@ pub fn condition(data: &[u8]) {
     let facts = Facts::new(&caller, &identity, &meta);
     let mut request = AccessRequest::new(&caller, &meta, "tools/call", Feature::Tool, "a");
     request.arguments = Some(&arguments);
-    let verdict = condition.evaluate(&facts.of(&request));
+    let verdict = condition.evaluate(&facts.of(&request, request.name));
     assert_ne!(
         verdict,
         Verdict::Error("the evaluator failed".to_owned()),
         "{source}"
     );
     let facts = Facts::new(&caller, &identity, &meta);
-    assert_eq!(verdict, condition.evaluate(&facts.of(&request)), "{source}");
+    assert_eq!(
+        verdict,
+        condition.evaluate(&facts.of(&request, request.name)),
+        "{source}"
+    );
 }
 
 /// The configuration of another gateway: it is refused, or becomes a policy that is good.

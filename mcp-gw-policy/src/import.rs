@@ -263,11 +263,18 @@ impl Importer {
 
     /// The condition in CEL; `None` when there is none.
     fn condition(&mut self, condition: Option<&str>, path: &str) -> Option<Condition> {
-        let text = condition?;
-        if text.trim().is_empty() {
-            return None;
-        }
+        let text = condition.filter(|text| !text.is_empty())?;
         let path = format!("{path}.condition");
+        if text.trim().is_empty() {
+            let message = "a blank text is no condition that holds, as far as is known: its rules allow \
+                           nothing; leave `condition` out if there is none";
+            self.note(&path, ImportNoteKind::Stricter, message);
+            return Some(Condition {
+                call: "false".to_owned(),
+                prompt: "false".to_owned(),
+                list: "false".to_owned(),
+            });
+        }
         match el::translate(text, Asked::Use) {
             Ok(translated) => {
                 for assumption in translated.assumptions {

@@ -6,13 +6,17 @@ use std::sync::Arc;
 
 use mcp_gw_core::{AccessRequest, Feature};
 
-use crate::condition::{Condition, Facts, Possible, RequestFacts, Verdict};
+use crate::compile::Shares;
+use crate::condition::{Condition, Possible, RequestFacts, Verdict};
 use crate::config::{MatchOn, RuleEffect};
+use crate::decide::Session;
 use crate::ip::Cidrs;
 use crate::op::{Op, Ops};
 use crate::pattern::Pattern;
 use crate::rbac::{Identity, Who};
+use crate::set::PolicySet;
 use crate::stats::RuleCounters;
+use crate::subject::Names;
 
 /// A rule of a layer.
 #[derive(Debug)]
@@ -27,7 +31,7 @@ pub(crate) struct Rule {
     pub(crate) who: Option<Who>,
     pub(crate) from: Option<Cidrs>,
     pub(crate) when: Option<Arc<Condition>>,
-    /// The steps that the condition has, whatever others take.
+    /// The steps that the condition has, or has a share of: see [`Shares`].
     pub(crate) steps: u64,
     /// The scopes that `who` and `when` name.
     pub(crate) scopes: Box<[Box<str>]>,
@@ -47,6 +51,10 @@ pub(crate) struct Question<'a, 'f> {
     pub(crate) op: Op,
     pub(crate) identity: &'a Identity<'a>,
     pub(crate) facts: RequestFacts<'a, 'f>,
+    /// The same about a URI with everything decoded, where that is another one: how a server may read it.
+    other: Option<RequestFacts<'a, 'f>>,
+    /// What a condition has of its steps.
+    shares: Shares,
     /// For the items of a list: what came out the same for all of them.
     pub(crate) known: Option<&'a Known>,
 }
@@ -65,16 +73,21 @@ enum Asked {
 
 impl<'a, 'f> Question<'a, 'f> {
     pub(crate) fn new(
+        set: &PolicySet,
+        session: &Session<'a, 'f>,
         request: &'a AccessRequest<'a>,
         op: Op,
-        identity: &'a Identity<'a>,
-        facts: &'a Facts<'f>,
+        names: &'a Names<'a>,
     ) -> Self {
+        let facts = session.facts;
+        let other = names.decoded.as_ref();
         Self {
             request,
             op,
-            identity,
-            facts: facts.of(request),
+            identity: session.identity,
+            facts: facts.of(request, &names.client),
+            other: other.map(|(client, _)| facts.of(request, client)),
+            shares: set.shares(session, request, names),
             known: None,
         }
     }
@@ -85,19 +98,43 @@ impl<'a, 'f> Question<'a, 'f> {
         self
     }
 
-    /// Asks a condition that has so many steps.
-    fn ask(&self, when: &Arc<Condition>, steps: u64) -> Asked {
+    /// Asks the condition of a rule. What takes away is asked about both readings of a URI.
+    fn ask(&self, rule: &Rule, is_shadow: bool) -> Option<Asked> {
+        let when = rule.when.as_ref()?;
+        let steps = |is_shared| self.shares.of(rule.steps, is_shadow, is_shared);
+        let asked = self.ask_about(&self.facts, when, steps);
+        let other = self.other.as_ref().filter(|_| when.reads_target());
+        let other = other.map(|facts| self.ask_about(facts, when, steps));
+        Some(match (rule.effect, asked, other) {
+            (RuleEffect::Deny, Asked::Verdict(here), Some(Asked::Verdict(there))) => {
+                Asked::Verdict(either(here, there))
+            }
+            (RuleEffect::Require, Asked::Verdict(here), Some(Asked::Verdict(there))) => {
+                Asked::Verdict(both(here, there))
+            }
+            (_, asked, _) => asked,
+        })
+    }
+
+    /// Asks a condition that has so many steps: fewer, perhaps, where what it says is for all of a list.
+    fn ask_about(
+        &self,
+        facts: &RequestFacts<'_, '_>,
+        when: &Arc<Condition>,
+        steps: impl Fn(bool) -> u64,
+    ) -> Asked {
         let feature = self.op.feature();
         let in_list = self.op.is_list() && when.reads_arguments(feature);
-        let ask = || {
-            if in_list {
-                Asked::Possible(when.possible(&self.facts, steps))
-            } else {
-                Asked::Verdict(when.evaluate_within(&self.facts, steps))
-            }
-        };
         // The arguments are those of one item.
         let is_shared = !when.reads_target() && (in_list || !when.reads_arguments(feature));
+        let steps = steps(is_shared);
+        let ask = || {
+            if in_list {
+                Asked::Possible(when.possible(facts, steps))
+            } else {
+                Asked::Verdict(when.evaluate_within(facts, steps))
+            }
+        };
         match self.known.filter(|_| is_shared) {
             Some(Known(known)) => {
                 let key = (Arc::as_ptr(when).addr(), feature, steps);
@@ -109,11 +146,29 @@ impl<'a, 'f> Question<'a, 'f> {
                 })
             }
             // What all evaluations together may take is used up, and it tells for none of them.
-            None if when.counts_steps() && self.facts.steps_left() == 0 => {
+            None if when.counts_steps() && facts.steps_left() == 0 => {
                 Asked::Verdict(Verdict::Error(USED_UP.to_owned()))
             }
             None => ask(),
         }
+    }
+}
+
+/// Holds if one does; cannot be told if one cannot.
+fn either(here: Verdict, there: Verdict) -> Verdict {
+    match (here, there) {
+        (Verdict::True, _) | (_, Verdict::True) => Verdict::True,
+        (Verdict::Error(why), _) | (_, Verdict::Error(why)) => Verdict::Error(why),
+        (Verdict::False, Verdict::False) => Verdict::False,
+    }
+}
+
+/// Holds if both do; cannot be told if one cannot.
+fn both(here: Verdict, there: Verdict) -> Verdict {
+    match (here, there) {
+        (Verdict::False, _) | (_, Verdict::False) => Verdict::False,
+        (Verdict::Error(why), _) | (_, Verdict::Error(why)) => Verdict::Error(why),
+        (Verdict::True, Verdict::True) => Verdict::True,
     }
 }
 
@@ -146,8 +201,8 @@ impl Rule {
     }
 
     /// Whether caller, address and condition are as the rule says. A part that does not hold
-    /// outweighs one that cannot be told.
-    pub(crate) fn holds(&self, question: &Question<'_, '_>) -> Holds {
+    /// outweighs one that cannot be told. `is_shadow` says whose steps its condition shares.
+    pub(crate) fn holds(&self, question: &Question<'_, '_>, is_shadow: bool) -> Holds {
         let request = question.request;
         if let Some(who) = &self.who {
             if let Some(key) = who.miss(request.caller, question.identity) {
@@ -162,8 +217,7 @@ impl Rule {
                 None => unknown = Some("the address of the client is not known".to_owned()),
             }
         }
-        let asked = self.when.as_ref();
-        let verdict = match asked.map(|when| question.ask(when, self.steps)) {
+        let verdict = match question.ask(self, is_shadow) {
             // What the arguments could be counts in favour (P-10).
             Some(Asked::Possible(may_be)) => match self.effect {
                 RuleEffect::Allow | RuleEffect::Require if may_be.truth => Verdict::True,

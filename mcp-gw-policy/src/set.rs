@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use mcp_gw_core::{Effect, PolicyVersion};
 
+use crate::compile::{LayerCosts, Worst};
 use crate::config::{MatchOn, OnDenied};
 use crate::fault::PolicyFault;
 use crate::index::{Bucket, NameIndex};
@@ -32,6 +33,8 @@ pub(crate) struct PolicySet {
     pub(crate) is_uniform: bool,
     /// The steps that the conditions of one request may take at most, all together.
     pub(crate) steps: u64,
+    /// Where that is more than they may.
+    pub(crate) worst: Worst,
     pub(crate) warnings: Vec<PolicyFault>,
     /// The rules whose conditions read `tls`.
     pub(crate) needs_tls: Vec<PolicyFault>,
@@ -54,6 +57,8 @@ pub(crate) struct Layer {
     /// Sorted by id, so that nothing depends on the order in the file.
     pub(crate) rules: Box<[Rule]>,
     pub(crate) ops: Box<[OpIndex]>,
+    /// What its conditions may cost.
+    pub(crate) costs: LayerCosts,
 }
 
 /// The rules about one operation.

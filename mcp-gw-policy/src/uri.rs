@@ -45,7 +45,9 @@ pub(crate) enum UriFault {
     FileQuery,
     #[error("its query is empty")]
     EmptyQuery,
-    #[error("its host has a user, a dot at the end, or the port that is its scheme's anyway")]
+    #[error(
+        "its host has a user, a dot at the end, the port that is its scheme's anyway, or one that is none"
+    )]
     Authority,
     #[error("after the colon of this scheme stand two slashes, a host and a slash")]
     NoAuthority,
@@ -288,6 +290,9 @@ fn check_scheme(scheme: &str, rest: &str, is_open: bool) -> Result<(), UriFault>
         return Err(UriFault::EmptyQuery);
     }
     check_literal_address(authority.unwrap_or_default(), is_open)?;
+    if !is_open {
+        check_port(authority.unwrap_or_default())?;
+    }
     if scheme == "file" {
         return check_file(rest, authority, is_open);
     }
@@ -322,6 +327,29 @@ fn check_scheme(scheme: &str, rest: &str, is_open: bool) -> Result<(), UriFault>
         return Err(UriFault::NoAuthority);
     }
     Ok(())
+}
+
+/// A port is digits (RFC 3986 §3.2.3) and a number of 16 bits. Java reads `:+443` and `:-1` as a port, others
+/// as part of the host.
+fn check_port(authority: &str) -> Result<(), UriFault> {
+    let (_, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let after = match place.rsplit_once(']') {
+        Some((_, after)) => after,
+        None => place
+            .find(':')
+            .and_then(|at| place.get(at..))
+            .unwrap_or_default(),
+    };
+    match after.strip_prefix(':') {
+        None if after.is_empty() => Ok(()),
+        Some(port)
+            if port.bytes().all(|byte| byte.is_ascii_digit())
+                && (port.is_empty() || port.parse::<u16>().is_ok()) =>
+        {
+            Ok(())
+        }
+        _ => Err(UriFault::Authority),
+    }
 }
 
 /// RFC 8089 §2 and its appendix B: with a host, or with other than three slashes, most servers read the

@@ -81,11 +81,11 @@ fn warn(warning: &str) {
 #[deny(clippy::missing_trait_methods)]
 impl Policy for Rules {
     async fn decide(&self, request: &AccessRequest<'_>) -> Decision {
-        self.engine.decide_now(request)
+        self.engine.decide(request).await
     }
 
     async fn decide_all(&self, requests: &[AccessRequest<'_>]) -> Vec<Decision> {
-        self.engine.decide_all_now(requests)
+        self.engine.decide_all(requests).await
     }
 
     fn is_uniform(&self) -> bool {
@@ -104,13 +104,49 @@ impl Policy for Rules {
 #[cfg(test)]
 mod tests {
     use mcp_gw_core::testing::policy_contract;
-    use mcp_gw_core::{Caller, CallerKind, Feature, RequestMeta, Transport};
+    use std::task::Poll;
+
+    use mcp_gw_core::{Arguments, Caller, CallerKind, Feature, RawJson, RequestMeta, Transport};
 
     use super::*;
 
     fn config(text: &str) -> Config {
         let text = format!("{text}\nservers: {{ a: {{ command: a }} }}");
         Config::load("test", &text, &|_| None).unwrap()
+    }
+
+    /// What may take long is not decided on the thread that asks.
+    #[tokio::test]
+    async fn a_long_decision_leaves_the_thread_to_others() {
+        let a = "mcp.tool.arguments.a";
+        let rule = |at: usize| {
+            format!(
+                "    - {{ id: r{at}, effect: deny, tools: [order], when: \"{a}.exists(x, {a}.exists(y, x == y + 'z'))\" }}\n"
+            )
+        };
+        let rules: String = (0..20).map(rule).collect();
+        let config = config(&format!(
+            "insecure: true\npolicy:\n  default: allow\n  rules:\n{rules}"
+        ));
+        let rules = Rules::of(&config).unwrap();
+        let caller = Caller::new(CallerKind::ApiKey, "bob");
+        let meta = RequestMeta::new("1", Transport::Http);
+        let long = serde_json::json!({ "a": vec!["abcd"; 200] }).to_string();
+        let long = Arguments::from_raw(RawJson::parse(long).unwrap()).unwrap();
+        let mut request = AccessRequest::new(&caller, &meta, "tools/call", Feature::Tool, "order");
+        request.arguments = Some(&long);
+        let mut deciding = std::pin::pin!(rules.decide(&request));
+        let first =
+            std::future::poll_fn(|cx| Poll::Ready(deciding.as_mut().poll(cx).is_ready())).await;
+        assert!(!first, "it is under way elsewhere");
+        assert!(!deciding.await.is_allowed(), "it takes too many steps");
+        // No rule is about this one, so it does not wait behind the others.
+        let mut other = request.clone();
+        (other.name, other.upstream_name) = ("get_time", "get_time");
+        let mut deciding = std::pin::pin!(rules.decide(&other));
+        assert!(
+            std::future::poll_fn(|cx| Poll::Ready(deciding.as_mut().poll(cx).is_ready())).await
+        );
     }
 
     const KEYS: &str = "

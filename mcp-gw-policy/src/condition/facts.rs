@@ -93,11 +93,16 @@ impl<'a> Facts<'a> {
         self.steps.load(Ordering::Relaxed)
     }
 
-    /// The facts with those of one item.
-    pub(crate) const fn of<'s>(&'s self, request: &'s AccessRequest<'s>) -> RequestFacts<'s, 'a> {
+    /// The facts with those of one item: `uri` is its name in the spelling that rules are compared with.
+    pub(crate) const fn of<'s>(
+        &'s self,
+        request: &'s AccessRequest<'s>,
+        uri: &'s str,
+    ) -> RequestFacts<'s, 'a> {
         RequestFacts {
             shared: self,
             request,
+            uri,
             arguments: OnceLock::new(),
             annotations: OnceLock::new(),
         }
@@ -231,6 +236,7 @@ impl<'a> Facts<'a> {
 pub(crate) struct RequestFacts<'s, 'a> {
     shared: &'s Facts<'a>,
     request: &'s AccessRequest<'s>,
+    uri: &'s str,
     arguments: OnceLock<Result<Box<dyn Val + 's>, String>>,
     annotations: OnceLock<CelMap<'s>>,
 }
@@ -278,7 +284,7 @@ impl RequestFacts<'_, '_> {
             }
             "tool.arguments" => is(Feature::Tool).and_then(|()| self.given())?,
             "resource.uri" => match request.feature {
-                Feature::Resource | Feature::ResourceTemplate => text(request.name),
+                Feature::Resource | Feature::ResourceTemplate => text(self.uri),
                 _ => return None,
             },
             "prompt.name" => is(Feature::Prompt).map(|()| text(request.name))?,

@@ -57,7 +57,7 @@ pub(super) fn dry_run(condition: &Condition) -> Vec<Verdict> {
         request.server = "sample";
         request.tool = tool.as_ref().filter(|_| feature == Feature::Tool);
         request.arguments = Some(&arguments);
-        condition.evaluate(&facts.of(&request))
+        condition.evaluate(&facts.of(&request, request.name))
     })
     .collect()
 }

@@ -114,7 +114,7 @@ fn verdict(condition: &Condition, arguments: &str) -> Verdict {
     request.upstream_name = "get";
     request.tool = Some(&tool);
     request.arguments = Some(&arguments);
-    condition.evaluate(&facts.of(&request))
+    condition.evaluate(&facts.of(&request, request.name))
 }
 
 const ARGUMENTS: &str = r#"{"path":"/srv/data/x.txt","amount":50,"tags":["a","b","c"],"deep":{"n":1.5},
@@ -262,7 +262,7 @@ fn an_anonymous_caller_has_nothing() {
     let facts = Facts::new(&caller, &identity, &meta);
     let mut request = AccessRequest::new(&caller, &meta, "tools/list", Feature::Tool, "t");
     request.phase = Phase::List;
-    let holds = |source: &str| compile(source).evaluate(&facts.of(&request));
+    let holds = |source: &str| compile(source).evaluate(&facts.of(&request, request.name));
     assert_eq!(
         holds(
             "!identity.authenticated && size(jwt) == 0 && size(identity.roles) == 0 \

@@ -53,7 +53,7 @@ pub(crate) fn explain(
             .is_some_and(|full| full.reason == Reason::Address);
     let asked = (Asked::of(request), Names::of(request));
     if let (Asked::Op(op), Ok(names), false) = (asked.0, asked.1, is_refused) {
-        let question = Question::new(request, op, session.identity, session.facts);
+        let question = Question::new(set, session, request, op, &names);
         let mut tellers = Vec::new();
         for layer in session.layers(set, request.server) {
             let mut teller = Teller::new(layer);
@@ -132,9 +132,10 @@ impl<'p> Teller<'p> {
         told: &mut Explanation,
         misses: &mut Vec<(usize, NearMiss)>,
     ) {
+        let is_shadow = rule.is_shadow || self.layer.is_shadow;
         let mut because = mismatches(rule, question, names);
         if because.is_empty() {
-            let holds = rule.holds(question);
+            let holds = rule.holds(question, is_shadow);
             if let Holds::Error(error) = &holds {
                 told.errors.push(RuleError {
                     rule: rule.id.to_string(),
@@ -148,8 +149,7 @@ impl<'p> Teller<'p> {
                 RuleEffect::Require => holds != Holds::Yes,
             };
             if applies {
-                self.applied
-                    .push((rule, rule.is_shadow || self.layer.is_shadow));
+                self.applied.push((rule, is_shadow));
                 // What could not be told is among the errors.
                 if let (RuleEffect::Require, Holds::No(part)) = (rule.effect, &holds) {
                     told.unmet.push(Unmet {
@@ -169,7 +169,7 @@ impl<'p> Teller<'p> {
             }
         } else if sum(&because) < FARTHEST {
             // What is far off already is not worth evaluating.
-            if let Holds::No(part) = rule.holds(question) {
+            if let Holds::No(part) = rule.holds(question, is_shadow) {
                 because.push((2, describe(part, question)));
             }
         }

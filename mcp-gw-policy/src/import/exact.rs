@@ -284,7 +284,9 @@ impl Scene {
                             "user-id": user_id, "application": user_id, "user.roles": roles,
                             "plan": plan,
                         });
-                        if is_known {
+                        if caller.kind == CallerKind::ApiKey {
+                            attributes["user"] = plan.clone();
+                        } else if is_known {
                             attributes["user"] = user.clone();
                         }
                         if !claims.is_empty() {
@@ -329,7 +331,7 @@ impl Scene {
         if self.is_list {
             request.phase = Phase::List;
         }
-        condition.evaluate(&facts.of(&request)) == Verdict::True
+        condition.evaluate(&facts.of(&request, request.name)) == Verdict::True
     }
 }
 

@@ -487,10 +487,12 @@ fn what_is_missing_lets_nobody_in() {
     let roles = "#context.attributes['user.roles']";
     let arguments = "#request.jsonContent.params.arguments";
     for (el, anonymous, key) in [
-        (format!("{{{user} != null}}"), NO, YES),
+        // Who has a key may have no `user` there.
+        (format!("{{{user} != null}}"), NO, NO),
         (format!("{{{user} == null}}"), YES, NO),
-        (format!("{{{user} != 'root'}}"), YES, YES),
-        (format!("{{(!{user}.startsWith('guest'))}}"), NO, YES),
+        (format!("{{{user} == 'k1'}}"), NO, NO),
+        (format!("{{{user} != 'root'}}"), YES, NO),
+        (format!("{{(!{user}.startsWith('guest'))}}"), NO, NO),
         (
             format!("{{#request.id == 'x' || {user}.isEmpty()}}"),
             NO,
@@ -540,7 +542,7 @@ fn what_is_missing_lets_nobody_in() {
         (
             format!("{{{user} != null || {claims}['a'] != 'x'}}"),
             NO,
-            YES,
+            NO,
         ),
         (format!("{{{arguments}['a'] != 'x'}}"), NO, NO),
         (format!("{{{arguments}['a'] == null}}"), NO, NO),
@@ -567,6 +569,14 @@ fn what_is_missing_lets_nobody_in() {
             let list = decides_for(&caller, &policy, "tools/list", "get_a", "{}");
             assert_eq!((call, list), (expected, expected), "{el} for {}", caller.id);
         }
+    }
+}
+
+/// Whether it counts as none there is not known.
+#[test]
+fn a_blank_condition_allows_nothing_and_is_told() {
+    for (text, expected) in [("", YES), ("  ", NO), ("\t\n", NO)] {
+        assert_eq!(condition(text), (expected, expected), "{text:?}");
     }
 }
 

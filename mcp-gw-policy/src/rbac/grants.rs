@@ -106,7 +106,7 @@ impl Grants {
             .map(|(name, nexts)| (*name, *nexts, &[][..]))
             .collect();
         limit("scopes", "implies", &entries, &mut faults);
-        let scopes = follow(&edges, &path, "imply", &mut faults);
+        let scopes = follow(&edges, &path, "implies", &mut faults);
         if !faults.is_empty() {
             return Err(faults);
         }

@@ -270,7 +270,7 @@ fn circles_and_unknown_names_are_refused() {
             "groups.g: these go round in a circle: g -> g; take one of them out of `part_of`",
             "roles.c.inherits[0]: there is no `reeder` in `roles`; did you mean `reader`?",
             "roles.a: these go round in a circle: a -> b -> a; take one of them out of `inherits`",
-            "scopes.implies.x: these go round in a circle: x -> y -> z -> x; take one of them out of `imply`",
+            "scopes.implies.x: these go round in a circle: x -> y -> z -> x; take one of them out of `implies`",
         ],
     );
 }

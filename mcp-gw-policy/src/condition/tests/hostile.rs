@@ -130,7 +130,7 @@ fn what_is_worked_out_is_compared_exactly_or_not_at_all() {
         ("mcp.tool.arguments.n in [jwt.limit]", Verdict::False),
     ] {
         assert_eq!(
-            compile(source).evaluate(&facts.of(&request)),
+            compile(source).evaluate(&facts.of(&request, request.name)),
             expected,
             "{source}"
         );
@@ -231,7 +231,7 @@ fn a_condition_has_its_steps_whatever_others_took() {
     let facts = Facts::new(&caller, &identity, &meta);
     let mut request = AccessRequest::new(&caller, &meta, "tools/call", Feature::Tool, "t");
     request.arguments = Some(&arguments);
-    let facts_of = facts.of(&request);
+    let facts_of = facts.of(&request, request.name);
     for _ in 0..50 {
         assert!(matches!(heavy.evaluate(&facts_of), Verdict::Error(_)));
         assert_eq!(condition.evaluate(&facts_of), Verdict::True);
@@ -337,7 +337,7 @@ fn long_claims_and_variables_are_looked_through() {
     ] {
         let condition = compiler.compile(source).unwrap();
         assert_eq!(
-            condition.evaluate(&facts.of(&request)),
+            condition.evaluate(&facts.of(&request, request.name)),
             Verdict::True,
             "{source}"
         );

@@ -20,6 +20,8 @@ const HAS_CLAIMS: &str = "size(jwt) > 0";
 const HAS_METADATA: &str = "size(consumer.metadata) > 0";
 const HAS_ROLES: &str = "size(identity.roles) > 0";
 const IS_KNOWN: &str = "identity.authenticated";
+/// An error for the holder of an API key.
+const HAS_USER: &str = "{true: identity.authenticated}[identity.kind != 'api_key']";
 
 impl Parser<'_> {
     pub(super) fn variable(&mut self, name: &str) -> Result<Expr, String> {
@@ -46,7 +48,13 @@ impl Parser<'_> {
             ["jwt.claims", path @ ..] => {
                 self.within(HAS_CLAIMS, path_of("jwt", path, Kind::Unknown)?)
             }
-            ["user"] => Expr::maybe("identity.sub", IS_KNOWN, Kind::Text),
+            ["user"] => {
+                self.assume(
+                    "what the `user` of a caller with an API key is, is not known here: what asks for it does \
+                     not apply to them",
+                );
+                Expr::maybe("identity.sub", HAS_USER, Kind::Text)
+            }
             ["user-id"] => {
                 self.assume(
                     "what the `user-id` of a caller without a credential is, is not known here: \

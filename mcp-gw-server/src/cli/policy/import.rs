@@ -26,6 +26,10 @@ pub(super) struct ImportArgs {
     lenient: bool,
 }
 
+/// A policy in a file of its own has no variables, the file of a gateway has.
+const VARIABLE: &str = "a name holds `${`, which the configuration of a gateway takes for a variable: write \
+                        `$${` there";
+
 pub(super) fn run(args: &ImportArgs) -> Result<Outcome, String> {
     let file = args.file.display().to_string();
     let text = read_file(&args.file).map_err(|faults| {
@@ -52,7 +56,14 @@ pub(super) fn run(args: &ImportArgs) -> Result<Outcome, String> {
     for note in &imported.notes {
         say(&format!("# {note}").replace('\n', " "))?;
     }
+    let has_variable = yaml.contains("${");
+    if has_variable {
+        say(&format!("# {VARIABLE}"))?;
+    }
     say(&yaml)?;
+    if has_variable {
+        warn(&format!("{file}: {VARIABLE}"));
+    }
     for note in &imported.notes {
         warn(&format!("{file}: {note}").replace('\n', " "));
     }
