@@ -31,6 +31,7 @@ mod settings;
 mod single;
 mod stdio;
 mod subscriptions;
+mod vet;
 mod watched;
 
 pub use balance::{
@@ -41,3 +42,4 @@ pub use error::Error;
 pub use http::{HttpServer, HttpServerConfig};
 pub use settings::ClientInfo;
 pub use stdio::{StdioServer, StdioServerConfig};
+pub use vet::{Judgement, Vet};

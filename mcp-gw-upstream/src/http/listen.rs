@@ -131,7 +131,8 @@ async fn connect(
     }
     *was_open = true;
     if std::mem::take(missed) {
-        // Nobody knows what was said in the meantime.
+        // Nobody knows what was said in the meantime, nor who says it now.
+        desk.vetted.forget();
         wire.common.events.emit(BackendEvent::OfferChanged);
     }
     read(post, desk, response, place, decoder).await
