@@ -428,7 +428,7 @@ impl Engine {
         };
         let (answer, hints) = match answer {
             // Its server speaks as the client does, and nothing is between them.
-            Ok((answer, _)) if incoming.link.is_plain() => return Ok(answer),
+            Ok((answer, _)) if incoming.link.is_plain() => return Ok(rewrite::plain(answer)),
             Ok(answer) => answer,
             Err(error) => (RpcError::told(&error, about, revision)?, Hints::None),
         };
