@@ -2,6 +2,7 @@
 
 mod ask;
 mod balance;
+mod bereaved;
 mod call;
 mod channel;
 mod chores;

@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use crate::ask::Ask;
+use crate::bereaved::updated;
 use crate::call::Back as _;
 use crate::channel::Met;
 use crate::deadline::Deadline;
@@ -350,6 +351,9 @@ async fn subscribe_again(post: &Post, desk: &Arc<Desk>, watched: Vec<Arc<str>>) 
         if exchange.run(deadline).await.is_err() {
             warn_refused(settings);
         }
+        // It may have changed while nobody looked.
+        let params = updated(&uri);
+        post.wire.common.watched.updated(uri, params);
     }
 }
 
