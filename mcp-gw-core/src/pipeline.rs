@@ -530,9 +530,17 @@ impl Run<'_> {
         &self,
         answer: Result<Result<T, BackendError>, GatewayError>,
     ) -> Result<Result<T, BackendError>, GatewayError> {
+        self.shown_error_as(answer, Shown::error)
+    }
+
+    fn shown_error_as<T>(
+        &self,
+        answer: Result<Result<T, BackendError>, GatewayError>,
+        map: impl FnOnce(&Shown, &RawJson) -> Mapped,
+    ) -> Result<Result<T, BackendError>, GatewayError> {
         match answer {
             Ok(Err(BackendError::Rpc(error))) => {
-                let error = self.shown.error(&error);
+                let error = map(&self.shown, &error);
                 let error = error.map_err(|unclear| self.untellable(unclear))?;
                 Ok(Err(BackendError::Rpc(error)))
             }

@@ -49,16 +49,16 @@ pub(crate) fn updated(uri: &str) -> RawJson {
     ObjectWriter::default().string("uri", uri).finish()
 }
 
-async fn see_to<C: Channel>(channel: &C, watcher: &Key) {
-    for connection in channel.base().lanes().of_watcher(watcher) {
+async fn see_to<C: Channel>(channel: &C, client: &Key) {
+    for connection in channel.base().lanes().of_watcher(client) {
         if connection.is_alive().await {
             return;
         }
     }
     let watched = &channel.common().watched;
-    watched.clients.change(watcher, |at| at.own = false);
-    let uris = watched.clients.of(watcher);
-    relay::adopt(channel, watcher).await;
+    watched.clients.change(client, |at| at.own = false);
+    let uris = watched.clients.of(client);
+    relay::adopt(channel, client).await;
     for (uri, _) in uris {
         let params = updated(&uri);
         watched.updated(uri, params);

@@ -52,6 +52,7 @@ impl Gateway {
             ..ask
         };
         let answer = catch_panic(run.backend.task(&run.ctx, ask)).await;
+        let answer = run.shown_error_as(answer, Shown::task_error);
         let answer = run.shown(answer, Shown::task);
         let asked = answer.as_ref().ok().and_then(|answer| answer.as_ref().ok());
         let objection = asked.and_then(|answer| run.ctx.link().objection_to_task(answer));

@@ -323,7 +323,7 @@ fn connect(shared: &Arc<Shared>, birth: Birth) -> Result<Pipe, BackendError> {
         at: born,
         is_met,
     } = birth;
-    let watcher = owner.as_ref().map(|owner| owner.watcher.clone());
+    let client = owner.as_ref().map(|owner| owner.watcher.clone());
     let desk = Arc::new(Desk::new(
         Arc::clone(&settings.server),
         Arc::clone(&shared.common.events),
@@ -360,7 +360,7 @@ fn connect(shared: &Arc<Shared>, birth: Birth) -> Result<Pipe, BackendError> {
             return;
         }
         // The end of one client's process is not that of the server.
-        let Some(watcher) = watcher else {
+        let Some(client) = client else {
             let reason = reason.to_owned();
             events.emit(BackendEvent::Down { reason });
             return;
@@ -371,7 +371,7 @@ fn connect(shared: &Arc<Shared>, birth: Birth) -> Result<Pipe, BackendError> {
             reason,
             "a client's own process is down"
         );
-        watched.bereaved.note(&watcher);
+        watched.bereaved.note(&client);
     }));
     Ok(Pipe {
         settings: settings.clone(),
