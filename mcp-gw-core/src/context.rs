@@ -273,8 +273,7 @@ pub trait ClientLink: Send + Sync + 'static {
     }
 
     /// Says that the answer is of a server of a revision before 2026-07-28, as the client is: what looks
-    /// like a member of that revision (`resultType`, say) means nothing there and goes through like
-    /// everything that has no meaning here. Said by backends, before they hand the answer on.
+    /// like a member of that revision (`resultType`, say) means nothing there, and nobody acts on it. Said by backends, before they hand the answer on.
     fn mark_plain(&self) {}
 
     /// True after [`ClientLink::mark_plain`].

@@ -46,6 +46,17 @@ struct Use<'a> {
     earlier: Option<&'a Arguments>,
 }
 
+/// What a request is charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cost {
+    /// What every request is.
+    Full,
+    /// The same, but it needs no place of its own: see [`Charge::goes_on`].
+    GoesOn,
+    /// Nothing: it was charged before, and is made once more by the gateway itself.
+    Paid,
+}
+
 impl Gateway {
     /// Checks credentials; over HTTP, whether anybody may come from the client's address at all comes
     /// first. A refusal is audited here, whatever asked.
@@ -229,7 +240,16 @@ impl Gateway {
         incoming: &Incoming,
         what: &Use<'_>,
     ) -> Result<Run<'g>, GatewayError> {
-        let (mut scope, (permit, target, hold)) = self.admitted(incoming, what, false).await?;
+        self.begin_at(incoming, what, Cost::Full).await
+    }
+
+    async fn begin_at<'g>(
+        &'g self,
+        incoming: &Incoming,
+        what: &Use<'_>,
+        cost: Cost,
+    ) -> Result<Run<'g>, GatewayError> {
+        let (mut scope, (permit, target, hold)) = self.admitted(incoming, what, cost).await?;
         scope.event.backend_asked = true;
         let incoming = self.with_link_between(incoming, &target, &hold);
         Ok(Run {
@@ -243,17 +263,17 @@ impl Gateway {
         })
     }
 
-    /// The same up to the permit; `goes_on` as in [`Charge::goes_on`].
+    /// The same up to the permit.
     async fn admitted<'g>(
         &'g self,
         incoming: &Incoming,
         what: &Use<'_>,
-        goes_on: bool,
+        cost: Cost,
     ) -> Result<(AuditScope<'g>, (Permit, Target, Hold)), GatewayError> {
         let mut scope = self.audit(Some(&incoming.caller), &incoming.meta, what.method);
         scope.name(what.name);
         scope.event.request_bytes = what.arguments.map_or(0, |args| args.as_raw().len());
-        match self.stages(incoming, what, goes_on, &mut scope).await {
+        match self.stages(incoming, what, cost, &mut scope).await {
             Ok(passed) => Ok((scope, passed)),
             Err(error) => {
                 scope.event.error = Some(describe(&error));
@@ -267,7 +287,7 @@ impl Gateway {
         &self,
         incoming: &Incoming,
         what: &Use<'_>,
-        goes_on: bool,
+        cost: Cost,
         scope: &mut AuditScope<'_>,
     ) -> Result<(Permit, Target, Hold), GatewayError> {
         let mut target = self.catalogue_of(incoming).target(what.feature, what.name);
@@ -280,7 +300,7 @@ impl Gateway {
             scope.event.server = Some(Arc::clone(&target.server));
         }
         let charge = Charge {
-            goes_on,
+            goes_on: cost == Cost::GoesOn,
             ..Charge::new(&incoming.caller, &incoming.meta, what.method)
         };
         // A limit on a tool would tell who may not call it that it is there: where there are such
@@ -305,7 +325,10 @@ impl Gateway {
         };
         let known = target.as_ref().filter(|_| server.is_some());
         let charge = charge.of(known.map(|target| &*target.canonical), server.as_deref());
-        let hold = self.admit(&charge).await?;
+        let hold = match cost {
+            Cost::Full | Cost::GoesOn => self.admit(&charge).await?,
+            Cost::Paid => Hold::default(),
+        };
         let decision = match early {
             Some(decision) => decision,
             None => self.timed(incoming, what, target.as_ref(), scope).await,
@@ -507,9 +530,17 @@ impl Run<'_> {
         &self,
         answer: Result<Result<T, BackendError>, GatewayError>,
     ) -> Result<Result<T, BackendError>, GatewayError> {
+        self.shown_error_as(answer, Shown::error)
+    }
+
+    fn shown_error_as<T>(
+        &self,
+        answer: Result<Result<T, BackendError>, GatewayError>,
+        map: impl FnOnce(&Shown, &RawJson) -> Mapped,
+    ) -> Result<Result<T, BackendError>, GatewayError> {
         match answer {
             Ok(Err(BackendError::Rpc(error))) => {
-                let error = self.shown.error(&error);
+                let error = map(&self.shown, &error);
                 let error = error.map_err(|unclear| self.untellable(unclear))?;
                 Ok(Err(BackendError::Rpc(error)))
             }

@@ -110,6 +110,17 @@ impl Shown {
                 && let Some(data) = edits.object(error.get("data"))
             {
                 edits.uri(data.get("uri"));
+                edits.task_id(data.get("taskId"));
+            }
+        })
+    }
+
+    /// An error object about a task, whose `data` may name it, or a URI.
+    pub(crate) fn task_error(&self, error: &RawJson) -> Mapped {
+        self.edit(error, Way::Out, |edits, members| {
+            if let Some(data) = edits.object(members.get("data")) {
+                edits.uri(data.get("uri"));
+                edits.task_id(data.get("taskId"));
             }
         })
     }

@@ -507,7 +507,8 @@ impl ToolOutput {
         self.0
     }
 
-    /// True when the tool says that it failed (`isError: true`).
+    /// True when the tool says that it failed (`isError: true`). Of one that says it twice readers take
+    /// the one or the other: where one says that it failed, it has.
     pub fn is_error(&self) -> bool {
         // Nearly every result says nowhere that anything failed; a search is far cheaper than a
         // second parse.
@@ -515,9 +516,7 @@ impl ToolOutput {
             && self
                 .0
                 .member("isError")
-                .ok()
-                .flatten()
-                .is_some_and(|v| v.as_bytes() == b"true")
+                .map_or(true, |v| v.is_some_and(|v| v.as_bytes() == b"true"))
     }
 }
 
@@ -677,6 +676,8 @@ mod tests {
             (r#"{"isError":true}"#, true),
             (r#"{"content":[],"isError" : true}"#, true),
             (r#"{"isError":false}"#, false),
+            (r#"{"isError":false,"isError":true}"#, true),
+            (r#"{"isError":true,"isError":false}"#, true),
             (
                 r#"{"content":[{"type":"text","text":"\"isError\":true"}]}"#,
                 false,

@@ -195,7 +195,7 @@ impl Client {
         self.asking.end();
         if let Some(clients) = &self.clients {
             clients.forget(&self.key);
-            clients.unsubscribe(self.subscribed.end().into_iter().collect());
+            clients.unsubscribe(self.subscribed.end(&clients.gateway));
             clients.gateway.end_session(&self.key);
         }
     }

@@ -13,6 +13,7 @@ use mcp_gw_policy::{PolicyEngine, PolicyFaults};
 use mcp_gw_ratelimit::Limiter;
 use mcp_gw_upstream::{
     Balanced, ClientInfo, HttpServer, HttpServerConfig, Replica, StdioServer, StdioServerConfig,
+    Vet,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -231,15 +232,20 @@ impl Maker {
     ) -> Result<Deadline<Arc<dyn Backend>>, LaunchError> {
         // Pins judge what the server itself says, whatever clients are shown of it.
         // What is around it says how long a call may take, and may say something else later.
-        let backend = bare_backend(
-            config,
-            (name, server),
-            &self.env,
-            self.grace,
-            LONGEST_CALL.get(),
-        )?;
-        self.made.put(name, &backend);
-        let mut backend = guards.around(backend, config, server);
+        let guard = guards.guard(name, config, server);
+        let place = Place {
+            name,
+            base_env: &self.env,
+            grace: self.grace,
+            longest: LONGEST_CALL.get(),
+            vet: guard.clone().map(|guard| guard as Arc<dyn Vet>),
+        };
+        let bare = place.balanced(config, server)?;
+        self.made.put(name, &bare);
+        let mut backend: Arc<dyn Backend> = bare;
+        if let Some(guard) = guard {
+            backend = guard.around(backend);
+        }
         if !server.tools.is_empty() {
             backend = Arc::new(Reshape::new(backend, &server.tools));
         }
@@ -301,6 +307,7 @@ fn engine_config(config: &Config) -> Result<EngineConfig, LaunchError> {
 ///
 /// # Errors
 /// When it cannot be made.
+#[cfg(feature = "cli")]
 pub(crate) fn bare_backend(
     config: &Config,
     (name, server): (&str, &ServerConfig),
@@ -313,11 +320,9 @@ pub(crate) fn bare_backend(
         base_env: env,
         grace,
         longest,
+        vet: None,
     };
-    let balancing = server.balancing(name, config.call_timeout);
-    let replicas = place.replicas(server)?;
-    let balanced = Balanced::new(balancing, replicas, Arc::new(SystemClock::new()));
-    Ok(Arc::new(balanced.map_err(|source| place.fault(source))?))
+    place.balanced(config, server)
 }
 
 fn count(n: u32) -> usize {
@@ -330,9 +335,23 @@ struct Place<'a> {
     base_env: &'a [(OsString, OsString)],
     grace: Option<Duration>,
     longest: Duration,
+    /// Looks at each connection.
+    vet: Option<Arc<dyn Vet>>,
 }
 
 impl Place<'_> {
+    /// One backend over all replicas of the server.
+    fn balanced(
+        &self,
+        config: &Config,
+        server: &ServerConfig,
+    ) -> Result<Arc<Balanced>, LaunchError> {
+        let balancing = server.balancing(self.name, config.call_timeout);
+        let replicas = self.replicas(server)?;
+        let balanced = Balanced::new(balancing, replicas, Arc::new(SystemClock::new()));
+        Ok(Arc::new(balanced.map_err(|source| self.fault(source))?))
+    }
+
     fn fault(&self, source: mcp_gw_upstream::Error) -> LaunchError {
         LaunchError::Upstream {
             name: self.name.to_owned(),
@@ -389,7 +408,8 @@ impl Place<'_> {
                     .with_max_total_timeout(longest.max(timeout))
                     .with_max_connections(count(max_connections))
                     .with_max_connections_per_caller(max_connections_per_caller.map(count))
-                    .with_idle_timeout(idle_timeout);
+                    .with_idle_timeout(idle_timeout)
+                    .with_vet(self.vet.clone());
                 for (header, value) in headers {
                     config = config.with_header(header, value);
                 }
@@ -415,7 +435,8 @@ impl Place<'_> {
                     .with_max_total_timeout(longest.max(timeout))
                     .with_max_connections(count(max_connections))
                     .with_max_connections_per_caller(max_connections_per_caller.map(count))
-                    .with_idle_timeout(idle_timeout);
+                    .with_idle_timeout(idle_timeout)
+                    .with_vet(self.vet.clone());
                 for (variable, value) in env {
                     config = config.with_env(variable, value);
                 }

@@ -10,7 +10,7 @@ use mcp_gw_core::{
 };
 
 use serde_json::value::RawValue;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -188,6 +188,8 @@ pub(crate) struct Inner {
     pub(crate) states: StateSeal,
     pub(crate) listeners: Listeners,
     pub(crate) news: News,
+    /// How often other servers have come in the place of those there were.
+    pub(crate) remounts: watch::Sender<u64>,
     pub(crate) stopping: CancellationToken,
     /// Cancelled before: what is open only to hear of something, or to be answered later, ends.
     pub(crate) closing: CancellationToken,
@@ -250,6 +252,7 @@ impl Engine {
             clients,
             listeners: Listeners::default(),
             news: News::new(gateway.policy_now()),
+            remounts: watch::Sender::new(0),
             stopping: CancellationToken::new(),
             closing: CancellationToken::new(),
             detached,
@@ -425,7 +428,7 @@ impl Engine {
         };
         let (answer, hints) = match answer {
             // Its server speaks as the client does, and nothing is between them.
-            Ok((answer, _)) if incoming.link.is_plain() => return Ok(answer),
+            Ok((answer, _)) if incoming.link.is_plain() => return Ok(rewrite::plain(answer)),
             Ok(answer) => answer,
             Err(error) => (RpcError::told(&error, about, revision)?, Hints::None),
         };

@@ -22,6 +22,7 @@ mod limits;
 mod line;
 mod link;
 mod listen;
+mod moved;
 mod news;
 mod operation;
 mod outbox;

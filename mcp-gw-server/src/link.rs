@@ -301,7 +301,7 @@ impl ClientLink for CallLink {
 
     fn objection(&self, result: &RawJson) -> Option<String> {
         if self.is_plain() {
-            return None;
+            return rewrite::objection_to_plain(result);
         }
         let declared = self.capabilities.as_ref();
         match rewrite::kind(result, self.revision) {

@@ -5,13 +5,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mcp_gw_core::jsonrpc::{self, Params};
-use mcp_gw_core::{Caller, Incoming, Members, ObjectWriter, RawJson, WatchedTask, code, meta_key};
+use mcp_gw_core::{
+    Caller, Incoming, Members, ObjectWriter, RawJson, Subscription, WatchedTask, code, meta_key,
+};
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::bridge::About;
 use crate::engine::Engine;
+use crate::moved::{self, Moved, Patience};
 use crate::parked::Work;
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
@@ -296,13 +299,18 @@ struct Held {
     number: u64,
     incoming: Incoming,
     accepted: Filter,
+    /// Where each of the resources is held.
+    held: Vec<(Arc<str>, Subscription)>,
     watched: Vec<WatchedTask>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         self.engine.inner.listeners.remove(self.number);
-        let uris = std::mem::take(&mut self.accepted.uris);
+        let gateway = self.engine.gateway();
+        let held = std::mem::take(&mut self.held).into_iter();
+        let held = held.filter(|(_, held)| gateway.holds(held));
+        let uris = held.map(|(uri, _)| uri).collect();
         let tasks = std::mem::take(&mut self.watched);
         self.engine
             .inner
@@ -342,6 +350,7 @@ impl Engine {
                 tasks: Vec::new(),
                 ..requested
             },
+            held: Vec::new(),
             watched: Vec::new(),
         };
         let work = Box::pin(async move {
@@ -351,11 +360,13 @@ impl Engine {
             }
             held.engine.opened().await;
             let (uris, tasks) = (requested.uris, requested.tasks);
+            let remounts = held.engine.inner.remounts.subscribe();
             held.watch(uris, tasks).await;
             listener.acknowledge(held.accepted.clone());
             tokio::select! {
                 () = closing.cancelled() => {}
                 () = listener.is_over.cancelled() => {}
+                () = held.follow(&listener, remounts) => {}
                 () = listener.is_deaf.cancelled() => {
                     tracing::debug!("a client does not read its subscription; it ends");
                 }
@@ -376,8 +387,9 @@ impl Held {
     async fn watch(&mut self, uris: Vec<Arc<str>>, tasks: Vec<Arc<str>>) {
         let gateway = self.engine.gateway().clone();
         for uri in uris {
-            if gateway.subscribe(&self.incoming, &uri).await.is_ok() {
-                self.accepted.uris.push(uri);
+            if let Ok(held) = gateway.subscribe(&self.incoming, &uri).await {
+                self.accepted.uris.push(Arc::clone(&uri));
+                self.held.push((uri, held));
             }
         }
         for task in tasks {
@@ -386,6 +398,49 @@ impl Held {
                 self.watched.push(watched);
             }
         }
+    }
+
+    /// Follows what it hears of to the servers that come in the place of others. Comes back when that
+    /// is nowhere any more, or cannot be followed: the client has to ask again for what there is then.
+    async fn follow(&mut self, listener: &Listener, mut remounts: watch::Receiver<u64>) {
+        loop {
+            if remounts.changed().await.is_err() {
+                return;
+            }
+            let mut patience = Patience::default();
+            loop {
+                match self.move_over(listener).await {
+                    Moved::All => break,
+                    Moved::Nowhere => return,
+                    Moved::NotYet => patience.wait(&mut remounts).await,
+                }
+            }
+        }
+    }
+
+    async fn move_over(&mut self, listener: &Listener) -> Moved {
+        let gateway = self.engine.gateway();
+        // Nobody says that tasks are still known, where another server has come.
+        if !self.watched.iter().all(|task| gateway.watches(task)) {
+            return Moved::Nowhere;
+        }
+        let mut moved = Moved::All;
+        for (uri, held) in &mut self.held {
+            if gateway.holds(held) {
+                continue;
+            }
+            match gateway.subscribe_again(&self.incoming, uri).await {
+                Ok(again) => {
+                    *held = again;
+                    if gateway.may_hear_of(&self.incoming, uri).await {
+                        listener.tell(&Topic::Uri(Arc::clone(uri)), &moved::updated(uri));
+                    }
+                }
+                Err(error) if moved::may_pass(&error) => moved = Moved::NotYet,
+                Err(_) => return Moved::Nowhere,
+            }
+        }
+        moved
     }
 }
 

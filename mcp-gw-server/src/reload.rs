@@ -164,6 +164,7 @@ impl Running {
         }
         while parts.leaving.try_join_next().is_some() {}
         parts.supervisor.update();
+        self.engine().remounted();
         parts.config = config.clone();
         Ok(report)
     }

@@ -185,6 +185,43 @@ pub(crate) fn result(
     Ok(rewritten.unwrap_or(result))
 }
 
+/// Why a client of an old revision cannot be told this result of a server of an old revision, if it
+/// cannot: neither of them knows types of results, so what the server writes there says nothing, except
+/// that what claims to ask for input or to be a task is not the answer that the client would take it for.
+pub(crate) fn objection_to_plain(result: &RawJson) -> Option<String> {
+    if !STRIPPED_FROM_PLAIN.iter().any(|name| has(result, name)) {
+        return None;
+    }
+    let Ok(members) = result.members() else {
+        return Some("it names a member twice".to_owned());
+    };
+    let kind = members.get("resultType").and_then(as_str)?;
+    matches!(&*kind, "input_required" | "task").then(|| {
+        format!("it says that it is of the type `{kind}`, which the client's protocol revision does not know")
+    })
+}
+
+/// Such a result without what the revision does not have.
+pub(crate) fn plain(result: RawJson) -> RawJson {
+    if !STRIPPED_FROM_PLAIN.iter().any(|name| has(&result, name)) {
+        return result;
+    }
+    match result.members() {
+        Ok(members) if NO_MEMBERS.iter().any(|name| members.get(name).is_some()) => {
+            ObjectWriter::with_capacity(result.len())
+                .members(&members, &NO_MEMBERS)
+                .finish()
+        }
+        _ => result,
+    }
+}
+
+/// Members that results of revisions before 2026-07-28 do not have.
+const NO_MEMBERS: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
+
+/// Text that makes a result worth a look for them.
+const STRIPPED_FROM_PLAIN: [&str; 4] = ["\"resultType\"", "\"ttlMs\"", "\"cacheScope\"", "\\u"];
+
 fn has(result: &RawJson, name: &str) -> bool {
     memmem::find(result.as_bytes(), name.as_bytes()).is_some()
 }
@@ -319,6 +356,37 @@ mod tests {
             ),
             r#"{"resultType":"input_required","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"gw","version":"1"},"v":1.0},"requestState":"s"}"#
         );
+    }
+
+    #[test]
+    fn what_an_old_server_says_in_words_of_later_revisions_reaches_no_old_client() {
+        let raw = |text: &str| RawJson::parse(text.to_owned()).unwrap();
+        for (text, expected) in [
+            (
+                r#"{"content":[],"ttlMs":1.0,"x": 1e5}"#,
+                r#"{"content":[],"x":1e5}"#,
+            ),
+            (
+                r#"{"resultType":"x/y","cacheScope":"public","content":[]}"#,
+                r#"{"content":[]}"#,
+            ),
+            (r#"{"resultType":5,"a":1.0}"#, r#"{"a":1.0}"#),
+            (r#"{"result\u0054ype":"complete","a":1.0}"#, r#"{"a":1.0}"#),
+            (
+                r#"{ "content" : [{"ttlMs":1}] , "_meta":{"ttlMs":2} }"#,
+                r#"{ "content" : [{"ttlMs":1}] , "_meta":{"ttlMs":2} }"#,
+            ),
+        ] {
+            assert_eq!(objection_to_plain(&raw(text)), None, "{text}");
+            assert_eq!(plain(raw(text)).as_str(), expected);
+        }
+        for text in [
+            r#"{"resultType":"input_required","inputRequests":{},"content":[]}"#,
+            r#"{"resultType":"tas\u006b","taskId":"t1","content":[]}"#,
+            r#"{"resultType":"complete","resultType":"task","content":[]}"#,
+        ] {
+            assert!(objection_to_plain(&raw(text)).is_some(), "{text}");
+        }
     }
 
     #[test]

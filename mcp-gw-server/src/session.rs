@@ -318,10 +318,15 @@ impl Sessions {
     /// Ends the sessions of callers that `stays` does not name. A sealed id that was given to one is
     /// good again for whoever shows to be that caller.
     pub(crate) fn end_callers(&self, stays: &dyn Fn(&Caller) -> bool) {
+        self.end_others(&|client| stays(&client.caller));
+    }
+
+    /// Ends the sessions of clients that `stays` does not name, as [`Self::end_callers`].
+    pub(crate) fn end_others(&self, stays: &dyn Fn(&Client) -> bool) {
         self.change(|table| {
             let sessions = table.by_id.iter();
             let over: Vec<_> = sessions
-                .filter(|(_, session)| !stays(&session.client.caller))
+                .filter(|(_, session)| !stays(&session.client))
                 .map(|(id, _)| Arc::clone(id))
                 .collect();
             for id in over {

@@ -92,6 +92,46 @@ impl Subscribed {
         }
     }
 
+    /// What is held by no server behind the gateway any more.
+    pub(crate) fn lost(&self, gateway: &Gateway) -> Vec<Arc<str>> {
+        let state = self.lock();
+        let lost = state.uris.iter();
+        let lost = lost.filter(|(_, (_, held))| !gateway.holds(held));
+        lost.map(|(uri, _)| Arc::clone(uri)).collect()
+    }
+
+    /// Asks for what was lost once more; the request that had asked for it, or `None` when nothing was
+    /// to be done.
+    pub(crate) async fn renew(
+        &self,
+        gateway: &Gateway,
+        uri: &Arc<str>,
+    ) -> Result<Option<Incoming>, GatewayError> {
+        let _one = self.gate.lock().await;
+        let lost = {
+            let state = self.lock();
+            let known = state.uris.get(uri);
+            known.and_then(|(asked, held)| (!gateway.holds(held)).then(|| asked.clone()))
+        };
+        let Some(asked) = lost else {
+            return Ok(None);
+        };
+        let held = gateway.subscribe_again(&asked, uri).await?;
+        match self.keep(&asked, uri, held) {
+            Kept::Again => {
+                gateway.unsubscribe(&asked, uri).await?;
+                Ok(None)
+            }
+            // There is nothing left to be ended where it was.
+            Kept::First | Kept::InPlaceOf(..) => Ok(Some(asked)),
+        }
+    }
+
+    /// Gives up on what was lost.
+    pub(crate) fn forget(&self, uri: &str) {
+        self.lock().uris.remove(uri);
+    }
+
     /// The request that subscribed to `uri`.
     pub(crate) fn find(&self, uri: &str) -> Option<Incoming> {
         let state = self.lock();
@@ -99,11 +139,15 @@ impl Subscribed {
     }
 
     /// Ends all; what is left to be undone.
-    pub(crate) fn end(&self) -> HashMap<Arc<str>, Incoming> {
+    pub(crate) fn end(&self, gateway: &Gateway) -> Vec<(Arc<str>, Incoming)> {
         let mut state = self.lock();
         state.has_ended = true;
-        let uris = std::mem::take(&mut state.uris).into_iter();
-        uris.map(|(uri, (asked, _))| (uri, asked)).collect()
+        let uris = std::mem::take(&mut state.uris);
+        drop(state);
+        let held = uris
+            .into_iter()
+            .filter(|(_, (_, held))| gateway.holds(held));
+        held.map(|(uri, (asked, _))| (uri, asked)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

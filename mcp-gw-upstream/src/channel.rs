@@ -16,6 +16,7 @@ use crate::owner::{Key, Owner};
 use crate::relay;
 use crate::room::Bounds;
 use crate::single::Single;
+use crate::vet;
 
 /// A connection to a server that has said what it speaks.
 pub(crate) trait Met: Connection + Sized {
@@ -41,6 +42,11 @@ pub(crate) trait Met: Connection + Sized {
     /// True while it is of use. Otherwise comes back when its end is on record, so that whoever
     /// opens another knows how often it has ended. To be asked before it is forgotten.
     fn is_alive(&self) -> impl Future<Output = bool> + Send;
+
+    /// What of these lists can be called there.
+    fn usable(&self, offer: Offer) -> Offer {
+        offer
+    }
 }
 
 /// Why a request on one connection has no result.
@@ -224,6 +230,8 @@ pub(crate) trait Channel: Send + Sync + 'static {
         ask: Ask<'_>,
     ) -> impl Future<Output = Result<RawJson, BackendError>> + Send {
         async move {
+            let admitted = vet::admit(self, connection, &ask).await;
+            admitted.map_err(Verdict::into_error)?;
             let outcome = self.once(connection, ask, None).await;
             outcome.map_err(Verdict::into_error)
         }
@@ -242,7 +250,11 @@ pub(crate) trait Channel: Send + Sync + 'static {
                 let Spot::Own(seat) = self.base().seat(client).await? else {
                     return Ok(None);
                 };
-                match self.once(&seat.connection, ask, None).await {
+                let outcome = match vet::admit(self, &seat.connection, &ask).await {
+                    Ok(()) => self.once(&seat.connection, ask, None).await,
+                    Err(verdict) => Err(verdict),
+                };
+                match outcome {
                     Ok(_) => return Ok(Some(seat)),
                     Err(Verdict::Stale(_)) if is_first => {
                         is_first = false;
@@ -273,8 +285,14 @@ pub(crate) trait Channel: Send + Sync + 'static {
                     Spot::Own(seat) => Arc::clone(&seat.connection),
                     Spot::Shared(_) => base.shared().await?,
                 };
-                set_level(self, &connection, ctx).await;
-                let outcome = match (self.once(&connection, ask, ctx).await, &spot) {
+                let outcome = match vet::admit(self, &connection, &ask).await {
+                    Ok(()) => {
+                        set_level(self, &connection, ctx).await;
+                        self.once(&connection, ask, ctx).await
+                    }
+                    Err(verdict) => Err(verdict),
+                };
+                let outcome = match (outcome, &spot) {
                     (Err(Verdict::Stale(_)), Spot::Own(seat)) if !stale_own => {
                         stale_own = true;
                         let_go(seat).await;

@@ -14,6 +14,7 @@ use crate::era::{Era, Hello};
 use crate::notice::{Events, Notice};
 use crate::owner::{Owner, ROOTS};
 use crate::pending::Pending;
+use crate::vet::Vetted;
 use crate::watched::Watched;
 
 /// So many questions wait for a call.
@@ -42,6 +43,8 @@ struct Held {
 /// What is known of one connection: who waits on it, and for whom it was opened.
 pub(crate) struct Desk {
     pub(crate) pending: Pending,
+    /// What came of the look at what is listed on it.
+    pub(crate) vetted: Vetted,
     /// `None` for the connection that everybody shares.
     pub(crate) owner: Option<Arc<Owner>>,
     /// What the server speaks, once that is known.
@@ -71,6 +74,7 @@ impl Desk {
     ) -> Self {
         Self {
             pending: Pending::default(),
+            vetted: Vetted::default(),
             owner,
             era: OnceLock::new(),
             is_heard: AtomicBool::new(false),
@@ -98,6 +102,7 @@ impl Desk {
             }
             Notice::Event(event) => {
                 if event == BackendEvent::OfferChanged {
+                    self.vetted.forget();
                     self.lists_changed.notify_one();
                 }
                 self.events.emit(event);

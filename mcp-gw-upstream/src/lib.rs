@@ -2,6 +2,7 @@
 
 mod ask;
 mod balance;
+mod bereaved;
 mod call;
 mod channel;
 mod chores;
@@ -31,6 +32,7 @@ mod settings;
 mod single;
 mod stdio;
 mod subscriptions;
+mod vet;
 mod watched;
 
 pub use balance::{
@@ -41,3 +43,4 @@ pub use error::Error;
 pub use http::{HttpServer, HttpServerConfig};
 pub use settings::ClientInfo;
 pub use stdio::{StdioServer, StdioServerConfig};
+pub use vet::{Judgement, Vet};

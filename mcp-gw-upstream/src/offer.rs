@@ -73,6 +73,24 @@ async fn lists<C: Lists>(channel: &C) -> Result<Offer, BackendError> {
     Ok(offer)
 }
 
+/// Reads the tools and prompts that the server offers, and nothing else of what [`read`] reads.
+pub(crate) async fn read_definitions<C: Lists>(channel: &C) -> Result<Offer, BackendError> {
+    let limit = channel.settings().max_total_timeout;
+    let lists = async {
+        let mut offer = Offer::default();
+        let tools = list(channel, &TOOLS, ToolSpec::from_definition).await?;
+        (offer.tools, _) = tools.into_parts(&mut offer, None);
+        if channel.met().await?.has("prompts") {
+            let prompts = items(channel, &PROMPTS).await?;
+            (offer.prompts, _) = prompts.into_parts(&mut offer, None);
+        }
+        Ok(offer)
+    };
+    timeout(limit, lists)
+        .await
+        .unwrap_or_else(|_| Err(channel.settings().timed_out(limit)))
+}
+
 /// What the server says of itself now. One of an old revision says it in its handshake alone.
 async fn look<C: Lists>(channel: &C) -> Result<Arc<Hello>, BackendError> {
     let hello = channel.met().await?;

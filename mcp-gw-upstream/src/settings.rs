@@ -6,6 +6,8 @@ use std::time::Duration;
 use mcp_gw_core::jsonrpc;
 use mcp_gw_core::{BackendError, ObjectWriter, RawJson};
 
+use crate::vet::Vet;
+
 /// The longest piece of a server's own words in an error or a log, in bytes.
 pub(crate) const EXCERPT: usize = 512;
 
@@ -45,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) max_total_timeout: Duration,
     pub(crate) probe_timeout: Duration,
     pub(crate) max_message_bytes: usize,
+    /// Looks at what is listed on new connections.
+    pub(crate) vet: Option<Arc<dyn Vet>>,
 }
 
 impl Settings {
@@ -58,6 +62,7 @@ impl Settings {
             max_total_timeout: Duration::from_secs(1),
             probe_timeout: Duration::from_secs(1),
             max_message_bytes: 1024,
+            vet: None,
         }
     }
 

@@ -10,6 +10,7 @@ use mcp_gw_core::{BackendError, BackendEvent, RawJson};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
+use crate::bereaved::Bereaved;
 use crate::notice::Events;
 use crate::owner::Key;
 use crate::settings::Settings;
@@ -175,6 +176,8 @@ pub(crate) struct Watched {
     /// How many lanes each client has.
     lanes: Mutex<HashMap<Key, usize>>,
     updates: Updates,
+    /// Clients that have lost a connection of their own.
+    pub(crate) bereaved: Bereaved,
 }
 
 impl Watched {

@@ -1,7 +1,7 @@
 //! Requests that bring a client's answers to a call that waits for them (MCP 2026-07-28,
 //! basic/patterns/mrtr). On the wire each is a request of its own, and it is treated as one.
 
-use super::Use;
+use super::{Cost, Use};
 use crate::audit::{AuditScope, Outcome};
 use crate::context::Incoming;
 use crate::error::GatewayError;
@@ -60,7 +60,7 @@ impl Gateway {
             arguments,
             earlier: None,
         };
-        let (scope, _) = self.admitted(incoming, &what, true).await?;
+        let (scope, _) = self.admitted(incoming, &what, Cost::GoesOn).await?;
         Ok(Resumed(scope))
     }
 }

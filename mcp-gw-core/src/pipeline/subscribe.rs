@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{Use, catch_panic, describe};
+use super::{Cost, Use, catch_panic, describe};
 use crate::audit::Outcome;
 use crate::backend::Backend;
 use crate::context::{ClientRef, Incoming};
@@ -45,6 +45,33 @@ impl Gateway {
         incoming: &Incoming,
         uri: &str,
     ) -> Result<Subscription, GatewayError> {
+        self.subscribe_at(incoming, uri, Cost::Full).await
+    }
+
+    /// Makes a [`Gateway::subscribe`] once more, as the backend that held it has gone and another one
+    /// may have come: the same road, except that it is not charged again.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn subscribe_again(
+        &self,
+        incoming: &Incoming,
+        uri: &str,
+    ) -> Result<Subscription, GatewayError> {
+        self.subscribe_at(incoming, uri, Cost::Paid).await
+    }
+
+    /// False when the backend that holds this is behind the gateway no more: nothing will be heard of it.
+    pub fn holds(&self, held: &Subscription) -> bool {
+        self.backends().iter().any(|backend| held.is_at(backend))
+    }
+
+    async fn subscribe_at(
+        &self,
+        incoming: &Incoming,
+        uri: &str,
+        cost: Cost,
+    ) -> Result<Subscription, GatewayError> {
         let what = Use {
             method: "resources/subscribe",
             feature: Feature::Resource,
@@ -52,7 +79,7 @@ impl Gateway {
             arguments: None,
             earlier: None,
         };
-        let run = self.begin(incoming, &what).await?;
+        let run = self.begin_at(incoming, &what, cost).await?;
         let held = Subscription {
             backend: Arc::downgrade(&run.backend),
             upstream: run.upstream_key(),

@@ -1,9 +1,9 @@
 //! Requests about tasks (extension `io.modelcontextprotocol/tasks`), and news of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::{Run, Use, catch_panic};
-use crate::backend::{BackendError, TaskAsk};
+use crate::backend::{Backend, BackendError, TaskAsk};
 use crate::context::Incoming;
 use crate::error::GatewayError;
 use crate::gateway::Gateway;
@@ -14,10 +14,22 @@ use crate::task::{self, TaskHome};
 use crate::tool::{Arguments, ToolOutput};
 
 /// A task that is watched, see [`Gateway::watch_task`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct WatchedTask {
-    server: Arc<str>,
+    backend: Weak<dyn Backend>,
     upstream: Arc<str>,
+}
+
+impl WatchedTask {
+    fn is_at(&self, backend: &Arc<dyn Backend>) -> bool {
+        std::ptr::addr_eq(self.backend.as_ptr(), Arc::as_ptr(backend))
+    }
+}
+
+impl std::fmt::Debug for WatchedTask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("WatchedTask").field(&self.upstream).finish()
+    }
 }
 
 impl Gateway {
@@ -40,6 +52,7 @@ impl Gateway {
             ..ask
         };
         let answer = catch_panic(run.backend.task(&run.ctx, ask)).await;
+        let answer = run.shown_error_as(answer, Shown::task_error);
         let answer = run.shown(answer, Shown::task);
         let asked = answer.as_ref().ok().and_then(|answer| answer.as_ref().ok());
         let objection = asked.and_then(|answer| run.ctx.link().objection_to_task(answer));
@@ -65,19 +78,24 @@ impl Gateway {
     ) -> Result<WatchedTask, GatewayError> {
         let method = "subscriptions/listen";
         let (run, upstream) = self.begin_task(incoming, method, id).await?;
-        let server = Arc::from(run.backend.name());
+        let backend = Arc::downgrade(&run.backend);
         let answer = catch_panic(run.backend.watch_task(&run.ctx, &upstream)).await;
         run.finish(answer)?;
-        Ok(WatchedTask { server, upstream })
+        Ok(WatchedTask { backend, upstream })
     }
 
     /// Ends [`Gateway::watch_task`].
     pub async fn unwatch_task(&self, task: &WatchedTask) {
         for backend in self.backends() {
-            if backend.name() == &*task.server {
+            if task.is_at(&backend) {
                 backend.unwatch_task(&task.upstream).await;
             }
         }
+    }
+
+    /// False when the backend that tells of this task is behind the gateway no more.
+    pub fn watches(&self, task: &WatchedTask) -> bool {
+        self.backends().iter().any(|backend| task.is_at(backend))
     }
 
     /// What the client of `incoming` is told when the task changes that `server` calls `id`: the id

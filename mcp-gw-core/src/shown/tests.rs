@@ -172,6 +172,22 @@ fn prompts_reads_and_definitions_are_mapped() {
         map.task(&task).unwrap().as_str(),
         r#"{"uri":"a:b","error":{"uri":"a:b","data":{"uri":"docs.1+a:b","x":1.0}}}"#
     );
+    // The task is said in errors, too, in the words of who reads them.
+    let error = raw(r#"{"code":-32602,"taskId":"t","data":{"taskId":"t","uri":"a:b"}}"#);
+    let told = map.task_error(&error).unwrap();
+    let id = map.task_id("t");
+    assert_ne!(id, "t");
+    assert_eq!(
+        told.as_str(),
+        format!(r#"{{"code":-32602,"taskId":"t","data":{{"taskId":"{id}","uri":"docs.1+a:b"}}}}"#)
+    );
+    let task = map
+        .task(&raw(r#"{"error":{"data":{"taskId":"t"}}}"#))
+        .unwrap();
+    assert_eq!(
+        task.as_str(),
+        format!(r#"{{"error":{{"data":{{"taskId":"{id}"}}}}}}"#)
+    );
 }
 
 #[test]

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use mcp_gw_core::{
-    Backend, BackendError, BackendEvent, BackendListener, CallContext, Completion, CompletionRef,
-    Feature, Offer, PromptGet, RawJson, ResourceRead, TaskAsk, TaskMethod, ToolCall, ToolOutput,
+    Backend, BackendError, BackendEvent, BackendListener, BoxError, CallContext, Completion,
+    CompletionRef, Feature, Offer, PromptGet, RawJson, ResourceRead, TaskAsk, TaskMethod, ToolCall,
+    ToolOutput,
 };
+use mcp_gw_upstream::{Judgement, Vet};
 
-use super::judge::{Judge, Keeper, chain};
+use super::judge::{Differs, Judge, Keeper, chain};
 use super::store::{PinsError, Store};
 use super::watch::PinWatch;
 use crate::config::{Config, PinMode, ServerConfig};
@@ -33,6 +35,14 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
+    /// Puts this guard around the backend that it is for.
+    pub(crate) fn around(self: Arc<Self>, backend: Arc<dyn Backend>) -> Arc<dyn Backend> {
+        Arc::new(Guarded {
+            backend,
+            guard: self,
+        })
+    }
+
     pub(super) fn judge(&self) -> Arc<Judge> {
         self.judge.load_full()
     }
@@ -65,6 +75,46 @@ impl Guard {
         if let Some(listener) = self.listener.get() {
             listener.on_event(BackendEvent::OfferChanged);
         }
+    }
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guard")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Each process and each session may be another server: nothing of a client goes there before.
+#[async_trait]
+impl Vet for Guard {
+    fn is_needed(&self) -> bool {
+        self.judge().is_strict()
+    }
+
+    async fn vet(self: Arc<Self>, offer: Offer) -> Result<Arc<dyn Judgement>, BoxError> {
+        let judge = self.judge();
+        let differs = tokio::task::spawn_blocking(move || judge.vet(&offer)).await?;
+        let differs = differs.map_err(|error| chain(&error))?;
+        Ok(Arc::new(Found {
+            guard: self,
+            differs,
+        }))
+    }
+}
+
+/// What was found on one connection.
+#[derive(Debug)]
+struct Found {
+    guard: Arc<Guard>,
+    differs: Differs,
+}
+
+impl Judgement for Found {
+    fn refuses(&self, feature: Feature, name: &str) -> bool {
+        let judge = self.guard.judge();
+        judge.refuses_there(&self.differs, feature, name)
     }
 }
 
@@ -131,24 +181,23 @@ impl Guards {
         })
     }
 
-    /// Puts a guard around a backend, if the configuration wants one.
-    pub(crate) fn around(
+    /// A guard for the server of this name, if the configuration wants one. It has to look at each of
+    /// its connections, and to be put [`around`](Guard::around) the backend.
+    pub(crate) fn guard(
         &self,
-        backend: Arc<dyn Backend>,
+        name: &str,
         config: &Config,
         server: &ServerConfig,
-    ) -> Arc<dyn Backend> {
-        let Some(judge) = self.judge_of(backend.name(), config, server) else {
-            return backend;
-        };
+    ) -> Option<Arc<Guard>> {
+        let judge = self.judge_of(name, config, server)?;
         let guard = Arc::new(Guard {
-            server: backend.name().to_owned(),
+            server: name.to_owned(),
             judge: ArcSwap::from_pointee(judge),
             last: tokio::sync::Mutex::default(),
             listener: OnceLock::new(),
         });
         self.made.add(&guard);
-        Arc::new(Guarded { backend, guard })
+        Some(guard)
     }
 
     /// True when there is a guard around this server.

@@ -12,6 +12,8 @@ use super::print::{Kind, Print, Seen, Sight};
 use super::store::{PinsError, Store};
 use crate::config::PinMode;
 
+pub(super) use connection::Differs;
+
 /// What differs from what is pinned, under one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Drift {
@@ -171,6 +173,11 @@ impl Judge {
         Ok(offer)
     }
 
+    /// Whether what differs is kept from clients.
+    pub(super) const fn is_strict(&self) -> bool {
+        matches!(self.mode, PinMode::Quarantine | PinMode::Block)
+    }
+
     /// Whether a call may go to the server.
     pub(crate) fn refuses(&self, feature: Feature, name: &str) -> bool {
         match &self.memory().refused {
@@ -278,7 +285,7 @@ impl Judge {
         let mut untold = 0;
         let mut told = 0;
         for (key, drift) in drifts {
-            let id = format!("{} {} {}", key.0.as_str(), key.1, drift.id());
+            let id = label(key, drift);
             if !memory.said.contains(&id) {
                 if told < MOST_TOLD {
                     told += 1;
@@ -341,6 +348,11 @@ impl Judge {
     }
 }
 
+/// What is remembered of a difference that was logged.
+fn label(key: &(Kind, String), drift: &Drift) -> String {
+    format!("{} {} {}", key.0.as_str(), key.1, drift.id())
+}
+
 /// An error with what caused it.
 pub(crate) fn chain(error: &PinsError) -> String {
     match std::error::Error::source(error) {
@@ -356,5 +368,6 @@ const MOST_REPORTED: usize = 100;
 /// So many differences of one offer go to the log.
 const MOST_TOLD: usize = 20;
 
+mod connection;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! What a server behind HTTP is reached with.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -9,6 +10,7 @@ use url::Url;
 
 use crate::error::Error;
 use crate::settings::{ClientInfo, Settings};
+use crate::vet::Vet;
 
 /// How to reach an MCP server over streamable HTTP.
 #[derive(Clone)]
@@ -41,6 +43,8 @@ pub struct HttpServerConfig {
     pub max_connections_per_caller: Option<usize>,
     /// How long a session of a client's own is kept open while it is not used. 30 min by default.
     pub idle_timeout: Duration,
+    /// Judges what the server lists on each new connection before requests of clients go there.
+    pub vet: Option<Arc<dyn Vet>>,
 }
 
 impl HttpServerConfig {
@@ -59,6 +63,7 @@ impl HttpServerConfig {
             max_connections: 512,
             max_connections_per_caller: None,
             idle_timeout: Duration::from_secs(30 * 60),
+            vet: None,
         }
     }
 
@@ -136,6 +141,13 @@ impl HttpServerConfig {
         self
     }
 
+    /// Has what the server lists on each new connection judged before requests of clients go there.
+    #[must_use]
+    pub fn with_vet(mut self, vet: Option<Arc<dyn Vet>>) -> Self {
+        self.vet = vet;
+        self
+    }
+
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             server: self.name.as_str().into(),
@@ -144,6 +156,7 @@ impl HttpServerConfig {
             max_total_timeout: self.max_total_timeout,
             probe_timeout: self.probe_timeout,
             max_message_bytes: self.max_message_bytes,
+            vet: self.vet.clone(),
         }
     }
 

@@ -96,15 +96,17 @@ pub(crate) async fn run(post: Post, desk: Arc<Desk>) {
 fn forgotten(post: &Post, desk: &Desk) {
     let reason = "it does not know the session any more";
     desk.pending.close(reason);
-    let event = if desk.owner.is_none() {
+    let common = &post.wire.common;
+    let event = if let Some(owner) = &desk.owner {
+        common.watched.bereaved.note(&owner.watcher);
+        // What it lists for this client is read again, in a session that subscribes anew.
+        BackendEvent::OfferChanged
+    } else {
         BackendEvent::Down {
             reason: reason.to_owned(),
         }
-    } else {
-        // What it lists for this client is read again, in a session that subscribes anew.
-        BackendEvent::OfferChanged
     };
-    post.wire.common.events.emit(event);
+    common.events.emit(event);
 }
 
 async fn connect(
@@ -131,7 +133,8 @@ async fn connect(
     }
     *was_open = true;
     if std::mem::take(missed) {
-        // Nobody knows what was said in the meantime.
+        // Nobody knows what was said in the meantime, nor who says it now.
+        desk.vetted.forget();
         wire.common.events.emit(BackendEvent::OfferChanged);
     }
     read(post, desk, response, place, decoder).await

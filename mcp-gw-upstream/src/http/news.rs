@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use crate::ask::{Ask, Hop};
+use crate::desk::Desk;
 use crate::era::{Era, MODERN};
 use crate::http::exchange::{Media, media_type};
 use crate::http::session::session_headers;
@@ -21,11 +22,29 @@ use crate::net::client::Response;
 use crate::notice::Notice;
 
 /// Opens the stream.
-pub(crate) struct News(pub(crate) Arc<Wire>);
+pub(crate) struct News {
+    wire: Arc<Wire>,
+    desk: Arc<Desk>,
+}
+
+impl News {
+    pub(crate) const fn new(wire: Arc<Wire>, desk: Arc<Desk>) -> Self {
+        Self { wire, desk }
+    }
+}
 
 impl Opener for News {
     async fn open(&self, filter: RawJson, acknowledged: oneshot::Sender<RawJson>) -> End {
-        let wire = &self.0;
+        let end = self.listen(filter, acknowledged).await;
+        // It may have been started again, which nothing else would tell.
+        self.desk.vetted.forget();
+        end
+    }
+}
+
+impl News {
+    async fn listen(&self, filter: RawJson, acknowledged: oneshot::Sender<RawJson>) -> End {
+        let wire = &self.wire;
         let ask = Ask::Listen { filter: &filter };
         let params = ask.params(&Hop {
             era: Era::Modern,
@@ -58,16 +77,14 @@ impl Opener for News {
             _ => End::Broken,
         }
     }
-}
 
-impl News {
     async fn read(
         &self,
         mut response: Response,
         id: &RawJson,
         acknowledged: oneshot::Sender<RawJson>,
     ) -> End {
-        let mut decoder = Decoder::new(self.0.common.settings.max_message_bytes);
+        let mut decoder = Decoder::new(self.wire.common.settings.max_message_bytes);
         let mut acknowledged = Some(acknowledged);
         loop {
             while let Some(event) = decoder.next_event() {
@@ -117,6 +134,9 @@ impl News {
     }
 
     fn emit(&self, event: BackendEvent) {
-        self.0.common.events.emit(event);
+        if event == BackendEvent::OfferChanged {
+            self.desk.vetted.forget();
+        }
+        self.wire.common.events.emit(event);
     }
 }

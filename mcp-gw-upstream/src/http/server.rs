@@ -62,6 +62,7 @@ impl Core {
             config.max_connections_per_caller,
             config.idle_timeout,
         );
+        wire.common.watched.bereaved.seen_to_by(this);
         Self {
             base: Base::new(wire, bounds, relay::adopting(this)),
             mirrors: RwLock::default(),

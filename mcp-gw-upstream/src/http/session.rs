@@ -7,16 +7,17 @@ use std::time::Duration;
 use http::header::{HeaderMap, HeaderValue};
 use http::{Method, Uri};
 use mcp_gw_core::jsonrpc;
-use mcp_gw_core::{BackendError, RawJson};
+use mcp_gw_core::{BackendError, Offer, RawJson};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use crate::ask::Ask;
+use crate::bereaved::updated;
 use crate::call::Back as _;
 use crate::channel::Met;
 use crate::deadline::Deadline;
 use crate::desk::Desk;
-use crate::era::{Hello, Probe, read_discover, read_initialize, read_probe_error};
+use crate::era::{Era, Hello, Probe, read_discover, read_initialize, read_probe_error};
 use crate::extras;
 use crate::http::exchange::Exchange;
 use crate::http::listen;
@@ -114,8 +115,9 @@ impl Met for Session {
             Probe::Modern(hello) => {
                 let hello = Arc::new(hello);
                 wire.common.listening.adopt(&wire.common.watched.shared);
+                let desk = wire.desk(None);
                 let news = listen_stream::run(
-                    Arc::new(News(Arc::clone(&wire))),
+                    Arc::new(News::new(Arc::clone(&wire), Arc::clone(&desk))),
                     Arc::clone(&wire.common.listening),
                     wire.common.settings.clone(),
                     Arc::clone(&hello),
@@ -123,7 +125,7 @@ impl Met for Session {
                 Self {
                     hello,
                     id: None,
-                    desk: wire.desk(None),
+                    desk,
                     wire: Arc::clone(&wire),
                     endpoint: None,
                     tasks: vec![tokio::spawn(news).abort_handle()],
@@ -163,6 +165,14 @@ impl Met for Session {
 
     async fn is_alive(&self) -> bool {
         self.desk.pending.dead().is_none()
+    }
+
+    /// Tools whose headers could not be sent are left out.
+    fn usable(&self, mut offer: Offer) -> Offer {
+        if self.hello.era == Era::Modern {
+            offer.tools.retain(|tool| tool.param_headers().is_ok());
+        }
+        offer
     }
 }
 
@@ -341,6 +351,9 @@ async fn subscribe_again(post: &Post, desk: &Arc<Desk>, watched: Vec<Arc<str>>) 
         if exchange.run(deadline).await.is_err() {
             warn_refused(settings);
         }
+        // It may have changed while nobody looked.
+        let params = updated(&uri);
+        post.wire.common.watched.updated(uri, params);
     }
 }
 

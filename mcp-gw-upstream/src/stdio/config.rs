@@ -3,12 +3,14 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_gw_core::Secret;
 
 use crate::error::Error;
 use crate::settings::{ClientInfo, Settings};
+use crate::vet::Vet;
 
 /// How to run an MCP server as a child process.
 ///
@@ -55,6 +57,8 @@ pub struct StdioServerConfig {
     pub max_connections_per_caller: Option<usize>,
     /// How long a process of a client's own is kept while it is not used. 30 min by default.
     pub idle_timeout: Duration,
+    /// Judges what the server lists on each new connection before requests of clients go there.
+    pub vet: Option<Arc<dyn Vet>>,
 }
 
 impl StdioServerConfig {
@@ -77,6 +81,7 @@ impl StdioServerConfig {
             max_connections: 16,
             max_connections_per_caller: None,
             idle_timeout: Duration::from_secs(30 * 60),
+            vet: None,
         }
     }
 
@@ -185,6 +190,13 @@ impl StdioServerConfig {
         self
     }
 
+    /// Has what the server lists on each new connection judged before requests of clients go there.
+    #[must_use]
+    pub fn with_vet(mut self, vet: Option<Arc<dyn Vet>>) -> Self {
+        self.vet = vet;
+        self
+    }
+
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             server: self.name.as_str().into(),
@@ -193,6 +205,7 @@ impl StdioServerConfig {
             max_total_timeout: self.max_total_timeout,
             probe_timeout: self.probe_timeout,
             max_message_bytes: self.max_message_bytes,
+            vet: self.vet.clone(),
         }
     }
 

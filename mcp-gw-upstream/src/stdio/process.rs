@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
 use crate::ask::Ask;
+use crate::bereaved::updated;
 use crate::call::Room;
 use crate::channel::Met;
 use crate::common::Common;
@@ -170,12 +171,13 @@ impl Met for Process {
             at: Instant::now(),
             is_met: Arc::default(),
         };
-        let at = birth.at;
+        let (at, is_met) = (birth.at, Arc::clone(&birth.is_met));
         let pipe = connect(&shared, birth)?;
         let limit = shared.config.start_timeout;
         let met = timeout(limit, introduce(&pipe, limit)).await;
         match met.unwrap_or_else(|_| Err(no_answer(&shared.common.settings, limit))) {
             Ok(hello) => {
+                is_met.store(true, Ordering::Relaxed);
                 let mut this = Self::met(pipe, hello);
                 let watched = shared.common.watched.take_up(&own.watcher);
                 let again = timeout(limit, subscribe_again(&shared, &this.pipe, watched));
@@ -300,6 +302,9 @@ async fn subscribe_again(shared: &Shared, pipe: &Pipe, watched: Vec<Arc<str>>) {
         if pipe.call(&ask, Era::Legacy, None, deadline).await.is_err() {
             warn_refused(&shared.common.settings);
         }
+        // It may have changed while nobody looked.
+        let params = updated(&uri);
+        shared.common.watched.updated(uri, params);
     }
 }
 
@@ -318,7 +323,7 @@ fn connect(shared: &Arc<Shared>, birth: Birth) -> Result<Pipe, BackendError> {
         at: born,
         is_met,
     } = birth;
-    let is_shared = owner.is_none();
+    let client = owner.as_ref().map(|owner| owner.watcher.clone());
     let desk = Arc::new(Desk::new(
         Arc::clone(&settings.server),
         Arc::clone(&shared.common.events),
@@ -339,6 +344,7 @@ fn connect(shared: &Arc<Shared>, birth: Birth) -> Result<Pipe, BackendError> {
     };
     let last_words = Arc::new(Mutex::new(String::new()));
     let server = Arc::clone(&settings.server);
+    let server_name = Arc::clone(&server);
     let streams = Streams {
         stdin: tokio::spawn(write(stdin, messages)),
         stdout: tokio::spawn(router.run(stdout)),
@@ -347,13 +353,25 @@ fn connect(shared: &Arc<Shared>, birth: Birth) -> Result<Pipe, BackendError> {
     };
     let keeper = Keeper::new(child, streams, shared.config.grace, Arc::clone(&desk), gone);
     let events = Arc::clone(&shared.common.events);
+    let watched = Arc::clone(&shared.common.watched);
     tokio::spawn(keeper.run(stopped, move |reason| {
         life.died(born, reason);
+        if !is_met.load(Ordering::Relaxed) {
+            return;
+        }
         // The end of one client's process is not that of the server.
-        if is_shared && is_met.load(Ordering::Relaxed) {
+        let Some(client) = client else {
             let reason = reason.to_owned();
             events.emit(BackendEvent::Down { reason });
-        }
+            return;
+        };
+        tracing::warn!(
+            target: "mcp_gw::upstream",
+            server = &*server_name,
+            reason,
+            "a client's own process is down"
+        );
+        watched.bereaved.note(&client);
     }));
     Ok(Pipe {
         settings: settings.clone(),

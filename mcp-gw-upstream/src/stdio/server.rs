@@ -66,6 +66,7 @@ impl Core {
             config.max_connections_per_caller,
             config.idle_timeout,
         );
+        shared.common.watched.bereaved.seen_to_by(this);
         Self {
             base: Base::new(shared, bounds, relay::adopting(this)),
         }

@@ -19,6 +19,7 @@ mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 mod trouble;
+mod vet;
 
 use axum::response::Response;
 use fake::{Fake, Seen};

@@ -288,8 +288,15 @@ async fn what_was_subscribed_to_is_subscribed_to_again_after_a_restart() {
         .await
         .unwrap();
     assert_eq!(ask(&backend, "subscribed").await.unwrap(), r#"["x:kept"]"#);
+    let (listener, mut events) = Listener::new();
+    backend.watch(listener);
     ask(&backend, "die").await.unwrap_err();
     assert_eq!(ask(&backend, "subscribed").await.unwrap(), r#"["x:kept"]"#);
+    // Nobody looked in between, so it has to be read again.
+    let is_updated = |event: &BackendEvent| matches!(event, BackendEvent::ResourceUpdated { uri, .. } if **uri == *"x:kept");
+    let told = async { while !is_updated(&events.recv().await.unwrap()) {} };
+    let told = tokio::time::timeout(Duration::from_secs(20), told).await;
+    told.expect("nobody is told");
 }
 
 #[tokio::test]

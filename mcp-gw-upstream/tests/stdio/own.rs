@@ -180,7 +180,31 @@ async fn a_process_that_is_started_anew_is_asked_for_the_same_again() {
         .unwrap_err();
     let client = c.context().client();
     let _ = backend.unsubscribe("x:1", Some(&client)).await;
-    assert!(ask(&backend, &plain(), "subscribed").await == "[]");
+    // The rest is watched on the shared one meanwhile.
+    let plain = plain();
+    let only_one = async {
+        let mut look = tokio::time::interval(Duration::from_millis(5));
+        while ask(&backend, &plain, "subscribed").await != r#"["x:2"]"# {
+            look.tick().await;
+        }
+    };
+    let only_one = tokio::time::timeout(LIMIT, only_one).await;
+    only_one.expect("it is not watched there");
+}
+
+#[tokio::test]
+async fn who_only_listens_is_told_when_its_own_process_has_died() {
+    let (backend, mut events) = server(&fake("asking"));
+    let c = client("c");
+    backend.subscribe(&c.context(), "x:y").await.unwrap();
+    let died = backend.call_tool(&c.context(), call("die", "{}")).await;
+    died.unwrap_err();
+    // Nothing more is called: it may have missed something, and hears by the shared one from now on.
+    let is_updated = |event: &BackendEvent| matches!(event, BackendEvent::ResourceUpdated { uri, .. } if **uri == *"x:y");
+    let told = async { while !is_updated(&events.recv().await.unwrap()) {} };
+    let told = tokio::time::timeout(LIMIT, told).await;
+    told.expect("nobody tells it");
+    assert_eq!(ask(&backend, &plain(), "subscribed").await, r#"["x:y"]"#);
 }
 
 #[tokio::test]

@@ -65,6 +65,7 @@ struct Scene {
     fickle: Arc<Fickle>,
     guarded: Arc<dyn Backend>,
     guards: Guards,
+    guard: Option<Arc<Guard>>,
     folder: tempfile::TempDir,
 }
 
@@ -78,11 +79,16 @@ fn scene(mode: PinMode) -> Scene {
     let guards = Guards::of(&config).unwrap();
     let fickle = Arc::new(Fickle(Mutex::default()));
     fickle.becomes("good");
-    let guarded = guards.around(Arc::clone(&fickle) as Arc<dyn Backend>, &config, &server);
+    let guard = guards.guard("fickle", &config, &server);
+    let guarded = match &guard {
+        Some(guard) => Arc::clone(guard).around(Arc::clone(&fickle) as Arc<dyn Backend>),
+        None => Arc::clone(&fickle) as Arc<dyn Backend>,
+    };
     Scene {
         fickle,
         guarded,
         guards,
+        guard,
         folder,
     }
 }
@@ -171,6 +177,7 @@ async fn an_approval_makes_the_gateway_ask_again() {
         guarded,
         guards,
         folder,
+        ..
     } = scene(PinMode::Quarantine);
     let ears = Arc::new(Ears::default());
     guarded.watch(Arc::clone(&ears) as Arc<dyn BackendListener>);
@@ -201,6 +208,7 @@ async fn another_judge_is_in_force_before_anything_more_passes() {
         guarded,
         guards,
         folder,
+        ..
     } = scene(PinMode::Warn);
     let ears = Arc::new(Ears::default());
     guarded.watch(Arc::clone(&ears) as Arc<dyn BackendListener>);
@@ -283,5 +291,57 @@ fn a_damaged_file_stops_the_start_unless_it_is_only_for_warnings() {
     assert!(of(PinMode::Off).is_ok() && of(PinMode::Warn).is_ok());
     for mode in [PinMode::Quarantine, PinMode::Block] {
         assert!(matches!(of(mode), Err(PinsError::Damaged { .. })));
+    }
+}
+
+/// What is offered with this description of the tool `a`.
+fn offered(description: &str) -> Offer {
+    let fickle = Fickle(Mutex::default());
+    fickle.becomes(description);
+    fickle.offer_now().unwrap()
+}
+
+#[tokio::test]
+async fn what_one_connection_lists_is_held_against_the_pins_of_the_server() {
+    for mode in [PinMode::Quarantine, PinMode::Block, PinMode::Warn] {
+        let Scene {
+            guarded,
+            guard,
+            folder,
+            ..
+        } = scene(mode);
+        let guard = guard.unwrap();
+        assert_eq!(guard.is_needed(), mode != PinMode::Warn);
+        guarded.offer().await.unwrap();
+        let found = Arc::clone(&guard).vet(offered("good")).await.unwrap();
+        assert!(!found.refuses(Feature::Tool, "a"));
+        let found = Arc::clone(&guard).vet(offered("evil")).await.unwrap();
+        assert_eq!(found.refuses(Feature::Tool, "a"), mode != PinMode::Warn);
+        for other in [
+            (Feature::Tool, "b"),
+            (Feature::Prompt, "a"),
+            (Feature::Resource, ""),
+        ] {
+            assert_eq!(
+                found.refuses(other.0, other.1),
+                mode == PinMode::Block,
+                "{other:?}"
+            );
+        }
+        // All others are as they were.
+        let call = ToolCall::new("a", Arguments::none());
+        guarded.call_tool(&context(), call).await.unwrap();
+
+        // Once it is approved it passes there, too.
+        let file = Store::new(folder.path().join("pins.json"));
+        let pins =
+            crate::pins::file::ServerPins::of(&crate::pins::print::Sight::of(&offered("evil")));
+        file.change(|file| file.servers.insert("fickle".to_owned(), pins))
+            .unwrap();
+        guarded.offer().await.unwrap();
+        assert!(!found.refuses(Feature::Tool, "a"));
+        std::fs::remove_file(folder.path().join("pins.json")).unwrap();
+        let lost = Arc::clone(&guard).vet(offered("good")).await;
+        assert!(lost.unwrap_err().to_string().contains("are gone"));
     }
 }

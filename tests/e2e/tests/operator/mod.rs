@@ -3,6 +3,7 @@
 mod api_gateway_mcp;
 mod limits;
 mod metrics;
+mod moved;
 mod pins;
 mod policy;
 mod proxies;

@@ -162,6 +162,46 @@ fn a_server_that_is_blocked_has_no_tools_until_it_is_approved() {
     assert_eq!(client.tool("echo", "{}").text(), "{}");
 }
 
+/// Ends the child of a gateway without a word.
+fn kill_child(gateway: &Process) {
+    let children = descendants(gateway.pid());
+    let [child] = *children else {
+        panic!("{children:?}");
+    };
+    let child = rustix::process::Pid::from_raw(child).unwrap();
+    rustix::process::kill_process(child, Signal::KILL).unwrap();
+}
+
+#[test]
+fn a_child_that_comes_back_as_another_one_is_called_for_nothing_before_it_is_judged() {
+    for era in ["--legacy", "--modern"] {
+        for mode in ["quarantine", "block"] {
+            let scene = Scene::new(&format!("pins: {{ mode: {mode} }}"));
+            let yaml = std::fs::read_to_string(&scene.config).unwrap();
+            scene
+                .folder
+                .file("gate.yaml", &yaml.replace("--legacy", era));
+            let (gateway, client) = scene.start();
+            assert_eq!(client.tool("fickle", "{}").text(), "done");
+            scene.says(BAD);
+            kill_child(&gateway);
+            // Sent at once, in a row: the lists are not known yet.
+            for _ in 0..10 {
+                let answer = client.tool("fickle", "{}");
+                assert!(answer.0.contains("\"error\""), "{era} {mode}: {answer:?}");
+            }
+            until(&None, || seen(&client));
+            let (echoes, is_blocked) = (client.tool("echo", "{}"), mode == "block");
+            assert_eq!(echoes.0.contains("\"error\""), is_blocked, "{echoes:?}");
+            let log = gateway.stderr.so_far();
+            // What it said last is said once more where it is down.
+            let is_call = |line: &&String| line.contains("stderr: called: fickle");
+            let calls: Vec<_> = log.iter().filter(is_call).collect();
+            assert_eq!(calls.len(), 1, "{era} {mode}: {calls:#?}");
+        }
+    }
+}
+
 #[test]
 fn a_warning_is_given_once_and_nothing_else_happens() {
     let scene = Scene::new("pins: { mode: warn }");
