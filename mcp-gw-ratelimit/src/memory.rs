@@ -254,14 +254,7 @@ impl<L: Lock> Tables<L> {
         shard.begin(now);
         let place = shard.find(key)?;
         let state = shard.state(place)?;
-        let now = now.of(limit);
-        let fits = state.fits(limit, now, cost);
-        if fits {
-            state.take(limit, now, cost);
-        } else if limit.penalty() {
-            state.punish(limit, now, cost);
-        }
-        Some(state.standing(limit, now, cost, fits))
+        Some(state.decide(limit, now.of(limit), cost))
     }
 
     /// Charges all or none.
