@@ -280,6 +280,25 @@ fn what_costs_nothing_leaves_no_trace() {
     assert!(shown.contains("stats"), "{shown}");
 }
 
+#[tokio::test]
+async fn a_key_that_is_asked_for_twice_is_given_nothing() {
+    let store = MemoryStore::new(ManualClock::new());
+    let (limit, other) = (sliding("l", 5), sliding("m", 5));
+    let demands = [
+        Demand::new(&limit, key(1), 3),
+        Demand::new(&other, key(2), 1),
+        Demand::new(&limit, key(1), 3),
+    ];
+    for _ in 0..2 {
+        let standings = store.charge_now(&demands);
+        assert!(standings.iter().all(|standing| !standing.admitted));
+        assert_eq!(standings.len(), 3);
+        assert!(store.charge(&demands).await.is_err());
+    }
+    assert_eq!(store.stats().keys, 0, "something was charged");
+    assert!(one(&store, &limit, key(1), 5).admitted);
+}
+
 /// A ledger is somebody else's, and may hold anything.
 #[tokio::test]
 async fn odd_records_of_quotas_neither_panic_nor_grant_nor_last() {
