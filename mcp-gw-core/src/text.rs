@@ -9,7 +9,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::{Serialize, Serializer};
 
-/// A duration written as a whole number with a unit: `250ms`, `30s`, `5m` or `2h`.
+/// A duration written as a whole number with a unit: `250ms`, `30s`, `5m`, `2h` or `7d`. A day
+/// is 24 hours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DurationText(Duration);
 
@@ -60,6 +61,7 @@ impl FromStr for DurationText {
             "s" => 1_000,
             "m" => 60_000,
             "h" => 3_600_000,
+            "d" => 86_400_000,
             _ => return Err(TextError(DURATION_HELP)),
         };
         if number.is_empty() {
@@ -99,7 +101,7 @@ impl JsonSchema for DurationText {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": "^[0-9]+(ms|s|m|h)$",
+            "pattern": "^[0-9]+(ms|s|m|h|d)$",
             "patternErrorMessage": DURATION_HELP,
         })
     }
@@ -220,7 +222,7 @@ fn split(text: &str) -> (&str, &str) {
 }
 
 const DURATION_HELP: &str =
-    "write a whole number with a unit, such as `250ms`, `30s`, `5m` or `2h`";
+    "write a whole number with a unit, such as `250ms`, `30s`, `5m`, `2h` or `7d`";
 const SIZE_HELP: &str = "write a number of bytes, or a size such as `64KiB` or `4MiB`";
 
 #[cfg(test)]
@@ -240,6 +242,9 @@ mod tests {
             assert_eq!(duration.get(), Duration::from_millis(millis));
             assert_eq!(duration.to_string(), text);
         }
+        let week: DurationText = "7d".parse().unwrap();
+        assert_eq!(week.get(), Duration::from_secs(7 * 86_400));
+        assert_eq!(week.to_string(), "168h");
         for text in [
             "",
             "5",
@@ -247,8 +252,10 @@ mod tests {
             "-1s",
             "1.5s",
             "1 s",
-            "5d",
+            "5w",
+            "1y",
             "99999999999999999h",
+            "99999999999999999d",
         ] {
             assert!(text.parse::<DurationText>().is_err(), "{text}");
         }

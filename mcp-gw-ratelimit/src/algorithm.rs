@@ -8,6 +8,9 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The longest name of a limit, in bytes.
+pub const MAX_NAME: usize = 64;
+
 /// The most units that a limit may have.
 pub const MAX_QUOTA: u64 = 1_000_000_000;
 
@@ -78,6 +81,12 @@ impl Period {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LimitError {
+    /// The name is none that could stand in a header: [`MAX_NAME`] letters, digits, `_`, `-` and `.`
+    /// at most, of ASCII.
+    #[error(
+        "a limit needs a name of 1 to {MAX_NAME} letters, digits, `_`, `-` and `.`; it is shown to clients"
+    )]
+    Name,
     /// The quota is zero.
     #[error("a quota of 0 would refuse everything; deny it in the policy instead")]
     ZeroQuota,
@@ -156,16 +165,21 @@ pub enum Shape {
 
 impl Limit {
     /// A limit of `quota` units per `window`. Of a calendar quota the window is the period's
-    /// greatest length, whatever `window` says.
+    /// greatest length, whatever `window` says. The name is for headers and metrics: 1 to [`MAX_NAME`]
+    /// letters, digits, `_`, `-` and `.`.
     ///
     /// # Errors
-    /// When the numbers are zero, too great, or do not go together.
+    /// When the name cannot be shown, or the numbers are zero, too great, or do not go together.
     pub fn new(
         name: impl Into<Arc<str>>,
         quota: u64,
         window: Duration,
         algorithm: Algorithm,
     ) -> Result<Self, LimitError> {
+        let name = name.into();
+        if !is_name(&name) {
+            return Err(LimitError::Name);
+        }
         if quota == 0 {
             return Err(LimitError::ZeroQuota);
         }
@@ -189,7 +203,7 @@ impl Limit {
             Algorithm::Calendar(period) => Shape::Calendar(period),
         };
         Ok(Self {
-            name: name.into(),
+            name,
             quota,
             window,
             algorithm,
@@ -247,6 +261,12 @@ impl Limit {
             Shape::Window { .. } | Shape::Calendar(_) => self.quota,
         }
     }
+}
+
+/// True for what can be the name of a limit.
+pub(crate) fn is_name(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    !name.is_empty() && name.len() <= MAX_NAME && name.chars().all(is_plain)
 }
 
 /// Whole microseconds of a duration that is known to be short.
@@ -354,6 +374,21 @@ mod tests {
         };
         assert_eq!((step, step_part), (142_857, 1));
         assert_eq!((depth, depth_part), (2_000_000, 0));
+    }
+
+    #[test]
+    fn names_that_no_header_could_hold_are_refused() {
+        let new = |name: &str| {
+            let minute = Duration::from_secs(60);
+            Limit::new(name, 1, minute, Algorithm::SlidingWindow)
+        };
+        let (longest, long) = ("x".repeat(MAX_NAME), "x".repeat(MAX_NAME + 1));
+        for name in ["", "a\r\nb", "a b", "\u{fc}ber", "a\"", &long] {
+            assert_eq!(new(name).unwrap_err(), LimitError::Name, "{name:?}");
+        }
+        for name in ["a", "per-minute_2.b", &longest] {
+            assert_eq!(new(name).unwrap().name().as_ref(), name);
+        }
     }
 
     #[test]

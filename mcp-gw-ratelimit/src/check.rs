@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mcp_gw_core::Glob;
 
-use crate::algorithm::{Limit, LimitError, MAX_QUOTA};
+use crate::algorithm::{Limit, LimitError, MAX_QUOTA, is_name};
 use crate::config::{
     AlgorithmConfig, ConcurrentConfig, CostConfig, LimitsConfig, MatchConfig, OverrideConfig, Per,
     RuleConfig,
@@ -53,8 +53,7 @@ impl Checker {
         let mut seen: HashSet<&str> = HashSet::new();
         for (path, name) in rules.chain(concurrent) {
             let path = path.key("name");
-            let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-            if name.is_empty() || name.len() > 64 || !name.chars().all(is_plain) {
+            if !is_name(name) {
                 self.fault(
                     path,
                     "a limit needs a name of 1 to 64 letters, digits, `_`, `-` and `.`",
@@ -90,6 +89,8 @@ impl Checker {
         let text = error.to_string();
         let (message, help) = text.split_once("; ").unwrap_or((&text, "change it"));
         let path = match error {
+            // Of all names [`Checker::names`] has told.
+            LimitError::Name => return None,
             LimitError::ZeroQuota | LimitError::GreatQuota | LimitError::GreatBurst => quota,
             LimitError::ShortWindow | LimitError::LongWindow => window,
         };

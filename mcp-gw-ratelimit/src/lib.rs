@@ -20,8 +20,8 @@ mod store;
 mod view;
 
 pub use algorithm::{
-    Algorithm, Limit, LimitError, MAX_EXACT, MAX_QUOTA, MAX_WINDOW, MIN_WINDOW, PARTS, Period,
-    Shape,
+    Algorithm, Limit, LimitError, MAX_EXACT, MAX_NAME, MAX_QUOTA, MAX_WINDOW, MIN_WINDOW, PARTS,
+    Period, Shape,
 };
 pub use config::{
     AlgorithmConfig, CallerConfig, Classes, ConcurrentConfig, CostConfig, KindConfig, LimitsConfig,

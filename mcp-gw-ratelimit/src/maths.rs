@@ -2,6 +2,8 @@
 
 mod bucket;
 mod calendar;
+mod lanes;
+mod log;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -13,11 +15,14 @@ use crate::algorithm::{Limit, Shape};
 use crate::store::Standing;
 use bucket::Bucket;
 pub use calendar::period_end;
-use queue::Ring;
-use window::{FewParts, FewUnits, Parts};
+use lanes::Lanes;
+use log::Log;
+use queue::Few;
+use window::Parts;
 
 /// What is remembered about one key of one limit. It takes 48 bytes, and more when more than 8 units
-/// of a sliding window count, or units of more than 4 parts of one.
+/// of a sliding window count, or, where they are counted in parts of one, units of more than 16 parts
+/// or more than 255 of one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
     /// From this time on nothing of it counts: it is as good as none.
@@ -38,9 +43,13 @@ const MOST_USED: u64 = 2 * crate::algorithm::MAX_QUOTA;
 enum Kind {
     #[default]
     Empty,
-    FewUnits(FewUnits),
-    Units(Ring<u32>),
-    FewParts(FewParts),
+    /// The times of units, …
+    FewUnits(Few),
+    /// … when there are more.
+    Units(Log),
+    /// Units in each part of a window, …
+    FewParts(Lanes),
+    /// … when there are more.
     Parts(Parts),
     Bucket(Bucket),
     /// Units used in the period that ends at `until`.
@@ -74,14 +83,8 @@ pub fn check_at(mut state: State, now: u64, limit: &Limit, cost: u64) -> (State,
     let now = now.min(LATEST);
     // Only what is charged moves the state on to `now`, in case time goes back.
     let before = state.clone();
-    let fits = state.fits(limit, now, cost);
-    if fits {
-        state.take(limit, now, cost);
-    } else if limit.penalty() {
-        state.punish(limit, now, cost);
-    }
-    let standing = state.standing(limit, now, cost, fits);
-    let is_charged = cost > 0 && (fits || limit.penalty());
+    let standing = state.decide(limit, now, cost);
+    let is_charged = cost > 0 && (standing.admitted || limit.penalty());
     (if is_charged { state } else { before }, standing)
 }
 
@@ -122,6 +125,36 @@ impl State {
         Self {
             until: until.min(LATEST),
             kind: Kind::Used(used.min(MOST_USED)),
+        }
+    }
+
+    /// The whole decision for one demand: charged if there is room, or if the limit has a penalty.
+    pub(crate) fn decide(&mut self, limit: &Limit, now: u64, cost: u64) -> Standing {
+        if cost == 1
+            && let Some(standing) = self.decide_soon(limit, now)
+        {
+            return standing;
+        }
+        let fits = self.fits(limit, now, cost);
+        if fits {
+            self.take(limit, now, cost);
+        } else if limit.penalty() {
+            self.punish(limit, now, cost);
+        }
+        self.standing(limit, now, cost, fits)
+    }
+
+    /// What most decisions come to: one unit, for which there is room, of a key that has called
+    /// before and not often. `None` where anything is otherwise, and then nothing is charged.
+    ///
+    /// It says what the steps below say, with no branch that could be guessed wrong: so a processor
+    /// that has to wait for the state can go on with what comes after. At a million keys, where each
+    /// waits, that is a quarter of the time.
+    fn decide_soon(&mut self, limit: &Limit, now: u64) -> Option<Standing> {
+        match limit.shape() {
+            Shape::Window { .. } => self.window_soon(limit, now),
+            Shape::Bucket { .. } => self.bucket_soon(limit, now),
+            Shape::Calendar(_) => None,
         }
     }
 

@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 
 use crate::algorithm::{Limit, Shape, micros};
 use crate::maths::State;
-use crate::store::{Demand, Key, Standing, Store, StoreError, StoreStats};
+use crate::store::{Demand, Key, Standing, Store, StoreError, StoreStats, repeated, repeats_a_key};
 pub use quotas::{MemoryLedger, QuotaLedger, QuotaRecord};
 use shard::{Now, Shard, shard_of};
 use shared::Shared;
@@ -78,7 +78,8 @@ impl Lock for Mutex<Shard> {
     }
 }
 
-/// What is said of a state that is not where it was found, which does not happen.
+/// What is said of a state that is not where it was found, which does not happen, and to who asks for
+/// one twice.
 const NONE: Standing = Standing::refused(0, Duration::ZERO, None);
 
 /// Where the state of a demand is.
@@ -106,8 +107,11 @@ impl MemoryStore {
         }
     }
 
-    /// [`Store::charge`], at once.
+    /// [`Store::charge`], at once. When a key occurs twice all demands are refused.
     pub fn charge_now(&self, demands: &[Demand<'_>]) -> Vec<Standing> {
+        if repeats_a_key(demands) {
+            return vec![NONE; demands.len()];
+        }
         let now = self.now(demands);
         if let [demand] = demands
             && let Some(standing) = self.tables.decide_one(demand, now)
@@ -182,6 +186,9 @@ impl fmt::Debug for MemoryStore {
 #[async_trait]
 impl Store for MemoryStore {
     async fn charge(&self, demands: &[Demand<'_>]) -> Result<Vec<Standing>, StoreError> {
+        if repeats_a_key(demands) {
+            return Err(repeated());
+        }
         Ok(self.charge_now(demands))
     }
 
@@ -254,14 +261,7 @@ impl<L: Lock> Tables<L> {
         shard.begin(now);
         let place = shard.find(key)?;
         let state = shard.state(place)?;
-        let now = now.of(limit);
-        let fits = state.fits(limit, now, cost);
-        if fits {
-            state.take(limit, now, cost);
-        } else if limit.penalty() {
-            state.punish(limit, now, cost);
-        }
-        Some(state.standing(limit, now, cost, fits))
+        Some(state.decide(limit, now.of(limit), cost))
     }
 
     /// Charges all or none.

@@ -75,7 +75,7 @@ use mcp_gw_core::Clock;
 use redis::Value;
 
 use crate::fault::LimitFault;
-use crate::store::{Demand, Standing, Store, StoreError, StoreStats};
+use crate::store::{Demand, Standing, Store, StoreError, StoreStats, repeated, repeats_a_key};
 
 pub use config::{OnError, RedisConfig};
 pub use failure::FailureKind;
@@ -238,6 +238,9 @@ impl fmt::Debug for RedisStore {
 #[deny(clippy::missing_trait_methods)]
 impl Store for RedisStore {
     async fn charge(&self, demands: &[Demand<'_>]) -> Result<Vec<Standing>, StoreError> {
+        if repeats_a_key(demands) {
+            return Err(repeated());
+        }
         self.decide(Mode::Charge, demands).await
     }
 

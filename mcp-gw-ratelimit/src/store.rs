@@ -73,6 +73,23 @@ impl<'a> Demand<'a> {
     }
 }
 
+/// True when a key occurs twice in a decision.
+pub(crate) fn repeats_a_key(demands: &[Demand<'_>]) -> bool {
+    let mut rest = demands;
+    while let [first, others @ ..] = rest {
+        if others.iter().any(|other| other.key == first.key) {
+            return true;
+        }
+        rest = others;
+    }
+    false
+}
+
+/// What is said to a decision in which a key occurs twice.
+pub(crate) fn repeated() -> StoreError {
+    StoreError::new("a key occurs twice in one decision")
+}
+
 /// Where a key stands with a limit, after a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -148,16 +165,19 @@ pub struct StoreStats {
 
 /// Keeps counts and decides on them.
 ///
-/// A decision is one step: nobody sees part of it, and its demands are charged all or none. A key
-/// occurs at most once among the demands of a decision. It is cancelled by dropping the future, and
-/// may then have been charged.
+/// A decision is one step: nobody sees part of it, and its demands are charged all or none. It is
+/// cancelled by dropping the future, and may then have been charged.
+///
+/// A key occurs at most once among the demands of a decision, which is an error otherwise: each
+/// demand would be decided on without the other. And it belongs to one limit: what was counted in
+/// another way, by a limit of another algorithm or window, is not understood and may be forgotten.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Charges all demands if each has room, and otherwise none; tells for each, in their order,
     /// where it stands afterwards. A limit with [`Limit::penalty`] counts the attempt even then.
     ///
     /// # Errors
-    /// When the store cannot be asked.
+    /// When the store cannot be asked, or a key is asked for twice; then nothing is charged.
     async fn charge(&self, demands: &[Demand<'_>]) -> Result<Vec<Standing>, StoreError>;
 
     /// Tells the same and charges nothing: `remaining` and `reset` are those of now.

@@ -578,6 +578,12 @@ fn keys_that_nobody_knows_and_negative_numbers_are_not_read() {
             "{wrong}"
         );
     }
+    for quota in ["18446744073709551616", "1e300", "-0.5", "\"5\"", "null"] {
+        let text =
+            format!(r#"{{ "rules": [{{ "name": "l", "window": "1d", "quota": {quota} }}] }}"#);
+        let read = serde_json::from_str::<LimitsConfig>(&text);
+        assert!(read.is_err(), "{quota}");
+    }
 }
 
 #[test]

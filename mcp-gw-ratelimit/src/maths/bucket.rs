@@ -1,6 +1,9 @@
 //! The generic cell rate algorithm, in whole microseconds and whole parts of one.
 
+use std::time::Duration;
+
 use crate::algorithm::{Limit, Shape};
+use crate::store::Standing;
 
 use super::{Kind, State};
 
@@ -58,6 +61,22 @@ impl State {
             },
             _ => full,
         }
+    }
+
+    /// [`State::decide_soon`] of a bucket.
+    pub(super) fn bucket_soon(&mut self, limit: &Limit, now: u64) -> Option<Standing> {
+        let before = self.bucket(limit, now);
+        let Kind::Bucket(bucket) = &mut self.kind else {
+            return None;
+        };
+        if !before.fits(limit, now, 1) {
+            return None;
+        }
+        *bucket = before.after(limit, 1);
+        self.until = bucket.full_at();
+        let remaining = bucket.remaining(limit, now);
+        let reset = Duration::from_micros(self.until.saturating_sub(now));
+        Some(Standing::admitted(remaining, reset))
     }
 
     pub(super) fn set_bucket(&mut self, bucket: Bucket) {

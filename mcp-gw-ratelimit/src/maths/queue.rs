@@ -1,5 +1,5 @@
-//! Queues of marks: the first few lie in the state itself, so that a caller who does not call much
-//! costs one place in memory and no allocation.
+//! Queues of marks: a few lie in the state itself, so that a caller who does not call much costs one
+//! place in memory and no allocation.
 
 /// What a queue holds: units that were used at a time.
 pub(super) trait Item: Copy + Default {
@@ -8,8 +8,8 @@ pub(super) trait Item: Copy + Default {
 
     fn units(self) -> u64;
 
-    /// Takes `units` off, fewer than there are.
-    fn reduce(&mut self, units: u64);
+    /// Takes off all units but so many, of which it has more.
+    fn keep(&mut self, units: u64);
 }
 
 /// One unit.
@@ -22,7 +22,7 @@ impl Item for u32 {
         1
     }
 
-    fn reduce(&mut self, _: u64) {}
+    fn keep(&mut self, _: u64) {}
 }
 
 /// The units of one part of a window.
@@ -41,9 +41,8 @@ impl Item for Part {
         u64::from(self.units)
     }
 
-    fn reduce(&mut self, units: u64) {
-        let units = u32::try_from(units).unwrap_or(u32::MAX);
-        self.units = self.units.saturating_sub(units);
+    fn keep(&mut self, units: u64) {
+        self.units = u32::try_from(units).unwrap_or(u32::MAX);
     }
 }
 
@@ -54,8 +53,6 @@ pub(super) trait Queue {
     fn len(&self) -> usize;
 
     fn at(&self, n: usize) -> Option<Self::Item>;
-
-    fn at_mut(&mut self, n: usize) -> Option<&mut Self::Item>;
 
     /// Forgets the oldest, of which there is one.
     fn pop(&mut self);
@@ -85,90 +82,74 @@ pub(super) trait Queue {
     }
 
     /// Forgets the oldest units.
-    fn drop_units(&mut self, units: u64) {
-        let mut left = units;
-        while left > 0 {
-            let Some(item) = self.at_mut(0) else {
-                return;
-            };
-            let all = item.units();
-            if all > left {
-                item.reduce(left);
-                return;
-            }
-            left -= all;
-            self.pop();
-        }
-    }
+    fn drop_units(&mut self, units: u64);
 }
 
-/// Up to `N` items, a power of two, in a ring that needs no allocation.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Few<T, const N: usize> {
+/// Up to [`FEW`] marks, in a ring that needs no allocation.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Few {
     head: u8,
     len: u8,
-    items: [T; N],
+    marks: [u32; FEW],
 }
 
-impl<T: Item, const N: usize> Default for Few<T, N> {
-    fn default() -> Self {
-        Self {
-            head: 0,
-            len: 0,
-            items: [T::default(); N],
-        }
-    }
-}
+/// A power of two.
+const FEW: usize = 8;
 
-impl<T: Item, const N: usize> Few<T, N> {
+/// For so many items there is room in a ring at first.
+const FIRST: usize = 6;
+
+impl Few {
     /// With one more; false when it is full.
-    pub(super) fn push(&mut self, item: T) -> bool {
+    pub(super) fn push(&mut self, mark: u32) -> bool {
         let len = usize::from(self.len);
-        if len == N {
+        if len == FEW {
             return false;
         }
         let place = self.place(len);
-        if let Some(place) = self.items.get_mut(place) {
-            *place = item;
+        if let Some(place) = self.marks.get_mut(place) {
+            *place = mark;
             self.len += 1;
         }
         true
     }
 
+    /// The oldest mark, or any when there is none.
+    pub(super) fn oldest(&self) -> u32 {
+        let oldest = self.marks.get(self.place(0));
+        oldest.copied().unwrap_or_default()
+    }
+
     fn place(&self, n: usize) -> usize {
-        (usize::from(self.head) + n) % N
+        (usize::from(self.head) + n) % FEW
     }
 }
 
-impl<T: Item, const N: usize> Queue for Few<T, N> {
-    type Item = T;
+impl Queue for Few {
+    type Item = u32;
 
     fn len(&self) -> usize {
         usize::from(self.len)
     }
 
-    fn at(&self, n: usize) -> Option<T> {
+    fn at(&self, n: usize) -> Option<u32> {
         let is_there = n < usize::from(self.len);
-        is_there.then(|| self.items.get(self.place(n)).copied())?
-    }
-
-    fn at_mut(&mut self, n: usize) -> Option<&mut T> {
-        if n >= usize::from(self.len) {
-            return None;
-        }
-        let place = self.place(n);
-        self.items.get_mut(place)
+        is_there.then(|| self.marks.get(self.place(n)).copied())?
     }
 
     fn pop(&mut self) {
-        // A few items have their places in a byte.
+        // A few marks have their places in a byte.
         self.head = u8::try_from(self.place(1)).unwrap_or(0);
         self.len = self.len.saturating_sub(1);
     }
+
+    fn drop_units(&mut self, units: u64) {
+        (0..units.min(u64::from(self.len))).for_each(|_| self.pop());
+    }
 }
 
-/// A ring in an allocation of its own: the oldest is at `head`, and `len` items are in use. There
-/// are a few hundred at most.
+/// Items in an allocation of their own: the oldest is at `head`, and `len` are in use. There are a
+/// few hundred at most.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ring<T> {
     head: u16,
@@ -177,22 +158,10 @@ pub(super) struct Ring<T> {
 }
 
 impl<T: Item> Ring<T> {
-    /// The same items, with room for more.
-    pub(super) fn with_room(queue: &impl Queue<Item = T>) -> Self {
-        let len = queue.len();
-        // For half as many again: what is not used is paid for with each key.
-        let room = (len + (len / 2).max(2)).next_multiple_of(4);
-        let items = queue.iter().chain(std::iter::repeat(T::default()));
-        Self {
-            head: 0,
-            len: u16::try_from(len).unwrap_or(u16::MAX),
-            items: items.take(room).collect(),
-        }
-    }
-
+    /// Takes in an item that is newer than all others.
     pub(super) fn push(&mut self, item: T) {
         if usize::from(self.len) == self.items.len() {
-            *self = Self::with_room(self);
+            self.grow();
         }
         let place = self.place(usize::from(self.len));
         if let Some(place) = self.items.get_mut(place) {
@@ -201,9 +170,24 @@ impl<T: Item> Ring<T> {
         }
     }
 
+    /// The newest item.
+    pub(super) fn newest_mut(&mut self) -> Option<&mut T> {
+        let newest = self.len.checked_sub(1)?;
+        let place = self.place(usize::from(newest));
+        self.items.get_mut(place)
+    }
+
     /// Bytes on the heap.
     pub(super) fn heap(&self) -> usize {
         size_of_val::<[T]>(&self.items)
+    }
+
+    fn grow(&mut self) {
+        let len = usize::from(self.len);
+        // For half as many again: what is not used is paid for with each key.
+        let room = (len + (len / 2).max(FIRST)).next_multiple_of(4);
+        let items = self.iter().chain(std::iter::repeat(T::default()));
+        (self.items, self.head) = (items.take(room).collect(), 0);
     }
 
     /// Without a division: neither `head` nor `n` is above the number of places.
@@ -225,17 +209,24 @@ impl<T: Item> Queue for Ring<T> {
         is_there.then(|| self.items.get(self.place(n)).copied())?
     }
 
-    fn at_mut(&mut self, n: usize) -> Option<&mut T> {
-        if n >= usize::from(self.len) {
-            return None;
-        }
-        let place = self.place(n);
-        self.items.get_mut(place)
-    }
-
     fn pop(&mut self) {
         self.head = u16::try_from(self.place(1)).unwrap_or(0);
         self.len = self.len.saturating_sub(1);
+    }
+
+    fn drop_units(&mut self, units: u64) {
+        let mut left = units;
+        while let Some(item) = self.at(0).filter(|_| left > 0) {
+            let kept = item.units().saturating_sub(left);
+            if let Some(oldest) = self.items.get_mut(usize::from(self.head))
+                && kept > 0
+            {
+                oldest.keep(kept);
+                return;
+            }
+            left -= item.units();
+            self.pop();
+        }
     }
 }
 
@@ -245,6 +236,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::log::Log;
     use super::*;
 
     fn same<Q: Queue<Item = u32>>(queue: &Q, model: &VecDeque<u32>) {
@@ -258,15 +250,17 @@ mod tests {
     proptest! {
         /// Both against a queue that is known to be one.
         #[test]
-        fn both_are_queues(steps in proptest::collection::vec((0..40_u32, 0..40_u64), 1..60)) {
-            let (mut few, mut ring) = (Few::<u32, 8>::default(), Ring::<u32>::default());
-            let (mut of_few, mut of_ring) = (VecDeque::new(), VecDeque::new());
+        fn both_are_queues(
+            steps in proptest::collection::vec((prop_oneof![0..4_u32, 0..40_u32], 0..40_u64), 1..60),
+        ) {
+            let (mut few, mut log) = (Few::default(), Log::default());
+            let (mut of_few, mut of_log) = (VecDeque::new(), VecDeque::new());
             let mut next = 0;
             for (more, fewer) in steps {
                 for _ in 0..more {
                     next += 1;
-                    ring.push(next);
-                    of_ring.push_back(next);
+                    log.push(next);
+                    of_log.push_back(next);
                     let has_room = of_few.len() < 8;
                     assert_eq!(few.push(next), has_room);
                     if has_room {
@@ -275,12 +269,16 @@ mod tests {
                 }
                 let last = next.saturating_sub(40 - u32::try_from(fewer).unwrap());
                 let over = |mark: &u32| *mark <= last;
-                let expected = of_ring.iter().take_while(|mark| over(mark)).count();
-                assert_eq!(ring.drop_while(|mark| over(&mark)), expected as u64);
-                of_ring.drain(..expected);
+                let expected = of_log.iter().take_while(|mark| over(mark)).count();
+                assert_eq!(log.drop_while(|mark| over(&mark)), expected as u64);
+                of_log.drain(..expected);
+                same(&log, &of_log);
+                log.drop_units(fewer / 4);
+                of_log.drain(..of_log.len().min(usize::try_from(fewer / 4).unwrap()));
                 few.drop_units(fewer);
                 of_few.drain(..of_few.len().min(usize::try_from(fewer).unwrap()));
-                same(&ring, &of_ring);
+                same(&log, &of_log);
+                same(&Log::of(&few), &of_few);
                 same(&few, &of_few);
             }
         }
@@ -305,11 +303,11 @@ mod tests {
     }
 
     #[test]
-    fn a_key_with_several_units_takes_one_allocation_that_fits() {
-        let mut few = Few::<u32, 8>::default();
+    fn a_key_with_several_units_takes_allocations_that_fit() {
+        let mut few = Few::default();
         assert!((0..8).all(|mark| few.push(mark)));
-        let mut ring = Ring::with_room(&few);
-        (8..12).for_each(|mark| ring.push(mark));
-        assert_eq!(ring.heap(), 48);
+        let mut log = Log::of(&few);
+        (8..12).for_each(|mark| log.push(mark));
+        assert_eq!(log.heap(), 32 + size_of::<Ring<u32>>());
     }
 }

@@ -3,19 +3,18 @@
 //! A mark is the low half of a granule's number. Those that count are less than two windows apart,
 //! so the newest, whose number follows from `until`, tells the numbers of all others.
 
-use crate::algorithm::{Limit, Shape};
+use std::time::Duration;
 
+use crate::algorithm::{Limit, Shape};
+use crate::store::Standing;
+
+use super::lanes::Lanes;
+use super::log::Log;
 use super::queue::{Few, Item, Part, Queue, Ring};
 use super::{Kind, State};
 
-/// A mark for each unit, at most twice as many as the greatest quota that is counted so.
-pub(super) type FewUnits = Few<u32, 8>;
-
-/// A mark for each part of a window in which units were used, and how many.
-pub(super) type FewParts = Few<Part, 4>;
-
-/// The same, when there are more.
-#[derive(Debug, Clone)]
+/// A part for each in which units were used, and how many, when there are many.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Parts {
     /// Of all units.
     sum: u64,
@@ -52,7 +51,7 @@ impl Grid {
 }
 
 /// The number that `mark` is the low half of, given the number of the newest.
-fn number(mark: u32, newest: u64) -> u64 {
+fn number_of(mark: u32, newest: u64) -> u64 {
     newest.saturating_sub(u64::from(low(newest).wrapping_sub(mark)))
 }
 
@@ -62,6 +61,12 @@ fn number(mark: u32, newest: u64) -> u64 {
 )]
 const fn low(number: u64) -> u32 {
     number as u32
+}
+
+/// The last byte of a number.
+const fn last(number: u64) -> u8 {
+    let [last, ..] = number.to_le_bytes();
+    last
 }
 
 impl State {
@@ -82,6 +87,46 @@ impl State {
         }
     }
 
+    /// [`State::decide_soon`] of a window in which few have called.
+    pub(super) fn window_soon(&mut self, limit: &Limit, now: u64) -> Option<Standing> {
+        let Shape::Window {
+            granule,
+            span,
+            exact,
+        } = limit.shape()
+        else {
+            return None;
+        };
+        let grid = Grid { granule, span };
+        let number = grid.number(now);
+        // Nor has the clock gone back behind the newest mark.
+        if now >= self.until || now.saturating_add(granule * span) < self.until {
+            return None;
+        }
+        let used = match &mut self.kind {
+            Kind::FewUnits(units) if exact => {
+                let oldest = number_of(units.oldest(), grid.newest(self.until));
+                let used = units.len() as u64;
+                if used >= limit.quota() || number - oldest >= span || !units.push(low(number)) {
+                    return None;
+                }
+                used
+            }
+            Kind::FewParts(parts) if !exact => {
+                parts.settle(last(number), last(span));
+                let used = parts.sum();
+                if used >= limit.quota() || !parts.add(last(number), 1) {
+                    return None;
+                }
+                used
+            }
+            _ => return None,
+        };
+        self.until = grid.end(number);
+        let reset = Duration::from_micros(self.until - now);
+        Some(Standing::admitted(limit.quota() - used - 1, reset))
+    }
+
     /// Drops what counts no more.
     pub(super) fn settle(&mut self, limit: &Limit, now: u64) {
         if now >= self.until {
@@ -94,11 +139,12 @@ impl State {
         let grid = self.grid(limit);
         let newest = grid.newest(self.until);
         let now = grid.number(now).max(newest);
-        let is_over = |mark: u32| now - number(mark, newest) >= grid.span;
+        let is_over = |mark: u32| now - number_of(mark, newest) >= grid.span;
         match &mut self.kind {
             Kind::FewUnits(units) => _ = units.drop_while(is_over),
             Kind::Units(units) => _ = units.drop_while(is_over),
-            Kind::FewParts(parts) => _ = parts.drop_while(is_over),
+            // The span of parts fits.
+            Kind::FewParts(parts) => parts.settle(last(now), last(grid.span)),
             Kind::Parts(parts) => {
                 let dropped = parts.ring.drop_while(is_over);
                 parts.sum = parts.sum.saturating_sub(dropped);
@@ -111,7 +157,7 @@ impl State {
         match &self.kind {
             Kind::FewUnits(units) => units.len() as u64,
             Kind::Units(units) => units.len() as u64,
-            Kind::FewParts(parts) => parts.iter().map(Item::units).sum(),
+            Kind::FewParts(parts) => parts.sum(),
             Kind::Parts(parts) => parts.sum,
             Kind::Empty | Kind::Bucket(_) | Kind::Used(_) => 0,
         }
@@ -125,14 +171,15 @@ impl State {
         let grid = self.grid(limit);
         let over = self.window_used().saturating_sub(limit.quota());
         let last = over + needed - 1;
+        let newest = grid.newest(self.until);
         let mark = match &self.kind {
             Kind::FewUnits(units) => units.nth(last),
             Kind::Units(units) => units.nth(last),
-            Kind::FewParts(parts) => parts.nth(last),
-            Kind::Parts(parts) => parts.ring.nth(last),
+            Kind::FewParts(parts) => parts.widen(newest).nth(last),
+            Kind::Parts(parts) => parts.nth(last),
             Kind::Empty | Kind::Bucket(_) | Kind::Used(_) => None,
         };
-        mark.map_or(0, |mark| grid.end(number(mark, grid.newest(self.until))))
+        mark.map_or(0, |mark| grid.end(number_of(mark, newest)))
     }
 
     /// Marks `cost` units, at most the quota, as used now, or at the latest time known.
@@ -143,9 +190,9 @@ impl State {
         if matches!(self.kind, Kind::Empty | Kind::Bucket(_) | Kind::Used(_)) {
             self.until = 0;
             self.kind = if exact {
-                Kind::FewUnits(FewUnits::default())
+                Kind::FewUnits(Few::default())
             } else {
-                Kind::FewParts(FewParts::default())
+                Kind::FewParts(Lanes::default())
             };
         }
         let grid = self.grid(limit);
@@ -154,12 +201,7 @@ impl State {
             Kind::FewUnits(_) | Kind::Units(_) => {
                 (0..cost).for_each(|_| self.kind.push_unit(low(number)));
             }
-            // A part holds at most twice the greatest quota, which has room.
-            _ => {
-                let units = u32::try_from(cost).unwrap_or(u32::MAX);
-                let mark = low(number);
-                self.kind.push_part(Part { mark, units });
-            }
+            _ => self.kind.push_part(number, cost),
         }
         self.until = grid.end(number);
     }
@@ -169,10 +211,7 @@ impl State {
             Kind::FewUnits(marks) => marks.drop_units(units),
             Kind::Units(marks) => marks.drop_units(units),
             Kind::FewParts(parts) => parts.drop_units(units),
-            Kind::Parts(parts) => {
-                parts.ring.drop_units(units);
-                parts.sum = parts.sum.saturating_sub(units);
-            }
+            Kind::Parts(parts) => parts.drop_units(units),
             Kind::Empty | Kind::Bucket(_) | Kind::Used(_) => {}
         }
     }
@@ -191,15 +230,14 @@ impl State {
         let (granule, span) = Shape::parts(window);
         let new = Grid { granule, span };
         let newest = old.newest(self.until);
-        let mut parts = Kind::FewParts(FewParts::default());
+        let mut parts = Kind::FewParts(Lanes::default());
         let mut last = 0;
         for mark in marks {
-            let first = number(mark, newest) * old.granule;
+            let first = number_of(mark, newest) * old.granule;
             // The end of the granule, unless that is still to come.
             let time = (first + old.granule - 1).min(now.max(first));
             last = time / new.granule;
-            let mark = low(last);
-            parts.push_part(Part { mark, units: 1 });
+            parts.push_part(last, 1);
         }
         self.until = new.end(last);
         self.kind = parts;
@@ -213,9 +251,9 @@ impl Kind {
             Self::FewUnits(units) => {
                 let has_room = units.push(mark);
                 if !has_room {
-                    let mut ring = Ring::with_room(units);
-                    ring.push(mark);
-                    *self = Self::Units(ring);
+                    let mut log = Log::of(units);
+                    log.push(mark);
+                    *self = Self::Units(log);
                 }
             }
             Self::Units(units) => units.push(mark),
@@ -223,42 +261,64 @@ impl Kind {
         }
     }
 
-    /// Counts units in the newest part, or in one that is newer.
-    fn push_part(&mut self, part: Part) {
+    /// Counts units in the part of this number, the newest.
+    fn push_part(&mut self, number: u64, units: u64) {
         match self {
             Self::FewParts(parts) => {
-                let has_room = is_added(parts, part) || parts.push(part);
+                let has_room = parts.add(last(number), units);
                 if !has_room {
-                    let sum = parts.iter().map(Item::units).sum::<u64>() + part.units();
-                    let mut ring = Ring::with_room(parts);
-                    ring.push(part);
-                    *self = Self::Parts(Parts { sum, ring });
+                    let mut parts = parts.widen(number);
+                    parts.add(low(number), units);
+                    *self = Self::Parts(parts);
                 }
             }
-            Self::Parts(parts) => {
-                if !is_added(&mut parts.ring, part) {
-                    parts.ring.push(part);
-                }
-                parts.sum = parts.sum.saturating_add(part.units());
-            }
+            Self::Parts(parts) => parts.add(low(number), units),
             _ => {}
         }
     }
 }
 
-/// Adds units to the newest part, if that is theirs.
-fn is_added(parts: &mut impl Queue<Item = Part>, part: Part) -> bool {
-    let newest = parts.len().checked_sub(1);
-    let newest = newest.and_then(|newest| parts.at_mut(newest));
-    let newest = newest.filter(|newest| newest.mark == part.mark);
-    newest
-        .map(|newest| newest.units = newest.units.saturating_add(part.units))
-        .is_some()
+impl Lanes {
+    /// The same parts, of which `newest` is none older, with room for more.
+    fn widen(&self, newest: u64) -> Parts {
+        let mut parts = Parts::default();
+        for (mark, units) in self.in_order() {
+            let age = last(newest).wrapping_sub(mark);
+            parts.add(low(newest.wrapping_sub(u64::from(age))), u64::from(units));
+        }
+        parts
+    }
 }
 
 impl Parts {
+    /// Adds units to the newest part, or to one that is newer.
+    fn add(&mut self, mark: u32, units: u64) {
+        self.sum = self.sum.saturating_add(units);
+        // A part holds at most twice the greatest quota, which has room.
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        match self.ring.newest_mut().filter(|newest| newest.mark == mark) {
+            Some(newest) => newest.units = newest.units.saturating_add(units),
+            None => self.ring.push(Part { mark, units }),
+        }
+    }
+
+    fn nth(&self, n: u64) -> Option<u32> {
+        self.ring.nth(n)
+    }
+
+    fn drop_units(&mut self, units: u64) {
+        self.ring.drop_units(units);
+        self.sum = self.sum.saturating_sub(units);
+    }
+
     pub(super) fn heap(&self) -> usize {
         self.ring.heap()
+    }
+
+    /// Marks by their last bytes, and units: what [`Lanes::in_order`] gives of the same parts.
+    fn in_order(&self) -> impl Iterator<Item = (u8, u64)> {
+        let parts = self.ring.iter();
+        parts.map(|part| (last(u64::from(part.mark)), part.units()))
     }
 }
 
@@ -270,13 +330,15 @@ impl PartialEq for Kind {
             (Self::Bucket(one), Self::Bucket(other)) => one == other,
             (Self::Used(one), Self::Used(other)) => one == other,
             (Self::FewUnits(one), Self::FewUnits(other)) => one.iter().eq(other.iter()),
-            (Self::FewUnits(few), Self::Units(ring)) | (Self::Units(ring), Self::FewUnits(few)) => {
-                few.iter().eq(ring.iter())
+            (Self::FewUnits(few), Self::Units(log)) | (Self::Units(log), Self::FewUnits(few)) => {
+                few.iter().eq(log.iter())
             }
             (Self::Units(one), Self::Units(other)) => one.iter().eq(other.iter()),
-            (Self::FewParts(one), Self::FewParts(other)) => one.iter().eq(other.iter()),
+            (Self::FewParts(one), Self::FewParts(other)) => one.in_order().eq(other.in_order()),
             (Self::FewParts(few), Self::Parts(all)) | (Self::Parts(all), Self::FewParts(few)) => {
-                few.iter().eq(all.ring.iter())
+                let few = few.in_order();
+                few.map(|(mark, units)| (mark, u64::from(units)))
+                    .eq(all.in_order())
             }
             (Self::Parts(one), Self::Parts(other)) => one.ring.iter().eq(other.ring.iter()),
             _ => false,

@@ -280,6 +280,67 @@ fn what_costs_nothing_leaves_no_trace() {
     assert!(shown.contains("stats"), "{shown}");
 }
 
+/// Both clocks of it go where they are told.
+#[derive(Clone)]
+struct Hands {
+    start: std::time::Instant,
+    seconds: Arc<std::sync::atomic::AtomicU64>,
+}
+
+impl Clock for Hands {
+    fn now(&self) -> std::time::Instant {
+        let seconds = self.seconds.load(std::sync::atomic::Ordering::Relaxed);
+        self.start + Duration::from_secs(seconds)
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + (self.now() - self.start)
+    }
+}
+
+#[test]
+fn clocks_that_go_back_grant_nothing_and_hold_nobody_for_ever() {
+    let start = ManualClock::new().now();
+    let seconds = Arc::new(1_000_000_000.into());
+    let hands = Hands { start, seconds };
+    let set = |seconds| {
+        hands
+            .seconds
+            .store(seconds, std::sync::atomic::Ordering::Relaxed);
+    };
+    let store = MemoryStore::new(hands.clone());
+    for (limit, n) in five().iter().zip(0..) {
+        let begin = 1_000_000_000;
+        set(begin);
+        while one(&store, limit, key(n), 1).admitted {}
+        for back in [1, 61, 3_600, 2 * 86_400, begin] {
+            set(begin - back);
+            assert!(!one(&store, limit, key(n), 1).admitted, "{limit:?} {back}");
+        }
+        set(begin + 86_400);
+        assert!(one(&store, limit, key(n), 1).admitted, "{limit:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_asked_for_twice_is_given_nothing() {
+    let store = MemoryStore::new(ManualClock::new());
+    let (limit, other) = (sliding("l", 5), sliding("m", 5));
+    let demands = [
+        Demand::new(&limit, key(1), 3),
+        Demand::new(&other, key(2), 1),
+        Demand::new(&limit, key(1), 3),
+    ];
+    for _ in 0..2 {
+        let standings = store.charge_now(&demands);
+        assert!(standings.iter().all(|standing| !standing.admitted));
+        assert_eq!(standings.len(), 3);
+        assert!(store.charge(&demands).await.is_err());
+    }
+    assert_eq!(store.stats().keys, 0, "something was charged");
+    assert!(one(&store, &limit, key(1), 5).admitted);
+}
+
 /// A ledger is somebody else's, and may hold anything.
 #[tokio::test]
 async fn odd_records_of_quotas_neither_panic_nor_grant_nor_last() {

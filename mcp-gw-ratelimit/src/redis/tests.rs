@@ -341,3 +341,16 @@ fn an_answer_that_is_not_the_scripts_is_no_decision() {
     }
     assert!(standings(Value::Okay, 1).is_err());
 }
+
+/// Nobody is asked, so that `on_error` does not decide either.
+#[tokio::test]
+async fn a_key_that_is_asked_for_twice_is_an_error() {
+    let config = RedisConfig::new("redis://127.0.0.1:1").with_on_error(OnError::Allow, 1);
+    let clock = Arc::new(mcp_gw_core::SystemClock::new());
+    let store = RedisStore::new(&config, Arc::new(Nobody), clock).unwrap();
+    let window = Duration::from_secs(60);
+    let limit = Limit::new("l", 5, window, Algorithm::SlidingWindow).unwrap();
+    let demand = Demand::new(&limit, Key::from_bytes([1; 16]), 3);
+    let error = store.charge(&[demand, demand]).await.unwrap_err();
+    assert!(error.to_string().contains("twice"), "{error}");
+}

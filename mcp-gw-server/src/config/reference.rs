@@ -190,7 +190,7 @@ In every text, `${NAME}` stands for an environment variable and `${NAME:-default
 is a literal `${`. What a variable holds is always text and is never read as YAML. Inside `[…]` and `{…}` such a text needs
 quotes.
 
-A **duration** is a whole number with a unit: `250ms`, `30s`, `5m`, `2h`. A **size** is a number of bytes, or one with a unit:
+A **duration** is a whole number with a unit: `250ms`, `30s`, `5m`, `2h`, `7d`. A **size** is a number of bytes, or one with a unit:
 `64KiB`, `4MiB`, `10MB`.
 ";
 
