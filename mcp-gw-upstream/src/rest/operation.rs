@@ -269,7 +269,7 @@ impl Operation {
     }
 
     /// All arguments.
-    fn names(&self) -> Vec<&str> {
+    pub(super) fn names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.params.iter().map(|it| it.argument.as_str()).collect();
         match self.body.as_ref().map(|body| &body.members) {
             Some(Some(members)) => names.extend(members.iter().map(|(name, _)| name.as_str())),

@@ -3,6 +3,7 @@
 
 mod cached;
 mod large;
+mod operations;
 #[path = "../egress/raw.rs"]
 #[expect(dead_code, reason = "the guard's tests need more of it")]
 mod raw;
