@@ -13,6 +13,8 @@ use serde::de::{self, DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+mod quote;
+
 /// One complete JSON value as text, cheap to clone.
 ///
 /// It always holds exactly one valid JSON value (RFC 8259) in UTF-8 without surrounding blanks.
@@ -351,6 +353,15 @@ impl ObjectWriter {
         self.name(name);
         write_string(&mut self.out, value);
         self
+    }
+
+    /// Adds a member with a string that holds the text of `value`, and says how many lists and objects are
+    /// within each other there.
+    #[must_use]
+    pub fn quoted(mut self, name: &str, value: &RawJson) -> (Self, usize) {
+        self.name(name);
+        let depth = quote::write(&mut self.out, value.as_bytes());
+        (self, depth)
     }
 
     /// Adds a member with an integer value.

@@ -59,7 +59,7 @@ impl Answer {
             pending: Bytes::new(),
             decoder,
             scrub,
-            left: rules.max_response,
+            left: request.max_response,
             is_truncated: false,
             until,
             idle: rules.idle_timeout,

@@ -207,6 +207,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) within: Option<Duration>,
     /// It must be over by then.
     pub(crate) until: Option<Instant>,
+    /// No more of the answer is of use.
+    pub(crate) most: Option<usize>,
 }
 
 /// What an API answered, as far as it was read.
@@ -425,7 +427,9 @@ impl Api {
                 .enter(now)
                 .map_err(|wait| self.resting(wait))?;
             let is_whole = self.is_whole(left);
-            let outcome = self.send(request.clone().within(left), ask).await;
+            let sent = request.clone().within(left);
+            let sent = sent.up_to(ask.most.unwrap_or(usize::MAX));
+            let outcome = self.send(sent, ask).await;
             let (is_unsent, may_pass, wait) = match &outcome {
                 Ok(answer) => (
                     false,

@@ -147,6 +147,7 @@ impl ApiGateway {
             token,
             within: call.timeout(),
             until: ctx.end(),
+            most: output::most(api, self.kept.as_ref(), selection.is_some()),
         };
         let reply = api.exchange(ask).await?;
         let kept = self.kept.as_ref();

@@ -62,6 +62,12 @@ impl Rest {
     }
 }
 
+/// How much of an answer is of use, if not all that the rules allow: what is not shown has to be kept or
+/// selected from.
+pub(crate) fn most(api: &Api, kept: Option<&KeptAnswers>, selects: bool) -> Option<usize> {
+    (kept.is_none() && !selects).then(|| api.config().max_shown)
+}
+
 /// The result of a request: as much of the answer as a caller gets at once, the rest kept. What is selected
 /// of it is selected in the time and the room that the request has.
 pub(crate) async fn of_reply(
@@ -73,11 +79,13 @@ pub(crate) async fn of_reply(
 ) -> ToolOutput {
     let most = api.config().max_shown;
     let media = media_type(&reply.headers);
+    let body = without_mark(reply.body);
+    let (form, mut value) = Form::read(&body, media.as_deref());
     let mut answer = KeptAnswer {
         api: Arc::clone(api.name()),
-        form: Form::of(&reply.body, media.as_deref()),
+        form,
         media_type: media.map(Into::into),
-        body: reply.body,
+        body,
         is_truncated: reply.is_truncated,
     };
     // What went wrong is told as it is.
@@ -92,6 +100,7 @@ pub(crate) async fn of_reply(
         match selected(selection, body, most, stay.left(), &SELECTIONS).await {
             Ok(selected) => {
                 answer.body = selected.to_bytes();
+                value = Some(selected);
                 answer.form = Form::Json;
                 answer.media_type = Some("application/json".into());
             }
@@ -99,7 +108,7 @@ pub(crate) async fn of_reply(
         }
     }
     drop(stay);
-    let piece = Piece::of(&answer.body, answer.form, 0, most);
+    let piece = Piece::first(&answer.body, answer.form, value, most);
     let next = piece.next.and_then(|from| {
         let handle = kept?.keep(caller, answer.clone())?;
         Some(Rest {
@@ -208,6 +217,18 @@ pub(crate) fn resource_of_rest(
         .finish()
 }
 
+/// Without a byte order mark, which is no part of a text (RFC 3629 §6).
+fn without_mark(body: Bytes) -> Bytes {
+    match body.strip_prefix(b"\xef\xbb\xbf") {
+        Some(_) => body.slice(3..),
+        None => body,
+    }
+}
+
+/// A value in a result that nests deeper goes as text: clients stop at some 128 levels, and then read nothing
+/// of the message.
+const DEEPEST: usize = 100;
+
 struct Shown<'a> {
     status: i64,
     headers: RawJson,
@@ -218,25 +239,17 @@ struct Shown<'a> {
 
 impl Shown<'_> {
     fn output(&self, media_type: Option<&str>) -> ToolOutput {
-        let data = &self.piece.data;
-        let mut structured = ObjectWriter::with_capacity(data.len() + self.headers.len() + 128)
-            .integer("status", self.status)
-            .raw("data", data)
-            .raw("headers", &self.headers)
-            .boolean("truncated", !self.is_whole);
-        if self.piece.is_base64 {
-            structured = structured.string("encoding", "base64");
+        let mut structured = self.structured(&self.piece.data);
+        let (mut text, depth) = text_of(&structured);
+        if depth > DEEPEST {
+            structured = self.structured(&RawJson::string(self.piece.data.as_str()));
+            (text, _) = text_of(&structured);
         }
-        let next = self.next.map(Rest::uri);
-        if let Some(next) = &next {
-            structured = structured.string("next", next);
-        }
-        let structured = structured.finish();
-        let mut content = vec![text_block(structured.as_str())];
-        if let Some(next) = &next {
+        let mut content = vec![text];
+        if let Some(next) = self.next {
             let mut link = ObjectWriter::default()
                 .string("type", "resource_link")
-                .string("uri", next)
+                .string("uri", &next.uri())
                 .string("name", "rest of the answer")
                 .string(
                     "description",
@@ -249,6 +262,29 @@ impl Shown<'_> {
         }
         result(&content, &structured, false)
     }
+
+    fn structured(&self, data: &RawJson) -> RawJson {
+        let mut structured = ObjectWriter::with_capacity(data.len() + self.headers.len() + 256)
+            .integer("status", self.status)
+            .raw("data", data)
+            .raw("headers", &self.headers)
+            .boolean("truncated", !self.is_whole);
+        if self.piece.is_base64 {
+            structured = structured.string("encoding", "base64");
+        }
+        if let Some(next) = self.next {
+            structured = structured.string("next", &next.uri());
+        }
+        structured.finish()
+    }
+}
+
+/// The same for clients that read only text, and how deep it nests.
+fn text_of(structured: &RawJson) -> (RawJson, usize) {
+    let most = structured.len() + structured.len() / 8 + 64;
+    let block = ObjectWriter::with_capacity(most).string("type", "text");
+    let (block, depth) = block.quoted("text", structured);
+    (block.finish(), depth)
 }
 
 /// A result that says what went wrong (C-6).
@@ -265,7 +301,8 @@ pub(crate) fn of_failure(failed: &Failed) -> ToolOutput {
 }
 
 fn result(content: &[RawJson], structured: &RawJson, is_error: bool) -> ToolOutput {
-    let raw = ObjectWriter::with_capacity(structured.len() * 2)
+    let content_length: usize = content.iter().map(|block| block.len() + 1).sum();
+    let raw = ObjectWriter::with_capacity(content_length + structured.len() + 64)
         .array("content", content)
         .raw("structuredContent", structured)
         .boolean("isError", is_error)

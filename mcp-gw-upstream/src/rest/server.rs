@@ -140,6 +140,7 @@ impl ApiServer {
             token: None,
             within: None,
             until: ctx.end(),
+            most: output::most(&self.api, kept, taken.selection.is_some()),
         };
         let reply = self.api.exchange(ask).await?;
         Ok(output::of_reply(&self.api, kept, ctx.caller(), reply, taken.selection).await)
