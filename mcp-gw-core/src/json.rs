@@ -355,12 +355,43 @@ impl ObjectWriter {
         self
     }
 
-    /// Adds a member with a string that holds the text of `value`, and says how many lists and objects are
-    /// within each other there.
-    #[must_use]
-    pub fn quoted(mut self, name: &str, value: &RawJson) -> (Self, usize) {
+    /// Adds a member whose value is JSON text in pieces, none of which ends within a string.
+    pub(crate) fn pieces(mut self, name: &str, value: &[&[u8]]) -> Self {
         self.name(name);
-        let depth = quote::write(&mut self.out, value.as_bytes());
+        for piece in value {
+            self.out.extend_from_slice(piece);
+        }
+        self
+    }
+
+    /// Adds an array of one object that this makes, and of values that are JSON text.
+    pub(crate) fn array_of(
+        mut self,
+        name: &str,
+        first: impl FnOnce(Self) -> Self,
+        others: &[RawJson],
+    ) -> Self {
+        self.name(name);
+        self.out.extend_from_slice(b"[{");
+        let first = first(Self {
+            out: self.out,
+            first: true,
+        });
+        self.out = first.out;
+        self.out.push(b'}');
+        for value in others {
+            self.out.push(b',');
+            self.out.extend_from_slice(value.as_bytes());
+        }
+        self.out.push(b']');
+        self
+    }
+
+    /// Adds a member with a string that holds such text, and says how many lists and objects are within each
+    /// other there.
+    pub(crate) fn quoted(mut self, name: &str, value: &[&[u8]]) -> (Self, usize) {
+        self.name(name);
+        let depth = quote::write(&mut self.out, value);
         (self, depth)
     }
 

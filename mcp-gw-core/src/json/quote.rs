@@ -2,14 +2,29 @@
 
 use memchr::memchr2;
 
-/// Writes the text of a JSON value as a string, and says how deep the value nests.
+/// Writes the text of a JSON value as a string, and says how deep the value nests. Of its pieces none ends
+/// within a string.
 ///
 /// What is within a string of the value has no control characters, so only its quotes and backslashes
 /// are looked for there: that is done for many bytes at once.
-pub(super) fn write(out: &mut Vec<u8>, json: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    out.reserve(json.len() + json.len() / 8 + 2);
+pub(super) fn write(out: &mut Vec<u8>, json: &[&[u8]]) -> usize {
+    let mut depth = Depth::default();
     out.push(b'"');
+    for piece in json {
+        write_piece(out, piece, &mut depth);
+    }
+    out.push(b'"');
+    depth.deepest
+}
+
+/// How many lists and objects are open, and were at the most.
+#[derive(Default)]
+struct Depth {
+    now: usize,
+    deepest: usize,
+}
+
+fn write_piece(out: &mut Vec<u8>, json: &[u8], depth: &mut Depth) {
     let mut rest = json;
     while !rest.is_empty() {
         let is_structure = |byte: &&u8| !matches!(byte, b'"' | ..0x20);
@@ -18,10 +33,10 @@ pub(super) fn write(out: &mut Vec<u8>, json: &[u8]) -> usize {
             count += 1;
             match byte {
                 b'[' | b'{' => {
-                    depth += 1;
-                    deepest = deepest.max(depth);
+                    depth.now += 1;
+                    depth.deepest = depth.deepest.max(depth.now);
                 }
-                b']' | b'}' => depth = depth.saturating_sub(1),
+                b']' | b'}' => depth.now = depth.now.saturating_sub(1),
                 _ => {}
             }
         }
@@ -45,8 +60,6 @@ pub(super) fn write(out: &mut Vec<u8>, json: &[u8]) -> usize {
             [] => &[],
         };
     }
-    out.push(b'"');
-    deepest
 }
 
 /// Writes a string from behind its first quote on; what comes after it.
@@ -83,7 +96,7 @@ mod tests {
 
     fn quoted(text: &str) -> (String, usize) {
         let value = RawJson::parse(text.to_owned()).unwrap();
-        let (writer, depth) = ObjectWriter::default().quoted("q", &value);
+        let (writer, depth) = ObjectWriter::default().quoted("q", &[value.as_bytes()]);
         let written = writer.finish();
         let text: Value = serde_json::from_slice(written.as_bytes()).unwrap();
         (text["q"].as_str().unwrap().to_owned(), depth)

@@ -201,6 +201,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) parts: RequestParts,
     /// It may be sent again where the method allows that. What certainly did not arrive always is.
     pub(crate) may_repeat: bool,
+    /// No credential goes with it.
+    pub(crate) is_open: bool,
     /// A token of the caller's own.
     pub(crate) token: Option<Secret<String>>,
     /// It may take so long, if that is less than the API may.
@@ -372,7 +374,7 @@ impl Api {
     ) -> Result<Reply, Failed> {
         let inner = &*self.0;
         let cache = inner.cache.as_ref().filter(|_| ask.token.is_none());
-        let who = self.who(ask.caller);
+        let who = self.who(ask.caller, ask.is_open);
         let mut asked_again = None;
         if let Some(cache) = cache.filter(|_| Cache::concerns(request)) {
             match cache.find(request, &who, inner.clock.wall()) {
@@ -387,10 +389,16 @@ impl Api {
         }
         let sent = asked_again.as_ref().unwrap_or(request);
         let reply = self.attempts(sent, ask, until).await?;
+        let now = inner.clock.wall();
         let Some(cache) = cache else {
+            // With whatever token it was changed, what others have of it is old now.
+            if let Some(cache) = &inner.cache
+                && !request.method().is_safe()
+            {
+                cache.learn(request, &who, &reply.clone().into(), now);
+            }
             return Ok(reply);
         };
-        let now = inner.clock.wall();
         if asked_again.is_some() && reply.status == StatusCode::NOT_MODIFIED {
             if let Some(whole) = cache.still_the_same(request, &who, &reply.headers, now) {
                 return Ok(whole.into());
@@ -474,6 +482,7 @@ impl Api {
 
     async fn send(&self, request: Checked, ask: &Ask<'_>) -> Result<Answer, SendError> {
         match &ask.token {
+            None if ask.is_open => self.0.client.get(request).await,
             None => self.keeper(ask.caller).send(request).await,
             Some(token) => {
                 let injected = Injected::bearer_of_call(token).map_err(|_| SendError {
@@ -566,11 +575,11 @@ impl Api {
         Failed::new(RefusalCode::RateLimited.as_str(), message).after(Duration::from_secs(1))
     }
 
-    fn who(&self, caller: &Caller) -> Who {
+    fn who(&self, caller: &Caller, is_open: bool) -> Who {
         let name = format!("{}\0{}\0{}", caller.kind.as_str(), caller.issuer, caller.id);
         Who {
             name: name.into(),
-            has_credential: self.keeper(caller).has_credential(),
+            has_credential: !is_open && self.keeper(caller).has_credential(),
         }
     }
 }

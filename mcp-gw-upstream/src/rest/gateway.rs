@@ -144,6 +144,7 @@ impl ApiGateway {
             rules: None,
             parts,
             may_repeat: true,
+            is_open: false,
             token,
             within: call.timeout(),
             until: ctx.end(),

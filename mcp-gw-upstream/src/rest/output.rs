@@ -239,52 +239,44 @@ struct Shown<'a> {
 
 impl Shown<'_> {
     fn output(&self, media_type: Option<&str>) -> ToolOutput {
-        let mut structured = self.structured(&self.piece.data);
-        let (mut text, depth) = text_of(&structured);
-        if depth > DEEPEST {
-            structured = self.structured(&RawJson::string(self.piece.data.as_str()));
-            (text, _) = text_of(&structured);
-        }
-        let mut content = vec![text];
-        if let Some(next) = self.next {
-            let mut link = ObjectWriter::default()
-                .string("type", "resource_link")
-                .string("uri", &next.uri())
-                .string("name", "rest of the answer")
-                .string(
-                    "description",
-                    "Where the answer goes on; it is kept for a few minutes.",
-                );
-            if let Some(media_type) = media_type {
-                link = link.string("mimeType", media_type);
-            }
-            content.push(link.finish());
-        }
-        result(&content, &structured, false)
-    }
-
-    fn structured(&self, data: &RawJson) -> RawJson {
-        let mut structured = ObjectWriter::with_capacity(data.len() + self.headers.len() + 256)
-            .integer("status", self.status)
-            .raw("data", data)
+        let next = self.next.map(Rest::uri);
+        let first = ObjectWriter::default().integer("status", self.status);
+        let mut last = ObjectWriter::with_capacity(self.headers.len() + 128)
             .raw("headers", &self.headers)
             .boolean("truncated", !self.is_whole);
         if self.piece.is_base64 {
-            structured = structured.string("encoding", "base64");
+            last = last.string("encoding", "base64");
         }
-        if let Some(next) = self.next {
-            structured = structured.string("next", &next.uri());
+        let mut blocks = Vec::new();
+        if let Some(next) = &next {
+            last = last.string("next", next);
+            blocks.push(link(next, media_type));
         }
-        structured.finish()
+        let (first, last) = (first.finish(), last.finish());
+        let data = &self.piece.data;
+        let (output, depth) = ToolOutput::around(&first, ("data", data), &last, &blocks);
+        if depth <= DEEPEST {
+            return output;
+        }
+        let text = RawJson::string(data.as_str());
+        ToolOutput::around(&first, ("data", &text), &last, &blocks).0
     }
 }
 
-/// The same for clients that read only text, and how deep it nests.
-fn text_of(structured: &RawJson) -> (RawJson, usize) {
-    let most = structured.len() + structured.len() / 8 + 64;
-    let block = ObjectWriter::with_capacity(most).string("type", "text");
-    let (block, depth) = block.quoted("text", structured);
-    (block.finish(), depth)
+/// A link to the rest of an answer.
+fn link(next: &str, media_type: Option<&str>) -> RawJson {
+    let link = ObjectWriter::default()
+        .string("type", "resource_link")
+        .string("uri", next)
+        .string("name", "rest of the answer")
+        .string(
+            "description",
+            "Where the answer goes on; it is kept for a few minutes.",
+        );
+    match media_type {
+        Some(media_type) => link.string("mimeType", media_type).finish(),
+        None => link.finish(),
+    }
 }
 
 /// A result that says what went wrong (C-6).
@@ -297,15 +289,10 @@ pub(crate) fn of_failure(failed: &Failed) -> ToolOutput {
         structured = structured.integer("retry_after_ms", millis);
     }
     let text = format!("{}: {}", failed.code, failed.message);
-    result(&[text_block(&text)], &structured.finish(), true)
-}
-
-fn result(content: &[RawJson], structured: &RawJson, is_error: bool) -> ToolOutput {
-    let content_length: usize = content.iter().map(|block| block.len() + 1).sum();
-    let raw = ObjectWriter::with_capacity(content_length + structured.len() + 64)
-        .array("content", content)
-        .raw("structuredContent", structured)
-        .boolean("isError", is_error)
+    let raw = ObjectWriter::default()
+        .array("content", &[text_block(&text)])
+        .raw("structuredContent", &structured.finish())
+        .boolean("isError", true)
         .finish();
     ToolOutput::from_raw(raw).unwrap_or_else(|_| ToolOutput::error("the result cannot be written"))
 }

@@ -137,6 +137,7 @@ impl ApiServer {
             rules: Some(&self.rules),
             parts: parts.map_err(|error| invalid(error.to_string()))?,
             may_repeat: offered.operation.may_repeat(),
+            is_open: offered.operation.is_open(),
             token: None,
             within: None,
             until: ctx.end(),

@@ -62,3 +62,27 @@ async fn a_tool_of_an_operation_reads_on_and_selects() {
     assert_eq!(wrong["code"], "select_invalid");
     assert_eq!(server.requests().len(), 3);
 }
+
+#[tokio::test]
+async fn an_operation_that_needs_no_credential_gets_none() {
+    let server = Raw::start(|_, _| crate::raw::ok("{}")).await;
+    let config = ApiConfig::new("things", rules(&server));
+    let api = api(config, Some("token-of-all"), Arc::new(SystemClock::new()));
+    let description = json!({"openapi": "3.1.0", "info": {}, "paths": {
+        "/open": {"get": {"operationId": "open", "security": []}},
+        "/own": {"get": {"operationId": "own"}},
+    }});
+    let tools = mcp_gw_upstream::rest::ApiTools::default();
+    let tools = tools.server(api, Some(description.to_string().as_bytes()), None);
+    let tools = tools.unwrap();
+    for name in ["open", "own"] {
+        assert_eq!(result(&tools, name, "bob", json!({})).await["status"], 200);
+    }
+    let sent = server.requests();
+    assert!(!sent[0].contains("authorization"), "{}", sent[0]);
+    assert!(
+        sent[1].contains("authorization: Bearer token-of-all"),
+        "{}",
+        sent[1]
+    );
+}

@@ -412,3 +412,29 @@ async fn without_a_place_for_the_rest_all_of_an_answer_can_be_selected_from() {
     assert_eq!(ask(Some("[-1].id")).await["data"], 1_999);
     assert_eq!(ask(Some("[].id")).await["code"], "select_invalid");
 }
+
+#[tokio::test]
+async fn what_models_write_by_mistake_is_taken_as_meant_or_refused() {
+    let setup = echoing(|config| config).await;
+    for (body, sent) in [
+        (json!("{\"a\": 1}"), "{\"a\": 1}"),
+        (json!(" [1] "), "[1]"),
+        (json!("{no"), "\"{no\""),
+        (json!("text"), "\"text\""),
+    ] {
+        let asked = json!({"endpoint": "/", "method": "POST", "body": body});
+        let shown = setup.ask(asked).await;
+        let request = shown["data"].as_str().unwrap();
+        assert!(request.ends_with(&format!("\r\n\r\n{sent}")), "{request}");
+    }
+    let twice = json!({"endpoint": "/", "method": "POST", "body": "{\"a\":1,\"a\":2}"});
+    assert_eq!(setup.ask(twice).await["code"], "arguments_invalid");
+    let typed = json!({"endpoint": "/", "method": "GET", "headers": {"Content-Type": "text/html"}});
+    let shown = setup.ask(typed).await;
+    assert!(
+        !shown["data"].as_str().unwrap().contains("content-type"),
+        "{shown}"
+    );
+    let hasty = json!({"endpoint": "/", "method": "GET", "timeout_ms": 0});
+    assert_eq!(setup.ask(hasty).await["code"], "arguments_invalid");
+}
