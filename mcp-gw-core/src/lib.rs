@@ -39,7 +39,7 @@ mod uri_template;
 mod wire_facts;
 
 pub use async_trait::async_trait;
-pub use audit::{AuditEvent, AuditSink, Outcome, TracingAudit};
+pub use audit::{ApiExchange, AuditEvent, AuditSink, Outcome, TracingAudit};
 pub use backend::{
     Backend, BackendError, BackendEvent, BackendListener, Completion, CompletionRef, Extras,
     ItemSpec, Offer, PromptGet, ResourceRead, TaskAsk, TaskMethod, ToolCall,

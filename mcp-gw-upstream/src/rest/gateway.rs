@@ -140,7 +140,7 @@ impl ApiGateway {
         let token = call.token(api)?;
         let parts = call.parts(api)?;
         let ask = Ask {
-            caller: ctx.caller(),
+            ctx,
             rules: None,
             parts,
             may_repeat: true,

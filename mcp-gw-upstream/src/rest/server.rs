@@ -133,7 +133,7 @@ impl ApiServer {
         let arguments = taken.arguments.as_ref().unwrap_or(arguments);
         let parts = offered.operation.parts(arguments);
         let ask = Ask {
-            caller: ctx.caller(),
+            ctx,
             rules: Some(&self.rules),
             parts: parts.map_err(|error| invalid(error.to_string()))?,
             may_repeat: offered.operation.may_repeat(),

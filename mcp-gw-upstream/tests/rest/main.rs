@@ -1,6 +1,7 @@
 //! APIs as tools: what callers get of them, over a server that keeps every byte.
 #![cfg(test)]
 
+mod audited;
 mod cached;
 mod large;
 mod operations;

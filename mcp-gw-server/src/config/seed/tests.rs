@@ -610,7 +610,6 @@ fn defect_21_what_is_not_done_yet_is_said() {
             "security.audit_logging.storage",
             "security.audit_logging.level",
             "security.audit_logging.retention",
-            "monitoring.metrics.custom_metrics",
             "monitoring.alerts.high_error_rate",
             "monitoring.alerts.high_latency",
             "monitoring.alerts.rate_limit_exceeded",
