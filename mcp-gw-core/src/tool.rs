@@ -681,8 +681,12 @@ mod tests {
             ("{}", "{}", r#"{"v":{ "x":"\"" }}"#),
         ] {
             let value = raw(r#"{ "x":"\"" }"#);
-            let (output, depth) =
-                ToolOutput::around(&raw(first), ("v", &value), &raw(last), &[link.clone()]);
+            let (output, depth) = ToolOutput::around(
+                &raw(first),
+                ("v", &value),
+                &raw(last),
+                std::slice::from_ref(&link),
+            );
             assert_eq!(depth, 2);
             let shown = output
                 .as_raw()
