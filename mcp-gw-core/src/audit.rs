@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::caller::{Caller, CallerKind};
@@ -44,6 +44,38 @@ impl Outcome {
     }
 }
 
+/// What a call came to at an HTTP API: told by the backend, for the audit event. It names neither
+/// query nor headers nor bodies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ApiExchange {
+    /// The method of the request.
+    pub method: String,
+    /// The path below the address of the API, at most 200 characters.
+    pub path: String,
+    /// The status of the answer, if there was one.
+    pub status: Option<u16>,
+    /// Why there was none: a word such as `upstream_timeout`.
+    pub code: Option<&'static str>,
+    /// How often it was sent; 0 when it was refused, or the answer was known.
+    pub attempts: u32,
+    /// Length of the body of the answer in bytes, as far as it was read.
+    pub bytes: usize,
+    /// How long it took; `None` while it goes on.
+    pub duration: Option<Duration>,
+}
+
+impl ApiExchange {
+    /// A request that begins.
+    pub fn new(method: impl Into<String>, path: impl Into<String>) -> Self {
+        Self {
+            method: method.into(),
+            path: path.into(),
+            ..Self::default()
+        }
+    }
+}
+
 /// What happened to one request. Holds neither arguments nor results nor credentials.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -64,6 +96,8 @@ pub struct AuditEvent {
     pub caller_id: Arc<str>,
     /// What kind of caller that is.
     pub caller_kind: CallerKind,
+    /// Who says so: the issuer of a token, else empty.
+    pub caller_issuer: Arc<str>,
     /// The MCP method, or `authenticate`.
     pub method: &'static str,
     /// The tool, resource or prompt as the client named it, at most 256 characters.
@@ -103,6 +137,8 @@ pub struct AuditEvent {
     pub response_bytes: usize,
     /// For lists: how many items there are in the catalogue, and how many the caller may see.
     pub items: Option<(usize, usize)>,
+    /// What a call came to at an HTTP API.
+    pub exchange: Option<ApiExchange>,
 }
 
 /// Takes audit events.
@@ -150,6 +186,7 @@ impl AuditSink for TracingAudit {
             request_id = &*event.request_id,
             caller = &*event.caller_id,
             caller_kind = event.caller_kind.as_str(),
+            caller_issuer = (!event.caller_issuer.is_empty()).then_some(&*event.caller_issuer),
             transport = event.transport.as_str(),
             client_addr = event.client_addr.map(tracing::field::display),
             protocol = event.protocol_version,
@@ -172,6 +209,12 @@ impl AuditSink for TracingAudit {
             response_bytes = event.response_bytes,
             items = event.items.map(|(all, _)| all),
             items_visible = event.items.map(|(_, visible)| visible),
+            api_method = event.exchange.as_ref().map(|it| &*it.method),
+            api_path = event.exchange.as_ref().map(|it| &*it.path),
+            api_status = event.exchange.as_ref().and_then(|it| it.status),
+            api_code = event.exchange.as_ref().and_then(|it| it.code),
+            api_attempts = event.exchange.as_ref().map(|it| it.attempts),
+            api_bytes = event.exchange.as_ref().map(|it| it.bytes),
             "call"
         );
     }
@@ -193,6 +236,8 @@ fn would(verdict: &ShadowVerdict) -> String {
 /// An open event: closing it records it, dropping it records it as cancelled.
 pub(crate) struct AuditScope<'a> {
     pub(crate) event: AuditEvent,
+    /// Where the backend tells what became of the call.
+    pub(crate) told: Option<Arc<Mutex<Option<ApiExchange>>>>,
     started: std::time::Instant,
     clock: &'a dyn Clock,
     sinks: &'a [Box<dyn AuditSink>],
@@ -221,6 +266,8 @@ impl<'a> AuditScope<'a> {
                 protocol_version: meta.protocol_version,
                 caller_id: caller.map_or_else(|| Arc::from(""), |caller| Arc::clone(&caller.id)),
                 caller_kind: caller.map_or(CallerKind::Anonymous, |caller| caller.kind),
+                caller_issuer: caller
+                    .map_or_else(|| Arc::from(""), |caller| Arc::clone(&caller.issuer)),
                 method,
                 name: None,
                 name_known: false,
@@ -240,7 +287,9 @@ impl<'a> AuditScope<'a> {
                 request_bytes: 0,
                 response_bytes: 0,
                 items: None,
+                exchange: None,
             },
+            told: None,
             started: clock.now(),
             clock,
             sinks,
@@ -294,6 +343,12 @@ impl Drop for AuditScope<'_> {
             self.event.outcome = Outcome::Stopped;
         }
         self.event.duration = self.clock.now().saturating_duration_since(self.started);
+        if let Some(told) = &self.told {
+            let exchange = told.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let is_unsent = exchange.as_ref().is_some_and(|it| it.attempts == 0);
+            self.event.backend_asked &= !is_unsent;
+            self.event.exchange = exchange;
+        }
         for sink in self.sinks {
             sink.record(&self.event);
         }

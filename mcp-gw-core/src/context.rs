@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 
+use crate::audit::ApiExchange;
 use crate::caller::Caller;
 use crate::cancel::CancelReason;
 use crate::json::{ObjectWriter, RawJson};
@@ -484,6 +485,7 @@ pub struct CallContext {
     given_up: CancelReason,
     end: Mutex<Option<Instant>>,
     wording: Wording,
+    told: Arc<Mutex<Option<ApiExchange>>>,
 }
 
 impl CallContext {
@@ -494,6 +496,7 @@ impl CallContext {
             given_up: CancelReason::default(),
             end: Mutex::new(None),
             wording: Wording::default(),
+            told: Arc::default(),
         }
     }
 
@@ -507,6 +510,18 @@ impl CallContext {
     /// Not for payload.
     pub fn in_names_of_client<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.wording.text(text)
+    }
+
+    /// Says what became of the call at an HTTP API, for the audit event. What is said before the request
+    /// leaves is known also of calls that are given up.
+    pub fn tell_exchange(&self, tell: impl FnOnce(&mut ApiExchange)) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        tell(told.get_or_insert_default());
+    }
+
+    /// Where that is said.
+    pub(crate) fn told(&self) -> Arc<Mutex<Option<ApiExchange>>> {
+        Arc::clone(&self.told)
     }
 
     /// When the call is given up at the latest, as far as that is known: whoever wants to tell what it did

@@ -13,6 +13,8 @@ use serde::de::{self, DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+mod quote;
+
 /// One complete JSON value as text, cheap to clone.
 ///
 /// It always holds exactly one valid JSON value (RFC 8259) in UTF-8 without surrounding blanks.
@@ -351,6 +353,46 @@ impl ObjectWriter {
         self.name(name);
         write_string(&mut self.out, value);
         self
+    }
+
+    /// Adds a member whose value is JSON text in pieces, none of which ends within a string.
+    pub(crate) fn pieces(mut self, name: &str, value: &[&[u8]]) -> Self {
+        self.name(name);
+        for piece in value {
+            self.out.extend_from_slice(piece);
+        }
+        self
+    }
+
+    /// Adds an array of one object that this makes, and of values that are JSON text.
+    pub(crate) fn array_of(
+        mut self,
+        name: &str,
+        first: impl FnOnce(Self) -> Self,
+        others: &[RawJson],
+    ) -> Self {
+        self.name(name);
+        self.out.extend_from_slice(b"[{");
+        let first = first(Self {
+            out: self.out,
+            first: true,
+        });
+        self.out = first.out;
+        self.out.push(b'}');
+        for value in others {
+            self.out.push(b',');
+            self.out.extend_from_slice(value.as_bytes());
+        }
+        self.out.push(b']');
+        self
+    }
+
+    /// Adds a member with a string that holds such text, and says how many lists and objects are within each
+    /// other there.
+    pub(crate) fn quoted(mut self, name: &str, value: &[&[u8]]) -> (Self, usize) {
+        self.name(name);
+        let depth = quote::write(&mut self.out, value);
+        (self, depth)
     }
 
     /// Adds a member with an integer value.

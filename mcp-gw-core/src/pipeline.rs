@@ -252,10 +252,12 @@ impl Gateway {
         let (mut scope, (permit, target, hold)) = self.admitted(incoming, what, cost).await?;
         scope.event.backend_asked = true;
         let incoming = self.with_link_between(incoming, &target, &hold);
+        let ctx = CallContext::new(permit, incoming).with_wording(target.wording);
+        scope.told = Some(ctx.told());
         Ok(Run {
             _hold: hold,
             scope,
-            ctx: CallContext::new(permit, incoming).with_wording(target.wording),
+            ctx,
             backend: target.backend,
             upstream_key: target.upstream,
             shown: target.shown,

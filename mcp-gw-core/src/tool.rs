@@ -489,6 +489,42 @@ impl ToolOutput {
         }
     }
 
+    /// `structuredContent` with the members of `first`, then `value` under its name, then the members of
+    /// `last`, all objects; the same as text for clients that read only text, and `blocks` after it. A long
+    /// value is written into its two places and nowhere else. Also says how many lists and objects are
+    /// within each other in it: clients stop reading at some 128.
+    pub fn around(
+        first: &RawJson,
+        (name, value): (&str, &RawJson),
+        last: &RawJson,
+        blocks: &[RawJson],
+    ) -> (Self, usize) {
+        let mut head = first.as_bytes().strip_suffix(b"}").unwrap_or(b"{").to_vec();
+        if head.as_slice() != b"{" {
+            head.push(b',');
+        }
+        head.extend_from_slice(RawJson::string(name).as_bytes());
+        head.push(b':');
+        let tail = last.as_bytes().strip_prefix(b"{").unwrap_or(b"}");
+        let comma: &[u8] = if tail == b"}" { b"" } else { b"," };
+        let pieces = [head.as_slice(), value.as_bytes(), comma, tail];
+        let long: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let more: usize = blocks.iter().map(|block| block.len() + 1).sum();
+        let mut depth = 0;
+        let writer = ObjectWriter::with_capacity(long * 2 + long / 8 + more + 128);
+        let writer = writer.array_of(
+            "content",
+            |block| {
+                let (block, found) = block.string("type", "text").quoted("text", &pieces);
+                depth = found;
+                block
+            },
+            blocks,
+        );
+        let writer = writer.pieces("structuredContent", &pieces);
+        (Self(writer.boolean("isError", false).finish()), depth)
+    }
+
     fn of(blocks: &[RawJson], structured: Option<&RawJson>, is_error: bool) -> Self {
         let mut writer = ObjectWriter::default().array("content", blocks);
         if let Some(structured) = structured {
@@ -633,6 +669,41 @@ mod tests {
             spec.with_name("s__a").unwrap().definition().as_str(),
             text.replace(r#""name":"a""#, r#""name":"s__a""#)
         );
+    }
+
+    #[test]
+    fn a_value_stands_between_other_members_and_in_the_text() {
+        let raw = |text: &str| RawJson::parse(text.to_owned()).unwrap();
+        let link = raw(r#"{"type":"resource_link"}"#);
+        for (first, last, whole) in [
+            (
+                "{\"a\":1}",
+                "{\"c\":[]}",
+                r#"{"a":1,"v":{ "x":"\"" },"c":[]}"#,
+            ),
+            ("{}", "{}", r#"{"v":{ "x":"\"" }}"#),
+        ] {
+            let value = raw(r#"{ "x":"\"" }"#);
+            let (output, depth) = ToolOutput::around(
+                &raw(first),
+                ("v", &value),
+                &raw(last),
+                std::slice::from_ref(&link),
+            );
+            assert_eq!(depth, 2);
+            let shown = output
+                .as_raw()
+                .member("structuredContent")
+                .unwrap()
+                .unwrap();
+            assert_eq!(shown.as_str(), whole);
+            let result = output.as_raw().to_value().unwrap();
+            assert_eq!(result["content"][0]["text"], whole);
+            assert_eq!(result["content"][0]["type"], "text");
+            assert_eq!(result["content"][1]["type"], "resource_link");
+            assert_eq!(result["isError"], false);
+            RawJson::parse(output.as_raw().to_bytes()).unwrap();
+        }
     }
 
     #[test]

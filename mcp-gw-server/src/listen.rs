@@ -300,7 +300,7 @@ struct Held {
     incoming: Incoming,
     accepted: Filter,
     /// Where each of the resources is held.
-    held: Vec<(Arc<str>, Subscription)>,
+    places: Vec<(Arc<str>, Subscription)>,
     watched: Vec<WatchedTask>,
 }
 
@@ -308,7 +308,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.engine.inner.listeners.remove(self.number);
         let gateway = self.engine.gateway();
-        let held = std::mem::take(&mut self.held).into_iter();
+        let held = std::mem::take(&mut self.places).into_iter();
         let held = held.filter(|(_, held)| gateway.holds(held));
         let uris = held.map(|(uri, _)| uri).collect();
         let tasks = std::mem::take(&mut self.watched);
@@ -350,7 +350,7 @@ impl Engine {
                 tasks: Vec::new(),
                 ..requested
             },
-            held: Vec::new(),
+            places: Vec::new(),
             watched: Vec::new(),
         };
         let work = Box::pin(async move {
@@ -389,7 +389,7 @@ impl Held {
         for uri in uris {
             if let Ok(held) = gateway.subscribe(&self.incoming, &uri).await {
                 self.accepted.uris.push(Arc::clone(&uri));
-                self.held.push((uri, held));
+                self.places.push((uri, held));
             }
         }
         for task in tasks {
@@ -425,7 +425,7 @@ impl Held {
             return Moved::Nowhere;
         }
         let mut moved = Moved::All;
-        for (uri, held) in &mut self.held {
+        for (uri, held) in &mut self.places {
             if gateway.holds(held) {
                 continue;
             }

@@ -7,6 +7,7 @@
 
 #[cfg(feature = "cli")]
 mod answer;
+mod apis;
 mod exposition;
 mod limits;
 #[cfg(feature = "cli")]
@@ -124,6 +125,8 @@ impl Metrics {
         self.0.process(&mut families);
         self.0.requests(&mut families);
         self.0.tools(&mut families);
+        let now = SystemClock::new().wall();
+        self.0.series.apis.collect(&mut families, now);
         // Not under the lock: a source may take its time.
         let sources = self.0.sources().all.clone();
         for (_, source) in sources {

@@ -212,10 +212,9 @@ impl Maker<'_> {
             said::RedirectMode::SameOrigin => Redirects::SameOrigin,
             said::RedirectMode::Never => Redirects::Never,
         };
-        // The rest of an answer is read on from what is kept of it.
-        let kept = self.kept.as_ref().map(|_| rest.large_answers.max_size);
+        // The rest of an answer is read on from what is kept of it, or something is selected from all of it.
         let shown = bytes(api.max_response_size);
-        let read = kept.map_or(shown, |kept| bytes(kept).max(shown));
+        let read = bytes(rest.large_answers.max_size).max(shown);
         let queries = credentials.iter().filter_map(Credential::query);
         Ok(ApiRules::new(base)
             .with_methods(methods)

@@ -17,6 +17,7 @@
 
 mod api;
 mod argument;
+mod beside;
 mod body;
 mod breaker;
 mod cache;
@@ -35,6 +36,7 @@ mod operation;
 mod output;
 mod param;
 mod piece;
+mod scan;
 mod select;
 mod server;
 mod shape;

@@ -383,7 +383,11 @@ fn kind(claims: &Map<String, Value>, id: &str) -> CallerKind {
     }
 }
 
-/// The claim of this name, or the one that a path leads to: `realm_access.roles`.
+/// What no claim is read as.
+static NOTHING_OF_USE: Value = Value::Bool(false);
+
+/// The claim of this name, or the one that a path leads to: `realm_access.roles`. Where something else than
+/// an object is on the way, that is not the same as nothing.
 fn at<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'c Value> {
     if let Some(value) = claims.get(name) {
         return Some(value);
@@ -391,7 +395,11 @@ fn at<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'c Value> {
     let (first, rest) = name.split_once('.')?;
     let mut value = claims.get(first)?;
     for part in rest.split('.') {
-        value = value.get(part)?;
+        value = match value {
+            Value::Object(members) => members.get(part)?,
+            Value::Null => return None,
+            _ => return Some(&NOTHING_OF_USE),
+        };
     }
     Some(value)
 }

@@ -177,6 +177,14 @@ fn one_endpoint(
             let at = path.key("servers").index(index);
             let message = format!("there is no server {}", checker.shown(&at, server));
             checker.fault(&at, message, "write a name that `servers` has");
+        } else if config.apis.get(server).is_some_and(|api| !api.has_tools()) {
+            let message =
+                format!("the API `{server}` has no tools of its own: nothing of it is shown here");
+            let help = format!(
+                "give it `openapi` or `tools`; or name `{}`, which reaches every API that a caller may use",
+                config.rest.tool_name
+            );
+            checker.remark(&path.key("servers").index(index), message, help);
         }
     }
     let patterns = [

@@ -189,8 +189,36 @@ fn marks(file: &Value, env: &dyn Fn(&str) -> Option<String>) -> Marks {
         "policy": [security, gateway.get("security")],
         "limits": [rates, variables],
         "metrics": [at("monitoring"), of(&gateway, "monitoring")],
-        "apis": [gateway, auth, security, variables],
+        "apis": [of_apis(&file), variables[0]],
     }))
+}
+
+/// What of a file makes its APIs what they are: neither limits nor callers begin them anew.
+fn of_apis(file: &Map<String, Value>) -> Value {
+    let nothing = Map::new();
+    let within = |holder: &'_ Map<String, Value>, key: &str| -> Map<String, Value> {
+        let inner = holder.get(key).and_then(Value::as_object);
+        inner.unwrap_or(&nothing).clone()
+    };
+    let gateway = within(file, "api_gateway");
+    let holders = [file.clone(), gateway.clone()];
+    let inner = |key: &str| holders.each_ref().map(|holder| within(holder, key));
+    let is_shown_to_apis = |key: &&Value| key.get("allowed_apis").is_some();
+    let of_authentication = inner("authentication");
+    let keys = holders
+        .iter()
+        .chain(&of_authentication)
+        .filter_map(|holder| {
+            let keys = holder.get("api_keys")?.as_array()?;
+            Some(keys.iter().filter(is_shown_to_apis).cloned().collect())
+        });
+    let keys: Vec<Vec<Value>> = keys.collect();
+    let of_security = inner("security");
+    let bodies = holders.iter().chain(&of_security);
+    let bodies: Vec<Option<Value>> = bodies
+        .map(|holder| holder.get("request_validation").cloned())
+        .collect();
+    json!([gateway.get("allowed_apis"), keys, bodies])
 }
 
 #[cfg(test)]

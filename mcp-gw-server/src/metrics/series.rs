@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use mcp_gw_core::{AuditEvent, ErrorClass, Outcome};
 
+use super::apis::Apis;
 use super::exposition::Spread;
 use super::policy::Decisions;
 use super::table::{NameTable, OTHER};
@@ -71,7 +72,7 @@ pub(super) struct Durations {
 }
 
 impl Durations {
-    fn add(&self, duration: Duration) {
+    pub(super) fn add(&self, duration: Duration) {
         let seconds = duration.as_secs_f64();
         let at = BOUNDS.iter().position(|bound| seconds <= *bound);
         let bucket = at.and_then(|at| self.buckets.get(at));
@@ -152,6 +153,7 @@ impl ServerSeries {
 pub(super) struct Series {
     pub(super) servers: NameTable<ServerSeries>,
     pub(super) in_flight: NameTable<AtomicI64>,
+    pub(super) apis: Apis,
 }
 
 impl Default for Series {
@@ -159,6 +161,7 @@ impl Default for Series {
         Self {
             servers: NameTable::new(MAX_SERVERS),
             in_flight: NameTable::new(MAX_METHODS),
+            apis: Apis::default(),
         }
     }
 }
@@ -173,6 +176,9 @@ impl Series {
         of_method.fetch_sub(1, Ordering::Relaxed);
         let server = self.servers.of(event.server.as_deref().unwrap_or_default());
         server.methods.of(event.method).add(event);
+        if let (Some(api), Some(exchange)) = (&event.server, &event.exchange) {
+            self.apis.add(api, exchange, event.time + event.duration);
+        }
         // What nobody has is named by clients, and gets no counter.
         if let ("tools/call", true, Some(name)) = (event.method, event.name_known, &event.name) {
             let tools = server.tools.get_or_init(|| NameTable::new(MAX_TOOLS));

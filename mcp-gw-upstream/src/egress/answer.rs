@@ -17,6 +17,9 @@ use crate::egress::scrub::Scrub;
 use crate::egress::send_error::SendError;
 use crate::net::client::Response;
 
+/// So much memory is taken on the word of an API.
+const MOST_AT_ONCE: usize = 1 << 20;
+
 /// The answer of an API. Every status is one.
 ///
 /// Its body is read with [`chunk`](Self::chunk) or [`read`](Self::read). Dropping it ends the request.
@@ -59,7 +62,7 @@ impl Answer {
             pending: Bytes::new(),
             decoder,
             scrub,
-            left: rules.max_response,
+            left: request.max_response,
             is_truncated: false,
             until,
             idle: rules.idle_timeout,
@@ -119,7 +122,12 @@ impl Answer {
         let Some(second) = self.chunk().await? else {
             return Ok(first);
         };
-        let mut all = BytesMut::from(&*first);
+        // As long as it says that it goes on.
+        let more = self.response.as_ref().and_then(Response::content_length);
+        let more = more.map_or(0, |more| usize::try_from(more).unwrap_or(usize::MAX));
+        let more = more.min(self.left).min(MOST_AT_ONCE);
+        let mut all = BytesMut::with_capacity(first.len() + second.len() + more);
+        all.extend_from_slice(&first);
         all.extend_from_slice(&second);
         while let Some(piece) = self.chunk().await? {
             all.extend_from_slice(&piece);

@@ -38,6 +38,8 @@ pub struct Checked {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
     pub(crate) timeout: Duration,
+    /// So much of the answer is read.
+    pub(crate) max_response: usize,
 }
 
 impl Checked {
@@ -77,6 +79,13 @@ impl Checked {
         self.timeout = limit.min(self.timeout);
         self
     }
+
+    /// With no more than so many bytes of the answer. More than the rules allow is not read.
+    #[must_use]
+    pub fn up_to(mut self, bytes: usize) -> Self {
+        self.max_response = bytes.min(self.max_response);
+        self
+    }
 }
 
 /// A query may hold what is nobody's business.
@@ -96,6 +105,7 @@ pub(crate) fn check(rules: &Arc<Rules>, parts: RequestParts) -> Result<Checked, 
     let mut headers = headers::check(rules, &parts.headers)?;
     let body = body(rules, &method, &mut headers, parts.body)?;
     Ok(Checked {
+        max_response: rules.max_response,
         rules: Arc::clone(rules),
         method,
         uri,

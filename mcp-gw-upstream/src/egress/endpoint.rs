@@ -215,13 +215,17 @@ fn segments(path: &[u8], allow_empty: bool) -> Result<(), Refusal> {
         // Some servers take parameters off before they look, or find a query when they have decoded.
         let name = segment.split([';', '?', '#']).next().unwrap_or_default();
         let is_last = all.peek().is_none();
-        if name.is_empty() && !allow_empty && !(is_last && segment.is_empty()) {
+        // The last may be empty, or be parameters alone: for all servers that is a `/` at the end.
+        let is_end = is_last && (segment.is_empty() || segment.starts_with(';'));
+        if name.is_empty() && !allow_empty && !is_end {
             return Err(Refusal::endpoint(
                 "E-3",
                 "the path of the endpoint has an empty segment",
             ));
         }
-        let is_dots = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte == b'.');
+        // Some take blanks at the ends for nothing.
+        let is_dots =
+            |name: &str| name.contains('.') && name.chars().all(|c| c == '.' || c.is_whitespace());
         let is_hidden = !is_ascii && folded(name).split(['/', '\\']).any(is_dots);
         if is_dots(name) || is_hidden {
             return Err(Refusal::endpoint(
@@ -280,6 +284,16 @@ mod tests {
         assert_eq!(readings("/%2561"), ["/%2561", "/%61", "/a"]);
         assert_eq!(readings("/a;x=1/b"), ["/a/b", "/a;x=1/b"]);
         assert_eq!(readings("/%25u0061"), ["/%25u0061", "/%u0061", "/a"]);
+        assert_eq!(readings("/a/;x=1"), ["/a/", "/a/;x=1"]);
+        for path in [
+            "/a/..%20/b",
+            "/a/%20../b",
+            "/a/.%C2%A0./b",
+            "/a/%25252e%25252e/b",
+            "/a/;x=1/b",
+        ] {
+            assert_eq!(path_of(path, false).unwrap_err().rule, "E-3", "{path}");
+        }
     }
 
     #[test]

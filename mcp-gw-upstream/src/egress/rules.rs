@@ -161,6 +161,17 @@ impl ApiRules {
         self.with(|rules| rules.credential_query = names.into_iter().collect())
     }
 
+    /// The headers and the query parameters that credentials of this API are sent in.
+    pub(crate) fn credential_names(&self) -> (Vec<String>, Vec<String>) {
+        let headers = self.0.credential_headers.iter();
+        let headers = headers.map(ToString::to_string).collect();
+        (headers, self.0.credential_query.clone())
+    }
+
+    pub(crate) fn allows_empty_segments(&self) -> bool {
+        self.0.allow_empty_segments
+    }
+
     /// Sets the media types of bodies, without parameters; case does not count.
     #[must_use]
     pub fn with_content_types(self, types: impl IntoIterator<Item = String>) -> Self {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderValue};
 use mcp_gw_core::Secret;
-use memchr::memchr3_iter;
+use memchr::{memchr2_iter, memmem};
 
 /// A credential shorter than this could be a word of the answer.
 const SHORTEST: usize = 6;
@@ -16,20 +16,37 @@ const INSTEAD: &[u8] = b"[redacted]";
 /// may be `\uXXXX`), as in a query (any byte may be `%XX`), and in base64, also as a part of something
 /// longer.
 pub(crate) struct Scrub {
-    texts: Vec<Secret<String>>,
-    /// How many bytes one of them takes at most, in any spelling.
+    texts: Vec<Needle>,
+    /// Where a text may begin: its first byte, or a sign that writes any.
+    starts: [bool; 256],
+    /// How many bytes one of them takes at most, as it is and in any spelling.
+    widest: usize,
     longest: usize,
     /// The end of what came, which could be the beginning of a text.
     held: Vec<u8>,
 }
 
+/// A text, in the memory that is wiped.
+struct Needle(Secret<String>);
+
+/// What bytes are of a text, from the first on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Says {
+    /// So many say all of it.
+    All(usize),
+    /// All of them say the beginning of it, or could.
+    Begin,
+    /// They say something else.
+    Other,
+}
+
 impl Scrub {
     pub(crate) fn new(secrets: &[Secret<String>]) -> Self {
-        let mut texts: Vec<Secret<String>> = Vec::new();
+        let mut texts: Vec<String> = Vec::new();
         let mut add = |text: &str| {
-            let is_known = texts.iter().any(|known| known.expose() == text);
+            let is_known = texts.iter().any(|known| known == text);
             if text.len() >= SHORTEST && !is_known {
-                texts.push(Secret::new(text.to_owned()));
+                texts.push(text.to_owned());
             }
         };
         for secret in secrets {
@@ -39,12 +56,22 @@ impl Scrub {
                 in_base64(text, &mut add);
             }
         }
-        // The longest first, so that none hides another one that it is a part of.
-        texts.sort_by_key(|text| std::cmp::Reverse(text.expose().len()));
-        let longest = texts.iter().map(|text| longest(text.expose())).max();
+        let mut starts = [false; 256];
+        let firsts = texts.iter().filter_map(|text| text.as_bytes().first());
+        for byte in firsts.chain(b"\\%") {
+            if let Some(start) = starts.get_mut(usize::from(*byte)) {
+                *start = true;
+            }
+        }
+        let most = |of: fn(&str) -> usize| texts.iter().map(|text| of(text)).max();
         Self {
-            longest: longest.unwrap_or_default(),
-            texts,
+            starts,
+            widest: most(str::len).unwrap_or_default(),
+            longest: most(longest).unwrap_or_default(),
+            texts: texts
+                .into_iter()
+                .map(|text| Needle(Secret::new(text)))
+                .collect(),
             held: Vec::new(),
         }
     }
@@ -54,48 +81,102 @@ impl Scrub {
         if self.texts.is_empty() {
             return piece;
         }
-        self.held.extend_from_slice(&piece);
-        self.take(false)
+        if self.held.is_empty() {
+            return self.take(&piece, false);
+        }
+        let mut held = std::mem::take(&mut self.held);
+        held.extend_from_slice(&piece);
+        self.take(&held.into(), false)
     }
 
     /// The rest of it.
     pub(crate) fn finish(&mut self) -> Bytes {
-        self.take(true)
+        let held = std::mem::take(&mut self.held);
+        self.take(&held.into(), true)
     }
 
-    fn take(&mut self, is_end: bool) -> Bytes {
-        let mut out = Vec::with_capacity(self.held.len());
-        let mut rest: &[u8] = &self.held;
-        while let Some((at, length)) = self.next_in(rest) {
-            let (before, found) = rest.split_at(at);
-            // A longer text could still begin before this one.
-            if !is_end && rest.len() < at + self.longest {
-                break;
+    /// What can go on of `all`, without a copy where nothing is taken out; holds the rest.
+    fn take(&mut self, all: &Bytes, is_end: bool) -> Bytes {
+        let mut out = Vec::new();
+        let mut at = 0;
+        loop {
+            let rest = all.get(at..).unwrap_or_default();
+            let open = if is_end {
+                rest.len()
+            } else {
+                self.open_in(rest)
+            };
+            match self.next_in(rest) {
+                // What may still become a text begins behind it.
+                Some((begin, length)) if begin < open => {
+                    out.extend_from_slice(rest.get(..begin).unwrap_or_default());
+                    out.extend_from_slice(INSTEAD);
+                    at += begin + length;
+                }
+                _ => {
+                    self.held = rest.get(open..).unwrap_or_default().to_vec();
+                    let ready = at..at + open;
+                    if out.is_empty() {
+                        return all.slice(ready);
+                    }
+                    out.extend_from_slice(all.get(ready).unwrap_or_default());
+                    return out.into();
+                }
             }
-            out.extend_from_slice(before);
-            out.extend_from_slice(INSTEAD);
-            rest = found.get(length..).unwrap_or_default();
         }
-        let open = match (is_end, self.next_in(rest)) {
-            (true, _) => 0,
-            (false, Some((at, _))) => (rest.len() - at).max(self.longest - 1),
-            (false, None) => self.longest - 1,
+    }
+
+    /// Where something begins that could be a text if more came; the end if nothing does.
+    fn open_in(&self, bytes: &[u8]) -> usize {
+        let first = bytes.len().saturating_sub(self.longest.saturating_sub(1));
+        let is_open = |at: &usize| {
+            let rest = bytes.get(*at..).unwrap_or_default();
+            self.starts_with(rest) && self.texts.iter().any(|it| it.says(rest) == Says::Begin)
         };
-        let (ready, held) = rest.split_at(rest.len().saturating_sub(open));
-        out.extend_from_slice(ready);
-        self.held = held.to_vec();
-        out.into()
+        (first..bytes.len()).find(is_open).unwrap_or(bytes.len())
+    }
+
+    fn starts_with(&self, bytes: &[u8]) -> bool {
+        let first = bytes.first().map(|byte| usize::from(*byte));
+        first.is_some_and(|first| self.starts.get(first) == Some(&true))
     }
 
     /// The first text in there, and how long it is: the longest of those that begin there.
     fn next_in(&self, bytes: &[u8]) -> Option<(usize, usize)> {
-        let places = self.texts.iter().filter_map(|text| {
-            let text = text.expose();
-            let first = *text.as_bytes().first()?;
-            let mut starts = memchr3_iter(first, b'\\', b'%', bytes);
-            starts.find_map(|at| Some((at, length_of(text, bytes.get(at..)?)?)))
+        let spelled = self.spelled_in(bytes);
+        // None that begins behind it is of interest.
+        let end = spelled.map_or(bytes.len(), |(at, _)| at + self.widest);
+        let bytes = bytes.get(..end.min(bytes.len())).unwrap_or_default();
+        let plain = self.texts.iter().filter_map(|needle| {
+            let text = needle.0.expose().as_bytes();
+            Some((memmem::find(bytes, text)?, text.len()))
         });
-        places.min_by_key(|(at, length)| (*at, std::cmp::Reverse(*length)))
+        plain
+            .chain(spelled)
+            .min_by_key(|(at, length)| (*at, std::cmp::Reverse(*length)))
+    }
+
+    /// The same for texts that are written with other signs: with one of those in them.
+    fn spelled_in(&self, bytes: &[u8]) -> Option<(usize, usize)> {
+        let mut done = 0;
+        for sign in memchr2_iter(b'\\', b'%', bytes) {
+            let first = done.max(sign.saturating_sub(self.widest));
+            for at in first..=sign {
+                let rest = bytes.get(at..).unwrap_or_default();
+                if !self.starts_with(rest) {
+                    continue;
+                }
+                let lengths = self.texts.iter().filter_map(|it| match it.says(rest) {
+                    Says::All(length) => Some(length),
+                    Says::Begin | Says::Other => None,
+                });
+                if let Some(length) = lengths.max() {
+                    return Some((at, length));
+                }
+            }
+            done = sign + 1;
+        }
+        None
     }
 
     /// Takes them out of values of headers.
@@ -141,16 +222,35 @@ fn longest(text: &str) -> usize {
     text.chars().map(of_one).sum()
 }
 
-/// How many of these bytes say `text`, from the first on.
-fn length_of(text: &str, bytes: &[u8]) -> Option<usize> {
-    if bytes.starts_with(text.as_bytes()) {
-        return Some(text.len());
+impl Needle {
+    fn says(&self, bytes: &[u8]) -> Says {
+        let text = self.0.expose();
+        if bytes.starts_with(text.as_bytes()) {
+            return Says::All(text.len());
+        }
+        if text.as_bytes().starts_with(bytes) {
+            return Says::Begin;
+        }
+        let mut rest = bytes;
+        for c in text.chars() {
+            match after(c, rest) {
+                Some(behind) => rest = behind,
+                None if begins(c, rest) => return Says::Begin,
+                None => return Says::Other,
+            }
+        }
+        Says::All(bytes.len() - rest.len())
     }
-    let mut rest = bytes;
-    for c in text.chars() {
-        rest = after(c, rest)?;
+}
+
+/// True when these are all bytes that there are, and more could make them say `c`.
+fn begins(c: char, bytes: &[u8]) -> bool {
+    let longest = (c.len_utf16() * 6).max(c.len_utf8() * 3);
+    match bytes {
+        [] => true,
+        [b'%' | b'\\', ..] => bytes.len() < longest,
+        _ => c.encode_utf8(&mut [0; 4]).as_bytes().starts_with(bytes),
     }
-    Some(bytes.len() - rest.len())
 }
 
 /// What comes after a character in one of its spellings.
@@ -279,7 +379,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_does_not_matter_where_the_stream_is_cut(
-            text in "[abc]{0,60}",
+            text in "([abc]|%6[123]|\\\\u006[123]|[%\\\\u06]){0,60}",
             cuts in prop::collection::vec(0_usize..60, 0..6),
         ) {
             let all = secrets(&["abcabc", "bcabcabc", "aaaaaa"]);

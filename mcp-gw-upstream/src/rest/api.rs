@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use mcp_gw_core::{BackendError, Caller, CallerName, Clock, Secret};
+use mcp_gw_core::{ApiExchange, BackendError, CallContext, Caller, CallerName, Clock, Secret};
 use tokio::sync::SemaphorePermit;
 use tokio::time::sleep;
 
@@ -195,18 +195,22 @@ struct Inner {
 /// A request for an API.
 #[derive(Debug)]
 pub(crate) struct Ask<'a> {
-    pub(crate) caller: &'a Caller,
+    pub(crate) ctx: &'a CallContext,
     /// Rules that allow more than those of the API.
     pub(crate) rules: Option<&'a ApiRules>,
     pub(crate) parts: RequestParts,
     /// It may be sent again where the method allows that. What certainly did not arrive always is.
     pub(crate) may_repeat: bool,
+    /// No credential goes with it.
+    pub(crate) is_open: bool,
     /// A token of the caller's own.
     pub(crate) token: Option<Secret<String>>,
     /// It may take so long, if that is less than the API may.
     pub(crate) within: Option<Duration>,
     /// It must be over by then.
     pub(crate) until: Option<Instant>,
+    /// No more of the answer is of use.
+    pub(crate) most: Option<usize>,
 }
 
 /// What an API answered, as far as it was read.
@@ -316,23 +320,30 @@ impl Api {
     /// Sends a request, and reads the answer.
     pub(crate) async fn exchange(&self, ask: Ask<'_>) -> Result<(Reply, Stay<'_>), Failed> {
         let began = self.0.clock.now();
-        let (method, endpoint) = (ask.parts.method.clone(), path_of(&ask.parts.endpoint));
+        let ctx = ask.ctx;
+        let told = ApiExchange::new(&*ask.parts.method, path_of(&ask.parts.endpoint));
+        ctx.tell_exchange(|it| *it = told);
         let result = self.exchanged(ask, began).await;
         let took = self.0.clock.now().saturating_duration_since(began);
-        let (status, code) = match &result {
-            Ok((reply, _)) => (Some(reply.status.as_u16()), None),
-            Err(failed) => (None, Some(failed.code)),
+        let (status, code, bytes) = match &result {
+            Ok((reply, _)) => (Some(reply.status.as_u16()), None, reply.body.len()),
+            Err(failed) => (None, Some(failed.code), 0),
         };
-        tracing::debug!(
-            target: "mcp_gw::rest",
-            api = &**self.name(),
-            method,
-            path = endpoint,
-            status,
-            code,
-            ?took,
-            "a request to an API"
-        );
+        ctx.tell_exchange(|told| {
+            (told.status, told.code, told.bytes) = (status, code, bytes);
+            told.duration = Some(took);
+            tracing::debug!(
+                target: "mcp_gw::rest",
+                api = &**self.name(),
+                method = told.method,
+                path = told.path,
+                status,
+                code,
+                attempts = told.attempts,
+                ?took,
+                "a request to an API"
+            );
+        });
         result
     }
 
@@ -370,7 +381,7 @@ impl Api {
     ) -> Result<Reply, Failed> {
         let inner = &*self.0;
         let cache = inner.cache.as_ref().filter(|_| ask.token.is_none());
-        let who = self.who(ask.caller);
+        let who = self.who(ask.ctx.caller(), ask.is_open);
         let mut asked_again = None;
         if let Some(cache) = cache.filter(|_| Cache::concerns(request)) {
             match cache.find(request, &who, inner.clock.wall()) {
@@ -385,10 +396,16 @@ impl Api {
         }
         let sent = asked_again.as_ref().unwrap_or(request);
         let reply = self.attempts(sent, ask, until).await?;
+        let now = inner.clock.wall();
         let Some(cache) = cache else {
+            // With whatever token it was changed, what others have of it is old now.
+            if let Some(cache) = &inner.cache
+                && !request.method().is_safe()
+            {
+                cache.learn(request, &who, &reply.clone().into(), now);
+            }
             return Ok(reply);
         };
-        let now = inner.clock.wall();
         if asked_again.is_some() && reply.status == StatusCode::NOT_MODIFIED {
             if let Some(whole) = cache.still_the_same(request, &who, &reply.headers, now) {
                 return Ok(whole.into());
@@ -425,7 +442,13 @@ impl Api {
                 .enter(now)
                 .map_err(|wait| self.resting(wait))?;
             let is_whole = self.is_whole(left);
-            let outcome = self.send(request.clone().within(left), ask).await;
+            let sent = request.clone().within(left);
+            let sent = sent.up_to(ask.most.unwrap_or(usize::MAX));
+            ask.ctx.tell_exchange(|told| told.attempts += 1);
+            let outcome = self.send(sent, ask).await;
+            if matches!(&outcome, Err(error) if error.is_unsent) {
+                ask.ctx.tell_exchange(|told| told.attempts -= 1);
+            }
             let (is_unsent, may_pass, wait) = match &outcome {
                 Ok(answer) => (
                     false,
@@ -470,7 +493,8 @@ impl Api {
 
     async fn send(&self, request: Checked, ask: &Ask<'_>) -> Result<Answer, SendError> {
         match &ask.token {
-            None => self.keeper(ask.caller).send(request).await,
+            None if ask.is_open => self.0.client.get(request).await,
+            None => self.keeper(ask.ctx.caller()).send(request).await,
             Some(token) => {
                 let injected = Injected::bearer_of_call(token).map_err(|_| SendError {
                     code: RefusalCode::HeaderNotAllowed,
@@ -562,11 +586,11 @@ impl Api {
         Failed::new(RefusalCode::RateLimited.as_str(), message).after(Duration::from_secs(1))
     }
 
-    fn who(&self, caller: &Caller) -> Who {
+    fn who(&self, caller: &Caller, is_open: bool) -> Who {
         let name = format!("{}\0{}\0{}", caller.kind.as_str(), caller.issuer, caller.id);
         Who {
             name: name.into(),
-            has_credential: self.keeper(caller).has_credential(),
+            has_credential: !is_open && self.keeper(caller).has_credential(),
         }
     }
 }

@@ -11,7 +11,7 @@ use mcp_gw_core::{
 use super::api::Api;
 use super::handmade::ToolConfig;
 use super::kept::KeptAnswers;
-use super::openapi::{self, DescriptionError, Options, Report};
+use super::openapi::{self, DescriptionError, Guarded, Options, Report};
 use super::server::{ApiServer, ApiServerError};
 use crate::egress::{Client, FixedUrl};
 
@@ -49,7 +49,14 @@ impl ApiTools {
             .map_err(ApiServerError::ByHand)?;
         let mut remarks = Vec::new();
         if let Some(bytes) = description {
+            let rules = &api.config().rules;
+            let (headers, queries) = rules.credential_names();
             let options = self.options.clone().with_base(api.base());
+            let options = options.guarded_by(Guarded {
+                headers,
+                queries,
+                empty_segments: !rules.allows_empty_segments(),
+            });
             let read = openapi::read(bytes, &options).map_err(ApiServerError::Description)?;
             tell(&api, &read.report);
             remarks.extend(remark(&read.report));
@@ -79,7 +86,7 @@ fn tell(api: &Api, report: &Report) {
 
 /// What people should know of a description, in a sentence.
 fn remark(report: &Report) -> Option<String> {
-    let skipped = report.skipped.len();
+    let skipped = report.unusable;
     (skipped > 0).then(|| {
         format!(
             "{skipped} of {} operations of the description cannot be used; the log says why",

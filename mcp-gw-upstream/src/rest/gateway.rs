@@ -132,7 +132,7 @@ impl ApiGateway {
         let mut call = Call::read(arguments)?;
         let api = self.api(&call.api)?;
         if let Some(uri) = &call.read_on {
-            return self.read_on(ctx, api, uri);
+            return read_on(self.kept.as_ref(), ctx, api, uri);
         }
         let selection = call.select.as_deref().map(Selection::parse).transpose();
         let selection =
@@ -140,13 +140,15 @@ impl ApiGateway {
         let token = call.token(api)?;
         let parts = call.parts(api)?;
         let ask = Ask {
-            caller: ctx.caller(),
+            ctx,
             rules: None,
             parts,
             may_repeat: true,
+            is_open: false,
             token,
             within: call.timeout(),
             until: ctx.end(),
+            most: output::most(api, self.kept.as_ref(), selection.is_some()),
         };
         let reply = api.exchange(ask).await?;
         let kept = self.kept.as_ref();
@@ -156,23 +158,6 @@ impl ApiGateway {
     fn api(&self, base: &str) -> Result<&Api, Failed> {
         let found = self.apis.iter().find(|(known, _)| known == base);
         found.map(|(_, api)| api).ok_or_else(unknown_api)
-    }
-
-    fn read_on(&self, ctx: &CallContext, api: &Api, uri: &str) -> Result<ToolOutput, Failed> {
-        let rest = Rest::parse(uri).filter(|rest| *rest.api == **api.name());
-        let kept = self.kept.as_ref();
-        let found = rest.and_then(|rest| {
-            let answer = kept?.find(ctx.caller(), rest.handle)?;
-            (answer.api == *api.name()).then_some((answer, rest))
-        });
-        let Some((answer, rest)) = found else {
-            return Err(Failed::new(
-                "answer_gone",
-                "there is no such answer (any more): answers are kept for a few minutes, for the caller \
-                 and the API that they are of. Send the request again",
-            ));
-        };
-        Ok(output::of_rest(&answer, &rest, api.config().max_shown))
     }
 }
 
@@ -237,6 +222,28 @@ pub(super) fn template(api: Option<&str>) -> Option<ItemSpec> {
         )
         .finish();
     ItemSpec::from_definition(Feature::ResourceTemplate, definition).ok()
+}
+
+/// A later piece of an answer, as the result of a call.
+pub(super) fn read_on(
+    kept: Option<&KeptAnswers>,
+    ctx: &CallContext,
+    api: &Api,
+    uri: &str,
+) -> Result<ToolOutput, Failed> {
+    let rest = Rest::parse(uri).filter(|rest| *rest.api == **api.name());
+    let found = rest.and_then(|rest| {
+        let answer = kept?.find(ctx.caller(), rest.handle)?;
+        (answer.api == *api.name()).then_some((answer, rest))
+    });
+    let Some((answer, rest)) = found else {
+        return Err(Failed::new(
+            "answer_gone",
+            "there is no such answer (any more): answers are kept for a few minutes, for the caller \
+             and the API that they are of. Send the request again",
+        ));
+    };
+    Ok(output::of_rest(&answer, &rest, api.config().max_shown))
 }
 
 /// Reads a later piece of an answer.

@@ -55,6 +55,9 @@ impl<'a> Call<'a> {
     pub(crate) fn read(arguments: &'a Arguments) -> Result<Self, Failed> {
         let text = arguments.as_raw().as_str();
         let call: Self = serde_json::from_str(text).map_err(|error| invalid(said(&error)))?;
+        if call.timeout_ms == Some(0) {
+            return Err(invalid("`timeout_ms` must be at least 1"));
+        }
         if call.read_on.is_none() && (call.endpoint.is_empty() || call.method.is_empty()) {
             return Err(invalid("`api`, `endpoint` and `method` are required"));
         }
@@ -63,8 +66,7 @@ impl<'a> Call<'a> {
 
     /// How long it may take, if it says so.
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        self.timeout_ms
-            .map(|millis| Duration::from_millis(millis.max(1)))
+        self.timeout_ms.map(Duration::from_millis)
     }
 
     /// The caller's own token, if the API takes one (C-4).
@@ -94,7 +96,10 @@ impl<'a> Call<'a> {
         if let Some(query) = given(self.query) {
             pairs(query, "query", &mut parts.query)?;
         }
+        let is_of_body = |name: &str| name.eq_ignore_ascii_case("content-type");
         let Some(body) = given(self.body) else {
+            // There is nothing that it could be the type of.
+            parts.headers.retain(|(name, _)| !is_of_body(name));
             return Ok(parts);
         };
         if has_no_body(&self.method) {
@@ -113,12 +118,10 @@ impl<'a> Call<'a> {
         let named = parts
             .headers
             .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+            .find(|(name, _)| is_of_body(name))
             .map(|(_, value)| value.clone());
         // It goes with the body, and is judged with it.
-        parts
-            .headers
-            .retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+        parts.headers.retain(|(name, _)| !is_of_body(name));
         parts.body = Some(body_of(body, named)?);
         Ok(parts)
     }
@@ -204,11 +207,13 @@ fn body_of(body: &RawValue, content_type: Option<String>) -> Result<PartsBody, F
         form.extend_pairs(&fields);
         Bytes::from(form.finish())
     } else if kind == JSON || kind.ends_with("+json") {
+        let within = within_string(text);
+        let body = within.as_deref().unwrap_or(body);
         // Duplicate names would be read in two ways.
-        if text.starts_with('{') {
+        if body.get().starts_with('{') {
             members(body, "body")?;
         }
-        Bytes::copy_from_slice(text.as_bytes())
+        Bytes::copy_from_slice(body.get().as_bytes())
     } else if text.starts_with('"') {
         let text: String =
             serde_json::from_str(text).map_err(|_| invalid("`body` holds half of a character"))?;
@@ -219,6 +224,16 @@ fn body_of(body: &RawValue, content_type: Option<String>) -> Result<PartsBody, F
         )));
     };
     Ok(PartsBody::new(content_type, bytes))
+}
+
+/// The object or list that a JSON string holds: some models write a body so. Nobody means the string.
+fn within_string(text: &str) -> Option<Box<RawValue>> {
+    let text: String = text
+        .starts_with('"')
+        .then(|| serde_json::from_str(text).ok())??;
+    let text = text.trim();
+    let is_whole = text.starts_with('{') || text.starts_with('[');
+    is_whole.then(|| serde_json::from_str(text).ok())?
 }
 
 /// What is wrong, without a value that was given.

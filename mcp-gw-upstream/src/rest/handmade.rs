@@ -251,6 +251,7 @@ impl ToolConfig {
             is_once: self.annotations.as_ref().is_some_and(|hints| {
                 hints.destructive_hint == Some(true) || hints.idempotent_hint == Some(false)
             }),
+            is_open: false,
             method: self.method.clone(),
             path: self.path.clone(),
             template,

@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+pub(crate) use parameters::Guarded;
 pub(super) use parameters::is_set_by_others;
 pub use report::{LeftOut, Note, Report, Skipped};
 pub use select::Filter;
@@ -53,6 +54,7 @@ pub struct Options {
     pub max_schema: usize,
     /// How many operations may be chosen; those after them, by path and method, are skipped.
     pub max_operations: usize,
+    guarded: Guarded,
 }
 
 impl Default for Options {
@@ -66,6 +68,7 @@ impl Default for Options {
             max_bytes: 16 << 20,
             max_schema: 16 << 10,
             max_operations: 5_000,
+            guarded: Guarded::default(),
         }
     }
 }
@@ -113,6 +116,13 @@ impl Options {
     #[must_use]
     pub const fn with_deprecated(mut self, deprecated: bool) -> Self {
         self.deprecated = deprecated;
+        self
+    }
+
+    /// Leaves out what the guard on requests would refuse.
+    #[must_use]
+    pub(crate) fn guarded_by(mut self, guarded: Guarded) -> Self {
+        self.guarded = guarded;
         self
     }
 

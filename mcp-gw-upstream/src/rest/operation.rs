@@ -22,6 +22,8 @@ pub struct Operation {
     pub(super) annotations: ToolAnnotations,
     /// Somebody said that doing it twice does harm, whatever the method.
     pub(super) is_once: bool,
+    /// The description says that nothing has to be shown.
+    pub(super) is_open: bool,
     pub(super) method: String,
     pub(super) path: String,
     pub(super) template: Template,
@@ -140,6 +142,11 @@ impl Operation {
     /// True when nobody said that doing it twice does harm: then the method decides.
     pub(crate) const fn may_repeat(&self) -> bool {
         !self.is_once
+    }
+
+    /// True when the description says of this operation that no credential is needed: none is sent.
+    pub const fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// The method, in upper case.
@@ -269,7 +276,7 @@ impl Operation {
     }
 
     /// All arguments.
-    fn names(&self) -> Vec<&str> {
+    pub(super) fn names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.params.iter().map(|it| it.argument.as_str()).collect();
         match self.body.as_ref().map(|body| &body.members) {
             Some(Some(members)) => names.extend(members.iter().map(|(name, _)| name.as_str())),

@@ -24,7 +24,7 @@ static SELECTIONS: Semaphore = Semaphore::const_new(2);
 const SCHEME: &str = "answer";
 
 /// The schema of results (C-5), and of what says why there is none (C-6): clients hold both against it.
-pub(crate) const OUTPUT_SCHEMA: &str = r#"{"type":"object","properties":{"status":{"type":"integer","description":"The HTTP status."},"data":{"description":"The body: JSON as it is, anything else as text, or in base64."},"headers":{"type":"object","additionalProperties":{"type":"string"}},"truncated":{"type":"boolean","description":"True when this is not the whole body."},"next":{"type":"string","description":"Where the body goes on: a resource to read."},"encoding":{"const":"base64"},"code":{"type":"string","description":"What went wrong, when nothing else is there."},"message":{"type":"string"},"retry_after_ms":{"type":"integer"}},"anyOf":[{"required":["status","data","headers","truncated"]},{"required":["code","message"]}]}"#;
+pub(crate) const OUTPUT_SCHEMA: &str = r#"{"type":"object","properties":{"status":{"type":"integer","description":"The HTTP status."},"data":{"description":"The body: JSON as it is, anything else as text, or in base64."},"headers":{"type":"object","additionalProperties":{"type":"string"}},"truncated":{"type":"boolean","description":"True when this is not the whole body."},"next":{"type":"string","description":"Where the body goes on: a resource to read, or a value for the argument that reads on."},"encoding":{"const":"base64"},"code":{"type":"string","description":"What went wrong, when nothing else is there."},"message":{"type":"string"},"retry_after_ms":{"type":"integer"}},"anyOf":[{"required":["status","data","headers","truncated"]},{"required":["code","message"]}]}"#;
 
 /// The place of the rest of an answer: `answer://<api>/<handle>/<offset>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,12 @@ impl Rest {
     }
 }
 
+/// How much of an answer is of use, if not all that the rules allow: what is not shown has to be kept or
+/// selected from.
+pub(crate) fn most(api: &Api, kept: Option<&KeptAnswers>, selects: bool) -> Option<usize> {
+    (kept.is_none() && !selects).then(|| api.config().max_shown)
+}
+
 /// The result of a request: as much of the answer as a caller gets at once, the rest kept. What is selected
 /// of it is selected in the time and the room that the request has.
 pub(crate) async fn of_reply(
@@ -73,11 +79,13 @@ pub(crate) async fn of_reply(
 ) -> ToolOutput {
     let most = api.config().max_shown;
     let media = media_type(&reply.headers);
+    let body = without_mark(reply.body);
+    let (form, mut value) = Form::read(&body, media.as_deref());
     let mut answer = KeptAnswer {
         api: Arc::clone(api.name()),
-        form: Form::of(&reply.body, media.as_deref()),
+        form,
         media_type: media.map(Into::into),
-        body: reply.body,
+        body,
         is_truncated: reply.is_truncated,
     };
     // What went wrong is told as it is.
@@ -92,6 +100,7 @@ pub(crate) async fn of_reply(
         match selected(selection, body, most, stay.left(), &SELECTIONS).await {
             Ok(selected) => {
                 answer.body = selected.to_bytes();
+                value = Some(selected);
                 answer.form = Form::Json;
                 answer.media_type = Some("application/json".into());
             }
@@ -99,7 +108,7 @@ pub(crate) async fn of_reply(
         }
     }
     drop(stay);
-    let piece = Piece::of(&answer.body, answer.form, 0, most);
+    let piece = Piece::first(&answer.body, answer.form, value, most);
     let next = piece.next.and_then(|from| {
         let handle = kept?.keep(caller, answer.clone())?;
         Some(Rest {
@@ -208,6 +217,18 @@ pub(crate) fn resource_of_rest(
         .finish()
 }
 
+/// Without a byte order mark, which is no part of a text (RFC 3629 §6).
+fn without_mark(body: Bytes) -> Bytes {
+    match body.strip_prefix(b"\xef\xbb\xbf") {
+        Some(_) => body.slice(3..),
+        None => body,
+    }
+}
+
+/// A value in a result that nests deeper goes as text: clients stop at some 128 levels, and then read nothing
+/// of the message.
+const DEEPEST: usize = 100;
+
 struct Shown<'a> {
     status: i64,
     headers: RawJson,
@@ -218,36 +239,43 @@ struct Shown<'a> {
 
 impl Shown<'_> {
     fn output(&self, media_type: Option<&str>) -> ToolOutput {
-        let data = &self.piece.data;
-        let mut structured = ObjectWriter::with_capacity(data.len() + self.headers.len() + 128)
-            .integer("status", self.status)
-            .raw("data", data)
+        let next = self.next.map(Rest::uri);
+        let first = ObjectWriter::default().integer("status", self.status);
+        let mut last = ObjectWriter::with_capacity(self.headers.len() + 128)
             .raw("headers", &self.headers)
             .boolean("truncated", !self.is_whole);
         if self.piece.is_base64 {
-            structured = structured.string("encoding", "base64");
+            last = last.string("encoding", "base64");
         }
-        let next = self.next.map(Rest::uri);
+        let mut blocks = Vec::new();
         if let Some(next) = &next {
-            structured = structured.string("next", next);
+            last = last.string("next", next);
+            blocks.push(link(next, media_type));
         }
-        let structured = structured.finish();
-        let mut content = vec![text_block(structured.as_str())];
-        if let Some(next) = &next {
-            let mut link = ObjectWriter::default()
-                .string("type", "resource_link")
-                .string("uri", next)
-                .string("name", "rest of the answer")
-                .string(
-                    "description",
-                    "Where the answer goes on; it is kept for a few minutes.",
-                );
-            if let Some(media_type) = media_type {
-                link = link.string("mimeType", media_type);
-            }
-            content.push(link.finish());
+        let (first, last) = (first.finish(), last.finish());
+        let data = &self.piece.data;
+        let (output, depth) = ToolOutput::around(&first, ("data", data), &last, &blocks);
+        if depth <= DEEPEST {
+            return output;
         }
-        result(&content, &structured, false)
+        let text = RawJson::string(data.as_str());
+        ToolOutput::around(&first, ("data", &text), &last, &blocks).0
+    }
+}
+
+/// A link to the rest of an answer.
+fn link(next: &str, media_type: Option<&str>) -> RawJson {
+    let link = ObjectWriter::default()
+        .string("type", "resource_link")
+        .string("uri", next)
+        .string("name", "rest of the answer")
+        .string(
+            "description",
+            "Where the answer goes on; it is kept for a few minutes.",
+        );
+    match media_type {
+        Some(media_type) => link.string("mimeType", media_type).finish(),
+        None => link.finish(),
     }
 }
 
@@ -261,14 +289,10 @@ pub(crate) fn of_failure(failed: &Failed) -> ToolOutput {
         structured = structured.integer("retry_after_ms", millis);
     }
     let text = format!("{}: {}", failed.code, failed.message);
-    result(&[text_block(&text)], &structured.finish(), true)
-}
-
-fn result(content: &[RawJson], structured: &RawJson, is_error: bool) -> ToolOutput {
-    let raw = ObjectWriter::with_capacity(structured.len() * 2)
-        .array("content", content)
-        .raw("structuredContent", structured)
-        .boolean("isError", is_error)
+    let raw = ObjectWriter::default()
+        .array("content", &[text_block(&text)])
+        .raw("structuredContent", &structured.finish())
+        .boolean("isError", true)
         .finish();
     ToolOutput::from_raw(raw).unwrap_or_else(|_| ToolOutput::error("the result cannot be written"))
 }

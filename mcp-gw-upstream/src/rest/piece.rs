@@ -18,33 +18,27 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// What `body` is, which the server says is of `media_type`. A body that is cut off is no JSON value,
-    /// except a list: of that there are items.
-    pub(crate) fn of(body: &[u8], media_type: Option<&str>) -> Self {
-        let Ok(text) = std::str::from_utf8(body) else {
-            // The last character may be cut.
-            return match std::str::from_utf8(body) {
-                Err(error) if error.error_len().is_none() => Self::Text,
-                _ => Self::Binary,
-            };
-        };
+    /// What `body` is, which the server says is of `media_type`, and the JSON value that it is. A body that is
+    /// cut off is no JSON value, except a list: of that there are items.
+    pub(crate) fn read(body: &Bytes, media_type: Option<&str>) -> (Self, Option<RawJson>) {
         let says_json = media_type.is_some_and(is_json);
-        if says_json && (is_value(text) || text.trim_start().starts_with('[')) {
-            return Self::Json;
+        if says_json && let Ok(value) = RawJson::parse(body.clone()) {
+            return (Self::Json, Some(value));
         }
-        if text.contains('\0') {
-            return Self::Binary;
-        }
-        Self::Text
+        let form = match std::str::from_utf8(body) {
+            Ok(text) if says_json && text.trim_start().starts_with('[') => Self::Json,
+            Ok(text) if text.contains('\0') => Self::Binary,
+            Ok(_) => Self::Text,
+            // The last character may be cut.
+            Err(error) if error.error_len().is_none() => Self::Text,
+            Err(_) => Self::Binary,
+        };
+        (form, None)
     }
 }
 
 fn is_json(media_type: &str) -> bool {
     media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json")
-}
-
-fn is_value(text: &str) -> bool {
-    serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
 /// A piece of an answer.
@@ -59,28 +53,36 @@ pub(crate) struct Piece {
 }
 
 impl Piece {
+    /// The first piece of `body`, which is `value` if it is that, of about `most` bytes.
+    pub(crate) fn first(body: &Bytes, form: Form, value: Option<RawJson>, most: usize) -> Self {
+        match value {
+            Some(data) if body.len() <= most.max(LEAST) => Self {
+                data,
+                is_base64: false,
+                next: None,
+            },
+            // Nothing at all is no text either.
+            None if body.is_empty() => Self {
+                data: RawJson::null(),
+                is_base64: false,
+                next: None,
+            },
+            _ => Self::of(body, form, 0, most),
+        }
+    }
+
     /// The piece of `body` that begins at `from`, of about `most` bytes.
     pub(crate) fn of(body: &Bytes, form: Form, from: usize, most: usize) -> Self {
         let rest = body.get(from.min(body.len())..).unwrap_or_default();
         let most = most.max(LEAST);
         match form {
-            Form::Json => Self::of_json(body, rest, from, most),
+            Form::Json => Self::of_json(rest, from, most),
             Form::Text => Self::of_text(rest, from, most),
             Form::Binary => Self::of_binary(rest, from, most),
         }
     }
 
-    fn of_json(body: &Bytes, rest: &[u8], from: usize, most: usize) -> Self {
-        if from == 0
-            && body.len() <= most
-            && let Ok(data) = RawJson::parse(body.clone())
-        {
-            return Self {
-                data,
-                is_base64: false,
-                next: None,
-            };
-        }
+    fn of_json(rest: &[u8], from: usize, most: usize) -> Self {
         // The items of a list, as many as there is room for.
         items(rest, from, most).unwrap_or_else(|| Self::of_text(rest, from, most))
     }
@@ -193,7 +195,11 @@ mod tests {
 
     fn all(body: &[u8], form: Form, most: usize) -> Vec<Piece> {
         let body = Bytes::copy_from_slice(body);
-        let mut pieces = vec![Piece::of(&body, form, 0, most)];
+        let value = match form {
+            Form::Json => RawJson::parse(body.clone()).ok(),
+            _ => None,
+        };
+        let mut pieces = vec![Piece::first(&body, form, value, most)];
         while let Some(next) = pieces.last().and_then(|piece| piece.next) {
             pieces.push(Piece::of(&body, form, next, most));
             assert!(pieces.len() < 10_000, "it goes on");
@@ -202,7 +208,8 @@ mod tests {
     }
 
     fn text(piece: &Piece) -> String {
-        piece.data.decode_owned().unwrap()
+        let text: Option<String> = piece.data.decode_owned().unwrap();
+        text.unwrap_or_default()
     }
 
     #[test]
@@ -222,7 +229,12 @@ mod tests {
             (b"a\0b", Some("text/plain"), Form::Binary),
             (b"", None, Form::Text),
         ] {
-            assert_eq!(Form::of(body, media_type), form, "{body:?} {media_type:?}");
+            let body = Bytes::from_static(body);
+            assert_eq!(
+                Form::read(&body, media_type).0,
+                form,
+                "{body:?} {media_type:?}"
+            );
         }
     }
 

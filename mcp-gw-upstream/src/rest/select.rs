@@ -4,13 +4,21 @@
 //! over, and do that again with what came out. So an expression is judged before it is used: how many
 //! copies of its input can come out of it, times the size of that.
 
-use std::collections::HashMap;
+mod cost;
+mod numbers;
+mod tree;
+
 use std::fmt;
 use std::io::{self, Write};
 
-use jmespath::ast::Ast;
-use jmespath::{Expression, Variable};
+use jmespath::Expression;
 use mcp_gw_core::RawJson;
+use serde::Serialize as _;
+
+use self::cost::{copies, makes};
+use self::numbers::{Exact, Numbers};
+use self::tree::Tree;
+use super::scan::Scan;
 
 /// The longest expression, in bytes.
 const LONGEST: usize = 1024;
@@ -20,6 +28,8 @@ const MOST_NESTED: usize = 128;
 const MOST_MADE: u64 = 64 << 20;
 /// The most values that an answer may have: each takes up to some hundred bytes while something is selected.
 const MOST_VALUES: u64 = 500_000;
+/// Answers that nest deeper are not looked into: no more than what reads them can.
+const DEEPEST: usize = 120;
 /// The most values that may be made: those of the answer for each part of the expression that makes some.
 const MOST_MADE_VALUES: u64 = 4_000_000;
 
@@ -81,22 +91,26 @@ impl Selection {
                     .to_owned(),
             ));
         }
-        let values = values(body);
-        if values > MOST_VALUES {
+        let scan = Scan::of(body);
+        if scan.values > MOST_VALUES {
             return Err(SelectError(format!(
                 "the answer has more than {MOST_VALUES} values, so nothing can be selected; ask the API for less"
             )));
         }
         let made = self.copies.max(self.makes).saturating_add(1);
-        if made.saturating_mul(values) > MOST_MADE_VALUES {
+        if made.saturating_mul(scan.values) > MOST_MADE_VALUES {
             return Err(SelectError(
                 "`select` makes too much of a large answer; ask for less at once".to_owned(),
             ));
         }
-        let no_json =
-            || SelectError("the answer is not JSON, so nothing can be selected".to_owned());
+        if scan.depth > DEEPEST {
+            return Err(SelectError(format!(
+                "the answer nests deeper than {DEEPEST} levels, so nothing can be selected"
+            )));
+        }
         let text = std::str::from_utf8(body).map_err(|_| no_json())?;
-        let value = Variable::from_json(text).map_err(|_| no_json())?;
+        let Tree(value) = serde_json::from_str(text).map_err(|error| of_answer(&error))?;
+        let numbers = Numbers::of(text, self.expression.as_ast()).map_err(SelectError)?;
         let found = self
             .expression
             .search(value)
@@ -105,13 +119,41 @@ impl Selection {
             bytes: Vec::new(),
             left: most,
         };
-        serde_json::to_writer(&mut out, &*found).map_err(|_| {
-            SelectError(format!(
-                "what `select` makes of the answer is longer than {most} bytes; ask for less"
-            ))
-        })?;
+        let mut writer = serde_json::Serializer::with_formatter(&mut out, Exact(&numbers));
+        found
+            .serialize(&mut writer)
+            .map_err(|error| match error.io_error_kind() {
+                Some(io::ErrorKind::InvalidData) => SelectError(
+                    "what `select` makes of the answer has a number of more digits than can be told \
+                     from others of the answer; ask the API for less, or take the answer without `select`"
+                        .to_owned(),
+                ),
+                _ => SelectError(format!(
+                    "what `select` makes of the answer is longer than {most} bytes; ask for less"
+                )),
+            })?;
         RawJson::parse(out.bytes).map_err(|_| no_json())
     }
+}
+
+fn no_json() -> SelectError {
+    SelectError("the answer is not JSON, so nothing can be selected".to_owned())
+}
+
+/// Why there is no tree of an answer.
+fn of_answer(error: &serde_json::Error) -> SelectError {
+    if error.is_data() {
+        return SelectError(format!(
+            "the answer has {}, so nothing can be selected",
+            tree::TWICE
+        ));
+    }
+    if error.to_string().starts_with("number out of range") {
+        return SelectError(
+            "the answer has a number that is too large to be selected from".to_owned(),
+        );
+    }
+    no_json()
 }
 
 /// What is wrong, without the drawing of the crate.
@@ -126,113 +168,6 @@ fn wrong(error: &jmespath::JmespathError) -> SelectError {
          items[].{{id: id, name: name}}",
         error.offset
     ))
-}
-
-/// How many values, at the most, a text has if it is JSON, names of members included: each but the first
-/// comes after one of these signs.
-fn values(text: &[u8]) -> u64 {
-    let (mut count, mut is_text, mut is_escaped) = (1, false, false);
-    for byte in text {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = is_text,
-            b'"' => is_text = !is_text,
-            b',' | b':' | b'[' | b'{' if !is_text => count += 1,
-            _ => {}
-        }
-    }
-    count
-}
-
-/// How many values an expression can make of one that it is given, besides copies of that.
-fn makes(ast: &Ast) -> u64 {
-    let all = |parts: &mut dyn Iterator<Item = &Ast>| {
-        parts.fold(1, |sum: u64, part| {
-            sum.saturating_add(1).saturating_add(makes(part))
-        })
-    };
-    match ast {
-        Ast::MultiList { elements, .. } => all(&mut elements.iter()),
-        Ast::MultiHash { elements, .. } => all(&mut elements.iter().map(|pair| &pair.value)),
-        Ast::Function { args, .. } => all(&mut args.iter()),
-        Ast::Projection { lhs, rhs, .. }
-        | Ast::Subexpr { lhs, rhs, .. }
-        | Ast::Comparison { lhs, rhs, .. }
-        | Ast::And { lhs, rhs, .. }
-        | Ast::Or { lhs, rhs, .. } => makes(lhs).saturating_add(makes(rhs)),
-        Ast::Condition {
-            predicate, then, ..
-        } => makes(predicate).saturating_add(makes(then)),
-        Ast::Expref { ast: node, .. }
-        | Ast::Flatten { node, .. }
-        | Ast::ObjectValues { node, .. }
-        | Ast::Not { node, .. } => makes(node),
-        Ast::Identity { .. }
-        | Ast::Field { .. }
-        | Ast::Index { .. }
-        | Ast::Literal { .. }
-        | Ast::Slice { .. } => 0,
-    }
-}
-
-/// How much of its input can come out, at the worst: 1 is all of it, once. What names members takes
-/// different parts as long as the names differ.
-fn copies(ast: &Ast) -> u64 {
-    let both = |one: &Ast, other: &Ast| copies(one).saturating_mul(copies(other));
-    match ast {
-        Ast::MultiList { elements, .. } => side_by_side(elements.iter()),
-        Ast::MultiHash { elements, .. } => side_by_side(elements.iter().map(|pair| &pair.value)),
-        Ast::Function { args, .. } => {
-            // An expression is applied to what another argument gives.
-            let is_reference = |arg: &&Ast| matches!(arg, Ast::Expref { .. });
-            let (applied, given): (Vec<&Ast>, Vec<&Ast>) = args.iter().partition(is_reference);
-            let applied = applied.into_iter().map(copies);
-            side_by_side(given.into_iter()).saturating_mul(applied.fold(1, u64::saturating_mul))
-        }
-        Ast::Projection { lhs, rhs, .. } | Ast::Subexpr { lhs, rhs, .. } => both(lhs, rhs),
-        Ast::Comparison { lhs, rhs, .. } | Ast::And { lhs, rhs, .. } | Ast::Or { lhs, rhs, .. } => {
-            copies(lhs).saturating_add(copies(rhs))
-        }
-        Ast::Condition {
-            predicate, then, ..
-        } => copies(predicate).saturating_add(copies(then)),
-        Ast::Expref { ast, .. } => copies(ast),
-        Ast::Flatten { node, .. } | Ast::ObjectValues { node, .. } | Ast::Not { node, .. } => {
-            copies(node)
-        }
-        Ast::Identity { .. }
-        | Ast::Field { .. }
-        | Ast::Index { .. }
-        | Ast::Literal { .. }
-        | Ast::Slice { .. } => 1,
-    }
-}
-
-/// The same for parts that all take from one input.
-fn side_by_side<'a>(parts: impl Iterator<Item = &'a Ast>) -> u64 {
-    let mut of_member: HashMap<&str, u64> = HashMap::new();
-    let mut of_all: u64 = 0;
-    for part in parts {
-        match member(part) {
-            Some(name) => {
-                let sum = of_member.entry(name).or_default();
-                *sum = sum.saturating_add(copies(part));
-            }
-            None => of_all = of_all.saturating_add(copies(part)),
-        }
-    }
-    let most = of_member.into_values().max().unwrap_or_default();
-    of_all.saturating_add(most).max(1)
-}
-
-/// The member that all of a part is taken from.
-fn member(ast: &Ast) -> Option<&str> {
-    match ast {
-        Ast::Field { name, .. } => Some(name),
-        Ast::Subexpr { lhs, .. } | Ast::Projection { lhs, .. } => member(lhs),
-        Ast::Flatten { node, .. } | Ast::ObjectValues { node, .. } => member(node),
-        _ => None,
-    }
 }
 
 /// Takes so many bytes.
@@ -258,6 +193,8 @@ impl Write for Bounded {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -301,6 +238,59 @@ mod tests {
         let selection = Selection::parse("a").unwrap();
         assert!(selection.apply(b"<html>", 10).is_err());
         assert!(selection.apply(b"\xff", 10).is_err());
+    }
+
+    #[test]
+    fn numbers_come_out_as_they_are_written_or_not_at_all() {
+        let of = |body: &str, text: &str| {
+            let found = Selection::parse(text).unwrap();
+            let found = found.apply(body.as_bytes(), 1 << 10);
+            found.map_or_else(|error| error.to_string(), |found| found.to_string())
+        };
+        let body = r#"{"a":12345678901234567890123,"b":9007199254740993,"c":-0,"d":1.50,"e":18446744073709551616,
+            "f":0.1234567890123456789,"g":[2e1,1.5],"h":"1e400"}"#;
+        for (text, expected) in [
+            ("[a, e]", "[12345678901234567890123,18446744073709551616]"),
+            ("b", "9007199254740993"),
+            ("[c, d, f]", "[-0,1.50,0.1234567890123456789]"),
+            ("g[?@ > `2`]", "[2e1]"),
+            ("b == `9007199254740993`", "true"),
+            ("a > b", "true"),
+            ("length(g)", "2"),
+        ] {
+            assert_eq!(of(body, text), expected, "{text}");
+        }
+        // What is compared is told apart, and what is shown is what was there.
+        for text in [
+            "b == `9007199254740992`",
+            "g[?@ == `1`] && b != `9007199254740994`",
+        ] {
+            let told = of(body, text);
+            assert!(
+                told.contains("cannot tell the numbers 900719925474099"),
+                "{told}"
+            );
+        }
+        let near = r#"{"id":7,"n":[0.12345678901234567890,0.12345678901234567891]}"#;
+        assert_eq!(of(near, "id"), "7");
+        assert!(of(near, "n").contains("more digits"), "{}", of(near, "n"));
+        let wide = r#"[{"id":1152921504606846976},{"id":1152921504606846977}]"#;
+        assert_eq!(
+            of(wide, "[].id"),
+            "[1152921504606846976,1152921504606846977]"
+        );
+        assert!(of(wide, "sort_by(@, &id)").contains("cannot tell"));
+        for (body, told) in [
+            (r#"{"a":1e400}"#, "a number that is too large"),
+            (r#"{"a":1,"\u0061":2}"#, "the same member twice"),
+            (
+                &format!("{}{}", "[".repeat(200), "]".repeat(200)),
+                "deeper than 120",
+            ),
+            ("{", "is not JSON"),
+        ] {
+            assert!(of(body, "@").contains(told), "{body}: {}", of(body, "@"));
+        }
     }
 
     #[test]
@@ -369,7 +359,7 @@ mod tests {
                 1 + maps.iter().map(of_map).sum::<usize>()
             };
             let text = serde_json::to_string(&value).unwrap();
-            prop_assert!(values(text.as_bytes()) >= count(&value) as u64);
+            prop_assert!(Scan::of(text.as_bytes()).values >= count(&value) as u64);
         }
 
         #[test]

@@ -9,8 +9,9 @@ use mcp_gw_core::{
     Backend, BackendError, CallContext, Feature, Offer, RawJson, ResourceRead, ToolCall, ToolOutput,
 };
 
-use super::api::{Api, Ask};
-use super::gateway::{read_rest, template};
+use super::api::{Api, Ask, Failed};
+use super::beside::Beside;
+use super::gateway::{read_on, read_rest, template};
 use super::gateway_call::invalid;
 use super::handmade::ToolConfigError;
 use super::kept::KeptAnswers;
@@ -51,9 +52,15 @@ pub struct ApiServer {
     api: Api,
     /// With what the operations need besides.
     rules: ApiRules,
-    operations: HashMap<String, Operation>,
+    operations: HashMap<String, Offered>,
     kept: Option<KeptAnswers>,
     offer: Offer,
+}
+
+/// An operation, and what its tool takes beside its arguments.
+struct Offered {
+    operation: Operation,
+    beside: Option<Beside>,
 }
 
 impl ApiServer {
@@ -72,13 +79,19 @@ impl ApiServer {
         let mut known = HashMap::new();
         for operation in operations {
             let name = operation.name().to_owned();
+            let beside = Beside::of(&operation, kept.is_some());
             let spec = operation.spec();
             let spec = spec.and_then(|spec| spec.with_output_schema(&output_schema));
+            let spec = spec.and_then(|spec| match &beside {
+                Some(beside) => spec.with_input_schema(&beside.schema(operation.input_schema())),
+                None => Ok(spec),
+            });
             tools.push(spec.map_err(|source| ApiServerError::Spec {
                 name: name.clone(),
                 source,
             })?);
-            if known.insert(name.clone(), operation).is_some() {
+            let offered = Offered { operation, beside };
+            if known.insert(name.clone(), offered).is_some() {
                 return Err(ApiServerError::Twice { name });
             }
         }
@@ -87,7 +100,7 @@ impl ApiServer {
             offer.resource_templates.extend(template(Some(api.name())));
         }
         offer.instructions.clone_from(&api.config().description);
-        let rules = rules_for(&api, known.values());
+        let rules = rules_for(&api, known.values().map(|offered| &offered.operation));
         Ok(Self {
             api,
             rules,
@@ -102,6 +115,36 @@ impl ApiServer {
     pub fn with_remarks(mut self, remarks: impl IntoIterator<Item = String>) -> Self {
         self.offer.remarks.extend(remarks);
         self
+    }
+
+    async fn called(
+        &self,
+        ctx: &CallContext,
+        offered: &Offered,
+        arguments: &RawJson,
+    ) -> Result<ToolOutput, Failed> {
+        let kept = self.kept.as_ref();
+        let beside = offered.beside.as_ref();
+        let taken = beside.map(|beside| beside.take(arguments)).transpose()?;
+        let taken = taken.unwrap_or_default();
+        if let Some(uri) = &taken.read_on {
+            return read_on(kept, ctx, &self.api, uri);
+        }
+        let arguments = taken.arguments.as_ref().unwrap_or(arguments);
+        let parts = offered.operation.parts(arguments);
+        let ask = Ask {
+            ctx,
+            rules: Some(&self.rules),
+            parts: parts.map_err(|error| invalid(error.to_string()))?,
+            may_repeat: offered.operation.may_repeat(),
+            is_open: offered.operation.is_open(),
+            token: None,
+            within: None,
+            until: ctx.end(),
+            most: output::most(&self.api, kept, taken.selection.is_some()),
+        };
+        let reply = self.api.exchange(ask).await?;
+        Ok(output::of_reply(&self.api, kept, ctx.caller(), reply, taken.selection).await)
     }
 }
 
@@ -144,30 +187,14 @@ impl Backend for ApiServer {
         ctx: &CallContext,
         call: ToolCall,
     ) -> Result<ToolOutput, BackendError> {
-        let Some(operation) = self.operations.get(&*call.name) else {
+        let Some(offered) = self.operations.get(&*call.name) else {
             return Err(BackendError::NotFound {
                 feature: Feature::Tool,
                 name: call.name.to_string(),
             });
         };
-        let parts = match operation.parts(call.arguments.as_raw()) {
-            Ok(parts) => parts,
-            Err(error) => return Ok(output::of_failure(&invalid(error.to_string()))),
-        };
-        let ask = Ask {
-            caller: ctx.caller(),
-            rules: Some(&self.rules),
-            parts,
-            may_repeat: operation.may_repeat(),
-            token: None,
-            within: None,
-            until: ctx.end(),
-        };
-        let kept = self.kept.as_ref();
-        Ok(match self.api.exchange(ask).await {
-            Ok(reply) => output::of_reply(&self.api, kept, ctx.caller(), reply, None).await,
-            Err(failed) => output::of_failure(&failed),
-        })
+        let answer = self.called(ctx, offered, call.arguments.as_raw()).await;
+        Ok(answer.unwrap_or_else(|failed| output::of_failure(&failed)))
     }
 
     async fn read_resource(

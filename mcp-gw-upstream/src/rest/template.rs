@@ -51,6 +51,11 @@ impl Template {
             .into_iter()
             .map(pieces)
             .collect::<Result<_, _>>()?;
+        if let [first, _, ..] = segments.as_slice()
+            && matches!(first.as_slice(), [Piece::Text(text)] if text.is_empty())
+        {
+            return Err("the path begins with more than one `/`".to_owned());
+        }
         for segment in &segments {
             if let [Piece::Text(text)] = segment.as_slice()
                 && is_dots(text)
@@ -73,6 +78,13 @@ impl Template {
                 Piece::Place(name) => Some(name.as_str()),
                 Piece::Text(_) => None,
             })
+    }
+
+    /// True when something follows the segment that is this place and nothing else.
+    pub(super) fn is_alone_before_more(&self, name: &str) -> bool {
+        let is_it = |segment: &Vec<Piece>| matches!(segment.as_slice(), [Piece::Place(place)] if place == name);
+        let before_last = self.segments.split_last().map(|(_, before)| before);
+        before_last.unwrap_or_default().iter().any(is_it)
     }
 
     /// Gives its places other names: those of the parameters that are for them.
@@ -265,6 +277,8 @@ mod tests {
             "/a/../b",
             "/%2e%2e/a",
             "/a?b={c}",
+            "//evil.example/x",
+            "//",
             "/a\\b",
             "/a\u{0}",
         ] {

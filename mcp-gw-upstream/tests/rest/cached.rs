@@ -111,3 +111,20 @@ async fn a_change_makes_what_was_kept_wrong() {
     part["headers"] = json!({"range": "bytes=0-1"});
     assert_eq!(data(&setup, "bob", part).await, "answer 3");
 }
+
+#[tokio::test]
+async fn a_change_with_a_token_of_the_callers_own_forgets_what_was_kept() {
+    let headers = [("cache-control", "public, max-age=60")];
+    let reply =
+        move |n: usize, _: &[u8]| answer("200 OK", &headers, format!("answer {n}").as_bytes());
+    let setup = Setup::of(Raw::start(reply).await, |config| {
+        config
+            .with_auth_token(true)
+            .with_cache(Some(CacheConfig::default()))
+    });
+    assert_eq!(data(&setup, "bob", get("/x")).await, "answer 0");
+    assert_eq!(data(&setup, "bob", get("/x")).await, "answer 0");
+    let change = json!({"endpoint": "/x", "method": "PUT", "body": {}, "authToken": "of-eve"});
+    assert_eq!(data(&setup, "eve", change).await, "answer 1");
+    assert_eq!(data(&setup, "bob", get("/x")).await, "answer 2");
+}

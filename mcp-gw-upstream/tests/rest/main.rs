@@ -1,8 +1,10 @@
 //! APIs as tools: what callers get of them, over a server that keeps every byte.
 #![cfg(test)]
 
+mod audited;
 mod cached;
 mod large;
+mod operations;
 #[path = "../egress/raw.rs"]
 #[expect(dead_code, reason = "the guard's tests need more of it")]
 mod raw;

@@ -357,3 +357,84 @@ async fn parts_are_not_asked_for_with_a_credential_of_ours() {
     own["authToken"] = json!("a-token-of-bob");
     assert_eq!(setup.ask(own).await["status"], 200);
 }
+
+#[tokio::test]
+async fn what_nests_too_deeply_goes_as_text() {
+    for (depth, is_text) in [(99, false), (100, true), (50_000, true)] {
+        let body = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let json = [("content-type", "application/json")];
+        let reply = answer("200 OK", &json, body.as_bytes());
+        let setup = Setup::of(Raw::start(move |_, _| reply.clone()).await, |config| config);
+        let shown = setup.get("/").await;
+        assert_eq!(shown["data"].is_string(), is_text, "{depth}");
+        assert!(!is_text || shown["data"] == body);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_body_is_null_and_a_byte_order_mark_is_no_part_of_one() {
+    for (body, media_type, data) in [
+        ("", "text/plain", json!(null)),
+        ("", "application/json", json!(null)),
+        ("\u{feff}{\"a\":1}", "application/json", json!({"a": 1})),
+        ("\u{feff}text", "text/plain", json!("text")),
+    ] {
+        let reply = answer("200 OK", &[("content-type", media_type)], body.as_bytes());
+        let setup = Setup::of(Raw::start(move |_, _| reply.clone()).await, |config| config);
+        assert_eq!(setup.get("/").await["data"], data, "{body:?} {media_type}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_place_for_the_rest_all_of_an_answer_can_be_selected_from() {
+    let items: Vec<Value> = (0..2_000).map(|n| json!({"id": n})).collect();
+    let body = serde_json::to_vec(&items).unwrap();
+    let reply = answer("200 OK", &[("content-type", "application/json")], &body);
+    let server = Raw::start(move |_, _| reply.clone()).await;
+    let config = ApiConfig::new("things", rules(&server)).with_max_shown(2_000);
+    let api = api(config, None, Arc::new(SystemClock::new()));
+    let base = api.base();
+    let tool = ApiGateway::new(ApiGatewayConfig::default(), [api], None).unwrap();
+    let ask = async |select: Option<&str>| {
+        let mut arguments = json!({"api": base, "endpoint": "/", "method": "GET"});
+        if let Some(select) = select {
+            arguments["select"] = json!(select);
+        }
+        let call = call("api_gateway", &arguments.to_string());
+        let output = tool.call_tool(&of("bob"), call).await.unwrap();
+        output.as_raw().to_value().unwrap()["structuredContent"].clone()
+    };
+    let shown = ask(None).await;
+    assert_eq!(
+        (&shown["truncated"], &shown["next"]),
+        (&json!(true), &json!(null))
+    );
+    assert_eq!(ask(Some("[-1].id")).await["data"], 1_999);
+    assert_eq!(ask(Some("[].id")).await["code"], "select_invalid");
+}
+
+#[tokio::test]
+async fn what_models_write_by_mistake_is_taken_as_meant_or_refused() {
+    let setup = echoing(|config| config).await;
+    for (body, sent) in [
+        (json!("{\"a\": 1}"), "{\"a\": 1}"),
+        (json!(" [1] "), "[1]"),
+        (json!("{no"), "\"{no\""),
+        (json!("text"), "\"text\""),
+    ] {
+        let asked = json!({"endpoint": "/", "method": "POST", "body": body});
+        let shown = setup.ask(asked).await;
+        let request = shown["data"].as_str().unwrap();
+        assert!(request.ends_with(&format!("\r\n\r\n{sent}")), "{request}");
+    }
+    let twice = json!({"endpoint": "/", "method": "POST", "body": "{\"a\":1,\"a\":2}"});
+    assert_eq!(setup.ask(twice).await["code"], "arguments_invalid");
+    let typed = json!({"endpoint": "/", "method": "GET", "headers": {"Content-Type": "text/html"}});
+    let shown = setup.ask(typed).await;
+    assert!(
+        !shown["data"].as_str().unwrap().contains("content-type"),
+        "{shown}"
+    );
+    let hasty = json!({"endpoint": "/", "method": "GET", "timeout_ms": 0});
+    assert_eq!(setup.ask(hasty).await["code"], "arguments_invalid");
+}

@@ -366,6 +366,8 @@ async fn claims_say_who_it_is_or_nobody_does() {
         r#""sub":"ann","scp":["a",1]"#,
         r#""sub":"ann","groups":{"0":"a"}"#,
         r#""sub":"ann","app":{"roles":[["x"]]}"#,
+        r#""sub":"ann","app":"x""#,
+        r#""sub":"ann","app":["roles"]"#,
         r#""sub":"ann","deep":{"a":1,"a":2}"#,
     ] {
         assert!(check(wrong).await.is_err(), "{wrong}");

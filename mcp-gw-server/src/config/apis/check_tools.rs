@@ -159,9 +159,10 @@ fn tool_path<'t>(
         matches!(plain.as_str(), "." | "..")
     };
     let path = &tool.path;
-    if !path.starts_with('/') || !path.chars().all(is_plain) || path.split('/').any(is_dots) {
+    let is_below = path.starts_with('/') && !path.starts_with("//");
+    if !is_below || !path.chars().all(is_plain) || path.split('/').any(is_dots) {
         let message = format!("{} is not a path", checker.shown(at, path));
-        let help = "write one that starts with `/`, such as `/pets/{id}`; what goes into the query \
+        let help = "write one that starts with one `/`, such as `/pets/{id}`; what goes into the query \
                     is one of `inputs`";
         checker.fault(at, message, help);
         return None;

@@ -441,60 +441,24 @@ fn arguments_know_where_they_go() {
     );
 }
 
-/// The guard on requests takes and refuses the same.
 #[test]
-fn an_address_has_one_form() {
-    for (text, canonical) in [
-        ("https://api.github.com/", "https://api.github.com"),
-        ("https://h:0443/v1/", "https://h/v1"),
-        ("https://h:8443/v1/x@y:z", "https://h:8443/v1/x@y:z"),
-        ("http://h:80/", "http://h"),
-        ("http://h:443/", "http://h:443"),
-        ("https://my_service.internal", "https://my_service.internal"),
-        (
-            "https://xn--bcher-kva.example",
-            "https://xn--bcher-kva.example",
-        ),
-        ("http://0x7f.1/", "http://127.0.0.1"),
-        ("http://[::0:1]:80/", "http://[::1]"),
-        ("http://[::1]:81/", "http://[::1]:81"),
-    ] {
-        let base = Base::parse(text, Allowance::ALL).unwrap();
-        assert_eq!(base.to_string(), canonical);
-        assert_eq!(Base::parse(canonical, Allowance::ALL).unwrap(), base);
-    }
-    for text in [
-        "https://:443",
-        "https://h:",
-        "https://h:65536",
-        "https://h:+1",
-        "https://h:x",
-        "https://h:1:2",
-        "https://h*",
-        "https://h//",
-        "https://h/?",
-        "https://h..x",
-        "https://.h",
-        "https://-h",
-        "https://h-",
-        "https://1.2.3.4.5",
-        "https://1.2.3.256",
-        "https://[::1",
-        "https://::1",
-        "https://[fe80::1%25eth0]",
-        "https://[::1]x",
-        "https://[v1.x]",
-        "https://h,i",
-        "https://h;x",
-        "https://xn--a",
-        "https://h/%",
-        "https://h/{x}",
-        "https://h/a b",
-    ] {
-        assert!(Base::parse(text, Allowance::ALL).is_err(), "{text}");
-    }
-    let long = format!("https://{}.example", "a".repeat(64));
-    assert!(Base::parse(&long, Allowance::ALL).is_err());
+fn an_endpoint_that_shows_nothing_of_an_api_is_told_of() {
+    let remarks = |server: &str| {
+        let text = format!(
+            "apis: {{ a: {{ url: 'https://a.example' }}, b: {{ url: 'https://b.example', tools: [ {{ name: t, \
+             description: d, method: GET, path: /t }} ] }} }}\nendpoints: {{ e: {{ servers: [{server}] }} }}"
+        );
+        let remarks = config(&text).unwrap().remarks();
+        remarks.iter().map(Fault::sentence).collect::<String>()
+    };
+    let told = remarks("a");
+    assert!(
+        told.contains("the API `a` has no tools of its own"),
+        "{told}"
+    );
+    assert!(told.contains("`api_gateway`"), "{told}");
+    assert_eq!(remarks("b"), "");
+    assert_eq!(remarks("api_gateway"), "");
 }
 
 #[test]

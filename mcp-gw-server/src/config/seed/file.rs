@@ -9,22 +9,41 @@ use serde::Deserialize;
 use crate::config::apis::ApiConfig;
 use crate::config::text::ByteSize;
 
-/// Everything that the file says. Sections that its text puts into others are taken at the top, too, and
-/// all but `server` in `api_gateway`: copies of it have lost how far lines are indented.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct SeedFile {
-    pub(super) server: ServerPart,
-    pub(super) api_gateway: GatewayPart,
-    pub(super) rate_limits: Option<RateLimits>,
-    pub(super) authentication: Option<Authentication>,
-    pub(super) token_validation: Option<TokenValidation>,
-    pub(super) api_keys: Option<Vec<SeedKey>>,
-    pub(super) security: Option<Security>,
-    pub(super) request_validation: Option<RequestValidation>,
-    pub(super) audit_logging: Option<AuditLogging>,
-    pub(super) monitoring: Option<Monitoring>,
-    pub(super) alerts: Option<Alerts>,
+/// A part of the file with sections that its text puts into others: copies of it have lost how far lines are
+/// indented, so they are taken wherever they may be meant.
+macro_rules! with_sections {
+    ($(#[$meta:meta])* $name:ident { $($(#[$of_key:meta])* $key:ident: $kind:ty,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Default, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, default)]
+        pub(super) struct $name {
+            $($(#[$of_key])* pub(super) $key: $kind,)*
+            pub(super) rate_limits: Option<RateLimits>,
+            pub(super) authentication: Option<Authentication>,
+            pub(super) token_validation: Option<TokenValidation>,
+            pub(super) api_keys: Option<Vec<SeedKey>>,
+            pub(super) security: Option<Security>,
+            pub(super) request_validation: Option<RequestValidation>,
+            pub(super) audit_logging: Option<AuditLogging>,
+            pub(super) monitoring: Option<Monitoring>,
+            pub(super) alerts: Option<Alerts>,
+        }
+    };
+}
+
+with_sections! {
+    /// Everything that the file says.
+    SeedFile {
+        server: ServerPart,
+        api_gateway: GatewayPart,
+    }
+}
+
+with_sections! {
+    GatewayPart {
+        #[schemars(length(max = 1000))]
+        allowed_apis: Vec<AllowedApi>,
+    }
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -39,22 +58,6 @@ pub(super) struct ServerPart {
     pub(super) host: Option<String>,
     pub(super) insecure: bool,
     pub(super) trusted_proxies: Vec<String>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct GatewayPart {
-    #[schemars(length(max = 1000))]
-    pub(super) allowed_apis: Vec<AllowedApi>,
-    pub(super) rate_limits: Option<RateLimits>,
-    pub(super) authentication: Option<Authentication>,
-    pub(super) token_validation: Option<TokenValidation>,
-    pub(super) api_keys: Option<Vec<SeedKey>>,
-    pub(super) security: Option<Security>,
-    pub(super) request_validation: Option<RequestValidation>,
-    pub(super) audit_logging: Option<AuditLogging>,
-    pub(super) monitoring: Option<Monitoring>,
-    pub(super) alerts: Option<Alerts>,
 }
 
 /// An API: its address alone, or with what `apis` says of one.

@@ -26,14 +26,6 @@ pub(super) fn not_active<'f>(checker: &mut Checker<'_>, file: &'f SeedFile) {
     // Two of them are told of where they are translated.
     let monitoring = monitoring(&mut Checker::nowhere(), file);
     let monitoring = monitoring.as_ref();
-    let metrics = monitoring.and_then(|it| it.value.metrics.as_ref());
-    let path = monitoring.map_or(root.key("monitoring"), |it| it.path.clone());
-    let path = path.key("metrics").key("custom_metrics");
-    if metrics.is_some_and(|metrics| metrics.enabled && !metrics.custom_metrics.is_empty()) {
-        let message = "not active yet: these metrics are not counted";
-        let help = "the metrics that there are: docs/operations.md";
-        checker.remark(&path, message, help);
-    }
     let alerts = [
         (root.key("alerts"), file.alerts.as_ref()),
         below(monitoring, "alerts", |it| it.alerts.as_ref()),

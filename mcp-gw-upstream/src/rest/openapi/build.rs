@@ -127,6 +127,7 @@ impl<'d, 'o> Builder<'d, 'o> {
         let params = Reader {
             document: self.document,
             security: &security,
+            guarded: &self.options.guarded,
             notes: &mut notes,
         }
         .read(lists, &mut template, plan.is_some())?;
@@ -158,6 +159,7 @@ impl<'d, 'o> Builder<'d, 'o> {
                 .map(|it| trimmed(it, 100))
                 .collect(),
             is_once: false,
+            is_open: security::is_open(members),
             deprecated: found.is_deprecated(),
             check: Check::default(),
         })

@@ -20,10 +20,21 @@ pub(super) struct Described<'d> {
     pub(super) example: Option<&'d Value>,
 }
 
+/// What the guard on requests does not let through.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Guarded {
+    /// The names that credentials of the configuration are sent under: no caller gives these.
+    pub(crate) headers: Vec<String>,
+    pub(crate) queries: Vec<String>,
+    /// Segments of a path that are empty, or are for servers that take parameters off.
+    pub(crate) empty_segments: bool,
+}
+
 /// Reads parameters of one operation.
 pub(super) struct Reader<'d, 'r> {
     pub(super) document: &'d Document,
     pub(super) security: &'r [Security],
+    pub(super) guarded: &'r Guarded,
     pub(super) notes: &'r mut Vec<String>,
 }
 
@@ -58,6 +69,7 @@ impl<'d> Reader<'d, '_> {
             }
         }
         self.fill(&mut all, template);
+        self.sendable(&all, template)?;
         arguments(&mut all, has_body);
         Ok(all)
     }
@@ -116,6 +128,23 @@ impl<'d> Reader<'d, '_> {
         }))
     }
 
+    /// A parameter after a `;` leaves its segment empty for some servers, which is never sent before another.
+    fn sendable(&self, all: &[Described<'d>], template: &Template) -> Result<(), String> {
+        let is_empty = |it: &&Described<'_>| {
+            let style = Style::Matrix;
+            matches!(it.param.form, Form::Styled { style: own, .. } if own == style)
+                && template.is_alone_before_more(&it.param.name)
+        };
+        match all.iter().find(is_empty) {
+            Some(it) if self.guarded.empty_segments => Err(format!(
+                "the parameter {:?} with `style: matrix` is a segment alone, which is empty for some servers; \
+                 set `allow_empty_segments` for the API if that is meant",
+                trimmed(&it.param.name, 100)
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn is_key(&self, place: Place, name: &str) -> bool {
         let is = |scheme: &Scheme| match (&scheme.kind, place) {
             (SchemeKind::HeaderKey { name: key }, Place::Header)
@@ -123,7 +152,13 @@ impl<'d> Reader<'d, '_> {
             | (SchemeKind::CookieKey { name: key }, Place::Cookie) => same_name(place, key, name),
             _ => false,
         };
-        self.security.iter().flat_map(|way| &way.schemes).any(is)
+        let given = match place {
+            Place::Header => self.guarded.headers.as_slice(),
+            Place::Query => self.guarded.queries.as_slice(),
+            Place::Path | Place::Cookie => &[],
+        };
+        given.iter().any(|key| same_name(place, key, name))
+            || self.security.iter().flat_map(|way| &way.schemes).any(is)
     }
 
     /// Each place in the path gets a parameter, and each parameter of the path has a place.

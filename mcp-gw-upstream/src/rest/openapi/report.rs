@@ -13,6 +13,8 @@ pub struct Report {
     pub total: usize,
     /// Those that were not wanted.
     pub left_out: LeftOut,
+    /// How many cannot be used.
+    pub unusable: usize,
     /// Those that cannot be used; at most 1,000 of them.
     pub skipped: Vec<Skipped>,
     /// Parts of the others that are not as they were written; at most 1,000 of them.
@@ -61,6 +63,7 @@ impl Report {
     }
 
     pub(super) fn skip_path(&mut self, method: &str, path: &str, reason: impl Into<String>) {
+        self.unusable = self.unusable.saturating_add(1);
         if self.skipped.len() >= MAX_LINES {
             self.more = self.more.saturating_add(1);
             return;
@@ -96,7 +99,7 @@ impl fmt::Display for Report {
             (not_chosen, "not chosen"),
             (write, "left out because they change something"),
             (deprecated, "left out because they are deprecated"),
-            (self.skipped.len(), "cannot be used"),
+            (self.unusable, "cannot be used"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;

@@ -138,7 +138,15 @@ impl<'d, 'r> Maker<'d, 'r> {
             Ok(target) => target,
             Err(fault) => {
                 self.faults.insert(fault.to_string());
-                return Made::weak();
+                if self.document.is_3_0 {
+                    return Made::weak();
+                }
+                // What stands beside it still counts.
+                let beside = self.written(members, depth.saturating_add(1), hidden);
+                return Made {
+                    is_weak: true,
+                    ..beside
+                };
             }
         };
         let times = self.within.iter().filter(|it| std::ptr::eq(**it, target));

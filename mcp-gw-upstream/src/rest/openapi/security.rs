@@ -32,6 +32,13 @@ pub(super) fn of(document: &Document, operation: &Map<String, Value>) -> Vec<Sec
         .collect()
 }
 
+/// True when the operation itself says that nobody has to show anything. That a description says nothing
+/// at all means little.
+pub(super) fn is_open(operation: &Map<String, Value>) -> bool {
+    let said = operation.get("security").and_then(Value::as_array);
+    said.is_some_and(Vec::is_empty)
+}
+
 fn kind(document: &Document, name: &str) -> SchemeKind {
     let schemes = document
         .member("components")

@@ -7,6 +7,7 @@ use saphyr_parser::{Event, Parser};
 use serde_json::{Map, Number, Value};
 
 use super::DescriptionError;
+use crate::rest::scan::after_string;
 
 /// Reads JSON, when the text begins with `{`, or else YAML.
 pub(super) fn read(bytes: &[u8], max_bytes: usize) -> Result<Value, DescriptionError> {
@@ -17,7 +18,14 @@ pub(super) fn read(bytes: &[u8], max_bytes: usize) -> Result<Value, DescriptionE
         .map_err(|_| syntax("the text is not UTF-8; save it as UTF-8", 0, 0))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_start().starts_with('{') {
-        return serde_json::from_str(text).map_err(|error| {
+        let read = serde_json::from_str(text);
+        let read = match &read {
+            Err(error) if error.to_string().starts_with("number out of range") => {
+                serde_json::from_str(&in_range(text))
+            }
+            _ => read,
+        };
+        return read.map_err(|error| {
             let said = error.to_string();
             let position = format!(" at line {} column {}", error.line(), error.column());
             let said = said.strip_suffix(&position).unwrap_or(&said);
@@ -25,6 +33,33 @@ pub(super) fn read(bytes: &[u8], max_bytes: usize) -> Result<Value, DescriptionE
         });
     }
     yaml(text)
+}
+
+/// A JSON text with the largest number there is in the place of those that are larger: nothing that is
+/// sent is beyond it either.
+fn in_range(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let is_of_number = |c: char| matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E');
+    while let Some(at) = rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
+        let (before, found) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        out.push_str(before);
+        let length = match found.strip_prefix('"') {
+            Some(behind) => found.len() - after_string(behind.as_bytes()).len(),
+            None => found.find(|c| !is_of_number(c)).unwrap_or(found.len()),
+        };
+        let (token, behind) = found.split_at_checked(length).unwrap_or((found, ""));
+        match token.parse::<f64>() {
+            Ok(value) if value.is_infinite() && !token.starts_with('"') => {
+                out.push_str(if value > 0.0 { "" } else { "-" });
+                out.push_str("1.7976931348623157e308");
+            }
+            _ => out.push_str(token),
+        }
+        rest = behind;
+    }
+    out.push_str(rest);
+    out
 }
 
 fn syntax(message: impl Into<String>, line: usize, column: usize) -> DescriptionError {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::rest::SchemeKind;
 
+mod guarded;
 mod hostile;
 mod schemas;
 mod sound;
