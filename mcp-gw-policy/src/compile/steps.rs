@@ -370,7 +370,7 @@ mod tests {
 
     const A: &str = "mcp.tool.arguments.a";
 
-    fn engine(rules: Vec<serde_json::Value>, more: serde_json::Value) -> PolicyEngine {
+    fn engine(rules: &[serde_json::Value], more: &serde_json::Value) -> PolicyEngine {
         let mut config = serde_json::json!({ "rules": rules });
         let members = config.as_object_mut().unwrap();
         members.extend(more.as_object().unwrap().clone());
@@ -415,27 +415,24 @@ mod tests {
         };
         let none = serde_json::json!({});
         let tools = |name: &str| serde_json::json!({ "tools": [name] });
-        assert!(allows(&engine(vec![base.clone()], none.clone()), "docs"));
+        assert!(allows(&engine(std::slice::from_ref(&base), &none), "docs"));
         let rules = with_base(hundred(tools("zz")));
-        assert!(allows(&engine(rules, none.clone()), "docs"), "other tools");
+        assert!(allows(&engine(&rules, &none), "docs"), "other tools");
         let rules = with_base(hundred(serde_json::json!({ "prompts": ["*"] })));
-        assert!(
-            allows(&engine(rules, none.clone()), "docs"),
-            "other features"
-        );
+        assert!(allows(&engine(&rules, &none), "docs"), "other features");
         let hr = serde_json::json!({ "servers": { "hr": { "default": "allow", "rules": hundred(tools("any")) } } });
-        let elsewhere = engine(vec![base.clone()], hr);
+        let elsewhere = engine(std::slice::from_ref(&base), &hr);
         assert!(allows(&elsewhere, "docs"), "other servers");
         assert!(!allows(&elsewhere, "hr"), "they meet here");
         let guests = serde_json::json!({ "consumers": [{
             "name": "guests", "who": { "ids": ["gil"] }, "default": "allow", "rules": hundred(tools("any")),
         }] });
         assert!(
-            allows(&engine(vec![base.clone()], guests), "docs"),
+            allows(&engine(std::slice::from_ref(&base), &guests), "docs"),
             "other callers"
         );
         let rules = with_base(hundred(tools("any")));
-        assert!(!allows(&engine(rules, none), "docs"), "they meet here");
+        assert!(!allows(&engine(&rules, &none), "docs"), "they meet here");
     }
 
     #[test]
