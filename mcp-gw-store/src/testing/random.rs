@@ -1,0 +1,1 @@
+//! Random sequences of operations, to compare stores.
