@@ -5,7 +5,10 @@ mod check;
 mod contract;
 mod error;
 mod memory;
+mod open;
 mod random;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod values;
@@ -16,6 +19,7 @@ pub use contract::{
 };
 pub use error::{Conflict, Entity, Result, StoreError};
 pub use memory::{MEMORY_EVENTS, MemoryStore};
+pub use open::{DatabaseUrl, StoreOptions, open};
 pub use values::{
     ApiKey, AuditQuery, AuditRecord, Cursor, Edit, EnvVars, EventId, Health, HostKind, Instance,
     InstanceFilter, InstanceSpec, KeyChange, KeyFilter, KeyHolder, KeyId, LoadBalancer, MAX_PAGE,
