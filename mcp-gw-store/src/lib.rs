@@ -4,6 +4,7 @@ mod changes;
 mod check;
 mod contract;
 mod error;
+mod last_used;
 mod memory;
 mod open;
 mod random;
@@ -12,12 +13,14 @@ mod sql;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod values;
+mod writer;
 
 pub use changes::{ChangeKind, ChangeSet, Changes};
 pub use contract::{
     AuditLog, Counts, Keys, Pins, Quotas, Servers, Store, StoreKind, Tokens, Users,
 };
 pub use error::{Conflict, Entity, Result, StoreError};
+pub use last_used::LastUsed;
 pub use memory::{MEMORY_EVENTS, MemoryStore};
 pub use open::{DatabaseUrl, StoreOptions, open};
 pub use values::{
@@ -28,3 +31,4 @@ pub use values::{
     ServerStatus, ServerTransport, StoredEvent, Strategy, Template, TemplateChange, Time, User,
     UserChange, UserFilter, UserId,
 };
+pub use writer::{AuditWriter, AuditWriterOptions, AuditWriterStats};
