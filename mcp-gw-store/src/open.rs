@@ -133,6 +133,9 @@ pub struct StoreOptions {
     pub poll: Duration,
     /// Connections to PostgreSQL at most, beside the one that listens; 10 unless set.
     pub connections: u32,
+    /// The largest that a file of SQLite may grow, in bytes, before writes fail with
+    /// [`StoreError::Full`]; as large as the disk unless set.
+    pub max_file_bytes: Option<u64>,
     /// Where times come from.
     pub clock: Arc<dyn Clock>,
 }
@@ -144,6 +147,7 @@ impl StoreOptions {
             timeout: Duration::from_secs(5),
             poll: Duration::from_secs(1),
             connections: 10,
+            max_file_bytes: None,
             clock: Arc::new(SystemClock::new()),
         }
     }
@@ -161,6 +165,7 @@ impl fmt::Debug for StoreOptions {
             .field("timeout", &self.timeout)
             .field("poll", &self.poll)
             .field("connections", &self.connections)
+            .field("max_file_bytes", &self.max_file_bytes)
             .finish_non_exhaustive()
     }
 }
@@ -185,7 +190,9 @@ pub async fn open(url: &DatabaseUrl, options: &StoreOptions) -> Result<Arc<dyn S
         }
         #[cfg(feature = "sqlite")]
         Target::SqliteFile(path) => {
-            let database = crate::sql::sqlite::Sqlite::file(path, options.timeout).await?;
+            let database =
+                crate::sql::sqlite::Sqlite::file(path, options.timeout, options.max_file_bytes)
+                    .await?;
             open_sql(Arc::new(database), options).await
         }
         #[cfg(feature = "postgres")]

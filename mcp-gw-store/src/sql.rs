@@ -33,9 +33,6 @@ use fault::Fault;
 use row::{Query, Row};
 use watch::Watcher;
 
-/// How often a write is tried again when others keep changing what it changes.
-const TURNS: usize = 16;
-
 /// A store in a database.
 pub(crate) struct SqlStore {
     database: Arc<dyn Database>,
@@ -128,6 +125,20 @@ impl Write<'_> {
         Ok(self.ask(query).await?.into_iter().next())
     }
 
+    /// The row that the statement finds: nobody else changes it until this is committed.
+    async fn hold(&mut self, mut query: Query<'_>) -> std::result::Result<Option<Row>, Fault> {
+        query.push(self.store.database.hold());
+        self.ask_one(query).await
+    }
+
+    /// Changes the one row that is held.
+    async fn put(&mut self, query: Query<'_>) -> std::result::Result<(), Fault> {
+        match self.execute(query).await? {
+            1 => Ok(()),
+            _ => Err(StoreError::damaged("a row that was held is not there").into()),
+        }
+    }
+
     /// Tells how many rows were changed.
     async fn execute(&mut self, query: Query<'_>) -> std::result::Result<u64, Fault> {
         let answer = tokio::time::timeout_at(self.deadline, self.transaction.execute(&query));
@@ -165,14 +176,6 @@ fn expect(expected: Option<Revision>, found: Revision) -> Result<()> {
         return Ok(());
     }
     Err(StoreError::conflict(Conflict::Revision))
-}
-
-/// Others changed it again and again, and nobody said what was expected.
-fn restless() -> StoreError {
-    StoreError::Unavailable {
-        reason: "others keep changing what is to be changed".to_owned(),
-        retryable: true,
-    }
 }
 
 impl fmt::Debug for SqlStore {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::fault::Fault;
 use super::row::{Query, Reader, Row};
-use super::{SqlStore, TURNS, Write, expect, restless};
+use super::{SqlStore, Write, expect};
 use crate::changes::ChangeKind;
 use crate::check;
 use crate::contract::{Keys, Users};
@@ -46,10 +46,9 @@ const ADD_USER: &str = "INSERT INTO gw_users (username, username_key, email, ful
     password_hash, is_active, is_superuser, user_roles, user_groups, token_epoch, revision, \
     created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 1, $10, $10) \
     RETURNING id";
-const PUT_USER: &str = "UPDATE gw_users SET username = $3, username_key = $4, email = $5, \
-    full_name = $6, password_hash = $7, is_active = $8, is_superuser = $9, user_roles = $10, \
-    user_groups = $11, token_epoch = $12, revision = $13, updated_at = $14 \
-    WHERE id = $1 AND revision = $2";
+const PUT_USER: &str = "UPDATE gw_users SET username = $2, username_key = $3, email = $4, \
+    full_name = $5, password_hash = $6, is_active = $7, is_superuser = $8, user_roles = $9, \
+    user_groups = $10, token_epoch = $11, revision = $12, updated_at = $13 WHERE id = $1";
 
 const KEYS: &str = concat!("SELECT ", key_columns!(), " FROM gw_keys k");
 const KEY: &str = concat!("SELECT ", key_columns!(), " FROM gw_keys k WHERE k.id = $1");
@@ -63,9 +62,9 @@ const HOLDER: &str = concat!(
 const ADD_KEY: &str = "INSERT INTO gw_keys (public_id, secret_hash, user_id, name, description, \
     scopes, is_active, expires_at, created_at, updated_at, revision) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, 1) RETURNING id";
-const PUT_KEY: &str = "UPDATE gw_keys SET public_id = $3, secret_hash = $4, name = $5, \
-    description = $6, scopes = $7, is_active = $8, expires_at = $9, revoked_at = $10, \
-    revision = $11, updated_at = $12 WHERE id = $1 AND revision = $2";
+const PUT_KEY: &str = "UPDATE gw_keys SET public_id = $2, secret_hash = $3, name = $4, \
+    description = $5, scopes = $6, is_active = $7, expires_at = $8, revoked_at = $9, \
+    revision = $10, updated_at = $11 WHERE id = $1";
 const TOUCH_KEY: &str = "UPDATE gw_keys SET last_used = $2 \
     WHERE id = $1 AND (last_used IS NULL OR last_used < $2)";
 
@@ -116,10 +115,9 @@ fn one_key(row: Option<Row>, id: KeyId) -> Result<ApiKey> {
     read_key(&mut row.reader())
 }
 
-fn put_user(user: &User, old: Revision) -> Query<'static> {
+fn put_user(user: &User) -> Query<'static> {
     Query::new(PUT_USER)
         .int(user.id.get())
-        .int(old.get())
         .text(&*user.username)
         .text(user.username.to_lowercase())
         .maybe_text(user.email.as_deref())
@@ -198,21 +196,16 @@ impl Users for SqlStore {
         change: UserChange,
     ) -> Result<User> {
         check::user_change(&change)?;
-        for _ in 0..TURNS {
-            let mut write = self.begin().await?;
-            let query = Query::new(USER).int(id.get());
-            let mut user = one_user(write.ask_one(query).await?, id)?;
-            let old = user.revision;
-            expect(expected, old)?;
-            change.clone().apply(&mut user, self.now());
-            let put = write.execute(put_user(&user, old)).await;
-            if put.map_err(|fault| fault.taken(Conflict::Username))? == 1 {
-                write.changed(ChangeKind::Users);
-                write.commit().await?;
-                return Ok(user);
-            }
-        }
-        Err(restless())
+        let mut write = self.begin().await?;
+        let row = write.hold(Query::new(USER).int(id.get())).await?;
+        let mut user = one_user(row, id)?;
+        expect(expected, user.revision)?;
+        change.apply(&mut user, self.now());
+        let put = write.put(put_user(&user)).await;
+        put.map_err(|fault| fault.taken(Conflict::Username))?;
+        write.changed(ChangeKind::Users);
+        write.commit().await?;
+        Ok(user)
     }
 
     async fn delete_user(&self, id: UserId, expected: Option<Revision>) -> Result<()> {
@@ -246,23 +239,21 @@ impl Write<'_> {
         // A revision that was not expected leaves the transaction to be rolled back.
         Ok(expect(expected, row.reader().revision()?)?)
     }
+}
 
-    async fn put_key(&mut self, key: &ApiKey, old: Revision) -> std::result::Result<bool, Fault> {
-        let query = Query::new(PUT_KEY)
-            .int(key.id.get())
-            .int(old.get())
-            .text(&*key.public_id)
-            .bytes(key.secret_hash.expose())
-            .text(&*key.name)
-            .maybe_text(key.description.as_deref())
-            .list(&key.scopes)
-            .flag(key.is_active)
-            .maybe_time(key.expires_at)
-            .maybe_time(key.revoked_at)
-            .int(key.revision.get())
-            .time(key.updated_at);
-        Ok(self.execute(query).await? == 1)
-    }
+fn put_key(key: &ApiKey) -> Query<'static> {
+    Query::new(PUT_KEY)
+        .int(key.id.get())
+        .text(&*key.public_id)
+        .bytes(key.secret_hash.expose())
+        .text(&*key.name)
+        .maybe_text(key.description.as_deref())
+        .list(&key.scopes)
+        .flag(key.is_active)
+        .maybe_time(key.expires_at)
+        .maybe_time(key.revoked_at)
+        .int(key.revision.get())
+        .time(key.updated_at)
 }
 
 impl SqlStore {
@@ -271,26 +262,22 @@ impl SqlStore {
         &self,
         id: KeyId,
         expected: Option<Revision>,
-        change: impl Fn(&mut ApiKey, Time) + Send + Sync,
+        change: impl FnOnce(&mut ApiKey, Time) + Send,
     ) -> Result<ApiKey> {
-        for _ in 0..TURNS {
-            let mut write = self.begin().await?;
-            let query = Query::new(KEY).int(id.get());
-            let mut key = one_key(write.ask_one(query).await?, id)?;
-            let old = key.revision;
-            expect(expected, old)?;
-            change(&mut key, self.now());
-            if key.revision == old {
-                return Ok(key);
-            }
-            let put = write.put_key(&key, old).await;
-            if put.map_err(|fault| fault.taken(Conflict::KeyId))? {
-                write.changed(ChangeKind::Keys);
-                write.commit().await?;
-                return Ok(key);
-            }
+        let mut write = self.begin().await?;
+        let row = write.hold(Query::new(KEY).int(id.get())).await?;
+        let mut key = one_key(row, id)?;
+        let old = key.revision;
+        expect(expected, old)?;
+        change(&mut key, self.now());
+        if key.revision == old {
+            return Ok(key);
         }
-        Err(restless())
+        let put = write.put(put_key(&key)).await;
+        put.map_err(|fault| fault.taken(Conflict::KeyId))?;
+        write.changed(ChangeKind::Keys);
+        write.commit().await?;
+        Ok(key)
     }
 }
 
@@ -358,7 +345,7 @@ impl Keys for SqlStore {
         change: KeyChange,
     ) -> Result<ApiKey> {
         check::key_change(&change)?;
-        let change = |key: &mut ApiKey, now| change.clone().apply(key, now);
+        let change = |key: &mut ApiKey, now| change.apply(key, now);
         self.change_key(id, expected, change).await
     }
 

@@ -19,6 +19,10 @@ pub(crate) trait Database: Debug + Send + Sync + 'static {
     /// there is a way, and returns the count.
     fn raise(&self) -> &'static str;
 
+    /// What is appended to a `SELECT` so that nobody else changes the row until the end of the
+    /// transaction.
+    fn hold(&self) -> &'static str;
+
     /// The scripts of all versions of the schema, the first one first.
     fn migrations(&self) -> &'static [&'static str];
 

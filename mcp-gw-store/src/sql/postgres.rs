@@ -167,6 +167,10 @@ impl Database for Postgres {
         RAISE
     }
 
+    fn hold(&self) -> &'static str {
+        " FOR UPDATE"
+    }
+
     fn migrations(&self) -> &'static [&'static str] {
         MIGRATIONS
     }

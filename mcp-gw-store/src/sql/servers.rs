@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::access::returned;
 use super::fault::Fault;
 use super::row::{Query, Reader, Row};
-use super::{SqlStore, TURNS, Write, expect, restless};
+use super::{SqlStore, Write, expect};
 use crate::changes::ChangeKind;
 use crate::check;
 use crate::contract::Servers;
@@ -15,6 +15,9 @@ use crate::values::{
     NewInstance, NewTemplate, Page, PageRequest, Place, Revision, ServerStatus, ServerTransport,
     Strategy, Template, TemplateChange, Time,
 };
+
+/// How often an instance is put anew when others make it at the same time.
+const TURNS: usize = 5;
 
 /// The columns of [`read_template`].
 macro_rules! template_columns {
@@ -58,9 +61,9 @@ const ADD_TEMPLATE: &str = concat!(
     template_columns!(),
     ") VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8) ON CONFLICT (name) DO NOTHING"
 );
-const PUT_TEMPLATE: &str = "UPDATE gw_templates SET description = $3, strategy = $4, \
-    health_check_interval = $5, max_retries = $6, pool_size = $7, timeout = $8, revision = $9, \
-    updated_at = $10 WHERE name = $1 AND revision = $2";
+const PUT_TEMPLATE: &str = "UPDATE gw_templates SET description = $2, strategy = $3, \
+    health_check_interval = $4, max_retries = $5, pool_size = $6, timeout = $7, revision = $8, \
+    updated_at = $9 WHERE name = $1";
 /// Holds the template, so that nobody deletes it until the instance is there.
 const HOLD_TEMPLATE: &str = "UPDATE gw_templates SET revision = revision WHERE name = $1";
 
@@ -84,14 +87,14 @@ const PUT_INSTANCE: &str = concat!(
     ", ",
     health_columns!(),
     ") = ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, \
-     $21) WHERE id = $1 AND revision = $22"
+     $21) WHERE id = $1"
 );
 /// Leaves the health as it is: that may change at the same time.
 const UPDATE_INSTANCE: &str = concat!(
     "UPDATE gw_instances SET (",
     spec_columns!(),
     ") = ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
-     WHERE id = $1 AND revision = $18"
+     WHERE id = $1"
 );
 const SET_HEALTH: &str = concat!(
     "UPDATE gw_instances SET (",
@@ -247,14 +250,11 @@ impl SqlStore {
         let mut write = self.begin().await?;
         write.ensure_template(&new.template_name, now).await?;
         let query = Query::new(INSTANCE).text(&*new.id);
-        let instance = if let Some(row) = write.ask_one(query).await? {
+        let instance = if let Some(row) = write.hold(query).await? {
             let mut known = read_instance(&mut row.reader())?;
-            let old = known.revision;
             new.replace(&mut known, now);
             let query = put_health(put_spec(PUT_INSTANCE, &known), &known.health);
-            if write.execute(query.int(old.get())).await? == 0 {
-                return Ok(None);
-            }
+            write.put(query).await?;
             known
         } else {
             match write.add_instance(new, now).await {
@@ -317,32 +317,26 @@ impl Servers for SqlStore {
         if !check::is_name(name) {
             return Err(StoreError::not_found(Entity::Template, name));
         }
-        for _ in 0..TURNS {
-            let mut write = self.begin().await?;
-            let row = write.ask_one(Query::new(TEMPLATE).text(name)).await?;
-            let mut template = one_template(row, name)?;
-            let old = template.revision;
-            expect(expected, old)?;
-            change.clone().apply(&mut template, self.now());
-            let balancer = &template.load_balancer;
-            let query = Query::new(PUT_TEMPLATE)
-                .text(name)
-                .int(old.get())
-                .maybe_text(template.description.as_deref())
-                .text(balancer.strategy.as_str())
-                .int(balancer.health_check_interval.into())
-                .int(balancer.max_retries.into())
-                .int(balancer.pool_size.into())
-                .int(balancer.timeout.into())
-                .int(template.revision.get())
-                .time(template.updated_at);
-            if write.execute(query).await? == 1 {
-                write.changed(ChangeKind::Servers);
-                write.commit().await?;
-                return Ok(template);
-            }
-        }
-        Err(restless())
+        let mut write = self.begin().await?;
+        let row = write.hold(Query::new(TEMPLATE).text(name)).await?;
+        let mut template = one_template(row, name)?;
+        expect(expected, template.revision)?;
+        change.apply(&mut template, self.now());
+        let balancer = &template.load_balancer;
+        let query = Query::new(PUT_TEMPLATE)
+            .text(name)
+            .maybe_text(template.description.as_deref())
+            .text(balancer.strategy.as_str())
+            .int(balancer.health_check_interval.into())
+            .int(balancer.max_retries.into())
+            .int(balancer.pool_size.into())
+            .int(balancer.timeout.into())
+            .int(template.revision.get())
+            .time(template.updated_at);
+        write.put(query).await?;
+        write.changed(ChangeKind::Servers);
+        write.commit().await?;
+        Ok(template)
     }
 
     async fn delete_template(&self, name: &str, expected: Option<Revision>) -> Result<()> {
@@ -352,7 +346,7 @@ impl Servers for SqlStore {
         }
         let mut write = self.begin().await?;
         // First of all: that it has instances is an answer only to who knows what it is.
-        let row = write.ask_one(Query::new(TEMPLATE).text(name)).await?;
+        let row = write.hold(Query::new(TEMPLATE).text(name)).await?;
         expect(expected, one_template(row, name)?.revision)?;
         let query = Query::new("DELETE FROM gw_templates WHERE name = $1").text(name);
         let deleted = write.delete(query, expected, missing).await;
@@ -382,7 +376,10 @@ impl Servers for SqlStore {
                 return Ok(put);
             }
         }
-        Err(restless())
+        Err(StoreError::Unavailable {
+            reason: "others keep making and deleting what is to be put".to_owned(),
+            retryable: true,
+        })
     }
 
     async fn instance(&self, id: &str) -> Result<Instance> {
@@ -429,21 +426,15 @@ impl Servers for SqlStore {
         if !check::is_name(id) {
             return Err(StoreError::not_found(Entity::Instance, id));
         }
-        for _ in 0..TURNS {
-            let mut write = self.begin().await?;
-            let row = write.ask_one(Query::new(INSTANCE).text(id)).await?;
-            let mut instance = one_instance(row, id)?;
-            let old = instance.revision;
-            expect(expected, old)?;
-            instance.update(spec.clone(), self.now());
-            let query = put_spec(UPDATE_INSTANCE, &instance).int(old.get());
-            if write.execute(query).await? == 1 {
-                write.changed(ChangeKind::Servers);
-                write.commit().await?;
-                return Ok(instance);
-            }
-        }
-        Err(restless())
+        let mut write = self.begin().await?;
+        let row = write.hold(Query::new(INSTANCE).text(id)).await?;
+        let mut instance = one_instance(row, id)?;
+        expect(expected, instance.revision)?;
+        instance.update(spec, self.now());
+        write.put(put_spec(UPDATE_INSTANCE, &instance)).await?;
+        write.changed(ChangeKind::Servers);
+        write.commit().await?;
+        Ok(instance)
     }
 
     async fn set_health(&self, id: &str, health: Health) -> Result<()> {

@@ -24,6 +24,9 @@ const MIGRATIONS: &[&str] = &[
 const RAISE: &str = "INSERT INTO gw_changes (kind, changes) VALUES ($1, 1) \
     ON CONFLICT (kind) DO UPDATE SET changes = gw_changes.changes + 1 RETURNING changes";
 
+/// Bytes of a page, which is what SQLite takes by itself.
+const PAGE: u32 = 4_096;
+
 /// Connections that only read.
 const READERS: u32 = 4;
 
@@ -43,7 +46,11 @@ impl Sqlite {
     ///
     /// # Errors
     /// When it cannot be opened, or is no database.
-    pub(crate) async fn file(path: &Path, patience: Duration) -> Result<Self> {
+    pub(crate) async fn file(
+        path: &Path,
+        patience: Duration,
+        max_bytes: Option<u64>,
+    ) -> Result<Self> {
         make(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -51,8 +58,16 @@ impl Sqlite {
             // What is committed is on the disk.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(patience)
+            // Before the patience is over, to say what it is that takes so long.
+            .busy_timeout(patience.saturating_sub(patience / 4))
             .disable_statement_logging();
+        let options = match max_bytes {
+            Some(bytes) => options.page_size(PAGE).pragma(
+                "max_page_count",
+                (bytes / u64::from(PAGE)).max(1).to_string(),
+            ),
+            None => options,
+        };
         let reading = options.clone().pragma("query_only", "ON");
         let pool = |most| {
             SqlitePoolOptions::new()
@@ -192,6 +207,11 @@ impl Database for Sqlite {
 
     fn raise(&self) -> &'static str {
         RAISE
+    }
+
+    fn hold(&self) -> &'static str {
+        // Whoever writes is alone.
+        ""
     }
 
     fn migrations(&self) -> &'static [&'static str] {
