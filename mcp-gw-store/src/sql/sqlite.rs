@@ -224,7 +224,13 @@ impl Database for Sqlite {
 
     async fn begin(&self) -> Result<Box<dyn Transaction>> {
         // What begins by reading could not write when another process has written since.
-        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await;
+        let writer = self.writer.clone();
+        // In a task of its own: a beginning that is given up half-way would leave the connection in
+        // a transaction that nobody has. A whole one that nobody waits for is rolled back.
+        let begun = tokio::spawn(async move { writer.begin_with("BEGIN IMMEDIATE").await });
+        let begun = begun
+            .await
+            .map_err(|_| open_fault(sqlx::Error::WorkerCrashed))?;
         let transaction = begun.map_err(open_fault)?;
         Ok(Box::new(SqliteTransaction(transaction)))
     }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -116,11 +116,6 @@ impl Server {
 
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
-    }
-
-    /// The socket's folder, with nothing else that anybody needs.
-    pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
     }
 
     fn command(&self, program: &str) -> Command {
