@@ -21,10 +21,30 @@ const HOLD_QUOTA: &str = "INSERT INTO gw_quotas (quota, used, until) VALUES ($1,
     used = CASE WHEN gw_quotas.until < excluded.until THEN 0 ELSE gw_quotas.used END, \
     until = CASE WHEN gw_quotas.until < excluded.until THEN excluded.until \
     ELSE gw_quotas.until END RETURNING used, until";
+const LOOK_QUOTA: &str = "SELECT used, until FROM gw_quotas WHERE quota = $1 AND until >= $2";
 const PUT_QUOTA: &str = "UPDATE gw_quotas SET used = $2 WHERE quota = $1";
 const ADD_QUOTA: &str = "INSERT INTO gw_quotas (quota, used, until) VALUES ($1, $2, $3)";
 const QUOTAS: &str =
     "SELECT quota, used, until FROM gw_quotas WHERE used > 0 AND until > $1 ORDER BY quota";
+
+impl Write<'_> {
+    /// What is used of a quota in the period of now, and when that ends. What is to be charged is
+    /// held; what is only looked at stays as it is.
+    async fn used(&mut self, charge: &QuotaCharge) -> Result<(u64, Time)> {
+        let sql = if charge.cost > 0 {
+            HOLD_QUOTA
+        } else {
+            LOOK_QUOTA
+        };
+        let query = Query::new(sql).bytes(charge.key.as_bytes());
+        let row = self.ask_one(query.time(charge.until)).await?;
+        let found = row.map(|row| {
+            let mut row = row.reader();
+            Ok::<_, StoreError>((row.count()?, row.time()?))
+        });
+        Ok(found.transpose()?.unwrap_or((0, charge.until)))
+    }
+}
 
 #[async_trait]
 impl Quotas for SqlStore {
@@ -36,16 +56,13 @@ impl Quotas for SqlStore {
         let mut write = self.begin().await?;
         let mut standings = Vec::with_capacity(charges.len());
         for (index, charge) in &order {
-            let hold = Query::new(HOLD_QUOTA).bytes(charge.key.as_bytes());
-            let row = write.ask_one(hold.time(charge.until)).await?;
-            let row = row.ok_or_else(|| StoreError::damaged("a quota cannot be held"))?;
-            let mut row = row.reader();
-            let (used, until) = (row.count()?, row.time()?);
+            let (used, until) = write.used(charge).await?;
             let standing = QuotaStanding::new(charge.fits(used), used, until);
             standings.push((*index, standing));
         }
         if standings.iter().all(|(_, standing)| standing.admitted) {
-            for ((_, charge), (_, standing)) in order.iter().zip(&mut standings) {
+            let charged = order.iter().zip(&mut standings);
+            for ((_, charge), (_, standing)) in charged.filter(|((_, it), _)| it.cost > 0) {
                 standing.used = standing.used.saturating_add(charge.cost);
                 let put = Query::new(PUT_QUOTA).bytes(charge.key.as_bytes());
                 write.execute(put.int(check::count(standing.used)?)).await?;

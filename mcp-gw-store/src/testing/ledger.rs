@@ -40,6 +40,12 @@ pub async fn quotas_contract(store: &dyn Store, clock: &ManualClock) {
         ask(&[charge(2, 0, 0)]).await == [standing(true, 3, today)],
         "to look costs nothing",
     );
+    let later = [QuotaCharge::new(key(2), 0, 5, today.after(SECOND))];
+    check(
+        ask(&later).await == [standing(true, 0, today.after(SECOND))]
+            && ask(&[charge(2, 0, 5)]).await == [standing(true, 3, today)],
+        "to look begins no period",
+    );
     check(ask(&[]).await.is_empty(), "nothing is charged nothing");
     check(
         store.quotas().await.unwrap()
