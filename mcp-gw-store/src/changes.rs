@@ -87,14 +87,15 @@ impl Bell {
         Self(watch::Sender::new(Counters::default()))
     }
 
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     /// These counts were read; whoever knows lower ones hears of it.
     pub(crate) fn ring(&self, counts: &[(ChangeKind, i64)]) {
         self.0.send_if_modified(|known| {
-            // Not `any`: all are to be noted.
-            let raised = counts
-                .iter()
-                .map(|(kind, count)| known.raise(*kind, *count));
-            raised.fold(false, |one, other| one || other)
+            let mut news = false;
+            for (kind, count) in counts {
+                news |= known.raise(*kind, *count);
+            }
+            news
         });
     }
 

@@ -17,6 +17,7 @@ const TEXT: usize = 65_536;
 /// Longest JSON text or list, in bytes.
 const JSON: usize = 1_048_576;
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 /// True when something of this name may be stored: what is not need not be looked for.
 pub(crate) fn is_name(text: &str) -> bool {
     name("", text).is_ok()

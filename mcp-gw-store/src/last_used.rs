@@ -88,22 +88,22 @@ mod tests {
         let store = MemoryStore::new();
         let user = NewUser::new("ada", PasswordHash::new("x"));
         let user = store.create_user(user).await.unwrap();
-        let uses = LastUsed::new();
+        let last_used = LastUsed::new();
         let mut keys = Vec::new();
         for number in 0..1_200 {
             let hash = SecretHash::from_bytes([0; 32]);
             let key = NewKey::new(user.id, "k", number.to_string(), hash);
             let key = store.create_key(key).await.unwrap();
-            uses.note(key.id, Time::from_micros(number + 5));
-            uses.note(key.id, Time::from_micros(number));
+            last_used.note(key.id, Time::from_micros(number + 5));
+            last_used.note(key.id, Time::from_micros(number));
             keys.push(key.id);
         }
-        uses.flush(&store).await.unwrap();
+        last_used.flush(&store).await.unwrap();
         for (number, id) in (0..).zip(keys) {
             let key = store.key(id).await.unwrap();
             assert_eq!(key.last_used, Some(Time::from_micros(number + 5)));
         }
-        assert!(uses.pending().is_empty());
+        assert!(last_used.pending().is_empty());
     }
 
     #[test]

@@ -4,7 +4,6 @@
     clippy::missing_panics_doc,
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::large_futures,
     reason = "a suite reports by panicking, as a test does"
 )]
 

@@ -114,7 +114,9 @@ impl Users for MemoryStore {
         state.users.remove(&id.get());
         let keys = state.keys.values().filter(|key| key.user_id == id);
         let keys: Vec<i64> = keys.map(|key| key.id.get()).collect();
-        keys.into_iter().for_each(|key| state.drop_key(key));
+        for key in keys {
+            state.drop_key(key);
+        }
         drop(state);
         self.changed(ChangeKind::Users);
         self.changed(ChangeKind::Keys);

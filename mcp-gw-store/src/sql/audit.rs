@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use mcp_gw_core::RawJson;
 
 use super::SqlStore;
 use super::row::{Query, Reader};
@@ -95,7 +96,7 @@ fn put(query: Query<'static>, record: &AuditRecord) -> Query<'static> {
         .flag(record.backend_asked)
         .int(int(record.request_bytes))
         .int(int(record.response_bytes))
-        .maybe_text(record.details.as_ref().map(|it| it.as_str()))
+        .maybe_text(record.details.as_ref().map(RawJson::as_str))
 }
 
 /// The statement that adds so many events.

@@ -40,7 +40,7 @@ impl From<Fault> for StoreError {
     }
 }
 
-fn unavailable(reason: impl ToString, retryable: bool) -> StoreError {
+fn unavailable(reason: &(impl ToString + ?Sized), retryable: bool) -> StoreError {
     let reason = reason.to_string();
     StoreError::Unavailable { reason, retryable }
 }
@@ -55,7 +55,7 @@ pub(crate) fn fault(error: &sqlx::Error, by_code: fn(&str, &str) -> Option<Store
             _ => {
                 let code = error.code().unwrap_or_default();
                 let known = by_code(&code, error.message());
-                let said = || unavailable(format!("{} ({code})", error.message()), false);
+                let said = || unavailable(&format!("{} ({code})", error.message()), false);
                 known.unwrap_or_else(said)
             }
         },
@@ -65,7 +65,7 @@ pub(crate) fn fault(error: &sqlx::Error, by_code: fn(&str, &str) -> Option<Store
         sqlx::Error::PoolClosed => unavailable("the store is closed", false),
         sqlx::Error::WorkerCrashed => unavailable("the connection ended", true),
         sqlx::Error::Io(error) => unavailable(error, true),
-        sqlx::Error::Tls(error) => unavailable(format!("TLS: {error}"), false),
+        sqlx::Error::Tls(error) => unavailable(&format!("TLS: {error}"), false),
         sqlx::Error::Protocol(reason) => unavailable(reason, true),
         sqlx::Error::Configuration(error) => StoreError::Url {
             reason: error.to_string(),

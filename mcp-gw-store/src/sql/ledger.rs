@@ -61,8 +61,8 @@ impl Quotas for SqlStore {
             standings.push((*index, standing));
         }
         if standings.iter().all(|(_, standing)| standing.admitted) {
-            let charged = order.iter().zip(&mut standings);
-            for ((_, charge), (_, standing)) in charged.filter(|((_, it), _)| it.cost > 0) {
+            let pairs = order.iter().zip(&mut standings);
+            for ((_, charge), (_, standing)) in pairs.filter(|((_, it), _)| it.cost > 0) {
                 standing.used = standing.used.saturating_add(charge.cost);
                 let put = Query::new(PUT_QUOTA).bytes(charge.key.as_bytes());
                 write.execute(put.int(check::count(standing.used)?)).await?;

@@ -86,18 +86,21 @@ impl Postgres {
 }
 
 async fn encoding(options: &PgConnectOptions) -> Result<String> {
-    let mut connection = options.connect().await.map_err(plain_fault)?;
+    let mut connection = options
+        .connect()
+        .await
+        .map_err(|error| plain_fault(&error))?;
     let shown = sqlx::query_scalar("SHOW server_encoding");
     let shown = shown
         .fetch_one(&mut connection)
         .await
-        .map_err(plain_fault)?;
+        .map_err(|error| plain_fault(&error))?;
     let _ = connection.close().await;
     Ok(shown)
 }
 
-fn plain_fault(error: sqlx::Error) -> StoreError {
-    fault(&error, by_code).into()
+fn plain_fault(error: &sqlx::Error) -> StoreError {
+    fault(error, by_code).into()
 }
 
 /// Codes of SQLSTATE.
@@ -127,7 +130,7 @@ fn by_code(code: &str, message: &str) -> Option<StoreError> {
 }
 
 fn bound<'q>(query: &'q Query<'_>) -> sqlx::query::Query<'q, sqlx::Postgres, PgArguments> {
-    let asked = sqlx::query(&*query.sql);
+    let asked = sqlx::query(&query.sql);
     query.values.iter().fold(asked, |asked, value| match value {
         Value::Int(number) => asked.bind(*number),
         Value::Text(text) => asked.bind(text.as_deref()),
@@ -187,7 +190,11 @@ impl Database for Postgres {
     }
 
     async fn begin(&self) -> Result<Box<dyn Transaction>> {
-        let transaction = self.pool.begin().await.map_err(plain_fault)?;
+        let transaction = self
+            .pool
+            .begin()
+            .await
+            .map_err(|error| plain_fault(&error))?;
         Ok(Box::new(PgTransaction(transaction)))
     }
 
@@ -199,8 +206,11 @@ impl Database for Postgres {
 
     async fn news(&self) -> Result<Option<Box<dyn News>>> {
         let listener = PgListener::connect_with(&self.pool).await;
-        let mut listener = listener.map_err(plain_fault)?;
-        listener.listen(CHANNEL).await.map_err(plain_fault)?;
+        let mut listener = listener.map_err(|error| plain_fault(&error))?;
+        listener
+            .listen(CHANNEL)
+            .await
+            .map_err(|error| plain_fault(&error))?;
         Ok(Some(Box::new(PgNews(listener))))
     }
 
@@ -225,7 +235,7 @@ impl Transaction for PgTransaction {
 
     async fn script(&mut self, sql: &'static str) -> Result<()> {
         let done = (&mut *self.0).execute(sql).await;
-        done.map(|_| ()).map_err(plain_fault)
+        done.map(|_| ()).map_err(|error| plain_fault(&error))
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Templates and instances.
 
 use async_trait::async_trait;
+use mcp_gw_core::RawJson;
 
 use super::access::returned;
 use super::fault::Fault;
@@ -206,8 +207,8 @@ fn put_spec(sql: &'static str, instance: &Instance) -> Query<'static> {
         .maybe_text(spec.working_dir.as_deref())
         .maybe_text(env.as_deref())
         .flag(spec.is_active)
-        .maybe_text(spec.instance_metadata.as_ref().map(|it| it.as_str()))
-        .maybe_text(spec.config.as_ref().map(|it| it.as_str()))
+        .maybe_text(spec.instance_metadata.as_ref().map(RawJson::as_str))
+        .maybe_text(spec.config.as_ref().map(RawJson::as_str))
         .int(instance.revision.get())
         .time(instance.created_at)
         .time(instance.updated_at)

@@ -77,7 +77,7 @@ impl Sqlite {
         let writer = pool(1)
             .connect_with(options.clone())
             .await
-            .map_err(open_fault)?;
+            .map_err(|error| open_fault(&error))?;
         let readers = pool(READERS).connect_lazy_with(reading);
         Ok(Self {
             writer,
@@ -106,7 +106,7 @@ impl Sqlite {
         let writer = pool
             .connect_with(options.clone())
             .await
-            .map_err(open_fault)?;
+            .map_err(|error| open_fault(&error))?;
         Ok(Self {
             readers: writer.clone(),
             writer,
@@ -138,8 +138,8 @@ fn make(path: &Path) -> Result<()> {
     }
 }
 
-fn open_fault(error: sqlx::Error) -> StoreError {
-    fault(&error, by_code).into()
+fn open_fault(error: &sqlx::Error) -> StoreError {
+    fault(error, by_code).into()
 }
 
 /// The result codes of SQLite, in their extended form.
@@ -169,7 +169,7 @@ fn by_code(code: &str, message: &str) -> Option<StoreError> {
 }
 
 fn bound<'q>(query: &'q Query<'_>) -> sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments<'q>> {
-    let asked = sqlx::query(&*query.sql);
+    let asked = sqlx::query(&query.sql);
     query.values.iter().fold(asked, |asked, value| match value {
         Value::Int(number) => asked.bind(*number),
         Value::Text(text) => asked.bind(text.as_deref()),
@@ -230,8 +230,8 @@ impl Database for Sqlite {
         let begun = tokio::spawn(async move { writer.begin_with("BEGIN IMMEDIATE").await });
         let begun = begun
             .await
-            .map_err(|_| open_fault(sqlx::Error::WorkerCrashed))?;
-        let transaction = begun.map_err(open_fault)?;
+            .map_err(|_| open_fault(&sqlx::Error::WorkerCrashed))?;
+        let transaction = begun.map_err(|error| open_fault(&error))?;
         Ok(Box::new(SqliteTransaction(transaction)))
     }
 
@@ -243,7 +243,11 @@ impl Database for Sqlite {
         if !self.is_file {
             return Ok(None);
         }
-        let connection = self.options.connect().await.map_err(open_fault)?;
+        let connection = self
+            .options
+            .connect()
+            .await
+            .map_err(|error| open_fault(&error))?;
         let mut news = SqliteNews {
             connection,
             version: 0,
@@ -274,7 +278,7 @@ impl Transaction for SqliteTransaction {
 
     async fn script(&mut self, sql: &'static str) -> Result<()> {
         let done = (&mut *self.0).execute(sql).await;
-        done.map(|_| ()).map_err(open_fault)
+        done.map(|_| ()).map_err(|error| open_fault(&error))
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
@@ -295,7 +299,7 @@ impl SqliteNews {
         version
             .fetch_one(&mut self.connection)
             .await
-            .map_err(open_fault)
+            .map_err(|error| open_fault(&error))
     }
 }
 

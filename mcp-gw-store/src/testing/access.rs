@@ -289,9 +289,9 @@ async fn keys_change(store: &dyn Store, clock: &ManualClock, id: KeyId) {
     ];
     store.touch_keys(&uses).await.unwrap();
     store.touch_keys(&[]).await.unwrap();
-    let used = store.key(id).await.unwrap();
+    let after = store.key(id).await.unwrap();
     check(
-        used.last_used == Some(noon) && used.revision == key.revision,
+        after.last_used == Some(noon) && after.revision == key.revision,
         "the last use is noted, and no change",
     );
     clock.advance(SECOND);

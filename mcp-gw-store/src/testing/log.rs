@@ -149,7 +149,8 @@ async fn retention(store: &dyn Store, clock: &ManualClock, now: Time) {
     );
     clock.advance(100 * SECOND);
     let passed = Time::from(clock.wall()).as_micros() - now.as_micros();
-    let age = Duration::from_micros(u64::try_from(passed).unwrap()) - 2 * SECOND;
+    let age = u64::try_from(passed).unwrap() - 2_000_000;
+    let age = Duration::from_micros(age);
     // Those of seconds 0 and 1, the full one and the odd one.
     check(
         store.prune_audit(&Retention::of_age(age)).await == Ok(4),

@@ -321,8 +321,8 @@ impl<'s> Player<'s> {
                     QuotaCharge::new(key(b), u64::from(c % 4), 5, until),
                     QuotaCharge::new(key(c), 1, u64::from(b % 8), until),
                 ];
-                let charged = self.store.charge_quotas(&charges).await?;
-                Ok(format!("{charged:?}"))
+                let standings = self.store.charge_quotas(&charges).await?;
+                Ok(format!("{standings:?}"))
             }
             3 => {
                 let record = QuotaRecord::new(key(b), c.into(), until);

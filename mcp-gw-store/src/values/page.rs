@@ -170,8 +170,8 @@ impl<T> Page<T> {
     ) -> Self {
         let more = items.len() > limit;
         items.truncate(limit);
-        let last = items.last().filter(|_| more);
-        let next = last.map(|last| Cursor::new(list, &place(last)));
+        let end = items.last().filter(|_| more);
+        let next = end.map(|item| Cursor::new(list, &place(item)));
         Self { items, next }
     }
 }

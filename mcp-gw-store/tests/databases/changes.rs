@@ -145,7 +145,7 @@ where
 async fn one_of_many_gets_a_name_and_the_others_are_told() {
     let (urls, _folder, _server) = databases().await;
     for url in urls {
-        let name = |turn: usize| if turn % 2 == 0 { "ada" } else { "ADA" };
+        let name = |turn: usize| if turn.is_multiple_of(2) { "ada" } else { "ADA" };
         let made = at_once(&url, 20, |store, turn| async move {
             store.create_user(user(name(turn))).await
         });

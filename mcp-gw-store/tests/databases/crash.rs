@@ -180,7 +180,7 @@ async fn is_killed_again_and_again(
     for round in 0..rounds {
         let mut worker = Worker::start("write", url);
         // Another place of the sequence each time.
-        for _ in 0..(round * 7) % 19 + 1 {
+        for _ in 0..=((round * 7) % 19) {
             acknowledged.extend(worker.next());
         }
         acknowledged.extend(kill(worker));

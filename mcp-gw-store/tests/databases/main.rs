@@ -1,6 +1,7 @@
 //! The stores on databases: one that works, several at once, and some that do not.
 
-#![cfg(all(test, unix))]
+#![cfg(unix)]
+#![cfg(test)]
 
 mod changes;
 mod contract;
