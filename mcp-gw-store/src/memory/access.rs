@@ -130,10 +130,10 @@ impl Keys for MemoryStore {
         check::new_key(&key)?;
         let now = self.now();
         let mut state = self.state();
-        state.user(key.user_id)?;
         if state.public_ids.contains_key(&key.public_id) {
             return Err(StoreError::conflict(Conflict::KeyId));
         }
+        state.user(key.user_id)?;
         let id = next(&mut state.last_key);
         let key = key.into_key(KeyId::new(id), now);
         state.public_ids.insert(key.public_id.clone(), id);

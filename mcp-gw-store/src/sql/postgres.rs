@@ -190,11 +190,15 @@ impl Database for Postgres {
     }
 
     async fn begin(&self) -> Result<Box<dyn Transaction>> {
-        let transaction = self
-            .pool
-            .begin()
-            .await
-            .map_err(|error| plain_fault(&error))?;
+        let first = self.pool.begin().await;
+        let begun = match first.map_err(|error| plain_fault(&error)) {
+            // A connection that broke while nobody used it: nothing has been asked for yet.
+            Err(StoreError::Unavailable {
+                retryable: true, ..
+            }) => self.pool.begin().await,
+            answer => Ok(answer?),
+        };
+        let transaction = begun.map_err(|error| plain_fault(&error))?;
         Ok(Box::new(PgTransaction(transaction)))
     }
 

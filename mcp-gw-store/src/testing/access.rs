@@ -265,6 +265,11 @@ pub async fn keys_contract(store: &dyn Store, clock: &ManualClock) {
         is_missing(&store.create_key(nobodys).await),
         "a key has a user",
     );
+    let neither = NewKey::new(UserId::new(999_999), "x", "k1", hash(2));
+    check(
+        is_conflict(&store.create_key(neither).await, Conflict::KeyId),
+        "of two reasons the public id comes first",
+    );
     keys_change(store, clock, key.id).await;
     for number in 0..5_u8 {
         let id = format!("e{number}");

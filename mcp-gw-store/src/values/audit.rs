@@ -239,7 +239,8 @@ fn details(event: &AuditEvent) -> Option<RawJson> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredEvent {
-    /// Its number: rises with the order of storing, with gaps.
+    /// Its number: rises with the order of storing, with gaps. Where several processes write at once,
+    /// an event may turn up a moment later than one with a higher number.
     pub seq: i64,
     /// The event.
     pub record: AuditRecord,

@@ -29,7 +29,7 @@ fn run(cases: u32, test: impl Fn(Vec<Step>) -> Result<(), TestCaseError>) {
     let config = Config {
         cases,
         failure_persistence: None,
-        max_shrink_iters: 200,
+        max_shrink_iters: 400,
         ..Config::default()
     };
     let steps = proptest::collection::vec(any::<Step>(), 1..120);
@@ -43,7 +43,7 @@ fn runtime() -> tokio::runtime::Runtime {
 
 #[test]
 fn sqlite_does_what_memory_does() {
-    run(60, |steps| {
+    run(100, |steps| {
         runtime().block_on(async {
             let (store, clock) = open_at("sqlite:///:memory:").await;
             play(&steps, &*store, clock).await

@@ -13,7 +13,7 @@ use crate::{open_at, open_with, user, usernames};
 
 fn hasty() -> StoreOptions {
     let mut options = StoreOptions::new();
-    options.timeout = Duration::from_millis(500);
+    options.timeout = Duration::from_secs(2);
     options
 }
 
@@ -54,6 +54,28 @@ async fn a_server_that_cannot_be_used_is_told_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_login_that_is_refused_is_told_without_the_password() {
+    let Some(mut server) = Server::start(&[]) else {
+        return;
+    };
+    let url = server.database("closed").await;
+    let role = "CREATE ROLE ada LOGIN PASSWORD 'right'; GRANT ALL ON SCHEMA public TO ada";
+    server.execute("closed", role).await;
+    server.stop();
+    server.ask_for_password("ada");
+    server.run();
+    let wrong = url.replace("gw@", "ada:s3cret@");
+    let error = open_with(&wrong, &hasty()).await.unwrap_err();
+    assert!(!error.is_retryable(), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("correct user and password"), "{text}");
+    assert!(!text.contains("s3cret"), "{text}");
+    let right = url.replace("gw@", "ada:right@");
+    let store = open_with(&right, &hasty()).await.unwrap();
+    assert!(!format!("{store:?}").contains("right"));
+}
+
+#[tokio::test]
 async fn a_server_that_is_away_for_a_while_is_used_again() {
     let Some(mut server) = Server::start(&[]) else {
         return;
@@ -72,7 +94,7 @@ async fn a_server_that_is_away_for_a_while_is_used_again() {
         ["ada"],
         "what failed was not made"
     );
-    while store.create_user(user("bob")).await.is_err() {}
+    store.create_user(user("bob")).await.unwrap();
     assert_eq!(usernames(&*store).await, ["ada", "bob"]);
 }
 

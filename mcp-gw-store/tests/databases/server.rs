@@ -185,6 +185,12 @@ impl Server {
         self.child.take().unwrap().wait().unwrap();
     }
 
+    /// From the next start on, this user needs a password.
+    pub(crate) fn ask_for_password(&self, user: &str) {
+        let rules = format!("local all {user} scram-sha-256\nlocal all all trust\n");
+        std::fs::write(self.data().join("pg_hba.conf"), rules).unwrap();
+    }
+
     /// The URL of a database.
     pub(crate) fn url_of(&self, name: &str) -> String {
         let folder = self.folder.path().display().to_string();
