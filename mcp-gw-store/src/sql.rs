@@ -10,6 +10,7 @@ mod migrate;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 mod row;
+mod server_rows;
 mod servers;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;

@@ -6,6 +6,7 @@ mod page;
 mod pin;
 mod quota;
 mod server;
+mod template;
 mod time;
 mod user;
 
@@ -16,9 +17,10 @@ pub(crate) use page::{List, Place};
 pub use pin::{Pin, ServerPins};
 pub use quota::{QuotaCharge, QuotaKey, QuotaRecord, QuotaStanding};
 pub use server::{
-    EnvVars, Health, HostKind, Instance, InstanceFilter, InstanceSpec, LoadBalancer, NewInstance,
-    NewTemplate, ServerStatus, ServerTransport, Strategy, Template, TemplateChange,
+    EnvVars, Health, HostKind, Instance, InstanceFilter, InstanceSpec, NewInstance, ServerStatus,
+    ServerTransport,
 };
+pub use template::{LoadBalancer, NewTemplate, Strategy, Template, TemplateChange};
 pub use time::Time;
 pub use user::{NewUser, PasswordHash, User, UserChange, UserFilter, UserId};
 

@@ -148,31 +148,32 @@ async fn users_change(store: &dyn Store, clock: &ManualClock) {
         ),
         "what was changed meanwhile is not deleted",
     );
+    users_are_renamed_and_go(store, eve.id).await;
+}
+
+async fn users_are_renamed_and_go(store: &dyn Store, eve: UserId) {
     let mut rename = UserChange::new();
     rename.username = Edit::Set("aDA".to_owned());
     check(
         is_conflict(
-            &store.update_user(eve.id, None, rename.clone()).await,
+            &store.update_user(eve, None, rename.clone()).await,
             Conflict::Username,
         ),
         "nobody is renamed to somebody else",
     );
     rename.username = Edit::Set("EVE".to_owned());
-    let renamed = store.update_user(eve.id, None, rename).await.unwrap();
+    let renamed = store.update_user(eve, None, rename).await.unwrap();
     check(
         renamed.username == "EVE",
         "a name can be written in another case",
     );
     check(
-        store
-            .delete_user(eve.id, Some(renamed.revision))
-            .await
-            .is_ok(),
+        store.delete_user(eve, Some(renamed.revision)).await.is_ok(),
         "the revision of now is good",
     );
     for answer in [
-        store.update_user(eve.id, None, UserChange::new()).await,
-        store.user(eve.id).await,
+        store.update_user(eve, None, UserChange::new()).await,
+        store.user(eve).await,
         store.user_by_name("eve").await,
         store.user(UserId::new(i64::MAX)).await,
         store.user(UserId::new(-1)).await,
@@ -180,7 +181,7 @@ async fn users_change(store: &dyn Store, clock: &ManualClock) {
         check(is_missing(&answer), "who is deleted is gone");
     }
     check(
-        is_missing(&store.delete_user(eve.id, None).await),
+        is_missing(&store.delete_user(eve, None).await),
         "nobody is deleted twice",
     );
 }
@@ -328,6 +329,11 @@ async fn keys_change(store: &dyn Store, clock: &ManualClock, id: KeyId) {
         rotated.is_usable(Time::from_micros(i64::MAX)),
         "a key without an end is good for ever",
     );
+    keys_are_revoked(store, clock, id).await;
+}
+
+async fn keys_are_revoked(store: &dyn Store, clock: &ManualClock, id: KeyId) {
+    let noon = Time::from_micros(1_000_000);
     let revoked = store.revoke_key(id).await.unwrap();
     clock.advance(SECOND);
     check(

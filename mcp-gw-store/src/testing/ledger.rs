@@ -147,23 +147,7 @@ pub async fn pins_contract(store: &dyn Store, clock: &ManualClock) {
             && store.pins("s").await.as_ref() == Ok(&none),
         "that nothing is offered can be pinned",
     );
-    let twice = [list.clone(), list.clone()].concat();
-    let uri = vec![Pin::new("resource", "u".repeat(2_049), "1")];
-    check(
-        is_invalid(&store.put_pins("t", None, twice).await)
-            && is_invalid(&store.put_pins("t", None, uri).await)
-            && is_missing(&store.pins("t").await),
-        "what cannot be is refused",
-    );
-    for text in ODD {
-        let mut pin = Pin::new("resource", text, text);
-        pin.definition = Some(text.repeat(100));
-        let made = store.put_pins(text, None, vec![pin]).await.unwrap();
-        check(
-            store.pins(text).await.as_ref() == Ok(&made),
-            "text comes out as it went in",
-        );
-    }
+    odd_pins(store, &list).await;
     let servers = store.pinned_servers().await.unwrap();
     check(
         servers.len() == 9 && servers.is_sorted(),
@@ -178,6 +162,26 @@ pub async fn pins_contract(store: &dyn Store, clock: &ManualClock) {
         check(
             is_missing(&store.delete_pins(&server, None).await),
             "pins are deleted once",
+        );
+    }
+}
+
+async fn odd_pins(store: &dyn Store, list: &[Pin]) {
+    let twice = [list, list].concat();
+    let uri = vec![Pin::new("resource", "u".repeat(2_049), "1")];
+    check(
+        is_invalid(&store.put_pins("t", None, twice).await)
+            && is_invalid(&store.put_pins("t", None, uri).await)
+            && is_missing(&store.pins("t").await),
+        "what cannot be is refused",
+    );
+    for text in ODD {
+        let mut pin = Pin::new("resource", text, text);
+        pin.definition = Some(text.repeat(100));
+        let made = store.put_pins(text, None, vec![pin]).await.unwrap();
+        check(
+            store.pins(text).await.as_ref() == Ok(&made),
+            "text comes out as it went in",
         );
     }
 }
