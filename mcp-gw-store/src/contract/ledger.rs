@@ -25,7 +25,9 @@ pub trait Quotas {
     /// When the store cannot be used.
     async fn quotas(&self) -> Result<Vec<QuotaRecord>>;
 
-    /// Puts these in the place of all that there are.
+    /// Notes what keys have used that are counted elsewhere: of two counts of one period the greater
+    /// holds, of two periods the later one. Other keys stay as they are; what is to be forgotten is
+    /// named in [`Quotas::reset_quotas`].
     ///
     /// # Errors
     /// When a key occurs twice or a number is above `i64::MAX`; then all stays as it was.

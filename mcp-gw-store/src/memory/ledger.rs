@@ -54,8 +54,12 @@ impl Quotas for MemoryStore {
 
     async fn save_quotas(&self, records: &[QuotaRecord]) -> Result<()> {
         check::records(records)?;
-        let records = records.iter().map(|it| (it.key, (it.used, it.until)));
-        self.state().quotas = records.collect();
+        let mut state = self.state();
+        for record in records {
+            let found = (record.until, record.used);
+            let (used, until) = state.quotas.entry(record.key).or_insert((0, record.until));
+            (*until, *used) = found.max((*until, *used));
+        }
         Ok(())
     }
 

@@ -23,7 +23,11 @@ const HOLD_QUOTA: &str = "INSERT INTO gw_quotas (quota, used, until) VALUES ($1,
     ELSE gw_quotas.until END RETURNING used, until";
 const LOOK_QUOTA: &str = "SELECT used, until FROM gw_quotas WHERE quota = $1 AND until >= $2";
 const PUT_QUOTA: &str = "UPDATE gw_quotas SET used = $2 WHERE quota = $1";
-const ADD_QUOTA: &str = "INSERT INTO gw_quotas (quota, used, until) VALUES ($1, $2, $3)";
+/// Of two counts of one period the greater holds, of two periods the later one.
+const NOTE_QUOTA: &str = "INSERT INTO gw_quotas (quota, used, until) VALUES ($1, $2, $3) \
+    ON CONFLICT (quota) DO UPDATE SET used = excluded.used, until = excluded.until \
+    WHERE gw_quotas.until < excluded.until \
+    OR (gw_quotas.until = excluded.until AND gw_quotas.used < excluded.used)";
 const QUOTAS: &str =
     "SELECT quota, used, until FROM gw_quotas WHERE used > 0 AND until > $1 ORDER BY quota";
 
@@ -85,10 +89,12 @@ impl Quotas for SqlStore {
 
     async fn save_quotas(&self, records: &[QuotaRecord]) -> Result<()> {
         check::records(records)?;
+        // Always in the same order, or two processes could wait for each other.
+        let mut records = records.to_vec();
+        records.sort_unstable_by_key(|record| record.key);
         let mut write = self.begin().await?;
-        write.execute(Query::new("DELETE FROM gw_quotas")).await?;
         for record in records {
-            let query = Query::new(ADD_QUOTA).bytes(record.key.as_bytes());
+            let query = Query::new(NOTE_QUOTA).bytes(record.key.as_bytes());
             let query = query.int(check::count(record.used)?).time(record.until);
             write.execute(query).await?;
         }

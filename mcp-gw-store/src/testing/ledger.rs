@@ -79,12 +79,24 @@ pub async fn quotas_contract(store: &dyn Store, clock: &ManualClock) {
 
 async fn quotas_are_saved(store: &dyn Store, until: Time) {
     let most = u64::try_from(i64::MAX).unwrap();
+    store.reset_quotas(&[key(1)]).await.unwrap();
     let saved = [QuotaRecord::new(key(9), most, until)];
     store.save_quotas(&saved).await.unwrap();
+    let fewer = [
+        QuotaRecord::new(key(9), 5, until),
+        QuotaRecord::new(key(7), 3, until),
+    ];
+    store.save_quotas(&fewer).await.unwrap();
+    let earlier = [
+        QuotaRecord::new(key(9), most, until.before(SECOND)),
+        QuotaRecord::new(key(7), 4, until.before(SECOND)),
+    ];
+    store.save_quotas(&earlier).await.unwrap();
     check(
-        store.quotas().await.unwrap() == saved,
-        "what is saved takes the place of all that was",
+        store.quotas().await.unwrap() == [fewer[1], saved[0]],
+        "of two counts the greater one of the later period holds, and others stay",
     );
+    store.reset_quotas(&[key(7)]).await.unwrap();
     let full = [QuotaCharge::new(key(9), most, most, until)];
     check(
         store.charge_quotas(&full).await == Ok(vec![QuotaStanding::new(false, most, until)]),
