@@ -96,12 +96,13 @@ struct Tally {
 #[derive(Debug)]
 struct Names {
     writer: [u8; 8],
-    next: AtomicU64,
+    next: u64,
 }
 
 impl Names {
-    fn next(&self) -> EventId {
-        let count = self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    fn next(&mut self) -> EventId {
+        let count = self.next.to_be_bytes();
+        self.next = self.next.wrapping_add(1);
         let mut bytes = [0; 16];
         let parts = self.writer.into_iter().chain(count);
         for (byte, part) in bytes.iter_mut().zip(parts) {
@@ -113,6 +114,8 @@ impl Names {
 
 enum Order {
     Write(Box<AuditRecord>),
+    /// An event as it came: the call that it is about does not wait until it is a record.
+    Note(Box<AuditEvent>),
     /// Answers when all that came before is written.
     Flush(oneshot::Sender<()>),
 }
@@ -132,7 +135,6 @@ pub struct AuditWriter(Arc<Inner>);
 struct Inner {
     queue: mpsc::Sender<Order>,
     tally: Arc<Tally>,
-    names: Arc<Names>,
 }
 
 impl AuditWriter {
@@ -146,23 +148,19 @@ impl AuditWriter {
     {
         let (queue, orders) = mpsc::channel(options.queue.max(1));
         let tally = Arc::new(Tally::default());
-        let names = Arc::new(Names {
+        let names = Names {
             writer: random()?,
-            next: AtomicU64::new(0),
-        });
+            next: 0,
+        };
         let worker = Worker {
             store,
             tally: Arc::clone(&tally),
-            names: Arc::clone(&names),
+            names,
             orders,
             options,
         };
         tokio::spawn(worker.run());
-        Ok(Self(Arc::new(Inner {
-            queue,
-            tally,
-            names,
-        })))
+        Ok(Self(Arc::new(Inner { queue, tally })))
     }
 
     /// Queues an event, and waits while there is no room.
@@ -170,7 +168,7 @@ impl AuditWriter {
     /// # Errors
     /// When the writer is closed.
     pub async fn write(&self, record: AuditRecord) -> Result<()> {
-        let order = self.order(record);
+        let order = Order::Write(Box::new(record));
         self.0.tally.waiting.fetch_add(1, Ordering::Relaxed);
         let sent = self.0.queue.send(order).await;
         sent.map_err(|_| {
@@ -207,11 +205,6 @@ impl AuditWriter {
             pruned: tally.pruned.load(Ordering::Relaxed),
         }
     }
-
-    fn order(&self, mut record: AuditRecord) -> Order {
-        record.event_id.get_or_insert_with(|| self.0.names.next());
-        Order::Write(Box::new(record))
-    }
 }
 
 fn closed() -> StoreError {
@@ -223,7 +216,7 @@ fn closed() -> StoreError {
 
 impl AuditSink for AuditWriter {
     fn record(&self, event: &AuditEvent) {
-        let order = self.order(AuditRecord::of(event));
+        let order = Order::Note(Box::new(event.clone()));
         let tally = &self.0.tally;
         tally.waiting.fetch_add(1, Ordering::Relaxed);
         if self.0.queue.try_send(order).is_err() {
@@ -262,7 +255,7 @@ impl fmt::Debug for AuditWriter {
 struct Worker<S: ?Sized> {
     store: Arc<S>,
     tally: Arc<Tally>,
-    names: Arc<Names>,
+    names: Names,
     orders: mpsc::Receiver<Order>,
     options: AuditWriterOptions,
 }
@@ -311,12 +304,13 @@ impl<S: AuditLog + Send + Sync + ?Sized> Worker<S> {
         }
     }
 
-    async fn obey(&self, orders: &mut Vec<Order>) {
+    async fn obey(&mut self, orders: &mut Vec<Order>) {
         let mut records = Vec::with_capacity(orders.len());
         let mut flushed = Vec::new();
         for order in orders.drain(..) {
             match order {
                 Order::Write(record) => records.push(*record),
+                Order::Note(event) => records.push(AuditRecord::of(&event)),
                 Order::Flush(done) => flushed.push(done),
             }
         }
@@ -324,6 +318,9 @@ impl<S: AuditLog + Send + Sync + ?Sized> Worker<S> {
         let lost = self.tally.untold.swap(0, Ordering::Relaxed);
         if lost > 0 {
             records.push(self.gap(lost));
+        }
+        for record in &mut records {
+            record.event_id.get_or_insert_with(|| self.names.next());
         }
         self.write(records).await;
         self.tally.waiting.fetch_sub(count, Ordering::Relaxed);
@@ -338,7 +335,6 @@ impl<S: AuditLog + Send + Sync + ?Sized> Worker<S> {
         let now = Time::from(self.options.clock.wall());
         let mut record = AuditRecord::new(now, "", "audit.lost", "internal");
         record.error = Some(format!("{lost} events"));
-        record.event_id = Some(self.names.next());
         record
     }
 
