@@ -342,3 +342,6 @@ impl Retention {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

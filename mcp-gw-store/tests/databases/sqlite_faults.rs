@@ -13,7 +13,7 @@ use crate::{open_at, open_with, sqlite_url, user, usernames};
 
 fn hasty() -> StoreOptions {
     let mut options = StoreOptions::new();
-    options.timeout = Duration::from_secs(2);
+    options.timeout = Duration::from_secs(4);
     options
 }
 
