@@ -14,11 +14,12 @@ use support::{files, root};
 /// The crates that people depend on, each with those of ours that it may depend on.
 ///
 /// Those of one level never see each other, and nothing sees a level above its own.
-const MAY_DEPEND_ON: [(&str, &[&str]); 8] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 9] = [
     ("mcp-gw-admin-client", &["mcp-gw-core"]),
     ("mcp-gw-core", &[]),
     ("mcp-gw-policy", &["mcp-gw-core"]),
     ("mcp-gw-ratelimit", &["mcp-gw-core"]),
+    ("mcp-gw-store", &["mcp-gw-core"]),
     ("mcp-gw-upstream", &["mcp-gw-core"]),
     (
         "mcp-gw-server",
@@ -27,6 +28,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 8] = [
             "mcp-gw-core",
             "mcp-gw-policy",
             "mcp-gw-ratelimit",
+            "mcp-gw-store",
             "mcp-gw-upstream",
         ],
     ),
