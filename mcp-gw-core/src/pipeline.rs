@@ -4,6 +4,7 @@ mod between;
 mod choice;
 mod complete;
 mod list;
+mod questions;
 mod resume;
 mod subscribe;
 mod tasks;
@@ -253,6 +254,7 @@ impl Gateway {
         scope.event.backend_asked = true;
         let incoming = self.with_link_between(incoming, &target, &hold);
         Ok(Run {
+            gateway: self,
             _hold: hold,
             scope,
             ctx: CallContext::new(permit, incoming).with_wording(target.wording),
@@ -486,6 +488,7 @@ fn settle(
 /// A request that may go to its backend, and whose audit event is still open. Dropping it records
 /// that the request was given up.
 struct Run<'g> {
+    gateway: &'g Gateway,
     /// What the limiter wants back when the request ends, or is given up. It goes first: when the log
     /// has a request that was given up, its place is free.
     _hold: Hold,
@@ -603,6 +606,9 @@ impl Run<'_> {
                 }),
             }
         });
+        if let Some(raw) = result.as_ref().ok().and_then(Answer::raw) {
+            self.note_questions(raw);
+        }
         let outcome = match &result {
             Ok(answer) => {
                 self.scope.event.response_bytes = answer.len();
