@@ -159,8 +159,8 @@ impl World {
     /// Another server takes the place of the one there is.
     fn replace(&self, next: Ledger) -> Arc<Ledger> {
         let next = Arc::new(next);
-        let shelf = Shelf(Arc::clone(&next));
-        let remount = Remount::new().mount(shelf, Mounting::plain());
+        let server = Shelf(Arc::clone(&next));
+        let remount = Remount::new().mount(server, Mounting::plain());
         self.engine.gateway().remount(remount).unwrap();
         self.engine.remounted();
         next
