@@ -4,6 +4,7 @@ mod between;
 mod choice;
 mod complete;
 mod list;
+mod questions;
 mod resume;
 mod subscribe;
 mod tasks;
@@ -255,6 +256,7 @@ impl Gateway {
         let ctx = CallContext::new(permit, incoming).with_wording(target.wording);
         scope.told = Some(ctx.told());
         Ok(Run {
+            gateway: self,
             _hold: hold,
             scope,
             ctx,
@@ -488,6 +490,7 @@ fn settle(
 /// A request that may go to its backend, and whose audit event is still open. Dropping it records
 /// that the request was given up.
 struct Run<'g> {
+    gateway: &'g Gateway,
     /// What the limiter wants back when the request ends, or is given up. It goes first: when the log
     /// has a request that was given up, its place is free.
     _hold: Hold,
@@ -605,6 +608,9 @@ impl Run<'_> {
                 }),
             }
         });
+        if let Some(raw) = result.as_ref().ok().and_then(Answer::raw) {
+            self.note_questions(raw);
+        }
         let outcome = match &result {
             Ok(answer) => {
                 self.scope.event.response_bytes = answer.len();

@@ -125,9 +125,7 @@ mod tests {
             )
         };
         let rules: String = (0..20).map(rule).collect();
-        let config = config(&format!(
-            "insecure: true\npolicy:\n  default: allow\n  rules:\n{rules}"
-        ));
+        let config = config(&format!("policy:\n  default: allow\n  rules:\n{rules}"));
         let rules = Rules::of(&config).unwrap();
         let caller = Caller::new(CallerKind::ApiKey, "bob");
         let meta = RequestMeta::new("1", Transport::Http);

@@ -37,9 +37,9 @@ pub(crate) fn error(object: &RawJson, about: About, revision: Revision) -> Told 
         (Some(code::INVALID_PARAMS), false) if about == About::Resource && names_uri(&members) => {
             other(code::RESOURCE_NOT_FOUND_LEGACY)
         }
-        // The revision between gateway and server is not the client's matter; neither are headers
-        // that it does not have.
-        (Some(code::UNSUPPORTED_PROTOCOL_VERSION), _) | (Some(code::HEADER_MISMATCH), false) => {
+        // The revision between gateway and server is not the client's matter; neither are headers that
+        // the gateway wrote, and a client would read the list again and call again for nothing.
+        (Some(code::UNSUPPORTED_PROTOCOL_VERSION | code::HEADER_MISMATCH), _) => {
             other(code::UPSTREAM_INVALID)
         }
         (Some(code::MISSING_CLIENT_CAPABILITY), false) => {
@@ -141,6 +141,12 @@ mod tests {
                 About::Tool,
                 r#"{"code":-32022,"message":"version"}"#,
                 r#"{"code":-31004,"message":"version"}"#,
+            ),
+            (
+                new,
+                About::Tool,
+                r#"{"code":-32020,"message":"header","data":1.0}"#,
+                r#"{"code":-31004,"message":"header","data":1.0}"#,
             ),
             (
                 old,

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bridge::About;
 use crate::engine::Engine;
-use crate::moved::{self, Moved, Patience};
+use crate::moved::{self, Moved, Patience, Place};
 use crate::parked::Work;
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
@@ -300,7 +300,7 @@ struct Held {
     incoming: Incoming,
     accepted: Filter,
     /// Where each of the resources is held.
-    places: Vec<(Arc<str>, Subscription)>,
+    places: Vec<(Arc<str>, Subscription, Place)>,
     watched: Vec<WatchedTask>,
 }
 
@@ -309,8 +309,10 @@ impl Drop for Held {
         self.engine.inner.listeners.remove(self.number);
         let gateway = self.engine.gateway();
         let held = std::mem::take(&mut self.places).into_iter();
-        let held = held.filter(|(_, held)| gateway.holds(held));
-        let uris = held.map(|(uri, _)| uri).collect();
+        let held = held.filter(|(uri, held, place)| {
+            gateway.holds(held) && moved::place(gateway, &self.incoming, uri) == *place
+        });
+        let uris = held.map(|(uri, ..)| uri).collect();
         let tasks = std::mem::take(&mut self.watched);
         self.engine
             .inner
@@ -388,8 +390,9 @@ impl Held {
         let gateway = self.engine.gateway().clone();
         for uri in uris {
             if let Ok(held) = gateway.subscribe(&self.incoming, &uri).await {
+                let place = moved::place(&gateway, &self.incoming, &uri);
                 self.accepted.uris.push(Arc::clone(&uri));
-                self.places.push((uri, held));
+                self.places.push((uri, held, place));
             }
         }
         for task in tasks {
@@ -425,19 +428,26 @@ impl Held {
             return Moved::Nowhere;
         }
         let mut moved = Moved::All;
-        for (uri, held) in &mut self.places {
-            if gateway.holds(held) {
+        for (uri, held, place) in &mut self.places {
+            let now = moved::place(gateway, &self.incoming, uri);
+            if gateway.holds(held) && *place == now {
                 continue;
             }
             match gateway.subscribe_again(&self.incoming, uri).await {
                 Ok(again) => {
-                    *held = again;
+                    let before = std::mem::replace(held, again);
+                    *place = now;
+                    // Its server may have stayed.
+                    gateway.release(&self.incoming, &before).await;
                     if gateway.may_hear_of(&self.incoming, uri).await {
                         listener.tell(&Topic::Uri(Arc::clone(uri)), &moved::updated(uri));
                     }
                 }
                 Err(error) if moved::may_pass(&error) => moved = Moved::NotYet,
-                Err(_) => return Moved::Nowhere,
+                Err(_) => {
+                    gateway.release(&self.incoming, held).await;
+                    return Moved::Nowhere;
+                }
             }
         }
         moved

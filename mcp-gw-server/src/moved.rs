@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use mcp_gw_core::{ErrorClass, GatewayError, ObjectWriter, RawJson, jsonrpc};
+use mcp_gw_core::{ErrorClass, Gateway, GatewayError, Incoming, ObjectWriter, RawJson, jsonrpc};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -60,6 +60,16 @@ pub(crate) const fn may_pass(error: &GatewayError) -> bool {
             | ErrorClass::UpstreamLost
             | ErrorClass::UpstreamTimeout
     )
+}
+
+/// Where a URI leads for whoever asks: the server, and what that calls it. Other endpoints, or servers
+/// beside it, may lead it elsewhere while its server stays.
+pub(crate) type Place = Option<(Arc<str>, Arc<str>)>;
+
+/// Where a URI leads now.
+pub(crate) fn place(gateway: &Gateway, incoming: &Incoming, uri: &str) -> Place {
+    let found = gateway.catalogue_of(incoming).locate(uri);
+    found.map(|(server, upstream, _)| (server, upstream))
 }
 
 /// The `params` that tell a client to read a resource again: nobody knows what has happened to it while
@@ -129,7 +139,7 @@ impl Inner {
                 Err(error) if may_pass(&error) => moved = Moved::NotYet,
                 Err(error) => {
                     tracing::debug!(%error, "a subscription is lost with its server");
-                    client.subscribed.forget(&uri);
+                    client.subscribed.forget(&self.gateway, &uri).await;
                     is_less = true;
                 }
             }

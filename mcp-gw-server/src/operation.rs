@@ -16,6 +16,7 @@ use crate::askable::{TASKS, declares_extension};
 use crate::bridge::About;
 use crate::listen::Filter;
 use crate::revision::Revision;
+use crate::rounds::check_responses;
 use crate::rpc_error::{RpcError, modern_revisions};
 
 /// What a request asks for.
@@ -391,6 +392,9 @@ impl Reader<'_, '_> {
         }
         let id = self.string("taskId")?;
         let extras = self.extras(&["taskId"]);
+        if method == TaskMethod::Update {
+            check_responses(&extras)?;
+        }
         Ok(Operation::Task(TaskAsk::new(method, id, extras)))
     }
 
@@ -634,6 +638,27 @@ mod tests {
                 text.contains("-32602") && text.contains(says),
                 "{method} {params}: {text}"
             );
+        }
+    }
+
+    #[test]
+    fn answers_to_a_task_are_an_object_of_objects() {
+        let update = |responses: &str| {
+            let declared = r#""io.modelcontextprotocol/clientCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
+            let text =
+                format!(r#"{{"taskId":"1","inputResponses":{responses},"_meta":{{{declared}}}}}"#);
+            parsed(&request("tasks/update", &text), Revision::V2026_07_28)
+        };
+        for wrong in ["[]", "null", "1", r#"{"k":[]}"#, r#"{"k":{},"k":{}}"#] {
+            let error = update(wrong).unwrap_err();
+            let text = error.object.as_str();
+            assert!(
+                text.contains("-32602") && text.contains("`inputResponses"),
+                "{wrong}: {text}"
+            );
+        }
+        for fine in ["{}", r#"{"k":{"action":"decline"}}"#] {
+            assert!(update(fine).is_ok(), "{fine}");
         }
     }
 

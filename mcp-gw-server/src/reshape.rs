@@ -3,7 +3,7 @@
 
 mod shape;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
@@ -49,14 +49,32 @@ impl<B: Backend> Reshape<B> {
                 )),
             }
         }
-        for tool in &offer.tools {
-            let shaped = match self.shapes.get(tool.name()) {
-                None => Ok(Some(tool.clone())),
-                Some(shape) => shape.tool(tool),
-            };
+        let shaped = offer
+            .tools
+            .iter()
+            .map(|tool| match self.shapes.get(tool.name()) {
+                None => (tool, Ok(Some(tool.clone()))),
+                Some(shape) => (tool, shape.tool(tool)),
+            });
+        let shaped: Vec<_> = shaped.collect();
+        // Whoever knows a tool by the name that its server gave it must not get another one.
+        let original = |(tool, shown): &(&ToolSpec, Result<Option<ToolSpec>, String>)| {
+            let is_same = |shown: &ToolSpec| shown.name() == tool.name();
+            let stays = matches!(shown, Ok(Some(shown)) if is_same(shown));
+            stays.then(|| tool.shared_name())
+        };
+        let originals: HashSet<Arc<str>> = shaped.iter().filter_map(original).collect();
+        for (tool, shaped) in shaped {
             let shown = match shaped {
                 Ok(None) => {
                     offer.absent.push(Arc::clone(tool.own_name()));
+                    continue;
+                }
+                Ok(Some(shown))
+                    if shown.name() != tool.name() && originals.contains(shown.name()) =>
+                {
+                    let reason = format!("the server has a tool `{}` already", shown.name());
+                    offer.left_out.push(left_out(tool, &reason));
                     continue;
                 }
                 Ok(Some(shown)) if !names.contains_key(shown.name()) => shown,

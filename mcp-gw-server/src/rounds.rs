@@ -29,20 +29,28 @@ const RESPONSES: &str = "inputResponses";
 /// A server of an older revision wants the user to visit URLs first (2025-11-25, client/elicitation).
 const URL_ELICITATION_REQUIRED: i64 = -32042;
 
+fn member<'e>(extras: &'e Extras, wanted: &str) -> Option<&'e RawJson> {
+    let mut members = extras.members.iter();
+    members.find(|(name, _)| name == wanted).map(|(_, raw)| raw)
+}
+
+/// Answers that a client brings, to what a call or a task asked it for, are an object of objects.
+///
+/// # Errors
+/// When they are something else.
+pub(crate) fn check_responses(extras: &Extras) -> Result<(), RpcError> {
+    let responses = member(extras, RESPONSES);
+    responses.map_or(Ok(()), |responses| read_responses(responses).map(drop))
+}
+
 /// Takes the state out that this gateway gave for itself, with the answers that came with it. The
 /// sealed state of a server behind stays.
 ///
 /// # Errors
 /// When the one or the others are not of the shape that the standard gives them, whoever asked.
 pub(crate) fn returned(extras: &mut Extras) -> Result<Option<(String, Option<RawJson>)>, RpcError> {
-    let member = |wanted: &str| {
-        let mut members = extras.members.iter();
-        members.find(|(name, _)| name == wanted).map(|(_, raw)| raw)
-    };
-    if let Some(responses) = member(RESPONSES) {
-        read_responses(responses)?;
-    }
-    let Some(raw) = member(STATE) else {
+    check_responses(extras)?;
+    let Some(raw) = member(extras, STATE) else {
         return Ok(None);
     };
     let state: String = raw

@@ -233,11 +233,7 @@ impl RpcError {
     fn relayed(object: &RawJson, about: About, revision: Revision) -> Self {
         let code = code_of(object);
         let status = match code {
-            Some(
-                code::HEADER_MISMATCH
-                | code::MISSING_CLIENT_CAPABILITY
-                | code::UNSUPPORTED_PROTOCOL_VERSION,
-            ) if revision.is_modern() => 400,
+            Some(code::MISSING_CLIENT_CAPABILITY) if revision.is_modern() => 400,
             Some(code::METHOD_NOT_FOUND) if revision.is_modern() && about == About::Other => 404,
             _ => 200,
         };

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mcp_gw_core::{Gateway, GatewayError, Incoming, Subscription};
 
+use crate::moved::{Place, place};
+
 /// So many resources one client may subscribe to.
 const LONGEST: usize = 1024;
 
@@ -19,9 +21,24 @@ pub(crate) struct Subscribed {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By URI, with the request that asked for it.
-    uris: HashMap<Arc<str>, (Incoming, Subscription)>,
+    /// By URI.
+    uris: HashMap<Arc<str>, Entry>,
     has_ended: bool,
+}
+
+/// One subscription.
+#[derive(Debug)]
+struct Entry {
+    asked: Incoming,
+    held: Subscription,
+    place: Place,
+}
+
+impl Entry {
+    /// False when nothing will be heard of it any more.
+    fn is_alive(&self, gateway: &Gateway, uri: &str) -> bool {
+        gateway.holds(&self.held) && place(gateway, &self.asked, uri) == self.place
+    }
 }
 
 /// What becomes of a subscription that the gateway holds.
@@ -54,7 +71,8 @@ impl Subscribed {
         }
         let held = gateway.subscribe(incoming, uri).await?;
         // Nothing is awaited between the backend's word and this: giving up loses no subscription.
-        match self.keep(incoming, uri, held) {
+        let place = place(gateway, incoming, uri);
+        match self.keep(incoming, uri, held, place) {
             Kept::First => Ok(()),
             Kept::Again => gateway.unsubscribe(incoming, uri).await,
             Kept::InPlaceOf(asked, before) => {
@@ -64,16 +82,23 @@ impl Subscribed {
         }
     }
 
-    fn keep(&self, incoming: &Incoming, uri: &Arc<str>, held: Subscription) -> Kept {
+    fn keep(&self, incoming: &Incoming, uri: &Arc<str>, held: Subscription, place: Place) -> Kept {
         let mut state = self.lock();
-        let before = state.uris.get(uri);
-        if state.has_ended || before.is_some_and(|(_, before)| before.is_beside(&held)) {
+        let has_ended = state.has_ended;
+        if let Some(before) = state.uris.get_mut(uri)
+            && before.held.is_beside(&held)
+        {
+            before.place = place;
+            return Kept::Again;
+        }
+        if has_ended {
             return Kept::Again;
         }
         let asked = Incoming::new(Arc::clone(&incoming.caller), Arc::clone(&incoming.meta));
-        match state.uris.insert(Arc::clone(uri), (asked, held)) {
+        let entry = Entry { asked, held, place };
+        match state.uris.insert(Arc::clone(uri), entry) {
             None => Kept::First,
-            Some((asked, before)) => Kept::InPlaceOf(asked, before),
+            Some(before) => Kept::InPlaceOf(before.asked, before.held),
         }
     }
 
@@ -88,15 +113,19 @@ impl Subscribed {
         let known = self.lock().uris.remove(uri);
         match known {
             None => Ok(()),
-            Some(_) => gateway.unsubscribe(incoming, uri).await,
+            Some(entry) if entry.is_alive(gateway, uri) => gateway.unsubscribe(incoming, uri).await,
+            Some(entry) => {
+                gateway.release(&entry.asked, &entry.held).await;
+                Ok(())
+            }
         }
     }
 
-    /// What is held by no server behind the gateway any more.
+    /// What is held by no server behind the gateway any more, or leads elsewhere now.
     pub(crate) fn lost(&self, gateway: &Gateway) -> Vec<Arc<str>> {
         let state = self.lock();
         let lost = state.uris.iter();
-        let lost = lost.filter(|(_, (_, held))| !gateway.holds(held));
+        let lost = lost.filter(|(uri, entry)| !entry.is_alive(gateway, uri));
         lost.map(|(uri, _)| Arc::clone(uri)).collect()
     }
 
@@ -111,31 +140,49 @@ impl Subscribed {
         let lost = {
             let state = self.lock();
             let known = state.uris.get(uri);
-            known.and_then(|(asked, held)| (!gateway.holds(held)).then(|| asked.clone()))
+            let lost = known.filter(|entry| !entry.is_alive(gateway, uri));
+            lost.map(|entry| entry.asked.clone())
         };
         let Some(asked) = lost else {
             return Ok(None);
         };
         let held = gateway.subscribe_again(&asked, uri).await?;
-        match self.keep(&asked, uri, held) {
+        let place = place(gateway, &asked, uri);
+        match self.keep(&asked, uri, held, place) {
             Kept::Again => {
                 gateway.unsubscribe(&asked, uri).await?;
                 Ok(None)
             }
-            // There is nothing left to be ended where it was.
-            Kept::First | Kept::InPlaceOf(..) => Ok(Some(asked)),
+            Kept::First => Ok(Some(asked)),
+            // Its server may have stayed.
+            Kept::InPlaceOf(before_asked, before) => {
+                gateway.release(&before_asked, &before).await;
+                Ok(Some(asked))
+            }
         }
     }
 
-    /// Gives up on what was lost.
-    pub(crate) fn forget(&self, uri: &str) {
-        self.lock().uris.remove(uri);
+    /// Gives up on what was lost, unless it was found meanwhile.
+    pub(crate) async fn forget(&self, gateway: &Gateway, uri: &str) {
+        let _one = self.gate.lock().await;
+        let lost = {
+            let mut state = self.lock();
+            let is_lost = |entry: &Entry| !entry.is_alive(gateway, uri);
+            if state.uris.get(uri).is_some_and(is_lost) {
+                state.uris.remove(uri)
+            } else {
+                None
+            }
+        };
+        if let Some(entry) = lost {
+            gateway.release(&entry.asked, &entry.held).await;
+        }
     }
 
     /// The request that subscribed to `uri`.
     pub(crate) fn find(&self, uri: &str) -> Option<Incoming> {
         let state = self.lock();
-        state.uris.get(uri).map(|(asked, _)| asked.clone())
+        state.uris.get(uri).map(|entry| entry.asked.clone())
     }
 
     /// Ends all; what is left to be undone.
@@ -146,8 +193,8 @@ impl Subscribed {
         drop(state);
         let held = uris
             .into_iter()
-            .filter(|(_, (_, held))| gateway.holds(held));
-        held.map(|(uri, (asked, _))| (uri, asked)).collect()
+            .filter(|(uri, entry)| entry.is_alive(gateway, uri));
+        held.map(|(uri, entry)| (uri, entry.asked)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -183,7 +183,7 @@ impl ClientLink for Between {
 }
 
 /// The method as audit events name it: a server may write anything.
-fn known(method: &str) -> &'static str {
+pub(super) fn known(method: &str) -> &'static str {
     ["sampling/createMessage", "elicitation/create", "roots/list"]
         .into_iter()
         .find(|known| *known == method)

@@ -2,12 +2,15 @@
 
 use std::sync::{Arc, Weak};
 
+use memchr::memmem;
+
 use super::{Run, Use, catch_panic};
 use crate::backend::{Backend, BackendError, TaskAsk};
 use crate::context::Incoming;
 use crate::error::GatewayError;
 use crate::gateway::Gateway;
 use crate::json::RawJson;
+use crate::jsonrpc::as_str;
 use crate::policy::Feature;
 use crate::shown::Shown;
 use crate::task::{self, TaskHome};
@@ -47,22 +50,15 @@ impl Gateway {
         let method = ask.method.as_str();
         let (run, upstream) = self.begin_task(incoming, method, &ask.task_id).await?;
         let ask = TaskAsk {
-            task_id: upstream,
+            task_id: Arc::clone(&upstream),
             extras: run.shown.extras(ask.extras),
             ..ask
         };
         let answer = catch_panic(run.backend.task(&run.ctx, ask)).await;
+        let answer = run.unless(answer, |answer| objection_to_id(answer, &upstream));
         let answer = run.shown_error_as(answer, Shown::task_error);
         let answer = run.shown(answer, Shown::task);
-        let asked = answer.as_ref().ok().and_then(|answer| answer.as_ref().ok());
-        let objection = asked.and_then(|answer| run.ctx.link().objection_to_task(answer));
-        let answer = match objection {
-            None => answer,
-            Some(reason) => Err(GatewayError::Untellable {
-                server: run.backend.name().into(),
-                reason,
-            }),
-        };
+        let answer = run.unless(answer, |answer| run.ctx.link().objection_to_task(answer));
         run.finish(answer)
     }
 
@@ -202,6 +198,40 @@ impl Gateway {
             })
         }
     }
+}
+
+impl Run<'_> {
+    /// The answer, unless there is a reason why it cannot be told.
+    fn unless(
+        &self,
+        answer: Result<Result<RawJson, BackendError>, GatewayError>,
+        reason: impl FnOnce(&RawJson) -> Option<String>,
+    ) -> Result<Result<RawJson, BackendError>, GatewayError> {
+        let told = answer.as_ref().ok().and_then(|answer| answer.as_ref().ok());
+        match told.and_then(reason) {
+            None => answer,
+            Some(reason) => Err(GatewayError::Untellable {
+                server: self.backend.name().into(),
+                reason,
+            }),
+        }
+    }
+}
+
+/// Why this is no answer about the task that its server calls `asked`. An answer need not say which
+/// task it is about.
+fn objection_to_id(answer: &RawJson, asked: &str) -> Option<String> {
+    let has = |part: &[u8]| memmem::find(answer.as_bytes(), part).is_some();
+    // A name may be written with escapes.
+    if !has(b"\"taskId\"") && !has(b"\\u") {
+        return None;
+    }
+    let Ok(members) = answer.members() else {
+        return Some("it names a member twice".to_owned());
+    };
+    let id = members.get("taskId")?;
+    let is_it = as_str(id).is_some_and(|id| id == asked);
+    (!is_it).then(|| "it is about another task than was asked about".to_owned())
 }
 
 /// The question whether a caller may still make the call that made a task.

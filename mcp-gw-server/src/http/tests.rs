@@ -441,6 +441,13 @@ async fn a_cancelled_call_of_a_batch_has_no_answer() {
         !text.contains("at last") && !text.contains(r#""id":1"#),
         "{text}"
     );
+    // No array is empty in JSON-RPC, and 202 is for what has no requests: a stream can have nothing.
+    let body = format!("[{one},{cancel}]");
+    let reply = bench.post(&[(SESSION_ID, &session)], &body).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.headers["content-type"], "text/event-stream");
+    let mut events = Events::of(reply);
+    assert_eq!(futures_util::StreamExt::next(&mut events.0).await, None);
 }
 
 #[test]

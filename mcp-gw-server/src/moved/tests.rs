@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use mcp_gw_core::{
     Admission, AllowAll, Backend, BackendError, CallContext, Caller, CallerKind, Charge, ClientRef,
-    Feature, Gateway, Incoming, ItemSpec, LimiterError, Mounting, Offer, RateLimiter, Remount,
-    RequestMeta, ToolCall, ToolOutput, Transport,
+    Feature, Gateway, Incoming, ItemSpec, LimiterError, Mounting, Naming, Offer, RateLimiter,
+    Remount, RequestMeta, ToolCall, ToolOutput, Transport,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -165,6 +165,13 @@ impl World {
         self.engine.remounted();
         next
     }
+
+    /// The same server stays, and its names and URIs are these.
+    fn mount_again(&self, mounting: Mounting) {
+        let remount = Remount::new().keep("shelf", mounting);
+        self.engine.gateway().remount(remount).unwrap();
+        self.engine.remounted();
+    }
 }
 
 fn method(message: &RawJson) -> String {
@@ -229,4 +236,23 @@ async fn what_waits_for_a_server_that_went_as_well_goes_to_the_next() {
         messages.recv().await.unwrap();
     }
     assert_eq!((never.held(), third.held()), ((0, 0), (2, 0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_uri_leads_to_no_more_ends_visibly_and_where_it_is_held() {
+    let (mut world, first) = World::new(Ledger::default()).await;
+    world.mount_again(Mounting::plain());
+    sleep(Duration::from_secs(100)).await;
+    assert!(world.client.subscribed.find(URI).is_some());
+    assert!(!world.listening.is_finished());
+    assert_eq!(first.held(), (2, 0), "nothing has changed");
+    // The resource is `shelf+test:a` from now on.
+    world.mount_again(Mounting::new(Naming::Always, "shelf"));
+    let end = world.listening.await.unwrap().ok().unwrap();
+    assert!(end.as_str().contains(r#""resultType":"complete""#), "{end}");
+    let message = world.told.recv().await.unwrap();
+    assert_eq!(method(&message), "notifications/resources/list_changed");
+    sleep(Duration::from_secs(100)).await;
+    assert!(world.client.subscribed.find(URI).is_none());
+    assert_eq!(first.held(), (2, 2));
 }

@@ -1,5 +1,7 @@
 //! What is put around a backend: nothing of its offer passes that was not judged.
 
+mod heard;
+
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
@@ -12,6 +14,7 @@ use mcp_gw_core::{
 };
 use mcp_gw_upstream::{Judgement, Vet};
 
+use self::heard::Heard;
 use super::judge::{Differs, Judge, Keeper, chain};
 use super::store::{PinsError, Store};
 use super::watch::PinWatch;
@@ -360,7 +363,8 @@ impl<B: Backend> Backend for Guarded<B> {
     fn watch(&self, listener: Arc<dyn BackendListener>) {
         // The gateway registers once; a second one would hear of nothing but the pins.
         let _ = self.guard.listener.set(Arc::clone(&listener));
-        self.backend.watch(listener);
+        let guard = Arc::clone(&self.guard);
+        self.backend.watch(Arc::new(Heard { guard, listener }));
     }
 }
 

@@ -338,3 +338,31 @@ async fn rules_by_the_servers_names_go_on_meaning_what_is_renamed() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_tool_does_not_take_the_name_of_another_one_that_keeps_it() {
+    let tools = ["echo", "ask"].map(|name| format!(r#"{{"name":"{name}","inputSchema":{{}}}}"#));
+    // Whichever the server lists first.
+    for tools in [[&*tools[0], &*tools[1]], [&*tools[1], &*tools[0]]] {
+        let backend = reshape(&tools, "{ echo: { rename: ask } }");
+        let offer = backend.offer().await.unwrap();
+        let names: Vec<_> = offer.tools.iter().map(ToolSpec::name).collect();
+        assert_eq!(names, ["ask"]);
+        assert_eq!(offer.left_out.len(), 1);
+        assert!(
+            call(&backend, "ask", "{}")
+                .await
+                .unwrap()
+                .starts_with("ask ")
+        );
+        // Where the other one has another name, too, both have theirs.
+        let backend = reshape(&tools, "{ echo: { rename: ask }, ask: { rename: echo } }");
+        assert_eq!(backend.offer().await.unwrap().tools.len(), 2);
+        assert!(
+            call(&backend, "ask", "{}")
+                .await
+                .unwrap()
+                .starts_with("echo ")
+        );
+    }
+}

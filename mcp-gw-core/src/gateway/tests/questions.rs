@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::{CallNotification, ClientLink, ClientLinkError};
+use crate::{CallNotification, ClientLink, ClientLinkError, TaskAsk, TaskMethod};
 
 fn raw(text: &str) -> RawJson {
     RawJson::parse(text.to_owned()).unwrap()
@@ -178,4 +178,165 @@ async fn what_a_server_asks_while_a_call_runs_is_audited() {
     let (_, audit) = ask(1, Arc::new(refusing)).await;
     let refused = Outcome::Error(ErrorClass::ClientError);
     assert_eq!(methods(&audit)[0], ("elicitation/create", refused));
+}
+
+/// A client of 2026-07-28: questions reach it in answers.
+struct New;
+
+#[async_trait]
+impl ClientLink for New {
+    fn notify(&self, _: CallNotification) {}
+
+    fn wants_progress(&self) -> bool {
+        false
+    }
+
+    fn capabilities(&self) -> Option<RawJson> {
+        Some(raw(r#"{"elicitation":{},"sampling":{}}"#))
+    }
+
+    fn accepts_input_requests(&self) -> bool {
+        true
+    }
+
+    fn accepts(&self, _: &RawJson) -> bool {
+        true
+    }
+
+    async fn request(&self, method: &str, _: RawJson) -> Result<RawJson, ClientLinkError> {
+        let method = method.to_owned();
+        Err(ClientLinkError::Unsupported { method })
+    }
+}
+
+/// Says one thing to calls, and one about its tasks.
+struct Scripted {
+    call: String,
+    task: String,
+}
+
+#[async_trait]
+impl Backend for Scripted {
+    fn name(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn offer_now(&self) -> Option<Offer> {
+        let definition = raw(r#"{"name":"ask","inputSchema":{"type":"object"}}"#);
+        Some(Offer::of_tools(vec![
+            ToolSpec::from_definition(definition).unwrap(),
+        ]))
+    }
+
+    async fn offer(&self) -> Result<Offer, BackendError> {
+        Ok(self.offer_now().unwrap_or_default())
+    }
+
+    async fn call_tool(&self, _: &CallContext, _: ToolCall) -> Result<ToolOutput, BackendError> {
+        Ok(ToolOutput::from_raw(raw(&self.call)).unwrap())
+    }
+
+    async fn task(&self, _: &CallContext, _: TaskAsk) -> Result<RawJson, BackendError> {
+        Ok(raw(&self.task))
+    }
+}
+
+/// What comes of a call, and of a question about the task `7` after it.
+async fn said(call_says: &str, task: &str) -> (Result<RawJson, GatewayError>, RecordingAudit) {
+    let audit = RecordingAudit::new();
+    let gateway = Gateway::builder()
+        .backend(Scripted {
+            call: call_says.to_owned(),
+            task: task.to_owned(),
+        })
+        .policy(AllowAll::new())
+        .audit(audit.clone())
+        .build()
+        .unwrap();
+    let incoming = incoming().with_link(Arc::new(New));
+    gateway.call_tool(&incoming, call("ask")).await.unwrap();
+    let ask = TaskAsk::new(TaskMethod::Get, "7", Extras::default());
+    (gateway.task(&incoming, ask).await, audit)
+}
+
+fn names(audit: &RecordingAudit) -> Vec<&'static str> {
+    methods(audit).into_iter().map(|(name, _)| name).collect()
+}
+
+const TASK: &str = r#"{"resultType":"task","taskId":"7"}"#;
+
+#[tokio::test]
+async fn questions_in_answers_are_audited_each() {
+    let samples = r#""s":{"method":"sampling/createMessage","params":{"n":1}}"#;
+    let (_, audit) = said(
+        &format!(
+            r#"{{"resultType":"input_required","input\u0052equests":{{{samples},"x":{{"method":"odd"}}}}}}"#
+        ),
+        "{}",
+    )
+    .await;
+    let events = audit.events();
+    let asked: Vec<_> = events.iter().take(3).map(|event| event.method).collect();
+    assert_eq!(
+        asked,
+        [
+            "sampling/createMessage",
+            "a request to the client",
+            "tools/call"
+        ]
+    );
+    assert_eq!(events[0].server.as_deref(), Some("scripted"));
+    assert_eq!(
+        (events[0].request_bytes, events[0].outcome),
+        (7, Outcome::Ok)
+    );
+    assert_eq!(events[0].request_id, events[2].request_id);
+
+    let asks = format!(r#"{{"taskId":"7","inputRequests":{{{samples}}}}}"#);
+    let (answer, audit) = said(TASK, &asks).await;
+    assert_eq!(answer.unwrap().as_str(), asks);
+    assert_eq!(
+        names(&audit),
+        ["tools/call", "sampling/createMessage", "tasks/get"]
+    );
+
+    // What is nothing of the protocol's asks nobody.
+    let (_, audit) = said(
+        &format!(r#"{{"content":[],"inputRequests":{{{samples}}}}}"#),
+        "{}",
+    )
+    .await;
+    assert_eq!(names(&audit)[0], "tools/call");
+
+    // A server cannot fill the log.
+    let many: Vec<_> = (0..100)
+        .map(|n| format!(r#""{n}":{{"method":"roots/list"}}"#))
+        .collect();
+    let many = format!(r#"{{"taskId":"7","inputRequests":{{{}}}}}"#, many.join(","));
+    let (_, audit) = said(TASK, &many).await;
+    assert_eq!(methods(&audit).len(), 1 + 32 + 1);
+}
+
+#[tokio::test]
+async fn an_answer_about_another_task_is_not_told() {
+    for (answer, is_told) in [
+        (r#"{"status":"working"}"#, true),
+        (r#"{"taskId":"7"}"#, true),
+        (r#"{"task\u0049d":"\u0037"}"#, true),
+        (r#"{"taskId":"8"}"#, false),
+        (r#"{"task\u0049d":"8"}"#, false),
+        (r#"{"taskId":7}"#, false),
+        (r#"{"taskId":null}"#, false),
+        (r#"{"taskId":"7","taskId":"8"}"#, false),
+        (r#"{"taskId":"8","taskId":"7"}"#, false),
+    ] {
+        let (got, _) = said(TASK, answer).await;
+        match got {
+            Ok(got) => assert!(is_told && got.as_str() == answer, "{answer}"),
+            Err(error) => {
+                assert!(!is_told, "{answer}: {error}");
+                assert_eq!(error.class(), ErrorClass::UpstreamInvalid);
+            }
+        }
+    }
 }

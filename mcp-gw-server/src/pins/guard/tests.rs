@@ -345,3 +345,39 @@ async fn what_one_connection_lists_is_held_against_the_pins_of_the_server() {
         assert!(lost.unwrap_err().to_string().contains("are gone"));
     }
 }
+
+/// Keeps what it hears.
+#[derive(Default)]
+struct Diary(Mutex<Vec<BackendEvent>>);
+
+impl BackendListener for Diary {
+    fn on_event(&self, event: BackendEvent) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+#[tokio::test]
+async fn a_blocked_server_is_not_heard() {
+    let updated = || BackendEvent::ResourceUpdated {
+        uri: "a:b".into(),
+        params: RawJson::empty_object(),
+    };
+    for (mode, heard) in [(PinMode::Block, 2), (PinMode::Quarantine, 3)] {
+        let scene = scene(mode);
+        let diary: Arc<Diary> = Arc::default();
+        let heard_by = Heard {
+            guard: scene.guard.clone().unwrap(),
+            listener: Arc::clone(&diary) as Arc<dyn BackendListener>,
+        };
+        scene.guarded.offer().await.unwrap();
+        heard_by.on_event(updated());
+        scene.fickle.becomes("evil");
+        let _ = scene.guarded.offer().await;
+        heard_by.on_event(updated());
+        // It may be what it was before.
+        heard_by.on_event(BackendEvent::OfferChanged);
+        let diary = diary.0.lock().unwrap();
+        assert_eq!(diary.len(), heard, "{mode:?}");
+        assert_eq!(diary.last(), Some(&BackendEvent::OfferChanged));
+    }
+}

@@ -264,10 +264,13 @@ fn a_good_configuration_is_explained() {
     let folder = Folder::new();
     let yaml = "policy: { default: allow }\nservers:\n  odd: { command: odd, args: [--secret] }\n";
     let file = folder.file("mcp-gw.yaml", yaml);
-    for binary in BOTH {
+    for (binary, place) in [
+        (HTTP_BIN, "127.0.0.1:8080"),
+        (STDIO_BIN, "over standard streams"),
+    ] {
         let (code, stdout, stderr) = run(binary, &["check", "--config", &file]);
         assert_eq!(code, Some(0), "{stderr}");
-        for word in ["127.0.0.1:8080", "odd", "every tool"] {
+        for word in [place, "odd", "every tool"] {
             assert!(stdout.contains(word), "{stdout}");
         }
         assert!(!stdout.contains("--secret"), "{stdout}");
