@@ -6,6 +6,8 @@ mod models;
 pub mod api7;
 pub mod apisix;
 pub mod http;
+pub mod kong;
+pub mod konnect;
 mod paging;
 #[cfg(feature = "tools")]
 pub mod tools;
