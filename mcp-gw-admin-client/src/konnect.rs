@@ -1,9 +1,15 @@
 //! Kong Konnect.
 //!
-//! Without I/O: [`router`] says which routes answer a path, [`sampling`] makes the rule of a debug session, [`ids`]
-//! knows the two spellings of ids.
+//! Without I/O: [`router`] says which routes answer a path, [`sampling`] makes the rule of a debug session,
+//! [`analytics`] asks for rows of requests and counts them, [`ids`] knows the two spellings of ids.
 
+pub mod analytics;
+mod argument;
 pub mod ids;
 pub mod router;
 pub mod sampling;
+mod spread;
 mod text;
+
+pub use argument::ArgumentFault;
+pub use spread::Spread;

@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use super::ArgumentFault;
 use super::ids::ScopedId;
 use super::text::is_unseen;
 
@@ -43,26 +44,6 @@ pub struct SamplingPlan {
     pub duration_seconds: u32,
     /// Traces.
     pub max_samples: u32,
-}
-
-/// One argument that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{argument}: {message}")]
-#[non_exhaustive]
-pub struct ArgumentFault {
-    /// The name of the argument.
-    pub argument: &'static str,
-    /// What is wrong and what to give instead. Repeats nothing of what was given.
-    pub message: String,
-}
-
-impl ArgumentFault {
-    pub(crate) fn new(argument: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            argument,
-            message: message.into(),
-        }
-    }
 }
 
 /// Methods that a session can be about.
