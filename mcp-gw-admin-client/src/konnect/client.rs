@@ -16,15 +16,13 @@ use crate::http::{
 use crate::kong::{
     Consumer, ConsumerGroup, Entities, Kind, Model, Place, Plugin, Route, Service, Vault,
 };
+use crate::konnect::analytics::Query;
 use crate::konnect::debug::StandIn;
-use crate::konnect::id::Uuid;
-use crate::konnect::model::{
-    AlertEvent, AssignedRole, ControlPlane, Organization, RequestRow, User,
-};
+use crate::konnect::model::{AlertEvent, AssignedRole, ControlPlane, Organization, User};
 use crate::konnect::planes::{self, PlaneParams};
 use crate::konnect::region::{GLOBAL, Region};
-use crate::konnect::requests::RequestQuery;
-use crate::paging::{self, Page, odd};
+use crate::konnect::uuid::Uuid;
+use crate::paging::{self, Page, odd, written};
 
 /// How many items a page has when pages are read one after the other and nobody said.
 const PAGE_SIZE: u32 = 100;
@@ -247,12 +245,13 @@ impl Client {
         Entities::new(self.regional.clone(), place, kind)
     }
 
-    /// A page of the requests that were made to gateways.
+    /// Requests that were made to gateways, newest first: as [`RequestRow`](crate::konnect::RequestRow), or as any type.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn requests(&self, query: &RequestQuery) -> Result<Page<RequestRow>, Error> {
-        let answer = self.raw(query.request()?).await?;
+    pub async fn requests<M: DeserializeOwned>(&self, query: &Query) -> Result<Page<M>, Error> {
+        let request = Target::at("/v2/api-requests").ask(&written(&query.body())?)?;
+        let answer = self.raw(request).await?;
         let body = answer.body.ok_or_else(|| odd("a list", "it is empty"))?;
         paging::listed(&body, "results", None)
     }

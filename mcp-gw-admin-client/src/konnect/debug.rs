@@ -8,9 +8,9 @@ use mcp_gw_core::RawJson;
 use serde::Serialize;
 
 use crate::http::{Error, Transport};
-use crate::konnect::id::Uuid;
 use crate::konnect::model::{DebugSession, Trace};
 use crate::konnect::planes;
+use crate::konnect::uuid::Uuid;
 use crate::paging::{self, Page, odd, written};
 
 /// What is waited for.

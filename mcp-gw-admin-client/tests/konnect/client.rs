@@ -3,13 +3,21 @@
 use futures_util::TryStreamExt as _;
 use mcp_gw_admin_client::http::ErrorKind;
 use mcp_gw_admin_client::kong;
+use mcp_gw_admin_client::konnect::analytics::{Query, QueryInput, query};
 use mcp_gw_admin_client::konnect::{
-    ControlPlane, DebugSessions as _, Filter, KonnectError, ListParams, NewSession, PlaneParams,
-    RequestQuery, Service, TimeRange,
+    ControlPlane, DebugSessions as _, KonnectError, ListParams, NewSession, PlaneParams,
+    RequestRow, Service,
 };
 use serde_json::{Value, json};
 
 use super::*;
+
+fn of_a_day() -> Query {
+    let mut input = QueryInput::default();
+    input.time_range = "24H".to_owned();
+    input.status_codes = vec![503];
+    query(&input).unwrap()
+}
 
 #[tokio::test]
 async fn the_token_goes_with_every_request_and_is_in_no_text() {
@@ -99,8 +107,7 @@ async fn all_four_ways_of_paging_are_walked_to_their_end() {
         .await
         .unwrap();
     assert_eq!(services[1].id.as_deref(), Some("b"));
-    let query = RequestQuery::new(TimeRange::H1).with_filter(Filter::any_of("status_code", &[503]));
-    let rows = client.requests(&query).await.unwrap();
+    let rows = client.requests::<RequestRow>(&of_a_day()).await.unwrap();
     assert_eq!(rows.items[0].response_http_status.as_deref(), Some("503"));
 }
 
@@ -199,10 +206,7 @@ async fn limits_are_waited_for_when_that_does_no_harm() {
     let client = konnect(&api);
     let services = client.services(&uuid(CP));
     assert_eq!(services.get(ID).await.unwrap().id.as_deref(), Some("a"));
-    let rows = client
-        .requests(&RequestQuery::new(TimeRange::D7))
-        .await
-        .unwrap();
+    let rows = client.requests::<RequestRow>(&of_a_day()).await.unwrap();
     assert_eq!(rows.items, []);
     let session = NewSession::new("", 60, 100);
     let error = client
