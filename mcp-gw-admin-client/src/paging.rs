@@ -29,6 +29,18 @@ pub struct Page<M> {
     pub(crate) mark: u64,
 }
 
+impl<M> Page<M> {
+    /// A page that is all there is.
+    #[cfg(feature = "tools")]
+    pub(crate) fn of(items: Vec<M>) -> Self {
+        Self {
+            total: u64::try_from(items.len()).ok(),
+            items,
+            mark: 0,
+        }
+    }
+}
+
 /// All pages of `size` items, one after the other, from page `first` on, as `read` gets them. Ends when all that the API
 /// counts were seen; when it does not count, with a page that is not as full as the first. After an error there is nothing
 /// more.

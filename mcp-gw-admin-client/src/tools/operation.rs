@@ -55,6 +55,16 @@ pub(crate) trait Operation<S>: Send + Sync + 'static {
     type Args: DeserializeOwned + JsonSchema + Send;
     type Output: Serialize + JsonSchema + Send;
 
+    /// Asks the client that calls, where it can be asked, before anything is done. Time that passes meanwhile is not the
+    /// time of the call.
+    fn consult(
+        _: &S,
+        _: &CallContext,
+        args: Self::Args,
+    ) -> impl Future<Output = Result<Self::Args, ToolError>> + Send {
+        std::future::ready(Ok(args))
+    }
+
     fn run(
         shared: &S,
         args: Self::Args,
@@ -89,7 +99,8 @@ type Build<S> = fn(Arc<S>) -> Result<Arc<dyn Tool>, SpecError>;
 /// A tool, not yet bound to what it shares with others.
 pub(crate) struct Blueprint<S> {
     pub(crate) name: &'static str,
-    pub(crate) effect: Effect,
+    /// What it changes when the server is read-only.
+    pub(crate) least_effect: Effect,
     build: Build<S>,
 }
 
@@ -97,7 +108,7 @@ impl<S: Shared> Blueprint<S> {
     pub(crate) const fn of<O: Operation<S>>() -> Self {
         Self {
             name: O::NAME,
-            effect: O::EFFECT,
+            least_effect: O::READ_ONLY_EFFECT,
             build: |shared| Bound::<S, O>::build(shared),
         }
     }
@@ -260,6 +271,7 @@ impl<S: Shared, O: Operation<S>> Tool for Bound<S, O> {
             return Err(ToolError::failed(says));
         }
         let args = self.arguments(&args)?;
+        let args = O::consult(&self.shared, ctx, args).await?;
         let bounded = ctx
             .end()
             .map(|end| self.shared.within(Budget::until(end.into())));

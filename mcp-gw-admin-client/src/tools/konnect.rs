@@ -1,0 +1,19 @@
+//! Kong Konnect, and a Kong of one's own, as tools: those of the Konnect MCP server by the same names and with the same
+//! inputs.
+
+mod args;
+mod backend;
+mod by_route;
+mod config;
+mod entities;
+mod listing;
+mod memory;
+mod near;
+mod planes;
+mod shared;
+mod source;
+
+pub use backend::{gateway_backend, konnect_backend};
+pub use config::{KongConfig, KonnectConfig};
+
+pub use crate::tools::api7::{Access, EnvironmentError, ToolsError};

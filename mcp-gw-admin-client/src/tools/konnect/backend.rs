@@ -1,0 +1,231 @@
+//! The backends: all tools that are wanted.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::HeaderName;
+use mcp_gw_core::{Backend, BackendError, CallContext, Offer, ToolCall, ToolOutput, ToolRegistry};
+
+use crate::http::{BaseUrl, Trust};
+use crate::kong::{self, KongError};
+use crate::konnect::{Client, ClientConfig, DebugSessions, KonnectError, Region, Uuid};
+use crate::tools::api7::{Access, ToolsError};
+use crate::tools::choice::{registry, to_api, wanted};
+use crate::tools::konnect::config::{KongConfig, KonnectConfig};
+use crate::tools::konnect::entities::{
+    GetConsumer, GetConsumerGroup, GetPlugin, GetRoute, GetService, GetVault,
+};
+use crate::tools::konnect::planes::{GetControlPlane, GetControlPlaneGroup};
+use crate::tools::konnect::shared::{GATEWAY, KONNECT, Konnect};
+use crate::tools::konnect::source::{Gateway, Source};
+use crate::tools::operation::Blueprint;
+
+/// All tools, in the order of Kong's pages.
+static TOOLS: [Blueprint<Konnect>; 8] = [
+    Blueprint::of::<GetControlPlane>(),
+    Blueprint::of::<GetControlPlaneGroup>(),
+    Blueprint::of::<GetConsumer>(),
+    Blueprint::of::<GetConsumerGroup>(),
+    Blueprint::of::<GetService>(),
+    Blueprint::of::<GetRoute>(),
+    Blueprint::of::<GetPlugin>(),
+    Blueprint::of::<GetVault>(),
+];
+
+/// Those that a gateway of one's own can answer.
+static OF_GATEWAYS: [Blueprint<Konnect>; 7] = [
+    Blueprint::of::<GetControlPlane>(),
+    Blueprint::of::<GetConsumer>(),
+    Blueprint::of::<GetConsumerGroup>(),
+    Blueprint::of::<GetService>(),
+    Blueprint::of::<GetRoute>(),
+    Blueprint::of::<GetPlugin>(),
+    Blueprint::of::<GetVault>(),
+];
+
+/// The tools of one region of Konnect, as a backend for a `Gateway`. Nothing is connected to yet.
+///
+/// ```no_run
+/// use mcp_gw_admin_client::konnect::Region;
+/// use mcp_gw_admin_client::tools::konnect::{KonnectConfig, konnect_backend};
+/// use mcp_gw_core::{AllowAll, Gateway, Secret};
+///
+/// # fn run(token: String) -> Result<(), Box<dyn std::error::Error>> {
+/// let config = KonnectConfig::new(Region::Eu, Secret::new(token));
+/// let gateway = Gateway::builder()
+///     .backend(konnect_backend(&config, None)?)
+///     .policy(AllowAll::new())
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// `sessions` makes debug sessions instead of the [stand-in](crate::konnect::StandIn).
+///
+/// # Errors
+/// When something in `config` cannot be used.
+pub fn konnect_backend(
+    config: &KonnectConfig,
+    sessions: Option<Arc<dyn DebugSessions>>,
+) -> Result<Arc<dyn Backend>, ToolsError> {
+    let wanted = wanted(
+        &TOOLS,
+        config.tools.as_deref(),
+        &config.exclude_tools,
+        config.access,
+    )?;
+    let shared = Konnect {
+        source: Source::Konnect(konnect(config)?),
+        sessions,
+        memory: Arc::default(),
+        access: config.access,
+        answer_bytes: config.answer_bytes,
+        max_items: config.max_items,
+        words: &KONNECT,
+        unset: config.unset.clone(),
+    };
+    Ok(Arc::new(KonnectBackend {
+        registry: registry(&config.name, wanted, shared)?,
+        instructions: INSTRUCTIONS,
+    }))
+}
+
+/// The tools of one Kong Gateway, as a backend for a `Gateway`: those that its Admin API can answer. Nothing is connected
+/// to yet.
+///
+/// # Errors
+/// When something in `config` cannot be used.
+pub fn gateway_backend(config: &KongConfig) -> Result<Arc<dyn Backend>, ToolsError> {
+    let mut exclude = config.exclude_tools.clone();
+    let is_named = |name: &str| config.tools.iter().flatten().any(|tool| tool == name);
+    if !config.has_consumer_groups() && !is_named("GetConsumerGroup") {
+        exclude.push("GetConsumerGroup".to_owned());
+    }
+    let wanted = wanted(
+        &OF_GATEWAYS,
+        config.tools.as_deref(),
+        &exclude,
+        Access::ReadOnly,
+    )?;
+    let shared = Konnect {
+        source: Source::Gateway(gateway(config)?),
+        sessions: None,
+        memory: Arc::default(),
+        access: Access::ReadOnly,
+        answer_bytes: config.answer_bytes,
+        max_items: config.max_items,
+        words: &GATEWAY,
+        unset: None,
+    };
+    Ok(Arc::new(KonnectBackend {
+        registry: registry(&config.name, wanted, shared)?,
+        instructions: OF_A_GATEWAY,
+    }))
+}
+
+fn konnect(config: &KonnectConfig) -> Result<Client, ToolsError> {
+    let region: Option<Region> = config.region.parse().ok();
+    let mut to_api_config = match (region, &config.base_url) {
+        (Some(region), None) => ClientConfig::new(region).map_err(KonnectError::Url)?,
+        (None, None) => return Err(ToolsError::UnknownRegion),
+        (_, Some(url)) => {
+            let regional: BaseUrl = url.parse().map_err(KonnectError::Url)?;
+            // The token goes to Konnect's own address only if nobody said that it is elsewhere.
+            let global = match &config.global_url {
+                Some(url) => url.parse().map_err(KonnectError::Url)?,
+                None => regional.clone(),
+            };
+            ClientConfig::at(regional, global, config.region.clone())
+        }
+    };
+    if let Some(url) = &config.global_url {
+        to_api_config.global.base = url.parse().map_err(KonnectError::Url)?;
+    }
+    let trust = config.ca_pem.clone().map_or(Trust::System, Trust::Pem);
+    for transport in [&mut to_api_config.regional, &mut to_api_config.global] {
+        let retries = transport.retries;
+        *transport = to_api(
+            transport.base.clone(),
+            trust.clone(),
+            config.proxy.clone(),
+            config.timeout_seconds,
+        );
+        transport.retries = retries;
+    }
+    Ok(Client::with_config(to_api_config, config.token.clone())?)
+}
+
+fn gateway(config: &KongConfig) -> Result<Gateway, ToolsError> {
+    let base: BaseUrl = config.admin_url.parse().map_err(KongError::Url)?;
+    let trust = config.ca_pem.clone().map_or(Trust::System, Trust::Pem);
+    let name = config
+        .control_plane_name
+        .clone()
+        .unwrap_or_else(|| name_of(&base, config.workspace.as_deref()));
+    let id = match &config.control_plane_id {
+        Some(id) => id.trim().parse().map_err(|_| ToolsError::PlaneId)?,
+        None => Uuid::made_of(&format!(
+            "{base} {}",
+            config.workspace.as_deref().unwrap_or_default()
+        )),
+    };
+    let transport = to_api(base, trust, config.proxy.clone(), config.timeout_seconds);
+    let mut to_gateway = kong::ClientConfig::new(transport.base.clone());
+    to_gateway.transport = transport;
+    to_gateway.token = config.admin_token.clone();
+    to_gateway.workspace = config.workspace.clone();
+    to_gateway.header =
+        HeaderName::try_from(config.admin_header.trim()).map_err(|_| ToolsError::TokenHeader)?;
+    Ok(Gateway {
+        client: kong::Client::with_config(to_gateway)?,
+        id,
+        name,
+    })
+}
+
+/// What a gateway is called as long as nobody says.
+fn name_of(base: &BaseUrl, workspace: Option<&str>) -> String {
+    let (_, host) = base.as_str().split_once("://").unwrap_or_default();
+    match workspace {
+        Some(workspace) => format!("{host} ({workspace})"),
+        None => host.to_owned(),
+    }
+}
+
+#[derive(Debug)]
+struct KonnectBackend {
+    registry: ToolRegistry,
+    instructions: &'static str,
+}
+
+#[async_trait]
+impl Backend for KonnectBackend {
+    fn name(&self) -> &str {
+        self.registry.name()
+    }
+
+    fn offer_now(&self) -> Option<Offer> {
+        let mut offer = self.registry.offer_now()?;
+        offer.instructions = Some(self.instructions.to_owned());
+        Some(offer)
+    }
+
+    async fn offer(&self) -> Result<Offer, BackendError> {
+        Ok(self.offer_now().unwrap_or_default())
+    }
+
+    async fn call_tool(
+        &self,
+        ctx: &CallContext,
+        call: ToolCall,
+    ) -> Result<ToolOutput, BackendError> {
+        self.registry.call_tool(ctx, call).await
+    }
+}
+
+const INSTRUCTIONS: &str = "Tools for Kong Konnect, of one region. Begin with GetControlPlane, and hand the ids in results on \
+    to other tools: control_plane_id, service_id, route_id, consumer_id, debug_session_id. Before CreateDebugSession show the \
+    user what it would trace, and ask; then poll ActiveTracingSession (fetch_status) until it is completed.";
+
+const OF_A_GATEWAY: &str = "Tools for one Kong Gateway, which is one control plane here. Begin with GetControlPlane, and hand \
+    the ids in results on to other tools: control_plane_id, service_id, route_id, consumer_id.";
