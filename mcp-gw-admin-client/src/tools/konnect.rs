@@ -1,10 +1,14 @@
 //! Kong Konnect, and a Kong of one's own, as tools: those of the Konnect MCP server by the same names and with the same
 //! inputs.
 
+mod alerts;
+mod analytics;
 mod args;
 mod backend;
 mod by_route;
 mod config;
+mod confirm;
+mod debug;
 mod entities;
 mod listing;
 mod memory;
@@ -12,6 +16,7 @@ mod near;
 mod planes;
 mod shared;
 mod source;
+mod whereabouts;
 
 pub use backend::{gateway_backend, konnect_backend};
 pub use config::{KongConfig, KonnectConfig};

@@ -55,16 +55,6 @@ pub(crate) trait Operation<S>: Send + Sync + 'static {
     type Args: DeserializeOwned + JsonSchema + Send;
     type Output: Serialize + JsonSchema + Send;
 
-    /// Asks the client that calls, where it can be asked, before anything is done. Time that passes meanwhile is not the
-    /// time of the call.
-    fn consult(
-        _: &S,
-        _: &CallContext,
-        args: Self::Args,
-    ) -> impl Future<Output = Result<Self::Args, ToolError>> + Send {
-        std::future::ready(Ok(args))
-    }
-
     fn run(
         shared: &S,
         args: Self::Args,
@@ -271,7 +261,6 @@ impl<S: Shared, O: Operation<S>> Tool for Bound<S, O> {
             return Err(ToolError::failed(says));
         }
         let args = self.arguments(&args)?;
-        let args = O::consult(&self.shared, ctx, args).await?;
         let bounded = ctx
             .end()
             .map(|end| self.shared.within(Budget::until(end.into())));

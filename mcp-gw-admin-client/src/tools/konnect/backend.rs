@@ -11,7 +11,11 @@ use crate::kong::{self, KongError};
 use crate::konnect::{Client, ClientConfig, DebugSessions, KonnectError, Region, Uuid};
 use crate::tools::api7::{Access, ToolsError};
 use crate::tools::choice::{registry, to_api, wanted};
+use crate::tools::konnect::alerts::FetchAlertingEventDetails;
+use crate::tools::konnect::analytics::GetAnalytics;
 use crate::tools::konnect::config::{KongConfig, KonnectConfig};
+use crate::tools::konnect::confirm::{self, Step};
+use crate::tools::konnect::debug::CreateDebugSession;
 use crate::tools::konnect::entities::{
     GetConsumer, GetConsumerGroup, GetPlugin, GetRoute, GetService, GetVault,
 };
@@ -21,7 +25,7 @@ use crate::tools::konnect::source::{Gateway, Source};
 use crate::tools::operation::Blueprint;
 
 /// All tools, in the order of Kong's pages.
-static TOOLS: [Blueprint<Konnect>; 8] = [
+static TOOLS: [Blueprint<Konnect>; 11] = [
     Blueprint::of::<GetControlPlane>(),
     Blueprint::of::<GetControlPlaneGroup>(),
     Blueprint::of::<GetConsumer>(),
@@ -30,6 +34,9 @@ static TOOLS: [Blueprint<Konnect>; 8] = [
     Blueprint::of::<GetRoute>(),
     Blueprint::of::<GetPlugin>(),
     Blueprint::of::<GetVault>(),
+    Blueprint::of::<GetAnalytics>(),
+    Blueprint::of::<CreateDebugSession>(),
+    Blueprint::of::<FetchAlertingEventDetails>(),
 ];
 
 /// Those that a gateway of one's own can answer.
@@ -219,7 +226,18 @@ impl Backend for KonnectBackend {
         ctx: &CallContext,
         call: ToolCall,
     ) -> Result<ToolOutput, BackendError> {
-        self.registry.call_tool(ctx, call).await
+        if *call.name != *confirm::TOOL {
+            return self.registry.call_tool(ctx, call).await;
+        }
+        match confirm::step(ctx, &call) {
+            Step::Unasked => self.registry.call_tool(ctx, call).await,
+            Step::Agreed(call) => self.registry.call_tool(ctx, call).await,
+            Step::Refused => Ok(confirm::refused()),
+            Step::Ask(call) => {
+                let shown = self.registry.call_tool(ctx, call.clone()).await?;
+                Ok(confirm::question(&call, &shown).unwrap_or(shown))
+            }
+        }
     }
 }
 

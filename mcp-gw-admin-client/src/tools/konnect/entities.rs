@@ -91,13 +91,13 @@ pub(crate) struct Found<S: Sort> {
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<LeftOut>,
     /// When nothing has the name: names that are like it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     near_names: Vec<String>,
     /// How many secrets are not shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     redacted: Option<usize>,
     /// What else there is to know.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     remarks: Vec<String>,
 }
 

@@ -125,7 +125,7 @@ pub(crate) struct RouteMatch {
     /// prefix or regex.
     pub(crate) kind: &'static str,
     /// What it also asks for: method, host …
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) only_if: Vec<&'static str>,
 }
 
@@ -147,19 +147,19 @@ pub(crate) struct FoundPlanes {
     pub(crate) count: usize,
     pub(crate) items: Vec<Item<Planes>>,
     /// Of get_by_route: the routes that answer, best first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) routes: Vec<RouteMatch>,
     /// Of get_by_route: control planes that could not be looked into.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) unread: Vec<Unread>,
     /// What is not shown: `count`; `next` says how to read on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left_out: Option<LeftOut>,
     /// When nothing has the name: names that are like it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) near_names: Vec<String>,
     /// What else there is to know.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) remarks: Vec<String>,
 }
 

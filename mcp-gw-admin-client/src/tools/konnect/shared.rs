@@ -94,9 +94,7 @@ impl Shared for Konnect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Right {
     Read,
-    #[expect(dead_code, reason = "for the tools of analytics")]
     Analytics,
-    #[expect(dead_code, reason = "for the tools of debugging")]
     Debug,
 }
 
