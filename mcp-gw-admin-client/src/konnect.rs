@@ -1,7 +1,7 @@
 //! Kong Konnect.
 //!
 //! Without I/O: [`router`] says which routes answer a path, [`sampling`] makes the rule of a debug session,
-//! [`analytics`] asks for rows of requests and counts them, [`ids`] knows the two spellings of ids.
+//! [`traces`] makes what it collected short, [`analytics`] asks for rows of requests and counts them, [`ids`] knows the two spellings of ids.
 
 pub mod analytics;
 mod argument;
@@ -10,6 +10,7 @@ pub mod router;
 pub mod sampling;
 mod spread;
 mod text;
+pub mod traces;
 
 pub use argument::ArgumentFault;
 pub use spread::Spread;
