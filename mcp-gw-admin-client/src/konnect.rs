@@ -5,7 +5,8 @@
 //! it is not published, so [`StandIn`] speaks a contract made up for the time being.
 //!
 //! Without I/O: [`router`] says which routes answer a path, [`sampling`] makes the rule of a debug session,
-//! [`analytics`] asks for rows of requests and counts them, [`ids`] knows the two spellings of ids.
+//! [`analytics`] asks for rows of requests and counts them, [`traces`] sums up where time went, [`ids`] knows the two
+//! spellings of ids.
 
 pub mod analytics;
 mod argument;
@@ -19,6 +20,7 @@ pub mod router;
 pub mod sampling;
 mod spread;
 mod text;
+pub mod traces;
 mod uuid;
 
 pub use argument::ArgumentFault;
@@ -26,7 +28,7 @@ pub use client::{Client, ClientConfig, KonnectError};
 pub use debug::{Coming, DebugSessions, NewSession, StandIn};
 pub use model::{
     AlertEvent, AssignedRole, ControlPlane, DebugSession, Organization, PlaneConfig, RequestRow,
-    Trace, User,
+    User,
 };
 pub use planes::PlaneParams;
 pub use region::{Region, UnknownRegion};

@@ -8,7 +8,7 @@ use mcp_gw_core::RawJson;
 use serde::Serialize;
 
 use crate::http::{Error, Transport};
-use crate::konnect::model::{DebugSession, Trace};
+use crate::konnect::model::DebugSession;
 use crate::konnect::planes;
 use crate::konnect::uuid::Uuid;
 use crate::paging::{self, Page, odd, written};
@@ -52,14 +52,15 @@ pub trait DebugSessions: Send + Sync + 'static {
     /// Ends one at once. One that has ended is a conflict ([`Error::is_conflict`]).
     fn stop<'a>(&'a self, plane: &'a Uuid, id: &'a Uuid) -> Coming<'a, DebugSession>;
 
-    /// A page of its traces, and what the next one is asked for by. Before the end these are only those that are there.
+    /// A page of its traces, which [`Trace::of`](crate::konnect::traces::Trace::of) reads, and what the next one is asked for
+    /// by. Before the end these are only those that are there.
     fn traces<'a>(
         &'a self,
         plane: &'a Uuid,
         id: &'a Uuid,
         size: u32,
         after: Option<&'a str>,
-    ) -> Coming<'a, (Page<Trace>, Option<String>)>;
+    ) -> Coming<'a, (Page<RawJson>, Option<String>)>;
 }
 
 /// Debug sessions by a contract that is made up (`/v2/control-planes/{id}/debug-sessions`), after the example of the APIs
@@ -119,7 +120,7 @@ impl DebugSessions for StandIn {
         id: &'a Uuid,
         size: u32,
         after: Option<&'a str>,
-    ) -> Coming<'a, (Page<Trace>, Option<String>)> {
+    ) -> Coming<'a, (Page<RawJson>, Option<String>)> {
         Box::pin(async move {
             let target = planes::at(plane.as_str(), SESSIONS)?
                 .segment("debug_session_id", id.as_str())?

@@ -118,15 +118,6 @@ models! {
         /// RFC 3339.
         ended_at: String,
     }
-    /// A trace of a debug session.
-    Trace {
-        /// The id.
-        trace_id: String,
-        /// In milliseconds.
-        duration_ms: f64,
-        /// Its spans: `{"resourceSpans": […]}` (OTLP/JSON).
-        otlp: Value,
-    }
     /// Who a token belongs to.
     User {
         /// The id.

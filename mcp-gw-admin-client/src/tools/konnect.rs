@@ -16,6 +16,7 @@ mod near;
 mod planes;
 mod shared;
 mod source;
+mod tracing;
 mod whereabouts;
 
 pub use backend::{gateway_backend, konnect_backend};

@@ -15,6 +15,7 @@ mod debugging;
 mod definitions;
 mod entities;
 mod gateway;
+mod tracing;
 
 use std::sync::Arc;
 

@@ -22,10 +22,11 @@ use crate::tools::konnect::entities::{
 use crate::tools::konnect::planes::{GetControlPlane, GetControlPlaneGroup};
 use crate::tools::konnect::shared::{GATEWAY, KONNECT, Konnect};
 use crate::tools::konnect::source::{Gateway, Source};
+use crate::tools::konnect::tracing::ActiveTracingSession;
 use crate::tools::operation::Blueprint;
 
 /// All tools, in the order of Kong's pages.
-static TOOLS: [Blueprint<Konnect>; 11] = [
+static TOOLS: [Blueprint<Konnect>; 12] = [
     Blueprint::of::<GetControlPlane>(),
     Blueprint::of::<GetControlPlaneGroup>(),
     Blueprint::of::<GetConsumer>(),
@@ -36,6 +37,7 @@ static TOOLS: [Blueprint<Konnect>; 11] = [
     Blueprint::of::<GetVault>(),
     Blueprint::of::<GetAnalytics>(),
     Blueprint::of::<CreateDebugSession>(),
+    Blueprint::of::<ActiveTracingSession>(),
     Blueprint::of::<FetchAlertingEventDetails>(),
 ];
 
