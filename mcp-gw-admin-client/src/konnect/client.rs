@@ -241,8 +241,8 @@ impl Client {
 
     /// The entities of one kind in a control plane, as any type: `RawJson` takes them as they come.
     pub fn of_kind<M>(&self, plane: &Uuid, kind: Kind) -> Entities<M> {
-        let place = Place::control_plane(plane.as_str());
-        Entities::new(self.regional.clone(), place, kind)
+        let within = Place::control_plane(plane.as_str());
+        Entities::new(self.regional.clone(), within, kind)
     }
 
     /// Requests that were made to gateways, newest first: as [`RequestRow`](crate::konnect::RequestRow), or as any type.

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn routes_of(plane: &str, routes: Value) -> Plan {
+fn routes_of(plane: &str, routes: &Value) -> Plan {
     let line = format!("GET /v2/control-planes/{plane}/core-entities/routes?size=1000");
     on(&line).body(data(routes))
 }
@@ -15,8 +15,8 @@ fn ask(path: &str) -> Value {
 async fn the_best_plane_comes_first_with_route_and_service() {
     let setup = Setup::new([
         planes(&[(CP, "orders"), (CP2, "billing")]),
-        routes_of(CP, json!([{"id": ID, "name": "all", "paths": ["/"], "service": {"id": ID}}])),
-        routes_of(CP2, json!([
+        routes_of(CP, &json!([{"id": ID, "name": "all", "paths": ["/"], "service": {"id": ID}}])),
+        routes_of(CP2, &json!([
             {"id": CP2, "name": "users", "paths": ["/api/users", "/x"], "methods": ["GET"], "service": {"id": CP}},
             {"id": CP, "name": "odd", "paths": ["~/api/(?=users)"]},
             {"id": CP, "name": "hosts", "hosts": ["h"]},
@@ -55,7 +55,7 @@ async fn a_plane_that_may_not_be_read_leaves_a_part_and_a_name() {
     };
     let setup = Setup::new([
         planes(&[(CP, "orders"), (CP2, "billing")]),
-        routes_of(CP, json!([{"id": ID, "paths": ["/a"]}])),
+        routes_of(CP, &json!([{"id": ID, "paths": ["/a"]}])),
         denied(CP2),
         planes(&[(CP2, "billing")]),
         denied(CP2),
@@ -73,7 +73,7 @@ async fn a_plane_that_may_not_be_read_leaves_a_part_and_a_name() {
 
 #[tokio::test]
 async fn no_route_is_an_empty_answer_that_says_where_was_looked() {
-    let setup = Setup::new([planes(&[(CP, "orders")]), routes_of(CP, json!([]))]).await;
+    let setup = Setup::new([planes(&[(CP, "orders")]), routes_of(CP, &json!([]))]).await;
     let answer = setup.call("GetControlPlane", ask("/nowhere\n")).await.ok();
     assert_eq!(answer["count"], 0);
     let says = answer["remarks"][0].as_str().unwrap();

@@ -133,7 +133,7 @@ async fn each_kind_is_listed_with_the_ids_that_lead_on() {
         ),
     ] {
         let line = format!("GET /{path}?size=1000");
-        let setup = Setup::new([on_core(&line).body(data(json!([item])))]).await;
+        let setup = Setup::new([on_core(&line).body(data(&json!([item])))]).await;
         let arguments = json!({"operation": "list", "control_plane_id": CP});
         let answer = setup.call(tool, arguments).await.ok();
         assert_eq!(answer["control_plane_id"], CP);
@@ -173,10 +173,11 @@ async fn names_are_found_by_a_filter_or_offered() {
     ] {
         let filtered = format!("GET /{path}?size=1000&filter%5Bname%5D%5Beq%5D=");
         let setup = Setup::new([
-            on_core(&format!("{filtered}orders")).body(data(json!([{"id": ID, member: "orders"}]))),
-            on_core(&format!("{filtered}order")).body(data(json!([{"id": ID, member: "orders"}]))),
+            on_core(&format!("{filtered}orders"))
+                .body(data(&json!([{"id": ID, member: "orders"}]))),
+            on_core(&format!("{filtered}order")).body(data(&json!([{"id": ID, member: "orders"}]))),
             on_core(&format!("GET /{path}?size=1000"))
-                .body(data(json!([{"id": ID, member: "orders"}, {"id": CP}]))),
+                .body(data(&json!([{"id": ID, member: "orders"}, {"id": CP}]))),
         ])
         .await;
         let ask = |name: &str| json!({"operation": "get_by_name", "control_plane_id": CP, argument: name});
@@ -193,7 +194,7 @@ async fn names_are_found_by_a_filter_or_offered() {
 async fn a_vault_is_meant_by_its_prefix_or_else_by_its_provider() {
     let vaults = json!([{"id": ID, "prefix": "aws", "name": "hcv"}, {"id": CP, "prefix": "b", "name": "aws"},
         {"id": CP2, "prefix": "c", "name": "hcv"}]);
-    let plan = || on_core("GET /vaults?size=1000").body(data(vaults.clone()));
+    let plan = || on_core("GET /vaults?size=1000").body(data(&vaults));
     let setup = Setup::new([plan(), plan()]).await;
     let ask = |name: &str| json!({"operation": "get_by_name", "control_plane_id": CP, "vault_name": name});
     let answer = setup.call("GetVault", ask("aws")).await.ok();
@@ -220,7 +221,7 @@ async fn a_long_list_is_brief_and_read_on() {
         ]
     };
     let setup = Setup::with(plans().into_iter().chain(plans()), |config| {
-        config.answer_bytes = 20_000
+        config.answer_bytes = 20_000;
     })
     .await;
     let arguments = json!({"operation": "list", "control_plane_id": CP});

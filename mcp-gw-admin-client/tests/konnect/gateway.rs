@@ -32,7 +32,7 @@ fn about() -> Plan {
 
 #[tokio::test]
 async fn it_is_one_control_plane_that_tells_its_version() {
-    let routes = || on("GET /routes?size=1000").body(data(json!([{"id": ID, "paths": ["/a"]}])));
+    let routes = || on("GET /routes?size=1000").body(data(&json!([{"id": ID, "paths": ["/a"]}])));
     let kong = Kong::new([about(), about(), about(), about(), routes()]).await;
     for arguments in [
         json!({"operation": "list"}),
@@ -66,10 +66,10 @@ async fn names_are_parts_of_paths_there() {
         on("GET /consumers/jack")
             .status(404)
             .body(r#"{"message":"Not found"}"#),
-        on("GET /consumers?size=1000").body(data(json!([{"id": ID, "username": "jacky"}]))),
+        on("GET /consumers?size=1000").body(data(&json!([{"id": ID, "username": "jacky"}]))),
         on("GET /vaults/p").body(json!({"id": ID, "name": "env", "prefix": "p"}).to_string()),
         // What cannot be part of a path is looked for in the list.
-        on("GET /routes?size=1000").body(data(json!([{"id": ID, "name": "a/b"}]))),
+        on("GET /routes?size=1000").body(data(&json!([{"id": ID, "name": "a/b"}]))),
     ])
     .await;
     let ask = |argument: &str, name: &str| json!({"operation": "get_by_name", "control_plane_id": CP, argument: name});

@@ -71,7 +71,7 @@ fn planes(planes: &[(&str, &str)]) -> Plan {
 }
 
 /// A page of entities that is all there is.
-fn data(items: Value) -> String {
+fn data(items: &Value) -> String {
     json!({"data": items, "next": null}).to_string()
 }
 

@@ -176,7 +176,7 @@ async fn traces_of_one_form_are_one_and_no_answer_is_too_long() {
     let many: Vec<Value> = (0..25).map(|n| trace(&n.to_string())).collect();
     let plans = || [session("completed"), traces(&many)];
     let setup = Setup::with(plans().into_iter().chain(plans()), |config| {
-        config.answer_bytes = 4000
+        config.answer_bytes = 4000;
     })
     .await;
     let answer = setup

@@ -18,7 +18,7 @@ pub(crate) struct AlertArgs {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Alert {
+pub(crate) struct Told {
     alert_event_id: String,
     /// The control plane that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,7 +29,7 @@ pub(crate) struct Alert {
     /// What kind of thing that is.
     #[serde(skip_serializing_if = "Option::is_none")]
     entity_type: Option<String>,
-    /// What to call CreateDebugSession with, as it is.
+    /// What to call `CreateDebugSession` with, as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Map<String, Value>>")]
     debug_session_inputs: Option<RawJson>,
@@ -49,9 +49,9 @@ impl Operation<Konnect> for FetchAlertingEventDetails {
         entity_type, and debug_session_inputs, which are the arguments of a CreateDebugSession that investigates it.";
     const EFFECT: Effect = Effect::Reads;
     type Args = AlertArgs;
-    type Output = Alert;
+    type Output = Told;
 
-    async fn run(shared: &Konnect, args: AlertArgs) -> Result<Alert, ToolError> {
+    async fn run(shared: &Konnect, args: AlertArgs) -> Result<Told, ToolError> {
         let Source::Konnect(client) = &shared.source else {
             return Err(ToolError::failed("A gateway of one's own has no alerts."));
         };
@@ -73,7 +73,7 @@ impl Operation<Konnect> for FetchAlertingEventDetails {
                 "It has no inputs for a debug session: look at what entity_id names, or at GetAnalytics."
             }
         };
-        Ok(Alert {
+        Ok(Told {
             alert_event_id: id.to_string(),
             control_plane_id: event.control_plane_id,
             entity_id: event.entity_id,

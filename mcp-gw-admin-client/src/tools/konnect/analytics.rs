@@ -89,7 +89,7 @@ pub(crate) struct AnalyticsArgs {
     #[serde(default)]
     #[schemars(length(max = 100))]
     route_ids: Vec<Uid>,
-    /// For get_consumer_requests: the consumer.
+    /// For `get_consumer_requests`: the consumer.
     consumer_id: Option<Uid>,
     /// Only statuses from 200 to 299; not with failureOnly.
     #[serde(rename = "successOnly")]
@@ -106,7 +106,7 @@ pub(crate) struct AnalyticsArgs {
 pub(crate) struct Analytics {
     /// The time until now.
     time_range: &'static str,
-    /// Of get_consumer_requests.
+    /// Of `get_consumer_requests`.
     #[serde(skip_serializing_if = "Option::is_none")]
     consumer_id: Option<String>,
     /// The control plane of the consumer.

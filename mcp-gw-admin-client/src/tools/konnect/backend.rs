@@ -181,8 +181,8 @@ fn gateway(config: &KongConfig) -> Result<Gateway, ToolsError> {
     let transport = to_api(base, trust, config.proxy.clone(), config.timeout_seconds);
     let mut to_gateway = kong::ClientConfig::new(transport.base.clone());
     to_gateway.transport = transport;
-    to_gateway.token = config.admin_token.clone();
-    to_gateway.workspace = config.workspace.clone();
+    to_gateway.token.clone_from(&config.admin_token);
+    to_gateway.workspace.clone_from(&config.workspace);
     to_gateway.header =
         HeaderName::try_from(config.admin_header.trim()).map_err(|_| ToolsError::TokenHeader)?;
     Ok(Gateway {

@@ -182,11 +182,11 @@ fn told(facts: &[RouteFacts], one: &Match) -> Option<RouteMatch> {
             PathKind::Prefix => "prefix",
             PathKind::Regex => "regex",
         },
-        only_if: one.conditions.iter().map(asked_for).collect(),
+        only_if: one.conditions.iter().copied().map(asked_for).collect(),
     })
 }
 
-const fn asked_for(condition: &Condition) -> &'static str {
+const fn asked_for(condition: Condition) -> &'static str {
     match condition {
         Condition::Method => "method",
         Condition::Host => "host",

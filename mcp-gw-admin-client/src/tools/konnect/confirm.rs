@@ -3,6 +3,8 @@
 //! What is asked for is a result (`resultType: input_required`, MCP 2026-07-28); clients of older revisions are asked by a
 //! request, which the gateway sends, and the call comes again with the answer.
 
+use std::sync::Arc;
+
 use mcp_gw_core::{Arguments, CallContext, ObjectWriter, RawJson, ToolCall, ToolOutput};
 
 /// The tool that asks.
@@ -137,5 +139,5 @@ fn with_confirm(arguments: &Arguments, confirm: bool) -> Arguments {
 }
 
 fn again(call: &ToolCall, arguments: Arguments) -> ToolCall {
-    ToolCall::new(call.name.clone(), arguments).with_extras(call.extras.clone())
+    ToolCall::new(Arc::clone(&call.name), arguments).with_extras(call.extras.clone())
 }

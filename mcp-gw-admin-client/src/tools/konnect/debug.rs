@@ -68,16 +68,16 @@ pub(crate) struct CreateArgs {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Created {
+pub(crate) struct Planned {
     /// False when nothing was created yet.
     created: bool,
     /// It would be, if the user agreed.
     can_be_created: bool,
-    /// For ActiveTracingSession.
+    /// For `ActiveTracingSession`.
     #[serde(skip_serializing_if = "Option::is_none")]
     debug_session_id: Option<String>,
     control_plane_id: String,
-    /// pending, in_progress, completed, timed_out, cancelled.
+    /// pending, `in_progress`, completed, `timed_out`, cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<String>,
     /// Which requests are traced.
@@ -90,7 +90,7 @@ pub(crate) struct Created {
     next: String,
 }
 
-impl Created {
+impl Planned {
     fn text(&self) -> String {
         let what = if self.created {
             "Debug session created"
@@ -124,13 +124,13 @@ impl Operation<Konnect> for CreateDebugSession {
         traced. Then poll ActiveTracingSession with fetch_status.";
     const EFFECT: Effect = Effect::Adds;
     type Args = CreateArgs;
-    type Output = Created;
+    type Output = Planned;
 
-    async fn run(shared: &Konnect, args: CreateArgs) -> Result<Created, ToolError> {
+    async fn run(shared: &Konnect, args: CreateArgs) -> Result<Planned, ToolError> {
         let plane = shared.plane(&args.control_plane_id)?;
         let is_confirmed = args.confirm == Some(true);
         let made = plan(&input(&plane, args)).map_err(|faults| refused(&faults))?;
-        let mut answer = Created {
+        let mut answer = Planned {
             created: false,
             can_be_created: shared.access == Access::ReadWrite,
             debug_session_id: None,
@@ -166,22 +166,22 @@ impl Operation<Konnect> for CreateDebugSession {
         Ok(answer)
     }
 
-    fn text(created: &Created) -> Option<String> {
+    fn text(created: &Planned) -> Option<String> {
         Some(created.text())
     }
 }
 
 fn input(plane: &Uuid, args: CreateArgs) -> SamplingInput {
-    let mut input = SamplingInput::default();
-    input.http_path = args.http_path;
-    input.http_method = args.http_method.map(|method| method.as_str().to_owned());
-    input.http_status_code = args.http_status_code;
-    input.http_latency = args.http_latency;
-    input.service_id = args.service_id.map(|id| id.0);
-    input.control_plane_id = Some(plane.to_string());
-    input.session_duration = args.session_duration;
-    input.max_samples = args.max_samples;
-    input
+    SamplingInput {
+        http_path: args.http_path,
+        http_method: args.http_method.map(|method| method.as_str().to_owned()),
+        http_status_code: args.http_status_code,
+        http_latency: args.http_latency,
+        service_id: args.service_id.map(|id| id.0),
+        control_plane_id: Some(plane.to_string()),
+        session_duration: args.session_duration,
+        max_samples: args.max_samples,
+    }
 }
 
 fn unasked(made: &SamplingPlan) -> String {

@@ -82,7 +82,7 @@ pub(crate) fn text_of(item: &RawJson, name: &str) -> Option<String> {
 #[serde(bound = "")]
 #[schemars(bound = "")]
 pub(crate) struct Found<S: Sort> {
-    /// Where it is: what other tools want as control_plane_id.
+    /// Where it is: what other tools want as `control_plane_id`.
     control_plane_id: String,
     /// How many were found, also those that are not shown.
     count: usize,
@@ -164,9 +164,9 @@ impl Konnect {
         let mut answer = self.present::<S>(&plane, found, question.skip).await?;
         answer.near_names = near;
         if question.asked == Asked::GetByName && answer.count == 0 {
-            let place = self.source.place();
+            let asked = self.source.place();
             answer.remarks.push(format!(
-                "Nothing is called so in this control plane ({place}). Use operation list, or a name that is like it."
+                "Nothing is called so in this control plane ({asked}). Use operation list, or a name that is like it."
             ));
         }
         Ok(answer)

@@ -1,5 +1,6 @@
 //! Lists: read to their end or to a bound, and shown as far as they fit.
 
+use std::fmt::Write as _;
 use std::marker::PhantomData;
 
 use futures_util::{Stream, TryStreamExt as _};
@@ -220,7 +221,7 @@ impl<S: Sort> Item<S> {
             };
             let text = in_words(&self.raw.slice(value));
             if !text.is_empty() {
-                out.push_str(&format!(" {name}={text}"));
+                let _ = write!(out, " {name}={text}");
             }
         }
         out

@@ -43,12 +43,12 @@ impl AskedOfPlanes {
 pub(crate) struct PlaneArgs {
     /// What is asked for.
     operation: AskedOfPlanes,
-    /// For get_by_id: the id of the control plane.
+    /// For `get_by_id`: the id of the control plane.
     id: Option<Uid>,
-    /// For get_by_name: the whole display name.
+    /// For `get_by_name`: the whole display name.
     #[schemars(length(min = 1, max = 512))]
     name: Option<String>,
-    /// For get_by_route: the path of a request, such as /api/users.
+    /// For `get_by_route`: the path of a request, such as /api/users.
     #[schemars(length(min = 1, max = 4096))]
     path: Option<String>,
     /// Leave out so many of a long list, to read on.
@@ -146,10 +146,10 @@ pub(crate) struct FoundPlanes {
     /// How many were found, also those that are not shown.
     pub(crate) count: usize,
     pub(crate) items: Vec<Item<Planes>>,
-    /// Of get_by_route: the routes that answer, best first.
+    /// Of `get_by_route`: the routes that answer, best first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) routes: Vec<RouteMatch>,
-    /// Of get_by_route: control planes that could not be looked into.
+    /// Of `get_by_route`: control planes that could not be looked into.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) unread: Vec<Unread>,
     /// What is not shown: `count`; `next` says how to read on.
@@ -266,7 +266,7 @@ pub(crate) enum AskedOfGroups {
 
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct GroupArgs {
-    /// The group: a control plane with is_group.
+    /// The group: a control plane with `is_group`.
     control_plane_group_id: Uid,
     /// What is asked for.
     #[expect(dead_code, reason = "there is one value, which says nothing")]

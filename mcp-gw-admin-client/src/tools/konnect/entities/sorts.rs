@@ -51,11 +51,11 @@ macro_rules! entity {
         operation: $asked:ty; $(id: $id:ident;)? $(name: $name:ident = $member:literal, $name_says:literal;)?) => {
         #[derive(Deserialize, JsonSchema)]
         pub(crate) struct $args {
-            /// The control plane: GetControlPlane has the ids.
+            /// The control plane: `GetControlPlane` has the ids.
             control_plane_id: Uid,
             /// What is asked for.
             operation: $asked,
-            $(#[doc = concat!("For get_by_id: the id of the ", $one, ".")]
+            $(#[doc = concat!("For `get_by_id`: the id of the ", $one, ".")]
             $id: Option<Uid>,)?
             $(#[doc = $name_says]
             #[schemars(length(min = 1, max = 512))]
@@ -102,7 +102,7 @@ entity! {
      timeouts, retries, enabled, certificates. Operations: list, get_by_id (service_id), get_by_name (service_name). When \
      no service has the name, the result is empty and has near_names.";
     operation: Asked; id: service_id;
-    name: service_name = "name", "For get_by_name: the whole name.";
+    name: service_name = "name", "For `get_by_name`: the whole name.";
 }
 
 entity! {
@@ -111,7 +111,7 @@ entity! {
      list, get_by_id (route_id), get_by_name (route_name). When no route has the name, the result is empty and has \
      near_names.";
     operation: Asked; id: route_id;
-    name: route_name = "name", "For get_by_name: the whole name.";
+    name: route_name = "name", "For `get_by_name`: the whole name.";
 }
 
 entity! {
@@ -120,7 +120,7 @@ entity! {
      get_by_id (consumer_id), get_by_name (consumer_name). When no consumer has the name, the result is empty and has \
      near_names.";
     operation: Asked; id: consumer_id;
-    name: consumer_name = "username", "For get_by_name: the whole username.";
+    name: consumer_name = "username", "For `get_by_name`: the whole username.";
 }
 
 entity! {
@@ -142,7 +142,7 @@ entity! {
     "Reads the vaults of a control plane, which are where secrets come from: provider, prefix, config without secrets. \
      Operations: list, get_by_id (vault_id), get_by_name (vault_name: the prefix, or else the provider).";
     operation: Asked; id: vault_id;
-    name: vault_name = "prefix", "For get_by_name: the prefix; or else the provider, such as aws.";
+    name: vault_name = "prefix", "For `get_by_name`: the prefix; or else the provider, such as aws.";
 }
 
 impl Sort for Services {
