@@ -14,6 +14,8 @@ mod fault;
 mod federation;
 mod import;
 mod jsonc;
+mod kong;
+mod konnect;
 mod limits;
 mod marks;
 mod metrics;
@@ -55,6 +57,8 @@ pub(crate) use explain::origin;
 pub use fault::{ConfigFaults, Fault};
 pub use federation::{EndpointConfig, PrefixMode, UriMode};
 pub use import::{Imported, import};
+pub use kong::KongSection;
+pub use konnect::KonnectSection;
 pub(crate) use limits::limit_warnings;
 #[cfg(feature = "cli")]
 pub(crate) use limits::unknown_servers;

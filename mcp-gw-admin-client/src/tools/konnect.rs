@@ -14,6 +14,7 @@ mod listing;
 mod memory;
 mod near;
 mod planes;
+mod prompts;
 mod shared;
 mod source;
 mod tracing;

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::HeaderName;
-use mcp_gw_core::{Backend, BackendError, CallContext, Offer, ToolCall, ToolOutput, ToolRegistry};
+use mcp_gw_core::{
+    Backend, BackendError, CallContext, ItemSpec, Offer, PromptGet, RawJson, ToolCall, ToolOutput,
+    ToolRegistry,
+};
 
 use crate::http::{BaseUrl, Trust};
 use crate::kong::{self, KongError};
@@ -20,6 +23,7 @@ use crate::tools::konnect::entities::{
     GetConsumer, GetConsumerGroup, GetPlugin, GetRoute, GetService, GetVault,
 };
 use crate::tools::konnect::planes::{GetControlPlane, GetControlPlaneGroup};
+use crate::tools::konnect::prompts;
 use crate::tools::konnect::shared::{GATEWAY, KONNECT, Konnect};
 use crate::tools::konnect::source::{Gateway, Source};
 use crate::tools::konnect::tracing::ActiveTracingSession;
@@ -93,10 +97,7 @@ pub fn konnect_backend(
         words: &KONNECT,
         unset: config.unset.clone(),
     };
-    Ok(Arc::new(KonnectBackend {
-        registry: registry(&config.name, wanted, shared)?,
-        instructions: INSTRUCTIONS,
-    }))
+    KonnectBackend::new(registry(&config.name, wanted, shared)?, INSTRUCTIONS)
 }
 
 /// The tools of one Kong Gateway, as a backend for a `Gateway`: those that its Admin API can answer. Nothing is connected
@@ -126,10 +127,7 @@ pub fn gateway_backend(config: &KongConfig) -> Result<Arc<dyn Backend>, ToolsErr
         words: &GATEWAY,
         unset: None,
     };
-    Ok(Arc::new(KonnectBackend {
-        registry: registry(&config.name, wanted, shared)?,
-        instructions: OF_A_GATEWAY,
-    }))
+    KonnectBackend::new(registry(&config.name, wanted, shared)?, OF_A_GATEWAY)
 }
 
 fn konnect(config: &KonnectConfig) -> Result<Client, ToolsError> {
@@ -204,7 +202,23 @@ fn name_of(base: &BaseUrl, workspace: Option<&str>) -> String {
 #[derive(Debug)]
 struct KonnectBackend {
     registry: ToolRegistry,
+    prompts: Vec<ItemSpec>,
     instructions: &'static str,
+}
+
+impl KonnectBackend {
+    fn new(
+        registry: ToolRegistry,
+        instructions: &'static str,
+    ) -> Result<Arc<dyn Backend>, ToolsError> {
+        let offer = registry.offer_now().unwrap_or_default();
+        let prompts = prompts::specs(|name| offer.tools.iter().any(|tool| tool.name() == name))?;
+        Ok(Arc::new(Self {
+            registry,
+            prompts,
+            instructions,
+        }))
+    }
 }
 
 #[async_trait]
@@ -215,12 +229,17 @@ impl Backend for KonnectBackend {
 
     fn offer_now(&self) -> Option<Offer> {
         let mut offer = self.registry.offer_now()?;
+        offer.prompts.clone_from(&self.prompts);
         offer.instructions = Some(self.instructions.to_owned());
         Some(offer)
     }
 
     async fn offer(&self) -> Result<Offer, BackendError> {
         Ok(self.offer_now().unwrap_or_default())
+    }
+
+    async fn get_prompt(&self, _: &CallContext, get: PromptGet) -> Result<RawJson, BackendError> {
+        prompts::get(&self.prompts, &get)
     }
 
     async fn call_tool(

@@ -4,6 +4,7 @@
 mod bad_answers;
 mod configured;
 mod ends;
+mod konnect;
 #[path = "../../../../mcp-gw-admin-client/tests/support/mod.rs"]
 mod scripted;
 mod serving;
