@@ -9,7 +9,7 @@ pub mod ids;
 pub mod router;
 pub mod sampling;
 mod spread;
-mod text;
+pub(crate) mod text;
 pub mod traces;
 
 pub use argument::ArgumentFault;
