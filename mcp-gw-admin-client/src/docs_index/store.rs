@@ -1,7 +1,8 @@
 //! Indexes that are written ahead.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
+use std::io::{self, BufRead as _, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -18,8 +19,37 @@ const MARK: &str = "mcp-gw-docs-index.json";
 #[derive(Serialize, Deserialize)]
 struct Mark {
     version: u64,
-    #[serde(default)]
     report: Report,
+    /// All other files. The engine may panic over one that is not as it wrote it, so they are looked at first.
+    files: BTreeMap<String, Whole>,
+}
+
+/// What a file is known to be whole by.
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+struct Whole {
+    length: u64,
+    crc32: u32,
+}
+
+impl Whole {
+    fn of(path: &Path) -> io::Result<Self> {
+        let mut file = io::BufReader::with_capacity(1 << 16, fs::File::open(path)?);
+        let mut crc = flate2::Crc::new();
+        let mut length = 0u64;
+        loop {
+            let part = file.fill_buf()?;
+            if part.is_empty() {
+                return Ok(Self {
+                    length,
+                    crc32: crc.sum(),
+                });
+            }
+            crc.update(part);
+            let read = part.len();
+            length = length.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+            file.consume(read);
+        }
+    }
 }
 
 /// Reads documentation and writes an index of it into a folder. An index that is there is replaced when the new one
@@ -56,11 +86,25 @@ fn write(source: &Path, folder: &Path, bounds: &Bounds) -> Result<Report, DocsEr
     let mark = Mark {
         version: VERSION,
         report,
+        files: files(folder).map_err(|error| DocsError::written(folder, error))?,
     };
     let path = folder.join(MARK);
     let text = serde_json::to_string(&mark).map_err(DocsError::index)?;
     fs::write(&path, text).map_err(|error| DocsError::written(&path, error))?;
     Ok(mark.report)
+}
+
+/// The files of a new index, but for locks, which are nobody's then.
+fn files(folder: &Path) -> io::Result<BTreeMap<String, Whole>> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with(".tantivy-") {
+            all.insert(name, Whole::of(&entry.path())?);
+        }
+    }
+    Ok(all)
 }
 
 /// Puts the new folder where the old one is.
@@ -140,7 +184,19 @@ pub(super) fn open(folder: &Path) -> Result<(Engine, Report), DocsError> {
             wanted: VERSION,
         });
     }
-    let mark: Mark = serde_json::from_str(&text).map_err(DocsError::index)?;
+    let Ok(mark) = serde_json::from_str::<Mark>(&text) else {
+        return Err(no_index(
+            "what it is made of cannot be read; build it again",
+        ));
+    };
+    for (name, whole) in &mark.files {
+        // A name that leads elsewhere is not one of those that were written.
+        let is_name = !name.contains(['/', '\\']);
+        let is_whole = || Whole::of(&folder.join(name)).is_ok_and(|found| found == *whole);
+        if !is_name || !is_whole() {
+            return Err(no_index("it is damaged; build it again"));
+        }
+    }
     Ok((Engine::open(folder)?, mark.report))
 }
 

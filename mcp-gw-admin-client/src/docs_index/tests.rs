@@ -171,6 +171,7 @@ fn an_index_of_another_version_or_damaged_is_refused() {
         error.to_string().replace(target.to_str().unwrap(), "INDEX")
     };
     insta::assert_snapshot!(says(r#"{"version":2,"report":"of another shape"}"#), @"INDEX is an index of version 2, and this program reads version 1: build it again");
+    insta::assert_snapshot!(says(r#"{"version":1}"#), @"INDEX is not an index: what it is made of cannot be read; build it again");
     insta::assert_snapshot!(says("{}"), @"INDEX is not an index: its version cannot be read; build it again");
     fs::write(&mark, right).unwrap();
     let store = fs::read_dir(&target)
@@ -184,7 +185,7 @@ fn an_index_of_another_version_or_damaged_is_refused() {
     bytes[3] ^= 1;
     fs::write(&store, &bytes).unwrap();
     let error = DocsIndex::open(&target).unwrap_err().to_string();
-    assert!(error.ends_with("it is damaged: build it again"), "{error}");
+    assert!(error.ends_with("it is damaged; build it again"), "{error}");
     bytes.truncate(2);
     fs::write(&store, &bytes).unwrap();
     DocsIndex::open(&target).unwrap_err();

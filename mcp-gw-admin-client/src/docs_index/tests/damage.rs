@@ -36,7 +36,7 @@ fn a_member_that_cannot_be_unpacked_is_left_out() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn any_damage_to_an_archive_is_an_error_or_fewer_documents((changes, cut) in changes()) {
         let tar = tarred(&files());
@@ -60,11 +60,17 @@ proptest! {
         paths.sort();
         let path = which.get(&paths);
         let bytes = fs::read(path).unwrap();
-        if !bytes.is_empty() {
-            fs::write(path, damaged(bytes, &changes, cut)).unwrap();
+        if bytes.is_empty() {
+            return Ok(());
         }
-        if let Ok(index) = DocsIndex::open(&target) {
-            let _ = index.search("redis policy", 5);
+        let now = damaged(bytes.clone(), &changes, cut);
+        fs::write(path, &now).unwrap();
+        let opened = DocsIndex::open(&target);
+        let is_part = !path.ends_with("mcp-gw-docs-index.json");
+        prop_assert!(!is_part || opened.is_ok() == (now == bytes), "{path:?}");
+        // What says what the index is made of may have lost something that does not count.
+        if let Ok(index) = opened {
+            prop_assert_eq!(index.search("redis policy", 5).unwrap().len(), 2);
         }
     }
 }
