@@ -19,7 +19,7 @@ mod region;
 pub mod router;
 pub mod sampling;
 mod spread;
-mod text;
+pub(crate) mod text;
 pub mod traces;
 mod uuid;
 

@@ -9,7 +9,10 @@ use regex_syntax::hir::{Hir, literal::Extractor};
 const LONGEST: usize = 4096;
 /// What one compiled pattern may take.
 const SIZE: usize = 256 * 1024;
-/// How many patterns are compiled for one question, and how many bytes of text they may have together.
+/// How many bytes of patterns are parsed for one question; those with classes of Unicode are much more work.
+const MOST_PARSED: usize = 4 << 20;
+const UNICODE: usize = 16;
+/// How many patterns are compiled for one question, and how many bytes they may have together.
 const MOST: usize = 2_000;
 const MOST_TEXT: usize = 256 * 1024;
 
@@ -17,6 +20,7 @@ const MOST_TEXT: usize = 256 * 1024;
 #[derive(Default)]
 pub(super) struct Patterns {
     seen: HashMap<String, Result<Option<Hit>, Fault>>,
+    parsed: usize,
     compiled: usize,
     text: usize,
 }
@@ -51,7 +55,7 @@ impl Patterns {
         if pattern.len() > LONGEST {
             return Err(Fault::Syntax(format!("is longer than {LONGEST} bytes")));
         }
-        let (hir, is_unicode) = parse(pattern)?;
+        let (hir, is_unicode) = self.parse(pattern)?;
         if !may_match(&hir, path.as_bytes()) {
             return Ok(None);
         }
@@ -68,23 +72,34 @@ impl Patterns {
             .map_err(|error| Fault::Syntax(last_line(&error.to_string())))?;
         Ok(hit(&regex, path))
     }
+
+    /// As PCRE reads it: bytes, and only where the pattern asks for it characters.
+    fn parse(&mut self, pattern: &str) -> Result<(Hir, bool), Fault> {
+        self.reserve(pattern.len())?;
+        if let Ok(hir) = parse(pattern, false) {
+            return Ok((hir, false));
+        }
+        self.reserve(pattern.len() * UNICODE)?;
+        parse(pattern, true).map(|hir| (hir, true))
+    }
+
+    fn reserve(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.parsed += bytes;
+        if self.parsed > MOST_PARSED {
+            return Err(Fault::Room);
+        }
+        Ok(())
+    }
 }
 
-/// As PCRE reads it: bytes, and only where the pattern asks for it characters.
-fn parse(pattern: &str) -> Result<(Hir, bool), Fault> {
-    let parse = |is_unicode| {
-        regex_syntax::ParserBuilder::new()
-            .unicode(is_unicode)
-            .utf8(false)
-            .nest_limit(64)
-            .build()
-            .parse(pattern)
-            .map_err(|error| Fault::Syntax(last_line(&error.to_string())))
-    };
-    match parse(false) {
-        Ok(hir) => Ok((hir, false)),
-        Err(_) => parse(true).map(|hir| (hir, true)),
-    }
+fn parse(pattern: &str, is_unicode: bool) -> Result<Hir, Fault> {
+    regex_syntax::ParserBuilder::new()
+        .unicode(is_unicode)
+        .utf8(false)
+        .nest_limit(64)
+        .build()
+        .parse(pattern)
+        .map_err(|error| Fault::Syntax(last_line(&error.to_string())))
 }
 
 /// Whether the path begins with something that the pattern can begin with.

@@ -208,6 +208,24 @@ fn patterns_that_all_may_match_have_a_bound_that_is_told_of() {
 }
 
 #[test]
+fn patterns_that_are_work_to_read_have_a_bound_that_is_told_of() {
+    let classes = "\\p{L}".repeat(400);
+    let routes: Vec<Value> = (0..400)
+        .map(|n| json!({"id": format!("r{n}"), "paths": [format!("~/{n}{classes}"), format!("/p{n}")]}))
+        .collect();
+    let found = answer(&facts(&routes), Question::path("/p399"));
+    let ids: Vec<_> = found.matches.iter().map(|one| one.route).collect();
+    assert_eq!(ids, [399, 39, 3]);
+    assert!(
+        found.skipped.len() > 200
+            && found
+                .skipped
+                .iter()
+                .all(|one| one.why == Why::TooMany { paths: 1 })
+    );
+}
+
+#[test]
 fn patterns_that_are_slow_elsewhere_are_linear() {
     let routes = [json!({"id": "slow", "paths": ["~/(a+)+$", "~/(a|aa)+$", "~/(.*)*x"]})];
     let path = format!("/{}b", "a".repeat(20_000));
