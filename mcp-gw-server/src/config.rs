@@ -8,6 +8,7 @@ mod auth;
 mod balance;
 mod check;
 mod credential;
+mod docs;
 mod expand;
 mod explain;
 mod fault;

@@ -10,6 +10,7 @@ mod config;
 mod confirm;
 mod debug;
 mod entities;
+mod knowledge;
 mod listing;
 mod memory;
 mod near;
@@ -20,7 +21,8 @@ mod source;
 mod tracing;
 mod whereabouts;
 
-pub use backend::{gateway_backend, konnect_backend};
+pub use backend::{Parts, gateway_backend, konnect_backend};
 pub use config::{KongConfig, KonnectConfig};
+pub use knowledge::{Knowledge, KnowledgeExcerpt};
 
 pub use crate::tools::api7::{Access, EnvironmentError, ToolsError};

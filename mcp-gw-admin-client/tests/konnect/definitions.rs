@@ -10,11 +10,12 @@ fn config() -> KonnectConfig {
 }
 
 fn tools(config: &KonnectConfig) -> Vec<Value> {
-    listed::definitions(&*konnect_backend(config, None).unwrap())
+    let parts = Parts::default().with_knowledge(Arc::new(Book));
+    listed::definitions(&*konnect_backend(config, parts).unwrap())
 }
 
 fn names(config: &KonnectConfig) -> Vec<String> {
-    listed::names(&*konnect_backend(config, None).unwrap())
+    listed::names(&*konnect_backend(config, Parts::default()).unwrap())
 }
 
 /// The names of the tools' arguments; those that Kong's server does not have are named in the test.
@@ -69,6 +70,7 @@ fn names_and_arguments_are_those_of_kongs_server() {
             "control_plane_id debug_session_id operation phase phase_filter plugin_filter",
         ),
         ("FetchAlertingEventDetails", "alert_event_id"),
+        ("KnowledgeBaseSearch", "query"),
     ] {
         let all = tools(&config());
         let tool = all.iter().find(|tool| listed::name(tool) == name).unwrap();
@@ -103,8 +105,20 @@ fn what_changes_something_is_not_listed_when_nothing_may_be_changed() {
 }
 
 #[test]
+fn documentation_is_searched_where_there_is_some() {
+    let name = "KnowledgeBaseSearch".to_owned();
+    assert!(!names(&config()).contains(&name));
+    let kong = KongConfig::new("http://127.0.0.1:8001");
+    assert!(!listed::names(&*gateway_backend(&kong, Parts::default()).unwrap()).contains(&name));
+    let parts = Parts::default().with_knowledge(Arc::new(Book));
+    let kong = gateway_backend(&kong, parts).unwrap();
+    assert!(listed::names(&*kong).contains(&name));
+}
+
+#[test]
 fn a_gateway_of_ones_own_has_the_tools_that_it_can_answer() {
-    let names = |config: &KongConfig| listed::names(&*gateway_backend(config).unwrap());
+    let names =
+        |config: &KongConfig| listed::names(&*gateway_backend(config, Parts::default()).unwrap());
     let mut config = KongConfig::new("http://127.0.0.1:8001");
     let free = names(&config);
     assert_eq!(
@@ -135,12 +149,17 @@ fn what_cannot_be_used_is_refused_at_the_start() {
     ] {
         let mut config = config();
         change(&mut config);
-        let error = konnect_backend(&config, None).map(drop).unwrap_err();
+        let error = konnect_backend(&config, Parts::default())
+            .map(drop)
+            .unwrap_err();
         assert!(!format!("{error} {error:?}").contains(TOKEN), "{error}");
     }
     let mut kong = KongConfig::new("http://h");
     kong.control_plane_id = Some("x".to_owned());
-    assert!(matches!(gateway_backend(&kong), Err(ToolsError::PlaneId)));
+    assert!(matches!(
+        gateway_backend(&kong, Parts::default()),
+        Err(ToolsError::PlaneId)
+    ));
 }
 
 #[test]
@@ -148,12 +167,12 @@ fn a_region_without_a_name_is_fine_at_an_address_of_its_own() {
     let mut config = config();
     config.region = "staging".to_owned();
     config.base_url = Some("https://konnect.example/eu".to_owned());
-    assert!(konnect_backend(&config, None).is_ok());
+    assert!(konnect_backend(&config, Parts::default()).is_ok());
 }
 
 #[tokio::test]
 async fn it_keeps_the_contract_of_a_backend() {
-    backend_contract(&*konnect_backend(&config(), None).unwrap()).await;
+    backend_contract(&*konnect_backend(&config(), Parts::default()).unwrap()).await;
     let kong = KongConfig::new("http://127.0.0.1:8001");
-    backend_contract(&*gateway_backend(&kong).unwrap()).await;
+    backend_contract(&*gateway_backend(&kong, Parts::default()).unwrap()).await;
 }

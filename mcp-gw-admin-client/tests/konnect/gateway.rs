@@ -16,7 +16,7 @@ impl Kong {
         config.control_plane_id = Some(CP.to_owned());
         config.control_plane_name = Some("mine".to_owned());
         config.consumer_groups = Some(true);
-        let backend = gateway_backend(&config).unwrap();
+        let backend = gateway_backend(&config, Parts::default()).unwrap();
         Self { backend, _api: api }
     }
 

@@ -15,14 +15,18 @@ mod debugging;
 mod definitions;
 mod entities;
 mod gateway;
+mod knowledge;
 mod tracing;
 
 use std::sync::Arc;
 
 use calling::{Answered, call};
+use knowledge::Book;
 use mcp_gw_admin_client::http::{BaseUrl, RetryPolicy};
 use mcp_gw_admin_client::konnect::{Client, ClientConfig, Region, Uuid};
-use mcp_gw_admin_client::tools::konnect::{Access, KongConfig, KonnectConfig, konnect_backend};
+use mcp_gw_admin_client::tools::konnect::{
+    Access, KongConfig, KonnectConfig, Parts, konnect_backend,
+};
 use mcp_gw_core::{Backend, Secret};
 use serde_json::{Value, json};
 use support::{Plan, SHORT, Scripted, on};
@@ -94,7 +98,7 @@ impl Setup {
         let mut config = KonnectConfig::new(Region::Eu, Secret::new(TOKEN.to_owned()));
         config.base_url = Some(api.url());
         change(&mut config);
-        let backend = konnect_backend(&config, None).unwrap();
+        let backend = konnect_backend(&config, Parts::default()).unwrap();
         Self { api, backend }
     }
 

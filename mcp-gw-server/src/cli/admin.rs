@@ -370,6 +370,7 @@ fn said(found: AdminFault, variables: &[(&str, &'static str)]) -> Fault {
         "exclude_tools" => "--exclude-tools",
         "ca_file" => "--ca-file",
         "proxy" => "--proxy",
+        "docs" => "--docs",
         "risk" => "--risk",
         other => other,
     };

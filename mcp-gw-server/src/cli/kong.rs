@@ -21,6 +21,11 @@ pub struct ReadArgs {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub exclude_tools: Vec<String>,
 
+    /// Documentation for `KnowledgeBaseSearch`: a folder, an archive or an index; of programs that were
+    /// built with the feature `docs-index`
+    #[arg(long, value_name = "PATH")]
+    pub docs: Option<PathBuf>,
+
     /// Certificates of authorities, in PEM, that are believed instead of those of the system: for an
     /// API with a certificate of its own
     #[arg(long, value_name = "FILE")]
@@ -131,6 +136,7 @@ impl KonnectArgs {
                 (nobody, lacks.collect())
             }
         };
+        section.docs.clone_from(&self.read.docs);
         self.read.fill(
             (&mut section.tools, &mut section.exclude_tools),
             (&mut section.ca_file, &mut section.proxy),
@@ -169,6 +175,7 @@ impl KongArgs {
         let mut section = KongSection::new(config.admin_url);
         section.admin_token = config.admin_token;
         section.workspace = config.workspace;
+        section.docs.clone_from(&self.read.docs);
         self.read.fill(
             (&mut section.tools, &mut section.exclude_tools),
             (&mut section.ca_file, &mut section.proxy),

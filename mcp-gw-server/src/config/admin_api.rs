@@ -15,6 +15,7 @@ use mcp_gw_core::{Backend, Secret};
 use super::api7::Api7Section;
 use super::apisix::ApisixSection;
 use super::check::Checker;
+use super::docs;
 use super::fault::short;
 use super::kong::KongSection;
 use super::konnect::KonnectSection;
@@ -84,11 +85,17 @@ impl AdminApi {
             }
             Self::Konnect(section) => {
                 let config = section.resolve(name, timeout)?;
-                mcp_gw_admin_client::tools::konnect::konnect_backend(&config, None)
+                mcp_gw_admin_client::tools::konnect::konnect_backend(
+                    &config,
+                    docs::parts(section.docs.as_deref())?,
+                )
             }
             Self::Kong(section) => {
                 let config = section.resolve(name, timeout)?;
-                mcp_gw_admin_client::tools::konnect::gateway_backend(&config)
+                mcp_gw_admin_client::tools::konnect::gateway_backend(
+                    &config,
+                    docs::parts(section.docs.as_deref())?,
+                )
             }
         };
         made.map_err(|error| vec![AdminFault::new("", error.to_string(), DEFECT)])
@@ -135,7 +142,7 @@ impl AdminFault {
         }
     }
 
-    fn at(mut self, index: usize) -> Self {
+    pub(super) fn at(mut self, index: usize) -> Self {
         self.index = Some(index);
         self
     }
@@ -325,7 +332,9 @@ impl Common<'_> {
         let offer = tools.offer_now().unwrap_or_default();
         let is_listed = |name: &str| offer.tools.iter().any(|tool| tool.name() == name);
         let wanted = self.tools.unwrap_or_default().iter().enumerate();
-        let unlisted = wanted.filter(|(_, name)| !is_listed(name));
+        // Whether there is documentation is told by who knows it.
+        let unlisted =
+            wanted.filter(|(_, name)| !is_listed(name) && *name != "KnowledgeBaseSearch");
         faults.extend(unlisted.map(|(index, name)| {
             let (message, help) = if self.exclude_tools.contains(name) {
                 ("is in `exclude_tools`, too", "remove it from one of them")

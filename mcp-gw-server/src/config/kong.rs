@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::admin_api::{
     self, AdminFault, Common, Credential, NOWHERE, answer_size, count, max_items, of_items,
 };
+use super::docs;
 use super::text::ByteSize;
 
 /// A Kong Gateway, whose Admin API becomes tools, which only read. Its token, where it has one, is given by one of
@@ -46,6 +47,10 @@ pub struct KongSection {
     /// Not these tools.
     #[serde(default)]
     pub exclude_tools: Vec<String>,
+    /// Documentation that `KnowledgeBaseSearch` searches: a folder, an archive (`.tar.gz`, `.tar`, `.zip`) or an
+    /// index of it; without it the tool is not listed. Wants a program that was built with the feature
+    /// `docs-index`.
+    pub docs: Option<PathBuf>,
     /// A file of the certificates of authorities, in PEM, that are believed instead of those of the
     /// system.
     pub ca_file: Option<PathBuf>,
@@ -79,6 +84,7 @@ impl KongSection {
             consumer_groups: None,
             tools: None,
             exclude_tools: Vec::new(),
+            docs: None,
             ca_file: None,
             proxy: None,
             answer_size: answer_size(),
@@ -93,7 +99,10 @@ impl KongSection {
 
     /// The files that are read with it.
     pub(super) fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        self.admin_token_file.iter_mut().chain(&mut self.ca_file)
+        self.admin_token_file
+            .iter_mut()
+            .chain(&mut self.ca_file)
+            .chain(&mut self.docs)
     }
 
     /// The same, to be looked at.
@@ -132,7 +141,10 @@ impl KongSection {
         let mut config = KongConfig::new(NOWHERE);
         config.tools.clone_from(&self.tools);
         config.exclude_tools.clone_from(&self.exclude_tools);
-        let held = common.settle(gateway_backend(&config), self.more())?;
+        let held = common.settle(
+            gateway_backend(&config, docs::unread(self.docs.as_deref())),
+            self.more(),
+        )?;
         name.clone_into(&mut config.name);
         config.admin_url.clone_from(&self.admin_url);
         config.admin_token = held.credential;
@@ -153,6 +165,7 @@ impl KongSection {
 
     fn more(&self) -> Vec<AdminFault> {
         let mut faults = of_items(self.max_items);
+        faults.extend(docs::faults(self.docs.as_deref(), self.tools.as_deref()));
         let is_id = |id: &String| id.trim().parse::<Uuid>().is_ok();
         if !self.control_plane_id.as_ref().is_none_or(is_id) {
             let help = "write a UUID, or remove it: then one is made of the address";

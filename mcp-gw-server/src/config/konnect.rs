@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::admin_api::{
     self, AdminFault, Common, Credential, answer_size, count, max_items, of_items,
 };
+use super::docs;
 use super::text::ByteSize;
 
 /// A region of Kong Konnect, whose APIs become tools. Its token is given by exactly one of `token` and
@@ -45,6 +46,10 @@ pub struct KonnectSection {
     /// Not these tools.
     #[serde(default)]
     pub exclude_tools: Vec<String>,
+    /// Documentation that `KnowledgeBaseSearch` searches: a folder, an archive (`.tar.gz`, `.tar`, `.zip`) or an
+    /// index of it; without it the tool is not listed. Wants a program that was built with the feature
+    /// `docs-index`.
+    pub docs: Option<PathBuf>,
     /// A file of the certificates of authorities, in PEM, that are believed instead of those of the
     /// system.
     pub ca_file: Option<PathBuf>,
@@ -83,6 +88,7 @@ impl KonnectSection {
             access: read_write(),
             tools: None,
             exclude_tools: Vec::new(),
+            docs: None,
             ca_file: None,
             proxy: None,
             answer_size: answer_size(),
@@ -99,7 +105,10 @@ impl KonnectSection {
 
     /// The files that are read with it.
     pub(super) fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        self.token_file.iter_mut().chain(&mut self.ca_file)
+        self.token_file
+            .iter_mut()
+            .chain(&mut self.ca_file)
+            .chain(&mut self.docs)
     }
 
     /// The same, to be looked at.
@@ -139,7 +148,10 @@ impl KonnectSection {
         config.access = self.access;
         config.tools.clone_from(&self.tools);
         config.exclude_tools.clone_from(&self.exclude_tools);
-        let held = common.settle(konnect_backend(&config, None), self.more())?;
+        let held = common.settle(
+            konnect_backend(&config, docs::unread(self.docs.as_deref())),
+            self.more(),
+        )?;
         name.clone_into(&mut config.name);
         config.region.clone_from(&self.region);
         config.base_url.clone_from(&self.base_url);
@@ -159,6 +171,7 @@ impl KonnectSection {
     /// What is wrong besides: a region that there is not, addresses that the token must not go to.
     fn more(&self) -> Vec<AdminFault> {
         let mut faults = of_items(self.max_items);
+        faults.extend(docs::faults(self.docs.as_deref(), self.tools.as_deref()));
         if self.base_url.is_none()
             && let Err(error) = self.region.parse::<Region>()
         {

@@ -1,5 +1,6 @@
 //! The backends: all tools that are wanted.
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -22,15 +23,16 @@ use crate::tools::konnect::debug::CreateDebugSession;
 use crate::tools::konnect::entities::{
     GetConsumer, GetConsumerGroup, GetPlugin, GetRoute, GetService, GetVault,
 };
+use crate::tools::konnect::knowledge::{Knowledge, KnowledgeBaseSearch};
 use crate::tools::konnect::planes::{GetControlPlane, GetControlPlaneGroup};
 use crate::tools::konnect::prompts;
 use crate::tools::konnect::shared::{GATEWAY, KONNECT, Konnect};
 use crate::tools::konnect::source::{Gateway, Source};
 use crate::tools::konnect::tracing::ActiveTracingSession;
-use crate::tools::operation::Blueprint;
+use crate::tools::operation::{Blueprint, Operation as _};
 
 /// All tools, in the order of Kong's pages.
-static TOOLS: [Blueprint<Konnect>; 12] = [
+static TOOLS: [Blueprint<Konnect>; 13] = [
     Blueprint::of::<GetControlPlane>(),
     Blueprint::of::<GetControlPlaneGroup>(),
     Blueprint::of::<GetConsumer>(),
@@ -43,10 +45,11 @@ static TOOLS: [Blueprint<Konnect>; 12] = [
     Blueprint::of::<CreateDebugSession>(),
     Blueprint::of::<ActiveTracingSession>(),
     Blueprint::of::<FetchAlertingEventDetails>(),
+    Blueprint::of::<KnowledgeBaseSearch>(),
 ];
 
 /// Those that a gateway of one's own can answer.
-static OF_GATEWAYS: [Blueprint<Konnect>; 7] = [
+static OF_GATEWAYS: [Blueprint<Konnect>; 8] = [
     Blueprint::of::<GetControlPlane>(),
     Blueprint::of::<GetConsumer>(),
     Blueprint::of::<GetConsumerGroup>(),
@@ -54,42 +57,86 @@ static OF_GATEWAYS: [Blueprint<Konnect>; 7] = [
     Blueprint::of::<GetRoute>(),
     Blueprint::of::<GetPlugin>(),
     Blueprint::of::<GetVault>(),
+    Blueprint::of::<KnowledgeBaseSearch>(),
 ];
+
+/// What the tools can be given besides their configuration.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct Parts {
+    /// Makes debug sessions instead of the [stand-in](crate::konnect::StandIn).
+    pub sessions: Option<Arc<dyn DebugSessions>>,
+    /// What `KnowledgeBaseSearch` searches; the tool is not listed without it.
+    pub knowledge: Option<Arc<dyn Knowledge>>,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("sessions", &self.sessions.is_some())
+            .field("knowledge", &self.knowledge.is_some())
+            .finish()
+    }
+}
+
+impl Parts {
+    /// Sets what makes debug sessions.
+    #[must_use]
+    pub fn with_sessions(mut self, sessions: Arc<dyn DebugSessions>) -> Self {
+        self.sessions = Some(sessions);
+        self
+    }
+
+    /// Sets what is searched.
+    #[must_use]
+    pub fn with_knowledge(mut self, knowledge: Arc<dyn Knowledge>) -> Self {
+        self.knowledge = Some(knowledge);
+        self
+    }
+
+    /// The tools that are not listed: those of a configuration, and those that something is missing for.
+    fn excluded(&self, exclude: &[String]) -> Vec<String> {
+        let mut all = exclude.to_vec();
+        if self.knowledge.is_none() {
+            all.push(KnowledgeBaseSearch::NAME.to_owned());
+        }
+        all
+    }
+}
 
 /// The tools of one region of Konnect, as a backend for a `Gateway`. Nothing is connected to yet.
 ///
 /// ```no_run
 /// use mcp_gw_admin_client::konnect::Region;
-/// use mcp_gw_admin_client::tools::konnect::{KonnectConfig, konnect_backend};
+/// use mcp_gw_admin_client::tools::konnect::{KonnectConfig, Parts, konnect_backend};
 /// use mcp_gw_core::{AllowAll, Gateway, Secret};
 ///
 /// # fn run(token: String) -> Result<(), Box<dyn std::error::Error>> {
 /// let config = KonnectConfig::new(Region::Eu, Secret::new(token));
 /// let gateway = Gateway::builder()
-///     .backend(konnect_backend(&config, None)?)
+///     .backend(konnect_backend(&config, Parts::default())?)
 ///     .policy(AllowAll::new())
 ///     .build()?;
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// `sessions` makes debug sessions instead of the [stand-in](crate::konnect::StandIn).
-///
 /// # Errors
 /// When something in `config` cannot be used.
 pub fn konnect_backend(
     config: &KonnectConfig,
-    sessions: Option<Arc<dyn DebugSessions>>,
+    parts: Parts,
 ) -> Result<Arc<dyn Backend>, ToolsError> {
     let wanted = wanted(
         &TOOLS,
         config.tools.as_deref(),
-        &config.exclude_tools,
+        &parts.excluded(&config.exclude_tools),
         config.access,
     )?;
     let shared = Konnect {
         source: Source::Konnect(konnect(config)?),
-        sessions,
+        sessions: parts.sessions,
+        knowledge: parts.knowledge,
         memory: Arc::default(),
         access: config.access,
         answer_bytes: config.answer_bytes,
@@ -97,16 +144,16 @@ pub fn konnect_backend(
         words: &KONNECT,
         unset: config.unset.clone(),
     };
-    KonnectBackend::new(registry(&config.name, wanted, shared)?, INSTRUCTIONS)
+    KonnectBackend::build(registry(&config.name, wanted, shared)?, INSTRUCTIONS)
 }
 
 /// The tools of one Kong Gateway, as a backend for a `Gateway`: those that its Admin API can answer. Nothing is connected
-/// to yet.
+/// to yet. It has no debug sessions: of `parts` only the documentation is looked at.
 ///
 /// # Errors
 /// When something in `config` cannot be used.
-pub fn gateway_backend(config: &KongConfig) -> Result<Arc<dyn Backend>, ToolsError> {
-    let mut exclude = config.exclude_tools.clone();
+pub fn gateway_backend(config: &KongConfig, parts: Parts) -> Result<Arc<dyn Backend>, ToolsError> {
+    let mut exclude = parts.excluded(&config.exclude_tools);
     let is_named = |name: &str| config.tools.iter().flatten().any(|tool| tool == name);
     if !config.has_consumer_groups() && !is_named("GetConsumerGroup") {
         exclude.push("GetConsumerGroup".to_owned());
@@ -120,6 +167,7 @@ pub fn gateway_backend(config: &KongConfig) -> Result<Arc<dyn Backend>, ToolsErr
     let shared = Konnect {
         source: Source::Gateway(gateway(config)?),
         sessions: None,
+        knowledge: parts.knowledge,
         memory: Arc::default(),
         access: Access::ReadOnly,
         answer_bytes: config.answer_bytes,
@@ -127,7 +175,7 @@ pub fn gateway_backend(config: &KongConfig) -> Result<Arc<dyn Backend>, ToolsErr
         words: &GATEWAY,
         unset: None,
     };
-    KonnectBackend::new(registry(&config.name, wanted, shared)?, OF_A_GATEWAY)
+    KonnectBackend::build(registry(&config.name, wanted, shared)?, OF_A_GATEWAY)
 }
 
 fn konnect(config: &KonnectConfig) -> Result<Client, ToolsError> {
@@ -207,7 +255,7 @@ struct KonnectBackend {
 }
 
 impl KonnectBackend {
-    fn new(
+    fn build(
         registry: ToolRegistry,
         instructions: &'static str,
     ) -> Result<Arc<dyn Backend>, ToolsError> {

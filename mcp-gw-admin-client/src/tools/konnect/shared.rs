@@ -10,6 +10,7 @@ use crate::konnect::{DebugSessions, Uuid};
 use crate::tools::advice::{Words, explain_as};
 use crate::tools::api7::Access;
 use crate::tools::konnect::args::Uid;
+use crate::tools::konnect::knowledge::Knowledge;
 use crate::tools::konnect::memory::Memory;
 use crate::tools::konnect::source::Source;
 use crate::tools::operation::Shared;
@@ -53,6 +54,8 @@ pub(crate) struct Konnect {
     pub(crate) source: Source,
     /// Debug sessions; the stand-in when there are no others.
     pub(crate) sessions: Option<Arc<dyn DebugSessions>>,
+    /// Documentation, if there is some.
+    pub(crate) knowledge: Option<Arc<dyn Knowledge>>,
     pub(crate) memory: Arc<Memory>,
     pub(crate) access: Access,
     pub(crate) answer_bytes: usize,
