@@ -271,8 +271,8 @@ mod tests {
 
     use super::*;
 
-    fn ask(name: &str, arguments: Value) -> Result<String, BackendError> {
-        let arguments = Arguments::from_serialize(&arguments).unwrap();
+    fn ask(name: &str, arguments: &Value) -> Result<String, BackendError> {
+        let arguments = Arguments::from_serialize(arguments).unwrap();
         let prompt = PromptGet::new(name, arguments, Extras::default());
         let result = get(&specs(|_| true).unwrap(), &prompt)?.to_value().unwrap();
         assert_eq!(result["messages"][0]["role"], "user");
@@ -323,7 +323,7 @@ mod tests {
     fn arguments_are_quoted_and_missing_ones_refused() {
         let text = ask(
             "debug-performance",
-            json!({"path": "/a\n{latency_ms} \"b\""}),
+            &json!({"path": "/a\n{latency_ms} \"b\""}),
         )
         .unwrap();
         assert!(
@@ -338,17 +338,17 @@ mod tests {
             json!({"path": "/", "x": "y"}),
         ] {
             assert!(matches!(
-                ask("debug-performance", arguments),
+                ask("debug-performance", &arguments),
                 Err(BackendError::Rpc(_))
             ));
         }
         assert!(
-            ask("audit-configuration", json!({}))
+            ask("audit-configuration", &json!({}))
                 .unwrap()
                 .contains("GetVault")
         );
         assert!(matches!(
-            ask("nothing", json!({})),
+            ask("nothing", &json!({})),
             Err(BackendError::NotFound { .. })
         ));
     }
