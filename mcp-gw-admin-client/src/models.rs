@@ -89,7 +89,7 @@ impl<T: Serialize> fmt::Debug for Shown<'_, T> {
 }
 
 macro_rules! models {
-    ($($(#[$doc:meta])* $name:ident as $kind:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {$(
+    ($($(#[$doc:meta])* $name:ident $(as $kind:ident)? { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {$(
         $(#[$doc])*
         #[derive(Clone, Default, PartialEq, Deserialize)]
         #[serde(try_from = "mcp_gw_core::RawJson")]
@@ -140,9 +140,9 @@ macro_rules! models {
             }
         }
 
-        impl Model for $name {
+        $(impl Model for $name {
             const KIND: Kind = Kind::$kind;
-        }
+        })?
     )*};
 }
 

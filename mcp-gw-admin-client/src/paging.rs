@@ -29,6 +29,18 @@ pub struct Page<M> {
     pub(crate) mark: u64,
 }
 
+impl<M> Page<M> {
+    /// A page that is all there is.
+    #[cfg(feature = "tools")]
+    pub(crate) fn of(items: Vec<M>) -> Self {
+        Self {
+            total: u64::try_from(items.len()).ok(),
+            items,
+            mark: 0,
+        }
+    }
+}
+
 /// All pages of `size` items, one after the other, from page `first` on, as `read` gets them. Ends when all that the API
 /// counts were seen; when it does not count, with a page that is not as full as the first. After an error there is nothing
 /// more.
@@ -94,6 +106,52 @@ struct Walk {
     marks: HashSet<u64>,
 }
 
+/// All pages, one after the other, each of which says where the next begins. After an error there is nothing more.
+pub(crate) fn cursored<M, R, F>(
+    first: Option<String>,
+    read: R,
+) -> impl Stream<Item = Result<Page<M>, Error>> + Send + use<M, R, F>
+where
+    M: Send + 'static,
+    R: Fn(Option<String>) -> F + Send + 'static,
+    F: Future<Output = Result<(Page<M>, Option<String>), Error>> + Send + 'static,
+{
+    let begin = (first, HashSet::new(), 0);
+    stream::try_unfold((Some(begin), read), move |(at, read)| async move {
+        let Some((at, mut seen, number)) = at else {
+            return Ok(None);
+        };
+        if number >= MOST_PAGES {
+            return Err(endless());
+        }
+        let coming = read(at);
+        let (page, next) = coming.await?;
+        if let Some(next) = &next
+            && !seen.insert(BuildHasherDefault::<DefaultHasher>::default().hash_one(next))
+        {
+            let message = format!(
+                "page {} of the list leads back to one before it",
+                number + 1
+            );
+            return Err(Error::new(ErrorKind::Invalid, message, Done::No));
+        }
+        Ok(Some((
+            page,
+            (next.map(|next| (Some(next), seen, number + 1)), read),
+        )))
+    })
+}
+
+/// The value of a parameter in a URI or path.
+pub(crate) fn parameter(uri: &str, name: &str) -> Option<String> {
+    let (_, query) = uri.split_once('?')?;
+    let query = query.split('#').next()?;
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value.into_owned())
+        .filter(|value| !value.is_empty())
+}
+
 /// The items of all pages.
 pub(crate) fn items<M: Send + 'static, S>(
     pages: S,
@@ -106,19 +164,45 @@ where
         .try_flatten()
 }
 
-/// `{"list": […], "total": n}`. An empty list may be `null`, as Go writes it, or `{}`: Lua knows no difference.
+/// `{"list": […], "total": n}`.
 pub(crate) fn page<M: DeserializeOwned>(body: &RawJson) -> Result<Page<M>, Error> {
+    let total = body
+        .member("total")
+        .map_err(|error| odd("a list", &error.message))?;
+    listed(body, "list", total)
+}
+
+/// `{"data": […], "meta": {"page": {"total": n}}}`.
+pub(crate) fn data<M: DeserializeOwned>(body: &RawJson) -> Result<Page<M>, Error> {
+    let within = |of: &RawJson, name: &str| of.member(name).ok().flatten();
+    let meta = within(body, "meta").and_then(|meta| within(&meta, "page"));
+    let total = meta.and_then(|page| within(&page, "total"));
+    listed(body, "data", total)
+}
+
+/// Where the next page begins, in a list that names its address (`meta.page.next`).
+pub(crate) fn after(body: &RawJson) -> Option<String> {
+    let within = |of: &RawJson, name: &str| of.member(name).ok().flatten();
+    let next = within(&within(&within(body, "meta")?, "page")?, "next")?;
+    parameter(&next.decode_owned::<String>().ok()?, "page[after]")
+}
+
+/// The list under a name. An empty one may be `null`, as Go writes it, or `{}`: Lua knows no difference.
+pub(crate) fn listed<M: DeserializeOwned>(
+    body: &RawJson,
+    name: &str,
+    total: Option<RawJson>,
+) -> Result<Page<M>, Error> {
     let fault = |error: mcp_gw_core::JsonError| odd("a list", &error.message);
-    let list = body.member("list").map_err(fault)?;
-    let list = list.ok_or_else(|| odd("a list", "`list` is missing"))?;
+    let list = body.member(name).map_err(fault)?;
+    let list = list.ok_or_else(|| odd("a list", &format!("`{name}` is missing")))?;
     let is_empty = list.is_object() && list.members().is_ok_and(|members| members.is_empty());
     let items = if is_empty || list.is_null() {
         Vec::new()
     } else {
         list.decode_owned().map_err(fault)?
     };
-    let total = body.member("total").map_err(fault)?;
-    let total: Option<RawJson> = total.filter(|total| !total.is_null());
+    let total = total.filter(|total| !total.is_null());
     Ok(Page {
         mark: BuildHasherDefault::<DefaultHasher>::default().hash_one(list.as_bytes()),
         items,

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use mcp_gw_server::cli::{
-    Api7Args, ApisixArgs, ConfigWatch, Hangup, LimitsArgs, LogArgs, PinsArgs, PolicyArgs,
-    READY_LIMIT, SourceArgs, ask_servers, check, environment, limits, misplaced, parse, pins,
-    policy, status_lines, stop_signals,
+    Api7Args, ApisixArgs, ConfigWatch, Hangup, KongArgs, KonnectArgs, LimitsArgs, LogArgs,
+    PinsArgs, PolicyArgs, READY_LIMIT, SourceArgs, ask_servers, check, environment, limits,
+    misplaced, parse, pins, policy, status_lines, stop_signals,
 };
 use mcp_gw_server::config::{Config, ConfigFaults};
 use mcp_gw_server::metrics::{Metrics, MetricsListener};
@@ -54,6 +54,22 @@ enum Command {
         #[command(flatten)]
         place: PlaceArgs,
     },
+    /// Serve a region of Kong Konnect as tools, for an assistant to look into it and debug APIs
+    Konnect {
+        #[command(flatten)]
+        konnect: KonnectArgs,
+
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Serve the Admin API of a Kong Gateway as tools, for an assistant to look into it
+    Kong {
+        #[command(flatten)]
+        kong: KongArgs,
+
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
     /// Check what would be served, explain it, and leave: 0 when it is good, 1 when it is not
     #[command(subcommand_value_name = "SUBCOMMAND")]
     Check {
@@ -82,6 +98,10 @@ enum What {
     Api7(Api7Args),
     /// The Admin API of an Apache APISIX as tools, with the options of the subcommand `apisix`
     Apisix(ApisixArgs),
+    /// A region of Kong Konnect as tools, with the options of the subcommand `konnect`
+    Konnect(KonnectArgs),
+    /// The Admin API of a Kong Gateway as tools, with the options of the subcommand `kong`
+    Kong(KongArgs),
 }
 
 impl What {
@@ -89,6 +109,8 @@ impl What {
         match self {
             Self::Api7(args) => SourceArgs::api7(args),
             Self::Apisix(args) => SourceArgs::apisix(args),
+            Self::Konnect(args) => SourceArgs::konnect(args),
+            Self::Kong(args) => SourceArgs::kong(args),
         }
     }
 }
@@ -138,6 +160,7 @@ Examples:
   mcp-gw-http run --url https://mcp.example.com/mcp     in front of a server that runs already
   mcp-gw-http run --from .mcp.json                      in front of what your IDE uses now
   mcp-gw-http api7 --read-only                          the API7 of $DASHBOARD_URL
+  mcp-gw-http konnect --region eu                       the Kong Konnect of $KONNECT_ACCESS_TOKEN
   mcp-gw-http check --config mcp-gw.yaml                is the configuration good?
   mcp-gw-http --config mcp-gw.yaml                      serve it
   mcp-gw-http pins diff --config mcp-gw.yaml            do servers offer what they did?
@@ -191,6 +214,14 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             let source = SourceArgs::apisix(apisix);
             run(&RunArgs { source, place })?;
         }
+        Some(Command::Konnect { konnect, place }) => {
+            let source = SourceArgs::konnect(konnect);
+            run(&RunArgs { source, place })?;
+        }
+        Some(Command::Kong { kong, place }) => {
+            let source = SourceArgs::kong(kong);
+            run(&RunArgs { source, place })?;
+        }
         Some(Command::Check { what, source, ask }) => match what {
             Some(_) if !source.is_empty() => return Ok(misplaced::<Cli>()),
             Some(what) => explain(&what.source(), ask)?,
@@ -216,7 +247,7 @@ fn need(source: &SourceArgs) -> anyhow::Result<()> {
     if source.is_empty() {
         anyhow::bail!(
             "nothing to serve: name the command of an MCP server after `--`, or give --url, --from \
-             or --config; `api7` and `apisix` serve admin APIs, and APIs that \
+             or --config; `api7`, `apisix`, `konnect` and `kong` serve admin APIs, and APIs that \
              `ALLOWED_APIS` names need nothing else. `mcp-gw-http demo` needs none of them, `--help` tells more"
         );
     }

@@ -11,7 +11,7 @@ use mcp_gw_core::{Backend, BoxError};
 
 use crate::config::{AdminApi, AdminFault};
 #[cfg(feature = "cli")]
-use crate::config::{Api7Section, ApisixSection};
+use crate::config::{Api7Section, ApisixSection, KongSection, KonnectSection};
 
 /// The tools of an admin API. Nothing is connected to yet.
 ///
@@ -37,6 +37,11 @@ pub(crate) async fn ask(name: &str, api: &AdminApi, timeout: Duration) -> String
     let (asked, what, credential) = match api {
         AdminApi::Api7(section) => (ask_api7(name, section, timeout).await, "dashboard", "token"),
         AdminApi::Apisix(section) => (ask_apisix(name, section, timeout).await, "Admin API", "key"),
+        AdminApi::Konnect(section) => {
+            let asked = ask_konnect(name, section, timeout).await;
+            (asked, "API of Konnect", "token")
+        }
+        AdminApi::Kong(section) => (ask_kong(name, section, timeout).await, "Admin API", "token"),
     };
     match asked {
         Ok(()) => format!("{name}: the {what} answers, and takes the {credential}"),
@@ -72,6 +77,37 @@ async fn ask_apisix(
     let few = ListParams::default().with_page(1).with_page_size(10);
     let few = Kind::Route.list(&Place::default(), &few)?;
     known(client.raw(few).await, explain)
+}
+
+#[cfg(feature = "cli")]
+async fn ask_konnect(
+    name: &str,
+    section: &KonnectSection,
+    timeout: Duration,
+) -> Result<(), BoxError> {
+    use mcp_gw_admin_client::konnect::{Client, ClientConfig, ControlPlane, PlaneParams};
+
+    let config = section.resolve(name, timeout).map_err(sentence)?;
+    let way = once(section.address(), config.ca_pem, config.proxy, timeout)?;
+    let base = way.base.clone();
+    let mut both = ClientConfig::at(base.clone(), base, config.region);
+    both.regional = way;
+    let client = Client::with_config(both, config.token)?;
+    let few = PlaneParams::default().with_number(1).with_size(1);
+    known(client.control_plane_page::<ControlPlane>(&few).await)
+}
+
+#[cfg(feature = "cli")]
+async fn ask_kong(name: &str, section: &KongSection, timeout: Duration) -> Result<(), BoxError> {
+    use mcp_gw_admin_client::kong::{Client, ClientConfig};
+
+    let config = section.resolve(name, timeout).map_err(sentence)?;
+    let way = once(&config.admin_url, config.ca_pem, config.proxy, timeout)?;
+    let mut gateway = ClientConfig::new(way.base.clone());
+    gateway.transport = way;
+    gateway.header = config.admin_header.trim().try_into()?;
+    gateway.token = config.admin_token;
+    known(Client::with_config(gateway)?.about().await)
 }
 
 /// The way to an API that is asked once.

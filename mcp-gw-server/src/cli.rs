@@ -2,6 +2,7 @@
 //! what to do about pins, limits and policies.
 
 mod admin;
+mod kong;
 mod limits;
 mod logging;
 mod pins;
@@ -11,6 +12,7 @@ mod source;
 mod stop;
 
 pub use admin::{AdminArgs, Api7Args, ApisixArgs};
+pub use kong::{KongArgs, KonnectArgs, ReadArgs};
 pub use limits::{LimitsArgs, limits};
 pub use logging::{LogArgs, LogFormat, LogGuard};
 pub use pins::{PinsArgs, pins};

@@ -477,7 +477,7 @@ pub enum LaunchError {
         source: SessionKeyError,
     },
     /// A server is nowhere.
-    #[error("server `{name}` has neither `command` nor `url` nor `api7` nor `apisix`")]
+    #[error("server `{name}` has neither `command` nor `url` nor an admin API")]
     Server {
         /// The server.
         name: String,

@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use mcp_gw_server::cli::{
-    Api7Args, ApisixArgs, ConfigWatch, LogArgs, PinsArgs, PolicyArgs, SourceArgs, ask_servers,
-    check, environment, misplaced, parse, pins, policy, status_lines, stop_signals,
+    Api7Args, ApisixArgs, ConfigWatch, KongArgs, KonnectArgs, LogArgs, PinsArgs, PolicyArgs,
+    SourceArgs, ask_servers, check, environment, misplaced, parse, pins, policy, status_lines,
+    stop_signals,
 };
 use mcp_gw_server::metrics::{Metrics, MetricsListener};
 use mcp_gw_server::{Launch, LineConfig, serve_lines_until};
@@ -48,6 +49,10 @@ enum Command {
     Api7(Api7Args),
     /// Serve the Admin API of an Apache APISIX as tools, for an assistant to manage it
     Apisix(ApisixArgs),
+    /// Serve a region of Kong Konnect as tools, for an assistant to look into it and debug APIs
+    Konnect(KonnectArgs),
+    /// Serve the Admin API of a Kong Gateway as tools, for an assistant to look into it
+    Kong(KongArgs),
     /// Check what would be served, explain it, and leave: 0 when it is good, 1 when it is not
     #[command(subcommand_value_name = "SUBCOMMAND")]
     Check {
@@ -74,6 +79,10 @@ enum What {
     Api7(Api7Args),
     /// The Admin API of an Apache APISIX as tools, with the options of the subcommand `apisix`
     Apisix(ApisixArgs),
+    /// A region of Kong Konnect as tools, with the options of the subcommand `konnect`
+    Konnect(KonnectArgs),
+    /// The Admin API of a Kong Gateway as tools, with the options of the subcommand `kong`
+    Kong(KongArgs),
 }
 
 impl What {
@@ -81,6 +90,8 @@ impl What {
         match self {
             Self::Api7(args) => SourceArgs::api7(args),
             Self::Apisix(args) => SourceArgs::apisix(args),
+            Self::Konnect(args) => SourceArgs::konnect(args),
+            Self::Kong(args) => SourceArgs::kong(args),
         }
     }
 }
@@ -92,6 +103,7 @@ Examples:
   mcp-gw-stdio run --from .mcp.json
   mcp-gw-stdio --config mcp-gw.yaml
   mcp-gw-stdio api7 --read-only        the API7 of $DASHBOARD_URL
+  mcp-gw-stdio konnect --region eu     the Kong Konnect of $KONNECT_ACCESS_TOKEN
   mcp-gw-stdio check --config mcp-gw.yaml
   mcp-gw-stdio pins diff --config mcp-gw.yaml
   mcp-gw-stdio policy check mcp-gw.yaml
@@ -131,6 +143,8 @@ pub fn main() -> ExitCode {
         Some(Command::Run { source, endpoint }) => run(&source, endpoint.as_deref()),
         Some(Command::Api7(args)) => run(&SourceArgs::api7(args.telling_in_calls()), None),
         Some(Command::Apisix(args)) => run(&SourceArgs::apisix(args.telling_in_calls()), None),
+        Some(Command::Konnect(args)) => run(&SourceArgs::konnect(args.telling_in_calls()), None),
+        Some(Command::Kong(args)) => run(&SourceArgs::kong(args), None),
         Some(Command::Check { what, source, ask }) => match what {
             Some(_) if !source.is_empty() => return misplaced::<Cli>(),
             Some(what) => explain(&what.source(), ask),
@@ -162,7 +176,7 @@ fn need(source: &SourceArgs) -> anyhow::Result<()> {
     if source.is_empty() {
         anyhow::bail!(
             "nothing to serve: name the command of an MCP server after `--`, or give --url, --from \
-             or --config; `api7` and `apisix` serve admin APIs (see --help)"
+             or --config; `api7`, `apisix`, `konnect` and `kong` serve admin APIs (see --help)"
         );
     }
     Ok(())

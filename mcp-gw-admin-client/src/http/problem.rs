@@ -1,5 +1,7 @@
 //! What an API says about an error, in the shapes that are seen.
 
+mod faults;
+
 use mcp_gw_core::{Members, RawJson};
 
 use crate::http::error::one_line;
@@ -58,11 +60,26 @@ impl Problem {
         let members = raw.members().ok()?;
         let message = ["error_msg", "message", "error", "detail", "title"]
             .into_iter()
+            .filter_map(|name| text_of(&members, name))
+            .find(|message| !message.trim().is_empty());
+        let code = ["error_code", "code", "err_code"]
+            .into_iter()
             .find_map(|name| text_of(&members, name));
-        if let Some(message) = message {
-            let code = ["error_code", "code", "err_code"]
-                .into_iter()
-                .find_map(|name| text_of(&members, name));
+        let faults = faults::of(raw, &members);
+        // A code alone is said by who has no words for it.
+        if message.is_some() || !faults.is_empty() || (code.is_some() && members.len() <= 3) {
+            let mut message = message.unwrap_or_default();
+            if !faults.is_empty() {
+                let gap = if message.is_empty() { "" } else { ": " };
+                message.push_str(gap);
+                message.push_str(&faults);
+            }
+            // What the provider finds its own records by.
+            if let Some(trace) = text_of(&members, "instance") {
+                message.push_str(" (");
+                message.push_str(&trace);
+                message.push(')');
+            }
             return Some(Self { code, message });
         }
         let inner = members.get("error").filter(|_| levels > 0)?;
@@ -100,6 +117,8 @@ fn tidy(text: &str, secret: Option<&str>) -> String {
 
 /// The text without the credential that was sent.
 pub(crate) fn scrub(text: &str, secret: Option<&str>) -> String {
+    // The scheme before a token is no secret, and need not be repeated with it.
+    let secret = secret.map(|secret| secret.strip_prefix("Bearer ").unwrap_or(secret));
     let Some(secret) = secret.filter(|secret| secret.len() >= SHORTEST) else {
         return text.to_owned();
     };
@@ -144,6 +163,27 @@ mod tests {
             ("upstream\r\nis gone", None, "upstream  is gone"),
             (r#"{"error_msg":"#, None, r#"{"error_msg":"#),
             ("", None, ""),
+            (
+                r#"{"status":403,"title":"Permission denied","instance":"konnect:trace:7","detail":"no hidden right"}"#,
+                None,
+                "no [redacted] right (konnect:trace:7)",
+            ),
+            (
+                r#"{"status":400,"title":"Invalid Request","invalid_parameters":[{"field":"size","reason":"too large","rule":"max","choices":[1,2]},{"x":1},7]}"#,
+                None,
+                "Invalid Request: size: too large, max, one of 1, 2",
+            ),
+            (
+                r#"{"code":3,"message":"validation error","details":[{"@type":"x","field":"host","messages":["required","bad"]}]}"#,
+                Some("3"),
+                "validation error: host: required, bad",
+            ),
+            (r#"{"code":5,"message":"","details":[]}"#, Some("5"), ""),
+            (
+                r#"{"code":2,"name":"schema violation","message":"schema violation","fields":{"host":"required"}}"#,
+                Some("2"),
+                "schema violation: host: required",
+            ),
         ] {
             let problem = read(text);
             assert_eq!(problem.code.as_deref(), code, "{text}");
@@ -200,5 +240,6 @@ mod tests {
         assert_eq!(scrub(r#"["a\\b\"c1234"]"#, secret), r#"["[redacted]"]"#);
         assert_eq!(scrub("1 and 1", Some("1")), "1 and 1");
         assert_eq!(scrub("x", None), "x");
+        assert_eq!(scrub("kpat_1234!", Some("Bearer kpat_1234")), "[redacted]!");
     }
 }

@@ -106,9 +106,16 @@ pub(crate) fn chance() -> f64 {
 }
 
 /// Reads `Retry-After` (RFC 9110 §10.2.3): seconds, or a date, which is held against the `Date` of the same answer, as
-/// two clocks need not agree.
+/// two clocks need not agree. Without it the seconds in `RateLimit-Reset`, which some send instead, of a limit that is
+/// used up (`RateLimit-Remaining: 0`).
 pub(crate) fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {
-    let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?;
+    let said = |name: &str| headers.get(name)?.to_str().ok();
+    let Some(text) = headers.get(http::header::RETRY_AFTER) else {
+        let is_used_up = said("ratelimit-remaining")?.trim() == "0";
+        let seconds: u32 = said("ratelimit-reset")?.trim().parse().ok()?;
+        return is_used_up.then(|| Duration::from_secs(u64::from(seconds)));
+    };
+    let text = text.to_str().ok()?;
     if let Ok(seconds) = text.trim().parse::<u32>() {
         return Some(Duration::from_secs(u64::from(seconds)));
     }
@@ -248,6 +255,18 @@ mod tests {
                 None => prop_assert!(sent >= attempts),
             }
         }
+    }
+
+    #[test]
+    fn a_limit_that_is_used_up_says_when_it_begins_again() {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("ratelimit-reset", "17".parse().unwrap());
+        headers.insert("ratelimit-remaining", "1".parse().unwrap());
+        assert_eq!(retry_after(&headers), None);
+        headers.insert("ratelimit-remaining", "0".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(17)));
+        headers.insert("retry-after", "3".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(3)));
     }
 
     #[test]

@@ -146,6 +146,16 @@ impl Target {
         self.request(Method::GET, None)
     }
 
+    /// Makes a POST of it that asks for something and changes nothing: it is sent again as a GET is.
+    ///
+    /// # Errors
+    /// As [`Target::request`].
+    pub fn ask(self, body: &RawJson) -> Result<Request<Bytes>, RequestError> {
+        let mut request = self.request(Method::POST, Some(body))?;
+        request.extensions_mut().insert(Asks);
+        Ok(request)
+    }
+
     /// Makes a request of it; a body is JSON.
     ///
     /// # Errors
@@ -171,6 +181,18 @@ impl Target {
             .body(body.map(RawJson::to_bytes).unwrap_or_default())
             .map_err(|_| RequestError::Malformed)
     }
+}
+
+/// Marks a request that changes nothing, whatever its method is.
+#[derive(Debug, Clone, Copy)]
+struct Asks;
+
+/// The method that says what a request may change.
+pub(crate) fn effective(request: &Request<Bytes>) -> Method {
+    if request.extensions().get::<Asks>().is_some() {
+        return Method::GET;
+    }
+    request.method().clone()
 }
 
 /// Refuses what is not one segment to every reader, even one that decodes it twice.

@@ -18,7 +18,7 @@ use crate::http::budget::Budget;
 use crate::http::error::{Done, Error, ErrorKind, one_line};
 use crate::http::problem::{Problem, scrub};
 use crate::http::retry::{RetryPolicy, chance, retry_after};
-use crate::http::target::RequestError;
+use crate::http::target::{RequestError, effective};
 use crate::http::tls::{TlsError, Trust};
 
 /// So many redirects within the origin are followed.
@@ -216,8 +216,9 @@ impl Transport {
     /// When there is no answer, or none of success: see [`ErrorKind`].
     pub async fn send(&self, request: Request<Bytes>) -> Result<Answer, Error> {
         let mut sent = 0;
+        let method = effective(&request);
         loop {
-            let until = self.until(request.method())?;
+            let until = self.until(&method)?;
             let result = self.inner.attempt(&request, until).await;
             sent += 1;
             let error = match result {
@@ -225,11 +226,11 @@ impl Transport {
                 Err(error) => error,
             };
             let retries = &self.inner.config.retries;
-            let pause = retries.pause(request.method(), &error, sent, chance());
+            let pause = retries.pause(&method, &error, sent, chance());
             let in_time = |pause: &Duration| {
                 let longest = self.inner.config.timeout;
                 self.budget
-                    .is_none_or(|budget| budget.has_room(request.method(), longest, *pause))
+                    .is_none_or(|budget| budget.has_room(&method, longest, *pause))
             };
             let Some(pause) = pause.filter(in_time) else {
                 return Err(error);
@@ -253,9 +254,10 @@ impl Transport {
     /// When there is no answer.
     pub async fn exchange(&self, request: Request<Bytes>) -> Result<Reading, Error> {
         let inner = &*self.inner;
-        let until = self.until(request.method())?;
+        let method = effective(&request);
+        let until = self.until(&method)?;
         let url = inner.url_of(&request)?;
-        let done = effect(request.method());
+        let done = effect(&method);
         let response = inner.execute(&request, &url, until, done).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let limit = inner.config.max_response_bytes;
@@ -290,7 +292,8 @@ impl Inner {
     }
 
     async fn attempt(&self, request: &Request<Bytes>, until: Instant) -> Result<Answer, Error> {
-        let done = effect(request.method());
+        let method = effective(request);
+        let done = effect(&method);
         let mut url = self.url_of(request)?;
         let mut hops = 0;
         let response = loop {
@@ -298,12 +301,12 @@ impl Inner {
             if !response.status().is_redirection() {
                 break response;
             }
-            url = self.next_hop(request.method(), &response, &url, hops)?;
+            url = self.next_hop(&method, &response, &url, hops)?;
             hops += 1;
         };
         let status = response.status();
         if status.is_success() {
-            self.success(request.method(), response, until, done).await
+            self.success(&method, response, until, done).await
         } else {
             Err(self.failure(status, response, until, done).await)
         }

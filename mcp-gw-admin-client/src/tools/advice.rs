@@ -27,6 +27,8 @@ pub(crate) struct Words {
     pub(crate) secret: &'static str,
     /// The tool that changes a part only.
     pub(crate) patch: &'static str,
+    /// How less is asked for at once.
+    pub(crate) less: &'static str,
 }
 
 /// Those of API7 Enterprise.
@@ -53,6 +55,7 @@ const OF_API7: Words = Words {
         coreSchema for resources.",
     secret: "dashboard's token, which goes to the dashboard only",
     patch: "patch_resource",
+    less: "a smaller page_size, or search",
 };
 
 /// In what is said of a connection that goes through a proxy.
@@ -136,9 +139,9 @@ fn next_step(words: &Words, error: &Error) -> String {
             ),
         },
         ErrorKind::Timeout | ErrorKind::Lost => {
-            "Try again later, or ask for less at once (page_size).".to_owned()
+            format!("Try again later, or ask for less at once: {}.", words.less)
         }
-        ErrorKind::TooLarge => "Ask for less at once: a smaller page_size, or search.".to_owned(),
+        ErrorKind::TooLarge => format!("Ask for less at once: {}.", words.less),
         ErrorKind::NotJson | ErrorKind::Redirected => {
             format!("The user has to check that {address} is the address of {api} itself.")
         }

@@ -15,9 +15,6 @@ const GATEWAY_TIMEOUT: Duration = Duration::from_secs(10);
 /// So much of an answer to a test request is read.
 const GATEWAY_BYTES: usize = 1024 * 1024;
 
-/// The tool that sends test requests: it is held to methods that only read by itself.
-const TRAFFIC: &str = "send_request_to_gateway";
-
 /// Those of `tools` that a configuration asks for.
 ///
 /// # Errors
@@ -46,9 +43,7 @@ pub(crate) fn wanted<S: Shared>(
         .iter()
         .filter(|tool| only.is_none_or(|names| is_named(names, tool)))
         .filter(|tool| !is_named(exclude, tool))
-        .filter(|tool| {
-            access != Access::ReadOnly || tool.effect == Effect::Reads || tool.name == TRAFFIC
-        })
+        .filter(|tool| access != Access::ReadOnly || tool.least_effect == Effect::Reads)
         .collect();
     if left.is_empty() {
         return Err(ToolsError::NoTools);

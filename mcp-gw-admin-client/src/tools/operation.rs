@@ -91,7 +91,8 @@ type Build<S> = fn(Arc<S>) -> Result<Arc<dyn Tool>, SpecError>;
 /// A tool, not yet bound to what it shares with others.
 pub(crate) struct Blueprint<S> {
     pub(crate) name: &'static str,
-    pub(crate) effect: Effect,
+    /// What it changes when the server is read-only.
+    pub(crate) least_effect: Effect,
     build: Build<S>,
 }
 
@@ -99,7 +100,7 @@ impl<S: Shared> Blueprint<S> {
     pub(crate) const fn of<O: Operation<S>>() -> Self {
         Self {
             name: O::NAME,
-            effect: O::EFFECT,
+            least_effect: O::READ_ONLY_EFFECT,
             build: |shared| Bound::<S, O>::build(shared),
         }
     }

@@ -157,6 +157,9 @@ fn plain_choice(members: &mut Map<String, Value>) {
 /// What an id may be: letters, digits and three signs; not dots alone, which are no id but a way through a path.
 pub(crate) const ID: &str = r"^\.*[\w-][\w.-]*$";
 
+/// What a UUID may be, alone or behind that of its control plane; whether it is one is seen when it is read.
+pub(crate) const UUID: &str = "^[0-9a-fA-F:-]{36,73}$";
+
 /// A fault with all that a model needs to mend it.
 fn said(error: &ValidationError<'_>) -> String {
     let found = || {
@@ -189,6 +192,12 @@ fn said(error: &ValidationError<'_>) -> String {
                 }
             }
             all.join(", and ")
+        }
+        ValidationErrorKind::Pattern { pattern } if pattern == UUID => {
+            format!(
+                "{} is no id: give a UUID, out of the result of an earlier call; names are for get_by_name",
+                found()
+            )
         }
         _ => error.to_string(),
     }

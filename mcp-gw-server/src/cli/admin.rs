@@ -254,13 +254,13 @@ impl ApisixArgs {
 }
 
 /// Where nothing is sent: it stands for an address that is missing.
-const NOWHERE: &str = "http://localhost";
+pub(super) const NOWHERE: &str = "http://localhost";
 
 /// It stands for a credential that is missing.
-const UNSET: &str = "unset";
+pub(super) const UNSET: &str = "unset";
 
 /// What each call is answered with while something is wrong with the environment.
-fn told(lacks: &ConfigFaults) -> String {
+pub(super) fn told(lacks: &ConfigFaults) -> String {
     let lacks = lacks.to_string();
     tracing::warn!("{lacks}");
     format!(
@@ -270,7 +270,7 @@ fn told(lacks: &ConfigFaults) -> String {
 }
 
 /// Options have dashes, variables have none.
-fn is_of_environment(fault: &Fault) -> bool {
+pub(super) fn is_of_environment(fault: &Fault) -> bool {
     let name = fault.path().to_string();
     !name.is_empty()
         && name
@@ -327,9 +327,24 @@ fn thresholds(pairs: &[String]) -> Result<Option<RiskConfig>, Vec<Fault>> {
 
 /// What is wrong with the server.
 fn found_in(server: &ServerConfig) -> Vec<Fault> {
-    let found = server.admin_api().map(|api| api.faults());
-    found.into_iter().flatten().map(said).collect()
+    found_as(server, &VARIABLES)
 }
+
+/// The same, where keys stand for these variables.
+pub(super) fn found_as(server: &ServerConfig, variables: &[(&str, &'static str)]) -> Vec<Fault> {
+    let found = server.admin_api().map(|api| api.faults());
+    let found = found.into_iter().flatten();
+    found.map(|fault| said(fault, variables)).collect()
+}
+
+/// Which keys of sections of API7 and APISIX stand for which variables.
+const VARIABLES: [(&str, &str); 5] = [
+    ("dashboard_url", "DASHBOARD_URL"),
+    ("gateway_url", "GATEWAY_URL"),
+    ("token", "TOKEN"),
+    ("admin_url", "APISIX_SERVER_HOST"),
+    ("admin_key", "APISIX_ADMIN_KEY"),
+];
 
 /// The variables that are not set, and what they are for.
 fn missing(env: &dyn Fn(&str) -> Option<String>) -> Vec<Fault> {
@@ -347,17 +362,15 @@ const NEEDED: [(&str, &str); 2] = [
 ];
 
 /// A fault of a section in the words of the command line.
-fn said(found: AdminFault) -> Fault {
+fn said(found: AdminFault, variables: &[(&str, &'static str)]) -> Fault {
+    let variable = variables.iter().find(|(key, _)| *key == found.key);
     let name = match found.key {
-        "dashboard_url" => "DASHBOARD_URL",
-        "gateway_url" => "GATEWAY_URL",
-        "token" => "TOKEN",
-        "admin_url" => "APISIX_SERVER_HOST",
-        "admin_key" => "APISIX_ADMIN_KEY",
+        _ if variable.is_some() => variable.map_or("", |(_, name)| name),
         "tools" => "--tools",
         "exclude_tools" => "--exclude-tools",
         "ca_file" => "--ca-file",
         "proxy" => "--proxy",
+        "docs" => "--docs",
         "risk" => "--risk",
         other => other,
     };
@@ -379,11 +392,11 @@ fn said(found: AdminFault) -> Fault {
     fault(name, say(message), say(found.help))
 }
 
-fn fault(name: &str, message: impl Into<String>, help: impl Into<String>) -> Fault {
+pub(super) fn fault(name: &str, message: impl Into<String>, help: impl Into<String>) -> Fault {
     Fault::new(ConfigPath::root().key(name), message).with_help(help)
 }
 
-fn faults(faults: Vec<Fault>) -> ConfigFaults {
+pub(super) fn faults(faults: Vec<Fault>) -> ConfigFaults {
     ConfigFaults::new("command line", faults)
 }
 

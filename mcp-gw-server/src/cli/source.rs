@@ -7,6 +7,7 @@ use clap::Args;
 use mcp_gw_core::BackendStatus;
 
 use super::admin::{Api7Args, ApisixArgs};
+use super::kong::{KongArgs, KonnectArgs};
 use crate::config::{
     Config, ConfigFaults, PolicyConfig, ServerConfig, ServerTarget, import, limit_warnings,
     read_file, unknown_servers,
@@ -43,6 +44,14 @@ pub struct SourceArgs {
     #[arg(skip)]
     pub apisix: Option<ApisixArgs>,
 
+    /// A region of Kong Konnect, which has one, too
+    #[arg(skip)]
+    pub konnect: Option<KonnectArgs>,
+
+    /// A Kong Gateway, which has one, too
+    #[arg(skip)]
+    pub kong: Option<KongArgs>,
+
     /// The APIs that the environment names, where nothing else is named
     #[arg(skip)]
     pub allowed_apis: bool,
@@ -65,6 +74,22 @@ impl SourceArgs {
         }
     }
 
+    /// A region of Kong Konnect.
+    pub fn konnect(args: KonnectArgs) -> Self {
+        Self {
+            konnect: Some(args),
+            ..Self::default()
+        }
+    }
+
+    /// A Kong Gateway.
+    pub fn kong(args: KongArgs) -> Self {
+        Self {
+            kong: Some(args),
+            ..Self::default()
+        }
+    }
+
     /// The same, or the APIs of `ALLOWED_APIS`, the variable of API Gateway MCP, where nothing was named.
     #[must_use]
     pub fn or_environment(mut self, env: &dyn Fn(&str) -> Option<String>) -> Self {
@@ -80,6 +105,8 @@ impl SourceArgs {
             && self.command.is_empty()
             && self.api7.is_none()
             && self.apisix.is_none()
+            && self.konnect.is_none()
+            && self.kong.is_none()
             && !self.allowed_apis
     }
 
@@ -137,6 +164,12 @@ impl SourceArgs {
             "command line".to_owned()
         } else if let Some(args) = &self.apisix {
             config = config.with_server("apisix", args.server(env)?);
+            "command line".to_owned()
+        } else if let Some(args) = &self.konnect {
+            config = config.with_server("konnect", args.server(env)?);
+            "command line".to_owned()
+        } else if let Some(args) = &self.kong {
+            config = config.with_server("kong", args.server(env)?);
             "command line".to_owned()
         } else if let Some(path) = &self.from {
             let text = read_file(path)?;

@@ -15,7 +15,10 @@ use mcp_gw_core::{Backend, Secret};
 use super::api7::Api7Section;
 use super::apisix::ApisixSection;
 use super::check::Checker;
+use super::docs;
 use super::fault::short;
+use super::kong::KongSection;
+use super::konnect::KonnectSection;
 use super::path::ConfigPath;
 use super::text::ByteSize;
 
@@ -27,6 +30,10 @@ pub enum AdminApi {
     Api7(Box<Api7Section>),
     /// An Apache APISIX.
     Apisix(Box<ApisixSection>),
+    /// A region of Kong Konnect.
+    Konnect(Box<KonnectSection>),
+    /// A Kong Gateway.
+    Kong(Box<KongSection>),
 }
 
 impl AdminApi {
@@ -35,6 +42,8 @@ impl AdminApi {
         match self {
             Self::Api7(_) => "api7",
             Self::Apisix(_) => "apisix",
+            Self::Konnect(_) => "konnect",
+            Self::Kong(_) => "kong",
         }
     }
 
@@ -53,6 +62,8 @@ impl AdminApi {
                 section.gateway_url.as_deref(),
                 section.access,
             ),
+            Self::Konnect(section) => ("Kong Konnect", section.address(), None, section.access),
+            Self::Kong(section) => ("Kong Gateway", &section.admin_url, None, Access::ReadOnly),
         }
     }
 
@@ -72,6 +83,20 @@ impl AdminApi {
             Self::Apisix(section) => {
                 mcp_gw_admin_client::tools::apisix::backend(&section.resolve(name, timeout)?)
             }
+            Self::Konnect(section) => {
+                let config = section.resolve(name, timeout)?;
+                mcp_gw_admin_client::tools::konnect::konnect_backend(
+                    &config,
+                    docs::parts(section.docs.as_deref())?,
+                )
+            }
+            Self::Kong(section) => {
+                let config = section.resolve(name, timeout)?;
+                mcp_gw_admin_client::tools::konnect::gateway_backend(
+                    &config,
+                    docs::parts(section.docs.as_deref())?,
+                )
+            }
         };
         made.map_err(|error| vec![AdminFault::new("", error.to_string(), DEFECT)])
     }
@@ -82,6 +107,8 @@ impl AdminApi {
         let resolved = match self {
             Self::Api7(section) => section.resolve(name, timeout).map(drop),
             Self::Apisix(section) => section.resolve(name, timeout).map(drop),
+            Self::Konnect(section) => section.resolve(name, timeout).map(drop),
+            Self::Kong(section) => section.resolve(name, timeout).map(drop),
         };
         resolved.err().unwrap_or_default()
     }
@@ -115,7 +142,7 @@ impl AdminFault {
         }
     }
 
-    fn at(mut self, index: usize) -> Self {
+    pub(super) fn at(mut self, index: usize) -> Self {
         self.index = Some(index);
         self
     }
@@ -199,7 +226,8 @@ pub(super) struct Common<'a> {
     /// The address of the API: its key, what it says, and an example.
     pub(super) address: (&'static str, &'a str, &'static str),
     pub(super) gateway_url: Option<&'a str>,
-    pub(super) credential: Credential<'a>,
+    /// None where the API wants none.
+    pub(super) credential: Option<Credential<'a>>,
     pub(super) tools: Option<&'a [String]>,
     pub(super) exclude_tools: &'a [String],
     pub(super) ca_file: Option<&'a Path>,
@@ -209,7 +237,7 @@ pub(super) struct Common<'a> {
 
 /// What the files of a section hold.
 pub(super) struct Held {
-    pub(super) credential: Secret<String>,
+    pub(super) credential: Option<Secret<String>>,
     pub(super) ca_pem: Option<String>,
 }
 
@@ -230,14 +258,18 @@ impl Common<'_> {
         if let Some(url) = self.gateway_url {
             address(&mut faults, "gateway_url", url, GATEWAY);
         }
-        let credential = self.credential.read();
-        let credential = credential.map_err(|fault| faults.push(fault)).ok();
+        let credential = self.credential.as_ref().map(Credential::read).transpose();
+        let credential = credential.unwrap_or_else(|fault| {
+            faults.push(fault);
+            None
+        });
         let ca_pem = self.authorities(&mut faults);
         self.choice(&mut faults, made);
         faults.extend(more);
-        match credential {
-            Some(credential) if faults.is_empty() => Ok(Held { credential, ca_pem }),
-            _ => Err(faults),
+        if faults.is_empty() {
+            Ok(Held { credential, ca_pem })
+        } else {
+            Err(faults)
         }
     }
 
@@ -300,7 +332,9 @@ impl Common<'_> {
         let offer = tools.offer_now().unwrap_or_default();
         let is_listed = |name: &str| offer.tools.iter().any(|tool| tool.name() == name);
         let wanted = self.tools.unwrap_or_default().iter().enumerate();
-        let unlisted = wanted.filter(|(_, name)| !is_listed(name));
+        // Whether there is documentation is told by who knows it.
+        let unlisted =
+            wanted.filter(|(_, name)| !is_listed(name) && *name != "KnowledgeBaseSearch");
         faults.extend(unlisted.map(|(index, name)| {
             let (message, help) = if self.exclude_tools.contains(name) {
                 ("is in `exclude_tools`, too", "remove it from one of them")
@@ -367,8 +401,14 @@ fn read(key: &'static str, file: &Path) -> Result<String, AdminFault> {
 /// Reports what is wrong with the section of `api`, which is at `path`.
 pub(super) fn check(checker: &mut Checker<'_>, api: &AdminApi, path: &ConfigPath) {
     let (key, url, what) = match api {
-        AdminApi::Api7(section) => ("dashboard_url", &section.dashboard_url, "token"),
-        AdminApi::Apisix(section) => ("admin_url", &section.admin_url, "key"),
+        AdminApi::Api7(section) => ("dashboard_url", &*section.dashboard_url, "token"),
+        AdminApi::Apisix(section) => ("admin_url", &*section.admin_url, "key"),
+        // Without TLS it is refused.
+        AdminApi::Konnect(_) => ("base_url", "", "token"),
+        AdminApi::Kong(section) if section.has_token() => {
+            ("admin_url", &*section.admin_url, "token")
+        }
+        AdminApi::Kong(_) => ("admin_url", "", "token"),
     };
     let base = url.parse::<BaseUrl>();
     if base.is_ok_and(|base| !base.is_https() && !base.is_loopback()) {
@@ -386,6 +426,7 @@ pub(super) fn check(checker: &mut Checker<'_>, api: &AdminApi, path: &ConfigPath
         let file = match fault.key {
             "token" => Some("token_file"),
             "admin_key" => Some("admin_key_file"),
+            "admin_token" => Some("admin_token_file"),
             _ => None,
         };
         match (fault.index, file) {
@@ -410,6 +451,23 @@ const DEFECT: &str = "this is a defect of the program, please report it";
 
 pub(super) const fn answer_size() -> ByteSize {
     ByteSize::new(64 << 10)
+}
+
+pub(super) const fn max_items() -> u32 {
+    10_000
+}
+
+/// What is wrong with how many entities are read.
+pub(super) fn of_items(most: u32) -> Vec<AdminFault> {
+    if (1..=100_000).contains(&most) {
+        return Vec::new();
+    }
+    let help = "write a number from 1 to 100000";
+    vec![AdminFault::new(
+        "max_items",
+        "no number of entities that can be read",
+        help,
+    )]
 }
 
 pub(super) const fn max_gateway_requests() -> u32 {

@@ -117,7 +117,7 @@ impl Api7Section {
                 "https://dashboard.example.com:7443",
             ),
             gateway_url: self.gateway_url.as_deref(),
-            credential: Credential {
+            credential: Some(Credential {
                 what: "token",
                 key: "token",
                 file_key: "token_file",
@@ -125,7 +125,7 @@ impl Api7Section {
                 file: self.token_file.as_deref(),
                 source: "make a token in the dashboard",
                 best: "token: ${API7_TOKEN}",
-            },
+            }),
             tools: self.tools.as_deref(),
             exclude_tools: &self.exclude_tools,
             ca_file: self.ca_file.as_deref(),
@@ -146,7 +146,9 @@ impl Api7Section {
         name.clone_into(&mut config.name);
         config.dashboard_url.clone_from(&self.dashboard_url);
         config.gateway_url.clone_from(&self.gateway_url);
-        config.token = held.credential;
+        if let Some(token) = held.credential {
+            config.token = token;
+        }
         config.secrets = self.secrets;
         config.ca_pem = held.ca_pem;
         config.proxy.clone_from(&self.proxy);

@@ -114,7 +114,7 @@ impl ApisixSection {
                 "http://127.0.0.1:9180/apisix/admin",
             ),
             gateway_url: self.gateway_url.as_deref(),
-            credential: Credential {
+            credential: Some(Credential {
                 what: "key",
                 key: "admin_key",
                 file_key: "admin_key_file",
@@ -122,7 +122,7 @@ impl ApisixSection {
                 file: self.admin_key_file.as_deref(),
                 source: "take the key from the configuration of APISIX",
                 best: "admin_key: ${APISIX_ADMIN_KEY}",
-            },
+            }),
             tools: self.tools.as_deref(),
             exclude_tools: &self.exclude_tools,
             ca_file: self.ca_file.as_deref(),
@@ -137,7 +137,9 @@ impl ApisixSection {
         name.clone_into(&mut config.name);
         config.admin_url.clone_from(&self.admin_url);
         config.gateway_url.clone_from(&self.gateway_url);
-        config.admin_key = held.credential;
+        if let Some(key) = held.credential {
+            config.admin_key = key;
+        }
         config.secrets = self.secrets;
         config.ca_pem = held.ca_pem;
         config.proxy.clone_from(&self.proxy);

@@ -13,14 +13,16 @@ use super::api7::Api7Section;
 use super::apisix::ApisixSection;
 use super::balance::{BalanceSection, HealthSection, ReplicaConfig, RetriesSection};
 use super::federation::{PrefixMode, UriMode};
+use super::kong::KongSection;
+use super::konnect::KonnectSection;
 use super::reshape::ToolShape;
 use super::text::DurationText;
 use super::types::{PinMode, seconds, secret_map};
 
 /// A server behind the gateway: an MCP server, either `command` (a child process that speaks MCP on
 /// its standard input and output) or `url` (streamable HTTP), or, for one that runs in several places,
-/// `urls` or `replicas`; or the admin API of an API gateway, `api7` or
-/// `apisix`.
+/// `urls` or `replicas`; or the admin API of an API gateway, `api7`,
+/// `apisix`, `konnect` or `kong`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
@@ -55,6 +57,10 @@ pub struct ServerConfig {
     pub api7: Option<Api7Section>,
     /// An Apache APISIX, whose Admin API becomes tools.
     pub apisix: Option<ApisixSection>,
+    /// A region of Kong Konnect, whose APIs become tools.
+    pub konnect: Option<KonnectSection>,
+    /// A Kong Gateway of one's own, whose Admin API becomes tools.
+    pub kong: Option<KongSection>,
     /// How calls are spread over `urls` or `replicas`.
     pub balance: Option<BalanceSection>,
     /// Checks between calls; made every `10s` with several replicas, and not with one.
@@ -113,6 +119,8 @@ impl Default for ServerConfig {
             replicas: Vec::new(),
             api7: None,
             apisix: None,
+            konnect: None,
+            kong: None,
             balance: None,
             health: None,
             retries: RetriesSection::default(),
@@ -176,28 +184,62 @@ impl ServerConfig {
         }
     }
 
+    /// A region of Kong Konnect, as tools.
+    pub fn konnect(section: KonnectSection) -> Self {
+        Self {
+            konnect: Some(section),
+            ..Self::default()
+        }
+    }
+
+    /// A Kong Gateway, as tools.
+    pub fn kong(section: KongSection) -> Self {
+        Self {
+            kong: Some(section),
+            ..Self::default()
+        }
+    }
+
     /// The admin API that it is, if it is one.
     pub fn admin_api(&self) -> Option<AdminApi> {
-        let api7 = self
-            .api7
-            .clone()
-            .map(|section| AdminApi::Api7(section.into()));
-        api7.or_else(|| {
-            let section = self.apisix.clone()?;
-            Some(AdminApi::Apisix(section.into()))
-        })
+        if let Some(section) = &self.api7 {
+            return Some(AdminApi::Api7(section.clone().into()));
+        }
+        if let Some(section) = &self.apisix {
+            return Some(AdminApi::Apisix(section.clone().into()));
+        }
+        if let Some(section) = &self.konnect {
+            return Some(AdminApi::Konnect(section.clone().into()));
+        }
+        let section = self.kong.clone()?;
+        Some(AdminApi::Kong(section.into()))
+    }
+
+    /// True when it is more than one admin API.
+    pub(super) fn has_several_admin_apis(&self) -> bool {
+        let all = [
+            self.api7.is_some(),
+            self.apisix.is_some(),
+            self.konnect.is_some(),
+            self.kong.is_some(),
+        ];
+        all.into_iter().filter(|is_given| *is_given).count() > 1
     }
 
     /// The files that sections of admin APIs name.
     pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
         let api7 = self.api7.iter().flat_map(Api7Section::files);
         api7.chain(self.apisix.iter().flat_map(ApisixSection::files))
+            .chain(self.konnect.iter().flat_map(KonnectSection::files))
+            .chain(self.kong.iter().flat_map(KongSection::files))
     }
 
     /// The same, to be changed.
     pub(super) fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let api7 = self.api7.iter_mut().flat_map(Api7Section::files_mut);
         api7.chain(self.apisix.iter_mut().flat_map(ApisixSection::files_mut))
+            .chain(self.konnect.iter_mut().flat_map(KonnectSection::files_mut))
+            .chain(self.kong.iter_mut().flat_map(KongSection::files_mut))
     }
 
     /// Adds a header that is sent to `url`.
@@ -256,8 +298,8 @@ impl ServerConfig {
     /// What to start or connect to, with every default filled in: one place, or the replicas of a
     /// server that runs in several.
     ///
-    /// Nothing if not exactly one of `command`, `url`, `urls`, `replicas`, `api7` and `apisix` is
-    /// given, or a replica has both or neither of `command` and `url`; a loaded configuration is never so.
+    /// Nothing if not exactly one of `command`, `url`, `urls`, `replicas`, `api7`, `apisix`,
+    /// `konnect` and `kong` is given, or a replica has both or neither of `command` and `url`; a loaded configuration is never so.
     pub fn targets(&self) -> Vec<ServerTarget> {
         let stdio = |command: &String, args: &[String]| ServerTarget::Stdio {
             command: command.clone(),
@@ -287,11 +329,11 @@ impl ServerConfig {
             _ => None,
         };
         let places = (&self.command, &self.url, &*self.urls, &*self.replicas);
-        let is_both = self.api7.is_some() && self.apisix.is_some();
+        let is_several = self.has_several_admin_apis();
         match (places, self.admin_api()) {
             ((Some(command), None, [], []), None) => vec![stdio(command, &self.args)],
             ((None, Some(url), [], []), None) => vec![http(url)],
-            ((None, None, [], []), Some(api)) if !is_both => vec![ServerTarget::AdminApi {
+            ((None, None, [], []), Some(api)) if !is_several => vec![ServerTarget::AdminApi {
                 api,
                 timeout: self.timeout.get(),
             }],

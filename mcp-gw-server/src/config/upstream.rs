@@ -83,7 +83,9 @@ pub(super) fn check(checker: &mut Checker<'_>, server: &ServerConfig, path: &Con
 }
 
 /// Where a server is: one of these.
-const PLACES: [&str; 6] = ["command", "url", "urls", "replicas", "api7", "apisix"];
+const PLACES: [&str; 8] = [
+    "command", "url", "urls", "replicas", "api7", "apisix", "konnect", "kong",
+];
 
 /// Reports what belongs to MCP servers beside an admin API, and a time that its requests cannot have.
 fn beside_admin_api(
@@ -94,7 +96,7 @@ fn beside_admin_api(
 ) {
     let kind = api.key();
     let elsewhere = [
-        server.api7.is_some() && server.apisix.is_some(),
+        server.has_several_admin_apis(),
         server.command.is_some(),
         server.url.is_some(),
         !server.urls.is_empty(),

@@ -11,6 +11,8 @@ use mcp_gw_core::{
 use crate::api7::{Api7Error, Client};
 use crate::apisix::ApisixError;
 use crate::http::{BaseUrl, BaseUrlError, TransportError, Trust};
+use crate::kong::KongError;
+use crate::konnect::KonnectError;
 use crate::tools::advice;
 use crate::tools::api7::actions;
 use crate::tools::api7::config::Api7Config;
@@ -73,6 +75,21 @@ pub enum ToolsError {
     /// The client of an APISIX cannot be made.
     #[error(transparent)]
     Apisix(#[from] ApisixError),
+    /// The client of Kong Konnect cannot be made.
+    #[error(transparent)]
+    Konnect(#[from] KonnectError),
+    /// The client of a Kong Gateway cannot be made.
+    #[error(transparent)]
+    Kong(#[from] KongError),
+    /// Konnect has no region of this name, and no other address is given.
+    #[error("Konnect has no such region; there are: us, eu, au, me, in, sg")]
+    UnknownRegion,
+    /// `control_plane_id` is no UUID.
+    #[error("control_plane_id is no UUID; leave it out to have one made of the address")]
+    PlaneId,
+    /// `admin_header` is no name of a header.
+    #[error("admin_header is no name of a header")]
+    TokenHeader,
     /// The address of the gateway cannot be used.
     #[error("the address of the gateway cannot be used: {0}")]
     GatewayUrl(BaseUrlError),

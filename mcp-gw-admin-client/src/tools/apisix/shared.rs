@@ -35,6 +35,7 @@ pub(crate) static WORDS: Words = Words {
         whole resource.",
     secret: "key of the Admin API, which goes to the Admin API only",
     patch: "the update tools",
+    less: "a smaller page_size, or search",
 };
 
 /// What all tools of one APISIX share.

@@ -5,6 +5,7 @@ mod bad_answers;
 mod configured;
 mod ends;
 mod names;
+mod konnect;
 #[path = "../../../../mcp-gw-admin-client/tests/support/mod.rs"]
 mod scripted;
 mod serving;

@@ -1,0 +1,28 @@
+//! Kong Konnect, and a Kong of one's own, as tools: those of the Konnect MCP server by the same names and with the same
+//! inputs.
+
+mod alerts;
+mod analytics;
+mod args;
+mod backend;
+mod by_route;
+mod config;
+mod confirm;
+mod debug;
+mod entities;
+mod knowledge;
+mod listing;
+mod memory;
+mod near;
+mod planes;
+mod prompts;
+mod shared;
+mod source;
+mod tracing;
+mod whereabouts;
+
+pub use backend::{Parts, gateway_backend, konnect_backend};
+pub use config::{KongConfig, KonnectConfig};
+pub use knowledge::{Knowledge, KnowledgeExcerpt};
+
+pub use crate::tools::api7::{Access, EnvironmentError, ToolsError};
