@@ -10,6 +10,7 @@ use crate::tools::konnect::shared::{Konnect, Right};
 use crate::tools::konnect::source::Source;
 use crate::tools::operation::{Effect, Operation};
 use crate::tools::redact::{Place, clean};
+use crate::tools::spoken::Spoken;
 
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct AlertArgs {
@@ -38,6 +39,12 @@ pub(crate) struct Told {
     event: RawJson,
     /// What to do next.
     next: String,
+}
+
+impl Spoken for Told {
+    fn each_text(&mut self, change: &mut dyn FnMut(&mut String)) {
+        change(&mut self.next);
+    }
 }
 
 pub(crate) struct FetchAlertingEventDetails;

@@ -15,6 +15,7 @@ use crate::tools::konnect::listing::LeftOut;
 use crate::tools::konnect::shared::{Konnect, Right};
 use crate::tools::konnect::source::Source;
 use crate::tools::operation::{Effect, Operation};
+use crate::tools::spoken::Spoken;
 
 /// So many consumers, services and routes are ranked.
 const RANKED: usize = 10;
@@ -122,6 +123,13 @@ pub(crate) struct Analytics {
     /// What else there is to know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     remarks: Vec<String>,
+}
+
+impl Spoken for Analytics {
+    fn each_text(&mut self, change: &mut dyn FnMut(&mut String)) {
+        self.left_out.each_text(change);
+        self.remarks.iter_mut().for_each(change);
+    }
 }
 
 pub(crate) struct GetAnalytics;

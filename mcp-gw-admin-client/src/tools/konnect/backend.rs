@@ -14,7 +14,7 @@ use crate::http::{BaseUrl, Trust};
 use crate::kong::{self, KongError};
 use crate::konnect::{Client, ClientConfig, DebugSessions, KonnectError, Region, Uuid};
 use crate::tools::api7::{Access, ToolsError};
-use crate::tools::choice::{registry, to_api, wanted};
+use crate::tools::choice::{absent, registry, to_api, wanted};
 use crate::tools::konnect::alerts::FetchAlertingEventDetails;
 use crate::tools::konnect::analytics::GetAnalytics;
 use crate::tools::konnect::config::{KongConfig, KonnectConfig};
@@ -144,7 +144,12 @@ pub fn konnect_backend(
         words: &KONNECT,
         unset: config.unset.clone(),
     };
-    KonnectBackend::build(registry(&config.name, wanted, shared)?, INSTRUCTIONS)
+    let absent = absent(&TOOLS, &wanted);
+    KonnectBackend::build(
+        registry(&config.name, wanted, shared)?,
+        absent,
+        INSTRUCTIONS,
+    )
 }
 
 /// The tools of one Kong Gateway, as a backend for a `Gateway`: those that its Admin API can answer. Nothing is connected
@@ -175,7 +180,12 @@ pub fn gateway_backend(config: &KongConfig, parts: Parts) -> Result<Arc<dyn Back
         words: &GATEWAY,
         unset: None,
     };
-    KonnectBackend::build(registry(&config.name, wanted, shared)?, OF_A_GATEWAY)
+    let absent = absent(&OF_GATEWAYS, &wanted);
+    KonnectBackend::build(
+        registry(&config.name, wanted, shared)?,
+        absent,
+        OF_A_GATEWAY,
+    )
 }
 
 fn konnect(config: &KonnectConfig) -> Result<Client, ToolsError> {
@@ -251,12 +261,15 @@ fn name_of(base: &BaseUrl, workspace: Option<&str>) -> String {
 struct KonnectBackend {
     registry: ToolRegistry,
     prompts: Vec<ItemSpec>,
+    /// The tools that are left out.
+    absent: Vec<Arc<str>>,
     instructions: &'static str,
 }
 
 impl KonnectBackend {
     fn build(
         registry: ToolRegistry,
+        absent: Vec<Arc<str>>,
         instructions: &'static str,
     ) -> Result<Arc<dyn Backend>, ToolsError> {
         let offer = registry.offer_now().unwrap_or_default();
@@ -264,6 +277,7 @@ impl KonnectBackend {
         Ok(Arc::new(Self {
             registry,
             prompts,
+            absent,
             instructions,
         }))
     }
@@ -279,6 +293,8 @@ impl Backend for KonnectBackend {
         let mut offer = self.registry.offer_now()?;
         offer.prompts.clone_from(&self.prompts);
         offer.instructions = Some(self.instructions.to_owned());
+        offer.texts_follow_names = true;
+        offer.absent.clone_from(&self.absent);
         Some(offer)
     }
 
@@ -286,8 +302,11 @@ impl Backend for KonnectBackend {
         Ok(self.offer_now().unwrap_or_default())
     }
 
-    async fn get_prompt(&self, _: &CallContext, get: PromptGet) -> Result<RawJson, BackendError> {
-        prompts::get(&self.prompts, &get)
+    async fn get_prompt(&self, ctx: &CallContext, get: PromptGet) -> Result<RawJson, BackendError> {
+        let prompt = prompts::get(&self.prompts, &get)?;
+        // No name needs an escape, so the text stays JSON.
+        let worded = ctx.in_names_of_client(prompt.as_str()).into_owned();
+        Ok(RawJson::parse(worded).unwrap_or(prompt))
     }
 
     async fn call_tool(

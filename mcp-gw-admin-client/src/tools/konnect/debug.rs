@@ -16,6 +16,7 @@ use crate::tools::konnect::args::Uid;
 use crate::tools::konnect::shared::{Konnect, Right};
 use crate::tools::konnect::source::Source;
 use crate::tools::operation::{Effect, Operation};
+use crate::tools::spoken::Spoken;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
@@ -88,6 +89,12 @@ pub(crate) struct Planned {
     max_samples: u32,
     /// What to do next.
     next: String,
+}
+
+impl Spoken for Planned {
+    fn each_text(&mut self, change: &mut dyn FnMut(&mut String)) {
+        change(&mut self.next);
+    }
 }
 
 impl Planned {

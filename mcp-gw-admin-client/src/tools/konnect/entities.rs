@@ -15,6 +15,7 @@ use crate::tools::konnect::listing::{Gathered, Item, LeftOut, Sort, gather, show
 use crate::tools::konnect::near::nearest;
 use crate::tools::konnect::shared::{Konnect, Right};
 use crate::tools::konnect::source::Source;
+use crate::tools::spoken::Spoken;
 
 pub(crate) use sorts::{GetConsumer, GetConsumerGroup, GetPlugin, GetRoute, GetService, GetVault};
 
@@ -99,6 +100,13 @@ pub(crate) struct Found<S: Sort> {
     /// What else there is to know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     remarks: Vec<String>,
+}
+
+impl<S: Sort> Spoken for Found<S> {
+    fn each_text(&mut self, change: &mut dyn FnMut(&mut String)) {
+        self.left_out.each_text(change);
+        self.remarks.iter_mut().for_each(change);
+    }
 }
 
 impl<S: Sort> Found<S> {

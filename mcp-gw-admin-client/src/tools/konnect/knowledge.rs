@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::http::one_line;
 use crate::tools::konnect::shared::Konnect;
 use crate::tools::operation::{Effect, Operation};
+use crate::tools::spoken::Spoken;
 
 /// So many excerpts are shown.
 const MOST: usize = 6;
@@ -81,6 +82,12 @@ pub(crate) struct Searched {
     /// What else there is to know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     remarks: Vec<String>,
+}
+
+impl Spoken for Searched {
+    fn each_text(&mut self, change: &mut dyn FnMut(&mut String)) {
+        self.remarks.iter_mut().for_each(change);
+    }
 }
 
 pub(crate) struct KnowledgeBaseSearch;

@@ -13,6 +13,7 @@ use crate::http::{Error, one_line};
 use crate::konnect::Page;
 use crate::tools::advice;
 use crate::tools::redact::{Place, clean};
+use crate::tools::spoken::Spoken;
 
 /// What a kind of thing is called, and what is told of it when not all can be.
 pub(crate) trait Sort: Send + Sync + 'static {
@@ -67,6 +68,12 @@ pub(crate) struct LeftOut {
     /// What to call again with to read on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<String>,
+}
+
+impl Spoken for LeftOut {
+    fn each_text(&mut self, change: &mut dyn FnMut(&mut String)) {
+        self.next.iter_mut().for_each(change);
+    }
 }
 
 /// What was read of a list.

@@ -17,6 +17,7 @@ use crate::tools::konnect::args::{Uid, unused};
 use crate::tools::konnect::debug::has_ended;
 use crate::tools::konnect::shared::Konnect;
 use crate::tools::operation::{Effect, Operation};
+use crate::tools::spoken::Spoken;
 
 /// So many traces are asked for at once: one may be long.
 const PAGE: u32 = 25;
@@ -113,6 +114,13 @@ pub(crate) struct Tracing {
     remarks: Vec<String>,
     /// What to do next.
     next: String,
+}
+
+impl Spoken for Tracing {
+    fn each_text(&mut self, change: &mut dyn FnMut(&mut String)) {
+        self.remarks.iter_mut().for_each(&mut *change);
+        change(&mut self.next);
+    }
 }
 
 pub(crate) struct ActiveTracingSession;

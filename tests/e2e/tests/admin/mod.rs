@@ -4,8 +4,8 @@
 mod bad_answers;
 mod configured;
 mod ends;
-mod names;
 mod konnect;
+mod names;
 #[path = "../../../../mcp-gw-admin-client/tests/support/mod.rs"]
 mod scripted;
 mod serving;

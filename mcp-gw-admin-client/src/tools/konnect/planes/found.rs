@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::tools::konnect::entities::text_of;
 use crate::tools::konnect::listing::{Item, LeftOut, Sort};
+use crate::tools::spoken::Spoken;
 
 #[derive(Debug)]
 pub(crate) struct Planes;
@@ -113,6 +114,13 @@ pub(crate) struct FoundPlanes {
     /// What else there is to know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) remarks: Vec<String>,
+}
+
+impl Spoken for FoundPlanes {
+    fn each_text(&mut self, change: &mut dyn FnMut(&mut String)) {
+        self.left_out.each_text(change);
+        self.remarks.iter_mut().for_each(change);
+    }
 }
 
 impl FoundPlanes {
