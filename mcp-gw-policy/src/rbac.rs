@@ -17,7 +17,7 @@ mod grants;
 mod scopes;
 
 pub(crate) use claims::Doubt;
-use claims::{ClaimPattern, claim_patterns, claims_at};
+use claims::{ClaimPattern, claim_patterns, claims_at, claims_meant};
 pub(crate) use grants::{Grants, GrantsConfig};
 pub use grants::{GroupConfig, RoleConfig};
 pub(crate) use scopes::{FEW_TRIES, MOST_TRIES, smallest_missing};
@@ -51,7 +51,8 @@ pub struct WhoConfig {
     /// or a path in it such as `realm_access.roles`. A string is a glob; a list means any of its
     /// values; of a claim that is a list one value must fit. `"*"` is every value but null, and `5` is
     /// `5.0`. For a `deny` and for `consumers`, `5` is also `"5"`, `true` is also `"true"`, and of a
-    /// claim `a.b` and a member `b` of `a` either counts; for everything else the claim comes first.
+    /// claim `a.b` and a member `b` of `a` either counts, however the name is divided, and on the way
+    /// may be lists; for everything else the claim comes first, and no name on a path has a dot.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub claims: Option<Map<String, Value>>,
     /// The caller must be one of at least one of these.
@@ -187,6 +188,9 @@ struct Derived<'a> {
     roles: Vec<&'a str>,
     groups: Vec<&'a str>,
     scopes: Vec<&'a str>,
+    /// What the caller may have beside that: it hangs on a claim of which it is not clear what it says.
+    doubtful_roles: Vec<&'a str>,
+    doubtful_groups: Vec<&'a str>,
 }
 
 /// Walks over what the caller says, or over what was derived from it.
@@ -234,6 +238,18 @@ impl<'a> Identity<'a> {
     /// All groups of the caller.
     pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
         self.names(&self.caller.groups, |all| &all.groups)
+    }
+
+    /// The roles that count for what takes away, beside [`Identity::roles`].
+    pub(crate) fn doubtful_roles(&self) -> impl Iterator<Item = &str> {
+        let derived = self.derived.iter();
+        derived.flat_map(|all| all.doubtful_roles.iter().copied())
+    }
+
+    /// The groups that count for what takes away, beside [`Identity::groups`].
+    pub(crate) fn doubtful_groups(&self) -> impl Iterator<Item = &str> {
+        let derived = self.derived.iter();
+        derived.flat_map(|all| all.doubtful_groups.iter().copied())
     }
 
     /// All scopes of the caller.
@@ -341,11 +357,19 @@ impl Who {
         let claim = |(name, wanted): &(String, Vec<ClaimPattern>)| {
             let doubt = self.doubt;
             let fits = |claim: &Value| wanted.iter().any(|pattern| pattern.fits(claim, doubt));
-            let mut found = claims_at(&caller.claims, name);
             match doubt {
-                Doubt::Fits => found.any(fits),
-                Doubt::Misses => found.next().is_some_and(fits),
+                Doubt::Fits => claims_meant(&caller.claims, name).into_iter().any(fits),
+                Doubt::Misses => claims_at(&caller.claims, name).next().is_some_and(fits),
             }
+        };
+        let counts = self.doubt == Doubt::Fits;
+        let role = || {
+            one(&self.roles, identity.roles())
+                || (counts && one(&self.roles, identity.doubtful_roles()))
+        };
+        let group = || {
+            one(&self.groups, identity.groups())
+                || (counts && one(&self.groups, identity.doubtful_groups()))
         };
         if !one(&self.ids, std::iter::once(&*caller.id)) {
             Some("ids")
@@ -353,9 +377,9 @@ impl Who {
             Some("kinds")
         } else if !one(&self.issuers, std::iter::once(&*caller.issuer)) {
             Some("issuers")
-        } else if !one(&self.roles, identity.roles()) {
+        } else if !role() {
             Some("roles")
-        } else if !one(&self.groups, identity.groups()) {
+        } else if !group() {
             Some("groups")
         } else if !one(&self.scopes, identity.scopes()) {
             Some("scopes")
