@@ -34,8 +34,7 @@ pub struct WhoConfig {
     /// or a path in it such as `realm_access.roles`. A string is a glob; a list means any of its
     /// values; of a claim that is a list one value must fit. `"*"` is every value but null, and `5` is
     /// `5.0`. For a `deny` and for `consumers`, `5` is also `"5"`, `true` is also `"true"`, and of a
-    /// claim `a.b` and a member `b` of `a` either counts, however the name is divided, and on the way
-    /// may be lists; for everything else the claim comes first, and no name on a path has a dot.
+    /// claim `a.b` and a member `b` of `a` either counts; for everything else the claim comes first.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub claims: Option<Map<String, Value>>,
     /// The caller must be one of at least one of these.
