@@ -7,6 +7,7 @@
 
 mod build;
 mod facts;
+mod forms;
 mod functions;
 mod json;
 mod kind;
@@ -28,6 +29,7 @@ use cel::{Context, Env, ExecutionError, Value as CelValue};
 use mcp_gw_core::Feature;
 use serde_json::{Map, Value};
 
+use crate::ip::Cidrs;
 use build::Built;
 pub(crate) use facts::{Facts, RequestFacts};
 use functions::Matcher;
@@ -182,6 +184,7 @@ impl ConditionCompiler {
             reads,
             scopes,
             roles,
+            groups,
         } = on_a_large_stack(source, || self.build(source))?;
         let mut condition = Condition {
             env: Arc::clone(&self.env),
@@ -195,6 +198,7 @@ impl ConditionCompiler {
             reads,
             scopes: scopes.into(),
             roles: roles.into(),
+            groups: groups.into(),
             limits: self.limits,
             warning: None,
         };
@@ -363,6 +367,7 @@ pub(crate) struct Condition {
     reads: Reads,
     scopes: Box<[String]>,
     roles: Box<[String]>,
+    groups: Box<[String]>,
     limits: ConditionLimits,
     warning: Option<String>,
 }
@@ -453,6 +458,21 @@ impl Condition {
     /// The roles that it asks for by name.
     pub(crate) fn named_roles(&self) -> &[String] {
         &self.roles
+    }
+
+    /// The groups that it asks for by name.
+    pub(crate) fn named_groups(&self) -> &[String] {
+        &self.groups
+    }
+
+    /// True when it is false wherever the fact `path` is this text, as far as that is said plainly.
+    pub(crate) fn rules_out(&self, path: &str, text: &str) -> bool {
+        forms::rules_out(self, path, text)
+    }
+
+    /// True when it is false for every address of these, as far as that is said plainly.
+    pub(crate) fn rules_out_addresses(&self, from: &Cidrs) -> bool {
+        forms::blocks(self).any(|blocks| !blocks.overlaps(from))
     }
 
     /// Why it cannot be true together with another one, when that is known.

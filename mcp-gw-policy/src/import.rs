@@ -492,6 +492,14 @@ impl Importer {
                 let message = "the pattern type is LITERAL: `*` and `?` stand for themselves";
                 self.note(&path, ImportNoteKind::Assumed, message);
             }
+            let spelling =
+                step::other_spelling(value).filter(|_| feature.r#type == FeatureType::Resources);
+            if let Some(spelling) = spelling {
+                let message = format!(
+                    "URIs are compared in one spelling: this is `{spelling}` here, in whatever case and encoding it comes"
+                );
+                self.note(&path, ImportNoteKind::Assumed, message);
+            }
             return Some(vec![NamePattern::Literal(value.to_owned())]);
         }
         let message = "EXPRESSION is taken as a glob: `*` is any run of characters, `?` is one";

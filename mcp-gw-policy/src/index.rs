@@ -310,12 +310,14 @@ impl Bucket {
             asker
                 .identity
                 .roles()
+                .chain(asker.identity.doubtful_roles())
                 .for_each(|role| look_up(&keyed.roles, role));
         }
         if !keyed.groups.is_empty() {
             asker
                 .identity
                 .groups()
+                .chain(asker.identity.doubtful_groups())
                 .for_each(|group| look_up(&keyed.groups, group));
         }
     }

@@ -306,6 +306,16 @@ impl IpRules {
         self.allow.is_none() && self.deny.is_empty()
     }
 
+    /// Which list refuses all of these addresses.
+    pub(crate) fn refuses_all(&self, from: &Cidrs) -> Option<&'static str> {
+        if from.is_within(&self.deny) {
+            Some("ip.deny")
+        } else {
+            let allow = self.allow.as_ref()?;
+            (!allow.overlaps(from)).then_some("ip.allow")
+        }
+    }
+
     /// True when it refuses every address.
     pub(crate) fn is_shut(&self) -> bool {
         match &self.allow {

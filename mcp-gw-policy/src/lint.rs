@@ -12,8 +12,10 @@ use crate::fault::{FaultPath, PolicyFaults};
 use crate::rule::Rule;
 
 mod covers;
+mod doubt;
 mod features;
 mod hosts;
+mod idle;
 mod names;
 mod pairs;
 
@@ -41,6 +43,9 @@ pub enum LintKind {
     Costly,
     /// A star stands in the host of a web address, and takes slashes, too.
     WideHost,
+    /// A condition of a `deny` asks for a role or group whose members are told by claims. In a condition only
+    /// those are in it who are for certain.
+    InDoubt,
     /// A role or group that the policy does not have, and that is close to one it has; or a name with a
     /// star, where a star is no wildcard.
     UnknownName,
@@ -59,6 +64,7 @@ impl LintKind {
             Self::OtherFeature => "other_feature",
             Self::Costly => "costly",
             Self::WideHost => "wide_host",
+            Self::InDoubt => "in_doubt",
             Self::UnknownName => "unknown_name",
         }
     }
@@ -154,15 +160,19 @@ pub fn lint(
     let set = compile(config, &Known::new())?;
     let mut lints: Vec<Lint> = set.warnings.iter().map(of_warning).collect();
     let compiled: HashMap<&str, &Rule> = set.rules().map(|rule| (&*rule.id, rule)).collect();
+    let doubtful = doubt::Doubtful::of(config);
     for layer in layers(config) {
         pairs::compare(&layer, &compiled, &mut lints);
         if let Some(catalogue) = catalogue {
             names::look_up(&layer, &compiled, catalogue, &mut lints);
+            names::asked_servers(&layer, &compiled, catalogue, &mut lints);
         }
         names::known(config, &layer, &mut lints);
         names::stars(&layer, &mut lints);
         hosts::look_at(&layer, &mut lints);
         features::look_at(&layer, &compiled, &mut lints);
+        idle::look_at(&layer, &compiled, &set.ip, &mut lints);
+        doubtful.look_at(&layer, &compiled, &mut lints);
     }
     if let Some(catalogue) = catalogue {
         names::servers(config, catalogue, &mut lints);
@@ -185,6 +195,7 @@ pub fn lint_names(
     let mut lints = Vec::new();
     for layer in layers(config) {
         names::look_up(&layer, &compiled, catalogue, &mut lints);
+        names::asked_servers(&layer, &compiled, catalogue, &mut lints);
     }
     names::servers(config, catalogue, &mut lints);
     Ok(bounded(lints))

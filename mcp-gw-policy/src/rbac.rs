@@ -4,175 +4,24 @@
 use std::collections::HashSet;
 
 use mcp_gw_core::Caller;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::config::present;
 use crate::fault::{nearest, shown};
 
 mod claims;
 mod closure;
 mod grants;
 mod scopes;
+mod who;
 
 pub(crate) use claims::Doubt;
-use claims::{ClaimPattern, claim_patterns, claims_at};
+use claims::{ClaimPattern, claim_patterns, claims_at, claims_meant};
 pub(crate) use grants::{Grants, GrantsConfig};
 pub use grants::{GroupConfig, RoleConfig};
 pub(crate) use scopes::{FEW_TRIES, MOST_TRIES, smallest_missing};
 pub use scopes::{ScopeRequirement, ScopesConfig};
-
-/// Callers. Of each key that is there the caller must have one; a key that is absent says nothing.
-/// An empty list would be nobody, and is refused.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct WhoConfig {
-    /// Ids of callers.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub ids: Option<Vec<String>>,
-    /// Kinds of callers: `anonymous`, `local`, `user`, `api_key`, `oauth_client`.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub kinds: Option<Vec<String>>,
-    /// Issuers of the caller's token, such as `https://login.example.com`.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub issuers: Option<Vec<String>>,
-    /// Roles, held directly or by inheritance.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub roles: Option<Vec<String>>,
-    /// Groups, held directly or by membership.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub groups: Option<Vec<String>>,
-    /// Scopes, held directly or implied by others.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub scopes: Option<Vec<String>>,
-    /// Verified claims of the caller's credential, all of which must fit. The name is that of a claim,
-    /// or a path in it such as `realm_access.roles`. A string is a glob; a list means any of its
-    /// values; of a claim that is a list one value must fit. `"*"` is every value but null, and `5` is
-    /// `5.0`. For a `deny` and for `consumers`, `5` is also `"5"`, `true` is also `"true"`, and of a
-    /// claim `a.b` and a member `b` of `a` either counts; for everything else the claim comes first.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub claims: Option<Map<String, Value>>,
-    /// The caller must be one of at least one of these.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub any_of: Option<Vec<Self>>,
-    /// The caller must be one of each of these.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub all_of: Option<Vec<Self>>,
-}
-
-impl WhoConfig {
-    /// Callers with one of these ids; without any a policy refuses it.
-    pub fn ids<S: Into<String>>(ids: impl IntoIterator<Item = S>) -> Self {
-        Self {
-            ids: Some(ids.into_iter().map(Into::into).collect()),
-            ..Self::default()
-        }
-    }
-
-    /// Callers with one of these roles; without any a policy refuses it.
-    pub fn roles<S: Into<String>>(roles: impl IntoIterator<Item = S>) -> Self {
-        Self {
-            roles: Some(roles.into_iter().map(Into::into).collect()),
-            ..Self::default()
-        }
-    }
-
-    /// Callers in one of these groups; without any a policy refuses it.
-    pub fn groups<S: Into<String>>(groups: impl IntoIterator<Item = S>) -> Self {
-        Self {
-            groups: Some(groups.into_iter().map(Into::into).collect()),
-            ..Self::default()
-        }
-    }
-
-    /// The same callers, if they are of one of these kinds.
-    #[must_use]
-    pub fn with_kinds<S: Into<String>>(mut self, kinds: impl IntoIterator<Item = S>) -> Self {
-        self.kinds = Some(kinds.into_iter().map(Into::into).collect());
-        self
-    }
-
-    /// The same callers, if they have this claim with one of these values.
-    #[must_use]
-    pub fn with_claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        let claims = self.claims.get_or_insert_with(Map::new);
-        claims.insert(name.into(), value.into());
-        self
-    }
-
-    /// Callers with all of these scopes; without any a policy refuses it.
-    pub fn all_scopes<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Self {
-        let one = |scope: S| Self {
-            scopes: Some(vec![scope.into()]),
-            ..Self::default()
-        };
-        Self {
-            all_of: Some(scopes.into_iter().map(one).collect()),
-            ..Self::default()
-        }
-    }
-
-    /// True when it says nothing: everybody.
-    pub fn is_open(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// The list that narrows it down most.
-    pub(crate) fn keys(&self) -> WhoKeys<'_> {
-        match (&self.ids, &self.roles, &self.groups) {
-            (Some(ids), ..) => WhoKeys::Ids(ids),
-            (_, Some(roles), _) => WhoKeys::Roles(roles),
-            (.., Some(groups)) => WhoKeys::Groups(groups),
-            (None, None, None) => WhoKeys::Open,
-        }
-    }
-
-    /// The scopes that it names anywhere.
-    pub(crate) fn named_scopes(&self) -> Vec<&str> {
-        let mut named: Vec<&str> = self.scopes.iter().flatten().map(String::as_str).collect();
-        for nested in self.nested() {
-            named.extend(nested.named_scopes());
-        }
-        named
-    }
-
-    /// The entries of `any_of` and `all_of`.
-    pub(crate) fn nested(&self) -> impl Iterator<Item = &Self> {
-        self.any_of.iter().chain(&self.all_of).flatten()
-    }
-
-    /// The keys that are there without a value. Nobody would have one of none.
-    fn empty_keys(&self) -> impl Iterator<Item = &'static str> {
-        let is_empty = |list: &Option<Vec<String>>| list.as_ref().is_some_and(Vec::is_empty);
-        let nested = |list: &Option<Vec<Self>>| list.as_ref().is_some_and(Vec::is_empty);
-        let claims = self.claims.as_ref();
-        [
-            ("ids", is_empty(&self.ids)),
-            ("kinds", is_empty(&self.kinds)),
-            ("issuers", is_empty(&self.issuers)),
-            ("roles", is_empty(&self.roles)),
-            ("groups", is_empty(&self.groups)),
-            ("scopes", is_empty(&self.scopes)),
-            ("claims", claims.is_some_and(Map::is_empty)),
-            ("any_of", nested(&self.any_of)),
-            ("all_of", nested(&self.all_of)),
-        ]
-        .into_iter()
-        .filter_map(|(key, is_empty)| is_empty.then_some(key))
-    }
-}
-
-/// What a caller must have one of to be meant; the index keeps rules by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WhoKeys<'a> {
-    Ids(&'a [String]),
-    Roles(&'a [String]),
-    Groups(&'a [String]),
-    /// It is not told by one such list.
-    Open,
-}
+pub use who::WhoConfig;
+pub(crate) use who::WhoKeys;
 
 /// What the caller has, directly or by way of something else. Made once per request.
 #[derive(Debug, Clone)]
@@ -187,6 +36,9 @@ struct Derived<'a> {
     roles: Vec<&'a str>,
     groups: Vec<&'a str>,
     scopes: Vec<&'a str>,
+    /// What the caller may have beside that: it hangs on a claim of which it is not clear what it says.
+    doubtful_roles: Vec<&'a str>,
+    doubtful_groups: Vec<&'a str>,
 }
 
 /// Walks over what the caller says, or over what was derived from it.
@@ -234,6 +86,18 @@ impl<'a> Identity<'a> {
     /// All groups of the caller.
     pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
         self.names(&self.caller.groups, |all| &all.groups)
+    }
+
+    /// The roles that count for what takes away, beside [`Identity::roles`].
+    pub(crate) fn doubtful_roles(&self) -> impl Iterator<Item = &str> {
+        let derived = self.derived.iter();
+        derived.flat_map(|all| all.doubtful_roles.iter().copied())
+    }
+
+    /// The groups that count for what takes away, beside [`Identity::groups`].
+    pub(crate) fn doubtful_groups(&self) -> impl Iterator<Item = &str> {
+        let derived = self.derived.iter();
+        derived.flat_map(|all| all.doubtful_groups.iter().copied())
     }
 
     /// All scopes of the caller.
@@ -341,11 +205,19 @@ impl Who {
         let claim = |(name, wanted): &(String, Vec<ClaimPattern>)| {
             let doubt = self.doubt;
             let fits = |claim: &Value| wanted.iter().any(|pattern| pattern.fits(claim, doubt));
-            let mut found = claims_at(&caller.claims, name);
             match doubt {
-                Doubt::Fits => found.any(fits),
-                Doubt::Misses => found.next().is_some_and(fits),
+                Doubt::Fits => claims_meant(&caller.claims, name).into_iter().any(fits),
+                Doubt::Misses => claims_at(&caller.claims, name).next().is_some_and(fits),
             }
+        };
+        let counts = self.doubt == Doubt::Fits;
+        let role = || {
+            one(&self.roles, identity.roles())
+                || (counts && one(&self.roles, identity.doubtful_roles()))
+        };
+        let group = || {
+            one(&self.groups, identity.groups())
+                || (counts && one(&self.groups, identity.doubtful_groups()))
         };
         if !one(&self.ids, std::iter::once(&*caller.id)) {
             Some("ids")
@@ -353,9 +225,9 @@ impl Who {
             Some("kinds")
         } else if !one(&self.issuers, std::iter::once(&*caller.issuer)) {
             Some("issuers")
-        } else if !one(&self.roles, identity.roles()) {
+        } else if !role() {
             Some("roles")
-        } else if !one(&self.groups, identity.groups()) {
+        } else if !group() {
             Some("groups")
         } else if !one(&self.scopes, identity.scopes()) {
             Some("scopes")

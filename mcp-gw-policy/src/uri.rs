@@ -427,7 +427,12 @@ fn folded_part(uri: &str) -> Option<(usize, std::ops::Range<usize>)> {
     let (scheme, rest) = uri.split_once(':')?;
     let colon = scheme.len();
     let Some(authority) = authority(rest) else {
-        return Some((colon, colon..colon));
+        // RFC 8141 §3.1: of a URN the namespace has no case either.
+        let is_urn = own_scheme(scheme).eq_ignore_ascii_case("urn");
+        let space = rest.split([':', '/', '?', '#']).next();
+        let space = space.filter(|_| is_urn).map_or(0, |space| space.len() + 1);
+        let end = (colon + space).min(uri.len());
+        return Some((end, colon..colon));
     };
     let start = colon + 3;
     let user = authority.rfind('@').unwrap_or(0);

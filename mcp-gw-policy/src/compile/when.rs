@@ -3,7 +3,8 @@
 use mcp_gw_core::Feature;
 
 use super::{
-    Arc, Compiler, Condition, FaultPath, MatchOn, PolicyFault, Rule, RuleConfig, nearest, shown,
+    Arc, Compiler, Condition, FaultPath, MatchOn, Pattern, PolicyFault, Rule, RuleConfig, nearest,
+    shown,
 };
 
 impl<'a> Compiler<'a> {
@@ -74,18 +75,32 @@ impl<'a> Compiler<'a> {
             ("mcp.prompt.name", Feature::Prompt),
         ];
         for (fact, feature) in facts {
-            let Some(wanted) = when.wanted(fact) else {
-                continue;
-            };
+            let wanted = when.wanted(fact);
             let targets = rule.targets.iter();
             let targets = targets.filter(|target| {
                 let mut ops = target.ops.iter();
                 ops.any(|op| op.feature() == feature)
             });
             let patterns: Vec<_> = targets.flat_map(|target| &target.patterns).collect();
+            if patterns.is_empty() {
+                continue;
+            }
+            let is_left_out = |pattern: &Arc<Pattern>| {
+                let name = pattern.as_literal();
+                name.is_some_and(|name| when.rules_out(fact, name))
+            };
+            if patterns.iter().all(|pattern| is_left_out(pattern)) {
+                let message = format!(
+                    "the condition can never be true: no name that the rule is about has the form that it asks of `{fact}`"
+                );
+                let fault = PolicyFault::new(path.key("when"), message).with_rule(&rule.id);
+                let help = "mend the condition, or remove the rule";
+                self.warnings.push(fault.with_help(help));
+                continue;
+            }
             let is_about = |name: &&str| patterns.iter().any(|pattern| pattern.matches(name));
-            let first = wanted.first().filter(|_| !wanted.iter().any(is_about));
-            if let Some(first) = first.filter(|_| !patterns.is_empty()) {
+            let wanted = wanted.unwrap_or_default();
+            if let Some(first) = wanted.first().filter(|_| !wanted.iter().any(is_about)) {
                 let message = format!(
                     "the condition can never be true: `{fact}` is never {} here, the rule is about other names",
                     shown(first)

@@ -37,6 +37,7 @@ pub(super) struct Built {
     pub(super) reads: Reads,
     pub(super) scopes: Vec<String>,
     pub(super) roles: Vec<String>,
+    pub(super) groups: Vec<String>,
 }
 
 /// Where the nodes of a tree are in its source.
@@ -134,6 +135,7 @@ pub(super) fn build(
         reads: Reads::default(),
         scopes: Vec::new(),
         roles: Vec::new(),
+        groups: Vec::new(),
         nodes: 0,
         loops: Vec::new(),
     };
@@ -166,6 +168,7 @@ pub(super) fn build(
         reads: builder.reads,
         scopes: builder.scopes,
         roles: builder.roles,
+        groups: builder.groups,
     })
 }
 
@@ -183,9 +186,10 @@ struct Builder<'b> {
     /// Of tools, resources and prompts: whether something was read, and whether `has()` was asked.
     features: [(bool, bool); 3],
     reads: Reads,
-    /// Scopes and roles that it asks for by name.
+    /// Scopes, roles and groups that it asks for by name.
     scopes: Vec<String>,
     roles: Vec<String>,
+    groups: Vec<String>,
     nodes: usize,
     loops: Vec<Loop>,
 }

@@ -3,12 +3,12 @@
 use cel::common::ast::{Expr, IdedExpr, LiteralValue, operators as op};
 
 use super::meter::Pay;
-use super::{Condition, Verdict, sample};
+use super::{Condition, Verdict, forms, sample};
 use crate::fault::nearest;
 
 /// Why `condition` can never be true, if that is known.
 pub(super) fn reason(condition: &Condition) -> Option<String> {
-    if let Some(reason) = contradiction(&condition.tree) {
+    if let Some(reason) = contradiction(&condition.tree).or_else(|| forms::apart(condition)) {
         return Some(reason);
     }
     // What a sample lacks others may have, so only an error about what is always there counts.
@@ -28,7 +28,7 @@ pub(super) fn reason(condition: &Condition) -> Option<String> {
 }
 
 /// The expression without what has it paid for.
-fn bare(mut expr: &IdedExpr) -> &IdedExpr {
+pub(super) fn bare(mut expr: &IdedExpr) -> &IdedExpr {
     while let Expr::Call(call) = &expr.expr {
         let is_paid = Pay::ALL.iter().any(|pay| pay.function() == call.func_name);
         match call.args.get(1).filter(|_| is_paid) {
@@ -71,7 +71,7 @@ pub(super) fn exclusion(one: &Condition, other: &Condition) -> Option<String> {
     conflict(&sides)
 }
 
-fn conjuncts<'e>(expr: &'e IdedExpr, into: &mut Vec<&'e IdedExpr>) {
+pub(super) fn conjuncts<'e>(expr: &'e IdedExpr, into: &mut Vec<&'e IdedExpr>) {
     match &expr.expr {
         Expr::Call(call) if call.func_name == op::LOGICAL_AND => {
             call.args.iter().for_each(|arg| conjuncts(arg, into));
@@ -371,7 +371,7 @@ fn comparison(expr: &IdedExpr) -> Option<(String, Says<'_>)> {
     Some((path(value)?, says))
 }
 
-const fn literal(expr: &IdedExpr) -> Option<&LiteralValue> {
+pub(super) const fn literal(expr: &IdedExpr) -> Option<&LiteralValue> {
     match &expr.expr {
         Expr::Literal(literal) => Some(literal),
         _ => None,
@@ -379,7 +379,7 @@ const fn literal(expr: &IdedExpr) -> Option<&LiteralValue> {
 }
 
 /// A variable and the members selected of it.
-fn path(expr: &IdedExpr) -> Option<String> {
+pub(super) fn path(expr: &IdedExpr) -> Option<String> {
     match &bare(expr).expr {
         Expr::Ident(name) if name.starts_with('?') => {
             Some(format!("has({})", name.trim_start_matches('?')))

@@ -30,7 +30,9 @@ pub(crate) fn explain(
     let mut told = Explanation {
         effect: outcome.enforced.effect,
         reason: outcome.enforced.reason,
-        detail: detail(request),
+        detail: (outcome.enforced.reason != Reason::Pass)
+            .then(|| detail(request))
+            .flatten(),
         rules: Vec::new(),
         shadow: None,
         layers: Vec::new(),

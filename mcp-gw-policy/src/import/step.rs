@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{ImportNote, ImportNoteKind};
+use crate::uri;
 
 /// The configuration within a step of a flow, or within the only such step of an API.
 pub(super) fn unwrap_step(
@@ -25,6 +26,7 @@ pub(super) fn unwrap_step(
         [] => Ok((value, String::new())),
         [step] => {
             around(&step.around, notes);
+            of_phase(&step.path, notes);
             of_step(step.members.clone(), &format!("{}.", step.path), notes)
         }
         several => {
@@ -119,6 +121,22 @@ fn around(holders: &[(String, &Map<String, Value>)], notes: &mut Vec<ImportNote>
     }
 }
 
+/// Tells of a step among those for responses: `mcp-acl` is written for requests.
+fn of_phase(path: &str, notes: &mut Vec<ImportNote>) {
+    let list = path.rsplit_once('[').map_or(path, |(list, _)| list);
+    let phase = list.rsplit('.').next().unwrap_or_default();
+    if ["response", "post", "subscribe", "publish"].contains(&phase) {
+        notes.push(ImportNote {
+            path: path.to_owned(),
+            kind: ImportNoteKind::Stricter,
+            message: format!(
+                "the step stands in `{phase}` there, where no request is refused before it is sent; here its \
+                 rules are for requests"
+            ),
+        });
+    }
+}
+
 /// True when a selector of a flow leaves requests out: it has a condition, methods, or a path that is
 /// not the beginning of all.
 fn narrows(selector: &Value) -> bool {
@@ -172,4 +190,11 @@ fn of_step(
         value => value.unwrap_or_default(),
     };
     Ok((configuration, format!("{path}configuration.")))
+}
+
+/// The spelling that a URI is compared in, if it is another one.
+pub(super) fn other_spelling(value: &str) -> Option<String> {
+    let checked = uri::check(value, true).ok()?;
+    let text = checked.text();
+    (text != value).then(|| text.to_owned())
 }

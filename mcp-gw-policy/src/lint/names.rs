@@ -127,6 +127,37 @@ pub(super) fn servers(config: &PolicyConfig, catalogue: &[CatalogueName], lints:
     }
 }
 
+/// Conditions that ask for servers that there are not.
+pub(super) fn asked_servers(
+    layer: &LayerView<'_>,
+    compiled: &HashMap<&str, &Rule>,
+    catalogue: &[CatalogueName],
+    lints: &mut Vec<Lint>,
+) {
+    let there = words(catalogue.iter().map(|item| item.server.as_str()));
+    for (at, config) in layer.rules.iter().enumerate() {
+        let when = compiled
+            .get(config.id.as_str())
+            .and_then(|rule| rule.when.as_deref());
+        let wanted = when
+            .and_then(|when| when.wanted("mcp.server"))
+            .unwrap_or_default();
+        let is_there = |name: &&str| there.contains(name);
+        let Some(first) = wanted.first().filter(|_| !wanted.iter().any(is_there)) else {
+            continue;
+        };
+        let help = match nearest(first, there.iter().copied()) {
+            Some(near) => format!("did you mean '{near}'?"),
+            None => "name a server, or remove the rule".to_owned(),
+        };
+        let message = format!(
+            "the condition can never be true: the server {} offers nothing",
+            shown(first)
+        );
+        lints.push(layer.lint(LintKind::NeverTrue, at, Some("when"), message, help));
+    }
+}
+
 /// Roles and groups that are close to ones the policy has, and none of them.
 pub(super) fn known(config: &PolicyConfig, layer: &LayerView<'_>, lints: &mut Vec<Lint>) {
     let mut nearest = HashMap::new();

@@ -251,7 +251,9 @@ impl<'l, 'c> Comparer<'l, 'c> {
         if let Some(known) = self.wider_whos.get(&who) {
             return known.clone();
         }
-        let narrow = self.whos.iter().find(|(number, _)| *number == who);
+        // They stand in the order of their numbers.
+        let place = self.whos.binary_search_by_key(&who, |(number, _)| *number);
+        let narrow = place.ok().and_then(|at| self.whos.get(at));
         let mut found = Vec::new();
         if let Some((_, narrow)) = narrow.copied() {
             for (number, wide) in self.whos.iter().filter(|(number, _)| *number != who) {

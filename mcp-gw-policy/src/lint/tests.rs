@@ -3,6 +3,8 @@ use mcp_gw_core::Feature;
 use super::{CatalogueName, LintKind, lint};
 use crate::PolicyConfig;
 
+mod idle;
+
 /// The lints of a policy, as kind and rule.
 fn lints(yaml: &str) -> Vec<(LintKind, String)> {
     let config = PolicyConfig::from_yaml(yaml).unwrap_or_else(|faults| panic!("{faults}"));

@@ -142,3 +142,41 @@ pub(super) fn claims_at<'c>(
     };
     claims.get(name).into_iter().chain(at_path())
 }
+
+/// All that a name may mean: names of claims and of members may have dots in them, as ids of clients
+/// do, and what is on the way may be a list. In a URL only what comes after the last slash is a path.
+///
+/// Each value of the claims is come to by one way only, so this takes no longer than the claims are large.
+pub(super) fn claims_meant<'c>(claims: &'c Map<String, Value>, name: &str) -> Vec<&'c Value> {
+    let no_path = name.rfind(['/', ':']).unwrap_or_default();
+    let mut found = Vec::new();
+    let mut open = Vec::new();
+    look_in(claims, name, no_path, &mut found, &mut open);
+    while let Some((value, rest)) = open.pop() {
+        match value {
+            Value::Object(members) => look_in(members, rest, 0, &mut found, &mut open),
+            Value::Array(items) => open.extend(items.iter().map(|item| (item, rest))),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Members whose names are the whole of `path`, and those whose names are the start of it, with the rest.
+fn look_in<'c, 'n>(
+    members: &'c Map<String, Value>,
+    path: &'n str,
+    no_path: usize,
+    found: &mut Vec<&'c Value>,
+    open: &mut Vec<(&'c Value, &'n str)>,
+) {
+    found.extend(members.get(path));
+    for (at, _) in path
+        .match_indices('.')
+        .filter(|(at, _)| *at > no_path || no_path == 0)
+    {
+        let (first, rest) = path.split_at(at);
+        let rest = rest.strip_prefix('.').unwrap_or(rest);
+        open.extend(members.get(first).map(|member| (member, rest)));
+    }
+}

@@ -66,12 +66,27 @@ pub(crate) struct Grants {
 #[derive(Debug, Default)]
 struct Bindings {
     follows: Closure,
-    bound: Vec<(String, Who)>,
+    bound: Vec<Bound>,
     /// Entries of `bound` that name ids or groups of their callers, by these.
     by_id: HashMap<String, Vec<usize>>,
     by_group: HashMap<String, Vec<usize>>,
     /// The other entries.
     open: Vec<usize>,
+}
+
+/// Whom a name is bound to.
+#[derive(Debug)]
+struct Bound {
+    name: String,
+    who: Who,
+    /// Those who may be meant as well, where claims or groups leave a doubt.
+    in_doubt: Option<Who>,
+}
+
+/// Names that a caller holds, and those that it may hold besides.
+struct Held<'a> {
+    names: Vec<&'a str>,
+    doubtful: Vec<&'a str>,
 }
 
 impl Grants {
@@ -162,15 +177,18 @@ impl Grants {
                 roles: own(&caller.roles),
                 groups: own(&caller.groups),
                 scopes,
+                ..Derived::default()
             }),
         };
         let groups = self.groups.of(caller, &identity, &caller.groups);
         if let Some(derived) = &mut identity.derived {
-            derived.groups = groups;
+            derived.groups = groups.names;
+            derived.doubtful_groups = groups.doubtful;
         }
         let roles = self.roles.of(caller, &identity, &caller.roles);
         if let Some(derived) = &mut identity.derived {
-            derived.roles = roles;
+            derived.roles = roles.names;
+            derived.doubtful_roles = roles.doubtful;
         }
         identity
     }
@@ -263,7 +281,12 @@ impl Bindings {
                     }
                     WhoKeys::Roles(_) | WhoKeys::Open => self.open.push(at),
                 }
-                self.bound.push((name.to_owned(), compiled));
+                let in_doubt = has_doubt(who).then(|| Who::compile(who, Doubt::Fits).ok());
+                self.bound.push(Bound {
+                    name: name.to_owned(),
+                    who: compiled,
+                    in_doubt: in_doubt.flatten(),
+                });
             }
         }
     }
@@ -274,9 +297,10 @@ impl Bindings {
         caller: &'a Caller,
         identity: &Identity<'a>,
         own: &'a [String],
-    ) -> Vec<&'a str> {
+    ) -> Held<'a> {
         let mut names: Vec<&'a str> = own.iter().map(String::as_str).collect();
         let mut held: HashSet<&'a str> = names.iter().copied().collect();
+        let mut doubtful: Vec<&'a str> = Vec::new();
         let by_id = self
             .by_id
             .get(&*caller.id)
@@ -284,20 +308,39 @@ impl Bindings {
             .unwrap_or_default();
         let by_group = identity
             .groups()
+            .chain(identity.doubtful_groups())
             .filter_map(|group| self.by_group.get(group))
             .flatten();
         for at in by_id.iter().chain(by_group).chain(&self.open) {
-            let Some((name, who)) = self.bound.get(*at) else {
+            let Some(bound) = self.bound.get(*at) else {
                 continue;
             };
-            if !held.contains(name.as_str()) && who.matches(caller, identity) {
+            let name = bound.name.as_str();
+            if held.contains(name) {
+                continue;
+            }
+            if bound.who.matches(caller, identity) {
                 held.insert(name);
                 names.push(name);
+            } else if let Some(in_doubt) = &bound.in_doubt {
+                doubtful.extend(in_doubt.matches(caller, identity).then_some(name));
             }
         }
         self.follows.extend(&mut names);
-        names
+        if !doubtful.is_empty() {
+            held.extend(&names);
+            doubtful.sort_unstable();
+            doubtful.dedup();
+            self.follows.extend(&mut doubtful);
+            doubtful.retain(|name| !held.contains(name));
+        }
+        Held { names, doubtful }
     }
+}
+
+/// True when somebody may be meant of whom it is not certain.
+fn has_doubt(who: &WhoConfig) -> bool {
+    who.claims.is_some() || who.groups.is_some() || who.nested().any(has_doubt)
 }
 
 /// The most names of a section, and the most that follow directly from others of it.

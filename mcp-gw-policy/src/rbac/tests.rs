@@ -9,6 +9,8 @@ use super::{
     WhoConfig, smallest_missing,
 };
 
+mod doubt;
+
 fn who(value: Value) -> WhoConfig {
     serde_json::from_value(value).unwrap()
 }

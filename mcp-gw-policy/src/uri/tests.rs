@@ -227,7 +227,7 @@ fn p7_scheme_and_host_have_no_case_and_the_path_has() {
             "https://example.com/Path?Query",
         ),
         ("db://User@Example.COM", "db://User@example.com"),
-        ("URN:ISBN:0", "urn:ISBN:0"),
+        ("URN:ISBN:0", "urn:isbn:0"),
         ("https://EXAMPLE.com/?A", "https://example.com/?A"),
         ("https://[2001:DB8::A]/A", "https://[2001:db8::a]/A"),
     ] {

@@ -224,10 +224,14 @@ impl Builder<'_> {
         }
     }
 
-    /// Keeps the scopes and roles that a condition asks for by name: they may be what a caller lacks.
+    /// Keeps the scopes, roles and groups that a condition asks for by name: they may be what a caller lacks.
     fn names_held(&mut self, item: &IdedExpr, list: &str) {
         if list == "identity.roles" {
             self.roles
+                .extend(text_literal(&item.expr).map(str::to_owned));
+        }
+        if list == "identity.groups" {
+            self.groups
                 .extend(text_literal(&item.expr).map(str::to_owned));
         }
         if list == "identity.scopes" {

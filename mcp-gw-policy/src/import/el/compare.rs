@@ -44,6 +44,10 @@ pub(super) fn equality(left: Expr, operator: &str, right: Expr) -> Result<Expr, 
         (Some(_), Some(_), _) => format!("{} {operator} {}", left.or_null(), right.or_null()),
         // The other side is evaluated, as it was, and may be an error.
         _ if !is_safe => format!("{} {operator} {}", left.or_null(), right.or_null()),
+        // Where it is not known whether it is there, that is an error, which `&&` and `||` may pass over.
+        (Some(one), None, operator) | (None, Some(one), operator) if one.starts_with('{') => {
+            format!("({one} ? {plain} : {})", operator != "==")
+        }
         (Some(one), None, "==") | (None, Some(one), "==") => format!("({one} && {plain})"),
         (Some(one), None, _) | (None, Some(one), _) => format!("({} || {plain})", not(one)),
     };

@@ -85,3 +85,32 @@ fn what_lies_around_a_step_is_told() {
     let plans = json!({"plans": [{"selectionRule": "{#x}", "flows": [flow(json!({}))]}]});
     assert_eq!(told(plans), ["plans[0].selectionRule", "plans[0].flows"]);
 }
+
+#[test]
+fn a_step_for_responses_is_told() {
+    let acl = one("TOOLS", &["TOOLS_CALL"], "ANY", None, "");
+    let step = json!({"policy": "mcp-acl", "configuration": acl});
+    for (phase, is_told) in [("request", false), ("response", true), ("post", true)] {
+        let notes = import(&json!({"flows": [{phase: [step]}]})).notes;
+        let paths: Vec<_> = notes.iter().map(|note| note.path.as_str()).collect();
+        let expected = format!("flows[0].{phase}[0]");
+        assert_eq!(paths == [expected], is_told, "{phase}: {paths:?}");
+        assert!(is_told || paths.is_empty());
+    }
+}
+
+/// A literal URI stands for all its spellings here.
+#[test]
+fn another_spelling_of_a_literal_is_told() {
+    for (r#type, method, value, is_told) in [
+        ("RESOURCES", "RESOURCES_READ", "https://Ex.com/a", true),
+        ("RESOURCES", "RESOURCES_READ", "https://ex.com/%61", true),
+        ("RESOURCES", "RESOURCES_READ", "https://ex.com/a", false),
+        ("TOOLS", "TOOLS_CALL", "https://Ex.com/a", false),
+    ] {
+        let notes = import(&one(r#type, &[method], "LITERAL", Some(value), "")).notes;
+        let is_spelling = |message: &str| message.contains("in one spelling");
+        let told = notes.iter().filter(|note| is_spelling(&note.message));
+        assert_eq!(told.count(), usize::from(is_told), "{value}");
+    }
+}
