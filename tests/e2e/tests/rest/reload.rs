@@ -44,7 +44,10 @@ fn apis_of_the_file_of_api_gateway_mcp_outlive_a_change_of_limits() {
 
     // What is about the APIs themselves begins them anew.
     gateway.configure(&yaml(1001, ", timeout: 9s"));
-    gateway.process.stderr.with("changed: limits, rest (api_gateway)");
+    gateway
+        .process
+        .stderr
+        .with("changed: limits, rest (api_gateway)");
     assert!(!fails().contains("left alone"));
     kept();
     assert_eq!(pets.seen().len(), 2);
