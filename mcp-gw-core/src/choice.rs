@@ -21,8 +21,21 @@ use crate::tool::{Arguments, ToolOutput};
 pub struct ServerChoice {
     argument: Arc<str>,
     options: Vec<(Arc<str>, Arc<str>)>,
+    form: Option<Form>,
     refusals: Option<Arc<Refusals>>,
 }
+
+/// Gives the one form of a value that may be written in several ways.
+#[derive(Debug, Clone, Copy)]
+struct Form(fn(&str) -> Option<String>);
+
+impl PartialEq for Form {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::fn_addr_eq(self.0, other.0)
+    }
+}
+
+impl Eq for Form {}
 
 #[derive(Debug, PartialEq, Eq)]
 struct Refusals {
@@ -36,6 +49,7 @@ impl ServerChoice {
         Self {
             argument: argument.into(),
             options: Vec::new(),
+            form: None,
             refusals: None,
         }
     }
@@ -47,6 +61,16 @@ impl ServerChoice {
     #[must_use]
     pub fn with_refusals(mut self, unknown: ToolOutput, forbidden: ToolOutput) -> Self {
         self.refusals = Some(Arc::new(Refusals { unknown, forbidden }));
+        self
+    }
+
+    /// Sets what gives the one form of a value that may be written in several ways, such as an address;
+    /// `None` for what is no such value. The options are in that form. A call with another spelling of
+    /// an option leads where the option does, and the policy judges it as if it had the option; it goes
+    /// to the backend as it is, which should take it for the same.
+    #[must_use]
+    pub const fn with_form(mut self, form: fn(&str) -> Option<String>) -> Self {
+        self.form = Some(Form(form));
         self
     }
 
@@ -83,6 +107,23 @@ impl ServerChoice {
         let mut options = self.options.iter();
         let found = options.find(|(option, _)| **option == *value);
         found.map(|(_, server)| server)
+    }
+
+    /// These arguments with the option in the place of another spelling of it; `None` when there is
+    /// nothing to change.
+    pub(crate) fn formed(&self, arguments: &Arguments) -> Option<Arguments> {
+        let Form(form) = self.form?;
+        let raw = arguments.as_raw();
+        let members = raw.members().ok()?;
+        let written = members.get(&self.argument)?;
+        let value = as_str(written)?;
+        if self.server(&value).is_some() {
+            return None;
+        }
+        let value = form(&value).filter(|value| self.server(value).is_some())?;
+        let mut splice = Splice::of(raw);
+        splice.replace(written, RawJson::string(&value));
+        Arguments::from_raw(splice.finish()).ok()
     }
 
     /// The server of a call with these arguments; `None` also when the argument is there twice.
@@ -170,6 +211,28 @@ mod tests {
             r#"{"nested":{"api":"https://a"}}"#,
         ] {
             assert_eq!(server(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn another_spelling_stands_for_the_option() {
+        let choice = choice().with_form(|value| Some(value.to_ascii_lowercase()));
+        let formed = |text: &str| {
+            let formed = choice.formed(&arguments(text));
+            formed.map(|arguments| arguments.as_raw().as_str().to_owned())
+        };
+        assert_eq!(
+            formed(r#"{"x":1.0, "api":"HTTPS:\/\/B","y":2}"#).unwrap(),
+            r#"{"x":1.0, "api":"https://b","y":2}"#
+        );
+        for none in [
+            "{}",
+            r#"{"api":"https://a"}"#,
+            r#"{"api":"HTTPS://C"}"#,
+            r#"{"api":["HTTPS://A"]}"#,
+            r#"{"api":"HTTPS://A","api":"HTTPS://A"}"#,
+        ] {
+            assert_eq!(formed(none), None, "{none}");
         }
     }
 

@@ -447,10 +447,13 @@ fn check_repeated(what: &Use<'_>, target: &Target) -> Result<(), GatewayError> {
 /// What the policy judges: what goes to the server, where that is something else than what was given.
 fn in_effect(what: &Use<'_>, target: &Target) -> Option<Arguments> {
     let given = what.arguments.or(what.earlier)?;
-    match what.feature {
-        Feature::Tool => target.backend.arguments_in_effect(&target.upstream, given),
-        _ => None,
+    if what.feature != Feature::Tool {
+        return None;
     }
+    let changed = target.backend.arguments_in_effect(&target.upstream, given);
+    let choice = target.tool.as_ref().and_then(ToolSpec::choice);
+    let formed = choice.and_then(|choice| choice.formed(changed.as_ref().unwrap_or(given)));
+    formed.or(changed)
 }
 
 /// What a limiter's answer means for the request; who wants to know is told of all limits.

@@ -66,7 +66,7 @@ pub(crate) fn refuse(
             StatusCode::UNAUTHORIZED,
             Some("Bearer"),
             format!(
-                "Unauthorized: send a key as `Authorization: Bearer <key>` or `{}: <key>`.",
+                "Unauthorized: send a token or key as `Authorization: Bearer …`, or a key as `{}: <key>`.",
                 shown(key_header)
             )
             .into(),
@@ -74,7 +74,7 @@ pub(crate) fn refuse(
         AuthnError::Malformed => (
             StatusCode::BAD_REQUEST,
             Some("Bearer error=\"invalid_request\""),
-            "Bad request: the credentials cannot be read. Send one `Authorization: Bearer <key>`."
+            "Bad request: the credentials cannot be read. Send one `Authorization: Bearer …`."
                 .into(),
         ),
         AuthnError::Address { .. } => (StatusCode::FORBIDDEN, None, "Forbidden.".into()),
@@ -90,7 +90,7 @@ pub(crate) fn refuse(
         _ => (
             StatusCode::UNAUTHORIZED,
             Some("Bearer error=\"invalid_token\""),
-            "Unauthorized: the key is not valid.".into(),
+            "Unauthorized: the key or token is not valid.".into(),
         ),
     };
     let mut response = Response::new(Body::from(format!("{says}\n")));

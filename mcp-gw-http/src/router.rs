@@ -384,7 +384,7 @@ impl Endpoint {
 
     fn told(&self, head: &Head, error: &AuthnError) -> Response<Body> {
         let inbound = self.config.inbound.as_ref();
-        let accept = inbound.and_then(Inbound::accept_signature);
+        let accept = inbound.and_then(|inbound| inbound.accept_signature(head.method()));
         credentials::refuse(error, head.key_header(), accept.as_deref())
     }
 }

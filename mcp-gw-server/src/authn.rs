@@ -246,9 +246,10 @@ impl Inbound {
         }
     }
 
-    /// What `Accept-Signature` says to a client that has not signed (RFC 9421 §5.1).
-    pub fn accept_signature(&self) -> Option<String> {
-        self.0.now().signatures.as_ref()?.accept()
+    /// What `Accept-Signature` says to a client that has not signed a request of this method (RFC 9421
+    /// §5.1).
+    pub fn accept_signature(&self, method: &str) -> Option<String> {
+        self.0.now().signatures.as_ref()?.accept(method)
     }
 }
 

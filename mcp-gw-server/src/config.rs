@@ -44,7 +44,7 @@ pub use apis::{
     OpenApiSection, OperationFilter, RedirectMode, RestConfig,
 };
 pub use apisix::ApisixSection;
-pub(crate) use auth::check_url;
+pub(crate) use auth::keys_at;
 pub use auth::{
     AuthConfig, ClaimsConfig, JwksConfig, JwtAlgorithm, JwtConfig, SecretError, SignatureConfig,
     SignatureKeyConfig, SignatureProfile,

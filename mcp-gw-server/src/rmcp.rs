@@ -357,7 +357,10 @@ impl Refused {
             // Which of them it is is for the log.
             Self::Authn(AuthnError::Missing) => (code::INVALID_REQUEST, "Unauthorized: no key."),
             Self::Authn(AuthnError::Address { .. }) => (code::INVALID_REQUEST, "Forbidden."),
-            Self::Authn(_) => (code::INVALID_REQUEST, "Unauthorized: the key is not valid."),
+            Self::Authn(_) => (
+                code::INVALID_REQUEST,
+                "Unauthorized: the key or token is not valid.",
+            ),
         };
         ErrorData::new(error_code(code), says, None)
     }

@@ -21,6 +21,7 @@ mod beside;
 mod body;
 mod breaker;
 mod cache;
+mod charset;
 mod credential;
 mod described;
 #[cfg(any(test, feature = "fuzzing"))]

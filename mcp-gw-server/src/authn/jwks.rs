@@ -7,15 +7,13 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Request;
-use http::header::{ACCEPT, CACHE_CONTROL, HeaderMap};
-use mcp_gw_admin_client::http::{BaseUrl, RetryPolicy, Transport, TransportConfig};
+use http::header::{CACHE_CONTROL, HeaderMap};
 use mcp_gw_core::Clock;
+use mcp_gw_upstream::egress::{Client, FixedUrl, RefusalCode, SendError};
 use tokio::sync::watch;
-use url::Url;
 
 use super::key::{KeySet, LONGEST_SET};
-use crate::config::{JwksConfig, check_url, origin};
+use crate::config::{JwksConfig, keys_at, origin};
 
 /// A key set must be there within this time, from the first byte sent to the last received.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -43,49 +41,50 @@ pub(crate) trait JwksSource: Send + Sync + 'static {
     async fn fetch(&self) -> Result<Fetched, String>;
 }
 
-/// Fetches a key set from the address that the configuration names. Redirects are not followed: who
-/// may redirect could say which keys are believed.
+/// Fetches a key set from the address that the configuration names, through the guard on everything that
+/// goes out. Redirects are not followed: who may redirect could say which keys are believed.
 struct HttpSource {
-    transport: Transport,
-    path: String,
+    client: Client,
+    url: FixedUrl,
 }
 
 impl HttpSource {
-    /// `None` when the address cannot be used; a checked configuration has no such.
-    fn of(url: &Url) -> Option<Self> {
-        let base: BaseUrl = url.origin().ascii_serialization().parse().ok()?;
-        let mut config = TransportConfig::new(base);
-        config.connect_timeout = WITHIN;
-        config.timeout = WITHIN;
-        config.max_response_bytes = LONGEST_SET;
-        config.retries = RetryPolicy::default();
-        let query = url.query().map(|query| format!("?{query}"));
-        Some(Self {
-            transport: Transport::new(config).ok()?,
-            path: format!("{}{}", url.path(), query.unwrap_or_default()),
-        })
+    fn of(url: FixedUrl) -> Self {
+        let url = url.with_timeout(WITHIN).with_max_response(LONGEST_SET);
+        Self {
+            client: Client::new(),
+            url,
+        }
     }
 }
 
 #[async_trait]
 impl JwksSource for HttpSource {
     async fn fetch(&self) -> Result<Fetched, String> {
-        let request = Request::get(self.path.as_str())
-            .header(ACCEPT, "application/jwk-set+json, application/json")
-            .body(Bytes::new())
-            .map_err(|_| "the address cannot be requested".to_owned())?;
-        let reading = self.transport.exchange(request).await;
-        let reading = reading.map_err(|error| error.to_string())?;
-        if reading.status != http::StatusCode::OK {
-            return Err(format!("the server answers with {}", reading.status));
+        let request = self.url.get().map_err(|refusal| refusal.message)?;
+        let answer = self.client.get(request).await;
+        let answer = answer.map_err(|error| said(&error))?;
+        if answer.status() != http::StatusCode::OK {
+            return Err(format!("the server answers with {}", answer.status()));
         }
-        if reading.is_cut {
-            return Err(format!("the key set is longer than {LONGEST_SET} bytes"));
+        let max_age = max_age(answer.headers());
+        let body = answer.read_whole().await.map_err(|error| said(&error))?;
+        Ok(Fetched { body, max_age })
+    }
+}
+
+/// What came of a fetch, for the log.
+fn said(error: &SendError) -> String {
+    match error.code {
+        RefusalCode::EgressBlocked => {
+            "the name leads to an address that is not public; if the login server \
+             is there, add `allow_private: true` or `allow_addresses` to `jwks`"
+                .to_owned()
         }
-        Ok(Fetched {
-            max_age: max_age(&reading.headers),
-            body: reading.body,
-        })
+        RefusalCode::ResponseTooLarge => {
+            format!("the key set is longer than {LONGEST_SET} bytes")
+        }
+        _ => error.message.clone(),
     }
 }
 
@@ -161,11 +160,11 @@ impl fmt::Debug for Jwks {
 impl Jwks {
     /// The keys that `config` says where to fetch; `None` when it names no address that can be used.
     pub(crate) fn of(config: &JwksConfig, clock: &Arc<dyn Clock>) -> Option<Self> {
-        let url = check_url(config.url.as_deref()?).ok()?;
-        let source = HttpSource::of(&url)?;
+        let url = config.url.as_deref()?;
+        let source = HttpSource::of(keys_at(config, url).ok()?);
         Some(Self::new(
             Box::new(source),
-            origin(url.as_str()),
+            origin(url),
             (config.refresh.get(), config.max_stale.get()),
             Arc::clone(clock),
         ))

@@ -54,7 +54,7 @@ impl<'a> SignedHead<'a> {
 
     /// True when it says what its body must be.
     fn has_body(&self) -> bool {
-        !matches!(self.method, "GET" | "DELETE" | "HEAD" | "OPTIONS")
+        has_body(self.method)
     }
 
     /// The path; an empty one is `/` (RFC 9421 §2.2.6).
@@ -383,10 +383,11 @@ impl Signatures {
         Ok(())
     }
 
-    /// What is asked for, where it is not there (RFC 9421 §5.1).
-    pub(crate) fn accept(&self) -> Option<String> {
+    /// What is asked for, where it is not there (RFC 9421 §5.1), in a request of this method.
+    pub(crate) fn accept(&self, method: &str) -> Option<String> {
         let tag = self.tag.as_deref();
-        self.rfc9421.then(|| message::accept(tag)).flatten()
+        let made = || message::accept(tag, has_body(method));
+        self.rfc9421.then(made).flatten()
     }
 }
 
@@ -420,6 +421,11 @@ impl CompactLeft {
         };
         Ok((key.clone(), spent))
     }
+}
+
+/// True for methods whose requests have a body.
+fn has_body(method: &str) -> bool {
+    !matches!(method, "GET" | "DELETE" | "HEAD" | "OPTIONS")
 }
 
 /// What signatures by a secret are remembered by.

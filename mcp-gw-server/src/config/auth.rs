@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::text::DurationText;
 use super::types::{ApiKeyConfig, seconds};
 
+mod address;
 mod check;
 mod explain;
 mod secret;
 
+pub(crate) use address::{AddressFault, keys_at};
 pub(super) use check::check;
-pub(crate) use check::check_url;
 pub(super) use explain::explain;
 pub use secret::SecretError;
 
@@ -202,6 +203,11 @@ impl JwtConfig {
 pub struct JwksConfig {
     /// The address that they are fetched from: `https`, or `http` on this machine.
     pub url: Option<String>,
+    /// Allows addresses that are not public: a login server in a private network. Those of this machine
+    /// are allowed where `url` names it.
+    pub allow_private: bool,
+    /// Single addresses that are allowed besides, even those from which clouds tell machines their secrets.
+    pub allow_addresses: Vec<String>,
     /// A file that holds them. It is read at the start and when the configuration is read anew.
     pub file: Option<PathBuf>,
     /// How long fetched keys are good for before they are fetched again, from `1m` to `24h`. What the
@@ -215,6 +221,8 @@ impl Default for JwksConfig {
     fn default() -> Self {
         Self {
             url: None,
+            allow_private: false,
+            allow_addresses: Vec::new(),
             file: None,
             refresh: seconds(10 * 60),
             max_stale: seconds(24 * 3600),

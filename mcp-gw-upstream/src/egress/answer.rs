@@ -135,6 +135,11 @@ impl Answer {
         Ok(all.freeze())
     }
 
+    /// The body that [`read`](Self::read) gave, in another form: without credentials in that form.
+    pub(crate) fn scrubbed(&mut self, text: &Bytes) -> Bytes {
+        self.scrub.whole(text, !self.is_truncated)
+    }
+
     /// The body, if it is not longer than what is taken.
     ///
     /// # Errors

@@ -95,6 +95,18 @@ impl Scrub {
         self.take(&held.into(), true)
     }
 
+    /// Another text, by itself. Unless `is_end` it was cut, and what could be the beginning of a
+    /// credential is left out.
+    pub(crate) fn whole(&mut self, text: &Bytes, is_end: bool) -> Bytes {
+        self.held.clear();
+        if self.texts.is_empty() {
+            return text.clone();
+        }
+        let out = self.take(text, is_end);
+        self.held.clear();
+        out
+    }
+
     /// What can go on of `all`, without a copy where nothing is taken out; holds the rest.
     fn take(&mut self, all: &Bytes, is_end: bool) -> Bytes {
         let mut out = Vec::new();

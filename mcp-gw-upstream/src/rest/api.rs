@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, StatusCode};
 use mcp_gw_core::{ApiExchange, BackendError, CallContext, Caller, CallerName, Clock, Secret};
 use tokio::sync::SemaphorePermit;
@@ -14,6 +15,7 @@ use tokio::time::sleep;
 
 use super::breaker::{Breaker, BreakerConfig, Change};
 use super::cache::{Cache, CacheConfig, Found, Who, Whole};
+use super::charset;
 use super::credential::Keeper;
 use crate::balance::budget::Budget;
 use crate::balance::gate::Gate;
@@ -626,6 +628,14 @@ impl From<Reply> for Whole {
 
 async fn read(mut answer: Answer) -> Result<Reply, SendError> {
     let body = answer.read().await?;
+    let content_type = answer.headers().get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let text = content_type.and_then(|it| charset::in_utf8(&body, it, answer.is_truncated()));
+    let body = match text {
+        // Credentials were looked for in other bytes.
+        Some(text) => answer.scrubbed(&text),
+        None => body,
+    };
     Ok(Reply {
         status: answer.status(),
         headers: answer.headers().clone(),

@@ -16,7 +16,7 @@ use super::gateway_call::{Call, input_schema};
 use super::kept::KeptAnswers;
 use super::output::{self, OUTPUT_SCHEMA, Rest};
 use super::select::Selection;
-use crate::egress::RefusalCode;
+use crate::egress::{Base, BaseRules, RefusalCode};
 
 /// How the tool that reaches many APIs is shown.
 #[derive(Debug, Clone)]
@@ -89,7 +89,7 @@ impl ApiGateway {
             .fold(ServerChoice::by("api"), |choice, (base, api)| {
                 choice.with_option(base.as_str(), Arc::clone(api.name()))
             });
-        let choice = choice.with_refusals(
+        let choice = choice.with_form(canonical).with_refusals(
             output::of_failure(&unknown_api()),
             output::of_failure(&Failed::new(
                 RefusalCode::Forbidden.as_str(),
@@ -156,7 +156,8 @@ impl ApiGateway {
     }
 
     fn api(&self, base: &str) -> Result<&Api, Failed> {
-        let found = self.apis.iter().find(|(known, _)| known == base);
+        let of = |base: &str| self.apis.iter().find(|(known, _)| known == base);
+        let found = of(base).or_else(|| of(&canonical(base)?));
         found.map(|(_, api)| api).ok_or_else(unknown_api)
     }
 }
@@ -170,6 +171,12 @@ impl fmt::Debug for ApiGateway {
     }
 }
 
+/// The one form of the address of an API (E-1), whatever the API allows: it has to be there to be found.
+fn canonical(base: &str) -> Option<String> {
+    let all = BaseRules::new().with_http(true).with_ip(true);
+    Base::parse(base, all).ok().map(|base| base.to_string())
+}
+
 /// Which API a call is for, whatever else it says.
 #[derive(serde::Deserialize)]
 struct Named<'a> {
@@ -181,8 +188,7 @@ struct Named<'a> {
 fn unknown_api() -> Failed {
     Failed::new(
         RefusalCode::ApiNotAllowed.as_str(),
-        "this API may not be called; `api` must be one of those that the tool's schema lists, exactly as \
-         it is written there",
+        "this API may not be called; `api` must be one of those that the tool's schema lists",
     )
 }
 

@@ -3,6 +3,7 @@
 
 mod audited;
 mod cached;
+mod charset;
 mod large;
 mod operations;
 #[path = "../egress/raw.rs"]

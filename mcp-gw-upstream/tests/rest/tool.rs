@@ -86,6 +86,19 @@ async fn a_request_has_what_was_asked_for_and_the_credential() {
 }
 
 #[tokio::test]
+async fn every_spelling_of_an_address_means_its_api() {
+    let setup = echoing(|config| config).await;
+    let shouted = setup.base.replacen("http://", "HTTP://", 1);
+    for api in [format!("{}/", setup.base), shouted] {
+        let shown = setup
+            .ask(json!({"api": api, "endpoint": "/x", "method": "GET"}))
+            .await;
+        assert_eq!(shown["status"], 200, "{api}: {shown}");
+    }
+    assert_eq!(setup.server.requests().len(), 2);
+}
+
+#[tokio::test]
 async fn a_body_becomes_a_form_or_a_query_where_that_is_meant() {
     let setup = echoing(|config| config).await;
     let form = json!({
@@ -131,7 +144,11 @@ async fn what_cannot_be_asked_for_is_refused_by_a_name() {
             "api_not_allowed",
         ),
         (
-            json!({"api": format!("{}/", setup.base), "endpoint": "/", "method": "GET"}),
+            json!({"api": format!("{}/x", setup.base), "endpoint": "/", "method": "GET"}),
+            "api_not_allowed",
+        ),
+        (
+            json!({"api": setup.base.replace("/v1", "/V1"), "endpoint": "/", "method": "GET"}),
             "api_not_allowed",
         ),
         // What else is wrong is not said: of an API that the policy refuses it is not, either.

@@ -18,6 +18,7 @@ impl Backend for Apis {
             .with_option("a", "one")
             .with_option("b", "two")
             .with_option("c", "two")
+            .with_form(|value| Some(value.to_ascii_lowercase()))
             .with_refusals(
                 ToolOutput::error("no such value"),
                 ToolOutput::error("not so"),
@@ -104,6 +105,7 @@ async fn a_call_is_one_of_the_server_that_it_names() {
     for allowed in [
         r#"{"api":"a"}"#,
         r#"{"x":1,"api":"\u0061"}"#,
+        r#"{"x":1,"api":"A"}"#,
         r#"{"fill":true}"#,
     ] {
         gateway.call_tool(&incoming(), asks(allowed)).await.unwrap();
@@ -114,6 +116,7 @@ async fn a_call_is_one_of_the_server_that_it_names() {
     }
     for (refused, server) in [
         (r#"{"api":"b"}"#, "two"),
+        (r#"{"api":"B"}"#, "two"),
         (r#"{"api":"d"}"#, "rest"),
         ("{}", "rest"),
         (r#"{"api":"a","api":"b"}"#, "rest"),
@@ -140,6 +143,23 @@ async fn a_value_that_is_seen_is_told_that_the_request_is_forbidden() {
         let told = gateway.call_tool(&incoming(), call).await.unwrap();
         assert_eq!(told, ToolOutput::error(says));
     }
+}
+
+#[tokio::test]
+async fn a_rule_on_the_argument_holds_for_every_spelling() {
+    let (gateway, _) = gateway(|request| {
+        let arguments = request.arguments.map(|it| it.as_raw().as_str());
+        arguments.is_none_or(|it| !it.contains(r#""api":"a""#))
+    })
+    .await;
+    for api in ["a", "A"] {
+        let call = asks(&format!(r#"{{"api":"{api}"}}"#));
+        let told = gateway.call_tool(&incoming(), call).await.unwrap();
+        assert_eq!(told, ToolOutput::error("not so"));
+    }
+    let other = gateway.call_tool(&incoming(), asks(r#"{"api":"B"}"#)).await;
+    // It goes to the backend as it came.
+    assert_eq!(other.unwrap(), ToolOutput::text(r#"{"api":"B"}"#));
 }
 
 #[tokio::test]

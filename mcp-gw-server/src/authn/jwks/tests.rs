@@ -285,3 +285,64 @@ fn what_cache_control_says_is_read() {
         );
     }
 }
+
+/// A server that answers every request with this.
+async fn server(answer: String) -> std::net::SocketAddr {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    address
+}
+
+async fn fetched(url: &str) -> Result<Fetched, String> {
+    let url = keys_at(&JwksConfig::default(), url).unwrap();
+    HttpSource::of(url).fetch().await
+}
+
+#[tokio::test]
+async fn keys_come_through_the_guard_on_requests() {
+    let head = "HTTP/1.1 200 OK\r\nCache-Control: max-age=90\r\nConnection: close\r\n";
+    let good = server(format!("{head}Content-Length: 11\r\n\r\n{{\"keys\":[]}}")).await;
+    let got = fetched(&format!("http://{good}/j?x=1")).await.unwrap();
+    assert_eq!(&*got.body, b"{\"keys\":[]}");
+    assert_eq!(got.max_age, Some(Duration::from_secs(90)));
+    let got = fetched(&format!("http://localhost:{}/j", good.port())).await;
+    assert!(got.is_ok());
+
+    let away =
+        format!("HTTP/1.1 302 Found\r\nLocation: http://{good}/\r\nConnection: close\r\n\r\n");
+    let away = server(away).await;
+    let error = fetched(&format!("http://{away}/")).await.err().unwrap();
+    assert!(error.contains("302"), "{error}");
+
+    let long = server(format!("{head}\r\n{}", " ".repeat(LONGEST_SET + 1))).await;
+    let error = fetched(&format!("http://{long}/")).await.err().unwrap();
+    assert!(error.contains("longer than"), "{error}");
+}
+
+/// Says of every name that it is this machine.
+struct Here;
+
+#[async_trait]
+impl mcp_gw_upstream::egress::Resolve for Here {
+    async fn resolve(&self, _: &str) -> std::io::Result<Vec<std::net::IpAddr>> {
+        Ok(vec![std::net::Ipv4Addr::LOCALHOST.into()])
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_leads_to_a_private_address_is_not_asked() {
+    let config = JwksConfig::default();
+    let url = keys_at(&config, "https://login.example/j").unwrap();
+    let mut source = HttpSource::of(url);
+    source.client = Client::with_resolver(Arc::new(Here));
+    let error = source.fetch().await.err().unwrap();
+    assert!(error.contains("allow_private"), "{error}");
+}

@@ -272,8 +272,9 @@ fn digest(headers: &HeaderMap) -> Result<[u8; 32], &'static str> {
 }
 
 /// `Accept-Signature` (RFC 9421 §5.1): what a signature must cover and say.
-pub(super) fn accept(tag: Option<&str>) -> Option<String> {
-    let parts = ALWAYS.iter().chain(&OF_BODY);
+pub(super) fn accept(tag: Option<&str>, has_body: bool) -> Option<String> {
+    let parts = OF_BODY.iter().filter(|_| has_body);
+    let parts = ALWAYS.iter().chain(parts);
     let mut dictionary = sfv::DictSerializer::new();
     let mut list = dictionary.inner_list(KeyRef::from_str("sig").ok()?);
     for part in parts {

@@ -573,11 +573,15 @@ fn whether_one_is_needed_and_of_which_form_is_said() {
     let short = one(SignatureProfile::Compact);
     assert_eq!(short.check(&compact), Ok(()));
     assert_eq!(short.check(&good("1")), Err("signature_missing".to_owned()));
-    assert_eq!(short.signatures.accept(), None);
-    assert_eq!(
-        message.signatures.accept().unwrap(),
-        format!(r#"sig={ALL};created;keyid;nonce;alg="hmac-sha256""#)
-    );
+    assert_eq!(short.signatures.accept("POST"), None);
+    let asks = |method: &str| message.signatures.accept(method).unwrap();
+    let rest = r#";created;keyid;nonce;alg="hmac-sha256""#;
+    assert_eq!(asks("POST"), format!("sig={ALL}{rest}"));
+    // What is not there cannot be signed.
+    let bare = r#"("@method" "@authority" "@path" "@query")"#;
+    for method in ["GET", "DELETE"] {
+        assert_eq!(asks(method), format!("sig={bare}{rest}"));
+    }
 }
 
 #[test]

@@ -307,13 +307,24 @@ fn credentials(checker: &mut Checker<'_>, api: &ApiConfig, path: &ConfigPath) {
     }
 }
 
+/// Shorter secrets could be words of an answer, so they are left in it.
+const SHORTEST_HIDDEN: usize = 6;
+
 fn credential(
     checker: &mut Checker<'_>,
     api: &ApiConfig,
     config: &CredentialConfig,
     path: &ConfigPath,
 ) {
-    if let Err(error) = config.resolve() {
+    let resolved = config.resolve();
+    if let Ok(credential) = &resolved
+        && credential.secret().expose().len() < SHORTEST_HIDDEN
+    {
+        let message = "this secret is so short that it is not looked for in what the API answers";
+        let help = "write one of at least 6 bytes, or call only an API that never shows it";
+        checker.remark(path, message, help);
+    }
+    if let Err(error) = resolved {
         let (at, help) = match &error {
             CredentialError::Kind => (
                 path.clone(),

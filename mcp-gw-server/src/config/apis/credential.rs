@@ -129,6 +129,24 @@ pub enum ApiCredential {
     },
 }
 
+impl ApiCredential {
+    /// What nobody else may see of it.
+    pub(super) const fn secret(&self) -> &Secret<String> {
+        match self {
+            Self::Bearer { token: secret }
+            | Self::Header { value: secret, .. }
+            | Self::Query { value: secret, .. }
+            | Self::Basic {
+                password: secret, ..
+            }
+            | Self::OAuth2 {
+                client_secret: secret,
+                ..
+            } => secret,
+        }
+    }
+}
+
 /// Why a credential cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -172,6 +172,7 @@ fn credentials_and_callers() {
             "credential: { bearer: '${KEY}', query: { name: appid, value: '${KEY}' } }",
             "credential: { bearer: \"two words\" }",
             "credential: { bearer: '' }",
+            "credential: { bearer: abcd1 }",
             "credential: { bearer: '${KEY}', bearer_file: /x }",
             "credential: { bearer_file: /does/not/exist }",
             "credential: { token: '${KEY}' }",

@@ -1,18 +1,18 @@
 //! What may be wrong with what is said of tokens and signatures.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::HeaderName;
-use url::{Host, Url};
 
 use super::super::check::Checker;
 use super::super::path::ConfigPath;
 use super::super::text::DurationText;
 use super::super::types::{Config, seconds};
 use super::{
-    AuthConfig, JwksConfig, JwtAlgorithm, JwtConfig, SecretError, SignatureConfig,
-    SignatureKeyConfig,
+    AddressFault, AuthConfig, JwksConfig, JwtAlgorithm, JwtConfig, SecretError, SignatureConfig,
+    SignatureKeyConfig, keys_at,
 };
 use crate::authn::key_set_of_file;
 
@@ -30,13 +30,15 @@ pub(in super::super) fn check(checker: &mut Checker<'_>, config: &Config, path: 
 }
 
 /// Headers that have a meaning of their own.
-const TAKEN: [&str; 14] = [
+const TAKEN: [&str; 20] = [
+    "accept",
     "authorization",
     "connection",
     "content-digest",
     "content-length",
     "content-type",
     "cookie",
+    "forwarded",
     "host",
     "origin",
     "proxy-authorization",
@@ -45,6 +47,10 @@ const TAKEN: [&str; 14] = [
     "te",
     "transfer-encoding",
     "upgrade",
+    "user-agent",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
 ];
 
 fn header(checker: &mut Checker<'_>, name: &str, usual: &str, at: &ConfigPath) {
@@ -132,7 +138,7 @@ fn source(checker: &mut Checker<'_>, issuer: &JwtConfig, path: &ConfigPath) {
 fn jwks(checker: &mut Checker<'_>, jwks: &JwksConfig, path: &ConfigPath) {
     match (&jwks.url, &jwks.file) {
         (Some(url), None) => {
-            if let Err((message, help)) = check_url(url) {
+            if let Err(AddressFault { message, help }) = keys_at(jwks, url) {
                 checker.fault(&path.key("url"), message, help);
             }
         }
@@ -147,6 +153,13 @@ fn jwks(checker: &mut Checker<'_>, jwks: &JwksConfig, path: &ConfigPath) {
             let help = "give `url: https://login.example.com/jwks.json`; the `jwks_uri` of your \
                         login server is in its `/.well-known/openid-configuration`";
             checker.fault_of(path, values, message, help);
+        }
+    }
+    for (index, text) in jwks.allow_addresses.iter().enumerate() {
+        if text.parse::<IpAddr>().is_err() {
+            let at = path.key("allow_addresses").index(index);
+            let message = format!("{} is not a single address", checker.shown(&at, text));
+            checker.fault(&at, message, "write it as `192.168.7.1` or `fd00::1`");
         }
     }
     let refresh = jwks.refresh.get();
@@ -165,34 +178,6 @@ fn jwks(checker: &mut Checker<'_>, jwks: &JwksConfig, path: &ConfigPath) {
         let message = "shorter than `refresh`: keys would be gone before they are fetched again";
         let help = "write a longer time, such as `24h`";
         checker.fault(&path.key("max_stale"), message, help);
-    }
-}
-
-/// Whether keys can be fetched from `url`: what is wrong with it, and what to do. The URL is not
-/// repeated: it may hold a secret.
-pub(crate) fn check_url(url: &str) -> Result<Url, (&'static str, &'static str)> {
-    let help = "write it as `https://login.example.com/.well-known/jwks.json`";
-    let url = Url::parse(url).map_err(|_| ("this is not a URL", help))?;
-    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
-        return Err((
-            "a user, a password or a fragment cannot be sent there",
-            help,
-        ));
-    }
-    let is_loopback = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if is_loopback => Ok(url),
-        "http" => Err((
-            "keys that are fetched without TLS can be anybody's",
-            "write `https://`; `http://` is for this machine alone",
-        )),
-        _ => Err(("keys are fetched by `https` alone", help)),
     }
 }
 

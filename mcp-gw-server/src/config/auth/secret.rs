@@ -15,7 +15,7 @@ pub enum SecretError {
     #[error("not exactly one source of the secret is given")]
     Source,
     /// The secret can be guessed.
-    #[error("the secret is shorter than {SHORTEST} bytes")]
+    #[error("the secret is shorter than {SHORTEST} bytes, or one character again and again")]
     Weak,
     /// The file cannot be read.
     #[error("the file cannot be read: {}", source.kind())]
@@ -83,10 +83,17 @@ fn one_of(
         }
         _ => return Err(SecretError::Source),
     };
-    if secret.expose().len() < SHORTEST {
+    if is_weak(secret.expose()) {
         return Err(SecretError::Weak);
     }
     Ok(secret)
+}
+
+/// True for what is too short, blanks around it left out, or says nothing.
+fn is_weak(secret: &str) -> bool {
+    let mut characters = secret.chars();
+    let first = characters.next();
+    secret.trim().len() < SHORTEST || characters.all(|c| Some(c) == first)
 }
 
 /// The shortest secret: as long as what SHA-256 makes of it (RFC 7518 §3.2).

@@ -46,9 +46,9 @@ impl Variables {
             refuse(APIS, message, "name those that are used");
             Vec::new()
         });
-        let rate = set("RATE_LIMIT").map(|text| text.trim().parse::<u64>());
+        let rate = set("RATE_LIMIT").map(|text| number(text.trim()));
         let rate = match rate {
-            Some(Ok(rate)) if (1..=1_000_000_000).contains(&rate) => Some(rate),
+            Some(Some(rate)) if (1..=1_000_000_000).contains(&rate) => Some(rate),
             Some(_) => {
                 let message = "the variable is not a whole number from 1 to 1000000000";
                 let help = "write how many requests a caller may send to each API in a minute, such \
@@ -75,6 +75,12 @@ impl Variables {
         };
         (variables, faults)
     }
+}
+
+/// A number in digits alone: no sign.
+fn number(text: &str) -> Option<u64> {
+    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_digits)
 }
 
 /// How many APIs there may be.

@@ -572,6 +572,7 @@ fn defect_20_a_limit_that_is_no_number_stops_the_start() {
         "1e3",
         "0x10",
         "+",
+        "+5",
         "1 000",
         "99999999999999999999",
         "１００",

@@ -219,7 +219,8 @@ impl Translation<'_, '_> {
             let message = "nobody gets in: the gateway listens on this machine alone, whose own \
                            address is not in the list";
             let help = "add `127.0.0.1`, or write another `server.host`, or name the proxy in front \
-                        of the gateway in `server.trusted_proxies`";
+                        of the gateway in `server.trusted_proxies`; over standard streams clients \
+                        have no address: leave the list out";
             self.checker.remark(path, message, help);
         }
     }

@@ -88,7 +88,11 @@ pub(super) struct Builder<'d, 'o> {
     home: &'o Home<'o>,
     read_only: ReadOnly,
     /// Schemas made so far, over all operations.
-    work: usize,
+    pub(super) work: usize,
+    /// Those of them that were too much and were thrown away.
+    wasted: usize,
+    /// Which attempt was taken last.
+    taken: usize,
 }
 
 impl<'d, 'o> Builder<'d, 'o> {
@@ -99,6 +103,8 @@ impl<'d, 'o> Builder<'d, 'o> {
             home,
             read_only: ReadOnly::default(),
             work: 0,
+            wasted: 0,
+            taken: 0,
         }
     }
 
@@ -183,22 +189,27 @@ impl<'d, 'o> Builder<'d, 'o> {
         plan: Option<&Plan<'d>>,
         notes: &mut Vec<String>,
     ) -> RawJson {
-        // A description that is made to take long is not looked into any deeper.
-        let attempts = if self.work > MAX_WORK {
+        // A description that is made to take long is not looked into any deeper; where most was in vain, what
+        // was good enough for the last operation is tried first.
+        let first = if self.work > MAX_WORK {
             ATTEMPTS.len().saturating_sub(1)
+        } else if self.wasted > MAX_WASTED {
+            self.taken.saturating_sub(1)
         } else {
             0
         };
-        let mut attempts = ATTEMPTS.iter().skip(attempts).peekable();
-        while let Some(limits) = attempts.next() {
+        let mut attempts = ATTEMPTS.iter().enumerate().skip(first).peekable();
+        while let Some((attempt, limits)) = attempts.next() {
             let mut maker = Maker::new(self.document, &mut self.read_only, *limits);
             let schema = object_schema(&mut maker, limits, params, plan);
             self.work = self.work.saturating_add(maker.nodes);
             let fits = !maker.is_over && schema.len() <= self.options.max_schema;
             if fits || attempts.peek().is_none() {
+                self.taken = attempt;
                 notes.extend(maker.faults.into_iter().take(20));
                 return schema;
             }
+            self.wasted = self.wasted.saturating_add(maker.nodes);
         }
         RawJson::empty_object()
     }
@@ -375,6 +386,9 @@ const METHODS: &[(&str, &str)] = &[
 
 /// Schemas that are made of one description before it is only looked at from above.
 const MAX_WORK: usize = 20_000_000;
+
+/// Schemas that may be made in vain before it is thought that the rest of the description is like that.
+const MAX_WASTED: usize = 500_000;
 
 /// The longest title, in characters.
 const MAX_TITLE: usize = 100;

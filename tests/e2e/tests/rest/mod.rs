@@ -1,6 +1,8 @@
 //! REST APIs as tools, with real processes: who reaches which, with whose credential, and what changes with
 //! a new configuration.
 
+mod reload;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -71,7 +73,7 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>) {
                 let echo = format!("{{\"asked\":{line:?}}}");
                 seen.lock().unwrap().push(request);
                 let answer = format!(
-                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{echo}",
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncache-control: max-age=600\r\ncontent-length: {}\r\n\r\n{echo}",
                     echo.len()
                 );
                 if stream.write_all(answer.as_bytes()).is_err() {

@@ -5,6 +5,10 @@ use tokio::time::Instant;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use super::super::document::Document;
+use super::super::report::Report;
+use super::super::servers::Home;
+use super::super::{Options, build};
 use super::{description, ends_soon, read_all};
 use crate::rest::fuzzing::openapi;
 
@@ -233,4 +237,33 @@ fn a_value_that_is_made_to_be_checked_for_long_is_not() {
             .is_err()
     );
     ends_soon(start);
+}
+
+/// What was in vain for many operations is not done for all the others too.
+#[test]
+fn operations_that_are_all_too_large_are_soon_known_for_that() {
+    let chain = |n: usize| {
+        let next = json!({ "$ref": format!("#/components/schemas/S{}", n + 1) });
+        let members = (0..8).map(|m| (format!("m{m}"), next.clone()));
+        json!({ "type": "object", "properties": members.collect::<Map<_, _>>() })
+    };
+    let schemas: Map<String, Value> = (0..30).map(|n| (format!("S{n}"), chain(n))).collect();
+    let body = json!({ "content": { "application/json": { "schema": { "$ref": "#/components/schemas/S0" } } } });
+    let paths = (0..300).map(|n| (format!("/{n}"), json!({ "post": { "requestBody": body } })));
+    let paths = Value::Object(paths.collect());
+    let root = description(&paths, &json!({ "schemas": schemas }));
+    let document = Document::new(root).unwrap();
+    let mut report = Report::default();
+    let found = build::find(&document, &mut report);
+    let home = Home::new(&[], None, found.iter().map(build::Found::servers));
+    let options = Options::all();
+    let mut builder = build::Builder::new(&document, &options, &home);
+    let mut made = Vec::new();
+    for (n, found) in found.iter().enumerate() {
+        let operation = builder.operation(found, n.to_string(), &mut report);
+        made.push(operation.unwrap().input_schema().len());
+    }
+    assert_eq!(made.len(), 300);
+    assert!(made[299] > 1_000, "it is still told what is sent: {made:?}");
+    assert!(builder.work < 1_200_000, "{}", builder.work);
 }
