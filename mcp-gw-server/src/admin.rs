@@ -86,6 +86,7 @@ async fn ask_konnect(
     timeout: Duration,
 ) -> Result<(), BoxError> {
     use mcp_gw_admin_client::konnect::{Client, ClientConfig, ControlPlane, PlaneParams};
+    use mcp_gw_admin_client::tools::konnect::explain;
 
     let config = section.resolve(name, timeout).map_err(sentence)?;
     let way = once(section.address(), config.ca_pem, config.proxy, timeout)?;
@@ -94,12 +95,16 @@ async fn ask_konnect(
     both.regional = way;
     let client = Client::with_config(both, config.token)?;
     let few = PlaneParams::default().with_number(1).with_size(1);
-    known(client.control_plane_page::<ControlPlane>(&few).await)
+    known(
+        client.control_plane_page::<ControlPlane>(&few).await,
+        explain,
+    )
 }
 
 #[cfg(feature = "cli")]
 async fn ask_kong(name: &str, section: &KongSection, timeout: Duration) -> Result<(), BoxError> {
     use mcp_gw_admin_client::kong::{Client, ClientConfig};
+    use mcp_gw_admin_client::tools::konnect::explain_gateway;
 
     let config = section.resolve(name, timeout).map_err(sentence)?;
     let way = once(&config.admin_url, config.ca_pem, config.proxy, timeout)?;
@@ -107,7 +112,7 @@ async fn ask_kong(name: &str, section: &KongSection, timeout: Duration) -> Resul
     gateway.transport = way;
     gateway.header = config.admin_header.trim().try_into()?;
     gateway.token = config.admin_token;
-    known(Client::with_config(gateway)?.about().await)
+    known(Client::with_config(gateway)?.about().await, explain_gateway)
 }
 
 /// The way to an API that is asked once.

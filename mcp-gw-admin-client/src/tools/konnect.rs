@@ -26,3 +26,13 @@ pub use config::{KongConfig, KonnectConfig};
 pub use knowledge::{Knowledge, KnowledgeExcerpt};
 
 pub use crate::tools::api7::{Access, EnvironmentError, ToolsError};
+
+/// What happened at Kong Konnect, and what to do next, in sentences without secrets: what the tools say of it.
+pub fn explain(error: &crate::http::Error) -> String {
+    crate::tools::advice::explain_as(&shared::KONNECT, error)
+}
+
+/// The same of the Admin API of a Kong Gateway.
+pub fn explain_gateway(error: &crate::http::Error) -> String {
+    crate::tools::advice::explain_as(&shared::GATEWAY, error)
+}
