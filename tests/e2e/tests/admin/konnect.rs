@@ -44,9 +44,9 @@ fn id(answer: &str, name: &str) -> String {
 }
 
 /// The same for several servers: all that is planned has to be asked.
-fn each(plans: impl Fn() -> Vec<Plan>, run: impl Fn(&Caller)) {
+fn each(planned: impl Fn() -> Vec<Plan>, run: impl Fn(&Caller)) {
     for binary in BOTH {
-        let konnect = Dashboard::start(plans());
+        let konnect = Dashboard::start(planned());
         let served = served(binary, &konnect);
         run(&served.client());
         served.end();
@@ -73,7 +73,7 @@ fn a_slow_path_is_traced_to_the_plugin_that_waits() {
         r#"{{"data":[{{"trace_id":"t","otlp":{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}]}}]}}]}}}}],"meta":{{}}}}"#,
         spans.join(",")
     );
-    let plans = || {
+    let planned = || {
         vec![
             planes(),
             on(&format!("POST {sessions}"))
@@ -88,7 +88,7 @@ fn a_slow_path_is_traced_to_the_plugin_that_waits() {
             .body(&*traces),
         ]
     };
-    each(plans, |client| {
+    each(planned, |client| {
         let plane = id(
             &client.ok("GetControlPlane", r#"{"operation":"list"}"#),
             "control_plane_id",
@@ -119,7 +119,7 @@ fn a_slow_path_is_traced_to_the_plugin_that_waits() {
 
 #[test]
 fn a_path_leads_to_its_service_and_plugins() {
-    let plans = || {
+    let planned = || {
         let routes = format!(
             r#"{{"data":[{{"id":"{ROUTE}","paths":["/api/users"],"service":{{"id":"{SERVICE}"}}}}]}}"#
         );
@@ -137,7 +137,7 @@ fn a_path_leads_to_its_service_and_plugins() {
             core("GET /plugins?size=1000", &plugins),
         ]
     };
-    each(plans, |client| {
+    each(planned, |client| {
         let found = client.ok(
             "GetControlPlane",
             r#"{"operation":"get_by_route","path":"/api/users/7"}"#,
@@ -155,7 +155,7 @@ fn a_path_leads_to_its_service_and_plugins() {
 
 #[test]
 fn the_consumer_that_fails_most_is_followed() {
-    let plans = || {
+    let planned = || {
         let rows = format!(
             r#"{{"results":[{{"response_http_status":"500","consumer":"{PLANE}:{CONSUMER}","control_plane":"{PLANE}"}}]}}"#
         );
@@ -169,7 +169,7 @@ fn the_consumer_that_fails_most_is_followed() {
             core("GET /plugins?size=1000", r#"{"data":[]}"#),
         ]
     };
-    each(plans, |client| {
+    each(planned, |client| {
         let query =
             r#"{"time_range":"24H","operation":"query_api_requests","status_codes":[500,502,503]}"#;
         let found = client.ok("GetAnalytics", query);
@@ -204,13 +204,13 @@ fn all_control_planes_are_audited() {
         ("GetConsumer", "consumers"),
         ("GetVault", "vaults"),
     ];
-    let plans = || {
+    let planned = || {
         let lists = kinds
             .iter()
             .map(|(_, path)| core(&format!("GET /{path}?size=1000"), r#"{"data":[]}"#));
         std::iter::once(planes()).chain(lists).collect()
     };
-    each(plans, |client| {
+    each(planned, |client| {
         let plane = id(
             &client.ok("GetControlPlane", r#"{"operation":"list"}"#),
             "control_plane_id",
