@@ -135,27 +135,40 @@ async fn a_body_becomes_a_form_or_a_query_where_that_is_meant() {
     assert!(strict.server.requests().is_empty());
 }
 
+/// What else is wrong is not said: of an API that the policy refuses it is not, either.
+#[tokio::test]
+async fn an_api_that_is_not_there_is_refused_by_a_name() {
+    let setup = echoing(|config| config).await;
+    let base = &setup.base;
+    for arguments in [
+        json!({"api": "https://evil.example", "endpoint": "/", "method": "GET"}),
+        json!({"api": format!("{base}/x"), "endpoint": "/", "method": "GET"}),
+        json!({"api": base.replace("/v1", "/V1"), "endpoint": "/", "method": "GET"}),
+        json!({"api": "https://evil.example", "timeout_ms": "soon"}),
+    ] {
+        is_refused(&setup, &arguments, "api_not_allowed").await;
+    }
+    assert!(setup.server.requests().is_empty());
+}
+
+async fn is_refused(setup: &Setup, arguments: &Value, code: &str) {
+    let result = setup.result(&of("bob"), arguments.clone()).await;
+    assert_eq!(result["isError"], true, "{arguments}");
+    assert_eq!(
+        result["structuredContent"]["code"], code,
+        "{arguments} {result}"
+    );
+    let text = result["content"][0]["text"].as_str().unwrap();
+    assert!(
+        text.starts_with(&format!("{code}: ")) && text.len() < 400,
+        "{text}"
+    );
+}
+
 #[tokio::test]
 async fn what_cannot_be_asked_for_is_refused_by_a_name() {
     let setup = echoing(|config| config).await;
     for (arguments, code) in [
-        (
-            json!({"api": "https://evil.example", "endpoint": "/", "method": "GET"}),
-            "api_not_allowed",
-        ),
-        (
-            json!({"api": format!("{}/x", setup.base), "endpoint": "/", "method": "GET"}),
-            "api_not_allowed",
-        ),
-        (
-            json!({"api": setup.base.replace("/v1", "/V1"), "endpoint": "/", "method": "GET"}),
-            "api_not_allowed",
-        ),
-        // What else is wrong is not said: of an API that the policy refuses it is not, either.
-        (
-            json!({"api": "https://evil.example", "timeout_ms": "soon"}),
-            "api_not_allowed",
-        ),
         (
             json!({"endpoint": "//evil.example", "method": "GET"}),
             "endpoint_invalid",
@@ -226,17 +239,7 @@ async fn what_cannot_be_asked_for_is_refused_by_a_name() {
             "arguments_invalid",
         ),
     ] {
-        let result = setup.result(&of("bob"), arguments.clone()).await;
-        assert_eq!(result["isError"], true, "{arguments}");
-        assert_eq!(
-            result["structuredContent"]["code"], code,
-            "{arguments} {result}"
-        );
-        let text = result["content"][0]["text"].as_str().unwrap();
-        assert!(
-            text.starts_with(&format!("{code}: ")) && text.len() < 400,
-            "{text}"
-        );
+        is_refused(&setup, &arguments, code).await;
     }
     assert!(setup.server.requests().is_empty());
 }
