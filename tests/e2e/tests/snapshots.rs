@@ -143,6 +143,8 @@ fn the_example_configuration_explained() {
         ("DOCS_TOKEN", "token-0123456789abcdef"),
         ("API7_TOKEN", "a7ee-0123456789abcdef"),
         ("APISIX_ADMIN_KEY", "apisix-0123456789abcdef"),
+        ("KONNECT_ACCESS_TOKEN", "kpat_konnect-0123456789abcdef"),
+        ("KONG_ADMIN_TOKEN", "kong-0123456789abcdef"),
         ("WEATHER_API_KEY", "weather-0123456789abcdef"),
         ("GITHUB_TOKEN", "github-0123456789abcdef"),
         ("BUILD_GITHUB_TOKEN", "github-build-0123456789"),
