@@ -17,11 +17,14 @@ use crate::engine::PolicyEngine;
 /// Steps of a request, about 5 ms of work, from which on a policy is one of those that may take long.
 const LONG_STEPS: u64 = 50_000;
 
-/// Bytes of name and arguments up to which no loop over them is long.
-const SHORT_BYTES: usize = 256;
+/// Bytes of name and arguments up to which loops over them are short, also within each other.
+const SHORT_BYTES: usize = 64;
+
+/// Bytes of headers and query up to which loops over them are short.
+const SHORT_HEAD: usize = 2048;
 
 /// Items up to which a list is not long.
-const SHORT_LIST: usize = 32;
+const SHORT_LIST: usize = 4;
 
 /// Room for what is decided aside.
 #[derive(Debug)]
@@ -42,11 +45,7 @@ impl Default for Aside {
 
 /// Decides one request, here or aside.
 pub(crate) async fn decide(engine: &PolicyEngine, request: &AccessRequest<'_>) -> Decision {
-    let bytes = request
-        .arguments
-        .map_or(0, |arguments| arguments.as_raw().as_bytes().len())
-        .saturating_add(request.name.len());
-    if bytes <= SHORT_BYTES || engine.most_steps(Some(request)) <= LONG_STEPS {
+    if engine.most_steps(Some(request)) <= LONG_STEPS || is_short(request) {
         return engine.decide_now(request);
     }
     let work = {
@@ -62,6 +61,25 @@ pub(crate) async fn decide(engine: &PolicyEngine, request: &AccessRequest<'_>) -
         Some(Some(decision)) => decision,
         _ => engine.decide_now(request),
     }
+}
+
+/// True when nothing that the caller has sent is long.
+fn is_short(request: &AccessRequest<'_>) -> bool {
+    let arguments = request
+        .arguments
+        .map_or(0, |arguments| arguments.as_raw().len());
+    let listed = request.meta.headers.iter();
+    let head = match &request.meta.http {
+        Some(http) => {
+            let headers = http.headers().into_iter();
+            let headers = headers.map(|(name, value)| name.len().saturating_add(value.len()));
+            headers.fold(http.query().map_or(0, str::len), usize::saturating_add)
+        }
+        None => listed
+            .map(|(_, value)| value.len())
+            .fold(0, usize::saturating_add),
+    };
+    arguments.saturating_add(request.name.len()) <= SHORT_BYTES && head <= SHORT_HEAD
 }
 
 /// Decides the items of a list, here or aside.
@@ -269,6 +287,21 @@ mod tests {
             let mut deciding = pin!(engine.decide(&request));
             assert!(poll_fn(|cx| Poll::Ready(deciding.as_mut().poll(cx).is_ready())).await);
         });
+    }
+
+    #[test]
+    fn few_arguments_beside_long_headers_are_no_short_request() {
+        let caller = Caller::new(CallerKind::ApiKey, "ann");
+        let mut meta = RequestMeta::new("1", Transport::Http);
+        let few = Arguments::none();
+        let is_short = |meta: &RequestMeta| {
+            let mut request = AccessRequest::new(&caller, meta, "tools/call", Feature::Tool, "t");
+            request.arguments = Some(&few);
+            super::is_short(&request)
+        };
+        assert!(is_short(&meta));
+        meta.headers.push(("x-list".to_owned(), "a,".repeat(2000)));
+        assert!(!is_short(&meta));
     }
 
     #[test]

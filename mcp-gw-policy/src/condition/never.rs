@@ -5,6 +5,7 @@ use cel::common::ast::{Expr, IdedExpr, LiteralValue, operators as op};
 use super::meter::Pay;
 use super::{Condition, Verdict, forms, sample};
 use crate::fault::nearest;
+use crate::uri;
 
 /// Why `condition` can never be true, if that is known.
 pub(super) fn reason(condition: &Condition) -> Option<String> {
@@ -140,6 +141,9 @@ fn never_that(path: &str, value: &LiteralValue) -> Option<String> {
             format!("`source.ip` is one address, which '{text}' is not; write `source.ip_in(…)` for a block")
         });
     }
+    if path == "mcp.resource.uri" {
+        return other_spelling(text);
+    }
     let known: &[&str] = match path {
         "identity.kind" => &crate::rbac::KINDS,
         "mcp.method" => &METHODS,
@@ -164,6 +168,16 @@ fn never_that(path: &str, value: &LiteralValue) -> Option<String> {
             ),
         },
     )
+}
+
+/// Why a URI, of a resource or a template, is never spelled like this. What is none may be what one reads
+/// decoded.
+fn other_spelling(text: &str) -> Option<String> {
+    let checked = [false, true].map(|is_template| uri::check(text, is_template).ok());
+    let (plain, decoded) = checked.into_iter().flatten().next()?.into_parts();
+    let is_possible = plain == text || decoded.is_some_and(|decoded| decoded == text);
+    (!is_possible)
+        .then(|| format!("`mcp.resource.uri` is never '{text}', as it has one spelling: '{plain}'"))
 }
 
 /// The least and the largest value of what is counted.

@@ -291,6 +291,14 @@ fn a_part_that_says_nothing_is_found_wherever_it_is() {
             "did you mean 'tools/call'",
         ),
         ("jwt.a == 'x' || size(jwt.b) < 0", "never below 0"),
+        (
+            "mcp.resource.uri == 'HTTPS://Q.com/%7A'",
+            "one spelling: 'https://q.com/z'",
+        ),
+        (
+            "mcp.resource.uri in ['https://q.com/z', 'https://Q.com/{+rest}']",
+            "never 'https://Q.com/{+rest}'",
+        ),
     ] {
         let why = compile(source).idle_part().unwrap_or_default();
         assert!(why.contains(expected), "{source}: {why}");
@@ -298,6 +306,8 @@ fn a_part_that_says_nothing_is_found_wherever_it_is() {
     for source in [
         "identity.kind in ['api_key', 'oauth_client'] || jwt.a == 'robot'",
         "request.method != 'post'",
+        "mcp.resource.uri == 'https://q.com/z' || mcp.resource.uri == 'file:///a b'",
+        "mcp.resource.uri in ['file:///a%20b', 'file:///a', 'URN'] || jwt.a == 'HTTPS://Q.com/z'",
         "mcp.tool.arguments.kind == 'robot'",
     ] {
         assert_eq!(compile(source).idle_part(), None, "{source}");
