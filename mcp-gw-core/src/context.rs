@@ -82,6 +82,9 @@ pub struct RequestMeta {
     pub traceparent: Option<String>,
     /// The endpoint that the request came to; `None` is the main one.
     pub endpoint: Option<Arc<str>>,
+    /// The one place of a server that may serve the request, by its label, where the server runs in
+    /// several; `None` is any of them. Whoever decides where the request came to sets it, never a client.
+    pub replica: Option<Arc<str>>,
     /// What the client keeps open between its requests; clients of revisions from 2026-07-28 on
     /// keep nothing.
     pub session: Option<SessionKey>,
@@ -152,6 +155,13 @@ impl RequestMeta {
     #[must_use]
     pub fn with_endpoint(mut self, endpoint: Option<Arc<str>>) -> Self {
         self.endpoint = endpoint;
+        self
+    }
+
+    /// Sets the one place of a server that may serve the request.
+    #[must_use]
+    pub fn with_replica(mut self, replica: Option<Arc<str>>) -> Self {
+        self.replica = replica;
         self
     }
 

@@ -18,7 +18,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::context::{CallNotification, ClientRef, SessionKey};
 use crate::json::RawJson;
 use crate::limit::{RateLimiter, Unlimited};
-use crate::mount::{LeftOut, MountPoint, Mounting, Naming};
+use crate::mount::{LeftOut, MountPoint, Mounting, Naming, first_ambiguous};
 use crate::policy::{DenyAll, Policy};
 use crate::registry::{RegistryError, ToolRegistry, ToolRegistryBuilder};
 use crate::task::Tasks;
@@ -403,20 +403,18 @@ impl Inner {
 }
 
 fn mounts_of(backends: Vec<(Arc<dyn Backend>, Mounting)>) -> Result<Vec<Mount>, BuildError> {
-    for (index, (backend, mounting)) in backends.iter().enumerate() {
-        for (other, others) in backends.iter().take(index) {
-            if other.name() == backend.name() {
-                return Err(BuildError::DuplicateBackend {
-                    name: backend.name().to_owned(),
-                });
-            }
-            if others.is_ambiguous_beside(mounting) {
-                return Err(BuildError::AmbiguousPrefix {
-                    first: other.name().to_owned(),
-                    second: backend.name().to_owned(),
-                });
-            }
-        }
+    let mut names = std::collections::HashSet::with_capacity(backends.len());
+    if let Some((twice, _)) = backends.iter().find(|(one, _)| !names.insert(one.name())) {
+        return Err(BuildError::DuplicateBackend {
+            name: twice.name().to_owned(),
+        });
+    }
+    if let Some((first, second)) = first_ambiguous(backends.iter().map(|(_, mounting)| mounting)) {
+        let name = |at: usize| backends.get(at).map_or("", |(backend, _)| backend.name());
+        return Err(BuildError::AmbiguousPrefix {
+            first: name(first).to_owned(),
+            second: name(second).to_owned(),
+        });
     }
     let several = backends.len() > 1;
     let mut mounts = Vec::with_capacity(backends.len());

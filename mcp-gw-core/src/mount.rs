@@ -1,5 +1,6 @@
 //! How backends share one gateway: whose names and URIs are changed, and how.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -110,6 +111,36 @@ impl Mounting {
     }
 }
 
+/// Two of these mountings that are ambiguous beside each other, by their places in order, if there are
+/// any: what [`Mounting::is_ambiguous_beside`] finds, without asking it of every pair.
+pub(crate) fn first_ambiguous<'a>(
+    all: impl Iterator<Item = &'a Mounting>,
+) -> Option<(usize, usize)> {
+    let mut spaces = Vec::new();
+    let mut forms = HashMap::new();
+    let in_order = |one: usize, other: usize| (one.min(other), one.max(other));
+    for (index, mounting) in all.enumerate() {
+        let space = mounting.space();
+        if !space.is_empty() {
+            spaces.push((space, index));
+        }
+        let form = mounting.uri_map();
+        if let Some(form) = form
+            && let Some(other) = forms.insert(form, index)
+        {
+            return Some(in_order(other, index));
+        }
+    }
+    spaces.sort_unstable();
+    // What begins with a text comes right behind it in order, before anything else does.
+    spaces.windows(2).find_map(|pair| match pair {
+        [(one, first), (other, second)] if other.starts_with(&**one) => {
+            Some(in_order(*first, *second))
+        }
+        _ => None,
+    })
+}
+
 /// Something that a backend offers and the gateway does not show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -188,21 +219,13 @@ impl MountPoint {
         format!("{}{name}", self.space)
     }
 
-    /// True when names or URIs that begin like this one's are kept for it.
-    pub(crate) fn claims(&self, feature: Feature, key: &str) -> bool {
-        match feature {
-            Feature::Tool | Feature::Prompt => {
-                !self.space.is_empty() && key.starts_with(&self.space)
-            }
-            Feature::Resource | Feature::ResourceTemplate => {
-                let uris = self.shown.uris.as_ref();
-                uris.is_some_and(|uris| uris.claims(key))
-            }
-        }
-    }
-
     pub(crate) fn is_away(&self) -> bool {
         self.away.load(Ordering::Relaxed)
+    }
+
+    /// What prefixed names begin with; empty where none is prefixed.
+    pub(crate) fn space(&self) -> &str {
+        &self.space
     }
 
     pub(crate) fn set_away(&self, away: bool) {

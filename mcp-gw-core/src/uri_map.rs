@@ -17,7 +17,7 @@ use crate::splice::Splice;
 const UI: &str = "ui://";
 
 /// How the URIs of one server are shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct UriMap {
     /// `docs+`.
     scheme: Arc<str>,
@@ -68,9 +68,9 @@ impl UriMap {
         (!rest.starts_with(UI)).then(|| rest.to_owned())
     }
 
-    /// True for what begins as the URIs of this server do, of whatever server it is.
-    pub(crate) fn claims(&self, uri: &str) -> bool {
-        uri.starts_with(&*self.scheme) || uri.starts_with(&*self.ui)
+    /// What the URIs of this server begin with, and of no other: none of these begins another one.
+    pub(crate) fn marks(&self) -> [&str; 2] {
+        [&self.scheme, &self.ui]
     }
 
     /// The definition of a resource, template or tool with its links to UI resources mapped:
@@ -187,7 +187,7 @@ mod tests {
         fn mapping_and_back_is_nothing(prefix in "[A-Za-z0-9_.-]{1,12}", uri in "(ui://|ui:/|\\PC{0,3}\\+)?\\PC{0,20}") {
             let map = UriMap::of(&prefix).unwrap();
             let shown = map.map(&uri);
-            prop_assert!(map.claims(&shown));
+            prop_assert!(map.marks().iter().any(|mark| shown.starts_with(mark)));
             prop_assert_eq!(map.unmap(&shown), Some(uri));
         }
 

@@ -11,11 +11,13 @@ use mcp_gw_server::cli::{
     misplaced, parse, pins, policy, status_lines, stop_signals,
 };
 use mcp_gw_server::config::{Config, ConfigFaults};
+use mcp_gw_server::identity::{FirstAdmin, Management};
 use mcp_gw_server::metrics::{Metrics, MetricsListener};
 use mcp_gw_server::{Launch, Running};
 
 use crate::demo;
 use crate::host::{listen, serve_until, shut_down};
+use crate::managed;
 
 /// An MCP gateway over HTTP: in front of MCP servers, it knows who calls, limits, decides, and
 /// writes down what happened.
@@ -321,7 +323,15 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
             launch = launch.with_metrics(metrics);
             watch.keep_metrics(scraped);
         }
+        if let Some(section) = &config.management {
+            let management = Management::open(section).await?;
+            if let Some(first) = management.take_first_admin() {
+                tell_first(&first);
+            }
+            launch = launch.with_management(management);
+        }
         let running = launch.start(&config)?;
+        let registry = managed::start(&running, &config).await?;
         let result = tokio::select! {
             result = start(&args.source, &running) => result,
             () = stop.gently.cancelled() => Ok(()),
@@ -329,15 +339,27 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
         let result = match result {
             Ok(()) if !stop.gently.is_cancelled() => {
                 tokio::select! {
-                    result = serve_until(listener, &running, &config, &stop) => result,
+                    result = serve_until(listener, &running, registry.as_ref(), &config, &stop) => result,
                     () = watch.keep_current(change, &running, &stop) => Ok(()),
                 }
             }
             result => result,
         };
+        if let Some(registry) = registry {
+            registry.stop().await;
+        }
         tokio::join!(shut_down(running, &stop), watch.shutdown());
         result
     })
+}
+
+/// The one time that the password is told.
+fn tell_first(first: &FirstAdmin) {
+    say(&format!(
+        "made the first user `{}` with the password {}: it is told only now, change it soon",
+        first.username,
+        first.password.expose()
+    ));
 }
 
 /// Faults of an address that was given on the command line, with what to do about them there.

@@ -55,7 +55,7 @@ pub(crate) async fn run(
         play(listener, &running, &config, &stop).await
     } else {
         say(&banner(listener.local_addr()?));
-        serve_until(listener, &running, &config, &stop).await
+        serve_until(listener, &running, None, &config, &stop).await
     };
     shut_down(running, &stop).await;
     result
@@ -101,7 +101,7 @@ async fn play(
     tokio::select! {
         // First, so that it says where it listens before anybody calls.
         biased;
-        result = serve_until(listener, running, config, stop) => {
+        result = serve_until(listener, running, None, config, stop) => {
             result?;
             anyhow::bail!("stopped before the end")
         }

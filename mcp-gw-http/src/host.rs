@@ -8,10 +8,12 @@ use axum::http::StatusCode;
 use mcp_gw_server::Running;
 use mcp_gw_server::cli::Stop;
 use mcp_gw_server::config::{Config, ForwardedName, HttpConfig as HttpSection};
+use mcp_gw_server::registry::Registry;
 use tokio::net::TcpListener;
 
 use crate::cli::say;
 use crate::guard::Guard;
+use crate::managed;
 use crate::proxies::{ForwardedHeader, TrustedProxies};
 use crate::router::{HttpConfig, router_for};
 use crate::serve::serve;
@@ -44,6 +46,7 @@ pub(crate) async fn listen(http: &HttpSection) -> anyhow::Result<TcpListener> {
 pub(crate) async fn serve_until(
     listener: TcpListener,
     running: &Running,
+    registry: Option<&Registry>,
     config: &Config,
     stop: &Stop,
 ) -> anyhow::Result<()> {
@@ -52,13 +55,18 @@ pub(crate) async fn serve_until(
         "listening on http://{address}{}",
         config.http.path
     ));
-    let app = mount(
-        &config.http.path,
-        router_for(
-            engine.clone(),
-            settings(config)?.with_inbound(running.inbound()),
-        ),
-    );
+    let http = settings(config)?.with_inbound(running.inbound());
+    let mcp = router_for(engine.clone(), http.clone());
+    let app = match registry {
+        None => mount(&config.http.path, mcp),
+        Some(registry) => {
+            say(&format!(
+                "management API at http://{address}, described at /docs"
+            ));
+            let routes = managed::routes(running, registry, config, http, mcp);
+            routes.context("the management API has no database")?
+        }
+    };
     let (gently, ending) = (stop.gently.clone(), engine.clone());
     let until = async move {
         gently.cancelled().await;
@@ -133,7 +141,7 @@ fn settings(config: &Config) -> anyhow::Result<HttpConfig> {
     if !is_loopback && http.allowed_hosts.is_empty() {
         // Reached by names that it cannot know. Where every call needs a key, that is what protects
         // it; elsewhere a page of another site could have its own name resolve here, but no address.
-        let is_keyed = config.auth.is_required();
+        let is_keyed = config.is_keyed();
         guard = if is_keyed {
             guard.with_any_host()
         } else {

@@ -7,11 +7,14 @@ mod demo;
 mod guard;
 mod head;
 mod host;
+mod managed;
+mod management;
 mod proxies;
 mod router;
 mod serve;
 
 pub use guard::Guard;
+pub use management::ManagementApi;
 pub use proxies::{BadNetwork, ForwardedHeader, TrustedProxies};
 pub use router::{HttpConfig, router, router_for};
 pub use serve::serve;

@@ -428,14 +428,14 @@ impl Incoming {
     }
 }
 
-fn peer_addr(extensions: &Extensions) -> Option<IpAddr> {
+pub(crate) fn peer_addr(extensions: &Extensions) -> Option<IpAddr> {
     extensions
         .get::<ConnectInfo<SocketAddr>>()
         .map(|ConnectInfo(addr)| addr.ip())
 }
 
 /// The body, or what to say instead.
-async fn read(body: Body, limit: usize, waits: bool) -> Result<Bytes, HttpReply> {
+pub(crate) async fn read(body: Body, limit: usize, waits: bool) -> Result<Bytes, HttpReply> {
     let reply = match tokio::time::timeout(BODY_WITHIN, take(body, limit, waits)).await {
         Ok(Ok(Some(body))) => return Ok(body),
         Ok(Ok(None)) => {

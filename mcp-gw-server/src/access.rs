@@ -28,7 +28,7 @@ impl Rules {
         tell(config, &engine);
         Ok(Self {
             engine,
-            is_open: AtomicBool::new(!config.auth.has_credentials()),
+            is_open: AtomicBool::new(!config.knows_callers()),
         })
     }
 
@@ -46,7 +46,7 @@ impl Rules {
 
     /// Puts the policy of `config` in force. True when it says something else than the one before.
     pub(crate) fn put(&self, config: &Config, prepared: PreparedPolicy) -> bool {
-        let is_open = !config.auth.has_credentials();
+        let is_open = !config.knows_callers();
         if !is_open {
             self.is_open.store(false, Ordering::Relaxed);
         }
@@ -199,6 +199,33 @@ auth:
         assert!(rules.decide(&ask("get_time")).await.is_allowed());
         let denied = rules.decide(&ask("get_money")).await;
         assert_eq!(denied.reasons(), ["no-money"]);
+    }
+
+    #[cfg(feature = "management")]
+    #[tokio::test]
+    async fn users_and_keys_need_scopes_whatever_rules_allow() {
+        let config = config("policy: { default: allow }\nmanagement: {}");
+        let rules = Rules::of(&config).unwrap();
+        policy_contract(&rules).await;
+        let meta = RequestMeta::new("1", Transport::Http);
+        for kind in [CallerKind::User, CallerKind::ApiKey] {
+            for (issuer, scopes, calls, sees) in [
+                ("mcp-gw", &["tools:call"][..], true, true),
+                ("mcp-gw", &["gateway:read"], false, true),
+                ("mcp-gw", &["gateway:write"], false, false),
+                ("mcp-gw", &[], false, false),
+                ("", &[], true, true),
+            ] {
+                let caller = Caller::new(kind, "ann").with_issuer(issuer);
+                let caller = caller.with_scopes(scopes.iter().copied());
+                let mut request = mcp_gw_core::testing::access_request(&caller, &meta, "tool");
+                let called = rules.decide(&request).await;
+                assert_eq!(called.is_allowed(), calls, "{issuer} {scopes:?} {called:?}");
+                (request.method, request.phase) = ("tools/list", mcp_gw_core::Phase::List);
+                let seen = rules.decide(&request).await;
+                assert_eq!(seen.is_allowed(), sees, "{issuer} {scopes:?} {seen:?}");
+            }
+        }
     }
 
     #[test]

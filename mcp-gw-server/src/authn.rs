@@ -14,6 +14,8 @@ use mcp_gw_core::{
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{Config, KeyError, SecretError};
+#[cfg(feature = "management")]
+use crate::identity::{Identity, all_powerful, is_stored};
 use crate::swap::Swap;
 
 #[cfg(any(test, feature = "fuzzing"))]
@@ -25,6 +27,10 @@ mod key;
 mod keys;
 mod signature;
 
+#[cfg(feature = "management")]
+pub(crate) use jose::issuer_of;
+#[cfg(feature = "management")]
+pub(crate) use jwt::Tokens as JwtTokens;
 pub(crate) use key::key_set_of_file;
 #[cfg(feature = "cli")]
 pub(crate) use keys::caller_of;
@@ -55,6 +61,9 @@ pub(crate) struct Callers {
     /// Who comes over HTTP without a key or a token, if anybody may.
     without: Option<Arc<Caller>>,
     open: NoAuthentication,
+    /// Users and keys in a database, if there are any.
+    #[cfg(feature = "management")]
+    stored: Option<Identity>,
     /// Of all secrets, to know when one is another: nothing else tells when a file of one has changed.
     fingerprint: [u8; 32],
 }
@@ -94,7 +103,7 @@ impl Callers {
             .is_some_and(|address| address.ip().is_loopback());
         let without = if auth.anonymous {
             Some(Caller::anonymous())
-        } else if auth.has_credentials() {
+        } else if config.knows_callers() {
             None
         } else if loopback {
             Some(Caller::local())
@@ -111,8 +120,52 @@ impl Callers {
                 .unwrap_or(API_KEY),
             without: without.map(Arc::new),
             open: NoAuthentication::new(),
+            #[cfg(feature = "management")]
+            stored: before.and_then(|before| before.stored.clone()),
             fingerprint: fingerprint(config),
         })
+    }
+
+    /// Knows the users and keys of a database, too, unless nobody is asked who they are.
+    #[cfg(feature = "management")]
+    pub(crate) fn with_stored(mut self, config: &Config, identity: Option<&Identity>) -> Self {
+        let managed = config.management.as_ref();
+        let is_asked = managed.is_some_and(|management| management.auth_enabled);
+        self.stored = identity.filter(|_| is_asked).cloned();
+        if managed.is_some() && !config.knows_callers() {
+            let everything = |caller: Arc<Caller>| Arc::new(all_powerful((*caller).clone()));
+            self.without = self.without.map(everything);
+        }
+        self
+    }
+
+    #[cfg(feature = "management")]
+    const fn is_stored_known(&self) -> bool {
+        self.stored.is_some()
+    }
+
+    #[cfg(not(feature = "management"))]
+    #[expect(
+        clippy::unused_self,
+        reason = "with users in a database it looks for them"
+    )]
+    const fn is_stored_known(&self) -> bool {
+        false
+    }
+
+    /// True when a caller is in the database; whether they still are is for others to see.
+    #[cfg(feature = "management")]
+    fn is_of_store(&self, caller: &Caller) -> bool {
+        self.stored.is_some() && is_stored(caller)
+    }
+
+    #[cfg(not(feature = "management"))]
+    #[expect(
+        clippy::unused_self,
+        reason = "with users in a database it looks for them"
+    )]
+    const fn is_of_store(&self, _: &Caller) -> bool {
+        false
     }
 
     /// Begins to fetch the keys of issuers that are not there yet.
@@ -125,6 +178,7 @@ impl Callers {
         let mut now = self.keys.callers().chain(&self.without);
         now.any(|now| has_same_rights(now, caller))
             || self.tokens.knows(caller, has_same_rights)
+            || self.is_of_store(caller)
             // Whoever holds the other end of standard input is not asked for a key.
             || (caller.kind == CallerKind::Local && self.without.is_none())
     }
@@ -134,6 +188,7 @@ impl Callers {
         let without = |callers: &Self| callers.without.as_ref().map(|caller| caller.kind);
         self.keys.is_same(&other.keys)
             && self.fingerprint == other.fingerprint
+            && self.is_stored_known() == other.is_stored_known()
             && without(self) == without(other)
     }
 
@@ -145,6 +200,12 @@ impl Callers {
     ) -> Result<Arc<Caller>, AuthnError> {
         if let Some(caller) = self.keys.find(credential) {
             return Ok(Arc::clone(caller));
+        }
+        #[cfg(feature = "management")]
+        if let Some(identity) = &self.stored
+            && Identity::is_ours(credential, is_bearer)
+        {
+            return identity.check(credential).await;
         }
         if !is_bearer || self.tokens.is_empty() {
             return Err(AuthnError::Invalid {
@@ -199,7 +260,7 @@ impl Authenticator for Callers {
         let sent = [(&credentials.bearer, true), (&credentials.api_key, false)];
         let mut found: Option<Arc<Caller>> = None;
         // Where nothing is known, a token that some client always sends is nobody's concern.
-        if !self.keys.is_empty() || !self.tokens.is_empty() {
+        if !self.keys.is_empty() || !self.tokens.is_empty() || self.is_stored_known() {
             for (credential, is_bearer) in sent {
                 let Some(credential) = credential else {
                     continue;

@@ -17,6 +17,8 @@ use mcp_gw_upstream::{
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+#[cfg(feature = "management")]
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::access::Rules;
 use crate::admin;
@@ -27,6 +29,8 @@ use crate::config::{
     SessionKeyError, origin,
 };
 use crate::engine::{Engine, EngineConfig, InputLimits};
+#[cfg(feature = "management")]
+use crate::identity::{Management, end_strangers};
 use crate::limits::{Limits, tell_of_limits};
 use crate::metrics::{Live, Metrics, Registration};
 use crate::pins::{Guards, PinWatch, PinsError};
@@ -47,6 +51,8 @@ pub struct Launch {
     backends: Vec<Box<dyn FnOnce(GatewayBuilder) -> GatewayBuilder>>,
     grace: Option<Duration>,
     metrics: Option<Metrics>,
+    #[cfg(feature = "management")]
+    management: Option<Management>,
 }
 
 impl std::fmt::Debug for Launch {
@@ -89,6 +95,14 @@ impl Launch {
         self
     }
 
+    /// Takes the users and keys of a database as callers, beside those of the configuration: what
+    /// `config.management` names, opened with [`Management::open`].
+    #[cfg(feature = "management")]
+    pub fn with_management(mut self, management: Management) -> Self {
+        self.management = Some(management);
+        self
+    }
+
     /// Sets how long a child process may take to leave once its input is closed.
     pub const fn with_child_grace(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);
@@ -104,6 +118,11 @@ impl Launch {
     pub fn start(self, config: &Config) -> Result<Running, LaunchError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let callers = Callers::of(config, None, &clock)?;
+        #[cfg(feature = "management")]
+        let callers = {
+            let management = self.management.as_ref();
+            callers.with_stored(config, management.map(Management::identity))
+        };
         callers.prefetch();
         let callers = Swap::new(callers);
         let rules = Arc::new(Rules::of(config).map_err(LaunchError::Policy)?);
@@ -159,6 +178,11 @@ impl Launch {
             ]
         };
         let metrics = self.metrics.as_ref().map(live);
+        #[cfg(feature = "management")]
+        let watched = self.management.as_ref().map(|management| {
+            let identity = management.identity().clone();
+            AbortOnDropHandle::new(tokio::spawn(end_strangers(engine.clone(), identity)))
+        });
         let parts = Parts {
             config: config.clone(),
             extra: backends
@@ -171,8 +195,18 @@ impl Launch {
             guards,
             leaving: JoinSet::new(),
             ending: CancellationToken::new(),
+            #[cfg(feature = "management")]
+            stored: crate::stored::StoredServers::new(),
+            #[cfg(feature = "management")]
+            reloads: tokio::sync::watch::Sender::new(0),
+            #[cfg(feature = "management")]
+            is_closed: false,
         };
         Ok(Running {
+            #[cfg(feature = "management")]
+            watched,
+            #[cfg(feature = "management")]
+            management: self.management,
             metrics,
             engine,
             callers,
@@ -180,7 +214,7 @@ impl Launch {
             rules,
             names,
             limits,
-            parts: tokio::sync::Mutex::new(parts),
+            parts: Arc::new(tokio::sync::Mutex::new(parts)),
         })
     }
 }
@@ -221,6 +255,21 @@ impl Maker {
             Deadline::new(made.backend, limit, made.longest),
             made.mounting,
         )
+    }
+
+    /// A server of which nothing is in the configuration, with the bound on calls around it.
+    #[cfg(feature = "management")]
+    pub(crate) fn limited(&self, backend: Arc<dyn Backend>) -> Deadline<Arc<dyn Backend>> {
+        Deadline::new(backend, self.call_limit.clone(), Duration::ZERO)
+    }
+
+    /// What child processes get.
+    #[cfg(feature = "management")]
+    pub(crate) fn children(&self) -> crate::stored::Children {
+        crate::stored::Children {
+            env: self.env.clone(),
+            grace: self.grace,
+        }
     }
 
     /// One server with everything that is put around it.
@@ -325,7 +374,7 @@ pub(crate) fn bare_backend(
     place.balanced(config, server)
 }
 
-fn count(n: u32) -> usize {
+pub(crate) fn count(n: u32) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
 
@@ -532,6 +581,10 @@ pub enum LaunchError {
          key in `auth.api_keys` and `anonymous` out"
     )]
     Unkeyed,
+    /// The gateway was shut down.
+    #[cfg(feature = "management")]
+    #[error("the gateway was shut down")]
+    Closed,
 }
 
 impl From<Fault> for LaunchError {
@@ -545,6 +598,11 @@ impl From<Fault> for LaunchError {
 
 /// A gateway whose servers are looked after. Call [`Running::shutdown`] at the end.
 pub struct Running {
+    /// Ends what belongs to users and keys that are no more.
+    #[cfg(feature = "management")]
+    watched: Option<AbortOnDropHandle<()>>,
+    #[cfg(feature = "management")]
+    management: Option<Management>,
     /// That its state is read as long as it is there.
     metrics: Option<[Registration; 3]>,
     engine: Engine,
@@ -553,7 +611,7 @@ pub struct Running {
     pub(crate) rules: Arc<Rules>,
     pub(crate) names: Arc<NameWatch>,
     pub(crate) limits: Limits,
-    pub(crate) parts: tokio::sync::Mutex<Parts>,
+    pub(crate) parts: Arc<tokio::sync::Mutex<Parts>>,
 }
 
 /// What is only looked at when something changes.
@@ -570,6 +628,15 @@ pub(crate) struct Parts {
     pub(crate) leaving: JoinSet<()>,
     /// They are not waited for any more.
     pub(crate) ending: CancellationToken,
+    /// Servers behind the gateway that the configuration does not name, and that come and go.
+    #[cfg(feature = "management")]
+    pub(crate) stored: crate::stored::StoredServers,
+    /// How often the configuration was replaced.
+    #[cfg(feature = "management")]
+    pub(crate) reloads: tokio::sync::watch::Sender<u64>,
+    /// Nothing comes any more.
+    #[cfg(feature = "management")]
+    pub(crate) is_closed: bool,
 }
 
 impl std::fmt::Debug for Running {
@@ -594,6 +661,12 @@ impl Running {
     /// What an HTTP endpoint must know of authentication before it asks the gateway.
     pub fn inbound(&self) -> Inbound {
         Inbound::new(self.callers.clone())
+    }
+
+    /// The users, keys and servers in a database, if there are any.
+    #[cfg(feature = "management")]
+    pub const fn management(&self) -> Option<&Management> {
+        self.management.as_ref()
     }
 
     /// True when requests are counted.
@@ -640,13 +713,24 @@ impl Running {
     /// Stops looking after the servers, and ends connections and child processes.
     pub async fn shutdown(self) {
         drop(self.metrics);
-        let mut parts = self.parts.into_inner();
+        #[cfg(feature = "management")]
+        drop(self.watched);
+        let mut parts = self.parts.lock().await;
+        #[cfg(feature = "management")]
+        {
+            parts.is_closed = true;
+        }
         parts.pins.stop().await;
         parts.supervisor.stop().await;
         self.engine.gateway().close().await;
         // What went before may have calls under way still; their time is over, too.
         parts.ending.cancel();
         while parts.leaving.join_next().await.is_some() {}
+        // Last: calls that ended a moment ago were made with keys.
+        #[cfg(feature = "management")]
+        if let Some(management) = &self.management {
+            management.close().await;
+        }
     }
 }
 

@@ -18,9 +18,11 @@ mod jsonc;
 mod kong;
 mod konnect;
 mod limits;
+mod management;
 mod marks;
 mod metrics;
 mod path;
+mod platform;
 mod policy;
 mod reference;
 mod reshape;
@@ -63,6 +65,9 @@ pub use konnect::KonnectSection;
 pub(crate) use limits::limit_warnings;
 #[cfg(feature = "cli")]
 pub(crate) use limits::unknown_servers;
+#[cfg(feature = "management")]
+pub(crate) use management::{KEY_ID, LONGEST_PASSWORD, MANAGEMENT_ISSUER};
+pub use management::{LoadBalancerSection, LoginSection, ManagementConfig, SpreadName};
 pub use mcp_gw_admin_client::tools::api7::{Access as AdminAccess, Secrets as AdminSecrets};
 pub use mcp_gw_policy::PolicyConfig;
 pub use mcp_gw_ratelimit::LimitsConfig;

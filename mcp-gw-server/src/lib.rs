@@ -28,6 +28,8 @@ mod operation;
 mod outbox;
 mod parked;
 mod pins;
+#[cfg(feature = "management")]
+pub mod registry;
 mod reload;
 mod reshape;
 mod rest;
@@ -38,6 +40,8 @@ mod rpc_error;
 mod seal;
 mod session;
 mod states;
+#[cfg(feature = "management")]
+mod stored;
 mod subscribed;
 mod supervise;
 mod survey;
@@ -47,6 +51,8 @@ mod wrap;
 
 pub mod config;
 pub mod http;
+#[cfg(feature = "management")]
+pub mod identity;
 pub mod metrics;
 #[cfg(feature = "rmcp")]
 pub mod rmcp;
@@ -56,6 +62,8 @@ pub use compose::{Launch, LaunchError, Running};
 pub use engine::{Engine, EngineConfig, InputLimits};
 pub use http::journal::ReplayLimits;
 pub use line::{LineConfig, serve_lines, serve_lines_until};
+#[cfg(feature = "management")]
+pub use mcp_gw_store as store;
 pub use pins::PinsError;
 pub use reload::Reloaded;
 pub use revision::Revision;

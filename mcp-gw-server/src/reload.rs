@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp_gw_core::{Backend, Clock, Mounting, Remount};
+use mcp_gw_core::{Backend, Clock, Mounting, Remount, Secret};
 use tokio_util::sync::CancellationToken;
 
 use crate::authn::Callers;
 use crate::compose::{LaunchError, Parts, Running, endpoint_of};
-use crate::config::Config;
+use crate::config::{Config, ManagementConfig};
 #[cfg(feature = "cli")]
 use crate::config::{ConfigFaults, Fault};
+#[cfg(feature = "management")]
+use crate::identity::Management;
 use crate::limits::tell_of_limits;
 use crate::pins::Guards;
 use crate::rest;
@@ -87,6 +89,11 @@ impl Running {
         }
         // Everything that can fail comes first.
         let callers = Callers::of(config, Some(&self.callers.now()), &self.clock)?;
+        #[cfg(feature = "management")]
+        let callers = {
+            let management = self.management();
+            callers.with_stored(config, management.map(Management::identity))
+        };
         let limits = self.limits.next(&before.limits, &config.limits)?;
         let policy = self.rules.prepare(config).map_err(LaunchError::Policy)?;
         let guards = if differ("pins") {
@@ -99,6 +106,9 @@ impl Running {
         }
         limits.connect().await;
         let (next, came) = parts.remount(config, guards.as_ref(), &self.clock)?;
+        #[cfg(feature = "management")]
+        let (next, stored) =
+            parts.keep_stored(next, config, guards.as_ref().unwrap_or(&parts.guards));
         let stays = |name: &str| !came.iter().any(|come| come.name == name);
         // Other names are looked at with the rules that come.
         self.names.put(&config.policy);
@@ -107,7 +117,17 @@ impl Running {
             LaunchError::Build(error)
         })?;
         // Nothing fails from here on.
+        #[cfg(feature = "management")]
+        {
+            parts.stored = stored;
+        }
         self.limits.put(limits);
+        #[cfg(feature = "management")]
+        if let (Some(management), Some(config)) = (self.management(), &config.management)
+            && differ("management")
+        {
+            management.identity().set(config);
+        }
         parts.maker.call_limit.set(config.call_timeout.get());
         let has_other_keys = !callers.is_same(&self.callers.now());
         let has_other_rules = self.rules.put(config, policy);
@@ -122,7 +142,9 @@ impl Running {
         }
         if let Some(guards) = guards {
             parts.pins.stop().await;
-            guards.take_over(&parts.guards, config, stays).await;
+            let is_elsewhere = |name: &str| parts.has_stored(name);
+            let before = &parts.guards;
+            guards.take_over(before, config, stays, is_elsewhere).await;
             parts.pins = guards.watch();
             parts.guards = guards;
         }
@@ -138,6 +160,18 @@ impl Running {
         let names = names.filter(|name| !stay.contains(name));
         let names = names.map(|name| format!("{} (gone)", place_of(&before, name)));
         report.changed.extend(names);
+        if differ("management") {
+            for (key, differs) in management_parts(&before, config) {
+                let list = if AT_ONCE_OF_MANAGEMENT.contains(&key) {
+                    &mut report.changed
+                } else {
+                    &mut report.pending
+                };
+                if differs {
+                    list.push(format!("management{key}"));
+                }
+            }
+        }
         let pending = AT_START.into_iter().filter(|section| differ(section));
         report.pending.extend(pending.map(str::to_owned));
         // What is counted would be forgotten in another room.
@@ -166,6 +200,11 @@ impl Running {
         parts.supervisor.update();
         self.engine().remounted();
         parts.config = config.clone();
+        // Who brought the others looks whether there is room for them.
+        #[cfg(feature = "management")]
+        parts
+            .reloads
+            .send_modify(|count| *count = count.saturating_add(1));
         Ok(report)
     }
 }
@@ -186,6 +225,21 @@ impl std::fmt::Display for Came {
 }
 
 impl Parts {
+    /// True for a server behind the gateway that the configuration does not name.
+    #[cfg_attr(
+        not(feature = "management"),
+        expect(clippy::unused_self, reason = "there are none")
+    )]
+    fn has_stored(&self, name: &str) -> bool {
+        #[cfg(feature = "management")]
+        return self.stored.contains_key(name);
+        #[cfg(not(feature = "management"))]
+        {
+            let _ = name;
+            false
+        }
+    }
+
     /// What is to be behind the gateway for `config`, and which servers come for it.
     fn remount(
         &self,
@@ -253,12 +307,34 @@ fn place_of(config: &Config, name: &str) -> String {
     }
 }
 
+/// What of the management API is in force as soon as it is read.
+const AT_ONCE_OF_MANAGEMENT: [&str; 1] = [""];
+
+/// Which parts of the management API are other ones. A database stays open as long as the process runs.
+fn management_parts(before: &Config, now: &Config) -> Vec<(&'static str, bool)> {
+    let (Some(before), Some(now)) = (&before.management, &now.management) else {
+        return vec![(" (as a whole)", true)];
+    };
+    let differs = |of: fn(&ManagementConfig) -> Option<&Secret<String>>| {
+        of(before).map(Secret::expose) != of(now).map(Secret::expose)
+    };
+    let url = differs(|config| Some(&config.database_url));
+    let connections = before.database_connections != now.database_connections;
+    let secret = differs(|config| config.secret_key.as_ref());
+    vec![
+        (".database_url", url),
+        (".database_connections", connections),
+        (".secret_key", secret),
+        ("", !(url || connections || secret)),
+    ]
+}
+
 fn is_keyed(config: &Config) -> bool {
-    config.auth.is_required()
+    config.is_keyed()
 }
 
 /// Closes a backend when nobody uses it any more, when every call has had its time, or at the end.
-async fn leave(backend: Arc<dyn Backend>, longest: Duration, ending: CancellationToken) {
+pub(crate) async fn leave(backend: Arc<dyn Backend>, longest: Duration, ending: CancellationToken) {
     let unused = async {
         while Arc::strong_count(&backend) > 1 {
             tokio::time::sleep(LOOK).await;

@@ -42,5 +42,5 @@ pub use balance::{
 pub use error::Error;
 pub use http::{HttpServer, HttpServerConfig};
 pub use settings::ClientInfo;
-pub use stdio::{StdioServer, StdioServerConfig};
+pub use stdio::{LogLines, StdioServer, StdioServerConfig};
 pub use vet::{Judgement, Vet};

@@ -10,5 +10,5 @@ mod process;
 mod router;
 mod server;
 
-pub use config::StdioServerConfig;
+pub use config::{LogLines, StdioServerConfig};
 pub use server::StdioServer;

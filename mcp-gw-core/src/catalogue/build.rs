@@ -51,7 +51,11 @@ impl Catalogue {
                 shares: parts.iter().map(share).collect(),
                 ..Self::default()
             },
-            points: parts.iter().map(|part| part.point).collect(),
+            names: Claims::new(parts, |point| vec![point.space()]),
+            uris: Claims::new(parts, |point| match &point.shown.uris {
+                Some(uris) => uris.marks().to_vec(),
+                None => Vec::new(),
+            }),
         };
         let reports = parts.iter().map(|part| builder.add(part)).collect();
         builder.catalogue.reword(None);
@@ -84,7 +88,30 @@ fn share(part: &Part<'_>) -> Share {
 
 struct Builder<'a> {
     catalogue: Catalogue,
-    points: Vec<&'a Arc<MountPoint>>,
+    names: Claims<'a>,
+    uris: Claims<'a>,
+}
+
+/// What is kept for whom: texts in order, none of which begins another one.
+struct Claims<'a>(Vec<(&'a str, &'a Arc<MountPoint>)>);
+
+impl<'a> Claims<'a> {
+    fn new(parts: &[Part<'a>], of: impl Fn(&'a MountPoint) -> Vec<&'a str>) -> Self {
+        let all = parts.iter().flat_map(|part| {
+            let texts = of(part.point).into_iter();
+            texts.map(|text| (text, part.point))
+        });
+        let mut all: Vec<_> = all.filter(|(text, _)| !text.is_empty()).collect();
+        all.sort_unstable_by_key(|(text, _)| *text);
+        Self(all)
+    }
+
+    /// Who has the text that `key` begins with.
+    fn owner(&self, key: &str) -> Option<&'a Arc<MountPoint>> {
+        let behind = self.0.partition_point(|(text, _)| *text <= key);
+        let (text, point) = self.0.get(behind.checked_sub(1)?)?;
+        key.starts_with(text).then_some(*point)
+    }
 }
 
 impl Builder<'_> {
@@ -185,10 +212,12 @@ impl Builder<'_> {
             });
         }
         // A rule for `docs__*` must not meet a tool that another server calls `docs__delete`.
-        let claimed = self
-            .points
-            .iter()
-            .find(|other| !Arc::ptr_eq(other, point) && other.claims(feature, &key));
+        let claims = match feature {
+            Feature::Tool | Feature::Prompt => &self.names,
+            Feature::Resource | Feature::ResourceTemplate => &self.uris,
+        };
+        let claimed = claims.owner(&key);
+        let claimed = claimed.filter(|other| !Arc::ptr_eq(other, point));
         match claimed {
             Some(other) => Err(Taken::Claimed(Arc::clone(&other.server))),
             None => Ok(key),

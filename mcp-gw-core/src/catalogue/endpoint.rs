@@ -1,6 +1,7 @@
 //! Endpoints: one gateway, seen in parts. An endpoint decides what is shown and what it is called
 //! there, never what may be done.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Catalogue, Entry, FEATURES, Scope, Share};
@@ -85,21 +86,35 @@ impl Catalogue {
         view
     }
 
-    /// The view on one server alone, with its own names and URIs. What the main snapshot leaves out
+    /// The view on each server alone, with its own names and URIs. What the main snapshot leaves out
     /// has no name that a rule could know, so it is not here either.
-    pub(crate) fn of_server(&self, server: &str) -> Self {
-        let mut view = self.view(Scope::Server, |_, entry| {
-            (*entry.server == *server).then(|| Entry {
-                key: Arc::clone(&entry.upstream_key),
-                definition: entry.original.clone(),
-                unworded: entry.original.clone(),
-                ..entry.clone()
-            })
-        });
-        let is_it = |share: &&Share| *share.point.server == *server;
-        view.shares = self.shares.iter().filter(is_it).cloned().collect();
-        view.reword(None);
-        view
+    pub(crate) fn of_servers(&self) -> HashMap<Arc<str>, Self> {
+        let view = |share: &Share| {
+            let view = Self {
+                version: self.version,
+                scope: Scope::Server,
+                shares: vec![share.clone()],
+                ..Self::default()
+            };
+            (Arc::clone(&share.point.server), view)
+        };
+        let mut views: HashMap<_, _> = self.shares.iter().map(view).collect();
+        for feature in FEATURES {
+            for entry in &self.table(feature).entries {
+                if let Some(view) = views.get_mut(&entry.server) {
+                    view.table_mut(feature).push(Entry {
+                        key: Arc::clone(&entry.upstream_key),
+                        definition: entry.original.clone(),
+                        unworded: entry.original.clone(),
+                        ..entry.clone()
+                    });
+                }
+            }
+        }
+        for view in views.values_mut() {
+            view.reword(None);
+        }
+        views
     }
 
     fn view(&self, scope: Scope, show: impl Fn(Feature, &Entry) -> Option<Entry>) -> Self {

@@ -1,5 +1,6 @@
 //! Other backends in the place of those there are, while requests go on.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{BuildError, Gateway, Mount, Mounted, check_endpoints, mounts_of};
@@ -99,15 +100,18 @@ impl Mounted {
     /// Puts `next` in the place of what there is, and gives what went. After an error nothing has
     /// changed.
     fn replace(&mut self, next: Remount) -> Result<Vec<Arc<dyn Backend>>, BuildError> {
+        let there: HashMap<&str, &Arc<dyn Backend>> = self
+            .mounts
+            .iter()
+            .map(|mount| (&*mount.point.server, &mount.point.backend))
+            .collect();
         let mut backends = Vec::with_capacity(next.slots.len());
         for (slot, mounting) in next.slots {
             let backend = match slot {
                 Slot::Comes(backend) => backend,
-                Slot::Stays(name) => self
-                    .mounts
-                    .iter()
-                    .find(|mount| *mount.point.server == *name)
-                    .map(|mount| Arc::clone(&mount.point.backend))
+                Slot::Stays(name) => there
+                    .get(name.as_str())
+                    .map(|backend| Arc::clone(backend))
                     .ok_or(BuildError::NoSuchBackend { name })?,
             };
             backends.push((backend, mounting));
@@ -115,10 +119,12 @@ impl Mounted {
         let mut mounts = mounts_of(backends)?;
         check_endpoints(&mounts, &next.endpoints)?;
         let mut gone = Vec::new();
+        let mut heirs: HashMap<Arc<str>, &mut Mount> = mounts
+            .iter_mut()
+            .map(|new| (Arc::clone(&new.point.server), new))
+            .collect();
         for old in std::mem::take(&mut self.mounts) {
-            let heir = mounts
-                .iter_mut()
-                .find(|new| new.point.server == old.point.server);
+            let heir = heirs.remove(&old.point.server);
             let stays = heir
                 .as_ref()
                 .is_some_and(|new| Arc::ptr_eq(&new.point.backend, &old.point.backend));

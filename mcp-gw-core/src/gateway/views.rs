@@ -29,10 +29,8 @@ pub(super) fn build_views(version: u64, mounts: &mut [Mount], endpoints: &[Endpo
         log_news(&mount.point.server, &mount.report, &report);
         mount.report = report;
     }
-    let own = mounts.iter().map(|mount| {
-        let server = &mount.point.server;
-        (Arc::clone(server), Arc::new(main.of_server(server)))
-    });
+    let own = main.of_servers().into_iter();
+    let own = own.map(|(server, view)| (server, Arc::new(view)));
     let subsets = endpoints
         .iter()
         .map(|endpoint| (Arc::clone(endpoint.name()), Arc::new(main.subset(endpoint))));

@@ -60,6 +60,13 @@ impl<'t> Token<'t> {
     }
 }
 
+/// Who a token says has issued it; nothing of it is believed.
+#[cfg(feature = "management")]
+pub(crate) fn issuer_of(text: &str) -> Option<String> {
+    let token = Token::parse(text).ok()?;
+    Some(token.claims.get("iss")?.as_str()?.to_owned())
+}
+
 /// Base64 for URLs without padding, in its one canonical spelling (RFC 7515 §2).
 fn decode(text: &str) -> Result<Vec<u8>, Reason> {
     if text.is_empty() {

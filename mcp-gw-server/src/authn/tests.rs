@@ -40,6 +40,71 @@ pub(super) fn token_of(secret: &str, claims: &str) -> String {
     format!("{text}.{}", B64.encode(mac))
 }
 
+#[cfg(feature = "management")]
+#[tokio::test]
+async fn users_of_a_database_stand_beside_the_callers_of_the_file() {
+    use crate::identity::{KeyOrder, Management, Principal};
+
+    let text = format!("{KEYS}{TOKENS}\nmanagement: {{ admin_password: correct-horse }}");
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
+    let config = config(&text);
+    let section = config.management.as_ref().unwrap();
+    let management = Management::cheap(section, Arc::clone(&clock)).await;
+    let identity = management.identity();
+    let without = Callers::of(&config, None, &clock).unwrap();
+    let callers = Callers::of(&config, None, &clock).unwrap();
+    let callers = callers.with_stored(&config, Some(identity));
+    let password = Secret::new("correct-horse".to_owned());
+    let issued = identity.login("admin", &password, None).await.unwrap();
+    let shown = http().with_bearer(issued.access_token);
+    authenticator_contract(&callers, Some(shown.clone())).await;
+    let admin = callers.authenticate(&shown).await.unwrap();
+    assert_eq!(admin.roles, ["admin"]);
+    let by = Principal::of(&admin).unwrap();
+    let key = identity.create_key(&by, KeyOrder::new("ci")).await.unwrap();
+    let key = http().with_api_key(key.text);
+    assert_eq!(&*callers.authenticate(&key).await.unwrap().id, "key:1");
+    let ann = http().with_bearer("ann-0123456789abcdef".to_owned());
+    assert_eq!(&*callers.authenticate(&ann).await.unwrap().id, "ann");
+    let eve = http().with_bearer(token(r#"{"sub":"eve","exp":1000003600}"#));
+    assert_eq!(&*callers.authenticate(&eve).await.unwrap().id, "eve");
+    // Who signs for the file does not speak for the database.
+    let claims = r#"{"iss":"mcp-gw","aud":"mcp-gw","sub":"1","epoch":0,"jti":"a","iat":1000000000,"exp":1000003600}"#;
+    let forged = http().with_bearer(token(claims));
+    callers.authenticate(&forged).await.unwrap_err();
+    assert!(callers.knows(&admin) && !without.knows(&admin));
+    assert!(!callers.is_same(&without));
+    without.authenticate(&shown).await.unwrap_err();
+    assert_eq!(
+        callers.authenticate(&http()).await.unwrap_err(),
+        AuthnError::Missing
+    );
+}
+
+#[cfg(feature = "management")]
+#[tokio::test]
+async fn where_nobody_is_asked_everybody_may_do_everything_and_only_there() {
+    use crate::identity::Scope;
+
+    for (enabled, allowed) in [(false, true), (true, false)] {
+        let text =
+            format!("policy: {{ default: allow }}\nmanagement: {{ auth_enabled: {enabled} }}");
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
+        let config = config(&text);
+        let callers = Callers::of(&config, None, &clock).unwrap();
+        let callers = callers.with_stored(&config, None);
+        let caller = callers.authenticate(&http()).await;
+        assert_eq!(caller.is_ok(), allowed);
+        if let Ok(caller) = caller {
+            assert_eq!(Scope::held_by(&caller), Scope::ALL);
+        }
+    }
+    let other = Caller::new(CallerKind::User, "eve")
+        .with_issuer("https://login.example")
+        .with_scopes(["admin", "gateway:read"]);
+    assert_eq!(Scope::held_by(&other), [Scope::Read]);
+}
+
 fn http() -> Credentials {
     Credentials::none(Transport::Http)
 }

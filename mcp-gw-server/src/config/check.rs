@@ -11,8 +11,10 @@ use super::balance;
 use super::credential::KeySource;
 use super::fault::{ConfigFaults, Fault, short};
 use super::federation;
+use super::management;
 use super::metrics;
 use super::path::{ConfigPath, Spans};
+use super::platform;
 use super::policy;
 use super::seed;
 use super::server::ServerConfig;
@@ -26,7 +28,8 @@ impl Config {
     /// Reads and checks a configuration file; see [`load`](super::load) for its syntax.
     ///
     /// Relative paths in the file are taken from the folder of `file_name`. A file of API Gateway MCP is
-    /// taken as it stands; see `rest-apis.md`.
+    /// taken as it stands; see `rest-apis.md`. So is `gateway.yaml` of MCP Platform; see
+    /// `management-api.md`.
     ///
     /// # Errors
     ///
@@ -40,10 +43,14 @@ impl Config {
         if seed::is_seed(text) {
             return seed::load(file_name, text, env);
         }
+        if platform::is_platform(text) {
+            return platform::load(file_name, text, env);
+        }
         let all = |faults| ConfigFaults::new(file_name, faults);
         let read = source::Read::of::<Self>(file_name, text, env)?;
         let mut found = read.salvage::<Self>().map_err(all)?;
         found.value.marks = std::mem::take(&mut found.marks);
+        platform::admin_password(&mut found.value, env);
         let path = Path::new(file_name);
         if let Some(folder) = path.parent() {
             found.value.anchor(folder);
@@ -330,6 +337,7 @@ impl<'a> Checker<'a> {
         balance::check_queues(&mut self, config, &root.key("servers"));
         apis::check(&mut self, config, &root);
         federation::check(&mut self, config, &root);
+        management::check(&mut self, config, &root.key("management"));
         self.into_parts()
     }
 
@@ -401,9 +409,10 @@ impl<'a> Checker<'a> {
                 let exposed = "the gateway would listen beyond this machine";
                 let root = ConfigPath::root();
                 let insecure = root.key("http").key("insecure");
-                let values = vec![listen.clone(), insecure, root.key("auth")];
-                let auth = &config.auth;
-                if !auth.has_credentials() && !auth.is_required() {
+                let managed = Some(root.key("management")).filter(|at| self.says(at));
+                let values = [listen.clone(), insecure, root.key("auth")];
+                let values = values.into_iter().chain(managed).collect();
+                if !config.knows_callers() && !config.is_keyed() {
                     self.fault_of(
                         listen,
                         values,
@@ -411,7 +420,7 @@ impl<'a> Checker<'a> {
                         "add `auth.api_keys` or `auth.jwt`, or listen on `127.0.0.1`, or say `insecure: true` \
                          if something in front of it checks who calls",
                     );
-                } else if !auth.is_required() {
+                } else if !config.is_keyed() {
                     self.fault_of(
                         &root.key("auth").key("anonymous"),
                         values,
@@ -571,8 +580,11 @@ impl<'a> Checker<'a> {
 
     /// Reports that there is nothing behind the gateway.
     fn nothing(&mut self, config: &Config, path: &ConfigPath) {
-        if config.servers.is_empty() && config.apis.is_empty() {
-            let values = vec![path.clone(), ConfigPath::root().key("apis")];
+        if config.servers.is_empty() && config.apis.is_empty() && config.management.is_none() {
+            let root = ConfigPath::root();
+            let managed = Some(root.key("management")).filter(|at| self.says(at));
+            let values = [path.clone(), root.key("apis")].into_iter().chain(managed);
+            let values = values.collect();
             let message = "there is no server behind the gateway";
             let help = "add one: `servers: { docs: { url: \"https://mcp.example.com/mcp\" } }`";
             self.fault_of(path, values, message, help);
@@ -620,7 +632,7 @@ fn is_network(text: &str) -> bool {
     text.parse::<ipnet::IpNet>().is_ok() || text.parse::<std::net::IpAddr>().is_ok()
 }
 
-fn is_origin(origin: &str) -> bool {
+pub(super) fn is_origin(origin: &str) -> bool {
     let Some((scheme, rest)) = origin.split_once("://") else {
         return false;
     };

@@ -66,13 +66,16 @@ impl Config {
         for line in auth::explain(&self.auth) {
             writeln!(out, "  {line}")?;
         }
+        if self.management.as_ref().is_some_and(|it| it.auth_enabled) {
+            writeln!(out, "  users and API keys that are kept in a database")?;
+        }
         let keyless = match http.listen_address() {
             _ if self.auth.anonymous => Some("anonymous (no key)"),
-            _ if self.auth.has_credentials() => None,
+            _ if self.knows_callers() => None,
             Some(address) if address.ip().is_loopback() => {
                 Some("local (no key, this machine only)")
             }
-            _ if self.auth.is_required() => Some("anonymous (no key, a signature)"),
+            _ if self.is_keyed() => Some("anonymous (no key, a signature)"),
             _ => Some("everybody who can reach the address (no key, `insecure: true`)"),
         };
         if let Some(caller) = keyless {

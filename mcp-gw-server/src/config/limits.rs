@@ -3,6 +3,7 @@
 use mcp_gw_ratelimit::{CallerConfig, KindConfig, MatchConfig};
 
 use super::Config;
+use super::management::{KEY_ID, MANAGEMENT_ISSUER};
 
 /// Warnings about limits: what costs more than ever fits, what has no effect, and what is about callers
 /// and servers that this configuration does not have. One sentence for each.
@@ -48,6 +49,7 @@ pub(crate) fn unknown_servers(config: &Config) -> Vec<String> {
 /// What `applies` says of callers whom nobody can be.
 fn unmet(config: &Config, path: &str, applies: &MatchConfig, lines: &mut Vec<String>) {
     let (keys, issuers) = (&config.auth.api_keys, &config.auth.jwt);
+    let is_managed = config.management.is_some();
     for (n, server) in applies.servers.iter().enumerate() {
         if config.gateway_tool() == Some(server) {
             lines.push(format!(
@@ -63,9 +65,11 @@ fn unmet(config: &Config, path: &str, applies: &MatchConfig, lines: &mut Vec<Str
     for (n, caller) in applies.callers.iter().enumerate() {
         let CallerConfig { id, issuer, .. } = caller;
         // Whoever has a token of that issuer.
-        let by_token = issuers.iter().any(|known| known.issuer == *issuer);
+        let by_token = issuers.iter().any(|known| known.issuer == *issuer)
+            || (is_managed && issuer.as_deref() == Some(MANAGEMENT_ISSUER));
         let by_key = issuer.is_none()
             && (keys.iter().any(|key| key.id == *id)
+                || (is_managed && id.starts_with(KEY_ID))
                 || matches!(id.as_str(), "anonymous" | "local"));
         let is_there = by_token || by_key;
         if !is_there {
@@ -73,7 +77,7 @@ fn unmet(config: &Config, path: &str, applies: &MatchConfig, lines: &mut Vec<Str
         }
     }
     for (n, role) in applies.roles.iter().enumerate() {
-        if issuers.is_empty() && !keys.iter().any(|key| key.roles.contains(role)) {
+        if issuers.is_empty() && !is_managed && !keys.iter().any(|key| key.roles.contains(role)) {
             warn(
                 "roles",
                 n,
@@ -83,9 +87,10 @@ fn unmet(config: &Config, path: &str, applies: &MatchConfig, lines: &mut Vec<Str
     }
     for (n, kind) in applies.kinds.iter().enumerate() {
         let is_there = match kind {
-            KindConfig::Anonymous => !config.auth.has_credentials() || config.auth.anonymous,
-            KindConfig::ApiKey => !keys.is_empty(),
-            KindConfig::User | KindConfig::OauthClient => !issuers.is_empty(),
+            KindConfig::Anonymous => !config.knows_callers() || config.auth.anonymous,
+            KindConfig::ApiKey => !keys.is_empty() || is_managed,
+            KindConfig::User => !issuers.is_empty() || is_managed,
+            KindConfig::OauthClient => !issuers.is_empty(),
             KindConfig::Local => true,
             _ => false,
         };

@@ -14,6 +14,7 @@ use mcp_gw_policy::{
 use super::apis::{self, ApiConfig};
 use super::check::Checker;
 use super::fault::Fault;
+use super::management::{self, MANAGEMENT_ISSUER};
 use super::path::ConfigPath;
 use super::structure::nearest;
 use super::types::{ApiKeyConfig, Config};
@@ -26,7 +27,8 @@ impl Config {
     /// The policy in force: what `policy` says, and what the `tools` of API keys stand for. A key with
     /// `tools` gets a rule that allows it to call them, and a layer in which it may do nothing else;
     /// rules that deny or require something hold for it, too. `callers` of an API stands for a
-    /// rule that requires them.
+    /// rule that requires them. Users and keys of the management API need the scope `tools:call` for all but
+    /// lists.
     pub fn whole_policy(&self) -> PolicyConfig {
         let mut policy = self.policy.clone();
         for (key, tools) in keys_with_tools(self) {
@@ -45,6 +47,7 @@ impl Config {
             policy.consumers.push(layer);
         }
         policy.rules.extend(apis::rules(self));
+        policy.consumers.extend(management::layer(self));
         policy
     }
 }
@@ -248,6 +251,8 @@ struct References<'a> {
     gateway_tool: Option<&'a str>,
     has_tokens: bool,
     issuers: BTreeSet<&'a str>,
+    /// There may be servers that are in a database.
+    has_others: bool,
 }
 
 impl<'a> References<'a> {
@@ -270,8 +275,13 @@ impl<'a> References<'a> {
                 .collect(),
             servers: config.called_names().collect(),
             gateway_tool: config.gateway_tool(),
-            has_tokens: !config.auth.jwt.is_empty(),
-            issuers: config.auth.issuers().collect(),
+            has_tokens: !config.auth.jwt.is_empty() || config.management.is_some(),
+            issuers: config
+                .auth
+                .issuers()
+                .chain(config.management.as_ref().map(|_| MANAGEMENT_ISSUER))
+                .collect(),
+            has_others: config.management.is_some(),
         }
     }
 
@@ -292,7 +302,7 @@ impl<'a> References<'a> {
                 || "write a name that `servers` at the top of the file has".to_owned(),
                 |near| format!("did you mean `{near}`?"),
             );
-            if !self.servers.contains(name.as_str()) {
+            if !self.servers.contains(name.as_str()) && !self.has_others {
                 let message = format!("there is no server {}", checker.shown(&at, name));
                 checker.key_fault(&at, message, help);
             }
@@ -418,6 +428,7 @@ impl<'a> References<'a> {
                 }
             } else if let Some((message, help)) =
                 unknown(checker, &at, ("no server", name), &self.servers, help)
+                && !self.has_others
             {
                 checker.fault(&at, message, help);
             }

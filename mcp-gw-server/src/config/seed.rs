@@ -17,9 +17,12 @@ use super::check::Checker;
 use super::fault::{ConfigFaults, Fault};
 use super::marks::Marks;
 use super::path::{ConfigPath, Spans};
+use super::platform;
 use super::source;
 use super::tree;
 use super::types::{Config, PinsConfig};
+pub(super) use map::Places;
+
 use env::Variables;
 use file::SeedFile;
 use translate::translate;
@@ -64,12 +67,15 @@ pub(super) fn is_seed(text: &str) -> bool {
 impl Config {
     /// What the variables of API Gateway MCP say without a file: `ALLOWED_APIS`, the addresses of the
     /// APIs with commas between them; `RATE_LIMIT`, how many requests a caller may send to each in a minute
-    /// (100 if not set); `AUTH_REQUIRED`, `true` or `false`. `None` if `ALLOWED_APIS` is not set, or empty.
+    /// (100 if not set); `AUTH_REQUIRED`, `true` or `false`. Otherwise what those of MCP Platform say, if there
+    /// is `GATEWAY_DATABASE_URL`. `None` if neither is set, or both are empty.
     ///
     /// # Errors
     /// Every fault at once. None repeats what a variable holds.
     pub fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Option<Result<Self, ConfigFaults>> {
-        env(APIS).filter(|apis| !apis.trim().is_empty())?;
+        if env(APIS).is_none_or(|apis| apis.trim().is_empty()) {
+            return platform::from_env(env);
+        }
         let config = made("environment", &SeedFile::default(), None, env, &|_| true);
         Some(config.map(|mut config| {
             config.marks = marks(&Value::Null, env);

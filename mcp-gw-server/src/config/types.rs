@@ -13,6 +13,7 @@ use super::apis::{ApiConfig, RestConfig};
 use super::auth::{AuthConfig, JwtConfig};
 use super::fault::Fault;
 use super::federation::EndpointConfig;
+use super::management::ManagementConfig;
 use super::marks::Marks;
 use super::metrics::MetricsConfig;
 use super::server::ServerConfig;
@@ -62,6 +63,9 @@ pub struct Config {
     pub rest: RestConfig,
     /// Parts of the gateway with a path of their own, `/mcp/<name>`; see `federation.md`.
     pub endpoints: BTreeMap<String, EndpointConfig>,
+    /// Users, API keys and servers that are managed over HTTP and kept in a database; see
+    /// `management-api.md`.
+    pub management: Option<ManagementConfig>,
     /// What the file says, to know what a later one says differently.
     #[serde(skip)]
     #[schemars(skip)]
@@ -90,6 +94,7 @@ impl Default for Config {
             apis: BTreeMap::new(),
             rest: RestConfig::default(),
             endpoints: BTreeMap::new(),
+            management: None,
             marks: Marks::default(),
             remarks: None,
         }

@@ -219,20 +219,24 @@ impl Guards {
     }
 
     /// Takes the guards over that were made for another configuration, of the servers that `stays`
-    /// says: from now on they judge as this one says.
+    /// says: from now on they judge as this one says. What `is_elsewhere` is not of
+    /// the file, and goes by what that says of all servers.
     pub(crate) async fn take_over(
         &self,
         before: &Self,
         config: &Config,
         stays: impl Fn(&str) -> bool,
+        is_elsewhere: impl Fn(&str) -> bool,
     ) {
         let mut seen = HashSet::new();
+        let plain = ServerConfig::default();
         // Of one name the last is the server; what was before it has calls under way at most.
         for guard in before.made.all().into_iter().rev() {
             if !seen.insert(guard.server.clone()) {
                 continue;
             }
             let server = config.servers.get(&guard.server);
+            let server = server.or_else(|| is_elsewhere(&guard.server).then_some(&plain));
             let server = server.filter(|_| stays(&guard.server));
             let judge = server.and_then(|server| self.judge_of(&guard.server, config, server));
             if let Some(judge) = judge {

@@ -25,6 +25,9 @@ pub enum Strategy {
     Weighted,
     /// Any, by weight.
     Random,
+    /// Any of those with the fewest failed calls and checks in a row, and of these of those with the
+    /// fewest in the last five minutes; weights are not looked at.
+    HealthBased,
     /// Of any two the one with fewer calls under way for its weight.
     TwoChoices,
     /// Always the same for the same caller or session (weighted rendezvous hashing): when a replica

@@ -168,16 +168,18 @@ impl Fleet {
         tried: Tried,
         may: impl Fn(&Health) -> bool,
     ) -> Vec<Candidate> {
+        let now = self.clock.now();
         let all = self.replicas.iter().zip(&self.keys);
         let known = state.health.iter().zip(&state.in_flight);
         all.zip(known)
             .enumerate()
             .filter(|(index, (_, (health, _)))| !tried.has(*index) && may(health))
-            .map(|(index, ((replica, key), (_, in_flight)))| Candidate {
+            .map(|(index, ((replica, key), (health, in_flight)))| Candidate {
                 index,
                 weight: replica.weight,
                 in_flight: *in_flight,
                 key: *key,
+                failures: health.failures(now),
             })
             .collect()
     }
@@ -251,6 +253,11 @@ impl Fleet {
 
     pub(crate) fn backend(&self, index: usize) -> Option<&Arc<dyn Backend>> {
         self.replicas.get(index).map(|replica| &replica.backend)
+    }
+
+    /// The replica of this label.
+    pub(crate) fn labelled(&self, label: &str) -> Option<usize> {
+        self.replicas.iter().position(|one| one.label == label)
     }
 
     /// What is known of each replica: true unless it is of no use now.

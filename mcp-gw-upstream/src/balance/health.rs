@@ -16,9 +16,15 @@ pub(crate) enum Sign {
     Nothing,
 }
 
+/// So long failures are remembered that were followed by something better.
+const RECENT: Duration = Duration::from_secs(300);
+
 /// The state of one replica.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
+    /// Failed calls and checks of the last while, and since when it is counted.
+    recent: u32,
+    recent_since: Option<Instant>,
     /// Failed calls in a row, and since when.
     failures: u32,
     failing_since: Option<Instant>,
@@ -78,6 +84,25 @@ impl Health {
         !self.is_down && !self.is_gone && self.ejected.is_none()
     }
 
+    /// How often it failed: in a row, and all in all in the last while.
+    pub(crate) fn failures(&self, now: Instant) -> (u32, u32) {
+        let is_recent = |since| now.saturating_duration_since(since) < RECENT;
+        let recent = self.recent_since.is_some_and(is_recent);
+        (
+            self.failures.saturating_add(self.failed_checks),
+            if recent { self.recent } else { 0 },
+        )
+    }
+
+    fn fails(&mut self, now: Instant) {
+        let is_over = |since| now.saturating_duration_since(since) >= RECENT;
+        if self.recent_since.is_none_or(is_over) {
+            self.recent = 0;
+            self.recent_since = Some(now);
+        }
+        self.recent = self.recent.saturating_add(1);
+    }
+
     /// Since when every call has failed.
     pub(crate) const fn failing_since(&self) -> Option<Instant> {
         self.failing_since
@@ -118,6 +143,7 @@ impl Health {
                 }
             }
             Sign::Ill => {
+                self.fails(now);
                 self.failures = self.failures.saturating_add(1);
                 self.failing_since.get_or_insert(now);
                 let failed_trial = call.is_trial && self.ejected.is_some();
@@ -132,6 +158,7 @@ impl Health {
     /// A check is over.
     pub(crate) fn checked(&mut self, config: &HealthConfig, passed: bool, now: Instant) {
         if !passed {
+            self.fails(now);
             self.passed_checks = 0;
             self.failed_checks = self.failed_checks.saturating_add(1);
             self.is_down |= self.failed_checks >= config.unhealthy_after;

@@ -12,6 +12,8 @@ pub(crate) struct Candidate {
     pub(crate) in_flight: usize,
     /// The digest of what it is known by.
     pub(crate) key: u64,
+    /// How often it failed: in a row, and all in all in the last while.
+    pub(crate) failures: (u32, u32),
 }
 
 impl Candidate {
@@ -53,6 +55,7 @@ impl Picker {
             (_, Strategy::Weighted) => self.smooth(candidates),
             (_, Strategy::LeastConnections) => self.freest(candidates),
             (_, Strategy::Random) => self.any(candidates),
+            (_, Strategy::HealthBased) => self.soundest(candidates),
             (_, Strategy::TwoChoices) => {
                 let (one, other) = (self.any(candidates)?, self.any(candidates)?);
                 Some(if other.is_freer_than(one) { other } else { one })
@@ -107,6 +110,15 @@ impl Picker {
         Some(found)
     }
 
+    /// Any of those that failed least, weights not looked at.
+    fn soundest<'a>(&mut self, candidates: &'a [Candidate]) -> Option<&'a Candidate> {
+        let least = candidates.iter().map(|one| one.failures).min()?;
+        let sound = || candidates.iter().filter(|one| one.failures == least);
+        let count = u64::try_from(sound().count()).unwrap_or(1);
+        let at = usize::try_from(self.random.below(count)).unwrap_or_default();
+        sound().nth(at)
+    }
+
     fn any<'a>(&mut self, candidates: &'a [Candidate]) -> Option<&'a Candidate> {
         let total: u64 = candidates.iter().map(|one| u64::from(one.weight)).sum();
         let mut at = self.random.below(total);
@@ -155,8 +167,22 @@ mod tests {
             weight: *weight,
             in_flight: 0,
             key: digest(&format!("replica {index}")),
+            failures: (0, 0),
         };
         weights.iter().enumerate().map(candidate).collect()
+    }
+
+    #[test]
+    fn who_failed_least_gets_the_call_and_chance_decides_among_equals() {
+        let mut picker = picker(Strategy::HealthBased, 3, 7);
+        let mut all = candidates(&[9, 1, 1]);
+        all[0].failures = (1, 1);
+        let picked: Vec<_> = (0..64).filter_map(|_| picker.pick(&all, 0)).collect();
+        assert!(!picked.contains(&0) && picked.contains(&1) && picked.contains(&2));
+        all[1].failures = (0, 3);
+        assert!((0..64).all(|_| picker.pick(&all, 0) == Some(2)));
+        all[2].failures = (2, 2);
+        assert!((0..64).all(|_| picker.pick(&all, 0) == Some(1)));
     }
 
     fn picker(strategy: Strategy, replicas: usize, seed: u64) -> Picker {

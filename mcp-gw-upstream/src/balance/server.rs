@@ -60,6 +60,11 @@ impl Request {
     }
 }
 
+/// The place that a request is for, where it is for one.
+fn wanted(ctx: &CallContext) -> Option<&str> {
+    ctx.meta().replica.as_deref()
+}
+
 impl Balanced {
     /// A backend over `replicas`. Nothing is asked or checked before the first offer.
     ///
@@ -179,6 +184,21 @@ impl Balanced {
         }
     }
 
+    /// A request goes to the replica that it names, or to any.
+    fn request(&self, ctx: &CallContext, is_safe: bool) -> Result<Request, BackendError> {
+        let only = match wanted(ctx) {
+            None => None,
+            Some(label) => {
+                let at = self.shared.fleet.labelled(label);
+                Some(at.ok_or_else(|| self.unavailable("it does not run there any more"))?)
+            }
+        };
+        Ok(Request {
+            only,
+            ..Request::of(ctx, is_safe)
+        })
+    }
+
     /// A task is known where it was made and nowhere else.
     fn request_of_task(&self, ctx: &CallContext, task_id: &str, is_safe: bool) -> Request {
         Request {
@@ -240,7 +260,7 @@ impl Backend for Balanced {
             let call = call.clone();
             async move { Ok((backend.call_tool(ctx, call).await?, index)) }
         };
-        let request = Request::of(ctx, is_safe);
+        let request = self.request(ctx, is_safe)?;
         let (output, index) = self.run(request, attempt).await?;
         if let Some(task_id) = task_in(output.as_raw()) {
             self.shared.fleet.task_made(&task_id, index);
@@ -257,7 +277,7 @@ impl Backend for Balanced {
             let read = read.clone();
             async move { backend.read_resource(ctx, read).await }
         };
-        self.run(Request::of(ctx, true), attempt).await
+        self.run(self.request(ctx, true)?, attempt).await
     }
 
     async fn get_prompt(&self, ctx: &CallContext, get: PromptGet) -> Result<RawJson, BackendError> {
@@ -265,7 +285,7 @@ impl Backend for Balanced {
             let get = get.clone();
             async move { backend.get_prompt(ctx, get).await }
         };
-        self.run(Request::of(ctx, true), attempt).await
+        self.run(self.request(ctx, true)?, attempt).await
     }
 
     async fn complete(
@@ -277,7 +297,7 @@ impl Backend for Balanced {
             let completion = completion.clone();
             async move { backend.complete(ctx, completion).await }
         };
-        self.run(Request::of(ctx, true), attempt).await
+        self.run(self.request(ctx, true)?, attempt).await
     }
 
     async fn task(&self, ctx: &CallContext, ask: TaskAsk) -> Result<RawJson, BackendError> {

@@ -8,6 +8,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use mcp_gw_core::Secret;
 use url::Url;
 
+use crate::egress::AddressRules;
 use crate::error::Error;
 use crate::settings::{ClientInfo, Settings};
 use crate::vet::Vet;
@@ -43,6 +44,9 @@ pub struct HttpServerConfig {
     pub max_connections_per_caller: Option<usize>,
     /// How long a session of a client's own is kept open while it is not used. 30 min by default.
     pub idle_timeout: Duration,
+    /// Which addresses may be connected to, judged for each connection; any by default. Redirects are
+    /// never followed.
+    pub addresses: Option<AddressRules>,
     /// Judges what the server lists on each new connection before requests of clients go there.
     pub vet: Option<Arc<dyn Vet>>,
 }
@@ -63,8 +67,16 @@ impl HttpServerConfig {
             max_connections: 512,
             max_connections_per_caller: None,
             idle_timeout: Duration::from_secs(30 * 60),
+            addresses: None,
             vet: None,
         }
+    }
+
+    /// Sets which addresses may be connected to.
+    #[must_use]
+    pub fn with_addresses(mut self, rules: AddressRules) -> Self {
+        self.addresses = Some(rules);
+        self
     }
 
     /// Adds a header that goes with every request.

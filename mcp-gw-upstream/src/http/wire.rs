@@ -25,6 +25,7 @@ use crate::era::Hello;
 use crate::error::Error;
 use crate::http::config::HttpServerConfig;
 use crate::net::client::{self, Client, Outgoing, Response};
+use crate::net::connect::{Connector, Lookup};
 use crate::owner::Owner;
 use crate::settings::{EXCERPT, excerpt};
 
@@ -384,7 +385,12 @@ fn connector(config: &HttpServerConfig, is_https: bool) -> Result<Client, mcp_gw
     let info = &config.client_info;
     let agent = HeaderValue::from_str(&format!("{}/{}", info.name, info.version))
         .unwrap_or(HeaderValue::from_static("mcp-gw"));
-    Ok(Client::new(config.connect_timeout, Arc::new(tls), agent))
+    let lookup = match &config.addresses {
+        Some(rules) => Lookup::guarded(None, Arc::new(rules.clone())),
+        None => Lookup::system(),
+    };
+    let connector = Connector::new(lookup, config.connect_timeout, Arc::new(tls));
+    Ok(Client::new(connector, agent))
 }
 
 /// The longest `Retry-After` that is believed.

@@ -6,7 +6,6 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,11 +16,10 @@ use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::ClientConfig;
 use tokio::time::{sleep, timeout};
 use url::Url;
 
-use crate::net::connect::{Connector, Lookup, Pulse, TooSlow};
+use crate::net::connect::{Connector, Pulse, TooSlow};
 
 /// So many connections are kept for the next requests; more are closed when their request has ended.
 const IDLE_CONNECTIONS: usize = 256;
@@ -38,12 +36,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(
-        connect_timeout: Duration,
-        tls: Arc<ClientConfig>,
-        agent: HeaderValue,
-    ) -> Self {
-        let connector = Connector::new(Lookup::system(), connect_timeout, tls);
+    pub(crate) fn new(connector: Connector, agent: HeaderValue) -> Self {
         Self::over(connector, agent, IDLE_CONNECTIONS)
     }
 
@@ -276,7 +269,12 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::sync::watch;
 
+    use std::sync::Arc;
+
+    use rustls::ClientConfig;
+
     use super::*;
+    use crate::net::connect::Lookup;
 
     fn client() -> Client {
         client_within(Duration::from_secs(5))
@@ -290,7 +288,8 @@ mod tests {
                 .with_root_certificates(rustls::RootCertStore::empty())
                 .with_no_client_auth();
         let agent = HeaderValue::from_static("test");
-        Client::new(limit, Arc::new(tls), agent)
+        let connector = Connector::new(Lookup::system(), limit, Arc::new(tls));
+        Client::new(connector, agent)
     }
 
     #[tokio::test(start_paused = true)]

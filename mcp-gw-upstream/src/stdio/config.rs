@@ -57,8 +57,17 @@ pub struct StdioServerConfig {
     pub max_connections_per_caller: Option<usize>,
     /// How long a process of a client's own is kept while it is not used. 30 min by default.
     pub idle_timeout: Duration,
+    /// Who hears of the lines that its processes write to their log, standard error, beside the log of
+    /// the gateway.
+    pub log_lines: Option<Arc<dyn LogLines>>,
     /// Judges what the server lists on each new connection before requests of clients go there.
     pub vet: Option<Arc<dyn Vet>>,
+}
+
+/// Hears of lines that a child process writes to its standard error. Must not block.
+pub trait LogLines: Send + Sync + 'static {
+    /// One line without its end and without control characters; a long one is cut.
+    fn line(&self, line: &str);
 }
 
 impl StdioServerConfig {
@@ -81,8 +90,16 @@ impl StdioServerConfig {
             max_connections: 16,
             max_connections_per_caller: None,
             idle_timeout: Duration::from_secs(30 * 60),
+            log_lines: None,
             vet: None,
         }
+    }
+
+    /// Sets who hears of the lines of the child's log.
+    #[must_use]
+    pub fn with_log_lines(mut self, to: Arc<dyn LogLines>) -> Self {
+        self.log_lines = Some(to);
+        self
     }
 
     /// Sets the arguments.

@@ -344,11 +344,12 @@ fn connect(shared: &Arc<Shared>, birth: Birth) -> Result<Pipe, BackendError> {
     };
     let last_words = Arc::new(Mutex::new(String::new()));
     let server = Arc::clone(&settings.server);
+    let also = shared.config.log_lines.clone();
     let server_name = Arc::clone(&server);
     let streams = Streams {
         stdin: tokio::spawn(write(stdin, messages)),
         stdout: tokio::spawn(router.run(stdout)),
-        stderr: tokio::spawn(log_stderr(server, stderr, Arc::clone(&last_words))),
+        stderr: tokio::spawn(log_stderr(server, stderr, Arc::clone(&last_words), also)),
         last_words,
     };
     let keeper = Keeper::new(child, streams, shared.config.grace, Arc::clone(&desk), gone);

@@ -13,6 +13,7 @@ use crate::desk::Desk;
 use crate::notice::Notice;
 use crate::pending::Reply;
 use crate::settings::{EXCERPT, Settings, excerpt, is_harmless};
+use crate::stdio::config::LogLines;
 use crate::stdio::ident::{id_in, id_of};
 use crate::stdio::lines::{Line, Lines};
 use crate::stdio::pipe::Answers;
@@ -127,6 +128,7 @@ pub(crate) async fn log_stderr(
     server: Arc<str>,
     stderr: impl AsyncRead + Unpin,
     last: Arc<Mutex<String>>,
+    also: Option<Arc<dyn LogLines>>,
 ) {
     let mut lines = Lines::new(stderr, STDERR_LINE);
     while let Ok(Some(line)) = lines.next_line().await {
@@ -147,6 +149,9 @@ pub(crate) async fn log_stderr(
             is_cut,
             "{shown}"
         );
+        if let Some(also) = &also {
+            also.line(&shown);
+        }
         let head = text.as_bytes().get(..EXCERPT).unwrap_or(text.as_bytes());
         *last.lock().unwrap_or_else(PoisonError::into_inner) = excerpt(head);
     }

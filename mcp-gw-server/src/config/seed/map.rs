@@ -5,17 +5,22 @@ use crate::config::path::{ConfigPath, Spans};
 
 /// Pairs of a path of ours and one of theirs.
 #[derive(Debug, Default)]
-pub(super) struct Places(Vec<(ConfigPath, ConfigPath)>);
+pub(in crate::config) struct Places(Vec<(ConfigPath, ConfigPath)>);
 
 impl Places {
     /// Says that what is at `ours` and below comes from `theirs`.
-    pub(super) fn put(&mut self, ours: ConfigPath, theirs: ConfigPath) {
+    pub(in crate::config) fn put(&mut self, ours: ConfigPath, theirs: ConfigPath) {
         self.0.push((ours, theirs));
     }
 
     /// The same faults where the file says what they are about; each once. With `is_sure`, only those that
     /// come from one value, which the file says.
-    pub(super) fn of_theirs(&self, faults: Vec<Fault>, spans: &Spans, is_sure: bool) -> Vec<Fault> {
+    pub(in crate::config) fn of_theirs(
+        &self,
+        faults: Vec<Fault>,
+        spans: &Spans,
+        is_sure: bool,
+    ) -> Vec<Fault> {
         let mut all: Vec<Fault> = Vec::with_capacity(faults.len());
         for fault in faults {
             let is_simple = fault.depends() == std::slice::from_ref(fault.path());

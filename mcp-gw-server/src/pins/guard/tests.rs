@@ -220,10 +220,10 @@ async fn another_judge_is_in_force_before_anything_more_passes() {
 
     let config = config_of(PinMode::Quarantine, &folder);
     let next = Guards::of(&config).unwrap();
-    next.take_over(&guards, &config, |_| false).await;
+    next.take_over(&guards, &config, |_| false, |_| false).await;
     guarded.call_tool(&context(), call("a")).await.unwrap();
     assert_eq!(*ears.0.lock().unwrap(), 0, "it does not stay");
-    next.take_over(&guards, &config, |name| name == "fickle")
+    next.take_over(&guards, &config, |name| name == "fickle", |_| false)
         .await;
     // Nothing was offered since.
     let error = guarded.call_tool(&context(), call("a")).await.unwrap_err();
@@ -258,7 +258,7 @@ async fn what_cannot_be_judged_anew_is_out_of_reach_until_it_can() {
     let config = config_of(PinMode::Block, &folder);
     let next = Guards::of(&config).unwrap();
     std::fs::write(&file, "{").unwrap();
-    next.take_over(&guards, &config, |_| true).await;
+    next.take_over(&guards, &config, |_| true, |_| false).await;
     let call = || ToolCall::new("a", Arguments::none());
     assert!(guarded.call_tool(&context(), call()).await.is_err());
     assert!(guarded.offer().await.is_err());

@@ -1,0 +1,313 @@
+//! The way of a request to its operation and back.
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{RawPathParams, Request};
+use axum::http::header::{ALLOW, CACHE_CONTROL, EXPECT};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, request};
+use axum::routing::any;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use mcp_gw_core::{Caller, GatewayError, Incoming, LimitReport, RequestMeta, Transport};
+use mcp_gw_server::Inbound;
+use mcp_gw_server::http::{HttpReply, limit_headers};
+use mcp_gw_server::identity::Scope;
+
+use super::ask::{Api, Ask, Reply};
+use super::body;
+use super::fault::Fault;
+use super::table::{Need, Operation};
+use crate::credentials;
+use crate::router::{peer_addr, read};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const IGNORED: HeaderName = HeaderName::from_static("x-ignored-members");
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// What limits know these requests as.
+const METHOD: &str = "management";
+
+/// The routes of a table.
+pub(super) fn routes(api: &Arc<Api>, table: Vec<Operation>) -> Router {
+    let mut paths: Vec<(&'static str, Vec<Operation>)> = Vec::new();
+    for row in table {
+        match paths.iter_mut().find(|(path, _)| *path == row.path) {
+            Some((_, rows)) => rows.push(row),
+            None => paths.push((row.path, vec![row])),
+        }
+    }
+    let mut router = Router::new();
+    for (path, rows) in paths {
+        let (api, rows) = (Arc::clone(api), Arc::new(rows));
+        let handler = move |params: Result<RawPathParams, _>, request: Request| {
+            let (api, rows) = (Arc::clone(&api), Arc::clone(&rows));
+            // What is no UTF-8 is the name of nothing.
+            let params: Option<Vec<_>> = params.ok().map(|params: RawPathParams| {
+                let params = params.iter();
+                params
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .collect()
+            });
+            async move { respond(api, &rows, params, request).await }
+        };
+        router = router.route(path, any(handler));
+    }
+    router
+}
+
+/// The answer where there is no route.
+pub(super) async fn nowhere(api: Arc<Api>, request: Request) -> Response<Body> {
+    respond(api, &[], None, request).await
+}
+
+async fn respond(
+    api: Arc<Api>,
+    rows: &[Operation],
+    params: Option<Vec<(String, String)>>,
+    request: Request,
+) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let is_head = head.method == Method::HEAD;
+    let (by_addr, by_caller) = (LimitReport::new(), LimitReport::new());
+    let id: Arc<str> = id_of(&api, &head.headers).into();
+    let way = Way {
+        api: &api,
+        id: &id,
+        addr: api
+            .http
+            .proxies
+            .client(peer_addr(&head.extensions), &head.headers),
+        by_addr: &by_addr,
+        by_caller: &by_caller,
+    };
+    let mut response = match way.go(rows, params, &head, body).await {
+        Ok(reply) => reply.response(),
+        Err(fault) => fault.response(&id),
+    };
+    if rows.is_empty() || response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        allow(&mut response, rows);
+    }
+    by_caller.fill(by_addr.standings());
+    let status = response.status();
+    let headers = response.headers_mut();
+    for (name, value) in limit_headers(status, &by_caller) {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.entry(name).or_insert(value);
+        }
+    }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    // Tokens and keys are among what is answered.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if is_head {
+        *response.body_mut() = Body::empty();
+    }
+    response
+}
+
+fn allow(response: &mut Response<Body>, rows: &[Operation]) {
+    if response.status() != StatusCode::METHOD_NOT_ALLOWED {
+        return;
+    }
+    let mut methods: Vec<&str> = rows.iter().map(|row| row.method.as_str()).collect();
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    if let Ok(methods) = HeaderValue::from_str(&methods.join(", ")) {
+        response.headers_mut().insert(ALLOW, methods);
+    }
+}
+
+/// What the client calls this request, if that is a sane name; else one of ours.
+fn id_of(api: &Api, headers: &HeaderMap) -> String {
+    let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    let is_sane = |id: &&str| {
+        let of_name = |b: u8| b.is_ascii_alphanumeric() || b"-_.:".contains(&b);
+        (1..=128).contains(&id.len()) && id.bytes().all(of_name)
+    };
+    given
+        .filter(is_sane)
+        .map_or_else(|| api.engine.next_request_id(), str::to_owned)
+}
+
+struct Way<'a> {
+    api: &'a Arc<Api>,
+    id: &'a Arc<str>,
+    addr: Option<IpAddr>,
+    by_addr: &'a LimitReport,
+    by_caller: &'a LimitReport,
+}
+
+impl Way<'_> {
+    async fn go(
+        &self,
+        rows: &[Operation],
+        params: Option<Vec<(String, String)>>,
+        head: &request::Parts,
+        body: Body,
+    ) -> Result<Reply, Fault> {
+        let gateway = self.api.engine.gateway();
+        // Every request counts, whatever becomes of it, so that guessing is bounded.
+        gateway.admit_address(self.addr, self.by_addr).await?;
+        self.guard(head)?;
+        if gateway.address_refusal(self.addr).is_some() {
+            return Err(Fault::new(
+                StatusCode::FORBIDDEN,
+                "ADDRESS_REFUSED",
+                "Forbidden",
+            ));
+        }
+        let (Some(row), Some(params)) = (find(rows, &head.method)?, params) else {
+            return Err(Fault::not_found("Not Found"));
+        };
+        let caller = self.caller(row, head).await?;
+        if !row.is_charged_behind && row.need != Need::Nobody {
+            self.charge(&caller).await?;
+        }
+        let outcome = self.run(row, params, head, body, &caller).await;
+        // What was refused before the gateway behind heard of it was charged to nobody yet.
+        let is_uncharged = row.is_charged_behind && self.by_caller.standings().is_empty();
+        if outcome.is_err() && is_uncharged {
+            self.charge(&caller).await?;
+        }
+        outcome
+    }
+
+    /// 403 for a `Host` or `Origin` of elsewhere.
+    fn guard(&self, head: &request::Parts) -> Result<(), Fault> {
+        let (guard, headers) = (&self.api.http.guard, &head.headers);
+        let refused = |says: String| Fault::new(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", says);
+        guard
+            .check_host(&head.uri, headers)
+            .map_err(|error| refused(error.0))?;
+        let mut origins = headers.get_all("origin").iter();
+        if origins.all(|origin| self.api.allows_origin(origin)) {
+            return Ok(());
+        }
+        Err(refused(
+            "Pages of this origin may not ask: see `management.cors_origins`".to_owned(),
+        ))
+    }
+
+    /// Who asks, when they may.
+    async fn caller(&self, row: &Operation, head: &request::Parts) -> Result<Arc<Caller>, Fault> {
+        if row.need == Need::Nobody {
+            return Ok(Arc::new(Caller::anonymous()));
+        }
+        let inbound = self.api.http.inbound.as_ref();
+        let key_header = inbound.map_or(API_KEY, Inbound::api_key_header);
+        let shown = credentials::read(&head.headers, &key_header, self.addr);
+        let gateway = self.api.engine.gateway();
+        let caller = gateway.authenticate(&shown, &self.meta()).await?;
+        if let Need::Scope(scope) = row.need
+            && !Scope::held_by(&caller).contains(&scope)
+        {
+            // It costs as much as if it were answered.
+            self.charge(&caller).await?;
+            return Err(Fault::lacks(scope));
+        }
+        Ok(caller)
+    }
+
+    async fn charge(&self, caller: &Arc<Caller>) -> Result<(), GatewayError> {
+        let incoming = Incoming::new(Arc::clone(caller), self.meta());
+        self.api.engine.gateway().charge(&incoming, METHOD).await
+    }
+
+    fn meta(&self) -> RequestMeta {
+        RequestMeta::new(Arc::clone(self.id), Transport::Http)
+            .with_client_addr(self.addr)
+            .with_limit_report(self.by_caller.clone())
+    }
+
+    async fn run(
+        &self,
+        row: &Operation,
+        params: Vec<(String, String)>,
+        head: &request::Parts,
+        body: Body,
+        caller: &Arc<Caller>,
+    ) -> Result<Reply, Fault> {
+        // Where nothing is asked of the query nothing of it can be wrong.
+        let query = head.uri.query().filter(|_| !row.query.is_empty());
+        let query = query.unwrap_or_default();
+        let query = body::pairs(query.as_bytes(), "query")?;
+        let mut ignored = None;
+        let mut bytes = Bytes::new();
+        if let Some(kind) = &row.body {
+            body::expect_type(&head.headers, kind.media_type())?;
+            let waits = head.headers.contains_key(EXPECT);
+            let limit = self.api.http.max_body_bytes;
+            bytes = read(body, limit, waits)
+                .await
+                .map_err(|reply| unread(&reply))?;
+            let known = self.api.known.get(row.id);
+            ignored = known.and_then(|known| body::ignored(&bytes, known));
+        }
+        let ask = Ask {
+            api: Arc::clone(self.api),
+            caller: Arc::clone(caller),
+            addr: self.addr,
+            request_id: Arc::clone(self.id),
+            params,
+            query,
+            headers: head.headers.clone(),
+            body: bytes,
+            limits: self.by_caller.clone(),
+        };
+        let reply = perform(row, ask).await?;
+        Ok(match ignored {
+            Some(names) => reply.with(IGNORED, names),
+            None => reply,
+        })
+    }
+}
+
+/// Does it. A change is made to its end though the client has gone; a panic is an answer, too.
+async fn perform(row: &Operation, ask: Ask) -> Result<Reply, Fault> {
+    let work = (row.run)(ask);
+    let done = if row.method == Method::GET || row.is_charged_behind {
+        AssertUnwindSafe(work).catch_unwind().await.ok()
+    } else {
+        tokio::spawn(work).await.ok()
+    };
+    done.unwrap_or_else(|| {
+        tracing::error!(
+            operation = row.id,
+            "an operation of the management API panicked"
+        );
+        Err(Fault::internal())
+    })
+}
+
+fn find<'r>(rows: &'r [Operation], method: &Method) -> Result<Option<&'r Operation>, Fault> {
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let wanted = if *method == Method::HEAD {
+        &Method::GET
+    } else {
+        method
+    };
+    let found = rows.iter().find(|row| row.method == *wanted);
+    let not_allowed = || {
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        Fault::new(status, "METHOD_NOT_ALLOWED", "Method Not Allowed")
+    };
+    found.map(Some).ok_or_else(not_allowed)
+}
+
+/// In our words, why a body could not be read.
+fn unread(reply: &HttpReply) -> Fault {
+    let (code, says) = match reply.status {
+        StatusCode::PAYLOAD_TOO_LARGE => ("CONTENT_TOO_LARGE", "The body is too large"),
+        StatusCode::REQUEST_TIMEOUT => ("REQUEST_TIMEOUT", "The body did not arrive in time"),
+        _ => ("BAD_REQUEST", "The body ended early"),
+    };
+    Fault::new(reply.status, code, says)
+}
