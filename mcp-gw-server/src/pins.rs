@@ -17,6 +17,8 @@ pub(crate) use canonical::canonical;
 pub(crate) use diff::{of as difference, visible};
 #[cfg(feature = "cli")]
 pub(crate) use file::{PinsFile, ServerPins};
+#[cfg(feature = "management")]
+pub(crate) use guard::Guard;
 pub(crate) use guard::Guards;
 #[cfg(feature = "cli")]
 pub(crate) use judge::{Drift, Drifts, chain, compare};

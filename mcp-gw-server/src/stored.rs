@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::compose::{LaunchError, Parts, Running};
 use crate::config::{Config, ServerConfig};
-use crate::pins::Guards;
+use crate::pins::{Guard, Guards};
 use crate::reload::leave;
 use crate::wrap::Deadline;
 
@@ -18,16 +18,13 @@ use crate::wrap::Deadline;
 #[derive(Clone)]
 pub(crate) struct StoredServer {
     pub(crate) backend: Arc<Balanced>,
-    /// Another one is another server.
-    is_guarded: bool,
+    /// Looks at each of its connections, where the configuration wants it.
+    guard: Option<Arc<Guard>>,
 }
 
 impl StoredServer {
-    pub(crate) const fn new(backend: Arc<Balanced>) -> Self {
-        Self {
-            backend,
-            is_guarded: false,
-        }
+    pub(crate) const fn new(backend: Arc<Balanced>, guard: Option<Arc<Guard>>) -> Self {
+        Self { backend, guard }
     }
 
     fn is(&self, other: &Self) -> bool {
@@ -87,8 +84,17 @@ impl Composition {
         parts.maker.children()
     }
 
+    /// The guard of a server of this name, by what the configuration wants for servers that say nothing
+    /// of pins.
+    pub(crate) async fn guard(&self, name: &str) -> Option<Arc<Guard>> {
+        let parts = self.parts.lock().await;
+        let plain = ServerConfig::default();
+        parts.guards.guard(name, &parts.config, &plain)
+    }
+
     /// Puts `next` behind the gateway, in the place of what was put there before. What is there already
-    /// stays as it is; calls under way on what goes are waited for as long as a call may take.
+    /// stays as it is; calls under way on what goes are waited for as long as a call may take. What was
+    /// made under pins of another configuration is left out, to be made anew.
     ///
     /// # Errors
     /// When names cannot stand beside each other, or the gateway was shut down; nothing has changed then.
@@ -99,15 +105,20 @@ impl Composition {
         }
         let mut next = next;
         let mut remount = parts.kept();
-        for (name, server) in &mut next {
+        let guards = parts.guards.own();
+        let is_guarded = parts
+            .guards
+            .guards(&parts.config, &ServerConfig::default());
+        next.retain(|_, server| match &server.guard {
+            Some(guard) => guards.contains(&Arc::as_ptr(guard)),
+            None => !is_guarded,
+        });
+        for (name, server) in &next {
             let old = parts.stored.get(name).filter(|old| old.is(server));
-            if let Some(old) = old {
-                server.is_guarded = old.is_guarded;
+            if old.is_some() {
                 remount = remount.keep(name, mounting(name));
             } else {
-                let (backend, is_guarded) = parts.wrapped(server);
-                server.is_guarded = is_guarded;
-                remount = remount.mount(backend, mounting(name));
+                remount = remount.mount(parts.wrapped(server), mounting(name));
             }
         }
         let gone = self.gateway.remount(remount).map_err(LaunchError::Build)?;
@@ -189,14 +200,13 @@ impl Parts {
         kept
     }
 
-    /// The server with what is put around each: pins, as the configuration wants them for servers that
-    /// say nothing of them, and the limit on a call.
-    fn wrapped(&self, server: &StoredServer) -> (Deadline<Arc<dyn Backend>>, bool) {
-        let backend = Arc::clone(&server.backend) as Arc<dyn Backend>;
-        let plain = ServerConfig::default();
-        let is_guarded = self.guards.guards(&self.config, &plain);
-        let backend = self.guards.around(backend, &self.config, &plain);
-        (self.maker.limited(backend), is_guarded)
+    /// The server with what is put around each: its guard, and the limit on a call.
+    fn wrapped(&self, server: &StoredServer) -> Deadline<Arc<dyn Backend>> {
+        let mut backend = Arc::clone(&server.backend) as Arc<dyn Backend>;
+        if let Some(guard) = &server.guard {
+            backend = Arc::clone(guard).around(backend);
+        }
+        self.maker.limited(backend)
     }
 
     /// Adds to `next` what stays, of servers that are not of the file, beside `config`; those for which
@@ -215,7 +225,7 @@ impl Parts {
                 continue;
             }
             // A guard is there from the beginning or not at all: the registry makes the server anew.
-            if server.is_guarded == is_guarded {
+            if server.guard.is_some() == is_guarded {
                 next = next.keep(name, mounting(name));
                 stays.insert(name.clone(), server.clone());
             }

@@ -3,7 +3,7 @@
 mod heard;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -34,7 +34,9 @@ pub(crate) struct Guard {
     /// What the server offered last, unjudged. Locked while an offer is judged, so that the judge
     /// is not another one meanwhile.
     last: tokio::sync::Mutex<Option<Offer>>,
-    listener: OnceLock<Arc<dyn BackendListener>>,
+    /// Of the backend that it was put around last: a server of the registry is made anew over the
+    /// connections that it has.
+    listener: Mutex<Option<Arc<dyn BackendListener>>>,
 }
 
 impl Guard {
@@ -75,7 +77,9 @@ impl Guard {
 
     /// Asks for a new judgement.
     pub(super) fn call_back(&self) {
-        if let Some(listener) = self.listener.get() {
+        let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
+        let listener = listener.clone();
+        if let Some(listener) = listener {
             listener.on_event(BackendEvent::OfferChanged);
         }
     }
@@ -197,7 +201,7 @@ impl Guards {
             server: name.to_owned(),
             judge: ArcSwap::from_pointee(judge),
             last: tokio::sync::Mutex::default(),
-            listener: OnceLock::new(),
+            listener: Mutex::default(),
         });
         self.made.add(&guard);
         Some(guard)
@@ -206,6 +210,12 @@ impl Guards {
     /// True when there is a guard around this server.
     pub(crate) fn guards(&self, config: &Config, server: &ServerConfig) -> bool {
         self.keeper.is_some() && config.pin_mode(server) != PinMode::Off
+    }
+
+    /// The guards that judge as this configuration says, by their places in memory.
+    #[cfg(feature = "management")]
+    pub(crate) fn own(&self) -> HashSet<*const Guard> {
+        self.made.all().iter().map(Arc::as_ptr).collect()
     }
 
     fn judge_of(&self, name: &str, config: &Config, server: &ServerConfig) -> Option<Judge> {
@@ -366,7 +376,10 @@ impl<B: Backend> Backend for Guarded<B> {
 
     fn watch(&self, listener: Arc<dyn BackendListener>) {
         // The gateway registers once; a second one would hear of nothing but the pins.
-        let _ = self.guard.listener.set(Arc::clone(&listener));
+        let of_guard = &self.guard.listener;
+        let mut of_guard = of_guard.lock().unwrap_or_else(PoisonError::into_inner);
+        *of_guard = Some(Arc::clone(&listener));
+        drop(of_guard);
         let guard = Arc::clone(&self.guard);
         self.backend.watch(Arc::new(Heard { guard, listener }));
     }

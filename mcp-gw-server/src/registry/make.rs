@@ -8,13 +8,14 @@ use mcp_gw_store::{Instance, InstanceSpec, LoadBalancer, ServerTransport, Strate
 use mcp_gw_upstream::egress::AddressRules;
 use mcp_gw_upstream::{
     BalanceConfig, Balanced, ClientInfo, HealthConfig, HttpServer, HttpServerConfig, LogLines,
-    Replica, RetryConfig, StdioServer, StdioServerConfig,
+    Replica, RetryConfig, StdioServer, StdioServerConfig, Vet,
 };
 use url::Url;
 
 use super::place::Place;
 use super::record::Record;
 use crate::config::LONGEST_CALL;
+use crate::pins::Guard;
 use crate::stored::Children;
 
 /// The most instances of one template that get calls.
@@ -32,7 +33,7 @@ pub(crate) struct Workbench {
 }
 
 impl Workbench {
-    /// The way to an instance, for the server `name`.
+    /// The way to an instance, for the server `name`; `guard` looks at each connection.
     ///
     /// # Errors
     /// With what people should know when there is none.
@@ -42,10 +43,12 @@ impl Workbench {
         timeout: Duration,
         spec: &InstanceSpec,
         record: &Arc<Record>,
+        guard: Option<&Arc<Guard>>,
     ) -> Result<Arc<Place>, String> {
+        let vet = guard.map(|guard| Arc::clone(guard) as Arc<dyn Vet>);
         let backend = match spec.transport {
-            ServerTransport::Http => self.http(name, timeout, spec)?,
-            ServerTransport::Stdio => self.stdio(name, timeout, spec, record)?,
+            ServerTransport::Http => self.http(name, timeout, spec, vet)?,
+            ServerTransport::Stdio => self.stdio(name, timeout, spec, record, vet)?,
             other => return Err(format!("the gateway does not know the transport `{other}`")),
         };
         Ok(Place::new(backend, Arc::clone(record)))
@@ -56,6 +59,7 @@ impl Workbench {
         name: &str,
         timeout: Duration,
         spec: &InstanceSpec,
+        vet: Option<Arc<dyn Vet>>,
     ) -> Result<Arc<dyn Backend>, String> {
         let endpoint = spec.endpoint.as_deref();
         let endpoint = endpoint.ok_or("it has no `endpoint` to connect to")?;
@@ -64,7 +68,8 @@ impl Workbench {
             .with_connect_timeout(Duration::from_secs(5))
             .with_timeout(timeout)
             .with_max_total_timeout(LONGEST_CALL.get())
-            .with_addresses(self.addresses.clone());
+            .with_addresses(self.addresses.clone())
+            .with_vet(vet);
         let server = HttpServer::new(&config).map_err(|error| error.to_string())?;
         Ok(Arc::new(server))
     }
@@ -75,6 +80,7 @@ impl Workbench {
         timeout: Duration,
         spec: &InstanceSpec,
         record: &Arc<Record>,
+        vet: Option<Arc<dyn Vet>>,
     ) -> Result<Arc<dyn Backend>, String> {
         let Some([program, args @ ..]) = spec.command.as_deref() else {
             return Err("it has no `command` to start".to_owned());
@@ -85,7 +91,8 @@ impl Workbench {
             .with_client_info(identity())
             .with_timeout(timeout)
             .with_max_total_timeout(LONGEST_CALL.get())
-            .with_log_lines(Arc::clone(record) as Arc<dyn LogLines>);
+            .with_log_lines(Arc::clone(record) as Arc<dyn LogLines>)
+            .with_vet(vet);
         if let Some(variables) = &spec.env_vars {
             for (variable, value) in variables.expose() {
                 config = config.with_env(variable, value.clone());

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_gw_store::{Instance, LoadBalancer};
-use mcp_gw_upstream::Balanced;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -13,6 +12,7 @@ use super::make::{MOST_REPLICAS, Workbench, seconds, weight};
 use super::names::{form, server_name};
 use super::place::Place;
 use super::state::{Kind, Known, Outcome, Shelf, leads_alike};
+use crate::pins::Guard;
 use crate::stored::{Composition, StoredServer, StoredServers};
 
 /// So many instances are asked for the first time at once.
@@ -27,6 +27,8 @@ pub(crate) struct Settler {
     shelf: Arc<Shelf>,
     servers: BTreeMap<String, Made>,
     places: HashMap<String, Kept>,
+    /// By server, as long as there is one: the ways to its instances have it.
+    guards: HashMap<String, Option<Arc<Guard>>>,
     asking: JoinSet<()>,
     turns: Arc<Semaphore>,
 }
@@ -62,6 +64,7 @@ impl Settler {
             shelf,
             servers: BTreeMap::new(),
             places: HashMap::new(),
+            guards: HashMap::new(),
             asking: JoinSet::new(),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
         }
@@ -90,7 +93,7 @@ impl Settler {
             });
             if let Some(objection) = objection {
                 refuse(&mut outcome, kind, &objection);
-            } else if let Some(made) = self.server(&name, kind, &mut outcome) {
+            } else if let Some(made) = self.server(&name, kind, &mut outcome).await {
                 forms.insert(form(&name), template);
                 outcome.server = Some(name.as_str().into());
                 next.insert(name, made);
@@ -122,9 +125,11 @@ impl Settler {
             server.is_some_and(|server| Arc::ptr_eq(&server.backend, &made.server.backend))
         };
         let mut gone = HashSet::new();
+        let guards = &mut self.guards;
         self.servers.retain(|name, made| {
             let stays = is_there(name, made);
             if !stays {
+                guards.remove(name);
                 gone.extend(made.members.iter().map(|(instance, _)| instance.id.clone()));
             }
             stays
@@ -133,16 +138,17 @@ impl Settler {
     }
 
     /// The server of a template: the one that there is, if that is right, or another one.
-    fn server(&mut self, name: &str, kind: &Kind, outcome: &mut Outcome) -> Option<Made> {
+    async fn server(&mut self, name: &str, kind: &Kind, outcome: &mut Outcome) -> Option<Made> {
         let template = kind.template.as_deref();
         let balancer = template.map_or_else(LoadBalancer::default, |it| it.load_balancer);
+        let guard = self.guard(name).await;
         let mut members: Vec<(Arc<Instance>, Arc<Place>)> = Vec::new();
         for known in &kind.instances {
             if !known.instance.spec.is_active {
                 continue;
             }
             let place = if members.len() < MOST_REPLICAS {
-                self.place(name, balancer.timeout, known)
+                self.place(name, balancer.timeout, known, guard.as_ref())
             } else {
                 Err(format!(
                     "a template has {MOST_REPLICAS} instances that get calls, no more"
@@ -176,7 +182,7 @@ impl Settler {
         match self.bench.server(name, &balancer, &borrowed) {
             Ok(server) => Some(Made {
                 balancer,
-                server: made_of(server),
+                server: StoredServer::new(server, guard),
                 members,
             }),
             Err(fault) => {
@@ -186,7 +192,22 @@ impl Settler {
         }
     }
 
-    fn place(&mut self, name: &str, timeout: u32, known: &Known) -> Result<Arc<Place>, String> {
+    async fn guard(&mut self, name: &str) -> Option<Arc<Guard>> {
+        if let Some(guard) = self.guards.get(name) {
+            return guard.clone();
+        }
+        let guard = self.composition.guard(name).await;
+        self.guards.insert(name.to_owned(), guard.clone());
+        guard
+    }
+
+    fn place(
+        &mut self,
+        name: &str,
+        timeout: u32,
+        known: &Known,
+        guard: Option<&Arc<Guard>>,
+    ) -> Result<Arc<Place>, String> {
         let instance = &known.instance;
         let kept = self.places.get(&instance.id);
         if let Some(kept) = kept.filter(|kept| kept.is_for(name, timeout, instance)) {
@@ -194,7 +215,7 @@ impl Settler {
         }
         let place = self
             .bench
-            .place(name, seconds(timeout), &instance.spec, &known.record)?;
+            .place(name, seconds(timeout), &instance.spec, &known.record, guard)?;
         self.ask(&place);
         let kept = Kept {
             server: name.to_owned(),
@@ -228,11 +249,9 @@ impl Settler {
             .flat_map(|made| made.members.iter().map(|(instance, _)| &*instance.id))
             .collect();
         self.places.retain(|id, _| used.contains(&**id));
+        let servers = &self.servers;
+        self.guards.retain(|name, _| servers.contains_key(name));
     }
-}
-
-const fn made_of(server: Arc<Balanced>) -> StoredServer {
-    StoredServer::new(server)
 }
 
 /// True when two servers over these would do the same.
