@@ -106,9 +106,7 @@ impl Composition {
         let mut next = next;
         let mut remount = parts.kept();
         let guards = parts.guards.own();
-        let is_guarded = parts
-            .guards
-            .guards(&parts.config, &ServerConfig::default());
+        let is_guarded = parts.guards.guards(&parts.config, &ServerConfig::default());
         next.retain(|_, server| match &server.guard {
             Some(guard) => guards.contains(&Arc::as_ptr(guard)),
             None => !is_guarded,

@@ -112,16 +112,16 @@ impl From<IdentityError> for LoginError {
             IdentityError::Busy => Self::Busy,
             IdentityError::Throttled { retry_after } => Self::Throttled { retry_after },
             IdentityError::Store(error) => Self::Store(error),
-            _ => Self::Invalid,
+            other => Self::Store(StoreError::Unavailable {
+                reason: other.to_string(),
+                retryable: false,
+            }),
         }
     }
 }
 
 impl From<StoreError> for LoginError {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::NotFound { .. } | StoreError::Invalid { .. } => Self::Invalid,
-            error => Self::Store(error),
-        }
+        Self::Store(error)
     }
 }

@@ -4,13 +4,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use mcp_gw_core::Secret;
-use mcp_gw_store::{QuotaCharge, QuotaKey, StoreError, User, UserChange, UserId};
+use mcp_gw_store::{QuotaCharge, QuotaKey, StoreError, Time, User, UserChange, UserId};
 use sha2::{Digest as _, Sha256};
 
 use super::error::{IdentityError, LoginError};
 use super::password::Verdict;
 use super::token::{IssuedToken, LEEWAY};
 use super::{Identity, Inner, PREFIX};
+
+/// What failed is counted, however often: who has failed too often is told before the next try.
+const NO_BOUND: u64 = i64::MAX as u64;
 
 impl Identity {
     /// A token for a user who shows their password. A user who is not there, one who is not active and a
@@ -158,18 +161,19 @@ impl Inner {
         user.into_iter().chain(address).collect()
     }
 
-    /// Charges failures; says how long to wait where there were too many before.
+    /// Charges failures; says how long to wait where there were too many before. Gateways know the same
+    /// windows, as these begin by the clock.
     async fn charge(
         &self,
         keys: &[(QuotaKey, u64)],
         cost: u64,
     ) -> Result<Option<Duration>, StoreError> {
         let now = self.time();
-        let until = now.after(self.settings.load().rates.window);
+        let until = end_of_window(now, self.settings.load().rates.window);
         let mut wait = None;
         // One by one: that one is full keeps no other from being charged.
         for (key, most) in keys {
-            let charge = QuotaCharge::new(*key, cost, u64::MAX, until);
+            let charge = QuotaCharge::new(*key, cost, NO_BOUND, until);
             for standing in self.store.charge_quotas(&[charge]).await? {
                 if standing.used >= *most && cost == 0 {
                     let rest = standing.until.as_micros() - now.as_micros();
@@ -180,6 +184,13 @@ impl Inner {
         }
         Ok(wait)
     }
+}
+
+/// The end of the window that this is in; windows follow each other since 1970.
+fn end_of_window(now: Time, window: Duration) -> Time {
+    let length = i64::try_from(window.as_micros()).unwrap_or(i64::MAX).max(1);
+    let now = now.as_micros();
+    Time::from_micros(now.saturating_add(length.saturating_sub(now.rem_euclid(length))))
 }
 
 fn quota_key(kind: &str, of: &str) -> QuotaKey {

@@ -592,6 +592,49 @@ async fn too_many_attempts_wait_and_say_how_long() {
     assert!(matches!(refused, Err(LoginError::Throttled { .. })));
 }
 
+/// The same database for several gateways: each knows what failed at the others.
+#[tokio::test]
+async fn gateways_that_share_a_database_count_failures_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:///{}", folder.path().join("g.db").display());
+    let url = mcp_gw_store::DatabaseUrl::parse(&url).unwrap();
+    let options = mcp_gw_store::StoreOptions::new();
+    let clock = ManualClock::new();
+    let mut gateways = Vec::new();
+    for _ in 0..2 {
+        let store = mcp_gw_store::open(&url, &options).await.unwrap();
+        gateways.push(on(&store, &config(), &clock).await);
+    }
+    let place = |last: u8| Some(std::net::IpAddr::from([10, 0, 0, last]));
+    for last in 0..10 {
+        let id = gateways[usize::from(last % 2)].identity();
+        let right = id.login("admin", &secret(PASSWORD), place(200)).await;
+        right.unwrap();
+        let wrong = id.login("nobody", &secret("wrong"), place(last)).await;
+        assert_eq!(wrong.unwrap_err(), LoginError::Invalid);
+    }
+    for gateway in &gateways {
+        let id = gateway.identity();
+        let refused = id.login("nobody", &secret("wrong"), place(99)).await;
+        let Err(LoginError::Throttled { retry_after }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(retry_after <= Duration::from_secs(300), "{retry_after:?}");
+        id.login("admin", &secret(PASSWORD), place(99))
+            .await
+            .unwrap();
+    }
+    clock.advance(Duration::from_secs(300));
+    let wrong = gateways[1]
+        .identity()
+        .login("nobody", &secret("wrong"), None)
+        .await;
+    assert_eq!(wrong.unwrap_err(), LoginError::Invalid);
+    for gateway in gateways {
+        gateway.close().await;
+    }
+}
+
 #[tokio::test]
 async fn a_hash_of_another_cost_is_made_anew() {
     let case = Case::new().await;

@@ -213,9 +213,9 @@ impl Settler {
         if let Some(kept) = kept.filter(|kept| kept.is_for(name, timeout, instance)) {
             return Ok(Arc::clone(&kept.place));
         }
-        let place = self
-            .bench
-            .place(name, seconds(timeout), &instance.spec, &known.record, guard)?;
+        let place =
+            self.bench
+                .place(name, seconds(timeout), &instance.spec, &known.record, guard)?;
         self.ask(&place);
         let kept = Kept {
             server: name.to_owned(),

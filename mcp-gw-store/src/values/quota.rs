@@ -54,9 +54,9 @@ impl QuotaRecord {
 pub struct QuotaCharge {
     /// Whose.
     pub key: QuotaKey,
-    /// Units to charge; with 0 the count is only looked at, and it is admitted.
+    /// Units to charge, at most `i64::MAX`; with 0 the count is only looked at, and it is admitted.
     pub cost: u64,
-    /// The quota: so many units in the period.
+    /// The quota: so many units in the period, at most `i64::MAX`.
     pub max: u64,
     /// When the period that it is now ends. A count of an earlier period begins anew; when another
     /// node has begun a later one, that is charged.
