@@ -76,6 +76,44 @@ impl ApiExchange {
     }
 }
 
+/// How something ended that was done to the gateway itself, beside MCP: what
+/// [`Gateway::audited`](crate::Gateway::audited) records of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deed {
+    /// What it was done to, such as the id of a user.
+    pub name: Option<String>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// For the log: why it failed.
+    pub error: Option<String>,
+}
+
+impl Deed {
+    /// It ended so.
+    pub const fn new(outcome: Outcome) -> Self {
+        Self {
+            name: None,
+            outcome,
+            error: None,
+        }
+    }
+
+    /// Says what it was done to; at most 256 characters are kept.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Says why it failed.
+    #[must_use]
+    pub fn with_error(mut self, error: impl Into<String>) -> Self {
+        self.error = Some(error.into());
+        self
+    }
+}
+
 /// What happened to one request. Holds neither arguments nor results nor credentials.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -98,9 +136,10 @@ pub struct AuditEvent {
     pub caller_kind: CallerKind,
     /// Who says so: the issuer of a token, else empty.
     pub caller_issuer: Arc<str>,
-    /// The MCP method, or `authenticate`.
+    /// The MCP method, `authenticate`, or what was done to the gateway itself.
     pub method: &'static str,
-    /// The tool, resource or prompt as the client named it, at most 256 characters.
+    /// The tool, resource or prompt as the client named it, or what something was done to; at most 256
+    /// characters.
     pub name: Option<Arc<str>>,
     /// True when `name` is in the catalogue. Names that are not must not become metric labels.
     pub name_known: bool,

@@ -40,7 +40,7 @@ mod wire_facts;
 mod wording;
 
 pub use async_trait::async_trait;
-pub use audit::{ApiExchange, AuditEvent, AuditSink, Outcome, TracingAudit};
+pub use audit::{ApiExchange, AuditEvent, AuditSink, Deed, Outcome, TracingAudit};
 pub use backend::{
     Backend, BackendError, BackendEvent, BackendListener, Completion, CompletionRef, Extras,
     ItemSpec, Offer, PromptGet, ResourceRead, TaskAsk, TaskMethod, ToolCall,

@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use crate::audit::{AuditScope, Outcome};
+use crate::audit::{AuditScope, Deed, Outcome};
 use crate::backend::{Backend, BackendError, Extras, PromptGet, ResourceRead, ToolCall};
 use crate::caller::{AuthnError, Caller, Credentials};
 use crate::catalogue::{Catalogue, Entry, Target};
@@ -96,6 +96,25 @@ impl Gateway {
             scope.close(outcome);
         }
         result
+    }
+
+    /// Does something to the gateway itself, beside MCP, such as a change to who may call, and audits it
+    /// as `method` by `caller`: as cancelled when it is dropped before it ends.
+    pub async fn audited<T>(
+        &self,
+        caller: Option<&Caller>,
+        meta: &RequestMeta,
+        method: &'static str,
+        work: impl Future<Output = (T, Deed)>,
+    ) -> T {
+        let mut scope = self.audit(caller, meta, method);
+        let (done, deed) = work.await;
+        if let Some(name) = &deed.name {
+            scope.name(name);
+        }
+        scope.event.error = deed.error;
+        scope.close(deed.outcome);
+        done
     }
 
     /// Why nobody may come over HTTP from this address, whoever they are; `None` when they may.

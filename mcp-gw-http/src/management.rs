@@ -18,6 +18,7 @@ mod shapes;
 mod status;
 mod table;
 mod templates;
+mod trail;
 
 #[cfg(test)]
 mod tests;
@@ -164,6 +165,7 @@ fn operations() -> Vec<Operation> {
     table.extend(servers::table());
     table.extend(templates::table());
     table.extend(calls::table());
+    table.extend(trail::table());
     table
 }
 

@@ -34,6 +34,8 @@ use crate::identity::{Management, end_strangers};
 use crate::limits::{Limits, tell_of_limits};
 use crate::metrics::{Live, Metrics, Registration};
 use crate::pins::{Guards, PinWatch, PinsError};
+#[cfg(feature = "management")]
+use crate::quotas::{KeptQuotas, StoreLedger};
 use crate::reshape::Reshape;
 use crate::rest;
 use crate::supervise::Supervisor;
@@ -99,6 +101,9 @@ impl Launch {
     /// `config.management` names, opened with [`Management::open`].
     #[cfg(feature = "management")]
     pub fn with_management(mut self, management: Management) -> Self {
+        if let Some(audit) = management.audit() {
+            self.sinks.push(Arc::new(audit.clone()));
+        }
         self.management = Some(management);
         self
     }
@@ -179,6 +184,11 @@ impl Launch {
         };
         let metrics = self.metrics.as_ref().map(live);
         #[cfg(feature = "management")]
+        let quotas = self.management.as_ref().and_then(|management| {
+            let ledger = StoreLedger::new(Arc::clone(management.store()));
+            limits.keep_quotas(ledger)
+        });
+        #[cfg(feature = "management")]
         let watched = self.management.as_ref().map(|management| {
             let identity = management.identity().clone();
             AbortOnDropHandle::new(tokio::spawn(end_strangers(engine.clone(), identity)))
@@ -205,6 +215,8 @@ impl Launch {
         Ok(Running {
             #[cfg(feature = "management")]
             watched,
+            #[cfg(feature = "management")]
+            quotas,
             #[cfg(feature = "management")]
             management: self.management,
             metrics,
@@ -601,6 +613,9 @@ pub struct Running {
     /// Ends what belongs to users and keys that are no more.
     #[cfg(feature = "management")]
     watched: Option<AbortOnDropHandle<()>>,
+    /// Keeps in the database what is used of quotas.
+    #[cfg(feature = "management")]
+    quotas: Option<KeptQuotas>,
     #[cfg(feature = "management")]
     management: Option<Management>,
     /// That its state is read as long as it is there.
@@ -726,7 +741,11 @@ impl Running {
         // What went before may have calls under way still; their time is over, too.
         parts.ending.cancel();
         while parts.leaving.join_next().await.is_some() {}
-        // Last: calls that ended a moment ago were made with keys.
+        // Last: calls that ended a moment ago were made with keys, and counted.
+        #[cfg(feature = "management")]
+        if let Some(quotas) = self.quotas {
+            quotas.end().await;
+        }
         #[cfg(feature = "management")]
         if let Some(management) = &self.management {
             management.close().await;

@@ -65,9 +65,11 @@ pub use konnect::KonnectSection;
 pub(crate) use limits::limit_warnings;
 #[cfg(feature = "cli")]
 pub(crate) use limits::unknown_servers;
+pub use management::{
+    AuditSection, LoadBalancerSection, LoginSection, ManagementConfig, SpreadName,
+};
 #[cfg(feature = "management")]
 pub(crate) use management::{KEY_ID, LONGEST_PASSWORD, MANAGEMENT_ISSUER};
-pub use management::{LoadBalancerSection, LoginSection, ManagementConfig, SpreadName};
 pub use mcp_gw_admin_client::tools::api7::{Access as AdminAccess, Secrets as AdminSecrets};
 pub use mcp_gw_policy::PolicyConfig;
 pub use mcp_gw_ratelimit::LimitsConfig;

@@ -29,6 +29,8 @@ mod outbox;
 mod parked;
 mod pins;
 #[cfg(feature = "management")]
+mod quotas;
+#[cfg(feature = "management")]
 pub mod registry;
 mod reload;
 mod reshape;

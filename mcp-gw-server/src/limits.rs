@@ -107,6 +107,17 @@ impl Limits {
         connect(self.redis()).await;
     }
 
+    /// Keeps what is used of quotas by the calendar in `ledger`, from now on. Where Redis counts, that keeps
+    /// them; what this process counts while it is away is as short-lived as the outage.
+    #[cfg(feature = "management")]
+    pub(crate) fn keep_quotas(
+        &self,
+        ledger: crate::quotas::StoreLedger,
+    ) -> Option<crate::quotas::KeptQuotas> {
+        let is_here = self.redis().is_none();
+        is_here.then(|| crate::quotas::KeptQuotas::start(Arc::clone(&self.memory.callers), ledger))
+    }
+
     /// The Redis, if that is where is counted.
     pub(crate) fn redis(&self) -> Option<Arc<RedisStore>> {
         self.redis.load_full()

@@ -321,11 +321,13 @@ fn management_parts(before: &Config, now: &Config) -> Vec<(&'static str, bool)> 
     let url = differs(|config| Some(&config.database_url));
     let connections = before.database_connections != now.database_connections;
     let secret = differs(|config| config.secret_key.as_ref());
+    let audit = before.audit != now.audit;
     vec![
         (".database_url", url),
         (".database_connections", connections),
         (".secret_key", secret),
-        ("", !(url || connections || secret)),
+        (".audit", audit),
+        ("", !(url || connections || secret || audit)),
     ]
 }
 

@@ -134,6 +134,7 @@ fn users() -> Vec<Operation> {
 async fn login(ask: Ask) -> Result<Reply, Fault> {
     let form = body::pairs(&ask.body, "body")?;
     let username = body::needed(&form, "username", "body")?;
+    ask.is_about(username);
     let password = body::needed(&form, "password", "body")?;
     if let Some(grant) = body::one(&form, "grant_type", "body")?
         && grant != "password"
@@ -224,6 +225,7 @@ async fn create_user(ask: Ask) -> Result<Reply, Fault> {
     account.is_superuser = new.is_superuser;
     account.roles = new.roles;
     account.groups = new.groups;
+    ask.is_about(&account.username);
     user_reply(
         StatusCode::CREATED,
         ask.api.identity.create_user(account).await?,

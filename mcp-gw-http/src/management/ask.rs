@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, ETAG, IF_MATCH};
@@ -48,6 +48,8 @@ pub(super) struct Ask {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) limits: LimitReport,
+    /// For the audit: what this is done to, where the path does not say it.
+    pub(super) about: Arc<OnceLock<String>>,
 }
 
 impl Ask {
@@ -162,6 +164,11 @@ impl Ask {
         let names = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
         let is_forwarded = names.iter().any(|name| self.headers.contains_key(*name));
         Asker::new(self.is_admin(), self.addr.filter(|_| !is_forwarded))
+    }
+
+    /// Tells the audit what this is done to.
+    pub(super) fn is_about(&self, name: impl Into<String>) {
+        let _ = self.about.set(name.into());
     }
 
     /// For the gateway behind.

@@ -12,7 +12,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCod
 use axum::routing::any;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use mcp_gw_core::{Caller, GatewayError, Incoming, LimitReport, RequestMeta, Transport};
+use mcp_gw_core::{
+    Caller, Deed, ErrorClass, GatewayError, Incoming, LimitReport, Outcome, RequestMeta, Transport,
+};
 use mcp_gw_server::Inbound;
 use mcp_gw_server::http::{HttpReply, limit_headers};
 use mcp_gw_server::identity::Scope;
@@ -165,7 +167,7 @@ impl Way<'_> {
         let (Some(row), Some(params)) = (find(rows, &head.method)?, params) else {
             return Err(Fault::not_found("Not Found"));
         };
-        let caller = self.caller(row, head).await?;
+        let caller = self.caller(row, &params, head).await?;
         if !row.is_charged_behind && row.need != Need::Nobody {
             self.charge(&caller).await?;
         }
@@ -195,7 +197,12 @@ impl Way<'_> {
     }
 
     /// Who asks, when they may.
-    async fn caller(&self, row: &Operation, head: &request::Parts) -> Result<Arc<Caller>, Fault> {
+    async fn caller(
+        &self,
+        row: &Operation,
+        params: &[(String, String)],
+        head: &request::Parts,
+    ) -> Result<Arc<Caller>, Fault> {
         if row.need == Need::Nobody {
             return Ok(Arc::new(Caller::anonymous()));
         }
@@ -209,7 +216,15 @@ impl Way<'_> {
         {
             // It costs as much as if it were answered.
             self.charge(&caller).await?;
-            return Err(Fault::lacks(scope));
+            let fault = Fault::lacks(scope);
+            if is_audited(row) {
+                let deed = deed_of(Err(&fault));
+                let deed = of_path(params).into_iter().fold(deed, Deed::with_name);
+                let refused = std::future::ready(((), deed));
+                let meta = self.meta();
+                gateway.audited(Some(&caller), &meta, row.id, refused).await;
+            }
+            return Err(fault);
         }
         Ok(caller)
     }
@@ -259,6 +274,7 @@ impl Way<'_> {
             headers: head.headers.clone(),
             body: bytes,
             limits: self.by_caller.clone(),
+            about: Arc::default(),
         };
         let reply = perform(row, ask).await?;
         Ok(match ignored {
@@ -270,19 +286,65 @@ impl Way<'_> {
 
 /// Does it. A change is made to its end though the client has gone; a panic is an answer, too.
 async fn perform(row: &Operation, ask: Ask) -> Result<Reply, Fault> {
+    if !is_audited(row) {
+        return caught(row.id, (row.run)(ask)).await;
+    }
+    let id = row.id;
+    let (api, caller, meta) = (Arc::clone(&ask.api), Arc::clone(&ask.caller), ask.meta());
+    let (about, of_path) = (Arc::clone(&ask.about), of_path(&ask.params));
     let work = (row.run)(ask);
-    let done = if row.method == Method::GET || row.is_charged_behind {
-        AssertUnwindSafe(work).catch_unwind().await.ok()
-    } else {
-        tokio::spawn(work).await.ok()
+    let work = async move {
+        let done = caught(id, work).await;
+        let deed = deed_of(done.as_ref());
+        let about = about.get().cloned().or(of_path);
+        (done, about.into_iter().fold(deed, Deed::with_name))
     };
-    done.unwrap_or_else(|| {
+    let whole = async move {
+        let gateway = api.engine.gateway();
+        gateway.audited(Some(&caller), &meta, id, work).await
+    };
+    let done = tokio::spawn(whole).await;
+    done.unwrap_or_else(|_| Err(Fault::internal()))
+}
+
+async fn caught(
+    id: &'static str,
+    work: impl Future<Output = Result<Reply, Fault>>,
+) -> Result<Reply, Fault> {
+    let done = AssertUnwindSafe(work).catch_unwind().await;
+    done.unwrap_or_else(|_| {
         tracing::error!(
-            operation = row.id,
+            operation = id,
             "an operation of the management API panicked"
         );
         Err(Fault::internal())
     })
+}
+
+/// Changes are. What is asked of servers the gateway behind audits, and that somebody looks is no deed.
+fn is_audited(row: &Operation) -> bool {
+    row.method != Method::GET && !row.is_charged_behind
+}
+
+/// What a change was done to, as far as the path says it.
+fn of_path(params: &[(String, String)]) -> Option<String> {
+    let values: Vec<&str> = params.iter().map(|(_, value)| value.as_str()).collect();
+    (!values.is_empty()).then(|| values.join("/"))
+}
+
+fn deed_of(done: Result<&Reply, &Fault>) -> Deed {
+    let Err(fault) = done else {
+        return Deed::new(Outcome::Ok);
+    };
+    let outcome = match fault.status {
+        StatusCode::UNAUTHORIZED => Outcome::Unauthenticated,
+        StatusCode::FORBIDDEN => Outcome::Error(ErrorClass::Denied),
+        StatusCode::NOT_FOUND => Outcome::Error(ErrorClass::Unknown),
+        StatusCode::TOO_MANY_REQUESTS => Outcome::Error(ErrorClass::Limited),
+        status if status.is_client_error() => Outcome::Error(ErrorClass::InvalidParams),
+        _ => Outcome::Error(ErrorClass::Internal),
+    };
+    Deed::new(outcome).with_error(fault.code)
 }
 
 fn find<'r>(rows: &'r [Operation], method: &Method) -> Result<Option<&'r Operation>, Fault> {

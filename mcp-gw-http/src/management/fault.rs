@@ -19,7 +19,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) status: StatusCode,
-    code: &'static str,
+    pub(super) code: &'static str,
     detail: Detail,
     required: Vec<Scope>,
     retry_after: Option<Duration>,

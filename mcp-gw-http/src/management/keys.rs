@@ -77,7 +77,7 @@ pub(super) fn table() -> Vec<Operation> {
 }
 
 /// An ISO time; of UTC if it names no zone, and the beginning of a day that names no hour.
-fn moment(text: &str) -> Option<Time> {
+pub(super) fn moment(text: &str) -> Option<Time> {
     let micros = DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_micros());
     let micros = micros.or_else(|_| {
         let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f");
@@ -116,10 +116,9 @@ async fn create_key(ask: Ask) -> Result<Reply, Fault> {
         };
         order.expires_at = Some(moment(&text).ok_or_else(wrong)?);
     }
-    issued(
-        StatusCode::CREATED,
-        ask.api.identity.create_key(&by, order).await?,
-    )
+    let made = ask.api.identity.create_key(&by, order).await?;
+    ask.is_about(made.key.id.to_string());
+    issued(StatusCode::CREATED, made)
 }
 
 fn issued(status: StatusCode, issued: IssuedKey) -> Result<Reply, Fault> {

@@ -195,6 +195,7 @@ async fn register(ask: Ask) -> Result<Reply, Fault> {
     let mut order = Order::new(new.template_name, spec);
     order.id = new.id;
     let view = ask.api.registry.register(&ask.asker(), order).await?;
+    ask.is_about(&*view.instance.id);
     let place = format!("/servers/{}", escaped(&view.instance.id));
     Ok(shown(StatusCode::CREATED, view)?.with(axum::http::header::LOCATION, place))
 }

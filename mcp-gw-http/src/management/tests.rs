@@ -7,6 +7,7 @@
 
 mod hostile;
 mod pages;
+mod trail;
 
 use std::sync::Arc;
 use std::time::Duration;

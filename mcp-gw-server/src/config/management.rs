@@ -88,6 +88,8 @@ pub struct ManagementConfig {
     pub allow_private: bool,
     /// How calls are spread over the instances of a server that does not say it.
     pub load_balancer: LoadBalancerSection,
+    /// What is kept in the database of what was done.
+    pub audit: AuditSection,
 }
 
 impl Default for ManagementConfig {
@@ -107,6 +109,32 @@ impl Default for ManagementConfig {
             allowed_commands: Vec::new(),
             allow_private: false,
             load_balancer: LoadBalancerSection::default(),
+            audit: AuditSection::default(),
+        }
+    }
+}
+
+/// What is kept in the database of what was done: an event for each request, as it is in the log, to be read at
+/// `/audit/events`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct AuditSection {
+    /// Whether events are kept there. They are in the log in any case.
+    pub enabled: bool,
+    /// How long they are kept.
+    pub max_age: DurationText,
+    /// How many are kept at most; of more, the oldest go. Without it, as many as there are.
+    #[schemars(range(min = 1))]
+    pub max_events: Option<u64>,
+}
+
+impl Default for AuditSection {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            max_age: seconds(90 * 24 * 60 * 60),
+            max_events: None,
         }
     }
 }
@@ -279,6 +307,12 @@ pub(super) fn check(checker: &mut Checker<'_>, config: &Config, path: &ConfigPat
     if management.login.window > seconds(3600) {
         let message = "users could be shut out for longer than an hour";
         checker.fault(&at, message, "write at most `1h`");
+    }
+    checker.duration(&path.key("audit").key("max_age"), management.audit.max_age);
+    if management.audit.max_events == Some(0) {
+        let at = path.key("audit").key("max_events");
+        let message = "of 0 events none is kept";
+        checker.fault(&at, message, "write `enabled: false` instead");
     }
     others(checker, config);
 }

@@ -1,9 +1,12 @@
 //! The store and the identity of one process.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use mcp_gw_core::{Clock, SystemClock};
-use mcp_gw_store::{DatabaseUrl, Store, StoreError, StoreOptions};
+use mcp_gw_store::{
+    AuditWriter, AuditWriterOptions, DatabaseUrl, Retention, Store, StoreError, StoreOptions,
+};
 
 use super::Identity;
 use super::error::IdentityError;
@@ -62,6 +65,7 @@ pub struct Management {
     store: Arc<dyn Store>,
     identity: Identity,
     first: Arc<Mutex<Option<FirstAdmin>>>,
+    audit: Option<AuditWriter>,
 }
 
 impl Management {
@@ -110,12 +114,14 @@ impl Management {
         clock: Arc<dyn Clock>,
         cost: Cost,
     ) -> Result<Self, ManagementError> {
+        let audit = audit_of(config, &store, &clock)?;
         let identity = Identity::open(config, Arc::clone(&store), clock, cost).await?;
         let first = identity.make_first(config.admin_password.as_ref()).await?;
         Ok(Self {
             store,
             identity,
             first: Arc::new(Mutex::new(first)),
+            audit,
         })
     }
 
@@ -127,6 +133,11 @@ impl Management {
     /// The users and keys.
     pub const fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// What writes audit events to the store, if any are kept there.
+    pub const fn audit(&self) -> Option<&AuditWriter> {
+        self.audit.as_ref()
     }
 
     /// The first user, if it was made now and with a password that nobody knows yet: tell it. Only the first
@@ -141,6 +152,34 @@ impl Management {
         if let Err(error) = self.identity.flush().await {
             tracing::warn!(%error, "when keys were used last could not be written down");
         }
+        if let Some(audit) = &self.audit {
+            let left = audit.close(PATIENCE).await;
+            if left > 0 {
+                tracing::error!(
+                    left,
+                    "audit events were not written to the database in time"
+                );
+            }
+        }
         self.store.close().await;
     }
+}
+
+/// How long the end waits for audit events to be written.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn audit_of(
+    config: &ManagementConfig,
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<AuditWriter>, ManagementError> {
+    if !config.audit.enabled {
+        return Ok(None);
+    }
+    let mut options = AuditWriterOptions::new();
+    options.clock = Arc::clone(clock);
+    options.retention = Retention::of_age(config.audit.max_age.get());
+    options.retention.max_events = config.audit.max_events;
+    let writer = AuditWriter::start(Arc::clone(store), options).map_err(IdentityError::from)?;
+    Ok(Some(writer))
 }

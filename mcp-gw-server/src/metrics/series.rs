@@ -14,7 +14,7 @@ use super::table::{NameTable, OTHER};
 /// How many servers are told apart.
 const MAX_SERVERS: usize = 512;
 /// How many methods of one server are told apart. They are names in the code of the gateway.
-const MAX_METHODS: usize = 32;
+const MAX_METHODS: usize = 96;
 /// How many tools of one server are told apart. A server chooses their names.
 pub(super) const MAX_TOOLS: usize = 1000;
 
