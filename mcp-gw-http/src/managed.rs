@@ -36,6 +36,7 @@ pub(crate) fn routes(
     let (management, section) = (running.management()?, config.management.as_ref()?);
     let (engine, identity) = (running.engine().clone(), management.identity().clone());
     let api = ManagementApi::new(engine, identity, registry.clone())
+        .with_audit(management.audit().cloned())
         .with_http(http)
         .with_origins(section.cors_origins.iter().cloned())
         .with_strategy(section.load_balancer.strategy.as_str());

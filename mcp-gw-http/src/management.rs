@@ -36,6 +36,7 @@ use mcp_gw_server::Engine;
 use mcp_gw_server::http::LIMIT_HEADERS;
 use mcp_gw_server::identity::Identity;
 use mcp_gw_server::registry::Registry;
+use mcp_gw_server::store::AuditWriter;
 use tower::ServiceExt as _;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
@@ -49,6 +50,7 @@ pub struct ManagementApi {
     engine: Engine,
     identity: Identity,
     registry: Registry,
+    audit: Option<AuditWriter>,
     http: HttpConfig,
     origins: Vec<String>,
     strategy: &'static str,
@@ -62,6 +64,7 @@ impl ManagementApi {
             engine,
             identity,
             registry,
+            audit: None,
             http: HttpConfig::default(),
             origins: Vec::new(),
             strategy: "round_robin",
@@ -73,6 +76,14 @@ impl ManagementApi {
     #[must_use]
     pub fn with_http(mut self, http: HttpConfig) -> Self {
         self.http = http;
+        self
+    }
+
+    /// Sets what writes audit events to the database: changes are answered when theirs are written, or two
+    /// seconds later.
+    #[must_use]
+    pub fn with_audit(mut self, audit: Option<AuditWriter>) -> Self {
+        self.audit = audit;
         self
     }
 
@@ -138,6 +149,7 @@ impl ManagementApi {
             engine: self.engine,
             identity: self.identity,
             registry: self.registry,
+            audit: self.audit,
             http: self.http,
             origins: self.origins,
             strategy: self.strategy,

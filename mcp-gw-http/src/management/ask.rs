@@ -12,7 +12,7 @@ use mcp_gw_core::{Caller, LimitReport, RawJson, RequestMeta, Transport};
 use mcp_gw_server::Engine;
 use mcp_gw_server::identity::{Identity, Principal, Scope};
 use mcp_gw_server::registry::{Asker, Registry};
-use mcp_gw_server::store::{Cursor, MAX_PAGE, PageRequest, Revision};
+use mcp_gw_server::store::{AuditWriter, Cursor, MAX_PAGE, PageRequest, Revision};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -25,6 +25,7 @@ pub(super) struct Api {
     pub(super) engine: Engine,
     pub(super) identity: Identity,
     pub(super) registry: Registry,
+    pub(super) audit: Option<AuditWriter>,
     pub(super) http: HttpConfig,
     /// Pages of other places that may read answers.
     pub(super) origins: Vec<String>,

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -29,6 +30,9 @@ use crate::router::{peer_addr, read};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IGNORED: HeaderName = HeaderName::from_static("x-ignored-members");
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// How long the answer to a change waits until its audit event is written.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What limits know these requests as.
 const METHOD: &str = "management";
@@ -301,7 +305,14 @@ async fn perform(row: &Operation, ask: Ask) -> Result<Reply, Fault> {
     };
     let whole = async move {
         let gateway = api.engine.gateway();
-        gateway.audited(Some(&caller), &meta, id, work).await
+        let done = gateway.audited(Some(&caller), &meta, id, work).await;
+        // What is acknowledged is known to have been done, whatever becomes of this process.
+        if let Some(audit) = &api.audit
+            && done.is_ok()
+        {
+            let _ = tokio::time::timeout(PATIENCE, audit.flush()).await;
+        }
+        done
     };
     let done = tokio::spawn(whole).await;
     done.unwrap_or_else(|_| Err(Fault::internal()))
