@@ -34,7 +34,10 @@ impl Lanes {
     #[inline]
     pub(super) fn sum(&self) -> u64 {
         let half = |bytes: Option<&[u8; 8]>| bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        let (low, high) = (half(self.units.first_chunk()), half(self.units.last_chunk()));
+        let (low, high) = (
+            half(self.units.first_chunk()),
+            half(self.units.last_chunk()),
+        );
         let low = (low & LOWER) + (low >> 8 & LOWER);
         let high = (high & LOWER) + (high >> 8 & LOWER);
         (low + high).wrapping_mul(ADD) >> 48
@@ -54,14 +57,16 @@ impl Lanes {
     #[inline]
     pub(super) fn add(&mut self, mark: u8, units: u64) -> bool {
         let head = usize::from(self.head) % LANES;
-        let is_other = (mark != self.newest) & (self.units.get(head).is_some_and(|it| *it != 0));
-        let place = (head + usize::from(is_other)) % LANES;
+        let used = self.units.get(head).map_or(0, |units| *units);
+        // One place further when it is another part. Not in a branch: nobody knows which it is.
+        let step = usize::from(mark != self.newest) * usize::from(used != 0);
+        let place = (head + step) % LANES;
         let Some((old, old_mark)) = self.units.get_mut(place).zip(self.marks.get_mut(place)) else {
             return false;
         };
         let sum = u64::from(*old).saturating_add(units);
         // Where another part lies that counts, all places are taken.
-        let has_room = (sum < 256) & !(is_other & (*old != 0));
+        let has_room = sum < 256 && (step == 0 || *old == 0);
         if has_room {
             *old = u8::try_from(sum).unwrap_or(u8::MAX);
             *old_mark = mark;
