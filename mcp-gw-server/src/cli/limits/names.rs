@@ -31,7 +31,7 @@ pub(super) async fn check(config: &Config, about: About<'_>) -> Result<Option<St
         .status()
         .into_iter()
         .filter(|server| !server.is_up)
-        .map(|server| server.name.to_string())
+        .map(|server| server.name)
         .collect();
     gateway.close().await;
     match found {
