@@ -17,7 +17,7 @@ use crate::catalogue::{Catalogue, CatalogueChange, CatalogueSwap, Endpoint, Repo
 use crate::clock::{Clock, SystemClock};
 use crate::context::{CallNotification, ClientRef, SessionKey};
 use crate::json::RawJson;
-use crate::limit::{RateLimiter, Unlimited};
+use crate::limit::{LimiterHealth, RateLimiter, Unlimited};
 use crate::mount::{LeftOut, MountPoint, Mounting, Naming, first_ambiguous};
 use crate::policy::{DenyAll, Policy};
 use crate::registry::{RegistryError, ToolRegistry, ToolRegistryBuilder};
@@ -534,6 +534,11 @@ impl Gateway {
     /// How the backends are doing.
     pub fn status(&self) -> Vec<BackendStatus> {
         self.mounts(|mounts| mounts.iter().map(Mount::status).collect())
+    }
+
+    /// How the rate limiter is doing.
+    pub fn limiter_health(&self) -> LimiterHealth {
+        self.inner.limiter.health()
     }
 
     /// How long what a backend offers is still good, by its own words; `None` when it said nothing,

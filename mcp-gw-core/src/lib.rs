@@ -70,8 +70,8 @@ pub use gateway::{
 pub use glob::{Glob, GlobPlace};
 pub use json::{JsonError, Members, ObjectWriter, RawJson};
 pub use limit::{
-    Admission, Charge, Hold, Lend, LimitReport, LimitStanding, LimiterError, Quota, RateLimiter,
-    Unlimited,
+    Admission, Charge, Hold, Lend, LimitReport, LimitStanding, LimiterError, LimiterHealth, Quota,
+    RateLimiter, Unlimited,
 };
 pub use log_level::LogLevel;
 pub use mount::{LeftOut, Mounting, Naming, UriNaming};

@@ -1,5 +1,7 @@
 //! The question that a rate limiter answers, and the answer's type.
 
+mod health;
+
 use std::cmp::{Ordering, Reverse};
 use std::fmt;
 use std::net::IpAddr;
@@ -10,6 +12,8 @@ use async_trait::async_trait;
 
 use crate::caller::Caller;
 use crate::context::RequestMeta;
+
+pub use health::LimiterHealth;
 
 /// One request that wants to be counted.
 #[derive(Debug, Clone)]
@@ -471,6 +475,12 @@ pub trait RateLimiter: Send + Sync + 'static {
         let _ = addr;
         Ok(Admission::admitted(None))
     }
+
+    /// How it does, for health checks. Nobody is asked for that: it is what the last requests have
+    /// shown. Unless it is overridden, it does well, with counts in memory.
+    fn health(&self) -> LimiterHealth {
+        LimiterHealth::well("memory")
+    }
 }
 
 #[async_trait]
@@ -486,6 +496,10 @@ impl<T: RateLimiter + ?Sized> RateLimiter for Arc<T> {
 
     async fn admit_address(&self, addr: Option<IpAddr>) -> Result<Admission, LimiterError> {
         (**self).admit_address(addr).await
+    }
+
+    fn health(&self) -> LimiterHealth {
+        (**self).health()
     }
 }
 

@@ -380,6 +380,9 @@ async fn start(source: &SourceArgs, running: &Running) -> anyhow::Result<()> {
     for line in status_lines(&status) {
         say(&line);
     }
+    if let Some(line) = running.limits_line() {
+        say(&line);
+    }
     for line in running.idle_rules().await {
         warn(&line);
     }

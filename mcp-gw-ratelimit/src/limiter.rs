@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp_gw_core::{
-    Admission, Caller, Charge, Clock, Hold, LimitStanding, LimiterError, Quota, RateLimiter,
+    Admission, Caller, Charge, Clock, Hold, LimitStanding, LimiterError, LimiterHealth, Quota,
+    RateLimiter,
 };
 use smallvec::SmallVec;
 
@@ -259,6 +260,33 @@ impl Limiter {
         self.store.reset(&demands).await.map_err(failed)
     }
 
+    /// Forgets what this caller used of limits that count it by itself (`per: caller`,
+    /// `caller_and_tool`, `caller_and_server`, and `other`), and tells which those are. What others
+    /// share stays, as do counts by tool or server when `charge` names none.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn forget_own(&self, charge: &Charge<'_>) -> Result<Vec<Arc<str>>, LimiterError> {
+        let rules = self.set.rules.iter().zip(&self.prefixes.rules);
+        let other = self.set.other.iter().zip(&self.prefixes.other);
+        let is_own = |per: Per| match per {
+            Per::Caller => true,
+            Per::CallerAndTool => charge.name.is_some(),
+            Per::CallerAndServer => charge.server.is_some(),
+            Per::Server | Per::Tool | Per::Global | Per::Address => false,
+        };
+        let (mut names, mut demands) = (Vec::new(), Demands::new());
+        for (rule, prefix) in rules.chain(other).filter(|(rule, _)| is_own(rule.per)) {
+            let limit = &rule.plain_quotas().main;
+            // Whatever part of the rule is this caller's, it may have both.
+            let keys = [&prefix.main, &prefix.long_run].map(|it| it.key_of(rule.per, charge));
+            demands.extend(keys.map(|key| Demand::new(limit, key, 1)));
+            names.push(Arc::clone(&rule.name));
+        }
+        self.store.reset(&demands).await.map_err(failed)?;
+        Ok(names)
+    }
+
     /// What the limits have done, for metrics.
     pub fn stats(&self) -> LimiterStats {
         let of = |name: &Arc<str>, per, admitted: u64, limited: &AtomicU64| LimitStats {
@@ -463,6 +491,10 @@ impl RateLimiter for Limiter {
         let flow = flow.key();
         demands.iter_mut().for_each(|demand| demand.flow = flow);
         self.charge(&*self.addresses, parts, demands).await
+    }
+
+    fn health(&self) -> LimiterHealth {
+        self.store.health()
     }
 }
 

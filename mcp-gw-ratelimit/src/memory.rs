@@ -5,6 +5,7 @@ mod model;
 mod quotas;
 mod shard;
 mod shared;
+mod swing;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -71,7 +71,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mcp_gw_core::Clock;
+use mcp_gw_core::{Clock, LimiterHealth};
 use redis::Value;
 
 use crate::fault::LimitFault;
@@ -273,7 +273,17 @@ impl Store for RedisStore {
 
     fn stats(&self) -> StoreStats {
         self.outage
-            .store_stats(&*self.local, self.health().is_healthy)
+            .store_stats(&*self.local, Self::health(self).is_healthy)
+    }
+
+    fn health(&self) -> LimiterHealth {
+        let health = Self::health(self);
+        if health.is_healthy {
+            return LimiterHealth::well("redis");
+        }
+        let failure = health.failure.map(|(_, says)| says);
+        LimiterHealth::failing("redis", health.on_error.meanwhile())
+            .because(health.failing_for, failure)
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use mcp_gw_core::LimiterHealth;
 
 use crate::algorithm::Limit;
 
@@ -198,4 +199,18 @@ pub trait Store: Send + Sync + 'static {
 
     /// What it has done, for metrics.
     fn stats(&self) -> StoreStats;
+
+    /// How it does, for health checks, as far as the last questions have shown.
+    fn health(&self) -> LimiterHealth {
+        let counts = if self.is_shared() {
+            "a shared store"
+        } else {
+            "memory"
+        };
+        if self.stats().healthy {
+            LimiterHealth::well(counts)
+        } else {
+            LimiterHealth::failing(counts, "calls may be refused")
+        }
+    }
 }

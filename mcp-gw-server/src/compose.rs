@@ -705,6 +705,12 @@ impl Running {
         self.limits.limiter.now()
     }
 
+    /// How the limits do, in one line for people; `None` where they are counted in this process. For
+    /// programs there is `gateway().limiter_health()`.
+    pub fn limits_line(&self) -> Option<String> {
+        self.limits.line()
+    }
+
     /// Waits until every server was asked for its offer once, but no longer than `limit`, and says
     /// how they are doing. Those that are not up are asked again in the background. A Redis that
     /// limits are counted in is connected to meanwhile.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use mcp_gw_core::SystemClock;
+use mcp_gw_core::{RateLimiter, SystemClock};
 use mcp_gw_ratelimit::redis::RedisStore;
 use mcp_gw_ratelimit::{
     DEFAULT_KEYS, LimitFault, LimitSet, Limiter, LimitsConfig, MemoryStore, Store,
@@ -116,6 +116,17 @@ impl Limits {
     ) -> Option<crate::quotas::KeptQuotas> {
         let is_here = self.redis().is_none();
         is_here.then(|| crate::quotas::KeptQuotas::start(Arc::clone(&self.memory.callers), ledger))
+    }
+
+    /// How they do, in one line, if they are not counted in this process alone.
+    pub(crate) fn line(&self) -> Option<String> {
+        let redis = self.redis()?;
+        let health = redis.health();
+        if health.is_healthy && !health.is_connected {
+            // It is connected to in the background, and may have had no time to fail.
+            return Some("rate limits wait for a connection to redis".to_owned());
+        }
+        Some(RateLimiter::health(&self.limiter).to_string())
     }
 
     /// The Redis, if that is where is counted.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use mcp_gw_core::{
-    Admission, Authenticator, AuthnError, Caller, Charge, Credentials, LimiterError, RateLimiter,
+    Admission, Authenticator, AuthnError, Caller, Charge, Credentials, LimiterError, LimiterHealth,
+    RateLimiter,
 };
 
 /// The part that there is now. Clones share it.
@@ -56,5 +57,9 @@ impl<T: RateLimiter> RateLimiter for Swap<T> {
 
     async fn admit_address(&self, addr: Option<IpAddr>) -> Result<Admission, LimiterError> {
         RateLimiter::admit_address(&*self.now(), addr).await
+    }
+
+    fn health(&self) -> LimiterHealth {
+        RateLimiter::health(&*self.now())
     }
 }

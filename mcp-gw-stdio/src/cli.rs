@@ -258,6 +258,9 @@ async fn serve(
         for line in status_lines(&status) {
             tracing::info!("{line}");
         }
+        if let Some(line) = running.limits_line() {
+            tracing::info!("{line}");
+        }
         for line in running.idle_rules().await {
             warn(&line);
         }

@@ -3,6 +3,7 @@
 use crate::maths::State;
 use crate::store::Key;
 
+use super::swing::Swing;
 use super::table::Table;
 
 /// How often idle entries are looked for: in so many places at a time, since they lie side by side,
@@ -57,6 +58,7 @@ impl Default for Entry {
 #[derive(Debug)]
 pub(super) struct Shard {
     entries: Table<Entry>,
+    swing: Swing,
     room: usize,
     cursor: usize,
     /// The latest time of a decision here. Time does not go back behind it.
@@ -70,9 +72,10 @@ pub(super) struct Shard {
 
 impl Shard {
     /// With room for so many keys. The seed is what nobody outside knows.
-    pub(super) const fn new(room: usize, seed: u64) -> Self {
+    pub(super) fn new(room: usize, seed: u64) -> Self {
         Self {
             entries: Table::new(),
+            swing: Swing::default(),
             room,
             cursor: 0,
             latest: 0,
@@ -95,6 +98,7 @@ impl Shard {
             let before = self.evicted;
             let places = self.pace.0;
             self.sweep(now.earlier(GRACE), places);
+            self.give_back();
             let is_worth_it = (self.evicted - before) * 8 >= places as u64;
             self.pace = if is_worth_it { OFTEN } else { SELDOM };
             self.wait = self.pace.1;
@@ -135,8 +139,14 @@ impl Shard {
         }
         let seed = self.seed;
         let hash_of = |entry: &Entry| hash(entry.key, seed);
+        if self.entries.is_full() {
+            let places = self.swing.grow(self.latest, self.entries.places());
+            self.entries.grow(places, hash_of);
+        }
         self.entries
             .insert(hash(key, seed), Entry { key, state }, hash_of);
+        let (keys, places) = (self.entries.len(), self.entries.places());
+        self.swing.holds(self.latest, keys, places);
     }
 
     /// Forgets a key.
@@ -158,6 +168,12 @@ impl Shard {
     pub(super) fn bytes(&self) -> usize {
         let heap: usize = self.entries.iter().map(|entry| entry.state.heap()).sum();
         heap + self.entries.bytes()
+    }
+
+    /// Keys that were moved to a table of another size.
+    #[cfg(test)]
+    pub(super) const fn moved(&self) -> usize {
+        self.entries.moved()
     }
 
     pub(super) fn each(&self) -> impl Iterator<Item = (Key, &State)> {
@@ -184,8 +200,16 @@ impl Shard {
         let seed = self.seed;
         let hash_of = |entry: &Entry| hash(entry.key, seed);
         self.entries.remove(place, hash_of);
-        // After a flood.
-        self.entries.give_back(hash_of);
+        self.give_back();
+    }
+
+    /// Gives memory back after a flood.
+    fn give_back(&mut self) {
+        if self.entries.is_too_large() && self.swing.may_give_back(self.latest) {
+            self.swing.gave_back(self.latest, self.entries.places());
+            let seed = self.seed;
+            self.entries.give_back(|entry| hash(entry.key, seed));
+        }
     }
 }
 

@@ -25,6 +25,9 @@ pub(super) struct Table<T> {
     /// As many as tags. Those that are not in use are a default.
     items: Vec<T>,
     len: usize,
+    /// Items that were moved since it began.
+    #[cfg(test)]
+    moved: usize,
 }
 
 impl<T: Default> Table<T> {
@@ -33,6 +36,8 @@ impl<T: Default> Table<T> {
             tags: Vec::new(),
             items: Vec::new(),
             len: 0,
+            #[cfg(test)]
+            moved: 0,
         }
     }
 
@@ -96,12 +101,22 @@ impl<T: Default> Table<T> {
 
     /// Takes in an item that is not known.
     pub(super) fn insert(&mut self, hash: u64, item: T, hash_of: impl Fn(&T) -> u64) {
-        let places = self.places();
-        if (self.len + 1) * 5 > places * 4 {
-            // By an eighth rather than to twice: what is not used is paid for a million times.
-            self.rebuild(places + places / 8 + WINDOW, hash_of);
+        if self.is_full() {
+            self.rebuild(next_places(self.places()), hash_of);
         }
         self.put(hash, item);
+    }
+
+    /// True when the next item needs a larger table.
+    pub(super) const fn is_full(&self) -> bool {
+        (self.len + 1) * 5 > self.places() * 4
+    }
+
+    /// Makes it larger, to so many places.
+    pub(super) fn grow(&mut self, places: usize, hash_of: impl Fn(&T) -> u64) {
+        if places > self.places() {
+            self.rebuild(places, hash_of);
+        }
     }
 
     /// Takes out the item in a place.
@@ -125,11 +140,22 @@ impl<T: Default> Table<T> {
         self.set(gap, EMPTY, T::default());
     }
 
-    /// Gives memory back when not even a third of it is in use.
+    /// True when not even a third of it is in use.
+    pub(super) const fn is_too_large(&self) -> bool {
+        self.places() > 64 && self.len < self.places() / 3
+    }
+
+    /// Gives memory back when it is too large.
     pub(super) fn give_back(&mut self, hash_of: impl Fn(&T) -> u64) {
-        if self.places() > 64 && self.len < self.places() / 3 {
+        if self.is_too_large() {
             self.rebuild(self.len * 2 + WINDOW, hash_of);
         }
+    }
+
+    /// Items that were moved to a table of another size, each time that one was.
+    #[cfg(test)]
+    pub(super) const fn moved(&self) -> usize {
+        self.moved
     }
 
     /// Bytes that it takes, without what its items have elsewhere.
@@ -140,6 +166,10 @@ impl<T: Default> Table<T> {
     /// Moves all to other places, so many. Their order stays nearly the same, so this goes through
     /// memory from its beginning to its end.
     fn rebuild(&mut self, places: usize, hash_of: impl Fn(&T) -> u64) {
+        #[cfg(test)]
+        {
+            self.moved += self.len;
+        }
         let tags = std::mem::replace(&mut self.tags, vec![EMPTY; places]);
         let empty = std::iter::repeat_with(T::default).take(places).collect();
         let items = std::mem::replace(&mut self.items, empty);
@@ -184,6 +214,12 @@ impl<T: Default> Table<T> {
         let way = to.checked_sub(from);
         way.unwrap_or(to + self.places() - from)
     }
+}
+
+/// How many places the table after one of so many has: an eighth more rather than twice as many, since
+/// what is not used is paid for a million times.
+pub(super) const fn next_places(places: usize) -> usize {
+    places + places / 8 + WINDOW
 }
 
 /// Eight bits of the hash that do not say where to look.

@@ -157,6 +157,54 @@ fn a_flood_of_keys_takes_bounded_memory_and_resets_nobody() {
     assert!(store.bytes() < 300_000, "{}", store.bytes());
 }
 
+/// Callers who come in turns, few and many, each turn others: keys are moved for the first turns, and
+/// not for each. When few are left, memory is given back.
+#[test]
+fn callers_who_swing_are_not_moved_each_time() {
+    let (limit, clock) = (sliding("l", 5), ManualClock::new());
+    let store = MemoryStore::with_room(clock.clone(), 100_000);
+    let moved = || {
+        let shards = store.tables.shards.iter();
+        shards.map(|shard| shard.enter().moved()).sum::<usize>()
+    };
+    let mut next = 0;
+    // A call each, evenly over two minutes, and as many again of those who came in this turn.
+    let mut turn = |callers: u64| {
+        let first = next;
+        for n in 0..2 * callers {
+            if n % (callers / 60) == 0 {
+                clock.advance(Duration::from_secs(1));
+            }
+            let id = if n % 2 == 0 {
+                first + n / 2
+            } else {
+                first + n / 4
+            };
+            assert!(one(&store, &limit, key(id), 1).admitted);
+        }
+        next += callers;
+        store.bytes()
+    };
+    let most = (0..3).map(|_| turn(12_000).max(turn(4_000))).max();
+    let (before, most) = (moved(), most.unwrap());
+    for _ in 0..5 {
+        let _ = turn(12_000);
+        let bytes = turn(4_000);
+        // A part of the store may get a few more than ever before.
+        assert!(bytes <= most + most / 4, "{bytes} {most}");
+    }
+    let since = moved() - before;
+    assert!(
+        since < 5 * 16_000 / 10,
+        "{since} were moved for 80,000 new keys"
+    );
+    for _ in 0..7 {
+        let _ = turn(600);
+    }
+    assert!(store.bytes() < most / 2, "{} {most}", store.bytes());
+    assert!(moved() - before < 16_000, "{}", moved() - before);
+}
+
 #[test]
 fn a_million_keys_take_less_than_120_megabytes() {
     let (limit, clock) = (sliding("l", 100), ManualClock::new());

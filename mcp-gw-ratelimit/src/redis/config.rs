@@ -38,6 +38,15 @@ pub enum OnError {
 }
 
 impl OnError {
+    /// What becomes of calls, in words.
+    pub(super) const fn meanwhile(self) -> &'static str {
+        match self {
+            Self::Deny => "calls are refused",
+            Self::Allow => "there is no limit",
+            Self::Local => "each gateway counts for itself",
+        }
+    }
+
     /// As it is written in a configuration.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,14 +1,19 @@
 //! `limits show`: which limits apply to whom, and, where counts are shared, what is left of them.
 
+mod forget;
+mod names;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
-use mcp_gw_core::{Caller, Charge, RequestMeta, Transport};
+use mcp_gw_core::{Caller, Charge, LimiterHealth, RateLimiter, RequestMeta, Transport};
 use mcp_gw_ratelimit::LimitView;
 use serde::Serialize;
+
+use forget::ForgetArgs;
 
 use super::source::environment;
 use crate::authn::caller_of;
@@ -25,6 +30,9 @@ pub struct LimitsArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 enum LimitsCommand {
+    /// Forget what a caller has used, with `limits.redis`; what callers share stays
+    Forget(ForgetArgs),
+
     /// Show which limits apply; with `limits.redis` also what is left of them now
     Show {
         /// The configuration file
@@ -42,6 +50,10 @@ enum LimitsCommand {
         /// For calls to this server, when counts are looked up
         #[arg(long, value_name = "NAME", requires = "caller")]
         server: Option<String>,
+
+        /// Ask the servers whether there is such a tool, and which of them offers it
+        #[arg(long, requires = "tool")]
+        ask: bool,
 
         /// How to write it
         #[arg(long, value_enum, default_value_t = Form::Text)]
@@ -64,7 +76,25 @@ struct Shown {
     caller: Option<String>,
     /// Where is counted: `memory` or `redis`.
     counts: &'static str,
+    /// How the Redis does; `null` where there is none.
+    health: Option<ShownHealth>,
     limits: Vec<ShownLimit>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownHealth {
+    healthy: bool,
+    /// In one line for people.
+    says: String,
+}
+
+impl From<LimiterHealth> for ShownHealth {
+    fn from(health: LimiterHealth) -> Self {
+        Self {
+            healthy: health.is_healthy,
+            says: health.to_string(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -85,32 +115,38 @@ struct ShownLimit {
 struct About<'a> {
     tool: Option<&'a str>,
     server: Option<&'a str>,
+    /// Whether the servers are asked what they offer.
+    ask: bool,
 }
 
 /// Runs a command about limits, in a tokio runtime.
 pub async fn limits(args: &LimitsArgs) -> ExitCode {
-    let LimitsCommand::Show {
-        config,
-        caller,
-        tool,
-        server,
-        format,
-    } = &args.command;
-    let about = About {
-        tool: tool.as_deref(),
-        server: server.as_deref(),
+    let result = match &args.command {
+        LimitsCommand::Forget(args) => forget::forget(args).await,
+        LimitsCommand::Show {
+            config,
+            caller,
+            tool,
+            server,
+            ask,
+            format,
+        } => {
+            let about = About {
+                tool: tool.as_deref(),
+                server: server.as_deref(),
+                ask: *ask,
+            };
+            let shown = async {
+                let shown = show(&load(config)?, caller.as_deref(), about).await?;
+                Ok::<_, String>(match format {
+                    Form::Text => shown.text(),
+                    Form::Json => shown.json(),
+                })
+            };
+            shown.await
+        }
     };
-    let shown = async {
-        let text = read_file(config).map_err(|error| error.to_string())?;
-        let label = config.display().to_string();
-        let config = Config::load(&label, &text, &environment).map_err(|it| it.to_string())?;
-        let shown = show(&config, caller.as_deref(), about).await?;
-        Ok::<_, String>(match format {
-            Form::Text => shown.text(),
-            Form::Json => shown.json(),
-        })
-    };
-    match shown.await {
+    match result {
         Ok(text) => {
             // A stream that nobody reads leaves nothing to be done.
             let _ = std::io::stdout().write_all(text.as_bytes());
@@ -123,20 +159,32 @@ pub async fn limits(args: &LimitsArgs) -> ExitCode {
     }
 }
 
+fn load(file: &Path) -> Result<Config, String> {
+    let text = read_file(file).map_err(|error| error.to_string())?;
+    let label = file.display().to_string();
+    Config::load(&label, &text, &environment).map_err(|it| it.to_string())
+}
+
 async fn show(config: &Config, id: Option<&str>, about: About<'_>) -> Result<Shown, String> {
     let caller = id.map(|id| find(config, id)).transpose()?;
-    if let Some(server) = about
-        .server
-        .filter(|name| !config.servers.contains_key(*name))
-    {
-        super::tell(&format!("note: the configuration has no server `{server}`"));
-    }
+    let offers = names::check(config, about).await?;
+    let about = About {
+        server: about.server.or(offers.as_deref()),
+        ..about
+    };
     let views = config.limits.view(caller.as_ref());
-    let limits = match &caller {
-        Some(caller) if config.limits.redis.is_some() => {
-            with_counts(config, caller, about, views).await?
+    let (limits, health) = match (&caller, &config.limits.redis) {
+        (Some(caller), Some(_)) => {
+            let all = with_counts(config, caller, about, views).await?;
+            (all, Some(LimiterHealth::well("redis")))
         }
-        _ => views.into_iter().map(ShownLimit::plain).collect(),
+        (_, redis) => {
+            let health = match redis {
+                Some(_) => Some(health_of(config).await?),
+                None => None,
+            };
+            (views.into_iter().map(ShownLimit::plain).collect(), health)
+        }
     };
     Ok(Shown {
         caller: id.map(str::to_owned),
@@ -144,8 +192,19 @@ async fn show(config: &Config, id: Option<&str>, about: About<'_>) -> Result<Sho
             Some(_) => "redis",
             None => "memory",
         },
+        health: health.map(ShownHealth::from),
         limits,
     })
+}
+
+/// How the Redis does that limits are counted in.
+async fn health_of(config: &Config) -> Result<LimiterHealth, String> {
+    let limits = Limits::new(&config.limits).map_err(|error| error.to_string())?;
+    if let Some(redis) = limits.redis() {
+        // What it fails for, its health says.
+        let _ = redis.connect().await;
+    }
+    Ok(limits.limiter.now().health())
 }
 
 /// The caller of this id.
@@ -238,6 +297,9 @@ impl Shown {
         }
         if self.limits.is_empty() {
             text.push_str("  none\n");
+        }
+        if let Some(health) = self.health.as_ref().filter(|it| !it.healthy) {
+            let _ = writeln!(text, "{}", health.says);
         }
         text.push_str(match (self.counts, &self.caller) {
             ("redis", Some(_)) => "counted in Redis\n",

@@ -116,7 +116,7 @@ fn redis(stats: &RedisStats, families: &mut Families) {
 
 #[cfg(test)]
 mod tests {
-    use mcp_gw_core::{Caller, Charge, RateLimiter as _, RequestMeta, Transport};
+    use mcp_gw_core::{Caller, Charge, RateLimiter, RequestMeta, Transport};
     use serde_json::json;
 
     use super::*;
@@ -152,5 +152,9 @@ mod tests {
         ] {
             assert!(text.contains(&format!("{line}\n")), "no {line} in\n{text}");
         }
+        let health = RateLimiter::health(&limits.limiter);
+        assert!(!health.is_healthy && health.failure.is_some());
+        assert_eq!(health.counts, "redis");
+        assert_eq!(limits.line(), Some(health.to_string()));
     }
 }

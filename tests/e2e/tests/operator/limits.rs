@@ -250,6 +250,84 @@ fn what_is_left_of_each_tool_and_server_is_shown_as_it_is() {
     assert_eq!(all, [Some(5), Some(3), None, Some(5)], "{lines:?}");
 }
 
+/// Of two limits of a caller, one of which all share, the first is forgotten; and a tool that nobody
+/// offers is told of.
+#[test]
+fn a_caller_is_set_free_and_names_that_nobody_serves_are_told_of() {
+    let Some(redis) = Redis::start() else { return };
+    let limits = format!(
+        "rules: [\
+         {{ name: mine, quota: 2, window: 1h }},\
+         {{ name: by-tool, per: caller_and_tool, quota: 2, window: 1h }},\
+         {{ name: all, per: global, quota: 5, window: 1h }}], \
+         redis: {{ url: \"{}\", timeout: 5s }}",
+        redis.url()
+    );
+    let gateway = gateway(&limits);
+    gateway
+        .process
+        .stderr
+        .with("rate limits are counted in redis");
+    let client = gateway.client(Era::Modern);
+    assert_eq!(admitted(&client), 2);
+    let folder = Folder::new();
+    let file = folder.file("mcp-gw.yaml", &yaml(&limits));
+    let run_limits = |command: &str, more: &[&str]| {
+        let args = ["limits", command, "--config", &file, "--caller", "local"];
+        run(HTTP_BIN, &[&args, more].concat())
+    };
+    let (code, text, says) = run_limits("forget", &["--tool", "echo", "--ask"]);
+    assert_eq!(code, Some(0), "{says}");
+    assert_eq!(text, "forgot what local used of: mine, by-tool, other");
+    assert_eq!(admitted(&client), 2);
+    let (_, _, says) = run_limits("forget", &[]);
+    assert_eq!(says, "");
+    let refused = refused(&client);
+    assert_eq!(refused, Some("\"by-tool\"".to_owned()), "of one tool alone");
+    let (code, _, says) = run_limits("show", &["--tool", "nosuch", "--ask"]);
+    assert_eq!(code, Some(1));
+    assert!(says.contains("no server offers a tool `nosuch`"), "{says}");
+    let (code, text, says) = run_limits("show", &["--tool", "nosuch", "--server", "nowhere"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        says.contains("--ask") && says.contains("no server `nowhere`"),
+        "{says}"
+    );
+}
+
+#[test]
+fn how_redis_does_is_shown_and_nothing_is_forgotten_without_it() {
+    let folder = Folder::new();
+    let away =
+        "calls_per_minute: 5, redis: { url: \"redis+unix:///nonexistent/s\", on_error: deny }";
+    let file = folder.file("mcp-gw.yaml", &yaml(away));
+    let (code, text, says) = run(HTTP_BIN, &["limits", "show", "--config", &file]);
+    assert_eq!(code, Some(0), "{says}");
+    assert!(
+        text.contains("rate limits are counted in redis, which gives no answer (")
+            && text.contains("; calls are refused meanwhile\n"),
+        "{text}"
+    );
+    let json = ["limits", "show", "--config", &file, "--format", "json"];
+    let (_, json, _) = run(HTTP_BIN, &json);
+    assert_eq!(at(&json, &["health", "healthy"]), "false");
+    let args = ["limits", "forget", "--config", &file, "--caller", "local"];
+    let (code, _, says) = run(HTTP_BIN, &args);
+    assert_eq!(code, Some(1));
+    assert!(says.contains("nothing was forgotten"), "{says}");
+    let here = folder.file("here.yaml", &yaml("calls_per_minute: 5"));
+    let args = ["limits", "forget", "--config", &here, "--caller", "local"];
+    let (code, _, says) = run(HTTP_BIN, &args);
+    assert_eq!(code, Some(1));
+    assert!(says.contains("in the memory of the gateway"), "{says}");
+    let gateway = gateway(away);
+    let line = gateway.process.stderr.with("rate limits ");
+    assert!(
+        line.contains("gives no answer") || line.contains("wait for a connection"),
+        "{line}"
+    );
+}
+
 #[test]
 fn what_never_applies_is_told_of_and_so_is_what_takes_a_restart() {
     let odd = "rules: [{ name: a, quota: 5, window: 1h, for: { servers: [dod] }, \
