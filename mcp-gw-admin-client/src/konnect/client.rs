@@ -272,7 +272,10 @@ impl Client {
 }
 
 /// Reads one thing.
-pub(crate) async fn one<M: DeserializeOwned>(transport: &Transport, target: Target) -> Result<M, Error> {
+pub(crate) async fn one<M: DeserializeOwned>(
+    transport: &Transport,
+    target: Target,
+) -> Result<M, Error> {
     let answer = transport.send(target.get()?).await?;
     let body = answer.body.ok_or_else(|| odd("an object", "it is empty"))?;
     body.decode_owned()

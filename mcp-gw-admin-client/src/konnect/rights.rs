@@ -78,10 +78,16 @@ impl Rights {
                 analytics: May::Unknown,
                 ..Self::NONE
             },
-            "apis" | "apiproducts" | "applicationauthstrategies" | "auditlogs" | "dcrproviders"
-            | "identity" | "meshcontrolplanes" | "networks" | "portals" | "servicehub" => {
-                Self::NONE
-            }
+            "apis"
+            | "apiproducts"
+            | "applicationauthstrategies"
+            | "auditlogs"
+            | "dcrproviders"
+            | "identity"
+            | "meshcontrolplanes"
+            | "networks"
+            | "portals"
+            | "servicehub" => Self::NONE,
             _ => Self::UNKNOWN,
         }
     }
@@ -208,7 +214,10 @@ mod tests {
         }
         let elsewhere = role("Admin", PLANES, "us");
         assert_eq!(said(Rights::of_role(&elsewhere, None)), "r?dt");
-        assert_eq!(said(Rights::of_role(&AssignedRole::default(), None)), "????");
+        assert_eq!(
+            said(Rights::of_role(&AssignedRole::default(), None)),
+            "????"
+        );
     }
 
     #[test]
@@ -248,8 +257,13 @@ mod tests {
         ];
         let value = prop_oneof![8 => text.prop_map(Value::from), 1 => Just(Value::Null), 1 => any::<i32>().prop_map(Value::from)];
         let members = ["role_name", "entity_type_name", "entity_region", "x"];
-        proptest::collection::vec((proptest::sample::select(&members[..]), value), 0..5)
-            .prop_map(|members| members.into_iter().map(|(n, v)| (n.to_owned(), v)).collect())
+        proptest::collection::vec((proptest::sample::select(members.to_vec()), value), 0..5)
+            .prop_map(|members| {
+                members
+                    .into_iter()
+                    .map(|(n, v)| (n.to_owned(), v))
+                    .collect()
+            })
     }
 
     proptest! {
@@ -269,9 +283,12 @@ mod tests {
             let gives = |role: &AssignedRole| {
                 let name = plain(role.role_name.as_deref().unwrap_or("?"));
                 let of = plain(role.entity_type_name.as_deref().unwrap_or("?"));
-                let is_narrow = ["viewer", "creator", "gatewayrouteadmin"].contains(&&*name);
-                let is_elsewhere = role.entity_region.as_deref() == Some("us");
-                !(is_elsewhere || of == "portals" || is_narrow && of == "controlplanes")
+                let is_narrow = match &*of {
+                    "portals" => role.role_name.is_some(),
+                    "controlplanes" => ["viewer", "creator", "gatewayrouteadmin"].contains(&&*name),
+                    _ => false,
+                };
+                !is_narrow && role.entity_region.as_deref() != Some("us")
             };
             prop_assert_eq!(whole.debug == May::No, !roles.iter().any(gives));
         }

@@ -7,6 +7,19 @@ use serde::Deserialize;
 use crate::konnect::Region;
 use crate::tools::api7::{Access, EnvironmentError, answer, timeout};
 
+/// What is listed of the tools that a configuration chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Visibility {
+    /// What the rights of the token do not exclude, as far as Konnect tells them: it is asked at the start, and again
+    /// from time to time. What is in doubt is listed. The default.
+    #[default]
+    Rights,
+    /// All of them; nothing is asked.
+    All,
+}
+
 /// The tools of one region of Kong Konnect.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +42,12 @@ pub struct KonnectConfig {
     /// What the tools may change: debug sessions are all that they make.
     #[serde(default = "writes")]
     pub access: Access,
+    /// Whether tools that the rights of the token exclude are listed.
+    #[serde(default)]
+    pub visibility: Visibility,
+    /// The switch of the organization: without it nobody is let in, and nothing is asked.
+    #[serde(default = "yes")]
+    pub enabled: bool,
     /// Only these tools; all when it is missing.
     #[serde(default)]
     pub tools: Option<Vec<String>>,
@@ -137,6 +156,10 @@ const fn writes() -> Access {
     Access::ReadWrite
 }
 
+const fn yes() -> bool {
+    true
+}
+
 const fn items() -> usize {
     10_000
 }
@@ -151,6 +174,8 @@ impl KonnectConfig {
             global_url: None,
             token: token.into(),
             access: writes(),
+            visibility: Visibility::default(),
+            enabled: yes(),
             tools: None,
             exclude_tools: Vec::new(),
             ca_pem: None,
@@ -196,6 +221,13 @@ impl KonnectConfig {
     #[must_use]
     pub const fn with_access(mut self, access: Access) -> Self {
         self.access = access;
+        self
+    }
+
+    /// Sets what is listed.
+    #[must_use]
+    pub const fn with_visibility(mut self, visibility: Visibility) -> Self {
+        self.visibility = visibility;
         self
     }
 }
