@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mcp_gw_admin_client::http::BaseUrl;
 use mcp_gw_admin_client::konnect::Region;
-use mcp_gw_admin_client::tools::konnect::{Access, KonnectConfig, konnect_backend};
+use mcp_gw_admin_client::tools::konnect::{Access, KonnectConfig, Visibility, konnect_backend};
 use mcp_gw_core::Secret;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -41,6 +41,13 @@ pub struct KonnectSection {
     #[serde(default = "read_write")]
     #[schemars(extend("default" = "read-write"))]
     pub access: Access,
+    /// Which of these tools are listed.
+    #[serde(default)]
+    #[schemars(extend("default" = "rights"))]
+    pub visibility: Visibility,
+    /// The switch of the organization: with `false` every call is denied, and Konnect is asked nothing.
+    #[serde(default = "yes")]
+    pub enabled: bool,
     /// Only these tools, by the names that the server gives them; all if not given.
     pub tools: Option<Vec<String>>,
     /// Not these tools.
@@ -76,6 +83,10 @@ const fn read_write() -> Access {
     Access::ReadWrite
 }
 
+const fn yes() -> bool {
+    true
+}
+
 impl KonnectSection {
     /// A region, with the defaults.
     pub fn new(region: impl Into<String>, token: impl Into<Secret<String>>) -> Self {
@@ -86,6 +97,8 @@ impl KonnectSection {
             token: Some(token.into()),
             token_file: None,
             access: read_write(),
+            visibility: Visibility::default(),
+            enabled: yes(),
             tools: None,
             exclude_tools: Vec::new(),
             docs: None,
@@ -146,6 +159,8 @@ impl KonnectSection {
         };
         let mut config = KonnectConfig::new(Region::Us, Secret::new("none".to_owned()));
         config.access = self.access;
+        config.visibility = self.visibility;
+        config.enabled = self.enabled;
         config.tools.clone_from(&self.tools);
         config.exclude_tools.clone_from(&self.exclude_tools);
         let held = common.settle(
@@ -216,6 +231,7 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_told_with_what_to_do() {
         assert_eq!(faults(|_| {}), [""; 0]);
+        assert_eq!(faults(|section| section.enabled = false), [""; 0]);
         assert_eq!(
             faults(|section| section.base_url = Some("http://127.0.0.1:1".to_owned())),
             [""; 0]

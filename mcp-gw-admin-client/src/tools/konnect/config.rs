@@ -12,11 +12,11 @@ use crate::tools::api7::{Access, EnvironmentError, answer, timeout};
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Visibility {
-    /// What the rights of the token do not exclude, as far as Konnect tells them: it is asked at the start, and again
-    /// from time to time. What is in doubt is listed. The default.
+    /// Those that the rights of the token do not exclude, as far as Konnect tells them: it is asked at the start, and
+    /// again every few minutes. What is in doubt is listed. The default.
     #[default]
     Rights,
-    /// All of them; nothing is asked.
+    /// All of them; Konnect is not asked.
     All,
 }
 
