@@ -9,7 +9,7 @@ use mcp_gw_admin_client::tools::konnect::Visibility;
 use mcp_gw_core::testing::{backend_contract, call_context};
 use mcp_gw_core::{
     AllowAll, Arguments, BackendError, BackendEvent, BackendListener, Caller, Extras, Gateway,
-    GatewayEvent, GatewayListener, NoClient, PromptGet,
+    GatewayEvent, GatewayListener, ItemSpec, NoClient, PromptGet,
 };
 
 use super::*;
@@ -124,7 +124,7 @@ async fn what_the_roles_exclude_is_not_listed_and_it_is_said_what_it_takes() {
     let offer = setup.backend.offer().await.unwrap();
     let excluded = setup.excluded().await;
     assert_eq!(excluded, ["GetAnalytics", "CreateDebugSession"]);
-    let prompts: Vec<&str> = offer.prompts.iter().map(|prompt| prompt.key()).collect();
+    let prompts: Vec<&str> = offer.prompts.iter().map(ItemSpec::key).collect();
     assert_eq!(prompts, ["investigate-endpoint", "audit-configuration"]);
     let absent: Vec<&str> = offer.absent.iter().map(|name| &**name).collect();
     assert!(absent.contains(&"CreateDebugSession"), "{absent:?}");
@@ -227,6 +227,16 @@ async fn where_the_rights_cannot_be_learnt_everything_is_listed() {
         let whole = on("GET /v3/organizations/me").status(status).body(&*body);
         let setup = Setup::new([user, whole, one_plane(), one_request()]).await;
         assert_eq!(setup.listed().await.len(), ALL, "{status} {body}");
+        // The same of roles and teams: who may not read them may still have some.
+        let none = json!([]);
+        for (of_roles, of_teams) in [
+            (roles(&none).status(status).body(&*body), teams(&none)),
+            (roles(&none), teams(&none).status(status).body(&*body)),
+        ] {
+            let setup = Setup::new([organization("active"), me(), of_roles, of_teams]).await;
+            setup.plan([one_plane(), one_request()]);
+            assert_eq!(setup.listed().await.len(), ALL, "{status} {body}");
+        }
     }
 }
 
@@ -317,7 +327,7 @@ async fn a_konnect_that_does_not_answer_is_not_waited_for() {
     let viewer = [me(), roles(&json!([role("Viewer")])), teams(&json!([]))];
     let setup = Setup::new(viewer).await;
     setup.plan([organization("active").never()]);
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     // What did come counts.
     assert_eq!(setup.excluded().await, ["CreateDebugSession"]);
     assert!(begun.elapsed() < Duration::from_secs(20));

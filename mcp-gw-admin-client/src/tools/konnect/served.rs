@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mcp_gw_core::{
     Backend, BackendError, BackendListener, CacheHint, CallContext, ItemSpec, ListHints,
-    ObjectWriter, Offer, PromptGet, RawJson, ToolCall, ToolOutput, ToolRegistry,
+    ObjectWriter, Offer, PromptGet, RawJson, ToolCall, ToolOutput, ToolRegistry, ToolSpec,
 };
 
 use crate::tools::api7::ToolsError;
@@ -60,7 +60,7 @@ impl KonnectBackend {
             .retain(|prompt| prompts::is_listed(prompt.key(), is_shown));
         offer
             .absent
-            .extend(hidden.iter().map(|tool| tool.shared_name()));
+            .extend(hidden.iter().map(ToolSpec::shared_name));
         offer.remarks.extend(hidden.iter().map(|tool| {
             let name = tool.name();
             let why = why(name).unwrap_or("another right");
