@@ -6,16 +6,18 @@
 //!
 //! Without I/O: [`router`] says which routes answer a path, [`sampling`] makes the rule of a debug session,
 //! [`analytics`] asks for rows of requests and counts them, [`traces`] sums up where time went, [`ids`] knows the two
-//! spellings of ids.
+//! spellings of ids, [`rights`] says what roles and teams permit.
 
 pub mod analytics;
 mod argument;
 mod client;
 mod debug;
+mod identity;
 pub mod ids;
 mod model;
 mod planes;
 mod region;
+pub mod rights;
 pub mod router;
 pub mod sampling;
 mod spread;
@@ -28,7 +30,7 @@ pub use client::{Client, ClientConfig, KonnectError};
 pub use debug::{Coming, DebugSessions, NewSession, StandIn};
 pub use model::{
     AlertEvent, AssignedRole, ControlPlane, DebugSession, Organization, PlaneConfig, RequestRow,
-    User,
+    Team, User,
 };
 pub use planes::PlaneParams;
 pub use region::{Region, UnknownRegion};

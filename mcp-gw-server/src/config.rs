@@ -16,6 +16,7 @@ mod federation;
 mod import;
 mod jsonc;
 mod kong;
+mod kong_section;
 mod konnect;
 mod limits;
 mod management;

@@ -56,8 +56,9 @@ impl Supervisor {
     pub(crate) fn update(&mut self) {
         let mut before = std::mem::take(&mut self.watched);
         for backend in self.gateway.backends() {
-            // What is known without asking does not change either.
-            if backend.offer_now().is_some() {
+            // What is known without asking does not change either, unless it says for how long it is good.
+            let now = backend.offer_now();
+            if now.is_some_and(|offer| offer.hints.soonest().is_none()) {
                 continue;
             }
             let name = backend.name().to_owned();
@@ -230,6 +231,52 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(within)).await;
             let found = count.load(Ordering::SeqCst);
             assert_eq!(found, asked, "{ttl:?} within {within} s");
+            supervisor.stop().await;
+        }
+    }
+
+    /// Knows at once what it offers, and may find out that it is something else.
+    struct Local(Counted);
+
+    #[async_trait]
+    impl Backend for Local {
+        fn name(&self) -> &'static str {
+            "local"
+        }
+
+        fn offer_now(&self) -> Option<Offer> {
+            let mut offer = Offer::default();
+            let hint = self
+                .0
+                .1
+                .map(|s| CacheHint::new(Duration::from_secs(s), true));
+            offer.hints = ListHints::all(hint);
+            Some(offer)
+        }
+
+        async fn offer(&self) -> Result<Offer, BackendError> {
+            self.0.offer().await
+        }
+
+        async fn call_tool(
+            &self,
+            ctx: &CallContext,
+            call: ToolCall,
+        ) -> Result<ToolOutput, BackendError> {
+            self.0.call_tool(ctx, call).await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_known_without_asking_is_asked_for_only_where_it_may_change() {
+        for (ttl, asked) in [(None, 0), (Some(300), 4)] {
+            let count = Arc::new(AtomicUsize::new(0));
+            let backend = Local(Counted(Arc::clone(&count), ttl));
+            let gateway = Gateway::builder().backend(backend).build().unwrap();
+            let mut supervisor = Supervisor::start(&gateway);
+            supervisor.asked_once().await;
+            tokio::time::sleep(Duration::from_secs(1000)).await;
+            assert_eq!(count.load(Ordering::SeqCst), asked, "{ttl:?}");
             supervisor.stop().await;
         }
     }

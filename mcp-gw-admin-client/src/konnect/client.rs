@@ -18,14 +18,14 @@ use crate::kong::{
 };
 use crate::konnect::analytics::Query;
 use crate::konnect::debug::StandIn;
-use crate::konnect::model::{AlertEvent, AssignedRole, ControlPlane, Organization, User};
+use crate::konnect::model::{AlertEvent, ControlPlane};
 use crate::konnect::planes::{self, PlaneParams};
 use crate::konnect::region::{GLOBAL, Region};
 use crate::konnect::uuid::Uuid;
 use crate::paging::{self, Page, odd, written};
 
 /// How many items a page has when pages are read one after the other and nobody said.
-const PAGE_SIZE: u32 = 100;
+pub(crate) const PAGE_SIZE: u32 = 100;
 
 /// An API that is limited by the minute may want to be left alone for so long.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -269,64 +269,13 @@ impl Client {
     pub fn stand_in(&self) -> StandIn {
         StandIn::new(self.regional.clone())
     }
-
-    /// Who the token belongs to, if that is a person.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn me(&self) -> Result<User, Error> {
-        one(&self.global, Target::at("/v3/users/me")).await
-    }
-
-    /// The organization of the token.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn organization(&self) -> Result<Organization, Error> {
-        one(&self.global, Target::at("/v3/organizations/me")).await
-    }
-
-    /// What a person may do, page by page.
-    pub fn roles_of_user(
-        &self,
-        user: &Uuid,
-    ) -> impl Stream<Item = Result<Page<AssignedRole>, Error>> + Send + use<> {
-        self.roles("/v3/users", "user_id", user)
-    }
-
-    /// What a system account may do, page by page.
-    pub fn roles_of_system_account(
-        &self,
-        account: &Uuid,
-    ) -> impl Stream<Item = Result<Page<AssignedRole>, Error>> + Send + use<> {
-        self.roles("/v3/system-accounts", "account_id", account)
-    }
-
-    fn roles(
-        &self,
-        path: &'static str,
-        what: &'static str,
-        id: &Uuid,
-    ) -> impl Stream<Item = Result<Page<AssignedRole>, Error>> + Send + use<> {
-        let (global, id) = (self.global.clone(), id.clone());
-        paging::pages(1, PAGE_SIZE, move |number| {
-            let (global, id) = (global.clone(), id.clone());
-            async move {
-                let request = Target::at(path)
-                    .segment(what, id.as_str())?
-                    .then("/assigned-roles")
-                    .query("page[size]", &PAGE_SIZE.to_string())?
-                    .query("page[number]", &number.to_string())?
-                    .get()?;
-                let answer = global.send(request).await?;
-                paging::data(&answer.body.ok_or_else(|| odd("a list", "it is empty"))?)
-            }
-        })
-    }
 }
 
 /// Reads one thing.
-async fn one<M: DeserializeOwned>(transport: &Transport, target: Target) -> Result<M, Error> {
+pub(crate) async fn one<M: DeserializeOwned>(
+    transport: &Transport,
+    target: Target,
+) -> Result<M, Error> {
     let answer = transport.send(target.get()?).await?;
     let body = answer.body.ok_or_else(|| odd("an object", "it is empty"))?;
     body.decode_owned()

@@ -136,6 +136,15 @@ models! {
         /// `active`, `inactive`, `deleting`, `deleted`.
         state: String,
     }
+    /// Some people, and what they all may do.
+    Team {
+        /// The id.
+        id: String,
+        /// The name; of those that Konnect has itself `organization-admin`, `analytics-viewer` …
+        name: String,
+        /// Konnect has it itself.
+        system_team: bool,
+    }
     /// A right that somebody has on something.
     AssignedRole {
         /// The id.

@@ -16,13 +16,15 @@ mod memory;
 mod near;
 mod planes;
 mod prompts;
+mod served;
 mod shared;
+mod sight;
 mod source;
 mod tracing;
 mod whereabouts;
 
 pub use backend::{Parts, gateway_backend, konnect_backend};
-pub use config::{KongConfig, KonnectConfig};
+pub use config::{KongConfig, KonnectConfig, Visibility};
 pub use knowledge::{Knowledge, KnowledgeExcerpt};
 
 pub use crate::tools::api7::{Access, EnvironmentError, ToolsError};

@@ -1,6 +1,6 @@
 //! What is listed: names, schemas, hints.
 
-use mcp_gw_admin_client::tools::konnect::{ToolsError, gateway_backend};
+use mcp_gw_admin_client::tools::konnect::{ToolsError, Visibility, gateway_backend};
 use mcp_gw_core::testing::backend_contract;
 
 use super::*;
@@ -172,7 +172,8 @@ fn a_region_without_a_name_is_fine_at_an_address_of_its_own() {
 
 #[tokio::test]
 async fn it_keeps_the_contract_of_a_backend() {
-    backend_contract(&*konnect_backend(&config(), Parts::default()).unwrap()).await;
+    let config = config().with_visibility(Visibility::All);
+    backend_contract(&*konnect_backend(&config, Parts::default()).unwrap()).await;
     let kong = KongConfig::new("http://127.0.0.1:8001");
     backend_contract(&*gateway_backend(&kong, Parts::default()).unwrap()).await;
 }

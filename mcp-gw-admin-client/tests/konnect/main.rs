@@ -16,6 +16,7 @@ mod definitions;
 mod entities;
 mod gateway;
 mod knowledge;
+mod rights;
 mod tracing;
 
 use std::sync::Arc;

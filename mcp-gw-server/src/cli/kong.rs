@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mcp_gw_admin_client::tools::konnect::{Access, KongConfig, KonnectConfig};
+use mcp_gw_admin_client::tools::konnect::{Access, KongConfig, KonnectConfig, Visibility};
 use mcp_gw_core::Secret;
 
 use super::admin::{UNSET, fault, faults, found_as, is_of_environment, told};
@@ -52,6 +52,10 @@ pub struct KonnectArgs {
     /// Create and stop no debug sessions
     #[arg(long)]
     pub read_only: bool,
+
+    /// List all tools, whatever the rights of the token: Konnect is not asked for them
+    #[arg(long)]
+    pub all_tools: bool,
 
     #[arg(skip)]
     tells_in_calls: bool,
@@ -144,6 +148,9 @@ impl KonnectArgs {
         if self.read_only {
             section.access = Access::ReadOnly;
         }
+        if self.all_tools {
+            section.visibility = Visibility::All;
+        }
         lacks.extend(found_as(
             &ServerConfig::konnect(section.clone()),
             &OF_KONNECT,
@@ -223,13 +230,16 @@ mod tests {
     fn a_token_is_enough_and_the_option_goes_before_the_variable() {
         let usual = server(&KonnectArgs::default(), &[TOKEN]).unwrap();
         assert_eq!((&*usual.region, usual.access), ("us", Access::ReadWrite));
+        assert_eq!(usual.visibility, Visibility::Rights);
         let args = KonnectArgs {
             region: Some("sg".to_owned()),
             read_only: true,
+            all_tools: true,
             ..KonnectArgs::default()
         };
         let other = server(&args, &[TOKEN, ("KONNECT_REGION", "eu")]).unwrap();
         assert_eq!((&*other.region, other.access), ("sg", Access::ReadOnly));
+        assert_eq!(other.visibility, Visibility::All);
     }
 
     #[test]

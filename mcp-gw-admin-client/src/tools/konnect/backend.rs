@@ -3,12 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use http::HeaderName;
-use mcp_gw_core::{
-    Backend, BackendError, CallContext, ItemSpec, Offer, PromptGet, RawJson, ToolCall, ToolOutput,
-    ToolRegistry,
-};
+use mcp_gw_core::Backend;
 
 use crate::http::{BaseUrl, Trust};
 use crate::kong::{self, KongError};
@@ -17,22 +13,22 @@ use crate::tools::api7::{Access, ToolsError};
 use crate::tools::choice::{absent, registry, to_api, wanted};
 use crate::tools::konnect::alerts::FetchAlertingEventDetails;
 use crate::tools::konnect::analytics::GetAnalytics;
-use crate::tools::konnect::config::{KongConfig, KonnectConfig};
-use crate::tools::konnect::confirm::{self, Step};
+use crate::tools::konnect::config::{KongConfig, KonnectConfig, Visibility};
 use crate::tools::konnect::debug::CreateDebugSession;
 use crate::tools::konnect::entities::{
     GetConsumer, GetConsumerGroup, GetPlugin, GetRoute, GetService, GetVault,
 };
 use crate::tools::konnect::knowledge::{Knowledge, KnowledgeBaseSearch};
 use crate::tools::konnect::planes::{GetControlPlane, GetControlPlaneGroup};
-use crate::tools::konnect::prompts;
+use crate::tools::konnect::served::KonnectBackend;
 use crate::tools::konnect::shared::{GATEWAY, KONNECT, Konnect};
+use crate::tools::konnect::sight::Sight;
 use crate::tools::konnect::source::{Gateway, Source};
 use crate::tools::konnect::tracing::ActiveTracingSession;
 use crate::tools::operation::{Blueprint, Operation as _};
 
 /// All tools, in the order of Kong's pages.
-static TOOLS: [Blueprint<Konnect>; 13] = [
+pub(crate) static TOOLS: [Blueprint<Konnect>; 13] = [
     Blueprint::of::<GetControlPlane>(),
     Blueprint::of::<GetControlPlaneGroup>(),
     Blueprint::of::<GetConsumer>(),
@@ -133,11 +129,21 @@ pub fn konnect_backend(
         &parts.excluded(&config.exclude_tools),
         config.access,
     )?;
+    let client = konnect(config)?;
+    let memory = Arc::default();
+    // What an address of one's own is called says nothing of where roles count.
+    let region = config.region.parse();
+    let region = region.ok().filter(|_| config.base_url.is_none());
+    let is_by_rights = config.visibility == Visibility::Rights && config.unset.is_none();
+    let sight =
+        Sight::new(client.clone(), region, Arc::clone(&memory)).with(is_by_rights, config.enabled);
+    let sight = Arc::new(sight);
     let shared = Konnect {
-        source: Source::Konnect(konnect(config)?),
+        source: Source::Konnect(client),
         sessions: parts.sessions,
         knowledge: parts.knowledge,
-        memory: Arc::default(),
+        memory,
+        sight: Some(Arc::clone(&sight)),
         access: config.access,
         answer_bytes: config.answer_bytes,
         max_items: config.max_items,
@@ -145,11 +151,8 @@ pub fn konnect_backend(
         unset: config.unset.clone(),
     };
     let absent = absent(&TOOLS, &wanted);
-    KonnectBackend::build(
-        registry(&config.name, wanted, shared)?,
-        absent,
-        INSTRUCTIONS,
-    )
+    let registry = registry(&config.name, wanted, shared)?;
+    KonnectBackend::build(registry, absent, INSTRUCTIONS, Some(sight))
 }
 
 /// The tools of one Kong Gateway, as a backend for a `Gateway`: those that its Admin API can answer. Nothing is connected
@@ -174,6 +177,7 @@ pub fn gateway_backend(config: &KongConfig, parts: Parts) -> Result<Arc<dyn Back
         sessions: None,
         knowledge: parts.knowledge,
         memory: Arc::default(),
+        sight: None,
         access: Access::ReadOnly,
         answer_bytes: config.answer_bytes,
         max_items: config.max_items,
@@ -181,11 +185,8 @@ pub fn gateway_backend(config: &KongConfig, parts: Parts) -> Result<Arc<dyn Back
         unset: None,
     };
     let absent = absent(&OF_GATEWAYS, &wanted);
-    KonnectBackend::build(
-        registry(&config.name, wanted, shared)?,
-        absent,
-        OF_A_GATEWAY,
-    )
+    let registry = registry(&config.name, wanted, shared)?;
+    KonnectBackend::build(registry, absent, OF_A_GATEWAY, None)
 }
 
 fn konnect(config: &KonnectConfig) -> Result<Client, ToolsError> {
@@ -254,78 +255,6 @@ fn name_of(base: &BaseUrl, workspace: Option<&str>) -> String {
     match workspace {
         Some(workspace) => format!("{host} ({workspace})"),
         None => host.to_owned(),
-    }
-}
-
-#[derive(Debug)]
-struct KonnectBackend {
-    registry: ToolRegistry,
-    prompts: Vec<ItemSpec>,
-    /// The tools that are left out.
-    absent: Vec<Arc<str>>,
-    instructions: &'static str,
-}
-
-impl KonnectBackend {
-    fn build(
-        registry: ToolRegistry,
-        absent: Vec<Arc<str>>,
-        instructions: &'static str,
-    ) -> Result<Arc<dyn Backend>, ToolsError> {
-        let offer = registry.offer_now().unwrap_or_default();
-        let prompts = prompts::specs(|name| offer.tools.iter().any(|tool| tool.name() == name))?;
-        Ok(Arc::new(Self {
-            registry,
-            prompts,
-            absent,
-            instructions,
-        }))
-    }
-}
-
-#[async_trait]
-impl Backend for KonnectBackend {
-    fn name(&self) -> &str {
-        self.registry.name()
-    }
-
-    fn offer_now(&self) -> Option<Offer> {
-        let mut offer = self.registry.offer_now()?;
-        offer.prompts.clone_from(&self.prompts);
-        offer.instructions = Some(self.instructions.to_owned());
-        offer.texts_follow_names = true;
-        offer.absent.clone_from(&self.absent);
-        Some(offer)
-    }
-
-    async fn offer(&self) -> Result<Offer, BackendError> {
-        Ok(self.offer_now().unwrap_or_default())
-    }
-
-    async fn get_prompt(&self, ctx: &CallContext, get: PromptGet) -> Result<RawJson, BackendError> {
-        let prompt = prompts::get(&self.prompts, &get)?;
-        // No name needs an escape, so the text stays JSON.
-        let worded = ctx.in_names_of_client(prompt.as_str()).into_owned();
-        Ok(RawJson::parse(worded).unwrap_or(prompt))
-    }
-
-    async fn call_tool(
-        &self,
-        ctx: &CallContext,
-        call: ToolCall,
-    ) -> Result<ToolOutput, BackendError> {
-        if *call.name != *confirm::TOOL {
-            return self.registry.call_tool(ctx, call).await;
-        }
-        match confirm::step(ctx, &call) {
-            Step::Unasked => self.registry.call_tool(ctx, call).await,
-            Step::Agreed(call) => self.registry.call_tool(ctx, call).await,
-            Step::Refused => Ok(confirm::refused()),
-            Step::Ask(call) => {
-                let shown = self.registry.call_tool(ctx, call.clone()).await?;
-                Ok(confirm::question(&call, &shown).unwrap_or(shown))
-            }
-        }
     }
 }
 

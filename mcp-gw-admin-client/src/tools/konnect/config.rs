@@ -7,110 +7,142 @@ use serde::Deserialize;
 use crate::konnect::Region;
 use crate::tools::api7::{Access, EnvironmentError, answer, timeout};
 
-/// The tools of one region of Kong Konnect.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// What is listed of the tools that a configuration chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub struct KonnectConfig {
-    /// The name of the backend in policy, audit and metrics.
-    #[serde(default = "konnect")]
-    pub name: String,
-    /// The region: `us`, `eu`, `au`, `me`, `in`, `sg`. What is in another is not seen.
-    #[serde(default = "us")]
-    pub region: String,
-    /// Another address than that of the region, such as that of a proxy in front of it: the token is sent there.
-    #[serde(default)]
-    pub base_url: Option<String>,
-    /// Another address than `https://global.api.konghq.com`: the token is sent there, too.
-    #[serde(default)]
-    pub global_url: Option<String>,
-    /// A token of a person (`kpat_…`) or a system account (`spat_…`). It is sent to Konnect and nowhere else.
-    pub token: Secret<String>,
-    /// What the tools may change: debug sessions are all that they make.
-    #[serde(default = "writes")]
-    pub access: Access,
-    /// Only these tools; all when it is missing.
-    #[serde(default)]
-    pub tools: Option<Vec<String>>,
-    /// Not these tools.
-    #[serde(default)]
-    pub exclude_tools: Vec<String>,
-    /// Certificates of authorities, in PEM, that are believed instead of those of the system.
-    #[serde(default)]
-    pub ca_pem: Option<String>,
-    /// A proxy that requests go through: `http://proxy.example.com:3128`.
-    #[serde(default)]
-    pub proxy: Option<Secret<String>>,
-    /// How long one attempt at a request may take, in seconds.
-    #[serde(default = "timeout")]
-    #[schemars(range(min = 1, max = 600))]
-    pub timeout_seconds: u32,
-    /// How long a list in an answer is at most, in bytes.
-    #[serde(default = "answer")]
-    #[schemars(range(min = 1024, max = 1_048_576))]
-    pub answer_bytes: usize,
-    /// How many entities of a list are read at most.
-    #[serde(default = "items")]
-    #[schemars(range(min = 1, max = 100_000))]
-    pub max_items: usize,
-    /// What the user has to set before anything can be asked: the tools are listed, and each call is answered with this.
-    #[serde(skip)]
-    pub unset: Option<String>,
+pub enum Visibility {
+    /// Those that the rights of the token do not exclude, as far as Konnect tells them: it is asked at the start, and
+    /// again every few minutes. What is in doubt is listed. The default.
+    #[default]
+    Rights,
+    /// All of them; Konnect is not asked.
+    All,
 }
 
-/// The tools of one Kong Gateway.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct KongConfig {
-    /// The name of the backend in policy, audit and metrics.
-    #[serde(default = "kong")]
-    pub name: String,
-    /// The address of the Admin API: `http://127.0.0.1:8001`.
-    #[serde(default = "admin_url")]
-    pub admin_url: String,
-    /// A token of the Enterprise edition (`Kong-Admin-Token`). It is sent to the Admin API and nowhere else.
-    #[serde(default)]
-    pub admin_token: Option<Secret<String>>,
-    /// The header of the token, when the gateway is told another.
-    #[serde(default = "admin_header")]
-    pub admin_header: String,
-    /// The workspace (Enterprise); the default one when it is missing.
-    #[serde(default)]
-    pub workspace: Option<String>,
-    /// What the gateway is called as a control plane; by its address when it is missing.
-    #[serde(default)]
-    pub control_plane_name: Option<String>,
-    /// Its id as a control plane: a UUID; one that is made of its address when it is missing.
-    #[serde(default)]
-    pub control_plane_id: Option<String>,
-    /// List `GetConsumerGroup`, which wants the Enterprise edition; without it, when there is a token or a workspace.
-    #[serde(default)]
-    pub consumer_groups: Option<bool>,
-    /// Only these tools; all when it is missing.
-    #[serde(default)]
-    pub tools: Option<Vec<String>>,
-    /// Not these tools.
-    #[serde(default)]
-    pub exclude_tools: Vec<String>,
-    /// Certificates of authorities, in PEM, that are believed instead of those of the system.
-    #[serde(default)]
-    pub ca_pem: Option<String>,
-    /// A proxy that requests go through: `http://proxy.example.com:3128`.
-    #[serde(default)]
-    pub proxy: Option<Secret<String>>,
-    /// How long one attempt at a request may take, in seconds.
-    #[serde(default = "timeout")]
-    #[schemars(range(min = 1, max = 600))]
-    pub timeout_seconds: u32,
-    /// How long a list in an answer is at most, in bytes.
-    #[serde(default = "answer")]
-    #[schemars(range(min = 1024, max = 1_048_576))]
-    pub answer_bytes: usize,
-    /// How many entities of a list are read at most.
-    #[serde(default = "items")]
-    #[schemars(range(min = 1, max = 100_000))]
-    pub max_items: usize,
+/// Configurations: what each has of its own with the value that it has unless something else is said, and what all have
+/// whose tools read lists of entities.
+macro_rules! configs {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident($($argument:ident: $given:ty),*) $(#[$new_doc:meta])* {
+            $($(#[$field_doc:meta])* $field:ident: $type:ty = $value:expr,)*
+        }
+    )*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        #[non_exhaustive]
+        pub struct $name {
+            $($(#[$field_doc])*
+            pub $field: $type,)*
+            /// Only these tools; all when it is missing.
+            #[serde(default)]
+            pub tools: Option<Vec<String>>,
+            /// Not these tools.
+            #[serde(default)]
+            pub exclude_tools: Vec<String>,
+            /// Certificates of authorities, in PEM, that are believed instead of those of the system.
+            #[serde(default)]
+            pub ca_pem: Option<String>,
+            /// A proxy that requests go through: `http://proxy.example.com:3128`.
+            #[serde(default)]
+            pub proxy: Option<Secret<String>>,
+            /// How long one attempt at a request may take, in seconds.
+            #[serde(default = "timeout")]
+            #[schemars(range(min = 1, max = 600))]
+            pub timeout_seconds: u32,
+            /// How long a list in an answer is at most, in bytes.
+            #[serde(default = "answer")]
+            #[schemars(range(min = 1024, max = 1_048_576))]
+            pub answer_bytes: usize,
+            /// How many entities of a list are read at most.
+            #[serde(default = "items")]
+            #[schemars(range(min = 1, max = 100_000))]
+            pub max_items: usize,
+        }
+
+        impl $name {
+            $(#[$new_doc])*
+            pub fn new($($argument: $given),*) -> Self {
+                Self {
+                    $($field: $value,)*
+                    tools: None,
+                    exclude_tools: Vec::new(),
+                    ca_pem: None,
+                    proxy: None,
+                    timeout_seconds: timeout(),
+                    answer_bytes: answer(),
+                    max_items: items(),
+                }
+            }
+        }
+    )*};
+}
+
+configs! {
+    /// The tools of one region of Kong Konnect.
+    KonnectConfig(region: Region, token: impl Into<Secret<String>>)
+    /// A region, with the defaults.
+    {
+        /// The name of the backend in policy, audit and metrics.
+        #[serde(default = "konnect")]
+        name: String = konnect(),
+        /// The region: `us`, `eu`, `au`, `me`, `in`, `sg`. What is in another is not seen.
+        #[serde(default = "us")]
+        region: String = region.as_str().to_owned(),
+        /// Another address than that of the region, such as that of a proxy in front of it: the token is sent there.
+        #[serde(default)]
+        base_url: Option<String> = None,
+        /// Another address than `https://global.api.konghq.com`: the token is sent there, too.
+        #[serde(default)]
+        global_url: Option<String> = None,
+        /// A token of a person (`kpat_…`) or a system account (`spat_…`). It is sent to Konnect and nowhere else.
+        token: Secret<String> = token.into(),
+        /// What the tools may change: debug sessions are all that they make.
+        #[serde(default = "writes")]
+        access: Access = writes(),
+        /// Whether tools that the rights of the token exclude are listed.
+        #[serde(default)]
+        visibility: Visibility = Visibility::default(),
+        /// The switch of the organization: without it nobody is let in, and nothing is asked.
+        #[serde(default = "yes")]
+        enabled: bool = yes(),
+        /// What the user has to set before anything can be asked: the tools are listed, and each call is answered with
+        /// this.
+        #[serde(skip)]
+        unset: Option<String> = None,
+    }
+
+    /// The tools of one Kong Gateway.
+    KongConfig(url: impl Into<String>)
+    /// The Admin API at `url`, with the defaults.
+    {
+        /// The name of the backend in policy, audit and metrics.
+        #[serde(default = "kong")]
+        name: String = kong(),
+        /// The address of the Admin API: `http://127.0.0.1:8001`.
+        #[serde(default = "admin_url")]
+        admin_url: String = url.into(),
+        /// A token of the Enterprise edition (`Kong-Admin-Token`). It is sent to the Admin API and nowhere else.
+        #[serde(default)]
+        admin_token: Option<Secret<String>> = None,
+        /// The header of the token, when the gateway is told another.
+        #[serde(default = "admin_header")]
+        admin_header: String = admin_header(),
+        /// The workspace (Enterprise); the default one when it is missing.
+        #[serde(default)]
+        workspace: Option<String> = None,
+        /// What the gateway is called as a control plane; by its address when it is missing.
+        #[serde(default)]
+        control_plane_name: Option<String> = None,
+        /// Its id as a control plane: a UUID; one that is made of its address when it is missing.
+        #[serde(default)]
+        control_plane_id: Option<String> = None,
+        /// List `GetConsumerGroup`, which wants the Enterprise edition; without it, when there is a token or a workspace.
+        #[serde(default)]
+        consumer_groups: Option<bool> = None,
+    }
 }
 
 fn konnect() -> String {
@@ -137,31 +169,15 @@ const fn writes() -> Access {
     Access::ReadWrite
 }
 
+const fn yes() -> bool {
+    true
+}
+
 const fn items() -> usize {
     10_000
 }
 
 impl KonnectConfig {
-    /// A region, with the defaults.
-    pub fn new(region: Region, token: impl Into<Secret<String>>) -> Self {
-        Self {
-            name: konnect(),
-            region: region.as_str().to_owned(),
-            base_url: None,
-            global_url: None,
-            token: token.into(),
-            access: writes(),
-            tools: None,
-            exclude_tools: Vec::new(),
-            ca_pem: None,
-            proxy: None,
-            timeout_seconds: timeout(),
-            answer_bytes: answer(),
-            max_items: items(),
-            unset: None,
-        }
-    }
-
     /// From the variables of Kong's older server: `KONNECT_ACCESS_TOKEN`, `KONNECT_REGION` (`us` without it), and
     /// `KONNECT_BASE_URL` and `KONNECT_GLOBAL_URL` for other addresses. `look_up` finds a variable: this crate does not read
     /// the environment.
@@ -198,30 +214,16 @@ impl KonnectConfig {
         self.access = access;
         self
     }
+
+    /// Sets what is listed.
+    #[must_use]
+    pub const fn with_visibility(mut self, visibility: Visibility) -> Self {
+        self.visibility = visibility;
+        self
+    }
 }
 
 impl KongConfig {
-    /// The Admin API at `admin_url`, with the defaults.
-    pub fn new(admin_url: impl Into<String>) -> Self {
-        Self {
-            name: kong(),
-            admin_url: admin_url.into(),
-            admin_token: None,
-            admin_header: admin_header(),
-            workspace: None,
-            control_plane_name: None,
-            control_plane_id: None,
-            consumer_groups: None,
-            tools: None,
-            exclude_tools: Vec::new(),
-            ca_pem: None,
-            proxy: None,
-            timeout_seconds: timeout(),
-            answer_bytes: answer(),
-            max_items: items(),
-        }
-    }
-
     /// From variables: `KONG_ADMIN_URL` (`http://127.0.0.1:8001` without it), `KONG_ADMIN_TOKEN`, `KONG_WORKSPACE`.
     /// `look_up` finds a variable: this crate does not read the environment.
     pub fn from_lookup(look_up: impl Fn(&str) -> Option<String>) -> Self {

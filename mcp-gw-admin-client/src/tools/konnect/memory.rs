@@ -29,6 +29,11 @@ impl Memory {
         }
     }
 
+    /// Forgets everything: it was of another organization.
+    pub(crate) fn forget(&self) {
+        self.all().clear();
+    }
+
     /// Where something is, if that was seen.
     pub(crate) fn plane_of(&self, id: &Uuid) -> Option<Uuid> {
         self.all().get(id).cloned()

@@ -149,6 +149,12 @@ static WORKFLOWS: [Workflow; 5] = [
 /// Longer arguments are cut.
 const LONGEST: usize = 512;
 
+/// Whether all tools of a workflow are there.
+pub(crate) fn is_listed(name: &str, has_tool: impl Fn(&str) -> bool) -> bool {
+    let mut named = WORKFLOWS.iter().filter(|one| one.name == name);
+    named.any(|one| one.tools.iter().all(|tool| has_tool(tool)))
+}
+
 /// The workflows all of whose tools are listed.
 ///
 /// # Errors

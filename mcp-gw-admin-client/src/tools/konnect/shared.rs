@@ -12,6 +12,7 @@ use crate::tools::api7::Access;
 use crate::tools::konnect::args::Uid;
 use crate::tools::konnect::knowledge::Knowledge;
 use crate::tools::konnect::memory::Memory;
+use crate::tools::konnect::sight::Sight;
 use crate::tools::konnect::source::Source;
 use crate::tools::operation::Shared;
 
@@ -57,6 +58,8 @@ pub(crate) struct Konnect {
     /// Documentation, if there is some.
     pub(crate) knowledge: Option<Arc<dyn Knowledge>>,
     pub(crate) memory: Arc<Memory>,
+    /// What is known of the token; a gateway of one's own has nothing to be learnt.
+    pub(crate) sight: Option<Arc<Sight>>,
     pub(crate) access: Access,
     pub(crate) answer_bytes: usize,
     pub(crate) max_items: usize,
@@ -102,7 +105,7 @@ pub(crate) enum Right {
 }
 
 impl Right {
-    const fn says(self) -> &'static str {
+    pub(crate) const fn says(self) -> &'static str {
         match self {
             Self::Read => "the role Viewer or Admin on this control plane",
             Self::Analytics => "the team Analytics Viewer or Analytics Admin",
@@ -115,6 +118,9 @@ impl Konnect {
     /// What went wrong, as a model reads it: with the right that is missing, or where was looked.
     pub(crate) fn says(&self, error: &Error, right: Right) -> String {
         let mut text = explain_as(self.words, error);
+        if let Some(sight) = self.sight.as_ref().filter(|_| error.is_forbidden()) {
+            sight.refused();
+        }
         if error.is_forbidden() && matches!(self.source, Source::Konnect(_)) {
             text.push_str(" It takes ");
             text.push_str(right.says());

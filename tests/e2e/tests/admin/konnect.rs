@@ -19,7 +19,9 @@ const PLUGIN: &str = "55555555-a987-4628-b4c5-bb4f4fddd5f7";
 fn served(binary: &str, konnect: &Dashboard) -> Served {
     let url = konnect.url();
     let variables = [("KONNECT_ACCESS_TOKEN", TOKEN), ("KONNECT_BASE_URL", &*url)];
-    Served::of_kind("konnect", binary, &["--region", "eu"], &variables)
+    // Where visibility matters a test plans what is asked for it.
+    let args = ["--region", "eu", "--all-tools"];
+    Served::of_kind("konnect", binary, &args, &variables)
 }
 
 /// A planned request in the control plane: `GET /routes?size=1000`.
@@ -260,8 +262,8 @@ fn regions_and_a_gateway_stand_side_by_side() {
     let kong = Dashboard::start([on("GET /").body(r#"{"version":"3.9.0"}"#)]);
     let yaml = format!(
         "http: {{ listen: \"127.0.0.1:0\" }}\npolicy: {{ default: allow }}\nservers:\n  \
-         eu: {{ konnect: {{ region: eu, base_url: {:?}, token: {TOKEN} }} }}\n  \
-         us: {{ konnect: {{ region: us, base_url: {:?}, token: {TOKEN} }} }}\n  \
+         eu: {{ konnect: {{ region: eu, base_url: {:?}, token: {TOKEN}, visibility: all }} }}\n  \
+         us: {{ konnect: {{ region: us, base_url: {:?}, token: {TOKEN}, visibility: all }} }}\n  \
          edge: {{ kong: {{ admin_url: {:?}, control_plane_name: edge }} }}\n",
         eu.url(),
         us.url(),

@@ -5,6 +5,7 @@ mod bad_answers;
 mod configured;
 mod ends;
 mod konnect;
+mod konnect_rights;
 mod names;
 #[path = "../../../../mcp-gw-admin-client/tests/support/mod.rs"]
 mod scripted;
