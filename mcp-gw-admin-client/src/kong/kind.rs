@@ -248,7 +248,7 @@ mod tests {
                 (Place::gateway(Some(&place)), vec!["base".to_owned(), place.clone()])
             };
             let at = at.within(Kind::Service, &*owner);
-            path.extend(["services".to_owned(), owner, kind.path()[1..].to_owned()]);
+            path.extend(["services".to_owned(), owner, kind.path().replace('/', "")]);
 
             let [offset, tags, name, custom_id] = &values;
             let mut params = ListParams::default().with_size(7).with_offset(offset).with_tags(tags);
