@@ -18,6 +18,8 @@ pub(crate) use error::one_line;
 pub use error::{Done, Error, ErrorKind};
 pub use retry::RetryPolicy;
 pub(crate) use target::encode;
+#[cfg(test)]
+pub(crate) use target::tests::hostile;
 pub use target::{RequestError, Target};
 pub use tls::{TlsError, Trust};
 pub use transport::{Answer, Reading, Transport, TransportConfig, TransportError};

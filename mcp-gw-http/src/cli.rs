@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use mcp_gw_server::cli::{
-    Api7Args, ApisixArgs, ConfigWatch, Hangup, KongArgs, KonnectArgs, LimitsArgs, LogArgs,
-    PinsArgs, PolicyArgs, READY_LIMIT, SourceArgs, ask_servers, check, environment, limits,
-    misplaced, parse, pins, policy, status_lines, stop_signals,
+    Api7Args, ApisixArgs, ConfigWatch, DocsArgs, Hangup, KongArgs, KonnectArgs, LimitsArgs,
+    LogArgs, PinsArgs, PolicyArgs, READY_LIMIT, SourceArgs, ask_servers, check, docs, environment,
+    limits, misplaced, parse, pins, policy, status_lines, stop_signals,
 };
 use mcp_gw_server::config::{Config, ConfigFaults};
 use mcp_gw_server::identity::{FirstAdmin, Management};
@@ -91,6 +91,8 @@ enum Command {
     Limits(LimitsArgs),
     /// Who may do what: look a policy over, explain and test its decisions, import one
     Policy(PolicyArgs),
+    /// Documentation that tools search: read it ahead
+    Docs(DocsArgs),
 }
 
 /// What is checked, where it has a subcommand of its own.
@@ -168,6 +170,7 @@ Examples:
   mcp-gw-http pins diff --config mcp-gw.yaml            do servers offer what they did?
   mcp-gw-http limits show --config mcp-gw.yaml          how much may callers call?
   mcp-gw-http policy check mcp-gw.yaml                  who may do what?
+  mcp-gw-http docs index docs.tar.gz docs.index         read documentation ahead
 
 Ctrl-C lets open calls end; a second Ctrl-C does not wait for them.";
 
@@ -232,6 +235,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Pins(args)) => return Ok(pins(&args)),
         Some(Command::Limits(args)) => return Ok(runtime()?.block_on(limits(&args))),
         Some(Command::Policy(args)) => return Ok(policy(&args)),
+        Some(Command::Docs(args)) => return Ok(docs(&args)),
         Some(Command::Demo(args)) => {
             runtime()?.block_on(demo::run(args.once, args.listen, || {
                 stop_signals(Hangup::Stops)

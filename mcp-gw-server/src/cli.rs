@@ -1,7 +1,8 @@
 //! What the two servers' command lines share: what to serve, how to log, when to stop, and
-//! what to do about pins, limits and policies.
+//! what to do about pins, limits, policies and documentation.
 
 mod admin;
+mod docs;
 mod kong;
 mod limits;
 mod logging;
@@ -12,6 +13,7 @@ mod source;
 mod stop;
 
 pub use admin::{AdminArgs, Api7Args, ApisixArgs};
+pub use docs::{DocsArgs, docs};
 pub use kong::{KongArgs, KonnectArgs, ReadArgs};
 pub use limits::{LimitsArgs, limits};
 pub use logging::{LogArgs, LogFormat, LogGuard};
@@ -89,7 +91,7 @@ pub async fn ask_servers(
 /// A gateway in front of the servers of `config`, which were asked once what they offer.
 async fn asked(config: &crate::config::Config) -> Result<mcp_gw_core::Gateway, String> {
     let gateway = crate::survey::gateway_of(config, &variables()).await;
-    gateway.map_err(|error| reload::chain(&error))
+    gateway.map_err(|error| crate::config::chain(&error))
 }
 
 /// The environment of this process, for children.

@@ -58,6 +58,8 @@ pub use balance::{
 pub(crate) use check::LONGEST_CALL;
 pub use credential::{KeyError, KeySource};
 pub(crate) use explain::origin;
+#[cfg(any(feature = "cli", feature = "docs-index"))]
+pub(crate) use fault::chain;
 pub use fault::{ConfigFaults, Fault};
 pub use federation::{EndpointConfig, PrefixMode, UriMode};
 pub use import::{Imported, import};

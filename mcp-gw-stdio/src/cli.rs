@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use mcp_gw_server::cli::{
-    Api7Args, ApisixArgs, ConfigWatch, KongArgs, KonnectArgs, LogArgs, PinsArgs, PolicyArgs,
-    SourceArgs, ask_servers, check, environment, misplaced, parse, pins, policy, status_lines,
-    stop_signals,
+    Api7Args, ApisixArgs, ConfigWatch, DocsArgs, KongArgs, KonnectArgs, LogArgs, PinsArgs,
+    PolicyArgs, SourceArgs, ask_servers, check, docs, environment, misplaced, parse, pins, policy,
+    status_lines, stop_signals,
 };
 use mcp_gw_server::metrics::{Metrics, MetricsListener};
 use mcp_gw_server::{Launch, LineConfig, serve_lines_until};
@@ -70,6 +70,8 @@ enum Command {
     Pins(PinsArgs),
     /// Who may do what: look a policy over, explain and test its decisions, import one
     Policy(PolicyArgs),
+    /// Documentation that tools search: read it ahead
+    Docs(DocsArgs),
 }
 
 /// What is checked, where it has a subcommand of its own.
@@ -107,6 +109,7 @@ Examples:
   mcp-gw-stdio check --config mcp-gw.yaml
   mcp-gw-stdio pins diff --config mcp-gw.yaml
   mcp-gw-stdio policy check mcp-gw.yaml
+  mcp-gw-stdio docs index docs.tar.gz docs.index
 
 Standard output carries MCP only; logs, the audit log among them, go to standard error.";
 
@@ -152,6 +155,7 @@ pub fn main() -> ExitCode {
         },
         Some(Command::Pins(args)) => return pins(&args),
         Some(Command::Policy(args)) => return policy(&args),
+        Some(Command::Docs(args)) => return docs(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -148,7 +148,11 @@ fn beside(folder: &Path, what: &str) -> Result<PathBuf, DocsError> {
 fn is_free(folder: &Path) -> Result<bool, DocsError> {
     match fs::read_dir(folder) {
         Ok(mut entries) => Ok(entries.next().is_none()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(DocsError::NoIndex {
+            path: folder.to_owned(),
+            why: "it is a file; name a folder that is empty or not there".to_owned(),
+        }),
         Err(error) => Err(DocsError::read(folder, error)),
     }
 }

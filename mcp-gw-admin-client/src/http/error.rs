@@ -7,6 +7,7 @@ use http::StatusCode;
 use mcp_gw_core::BoxError;
 
 use crate::http::target::RequestError;
+use crate::konnect::text::is_unseen;
 
 /// What an [`Error`] means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -218,7 +219,7 @@ impl From<RequestError> for Error {
 pub(crate) fn one_line(text: &str, longest: usize) -> String {
     let mut out: String = text
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if is_unseen(c) { ' ' } else { c })
         .take(longest)
         .collect();
     if text.chars().nth(longest).is_some() {

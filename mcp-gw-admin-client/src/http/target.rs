@@ -267,7 +267,7 @@ pub(crate) fn encode(out: &mut String, text: &str) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
     use url::Url;
 
@@ -373,7 +373,7 @@ mod tests {
     }
 
     /// Texts with more of what matters than chance would give.
-    fn hostile() -> impl Strategy<Value = String> {
+    pub(crate) fn hostile() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
             Just("..".to_owned()),
             Just("/".to_owned()),

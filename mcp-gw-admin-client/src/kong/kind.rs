@@ -160,7 +160,11 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use url::Url;
+
     use super::*;
+    use crate::http::{BaseUrl, hostile};
 
     const PLANE: &str = "7f9fd312-a987-4628-b4c5-bb4f4fddd5f7";
 
@@ -211,6 +215,63 @@ mod tests {
             assert!(Kind::Route.get(&place, id).is_err(), "{id:?}");
             let place = place.within(Kind::Service, id);
             assert!(Kind::Route.get(&place, "r").is_err(), "{id:?}");
+        }
+    }
+
+    fn sent(request: &Request<Bytes>) -> Url {
+        let base: BaseUrl = "https://kong.example:8444/base".parse().unwrap();
+        let url = base.join(request.uri());
+        url.expect("what was built can be joined")
+    }
+
+    fn segments(url: &Url) -> Vec<String> {
+        let decoded = |segment: &str| {
+            // In a query a plus is a blank, in a path it is not.
+            let escaped = format!("s={}", segment.replace('+', "%2B"));
+            let query = url::form_urlencoded::parse(escaped.as_bytes());
+            query.map(|(_, value)| value.into_owned()).collect()
+        };
+        url.path_segments().unwrap().map(decoded).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_is_given_leaves_its_place(
+            place in hostile(), owner in hostile(), id in hostile(), values in proptest::array::uniform4(hostile()),
+            is_konnect in any::<bool>(), kind in 0..Kind::ALL.len(),
+        ) {
+            let kind = Kind::ALL[kind];
+            let (at, mut path) = if is_konnect {
+                let path = ["base", "v2", "control-planes", &place, "core-entities"];
+                (Place::control_plane(&*place), path.map(str::to_owned).to_vec())
+            } else {
+                (Place::gateway(Some(&place)), vec!["base".to_owned(), place.clone()])
+            };
+            let at = at.within(Kind::Service, &*owner);
+            path.extend(["services".to_owned(), owner, kind.path().replace('/', "")]);
+
+            let [offset, tags, name, custom_id] = &values;
+            let mut params = ListParams::default().with_size(7).with_offset(offset).with_tags(tags);
+            params = params.with_custom_id(custom_id);
+            let mut wanted = vec![("size", "7"), ("offset", offset), ("tags", tags), ("custom_id", custom_id)];
+            if is_konnect {
+                params = params.with_name(name);
+                wanted.insert(3, ("filter[name][eq]", name));
+            }
+            if let Ok(request) = kind.list(&at, &params) {
+                let url = sent(&request);
+                prop_assert_eq!(segments(&url), path.clone(), "{}", url);
+                let pairs: Vec<_> = url.query_pairs().collect();
+                let wanted: Vec<_> = wanted.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+                prop_assert_eq!(pairs, wanted, "{}", url);
+                prop_assert!(url.fragment().is_none());
+            }
+            if let Ok(request) = kind.get(&at, &id) {
+                let url = sent(&request);
+                path.push(id);
+                prop_assert_eq!(segments(&url), path, "{}", url);
+                prop_assert_eq!((url.query(), url.fragment()), (None, None));
+            }
         }
     }
 }

@@ -88,7 +88,10 @@ pub(crate) fn page_of(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::http::{BaseUrl, hostile};
 
     #[test]
     fn filters_are_whole_parameters() {
@@ -101,5 +104,22 @@ mod tests {
             "/v2/control-planes?page%5Bsize%5D=100&page%5Bnumber%5D=2&filter%5Bname%5D%5Beq%5D=a%26filter%5Bid%5D%5Beq%5D%3Db"
         );
         assert!(at("../x", "").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_filter_and_a_cursor_stay_one_parameter(name in hostile(), part in hostile(), after in hostile()) {
+            let base: BaseUrl = "https://eu.api.konghq.com".parse().unwrap();
+            let params = PlaneParams::default().with_name(&*name).with_name_contains(&*part);
+            let url = base.join(params.request().unwrap().uri()).unwrap();
+            prop_assert_eq!(url.path(), PLANES);
+            let pairs: Vec<_> = url.query_pairs().collect();
+            let wanted = [("filter[name][eq]".into(), name.into()), ("filter[name][contains]".into(), part.into())];
+            prop_assert_eq!(&pairs[..], &wanted[..]);
+            let url = base.join(page_of(Target::at("/x"), 7, Some(&after)).unwrap().uri()).unwrap();
+            let pairs: Vec<_> = url.query_pairs().collect();
+            let wanted = [("page[size]".into(), "7".into()), ("page[after]".into(), after.into())];
+            prop_assert_eq!((url.path(), &pairs[..]), ("/x", &wanted[..]));
+        }
     }
 }

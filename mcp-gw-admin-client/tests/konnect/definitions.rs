@@ -38,6 +38,36 @@ fn the_list_of_tools_is_what_we_promise() {
 }
 
 #[test]
+fn the_list_of_tools_of_a_gateway_is_what_we_promise() {
+    let mut kong = KongConfig::new("http://127.0.0.1:8001");
+    kong.consumer_groups = Some(true);
+    let parts = Parts::default().with_knowledge(Arc::new(Book));
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.bind(|| {
+        for mut tool in listed::definitions(&*gateway_backend(&kong, parts).unwrap()) {
+            let name = format!("kong.{}", listed::name(&tool));
+            tool.sort_all_objects();
+            insta::assert_snapshot!(name, serde_json::to_string_pretty(&tool).unwrap());
+        }
+    });
+}
+
+#[test]
+fn the_list_of_workflows_is_what_we_promise() {
+    let backend = konnect_backend(&config(), Parts::default()).unwrap();
+    let offer = backend.offer_now().unwrap();
+    let prompts = offer.prompts.iter();
+    let all: Vec<Value> = prompts
+        .map(|one| one.definition().to_value().unwrap())
+        .collect();
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings
+        .bind(|| insta::assert_snapshot!("prompts", serde_json::to_string_pretty(&all).unwrap()));
+}
+
+#[test]
 fn names_and_arguments_are_those_of_kongs_server() {
     // `skip` reads on, `confirm` stands for the user where no client asks: both are ours.
     let ours = ["skip", "confirm"];

@@ -16,6 +16,8 @@ mod definitions;
 mod entities;
 mod gateway;
 mod knowledge;
+mod odd_input;
+mod requests;
 mod rights;
 mod tracing;
 

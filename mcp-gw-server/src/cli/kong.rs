@@ -21,8 +21,7 @@ pub struct ReadArgs {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub exclude_tools: Vec<String>,
 
-    /// Documentation for `KnowledgeBaseSearch`: a folder, an archive or an index; of programs that were
-    /// built with the feature `docs-index`
+    /// Documentation for `KnowledgeBaseSearch`: a folder, an archive, or an index that `docs index` wrote
     #[arg(long, value_name = "PATH")]
     pub docs: Option<PathBuf>,
 

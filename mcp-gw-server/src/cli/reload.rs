@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::source::{SourceArgs, environment};
 use super::stop::{Hangup, Stop};
 use crate::Running;
-use crate::config::{Config, ConfigFaults};
+use crate::config::{Config, ConfigFaults, chain};
 use crate::metrics::MetricsListener;
 
 /// How often the file is looked at. It is read again once two looks find the same.
@@ -149,17 +149,6 @@ fn complain(path: &Path, why: &str) {
         file = %path.display(),
         "not reloaded, what was in force before stays: {why}"
     );
-}
-
-/// An error and everything that it came from.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 fn read(path: &Path, change: &impl Fn(Config) -> Config) -> Result<Config, ConfigFaults> {

@@ -76,7 +76,7 @@ pub(super) fn parts(docs: Option<&Path>) -> Result<Parts, Vec<AdminFault>> {
 fn load(path: &Path) -> Result<Arc<dyn Knowledge>, String> {
     use mcp_gw_admin_client::docs_index::{Bounds, DocsIndex};
 
-    let index = DocsIndex::load(path, &Bounds::default()).map_err(|error| error.to_string())?;
+    let index = DocsIndex::load(path, &Bounds::default()).map_err(|error| super::chain(&error))?;
     let report = index.report();
     tracing::info!(
         documents = report.documents,

@@ -4,6 +4,18 @@ use std::fmt::{self, Write as _};
 
 use super::path::{ConfigPath, Position};
 
+/// An error and everything that it came from.
+#[cfg(any(feature = "cli", feature = "docs-index"))]
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
 /// One thing that is wrong with a configuration, with what to do about it.
 ///
 /// No fault carries the value of a secret or of an environment variable.

@@ -30,9 +30,8 @@ macro_rules! kong_section {
             /// Not these tools.
             #[serde(default)]
             pub exclude_tools: Vec<String>,
-            /// Documentation that `KnowledgeBaseSearch` searches: a folder, an archive (`.tar.gz`, `.tar`, `.zip`) or an
-            /// index of it; without it the tool is not listed. Wants a program that was built with the feature
-            /// `docs-index`.
+            /// Documentation that `KnowledgeBaseSearch` searches: a folder, an archive (`.tar.gz`, `.tar`, `.zip`), or an
+            /// index of it that `mcp-gw-http docs index` wrote; without it the tool is not listed.
             pub docs: Option<PathBuf>,
             /// A file of the certificates of authorities, in PEM, that are believed instead of those of the
             /// system.

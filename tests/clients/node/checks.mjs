@@ -22,8 +22,10 @@ const USAGE = `usage: DRIVER (--http URL | --stdio -- COMMAND [ARG...]) [options
   --bad-arguments ANSWER        "error:CODE" (JSON-RPC), or "any" of them (default); the same for bad arguments
   --after-cancel quiet|any      "quiet": no progress of a cancelled call may arrive later (default any)
   --on-close leaves|any         "leaves": a stdio server must go by itself when its stdin closes (default any)
-  --suite tools|api7|apisix     what is checked: a server of tools (default), or the tools for an admin API
-  --admin URL                   where admin.mjs is, for the suites api7 and apisix
+  --suite NAME                  what is checked: a server of tools ("tools", the default), or the tools for an admin API
+                                ("api7", "apisix", "konnect", "kong")
+  --admin URL                   where admin.mjs is, for the suites of admin APIs
+  --elicit                      the client can ask its user
   --secret TEXT                 what must not be on the stderr of a stdio server
   --bearer KEY                  sent as "Authorization: Bearer KEY" over HTTP
   --watchdog SECONDS            give up after this long (default 60)`;
@@ -38,6 +40,7 @@ function commandLine(eras) {
             suite: { type: 'string', default: 'tools' },
             admin: { type: 'string' },
             secret: { type: 'string' },
+            elicit: { type: 'boolean', default: false },
             bearer: { type: 'string' },
             'expect-version': { type: 'string' },
             'expect-tools': { type: 'string' },
@@ -51,11 +54,22 @@ function commandLine(eras) {
     const [command, ...args] = positionals;
     if (values.stdio === (values.http !== undefined)) throw new Error('give either --http or --stdio');
     if (values.stdio && command === undefined) throw new Error('--stdio needs -- COMMAND');
-    const suites = ['tools', 'api7', 'apisix'];
+    const suites = ['tools', 'api7', 'apisix', 'konnect', 'kong'];
     if (!suites.includes(values.suite)) throw new Error(`--suite must be one of ${suites.join(', ')}`);
     if (!eras.includes(values.era)) throw new Error(`--era must be one of ${eras.join(', ')}`);
     if (!(Number(values.watchdog) > 0)) throw new Error('--watchdog must be a number of seconds');
     return { ...values, command, args };
+}
+
+/** Who sits in front of a client that can ask: gives the answer that is set, and remembers what was asked. */
+class Person {
+    asked = [];
+    answer = { action: 'cancel' };
+
+    asks(params) {
+        this.asked.push(params);
+        return this.answer;
+    }
 }
 
 /** Runs checks one after the other and counts. A failed check does not stop the ones after it. */
@@ -385,6 +399,7 @@ export async function main({ name, eras, connect }) {
     const list = new Checklist();
     const notices = new Map();
     const stderr = [];
+    const person = options.elicit ? new Person() : undefined;
     let connection;
     const leave = code => {
         for (const [notice, count] of notices) console.log(`# the client noticed ${count}x: ${notice}`);
@@ -405,6 +420,7 @@ export async function main({ name, eras, connect }) {
     const connected = await list.check('connects', async () => {
         connection = await connect({
             ...options,
+            person,
             onStderr: line => stderr.push(line),
             onNotice: message => {
                 const [notice] = message.split(': {'); // without the message it is about
@@ -418,7 +434,7 @@ export async function main({ name, eras, connect }) {
         return `${version}, server ${connection.info()?.name} ${connection.info()?.version}`;
     });
     if (connected) {
-        await suite(list, connection, options);
+        await suite(list, connection, { ...options, person });
         await closeChecks(list, connection, options);
         if (options.secret !== undefined && options.stdio) {
             await list.check('the secret is in no line of the log', () => {

@@ -6,9 +6,11 @@ import { eachLine, main, MODERN, tap } from './checks.mjs';
 
 const NEGOTIATION = { legacy: 'legacy', auto: 'auto', modern: { pin: MODERN } };
 
-async function connect({ era, http, command, args, bearer, onStderr, onNotice }) {
+async function connect({ era, http, command, args, bearer, person, onStderr, onNotice }) {
     const versionNegotiation = { mode: NEGOTIATION[era] };
-    const client = new Client({ name: 'drive-client2', version: '1.0.0' }, { versionNegotiation });
+    const capabilities = person === undefined ? {} : { elicitation: { form: {} } };
+    const client = new Client({ name: 'drive-client2', version: '1.0.0' }, { versionNegotiation, capabilities });
+    if (person !== undefined) client.setRequestHandler('elicitation/create', ({ params }) => person.asks(params));
     client.onerror = error => onNotice(error.message);
     let transport;
     if (http === undefined) {

@@ -4,7 +4,7 @@
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { McpError } from '@modelcontextprotocol/sdk/types.js';
+import { ElicitRequestSchema, McpError } from '@modelcontextprotocol/sdk/types.js';
 import { eachLine, main, tap } from './checks.mjs';
 
 /** All items of a list whose pages `fetch` gets by cursor. */
@@ -19,8 +19,10 @@ async function allPages(fetch, member) {
     return items;
 }
 
-async function connect({ http, command, args, bearer, onStderr, onNotice }) {
-    const client = new Client({ name: 'drive-sdk1', version: '1.0.0' });
+async function connect({ http, command, args, bearer, person, onStderr, onNotice }) {
+    const capabilities = person === undefined ? {} : { elicitation: { form: {} } };
+    const client = new Client({ name: 'drive-sdk1', version: '1.0.0' }, { capabilities });
+    if (person !== undefined) client.setRequestHandler(ElicitRequestSchema, ({ params }) => person.asks(params));
     client.onerror = error => onNotice(error.message);
     let transport;
     let version;

@@ -117,7 +117,7 @@ impl<S: Sort> Found<S> {
         let what = if count == 1 { S::ONE } else { many };
         let mut lines = vec![format!("{count} {what} in control plane {plane}")];
         match self.items.as_slice() {
-            [only] => lines.push(only.as_str().to_owned()),
+            [only] => lines.push(only.text()),
             items => lines.extend(items.iter().map(Item::line)),
         }
         if let Some(LeftOut { count, next }) = &self.left_out {

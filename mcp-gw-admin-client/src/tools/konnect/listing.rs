@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::http::{Error, one_line};
 use crate::konnect::Page;
+use crate::konnect::text::is_unseen;
 use crate::tools::advice;
 use crate::tools::redact::{Place, clean};
 use crate::tools::spoken::Spoken;
@@ -188,7 +189,8 @@ fn presented<S: Sort>(item: &RawJson, is_brief: bool, room: usize) -> (RawJson, 
         return (raw, clean.redacted);
     };
     let mut writer = ObjectWriter::with_capacity(clean.raw.len());
-    if let Some(id) = members.get("id") {
+    // Nothing else than a text is an id that another tool takes.
+    if let Some(id) = members.get("id").filter(|id| id.get().starts_with('"')) {
         writer = writer.raw_value(S::ID, id);
     }
     writer = S::add(&clean.raw, writer);
@@ -234,9 +236,19 @@ impl<S: Sort> Item<S> {
         out
     }
 
-    /// The whole, as JSON.
-    pub(crate) fn as_str(&self) -> &str {
-        self.raw.as_str()
+    /// The whole, as JSON, in which nothing is unseen.
+    pub(crate) fn text(&self) -> String {
+        let mut out = String::with_capacity(self.raw.len());
+        for c in self.raw.as_str().chars() {
+            if c.is_ascii() || !is_unseen(c) {
+                out.push(c);
+                continue;
+            }
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        }
+        out
     }
 }
 
@@ -299,7 +311,7 @@ mod tests {
         ]);
         let shown = show::<Thing>(&all, 0, 1000);
         assert_eq!(
-            shown.items[0].as_str(),
+            shown.items[0].text(),
             r#"{"thing_id":"1","id":"1","name":"a","n":1.50,"config":{"client_secret":"[redacted]"}}"#
         );
         assert_eq!(
@@ -307,7 +319,7 @@ mod tests {
             (1, None, false)
         );
         let shown = show::<Thing>(&all, 0, 100);
-        assert_eq!(shown.items[0].as_str(), r#"{"thing_id":"1","name":"a"}"#);
+        assert_eq!(shown.items[0].text(), r#"{"thing_id":"1","name":"a"}"#);
         assert_eq!((shown.items.len(), shown.is_brief), (2, true));
         assert_eq!(
             shown.items[1].line(),
@@ -331,10 +343,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_seen_is_escaped_and_an_id_is_a_text() {
+        let all = items(&["{\"id\":7,\"name\":\"a\u{202e}\u{e0041}ü\"}"]);
+        let text = show::<Thing>(&all, 0, 1000).items[0].text();
+        assert_eq!(text, r#"{"id":7,"name":"a\u202e\udb40\udc41ü"}"#);
+    }
+
+    #[test]
     fn what_says_a_member_twice_is_shown_as_text() {
         let all = items(&[r#"{"id":"1","id":"2","secret":"hidden!"}"#]);
         let shown = show::<Thing>(&all, 0, 1000);
-        assert!(shown.items[0].as_str().starts_with(r#"{"unreadable":"#));
-        assert!(!shown.items[0].as_str().contains("hidden!"));
+        assert!(shown.items[0].text().starts_with(r#"{"unreadable":"#));
+        assert!(!shown.items[0].text().contains("hidden!"));
     }
 }

@@ -3,6 +3,7 @@
 
 mod bad_answers;
 mod configured;
+mod documentation;
 mod ends;
 mod konnect;
 mod konnect_rights;

@@ -136,7 +136,7 @@ impl FoundPlanes {
         };
         let mut lines = vec![format!("{} {what}{place}", self.count)];
         match self.items.as_slice() {
-            [only] => lines.push(only.as_str().to_owned()),
+            [only] => lines.push(only.text()),
             items => lines.extend(items.iter().map(Item::line)),
         }
         for route in &self.routes {
