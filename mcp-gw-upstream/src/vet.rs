@@ -36,6 +36,12 @@ pub trait Vet: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When it cannot be judged now.
     async fn vet(self: Arc<Self>, offer: Offer) -> Result<Arc<dyn Judgement>, BoxError>;
+
+    /// True while nothing of the server may reach a client but the results of calls that are under way:
+    /// what it asks is answered with an error, and what it tells of these calls is dropped.
+    fn is_silenced(&self) -> bool {
+        false
+    }
 }
 
 /// What came of the look at a connection.
