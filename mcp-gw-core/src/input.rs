@@ -56,13 +56,17 @@ impl<'c> Rounds<'c> {
         if members.get("resultType").map(RawValue::get) != Some("\"input_required\"") {
             return Ok(None);
         }
+        let state = members.get(STATE);
+        if state.is_some_and(|state| !state.get().starts_with('"')) {
+            return Err(untellable("its `requestState` is not a string"));
+        }
         let left = self.left.checked_sub(1);
         self.left = left.ok_or_else(|| untellable("it asks for input again and again"))?;
         let responses = match members.get("inputRequests") {
             None => None,
             Some(requests) => Some(self.ask_all(result, requests, untellable).await?),
         };
-        let state = members.get(STATE).map(|state| result.slice(state));
+        let state = state.map(|state| result.slice(state));
         if responses.is_none() && state.is_none() {
             return Err(untellable(
                 "it asks for input and says neither which nor what to come back with",

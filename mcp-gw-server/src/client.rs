@@ -50,6 +50,8 @@ pub(crate) struct Client {
     clients: Option<Arc<Clients>>,
     /// It was greeted.
     is_ready: AtomicBool,
+    /// The endpoint that it came to is not there any more.
+    is_left: AtomicBool,
     has_ended: AtomicBool,
 }
 
@@ -81,6 +83,7 @@ impl Client {
             log_level: Mutex::default(),
             clients: None,
             is_ready: AtomicBool::new(false),
+            is_left: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
         }
     }
@@ -122,6 +125,11 @@ impl Client {
         if self.has_ended.load(Ordering::Acquire) {
             clients.gateway.end_session(&self.key);
         }
+    }
+
+    /// Notes whether its endpoint is gone; true when it is and was not before.
+    pub(crate) fn is_left_behind(&self, is_gone: bool) -> bool {
+        !self.is_left.swap(is_gone, Ordering::AcqRel) && is_gone
     }
 
     /// How it is connected.

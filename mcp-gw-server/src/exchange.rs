@@ -238,11 +238,19 @@ impl Engine {
         let bound = bound.map(Arc::new);
         let of_use = bound.clone();
         let run: Work = Box::pin(async move {
+            let is_asking = of_use.is_some();
             let work = engine.run(operation, &incoming, revision, client.as_ref(), of_use);
-            tokio::select! {
+            let result = tokio::select! {
                 biased;
                 result = work => result,
                 () = stopping.cancelled() => Err(stopped()),
+            };
+            // Who is asked in answers has the question made of it.
+            let keep = |error| engine.without_visits(error, revision, declared.as_ref());
+            if is_asking {
+                result
+            } else {
+                result.map_err(keep)
             }
         });
         let work = match bound {

@@ -49,6 +49,7 @@ mod supervise;
 mod survey;
 mod swap;
 mod task_asks;
+mod url_first;
 mod wrap;
 
 pub mod config;

@@ -94,6 +94,7 @@ impl Engine {
                 listener.end();
             }
         }
+        self.left_behind();
         inner.remounts.send_modify(|times| *times += 1);
         let closing = inner.closing.clone();
         let follow = follow(Arc::downgrade(inner), inner.remounts.subscribe());
@@ -103,6 +104,33 @@ impl Engine {
                 () = follow => {}
             }
         });
+    }
+}
+
+impl Engine {
+    /// Connections that are no sessions stay when their endpoint goes, with nothing to be seen there:
+    /// their clients hear of that, once, and who runs the gateway.
+    fn left_behind(&self) {
+        let (inner, gateway) = (&self.inner, self.gateway());
+        let mut empty: Vec<Arc<str>> = Vec::new();
+        for client in inner.clients.all() {
+            let Some(endpoint) = &client.endpoint else {
+                continue;
+            };
+            if client.is_left_behind(!gateway.has_endpoint(endpoint)) && !empty.contains(endpoint) {
+                empty.push(Arc::clone(endpoint));
+            }
+        }
+        for endpoint in &empty {
+            tracing::warn!(
+                endpoint = &**endpoint,
+                "there is no such endpoint any more: who is connected to it sees nothing and reaches \
+                 nothing until it is back"
+            );
+        }
+        if !empty.is_empty() {
+            inner.news.lists_gone(&empty, &Arc::downgrade(inner));
+        }
     }
 }
 
@@ -151,7 +179,8 @@ impl Inner {
     }
 }
 
-fn tell(client: &Client, topic: &Topic, params: &RawJson) {
+/// Tells a client what belongs to none of its requests.
+pub(crate) fn tell(client: &Client, topic: &Topic, params: &RawJson) {
     let message = jsonrpc::notification(topic.method(), &tagged(params, None));
     client.outbox.send(message);
 }

@@ -148,13 +148,26 @@ impl News {
 
     /// Tells that all lists are others than they were said to be, at the main endpoint and these.
     pub(crate) fn all_lists(&self, endpoints: &[Arc<str>], engine: &Weak<Inner>) {
+        let endpoints = endpoints.iter().map(Some);
+        self.lists_of([None].into_iter().chain(endpoints), engine);
+    }
+
+    /// Tells that all lists of these endpoints are empty now.
+    pub(crate) fn lists_gone(&self, endpoints: &[Arc<str>], engine: &Weak<Inner>) {
+        self.lists_of(endpoints.iter().map(Some), engine);
+    }
+
+    fn lists_of<'e>(
+        &self,
+        endpoints: impl Iterator<Item = Option<&'e Arc<str>>>,
+        engine: &Weak<Inner>,
+    ) {
         let mut all = CatalogueChange::default();
         (all.tools, all.prompts, all.resources) = (true, true, true);
         {
             let pending = &mut self.lock().pending;
-            pending.note_lists(None, all, None);
             for endpoint in endpoints {
-                pending.note_lists(Some(endpoint), all, None);
+                pending.note_lists(endpoint, all, None);
             }
         }
         self.tell(engine);
@@ -255,6 +268,7 @@ impl Inner {
                 let declared = incoming.meta.client_capabilities.as_ref();
                 let askable = Askable::of_some(Revision::V2026_07_28, declared);
                 if let Some(params) = task_asks::told(params, askable) {
+                    self.gateway.note_news_questions(incoming, &server, &params);
                     listener.tell(&Topic::Task(known), &params);
                 }
             }

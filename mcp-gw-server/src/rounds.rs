@@ -3,11 +3,7 @@
 
 use std::sync::Arc;
 
-use mcp_gw_core::jsonrpc::as_str;
-use mcp_gw_core::{
-    ErrorClass, Extras, Feature, Incoming, Members, ObjectWriter, Outcome, RawJson, ToolOutput,
-    code,
-};
+use mcp_gw_core::{ErrorClass, Extras, Feature, Incoming, Outcome, RawJson, ToolOutput, code};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -22,12 +18,13 @@ use crate::revision::Revision;
 use crate::rpc_error::RpcError;
 use crate::seal::Binding;
 use crate::states;
+use crate::url_first;
 
 pub(crate) const STATE: &str = "requestState";
 const RESPONSES: &str = "inputResponses";
 
-/// A server of an older revision wants the user to visit URLs first (2025-11-25, client/elicitation).
-const URL_ELICITATION_REQUIRED: i64 = -32042;
+/// The capability of clients that URLs are opened by.
+const ELICITATION: &str = "elicitation";
 
 fn member<'e>(extras: &'e Extras, wanted: &str) -> Option<&'e RawJson> {
     let mut members = extras.members.iter();
@@ -192,39 +189,62 @@ impl Engine {
         askable: Askable,
     ) -> Result<RawJson, RpcError> {
         let error = match result {
-            Err(error) if error.code() == Some(URL_ELICITATION_REQUIRED) => error,
+            Err(error) if is_visit(&error, Revision::V2026_07_28) => error,
             other => return other,
         };
         let inner = &self.inner;
-        match elicitations(&error.object).filter(|_| askable.opens_urls()) {
+        match url_first::requests(&error.object).filter(|_| askable.opens_urls()) {
             Some(requests) => inner
                 .parking
                 .ask_before(&requests, &binding(), &inner.server_info),
-            None => Err(RpcError::new(
-                code::INVALID_REQUEST,
-                "The server wants the user to visit a URL first, and this client did not declare \
-                 that it can show one: declare the capability `elicitation.url`.",
-            )),
+            None => Err(self.no_visit(Revision::V2026_07_28)),
         }
+    }
+
+    /// The error by which servers send the user to a URL, for who gets errors as they come: a client
+    /// that knows it, said that it opens URLs, and may be asked to.
+    pub(crate) fn without_visits(
+        &self,
+        error: RpcError,
+        revision: Revision,
+        declared: Option<&RawJson>,
+    ) -> RpcError {
+        let knows = !revision.is_modern() && Askable::of_some(revision, declared).opens_urls();
+        if knows || !is_visit(&error, revision) {
+            return error;
+        }
+        self.no_visit(revision)
+    }
+
+    /// What a client hears instead of a URL that it is not to be shown.
+    fn no_visit(&self, revision: Revision) -> RpcError {
+        let wants = "The server wants the user to visit a URL first, and";
+        if self.config().withheld.contains(&ELICITATION) {
+            return RpcError::new(
+                code::UPSTREAM_INVALID,
+                &format!(
+                    "{wants} this gateway does not let servers ask for that: `input.allow` is without \
+                     `elicitation`."
+                ),
+            );
+        }
+        let since = if revision < Revision::V2025_11_25 {
+            "be a client of 2025-11-25 or later, and "
+        } else {
+            ""
+        };
+        RpcError::new(
+            code::INVALID_REQUEST,
+            &format!(
+                "{wants} this client did not declare that it can show one: {since}declare the \
+                 capability `elicitation.url`."
+            ),
+        )
     }
 }
 
-/// The `elicitations` in the data of the error, as `inputRequests`.
-fn elicitations(error: &RawJson) -> Option<RawJson> {
-    let data = error.member("data").ok()??;
-    let list = data.member("elicitations").ok()??;
-    let list: Vec<Members<'_>> = list.decode().ok()?;
-    let mut requests = ObjectWriter::default();
-    for (at, elicitation) in list.iter().enumerate() {
-        let is_url = elicitation.get("mode").and_then(as_str).as_deref() == Some("url");
-        if !is_url || elicitation.get("url").and_then(as_str).is_none() {
-            return None;
-        }
-        let params = ObjectWriter::default().members(elicitation, &[]).finish();
-        let request = ObjectWriter::default()
-            .string("method", "elicitation/create")
-            .raw("params", &params);
-        requests = requests.raw(&format!("input-{}", at + 1), &request.finish());
-    }
-    (!list.is_empty()).then(|| requests.finish())
+/// Revisions from 2026-07-28 on do not have the error at all.
+fn is_visit(error: &RpcError, revision: Revision) -> bool {
+    let object = &error.object;
+    url_first::is_sent(object) || (revision.is_modern() && url_first::is_of_code(object))
 }

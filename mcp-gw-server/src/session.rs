@@ -90,9 +90,17 @@ pub(crate) struct Session {
     last_used: Mutex<Instant>,
     /// Of a sealed id: what it is called, and until when it is good.
     sealed: Option<(Uid, SystemTime)>,
+    /// It was begun elsewhere, or before, and its client does not know yet what that had and this has
+    /// not.
+    is_revived: AtomicBool,
 }
 
 impl Session {
+    /// True for the first one who asks about a session that has begun anew from its id.
+    pub(crate) fn take_revival(&self) -> bool {
+        self.is_revived.load(Ordering::Relaxed) && self.is_revived.swap(false, Ordering::AcqRel)
+    }
+
     fn last_used(&self) -> Instant {
         let used = *self
             .last_used
@@ -198,6 +206,7 @@ impl Sessions {
             journal,
             last_used: Mutex::new(self.clock.now()),
             sealed: None,
+            is_revived: AtomicBool::new(false),
         }
     }
 
@@ -261,6 +270,7 @@ impl Sessions {
             .over(Transport::Http)
         });
         session.sealed = Some((sealed.uid, sealed.expires));
+        session.is_revived = AtomicBool::new(true);
         self.admit(id.into(), session)
     }
 

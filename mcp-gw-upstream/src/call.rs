@@ -12,7 +12,11 @@ use mcp_gw_core::{
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
-use crate::settings::not_served;
+use crate::settings::{Settings, not_served};
+use crate::vet::Vet;
+
+/// Why the client is not asked.
+const SILENCED: &str = "The client is not asked until what this server offers is approved";
 
 /// So many requests to its client one call may have open.
 const MAX_OPEN: usize = 16;
@@ -85,6 +89,8 @@ pub(crate) trait Back: Clone + Send + Sync + 'static {
 /// What can be told to and asked of the client of a call while a server works on it.
 pub(crate) struct Call {
     link: Arc<dyn ClientLink>,
+    /// Says whether the client may hear of the server.
+    vet: Option<Arc<dyn Vet>>,
     has_log_level: bool,
     /// Told of everything that shows that the server or the client is at work.
     alive: Notify,
@@ -106,9 +112,10 @@ struct Asked {
 }
 
 impl Call {
-    pub(crate) fn new(ctx: &CallContext) -> Self {
+    pub(crate) fn new(ctx: &CallContext, settings: &Settings) -> Self {
         Self {
             link: Arc::clone(ctx.link()),
+            vet: settings.vet.clone(),
             has_log_level: ctx.meta().log_level.is_some(),
             alive: Notify::new(),
             open: Mutex::default(),
@@ -120,17 +127,24 @@ impl Call {
         self.has_log_level
     }
 
+    /// True while the client is to hear nothing of the server but how the call ends.
+    fn is_silenced(&self) -> bool {
+        self.vet.as_ref().is_some_and(|vet| vet.is_silenced())
+    }
+
     /// Tells the client how far the work is, if it wants to know.
     pub(crate) fn progress(&self, params: RawJson) {
         if self.link.wants_progress() {
-            self.link.notify(CallNotification::Progress(params));
+            self.notify(CallNotification::Progress(params));
             self.alive.notify_one();
         }
     }
 
     /// Tells the client.
     pub(crate) fn notify(&self, notification: CallNotification) {
-        self.link.notify(notification);
+        if !self.is_silenced() {
+            self.link.notify(notification);
+        }
     }
 
     /// Comes back when there was a sign of life since the last time.
@@ -178,6 +192,8 @@ impl Call {
         let open = self.lock();
         if open.is_over {
             Err("The call that this belongs to is over")
+        } else if self.is_silenced() {
+            Err(SILENCED)
         } else if open.questions.contains_key(question.id.as_str()) {
             Err("A request with this id is open already")
         } else if open.questions.len() >= MAX_OPEN {
@@ -237,8 +253,9 @@ impl fmt::Debug for Call {
     }
 }
 
-/// One question on its way to the client and back. Dropped before its end, it tells the server
-/// that there will be no answer, unless the server itself has cancelled it.
+/// One question on its way to the client and back. When its call ends before, it tells the server that
+/// there will be no answer, unless the server itself has cancelled it. Where everything ends it says
+/// nothing: the call may go on for a moment, and must not come to a result for want of this answer.
 struct Turn<B: Back> {
     call: Arc<Call>,
     question: Question,
@@ -255,6 +272,8 @@ impl<B: Back> Turn<B> {
             .await;
         let question = &self.question;
         let answer = match outcome {
+            // Asked before, and answered to another one than was asked for.
+            Ok(_) if self.call.is_silenced() => question.refusal(code::INVALID_REQUEST, SILENCED),
             Ok(result) => jsonrpc::result(&question.id, &result),
             Err(ClientLinkError::Rpc(error)) if error.is_object() => {
                 jsonrpc::error(Some(&question.id), &error)
@@ -272,7 +291,7 @@ impl<B: Back> Turn<B> {
 
 impl<B: Back> Drop for Turn<B> {
     fn drop(&mut self) {
-        if self.call.take(self.question.id.as_str()) {
+        if self.call.take(self.question.id.as_str()) && self.call.lock().is_over {
             let over = "The call that this belongs to is over";
             let refusal = self.question.refusal(code::INTERNAL_ERROR, over);
             // These are few: their questions were open.
@@ -289,6 +308,78 @@ impl Drop for EndOnDrop {
     fn drop(&mut self) {
         if let Some(call) = &self.0 {
             call.end();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use mcp_gw_core::testing::context_of;
+    use mcp_gw_core::{Caller, Incoming, RequestMeta, Transport};
+
+    use super::*;
+
+    /// Asks nobody, for ever.
+    struct Silent(Arc<Notify>);
+
+    #[async_trait]
+    impl ClientLink for Silent {
+        fn notify(&self, _: CallNotification) {}
+
+        fn wants_progress(&self) -> bool {
+            false
+        }
+
+        async fn request(&self, _: &str, _: RawJson) -> Result<RawJson, ClientLinkError> {
+            self.0.notify_one();
+            std::future::pending().await
+        }
+    }
+
+    /// Keeps what a server is told.
+    #[derive(Debug, Clone, Default)]
+    struct Told(Arc<Mutex<Vec<String>>>);
+
+    impl Back for Told {
+        async fn answer(&self, message: RawJson) {
+            self.answer_now(message);
+        }
+
+        fn answer_now(&self, message: RawJson) -> bool {
+            self.0.lock().unwrap().push(message.to_string());
+            true
+        }
+    }
+
+    #[test]
+    fn a_server_hears_of_the_end_of_its_call_and_of_no_other() {
+        for ends in [true, false] {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let (told, asked) = (Told::default(), Arc::new(Notify::new()));
+            let link = Arc::new(Silent(Arc::clone(&asked)));
+            let meta = RequestMeta::new("1", Transport::InProcess);
+            let ctx = context_of(Incoming::new(Caller::local(), meta).with_link(link));
+            let call = Arc::new(Call::new(&ctx, &Settings::for_test()));
+            runtime.block_on(async {
+                let question = Question {
+                    id: RawJson::parse("7".to_owned()).unwrap(),
+                    method: "roots/list".to_owned(),
+                    params: RawJson::empty_object(),
+                };
+                assert!(call.ask(question, told.clone()));
+                asked.notified().await;
+                if ends {
+                    call.end();
+                }
+            });
+            // All that runs ends here.
+            runtime.shutdown_timeout(Duration::from_secs(20));
+            let told = told.0.lock().unwrap();
+            assert_eq!(told.len(), usize::from(ends), "{told:?}");
+            assert!(told.iter().all(|told| told.contains("-32603")), "{told:?}");
         }
     }
 }

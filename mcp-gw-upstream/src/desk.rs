@@ -14,7 +14,9 @@ use crate::era::{Era, Hello};
 use crate::notice::{Events, Notice};
 use crate::owner::{Owner, ROOTS};
 use crate::pending::Pending;
-use crate::vet::Vetted;
+use crate::settings::Settings;
+use crate::unjudged;
+use crate::vet::{Vet, Vetted};
 use crate::watched::Watched;
 
 /// So many questions wait for a call.
@@ -53,6 +55,8 @@ pub(crate) struct Desk {
     pub(crate) is_heard: AtomicBool,
     /// Its name, for the log.
     server: Arc<str>,
+    /// Says whether the server has to be judged before it is heard.
+    vet: Option<Arc<dyn Vet>>,
     is_overrun: AtomicBool,
     events: Arc<Events>,
     watched: Arc<Watched>,
@@ -67,7 +71,7 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new(
-        server: Arc<str>,
+        settings: &Settings,
         events: Arc<Events>,
         watched: Arc<Watched>,
         owner: Option<Arc<Owner>>,
@@ -78,7 +82,8 @@ impl Desk {
             owner,
             era: OnceLock::new(),
             is_heard: AtomicBool::new(false),
-            server,
+            server: Arc::clone(&settings.server),
+            vet: settings.vet.clone(),
             is_overrun: AtomicBool::new(false),
             events,
             watched,
@@ -89,6 +94,24 @@ impl Desk {
         }
     }
 
+    /// False while what is listed on this connection has to be judged and was not.
+    fn may_speak(&self) -> bool {
+        let is_needed = self.vet.as_ref().is_some_and(|vet| vet.is_needed());
+        !is_needed || self.vetted.may_speak()
+    }
+
+    /// The event as clients may hear of it.
+    pub(crate) fn heard(&self, event: BackendEvent) -> BackendEvent {
+        if event == BackendEvent::OfferChanged {
+            self.vetted.look_again();
+        }
+        if self.may_speak() {
+            event
+        } else {
+            unjudged::bare(event)
+        }
+    }
+
     /// Takes a notification that came on no call's own stream. False when it is nobody's.
     pub(crate) fn notice(&self, notice: Notice) -> bool {
         let (is_log, notification) = match notice {
@@ -96,16 +119,18 @@ impl Desk {
                 self.pending.progress(token, params);
                 return true;
             }
-            Notice::Event(BackendEvent::ResourceUpdated { uri, params }) => {
-                self.watched.updated(uri, params);
-                return true;
-            }
             Notice::Event(event) => {
-                if event == BackendEvent::OfferChanged {
-                    self.vetted.forget();
-                    self.lists_changed.notify_one();
+                match self.heard(event) {
+                    BackendEvent::ResourceUpdated { uri, params } => {
+                        self.watched.updated(uri, params);
+                    }
+                    event => {
+                        if event == BackendEvent::OfferChanged {
+                            self.lists_changed.notify_one();
+                        }
+                        self.events.emit(event);
+                    }
                 }
-                self.events.emit(event);
                 return true;
             }
             Notice::Acknowledged(params) => {
@@ -139,6 +164,13 @@ impl Desk {
         };
         match (self.pending.only_call(|_| true), &owner.session) {
             (Some(call), _) => call.notify(notification),
+            (None, Some(_)) if !self.may_speak() => {
+                tracing::debug!(
+                    target: "mcp_gw::upstream",
+                    server = &*self.server,
+                    "a message is dropped: what the server lists was not judged yet"
+                );
+            }
             (None, Some(session)) => self.events.emit(BackendEvent::ForSession {
                 session: session.clone(),
                 notification,
@@ -273,5 +305,68 @@ impl fmt::Debug for Desk {
             .field("owner", &self.owner)
             .field("pending", &self.pending)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use mcp_gw_core::{BackendListener, BoxError, Offer};
+
+    use super::*;
+    use crate::vet::Judgement;
+
+    #[derive(Debug)]
+    struct Strict;
+
+    #[async_trait]
+    impl Vet for Strict {
+        fn is_needed(&self) -> bool {
+            true
+        }
+
+        async fn vet(self: Arc<Self>, _: Offer) -> Result<Arc<dyn Judgement>, BoxError> {
+            Err("nobody asks".into())
+        }
+    }
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<String>>);
+
+    impl BackendListener for Heard {
+        fn on_event(&self, event: BackendEvent) {
+            if let BackendEvent::TaskChanged { params, .. } = event {
+                self.0.lock().unwrap().push(params.to_string());
+            }
+        }
+    }
+
+    #[test]
+    fn a_server_is_not_heard_before_it_was_judged() {
+        let (events, heard) = (Arc::new(Events::default()), Arc::new(Heard::default()));
+        events.watch(Arc::clone(&heard) as Arc<dyn BackendListener>);
+        let watched = Arc::new(Watched::new(Arc::clone(&events)));
+        let settings = Settings {
+            vet: Some(Arc::new(Strict)),
+            ..Settings::for_test()
+        };
+        let desk = Desk::new(&settings, events, watched, None);
+        let says = |event| desk.notice(Notice::Event(event));
+        let news = || BackendEvent::TaskChanged {
+            task_id: "7".into(),
+            params: RawJson::parse(r#"{"taskId":"7","statusMessage":"m"}"#.to_owned()).unwrap(),
+        };
+        let steps: [fn(&Vetted); 4] = [
+            |_| {},
+            Vetted::let_speak,
+            Vetted::look_again,
+            Vetted::forget,
+        ];
+        for step in steps {
+            step(&desk.vetted);
+            assert!(says(news()));
+        }
+        let (bare, whole) = (r#"{"taskId":"7"}"#, r#"{"taskId":"7","statusMessage":"m"}"#);
+        assert_eq!(*heard.0.lock().unwrap(), [bare, whole, whole, bare]);
     }
 }

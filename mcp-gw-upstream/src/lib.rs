@@ -32,6 +32,7 @@ mod settings;
 mod single;
 mod stdio;
 mod subscriptions;
+mod unjudged;
 mod vet;
 mod watched;
 

@@ -69,6 +69,14 @@ impl Kind {
             Self::Task => "taskIds",
         }
     }
+
+    /// The method that clients want it by: those of old revisions have one for resources alone.
+    const fn wanted_by(self) -> &'static str {
+        match self {
+            Self::Resource => "resources/subscribe",
+            Self::Task => "subscriptions/listen",
+        }
+    }
 }
 
 /// What is wanted of a server, and what it has agreed to; outlives its connections.
@@ -179,7 +187,7 @@ impl Listening {
                 Agreement::Refused(error) => Err(BackendError::Rpc(error.clone())),
                 Agreement::Accepted(_) | Agreement::Nothing => Err(BackendError::Unsupported {
                     server: Arc::clone(&settings.server),
-                    method: "subscriptions/listen",
+                    method: kind.wanted_by(),
                 }),
             },
         };

@@ -52,6 +52,11 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// True while clients are to hear nothing of the server.
+    pub(crate) fn is_silenced(&self) -> bool {
+        self.vet.as_ref().is_some_and(|vet| vet.is_silenced())
+    }
+
     /// Settings of a server `s`, for tests.
     #[cfg(test)]
     pub(crate) fn for_test() -> Self {

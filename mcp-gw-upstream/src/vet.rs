@@ -36,6 +36,12 @@ pub trait Vet: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When it cannot be judged now.
     async fn vet(self: Arc<Self>, offer: Offer) -> Result<Arc<dyn Judgement>, BoxError>;
+
+    /// True while nothing of the server may reach a client but the results of calls that are under way:
+    /// what it asks is answered with an error, and what it tells of these calls is dropped.
+    fn is_silenced(&self) -> bool {
+        false
+    }
 }
 
 /// What came of the look at a connection.
@@ -57,13 +63,33 @@ pub(crate) struct Vetted {
     failures: AtomicU64,
     /// How often what was known was forgotten.
     forgotten: AtomicU64,
+    /// The server at the other end was judged once, and what it says of its own accord may be heard.
+    may_speak: AtomicBool,
 }
 
 impl Vetted {
-    /// There may be another server at the other end: it is judged anew.
+    /// There may be another server at the other end: it is judged anew, and not heard before.
     pub(crate) fn forget(&self) {
         self.forgotten.fetch_add(1, Ordering::SeqCst);
+        let mut slot = lock(&self.judgement);
+        self.may_speak.store(false, Ordering::SeqCst);
+        *slot = None;
+    }
+
+    /// The server lists something else, or may again what it did: it is judged anew.
+    pub(crate) fn look_again(&self) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
         *lock(&self.judgement) = None;
+    }
+
+    /// True when the server at the other end was judged, and not refused as a whole.
+    pub(crate) fn may_speak(&self) -> bool {
+        self.may_speak.load(Ordering::SeqCst)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn let_speak(&self) {
+        self.may_speak.store(true, Ordering::SeqCst);
     }
 
     fn now(&self) -> Option<(Arc<dyn Judgement>, Instant)> {
@@ -119,7 +145,7 @@ pub(crate) async fn admit<C: Channel + ?Sized>(
             return Ok(());
         }
         if since.elapsed() > AGAIN {
-            vetted.forget();
+            vetted.look_again();
         }
     }
     let judgement = look(channel, connection, vet).await?;
@@ -164,6 +190,8 @@ async fn look<C: Channel + ?Sized>(
             Ok(judgement) => {
                 let mut slot = lock(&vetted.judgement);
                 if vetted.forgotten.load(Ordering::SeqCst) == forgotten {
+                    let may_speak = !judgement.refuses(Feature::Resource, "");
+                    vetted.may_speak.store(may_speak, Ordering::SeqCst);
                     *slot = Some((Arc::clone(&judgement), Instant::now()));
                 }
                 return Ok(judgement);

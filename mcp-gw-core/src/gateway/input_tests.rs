@@ -168,9 +168,12 @@ async fn what_cannot_be_asked_ends_the_call() {
         r#"{"resultType":"input_required","inputRequests":{"a":1}}"#,
         r#"{"resultType":"input_required","inputRequests":{"a":{}}}"#,
         r#"{"resultType":"input_required","resultType":"complete"}"#,
+        r#"{"resultType":"input_required","requestState":5}"#,
+        r#"{"resultType":"input_required","inputRequests":{},"requestState":null}"#,
     ] {
         let ran = run(&[strange], Old::new(Ok(()))).await;
         assert!(ran.result.is_err(), "{strange}");
+        assert_eq!(ran.extras.len(), 1, "{strange}");
         assert_eq!(ran.outcomes, invalid);
     }
 }

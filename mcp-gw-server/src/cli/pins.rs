@@ -315,11 +315,39 @@ impl Pins {
         } else {
             Outcome::Trouble
         };
+        faults.extend(items.iter().filter_map(|item| self.hint(name, sight, item)));
         faults
             .drain(..)
             .for_each(|fault| super::tell(&format!("{name}: {fault}")));
         Ok(outcome)
     }
+
+    /// What to say instead of a name that only clients know.
+    fn hint(&self, name: &str, sight: &Sight, item: &str) -> Option<String> {
+        let offers = |item: &str| {
+            let mut kinds = Kind::ALL.into_iter();
+            kinds.any(|kind| sight.0.contains_key(&(kind, item.to_owned())))
+        };
+        let own = own_name(&self.config, name, item).filter(|own| offers(own))?;
+        (!offers(item)).then(|| {
+            let (item, own) = (visible(item), visible(&own));
+            format!("`{item}` is the name for clients; pins go by the server's own: say `{own}`")
+        })
+    }
+}
+
+/// What the server itself calls a tool or prompt of it that is named as clients know it: under another
+/// name that the configuration gives it, or with the server's prefix.
+fn own_name(config: &Config, name: &str, item: &str) -> Option<String> {
+    let server = config.servers.get(name)?;
+    let prefix = server.prefix_name.as_deref().unwrap_or(name);
+    let rest = item.strip_prefix(prefix);
+    let bare = rest.and_then(|rest| rest.strip_prefix("__"));
+    let called = bare.unwrap_or(item);
+    let mut tools = server.tools.iter();
+    let renamed = tools.find(|(_, shape)| shape.rename.as_deref() == Some(called));
+    let own = renamed.map(|(own, _)| own.as_str()).or(bare);
+    own.map(str::to_owned)
 }
 
 /// Pins what is offered: the items of these names, or everything when there are none. What was
@@ -424,6 +452,23 @@ mod tests {
         assert_eq!(names(&done), ["b", "c", "gone"]);
         assert!(faults.is_empty() && compare(&pins, &now).is_empty());
         assert_eq!(pins, ServerPins::of(&now));
+    }
+
+    #[test]
+    fn a_name_for_clients_leads_to_the_servers_own() {
+        let text = "policy: { default: allow }\nservers: { one: { command: x, tools: { alpha: { rename: beta } } }, \
+                    two: { command: x, prefix_name: zwei } }";
+        let config = Config::load("mcp-gw.yaml", text, &|_: &str| None).unwrap();
+        for (server, item, own) in [
+            ("one", "beta", Some("alpha")),
+            ("one", "one__beta", Some("alpha")),
+            ("one", "one__gamma", Some("gamma")),
+            ("one", "alpha", None),
+            ("two", "zwei__a", Some("a")),
+            ("two", "two__a", None),
+        ] {
+            assert_eq!(own_name(&config, server, item).as_deref(), own, "{item}");
+        }
     }
 
     #[test]

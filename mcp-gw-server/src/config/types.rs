@@ -270,7 +270,8 @@ pub enum ForwardedName {
 #[non_exhaustive]
 pub struct InputConfig {
     /// What servers may ask for. A server is not told that a client could be asked for the rest, and
-    /// what it asks for all the same, in a result or in a task, does not reach the client.
+    /// what it asks for all the same, in a result, in a task or by an error that wants URLs visited, does
+    /// not reach the client.
     pub allow: Vec<InputKind>,
     /// How long a client may take to answer, at most `1h`.
     pub timeout: DurationText,

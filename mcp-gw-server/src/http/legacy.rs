@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use mcp_gw_core::jsonrpc::{Message, Notification, Request, Response};
-use mcp_gw_core::{RawJson, Transport, code};
+use mcp_gw_core::{Feature, RawJson, Transport, code};
 
 use super::feed::{self, Outcome, Style};
 use super::headers::{self, LAST_EVENT_ID, SESSION_ID};
@@ -15,6 +15,8 @@ use crate::batch;
 use crate::client::Client;
 use crate::engine::Engine;
 use crate::exchange::{Answer, Exchange, Peer};
+use crate::listen::Topic;
+use crate::moved::tell;
 use crate::operation::{self, Meta, Operation};
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
@@ -267,7 +269,24 @@ impl Engine {
                     spoken.as_str()
                 ),
             )),
-            _ => Ok(session),
+            _ => {
+                if session.take_revival() {
+                    self.tell_revived(&session);
+                }
+                Ok(session)
+            }
+        }
+    }
+
+    /// What a session had subscribed to is not in its id. So a client whose session begins anew hears
+    /// that resources are other ones, as it does when a reload ends subscriptions.
+    fn tell_revived(&self, session: &Session) {
+        let catalogue = self.gateway().catalogue_at(self.endpoint());
+        let has = |feature| !catalogue.entries(feature).is_empty();
+        // While servers start nobody knows what there is.
+        let may_have = self.inner.is_held();
+        if may_have || has(Feature::Resource) || has(Feature::ResourceTemplate) {
+            tell(&session.client, &Topic::Resources, &RawJson::empty_object());
         }
     }
 

@@ -4,10 +4,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use http::{HeaderMap, HeaderName};
 use mcp_gw_core::{
     Admission, AllowAll, Backend, BackendError, CallContext, Caller, CallerKind, Charge, ClientRef,
-    Feature, Gateway, Incoming, ItemSpec, LimiterError, Mounting, Naming, Offer, RateLimiter,
-    Remount, RequestMeta, ToolCall, ToolOutput, Transport,
+    Endpoint, Feature, Gateway, Incoming, ItemSpec, LimiterError, Mounting, Naming, Offer,
+    RateLimiter, Remount, RequestMeta, ToolCall, ToolOutput, Transport,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -15,10 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::engine::EngineConfig;
+use crate::http::{HttpBody, HttpPeer, SESSION_ID_HEADER};
 use crate::listen::Filter;
 use crate::outbox::Outbox;
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
+use crate::session::SessionSeal;
 
 const URI: &str = "test:a";
 
@@ -255,4 +258,89 @@ async fn what_a_uri_leads_to_no_more_ends_visibly_and_where_it_is_held() {
     sleep(Duration::from_secs(100)).await;
     assert!(world.client.subscribed.find(URI).is_none());
     assert_eq!(first.held(), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stays_at_an_endpoint_that_goes_hears_that_it_has_nothing() {
+    let (world, _) = World::new(Ledger::default()).await;
+    let gateway = world.engine.gateway();
+    let mount = |is_there: bool| {
+        let mut remount = Remount::new().keep("shelf", Mounting::plain());
+        if is_there {
+            remount = remount.endpoint(Endpoint::new("rd", |_, _, _| true));
+        }
+        gateway.remount(remount).unwrap();
+        world.engine.remounted();
+    };
+    mount(true);
+    let (outbox, mut told) = mpsc::channel(64);
+    let client = Client::new(
+        Arc::new(Caller::local()),
+        Revision::NEWEST_LEGACY,
+        None,
+        None,
+        Outbox::lines(outbox),
+    );
+    let client = client.at(Some("rd".into())).over(Transport::Stdio);
+    let _client = world.engine.inner.clients.welcome(client);
+    // Once, however often others come.
+    for _ in 0..2 {
+        mount(false);
+        sleep(Duration::from_secs(10)).await;
+    }
+    let mut methods = Vec::new();
+    while let Ok(message) = told.try_recv() {
+        methods.push(method(&message));
+    }
+    methods.sort();
+    let lists = ["prompts", "resources", "tools"];
+    let expected = lists.map(|list| format!("notifications/{list}/list_changed"));
+    assert_eq!(methods, expected);
+    mount(true);
+    mount(false);
+    sleep(Duration::from_secs(10)).await;
+    assert!(told.try_recv().is_ok(), "it went once more");
+}
+
+#[tokio::test]
+async fn a_session_that_begins_anew_from_its_id_hears_that_resources_are_others() {
+    let engine = async || {
+        let gateway = Gateway::builder()
+            .backend(Shelf(Arc::default()))
+            .policy(AllowAll::new())
+            .build()
+            .unwrap();
+        gateway.refresh().await.unwrap();
+        let key = mcp_gw_core::Secret::new([7; 32]);
+        let seal = SessionSeal::new([key], Duration::from_secs(600));
+        Engine::new(gateway, EngineConfig::default().with_seal(seal))
+    };
+    let peer = || {
+        let caller = Arc::new(Caller::new(CallerKind::ApiKey, "ann"));
+        HttpPeer::new(caller, "1".to_owned(), None)
+    };
+    let (first, second) = (engine().await, engine().await);
+    let hello = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
+    let reply = first.post(&HeaderMap::new(), hello.into(), peer()).await;
+    let id = reply.headers.get(SESSION_ID_HEADER).unwrap().clone();
+    let headers = HeaderMap::from_iter([(HeaderName::from_static(SESSION_ID_HEADER), id)]);
+    let events = |engine: &Engine| match engine.get(&headers, &peer()).body {
+        HttpBody::Events(events) => events,
+        other => panic!("{other:?}"),
+    };
+    let told = "notifications/resources/list_changed";
+    let mut stream = events(&second);
+    let mut text = String::new();
+    while !text.contains(told) {
+        let chunk = tokio::time::timeout(Duration::from_secs(20), stream.next());
+        let chunk = chunk.await.expect("the client should hear of it").unwrap();
+        text.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    // Once; and the session that goes on where it began hears nothing of the kind.
+    for engine in [&first, &second] {
+        let stream = events(engine);
+        engine.wind_down();
+        let rest: Vec<_> = stream.collect().await;
+        assert!(!String::from_utf8(rest.concat()).unwrap().contains(told));
+    }
 }

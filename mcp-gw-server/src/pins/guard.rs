@@ -109,6 +109,10 @@ impl Vet for Guard {
             differs,
         }))
     }
+
+    fn is_silenced(&self) -> bool {
+        self.judge().refuses_everything()
+    }
 }
 
 /// What was found on one connection.
@@ -277,6 +281,29 @@ impl<B: Backend> Guarded<B> {
         Ok(())
     }
 
+    /// What a call has come to that was under way when its server was blocked: a result, but nothing
+    /// that asks its client for more, nor a task.
+    fn pass_result(
+        &self,
+        result: &RawJson,
+        feature: Feature,
+        name: &str,
+    ) -> Result<(), BackendError> {
+        if !self.guard.judge().refuses_everything() {
+            return Ok(());
+        }
+        let kind = result.member("resultType").map(|kind| {
+            kind.is_none_or(|kind| {
+                kind.decode_owned::<String>()
+                    .is_ok_and(|kind| kind == "complete")
+            })
+        });
+        match kind {
+            Ok(true) => Ok(()),
+            _ => self.pass(feature, name),
+        }
+    }
+
     /// A task that was begun before its server was blocked is out of reach with it.
     fn pass_task(&self) -> Result<(), BackendError> {
         if self.guard.judge().refuses_everything() {
@@ -317,7 +344,10 @@ impl<B: Backend> Backend for Guarded<B> {
         call: ToolCall,
     ) -> Result<ToolOutput, BackendError> {
         self.pass(Feature::Tool, &call.name)?;
-        self.backend.call_tool(ctx, call).await
+        let name = Arc::clone(&call.name);
+        let output = self.backend.call_tool(ctx, call).await?;
+        self.pass_result(output.as_raw(), Feature::Tool, &name)?;
+        Ok(output)
     }
 
     async fn read_resource(
@@ -326,12 +356,18 @@ impl<B: Backend> Backend for Guarded<B> {
         read: ResourceRead,
     ) -> Result<RawJson, BackendError> {
         self.pass(Feature::Resource, &read.uri)?;
-        self.backend.read_resource(ctx, read).await
+        let uri = Arc::clone(&read.uri);
+        let result = self.backend.read_resource(ctx, read).await?;
+        self.pass_result(&result, Feature::Resource, &uri)?;
+        Ok(result)
     }
 
     async fn get_prompt(&self, ctx: &CallContext, get: PromptGet) -> Result<RawJson, BackendError> {
         self.pass(Feature::Prompt, &get.name)?;
-        self.backend.get_prompt(ctx, get).await
+        let name = Arc::clone(&get.name);
+        let result = self.backend.get_prompt(ctx, get).await?;
+        self.pass_result(&result, Feature::Prompt, &name)?;
+        Ok(result)
     }
 
     async fn complete(

@@ -41,3 +41,50 @@ async fn a_missing_capability_is_a_failed_tool_to_an_older_client() {
         assert!(says.contains("`sampling`"), "{says}");
     }
 }
+
+#[tokio::test]
+async fn a_url_reaches_whom_it_may_and_who_said_that_it_opens_it() {
+    let urls = || json!({"elicitation": {"form": {}, "url": {}}});
+    let sign_in = json!({
+        "code": -32042, "message": "sign in", "data": {"elicitations": [
+            {"mode": "url", "url": "https://x.example/in", "elicitationId": "1", "message": "m"},
+        ]},
+    });
+    let old = ["2025-11-25", "2025-06-18", "2025-03-26"];
+    for over in BOTH {
+        let allowed = EngineConfig::default;
+        let withheld = || EngineConfig::default().with_withheld(vec!["elicitation"]);
+        for (config, revision, declared, expected) in [
+            (allowed(), old[0], urls(), -32042),
+            (allowed(), old[0], json!({}), -32600),
+            (allowed(), old[0], json!({"elicitation": {}}), -32600),
+            (allowed(), old[1], urls(), -32600),
+            (allowed(), old[2], urls(), -32600),
+            (withheld(), old[0], urls(), -31004),
+            (withheld(), old[0], json!({}), -31004),
+            (withheld(), old[1], urls(), -31004),
+        ] {
+            let (engine, _, _) = engine(config).await;
+            let mut client = Client::legacy(over, &engine, revision, declared).await;
+            let call = json!({"name": "error", "arguments": sign_in});
+            let answer = client.asked("tools/call", call).await;
+            assert_eq!(answer["error"]["code"], expected, "{over:?} {answer}");
+            assert_eq!(answer["error"] == sign_in, expected == -32042, "{answer}");
+            assert_eq!(answer.to_string().contains("x.example"), expected == -32042);
+            // Of that number without URLs it is an error like any other.
+            let other = json!({"code": -32042, "message": "busy", "data": {"x": 1}});
+            let call = json!({"name": "error", "arguments": other});
+            let answer = client.asked("tools/call", call).await;
+            assert_eq!(answer["error"], other, "{over:?}");
+        }
+        // A client of today that can open it, where servers may not ask, can do nothing about that.
+        let (engine, _, _) = engine(withheld()).await;
+        let mut client = Client::modern(over, &engine, urls());
+        let call = json!({"name": "error", "arguments": sign_in});
+        let answer = client.asked("tools/call", call).await;
+        assert_eq!(answer["error"]["code"], -31004, "{answer}");
+        let says = answer["error"]["message"].as_str().unwrap();
+        assert!(says.contains("`input.allow`"), "{answer}");
+        assert!(!says.contains("declare"), "{answer}");
+    }
+}

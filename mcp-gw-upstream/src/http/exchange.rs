@@ -109,7 +109,7 @@ impl<'a> Exchange<'a> {
         exchange.session = Some(InSession {
             post,
             desk: Arc::clone(desk),
-            call: ctx.map(|ctx| Arc::new(Call::new(ctx))),
+            call: ctx.map(|ctx| Arc::new(Call::new(ctx, &wire.common.settings))),
             elsewhere: None,
         });
         exchange
@@ -152,9 +152,12 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// The way back to the client, when it is for a call.
+    /// The way back to the client, when it is for a call and the server may be heard.
     pub(super) fn link(&self) -> Option<&'a dyn ClientLink> {
-        self.ctx.map(|ctx| &**ctx.link())
+        let heard = self
+            .ctx
+            .filter(|_| !self.wire.common.settings.is_silenced());
+        heard.map(|ctx| &**ctx.link())
     }
 
     /// Sends it and waits for its result.

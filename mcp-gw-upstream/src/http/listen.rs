@@ -35,7 +35,7 @@ enum End {
     /// It broke, or could not be opened.
     Broken,
     /// The server had the stream, and does not know the session any more (MCP 2025-11-25, session
-    /// management).
+    /// management), or such streams.
     Forgotten,
 }
 
@@ -125,7 +125,12 @@ async fn connect(
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         return End::Broken;
     }
-    if status == StatusCode::NOT_FOUND && *was_open && post.headers.contains_key(SESSION) {
+    // One that has become a server of 2026-07-28 has no such stream any more.
+    let is_over = matches!(
+        status,
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+    );
+    if is_over && *was_open && post.headers.contains_key(SESSION) {
         return End::Forgotten;
     }
     if status != StatusCode::OK {

@@ -134,9 +134,7 @@ impl News {
     }
 
     fn emit(&self, event: BackendEvent) {
-        if event == BackendEvent::OfferChanged {
-            self.desk.vetted.forget();
-        }
+        let event = self.desk.heard(event);
         self.wire.common.events.emit(event);
     }
 }

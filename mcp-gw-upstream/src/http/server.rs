@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::time::Duration;
 
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
@@ -9,20 +10,25 @@ use mcp_gw_core::{
     BackendError, BackendEvent, CallContext, ForeignParams, Offer, RawJson, ToolSpec, UnclearParam,
     code, jsonrpc,
 };
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::ask::Ask;
 use crate::channel::{Base, Channel, Verdict};
 use crate::deadline::Deadline;
-use crate::era::{Era, rpc_code};
+use crate::era::{Era, Probe, rpc_code};
 use crate::error::Error;
 use crate::http::config::HttpServerConfig;
 use crate::http::exchange::Exchange;
-use crate::http::session::Session;
+use crate::http::session::{self, Session};
 use crate::http::wire::{Refusal, Wire};
 use crate::mirror::{self, Mirrors};
 use crate::offer;
 use crate::relay;
 use crate::room::Bounds;
+
+/// So often it is looked at most whether a server that refuses requests is another one by now.
+const DOUBT: Duration = Duration::from_secs(5);
 
 /// An MCP server over streamable HTTP, of any revision from 2024-11-05 to 2026-07-28.
 ///
@@ -40,6 +46,8 @@ struct Core {
     base: Base<Session>,
     /// `None` until the tools have been read.
     mirrors: RwLock<Option<Arc<Mirrors>>>,
+    /// When it was last looked whether an old server is a new one by now, and what came of it.
+    doubt: Mutex<Option<(Instant, bool)>>,
 }
 
 impl HttpServer {
@@ -66,6 +74,7 @@ impl Core {
         Self {
             base: Base::new(wire, bounds, relay::adopting(this)),
             mirrors: RwLock::default(),
+            doubt: Mutex::default(),
         }
     }
 
@@ -94,11 +103,11 @@ impl Core {
         };
         match exchange.run(deadline).await {
             Ok(answer) => Ok(answer.result),
-            Err(refusal) => Err(self.judge(session, refusal)),
+            Err(refusal) => Err(self.judge(session, refusal).await),
         }
     }
 
-    fn judge(&self, session: &Arc<Session>, refusal: Refusal) -> Verdict {
+    async fn judge(&self, session: &Arc<Session>, refusal: Refusal) -> Verdict {
         let is_stale;
         let error = match refusal {
             Refusal::Failed(error) => {
@@ -114,7 +123,9 @@ impl Core {
                 let code = rpc_code(&error);
                 let is_expired = code != Some(code::METHOD_NOT_FOUND)
                     && is_expired(session, status, error.as_str());
-                is_stale = is_expired || is_other_era(session, status, code);
+                is_stale = is_expired
+                    || is_other_era(session, status, code)
+                    || self.is_modern_by_now(session, status).await;
                 if is_expired && status == StatusCode::NOT_FOUND {
                     self.common().settings.forgetful()
                 } else {
@@ -137,6 +148,30 @@ impl Core {
         } else {
             Verdict::Final(error)
         }
+    }
+
+    /// True when an old server that refused a request as a whole turns out to be a new one. Only that
+    /// tells its words for "this is not a request of 2026-07-28" from those of old servers for a request
+    /// that they do not like.
+    async fn is_modern_by_now(&self, session: &Session, status: StatusCode) -> bool {
+        if session.hello.era == Era::Modern || !matches!(status.as_u16(), 400 | 404) {
+            return false;
+        }
+        let known = self.common().known.get();
+        if known.is_some_and(|hello| hello.era == Era::Modern) {
+            return true;
+        }
+        // Who comes meanwhile waits for the same answer.
+        let mut doubt = self.doubt.lock().await;
+        if let Some((at, was_modern)) = *doubt
+            && at.elapsed() < DOUBT
+        {
+            return was_modern;
+        }
+        let probe = session::probe(&self.base.road).await;
+        let is_modern = matches!(probe, Ok(Probe::Modern(_)));
+        *doubt = Some((Instant::now(), is_modern));
+        is_modern
     }
 
     /// The headers that repeat arguments of this call, as its tool wants them, and those that the client
@@ -234,6 +269,10 @@ fn is_expired(session: &Session, status: StatusCode, body: &str) -> bool {
 fn is_other_era(session: &Session, status: StatusCode, code: Option<i64>) -> bool {
     match code {
         Some(code::UNSUPPORTED_PROTOCOL_VERSION) => true,
+        // Old servers know no headers that say what the body says.
+        Some(code::HEADER_MISMATCH) if session.hello.era == Era::Legacy => {
+            status == StatusCode::BAD_REQUEST
+        }
         // What old servers say to a request without a session.
         Some(code::INVALID_REQUEST | -32_019..=-32_000) => {
             session.hello.era == Era::Modern && status == StatusCode::BAD_REQUEST

@@ -212,7 +212,8 @@ pub(crate) fn session_headers(version: &'static str, id: Option<&HeaderValue>) -
     headers
 }
 
-async fn probe(wire: &Arc<Wire>) -> Result<Probe, BackendError> {
+/// What the server says it speaks.
+pub(super) async fn probe(wire: &Arc<Wire>) -> Result<Probe, BackendError> {
     let settings = &wire.common.settings;
     let deadline = Deadline::new(settings.probe_timeout, settings.probe_timeout);
     let refusal = match Exchange::modern(wire, &Ask::Discover, None, &[])

@@ -160,9 +160,8 @@ impl Wire {
     /// What is to be known of a new connection.
     pub(crate) fn desk(&self, owner: Option<Arc<Owner>>) -> Arc<Desk> {
         let (events, watched) = (&self.common.events, &self.common.watched);
-        let server = Arc::clone(&self.common.settings.server);
         Arc::new(Desk::new(
-            server,
+            &self.common.settings,
             Arc::clone(events),
             Arc::clone(watched),
             owner,

@@ -51,7 +51,7 @@ impl Pipe {
         let message = jsonrpc::request(&raw_id, ask.method(), &params);
 
         let (answer, mut answered) = oneshot::channel();
-        let call = ctx.map(|ctx| Arc::new(Call::new(ctx)));
+        let call = ctx.map(|ctx| Arc::new(Call::new(ctx, &self.settings)));
         let waiting = Waiting {
             answer,
             call: call.clone(),

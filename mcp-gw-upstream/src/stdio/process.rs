@@ -325,7 +325,7 @@ fn connect(shared: &Arc<Shared>, birth: Birth) -> Result<Pipe, BackendError> {
     } = birth;
     let client = owner.as_ref().map(|owner| owner.watcher.clone());
     let desk = Arc::new(Desk::new(
-        Arc::clone(&settings.server),
+        settings,
         Arc::clone(&shared.common.events),
         Arc::clone(&shared.common.watched),
         owner,

@@ -1,7 +1,7 @@
 //! How a server is met: new ones, old ones and those that nobody would expect.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::response::Response;
@@ -528,4 +528,61 @@ async fn a_result_type_of_an_old_server_says_nothing() {
         assert_eq!(called.unwrap().as_raw().as_str(), ASKS);
         assert!(!client.is_plain());
     }
+}
+
+#[tokio::test]
+async fn an_old_server_that_has_become_a_new_one_is_met_anew_whatever_it_refuses_with() {
+    for (refusal, code) in [
+        (400, -32022),
+        (400, -32020),
+        (400, -32602),
+        (400, -32600),
+        (404, -32601),
+        (404, -32600),
+    ] {
+        for own in [false, true] {
+            let is_old = Arc::new(AtomicBool::new(true));
+            let of_server = Arc::clone(&is_old);
+            let fake = Fake::start(move |seen| {
+                let is_old = of_server.load(Ordering::SeqCst);
+                let speaks_new = seen.header("mcp-method").is_some();
+                async move {
+                    match (seen.method(), is_old) {
+                        ("server/discover", false) => seen.result(DISCOVERED),
+                        ("tools/call", _) if speaks_new != is_old => answer(&seen),
+                        (_, true) => handshake(&seen).unwrap(),
+                        (_, false) if speaks_new => status(404),
+                        (_, false) => seen.error(refusal, code, "not so"),
+                    }
+                }
+            })
+            .await;
+            let backend = server(&fake);
+            let client = Client::new(own.then_some("c"), if own { ASKABLE } else { "{}" });
+            for is_still_old in [true, false, false] {
+                is_old.store(is_still_old, Ordering::SeqCst);
+                let called = backend
+                    .call_tool(&client.context(), call("echo", ODD))
+                    .await;
+                let output =
+                    called.unwrap_or_else(|error| panic!("{refusal} {code} {own}: {error}"));
+                assert_eq!(output.as_raw().as_str(), echoed());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_an_old_server_refuses_is_its_answer_and_costs_it_one_question_at_most() {
+    let mut fake = Fake::legacy(|seen| async move { seen.error(400, -32602, "not so") }).await;
+    let backend = server(&fake);
+    let refused = |_| async {
+        match ask(&backend).await.unwrap_err() {
+            BackendError::Rpc(error) => assert!(error.as_str().contains("not so"), "{error}"),
+            other => panic!("{other}"),
+        }
+    };
+    futures_util::future::join_all((0..8).map(refused)).await;
+    let seen = fake.count(&["initialize", "tools/call", "server/discover"]);
+    assert_eq!(seen, [1, 8, 2]);
 }

@@ -161,7 +161,16 @@ async fn what_is_not_acknowledged_is_not_subscribed_to() {
     )
     .await;
     let error = refused.await.unwrap().unwrap_err();
-    assert!(matches!(error, BackendError::Unsupported { .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            BackendError::Unsupported {
+                method: "resources/subscribe",
+                ..
+            }
+        ),
+        "{error}"
+    );
     // It is wanted no more.
     let (seen, third) = streams.recv().await.unwrap();
     assert_eq!(
@@ -276,9 +285,27 @@ async fn a_server_without_the_stream_says_so_at_once() {
     let fake = Fake::modern(|seen| async move { crate::answer(&seen) }).await;
     let server = Arc::new(HttpServer::new(&HttpServerConfig::new("up", fake.url())).unwrap());
     let error = subscribe(&server, "x:1").await.unwrap().unwrap_err();
-    assert!(matches!(error, BackendError::Unsupported { .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            BackendError::Unsupported {
+                method: "resources/subscribe",
+                ..
+            }
+        ),
+        "{error}"
+    );
     let error = subscribe(&server, "x:2").await.unwrap().unwrap_err();
-    assert!(matches!(error, BackendError::Unsupported { .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            BackendError::Unsupported {
+                method: "resources/subscribe",
+                ..
+            }
+        ),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use mcp_gw_upstream::{HttpServer, HttpServerConfig, Judgement, Vet};
 use crate::answer;
 use crate::client::{ASKABLE, Client};
 use crate::fake::{Fake, INITIALIZED, Seen, handshake, status};
+use crate::old::Old;
 use crate::support::{call, context};
 
 /// Refuses tools that do not say what they said first.
@@ -218,4 +219,71 @@ async fn where_nothing_has_to_wait_nothing_is_read() {
         !methods.iter().any(|method| method == "tools/list"),
         "{methods:?}"
     );
+}
+
+/// Lets nothing of the server be heard while it is closed.
+#[derive(Debug, Default)]
+struct Gag(AtomicBool);
+
+#[async_trait]
+impl Vet for Gag {
+    fn is_needed(&self) -> bool {
+        false
+    }
+
+    async fn vet(self: Arc<Self>, _: Offer) -> Result<Arc<dyn Judgement>, BoxError> {
+        Ok(Arc::new(Same(true)))
+    }
+
+    fn is_silenced(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_may_not_be_heard_asks_nothing_in_calls_under_way_and_they_end() {
+    let mut old = Old::start().await;
+    let gag: Arc<Gag> = Arc::default();
+    let vet = Some(Arc::clone(&gag) as Arc<dyn Vet>);
+    let backend = HttpServer::new(&old.config().with_vet(vet)).unwrap();
+    let mut client = Client::new(Some("c"), ASKABLE);
+    let ctx = client.context();
+    let task = tokio::spawn(async move { backend.call_tool(&ctx, call("t", "{}")).await });
+    let opened = old.call().await;
+    let question = |id: &str| {
+        format!(r#"{{"jsonrpc":"2.0","id":"{id}","method":"elicitation/create","params":{{}}}}"#)
+    };
+    let log = |text: &str| {
+        let method = "notifications/message";
+        format!(
+            r#"{{"jsonrpc":"2.0","method":"{method}","params":{{"level":"info","data":"{text}"}}}}"#
+        )
+    };
+    opened.say(&log("heard")).await;
+    opened.say(&question("before")).await;
+    let asked = client.asked().await;
+    gag.0.store(true, Ordering::SeqCst);
+    asked.answer(Ok(r#"{"action":"accept","content":{"secret":1}}"#));
+    let answer = old.fake.next("POST").await;
+    assert!(
+        answer.text.contains(r#""id":"before","error""#),
+        "{}",
+        answer.text
+    );
+    opened.say(&log("unheard")).await;
+    opened.say(&question("after")).await;
+    let answer = old.fake.next("POST").await;
+    assert!(
+        answer.text.contains(r#""id":"after","error""#),
+        "{}",
+        answer.text
+    );
+    let told = format!("{:?}", client.told());
+    assert!(
+        told.contains("heard") && !told.contains("unheard"),
+        "{told}"
+    );
+    opened.finish(r#"{"content":[]}"#).await;
+    let output = task.await.unwrap().unwrap();
+    assert_eq!(output.as_raw().as_str(), r#"{"content":[]}"#);
 }

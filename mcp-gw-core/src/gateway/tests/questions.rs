@@ -318,6 +318,31 @@ async fn questions_in_answers_are_audited_each() {
 }
 
 #[tokio::test]
+async fn questions_in_news_of_a_task_are_audited_each() {
+    let audit = RecordingAudit::new();
+    let gateway = Gateway::builder().policy(AllowAll::new());
+    let gateway = gateway.audit(audit.clone()).build().unwrap();
+    let incoming = incoming();
+    for quiet in [
+        "{}",
+        r#"{"taskId":"7","inputRequests":{}}"#,
+        r#"{"x":"\u0041"}"#,
+    ] {
+        gateway.note_news_questions(&incoming, "s", &raw(quiet));
+    }
+    assert!(audit.events().is_empty());
+    let asks =
+        r#"{"taskId":"7","inputRequests":{"k":{"method":"elicitation/create","params":{"n":1}}}}"#;
+    gateway.note_news_questions(&incoming, "s", &raw(asks));
+    let events = audit.events();
+    assert_eq!(names(&audit), ["elicitation/create"]);
+    assert_eq!(
+        (events[0].request_bytes, events[0].server.as_deref()),
+        (7, Some("s"))
+    );
+}
+
+#[tokio::test]
 async fn an_answer_about_another_task_is_not_told() {
     for (answer, is_told) in [
         (r#"{"status":"working"}"#, true),

@@ -381,3 +381,37 @@ async fn a_blocked_server_is_not_heard() {
         assert_eq!(diary.last(), Some(&BackendEvent::OfferChanged));
     }
 }
+
+#[tokio::test]
+async fn a_server_that_is_blocked_under_a_call_ends_it_and_asks_for_nothing() {
+    let mut scene = scene(PinMode::Block);
+    scene.guarded.offer().await.unwrap();
+    let guard = scene.guard.take().unwrap();
+    let guarded = Guarded {
+        backend: Arc::clone(&scene.fickle),
+        guard: Arc::clone(&guard),
+    };
+    let raw = |text: &str| RawJson::parse(text.to_owned()).unwrap();
+    let ends = [
+        r#"{"content":[]}"#,
+        r#"{"resultType":"complete","content":[]}"#,
+    ];
+    let asks = [
+        r#"{"resultType":"input_required","requestState":"s"}"#,
+        r#"{"resultType":"input\u005frequired","requestState":"s"}"#,
+        r#"{"resultType":"task","taskId":"t"}"#,
+        r#"{"resultType":"complete","resultType":"task"}"#,
+        r#"{"resultType":5}"#,
+    ];
+    let passes = |text: &str| {
+        let passed = guarded.pass_result(&raw(text), Feature::Tool, "a");
+        passed.is_ok()
+    };
+    assert!(!guard.is_silenced());
+    assert!(ends.iter().chain(&asks).all(|text| passes(text)));
+    scene.fickle.becomes("evil");
+    scene.guarded.offer().await.unwrap();
+    assert!(guard.is_silenced());
+    assert!(ends.iter().all(|text| passes(text)));
+    assert!(!asks.iter().any(|text| passes(text)));
+}
