@@ -633,7 +633,7 @@ async fn read(mut answer: Answer) -> Result<Reply, SendError> {
     let text = content_type.and_then(|it| charset::in_utf8(&body, it, answer.is_truncated()));
     let body = match text {
         // Credentials were looked for in other bytes.
-        Some(text) => answer.scrubbed(&text),
+        Some(text) => answer.scrubbed(text).await?,
         None => body,
     };
     Ok(Reply {
