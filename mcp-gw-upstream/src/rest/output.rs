@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::api::{Api, Failed, Reply, Stay};
 use super::kept::{Handle, KeptAnswer, KeptAnswers};
-use super::piece::{Form, Piece};
+use super::piece::{Form, Piece, Place};
 use super::select::Selection;
 use crate::egress::RefusalCode;
 
@@ -31,7 +31,7 @@ pub(crate) const OUTPUT_SCHEMA: &str = r#"{"type":"object","properties":{"status
 pub(crate) struct Rest {
     pub(crate) api: String,
     pub(crate) handle: Handle,
-    pub(crate) from: usize,
+    pub(crate) from: Place,
 }
 
 impl Rest {
@@ -48,12 +48,11 @@ impl Rest {
         let rest = uri.strip_prefix(SCHEME)?.strip_prefix("://")?;
         let mut parts = rest.split('/');
         let (api, handle, from) = (parts.next()?, parts.next()?, parts.next()?);
-        let is_number = from.bytes().all(|byte| byte.is_ascii_digit()) && from.len() < 16;
-        (parts.next().is_none() && is_number && !api.is_empty()).then_some(())?;
+        (parts.next().is_none() && !api.is_empty()).then_some(())?;
         Some(Self {
             api: api.to_owned(),
             handle: Handle::parse(handle)?,
-            from: from.parse().ok()?,
+            from: Place::parse(from)?,
         })
     }
 
