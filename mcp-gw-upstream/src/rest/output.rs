@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::api::{Api, Failed, Reply, Stay};
 use super::kept::{Handle, KeptAnswer, KeptAnswers};
 use super::piece::{Form, Piece, Place};
+use super::scan::is_readable;
 use super::select::Selection;
 use crate::egress::RefusalCode;
 
@@ -224,8 +225,8 @@ fn without_mark(body: Bytes) -> Bytes {
     }
 }
 
-/// A value in a result that nests deeper goes as text: clients stop at some 128 levels, and then read nothing
-/// of the message.
+/// A value in a result that nests deeper goes as text, as does whatever else readers stop at: clients do at some
+/// 128 levels, and then read nothing of the message.
 const DEEPEST: usize = 100;
 
 struct Shown<'a> {
@@ -253,9 +254,11 @@ impl Shown<'_> {
         }
         let (first, last) = (first.finish(), last.finish());
         let data = &self.piece.data;
-        let (output, depth) = ToolOutput::around(&first, ("data", data), &last, &blocks);
-        if depth <= DEEPEST {
-            return output;
+        if is_readable(data.as_bytes()) {
+            let (output, depth) = ToolOutput::around(&first, ("data", data), &last, &blocks);
+            if depth <= DEEPEST {
+                return output;
+            }
         }
         let text = RawJson::string(data.as_str());
         ToolOutput::around(&first, ("data", &text), &last, &blocks).0
