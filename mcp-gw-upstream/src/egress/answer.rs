@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use crate::egress::check::Checked;
@@ -17,6 +18,8 @@ use crate::egress::scrub::Scrub;
 use crate::egress::send_error::SendError;
 use crate::net::client::Response;
 
+/// So much of a body is looked through at once, and so much work done, before others have their turn.
+const STEP: usize = 64 << 10;
 /// So much memory is taken on the word of an API.
 const MOST_AT_ONCE: usize = 1 << 20;
 
@@ -31,11 +34,13 @@ pub struct Answer {
     /// Came, and is still to be decoded.
     pending: Bytes,
     decoder: Decoder,
+    /// Decoded, and still to be looked through.
+    decoded: Bytes,
     scrub: Scrub,
+    pace: Pace,
     /// So much may still be handed on.
     left: usize,
     is_truncated: bool,
-    until: Instant,
     idle: Duration,
 }
 
@@ -61,10 +66,11 @@ impl Answer {
             response: Some(response),
             pending: Bytes::new(),
             decoder,
+            decoded: Bytes::new(),
             scrub,
+            pace: Pace { rested: 0, until },
             left: request.max_response,
             is_truncated: false,
-            until,
             idle: rules.idle_timeout,
         }
     }
@@ -103,6 +109,7 @@ impl Answer {
                 self.is_truncated = true;
                 self.response = None;
                 self.pending = Bytes::new();
+                self.decoded = Bytes::new();
                 piece.truncate(self.left);
             }
             self.left -= piece.len();
@@ -135,9 +142,24 @@ impl Answer {
         Ok(all.freeze())
     }
 
-    /// The body that [`read`](Self::read) gave, in another form: without credentials in that form.
-    pub(crate) fn scrubbed(&mut self, text: &Bytes) -> Bytes {
-        self.scrub.whole(text, !self.is_truncated)
+    /// The body that [`read`](Self::read) gave, in another form: without credentials in that form. Of a body
+    /// that was cut, what could be the beginning of one is left out.
+    ///
+    /// # Errors
+    /// When the time of the request is over.
+    pub(crate) async fn scrubbed(&mut self, mut text: Bytes) -> Result<Bytes, SendError> {
+        self.scrub.begin();
+        self.pace.rested = 0;
+        let mut out = BytesMut::new();
+        while !text.is_empty() {
+            let step = text.split_to(text.len().min(STEP));
+            out.extend_from_slice(&self.scrub.push(step));
+            self.pace.rest(self.scrub.work()).await?;
+        }
+        if !self.is_truncated {
+            out.extend_from_slice(&self.scrub.finish());
+        }
+        Ok(out.freeze())
     }
 
     /// The body, if it is not longer than what is taken.
@@ -157,20 +179,26 @@ impl Answer {
     }
 
     async fn piece(&mut self) -> Result<Option<Bytes>, SendError> {
-        if self.pending.is_empty() {
+        if self.decoded.is_empty() && self.pending.is_empty() {
             let Some(response) = &mut self.response else {
                 return Ok(None);
             };
             let idle = Instant::now() + self.idle;
-            let next = timeout_at(self.until.min(idle), response.chunk());
+            let next = timeout_at(self.pace.until.min(idle), response.chunk());
             match next.await.map_err(|_| SendError::late_body())? {
                 Ok(Some(piece)) => self.pending = piece,
                 Ok(None) => return self.last().map(Some),
                 Err(error) => return Err(SendError::of_body(&error)),
             }
         }
-        let decoded = self.decoder.take(&mut self.pending);
-        Ok(Some(self.scrub.push(decoded.map_err(SendError::encoding)?)))
+        if self.decoded.is_empty() {
+            let decoded = self.decoder.take(&mut self.pending);
+            self.decoded = decoded.map_err(SendError::encoding)?;
+        }
+        let step = self.decoded.len().min(STEP);
+        let piece = self.scrub.push(self.decoded.split_to(step));
+        self.pace.rest(self.scrub.work()).await?;
+        Ok(Some(piece))
     }
 
     fn last(&mut self) -> Result<Bytes, SendError> {
@@ -184,6 +212,29 @@ impl Answer {
         let mut all = BytesMut::from(&*most);
         all.extend_from_slice(&rest);
         Ok(all.freeze())
+    }
+}
+
+/// How long a body may be worked on.
+struct Pace {
+    until: Instant,
+    /// The work that was done when others had their turn.
+    rested: u64,
+}
+
+impl Pace {
+    /// Gives others their turn, and looks at the time, when much was done: what is there at once would be read
+    /// to its end otherwise.
+    async fn rest(&mut self, work: u64) -> Result<(), SendError> {
+        if work.saturating_sub(self.rested) < STEP as u64 {
+            return Ok(());
+        }
+        self.rested = work;
+        yield_now().await;
+        if Instant::now() >= self.until {
+            return Err(SendError::late_body());
+        }
+        Ok(())
     }
 }
 
@@ -215,5 +266,25 @@ impl SendError {
                 "the response becomes too long when it is decompressed",
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn long_work_is_interrupted_and_ends_with_the_time_of_the_request() {
+        let until = Instant::now() + Duration::from_secs(1);
+        let mut pace = Pace { until, rested: 0 };
+        let step = STEP as u64;
+        let other = tokio::spawn(async { tokio::time::advance(Duration::from_secs(2)).await });
+        // Little work is done at once.
+        pace.rest(step - 1).await.unwrap();
+        assert!(!other.is_finished());
+        // The other one has its turn, and then it is too late.
+        let late = pace.rest(step).await.unwrap_err();
+        assert_eq!(late.code, RefusalCode::UpstreamTimeout);
+        other.await.unwrap();
     }
 }

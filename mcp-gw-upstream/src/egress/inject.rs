@@ -24,6 +24,11 @@ impl CredentialId {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
+
+    /// The same for no other.
+    pub(crate) const fn number(self) -> u64 {
+        self.0
+    }
 }
 
 /// What a credential adds to a request: headers and query parameters. Nothing of it is shown.

@@ -21,7 +21,8 @@ use crate::balance::budget::Budget;
 use crate::balance::gate::Gate;
 use crate::balance::random::Random;
 use crate::egress::{
-    Answer, ApiRules, Checked, Client, Injected, Refusal, RefusalCode, RequestParts, SendError,
+    Answer, ApiRules, Checked, Client, CredentialId, Injected, Refusal, RefusalCode, RequestParts,
+    SendError,
 };
 use crate::http::wire::retry_after_at;
 
@@ -590,9 +591,12 @@ impl Api {
 
     fn who(&self, caller: &Caller, is_open: bool) -> Who {
         let name = format!("{}\0{}\0{}", caller.kind.as_str(), caller.issuer, caller.id);
+        let keeper = (!is_open).then(|| self.keeper(caller));
         Who {
             name: name.into(),
-            has_credential: !is_open && self.keeper(caller).has_credential(),
+            credential: keeper.map_or(CredentialId::NONE, Keeper::id),
+            headers: keeper.map(Keeper::headers).unwrap_or_default(),
+            is_in_query: keeper.is_some_and(Keeper::is_in_query),
         }
     }
 }
@@ -633,7 +637,7 @@ async fn read(mut answer: Answer) -> Result<Reply, SendError> {
     let text = content_type.and_then(|it| charset::in_utf8(&body, it, answer.is_truncated()));
     let body = match text {
         // Credentials were looked for in other bytes.
-        Some(text) => answer.scrubbed(&text),
+        Some(text) => answer.scrubbed(text).await?,
         None => body,
     };
     Ok(Reply {

@@ -1,7 +1,10 @@
 //! Answers that may be used again, by the rules of HTTP caching (RFC 9111).
 //!
-//! What an API says is `public` is for all callers; anything else only for who asked. A request with a
-//! credential of the gateway counts as one with `Authorization`.
+//! What an API says is `public`, and not `private`, is for all callers; anything else only for who asked. A
+//! request with a credential of the gateway counts as one with `Authorization`. What depends on the credential,
+//! as it is part of the address or as `Vary` says so, is for callers with the same one at most.
+
+mod directives;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,11 +12,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, VARY};
 use http::{Method, Request, Response, StatusCode};
 use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
 
-use crate::egress::Checked;
+use directives::{as_said, canonical, directives};
+
+use crate::egress::{Checked, CredentialId};
 
 /// How many answers are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +65,8 @@ pub(crate) struct Whole {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum For {
     Everybody,
+    /// Who is served with this credential.
+    Holders(CredentialId),
     /// The caller that this text names.
     One(Arc<str>),
 }
@@ -116,7 +123,7 @@ impl Cache {
         stock.turn += 1;
         let turn = stock.turn;
         let mut found = Found::Nothing;
-        for who_for in [who.one(), For::Everybody] {
+        for who_for in who.all() {
             let key = (Arc::from(request.target()), who_for);
             let Some(entry) = stock.entries.get_mut(&key) else {
                 continue;
@@ -127,9 +134,10 @@ impl Cache {
             match entry.policy.before_request(&as_asked(request, who), now) {
                 BeforeRequest::Fresh(parts) if !is_old => {
                     entry.used = turn;
+                    let whole = entry.whole.clone();
                     return Found::Fresh(Whole {
-                        headers: parts.headers,
-                        ..entry.whole.clone()
+                        headers: as_said(parts.headers, &[&whole.headers]),
+                        ..whole
                     });
                 }
                 BeforeRequest::Stale { request, matches } if matches && !is_old => {
@@ -160,7 +168,7 @@ impl Cache {
     ) -> Option<Whole> {
         let response = response(StatusCode::NOT_MODIFIED, headers);
         let mut stock = self.stock();
-        for who_for in [who.one(), For::Everybody] {
+        for who_for in who.all() {
             let key = (Arc::from(request.target()), who_for);
             let Some(entry) = stock.entries.get_mut(&key) else {
                 continue;
@@ -171,7 +179,7 @@ impl Cache {
             {
                 entry.policy = policy;
                 entry.stored = now;
-                entry.whole.headers = parts.headers;
+                entry.whole.headers = as_said(parts.headers, &[headers, &entry.whole.headers]);
                 return Some(entry.whole.clone());
             }
         }
@@ -190,8 +198,16 @@ impl Cache {
             return;
         }
         let response = response(whole.status, &whole.headers);
-        let is_public = says(&whole.headers, "public") || says(&whole.headers, "s-maxage");
-        let who_for = if is_public { For::Everybody } else { who.one() };
+        let says = |directive: &str| {
+            let mut all = directives(&whole.headers, &CACHE_CONTROL).into_iter();
+            all.any(|(name, _)| name == directive)
+        };
+        let is_public = (says("public") || says("s-maxage")) && !says("private");
+        let who_for = match is_public {
+            true if who.is_told_by(&whole.headers) => For::Holders(who.credential),
+            true => For::Everybody,
+            false => who.one(),
+        };
         let options = CacheOptions {
             shared: is_public,
             // Nobody said that it may be kept: it is asked for again.
@@ -270,13 +286,32 @@ impl fmt::Debug for Cache {
 pub(crate) struct Who {
     /// The same for the same caller, and for no other.
     pub(crate) name: Arc<str>,
-    /// The gateway shows the API something that its answer may depend on.
-    pub(crate) has_credential: bool,
+    /// What the gateway shows the API, on which its answer may depend.
+    pub(crate) credential: CredentialId,
+    /// The headers that this is in.
+    pub(crate) headers: Vec<HeaderName>,
+    /// It is in the query, and so a part of the address.
+    pub(crate) is_in_query: bool,
 }
 
 impl Who {
     fn one(&self) -> For {
         For::One(Arc::clone(&self.name))
+    }
+
+    /// For whom an answer may be that this caller gets.
+    fn all(&self) -> impl Iterator<Item = For> {
+        let all = (!self.is_in_query).then_some(For::Everybody);
+        [self.one(), For::Holders(self.credential)]
+            .into_iter()
+            .chain(all)
+    }
+
+    /// True when an answer with these headers is for callers with the same credential at most.
+    fn is_told_by(&self, headers: &HeaderMap) -> bool {
+        let varies = directives(headers, &VARY);
+        let is_named = |name: &HeaderName| varies.iter().any(|(header, _)| header == name.as_str());
+        self.is_in_query || self.headers.iter().any(is_named)
     }
 }
 
@@ -285,10 +320,16 @@ fn as_asked(request: &Checked, who: &Who) -> Request<()> {
     let mut asked = Request::new(());
     *asked.method_mut() = request.method().clone();
     *asked.uri_mut() = request.uri().clone();
-    *asked.headers_mut() = request.headers().clone();
-    if who.has_credential {
+    *asked.headers_mut() = canonical(request.headers());
+    if who.credential != CredentialId::NONE {
+        let headers = asked.headers_mut();
         let value = HeaderValue::from_static("credential");
-        asked.headers_mut().insert(AUTHORIZATION, value);
+        headers.insert(AUTHORIZATION, value);
+        // Nobody needs to know it: another credential has another number.
+        let number = HeaderValue::from(who.credential.number());
+        for name in &who.headers {
+            headers.insert(name.clone(), number.clone());
+        }
     }
     asked
 }
@@ -296,16 +337,6 @@ fn as_asked(request: &Checked, who: &Who) -> Request<()> {
 fn response(status: StatusCode, headers: &HeaderMap) -> Response<()> {
     let mut response = Response::new(());
     *response.status_mut() = status;
-    *response.headers_mut() = headers.clone();
+    *response.headers_mut() = canonical(headers);
     response
-}
-
-/// True when `cache-control` has this directive.
-fn says(headers: &HeaderMap, directive: &str) -> bool {
-    let values = headers.get_all(CACHE_CONTROL).iter();
-    let all = values.filter_map(|value| value.to_str().ok());
-    all.flat_map(|value| value.split(',')).any(|part| {
-        let name = part.split('=').next().unwrap_or_default().trim();
-        name.eq_ignore_ascii_case(directive)
-    })
 }

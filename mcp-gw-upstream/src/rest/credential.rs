@@ -101,6 +101,8 @@ pub struct Keeper(Arc<Inner>);
 
 struct Inner {
     client: Client,
+    /// The same for all tokens that are got.
+    id: CredentialId,
     kind: Kind,
 }
 
@@ -126,15 +128,33 @@ impl Keeper {
             }
             Some(credential) => Kind::Fixed(credential.fixed()?.unwrap_or_else(Injected::none)),
         };
+        let id = match &kind {
+            Kind::Fixed(injected) => injected.id(),
+            Kind::Tokens(_) => CredentialId::next(),
+        };
         Ok(Self(Arc::new(Inner {
             client: client.clone(),
+            id,
             kind,
         })))
     }
 
-    /// True when requests have something added.
-    pub(crate) fn has_credential(&self) -> bool {
-        !matches!(&self.0.kind, Kind::Fixed(injected) if injected.id() == CredentialId::NONE)
+    /// Which credential it is; none when requests have nothing added.
+    pub(crate) fn id(&self) -> CredentialId {
+        self.0.id
+    }
+
+    /// The headers that it is in.
+    pub(crate) fn headers(&self) -> Vec<HeaderName> {
+        match &self.0.kind {
+            Kind::Fixed(injected) => injected.header_names().cloned().collect(),
+            Kind::Tokens(_) => vec![AUTHORIZATION],
+        }
+    }
+
+    /// True when it is in the query.
+    pub(crate) fn is_in_query(&self) -> bool {
+        matches!(&self.0.kind, Kind::Fixed(injected) if injected.query_names().next().is_some())
     }
 
     /// Sends a request with the credential. A token that the API answers with 401 is dropped, and the

@@ -13,7 +13,8 @@ use tokio::time::timeout;
 
 use super::api::{Api, Failed, Reply, Stay};
 use super::kept::{Handle, KeptAnswer, KeptAnswers};
-use super::piece::{Form, Piece};
+use super::piece::{Form, Piece, Place};
+use super::scan::is_readable;
 use super::select::Selection;
 use crate::egress::RefusalCode;
 
@@ -31,7 +32,7 @@ pub(crate) const OUTPUT_SCHEMA: &str = r#"{"type":"object","properties":{"status
 pub(crate) struct Rest {
     pub(crate) api: String,
     pub(crate) handle: Handle,
-    pub(crate) from: usize,
+    pub(crate) from: Place,
 }
 
 impl Rest {
@@ -48,12 +49,11 @@ impl Rest {
         let rest = uri.strip_prefix(SCHEME)?.strip_prefix("://")?;
         let mut parts = rest.split('/');
         let (api, handle, from) = (parts.next()?, parts.next()?, parts.next()?);
-        let is_number = from.bytes().all(|byte| byte.is_ascii_digit()) && from.len() < 16;
-        (parts.next().is_none() && is_number && !api.is_empty()).then_some(())?;
+        (parts.next().is_none() && !api.is_empty()).then_some(())?;
         Some(Self {
             api: api.to_owned(),
             handle: Handle::parse(handle)?,
-            from: from.parse().ok()?,
+            from: Place::parse(from)?,
         })
     }
 
@@ -225,8 +225,8 @@ fn without_mark(body: Bytes) -> Bytes {
     }
 }
 
-/// A value in a result that nests deeper goes as text: clients stop at some 128 levels, and then read nothing
-/// of the message.
+/// A value in a result that nests deeper goes as text, as does whatever else readers stop at: clients do at some
+/// 128 levels, and then read nothing of the message.
 const DEEPEST: usize = 100;
 
 struct Shown<'a> {
@@ -254,9 +254,11 @@ impl Shown<'_> {
         }
         let (first, last) = (first.finish(), last.finish());
         let data = &self.piece.data;
-        let (output, depth) = ToolOutput::around(&first, ("data", data), &last, &blocks);
-        if depth <= DEEPEST {
-            return output;
+        if is_readable(data.as_bytes()) {
+            let (output, depth) = ToolOutput::around(&first, ("data", data), &last, &blocks);
+            if depth <= DEEPEST {
+                return output;
+            }
         }
         let text = RawJson::string(data.as_str());
         ToolOutput::around(&first, ("data", &text), &last, &blocks).0

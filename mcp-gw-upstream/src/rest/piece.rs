@@ -1,5 +1,7 @@
 //! An answer that is too long for one result, piece by piece, each cut where it does the least harm.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -41,6 +43,38 @@ fn is_json(media_type: &str) -> bool {
     media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json")
 }
 
+/// Where a piece begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// How many bytes come before it.
+    pub(crate) at: usize,
+    /// A part of a JSON text begins there, and not an item of a list.
+    pub(crate) is_text: bool,
+}
+
+impl Place {
+    /// The beginning of an answer.
+    pub(crate) const START: Self = Self::of(0, false);
+
+    const fn of(at: usize, is_text: bool) -> Self {
+        Self { at, is_text }
+    }
+
+    /// Reads what [`Display`](fmt::Display) wrote.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_suffix('t').unwrap_or(text);
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.len() < 16;
+        let at = is_number.then(|| digits.parse().ok())??;
+        Some(Self::of(at, digits.len() < text.len()))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.at, if self.is_text { "t" } else { "" })
+    }
+}
+
 /// A piece of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Piece {
@@ -49,7 +83,7 @@ pub(crate) struct Piece {
     /// The string is in base64.
     pub(crate) is_base64: bool,
     /// Where the next one begins, if there is one.
-    pub(crate) next: Option<usize>,
+    pub(crate) next: Option<Place>,
 }
 
 impl Piece {
@@ -67,24 +101,22 @@ impl Piece {
                 is_base64: false,
                 next: None,
             },
-            _ => Self::of(body, form, 0, most),
+            _ => Self::of(body, form, Place::START, most),
         }
     }
 
     /// The piece of `body` that begins at `from`, of about `most` bytes.
-    pub(crate) fn of(body: &Bytes, form: Form, from: usize, most: usize) -> Self {
-        let rest = body.get(from.min(body.len())..).unwrap_or_default();
+    pub(crate) fn of(body: &Bytes, form: Form, from: Place, most: usize) -> Self {
+        let rest = body.get(from.at..).unwrap_or_default();
         let most = most.max(LEAST);
         match form {
-            Form::Json => Self::of_json(rest, from, most),
-            Form::Text => Self::of_text(rest, from, most),
-            Form::Binary => Self::of_binary(rest, from, most),
+            // The items of a list, as long as they are whole; then all that follows is text.
+            Form::Json if !from.is_text => {
+                items(rest, from.at, most).unwrap_or_else(|| Self::of_text(rest, from.at, most))
+            }
+            Form::Json | Form::Text => Self::of_text(rest, from.at, most),
+            Form::Binary => Self::of_binary(rest, from.at, most),
         }
-    }
-
-    fn of_json(rest: &[u8], from: usize, most: usize) -> Self {
-        // The items of a list, as many as there is room for.
-        items(rest, from, most).unwrap_or_else(|| Self::of_text(rest, from, most))
     }
 
     fn of_text(rest: &[u8], from: usize, most: usize) -> Self {
@@ -102,7 +134,7 @@ impl Piece {
         Self {
             data: RawJson::string(&text),
             is_base64: false,
-            next: (end < rest.len()).then_some(from + end),
+            next: (end < rest.len()).then_some(Place::of(from + end, true)),
         }
     }
 
@@ -113,7 +145,7 @@ impl Piece {
         Self {
             data: RawJson::string(&STANDARD.encode(bytes)),
             is_base64: true,
-            next: (end < rest.len()).then_some(from + end),
+            next: (end < rest.len()).then_some(Place::of(from + end, true)),
         }
     }
 }
@@ -131,50 +163,57 @@ fn whole_characters(cut: &[u8]) -> usize {
     }
 }
 
-/// Items of a list from here on; `None` when there is no list, or not even one item has room.
+/// Items of a list from here on; `None` when there is no list, or not even one item has room. What is not
+/// followed by `,` or the end of the list is no item: it may be cut.
 fn items(rest: &[u8], from: usize, most: usize) -> Option<Piece> {
     let mut at = blanks(rest, 0);
     if from == 0 {
-        at = (rest.get(at) == Some(&b'[')).then(|| at + 1)?;
+        at = (rest.get(at) == Some(&b'[')).then(|| blanks(rest, at + 1))?;
+        if is_last(rest, at) {
+            return list(b"[]".to_vec(), None);
+        }
     }
     let mut data = vec![b'['];
     let next = loop {
-        at = blanks(rest, at);
-        if rest.get(at) == Some(&b',') {
-            at = blanks(rest, at + 1);
-        }
-        match rest.get(at) {
-            None | Some(b']') => break None,
-            Some(_) => {}
-        }
         let item = rest.get(at..).unwrap_or_default();
         let mut items = serde_json::Deserializer::from_slice(item).into_iter::<&RawValue>();
-        // The last one may be cut off: what is not there cannot be shown.
         let Some(Ok(value)) = items.next() else {
-            if data.len() == 1 {
-                return None;
-            }
-            break Some(from + at);
+            break (at < rest.len()).then_some(at);
         };
         let text = value.get().as_bytes();
-        if data.len() + text.len() + 2 > most {
-            if data.len() == 1 {
-                return None;
-            }
-            break Some(from + at);
+        let behind = blanks(rest, at + items.byte_offset());
+        let is_last = is_last(rest, behind);
+        let is_item = is_last || rest.get(behind) == Some(&b',');
+        if !is_item || data.len() + text.len() + 2 > most {
+            break Some(at);
         }
         if data.len() > 1 {
             data.push(b',');
         }
         data.extend_from_slice(text);
-        at += items.byte_offset();
+        if is_last {
+            break None;
+        }
+        at = blanks(rest, behind + 1);
     };
+    if data.len() == 1 {
+        return None;
+    }
     data.push(b']');
+    list(data, next.map(|at| Place::of(from + at, false)))
+}
+
+fn list(data: Vec<u8>, next: Option<Place>) -> Option<Piece> {
     Some(Piece {
         data: RawJson::parse(data).ok()?,
         is_base64: false,
         next,
     })
+}
+
+/// True when the list ends here, and with it all that there is.
+fn is_last(rest: &[u8], at: usize) -> bool {
+    rest.get(at) == Some(&b']') && blanks(rest, at + 1) == rest.len()
 }
 
 fn blanks(bytes: &[u8], from: usize) -> usize {
@@ -187,137 +226,4 @@ fn blanks(bytes: &[u8], from: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::Value;
-
-    use super::*;
-
-    fn all(body: &[u8], form: Form, most: usize) -> Vec<Piece> {
-        let body = Bytes::copy_from_slice(body);
-        let value = match form {
-            Form::Json => RawJson::parse(body.clone()).ok(),
-            _ => None,
-        };
-        let mut pieces = vec![Piece::first(&body, form, value, most)];
-        while let Some(next) = pieces.last().and_then(|piece| piece.next) {
-            pieces.push(Piece::of(&body, form, next, most));
-            assert!(pieces.len() < 10_000, "it goes on");
-        }
-        pieces
-    }
-
-    fn text(piece: &Piece) -> String {
-        let text: Option<String> = piece.data.decode_owned().unwrap();
-        text.unwrap_or_default()
-    }
-
-    #[test]
-    fn what_an_answer_is_shows_in_its_bytes() {
-        let json = Some("application/json");
-        for (body, media_type, form) in [
-            (&b"{\"a\":1}"[..], json, Form::Json),
-            (b"{\"a\":1}", Some("application/problem+json"), Form::Json),
-            (b"{\"a\":1}", Some("text/plain"), Form::Text),
-            (b"{\"a\":", json, Form::Text),
-            (b"[1,2,", json, Form::Json),
-            (b"<html>", json, Form::Text),
-            (b"caf\xc3\xa9", None, Form::Text),
-            (b"caf\xc3", None, Form::Text),
-            (b"caf\xe9 au lait", None, Form::Binary),
-            (b"\x89PNG\0\0", Some("image/png"), Form::Binary),
-            (b"a\0b", Some("text/plain"), Form::Binary),
-            (b"", None, Form::Text),
-        ] {
-            let body = Bytes::from_static(body);
-            assert_eq!(
-                Form::read(&body, media_type).0,
-                form,
-                "{body:?} {media_type:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_value_that_has_room_is_whole_and_as_it_came() {
-        let body = b" { \"n\" : 1.50, \"n2\": 12345678901234567890 } ";
-        let pieces = all(body, Form::Json, 1024);
-        assert_eq!(pieces.len(), 1);
-        assert_eq!(pieces[0].data.as_bytes().trim_ascii(), body.trim_ascii());
-    }
-
-    #[test]
-    fn a_list_is_cut_between_items() {
-        let body = r#"[ {"a": 1.0}, [2, 3] , "x]y,\"", null, 1e5 ]"#;
-        let pieces = all(body.as_bytes(), Form::Json, 1);
-        let joined: Vec<Value> = pieces
-            .iter()
-            .flat_map(|piece| piece.data.decode_owned::<Vec<Value>>().unwrap())
-            .collect();
-        assert_eq!(
-            Value::from(joined),
-            serde_json::from_str::<Value>(body).unwrap()
-        );
-        // An item that is longer than a piece is cut as text.
-        let long = format!("[\"{}\"]", "x".repeat(500));
-        let pieces = all(long.as_bytes(), Form::Json, 100);
-        assert_eq!(pieces.iter().map(text).collect::<String>(), long);
-    }
-
-    #[test]
-    fn a_list_that_broke_off_has_the_items_that_are_whole() {
-        let pieces = all(br#"[{"a":1},{"a":2},{"a"#, Form::Json, 1024);
-        assert_eq!(pieces[0].data.as_str(), r#"[{"a":1},{"a":2}]"#);
-        assert_eq!(text(&pieces[1]), r#"{"a"#);
-    }
-
-    #[test]
-    fn text_is_cut_after_a_line_and_never_in_a_character() {
-        let lines = format!("{}\n", "line ".repeat(19)).repeat(20);
-        for piece in all(lines.as_bytes(), Form::Text, 200) {
-            assert!(text(&piece).ends_with('\n'));
-        }
-        let wide = "äöü€".repeat(100);
-        let pieces = all(wide.as_bytes(), Form::Text, 65);
-        assert_eq!(pieces.iter().map(text).collect::<String>(), wide);
-    }
-
-    proptest! {
-        #[test]
-        fn the_pieces_are_the_whole(text_in in "\\PC{0,600}", most in 1_usize..300) {
-            let pieces = all(text_in.as_bytes(), Form::Text, most);
-            prop_assert_eq!(pieces.iter().map(text).collect::<String>(), text_in);
-        }
-
-        #[test]
-        fn bytes_are_put_together_as_they_are(
-            bytes in prop::collection::vec(any::<u8>(), 0..600), most in 1_usize..300,
-        ) {
-            let pieces = all(&bytes, Form::Binary, most);
-            let joined: String = pieces.iter().map(text).collect();
-            prop_assert_eq!(STANDARD.decode(joined).unwrap(), bytes);
-        }
-
-        #[test]
-        fn anything_ends(bytes in prop::collection::vec(any::<u8>(), 0..400), from in 0_usize..500) {
-            let body = Bytes::from(bytes);
-            for form in [Form::Json, Form::Text, Form::Binary] {
-                let piece = Piece::of(&body, form, from, 70);
-                prop_assert!(piece.next.is_none_or(|next| next > from && next < body.len()));
-            }
-        }
-
-        #[test]
-        fn a_list_of_anything_is_whole(
-            items in prop::collection::vec("[a-z\\[\\],{}\" ]{0,40}", 0..30), most in 60_usize..300,
-        ) {
-            let body = serde_json::to_string(&items).unwrap();
-            let pieces = all(body.as_bytes(), Form::Json, most);
-            let joined: Vec<String> = pieces
-                .iter()
-                .flat_map(|piece| piece.data.decode_owned::<Vec<String>>().unwrap())
-                .collect();
-            prop_assert_eq!(joined, items);
-        }
-    }
-}
+mod tests;

@@ -128,3 +128,125 @@ async fn a_change_with_a_token_of_the_callers_own_forgets_what_was_kept() {
     assert_eq!(data(&setup, "eve", change).await, "answer 1");
     assert_eq!(data(&setup, "bob", get("/x")).await, "answer 2");
 }
+
+#[tokio::test]
+async fn what_depends_on_the_credential_is_for_those_who_have_it() {
+    for vary in ["Authorization", "accept, AUTHORIZATION"] {
+        let headers = [("cache-control", "public, max-age=60"), ("vary", vary)];
+        let setup = cached(headers.to_vec().leak()).await;
+        for (caller, expected) in [
+            ("bob", "answer 0"),
+            ("eve", "answer 0"),
+            ("ann", "answer 1"),
+            ("ann", "answer 1"),
+            ("bob", "answer 0"),
+        ] {
+            assert_eq!(data(&setup, caller, get("/x")).await, expected, "{vary}");
+        }
+    }
+}
+
+/// Over an API that says which credential it got: that of ann, and that of all others.
+async fn with_credentials(
+    headers: &'static [(&'static str, &'static str)],
+    all: &Credential,
+    anns: Option<&Credential>,
+) -> Setup {
+    let reply =
+        move |n: usize, _: &[u8]| answer("200 OK", headers, format!("answer {n}").as_bytes());
+    let server = Raw::start(reply).await;
+    let config = ApiConfig::new("things", rules(&server));
+    let config = config.with_cache(Some(CacheConfig::default()));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let client = Client::new();
+    let keeper = |credential| Keeper::new(credential, &client, Arc::clone(&clock)).unwrap();
+    let by_caller = HashMap::from([(CallerName::new("ann"), keeper(anns))]);
+    let own = keeper(Some(all));
+    let api = Api::new(config, client.clone(), own, by_caller, Arc::clone(&clock));
+    let base = api.base();
+    let tool = ApiGateway::new(ApiGatewayConfig::default(), [api], None).unwrap();
+    Setup { server, tool, base }
+}
+
+#[tokio::test]
+async fn a_credential_in_the_query_is_a_part_of_the_address() {
+    let in_query = |value: &str| Credential::Query {
+        name: "key".to_owned(),
+        value: Secret::new(value.to_owned()),
+    };
+    let in_header = |value: &str| Credential::Header {
+        name: "x-key".parse().unwrap(),
+        value: Secret::new(value.to_owned()),
+    };
+    let public = &[("cache-control", "public, max-age=60")];
+    let varies = &[("cache-control", "public, max-age=60"), ("vary", "X-Key")];
+    for (headers, all, anns, is_shared) in [
+        (
+            &public[..],
+            in_query("key-of-all"),
+            Some(in_query("key-of-ann")),
+            false,
+        ),
+        (public, in_query("key-of-all"), None, false),
+        (
+            public,
+            in_header("key-of-all"),
+            Some(in_query("key-of-ann")),
+            false,
+        ),
+        (
+            varies,
+            in_header("key-of-all"),
+            Some(in_header("key-of-ann")),
+            false,
+        ),
+        (varies, in_header("key-of-all"), None, false),
+        (
+            public,
+            in_header("key-of-all"),
+            Some(in_header("key-of-ann")),
+            true,
+        ),
+    ] {
+        let setup = with_credentials(headers, &all, anns.as_ref()).await;
+        let of_ann = if is_shared { "answer 0" } else { "answer 1" };
+        for (caller, expected) in [
+            ("bob", "answer 0"),
+            ("eve", "answer 0"),
+            ("ann", of_ann),
+            ("ann", of_ann),
+            ("bob", "answer 0"),
+        ] {
+            assert_eq!(data(&setup, caller, get("/x")).await, expected, "{anns:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn directives_have_no_case_and_private_wins() {
+    for (said, again, others) in [
+        ("No-Store, max-age=60", "answer 1", "answer 2"),
+        ("NO-CACHE, max-age=60", "answer 1", "answer 2"),
+        ("Max-Age=0, max-age=60", "answer 1", "answer 2"),
+        ("Private, s-maxage=60", "answer 1", "answer 2"),
+        ("PRIVATE, public, max-age=60", "answer 0", "answer 1"),
+        ("private, max-age=60, s-maxage=60", "answer 0", "answer 1"),
+        (
+            "private=\"x-a\", s-maxage=60, max-age=60",
+            "answer 0",
+            "answer 1",
+        ),
+        ("ext=\"a, public\", max-age=60", "answer 0", "answer 1"),
+        ("MAX-AGE=60", "answer 0", "answer 1"),
+        ("S-MaxAge=60", "answer 0", "answer 0"),
+        ("Public, MAX-AGE=\"60\"", "answer 0", "answer 0"),
+    ] {
+        let setup = cached(vec![("cache-control", said)].leak()).await;
+        assert_eq!(data(&setup, "bob", get("/x")).await, "answer 0", "{said}");
+        assert_eq!(data(&setup, "bob", get("/x")).await, again, "{said}");
+        assert_eq!(data(&setup, "eve", get("/x")).await, others, "{said}");
+        // It is shown as it was said.
+        let shown = setup.get("/x").await;
+        assert_eq!(shown["headers"]["cache-control"], said);
+    }
+}

@@ -58,6 +58,36 @@ async fn a_list_is_read_on_item_by_item() {
 }
 
 #[tokio::test]
+async fn an_object_is_read_on_to_its_end() {
+    let body = format!(
+        r#"{{"items":{},"next_page":"/p2","total":999}}"#,
+        list().replace(",{\"id\":500,", ", {\"id\":500,")
+    );
+    for max_shown in [2_048, 10_000, 10_007] {
+        let setup = long(body.clone().into(), "application/json", max_shown).await;
+        let mut shown = setup.get("/").await;
+        let (mut all, mut read) = (String::new(), String::new());
+        loop {
+            all.push_str(shown["data"].as_str().unwrap());
+            let Some(next) = shown["next"].as_str().map(str::to_owned) else {
+                break;
+            };
+            assert_eq!(shown["truncated"], true);
+            let uri = ResourceRead::new(next.as_str(), Extras::default());
+            let result = setup.tool.read_resource(&of("bob"), uri).await.unwrap();
+            let contents = result.to_value().unwrap()["contents"].clone();
+            read.push_str(contents[0]["text"].as_str().unwrap());
+            shown = setup
+                .ask(json!({"endpoint": "/", "method": "GET", "read_on": next}))
+                .await;
+        }
+        assert_eq!(shown["truncated"], false);
+        assert_eq!(all, body);
+        assert!(body.ends_with(&read) && read.len() > body.len() / 2);
+    }
+}
+
+#[tokio::test]
 async fn the_rest_is_a_resource_of_who_asked() {
     let text = "a line of text\n".repeat(1_000);
     let setup = long(text.clone().into(), "text/plain", 4_000).await;

@@ -458,3 +458,28 @@ async fn what_models_write_by_mistake_is_taken_as_meant_or_refused() {
     let hasty = json!({"endpoint": "/", "method": "GET", "timeout_ms": 0});
     assert_eq!(setup.ask(hasty).await["code"], "arguments_invalid");
 }
+
+#[tokio::test]
+async fn what_readers_refuse_comes_as_text() {
+    let long = format!("[{}]", "9".repeat(5_000));
+    for (body, is_text) in [
+        (r#"{"a":"\ud800"}"#, true),
+        (r#"{"a":1e400}"#, true),
+        (&*long, true),
+        (r#"{"a":"\ud83d\ude00","a":12345678901234567890}"#, false),
+    ] {
+        let reply = answer(
+            "200 OK",
+            &[("content-type", "application/json")],
+            body.as_bytes(),
+        );
+        let setup = Setup::of(Raw::start(move |_, _| reply.clone()).await, |config| config);
+        // The result is read by such a reader.
+        let shown = setup.get("/x").await;
+        assert_eq!(shown["status"], 200);
+        assert_eq!(shown["data"].as_str().is_some(), is_text, "{body:.60}");
+        if is_text {
+            assert_eq!(shown["data"], body);
+        }
+    }
+}
