@@ -51,6 +51,7 @@ pub(crate) struct Rules {
     pub(crate) base: Base,
     pub(crate) methods: Vec<Method>,
     pub(crate) allowed_paths: Vec<Glob>,
+    /// As they are written, and each in lower case.
     pub(crate) denied_paths: Vec<Glob>,
     pub(crate) request_headers: Vec<HeaderName>,
     pub(crate) response_headers: Vec<HeaderName>,
@@ -130,10 +131,12 @@ impl ApiRules {
     }
 
     /// Sets the paths that may not be called, whatever else is allowed. One reading of a path that matches
-    /// is enough, also in lower case, without empty segments, and without dots and blanks at the end of one.
+    /// is enough, also without empty segments, and without dots and blanks at the end of one. Case does not
+    /// count, nor does the width of characters: there are servers to which these are alike.
     #[must_use]
     pub fn with_denied_paths(self, paths: impl IntoIterator<Item = Glob>) -> Self {
-        self.with(|rules| rules.denied_paths = paths.into_iter().collect())
+        let both = |path: Glob| [path.to_lowercase(), path];
+        self.with(|rules| rules.denied_paths = paths.into_iter().flat_map(both).collect())
     }
 
     /// Sets which headers a caller may set besides the usual ones. Those that no caller may set (E-9) stay
