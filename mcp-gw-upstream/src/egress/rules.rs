@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use http::header::{COOKIE, HeaderName};
+use http::header::{COOKIE, HeaderName, RANGE};
 use mcp_gw_core::Glob;
 
 use crate::egress::address::AddressRules;
@@ -171,6 +171,14 @@ impl ApiRules {
         (headers, self.0.credential_query.clone())
     }
 
+    /// True when answers may be asked for in parts though they may show a credential: one that every caller
+    /// has, or some.
+    pub(crate) fn allows_parts(&self) -> bool {
+        let rules = &self.0;
+        let has_none = rules.credential_headers.is_empty() && rules.credential_query.is_empty();
+        has_none || rules.request_headers.contains(&RANGE)
+    }
+
     pub(crate) fn allows_empty_segments(&self) -> bool {
         self.0.allow_empty_segments
     }
@@ -256,7 +264,8 @@ impl ApiRules {
         self.with(|rules| rules.allow_cookie = allow)
     }
 
-    /// Allows besides what the operations of a description need: whoever chose them has allowed it.
+    /// Allows besides what the operations of a description need: whoever chose them has allowed it. `range` is
+    /// not among that: parts of answers can give a credential away, so it takes the configuration's own word.
     pub(crate) fn also(
         self,
         methods: impl IntoIterator<Item = Method>,
@@ -270,7 +279,7 @@ impl ApiRules {
             for header in headers {
                 if header == COOKIE {
                     rules.allow_cookie = true;
-                } else {
+                } else if header != RANGE {
                     rules.request_headers.push(header);
                 }
             }

@@ -55,6 +55,7 @@ impl ApiTools {
             let options = options.guarded_by(Guarded {
                 headers,
                 queries,
+                parts: !rules.allows_parts(),
                 empty_segments: !rules.allows_empty_segments(),
             });
             let read = openapi::read(bytes, &options).map_err(ApiServerError::Description)?;

@@ -134,6 +134,7 @@ impl<'d, 'o> Builder<'d, 'o> {
             document: self.document,
             security: &security,
             guarded: &self.options.guarded,
+            is_open: security::is_open(members),
             notes: &mut notes,
         }
         .read(lists, &mut template, plan.is_some())?;
