@@ -131,7 +131,9 @@ impl ApiServer {
             return read_on(kept, ctx, &self.api, uri);
         }
         let arguments = taken.arguments.as_ref().unwrap_or(arguments);
-        let parts = offered.operation.parts(arguments);
+        let operation = &offered.operation;
+        let parts = operation.parts(arguments);
+        let parts = parts.and_then(|parts| operation.check_segments(arguments).map(|()| parts));
         let ask = Ask {
             ctx,
             rules: Some(&self.rules),

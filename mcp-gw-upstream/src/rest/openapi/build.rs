@@ -44,7 +44,14 @@ impl Found<'_> {
 /// All operations, in order of path and method.
 pub(super) fn find<'d>(document: &'d Document, report: &mut Report) -> Vec<Found<'d>> {
     let mut all = Vec::new();
-    let paths = document.member("paths").and_then(Value::as_object);
+    let paths = document.member("paths");
+    if paths.is_some_and(|paths| !paths.is_object()) {
+        report.note(
+            "paths",
+            "it is no mapping of paths, so nothing is read of it",
+        );
+    }
+    let paths = paths.and_then(Value::as_object);
     let mut paths: Vec<(&String, &Value)> = paths.into_iter().flatten().collect();
     paths.retain(|(path, _)| !path.starts_with("x-"));
     paths.sort_by_key(|(path, _)| *path);
