@@ -86,6 +86,7 @@ impl ApiServer {
                 Some(beside) => spec.with_input_schema(&beside.schema(operation.input_schema())),
                 None => Ok(spec),
             });
+            let spec = spec.map(|spec| spec.with_limit_result(output::of_limit));
             tools.push(spec.map_err(|source| ApiServerError::Spec {
                 name: name.clone(),
                 source,
