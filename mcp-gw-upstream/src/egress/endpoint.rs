@@ -248,13 +248,26 @@ fn folded(text: &str) -> String {
             '\u{2026}' => out.push_str("..."),
             '\u{ff0f}' | '\u{2044}' | '\u{2215}' | '\u{29f8}' => out.push('/'),
             '\u{ff3c}' | '\u{fe68}' | '\u{2216}' | '\u{29f9}' => out.push('\\'),
-            '\u{ad}' | '\u{34f}' | '\u{180e}' | '\u{feff}' => {}
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => {}
-            '\u{fe00}'..='\u{fe0f}' => {}
+            c if is_unseen(c) => {}
             c => out.push(c),
         }
     }
     out
+}
+
+/// Signs without any width.
+const fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+    )
 }
 
 /// Adds what this path can be read as.
