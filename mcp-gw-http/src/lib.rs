@@ -7,6 +7,7 @@ mod demo;
 mod guard;
 mod head;
 mod host;
+mod incoming;
 mod proxies;
 mod router;
 mod serve;
