@@ -105,6 +105,22 @@ impl Glob {
         last.at_end(name)
     }
 
+    /// The same in lower case, for names that are: `\` has been taken for what it takes by then.
+    ///
+    /// ```
+    /// use mcp_gw_core::Glob;
+    ///
+    /// let glob = Glob::parse("/Secret/*").unwrap().to_lowercase();
+    /// assert!(glob.matches("/secret/x") && !glob.matches("/Secret/x"));
+    /// ```
+    #[must_use]
+    pub fn to_lowercase(&self) -> Self {
+        Self {
+            first: self.first.to_lowercase(),
+            rest: self.rest.iter().map(Segment::to_lowercase).collect(),
+        }
+    }
+
     /// True when it matches every name.
     pub fn is_any(&self) -> bool {
         self.first.0.is_empty() && matches!(&*self.rest, [last] if last.0.is_empty())
@@ -153,6 +169,14 @@ impl Segment {
         if !text.is_empty() {
             self.0.push(Piece::Text(std::mem::take(text).into()));
         }
+    }
+
+    fn to_lowercase(&self) -> Self {
+        let lower = |piece: &Piece| match piece {
+            Piece::Text(text) => Piece::Text(text.to_lowercase().into()),
+            Piece::One => Piece::One,
+        };
+        Self(self.0.iter().map(lower).collect())
     }
 
     /// What is left of `name` after this.

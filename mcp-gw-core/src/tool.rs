@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::choice::ServerChoice;
 use crate::context::CallContext;
+use crate::error::GatewayError;
 use crate::json::{JsonError, Members, ObjectWriter, RawJson};
 use crate::param_header::ParamHeader;
 
@@ -196,7 +197,12 @@ pub struct ToolSpec {
     /// What the server itself calls it, where that is another name.
     own_name: Option<Arc<str>>,
     choice: Option<Arc<ServerChoice>>,
+    limit_result: Option<LimitResult>,
 }
+
+/// What a limited call gives, see [`ToolSpec::with_limit_result`].
+#[derive(Debug, Clone, Copy)]
+struct LimitResult(fn(&GatewayError) -> Option<ToolOutput>);
 
 impl ToolSpec {
     /// Takes a `Tool` object of MCP as it came from a server.
@@ -227,6 +233,7 @@ impl ToolSpec {
             definition,
             own_name: None,
             choice: None,
+            limit_result: None,
         })
     }
 
@@ -296,6 +303,18 @@ impl ToolSpec {
         self
     }
 
+    /// Sets what a call gives that a limit refused ([`GatewayError::Limited`]): a result, in place of that
+    /// error, for clients that show their models results and no errors. Only who has the tool in the list
+    /// gets it; where it says `None`, the error stays. The audit log has the refusal in any case.
+    #[must_use]
+    pub const fn with_limit_result(
+        mut self,
+        result: fn(&GatewayError) -> Option<ToolOutput>,
+    ) -> Self {
+        self.limit_result = Some(LimitResult(result));
+        self
+    }
+
     fn with_member(self, name: &str, value: &RawJson) -> Result<Self, SpecError> {
         let members = self.definition.members().map_err(SpecError::Json)?;
         let mut writer = ObjectWriter::with_capacity(self.definition.len() + value.len() + 32);
@@ -317,11 +336,15 @@ impl ToolSpec {
     /// The same tool with another definition: what is known of it beside that stays.
     pub(crate) fn with_definition(self, definition: RawJson) -> Result<Self, SpecError> {
         let Self {
-            own_name, choice, ..
+            own_name,
+            choice,
+            limit_result,
+            ..
         } = self;
         Ok(Self {
             own_name,
             choice,
+            limit_result,
             ..Self::from_definition(definition)?
         })
     }
@@ -344,6 +367,11 @@ impl ToolSpec {
     /// To which servers calls go, see [`ToolSpec::with_choice`].
     pub fn choice(&self) -> Option<&ServerChoice> {
         self.choice.as_deref()
+    }
+
+    /// What a limited call gives, see [`ToolSpec::with_limit_result`].
+    pub fn limit_result(&self) -> Option<fn(&GatewayError) -> Option<ToolOutput>> {
+        self.limit_result.map(|LimitResult(result)| result)
     }
 
     /// The whole definition.

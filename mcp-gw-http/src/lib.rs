@@ -7,6 +7,7 @@ mod demo;
 mod guard;
 mod head;
 mod host;
+mod incoming;
 mod managed;
 mod management;
 mod proxies;

@@ -2,20 +2,18 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, HttpBody as _};
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::header::{EXPECT, WWW_AUTHENTICATE};
+use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{
-    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, request,
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri,
 };
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::any;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http_body_util::BodyExt as _;
 use mcp_gw_core::{
     AuthnError, Credentials, Gateway, HttpFacts, LimitReport, RequestMeta, SignatureFault,
     Transport,
@@ -29,6 +27,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use crate::credentials;
 use crate::guard::Guard;
 use crate::head::Head;
+use crate::incoming::Incoming;
 use crate::proxies::TrustedProxies;
 
 /// How the router treats requests.
@@ -161,12 +160,6 @@ fn exposed() -> Vec<HeaderName> {
     own.into_iter().chain(limits).collect()
 }
 
-/// A client that takes longer to send a body is not waited for.
-const BODY_WITHIN: Duration = Duration::from_secs(30);
-
-/// So much of a body that is too long is read before the answer.
-const DROPPED: usize = 64 * 1024 * 1024;
-
 struct Endpoint {
     engine: Engine,
     config: HttpConfig,
@@ -255,14 +248,14 @@ impl Endpoint {
             }
             return Ok(reply);
         }
-        let mut body = Incoming::new(self, head, body);
-        let mut signed = self.signature(shared, addr, &mut body).await?;
-        let peer = self.authenticate(shared, addr).await?;
-        if let Some(signed) = &signed
-            && let Err(error) = signed.check_caller(&peer.caller)
-        {
-            return Err(Box::new(self.refuse(shared, addr, error).await));
-        }
+        let mut body = Incoming::new(self.config.max_body_bytes, head, body);
+        let (mut signed, peer) = match self.admitted(shared, addr, &mut body).await {
+            Ok(admitted) => admitted,
+            Err(refused) => {
+                body.pass_over().await;
+                return Err(refused);
+            }
+        };
         // A signature without a body is good once from here on, one with a body when that is right.
         if let Some(signed) = &mut signed
             && head.method != Method::POST
@@ -297,6 +290,23 @@ impl Endpoint {
             return Err(Box::new(self.refuse(shared, addr, error).await));
         }
         Ok(engine.post(&head.headers, body, peer).await)
+    }
+
+    /// Who sends a request, and its signature as far as it can be checked before the body is there.
+    async fn admitted(
+        &self,
+        shared: &Head,
+        addr: Option<IpAddr>,
+        body: &mut Incoming,
+    ) -> Result<(Option<PendingSignature>, HttpPeer), Box<Response<Body>>> {
+        let signed = self.signature(shared, addr, body).await?;
+        let peer = self.authenticate(shared, addr).await?;
+        if let Some(signed) = &signed
+            && let Err(error) = signed.check_caller(&peer.caller)
+        {
+            return Err(Box::new(self.refuse(shared, addr, error).await));
+        }
+        Ok((signed, peer))
     }
 
     /// The signature of a request, as far as it can be checked before it is known who the caller is. A
@@ -401,93 +411,10 @@ impl From<AuthnError> for Unread {
     }
 }
 
-/// The body of a request, read when somebody wants it.
-struct Incoming {
-    left: Option<Body>,
-    read: Bytes,
-    limit: usize,
-    waits: bool,
-}
-
-impl Incoming {
-    fn new(endpoint: &Endpoint, head: &request::Parts, body: Body) -> Self {
-        Self {
-            left: Some(body),
-            read: Bytes::new(),
-            limit: endpoint.config.max_body_bytes,
-            waits: head.headers.contains_key(EXPECT),
-        }
-    }
-
-    /// All of it, or what to say instead.
-    async fn whole(&mut self) -> Result<Bytes, HttpReply> {
-        if let Some(body) = self.left.take() {
-            self.read = read(body, self.limit, self.waits).await?;
-        }
-        Ok(self.read.clone())
-    }
-}
-
 pub(crate) fn peer_addr(extensions: &Extensions) -> Option<IpAddr> {
     extensions
         .get::<ConnectInfo<SocketAddr>>()
         .map(|ConnectInfo(addr)| addr.ip())
-}
-
-/// The body, or what to say instead.
-pub(crate) async fn read(body: Body, limit: usize, waits: bool) -> Result<Bytes, HttpReply> {
-    let reply = match tokio::time::timeout(BODY_WITHIN, take(body, limit, waits)).await {
-        Ok(Ok(Some(body))) => return Ok(body),
-        Ok(Ok(None)) => {
-            let says = format!("Content too large: a message may have {limit} bytes.");
-            HttpReply::text(StatusCode::PAYLOAD_TOO_LARGE, &says)
-        }
-        Ok(Err(_)) => HttpReply::text(
-            StatusCode::BAD_REQUEST,
-            "Bad request: the body ended early.",
-        ),
-        Err(_) => HttpReply::text(
-            StatusCode::REQUEST_TIMEOUT,
-            "Request timeout: the body did not arrive in time.",
-        ),
-    };
-    Err(reply)
-}
-
-/// The body, or `None` when it is longer than `limit`. Of what is too long some more is read and
-/// dropped: a client that still sends when the connection closes would not see the answer. Not of
-/// one that `waits` to be told to go on (`Expect: 100-continue`), nor of one that has far more.
-async fn take(mut body: Body, limit: usize, waits: bool) -> Result<Option<Bytes>, axum::Error> {
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    let mut is_too_long = announced > limit;
-    if is_too_long && (waits || announced > limit.saturating_add(DROPPED)) {
-        return Ok(None);
-    }
-    let mut parts: Vec<Bytes> = Vec::new();
-    let mut seen = 0_usize;
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else {
-            continue;
-        };
-        seen = seen.saturating_add(data.len());
-        is_too_long |= seen > limit;
-        if !is_too_long {
-            parts.push(data);
-            continue;
-        }
-        parts.clear();
-        if seen > limit.saturating_add(DROPPED) {
-            break;
-        }
-    }
-    if is_too_long {
-        return Ok(None);
-    }
-    // Nearly every body comes in one piece and needs no copy.
-    Ok(Some(match parts.as_slice() {
-        [one] => one.clone(),
-        parts => parts.concat().into(),
-    }))
 }
 
 fn into_response(reply: HttpReply) -> Response<Body> {

@@ -407,7 +407,9 @@ fn tool(said: &said::ApiToolConfig) -> ToolConfig {
         let mut made = InputConfig::default().with_place(place);
         made.name.clone_from(&input.name);
         made.description.clone_from(&input.description);
-        made.kind = Some(input.kind.as_str().to_owned());
+        // A schema stands in place of a type, also of the one that nobody wrote.
+        let kind = input.schema.is_none().then(|| input.kind.as_str());
+        made.kind = kind.map(str::to_owned);
         made.required = input.required;
         made.values.clone_from(&input.values);
         made.default.clone_from(&input.default);
@@ -431,4 +433,22 @@ fn bytes(size: ByteSize) -> usize {
 
 fn count(n: u32) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a check takes can be made.
+    #[test]
+    fn an_input_may_have_a_schema_of_its_own() {
+        let yaml = "policy: { default: allow }\napis:\n  a:\n    url: https://a.example\n    tools:\n    - name: t\n      description: d\n      path: /t\n      method: POST\n      inputs:\n        a: { schema: { type: object, properties: { x: { type: integer } }, required: [x] } }\n        b: { schema: { type: [string, 'null'] }, in: query }\n        c: { enum: [x, y] }\n";
+        let config = Config::load("x", yaml, &|_| None).unwrap();
+        let operation = tool(&config.apis["a"].tools[0]).build().unwrap();
+        let schema = operation.input_schema().to_value().unwrap();
+        let properties = &schema["properties"];
+        assert_eq!(properties["a"]["properties"]["x"]["type"], "integer");
+        assert_eq!(properties["b"]["type"][1], "null");
+        assert_eq!(properties["c"]["type"], "string");
+    }
 }

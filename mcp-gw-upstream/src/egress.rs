@@ -43,6 +43,7 @@ pub use base::{Base, BaseError, BaseRules};
 pub use check::Checked;
 pub use client::Client;
 pub use fixed::FixedUrl;
+pub(crate) use headers::is_refused;
 pub use inject::{CredentialId, InjectError, Injected};
 pub use parts::{PartsBody, RequestParts};
 pub use query::form;

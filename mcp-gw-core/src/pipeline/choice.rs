@@ -115,8 +115,8 @@ impl Gateway {
         seen.is_none_or(|seen| seen.any())
     }
 
-    /// What is told of a call that the policy refused: a tool that is in the caller's list is not one
-    /// that there is not, so it answers itself ([`ServerChoice::with_refusals`]).
+    /// What is told of a call that was refused: a tool that is in the caller's list is not one that there
+    /// is not, so it may answer itself ([`ServerChoice::with_refusals`], [`ToolSpec::with_limit_result`]).
     pub(super) async fn told(
         &self,
         incoming: &Incoming,
@@ -125,10 +125,14 @@ impl Gateway {
     ) -> Result<ToolOutput, GatewayError> {
         let is_plain = matches!(&refused, GatewayError::Denied { decision, .. }
             if decision.missing_scopes().is_empty());
+        let is_limit = matches!(&refused, GatewayError::Limited { .. });
         let target = self.catalogue_of(incoming).target(what.feature, what.name);
-        let Some(mut target) = target.filter(|_| is_plain) else {
+        let Some(mut target) = target.filter(|_| is_plain || is_limit) else {
             return Err(refused);
         };
+        if is_limit {
+            return self.told_limit(incoming, what, &target, refused).await;
+        }
         lead(&mut target, what);
         let seen = self.seen(incoming, what, &target).await;
         let Some(seen) = seen.filter(Seen::any) else {
@@ -137,5 +141,23 @@ impl Gateway {
         let choice = target.tool.as_ref().and_then(ToolSpec::choice);
         let refusal = choice.and_then(|choice| choice.refusal(seen.has(&target.server)));
         refusal.cloned().ok_or(refused)
+    }
+
+    async fn told_limit(
+        &self,
+        incoming: &Incoming,
+        what: &Use<'_>,
+        target: &Target,
+        refused: GatewayError,
+    ) -> Result<ToolOutput, GatewayError> {
+        let result = target.tool.as_ref().and_then(ToolSpec::limit_result);
+        let Some(output) = result.and_then(|result| result(&refused)) else {
+            return Err(refused);
+        };
+        let is_listed = match self.seen(incoming, what, target).await {
+            Some(seen) => seen.any(),
+            None => self.is_listed(incoming, what, Some(target)).await,
+        };
+        if is_listed { Ok(output) } else { Err(refused) }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request};
-use axum::http::header::{ALLOW, CACHE_CONTROL, EXPECT};
+use axum::http::header::{ALLOW, CACHE_CONTROL};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, request};
 use axum::routing::any;
 use bytes::Bytes;
@@ -25,7 +25,8 @@ use super::body;
 use super::fault::Fault;
 use super::table::{Need, Operation};
 use crate::credentials;
-use crate::router::{peer_addr, read};
+use crate::incoming::Incoming as RequestBody;
+use crate::router::peer_addr;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IGNORED: HeaderName = HeaderName::from_static("x-ignored-members");
@@ -260,11 +261,8 @@ impl Way<'_> {
         let mut bytes = Bytes::new();
         if let Some(kind) = &row.body {
             body::expect_type(&head.headers, kind.media_type())?;
-            let waits = head.headers.contains_key(EXPECT);
-            let limit = self.api.http.max_body_bytes;
-            bytes = read(body, limit, waits)
-                .await
-                .map_err(|reply| unread(&reply))?;
+            let mut body = RequestBody::new(self.api.http.max_body_bytes, head, body);
+            bytes = body.whole().await.map_err(|reply| unread(&reply))?;
             let known = self.api.known.get(row.id);
             ignored = known.and_then(|known| body::ignored(&bytes, known));
         }

@@ -58,7 +58,7 @@ pub struct ApiConfig {
     /// The only paths that requests may have, below that of `url`; all if not given. `*` stands for any
     /// characters, `/` among them, `?` for one, and `\` takes the next as it is.
     pub paths: Option<Vec<String>>,
-    /// Paths that no request may have, also when they are in `paths`.
+    /// Paths that no request may have, also when they are in `paths`. Case does not count here.
     #[serde(default)]
     pub deny_paths: Vec<String>,
     /// Allows an `http` address: requests and credentials are read by everybody on the way.

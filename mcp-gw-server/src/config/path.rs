@@ -104,6 +104,15 @@ impl ConfigPath {
         other.0.starts_with(&self.0)
     }
 
+    /// The same as RFC 6901 writes it.
+    pub(super) fn pointer(&self) -> String {
+        let steps = self.0.iter().map(|segment| match segment {
+            Segment::Key(key) => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+            Segment::Index(index) => format!("/{index}"),
+        });
+        steps.collect()
+    }
+
     /// How many keys and indices it has.
     pub(super) fn len(&self) -> usize {
         self.0.len()

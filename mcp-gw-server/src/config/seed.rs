@@ -91,7 +91,7 @@ pub(super) fn load(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Config, ConfigFaults> {
     let all = |faults| ConfigFaults::new(file_name, faults);
-    let read = source::Read::of::<SeedFile>(file_name, text, env)?;
+    let read = source::Read::of::<SeedFile>(file_name, text, env)?.with_numbers();
     let found_marks = marks(read.value(), env);
     let found = read.salvage::<SeedFile>().map_err(all)?;
     let is_certain = |fault: &Fault| found.faults.is_empty() || found.is_certain(fault);

@@ -104,6 +104,32 @@ impl Read {
         })
     }
 
+    /// Takes what a variable holds for a number where one is wanted and it is written in digits: for files
+    /// whose readers always did.
+    pub(super) fn with_numbers(mut self) -> Self {
+        let mut changed = Vec::new();
+        let faults = self.faults.iter().skip(self.unset);
+        for path in faults.map(Fault::path) {
+            let found = self.value.pointer_mut(&path.pointer());
+            let Some(found) = found.filter(|_| self.spans.is_from_env(path)) else {
+                continue;
+            };
+            let digits = found.as_str().map(str::trim);
+            let digits = digits.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            if let Some(number) = digits.and_then(|text| text.parse::<u64>().ok()) {
+                *found = number.into();
+                changed.push(path.clone());
+            }
+        }
+        if !changed.is_empty() {
+            let mut again = structure::faults(&self.schema, &self.value, &self.spans);
+            again.retain(|fault| changed.contains(fault.path()));
+            self.faults.retain(|fault| !changed.contains(fault.path()));
+            self.faults.extend(again);
+        }
+        self
+    }
+
     /// What the file says, once variables are replaced.
     pub(super) const fn value(&self) -> &Value {
         &self.value

@@ -35,6 +35,30 @@ pub(super) fn faults(schema: &Value, value: &Value, spans: &Spans) -> Vec<Fault>
     faults
 }
 
+fn types_of(kind: &TypeKind) -> Vec<JsonType> {
+    match kind {
+        TypeKind::Single(one) => vec![*one],
+        TypeKind::Multiple(many) => many.iter().collect(),
+    }
+}
+
+/// The types that a value may have, when it has none of those of any alternative.
+fn types_of_all(
+    error: &ValidationError<'_>,
+    context: &[Vec<ValidationError<'static>>],
+) -> Option<Vec<JsonType>> {
+    let mut types = Vec::new();
+    for errors in context {
+        let wrong = errors.iter().find_map(|one| match one.kind() {
+            Kind::Type { kind } if one.instance_path() == error.instance_path() => Some(kind),
+            _ => None,
+        });
+        types.extend(types_of(wrong?));
+    }
+    types.retain(|one| *one != JsonType::Null);
+    (types.len() > 1).then_some(types)
+}
+
 struct Checker<'a> {
     schema: &'a Value,
     spans: &'a Spans,
@@ -66,6 +90,8 @@ impl Checker<'_> {
             Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
                 if let Some(names) = constants(rule) {
                     faults.push(self.not_one_of(path, &names, error.instance(), rule));
+                } else if let Some(types) = types_of_all(error, context) {
+                    faults.push(self.wrong_type(path, &types, error, rule));
                 } else {
                     self.explain_nearest(path, context, faults);
                 }
@@ -79,7 +105,9 @@ impl Checker<'_> {
                     .collect();
                 faults.push(self.not_one_of(path, &names, error.instance(), rule));
             }
-            Kind::Type { kind } => faults.push(self.wrong_type(path, kind, error, rule)),
+            Kind::Type { kind } => {
+                faults.push(self.wrong_type(path, &types_of(kind), error, rule));
+            }
             kind => {
                 let (message, help) = bound(kind, rule);
                 let shown = self.shown(&path, error.instance(), rule);
@@ -160,14 +188,10 @@ impl Checker<'_> {
     fn wrong_type(
         &self,
         path: ConfigPath,
-        kind: &TypeKind,
+        types: &[JsonType],
         error: &ValidationError<'_>,
         rule: Option<&Value>,
     ) -> Fault {
-        let types: Vec<JsonType> = match kind {
-            TypeKind::Single(one) => vec![*one],
-            TypeKind::Multiple(many) => many.iter().collect(),
-        };
         let names: Vec<&str> = types.iter().copied().map(type_name).collect();
         let value = error.instance();
         let message = format!("expected {}, {}", names.join(" or "), found(value));

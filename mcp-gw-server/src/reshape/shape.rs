@@ -94,7 +94,10 @@ impl Shape {
                 .with_member("inputSchema", &schema)
                 .map_err(unreadable)?;
         }
-        let shown = ToolSpec::from_definition(definition).map_err(|error| error.to_string())?;
+        let mut shown = ToolSpec::from_definition(definition).map_err(|error| error.to_string())?;
+        if let Some(result) = tool.limit_result() {
+            shown = shown.with_limit_result(result);
+        }
         Ok(Some(match tool.choice() {
             Some(choice) => shown.with_choice(self.choice(choice)),
             None => shown,

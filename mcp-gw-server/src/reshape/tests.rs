@@ -65,6 +65,17 @@ async fn call(backend: &Reshape<Echo>, name: &str, arguments: &str) -> Option<St
 }
 
 #[tokio::test]
+async fn what_is_known_of_a_tool_beside_its_definition_stays() {
+    let tool = spec(TOOL).with_limit_result(|_| Some(ToolOutput::text("later")));
+    let yaml = "policy: { default: allow }\nservers: { s: { command: x, tools: { pay: { rename: transfer } } } }";
+    let config = crate::config::Config::load("x", yaml, &|_| None).unwrap();
+    let backend = Reshape::new(Echo(Mutex::new(vec![tool])), &config.servers["s"].tools);
+    let offer = backend.offer().await.unwrap();
+    let [tool] = &offer.tools[..] else { panic!() };
+    assert!(tool.name() == "transfer" && tool.limit_result().is_some());
+}
+
+#[tokio::test]
 async fn a_definition_is_edited_where_it_is_said_and_nowhere_else() {
     let backend = reshape(
         &[TOOL],

@@ -173,7 +173,7 @@ fn paths(rules: &Rules, endpoint: &Endpoint<'_>) -> Result<(), Refusal> {
     };
     for reading in &endpoint.readings {
         let alike = [reading.clone(), plain(reading)];
-        let lower = alike.each_ref().map(|path| path.to_lowercase());
+        let lower = alike.each_ref().map(|path| alike_to_some(path));
         let is_denied = |glob: &Glob| alike.iter().chain(&lower).any(|path| glob.matches(path));
         if rules.denied_paths.iter().any(is_denied) {
             return forbidden();
@@ -198,6 +198,17 @@ fn plain(path: &str) -> String {
         }
     }
     if out.is_empty() { "/".to_owned() } else { out }
+}
+
+/// A path in lower case, and its wide characters (U+FF01 to U+FF5E) as those of ASCII: to some servers that
+/// is the same path.
+fn alike_to_some(path: &str) -> String {
+    let narrow = |c: char| match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
+        c => c,
+    };
+    let narrow: String = path.chars().map(narrow).collect();
+    narrow.to_lowercase()
 }
 
 /// E-11.

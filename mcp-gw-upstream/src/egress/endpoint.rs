@@ -237,20 +237,37 @@ fn segments(path: &[u8], allow_empty: bool) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Dots and slashes in other shapes, as compatibility normalisation (NFKC) reads them.
+/// Dots and slashes in other shapes, as compatibility normalisation (NFKC) and names of hosts (UTS 46) read
+/// them, and what looks like them; without signs that nobody sees, which some leave out.
 fn folded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '\u{ff0e}' | '\u{2024}' | '\u{fe52}' => out.push('.'),
+            '\u{ff0e}' | '\u{2024}' | '\u{fe52}' | '\u{3002}' | '\u{ff61}' => out.push('.'),
             '\u{2025}' => out.push_str(".."),
             '\u{2026}' => out.push_str("..."),
-            '\u{ff0f}' => out.push('/'),
-            '\u{ff3c}' | '\u{fe68}' => out.push('\\'),
+            '\u{ff0f}' | '\u{2044}' | '\u{2215}' | '\u{29f8}' => out.push('/'),
+            '\u{ff3c}' | '\u{fe68}' | '\u{2216}' | '\u{29f9}' => out.push('\\'),
+            c if is_unseen(c) => {}
             c => out.push(c),
         }
     }
     out
+}
+
+/// Signs without any width.
+const fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+    )
 }
 
 /// Adds what this path can be read as.

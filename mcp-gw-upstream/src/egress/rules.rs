@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use http::header::{COOKIE, HeaderName};
+use http::header::{COOKIE, HeaderName, RANGE};
 use mcp_gw_core::Glob;
 
 use crate::egress::address::AddressRules;
@@ -51,6 +51,7 @@ pub(crate) struct Rules {
     pub(crate) base: Base,
     pub(crate) methods: Vec<Method>,
     pub(crate) allowed_paths: Vec<Glob>,
+    /// As they are written, and each in lower case.
     pub(crate) denied_paths: Vec<Glob>,
     pub(crate) request_headers: Vec<HeaderName>,
     pub(crate) response_headers: Vec<HeaderName>,
@@ -130,10 +131,12 @@ impl ApiRules {
     }
 
     /// Sets the paths that may not be called, whatever else is allowed. One reading of a path that matches
-    /// is enough, also in lower case, without empty segments, and without dots and blanks at the end of one.
+    /// is enough, also without empty segments, and without dots and blanks at the end of one. Case does not
+    /// count, nor does the width of characters: there are servers to which these are alike.
     #[must_use]
     pub fn with_denied_paths(self, paths: impl IntoIterator<Item = Glob>) -> Self {
-        self.with(|rules| rules.denied_paths = paths.into_iter().collect())
+        let both = |path: Glob| [path.to_lowercase(), path];
+        self.with(|rules| rules.denied_paths = paths.into_iter().flat_map(both).collect())
     }
 
     /// Sets which headers a caller may set besides the usual ones. Those that no caller may set (E-9) stay
@@ -166,6 +169,14 @@ impl ApiRules {
         let headers = self.0.credential_headers.iter();
         let headers = headers.map(ToString::to_string).collect();
         (headers, self.0.credential_query.clone())
+    }
+
+    /// True when answers may be asked for in parts though they may show a credential: one that every caller
+    /// has, or some.
+    pub(crate) fn allows_parts(&self) -> bool {
+        let rules = &self.0;
+        let has_none = rules.credential_headers.is_empty() && rules.credential_query.is_empty();
+        has_none || rules.request_headers.contains(&RANGE)
     }
 
     pub(crate) fn allows_empty_segments(&self) -> bool {
@@ -253,7 +264,8 @@ impl ApiRules {
         self.with(|rules| rules.allow_cookie = allow)
     }
 
-    /// Allows besides what the operations of a description need: whoever chose them has allowed it.
+    /// Allows besides what the operations of a description need: whoever chose them has allowed it. `range` is
+    /// not among that: parts of answers can give a credential away, so it takes the configuration's own word.
     pub(crate) fn also(
         self,
         methods: impl IntoIterator<Item = Method>,
@@ -267,7 +279,7 @@ impl ApiRules {
             for header in headers {
                 if header == COOKIE {
                     rules.allow_cookie = true;
-                } else {
+                } else if header != RANGE {
                     rules.request_headers.push(header);
                 }
             }

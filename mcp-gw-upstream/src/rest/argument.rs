@@ -144,11 +144,15 @@ impl Check {
 
 fn validator(schema: &RawJson) -> Option<Validator> {
     let mut tree = schema.to_value().ok()?;
-    lenient(&mut tree, false);
+    lenient(&mut tree, Patterns::All);
+    // An expression of another dialect must not switch off the whole check, nor the other expressions.
     build(&tree).or_else(|| {
-        // An expression of another dialect must not switch off the whole check.
-        lenient(&mut tree, true);
-        build(&tree)
+        [Patterns::Known, Patterns::None]
+            .into_iter()
+            .find_map(|kept| {
+                lenient(&mut tree, kept);
+                build(&tree)
+            })
     })
 }
 
@@ -170,9 +174,28 @@ fn build(schema: &Value) -> Option<Validator> {
         .ok()
 }
 
+/// Which regular expressions stay.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patterns {
+    All,
+    /// Those that can be used.
+    Known,
+    None,
+}
+
+impl Patterns {
+    fn keeps(self, pattern: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Known => is_schema(&serde_json::json!({ "pattern": pattern })),
+            Self::None => false,
+        }
+    }
+}
+
 /// `oneOf` becomes `anyOf`, and what has to be there but is not described need not: few descriptions are
-/// exact enough. Without patterns if asked for.
-fn lenient(schema: &mut Value, without_patterns: bool) {
+/// exact enough. Of the patterns some stay.
+fn lenient(schema: &mut Value, kept: Patterns) {
     match schema {
         Value::Object(members) => {
             if let Some(choices) = members.remove("oneOf") {
@@ -188,12 +211,15 @@ fn lenient(schema: &mut Value, without_patterns: bool) {
                     members.insert("anyOf".to_owned(), choices);
                 }
             }
-            if without_patterns {
+            let pattern = members.get("pattern").and_then(Value::as_str);
+            if pattern.is_some_and(|pattern| !kept.keeps(pattern)) {
                 members.remove("pattern");
-                if members.remove("patternProperties").is_some() {
-                    // It says what is left over no more.
-                    members.remove("additionalProperties");
-                }
+            }
+            let names = members.get("patternProperties").and_then(Value::as_object);
+            if names.is_some_and(|names| !names.keys().all(|name| kept.keeps(name))) {
+                members.remove("patternProperties");
+                // It says what is left over no more.
+                members.remove("additionalProperties");
             }
             described_only(members);
             for (name, member) in members {
@@ -203,17 +229,17 @@ fn lenient(schema: &mut Value, without_patterns: bool) {
                     "properties" | "patternProperties" | "dependentSchemas" | "$defs" => {
                         if let Value::Object(schemas) = member {
                             for schema in schemas.values_mut() {
-                                lenient(schema, without_patterns);
+                                lenient(schema, kept);
                             }
                         }
                     }
-                    _ => lenient(member, without_patterns),
+                    _ => lenient(member, kept),
                 }
             }
         }
         Value::Array(items) => {
             for item in items {
-                lenient(item, without_patterns);
+                lenient(item, kept);
             }
         }
         _ => {}

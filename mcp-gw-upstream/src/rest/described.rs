@@ -55,11 +55,13 @@ impl ApiTools {
             let options = options.guarded_by(Guarded {
                 headers,
                 queries,
+                parts: !rules.allows_parts(),
                 empty_segments: !rules.allows_empty_segments(),
             });
             let read = openapi::read(bytes, &options).map_err(ApiServerError::Description)?;
-            tell(&api, &read.report);
-            remarks.extend(remark(&read.report));
+            let is_empty = read.operations.is_empty();
+            tell(&api, &read.report, is_empty);
+            remarks.extend(remark(&read.report, is_empty));
             for operation in read.operations {
                 // Who writes a tool by hand means it to take the place of another.
                 let is_taken = operations
@@ -74,9 +76,12 @@ impl ApiTools {
     }
 }
 
-fn tell(api: &Api, report: &Report) {
+fn tell(api: &Api, report: &Report, is_empty: bool) {
     let api = &**api.name();
-    if report.skipped.is_empty() {
+    if is_empty {
+        let message = "nothing of the description becomes a tool";
+        tracing::warn!(target: "mcp_gw::rest", api, "{message}: {report}");
+    } else if report.skipped.is_empty() {
         tracing::debug!(target: "mcp_gw::rest", api, "the description: {report}");
     } else {
         let message = "not all of the description can be used";
@@ -85,12 +90,21 @@ fn tell(api: &Api, report: &Report) {
 }
 
 /// What people should know of a description, in a sentence.
-fn remark(report: &Report) -> Option<String> {
-    let skipped = report.unusable;
+fn remark(report: &Report, is_empty: bool) -> Option<String> {
+    let (skipped, total) = (report.unusable, report.total);
+    if total == 0 {
+        let says =
+            "the description has no operation under `paths`, so nothing of it becomes a tool";
+        return Some(says.to_owned());
+    }
+    if is_empty {
+        return Some(format!(
+            "none of {total} operations of the description becomes a tool; the log says why"
+        ));
+    }
     (skipped > 0).then(|| {
         format!(
-            "{skipped} of {} operations of the description cannot be used; the log says why",
-            report.total
+            "{skipped} of {total} operations of the description cannot be used; the log says why"
         )
     })
 }

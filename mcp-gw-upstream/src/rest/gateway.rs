@@ -111,7 +111,8 @@ impl ApiGateway {
             .with_input_schema(&input_schema(&bases, &methods, takes_token))?
             .with_output_schema(&output_schema)?
             .with_annotations(&hints)?
-            .with_choice(choice);
+            .with_choice(choice)
+            .with_limit_result(output::of_limit);
         let mut offer = Offer::of_tools(vec![tool]);
         if kept.is_some() {
             offer.resource_templates.extend(template(None));

@@ -6,6 +6,7 @@ use super::argument::{self, ArgumentError, Check, Given};
 use super::body::{BODY, Body};
 use super::param::{Param, Place, Query};
 use super::template::{PathFault, Template};
+use super::text::percent_decode;
 use crate::egress::RequestParts;
 
 /// One operation of an API: a tool, once somebody sends what [`Operation::parts`] makes.
@@ -214,13 +215,16 @@ impl Operation {
     /// When an argument is unknown, missing, of another shape than the schema wants, or cannot be
     /// written where it has to go. The text tells the model what to do.
     pub fn parts(&self, arguments: &RawJson) -> Result<RequestParts, ArgumentError> {
+        let names = self.names();
         let mut given = argument::given(arguments, |name| {
-            (name == BODY && self.needs_body()) || self.nullable.iter().any(|it| it == name)
+            let is_known = names.contains(&name);
+            let is_whole = name == BODY && self.needs_body();
+            !is_known || is_whole || self.nullable.iter().any(|it| it == name)
         })?;
         for (name, value) in &self.defaults {
             given.entry(name.clone()).or_insert_with(|| value.clone());
         }
-        argument::check_names(&given, &self.names(), &self.required)?;
+        argument::check_names(&given, &names, &self.required)?;
         self.check.check(&self.input_schema, &given)?;
 
         let mut endpoint = self.endpoint(&given)?;
@@ -268,6 +272,25 @@ impl Operation {
             headers,
             body,
         })
+    }
+
+    /// Checks what the guard on requests would refuse of values in the path (E-3), in words about the argument
+    /// and not about a path that no caller wrote.
+    ///
+    /// # Errors
+    /// When one holds a slash.
+    pub(super) fn check_segments(&self, arguments: &RawJson) -> Result<(), ArgumentError> {
+        let given = argument::given(arguments, |_| false)?;
+        for param in self.params.iter().filter(|it| it.place == Place::Path) {
+            let value = given.get(&param.argument);
+            let text = value.and_then(|value| param.in_path(value).ok());
+            if text.is_some_and(|text| hides_slash(&text)) {
+                let reason =
+                    "it is one segment of the path and cannot hold `/` or `\\`, in any spelling";
+                return Err(ArgumentError::of(&param.argument, reason));
+            }
+        }
+        Ok(())
     }
 
     fn needs_body(&self) -> bool {
@@ -333,6 +356,23 @@ impl Operation {
         };
         self.params.iter().any(is_other) || schemes.into_iter().any(is_key)
     }
+}
+
+/// True for a value that has a slash when it is decoded, or decoded again: the guard never lets one out (E-3),
+/// and its words would be about a path that no caller wrote.
+fn hides_slash(encoded: &str) -> bool {
+    let mut text = encoded.to_owned();
+    for _ in 0..6 {
+        let next = String::from_utf8_lossy(&percent_decode(&text)).into_owned();
+        if next.contains(['/', '\\']) {
+            return true;
+        }
+        if next == text {
+            break;
+        }
+        text = next;
+    }
+    false
 }
 
 /// What the method says about the effect of an operation (RFC 9110 §9.2).

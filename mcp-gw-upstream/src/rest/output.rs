@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use mcp_gw_core::{Caller, ObjectWriter, RawJson, ToolOutput};
+use mcp_gw_core::{Caller, GatewayError, ObjectWriter, RawJson, ToolOutput};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -25,7 +25,7 @@ static SELECTIONS: Semaphore = Semaphore::const_new(2);
 const SCHEME: &str = "answer";
 
 /// The schema of results (C-5), and of what says why there is none (C-6): clients hold both against it.
-pub(crate) const OUTPUT_SCHEMA: &str = r#"{"type":"object","properties":{"status":{"type":"integer","description":"The HTTP status."},"data":{"description":"The body: JSON as it is, anything else as text, or in base64."},"headers":{"type":"object","additionalProperties":{"type":"string"}},"truncated":{"type":"boolean","description":"True when this is not the whole body."},"next":{"type":"string","description":"Where the body goes on: a resource to read, or a value for the argument that reads on."},"encoding":{"const":"base64"},"code":{"type":"string","description":"What went wrong, when nothing else is there."},"message":{"type":"string"},"retry_after_ms":{"type":"integer"}},"anyOf":[{"required":["status","data","headers","truncated"]},{"required":["code","message"]}]}"#;
+pub(crate) const OUTPUT_SCHEMA: &str = r#"{"type":"object","properties":{"status":{"type":"integer","description":"The HTTP status."},"data":{"description":"The body: JSON as it is, anything else as text, or in base64."},"headers":{"type":"object","additionalProperties":{"type":"string"}},"truncated":{"type":"boolean","description":"True when this is not the whole body."},"next":{"type":"string","description":"Where the body goes on: a resource to read, or a value for the argument that reads on."},"encoding":{"const":"base64"},"code":{"type":"string","description":"What went wrong, when nothing else is there."},"message":{"type":"string"},"limit":{"type":"string","description":"The limit that was reached."},"retry_after_ms":{"type":"integer"}},"anyOf":[{"required":["status","data","headers","truncated"]},{"required":["code","message"]}]}"#;
 
 /// The place of the rest of an answer: `answer://<api>/<handle>/<offset>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -283,11 +283,20 @@ fn link(next: &str, media_type: Option<&str>) -> RawJson {
 
 /// A result that says what went wrong (C-6).
 pub(crate) fn of_failure(failed: &Failed) -> ToolOutput {
+    of_failure_with(failed, &[])
+}
+
+/// The same with more members.
+fn of_failure_with(failed: &Failed, more: &[(&str, &str)]) -> ToolOutput {
     let mut structured = ObjectWriter::default()
         .string("code", failed.code)
         .string("message", &failed.message);
+    for (name, text) in more {
+        structured = structured.string(name, text);
+    }
     if let Some(wait) = failed.retry_after {
-        let millis = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        // Rounded up: a client that waits so long is not too early.
+        let millis = i64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
         structured = structured.integer("retry_after_ms", millis);
     }
     let text = format!("{}: {}", failed.code, failed.message);
@@ -297,6 +306,16 @@ pub(crate) fn of_failure(failed: &Failed) -> ToolOutput {
         .boolean("isError", true)
         .finish();
     ToolOutput::from_raw(raw).unwrap_or_else(|_| ToolOutput::error("the result cannot be written"))
+}
+
+/// What a limit of the gateway refused, told as what the gateway refuses otherwise (C-6, C-14).
+pub(crate) fn of_limit(error: &GatewayError) -> Option<ToolOutput> {
+    let GatewayError::Limited { limit_name, .. } = error else {
+        return None;
+    };
+    let mut failed = Failed::new(RefusalCode::RateLimited.as_str(), error.public_message());
+    failed.retry_after = error.retry_after();
+    Some(of_failure_with(&failed, &[("limit", limit_name)]))
 }
 
 fn text_block(text: &str) -> RawJson {

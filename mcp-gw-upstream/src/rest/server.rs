@@ -86,6 +86,7 @@ impl ApiServer {
                 Some(beside) => spec.with_input_schema(&beside.schema(operation.input_schema())),
                 None => Ok(spec),
             });
+            let spec = spec.map(|spec| spec.with_limit_result(output::of_limit));
             tools.push(spec.map_err(|source| ApiServerError::Spec {
                 name: name.clone(),
                 source,
@@ -131,7 +132,9 @@ impl ApiServer {
             return read_on(kept, ctx, &self.api, uri);
         }
         let arguments = taken.arguments.as_ref().unwrap_or(arguments);
-        let parts = offered.operation.parts(arguments);
+        let operation = &offered.operation;
+        let parts = operation.parts(arguments);
+        let parts = parts.and_then(|parts| operation.check_segments(arguments).map(|()| parts));
         let ask = Ask {
             ctx,
             rules: Some(&self.rules),

@@ -131,6 +131,9 @@ fn a_null_for_what_may_be_left_out_is_left_out() {
     )
     .unwrap();
     assert!(parts.query.is_empty());
+    // What nobody knows is a mistake also then.
+    let said = refusal(&pets(), &json!({ "path_id": 1, "a": null }));
+    assert!(said.starts_with("argument `a` is not known"), "{said}");
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn strict(base: Base) -> ApiRules {
     let glob = |text| Glob::parse(text).unwrap();
     ApiRules::new(base)
         .with_methods(methods.map(|method| method.parse::<Method>().unwrap()))
-        .with_denied_paths(["/admin", "/admin/*"].map(glob))
+        .with_denied_paths(["/admin", "/admin/*", "/Secret/*"].map(glob))
         .with_credential_headers([HeaderName::from_static("x-api-key")])
         .with_credential_query(["appid".to_owned()])
         .with_request_headers(["x-custom", "cookie"].map(HeaderName::from_static))

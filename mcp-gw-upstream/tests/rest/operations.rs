@@ -86,3 +86,96 @@ async fn an_operation_that_needs_no_credential_gets_none() {
         sent[1]
     );
 }
+
+/// An API that shows what it was sent would give the credential away in pieces, whoever described it.
+#[tokio::test]
+async fn parts_of_an_answer_are_no_argument_where_there_is_a_credential() {
+    let server = Raw::start(|_, _| crate::raw::ok("{}")).await;
+    let range = json!([{"name": "Range", "in": "header", "schema": {"type": "string"}}]);
+    let description = json!({"openapi": "3.1.0", "info": {}, "paths": {
+        "/open": {"get": {"operationId": "open", "security": [], "parameters": range}},
+        "/own": {"get": {"operationId": "own", "parameters": range}},
+    }});
+    let by_hand = ToolConfig::new("by_hand", "Gets.", "GET", "/x").with_input(
+        "range",
+        InputConfig::default().with_place(mcp_gw_upstream::rest::InputPlace::Header),
+    );
+    let tools = |names: &[http::HeaderName]| {
+        let rules = rules(&server)
+            .with_request_headers(names.to_vec())
+            .with_credential_headers([http::header::AUTHORIZATION]);
+        let config = ApiConfig::new("things", rules);
+        let api = api(config, Some("token-of-all"), Arc::new(SystemClock::new()));
+        let tools = mcp_gw_upstream::rest::ApiTools::new(
+            vec![by_hand.clone()],
+            mcp_gw_upstream::rest::openapi::Options::default(),
+        );
+        let tools = tools.server(api, Some(description.to_string().as_bytes()), None);
+        tools.unwrap()
+    };
+    let part = || json!({"Range": "bytes=0-7"});
+    let strict = tools(&[]);
+    let refused = result(&strict, "own", "bob", part()).await;
+    assert_eq!(refused["code"], "arguments_invalid", "{refused}");
+    let refused = result(&strict, "by_hand", "bob", json!({"range": "bytes=0-7"})).await;
+    assert_eq!(refused["code"], "header_not_allowed", "{refused}");
+    assert!(server.requests().is_empty());
+    // Where no credential is sent, or whoever configured the API named it, it goes out.
+    assert_eq!(result(&strict, "open", "bob", part()).await["status"], 200);
+    let named = tools(&[http::header::RANGE]);
+    assert_eq!(result(&named, "own", "bob", part()).await["status"], 200);
+    let sent = server.requests();
+    assert_eq!(sent.len(), 2);
+    assert!(sent.iter().all(|sent| sent.contains("range: bytes=0-7")));
+}
+
+#[tokio::test]
+async fn a_slash_in_a_part_of_a_path_is_told_of_the_argument() {
+    let server = Raw::start(|_, _| crate::raw::ok("{}")).await;
+    let config = ApiConfig::new("things", rules(&server));
+    let api = api(config, None, Arc::new(SystemClock::new()));
+    let tool = ToolConfig::new("get", "Gets.", "GET", "/x/{path}")
+        .with_input("path", InputConfig::default());
+    let tools = ApiServer::new(api, [tool.build().unwrap()], None).unwrap();
+    for value in ["src/main.rs", "a\\b", "%2f", "a%255Cb"] {
+        let refused = result(&tools, "get", "bob", json!({"path": value})).await;
+        assert_eq!(refused["code"], "arguments_invalid", "{value}");
+        let says = refused["message"].as_str().unwrap();
+        assert!(
+            says.contains("argument `path`: it is one segment"),
+            "{says}"
+        );
+    }
+    assert!(server.requests().is_empty());
+    let sent = result(&tools, "get", "bob", json!({"path": "100%?.."})).await;
+    assert_eq!(sent["status"], 200, "{sent}");
+}
+
+#[tokio::test]
+async fn a_description_that_gives_no_tool_is_told_of() {
+    let server = Raw::start(|_, _| crate::raw::ok("{}")).await;
+    for (members, says) in [
+        (json!({"paths": ["x"]}), "no operation under `paths`"),
+        (json!({"paths": {}}), "no operation under `paths`"),
+        (
+            json!({"webhooks": {"x": {"post": {}}}}),
+            "no operation under `paths`",
+        ),
+        (
+            json!({"paths": {"/x": {"post": {}}}}),
+            "none of 1 operations",
+        ),
+    ] {
+        let mut description = json!({"openapi": "3.1.0", "info": {}});
+        description
+            .as_object_mut()
+            .unwrap()
+            .extend(members.as_object().unwrap().clone());
+        let config = ApiConfig::new("things", rules(&server));
+        let api = api(config, None, Arc::new(SystemClock::new()));
+        let tools = mcp_gw_upstream::rest::ApiTools::default();
+        let tools = tools.server(api, Some(description.to_string().as_bytes()), None);
+        let remarks = tools.unwrap().offer().await.unwrap().remarks;
+        assert!(remarks.join(" ").contains(says), "{members} {remarks:?}");
+    }
+}

@@ -218,3 +218,72 @@ fn nobody_is_told_to_come_back_when_it_never_helps() {
     assert_eq!(soon.retry_after(), Some(Duration::from_millis(1)));
     assert!(soon.public_message().contains("in 1 s"));
 }
+
+/// Refuses everybody.
+struct Full;
+
+#[async_trait]
+impl RateLimiter for Full {
+    async fn admit(&self, _: &Charge<'_>) -> Result<Admission, LimiterError> {
+        let quota = Quota::new(5, 0, Duration::from_secs(1));
+        Ok(Admission::limited("full", quota, Duration::from_secs(2)))
+    }
+}
+
+/// One tool that tells of limits itself, and one that does not.
+struct Told;
+
+#[async_trait]
+impl Backend for Told {
+    fn name(&self) -> &'static str {
+        "told"
+    }
+
+    async fn offer(&self) -> Result<Offer, BackendError> {
+        let own = ToolSpec::new("own", "")
+            .unwrap()
+            .with_limit_result(|error| {
+                let after = error.retry_after()?;
+                Some(ToolOutput::error(format!("again in {after:?}")))
+            });
+        // What else is known of a tool stays when its definition changes.
+        let own = own.with_output_schema(&RawJson::empty_object()).unwrap();
+        Ok(Offer::of_tools(vec![
+            own,
+            ToolSpec::new("plain", "").unwrap(),
+        ]))
+    }
+
+    async fn call_tool(&self, _: &CallContext, _: ToolCall) -> Result<ToolOutput, BackendError> {
+        Ok(ToolOutput::text("called"))
+    }
+}
+
+#[tokio::test]
+async fn a_tool_may_tell_of_a_limit_who_sees_it() {
+    for (is_seen, own) in [(true, Some("again in 2s")), (false, None)] {
+        let audit = RecordingAudit::default();
+        let rule: fn(&AccessRequest<'_>) -> bool = if is_seen {
+            |_| true
+        } else {
+            |request| request.name != "own"
+        };
+        let gateway = Gateway::builder()
+            .backend(Told)
+            .policy(Rule(rule))
+            .rate_limiter(Full)
+            .audit(audit.clone())
+            .build()
+            .unwrap();
+        gateway.refresh().await.unwrap();
+        for (name, expected) in [("own", own), ("plain", None), ("nothing", None)] {
+            let told = gateway.call_tool(&incoming(), call(name)).await;
+            match expected {
+                Some(text) => assert_eq!(told.unwrap(), ToolOutput::error(text)),
+                None => assert_eq!(told.unwrap_err().class(), ErrorClass::Limited, "{name}"),
+            }
+            let event = audit.events().pop().unwrap();
+            assert_eq!(event.outcome, Outcome::Error(ErrorClass::Limited));
+        }
+    }
+}

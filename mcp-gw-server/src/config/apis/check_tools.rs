@@ -123,7 +123,10 @@ fn tool(checker: &mut Checker<'_>, api: &ApiConfig, tool: &ApiToolConfig, path: 
         }
         has_body |= place == InputPlace::Body;
         match place {
-            InputPlace::Header => header(checker, api, sent, true, &at),
+            InputPlace::Header => {
+                header(checker, api, sent, true, &at);
+                parts(checker, api, sent, &at);
+            }
             InputPlace::Path if !placeholders.contains(&name.as_str()) => {
                 let message = format!("`path` has no `{{{}}}`", short(name));
                 checker.fault(&at, message, "add it there, or write another `in`");
@@ -145,6 +148,19 @@ fn tool(checker: &mut Checker<'_>, api: &ApiConfig, tool: &ApiToolConfig, path: 
         input(checker, one, &at);
     }
     body(checker, api, tool, has_body, path);
+}
+
+/// Answers in parts can give a credential away, so they take a word of their own.
+fn parts(checker: &mut Checker<'_>, api: &ApiConfig, header: &str, at: &ConfigPath) {
+    let is_range = |name: &str| name.eq_ignore_ascii_case("range");
+    let has_credential = api.credential.is_some() || !api.credentials_by_caller.is_empty();
+    let is_named = api.request_headers.iter().any(|name| is_range(name));
+    if is_range(header) && has_credential && !is_named {
+        let message =
+            "an API that shows what it was sent could be made to give its credential away in parts";
+        let help = "remove it, or add `range` to `request_headers` if that cannot be";
+        checker.fault(at, message, help);
+    }
 }
 
 /// The placeholders of a tool's path.
@@ -198,6 +214,17 @@ fn input(checker: &mut Checker<'_>, input: &ApiInputConfig, path: &ConfigPath) {
         let help = "write one such as `{ type: array, items: { type: string } }`";
         return checker.fault(&at, message, help);
     };
+    let kind = json!({ "type": input.kind });
+    let wrong = input.values.iter().flatten().find(|value| {
+        let kind = jsonschema::validator_for(&kind);
+        kind.is_ok_and(|kind| !kind.is_valid(value))
+    });
+    if let Some(wrong) = wrong {
+        let word = input.kind.as_str();
+        let message = format!("{} is no {word}", short(&wrong.to_string()));
+        let help = "write the `type` that the values have (`string` if not given), or `schema` for several";
+        checker.fault(&path.key("enum"), message, help);
+    }
     if let Some(default) = &input.default
         && !validator.is_valid(default)
     {

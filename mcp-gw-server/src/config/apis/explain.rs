@@ -62,7 +62,14 @@ fn details(config: &Config, api: &ApiConfig) -> Vec<String> {
             .collect();
         say(true, format!("only for {}", names.join("; ")));
     }
-    let own: Vec<_> = api.credentials_by_caller.keys().cloned().collect();
+    let own = api.credentials_by_caller.iter();
+    let own = own.map(|(id, credential)| match credential.issuer.as_deref() {
+        Some("") => format!("{id} of tokens without issuer"),
+        Some(issuer) => format!("{id} of {issuer}"),
+        None if matches!(id.as_str(), "local" | "anonymous") => id.clone(),
+        None => format!("the API key {id}"),
+    });
+    let own: Vec<String> = own.collect();
     say(
         !own.is_empty(),
         format!("credentials of their own: {}", list(&own)),

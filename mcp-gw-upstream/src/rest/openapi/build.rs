@@ -44,7 +44,14 @@ impl Found<'_> {
 /// All operations, in order of path and method.
 pub(super) fn find<'d>(document: &'d Document, report: &mut Report) -> Vec<Found<'d>> {
     let mut all = Vec::new();
-    let paths = document.member("paths").and_then(Value::as_object);
+    let paths = document.member("paths");
+    if paths.is_some_and(|paths| !paths.is_object()) {
+        report.note(
+            "paths",
+            "it is no mapping of paths, so nothing is read of it",
+        );
+    }
+    let paths = paths.and_then(Value::as_object);
     let mut paths: Vec<(&String, &Value)> = paths.into_iter().flatten().collect();
     paths.retain(|(path, _)| !path.starts_with("x-"));
     paths.sort_by_key(|(path, _)| *path);
@@ -134,6 +141,7 @@ impl<'d, 'o> Builder<'d, 'o> {
             document: self.document,
             security: &security,
             guarded: &self.options.guarded,
+            is_open: security::is_open(members),
             notes: &mut notes,
         }
         .read(lists, &mut template, plan.is_some())?;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use http::HeaderName;
 use serde_json::{Map, Value};
 
 use super::document::Document;
+use crate::egress::is_refused;
 use crate::rest::body::BODY;
 use crate::rest::operation::{Scheme, SchemeKind, Security};
 use crate::rest::param::{Form, Param, Place, Style};
@@ -26,6 +28,8 @@ pub(crate) struct Guarded {
     /// The names that credentials of the configuration are sent under: no caller gives these.
     pub(crate) headers: Vec<String>,
     pub(crate) queries: Vec<String>,
+    /// `range`, for operations that get a credential.
+    pub(crate) parts: bool,
     /// Segments of a path that are empty, or are for servers that take parameters off.
     pub(crate) empty_segments: bool,
 }
@@ -35,6 +39,8 @@ pub(super) struct Reader<'d, 'r> {
     pub(super) document: &'d Document,
     pub(super) security: &'r [Security],
     pub(super) guarded: &'r Guarded,
+    /// The operation gets no credential.
+    pub(super) is_open: bool,
     pub(super) notes: &'r mut Vec<String>,
 }
 
@@ -102,6 +108,11 @@ impl<'d> Reader<'d, '_> {
             }
             if !is_token(name) {
                 return unusable(required, &shown, "its name is none of a header", self.notes);
+            }
+            if self.guarded.parts && !self.is_open && same_name(place, name, "range") {
+                let reason = "with it the API's credential could be read piece by piece; \
+                              name it in `request_headers` if that is meant";
+                return unusable(required, &shown, reason, self.notes);
             }
         }
         if self.is_key(place, name) {
@@ -317,11 +328,16 @@ fn is_token(name: &str) -> bool {
         .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// Header fields that no argument becomes: those that say who calls, where to and how the message is
-/// written, which the gateway does itself; and those that `OpenAPI` has other places for (§4.8.12.1).
+/// Header fields that no argument becomes: those that the guard refuses (E-9), for they say who calls, where
+/// to and how the message is written; and those that `OpenAPI` has other places for (§4.8.12.1).
 pub(in crate::rest) fn is_set_by_others(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    NAMES.contains(&name.as_str()) || STARTS.iter().any(|start| name.starts_with(start))
+    HeaderName::from_bytes(name.as_bytes()).is_ok_and(|header| {
+        is_refused(&header)
+            || matches!(
+                header.as_str(),
+                "accept" | "content-encoding" | "content-type"
+            )
+    })
 }
 
 /// The most parameters of an operation.
@@ -332,32 +348,3 @@ const MAX_NAME: usize = 200;
 
 /// The longest name of an argument: what clients of models take.
 const MAX_ARGUMENT: usize = 64;
-
-/// Names of such fields.
-const NAMES: &[&str] = &[
-    "accept",
-    "accept-encoding",
-    "authorization",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "cookie",
-    "expect",
-    "forwarded",
-    "host",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-    "x-host",
-    "x-method-override",
-    "x-original-url",
-    "x-real-ip",
-    "x-rewrite-url",
-];
-
-/// What such names begin with.
-const STARTS: &[&str] = &["mcp-", "proxy-", "sec-", "x-forwarded", "x-http-method"];

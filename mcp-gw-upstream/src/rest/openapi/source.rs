@@ -20,8 +20,8 @@ pub(super) fn read(bytes: &[u8], max_bytes: usize) -> Result<Value, DescriptionE
     if text.trim_start().starts_with('{') {
         let read = serde_json::from_str(text);
         let read = match &read {
-            Err(error) if error.to_string().starts_with("number out of range") => {
-                serde_json::from_str(&in_range(text))
+            Err(error) if is_of_this_reader(error) => {
+                serde_json::from_str(&in_range(&shallow(text)))
             }
             _ => read,
         };
@@ -33,6 +33,12 @@ pub(super) fn read(bytes: &[u8], max_bytes: usize) -> Result<Value, DescriptionE
         });
     }
     yaml(text)
+}
+
+/// The text may be JSON, but is more than the reader takes.
+fn is_of_this_reader(error: &serde_json::Error) -> bool {
+    let said = error.to_string();
+    said.starts_with("number out of range") || said.starts_with("recursion limit")
 }
 
 /// A JSON text with the largest number there is in the place of those that are larger: nothing that is
@@ -60,6 +66,36 @@ fn in_range(text: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// A JSON text with a reference that leads to nothing in the place of what nests too deeply: whoever needs
+/// that is told so, and the rest can be used.
+fn shallow(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut depth = 0_usize;
+    let mut rest = text.as_bytes();
+    while let Some((byte, behind)) = rest.split_first() {
+        let after = match byte {
+            b'"' => after_string(behind),
+            _ => behind,
+        };
+        let token = rest.get(..rest.len() - after.len()).unwrap_or_default();
+        rest = after;
+        let opens = matches!(byte, b'[' | b'{');
+        if opens {
+            depth = depth.saturating_add(1);
+            if depth == MAX_DEPTH {
+                out.extend_from_slice(format!("{{\"$ref\":{TOO_DEEP:?}}}").as_bytes());
+            }
+        }
+        if depth < MAX_DEPTH {
+            out.extend_from_slice(token);
+        }
+        if matches!(byte, b']' | b'}') {
+            depth = depth.saturating_sub(1);
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 fn syntax(message: impl Into<String>, line: usize, column: usize) -> DescriptionError {
@@ -92,6 +128,8 @@ struct Builder {
     open: Vec<Open>,
     root: Option<Value>,
     documents: usize,
+    /// How many lists and mappings are open that nest too deeply.
+    below: usize,
     anchors: BTreeMap<usize, Kept>,
     nodes: usize,
 }
@@ -121,6 +159,10 @@ const ONE: Extent = Extent { nodes: 1, depth: 1 };
 
 impl Builder {
     fn take(&mut self, event: Event<'_>) -> Result<(), String> {
+        let opens = matches!(event, Event::SequenceStart(..) | Event::MappingStart(..));
+        if self.below > 0 || (opens && self.open.len().saturating_add(1) >= MAX_DEPTH) {
+            return self.pass_over(opens, &event);
+        }
         match event {
             Event::DocumentStart(_) => {
                 self.documents = self.documents.saturating_add(1);
@@ -152,6 +194,21 @@ impl Builder {
                 }
             }
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+        }
+        Ok(())
+    }
+
+    /// Goes over what nests too deeply, with a reference to nothing in its place.
+    fn pass_over(&mut self, opens: bool, event: &Event<'_>) -> Result<(), String> {
+        if opens {
+            self.below = self.below.saturating_add(1);
+        } else if matches!(event, Event::SequenceEnd | Event::MappingEnd) {
+            self.below = self.below.saturating_sub(1);
+        }
+        if opens && self.below == 1 {
+            count(&mut self.nodes, self.open.len(), ONE)?;
+            let nothing = Map::from_iter([("$ref".to_owned(), TOO_DEEP.into())]);
+            return self.put(Value::Object(nothing), 0, ONE);
         }
         Ok(())
     }
@@ -244,6 +301,9 @@ fn key_text(key: Value) -> Result<String, String> {
 /// The deepest nesting that is read: that of the JSON reader.
 const MAX_DEPTH: usize = 127;
 
+/// The reference that stands for what nests deeper.
+const TOO_DEEP: &str = "#/nests-too-deeply";
+
 /// The most values that are read from YAML.
 const MAX_NODES: usize = 3_000_000;
 
@@ -252,6 +312,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::rest::scan::Scan;
 
     fn read(text: &str) -> Result<Value, DescriptionError> {
         super::read(text.as_bytes(), 1 << 20)
@@ -292,8 +353,18 @@ mod tests {
         }
         let anchor = |n| format!("{}- &a{n}", " ".repeat(n));
         let anchors: Vec<String> = (0..500).map(anchor).collect();
-        assert!(read(&anchors.join("\n")).is_err());
         assert!(read("a: &a [*a]").is_err());
+        let lists = |n| format!("{{\"a\":{}1{}}}", "[".repeat(n), "]".repeat(n));
+        // With a reference to nothing in the place of the rest.
+        for text in [
+            anchors.join("\n"),
+            format!("# YAML\n{}", lists(200)),
+            lists(5_000),
+        ] {
+            let tree = read(&text).unwrap().to_string();
+            assert_eq!(Scan::of(tree.as_bytes()).depth, MAX_DEPTH, "{tree}");
+            assert!(tree.contains(TOO_DEEP));
+        }
     }
 
     #[test]

@@ -208,8 +208,26 @@ fn limits_know_each_api() {
     let gateway = Setup::verbatim(&yaml).over_http();
     let client = gateway.client(Era::Modern);
     asked(&client, "api_gateway", &get(&pets.base(), "/1"));
-    let (code, says) = client.tool("api_gateway", &get(&pets.base(), "/2")).fault();
-    assert_eq!(code, -31001, "{says}");
+    // A result, which models see.
+    let limited = client
+        .tool("api_gateway", &get(&pets.base(), "/2"))
+        .result();
+    assert_eq!(
+        string(&at(&limited, &["structuredContent", "code"])),
+        "rate_limited"
+    );
+    assert_eq!(
+        string(&at(&limited, &["structuredContent", "limit"])),
+        "few"
+    );
+    let wait = at(&limited, &["structuredContent", "retry_after_ms"]);
+    assert!(
+        wait.parse::<u64>().is_ok_and(|wait| wait > 3_500_000),
+        "{wait}"
+    );
+    assert_eq!(at(&limited, &["isError"]), "true");
+    let lines = gateway.audit(2);
+    assert!(lines[1].contains("\"outcome\":\"limited\""), "{lines:#?}");
     for path in ["/1", "/2", "/3"] {
         asked(&client, "api_gateway", &get(&cars.base(), path));
     }
@@ -257,7 +275,7 @@ fn operations_are_tools_and_take_the_same_road() {
     for (wrong, code) in [
         ("{}", "arguments_invalid"),
         (r#"{"id":".."}"#, "arguments_invalid"),
-        (r#"{"id":"a/../b"}"#, "endpoint_invalid"),
+        (r#"{"id":"a/../b"}"#, "arguments_invalid"),
     ] {
         let result = ann.tool("getPet", wrong).result();
         let told = string(&at(&result, &["structuredContent", "code"]));

@@ -33,6 +33,7 @@ fn a_credential_of_the_configuration_is_no_argument() {
     let guarded = Guarded {
         headers: vec!["x-api".to_owned()],
         queries: vec!["appid".to_owned()],
+        parts: false,
         empty_segments: true,
     };
     let text = description(&paths, &json!({})).to_string();
@@ -98,4 +99,75 @@ fn only_an_operation_that_says_so_needs_no_credential() {
     let found = read_all(&description(&paths, &json!({})));
     let open: Vec<bool> = found.operations.iter().map(Operation::is_open).collect();
     assert_eq!(open, [true, false, false]);
+}
+
+#[test]
+fn what_asks_for_parts_is_told_of_where_it_is_left_out() {
+    let range = |required: bool| json!([{"name": "RANGE", "in": "header", "required": required, "schema": {"type": "string"}}]);
+    let paths = json!({
+        "/a": {"get": {"parameters": range(false)}},
+        "/b": {"get": {"parameters": range(true)}},
+        "/c": {"get": {"parameters": range(true), "security": []}},
+    });
+    let text = description(&paths, &json!({})).to_string();
+    let guarded = Guarded {
+        parts: true,
+        ..Guarded::default()
+    };
+    let found = read(text.as_bytes(), &Options::all().guarded_by(guarded)).unwrap();
+    let arguments: Vec<_> = found.operations.iter().map(Operation::names).collect();
+    assert_eq!(arguments, [vec![], vec!["RANGE"]]);
+    assert!(reasons(&found)[0].contains("GET /b: it needs the parameter"));
+    assert!(found.report.notes[0].message.contains("`request_headers`"));
+    assert_eq!(
+        read_all(&description(&paths, &json!({}))).operations.len(),
+        3
+    );
+}
+
+/// What the guard refuses in any spelling is not offered in that either (E-9).
+#[test]
+fn a_header_that_nobody_may_set_is_no_argument() {
+    let names = [
+        "x_forwarded_for",
+        "X-Client-IP",
+        "Max-Forwards",
+        "x_real_ip",
+        "Accept",
+        "X-Own",
+    ];
+    let parameters: Vec<Value> = names
+        .iter()
+        .map(|name| json!({"name": name, "in": "header", "schema": {"type": "string"}}))
+        .collect();
+    let paths = json!({"/a": {"get": {"parameters": parameters}}});
+    let found = read_all(&description(&paths, &json!({})));
+    assert_eq!(found.operations[0].names(), ["X-Own"]);
+}
+
+#[test]
+fn what_nests_too_deeply_costs_its_operation_alone() {
+    let described = |levels: usize| {
+        let (start, end) = (r#"{"allOf":["#.repeat(levels), "]}".repeat(levels));
+        let (lists, ends) = ("[".repeat(2 * levels), "]".repeat(2 * levels));
+        format!(
+            r#"{{"openapi":"3.1.0","info":{{}},"paths":{{
+            "/deep":{{"get":{{"parameters":[{{"name":"q","in":"query","schema":{start}{{"type":"string"}}{end}}}]}}}},
+            "/gone":{{"get":{lists}{ends}}},
+            "/fine":{{"get":{{"parameters":[{{"name":"q","in":"query","schema":{{"type":"string","description":"[[{{"}}}}]}}}}}}}}"#
+        )
+    };
+    // The reader of YAML takes no more of brackets.
+    for text in [described(2_000), format!("# YAML\n{}", described(100))] {
+        let found = read(text.as_bytes(), &Options::all()).unwrap();
+        let gone = reasons(&found);
+        assert_eq!(names(&found), ["get_deep", "get_fine"], "{gone:?}");
+        assert_eq!(found.report.unusable, 1);
+        let fine = found.operations[1].input_schema().to_value().unwrap();
+        assert_eq!(fine["properties"]["q"]["description"], "[[{");
+    }
+    // What ends within it is no description.
+    let whole = described(2_000);
+    let cut = whole.get(..4_000).unwrap();
+    assert!(read(cut.as_bytes(), &Options::all()).is_err());
 }
