@@ -321,12 +321,25 @@ fn management_parts(before: &Config, now: &Config) -> Vec<(&'static str, bool)> 
     let url = differs(|config| Some(&config.database_url));
     let connections = before.database_connections != now.database_connections;
     let secret = differs(|config| config.secret_key.as_ref());
-    vec![
+    let (then, soon) = (&before.load_balancer, &now.load_balancer);
+    let parts = [
         (".database_url", url),
         (".database_connections", connections),
         (".secret_key", secret),
-        ("", !(url || connections || secret)),
-    ]
+        (".cors_origins", before.cors_origins != now.cors_origins),
+        (
+            ".allowed_commands",
+            before.allowed_commands != now.allowed_commands,
+        ),
+        (".allow_private", before.allow_private != now.allow_private),
+        (
+            ".load_balancer",
+            then.strategy != soon.strategy
+                || then.health_check_interval != soon.health_check_interval,
+        ),
+    ];
+    let is_any = parts.iter().any(|(_, differs)| *differs);
+    parts.into_iter().chain([("", !is_any)]).collect()
 }
 
 fn is_keyed(config: &Config) -> bool {
