@@ -27,7 +27,9 @@ pub(crate) async fn start(running: &Running, config: &Config) -> anyhow::Result<
 
 fn options(section: &ManagementConfig) -> RegistryOptions {
     let mut options = RegistryOptions::new();
-    options.allowed_commands = section.allowed_commands.clone();
+    options
+        .allowed_commands
+        .clone_from(&section.allowed_commands);
     options.addresses = options.addresses.with_private(section.allow_private);
     let (balancer, said) = (&mut options.load_balancer, &section.load_balancer);
     balancer.strategy = Strategy::from_name(said.strategy.as_str()).unwrap_or_default();

@@ -160,37 +160,7 @@ impl Running {
         let names = names.filter(|name| !stay.contains(name));
         let names = names.map(|name| format!("{} (gone)", place_of(&before, name)));
         report.changed.extend(names);
-        if differ("management") {
-            for (key, differs) in management_parts(&before, config) {
-                let list = if AT_ONCE_OF_MANAGEMENT.contains(&key) {
-                    &mut report.changed
-                } else {
-                    &mut report.pending
-                };
-                if differs {
-                    list.push(format!("management{key}"));
-                }
-            }
-        }
-        let pending = AT_START.into_iter().filter(|section| differ(section));
-        report.pending.extend(pending.map(str::to_owned));
-        // What is counted would be forgotten in another room.
-        let (old, new) = (&before.limits, &config.limits);
-        let rooms = [
-            ("limits.keys", old.keys != new.keys),
-            ("limits.addresses", old.addresses != new.addresses),
-        ];
-        let rooms = rooms.into_iter().filter(|(_, differs)| *differs);
-        report.pending.extend(rooms.map(|(key, _)| key.to_owned()));
-        if differ("metrics") {
-            // Nothing was counted before.
-            let list = if self.has_metrics() {
-                &mut report.changed
-            } else {
-                &mut report.pending
-            };
-            list.push("metrics".to_owned());
-        }
+        tell_parts(&mut report, (&before, config), self.has_metrics());
         let longest = before.call_timeout.get().max(config.call_timeout.get());
         for backend in gone {
             let ending = parts.ending.clone();
@@ -309,6 +279,42 @@ fn place_of(config: &Config, name: &str) -> String {
 
 /// What of the management API is in force as soon as it is read.
 const AT_ONCE_OF_MANAGEMENT: [&str; 1] = [""];
+
+/// What of `management`, `limits` and `metrics` is another thing now, and since when.
+fn tell_parts(report: &mut Reloaded, (before, config): (&Config, &Config), has_metrics: bool) {
+    let differ = |section: &str| before.marks.differ(&config.marks, section);
+    if differ("management") {
+        for (key, differs) in management_parts(before, config) {
+            let list = if AT_ONCE_OF_MANAGEMENT.contains(&key) {
+                &mut report.changed
+            } else {
+                &mut report.pending
+            };
+            if differs {
+                list.push(format!("management{key}"));
+            }
+        }
+    }
+    let pending = AT_START.into_iter().filter(|section| differ(section));
+    report.pending.extend(pending.map(str::to_owned));
+    // What is counted would be forgotten in another room.
+    let (old, new) = (&before.limits, &config.limits);
+    let rooms = [
+        ("limits.keys", old.keys != new.keys),
+        ("limits.addresses", old.addresses != new.addresses),
+    ];
+    let rooms = rooms.into_iter().filter(|(_, differs)| *differs);
+    report.pending.extend(rooms.map(|(key, _)| key.to_owned()));
+    if differ("metrics") {
+        // Nothing was counted before.
+        let list = if has_metrics {
+            &mut report.changed
+        } else {
+            &mut report.pending
+        };
+        list.push("metrics".to_owned());
+    }
+}
 
 /// Which parts of the management API are other ones. A database stays open as long as the process runs.
 fn management_parts(before: &Config, now: &Config) -> Vec<(&'static str, bool)> {
