@@ -1,7 +1,8 @@
-# What the scripts that drive the gateway with other people's programs share: tests/clients/run, tests/conformance/run.
+# What the scripts that drive the gateway with other people's programs share: tests/clients/run, tests/conformance/run,
+# tests/management/run and others.
 #
 # A script sets `script` (its name in messages) and `work` (a folder for logs and packages), and sources this file.
-# Needs bash 4.4 and npm.
+# Needs bash 4.4, and npm or Python with venv and pip.
 
 mkdir -p "$work/logs"
 work=$(cd "$work" && pwd)
@@ -32,6 +33,19 @@ install_npm() {
     (cd "$work/node" && npm ci --ignore-scripts --no-audit --no-fund </dev/null) >"$work/logs/npm.log" 2>&1 ||
         { cat "$work/logs/npm.log" >&2; die "npm ci failed"; }
     printf '%s' "$from" >"$work/node/.made-from"
+}
+
+# install_python DIR: the packages of DIR's requirements.txt, into an environment at $work/python.
+install_python() {
+    local from
+    from=$(python3 --version; sha256sum <"$1/requirements.txt")
+    up_to_date "$work/python" "$from" && return
+    say "# pip install"
+    rm -rf "$work/python"
+    { python3 -m venv "$work/python" &&
+        "$work/python/bin/pip" install --disable-pip-version-check --no-compile -r "$1/requirements.txt" </dev/null; } \
+        >"$work/logs/pip.log" 2>&1 || { cat "$work/logs/pip.log" >&2; die "installing Python packages failed"; }
+    printf '%s' "$from" >"$work/python/.made-from"
 }
 
 # --- processes --------------------------------------------------------------------------------------------------------

@@ -254,7 +254,8 @@ fn need(source: &SourceArgs) -> anyhow::Result<()> {
         anyhow::bail!(
             "nothing to serve: name the command of an MCP server after `--`, or give --url, --from \
              or --config; `api7`, `apisix`, `konnect` and `kong` serve admin APIs, and APIs that \
-             `ALLOWED_APIS` names need nothing else. `mcp-gw-http demo` needs none of them, `--help` tells more"
+             `ALLOWED_APIS` names need nothing else, nor does the management API with a database that \
+             `GATEWAY_DATABASE_URL` names. `mcp-gw-http demo` needs none of them, `--help` tells more"
         );
     }
     Ok(())

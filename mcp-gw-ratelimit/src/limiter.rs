@@ -22,7 +22,7 @@ use crate::fault::LimitFault;
 use crate::inflight::{Full, InFlight, Lending, Want, Wants};
 use crate::keys::{Prefix, Seeds};
 use crate::memory::{DEFAULT_KEYS, MemoryStore};
-use crate::set::{Concurrent, LimitSet, Quotas, Rule};
+use crate::set::{CLASS, Concurrent, LimitSet, Quotas, Rule};
 use crate::store::{Demand, Key, Standing, Store, StoreError, StoreStats};
 use crate::view::LimitView;
 use answer::admission;
@@ -31,10 +31,14 @@ use answer::admission;
 /// something ends.
 const BUSY: Duration = Duration::from_secs(1);
 
+/// What requests of the management API are charged as.
+const MANAGEMENT: &str = "management";
+
 /// Charges calls to all limits of a configuration that apply, or to none.
 ///
 /// Calls of tools, reads of resources, prompts and completion are charged to the rules. Whatever
 /// else is asked for (lists, pings, handshakes) is charged to the limit `other`, one unit each.
+/// Requests of the management API are charged to the ready-made classes, where those are chosen.
 /// Names that nobody serves share one count, so that inventing names makes no keys; when all rules
 /// are about names, and none about these, it is that of `other`.
 #[derive(Clone)]
@@ -313,6 +317,17 @@ impl Limiter {
     /// The rules that apply to a call, and what is to be charged.
     fn demands<'a>(&'a self, charge: &Charge<'_>) -> (Parts<'a>, Demands<'a>) {
         let (mut parts, mut demands) = (Parts::new(), Demands::new());
+        if charge.method == MANAGEMENT
+            && let Some((rule, prefix)) = self.class()
+        {
+            // Whom the class does not limit, `other` does not, either.
+            if let Some(quotas) = rule.quotas(charge) {
+                let key = |prefix: &Prefix| prefix.key_of(rule.per, charge);
+                demands.extend(prefix.demands(quotas, u64::from(charge.cost), key));
+                parts.push(Part { rule, quotas });
+            }
+            return (parts, demands);
+        }
         if charge.is_use() {
             let cost = self.set.cost(charge);
             for (rule, prefix) in self.set.rules.iter().zip(&self.prefixes.rules) {
@@ -335,6 +350,12 @@ impl Limiter {
             }
         }
         (parts, demands)
+    }
+
+    /// The ready-made rule for kinds of callers.
+    fn class(&self) -> Option<(&Rule, &RulePrefix)> {
+        let mut rules = self.set.rules.iter().zip(&self.prefixes.rules);
+        rules.find(|(rule, _)| &*rule.name == CLASS)
     }
 
     /// The limits on what is under way that apply to a call.

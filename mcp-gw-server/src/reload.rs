@@ -160,37 +160,7 @@ impl Running {
         let names = names.filter(|name| !stay.contains(name));
         let names = names.map(|name| format!("{} (gone)", place_of(&before, name)));
         report.changed.extend(names);
-        if differ("management") {
-            for (key, differs) in management_parts(&before, config) {
-                let list = if AT_ONCE_OF_MANAGEMENT.contains(&key) {
-                    &mut report.changed
-                } else {
-                    &mut report.pending
-                };
-                if differs {
-                    list.push(format!("management{key}"));
-                }
-            }
-        }
-        let pending = AT_START.into_iter().filter(|section| differ(section));
-        report.pending.extend(pending.map(str::to_owned));
-        // What is counted would be forgotten in another room.
-        let (old, new) = (&before.limits, &config.limits);
-        let rooms = [
-            ("limits.keys", old.keys != new.keys),
-            ("limits.addresses", old.addresses != new.addresses),
-        ];
-        let rooms = rooms.into_iter().filter(|(_, differs)| *differs);
-        report.pending.extend(rooms.map(|(key, _)| key.to_owned()));
-        if differ("metrics") {
-            // Nothing was counted before.
-            let list = if self.has_metrics() {
-                &mut report.changed
-            } else {
-                &mut report.pending
-            };
-            list.push("metrics".to_owned());
-        }
+        tell_parts(&mut report, (&before, config), self.has_metrics());
         let longest = before.call_timeout.get().max(config.call_timeout.get());
         for backend in gone {
             let ending = parts.ending.clone();
@@ -310,6 +280,42 @@ fn place_of(config: &Config, name: &str) -> String {
 /// What of the management API is in force as soon as it is read.
 const AT_ONCE_OF_MANAGEMENT: [&str; 1] = [""];
 
+/// What of `management`, `limits` and `metrics` is another thing now, and since when.
+fn tell_parts(report: &mut Reloaded, (before, config): (&Config, &Config), has_metrics: bool) {
+    let differ = |section: &str| before.marks.differ(&config.marks, section);
+    if differ("management") {
+        for (key, differs) in management_parts(before, config) {
+            let list = if AT_ONCE_OF_MANAGEMENT.contains(&key) {
+                &mut report.changed
+            } else {
+                &mut report.pending
+            };
+            if differs {
+                list.push(format!("management{key}"));
+            }
+        }
+    }
+    let pending = AT_START.into_iter().filter(|section| differ(section));
+    report.pending.extend(pending.map(str::to_owned));
+    // What is counted would be forgotten in another room.
+    let (old, new) = (&before.limits, &config.limits);
+    let rooms = [
+        ("limits.keys", old.keys != new.keys),
+        ("limits.addresses", old.addresses != new.addresses),
+    ];
+    let rooms = rooms.into_iter().filter(|(_, differs)| *differs);
+    report.pending.extend(rooms.map(|(key, _)| key.to_owned()));
+    if differ("metrics") {
+        // Nothing was counted before.
+        let list = if has_metrics {
+            &mut report.changed
+        } else {
+            &mut report.pending
+        };
+        list.push("metrics".to_owned());
+    }
+}
+
 /// Which parts of the management API are other ones. A database stays open as long as the process runs.
 fn management_parts(before: &Config, now: &Config) -> Vec<(&'static str, bool)> {
     let (Some(before), Some(now)) = (&before.management, &now.management) else {
@@ -321,14 +327,26 @@ fn management_parts(before: &Config, now: &Config) -> Vec<(&'static str, bool)> 
     let url = differs(|config| Some(&config.database_url));
     let connections = before.database_connections != now.database_connections;
     let secret = differs(|config| config.secret_key.as_ref());
-    let audit = before.audit != now.audit;
-    vec![
+    let (then, soon) = (&before.load_balancer, &now.load_balancer);
+    let parts = [
         (".database_url", url),
         (".database_connections", connections),
         (".secret_key", secret),
-        (".audit", audit),
-        ("", !(url || connections || secret || audit)),
-    ]
+        (".audit", before.audit != now.audit),
+        (".cors_origins", before.cors_origins != now.cors_origins),
+        (
+            ".allowed_commands",
+            before.allowed_commands != now.allowed_commands,
+        ),
+        (".allow_private", before.allow_private != now.allow_private),
+        (
+            ".load_balancer",
+            then.strategy != soon.strategy
+                || then.health_check_interval != soon.health_check_interval,
+        ),
+    ];
+    let is_any = parts.iter().any(|(_, differs)| *differs);
+    parts.into_iter().chain([("", !is_any)]).collect()
 }
 
 fn is_keyed(config: &Config) -> bool {

@@ -1,9 +1,11 @@
 """Two gateways on one database and one Redis are one gateway.
 
-    GATEWAY_DATABASE_URL=... REDIS_URL=... UPSTREAM=... fleet.py
+    GATEWAY_DATABASE_URL=... UPSTREAM=... fleet.py
 """
 
 import os
+import socket
+import subprocess
 import tempfile
 import threading
 import time
@@ -13,11 +15,36 @@ from common import ADMIN, check, expect
 from process import Gateway
 
 LIMIT = 40
+
+
+def redis(folder):
+    """A Redis of its own: the process, and its URL."""
+    for _ in range(5):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", folder]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        until = time.monotonic() + 20
+        while process.poll() is None and time.monotonic() < until:
+            try:
+                with socket.create_connection(("127.0.0.1", port), 1) as asked:
+                    asked.sendall(b"PING\r\n")
+                    if asked.recv(16).startswith(b"+PONG"):
+                        return process, f"redis://127.0.0.1:{port}"
+            except OSError:
+                time.sleep(0.05)
+        process.kill()
+    raise SystemExit("redis-server did not start")
+
+
+REDIS_FOLDER = tempfile.TemporaryDirectory()
+REDIS, REDIS_URL = redis(REDIS_FOLDER.name)
 CONFIG = f"""
 http: {{ listen: "127.0.0.1:0" }}
 policy: {{ default: allow }}
 limits:
-  redis: {{ url: "{os.environ['REDIS_URL']}", prefix: "mcp-gw-fleet-{os.getpid()}" }}
+  redis: {{ url: "{REDIS_URL}", prefix: "mcp-gw-fleet-{os.getpid()}" }}
   rules:
     - {{ name: calls, per: caller, quota: {LIMIT}, window: 1h, for: {{ kinds: [api_key] }} }}
 management:
@@ -106,7 +133,11 @@ def main():
     events = other.ask("GET", f"/audit/events?method=create_user&name={name}", token=token)
     expect("what the one did is known", events, 200, lambda found: len(found["items"]) == 1)
     other.stop()
-    common.end()
 
 
-main()
+try:
+    main()
+finally:
+    REDIS.kill()
+    REDIS.wait()
+common.end()

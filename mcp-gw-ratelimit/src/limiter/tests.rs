@@ -108,6 +108,31 @@ async fn nothing_is_limited_unless_something_is() {
 }
 
 #[tokio::test]
+async fn classes_are_about_requests_of_the_management_api() {
+    /// Which limits applied, and what is left of them.
+    fn told(admission: Admission) -> Vec<(String, u64)> {
+        let Admission::Admitted { standings, .. } = admission else {
+            panic!("{admission:?}");
+        };
+        let told = standings.into_iter();
+        told.map(|one| (one.name.to_string(), one.quota.remaining))
+            .collect()
+    }
+    let (classes, _) = limiter(json!({ "classes": "standard", "calls_per_minute": 1 }));
+    let ann = user("ann");
+    for left in [999, 998] {
+        let admission = admit(&classes, &ann, MANAGEMENT, None).await;
+        assert_eq!(told(admission), [("class".to_owned(), left)]);
+    }
+    let admin = user("root").with_roles(["admin"]);
+    assert_eq!(told(admit(&classes, &admin, MANAGEMENT, None).await), []);
+    // Without classes it is what everything else is.
+    let (plain, _) = limiter(json!({ "calls_per_minute": 1 }));
+    let admission = admit(&plain, &ann, MANAGEMENT, None).await;
+    assert_eq!(told(admission), [("other".to_owned(), 5_999)]);
+}
+
+#[tokio::test]
 async fn classes_tell_users_keys_and_administrators_apart() {
     let (limiter, _) = limiter(json!({ "classes": "standard" }));
     assert_eq!(admitted(&limiter, &user("ann"), "a").await, 1_000);

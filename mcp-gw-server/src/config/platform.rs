@@ -25,7 +25,7 @@ use super::types::{Config, PinsConfig};
 const DATABASE_URL: &str = "GATEWAY_DATABASE_URL";
 
 /// All of them.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 10] = [
     "GATEWAY_HOST",
     "GATEWAY_PORT",
     DATABASE_URL,
@@ -34,9 +34,15 @@ const VARIABLES: [&str; 8] = [
     ADMIN_PASSWORD,
     "GATEWAY_CORS_ORIGINS",
     "GATEWAY_ACCESS_TOKEN_EXPIRE_MINUTES",
+    ALLOW_PRIVATE,
+    ALLOWED_COMMANDS,
 ];
 
 const ADMIN_PASSWORD: &str = "GATEWAY_ADMIN_PASSWORD";
+
+// Ours alone: the other gateway lets every user register everything.
+const ALLOW_PRIVATE: &str = "GATEWAY_ALLOW_PRIVATE";
+const ALLOWED_COMMANDS: &str = "GATEWAY_ALLOWED_COMMANDS";
 
 /// The port, where nothing says another one.
 const PORT: u16 = 8000;
@@ -54,6 +60,8 @@ struct PlatformFile {
     auth: AuthPart,
     cors_origins: Option<Vec<String>>,
     load_balancer: LoadBalancerPart,
+    allow_private: bool,
+    allowed_commands: Vec<String>,
     insecure: bool,
 }
 
@@ -155,6 +163,10 @@ pub(super) fn admin_password(config: &mut Config, env: &dyn Fn(&str) -> Option<S
     }
 }
 
+fn flag(text: &str) -> Option<bool> {
+    text.to_ascii_lowercase().parse().ok()
+}
+
 /// A variable that is set and empty is none that is set.
 fn set(env: &dyn Fn(&str) -> Option<String>, name: &str) -> Option<String> {
     env(name).filter(|text| !text.trim().is_empty())
@@ -234,9 +246,7 @@ impl Translation<'_> {
         to.secret_key = self.text("GATEWAY_SECRET_KEY", "secret_key", &auth.key("secret_key"));
         to.secret_key = to.secret_key.or_else(|| file.auth.secret_key.clone());
         to.admin_password = self.text(ADMIN_PASSWORD, "admin_password", &root);
-        let enabled = self.parsed("GATEWAY_AUTH_ENABLED", "`true` or `false`", |text| {
-            text.to_ascii_lowercase().parse().ok()
-        });
+        let enabled = self.parsed("GATEWAY_AUTH_ENABLED", "`true` or `false`", flag);
         to.auth_enabled = enabled.or(file.auth.enabled).unwrap_or(true);
         let minutes = "GATEWAY_ACCESS_TOKEN_EXPIRE_MINUTES";
         let minutes = self.parsed(minutes, "a whole number from 1 to 43200", |text| {
@@ -250,6 +260,9 @@ impl Translation<'_> {
             to.api_key_expire_days = days;
         }
         to.cors_origins = self.origins(file);
+        let private = self.parsed(ALLOW_PRIVATE, "`true` or `false`", flag);
+        to.allow_private = private.unwrap_or(file.allow_private);
+        to.allowed_commands = self.commands(file);
         if let Some(strategy) = file.load_balancer.strategy {
             to.load_balancer.strategy = strategy;
         }
@@ -281,17 +294,25 @@ impl Translation<'_> {
     }
 
     fn origins(&mut self, file: &PlatformFile) -> Vec<String> {
-        let name = "GATEWAY_CORS_ORIGINS";
-        if let Some(text) = set(self.env, name) {
-            self.put("cors_origins", &ConfigPath::root().key(name));
-            let items = text.split(',').map(str::trim);
-            let items = items.filter(|item| !item.is_empty());
-            return items.map(str::to_owned).collect();
-        }
-        self.put("cors_origins", &ConfigPath::root().key("cors_origins"));
-        file.cors_origins
-            .clone()
+        self.list("GATEWAY_CORS_ORIGINS", "cors_origins")
+            .or_else(|| file.cors_origins.clone())
             .unwrap_or_else(|| vec!["*".to_owned()])
+    }
+
+    fn commands(&mut self, file: &PlatformFile) -> Vec<String> {
+        self.list(ALLOWED_COMMANDS, "allowed_commands")
+            .unwrap_or_else(|| file.allowed_commands.clone())
+    }
+
+    /// A variable that has texts between commas, instead of the key of this name.
+    fn list(&mut self, name: &str, key: &str) -> Option<Vec<String>> {
+        let found = set(self.env, name);
+        let at = if found.is_some() { name } else { key };
+        self.put(key, &ConfigPath::root().key(at));
+        let text = found?;
+        let items = text.split(',').map(str::trim);
+        let items = items.filter(|item| !item.is_empty());
+        Some(items.map(str::to_owned).collect())
     }
 
     /// Where it listens: everywhere, as callers need a key or a token; only on this machine where they do
@@ -371,6 +392,8 @@ fn marks(file: &Value, env: &dyn Fn(&str) -> Option<String>) -> Marks {
         "auth",
         "cors_origins",
         "load_balancer",
+        "allow_private",
+        "allowed_commands",
     ];
     let auth = at("auth").get("enabled").cloned();
     Marks::of(&json!({

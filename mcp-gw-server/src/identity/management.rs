@@ -19,15 +19,12 @@ use crate::config::ManagementConfig;
 #[non_exhaustive]
 pub enum ManagementError {
     /// The database cannot be used.
-    #[error(
-        "management.database_url: the database {url} cannot be used: {source}; {}",
-        help(source)
-    )]
+    #[error("management.database_url: {url}: {error}; {}", help(error))]
     Database {
         /// Where, without user and password.
         url: String,
         /// Why.
-        source: StoreError,
+        error: StoreError,
     },
     /// The users in it cannot be used.
     #[error("management: {0}")]
@@ -75,12 +72,12 @@ impl Management {
     /// # Errors
     /// When the database cannot be used: the error says what to do.
     pub async fn open(config: &ManagementConfig) -> Result<Self, ManagementError> {
-        let failed = |url: &str, source| ManagementError::Database {
+        let failed = |url: &str, error| ManagementError::Database {
             url: url.to_owned(),
-            source,
+            error,
         };
         let url = DatabaseUrl::parse(config.database_url.expose());
-        let url = url.map_err(|error| failed("(its URL cannot be read)", error))?;
+        let url = url.map_err(|error| failed("it cannot be read", error))?;
         let mut options = StoreOptions::new();
         options.connections = config.database_connections;
         let store = mcp_gw_store::open(&url, &options).await;

@@ -5,6 +5,8 @@ use sha2::{Digest as _, Sha256};
 /// Longer names are cut, as servers of the configuration file have none.
 const LONGEST: usize = 64;
 const CUT: usize = 40;
+/// What the gateway calls tools of its own.
+const OWN: &str = "local";
 
 /// The name of the server that a template becomes: its own, where that can stand before the names of
 /// tools and begins no other name that does. Otherwise what of it can, and a digest of it, so that two
@@ -12,6 +14,7 @@ const CUT: usize = 40;
 pub(crate) fn server_name(template: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let is_legal = !template.is_empty()
+        && template != OWN
         && template.len() <= LONGEST
         && template.chars().all(is_plain)
         && !template.contains("__")
@@ -72,6 +75,7 @@ mod tests {
             "_a",
             "a_",
             "日本",
+            "local",
         ] {
             let made = server_name(name);
             assert_ne!(made, name);

@@ -83,6 +83,8 @@ fn variables_are_stronger_than_the_file_and_enough_without_one() {
             "https://a.example, https://b.example",
         ),
         ("GATEWAY_ACCESS_TOKEN_EXPIRE_MINUTES", "5"),
+        ("GATEWAY_ALLOW_PRIVATE", "TRUE"),
+        ("GATEWAY_ALLOWED_COMMANDS", "uvx, /usr/bin/npx"),
     ];
     let env = env(ALL);
     let of_file = Config::load("gateway.yaml", FILE, &env).unwrap();
@@ -98,9 +100,28 @@ fn variables_are_stronger_than_the_file_and_enough_without_one() {
             ["https://a.example", "https://b.example"]
         );
         assert_eq!(management.access_token_expire_minutes, 5);
+        assert!(management.allow_private);
+        assert_eq!(management.allowed_commands, ["uvx", "/usr/bin/npx"]);
         assert!(management.secret_key.unwrap().expose().starts_with("fedc"));
     }
     assert!(Config::from_env(NO_ENV).is_none());
+}
+
+#[test]
+fn the_file_says_what_users_may_register() {
+    let text = "port: 1\nallow_private: true\nallowed_commands: [uvx]";
+    let config = Config::load("gateway.yaml", text, NO_ENV).unwrap();
+    let management = config.management.unwrap();
+    assert!(management.allow_private);
+    assert_eq!(management.allowed_commands, ["uvx"]);
+    let strict = env(&[("GATEWAY_ALLOW_PRIVATE", "false")]);
+    let config = Config::load("gateway.yaml", text, &strict).unwrap();
+    assert!(!config.management.unwrap().allow_private);
+    let told = faults("port: 1\nallowed_commands: [' uvx']");
+    assert!(
+        told.contains("gateway.yaml:2:20: allowed_commands[0]"),
+        "{told}"
+    );
 }
 
 #[test]
