@@ -3,6 +3,7 @@
 mod children;
 mod client;
 mod compare;
+mod gateway;
 mod latency;
 #[cfg(feature = "limits")]
 mod limits;
@@ -11,9 +12,14 @@ mod nginx;
 mod procfs;
 #[cfg(feature = "limits")]
 mod redis_limits;
+mod report;
 #[cfg(feature = "rest")]
 mod rest;
-mod table;
+mod roads;
+mod script;
+mod start;
+mod stdio;
+mod suite;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -45,8 +51,8 @@ enum Role {
     Upstream(Serve),
     /// Call a server as fast as it answers.
     Load(Load),
-    /// Run the upstream alone and behind the gateway, and print one table.
-    Compare(compare::Options),
+    /// Put ours, nginx and others in front of the upstream in turn, and print one table.
+    Compare(Box<compare::Options>),
     /// Check rate limits through a Redis of its own, and print one table.
     #[cfg(feature = "limits")]
     RedisLimits(redis_limits::Options),
