@@ -14,7 +14,7 @@ use crate::cli::say;
 use crate::guard::Guard;
 use crate::proxies::{ForwardedHeader, TrustedProxies};
 use crate::router::{HttpConfig, router_for};
-use crate::serve::serve;
+use crate::serve::serve_at;
 
 /// How long answers may take to reach clients, and servers to end, once nothing more is waited for.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -52,13 +52,10 @@ pub(crate) async fn serve_until(
         "listening on http://{address}{}",
         config.http.path
     ));
-    let app = mount(
-        &config.http.path,
-        router_for(
-            engine.clone(),
-            settings(config)?.with_inbound(running.inbound()),
-        ),
-    );
+    let http = settings(config)?.with_inbound(running.inbound());
+    let path = &*config.http.path;
+    let app = mount(path, router_for(engine.clone(), http.clone()));
+    let endpoints = (path, engine.clone(), http);
     let (gently, ending) = (stop.gently.clone(), engine.clone());
     let until = async move {
         gently.cancelled().await;
@@ -71,7 +68,7 @@ pub(crate) async fn serve_until(
     };
     let grace = config.http.shutdown_grace.get();
     let serving = async {
-        serve(listener, app, until, grace + FLUSH).await?;
+        serve_at(listener, endpoints, app, until, grace + FLUSH).await?;
         engine.idle().await;
         Ok(())
     };

@@ -3,11 +3,15 @@
 mod children;
 mod client;
 mod compare;
+#[cfg(test)]
+mod cost;
 mod gateway;
 mod latency;
 #[cfg(feature = "limits")]
 mod limits;
 mod load;
+#[cfg(feature = "micro")]
+mod micro;
 mod nginx;
 mod procfs;
 #[cfg(feature = "limits")]
@@ -59,6 +63,9 @@ enum Role {
     /// Time the checks of rate limits beside those of `governor`, and print one table.
     #[cfg(feature = "limits")]
     Limits(limits::Options),
+    /// Time single steps of a request, and print one table.
+    #[cfg(feature = "micro")]
+    Micro(micro::Options),
     /// Send requests to a REST API by the tool `api_gateway` beside those of `reqwest`, and print one table.
     #[cfg(feature = "rest")]
     Rest(rest::Options),
@@ -131,6 +138,11 @@ fn main() -> ExitCode {
                 Role::RedisLimits(options) => redis_limits::run(&options).await,
                 #[cfg(feature = "limits")]
                 Role::Limits(options) => limits::run(&options).map(|table| {
+                    print(&table);
+                    true
+                }),
+                #[cfg(feature = "micro")]
+                Role::Micro(options) => micro::run(&options).await.map(|table| {
                     print(&table);
                     true
                 }),
