@@ -31,7 +31,7 @@ struct Lane {
 impl Direct {
     /// The short way to the endpoints of `engine` at `path`, and `rest` for everything else.
     pub(crate) fn new(path: &str, engine: Engine, config: HttpConfig, rest: Router) -> Self {
-        let names: Vec<_> = exposed().iter().map(|name| name.to_string()).collect();
+        let names: Vec<_> = exposed().iter().map(ToString::to_string).collect();
         let exposed = HeaderValue::from_str(&names.join(","));
         let path = match path.trim_end_matches('/') {
             "" => "/",

@@ -152,23 +152,18 @@ fn cost(figure: &Figure) -> (u64, u64) {
     };
     let serving = here.spawn(serving);
     // Buffers, tables and connections are there after some requests.
-    let connection = here.block_on(asked(Asked::New(plan), 1, CALLS));
-    let mut connection = Some(connection);
+    let load = here.block_on(elsewhere(move || Load::open(&plan).calls(1)));
+    let mut load = Some(load);
     let info = measure(|| {
-        let open = Asked::Open(connection.take().unwrap());
-        connection = Some(here.block_on(asked(open, CALLS + 1, CALLS)));
+        let open = load.take().unwrap();
+        load = Some(here.block_on(elsewhere(|| open.calls(CALLS + 1))));
     });
-    drop((stop, connection));
+    drop((stop, load));
     here.block_on(async {
         serving.await.unwrap().unwrap();
         running.shutdown().await;
     });
     (info.count_total / CALLS, info.bytes_total / CALLS)
-}
-
-enum Asked {
-    New(Plan),
-    Open(Load),
 }
 
 /// The load: a connection, and what it lives on.
@@ -177,23 +172,26 @@ struct Load {
     there: runtime::Runtime,
 }
 
-/// Makes `calls` calls from another thread, one after the other, and hands the connection back.
-async fn asked(load: Asked, first: u64, calls: u64) -> Load {
-    let (done, finished) = oneshot::channel();
-    thread::spawn(move || {
-        let mut load = match load {
-            Asked::Open(load) => load,
-            Asked::New(plan) => {
-                let there = current_thread();
-                let connection = there.block_on(Connection::open(&plan)).unwrap();
-                Load { connection, there }
-            }
-        };
-        for id in first..first + calls {
-            load.there.block_on(load.connection.call(id, id)).unwrap();
+impl Load {
+    fn open(plan: &Plan) -> Self {
+        let there = current_thread();
+        let connection = there.block_on(Connection::open(plan)).unwrap();
+        Self { connection, there }
+    }
+
+    /// Makes calls, one after the other.
+    fn calls(mut self, first: u64) -> Self {
+        for id in first..first + CALLS {
+            self.there.block_on(self.connection.call(id, id)).unwrap();
         }
-        let _ = done.send(load);
-    });
+        self
+    }
+}
+
+/// What `work` on another thread comes to.
+async fn elsewhere(work: impl FnOnce() -> Load + Send + 'static) -> Load {
+    let (done, finished) = oneshot::channel();
+    thread::spawn(move || drop(done.send(work())));
     finished.await.unwrap()
 }
 

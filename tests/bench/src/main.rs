@@ -142,7 +142,7 @@ fn main() -> ExitCode {
                     true
                 }),
                 #[cfg(feature = "micro")]
-                Role::Micro(options) => micro::run(&options).await.map(|table| {
+                Role::Micro(options) => micro::run(&options).map(|table| {
                     print(&table);
                     true
                 }),

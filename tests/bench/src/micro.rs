@@ -1,11 +1,6 @@
 //! What single steps cost, in one thread: reading an envelope, finding a tool, a call down the road, a list for a caller.
 
-use std::{
-    fmt::Write as _,
-    hint::black_box,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt::Write as _, hint::black_box, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use clap::Args;
@@ -13,6 +8,7 @@ use mcp_gw_core::{
     AllowAll, Arguments, CallContext, Caller, Feature, Gateway, Incoming, RawJson, RequestMeta,
     Tool, ToolCall, ToolError, ToolOutput, ToolSpec, Transport, jsonrpc::Message,
 };
+use tokio::time::Instant;
 
 use crate::wire::Failure;
 
@@ -41,7 +37,7 @@ impl Tool for Idle {
 }
 
 /// Prints one Markdown table.
-pub(crate) async fn run(options: &Options) -> Result<String, Failure> {
+pub(crate) fn run(options: &Options) -> Result<String, Failure> {
     let mut table = "| | ns | allocations |\n|---|---|---|\n".to_owned();
     for (what, bytes) in [("1 KiB", 1024), ("100 KiB", 100 * 1024)] {
         let text = envelope(bytes);
@@ -152,13 +148,13 @@ impl Options {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn every_step_is_done_at_once_and_has_a_line() {
+    #[test]
+    fn every_step_is_done_at_once_and_has_a_line() {
         let options = Options {
             rounds: 1,
             milliseconds: 1,
         };
-        let table = run(&options).await.unwrap();
+        let table = run(&options).unwrap();
         assert_eq!(table.lines().count(), 2 + 2 + 3 * 3, "{table}");
         let gateway = gateway(3).unwrap();
         let meta = RequestMeta::new("1", Transport::Stdio);

@@ -221,7 +221,7 @@ mod tests {
         let all = written.0.lock().unwrap().concat();
         let end = all.iter().rposition(|byte| *byte == b'x').unwrap() + 1;
         let said = String::from_utf8(all[end..].to_vec()).unwrap();
-        let kept = all.iter().filter(|byte| **byte == b'x').count() / line.len();
+        let kept = end / line.len();
         assert!((4..=8).contains(&kept), "{kept}");
         assert_eq!(said, lost(32 - kept as u64));
     }
@@ -231,8 +231,11 @@ mod tests {
         let (_go, hold) = mpsc::channel();
         let mut queue = Queue::new(Held(hold, Written::default()), lost);
         queue.write_all(b"nobody reads this\n").unwrap();
-        let begun = std::time::Instant::now();
-        queue.end();
-        assert!(begun.elapsed() < LAST * 5);
+        let (ended, end) = mpsc::channel();
+        thread::spawn(move || {
+            queue.end();
+            ended.send(())
+        });
+        assert_eq!(end.recv_timeout(LAST * 5), Ok(()));
     }
 }
