@@ -364,6 +364,18 @@ impl ObjectWriter {
         self
     }
 
+    /// Adds an object, whose members `write` adds.
+    #[must_use]
+    pub fn object(mut self, name: &str, write: impl FnOnce(Self) -> Self) -> Self {
+        self.name(name);
+        self.out.push(b'{');
+        self.first = true;
+        let mut written = write(self);
+        written.out.push(b'}');
+        written.first = false;
+        written
+    }
+
     /// Adds an array of one object that this makes, and of values that are JSON text.
     pub(crate) fn array_of(
         mut self,

@@ -356,6 +356,22 @@ pub fn request(id: &RawJson, method: &str, params: &RawJson) -> RawJson {
         .finish()
 }
 
+/// The same with a number as id, and with `params` whose members `write` adds, so that they are written
+/// once. `capacity` is the length that they are expected to have, in bytes.
+pub fn request_of(
+    id: i64,
+    method: &str,
+    capacity: usize,
+    write: impl FnOnce(ObjectWriter) -> ObjectWriter,
+) -> RawJson {
+    ObjectWriter::with_capacity(capacity + method.len() + 64)
+        .string("jsonrpc", "2.0")
+        .integer("id", id)
+        .string("method", method)
+        .object("params", write)
+        .finish()
+}
+
 /// Writes a notification.
 pub fn notification(method: &str, params: &RawJson) -> RawJson {
     ObjectWriter::with_capacity(params.len() + method.len() + 48)

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::future::Future;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -415,8 +417,18 @@ pub trait ListPolicy: Send + Sync + 'static {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<T: Policy + ?Sized> Policy for Arc<T> {
-    async fn decide(&self, request: &AccessRequest<'_>) -> Decision {
-        (**self).decide(request).await
+    // As an `async fn` it would be one more future around that of the policy.
+    fn decide<'a, 'b, 'c, 'f>(
+        &'a self,
+        request: &'b AccessRequest<'c>,
+    ) -> Pin<Box<dyn Future<Output = Decision> + Send + 'f>>
+    where
+        'a: 'f,
+        'b: 'f,
+        'c: 'f,
+        Self: 'f,
+    {
+        (**self).decide(request)
     }
 
     async fn decide_all(&self, requests: &[AccessRequest<'_>]) -> Vec<Decision> {

@@ -16,7 +16,7 @@ use crate::guard::Guard;
 use crate::managed;
 use crate::proxies::{ForwardedHeader, TrustedProxies};
 use crate::router::{HttpConfig, router_for};
-use crate::serve::serve;
+use crate::serve::serve_at;
 
 /// How long answers may take to reach clients, and servers to end, once nothing more is waited for.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -56,9 +56,11 @@ pub(crate) async fn serve_until(
         config.http.path
     ));
     let http = settings(config)?.with_inbound(running.inbound());
+    let path = &*config.http.path;
+    let endpoints = (path, engine.clone(), http.clone());
     let mcp = router_for(engine.clone(), http.clone());
     let app = match registry {
-        None => mount(&config.http.path, mcp),
+        None => mount(path, mcp),
         Some(registry) => {
             say(&format!(
                 "management API at http://{address}, described at /docs"
@@ -79,7 +81,7 @@ pub(crate) async fn serve_until(
     };
     let grace = config.http.shutdown_grace.get();
     let serving = async {
-        serve(listener, app, until, grace + FLUSH).await?;
+        serve_at(listener, endpoints, app, until, grace + FLUSH).await?;
         engine.idle().await;
         Ok(())
     };

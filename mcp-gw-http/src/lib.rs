@@ -4,6 +4,7 @@
 pub mod cli;
 mod credentials;
 mod demo;
+mod direct;
 mod guard;
 mod head;
 mod host;
@@ -18,7 +19,7 @@ pub use guard::Guard;
 pub use management::ManagementApi;
 pub use proxies::{BadNetwork, ForwardedHeader, TrustedProxies};
 pub use router::{HttpConfig, router, router_for};
-pub use serve::serve;
+pub use serve::{serve, serve_at};
 
 /// The first page of the repository, whose code is compiled with this crate.
 #[cfg(doctest)]

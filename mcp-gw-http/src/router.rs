@@ -154,15 +154,15 @@ async fn asked_beforehand(
 }
 
 /// What scripts of pages may read of answers.
-fn exposed() -> Vec<HeaderName> {
+pub(crate) fn exposed() -> Vec<HeaderName> {
     let limits = LIMIT_HEADERS.into_iter().map(HeaderName::from_static);
     let own = [HeaderName::from_static(SESSION_ID_HEADER), WWW_AUTHENTICATE];
     own.into_iter().chain(limits).collect()
 }
 
-struct Endpoint {
-    engine: Engine,
-    config: HttpConfig,
+pub(crate) struct Endpoint {
+    pub(crate) engine: Engine,
+    pub(crate) config: HttpConfig,
 }
 
 async fn main(State(state): State<Arc<Endpoint>>, request: Request) -> Response<Body> {
@@ -196,7 +196,12 @@ async fn elsewhere(State(state): State<Arc<Endpoint>>, request: Request) -> Resp
     told(response, &limits)
 }
 
-async fn respond(state: &Endpoint, name: Option<&str>, request: Request) -> Response<Body> {
+/// Answers a request to the endpoint of this name; the main one has none.
+pub(crate) async fn respond(
+    state: &Endpoint,
+    name: Option<&str>,
+    request: Request,
+) -> Response<Body> {
     let (head, body) = request.into_parts();
     let limits = LimitReport::new();
     let key_header = state.config.inbound.as_ref().map(Inbound::api_key_header);

@@ -1,5 +1,6 @@
 //! A listener, a router and an end.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,14 +8,19 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use http::Request;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use mcp_gw_server::Engine;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
+
+use crate::direct::Direct;
+use crate::router::HttpConfig;
 
 /// A connection that takes longer to send the headers of a request is closed, so that idle or slow
 /// clients cannot hold connections for ever.
@@ -31,6 +37,37 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) -> std::io::Result<()> {
+    let answer = move |request| router.clone().oneshot(request);
+    serve_each(listener, answer, stop, grace).await
+}
+
+/// The same for the endpoints of `engine` at `path`, and `rest` for everything else: what
+/// [`router_for`](crate::router_for) nested at `path` in `rest` does, in less time. `rest` must lead to them, too, as
+/// requests of browsers go there.
+///
+/// # Errors
+/// As of [`serve`].
+pub async fn serve_at(
+    listener: TcpListener,
+    (path, engine, config): (&str, Engine, HttpConfig),
+    rest: Router,
+    stop: impl Future<Output = ()>,
+    grace: Duration,
+) -> std::io::Result<()> {
+    let direct = Direct::new(path, engine, config, rest);
+    let answer = move |request| direct.clone().answer(request);
+    serve_each(listener, answer, stop, grace).await
+}
+
+async fn serve_each<A>(
+    listener: TcpListener,
+    answer: impl Fn(Request<Body>) -> A + Clone + Send + 'static,
+    stop: impl Future<Output = ()>,
+    grace: Duration,
+) -> std::io::Result<()>
+where
+    A: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+{
     let mut server = Builder::new(TokioExecutor::new());
     server
         .http1()
@@ -51,15 +88,13 @@ pub async fn serve(
             accepted = accept(&listener) => accepted,
         };
         while connections.try_join_next().is_some() {}
-        let router = router.clone();
-        let service = tower::service_fn(move |mut request: Request<_>| {
+        let answer = answer.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
-            router.clone().oneshot(request.map(Body::new))
+            answer(request.map(Body::new))
         });
         let io = TokioIo::new(stream);
-        let connection = server
-            .serve_connection(io, TowerToHyperService::new(service))
-            .into_owned();
+        let connection = server.serve_connection(io, service).into_owned();
         let watched = open.watch(connection);
         connections.spawn(async move {
             if let Err(error) = watched.await {

@@ -35,15 +35,7 @@ pub fn headers(standings: &[LimitStanding]) -> Vec<(&'static str, String)> {
     let most = first.capacity.max(first.quota.remaining);
     let mut fields = vec![
         ("ratelimit-policy", policies(standings)),
-        (
-            "ratelimit",
-            format!(
-                "{};r={};t={}",
-                string(&first.name),
-                first.quota.remaining.min(MOST),
-                wait.min(MOST)
-            ),
-        ),
+        ("ratelimit", tightest(first, wait)),
         ("x-ratelimit-limit", most.to_string()),
         ("x-ratelimit-remaining", first.quota.remaining.to_string()),
         ("x-ratelimit-reset", wait.to_string()),
@@ -54,20 +46,28 @@ pub fn headers(standings: &[LimitStanding]) -> Vec<(&'static str, String)> {
     fields
 }
 
+/// The value of `RateLimit`.
+fn tightest(first: &LimitStanding, wait: u64) -> String {
+    let mut value = String::with_capacity(first.name.len() + 48);
+    push_string(&mut value, &first.name);
+    let (left, wait) = (first.quota.remaining.min(MOST), wait.min(MOST));
+    // Writing to a string does not fail.
+    let _ = write!(value, ";r={left};t={wait}");
+    value
+}
+
 /// The value of `RateLimit-Policy`.
 fn policies(standings: &[LimitStanding]) -> String {
-    let mut list = String::new();
-    for standing in standings.iter().take(MOST_TOLD) {
+    let told = standings.iter().take(MOST_TOLD);
+    let length = told.clone().map(|standing| standing.name.len() + 48);
+    let mut list = String::with_capacity(length.sum());
+    for standing in told {
         if !list.is_empty() {
             list.push_str(", ");
         }
+        push_string(&mut list, &standing.name);
         // Writing to a string does not fail.
-        let _ = write!(
-            list,
-            "{};q={}",
-            string(&standing.name),
-            standing.quota.limit.min(MOST)
-        );
+        let _ = write!(list, ";q={}", standing.quota.limit.min(MOST));
         match standing.window {
             // Windows are whole seconds there.
             Some(window) => {
@@ -88,9 +88,9 @@ fn seconds(duration: Duration) -> u64 {
     duration.as_secs().saturating_add(more)
 }
 
-/// A string of a structured field (RFC 9651 §3.3.3).
-fn string(text: &str) -> String {
-    let mut quoted = String::from('"');
+/// Writes a string of a structured field (RFC 9651 §3.3.3).
+fn push_string(quoted: &mut String, text: &str) {
+    quoted.push('"');
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
@@ -99,7 +99,6 @@ fn string(text: &str) -> String {
         }
     }
     quoted.push('"');
-    quoted
 }
 
 #[cfg(test)]

@@ -219,8 +219,12 @@ auth:
                 let caller = Caller::new(kind, "ann").with_issuer(issuer);
                 let caller = caller.with_scopes(scopes.iter().copied());
                 let mut request = mcp_gw_core::testing::access_request(&caller, &meta, "tool");
-                let called = rules.decide(&request).await;
-                assert_eq!(called.is_allowed(), calls, "{issuer} {scopes:?} {called:?}");
+                let decision = rules.decide(&request).await;
+                assert_eq!(
+                    decision.is_allowed(),
+                    calls,
+                    "{issuer} {scopes:?} {decision:?}"
+                );
                 (request.method, request.phase) = ("tools/list", mcp_gw_core::Phase::List);
                 let seen = rules.decide(&request).await;
                 assert_eq!(seen.is_allowed(), sees, "{issuer} {scopes:?} {seen:?}");

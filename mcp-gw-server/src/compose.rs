@@ -101,9 +101,6 @@ impl Launch {
     /// `config.management` names, opened with [`Management::open`].
     #[cfg(feature = "management")]
     pub fn with_management(mut self, management: Management) -> Self {
-        if let Some(audit) = management.audit() {
-            self.sinks.push(Arc::new(audit.clone()));
-        }
         self.management = Some(management);
         self
     }
@@ -138,14 +135,10 @@ impl Launch {
             .authenticator(callers.clone())
             .policy(Arc::clone(&rules))
             .rate_limiter(limits.limiter.clone());
-        if self.sinks.is_empty() {
-            builder = builder.audit(TracingAudit::new());
-        }
-        for sink in self.sinks {
-            builder = builder.audit(sink);
-        }
-        if let Some(metrics) = &self.metrics {
-            builder = builder.audit(metrics.clone());
+        builder = audited(builder, self.sinks, self.metrics.as_ref());
+        #[cfg(feature = "management")]
+        if let Some(audit) = self.management.as_ref().and_then(Management::audit) {
+            builder = builder.audit(audit.clone());
         }
         for add in self.backends {
             builder = add(builder);
@@ -157,17 +150,7 @@ impl Launch {
             call_limit: CallLimit::new(config.call_timeout.get()),
         };
         let guards = Guards::of(config).map_err(LaunchError::Pins)?;
-        for (name, server) in &config.servers {
-            let backend = maker.backend(config, (name, server), &guards)?;
-            builder = builder.mount(backend, config.mounting(name, server));
-        }
-        for made in rest::backends(config, &clock).map_err(LaunchError::of_api)? {
-            let (backend, mounting) = maker.api(made);
-            builder = builder.mount(backend, mounting);
-        }
-        for (name, endpoint) in &config.endpoints {
-            builder = builder.endpoint(endpoint_of(name, endpoint));
-        }
+        builder = maker.mounted(builder, config, &guards, &clock)?;
         let gateway = builder.build().map_err(LaunchError::Build)?;
         gateway.listen(Arc::clone(&names) as Arc<dyn GatewayListener>);
         let all = gateway.backends();
@@ -231,6 +214,24 @@ impl Launch {
     }
 }
 
+/// What hears of each request: the log, unless others are named, and what counts them.
+fn audited(
+    mut builder: GatewayBuilder,
+    sinks: Vec<Arc<dyn AuditSink>>,
+    metrics: Option<&Metrics>,
+) -> GatewayBuilder {
+    if sinks.is_empty() {
+        builder = builder.audit(TracingAudit::new());
+    }
+    for sink in sinks {
+        builder = builder.audit(sink);
+    }
+    match metrics {
+        Some(metrics) => builder.audit(metrics.clone()),
+        None => builder,
+    }
+}
+
 /// The servers that were made last under each name, for who wants to know how they are doing.
 #[derive(Clone, Default)]
 pub(crate) struct Made(Arc<Mutex<BTreeMap<String, Weak<Balanced>>>>);
@@ -267,6 +268,28 @@ impl Maker {
             Deadline::new(made.backend, limit, made.longest),
             made.mounting,
         )
+    }
+
+    /// All that the configuration puts behind a gateway, and its endpoints.
+    fn mounted(
+        &self,
+        mut builder: GatewayBuilder,
+        config: &Config,
+        guards: &Guards,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<GatewayBuilder, LaunchError> {
+        for (name, server) in &config.servers {
+            let backend = self.backend(config, (name, server), guards)?;
+            builder = builder.mount(backend, config.mounting(name, server));
+        }
+        for made in rest::backends(config, clock).map_err(LaunchError::of_api)? {
+            let (backend, mounting) = self.api(made);
+            builder = builder.mount(backend, mounting);
+        }
+        for (name, endpoint) in &config.endpoints {
+            builder = builder.endpoint(endpoint_of(name, endpoint));
+        }
+        Ok(builder)
     }
 
     /// A server of which nothing is in the configuration, with the bound on calls around it.

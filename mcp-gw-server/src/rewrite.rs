@@ -233,9 +233,11 @@ fn to_modern(
     server_info: &RawJson,
 ) -> RawJson {
     match members {
-        None => modern_head(&Members::default(), hints, server_info).finish_with(result),
+        None => {
+            modern_head(result.len(), &Members::default(), hints, server_info).finish_with(result)
+        }
         Some(members) => {
-            let head = modern_head(members, hints, server_info);
+            let head = modern_head(result.len(), members, hints, server_info);
             head.members(members, &HEAD).finish()
         }
     }
@@ -244,8 +246,14 @@ fn to_modern(
 /// Members that [`modern_head`] writes.
 const HEAD: [&str; 4] = ["resultType", "_meta", "ttlMs", "cacheScope"];
 
-fn modern_head(members: &Members<'_>, hints: Hints, server_info: &RawJson) -> ObjectWriter {
-    let mut writer = ObjectWriter::with_capacity(256);
+/// Its members, with room for so many bytes behind them.
+fn modern_head(
+    room: usize,
+    members: &Members<'_>,
+    hints: Hints,
+    server_info: &RawJson,
+) -> ObjectWriter {
+    let mut writer = ObjectWriter::with_capacity(room + 256);
     let mut complete = true;
     writer = match members.get("resultType") {
         Some(kind) => {

@@ -1,5 +1,6 @@
 //! Requests to a server: their method, and their params spliced from what the client sent.
 
+use mcp_gw_core::jsonrpc;
 use mcp_gw_core::{
     BackendError, CallContext, Completion, CompletionRef, Extras, LogLevel, ObjectWriter,
     PromptGet, RawJson, ResourceRead, TaskAsk, ToolCall, meta_key,
@@ -163,9 +164,32 @@ impl<'a> Ask<'a> {
         members.is_some_and(|all| all.iter().any(|(name, _)| name == STATE))
     }
 
+    /// The whole request, written in one go.
+    pub(crate) fn request(&self, id: i64, hop: &Hop<'_>) -> RawJson {
+        let room = self.payload() + 512;
+        jsonrpc::request_of(id, self.method(), room, |writer| self.write(writer, hop))
+    }
+
     /// The member `params`.
     pub(crate) fn params(&self, hop: &Hop<'_>) -> RawJson {
-        let (mut writer, own) = self.own_members(hop);
+        self.write(sized(self.payload()), hop).finish()
+    }
+
+    /// How long the part is that may be long.
+    fn payload(&self) -> usize {
+        match *self {
+            Self::Tool(call) => call.arguments.as_raw().len(),
+            Self::Prompt(get) => get.arguments.as_raw().len(),
+            Self::Complete(completion) => completion.argument.len(),
+            Self::List { cursor, .. } => cursor.map_or(0, RawJson::len),
+            Self::Listen { filter } => filter.len(),
+            _ => 0,
+        }
+    }
+
+    /// The members of `params`.
+    fn write(&self, writer: ObjectWriter, hop: &Hop<'_>) -> ObjectWriter {
+        let (mut writer, own) = self.own_members(writer, hop);
         let extras = self.extras();
         // Old servers ask by requests, so answers in `params` are to nothing that they asked.
         let answers_nothing = hop.era == Era::Legacy && hop.ctx.is_some_and(is_modern);
@@ -187,7 +211,7 @@ impl<'a> Ask<'a> {
         if let Some(meta) = meta {
             writer = writer.raw("_meta", &meta);
         }
-        writer.finish()
+        writer
     }
 
     /// What is declared with the request. News of tasks is for those who know the extension: only
@@ -205,44 +229,45 @@ impl<'a> Ask<'a> {
     }
 
     /// The members that the method has, and their names.
-    fn own_members(&self, hop: &Hop<'_>) -> (ObjectWriter, &'static [&'static str]) {
+    fn own_members(
+        &self,
+        writer: ObjectWriter,
+        hop: &Hop<'_>,
+    ) -> (ObjectWriter, &'static [&'static str]) {
         match *self {
             Self::Tool(call) => (
-                sized(call.arguments.as_raw().len())
+                writer
                     .string("name", &call.name)
                     .raw("arguments", call.arguments.as_raw()),
                 &["name", "arguments"],
             ),
             Self::Prompt(get) => (
-                sized(get.arguments.as_raw().len())
+                writer
                     .string("name", &get.name)
                     .raw("arguments", get.arguments.as_raw()),
                 &["name", "arguments"],
             ),
-            Self::Resource(read) => (sized(0).string("uri", &read.uri), &["uri"]),
-            Self::Uri { uri, .. } => (sized(0).string("uri", uri), &["uri"]),
+            Self::Resource(read) => (writer.string("uri", &read.uri), &["uri"]),
+            Self::Uri { uri, .. } => (writer.string("uri", uri), &["uri"]),
             Self::Complete(completion) => (
-                sized(completion.argument.len())
+                writer
                     .raw("ref", &reference(completion))
                     .raw("argument", &completion.argument),
                 &["ref", "argument"],
             ),
             Self::List { cursor, .. } => (
                 match cursor {
-                    Some(cursor) => sized(cursor.len()).raw("cursor", cursor),
-                    None => sized(0),
+                    Some(cursor) => writer.raw("cursor", cursor),
+                    None => writer,
                 },
                 &["cursor"],
             ),
-            Self::Listen { filter } => (
-                sized(filter.len()).raw("notifications", filter),
-                &["notifications"],
-            ),
-            Self::Task(ask) => (sized(0).string("taskId", &ask.task_id), &["taskId"]),
-            Self::Discover | Self::Ping => (sized(0), &[]),
-            Self::SetLevel(level) => (sized(0).string("level", level.as_str()), &["level"]),
+            Self::Listen { filter } => (writer.raw("notifications", filter), &["notifications"]),
+            Self::Task(ask) => (writer.string("taskId", &ask.task_id), &["taskId"]),
+            Self::Discover | Self::Ping => (writer, &[]),
+            Self::SetLevel(level) => (writer.string("level", level.as_str()), &["level"]),
             Self::Initialize { capabilities } => (
-                sized(0)
+                writer
                     .string("protocolVersion", OFFERED)
                     .raw(
                         "capabilities",

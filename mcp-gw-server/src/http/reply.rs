@@ -152,8 +152,14 @@ impl HttpReply {
     /// was sent away, and not beside an answer.
     #[must_use]
     pub(crate) fn with_limits(self, limits: &LimitReport) -> Self {
-        let fields = limit_headers(self.status, limits).into_iter();
-        fields.fold(self, |reply, (name, value)| reply.with_header(name, &value))
+        let mut reply = self;
+        for (name, value) in limit_headers(reply.status, limits) {
+            // The text becomes the value as it is, and a name of ours is no name to be checked.
+            if let Ok(value) = HeaderValue::try_from(value) {
+                reply.headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+        reply
     }
 
     /// The reply that carries the answers to a batch. Its status says nothing about any of them.
@@ -163,7 +169,8 @@ impl HttpReply {
     }
 
     fn with_body(status: StatusCode, body: HttpBody, kind: &'static str) -> Self {
-        let mut headers = HeaderMap::new();
+        // Most replies get those of limits and of browsers, too.
+        let mut headers = HeaderMap::with_capacity(12);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         Self {
             status,

@@ -112,7 +112,7 @@ mod tests {
         let (cache, clock) = (Cache::<u32, u32>::default(), ManualClock::new());
         let begun = cache.find(&1, clock.now()).unwrap_err();
         cache.put(1, 10, begun, clock.now());
-        clock.advance(LIFE - Duration::from_millis(1));
+        clock.advance(LIFE.saturating_sub(Duration::from_millis(1)));
         assert_eq!(cache.find(&1, clock.now()).unwrap(), 10);
         clock.advance(Duration::from_millis(1));
         cache.find(&1, clock.now()).unwrap_err();

@@ -197,8 +197,13 @@ mod tests {
     fn texts_that_nobody_made_are_none() {
         let made = maker().make().unwrap();
         let text = made.text.expose();
-        let (name, secret) = text[PREFIX.len()..].split_once('_').unwrap();
-        let last = |c: char| format!("{}{c}", &text[..text.len() - 1]);
+        let (name, secret) = text
+            .strip_prefix(PREFIX)
+            .and_then(|text| text.split_once('_'))
+            .unwrap();
+        let mut shorter = text.to_owned();
+        shorter.pop();
+        let last = |c: char| format!("{shorter}{c}");
         for wrong in [
             String::new(),
             "mcp_".to_owned(),
@@ -208,7 +213,7 @@ mod tests {
             format!(" {text}"),
             format!("{text}="),
             format!("{text}\0"),
-            text[..text.len() - 1].to_owned(),
+            shorter.clone(),
             format!("mcp_{}_{secret}", "a".repeat(NAME_LEN)),
             format!("mcp_{}_{secret}", "é".repeat(NAME_LEN / 2)),
             format!("mcp_{name}_{}", "-".repeat(SECRET_LEN)),

@@ -251,8 +251,8 @@ mod tests {
         window: Duration::from_secs(60),
     };
 
-    fn at(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
+    fn at(text: &str) -> IpAddr {
+        text.parse().unwrap()
     }
 
     struct Case(Throttle, ManualClock);
@@ -263,7 +263,7 @@ mod tests {
         }
 
         fn begin(&self, user: &str, address: &str) -> Result<Attempt, Duration> {
-            self.0.begin(user, at(address), RATES, self.1.now())
+            self.0.begin(user, Some(at(address)), RATES, self.1.now())
         }
 
         fn fails(&self, user: &str, address: &str, times: usize) {
@@ -348,7 +348,10 @@ mod tests {
             per_address: u32::MAX,
             ..RATES
         };
-        let begin = |user: &str| case.0.begin(user, at("10.0.0.1"), rates, case.1.now());
+        let begin = |user: &str| {
+            case.0
+                .begin(user, Some(at("10.0.0.1")), rates, case.1.now())
+        };
         for _ in 0..3 {
             begin("ann").unwrap();
         }

@@ -177,8 +177,8 @@ mod tests {
         let mut picker = picker(Strategy::HealthBased, 3, 7);
         let mut all = candidates(&[9, 1, 1]);
         all[0].failures = (1, 1);
-        let picked: Vec<_> = (0..64).filter_map(|_| picker.pick(&all, 0)).collect();
-        assert!(!picked.contains(&0) && picked.contains(&1) && picked.contains(&2));
+        let chosen: Vec<_> = (0..64).filter_map(|_| picker.pick(&all, 0)).collect();
+        assert!(!chosen.contains(&0) && chosen.contains(&1) && chosen.contains(&2));
         all[1].failures = (0, 3);
         assert!((0..64).all(|_| picker.pick(&all, 0) == Some(2)));
         all[2].failures = (2, 2);

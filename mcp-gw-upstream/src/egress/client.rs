@@ -133,7 +133,7 @@ impl Client {
         let headers = headers(request, injected).map_err(SendError::before)?;
         let response = sender
             .request(request.method.clone(), &uri)
-            .headers(headers)
+            .headers(&headers)
             .body(request.body.clone().unwrap_or_default())
             .timeout(until.saturating_duration_since(Instant::now()))
             .send()

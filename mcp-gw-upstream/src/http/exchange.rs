@@ -131,17 +131,16 @@ impl<'a> Exchange<'a> {
         let id = wire.next_id();
         let id_text = id.to_string();
         let token = ctx.filter(|ctx| ctx.link().wants_progress()).map(|_| id);
-        let params = ask.params(&Hop {
+        let hop = Hop {
             era,
             client_info: &wire.common.settings.client_info,
             progress_token: token,
             ctx,
-        });
-        let raw_id = RawJson::from_serialize(&id).unwrap_or_default();
+        };
         Self {
             wire,
             id,
-            body: jsonrpc::request(&raw_id, ask.method(), &params),
+            body: ask.request(id, &hop),
             id_text,
             headers,
             ctx,
@@ -265,10 +264,9 @@ impl<'a> Exchange<'a> {
 
     /// Sends it; once more when there was no connection to send it on.
     async fn send(&mut self, deadline: &mut Deadline) -> Result<Response, Stop> {
-        let headers = std::mem::take(&mut self.headers);
         let first = self
             .wire
-            .post_to(self.endpoint(), headers.clone(), &self.body)
+            .post_to(self.endpoint(), &self.headers, &self.body)
             .send();
         let error = match self.wait(deadline, first).await? {
             Ok(response) => return Ok(response),
@@ -279,7 +277,7 @@ impl<'a> Exchange<'a> {
         }
         let again = self
             .wire
-            .post_to(self.endpoint(), headers, &self.body)
+            .post_to(self.endpoint(), &self.headers, &self.body)
             .send();
         let response = self.wait(deadline, again).await?;
         response.map_err(|error| Refusal::Failed(self.wire.send_error(&error)).into())

@@ -45,7 +45,7 @@ pub(crate) fn request(post: &Post, resume: Option<&HeaderValue>) -> Outgoing {
         .wire
         .request(Method::GET)
         .header(ACCEPT, STREAM)
-        .headers(post.headers.clone());
+        .headers(&post.headers);
     match resume {
         Some(id) => request.header(LAST_EVENT_ID, id.clone()),
         None => request,

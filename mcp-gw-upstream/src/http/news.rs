@@ -56,7 +56,7 @@ impl News {
         let body = jsonrpc::request(&id, ask.method(), &params);
         let mut headers = session_headers(MODERN, None);
         headers.insert(METHOD, HeaderValue::from_static(ask.method()));
-        let sent = wire.post(headers, &body).send();
+        let sent = wire.post(&headers, &body).send();
         let Ok(Ok(response)) = timeout(wire.common.settings.timeout, sent).await else {
             return End::Broken;
         };

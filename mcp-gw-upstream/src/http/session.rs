@@ -193,7 +193,7 @@ impl Connection for Session {
         }
         if self.id.is_some() {
             // A server that does not let its sessions be ended answers 405, which is as good.
-            let delete = self.wire.request(Method::DELETE).headers(self.headers());
+            let delete = self.wire.request(Method::DELETE).headers(&self.headers());
             let _ = delete.timeout(PATIENCE).send().await;
         }
     }
@@ -265,7 +265,7 @@ async fn initialize(wire: Arc<Wire>, owner: Option<Arc<Owner>>) -> Result<Sessio
     };
     let post = session.post();
     let ready = jsonrpc::notification("notifications/initialized", &RawJson::empty_object());
-    wire.post_only(None, session.headers(), &ready).await;
+    wire.post_only(None, &session.headers(), &ready).await;
     desk.is_heard.store(true, Ordering::Relaxed);
     let listening = tokio::spawn({
         let (post, desk) = (post.clone(), Arc::clone(&desk));

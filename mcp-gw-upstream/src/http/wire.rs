@@ -106,8 +106,7 @@ impl Post {
 impl Back for Post {
     async fn answer(&self, message: RawJson) {
         let endpoint = self.endpoint.as_ref();
-        let headers = self.headers.clone();
-        self.wire.post_only(endpoint, headers, &message).await;
+        self.wire.post_only(endpoint, &self.headers, &message).await;
     }
 
     fn answer_now(&self, message: RawJson) -> bool {
@@ -183,7 +182,7 @@ impl Wire {
     }
 
     /// A POST of one message.
-    pub(crate) fn post(&self, headers: HeaderMap, body: &RawJson) -> Outgoing {
+    pub(crate) fn post(&self, headers: &HeaderMap, body: &RawJson) -> Outgoing {
         self.post_to(None, headers, body)
     }
 
@@ -191,7 +190,7 @@ impl Wire {
     pub(crate) fn post_to(
         &self,
         endpoint: Option<&Uri>,
-        headers: HeaderMap,
+        headers: &HeaderMap,
         body: &RawJson,
     ) -> Outgoing {
         let address = endpoint.unwrap_or(&self.address);
@@ -208,9 +207,7 @@ impl Wire {
     }
 
     fn request_to(&self, method: Method, address: &Uri) -> Outgoing {
-        self.client
-            .request(method, address)
-            .headers(self.headers.clone())
+        self.client.request(method, address).headers(&self.headers)
     }
 
     pub(crate) const fn url(&self) -> &Url {
@@ -221,7 +218,7 @@ impl Wire {
     pub(crate) async fn post_only(
         &self,
         endpoint: Option<&Uri>,
-        headers: HeaderMap,
+        headers: &HeaderMap,
         body: &RawJson,
     ) {
         let sent = self

@@ -88,20 +88,15 @@ impl Outgoing {
     }
 
     /// With these headers, each in the place of others of its name.
-    pub(crate) fn headers(mut self, headers: HeaderMap) -> Self {
+    pub(crate) fn headers(mut self, headers: &HeaderMap) -> Self {
         let all = self.request.headers_mut();
-        let mut last = None;
-        for (name, value) in headers {
-            // Further values of one name come without it.
-            match (name, &last) {
-                (Some(name), _) => {
-                    all.insert(name.clone(), value);
-                    last = Some(name);
-                }
-                (None, Some(name)) => {
-                    all.append(name.clone(), value);
-                }
-                (None, None) => {}
+        for name in headers.keys() {
+            let mut values = headers.get_all(name).iter();
+            if let Some(first) = values.next() {
+                all.insert(name.clone(), first.clone());
+            }
+            for further in values {
+                all.append(name.clone(), further.clone());
             }
         }
         self

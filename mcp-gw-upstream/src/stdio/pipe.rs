@@ -41,14 +41,13 @@ impl Pipe {
     ) -> Result<RawJson, BackendError> {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
         let wants_progress = ctx.is_some_and(|ctx| ctx.link().wants_progress());
-        let params = ask.params(&Hop {
+        let hop = Hop {
             era,
             client_info: &self.settings.client_info,
             progress_token: wants_progress.then_some(id),
             ctx,
-        });
-        let raw_id = RawJson::from_serialize(&id).unwrap_or_default();
-        let message = jsonrpc::request(&raw_id, ask.method(), &params);
+        };
+        let message = ask.request(id, &hop);
 
         let (answer, mut answered) = oneshot::channel();
         let call = ctx.map(|ctx| Arc::new(Call::new(ctx, &self.settings)));

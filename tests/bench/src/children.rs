@@ -1,15 +1,29 @@
 //! The processes that are measured. None of them outlives the run.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    path::Path,
+    process::Stdio,
+    time::Duration,
+};
+
+use clap::ValueEnum as _;
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     net::TcpStream,
     process::{Child, Command},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
-use crate::{procfs, wire::Failure};
+use crate::{
+    gateway::Settings,
+    procfs,
+    roads::Other,
+    stdio::Pipe,
+    wire::{Answers, Eras, Failure},
+};
 
 /// Processes that were started. To be ended by [`Children::end`]; if dropped instead, they are killed but not waited for.
 #[derive(Debug, Default)]
@@ -22,8 +36,12 @@ impl Children {
     pub(crate) async fn upstream(
         &mut self,
         tools: usize,
-        (eras, answers): (&str, &str),
+        eras: Eras,
+        answers: Answers,
     ) -> Result<(u32, String), Failure> {
+        let eras = eras.to_possible_value().ok_or("unknown eras")?;
+        let answers = answers.to_possible_value().ok_or("unknown answers")?;
+        let (eras, answers) = (eras.get_name(), answers.get_name());
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["upstream", "--until-stdin-ends", "--eras", eras]);
         command.args(["--answers", answers, "--tools"]);
@@ -36,25 +54,90 @@ impl Children {
         Ok((pid, url_from(output, "", "the upstream").await?))
     }
 
-    /// Starts a gateway in front of `upstream`. Gives its process id and URL.
+    /// Starts our gateway with the configuration in `file`. Its log, and with it the audit log, goes to a file beside
+    /// that. Gives its process id and URL.
     pub(crate) async fn gateway(
         &mut self,
         program: &Path,
-        upstream: &str,
+        file: &Path,
+        settings: Settings,
         core: Option<usize>,
     ) -> Result<(u32, String), Failure> {
+        let log = file.with_extension("log");
         let mut command = on_core(core, program);
-        command.args(["run", "--listen", "127.0.0.1:0", "--url", upstream]);
+        command.arg("--config").arg(file);
+        command.args(["--log", settings.log()]);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+            .stderr(File::create(&log)?);
         let (pid, child) = self.start(command)?;
-        let output = child
-            .stderr
-            .take()
-            .ok_or("the gateway has no standard error")?;
-        Ok((pid, url_from(output, "listening on ", "the gateway").await?))
+        let begun = Instant::now();
+        loop {
+            let said = fs::read_to_string(&log)?;
+            let mut lines = said.lines();
+            if said.ends_with('\n')
+                && let Some(url) = lines.find_map(|line| url_in(line, "listening on "))
+            {
+                return Ok((pid, url));
+            }
+            if let Some(status) = child.try_wait()? {
+                return Err(format!("the gateway ended, {status}: {said}").into());
+            }
+            if begun.elapsed() > START {
+                return Err(format!("the gateway does not say where it listens: {said}").into());
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Starts our gateway over standard input and output.
+    pub(crate) fn piped(
+        &mut self,
+        program: &Path,
+        file: &Path,
+        settings: Settings,
+        core: Option<usize>,
+    ) -> Result<(u32, Pipe), Failure> {
+        let mut command = on_core(core, program);
+        command.arg("--config").arg(file);
+        command.args(["--log", settings.log()]);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(File::create(file.with_extension("log"))?);
+        let (pid, child) = self.start(command)?;
+        let to = child.stdin.take().ok_or("the gateway has no input")?;
+        let from = child.stdout.take().ok_or("the gateway has no output")?;
+        Ok((pid, Pipe::new(to, from)))
+    }
+
+    /// Starts another gateway in front of `upstream`, and waits until it listens. Gives its process id and URL.
+    pub(crate) async fn other(
+        &mut self,
+        other: &Other,
+        upstream: &str,
+        core: Option<usize>,
+    ) -> Result<(u32, String), Failure> {
+        // One that was free a moment ago hardly ever is not.
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let (line, url) = other.on(port, upstream);
+        let mut command = on_core(core, Path::new("sh"));
+        // The shell becomes the program: the process id stays.
+        command.args(["-c", &format!("exec {line}")]);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let (pid, child) = self.start(command)?;
+        let listening = async {
+            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = child.wait() => Err(format!("{} ended before it listened", other.name()).into()),
+            () = listening => Ok((pid, url)),
+            () = sleep(START) => Err(format!("{} does not listen on {port}", other.name()).into()),
+        }
     }
 
     /// Starts nginx with the configuration in `folder`, and waits until it listens on `port`. Gives its process id, or

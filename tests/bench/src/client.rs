@@ -1,7 +1,5 @@
 //! One keep-alive HTTP/1.1 connection to an MCP server, and the requests that go over it.
 
-use std::{borrow::Cow, fmt::Write as _};
-
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, response::Parts,
@@ -10,12 +8,13 @@ use http::{
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use serde::{Deserialize, de::IgnoredAny};
-use serde_json::value::RawValue;
 use tokio::net::TcpStream;
 
-use crate::wire::{
-    EVENT_STREAM, Era, Failure, JSON, LEGACY, METHOD, MODERN, NAME, PROTOCOL_VERSION, SESSION,
+use crate::{
+    script::{CLIENT, Script, short},
+    wire::{
+        EVENT_STREAM, Era, Failure, JSON, LEGACY, METHOD, MODERN, NAME, PROTOCOL_VERSION, SESSION,
+    },
 };
 
 /// What is asked again and again.
@@ -83,8 +82,8 @@ impl Connection {
             .post(self.headers.clone(), body)
             .await
             .map_err(CallError::Broken)?;
-        self.script
-            .check(id, serial, &head, &body)
+        message_in(&head, &body)
+            .and_then(|text| self.script.check(id, serial, head.status, text))
             .map_err(CallError::Wrong)
     }
 
@@ -148,132 +147,6 @@ pub(crate) enum CallError {
     Wrong(Failure),
 }
 
-/// The text of a request, in the pieces between which its id and its payload go.
-#[derive(Debug)]
-struct Script {
-    era: Era,
-    ask: Ask,
-    after_id: String,
-    end: String,
-    /// What follows the serial number in the payload.
-    filler: String,
-}
-
-impl Script {
-    fn of(plan: &Plan) -> Result<Self, Failure> {
-        let meta = match plan.era {
-            Era::Modern => format!(
-                r#""_meta":{{"io.modelcontextprotocol/protocolVersion":"{MODERN}","io.modelcontextprotocol/clientCapabilities":{{}},"io.modelcontextprotocol/clientInfo":{CLIENT}}}"#
-            ),
-            Era::Legacy => String::new(),
-        };
-        let (after_id, end, filler) = match plan.ask {
-            Ask::Echo(bytes) => {
-                let filler = bytes
-                    .checked_sub(SERIAL_DIGITS)
-                    .ok_or("a payload has 16 bytes or more")?;
-                let name = serde_json::to_string(&plan.tool)?;
-                let start = format!(
-                    r#","method":"tools/call","params":{{"name":{name},"arguments":{{"text":""#
-                );
-                let comma = if meta.is_empty() { "" } else { "," };
-                (start, format!(r#""}}{comma}{meta}}}}}"#), filler)
-            }
-            Ask::List(_) => (
-                r#","method":"tools/list","params":{"#.to_owned(),
-                format!("{meta}}}}}"),
-                0,
-            ),
-        };
-        let filler = ALPHABET.chars().cycle().take(filler).collect();
-        Ok(Self {
-            era: plan.era,
-            ask: plan.ask,
-            after_id,
-            end,
-            filler,
-        })
-    }
-
-    fn request(&self, id: u64, serial: u64) -> String {
-        let length = self.after_id.len() + self.filler.len() + self.end.len() + 64;
-        let mut text = String::with_capacity(length);
-        // Writing to a string cannot fail.
-        let _ = write!(text, r#"{{"jsonrpc":"2.0","id":{id}{}"#, self.after_id);
-        if matches!(self.ask, Ask::Echo(_)) {
-            let _ = write!(text, "{serial:016x}{}", self.filler);
-        }
-        text.push_str(&self.end);
-        text
-    }
-
-    fn check(&self, id: u64, serial: u64, head: &Parts, body: &[u8]) -> Result<(), Failure> {
-        let text = message_in(head, body)?;
-        let wrong = |why: &str| format!("{why}: {}: {}", head.status, short(text));
-        let message: Message<'_> =
-            serde_json::from_str(text).map_err(|error| wrong(&error.to_string()))?;
-        if message.error.is_some() || !head.status.is_success() {
-            return Err(wrong("an error").into());
-        }
-        if message.id.and_then(|raw| raw.get().parse().ok()) != Some(id) {
-            return Err(wrong("another id").into());
-        }
-        let result = message.result.ok_or_else(|| wrong("no result"))?;
-        let expected = (self.era == Era::Modern).then_some("complete");
-        if result.kind.as_deref() != expected {
-            return Err(wrong("not the resultType of this era").into());
-        }
-        let right = match self.ask {
-            Ask::List(count) => result.tools.is_some_and(|tools| tools.len() == count),
-            Ask::Echo(_) if result.is_error => false,
-            Ask::Echo(_) => match result.content.as_deref() {
-                Some([Block { kind, text }]) => kind == "text" && self.is_payload(serial, text),
-                _ => false,
-            },
-        };
-        if right {
-            Ok(())
-        } else {
-            Err(wrong("another result").into())
-        }
-    }
-
-    fn is_payload(&self, serial: u64, text: &str) -> bool {
-        text.split_at_checked(SERIAL_DIGITS)
-            .is_some_and(|(digits, rest)| {
-                u64::from_str_radix(digits, 16) == Ok(serial) && rest == self.filler
-            })
-    }
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    result: Option<Outcome<'a>>,
-    error: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct Outcome<'a> {
-    #[serde(borrow, rename = "resultType")]
-    kind: Option<Cow<'a, str>>,
-    #[serde(default, rename = "isError")]
-    is_error: bool,
-    #[serde(borrow)]
-    content: Option<Vec<Block<'a>>>,
-    tools: Option<Vec<IgnoredAny>>,
-}
-
-#[derive(Deserialize)]
-struct Block<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    text: Cow<'a, str>,
-}
-
 /// The message of an answer: its body, or the last event of the stream that it is.
 fn message_in<'a>(head: &Parts, body: &'a [u8]) -> Result<&'a str, Failure> {
     let text = str::from_utf8(body)?;
@@ -322,16 +195,3 @@ fn headers_of(plan: &Plan) -> Result<HeaderMap, Failure> {
     }
     Ok(headers)
 }
-
-/// The beginning of a text that may be long.
-fn short(text: &str) -> &str {
-    let end = text
-        .char_indices()
-        .nth(200)
-        .map_or(text.len(), |(index, _)| index);
-    text.get(..end).unwrap_or(text)
-}
-
-const CLIENT: &str = r#"{"name":"mcp-gw-bench","version":"0"}"#;
-const ALPHABET: &str = "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789. ";
-const SERIAL_DIGITS: usize = 16;

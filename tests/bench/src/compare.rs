@@ -1,61 +1,91 @@
 //! One run that puts the roads beside each other: same minute, same machine, same load.
 
-use std::{future::Future, path::PathBuf, time::Duration};
+use std::{fs, future::Future, path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum as _};
-use http::Uri;
+use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    Calls,
     children::{self, Children},
-    client::{Ask, Plan},
-    load::{Fleet, Until},
-    nginx, note, print, procfs,
-    table::{Cell, Table},
-    wire::{Answers, Era, Eras, Failure},
+    load::{Fleet, Outcome, Until},
+    note, print, procfs,
+    report::{Cell, Measured, Report},
+    roads::{self, Other, Road, Roads, Way},
+    start,
+    suite::{self, Row, Stage},
+    wire::Failure,
 };
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// The gateway's program, `mcp-gw-http`.
-    #[arg(long, value_name = "PATH", required_unless_present = "nginx")]
+    /// The gateway's program; that beside this one if not given.
+    #[arg(long, value_name = "PATH")]
     gateway: Option<PathBuf>,
-    /// Also measure nginx as plain reverse proxy.
+    /// The program of the gateway over standard input and output; that beside this one if not given.
+    #[arg(long, value_name = "PATH")]
+    stdio: Option<PathBuf>,
+    /// Another gateway: `NAME=COMMAND`, where `{port}` is the port it is to listen on, with MCP at `/mcp`, and
+    /// `{upstream}` the URL of the server behind it. May be given several times.
+    #[arg(long, value_name = "NAME=COMMAND")]
+    pub(crate) other: Vec<Other>,
+    /// Under which name other gateways offer the upstream's `echo`.
+    #[arg(long, value_name = "NAME", default_value = "echo")]
+    pub(crate) other_tool: String,
+    /// Leave nginx out, which is measured where it is installed.
     #[arg(long)]
-    nginx: bool,
-    /// Put load and upstream on one core, and what stands between on another.
+    no_nginx: bool,
+    /// Let the system choose cores. Otherwise load and upstream share one core, and what stands between has another.
     #[arg(long)]
-    pin: bool,
-    /// Numbers of connections to measure with.
-    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1, 32])]
+    no_pin: bool,
+    /// Numbers of connections to measure calls with.
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1, 16, 64, 256])]
     connections: Vec<usize>,
-    /// Length of each round. There are two for each road and number of connections.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Length of each round.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
+    /// How often each road has its turn.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Only these parts: calls, paced, large, list, long-list, legacy, bridge, events, federation, stdio, start.
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Also write everything as JSON to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     #[command(flatten)]
-    calls: Calls,
-    /// Ask for the list of tools instead of calling one.
-    #[arg(long, conflicts_with = "payload")]
-    list: bool,
-    /// Number of tools that the upstream lists.
-    #[arg(long, default_value_t = 10)]
-    tools: usize,
-    /// Protocol eras that the upstream understands.
-    #[arg(long, value_enum, default_value_t = Eras::Both)]
-    upstream_eras: Eras,
-    /// How the upstream answers calls.
-    #[arg(long, value_enum, default_value_t = Answers::Json)]
-    answers: Answers,
+    case: suite::Case,
 }
 
-/// A way to the upstream.
-struct Road {
-    name: &'static str,
-    url: Uri,
-    tool: String,
-    era: Era,
-    proxy: Option<u32>,
+impl Options {
+    pub(crate) fn gateway(&self) -> Option<PathBuf> {
+        self.gateway
+            .clone()
+            .or_else(|| roads::sibling("mcp-gw-http"))
+    }
+
+    pub(crate) fn stdio(&self) -> Option<PathBuf> {
+        self.stdio
+            .clone()
+            .or_else(|| roads::sibling("mcp-gw-stdio"))
+    }
+
+    pub(crate) fn has_nginx(&self) -> bool {
+        !self.no_nginx && roads::is_installed("nginx")
+    }
+
+    /// What is to be measured.
+    fn stages(&self) -> Vec<Stage> {
+        if let Some(stage) = self.case.stage(&self.connections) {
+            return vec![stage];
+        }
+        let mut stages = suite::all(&self.connections);
+        stages.retain(|stage| self.wants(stage.name));
+        stages
+    }
+
+    fn wants(&self, part: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == part)
+    }
 }
 
 /// Measures and prints. Tells whether every answer was right. All children have ended when it returns.
@@ -83,139 +113,132 @@ fn interruption() -> Result<impl Future<Output = ()>, Failure> {
 }
 
 async fn measure(options: &Options, children: &mut Children) -> Result<bool, Failure> {
-    let core = if options.pin {
+    let core = if options.no_pin {
+        None
+    } else {
         let (own, other) = children::two_cores()?;
         children::confine_self(own).await?;
         Some(other)
-    } else {
-        None
     };
-    let eras = options
-        .upstream_eras
-        .to_possible_value()
-        .ok_or("unknown eras")?;
-    let answers = options.answers.to_possible_value();
-    let answers = answers.ok_or("unknown answers")?;
-    let names = (eras.get_name(), answers.get_name());
-    let (upstream, direct) = children.upstream(options.tools, names).await?;
-    let road = |name, url: &str, proxy| -> Result<Road, Failure> {
-        // Only the gateway may rename the tool, and only it lets a client of one era call a server of another.
-        let (tool, era) = match (name, options.calls.era) {
-            ("gateway", era) => (&*options.calls.tool, era),
-            (_, era) if options.upstream_eras.include(era) => ("echo", era),
-            (_, Era::Modern) => ("echo", Era::Legacy),
-            (_, Era::Legacy) => ("echo", Era::Modern),
-        };
-        Ok(Road {
-            name,
-            url: url.parse()?,
-            tool: tool.to_owned(),
-            era,
-            proxy,
-        })
+    let mut report = Report {
+        machine: procfs::machine(core.is_some()),
+        ..Report::default()
     };
-    let mut roads = vec![road("direct", &direct, None)?];
-    let mut folder = None;
-    if options.nginx {
-        let (pid, url, kept) = nginx::start(children, &direct, core).await?;
-        roads.push(road("nginx", &url, Some(pid))?);
-        folder = Some(kept);
+    let stages = options.stages();
+    for stage in &stages {
+        let mut own = Children::default();
+        let done = self::stage(options, stage, &mut own, core, &mut report).await;
+        own.end().await;
+        done?;
     }
-    if let Some(program) = &options.gateway {
-        let (pid, url) = children.gateway(program, &direct, core).await?;
-        roads.push(road("gateway", &url, Some(pid))?);
+    if options.wants("start") && stages.iter().all(|stage| stage.name != "case") {
+        start::measure(options, children, core, &mut report).await?;
     }
-    let mut table = Table {
-        roads: roads.iter().map(|road| road.name).collect(),
-        rows: Vec::new(),
-    };
-    for road in &roads {
-        let most = options.connections.iter().copied().max().unwrap_or(1);
-        round(options, road, upstream, most, WARM_UP, &mut Cell::default()).await?;
+    if report.rows.is_empty() && report.starts.is_empty() {
+        return Err("nothing was chosen: --help names the parts".into());
     }
-    memory(&roads, "before")?;
-    for &connections in &options.connections {
-        let mut cells: Vec<Cell> = roads.iter().map(|_| Cell::default()).collect();
-        for _ in 0..ROUNDS {
-            for (road, cell) in roads.iter().zip(&mut cells) {
-                let time = Duration::from_secs(options.seconds);
-                round(options, road, upstream, connections, time, cell).await?;
+    print(&report.markdown());
+    if let Some(file) = &options.json {
+        fs::write(file, format!("{:#}\n", report.json()))?;
+    }
+    Ok(report.is_right())
+}
+
+/// Starts what a stage needs, and measures its rows.
+async fn stage(
+    options: &Options,
+    stage: &Stage,
+    children: &mut Children,
+    core: Option<usize>,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let mut open = Roads::open(options, stage, children, core).await?;
+    let upstream = open.upstream;
+    for row in &stage.rows {
+        let mut cells: Vec<Cell> = open.all.iter().map(|_| Cell::default()).collect();
+        for road in &mut open.all {
+            round(stage, row, road, upstream, WARM_UP, &mut Cell::default()).await?;
+        }
+        let time = Duration::from_secs(options.seconds);
+        for _ in 0..options.rounds {
+            for (road, cell) in open.all.iter_mut().zip(&mut cells) {
+                round(stage, row, road, upstream, time, cell).await?;
             }
         }
-        table.rows.push((connections, cells));
+        let names = open.all.iter().map(|road| road.name.clone());
+        report.rows.push(Measured {
+            stage: stage.name,
+            what: row.what.clone(),
+            is_paced: row.rate.is_some(),
+            roads: names.zip(cells).collect(),
+        });
     }
-    memory(&roads, "after")?;
-    print(&table.markdown());
-    drop(folder);
-    Ok(table
-        .rows
-        .iter()
-        .flat_map(|(_, cells)| cells)
-        .all(|cell| cell.outcome.errors == 0))
+    Ok(())
 }
 
 /// One round over one road, added to its cell.
 async fn round(
-    options: &Options,
-    road: &Road,
+    stage: &Stage,
+    row: &Row,
+    road: &mut Road,
     upstream: u32,
-    connections: usize,
     time: Duration,
     cell: &mut Cell,
 ) -> Result<(), Failure> {
-    let ask = if options.list {
-        Ask::List(options.tools)
-    } else {
-        Ask::Echo(options.calls.payload)
-    };
-    let plan = Plan {
-        url: road.url.clone(),
-        era: road.era,
-        ask,
-        tool: road.tool.clone(),
-        bearer: None,
-    };
-    let about = |error: Failure| -> Failure { format!("{}: {error}", road.name).into() };
-    let mut fleet = Fleet::open(plan, connections).await.map_err(about)?;
-    let before = used(road, upstream).map_err(about)?;
-    let outcome = fleet.run(Until::Elapsed(time)).await;
-    let after = used(road, upstream).map_err(about)?;
-    fleet.close().await;
-    note(&format!(
-        "{}, {connections} connections: {outcome}",
-        road.name
-    ));
+    let name = road.name.clone();
+    let about = |error: Failure| -> Failure { format!("{name}: {}: {error}", row.what).into() };
+    let (outcome, (before, after)) = calls(stage, row, road, upstream, time)
+        .await
+        .map_err(about)?;
+    note(&format!("{name}: {}: {outcome}", row.what));
     if outcome.latencies.count() == 0 {
-        return Err(format!("{}: no call succeeded", road.name).into());
+        return Err(about("no call succeeded".into()));
     }
+    cell.rounds.push(outcome.calls_per_second());
     cell.outcome.add(outcome);
     cell.upstream += after.0.saturating_sub(before.0);
     if let (Some(before), Some(after)) = (before.1, after.1) {
         *cell.proxy.get_or_insert_default() += after.saturating_sub(before);
     }
-    Ok(())
-}
-
-/// CPU time used so far by the upstream, and by what stands before it.
-fn used(road: &Road, upstream: u32) -> Result<(Duration, Option<Duration>), Failure> {
-    Ok((
-        procfs::cpu_time(upstream)?,
-        road.proxy.map(procfs::cpu_time).transpose()?,
-    ))
-}
-
-fn memory(roads: &[Road], when: &str) -> Result<(), Failure> {
-    for (name, pid) in roads
-        .iter()
-        .filter_map(|road| Some((road.name, road.proxy?)))
-    {
-        note(&format!(
-            "{name}: {} KiB resident {when} the rounds",
-            procfs::resident_kib(pid)?
-        ));
+    if let Some(pid) = road.proxy {
+        let now = procfs::resident_kib(pid)?;
+        cell.resident_kib = Some(cell.resident_kib.unwrap_or_default().max(now));
     }
     Ok(())
 }
 
-const ROUNDS: usize = 2;
+/// CPU time of the upstream, and of what stands before it.
+type Used = (Duration, Option<Duration>);
+
+async fn calls(
+    stage: &Stage,
+    row: &Row,
+    road: &mut Road,
+    upstream: u32,
+    time: Duration,
+) -> Result<(Outcome, (Used, Used)), Failure> {
+    let plans = road.plans(row, stage.eras);
+    let proxy = road.proxy;
+    let used = || -> Result<Used, Failure> {
+        let proxy = proxy.map(procfs::cpu_time).transpose()?;
+        Ok((procfs::cpu_time(upstream)?, proxy))
+    };
+    if let Way::Stdio(pipe) = &mut road.way {
+        let plan = plans.first().ok_or("there is no tool")?;
+        let before = used()?;
+        let outcome = pipe.run(plan, row.connections, time).await?;
+        return Ok((outcome, (before, used()?)));
+    }
+    let mut fleet = Fleet::open_to(plans, row.connections).await?;
+    let before = used()?;
+    let until = match row.interval() {
+        Some(interval) => Until::Paced(time, interval),
+        None => Until::Elapsed(time),
+    };
+    let outcome = fleet.run(until).await;
+    let after = used()?;
+    fleet.close().await;
+    Ok((outcome, (before, after)))
+}
+
 const WARM_UP: Duration = Duration::from_millis(500);

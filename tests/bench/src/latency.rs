@@ -43,9 +43,9 @@ impl Latencies {
         Duration::from_nanos(self.max)
     }
 
-    /// The latency that `percent` of all calls stayed at or below; zero when there was none.
-    pub(crate) fn percentile(&self, percent: u64) -> Duration {
-        let rank = (self.count * percent).div_ceil(100).max(1);
+    /// The latency that so many calls of a thousand stayed at or below; zero when there was none.
+    pub(crate) fn per_mille(&self, share: u64) -> Duration {
+        let rank = (self.count * share).div_ceil(1000).max(1);
         let mut seen = 0;
         for (index, bucket) in self.buckets.iter().enumerate() {
             seen += bucket;
@@ -109,9 +109,9 @@ mod tests {
         (51..=100).for_each(|nanos| all.record(Duration::from_nanos(nanos)));
         all.merge(&low);
         assert_eq!(all.count(), 100);
-        assert_eq!(all.percentile(50), Duration::from_nanos(50));
-        assert_eq!(all.percentile(99), Duration::from_nanos(99));
-        assert_eq!(all.percentile(100), all.max());
-        assert_eq!(Latencies::default().percentile(50), Duration::ZERO);
+        assert_eq!(all.per_mille(500), Duration::from_nanos(50));
+        assert_eq!(all.per_mille(990), Duration::from_nanos(99));
+        assert_eq!(all.per_mille(1000), all.max());
+        assert_eq!(Latencies::default().per_mille(500), Duration::ZERO);
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use tokio::{
     task::JoinSet,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 
 use crate::{
@@ -18,6 +18,9 @@ use crate::{
 pub(crate) enum Until {
     /// After this time; calls under way are waited for.
     Elapsed(Duration),
+    /// The same, but no connection sends before this time has gone by since it last sent: the load is less than the
+    /// most that there can be. The connections take turns.
+    Paced(Duration, Duration),
     /// After so many calls on each connection.
     #[cfg(test)]
     Calls(u64),
@@ -26,20 +29,24 @@ pub(crate) enum Until {
 /// Connections that are ready to call.
 #[derive(Debug)]
 pub(crate) struct Fleet {
-    plan: Plan,
-    connections: Vec<Connection>,
+    connections: Vec<(Connection, Plan)>,
 }
 
 impl Fleet {
     /// Opens all connections, so that a run does not measure that.
     pub(crate) async fn open(plan: Plan, connections: usize) -> Result<Self, Failure> {
+        Self::open_to(vec![plan], connections).await
+    }
+
+    /// The same with several plans, which the connections take in turn.
+    pub(crate) async fn open_to(plans: Vec<Plan>, connections: usize) -> Result<Self, Failure> {
         let mut opened = Vec::with_capacity(connections);
-        for _ in 0..connections {
-            let connection = timeout(PATIENCE, Connection::open(&plan)).await;
-            opened.push(connection.map_err(|_| "no connection within ten seconds")??);
+        for plan in plans.iter().cycle().take(connections) {
+            let connection = timeout(PATIENCE, Connection::open(plan)).await;
+            let connection = connection.map_err(|_| "no connection within ten seconds")??;
+            opened.push((connection, plan.clone()));
         }
         Ok(Self {
-            plan,
             connections: opened,
         })
     }
@@ -48,8 +55,16 @@ impl Fleet {
     pub(crate) async fn run(&mut self, until: Until) -> Outcome {
         let start = Instant::now();
         let mut lanes = JoinSet::new();
-        for (lane, connection) in (0_u64..).zip(self.connections.drain(..)) {
-            lanes.spawn(drive(connection, self.plan.clone(), lane, start, until));
+        let count = u32::try_from(self.connections.len().max(1)).unwrap_or(u32::MAX);
+        for (lane, (connection, plan)) in (0_u32..).zip(self.connections.drain(..)) {
+            let first = match until {
+                Until::Paced(_, interval) => start + interval * lane / count,
+                Until::Elapsed(_) => start,
+                #[cfg(test)]
+                Until::Calls(_) => start,
+            };
+            let lane = u64::from(lane);
+            lanes.spawn(drive(connection, plan, lane, (start, first), until));
         }
         let mut outcome = Outcome::default();
         while let Some(lane) = lanes.join_next().await {
@@ -67,7 +82,7 @@ impl Fleet {
 
     /// Ends the sessions.
     pub(crate) async fn close(self) {
-        for connection in self.connections {
+        for (connection, _) in self.connections {
             // A server that does not answer has been reported by the run.
             drop(timeout(PATIENCE, connection.close()).await);
         }
@@ -103,7 +118,7 @@ impl Outcome {
         self.first_error = self.first_error.take().or(other.first_error);
     }
 
-    fn fail(&mut self, error: &Failure) {
+    pub(crate) fn fail(&mut self, error: &Failure) {
         self.errors += 1;
         self.first_error.get_or_insert_with(|| error.to_string());
     }
@@ -114,11 +129,12 @@ impl fmt::Display for Outcome {
         let latencies = &self.latencies;
         write!(
             f,
-            "{} calls/s, p50 {:.3?}, p90 {:.3?}, p99 {:.3?}, max {:.3?}, {} errors",
+            "{} calls/s, p50 {:.3?}, p90 {:.3?}, p99 {:.3?}, p99.9 {:.3?}, max {:.3?}, {} errors",
             self.calls_per_second(),
-            latencies.percentile(50),
-            latencies.percentile(90),
-            latencies.percentile(99),
+            latencies.per_mille(500),
+            latencies.per_mille(900),
+            latencies.per_mille(990),
+            latencies.per_mille(999),
             latencies.max(),
             self.errors,
         )?;
@@ -134,14 +150,17 @@ async fn drive(
     connection: Connection,
     plan: Plan,
     lane: u64,
-    start: Instant,
+    (start, first): (Instant, Instant),
     until: Until,
-) -> (Outcome, Option<Connection>) {
+) -> (Outcome, Option<(Connection, Plan)>) {
     let mut outcome = Outcome::default();
     let mut current = Some(connection);
-    let run = calls(&mut current, &plan, lane, start, until, &mut outcome);
+    let times = (start, first);
+    let run = calls(&mut current, &plan, lane, times, until, &mut outcome);
     let ended = match until {
-        Until::Elapsed(time) => timeout_at(start + time + PATIENCE, run).await.is_ok(),
+        Until::Elapsed(time) | Until::Paced(time, _) => {
+            timeout_at(start + time + PATIENCE, run).await.is_ok()
+        }
         #[cfg(test)]
         Until::Calls(_) => {
             run.await;
@@ -152,21 +171,25 @@ async fn drive(
         outcome.fail(&"no answer within ten seconds of the end".into());
         current = None;
     }
-    (outcome, current)
+    (outcome, current.map(|connection| (connection, plan)))
 }
 
 async fn calls(
     current: &mut Option<Connection>,
     plan: &Plan,
     lane: u64,
-    start: Instant,
+    (start, mut turn): (Instant, Instant),
     until: Until,
     outcome: &mut Outcome,
 ) {
     for id in 1.. {
+        if let Until::Paced(_, interval) = until {
+            sleep_until(turn).await;
+            turn += interval;
+        }
         let before = Instant::now();
         let done = match until {
-            Until::Elapsed(time) => before - start >= time,
+            Until::Elapsed(time) | Until::Paced(time, _) => before - start >= time,
             #[cfg(test)]
             Until::Calls(calls) => id > calls,
         };

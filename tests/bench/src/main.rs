@@ -3,17 +3,27 @@
 mod children;
 mod client;
 mod compare;
+#[cfg(test)]
+mod cost;
+mod gateway;
 mod latency;
 #[cfg(feature = "limits")]
 mod limits;
 mod load;
+#[cfg(feature = "micro")]
+mod micro;
 mod nginx;
 mod procfs;
 #[cfg(feature = "limits")]
 mod redis_limits;
+mod report;
 #[cfg(feature = "rest")]
 mod rest;
-mod table;
+mod roads;
+mod script;
+mod start;
+mod stdio;
+mod suite;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -45,14 +55,17 @@ enum Role {
     Upstream(Serve),
     /// Call a server as fast as it answers.
     Load(Load),
-    /// Run the upstream alone and behind the gateway, and print one table.
-    Compare(compare::Options),
+    /// Put ours, nginx and others in front of the upstream in turn, and print one table.
+    Compare(Box<compare::Options>),
     /// Check rate limits through a Redis of its own, and print one table.
     #[cfg(feature = "limits")]
     RedisLimits(redis_limits::Options),
     /// Time the checks of rate limits beside those of `governor`, and print one table.
     #[cfg(feature = "limits")]
     Limits(limits::Options),
+    /// Time single steps of a request, and print one table.
+    #[cfg(feature = "micro")]
+    Micro(micro::Options),
     /// Send requests to a REST API by the tool `api_gateway` beside those of `reqwest`, and print one table.
     #[cfg(feature = "rest")]
     Rest(rest::Options),
@@ -125,6 +138,11 @@ fn main() -> ExitCode {
                 Role::RedisLimits(options) => redis_limits::run(&options).await,
                 #[cfg(feature = "limits")]
                 Role::Limits(options) => limits::run(&options).map(|table| {
+                    print(&table);
+                    true
+                }),
+                #[cfg(feature = "micro")]
+                Role::Micro(options) => micro::run(&options).map(|table| {
                     print(&table);
                     true
                 }),

@@ -20,6 +20,29 @@ pub(crate) fn resident_kib(pid: u32) -> Result<u64, Failure> {
     line.ok_or_else(|| format!("/proc/{pid}/status has an unknown form").into())
 }
 
+/// What is worth knowing of the machine beside figures that it gave.
+pub(crate) fn machine(is_pinned: bool) -> Vec<(&'static str, String)> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let info = read("/proc/cpuinfo");
+    let model = info.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        (name.trim() == "model name").then(|| value.trim().to_owned())
+    });
+    vec![
+        ("cpu", model.unwrap_or_default()),
+        (
+            "cores",
+            allowed_cores().unwrap_or_default().len().to_string(),
+        ),
+        (
+            "kernel",
+            read("/proc/sys/kernel/osrelease").trim().to_owned(),
+        ),
+        ("load", read("/proc/loadavg").trim().to_owned()),
+        ("pinned", is_pinned.to_string()),
+    ]
+}
+
 /// The cores that this process may use.
 pub(crate) fn allowed_cores() -> Result<Vec<usize>, Failure> {
     let status = fs::read_to_string("/proc/self/status")?;

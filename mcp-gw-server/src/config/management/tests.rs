@@ -81,7 +81,7 @@ fn a_dull_secret_is_told_of() {
         "management: {{ secret_key: {dull} }}\npolicy: {{ default: allow }}"
     ));
     let remarks = config.unwrap().remarks();
-    let told = remarks.iter().map(|remark| remark.sentence());
+    let told = remarks.iter().map(crate::config::fault::Fault::sentence);
     assert!(told.into_iter().any(|told| told.contains("may be guessed")));
 }
 

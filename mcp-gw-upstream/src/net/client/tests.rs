@@ -128,7 +128,7 @@ async fn a_header_that_is_given_again_takes_the_place_of_the_first() {
     more.append(name.clone(), value("c"));
     let address = Uri::from_static("http://127.0.0.1/");
     let outgoing = client().request(Method::GET, &address);
-    let outgoing = outgoing.header(name.clone(), value("a")).headers(more);
+    let outgoing = outgoing.header(name.clone(), value("a")).headers(&more);
     let all = outgoing.request.headers().get_all(name);
     assert_eq!(all.iter().collect::<Vec<_>>(), ["b", "c"]);
 }

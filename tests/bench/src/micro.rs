@@ -1,0 +1,167 @@
+//! What single steps cost, in one thread: reading an envelope, finding a tool, a call down the road, a list for a caller.
+
+use std::{fmt::Write as _, hint::black_box, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use clap::Args;
+use mcp_gw_core::{
+    AllowAll, Arguments, CallContext, Caller, Feature, Gateway, Incoming, RawJson, RequestMeta,
+    Tool, ToolCall, ToolError, ToolOutput, ToolSpec, Transport, jsonrpc::Message,
+};
+use tokio::time::Instant;
+
+use crate::wire::Failure;
+
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Rounds; a figure is their median.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Length of each.
+    #[arg(long, value_name = "MS", default_value_t = 100)]
+    milliseconds: u64,
+}
+
+/// A tool that does nothing.
+struct Idle(ToolSpec);
+
+#[async_trait]
+impl Tool for Idle {
+    fn spec(&self) -> &ToolSpec {
+        &self.0
+    }
+
+    async fn call(&self, _: &CallContext, _: Arguments) -> Result<ToolOutput, ToolError> {
+        Ok(ToolOutput::text("done"))
+    }
+}
+
+/// Prints one Markdown table.
+pub(crate) fn run(options: &Options) -> Result<String, Failure> {
+    let mut table = "| | ns | allocations |\n|---|---|---|\n".to_owned();
+    for (what, bytes) in [("1 KiB", 1024), ("100 KiB", 100 * 1024)] {
+        let text = envelope(bytes);
+        let timing = options.time(|| drop(black_box(Message::parse(text.as_bytes()))));
+        timing.write(&mut table, &format!("envelope of a call with {what}"))?;
+    }
+    for tools in [10, 1_000, 10_000] {
+        let gateway = gateway(tools)?;
+        let name = format!("tool_{}", tools / 2);
+        let find = || {
+            let catalogue = gateway.catalogue_at(None);
+            black_box(catalogue.find(Feature::Tool, &name).is_some());
+        };
+        let timing = options.time(find);
+        timing.write(&mut table, &format!("finding one of {tools} tools"))?;
+        let caller = Arc::new(Caller::local());
+        let incoming = || {
+            let meta = RequestMeta::new("1", Transport::Stdio);
+            Incoming::new(Arc::clone(&caller), meta)
+        };
+        let call = || {
+            let call = ToolCall::new(name.as_str(), Arguments::none());
+            let answer = now(gateway.call_tool(&incoming(), call));
+            black_box(answer.is_some_and(|answer| answer.is_ok()));
+        };
+        let timing = options.time(call);
+        timing.write(&mut table, &format!("a call of one of {tools} local tools"))?;
+        let list = || {
+            let page = now(gateway.list(&incoming(), Feature::Tool, None, tools));
+            black_box(page.is_some_and(|page| page.is_ok()));
+        };
+        let timing = options.time(list);
+        timing.write(&mut table, &format!("a list of {tools} tools"))?;
+    }
+    Ok(table)
+}
+
+fn envelope(bytes: usize) -> String {
+    let text = "x".repeat(bytes);
+    format!(
+        r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"echo","arguments":{{"text":"{text}"}},"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}}}}"#
+    )
+}
+
+fn gateway(tools: usize) -> Result<Gateway, Failure> {
+    let tool = |index| -> Result<Arc<dyn Tool>, Failure> {
+        let definition = format!(
+            r#"{{"name":"tool_{index}","description":"Stands in a list.","inputSchema":{{"type":"object"}}}}"#
+        );
+        let spec = ToolSpec::from_definition(RawJson::parse(definition)?)?;
+        Ok(Arc::new(Idle(spec)))
+    };
+    let all = (0..tools).map(tool).collect::<Result<Vec<_>, _>>()?;
+    Ok(Gateway::builder()
+        .policy(AllowAll::new())
+        .tools(all)
+        .build()?)
+}
+
+/// What a future is at once; nothing here waits.
+fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(value) => Some(value),
+        std::task::Poll::Pending => None,
+    }
+}
+
+struct Timing {
+    nanos: f64,
+    allocations: u64,
+}
+
+impl Timing {
+    fn write(&self, table: &mut String, what: &str) -> Result<(), Failure> {
+        writeln!(
+            table,
+            "| {what} | {:.0} | {} |",
+            self.nanos, self.allocations
+        )?;
+        Ok(())
+    }
+}
+
+impl Options {
+    fn time(&self, once: impl Fn()) -> Timing {
+        once();
+        let allocations = allocation_counter::measure(&once).count_total;
+        let length = Duration::from_millis(self.milliseconds.max(1));
+        let mut rounds: Vec<f64> = (0..self.rounds.max(1))
+            .map(|_| {
+                let (begun, mut times) = (Instant::now(), 0_u32);
+                while begun.elapsed() < length {
+                    // The clock is not to be what is measured.
+                    (0..16).for_each(|_| once());
+                    times += 16;
+                }
+                begun.elapsed().as_secs_f64() * 1e9 / f64::from(times)
+            })
+            .collect();
+        rounds.sort_by(f64::total_cmp);
+        let nanos = rounds.get(rounds.len() / 2).copied().unwrap_or_default();
+        Timing { nanos, allocations }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_is_done_at_once_and_has_a_line() {
+        let options = Options {
+            rounds: 1,
+            milliseconds: 1,
+        };
+        let table = run(&options).unwrap();
+        assert_eq!(table.lines().count(), 2 + 2 + 3 * 3, "{table}");
+        let gateway = gateway(3).unwrap();
+        let meta = RequestMeta::new("1", Transport::Stdio);
+        let incoming = Incoming::new(Arc::new(Caller::local()), meta);
+        let call = ToolCall::new("tool_1", Arguments::none());
+        assert!(now(gateway.call_tool(&incoming, call)).unwrap().is_ok());
+        let page = now(gateway.list(&incoming, Feature::Tool, None, 9));
+        assert_eq!(page.unwrap().unwrap().items.len(), 3);
+    }
+}
