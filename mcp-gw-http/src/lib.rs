@@ -2,6 +2,8 @@
 
 #[doc(hidden)]
 pub mod cli;
+#[cfg(feature = "client")]
+pub mod client;
 mod credentials;
 mod demo;
 mod guard;
