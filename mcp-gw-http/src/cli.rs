@@ -91,6 +91,9 @@ enum Command {
     Limits(LimitsArgs),
     /// Who may do what: look a policy over, explain and test its decisions, import one
     Policy(PolicyArgs),
+    #[cfg(feature = "client")]
+    #[command(flatten)]
+    Manage(crate::manage::Manage),
 }
 
 /// What is checked, where it has a subcommand of its own.
@@ -168,6 +171,7 @@ Examples:
   mcp-gw-http pins diff --config mcp-gw.yaml            do servers offer what they did?
   mcp-gw-http limits show --config mcp-gw.yaml          how much may callers call?
   mcp-gw-http policy check mcp-gw.yaml                  who may do what?
+  mcp-gw-http login --username admin                    manage one that runs: users, keys, servers
 
 Ctrl-C lets open calls end; a second Ctrl-C does not wait for them.";
 
@@ -232,6 +236,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Pins(args)) => return Ok(pins(&args)),
         Some(Command::Limits(args)) => return Ok(runtime()?.block_on(limits(&args))),
         Some(Command::Policy(args)) => return Ok(policy(&args)),
+        #[cfg(feature = "client")]
+        Some(Command::Manage(what)) => return Ok(runtime()?.block_on(crate::manage::run(what))),
         Some(Command::Demo(args)) => {
             runtime()?.block_on(demo::run(args.once, args.listen, || {
                 stop_signals(Hangup::Stops)

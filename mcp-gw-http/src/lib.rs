@@ -9,6 +9,8 @@ mod demo;
 mod guard;
 mod head;
 mod host;
+#[cfg(feature = "client")]
+mod manage;
 mod managed;
 mod management;
 mod proxies;
