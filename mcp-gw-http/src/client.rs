@@ -29,7 +29,9 @@
 mod accounts;
 mod asked;
 mod calls;
+mod credentials;
 mod error;
+mod figures;
 mod gateway;
 mod paging;
 mod send;
@@ -40,9 +42,13 @@ pub use asked::{
     AuditQuery, KeyQuery, NewKey, NewServer, NewUser, PageQuery, ServerChange, ServerPlace,
     ServerQuery, TemplateChange, UserChange, UserQuery,
 };
+pub use credentials::Credentials;
 pub use error::{ClientError, FaultItem};
+pub use figures::*;
 pub use mcp_gw_admin_client::http::{
     BaseUrl, BaseUrlError, Done, ErrorKind, RetryPolicy, TransportConfig, TransportError, Trust,
 };
-pub use send::{Client, Credentials};
-pub use told::*;
+pub use send::Client;
+pub use told::{
+    ApiKey, IssuedKey, LogLine, Logs, Me, Page, Server, Template, Token, ToolResult, User,
+};

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::cli::say;
-use crate::client::{ClientError, ErrorKind};
+use crate::client::{ClientError, Done, ErrorKind};
 
 use session::{AtArgs, Session};
 
@@ -132,8 +132,11 @@ type Result<T = Shown> = std::result::Result<T, Trouble>;
 /// Runs a command, in a tokio runtime.
 pub(crate) async fn run(manage: Manage) -> ExitCode {
     let at = match &manage {
-        Manage::Login(at) | Manage::Logout(at) | Manage::Health(at) | Manage::Stats(at) => at,
-        Manage::Users { at, .. }
+        Manage::Login(at)
+        | Manage::Logout(at)
+        | Manage::Health(at)
+        | Manage::Stats(at)
+        | Manage::Users { at, .. }
         | Manage::Keys { at, .. }
         | Manage::Servers { at, .. }
         | Manage::Templates { at, .. }
@@ -199,7 +202,7 @@ fn told(trouble: Trouble, url: &str) -> String {
         (ErrorKind::Unavailable, _) if error.status.is_none() => {
             format!("is the gateway running, and is --url ({url}) right?")
         }
-        (ErrorKind::Timeout | ErrorKind::Lost, _) => {
+        (ErrorKind::Timeout | ErrorKind::Lost, _) if error.done == Done::Unknown => {
             "look whether it was done before you try again".to_owned()
         }
         (_, Some("INVALID_CREDENTIALS")) => "are name and password right?".to_owned(),

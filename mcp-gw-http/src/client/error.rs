@@ -47,13 +47,13 @@ pub struct ClientError {
     /// The HTTP status, when there was an answer.
     pub status: Option<u16>,
     /// The word for programs that the API gives it: `error_code`.
-    pub code: Option<String>,
+    pub code: Option<Box<str>>,
     /// What is wrong, on one line.
     pub message: String,
     /// With 422: each thing that is wrong.
-    pub items: Vec<FaultItem>,
+    pub items: Box<[FaultItem]>,
     /// The id of the request, to find it in logs.
-    pub request_id: Option<String>,
+    pub request_id: Option<Box<str>>,
     /// With 403: the scopes that are needed.
     pub required_permissions: Vec<String>,
     /// When to come again.
@@ -80,7 +80,7 @@ impl ClientError {
             status: None,
             code: None,
             message: message.into(),
-            items: Vec::new(),
+            items: Box::default(),
             request_id: None,
             required_permissions: Vec::new(),
             retry_after: None,
@@ -102,7 +102,8 @@ impl ClientError {
             _ => Done::No,
         };
         let mut error = Self::new(kind_of(status), "", done).with_status(status);
-        error.request_id = header(&reading.headers, "x-request-id").map(|id| plain(id, secret));
+        error.request_id =
+            header(&reading.headers, "x-request-id").map(|id| plain(id, secret).into());
         error.retry_after = retry_after(&reading.headers);
         let Ok(said) = serde_json::from_slice::<Said>(&reading.body) else {
             let name = status.canonical_reason().unwrap_or("another status");
@@ -112,9 +113,9 @@ impl ClientError {
             );
             return error;
         };
-        error.code = said.error_code.map(|code| plain(&code, secret));
+        error.code = said.error_code.map(|code| plain(&code, secret).into());
         if let Some(id) = said.request_id {
-            error.request_id = Some(plain(&id, secret));
+            error.request_id = Some(plain(&id, secret).into());
         }
         let required = said.required_permissions.unwrap_or_default();
         let required = required.iter().take(MOST).map(|scope| plain(scope, secret));

@@ -7,11 +7,12 @@ use mcp_gw_core::RawJson;
 use super::accounts::page_of;
 use super::asked::{AuditQuery, PageQuery};
 use super::error::ClientError;
+use super::figures::{
+    AuditEvent, GatewayHealth, GatewayStats, Health, RegistryCounts, Stats, TemplateHealth,
+};
 use super::paging;
 use super::send::{Call, Client};
-use super::told::{
-    AuditEvent, GatewayHealth, GatewayStats, Health, Page, RegistryCounts, Stats, TemplateHealth,
-};
+use super::told::Page;
 
 /// The gateway itself.
 impl Client {

@@ -17,48 +17,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::credentials::{Credentials, bearer, form};
 use super::error::ClientError;
 use super::told::Token;
-
-/// How one is known to the gateway.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub enum Credentials {
-    /// Not at all: health, and what else everybody may ask.
-    #[default]
-    None,
-    /// An API key, `mcp_…`.
-    ApiKey(Secret<String>),
-    /// A token of a login that was made elsewhere. It is not renewed.
-    Token(Secret<String>),
-    /// A user, who is logged in when first needed, and again before the token ends or when it is refused.
-    Password {
-        /// The name.
-        username: String,
-        /// The password.
-        password: Secret<String>,
-    },
-}
-
-impl Credentials {
-    /// A user and a password.
-    pub fn password(username: impl Into<String>, password: impl Into<String>) -> Self {
-        Self::Password {
-            username: username.into(),
-            password: Secret::new(password.into()),
-        }
-    }
-
-    /// An API key.
-    pub fn api_key(key: impl Into<String>) -> Self {
-        Self::ApiKey(Secret::new(key.into()))
-    }
-
-    /// A token.
-    pub fn token(token: impl Into<String>) -> Self {
-        Self::Token(Secret::new(token.into()))
-    }
-}
 
 /// A client of the management API of one gateway. A clone is cheap and shares connections and login.
 #[derive(Clone)]
@@ -223,13 +184,9 @@ impl Client {
         password: &Secret<String>,
     ) -> Result<Token, ClientError> {
         let mut call = Call::post(Target::at("/auth/login"))?.open();
-        let mut form = String::from("username=");
-        escape(&mut form, username);
-        form.push_str("&password=");
-        escape(&mut form, password.expose());
         let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
         call.request.headers_mut().insert(CONTENT_TYPE, kind);
-        *call.request.body_mut() = form.into();
+        *call.request.body_mut() = form(username, password).into();
         self.once(&call, Some(password)).await?.read()
     }
 
@@ -363,28 +320,17 @@ impl Client {
     }
 }
 
-fn bearer(secret: &Secret<String>) -> Result<HeaderValue, ClientError> {
-    let value = HeaderValue::from_str(&format!("Bearer {}", secret.expose()));
-    let mut value = value.map_err(|_| {
-        let message =
-            "the credentials hold characters that no header may have; look for a line break";
-        ClientError::new(ErrorKind::Request, message, Done::No)
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
 /// How long to wait before it is sent again, if it may be.
 fn pause(retries: &RetryPolicy, error: &ClientError, is_safe: bool, sent: u32) -> Option<Duration> {
     if sent >= retries.attempts {
         return None;
     }
-    let is_refused = error.status == Some(429);
-    let is_unreached = error.status.is_none() && error.kind == ErrorKind::Unavailable;
-    let may = match (error.status, error.retry_after) {
-        (Some(429), Some(_)) => is_refused,
-        (Some(503), Some(_)) => is_safe,
-        (None, _) => (is_unreached && error.done == Done::No) || (is_safe && is_lost(error.kind)),
+    let may = match (error.status, error.kind) {
+        // Refused, so it was not done.
+        (Some(429), _) => error.retry_after.is_some(),
+        (Some(503), _) => is_safe && error.retry_after.is_some(),
+        (None, ErrorKind::Unavailable) => error.done == Done::No,
+        (None, ErrorKind::Lost) => is_safe,
         _ => false,
     };
     if !may {
@@ -397,22 +343,5 @@ fn pause(retries: &RetryPolicy, error: &ClientError, is_safe: bool, sent: u32) -
         Some(wanted) if wanted > retries.longest_pause => None,
         Some(wanted) => Some(wanted),
         None => Some(own),
-    }
-}
-
-const fn is_lost(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Lost)
-}
-
-/// Adds a value as a form has it.
-fn escape(to: &mut String, value: &str) {
-    use std::fmt::Write as _;
-
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            to.push(char::from(byte));
-        } else {
-            let _ = write!(to, "%{byte:02X}");
-        }
     }
 }

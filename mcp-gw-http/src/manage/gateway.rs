@@ -27,7 +27,7 @@ pub(crate) struct AuditArgs {
     #[arg(long, value_name = "ID")]
     caller: Option<String>,
 
-    /// Those with this method of MCP, or this operation, such as create_user
+    /// Those with this method of MCP, or this operation, such as `create_user`
     #[arg(long, value_name = "NAME")]
     method: Option<String>,
 
@@ -39,22 +39,22 @@ pub(crate) struct AuditArgs {
     #[arg(long, value_name = "NAME")]
     server: Option<String>,
 
-    /// Those that ended so: ok, tool_error, denied and others
+    /// Those that ended so: `ok`, `tool_error`, `denied` and others
     #[arg(long, value_name = "NAME")]
     outcome: Option<String>,
 }
 
 impl AuditArgs {
     fn query(&self) -> AuditQuery {
-        let mut query = AuditQuery::default();
-        query.from.clone_from(&self.from);
-        query.to.clone_from(&self.to);
-        query.caller_id.clone_from(&self.caller);
-        query.method.clone_from(&self.method);
-        query.name.clone_from(&self.name);
-        query.server.clone_from(&self.server);
-        query.outcome.clone_from(&self.outcome);
-        query
+        AuditQuery {
+            from: self.from.clone(),
+            to: self.to.clone(),
+            caller_id: self.caller.clone(),
+            method: self.method.clone(),
+            name: self.name.clone(),
+            server: self.server.clone(),
+            outcome: self.outcome.clone(),
+        }
     }
 }
 

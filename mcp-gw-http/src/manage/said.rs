@@ -44,8 +44,8 @@ pub(super) fn facts(facts: &[(&str, String)]) -> String {
     let mut text = String::new();
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
         let value = plain(value);
-        text.push_str(&format!("{name:width$}  {value}"));
-        text.push('\n');
+        let line = format!("{name:width$}  {value}\n");
+        text.push_str(&line);
     }
     text
 }

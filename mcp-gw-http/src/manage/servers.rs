@@ -120,15 +120,12 @@ impl Place {
     fn env(&self) -> Result<Option<BTreeMap<String, String>>> {
         let mut vars = BTreeMap::new();
         for text in &self.env {
-            let (name, value) = match text.split_once('=') {
-                Some((name, value)) => (name, value.to_owned()),
-                None => {
-                    let value = environment(text);
-                    (
-                        text.as_str(),
-                        value.ok_or_else(|| format!("--env {text}: it is not set"))?,
-                    )
-                }
+            let (name, value) = if let Some((name, value)) = text.split_once('=') {
+                (name, value.to_owned())
+            } else {
+                let value = environment(text);
+                let value = value.ok_or_else(|| format!("--env {text}: it is not set"))?;
+                (text.as_str(), value)
             };
             vars.insert(name.to_owned(), value);
         }
@@ -136,18 +133,20 @@ impl Place {
     }
 
     fn change(&self) -> Result<ServerChange> {
-        let mut change = ServerChange::default();
-        change.endpoint = self.endpoint.as_deref().map(filled);
-        change.command = self.command().map(Some);
+        let mut change = ServerChange {
+            endpoint: self.endpoint.as_deref().map(filled),
+            command: self.command().map(Some),
+            transport: self.transport(),
+            working_dir: self.working_dir.as_deref().map(filled),
+            env_vars: self.env()?.map(Some),
+            ..ServerChange::default()
+        };
         // It is in one place, so it is not in the other any more.
         if change.command.is_some() {
             change.endpoint = Some(None);
         } else if matches!(change.endpoint, Some(Some(_))) {
             change.command = Some(None);
         }
-        change.env_vars = self.env()?.map(Some);
-        change.working_dir = self.working_dir.as_deref().map(filled);
-        change.transport = self.transport();
         Ok(change)
     }
 }
@@ -258,7 +257,8 @@ fn logs(session: &Session, logs: &Logs) -> Result {
     });
     let mut text: String = lines.collect();
     if let Some(error) = &logs.last_error {
-        text.push_str(&format!("last error: {}\n", plain(error)));
+        let line = format!("last error: {}\n", plain(error));
+        text.push_str(&line);
     }
     Ok(text.into())
 }

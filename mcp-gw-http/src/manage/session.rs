@@ -14,7 +14,7 @@ const PASSWORD: &str = "MCP_GW_PASSWORD";
 /// Where the gateway is, and how one is known there.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AtArgs {
-    /// The gateway; $MCP_GW_URL if not given, or http://localhost:8000
+    /// The gateway; `$MCP_GW_URL` if not given, or `http://localhost:8000`
     // An id of its own: what is global reaches the `--url` of `run` otherwise.
     #[arg(
         id = "gateway_url",
@@ -25,7 +25,7 @@ pub(crate) struct AtArgs {
     )]
     url: Option<String>,
 
-    /// An API key; rather set $MCP_GW_API_KEY, as others on this machine can read arguments
+    /// An API key; rather set `$MCP_GW_API_KEY`, as others on this machine can read arguments
     #[arg(
         long,
         value_name = "KEY",
@@ -35,7 +35,7 @@ pub(crate) struct AtArgs {
     )]
     api_key: Option<String>,
 
-    /// A user; the password is in $MCP_GW_PASSWORD, or asked for, and never an argument
+    /// A user; the password is in `$MCP_GW_PASSWORD`, or asked for, and never an argument
     #[arg(long, value_name = "NAME", global = true, help_heading = "Gateway")]
     username: Option<String>,
 

@@ -41,7 +41,7 @@ pub(crate) struct To {
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
 
-    /// How calls are spread: round_robin, least_connections and others
+    /// How calls are spread: `round_robin`, `least_connections` and others
     #[arg(long, value_name = "NAME")]
     strategy: Option<String>,
 
@@ -64,14 +64,14 @@ pub(crate) struct To {
 
 impl To {
     fn change(&self) -> TemplateChange {
-        let mut change = TemplateChange::default();
-        change.description = self.description.as_deref().map(filled);
-        change.strategy.clone_from(&self.strategy);
-        change.health_check_interval = self.health_check_interval;
-        change.max_retries = self.max_retries;
-        change.pool_size = self.pool_size;
-        change.timeout = self.timeout;
-        change
+        TemplateChange {
+            description: self.description.as_deref().map(filled),
+            strategy: self.strategy.clone(),
+            health_check_interval: self.health_check_interval,
+            max_retries: self.max_retries,
+            pool_size: self.pool_size,
+            timeout: self.timeout,
+        }
     }
 }
 

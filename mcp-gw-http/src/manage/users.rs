@@ -17,7 +17,7 @@ pub(crate) enum Users {
     List,
     /// Show one
     Show(One),
-    /// Make one; the password is in $MCP_GW_NEW_PASSWORD, or asked for
+    /// Make one; the password is in `$MCP_GW_NEW_PASSWORD`, or asked for
     Create(New),
     /// Change what is known of one
     Update {
@@ -135,13 +135,14 @@ fn all(words: &[String]) -> Vec<String> {
 
 impl To {
     fn change(&self) -> UserChange {
-        let mut change = UserChange::default();
-        change.email = self.email.as_deref().map(filled);
-        change.full_name = self.full_name.as_deref().map(filled);
-        change.roles = self.roles.as_deref().map(all);
-        change.groups = self.groups.as_deref().map(all);
-        change.is_superuser = self.superuser;
-        change
+        UserChange {
+            email: self.email.as_deref().map(filled),
+            full_name: self.full_name.as_deref().map(filled),
+            roles: self.roles.as_deref().map(all),
+            groups: self.groups.as_deref().map(all),
+            is_superuser: self.superuser,
+            ..UserChange::default()
+        }
     }
 }
 

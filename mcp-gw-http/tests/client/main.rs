@@ -1,4 +1,5 @@
 //! The client of the management API, over loopback, against that API and against servers that answer badly.
+#![cfg(test)]
 
 mod hostile;
 mod operations;
