@@ -93,6 +93,9 @@ enum Command {
     Policy(PolicyArgs),
     /// Documentation that tools search: read it ahead
     Docs(DocsArgs),
+    #[cfg(feature = "client")]
+    #[command(flatten)]
+    Manage(crate::manage::Manage),
 }
 
 /// What is checked, where it has a subcommand of its own.
@@ -171,6 +174,7 @@ Examples:
   mcp-gw-http limits show --config mcp-gw.yaml          how much may callers call?
   mcp-gw-http policy check mcp-gw.yaml                  who may do what?
   mcp-gw-http docs index docs.tar.gz docs.index         read documentation ahead
+  mcp-gw-http login --username admin                    manage one that runs: users, keys, servers
 
 Ctrl-C lets open calls end; a second Ctrl-C does not wait for them.";
 
@@ -236,6 +240,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Limits(args)) => return Ok(runtime()?.block_on(limits(&args))),
         Some(Command::Policy(args)) => return Ok(policy(&args)),
         Some(Command::Docs(args)) => return Ok(docs(&args)),
+        #[cfg(feature = "client")]
+        Some(Command::Manage(what)) => return Ok(runtime()?.block_on(crate::manage::run(what))),
         Some(Command::Demo(args)) => {
             runtime()?.block_on(demo::run(args.once, args.listen, || {
                 stop_signals(Hangup::Stops)

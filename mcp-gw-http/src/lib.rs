@@ -2,6 +2,8 @@
 
 #[doc(hidden)]
 pub mod cli;
+#[cfg(feature = "client")]
+pub mod client;
 mod credentials;
 mod demo;
 mod direct;
@@ -9,6 +11,8 @@ mod guard;
 mod head;
 mod host;
 mod incoming;
+#[cfg(feature = "client")]
+mod manage;
 mod managed;
 mod management;
 mod proxies;

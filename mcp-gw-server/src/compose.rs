@@ -167,7 +167,7 @@ impl Launch {
         };
         let metrics = self.metrics.as_ref().map(live);
         #[cfg(feature = "management")]
-        let quotas = self.management.as_ref().and_then(|management| {
+        let quotas = self.management.as_ref().map(|management| {
             let ledger = StoreLedger::new(Arc::clone(management.store()));
             limits.keep_quotas(ledger)
         });

@@ -107,15 +107,14 @@ impl Limits {
         connect(self.redis()).await;
     }
 
-    /// Keeps what is used of quotas by the calendar in `ledger`, from now on. Where Redis counts, that keeps
-    /// them; what this process counts while it is away is as short-lived as the outage.
+    /// Keeps what this process counts of quotas by the calendar in `ledger`, from now on: also while Redis
+    /// counts, as a reload may end that.
     #[cfg(feature = "management")]
     pub(crate) fn keep_quotas(
         &self,
         ledger: crate::quotas::StoreLedger,
-    ) -> Option<crate::quotas::KeptQuotas> {
-        let is_here = self.redis().is_none();
-        is_here.then(|| crate::quotas::KeptQuotas::start(Arc::clone(&self.memory.callers), ledger))
+    ) -> crate::quotas::KeptQuotas {
+        crate::quotas::KeptQuotas::start(Arc::clone(&self.memory.callers), ledger)
     }
 
     /// How they do, in one line, if they are not counted in this process alone.

@@ -11,6 +11,12 @@ use tokio::task::JoinHandle;
 
 /// How often it is written down.
 const EVERY: Duration = Duration::from_secs(10);
+/// Between the tries at the end; each of them waits for a locked database itself.
+const LAST_PAUSES: [Option<Duration>; 3] = [
+    Some(Duration::from_millis(200)),
+    Some(Duration::from_secs(1)),
+    None,
+];
 
 /// The quotas in a database. Of two counts of one period the greater holds: several gateways that count by
 /// themselves find after a restart what the busiest of them had counted.
@@ -68,8 +74,8 @@ impl KeptQuotas {
         let (ending, end) = oneshot::channel();
         let work = tokio::spawn(async move {
             keep(&counts, &ledger, end).await;
-            // Whatever was the last: nothing is counted any more.
-            save(&counts, &ledger).await;
+            // Nothing is counted any more.
+            save_at_last(&counts, &ledger).await;
         });
         Self { ending, work }
     }
@@ -94,6 +100,19 @@ async fn keep(counts: &MemoryStore, ledger: &impl QuotaLedger, mut end: oneshot:
             _ = &mut end => return,
             () = tokio::time::sleep(EVERY) => save(counts, ledger).await,
         }
+    }
+}
+
+async fn save_at_last(counts: &MemoryStore, ledger: &impl QuotaLedger) {
+    for pause in LAST_PAUSES {
+        let Err(error) = counts.save_quotas(ledger).await else {
+            return;
+        };
+        let Some(pause) = pause else {
+            tracing::error!(%error, "what was used of quotas lately is lost: it was not written down");
+            return;
+        };
+        tokio::time::sleep(pause).await;
     }
 }
 

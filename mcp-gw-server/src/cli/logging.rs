@@ -71,6 +71,10 @@ impl LogArgs {
                 self.log
             )
         })?;
+        // It tells of each step of its work, which is of use to nobody here.
+        if !self.log.contains(SEARCH) {
+            filter = filter.with_target(SEARCH, tracing_subscriber::filter::LevelFilter::WARN);
+        }
         for target in without {
             filter = filter.with_target(*target, tracing_subscriber::filter::LevelFilter::OFF);
         }
@@ -104,6 +108,9 @@ fn lost_as_json(lines: u64) -> String {
         "{{\"level\":\"WARN\",\"message\":\"{LOST}\",\"lines\":{lines},\"target\":\"mcp_gw::log\"}}\n"
     )
 }
+
+/// The full-text search.
+const SEARCH: &str = "tantivy";
 
 const LOST: &str =
     "log lines were lost, audit events maybe among them: nobody read standard error in time";

@@ -33,7 +33,10 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 9] = [
         ],
     ),
     ("mcp-gw-stdio", &["mcp-gw-core", "mcp-gw-server"]),
-    ("mcp-gw-http", &["mcp-gw-core", "mcp-gw-server"]),
+    (
+        "mcp-gw-http",
+        &["mcp-gw-admin-client", "mcp-gw-core", "mcp-gw-server"],
+    ),
 ];
 
 /// Crates of TLS libraries that the system would have to bring.
@@ -247,8 +250,13 @@ fn adapters_carry_and_do_not_judge() {
         let source = root().join(adapter).join("src");
         for path in files(&source, ".rs") {
             let inside = path.strip_prefix(&source).unwrap();
-            // The demo is an application of its own: a client and a server with tools.
-            if inside.starts_with("demo") || inside == Path::new("demo.rs") {
+            // Applications of their own: the demo is a client and a server with tools, the management API and its
+            // client have paths with such names.
+            let apart = ["client", "demo", "manage", "management"];
+            let is_apart = |name: &&str| {
+                inside.starts_with(name) || inside == Path::new(&format!("{name}.rs"))
+            };
+            if apart.iter().any(is_apart) {
                 continue;
             }
             seen += 1;

@@ -13,6 +13,7 @@
 
 mod admin;
 mod federation;
+mod manage;
 mod operator;
 mod over_http;
 mod over_stdio;
