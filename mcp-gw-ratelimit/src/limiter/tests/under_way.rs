@@ -184,9 +184,9 @@ async fn where_quotas_refuse_too_the_longest_is_told() {
             .map(|one| (&*one.name, one.quota.remaining));
         assert_eq!(told.collect::<Vec<_>>(), [("w", 0), ("c", 0), ("v", 8)]);
         let stats = limiter.stats().limits;
-        let limited = stats.iter().map(|one| (&*one.name, one.limited));
-        let limited: Vec<_> = limited.filter(|(_, count)| *count > 0).collect();
-        assert_eq!(limited, [("w", 1), ("c", 1)]);
+        let refusing = stats.iter().map(|one| (&*one.name, one.limited));
+        let refusing: Vec<_> = refusing.filter(|(_, count)| *count > 0).collect();
+        assert_eq!(refusing, [("w", 1), ("c", 1)]);
         drop(first);
     }
 }
