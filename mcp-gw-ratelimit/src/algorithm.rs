@@ -99,8 +99,9 @@ pub enum LimitError {
     /// The window is above [`MAX_WINDOW`].
     #[error("the window is longer than 366 days; use a quota by month for the long run")]
     LongWindow,
-    /// The burst is so great beside the quota that it would take lifetimes to fill.
-    #[error("the burst is too great for so slow a rate; make it at most a few times the quota")]
+    /// The burst would take lifetimes to fill, or it and the quota are too great together to be counted
+    /// exactly.
+    #[error("the burst is too great for this quota and window; make it smaller")]
     GreatBurst,
 }
 

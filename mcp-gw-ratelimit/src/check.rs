@@ -75,10 +75,10 @@ impl Checker {
         }
     }
 
-    /// A limit, or the fault of its numbers.
+    /// A limit, or the fault of its numbers, at the places of these.
     pub(crate) fn limit(
         &mut self,
-        quota: &LimitPath,
+        (quota, burst): (&LimitPath, &LimitPath),
         window: &LimitPath,
         limit: Result<Limit, LimitError>,
     ) -> Option<Limit> {
@@ -91,11 +91,24 @@ impl Checker {
         let path = match error {
             // Of all names [`Checker::names`] has told.
             LimitError::Name => return None,
-            LimitError::ZeroQuota | LimitError::GreatQuota | LimitError::GreatBurst => quota,
+            LimitError::ZeroQuota | LimitError::GreatQuota => quota,
+            LimitError::GreatBurst => burst,
             LimitError::ShortWindow | LimitError::LongWindow => window,
         };
         self.fault(path.clone(), message, help);
         None
+    }
+
+    /// What is wrong with a quota and the burst that is admitted with it: that is their sum.
+    pub(crate) fn sum(&mut self, burst: &LimitPath, numbers: (u64, u64)) -> Option<()> {
+        let is_too_great = numbers.0.saturating_add(numbers.1) > MAX_QUOTA;
+        // What is too great by itself is told of elsewhere.
+        if is_too_great && numbers.0 <= MAX_QUOTA && numbers.1 <= MAX_QUOTA {
+            let message = format!("the quota with its burst is above {MAX_QUOTA}");
+            self.fault(burst.clone(), message, "make the burst a part of the quota");
+            return None;
+        }
+        Some(())
     }
 
     /// What of a rule does not go together. `None` when no limit can be made of it.

@@ -386,7 +386,8 @@ impl Limiter {
         self.seeds.local("flow", "caller").with_caller(caller)
     }
 
-    /// Too much is under way. Limits with a penalty count that, too.
+    /// Too much is under way. Limits with a penalty count that, too; the others are looked at, since
+    /// what else refuses may take longer.
     async fn crowded(
         &self,
         limits: &[(&Concurrent, Want)],
@@ -402,18 +403,22 @@ impl Limiter {
             let standing = LimitStanding::new(Arc::clone(&limit.name), quota, None);
             told.push(standing.refused(BUSY));
         }
-        let is_counted = |limit: &Limit| limit.penalty();
-        let demands = demands.into_iter().filter(|it| is_counted(it.limit));
-        let demands: Demands<'_> = demands.collect();
-        let parts = parts.into_iter().filter(|it| is_counted(&it.quotas.main));
-        if !demands.is_empty() {
-            // It is refused in any case, so that nothing depends on whether it can be counted.
-            if let Ok(
-                Admission::Admitted { standings, .. } | Admission::Limited { standings, .. },
-            ) = self.charge(&*self.store, parts.collect(), demands).await
-            {
-                told.extend(standings);
-            }
+        let (counted, seen): (Demands<'_>, Demands<'_>) =
+            demands.into_iter().partition(|it| it.limit.penalty());
+        let (counting, seeing): (Parts<'_>, Parts<'_>) =
+            parts.into_iter().partition(|it| it.quotas.main.penalty());
+        // It is refused in any case, so that nothing depends on whether the store can be asked.
+        if let Ok(Admission::Admitted { standings, .. } | Admission::Limited { standings, .. }) =
+            self.charge(&*self.store, counting, counted).await
+        {
+            told.extend(standings);
+        }
+        if !seen.is_empty()
+            && let Ok(standings) = self.store.peek(&seen).await
+            && let Ok(standings) = answer::of_parts(&seeing, &standings)
+        {
+            count_refusals(&seeing, &standings);
+            told.extend(standings);
         }
         admission(told)
     }
@@ -431,13 +436,12 @@ impl Limiter {
         let standings = store.charge(&demands).await.map_err(failed)?;
         let is_admitted = standings.iter().all(|standing| standing.admitted);
         let all = answer::of_parts(&parts, &standings)?;
-        for (part, standing) in parts.iter().zip(&all) {
-            if is_admitted {
+        if is_admitted {
+            for part in &parts {
                 part.rule.admitted.fetch_add(1, Ordering::Relaxed);
-            } else if standing.retry_after.is_some() {
-                part.rule.limited.fetch_add(1, Ordering::Relaxed);
             }
         }
+        count_refusals(&parts, &all);
         Ok(admission(all))
     }
 }
@@ -580,6 +584,14 @@ impl Prefix {
             Per::Global | Per::Address => prefix,
         };
         prefix.key()
+    }
+}
+
+/// Limits that refuse have limited a call.
+fn count_refusals(parts: &[Part<'_>], standings: &[LimitStanding]) {
+    let each = parts.iter().zip(standings);
+    for (part, _) in each.filter(|(_, standing)| standing.retry_after.is_some()) {
+        part.rule.limited.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod model;
 mod quotas;
+mod room;
 mod shard;
 mod shared;
 mod swing;
@@ -23,6 +24,7 @@ use crate::algorithm::{Limit, Shape, micros};
 use crate::maths::State;
 use crate::store::{Demand, Key, Standing, Store, StoreError, StoreStats, repeated, repeats_a_key};
 pub use quotas::{MemoryLedger, QuotaLedger, QuotaRecord};
+use room::Room;
 use shard::{Now, Shard, shard_of};
 use shared::Shared;
 
@@ -39,7 +41,8 @@ const SHARDS: usize = 64;
 /// one bucket that they share, per limit: they are not refused as long as it has room, those who
 /// were known before do not notice, and whoever comes with ever new keys gains nothing. What a key
 /// used of the shared bucket is not forgotten when it gets a place of its own: it begins with a copy
-/// of the bucket, so that nobody gets more than the limit.
+/// of the bucket, so that nobody gets more than the limit. (Of each bucket the first 4,096 keys that
+/// used it are known; where there are more, each key that gets a place begins with a copy.)
 ///
 /// Decisions take the locks of the parts they need in one order, and hold none across an await.
 pub struct MemoryStore {
@@ -52,6 +55,7 @@ pub struct MemoryStore {
 #[derive(Debug)]
 struct Tables<L> {
     shards: Box<[L]>,
+    room: Arc<Room>,
     shared: Shared,
 }
 
@@ -225,16 +229,16 @@ impl Now {
 
 impl<L: Lock> Tables<L> {
     fn new(keys: usize) -> Self {
-        // A part holds at least a few, or luck would decide who finds room.
         let shards = (keys / 64).clamp(1, SHARDS).next_power_of_two();
         let shards = if shards > SHARDS { SHARDS } else { shards };
-        let room = keys.div_ceil(shards).max(1);
+        let room = Arc::new(Room::new(keys.max(1)));
         let shard = |_| {
             let seed = RandomState::new().build_hasher().finish();
-            L::around(Shard::new(room, seed))
+            L::around(Shard::new(Arc::clone(&room), seed))
         };
         Self {
             shards: (0..shards).map(shard).collect(),
+            room,
             shared: Shared::default(),
         }
     }
@@ -265,8 +269,27 @@ impl<L: Lock> Tables<L> {
         Some(state.decide(limit, now.of(limit), cost))
     }
 
+    /// Looks for idle keys in another part of the store for each key that is new and finds it full:
+    /// places belong to no part. No lock is held meanwhile, since those of a decision have an order.
+    fn make_room(&self, demands: &[Demand<'_>], now: Now) {
+        for demand in demands {
+            let is_known = || self.shard(demand.key).enter().find(demand.key).is_some();
+            if !self.room.is_full() || is_known() {
+                continue;
+            }
+            if let Some(shard) = self.shards.get(self.room.next(self.shards.len())) {
+                let mut shard = shard.enter();
+                let steady = now.steady.max(shard.latest());
+                let now = Now { steady, ..now };
+                shard.begin(now);
+                shard.search(now);
+            }
+        }
+    }
+
     /// Charges all or none.
     fn decide(&self, demands: &[Demand<'_>], now: Now, out: &mut Vec<Standing>) {
+        self.make_room(demands, now);
         let mut numbers: SmallVec<[usize; 4]> = demands
             .iter()
             .map(|demand| self.number(demand.key))
@@ -296,7 +319,7 @@ impl<L: Lock> Tables<L> {
             match guard.and_then(|guard| guard.find(demand.key)) {
                 Some(place) => Place::Kept(number, place),
                 None if guard.is_some_and(|guard| guard.has_room()) => {
-                    Place::New(number, self.shared.of_new(demand.limit, now))
+                    Place::New(number, self.shared.of_new(demand.limit, demand.key, now))
                 }
                 None => Place::Shared(State::default()),
             }
@@ -347,7 +370,7 @@ impl<L: Lock> Tables<L> {
                 Place::New(number, state) if is_charged => kept.push((number, key, state)),
                 Place::Shared(state) if is_charged => {
                     if let Some(shared) = &mut shared {
-                        shared.keep(limit, state);
+                        shared.keep(limit, key, state);
                     }
                 }
                 Place::Kept(..) | Place::New(..) | Place::Shared(_) => {}
@@ -370,7 +393,7 @@ impl<L: Lock> Tables<L> {
             let kept = shard.find(demand.key).and_then(|place| shard.peek(place));
             let mut state = match kept {
                 Some(state) => state.clone(),
-                None => self.shared.of_new(demand.limit, now),
+                None => self.shared.of_new(demand.limit, demand.key, now),
             };
             let Demand { limit, cost, .. } = *demand;
             let now = now.of(limit);

@@ -91,7 +91,7 @@ impl LimitSet {
         let (mut rules, mut address) = (Vec::new(), Vec::new());
         if let Some(calls) = config.calls_per_minute {
             let path = root.key("calls_per_minute");
-            let limit = checker.limit(&path, &path, simple(PER_MINUTE, calls, 60));
+            let limit = checker.limit((&path, &path), &path, simple(PER_MINUTE, calls, 60));
             rules.extend(limit.map(|limit| Rule::plain(PER_MINUTE, limit)));
         }
         if let Some(Classes::Standard) = config.classes {
@@ -114,7 +114,11 @@ impl LimitSet {
             config.other.window.get(),
             Algorithm::SlidingWindow,
         );
-        let other = checker.limit(&path.key("quota"), &path.key("window"), other);
+        let other = checker.limit(
+            (&path.key("quota"), &path.key("quota")),
+            &path.key("window"),
+            other,
+        );
         let other = other.filter(|_| !config.is_empty());
         let concurrent = config.concurrent.iter().enumerate();
         let concurrent = concurrent
@@ -244,7 +248,9 @@ impl Rule {
     }
 
     fn new(checker: &mut Checker, path: &LimitPath, config: &RuleConfig) -> Option<Self> {
-        let quotas = Quotas::new(checker, path, config, (config.quota, config.burst));
+        let at_burst = path.key("burst");
+        let numbers = (config.quota, config.burst);
+        let quotas = Quotas::new(checker, (path, &at_burst), config, numbers);
         let overrides = config.overrides.iter().enumerate().map(|(n, other)| {
             let path = path.key("overrides").index(n);
             let matcher = Matcher::new(&other.applies_to);
@@ -253,7 +259,9 @@ impl Rule {
                 return Some((matcher, None));
             };
             let numbers = (quota, other.burst.unwrap_or(config.burst));
-            let quotas = Quotas::new(checker, &path, config, numbers)?;
+            // A burst of the rule's is not wrong by itself.
+            let at_burst = path.key(other.burst.map_or("quota", |_| "burst"));
+            let quotas = Quotas::new(checker, (&path, &at_burst), config, numbers)?;
             Some((matcher, Some(quotas)))
         });
         let overrides: Vec<_> = overrides.collect();
@@ -323,7 +331,7 @@ impl Rule {
 impl Quotas {
     fn new(
         checker: &mut Checker,
-        path: &LimitPath,
+        (path, at_burst): (&LimitPath, &LimitPath),
         config: &RuleConfig,
         (quota, burst): (u64, u64),
     ) -> Option<Self> {
@@ -341,15 +349,19 @@ impl Quotas {
             }
         };
         let (at_quota, at_window) = (path.key("quota"), path.key("window"));
+        if most > quota {
+            checker.sum(at_burst, (quota, burst))?;
+        }
+        let numbers = (&at_quota, at_burst);
         let main = Limit::new(name, most, window, algorithm);
         let main = checker
-            .limit(&at_quota, &at_window, main)?
+            .limit(numbers, &at_window, main)?
             .with_penalty(config.penalty);
         let is_window = algorithm == Algorithm::SlidingWindow;
         let long_run = match bucket(most).filter(|_| is_window && burst > 0) {
             Some(bucket) => {
                 let limit = Limit::new(name, quota, window, bucket);
-                let limit = checker.limit(&at_quota, &at_window, limit)?;
+                let limit = checker.limit(numbers, &at_window, limit)?;
                 Some(limit.with_penalty(config.penalty))
             }
             None => None,

@@ -1,5 +1,6 @@
 //! The limiter as the pipeline sees it.
 
+mod bursts;
 mod guesses;
 mod under_way;
 

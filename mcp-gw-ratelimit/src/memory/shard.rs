@@ -1,8 +1,11 @@
 //! One part of the memory store: the keys whose hash leads to it, under one lock.
 
+use std::sync::Arc;
+
 use crate::maths::State;
 use crate::store::Key;
 
+use super::room::Room;
 use super::swing::Swing;
 use super::table::Table;
 
@@ -59,7 +62,8 @@ impl Default for Entry {
 pub(super) struct Shard {
     entries: Table<Entry>,
     swing: Swing,
-    room: usize,
+    /// That of all shards.
+    room: Arc<Room>,
     cursor: usize,
     /// The latest time of a decision here. Time does not go back behind it.
     latest: u64,
@@ -71,8 +75,8 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    /// With room for so many keys. The seed is what nobody outside knows.
-    pub(super) fn new(room: usize, seed: u64) -> Self {
+    /// Takes places of `room`. The seed is what nobody outside knows.
+    pub(super) fn new(room: Arc<Room>, seed: u64) -> Self {
         Self {
             entries: Table::new(),
             swing: Swing::default(),
@@ -123,12 +127,17 @@ impl Shard {
     /// that were found before are not good any more.
     pub(super) fn make_room(&mut self, key: Key, now: Now) {
         if !self.has_room() && self.find(key).is_none() {
-            self.sweep(now, SEARCH);
+            self.search(now);
         }
     }
 
-    pub(super) const fn has_room(&self) -> bool {
-        self.entries.len() < self.room
+    /// Drops idle keys, to make room.
+    pub(super) fn search(&mut self, now: Now) {
+        self.sweep(now, SEARCH);
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        !self.room.is_full()
     }
 
     /// Keeps a key, whether there is room or not.
@@ -143,6 +152,7 @@ impl Shard {
             let places = self.swing.grow(self.latest, self.entries.places());
             self.entries.grow(places, hash_of);
         }
+        self.room.take();
         self.entries
             .insert(hash(key, seed), Entry { key, state }, hash_of);
         let (keys, places) = (self.entries.len(), self.entries.places());
@@ -199,7 +209,11 @@ impl Shard {
     fn remove_at(&mut self, place: usize) {
         let seed = self.seed;
         let hash_of = |entry: &Entry| hash(entry.key, seed);
+        let before = self.entries.len();
         self.entries.remove(place, hash_of);
+        if self.entries.len() < before {
+            self.room.give_back();
+        }
         self.give_back();
     }
 
@@ -264,7 +278,7 @@ mod tests {
         fn keys_are_found_until_they_are_idle(
             steps in proptest::collection::vec((0_u8..40, 0_u64..3, any::<bool>()), 0..300),
         ) {
-            let mut shard = Shard::new(20, 7);
+            let mut shard = Shard::new(Arc::new(Room::new(20)), 7);
             let mut kept: Vec<(u8, u64)> = Vec::new();
             let mut second = 10;
             for (n, step, remove) in steps {

@@ -150,11 +150,59 @@ fn a_flood_of_keys_takes_bounded_memory_and_resets_nobody() {
     }
     assert_eq!(store.stats().keys, stats.keys, "there is room");
     clock.advance(Duration::from_secs(61));
-    for n in 0..40_000 {
+    for n in 0..120_000 {
         one(&store, &limit, key(n % 500), 1);
     }
     assert!(store.stats().keys < 1_000, "{:?}", store.stats());
     assert!(store.bytes() < 300_000, "{}", store.bytes());
+}
+
+/// Each place is found by somebody, whatever part of the store it is in, before keys share a bucket.
+#[test]
+fn all_places_are_used_before_keys_share() {
+    for room in [1, 64, 640, 4_096] {
+        let (limit, clock) = (sliding("l", 5), ManualClock::new());
+        let store = MemoryStore::with_room(clock.clone(), room);
+        let room = room as u64;
+        for n in 0..room {
+            assert!(one(&store, &limit, key(n), 1).admitted, "{n} of {room}");
+        }
+        let stats = store.stats();
+        assert_eq!((stats.keys, stats.folded), (room, 0));
+        let more = (room..room + 1_000).filter(|n| one(&store, &limit, key(*n), 1).admitted);
+        assert_eq!(more.count(), 5, "one bucket for all others");
+        assert_eq!(store.stats().keys, room);
+        // Places that nobody needs any more are found by those who come next, wherever they are. The
+        // last of them may take some looking for.
+        clock.advance(Duration::from_secs(60));
+        for n in 0..room.div_ceil(2) {
+            let id = key(1_000_000 + n);
+            assert!(one(&store, &limit, id, 1).admitted, "{n} of {room}");
+        }
+        assert!(store.stats().keys <= room);
+    }
+}
+
+/// Places that get free while the shared bucket is used up are good for those who used none of it.
+#[test]
+fn a_used_up_bucket_refuses_nobody_else_a_free_place() {
+    let (limit, clock) = (sliding("l", 2), ManualClock::new());
+    let store = MemoryStore::with_room(clock.clone(), 1);
+    assert!(one(&store, &limit, key(0), 1).admitted);
+    clock.advance(Duration::from_secs(30));
+    for _ in 0..2 {
+        assert!(one(&store, &limit, key(1), 1).admitted, "of the bucket");
+    }
+    assert!(!one(&store, &limit, key(2), 1).admitted, "it is used up");
+    clock.advance(Duration::from_secs(31));
+    assert!(
+        !one(&store, &limit, key(1), 1).admitted,
+        "a place of its own forgives nothing"
+    );
+    for _ in 0..2 {
+        assert!(one(&store, &limit, key(2), 1).admitted, "the place of 0");
+    }
+    assert!(!one(&store, &limit, key(2), 1).admitted);
 }
 
 /// Callers who come in turns, few and many, each turn others: keys are moved for the first turns, and

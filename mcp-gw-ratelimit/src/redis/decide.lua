@@ -25,7 +25,7 @@ function Window:read(word)
   if length == 0 then return end
   local tail = call('LRANGE', self.key, -4, -1)
   local count = (length - 2) / 2
-  self.count, self.stored = count, count
+  self.count, self.stored, self.is_known = count, count, true
   self.numbers[count], self.units[count] = tonumber(tail[1]), tonumber(tail[2])
   self.newest, self.sum, self.stored_sum = self.numbers[count], tonumber(tail[4]), tonumber(tail[4])
   self.granule = tonumber(tail[3])
@@ -162,7 +162,9 @@ function Window:write()
     end
     words[#words + 1], words[#words + 2] = grid.granule, self.sum
     call('RPUSH', key, unpack(words))
+    self:keep(grid.granule / 1000)
   else
+    self:keep(grid.granule / 1000)
     if self.first > 1 then call('LTRIM', key, 2 * self.first - 2, -1) end
     if self.cut then call('LSET', key, 1, self.units[self.first]) end
     if self.added then call('LSET', key, -3, self.units[self.stored]) end
@@ -173,7 +175,6 @@ function Window:write()
       call('LSET', key, -1, self.sum)
     end
   end
-  self:keep(grid.granule / 1000)
 end
 
 -- A bucket is a hash: `f`, when it will be full, and `p`, parts of a microsecond after that.
@@ -185,6 +186,7 @@ function Bucket:read(word)
   self.window = self.step * self.rate + self.step_part
   local found = call('HMGET', self.key, 'f', 'p')
   self.full, self.part = now, 0
+  self.is_known = found[1] and true
   local full, part = tonumber(found[1] or 0), tonumber(found[2] or 0)
   -- A part of another quota, after the limit was changed, is less than a microsecond.
   if part >= self.rate then full, part = full + 1, 0 end
@@ -242,8 +244,7 @@ function Bucket:standing(cost)
 end
 
 function Bucket:write()
-  call('HSET', self.key, 'f', self.full, 'p', self.part)
-  self:keep(1000)
+  self:set(1000, 'f', self.full, 'p', self.part)
 end
 
 -- A quota of the calendar is a hash: `u`, units used, and `e`, the end of their period.
@@ -253,6 +254,7 @@ Calendar.__index = Calendar
 function Calendar:read(word)
   self.is_month = word[1] == 1
   local found = call('HMGET', self.key, 'u', 'e')
+  self.is_known = found[2] and true
   self.ends = tonumber(found[2] or 0)
   self.used = now < self.ends and tonumber(found[1]) or 0
 end
@@ -299,13 +301,20 @@ function Calendar:standing()
 end
 
 function Calendar:write()
-  call('HSET', self.key, 'u', self.used, 'e', self.ends)
-  self:keep(3600000)
+  self:set(3600000, 'u', self.used, 'e', self.ends)
 end
 
 -- Lets the key go when nothing of it counts any more, and `more` milliseconds later.
 local function keep(self, more)
   call('PEXPIRE', self.key, floor((self:till() - now) / 1000 + more) + 1)
+end
+
+-- A server that is full refuses what may need memory, unless the script has written something else
+-- before: so what is known is written with an order that needs none first.
+local function set(self, more, ...)
+  if self.is_known then self:keep(more) end
+  call('HSET', self.key, ...)
+  if not self.is_known then self:keep(more) end
 end
 
 local kinds = { w = Window, b = Bucket, c = Calendar }
@@ -325,6 +334,7 @@ for index = 1, #KEYS do
     penalty = ARGV[at + 3] == '1',
     rate = word[5],
     keep = keep,
+    set = set,
   }, kinds[ARGV[at]])
   demand:read(word)
   demands[index] = demand
@@ -353,8 +363,12 @@ for index, demand in ipairs(demands) do
 end
 if ARGV[1] == 'charge' then
   -- What was refused leaves no trace, or time that went back once would be missed.
-  for _, demand in ipairs(demands) do
-    if demand.taken then demand:write() end
+  -- What is known comes first: who has a count goes on when the server is full. If nothing is, the
+  -- first order is refused, and nothing was written.
+  for pass = 1, 2 do
+    for _, demand in ipairs(demands) do
+      if demand.taken and (pass == 1) == (demand.is_known == true) then demand:write() end
+    end
   end
 end
 return reply

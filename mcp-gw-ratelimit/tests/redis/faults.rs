@@ -360,6 +360,69 @@ async fn nobody_waits_for_a_server_that_only_accepts() {
     assert_eq!(store.stats().fallbacks, 10);
 }
 
+/// Whatever counts: callers that have a count go on, and the others are what `on_error` says.
+#[tokio::test]
+async fn a_full_server_counts_on_for_those_it_knows() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let store = store(&config(&server));
+    let hour = Duration::from_secs(3_600);
+    let burst = NonZeroU64::new(5).unwrap();
+    let limits = [
+        hourly(5),
+        hourly(600),
+        Limit::new("bucket", 5, hour, Algorithm::gcra(burst)).unwrap(),
+        Limit::new("day", 10, hour, Algorithm::Calendar(Period::Day)).unwrap(),
+    ];
+    // The third is refused: that it is charged all the same is a write of its own.
+    let harsh = Limit::new("harsh", 10, hour, Algorithm::gcra(burst)).unwrap();
+    let harsh = harsh.with_penalty(true);
+    for (limit, n) in limits.iter().zip(0..).chain([(&harsh, 9)]) {
+        assert!(charge(&store, limit, n).await.unwrap().admitted);
+    }
+    server.command::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    for (limit, n) in limits.iter().zip(0..) {
+        let mut before = charge(&store, limit, n).await.unwrap().remaining;
+        while before > 0 {
+            let now = charge(&store, limit, n).await.unwrap().remaining;
+            assert_eq!(now, before - 1, "{limit:?}");
+            before = now;
+        }
+        assert!(!charge(&store, limit, n).await.unwrap().admitted);
+        assert_eq!(charge(&store, limit, n + 100).await, None, "{limit:?}");
+    }
+    let too_much = [Demand::new(&harsh, key(9), 15)];
+    assert!(!store.charge(&too_much).await.unwrap()[0].admitted);
+    assert_eq!(charge(&store, &harsh, 9).await.unwrap().remaining, 0);
+    let errors = limits.len() as u64;
+    assert_eq!(failures(&store, FailureKind::OutOfMemory), errors);
+    // A new count beside one that is known, in either order: who is known goes on.
+    let long = Limit::new("long", 1_000, hour, Algorithm::gcra(burst)).unwrap();
+    server.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert!(charge(&store, &long, 50).await.unwrap().admitted);
+    server.command::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    for (n, new_first) in [(51, false), (52, true)] {
+        let mut both = [
+            Demand::new(&long, key(50), 1),
+            Demand::new(&limits[3], key(n), 1),
+        ];
+        if new_first {
+            both.reverse();
+        }
+        let standings = store.charge(&both).await.unwrap();
+        assert!(standings.iter().all(|it| it.admitted), "{standings:?}");
+    }
+    // Of two that are new neither is left behind.
+    let both = [53, 54].map(|n| Demand::new(&limits[2], key(n), 1));
+    assert!(store.charge(&both).await.is_err());
+    server.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    for n in [53, 54] {
+        let found = store.peek(&[Demand::new(&limits[2], key(n), 1)]).await;
+        assert_eq!(found.unwrap()[0].reset, Duration::ZERO);
+    }
+}
+
 #[tokio::test]
 async fn a_user_with_the_least_rights_is_enough() {
     let Some(server) = Server::start(&[]) else {

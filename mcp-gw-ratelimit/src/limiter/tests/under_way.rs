@@ -157,3 +157,36 @@ async fn a_call_that_goes_on_needs_no_second_place_and_costs_as_any_other() {
     let (limit, _) = refusal(&next).expect("the place is free again, the minute is not over");
     assert_eq!(limit, "calls_per_minute");
 }
+
+/// A quota that is used up as well is told of, with its wait: who came back after a moment would only
+/// be refused again.
+#[tokio::test]
+async fn where_quotas_refuse_too_the_longest_is_told() {
+    for penalty in [false, true] {
+        let (limiter, _clock) = limiter(json!({
+            "rules": [
+                { "name": "w", "quota": 1, "window": "1h", "penalty": penalty },
+                { "name": "v", "quota": 9, "window": "1h" },
+            ],
+            "concurrent": [{ "name": "c", "max": 1 }],
+        }));
+        let ann = user("ann");
+        let first = call(&limiter, &ann, "a").await;
+        assert!(first.is_admitted());
+        let second = call(&limiter, &ann, "a").await;
+        let (name, wait) = refusal(&second).unwrap();
+        assert_eq!((name.as_str(), wait / 60), ("w", 60), "{second:?}");
+        let Admission::Limited { standings, .. } = &second else {
+            panic!("{second:?}");
+        };
+        let told = standings
+            .iter()
+            .map(|one| (&*one.name, one.quota.remaining));
+        assert_eq!(told.collect::<Vec<_>>(), [("w", 0), ("c", 0), ("v", 8)]);
+        let stats = limiter.stats().limits;
+        let refusing = stats.iter().map(|one| (&*one.name, one.limited));
+        let refusing: Vec<_> = refusing.filter(|(_, count)| *count > 0).collect();
+        assert_eq!(refusing, [("w", 1), ("c", 1)]);
+        drop(first);
+    }
+}
