@@ -209,21 +209,26 @@ impl Engine {
         revision: Revision,
         declared: Option<&RawJson>,
     ) -> RpcError {
-        let knows = !revision.is_modern() && Askable::of_some(revision, declared).opens_urls();
-        if knows || !is_visit(&error, revision) {
+        let opens = Askable::of_some(revision, declared).opens_urls();
+        if (opens && !revision.is_modern()) || !is_visit(&error, revision) {
             return error;
+        }
+        if opens {
+            return RpcError::new(
+                code::UPSTREAM_INVALID,
+                &format!("{WANTS} the answer to this request cannot ask for that."),
+            );
         }
         self.no_visit(revision)
     }
 
     /// What a client hears instead of a URL that it is not to be shown.
     fn no_visit(&self, revision: Revision) -> RpcError {
-        let wants = "The server wants the user to visit a URL first, and";
         if self.config().withheld.contains(&ELICITATION) {
             return RpcError::new(
                 code::UPSTREAM_INVALID,
                 &format!(
-                    "{wants} this gateway does not let servers ask for that: `input.allow` is without \
+                    "{WANTS} this gateway does not let servers ask for that: `input.allow` is without \
                      `elicitation`."
                 ),
             );
@@ -236,12 +241,14 @@ impl Engine {
         RpcError::new(
             code::INVALID_REQUEST,
             &format!(
-                "{wants} this client did not declare that it can show one: {since}declare the \
+                "{WANTS} this client did not declare that it can show one: {since}declare the \
                  capability `elicitation.url`."
             ),
         )
     }
 }
+
+const WANTS: &str = "The server wants the user to visit a URL first, and";
 
 /// Revisions from 2026-07-28 on do not have the error at all.
 fn is_visit(error: &RpcError, revision: Revision) -> bool {

@@ -1,24 +1,59 @@
 //! What tasks ask for while they run (extension `io.modelcontextprotocol/tasks`): `inputRequests` of a
-//! task are held to what the client declared and servers may ask for, as those of a call are.
+//! task are held to what the client declared and servers may ask for, as those of a call are. So is what
+//! a task ends with, for a client takes it for the answer to its call.
 
-use mcp_gw_core::{ObjectWriter, RawJson};
+use mcp_gw_core::{Members, ObjectWriter, RawJson, code};
 use memchr::memmem;
 
 use crate::askable::Askable;
-use crate::rewrite::{read_requests, short};
+use crate::revision::Revision;
+use crate::rewrite::{Kind, kind, read_requests, short};
+use crate::url_first;
 
 /// The member with the questions.
 const REQUESTS: &str = "inputRequests";
+/// The members with which a task ends: what its call would have been answered.
+const ENDS: [&str; 2] = ["result", "error"];
 
 /// Why a client cannot be told this answer about a task: a clause whose subject is the answer.
 pub(crate) fn objection(answer: &RawJson, askable: Askable) -> Option<String> {
-    let requests = match requests(answer) {
-        Ok(requests) => requests?,
+    let members = match members(answer) {
+        Ok(members) => members?,
         Err(reason) => return Some(reason),
     };
-    match read_requests(&requests) {
+    objection_to_questions(answer, &members, askable).or_else(|| objection_to_end(answer, &members))
+}
+
+fn objection_to_questions(
+    answer: &RawJson,
+    members: &Members<'_>,
+    askable: Askable,
+) -> Option<String> {
+    match read_requests(&answer.slice(members.get(REQUESTS)?)) {
         Ok(requests) => undeclared(&requests, askable),
         Err(_) => Some("it asks for input in a way that cannot be read".to_owned()),
+    }
+}
+
+/// A task that has ended asks for nothing, neither in its result nor by its error: nobody could bring
+/// back what it asks for.
+fn objection_to_end(answer: &RawJson, members: &Members<'_>) -> Option<String> {
+    let [result, error] = ENDS.map(|name| {
+        let end = members.get(name).map(|end| answer.slice(end));
+        end.filter(RawJson::is_object)
+    });
+    if error.is_some_and(|error| url_first::is_sent(&error) || url_first::is_of_code(&error)) {
+        let wants = "its error wants the user to visit a URL first, for which a task that has ended \
+                     cannot ask";
+        return Some(wants.to_owned());
+    }
+    match kind(&result?, Revision::V2026_07_28) {
+        Ok(Kind::Answer | Kind::Extension(_)) => None,
+        Ok(Kind::Input(_)) => {
+            Some("its result asks for input, which a task that has ended cannot".to_owned())
+        }
+        Ok(Kind::Task) => Some("its result is a task itself".to_owned()),
+        Err(reason) => Some(format!("its result is none: {reason}")),
     }
 }
 
@@ -34,41 +69,54 @@ pub(crate) fn undeclared(requests: &[(String, RawJson)], askable: Askable) -> Op
 }
 
 /// News of a task as a client may be told them: with no question where one of them cannot be put to
-/// it. So it still hears that the task waits, and `tasks/get` says why it cannot go on. `None` when
-/// nobody can say what they ask.
+/// it, and as failed where what it ended with is none that it could be told. So it still hears that the
+/// task waits or has ended, and `tasks/get` says why it cannot go on. `None` when nobody can say what they
+/// ask.
 pub(crate) fn told(params: RawJson, askable: Askable) -> Option<RawJson> {
     if objection(&params, askable).is_none() {
         return Some(params);
     }
     let members = params.members().ok()?;
+    let end = objection_to_end(&params, &members);
     let mut writer = ObjectWriter::with_capacity(params.len());
     for (name, value) in members.iter() {
         writer = match name {
             REQUESTS => writer.raw(name, &RawJson::empty_object()),
+            "status" if end.is_some() => writer.string(name, "failed"),
+            _ if end.is_some() && ENDS.contains(&name) => writer,
             _ => writer.raw_value(name, value),
         };
+    }
+    if let Some(reason) = end {
+        let message = format!("The task's end cannot be told to this client: {reason}.");
+        let error = ObjectWriter::default()
+            .integer("code", code::UPSTREAM_INVALID)
+            .string("message", &message);
+        writer = writer.raw("error", &error.finish());
     }
     Some(writer.finish())
 }
 
-/// The questions in what is said of a task; an error where a reader could see others than are seen
-/// here.
-fn requests(said: &RawJson) -> Result<Option<RawJson>, String> {
+/// The members of what is said of a task, where something in it may ask for something; an error where a
+/// reader could see others than are seen here.
+fn members(said: &RawJson) -> Result<Option<Members<'_>>, String> {
     let text = said.as_bytes();
-    let has = |word: &[u8]| memmem::find(text, word).is_some();
+    let has = |word: &str| memmem::find(text, word.as_bytes()).is_some();
     // A name may be written with escapes.
-    if !has(REQUESTS.as_bytes()) && !has(b"\\u") {
+    if ![REQUESTS, "\"result\"", "\"error\"", "\\u"]
+        .into_iter()
+        .any(has)
+    {
         return Ok(None);
     }
     let members = said.members();
     let members = members.map_err(|_| "it names a member twice".to_owned())?;
-    Ok(members.get(REQUESTS).map(|requests| said.slice(requests)))
+    Ok(Some(members))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::revision::Revision;
 
     fn raw(text: &str) -> RawJson {
         RawJson::parse(text.to_owned()).unwrap()
@@ -127,5 +175,60 @@ mod tests {
         let twice = r#"{"inputRequests":{},"inputRequests":{"k":{"method":"roots/list"}}}"#;
         assert!(objection(&raw(twice), forms()).unwrap().contains("twice"));
         assert_eq!(told(raw(twice), forms()), None);
+    }
+
+    #[test]
+    fn a_task_that_has_ended_asks_for_nothing() {
+        let url = r#"{"elicitations":[{"mode":"url","url":"https://x.example/"}]}"#;
+        let all = r#"{"elicitation":{"form":{},"url":{}},"sampling":{},"roots":{}}"#;
+        let all = Askable::of(Revision::V2026_07_28, &raw(all));
+        for (end, why) in [
+            (
+                format!(r#""error":{{"code":-32042,"message":"m","data":{url}}}"#),
+                "visit a URL",
+            ),
+            (
+                format!(r#""err\u006fr":{{"code":-3.2042e4,"data":{url}}}"#),
+                "visit a URL",
+            ),
+            (
+                format!(r#""error":{{"code":1,"code":-32042,"data":{url}}}"#),
+                "visit a URL",
+            ),
+            (
+                r#""result":{"resultType":"input_required","inputRequests":{}}"#.to_owned(),
+                "asks for input",
+            ),
+            (
+                r#""res\u0075lt":{"resultType":"input_required","requestState":"s"}"#.to_owned(),
+                "asks for input",
+            ),
+            (
+                r#""result":{"resultType":"task","taskId":"2"}"#.to_owned(),
+                "a task itself",
+            ),
+            (
+                r#""result":{"resultType":"x","resultType":"complete"}"#.to_owned(),
+                "twice",
+            ),
+        ] {
+            let text = format!(r#"{{"taskId":"1","status":"completed",{end},"x":1.0}}"#);
+            for askable in [forms(), all] {
+                let reason = objection(&raw(&text), askable).unwrap();
+                assert!(reason.contains(why), "{text}: {reason}");
+                let told = told(raw(&text), askable).unwrap();
+                let head = r#"{"taskId":"1","status":"failed","x":1.0,"error":{"code":-31004,"#;
+                assert!(told.as_str().starts_with(head), "{told:?}");
+                assert_eq!(objection(&told, askable), None);
+            }
+        }
+        for fine in [
+            r#"{"status":"failed","error":{"code":-32603,"message":"m","data":{"elicitations":[]}}}"#,
+            r#"{"status":"completed","result":{"content":[],"resultType":"complete"}}"#,
+            r#"{"status":"working","result":null,"error":null}"#,
+        ] {
+            assert_eq!(objection(&raw(fine), forms()), None, "{fine}");
+            assert_eq!(told(raw(fine), forms()), Some(raw(fine)));
+        }
     }
 }

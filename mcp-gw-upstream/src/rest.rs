@@ -37,6 +37,7 @@ mod operation;
 mod output;
 mod param;
 mod piece;
+mod rebase;
 mod scan;
 mod select;
 mod server;

@@ -259,7 +259,10 @@ impl Backend for Asker {
 
     async fn task(&self, _: &CallContext, ask: TaskAsk) -> Result<RawJson, BackendError> {
         let asks = self.0.task_asks.lock().unwrap().clone();
-        let asks = asks.map_or_else(String::new, |asks| format!(r#","inputRequests":{asks}"#));
+        if let Some(error) = asks.as_deref().and_then(|asks| asks.strip_prefix("error ")) {
+            return Err(BackendError::Rpc(RawJson::parse(error.to_owned()).unwrap()));
+        }
+        let asks = asks.map_or_else(String::new, |asks| format!(",{asks}"));
         let text = format!(
             r#"{{"taskId":"{}","status":"working","x":1.0,"method":"{}"{asks}}}"#,
             ask.task_id,

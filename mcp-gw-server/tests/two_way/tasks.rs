@@ -189,17 +189,66 @@ async fn a_task_asks_for_no_more_than_its_client_declared_and_the_gateway_allows
         let news = client.next().await;
         assert_eq!(news["params"]["status"], "input_required", "{news}");
         assert_eq!(news["params"]["inputRequests"], json!({}), "{news}");
-        *shared.task_asks.lock().unwrap() = Some(elicits.to_string());
+        *shared.task_asks.lock().unwrap() = Some(format!(r#""inputRequests":{elicits}"#));
         let answer = client.asked("tasks/get", id.clone()).await;
         assert_eq!(answer["result"]["inputRequests"], elicits, "{answer}");
         let others = json!({"k": {"method": "tools/call"}});
         for asks in [&samples, &others, &json!({"k": {"method": "roots/list"}})] {
-            *shared.task_asks.lock().unwrap() = Some(asks.to_string());
+            *shared.task_asks.lock().unwrap() = Some(format!(r#""inputRequests":{asks}"#));
             let answer = client.asked("tasks/get", id.clone()).await;
             assert_eq!(answer["error"]["code"], -31004, "{answer}");
         }
         *shared.task_asks.lock().unwrap() = None;
         let answer = client.asked("tasks/cancel", id.clone()).await;
         assert_eq!(answer["result"]["method"], "tasks/cancel", "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_has_ended_sends_nobody_to_a_url() {
+    let url = json!({"elicitations": [{"mode": "url", "url": "https://x.example/"}]});
+    let error = json!({"code": -32042, "message": "m", "data": url});
+    let asks = json!({"k": {"method": "elicitation/create", "params": {"mode": "url"}}});
+    let result = json!({"resultType": "input_required", "inputRequests": asks});
+    for (withheld, elicitation) in [
+        (vec![], json!({"url": {}})),
+        (vec![], json!({})),
+        (vec!["elicitation"], json!({"url": {}})),
+    ] {
+        let config = EngineConfig::default().with_withheld(withheld.clone());
+        let (engine, shared, _) = engine(config).await;
+        let can = json!({
+            "extensions": {"io.modelcontextprotocol/tasks": {}}, "elicitation": elicitation,
+        });
+        let mut client = Client::modern(BOTH[0], &engine, can);
+        watched(&mut client, json!({})).await;
+        let id = json!({"taskId": "t1"});
+        for (name, end) in [("error", &error), ("result", &result)] {
+            let mut params = json!({"taskId": "t1", "status": "completed"});
+            params[name] = end.clone();
+            shared.tell(BackendEvent::TaskChanged {
+                task_id: Arc::from("t1"),
+                params: raw(&params),
+            });
+            let news = client.next().await;
+            assert_eq!(news["params"]["status"], "failed", "{news}");
+            assert_eq!(news["params"]["error"]["code"], -31004, "{news}");
+            assert!(!news.to_string().contains("x.example"), "{news}");
+            *shared.task_asks.lock().unwrap() = Some(format!(r#""{name}":{end}"#));
+            let answer = client.asked("tasks/get", id.clone()).await;
+            assert_eq!(answer["error"]["code"], -31004, "{answer}");
+            assert!(!answer.to_string().contains("x.example"), "{answer}");
+        }
+        // The same as the answer itself, which cannot ask either; what is said of it is true.
+        *shared.task_asks.lock().unwrap() = Some(format!("error {error}"));
+        let answer = client.asked("tasks/get", id).await;
+        let message = answer["error"]["message"].as_str().unwrap();
+        let (code, says) = match (withheld.is_empty(), elicitation.get("url")) {
+            (false, _) => (-31004, "input.allow"),
+            (true, Some(_)) => (-31004, "cannot ask for that"),
+            (true, None) => (-32600, "declare the capability `elicitation.url`"),
+        };
+        assert_eq!(answer["error"]["code"], code, "{answer}");
+        assert!(message.contains(says), "{answer}");
     }
 }

@@ -113,7 +113,12 @@ pub(super) struct Check(OnceLock<Option<Box<Validator>>>);
 impl Check {
     /// Checks `given` by `schema`. Where a value fits more than one of `oneOf` it is not refused: the API
     /// knows better than its description.
-    pub(super) fn check(&self, schema: &RawJson, given: &Given) -> Result<(), ArgumentError> {
+    pub(super) fn check(
+        &self,
+        tool: &str,
+        schema: &RawJson,
+        given: &Given,
+    ) -> Result<(), ArgumentError> {
         let mut tree = serde_json::Map::new();
         for (name, value) in given {
             let Strict(value) = value
@@ -121,7 +126,16 @@ impl Check {
                 .map_err(|error| ArgumentError::of(name, error.message))?;
             tree.insert(name.clone(), value);
         }
-        let validator = self.0.get_or_init(|| validator(schema).map(Box::new));
+        let validator = self.0.get_or_init(|| {
+            let validator = validator(schema);
+            if validator.is_none() {
+                tracing::warn!(
+                    tool,
+                    "arguments are not checked by their schema: it cannot be used"
+                );
+            }
+            validator.map(Box::new)
+        });
         let Some(validator) = validator else {
             return Ok(());
         };
@@ -154,6 +168,11 @@ fn validator(schema: &RawJson) -> Option<Validator> {
                 build(&tree)
             })
     })
+}
+
+/// True when arguments can be checked by this schema of a tool.
+pub(super) fn can_check(schema: &RawJson) -> bool {
+    validator(schema).is_some()
 }
 
 /// True for what can be used as a schema.

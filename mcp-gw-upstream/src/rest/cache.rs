@@ -16,7 +16,7 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderVa
 use http::{Method, Request, Response, StatusCode};
 use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
 
-use directives::{as_said, canonical, directives};
+use directives::{as_said, canonical, directives, update};
 
 use crate::egress::{Checked, CredentialId};
 
@@ -158,7 +158,8 @@ impl Cache {
         found
     }
 
-    /// The API says that what was found is still the same: that, with what it says now.
+    /// The API says that what was found is still the same: that, with what it says now, which may be that it
+    /// is for others than it was.
     pub(crate) fn still_the_same(
         &self,
         request: &Checked,
@@ -166,21 +167,32 @@ impl Cache {
         headers: &HeaderMap,
         now: SystemTime,
     ) -> Option<Whole> {
+        let same = self.take_if_same(request, who, headers, now)?;
+        self.learn(request, who, &same, now);
+        Some(same)
+    }
+
+    fn take_if_same(
+        &self,
+        request: &Checked,
+        who: &Who,
+        headers: &HeaderMap,
+        now: SystemTime,
+    ) -> Option<Whole> {
         let response = response(StatusCode::NOT_MODIFIED, headers);
+        let asked = as_asked(request, who);
         let mut stock = self.stock();
         for who_for in who.all() {
             let key = (Arc::from(request.target()), who_for);
-            let Some(entry) = stock.entries.get_mut(&key) else {
+            let Some(entry) = stock.entries.get(&key) else {
                 continue;
             };
-            let asked = as_asked(request, who);
-            if let AfterResponse::NotModified(policy, parts) =
-                entry.policy.after_response(&asked, &response, now)
-            {
-                entry.policy = policy;
-                entry.stored = now;
-                entry.whole.headers = as_said(parts.headers, &[headers, &entry.whole.headers]);
-                return Some(entry.whole.clone());
+            let after = entry.policy.after_response(&asked, &response, now);
+            if matches!(after, AfterResponse::NotModified(..)) {
+                let mut whole = entry.whole.clone();
+                update(&mut whole.headers, headers);
+                stock.remove(&key);
+                return Some(whole);
             }
         }
         None

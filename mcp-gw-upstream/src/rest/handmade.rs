@@ -6,11 +6,12 @@ use mcp_gw_core::{ObjectWriter, RawJson, ToolAnnotations};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::argument::{Check, is_schema};
+use super::argument::{Check, can_check, is_schema};
 use super::body::{Body, Field, Kind};
 use super::openapi::is_set_by_others;
 use super::operation::{Operation, annotations_of};
 use super::param::{Form, Param, Place, Style};
+use super::rebase::rebase;
 use super::template::Template;
 use super::text::legal_name;
 
@@ -241,12 +242,18 @@ impl ToolConfig {
             ));
         }
         let title = self.title.as_deref();
+        let input_schema = made.schema();
+        if !can_check(&input_schema) {
+            let message = "a `schema` of the inputs refers to what is not where it stands: keep what it \
+                           refers to in its `$defs`";
+            return Err(message.to_owned());
+        }
         Ok(Operation {
             name: self.name.clone(),
             id: None,
             title: self.title.clone(),
             description: self.description.clone(),
-            input_schema: made.schema(),
+            input_schema,
             annotations: self.hints(annotations_of(&self.method, title)),
             is_once: self.annotations.as_ref().is_some_and(|hints| {
                 hints.destructive_hint == Some(true) || hints.idempotent_hint == Some(false)
@@ -348,6 +355,8 @@ impl ToolConfig {
                 required,
             });
         }
+        let mut schema = Value::Object(schema);
+        rebase(&mut schema, &format!("/properties/{argument}"));
         made.properties.push((argument.to_owned(), schema));
         Ok(())
     }
@@ -424,7 +433,7 @@ enum PlaceOrBody {
 struct Made {
     params: Vec<Param>,
     members: Vec<(String, String)>,
-    properties: Vec<(String, Map<String, Value>)>,
+    properties: Vec<(String, Value)>,
     required: Vec<String>,
     defaults: Vec<(String, RawJson)>,
     nullable: Vec<String>,
@@ -433,9 +442,8 @@ struct Made {
 
 impl Made {
     fn schema(&self) -> RawJson {
-        let raw = |it: &Map<String, Value>| {
-            RawJson::from_serialize(it).unwrap_or_else(|_| RawJson::empty_object())
-        };
+        let raw =
+            |it: &Value| RawJson::from_serialize(it).unwrap_or_else(|_| RawJson::empty_object());
         let mut properties = ObjectWriter::default();
         for (name, schema) in &self.properties {
             properties = properties.raw(name, &raw(schema));

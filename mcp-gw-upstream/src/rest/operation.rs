@@ -225,7 +225,7 @@ impl Operation {
             given.entry(name.clone()).or_insert_with(|| value.clone());
         }
         argument::check_names(&given, &names, &self.required)?;
-        self.check.check(&self.input_schema, &given)?;
+        self.check.check(&self.name, &self.input_schema, &given)?;
 
         let mut endpoint = self.endpoint(&given)?;
         let mut query = Query::default();

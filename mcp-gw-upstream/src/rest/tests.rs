@@ -206,6 +206,49 @@ fn a_tool_by_hand_is_the_same_kind_of_operation() {
 }
 
 #[test]
+fn schemas_of_inputs_refer_to_places_in_themselves() {
+    let input = |schema: Value| {
+        InputConfig::default().with_schema(schema.as_object().cloned().unwrap_or_default())
+    };
+    let defined = json!({"$defs": {"k": {"type": "integer"}}, "$ref": "#/$defs/k"});
+    let node = json!({
+        "type": "object", "properties": {"n": {"$ref": "#"}}, "additionalProperties": false,
+    });
+    let named = json!({"$id": "urn:x", "$defs": {"k": {"type": "integer"}}, "$ref": "#/$defs/k"});
+    let tool = ToolConfig::new("t", "d", "POST", "/{id}")
+        .with_input("id", InputConfig::default().with_type("integer"))
+        .with_input("b", InputConfig::default().with_type("integer"))
+        .with_input("a.b", input(defined.clone()))
+        .with_input("c", input(defined))
+        .with_input("u", input(node))
+        .with_input("v", input(named));
+    let tool = tool.build().unwrap();
+    let good = json!({"id": 1, "b": 2, "a.b": 3, "c": 4, "u": {"n": {"n": {}}}, "v": 5});
+    assert!(call(&tool, &good).is_ok());
+    for (name, value) in [
+        ("b", json!("x")),
+        ("a.b", json!("x")),
+        ("c", json!("x")),
+        ("u", json!({"n": {"b": 1}})),
+        ("v", json!("x")),
+    ] {
+        let mut bad = good.clone();
+        bad[name] = value;
+        let said = refusal(&tool, &bad);
+        assert!(said.starts_with(&format!("argument `{name}`")), "{said}");
+    }
+    // What a reader of the whole finds is what is meant.
+    let whole = tool.input_schema.to_value().unwrap();
+    let refers = &whole["properties"]["c"]["$ref"];
+    assert_eq!(refers, "#/properties/c/$defs/k");
+    // Nothing that would switch off the check of all arguments.
+    let moved = json!({"oneOf": [{"type": "string"}, {"items": {"$ref": "#/oneOf/0"}}]});
+    let tool = ToolConfig::new("t", "d", "POST", "/").with_input("a", input(moved));
+    let said = tool.build().unwrap_err().to_string();
+    assert!(said.contains("`$defs`"), "{said}");
+}
+
+#[test]
 fn what_is_wrong_with_a_tool_by_hand_is_told() {
     let tool = |method: &str, path: &str| ToolConfig::new("t", "d", method, path);
     let at = |place| InputConfig::default().with_place(place);

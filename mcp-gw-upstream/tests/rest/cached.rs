@@ -154,7 +154,10 @@ async fn with_credentials(
 ) -> Setup {
     let reply =
         move |n: usize, _: &[u8]| answer("200 OK", headers, format!("answer {n}").as_bytes());
-    let server = Raw::start(reply).await;
+    over(Raw::start(reply).await, all, anns)
+}
+
+fn over(server: Raw, all: &Credential, anns: Option<&Credential>) -> Setup {
     let config = ApiConfig::new("things", rules(&server));
     let config = config.with_cache(Some(CacheConfig::default()));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -248,5 +251,53 @@ async fn directives_have_no_case_and_private_wins() {
         // It is shown as it was said.
         let shown = setup.get("/x").await;
         assert_eq!(shown["headers"]["cache-control"], said);
+    }
+}
+
+#[tokio::test]
+async fn who_an_answer_is_for_is_decided_again_when_it_is_still_the_same() {
+    let authorization = Credential::Header {
+        name: "authorization".parse().unwrap(),
+        value: Secret::new("Bearer of-all".to_owned()),
+    };
+    let own = Credential::Header {
+        name: "x-key".parse().unwrap(),
+        value: Secret::new("key-of-all".to_owned()),
+    };
+    for (credential, said, of_others) in [
+        (
+            &authorization,
+            &[
+                ("cache-control", "public, max-age=60"),
+                ("vary", "Authorization"),
+            ][..],
+            "answer 2",
+        ),
+        (
+            &own,
+            &[("cache-control", "public, max-age=60"), ("vary", "X-Key")],
+            "answer 2",
+        ),
+        (
+            &own,
+            &[("cache-control", "private, max-age=60")],
+            "answer 2",
+        ),
+        (&own, &[("cache-control", "no-store")], "answer 2"),
+        (&own, &[("cache-control", "public, max-age=60")], "answer 0"),
+    ] {
+        let reply = move |n: usize, request: &[u8]| {
+            if n == 1 {
+                assert!(String::from_utf8_lossy(request).contains("if-none-match: \"1\""));
+                let said = [&[("etag", "\"1\"")], said].concat();
+                return answer("304 Not Modified", &said, b"");
+            }
+            let first = [("cache-control", "public, no-cache"), ("etag", "\"1\"")];
+            answer("200 OK", &first, format!("answer {n}").as_bytes())
+        };
+        let setup = over(Raw::start(reply).await, credential, None);
+        assert_eq!(data(&setup, "bob", get("/x")).await, "answer 0");
+        assert_eq!(data(&setup, "bob", get("/x")).await, "answer 0");
+        assert_eq!(data(&setup, "ann", get("/x")).await, of_others, "{said:?}");
     }
 }

@@ -14,7 +14,7 @@ enum Json {
     Plain,
     /// What it means in a JSON string.
     String,
-    /// The same, but in front of another one it is itself: so it is in a JSON string within another.
+    /// What it means in a JSON string that stands in another.
     Nested,
 }
 
@@ -54,8 +54,8 @@ impl Reading {
             [b'%', rest @ ..] if self.percent => percent(rest),
             [b'\\', rest @ ..] => match self.json {
                 Json::Plain => Written::Otherwise,
-                Json::Nested if rest.first() == Some(&b'\\') => Written::Otherwise,
-                Json::String | Json::Nested => escape(rest),
+                Json::String => escape(rest),
+                Json::Nested => nested(bytes, rest),
             },
             _ => Written::Otherwise,
         };
@@ -120,33 +120,69 @@ fn percent(digits: &[u8]) -> Written {
 fn escape(rest: &[u8]) -> Written {
     match rest {
         [] => Written::Open,
-        [b'u', digits @ ..] => unicode(digits),
+        [b'u', digits @ ..] => unicode(b"\\u", digits),
         [b't', ..] => Written::As(Unit::byte(b'\t', 2)),
         [sign @ (b'"' | b'\\' | b'/' | b'\''), ..] => Written::As(Unit::byte(*sign, 2)),
         _ => Written::Otherwise,
     }
 }
 
-/// What comes behind `\u`.
-fn unicode(digits: &[u8]) -> Written {
+/// What comes behind `\` in a JSON string within another: where that says `\` in the outer one, it begins an
+/// escape of the inner one.
+fn nested(bytes: &[u8], rest: &[u8]) -> Written {
+    let outer = escape(rest);
+    let Written::As(backslash) = &outer else {
+        return outer;
+    };
+    if backslash.bytes() != b"\\" {
+        return outer;
+    }
+    let taken = backslash.taken;
+    match bytes.get(taken..).unwrap_or_default() {
+        [] => Written::Open,
+        [b'u', digits @ ..] => match unicode(bytes.get(..=taken).unwrap_or_default(), digits) {
+            Written::Otherwise => outer,
+            written => written,
+        },
+        [b't', ..] => Written::As(Unit::byte(b'\t', taken + 1)),
+        [sign @ (b'/' | b'\''), ..] => Written::As(Unit::byte(*sign, taken + 1)),
+        [b'\\', rest @ ..] => match escape(rest) {
+            Written::As(sign) if matches!(sign.bytes(), [b'"' | b'\\' | b'/' | b'\'']) => {
+                Written::As(Unit {
+                    taken: taken + sign.taken,
+                    ..sign
+                })
+            }
+            Written::Open => Written::Open,
+            _ => outer,
+        },
+        _ => outer,
+    }
+}
+
+/// What comes behind `\u`, which may be written as `lead`.
+fn unicode(lead: &[u8], digits: &[u8]) -> Written {
     let high = match number(digits, 4) {
         Number::Is(value) => value,
         Number::Open => return Written::Open,
         Number::No => return Written::Otherwise,
     };
+    let taken = lead.len() + 4;
     if let Some(c) = char::from_u32(high) {
-        return Written::As(Unit::char(c, 6));
+        return Written::As(Unit::char(c, taken));
     }
-    let low = match digits.get(4..).unwrap_or_default() {
-        [] | [b'\\'] => Number::Open,
-        [b'\\', b'u', digits @ ..] => number(digits, 4),
-        _ => Number::No,
+    let behind = digits.get(4..).unwrap_or_default();
+    let low = match behind.strip_prefix(lead) {
+        Some(digits) => number(digits, 4),
+        None if lead.starts_with(behind) => Number::Open,
+        None => Number::No,
     };
     match low {
         Number::Open if (0xd800..0xdc00).contains(&high) => Written::Open,
         Number::Is(low) if (0xd800..0xdc00).contains(&high) && (0xdc00..0xe000).contains(&low) => {
             let value = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-            char::from_u32(value).map_or(Written::Otherwise, |c| Written::As(Unit::char(c, 12)))
+            let c = char::from_u32(value).map(|c| Unit::char(c, 2 * taken));
+            c.map_or(Written::Otherwise, Written::As)
         }
         _ => Written::Otherwise,
     }

@@ -66,6 +66,19 @@ fn it_is_found_however_servers_write_it() {
             assert!(clean.len() < shown.len(), "{shown} {clean}");
         }
     }
+    let quoted = "quo\"s3cr&t/val\u{e9}\u{1f600}";
+    for text in [
+        r#"quo\\\"s3cr\\u0026t/val\\u00e9\\ud83d\\ude00"#,
+        r"quo\\u0022s3cr\u005cu0026t\\\/val\\u00E9\\uD83D\\uDE00",
+        r"quo\\\u0022s3cr&t\\/val\u00e9\ud83d\ude00",
+    ] {
+        let shown = format!(r#"{{"b":"{{\"q\":\"{text}\"}}"}}"#);
+        for piece in [1, shown.len()] {
+            let pieces: Vec<&[u8]> = shown.as_bytes().chunks(piece).collect();
+            let clean = whole(&mut Scrub::new(&secrets(&[quoted])), &pieces);
+            assert_eq!(clean, r#"{"b":"{\"q\":\"[redacted]\"}"}"#, "{text}");
+        }
+    }
     let other = "s3cr3t-Val\\u002Cue/== s3cr3t-Val%2cue/== %zz \\u00 \\";
     assert_eq!(whole(&mut scrub(), &[other.as_bytes()]), other);
     let wide = "p\u{e4}ssw\u{1f600}rd";
@@ -98,6 +111,51 @@ proptest! {
         let cut = whole(&mut Scrub::new(&all), &pieces);
         prop_assert_eq!(&cut, &expected);
         prop_assert!(!cut.contains("abcabc") && !cut.contains("aaaaaa"));
+    }
+}
+
+/// A character as a JSON string may have it, in one of the ways that `choice` names.
+fn in_json(c: char, choice: u8) -> String {
+    let by_unit = |digits: &dyn Fn(u16) -> String| {
+        let mut units = [0; 2];
+        let units = c.encode_utf16(&mut units).iter();
+        let all: Vec<String> = units.map(|unit| format!("\\u{}", digits(*unit))).collect();
+        all.concat()
+    };
+    match (choice % 4, c) {
+        (0, _) => by_unit(&|unit| format!("{unit:04x}")),
+        (1, _) => by_unit(&|unit| format!("{unit:04X}")),
+        (2, '/') | (_, '"' | '\\') => format!("\\{c}"),
+        _ => c.to_string(),
+    }
+}
+
+proptest! {
+    #[test]
+    fn json_in_json_shows_it_in_no_way(
+        secret in "[a-d\"\\\\/&+=\u{e9}\u{1f600}]{8,20}",
+        choices in prop::collection::vec(any::<u8>(), 1..20),
+        outer in prop::collection::vec(any::<u8>(), 1..20),
+        backslash in 0_u8..4,
+        piece in 1_usize..70,
+    ) {
+        let chars = secret.chars().zip(choices.iter().cycle());
+        let inner: String = chars.map(|(c, choice)| in_json(c, *choice)).collect();
+        // Nobody writes letters and digits of an escape as escapes, or `\\` now so and now so.
+        let text: String = inner
+            .chars()
+            .zip(outer.iter().cycle())
+            .map(|(c, choice)| match c {
+                '\\' => in_json(c, backslash),
+                c if c.is_ascii_alphanumeric() => c.to_string(),
+                c => in_json(c, *choice),
+            })
+            .collect();
+        let shown = format!(r#"{{"b":"{{\"q\":\"{text}\"}}"}}"#);
+        let pieces: Vec<&[u8]> = shown.as_bytes().chunks(piece).collect();
+        let clean = whole(&mut Scrub::new(&secrets(&[&secret])), &pieces);
+        prop_assert!(clean.contains("[redacted]"), "{}", clean);
+        prop_assert!(!clean.contains(&*text), "{}", clean);
     }
 }
 
@@ -194,7 +252,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
     #[test]
     fn it_is_what_is_found_by_trying_everything(
-        text in "([abc]|a{5}|%6[123]|%2[5]|\\\\u006[123]|\\\\ud83d|\\\\ude00|\\\\{1,3}|YWJj|[%\\\\u06/\"😀]){0,60}",
+        text in "([abc]|a{5}|%6[123]|%2[5]|\\\\u006[123]|\\\\ud83d|\\\\ude00|\\\\{1,4}|\\\\{2}u006[123]|\\\\{2}ud83d\\\\{2}ude00|\\\\u005cu0061|YWJj|[%\\\\u06/\"😀]){0,60}",
         piece in 1_usize..70,
     ) {
         for all in [

@@ -38,6 +38,32 @@ pub(super) fn as_said(mut headers: HeaderMap, said: &[&HeaderMap]) -> HeaderMap 
     headers
 }
 
+/// Headers of an answer that was kept, with what the API says of it now (RFC 9111 §3.2).
+pub(super) fn update(kept: &mut HeaderMap, said: &HeaderMap) {
+    for name in said.keys().filter(|name| !OF_ONE.contains(&name.as_str())) {
+        kept.remove(name);
+        for value in said.get_all(name) {
+            kept.append(name.clone(), value.clone());
+        }
+    }
+}
+
+/// Headers about one message or connection, not about what was kept.
+const OF_ONE: [&str; 12] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// The parts of a header that is a list, in lower case, each with what stands behind `=` unless that is a list
 /// (RFC 9111 §5.2). Commas in quotes separate nothing; where a quote has no end nothing is known, and `no-store` is
 /// among them.
