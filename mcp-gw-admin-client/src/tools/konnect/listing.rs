@@ -181,7 +181,7 @@ pub(crate) fn show<S: Sort>(items: &[RawJson], skip: usize, room: usize) -> Show
 
 /// A thing without secrets and `null`, with what [`Sort::add`] adds; how many secrets there were.
 fn presented<S: Sort>(item: &RawJson, is_brief: bool, room: usize) -> (RawJson, usize) {
-    let clean = clean(item, &Place::at(S::MANY), false);
+    let clean = clean(item, &Place::of_kong(S::MANY), false);
     let Ok(members) = clean.raw.members() else {
         // One that cannot be read by all alike.
         let text = one_line(clean.raw.as_str(), room.min(4096));

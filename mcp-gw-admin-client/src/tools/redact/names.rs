@@ -7,12 +7,14 @@ use super::words::{
 };
 
 pub(super) mod encrypted;
+mod kong;
 
 /// Where a value comes from, as far as it says what is secret in it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Place {
     names: Vec<String>,
     is_secret: bool,
+    is_kong: bool,
 }
 
 impl Place {
@@ -27,13 +29,26 @@ impl Place {
             .map(str::to_owned)
             .collect();
         let is_secret = names.iter().any(|name| SECRET.contains(&&*plain(name)));
-        Self { names, is_secret }
+        Self {
+            names,
+            is_secret,
+            is_kong: false,
+        }
+    }
+
+    /// An entity of Kong of that kind.
+    pub(crate) fn of_kong(kind: &str) -> Self {
+        Self {
+            is_kong: true,
+            ..Self::at(kind)
+        }
     }
 
     pub(crate) fn path<'a>(&self) -> Path<'a> {
         let mut path = Path {
             names: Vec::new(),
             is_secret: self.is_secret,
+            is_kong: self.is_kong,
             outer: self.names.len(),
         };
         for name in &self.names {
@@ -47,6 +62,8 @@ impl Place {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Beside {
     has_certificate: bool,
+    /// It is a JSON Web Key.
+    is_jwk: bool,
     /// It is, or may be, a JSON Schema.
     is_schema: bool,
     /// A member says that the value of another is secret: `{"name": "Authorization", "value": …}`.
@@ -58,6 +75,7 @@ pub(crate) struct Beside {
 impl Beside {
     pub(crate) fn add(&mut self, name: &str) {
         self.has_certificate |= matches!(name, "cert" | "certs" | "certificate" | "snis");
+        self.is_jwk |= name == "kty";
         self.is_schema |= matches!(
             name,
             "type" | "$ref" | "anyOf" | "oneOf" | "allOf" | "enum" | "const" | "not"
@@ -122,6 +140,8 @@ pub(crate) struct Heirs {
     /// What is secret of all that is below.
     secret: Secret,
     has_certificate: bool,
+    /// They are of a JSON Web Key.
+    is_jwk: bool,
     /// The value among these members is.
     names_secret: bool,
     /// Where the settings of a plugin begin, and which of them are secret.
@@ -142,6 +162,7 @@ enum Secret {
 pub(crate) struct Path<'a> {
     names: Vec<Cow<'a, str>>,
     is_secret: bool,
+    is_kong: bool,
     /// So many of them are around the whole.
     outer: usize,
 }
@@ -170,6 +191,7 @@ impl<'a> Path<'a> {
     pub(crate) fn enter(&self, around: Heirs, beside: Beside) -> Heirs {
         let mut heirs = Heirs {
             has_certificate: beside.has_certificate,
+            is_jwk: beside.is_jwk || (around.is_jwk && self.name() == "oth"),
             names_secret: beside.names_secret,
             ..around
         };
@@ -200,7 +222,21 @@ impl<'a> Path<'a> {
 
     /// Whether a text is secret because of where it is.
     pub(crate) fn is_secret_text(&self, text: &str, heirs: Heirs) -> bool {
-        self.is_inherited(heirs) || self.is_named(text, heirs)
+        let is_private = heirs.is_jwk && kong::is_private(self.name());
+        is_private
+            || self.is_inherited(heirs)
+            || self.is_of_kong(text)
+            || self.is_named(text, heirs)
+    }
+
+    fn is_of_kong(&self, text: &str) -> bool {
+        let names = self.names.get(self.outer_of_kong()..).unwrap_or_default();
+        self.is_kong && kong::is_secret(names, text)
+    }
+
+    /// What JSON in a text is in has names, too: the first is the kind of the entity.
+    fn outer_of_kong(&self) -> usize {
+        self.outer.min(1)
     }
 
     /// Fewer than texts: a number of tokens is no token.
@@ -215,6 +251,7 @@ impl<'a> Path<'a> {
         Place {
             names: self.names.iter().map(ToString::to_string).collect(),
             is_secret: self.is_secret,
+            is_kong: self.is_kong,
         }
     }
 
