@@ -133,6 +133,43 @@ async fn an_alert_hands_on_what_a_session_is_created_with() {
     assert!(error.contains("region eu"), "{error}");
 }
 
+#[tokio::test]
+async fn an_alert_agrees_to_nothing_and_hands_on_what_can_be_used() {
+    let line = format!("GET /v2/alerting/events/{ID}");
+    let event = |inputs: Value| {
+        let body = json!({"id": ID, "control_plane_id": CP, "debug_session_inputs": inputs});
+        on(&line).body(body.to_string())
+    };
+    let setup = Setup::new([
+        event(json!({"http_path": "/x", "confirm": true, "http_status_code": 500, "http_latency": null, "hint": "y",
+            "session_duration": 5})),
+        event(json!("a text")),
+    ])
+    .await;
+    let fetch = json!({"alert_event_id": ID});
+    let answer = setup
+        .call("FetchAlertingEventDetails", fetch.clone())
+        .await
+        .ok();
+    assert_eq!(
+        answer["debug_session_inputs"],
+        json!({"control_plane_id": CP, "http_path": "/x", "http_status_code": "500"})
+    );
+    assert_eq!(
+        answer["inputs_left_out"],
+        json!(["confirm", "hint", "session_duration"])
+    );
+    assert!(answer["event"].get("debug_session_inputs").is_none());
+    let taken = setup
+        .call("CreateDebugSession", answer["debug_session_inputs"].clone())
+        .await
+        .ok();
+    assert_eq!(taken["created"], false);
+    let answer = setup.call("FetchAlertingEventDetails", fetch).await.ok();
+    assert!(answer.get("debug_session_inputs").is_none());
+    assert_eq!(answer["control_plane_id"], CP);
+}
+
 /// A client that can be asked by requests, and answers one thing.
 struct Person {
     answer: &'static str,

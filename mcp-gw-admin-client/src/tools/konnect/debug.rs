@@ -178,6 +178,27 @@ impl Operation<Konnect> for CreateDebugSession {
     }
 }
 
+/// Whether these are arguments of `CreateDebugSession`.
+pub(crate) fn is_taken(arguments: &serde_json::Map<String, serde_json::Value>) -> bool {
+    const NAMES: [&str; 8] = [
+        "control_plane_id",
+        "http_path",
+        "http_method",
+        "http_status_code",
+        "http_latency",
+        "service_id",
+        "session_duration",
+        "max_samples",
+    ];
+    let is_known = arguments.keys().all(|name| NAMES.contains(&&**name));
+    let args = serde_json::from_value::<CreateArgs>(serde_json::Value::Object(arguments.clone()));
+    let Some(args) = args.ok().filter(|_| is_known) else {
+        return false;
+    };
+    let plane = args.control_plane_id.bare("control_plane_id");
+    plane.is_ok_and(|plane| plan(&input(&plane, args)).is_ok())
+}
+
 fn input(plane: &Uuid, args: CreateArgs) -> SamplingInput {
     SamplingInput {
         http_path: args.http_path,
