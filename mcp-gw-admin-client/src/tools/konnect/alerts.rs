@@ -31,13 +31,10 @@ pub(crate) struct Told {
     /// What kind of thing that is.
     #[serde(skip_serializing_if = "Option::is_none")]
     entity_type: Option<String>,
-    /// What to call `CreateDebugSession` with, as it is: what that takes of what the event has.
+    /// What to call `CreateDebugSession` with, as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Map<String, Value>>")]
     debug_session_inputs: Option<RawJson>,
-    /// What the event has besides for a debug session, and `CreateDebugSession` does not take.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    inputs_left_out: Vec<String>,
     /// All that is known of the event.
     #[schemars(with = "Map<String, Value>")]
     event: RawJson,
@@ -52,6 +49,14 @@ impl Spoken for Told {
 }
 
 const INPUTS: &str = "debug_session_inputs";
+
+fn next_step(next: &str, left_out: &[String]) -> String {
+    if left_out.is_empty() {
+        return next.to_owned();
+    }
+    let names = left_out.join(", ");
+    format!("{next} Left out of them, as CreateDebugSession does not take it so: {names}.")
+}
 
 /// What `CreateDebugSession` takes of the inputs of an event, and the names of what it does not. Whether the user has
 /// agreed is nothing that an event can say.
@@ -105,11 +110,11 @@ impl Operation<Konnect> for FetchAlertingEventDetails {
         };
         let id = args.alert_event_id.bare("alert_event_id")?;
         let event = client.alert_event(&id).await;
-        let event = event.map_err(|error| shared.failed(&error, Right::Read))?;
+        let event = event.map_err(|error| shared.not_published(&error, Right::Read))?;
         let whole = RawJson::from_serialize(&event).map_err(ToolError::internal)?;
         let whole = clean(&whole, &Place::at("event"), false).raw;
         let told = whole.member(INPUTS).ok().flatten();
-        let (inputs, inputs_left_out) = told
+        let (inputs, left_out) = told
             .filter(RawJson::is_object)
             .map(|told| inputs(&told, event.control_plane_id.as_deref()))
             .unwrap_or_default();
@@ -128,7 +133,6 @@ impl Operation<Konnect> for FetchAlertingEventDetails {
             entity_id: event.entity_id,
             entity_type: event.entity_type,
             debug_session_inputs: inputs,
-            inputs_left_out,
             // The inputs are beside it, as far as they can be used.
             event: whole.members().map_or_else(
                 |_| RawJson::empty_object(),
@@ -138,7 +142,7 @@ impl Operation<Konnect> for FetchAlertingEventDetails {
                         .finish()
                 },
             ),
-            next: next.to_owned(),
+            next: next_step(next, &left_out),
         })
     }
 }
