@@ -84,6 +84,8 @@ pub(crate) struct Gathered {
     pub(crate) remark: Option<String>,
     /// So many more there are, as far as that is known.
     pub(crate) more: usize,
+    /// There are more than that, or may be.
+    pub(crate) is_cut: bool,
 }
 
 impl Gathered {
@@ -93,7 +95,15 @@ impl Gathered {
             items,
             remark: None,
             more: 0,
+            is_cut: false,
         }
+    }
+
+    /// Those that are meant. Of what was not read nobody knows whether it would be.
+    pub(crate) fn retain(&mut self, is_meant: impl Fn(&RawJson) -> bool) {
+        self.items.retain(is_meant);
+        self.more = 0;
+        self.is_cut = false;
     }
 }
 
@@ -108,17 +118,20 @@ pub(crate) async fn gather(
     let mut pages = std::pin::pin!(pages);
     let mut all = Gathered::of(Vec::new());
     let mut is_first = true;
+    let mut total = None;
     loop {
         match pages.try_next().await {
             Ok(None) => break,
             Ok(Some(page)) => {
-                let total = page.total.and_then(|total| usize::try_from(total).ok());
+                let told = page.total.and_then(|total| usize::try_from(total).ok());
+                total = told.or(total);
                 let room = most.saturating_sub(all.items.len());
                 let count = page.items.len();
                 all.items.extend(page.items.into_iter().take(room));
                 if count > room {
                     let known = total.unwrap_or(most + count - room);
                     all.more = known.saturating_sub(all.items.len());
+                    all.is_cut = total.is_none();
                     all.remark = Some(format!(
                         "Only the first {most} were read (max_items in the configuration of this server)."
                     ));
@@ -130,15 +143,21 @@ pub(crate) async fn gather(
                 let says = advice::says(&error);
                 let count = all.items.len();
                 all.remark = Some(format!(
-                    "Reading broke off after {count}, and there are more: {says}."
+                    "Reading broke off after {count}, and there may be more: {says}."
                 ));
-                all.more = 1;
+                all.more = total.map_or(0, |total| total.saturating_sub(count));
+                all.is_cut = total.is_none();
                 break;
             }
         }
         is_first = false;
     }
     Ok(all)
+}
+
+/// `at least `, where not all were counted.
+pub(crate) const fn at_least(is_cut: bool) -> &'static str {
+    if is_cut { "at least " } else { "" }
 }
 
 /// What of a list is shown.
@@ -301,6 +320,42 @@ mod tests {
             .iter()
             .map(|text| RawJson::parse((*text).to_owned()).unwrap())
             .collect()
+    }
+
+    fn page(from: usize, to: usize, total: Option<u64>) -> Page<RawJson> {
+        let item = |n| RawJson::from_serialize(&json!({ "id": n })).unwrap();
+        let mut page = Page::of((from..to).map(item).collect());
+        page.total = total;
+        page
+    }
+
+    #[tokio::test]
+    async fn what_was_not_counted_is_no_number() {
+        let broken = || {
+            Err(Error::new(
+                crate::http::ErrorKind::Server,
+                "500",
+                crate::http::Done::No,
+            ))
+        };
+        for (pages, most, wanted) in [
+            (
+                vec![Ok(page(0, 4, None)), Ok(page(4, 8, None))],
+                6,
+                (6, 2, true),
+            ),
+            (vec![Ok(page(0, 4, Some(9)))], 3, (3, 6, false)),
+            (vec![Ok(page(0, 4, None)), broken()], 100, (4, 0, true)),
+            (vec![Ok(page(0, 4, Some(8))), broken()], 100, (4, 4, false)),
+            (vec![Ok(page(0, 0, None)), broken()], 100, (0, 0, true)),
+            (vec![Ok(page(0, 4, None))], 100, (4, 0, false)),
+        ] {
+            let pages = futures_util::stream::iter(pages);
+            let mut all = gather(pages, most).await.unwrap();
+            assert_eq!((all.items.len(), all.more, all.is_cut), wanted);
+            all.retain(|_| false);
+            assert_eq!((all.items.len(), all.more, all.is_cut), (0, 0, false));
+        }
     }
 
     #[test]
