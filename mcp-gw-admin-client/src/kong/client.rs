@@ -106,10 +106,10 @@ impl Client {
     pub fn with_config(config: ClientConfig) -> Result<Self, KongError> {
         let mut transport = config.transport;
         transport.credential = config.token.map(|token| (config.header, token));
-        if let Some(workspace) = &config.workspace {
-            if let Err(error) = Target::at("").segment("workspace", workspace) {
-                return Err(KongError::Workspace(error.to_string()));
-            }
+        if let Some(workspace) = &config.workspace
+            && let Err(error) = Target::at("").segment("workspace", workspace)
+        {
+            return Err(KongError::Workspace(error.to_string()));
         }
         Ok(Self {
             transport: Transport::new(transport)?,

@@ -58,14 +58,20 @@ impl Place {
     }
 }
 
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Form {
+    #[default]
+    Other,
+    /// It is, or may be, a JSON Schema.
+    Schema,
+    Jwk,
+}
+
 /// What the members of an object say of each other.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Beside {
     has_certificate: bool,
-    /// It is a JSON Web Key.
-    is_jwk: bool,
-    /// It is, or may be, a JSON Schema.
-    is_schema: bool,
+    form: Form,
     /// A member says that the value of another is secret: `{"name": "Authorization", "value": …}`.
     names_secret: bool,
     /// A member names the plugin that the others are about.
@@ -75,11 +81,14 @@ pub(crate) struct Beside {
 impl Beside {
     pub(crate) fn add(&mut self, name: &str) {
         self.has_certificate |= matches!(name, "cert" | "certs" | "certificate" | "snis");
-        self.is_jwk |= name == "kty";
-        self.is_schema |= matches!(
-            name,
-            "type" | "$ref" | "anyOf" | "oneOf" | "allOf" | "enum" | "const" | "not"
-        );
+        let form = match name {
+            "kty" => Form::Jwk,
+            "type" | "$ref" | "anyOf" | "oneOf" | "allOf" | "enum" | "const" | "not" => {
+                Form::Schema
+            }
+            _ => Form::Other,
+        };
+        self.form = self.form.max(form);
     }
 
     /// Whether the text of a member of this name says something of the others.
@@ -140,7 +149,6 @@ pub(crate) struct Heirs {
     /// What is secret of all that is below.
     secret: Secret,
     has_certificate: bool,
-    /// They are of a JSON Web Key.
     is_jwk: bool,
     /// The value among these members is.
     names_secret: bool,
@@ -191,7 +199,7 @@ impl<'a> Path<'a> {
     pub(crate) fn enter(&self, around: Heirs, beside: Beside) -> Heirs {
         let mut heirs = Heirs {
             has_certificate: beside.has_certificate,
-            is_jwk: beside.is_jwk || (around.is_jwk && self.name() == "oth"),
+            is_jwk: beside.form == Form::Jwk || (around.is_jwk && self.name() == "oth"),
             names_secret: beside.names_secret,
             ..around
         };
@@ -211,7 +219,7 @@ impl<'a> Path<'a> {
             heirs.plugin = Some((self.names.len(), fields));
         }
         let name = plain(self.name());
-        let is_schema = beside.is_schema && is_within_schema(self.owner(1));
+        let is_schema = beside.form == Form::Schema && is_within_schema(self.owner(1));
         if matches!(&*name, "adminkey" | "basicauthcredentials") {
             heirs.secret = Secret::All;
         } else if !is_schema && is_secret_name(&name) && !is_group(&name) {
@@ -230,13 +238,9 @@ impl<'a> Path<'a> {
     }
 
     fn is_of_kong(&self, text: &str) -> bool {
-        let names = self.names.get(self.outer_of_kong()..).unwrap_or_default();
+        // The first name is the kind of the entity, also around JSON in a text.
+        let names = self.names.get(self.outer.min(1)..).unwrap_or_default();
         self.is_kong && kong::is_secret(names, text)
-    }
-
-    /// What JSON in a text is in has names, too: the first is the kind of the entity.
-    fn outer_of_kong(&self) -> usize {
-        self.outer.min(1)
     }
 
     /// Fewer than texts: a number of tokens is no token.
