@@ -61,6 +61,9 @@ pub enum KongError {
     /// The address of the Admin API cannot be used.
     #[error("the address of the Admin API cannot be used: {0}")]
     Url(#[from] BaseUrlError),
+    /// The workspace cannot be part of a path.
+    #[error("{0}")]
+    Workspace(String),
     /// Nothing can be sent.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -103,9 +106,15 @@ impl Client {
     pub fn with_config(config: ClientConfig) -> Result<Self, KongError> {
         let mut transport = config.transport;
         transport.credential = config.token.map(|token| (config.header, token));
+        if let Some(workspace) = &config.workspace
+            && let Err(error) = Target::at("").segment("workspace", workspace)
+        {
+            return Err(KongError::Workspace(error.to_string()));
+        }
         Ok(Self {
             transport: Transport::new(transport)?,
-            workspace: config.workspace,
+            // The default one is there without a prefix.
+            workspace: config.workspace.filter(|workspace| workspace != "default"),
         })
     }
 

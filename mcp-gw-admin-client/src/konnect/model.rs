@@ -92,8 +92,8 @@ models! {
         entity_type: String,
         /// RFC 3339.
         triggered_at: String,
-        /// What a debug session should be created with.
-        debug_session_inputs: Map<String, Value>,
+        /// What a debug session should be created with: an object, in answers that can be used.
+        debug_session_inputs: Value,
     }
     /// A debug session.
     DebugSession {

@@ -42,7 +42,11 @@ async fn the_consumers_that_fail_most_can_be_read_off_and_followed() {
     let answer = answered.ok();
     let top = &answer["counts"]["consumers"][0];
     assert_eq!(
-        (&top["id"], &top["control_plane_id"], &top["failures"]),
+        (
+            &top["consumer_id"],
+            &top["control_plane_id"],
+            &top["failures"]
+        ),
         (&json!(ID), &json!(CP), &json!(2))
     );
     assert_eq!(answer["requests"][0]["consumer_id"], ID);

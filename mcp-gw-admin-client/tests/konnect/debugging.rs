@@ -31,9 +31,22 @@ fn with(mut arguments: Value, name: &str, value: Value) -> Value {
 #[tokio::test]
 async fn nothing_is_created_before_it_is_confirmed() {
     let setup = Setup::new([]).await;
-    let answer = setup.call("CreateDebugSession", slow()).await.ok();
+    // Also with `confirm`, as nothing was shown yet; and what was shown is not something else.
+    for arguments in [
+        with(slow(), "confirm", json!(true)),
+        with(slow(), "http_path", json!("/other")),
+    ] {
+        let answer = setup.call("CreateDebugSession", arguments).await.ok();
+        assert_eq!(answer["created"], false);
+        assert!(answer["next"].as_str().unwrap().contains("confirm: true"));
+    }
+    let other = with(
+        with(slow(), "http_path", json!("/third")),
+        "confirm",
+        json!(true),
+    );
+    let answer = setup.call("CreateDebugSession", other).await.ok();
     assert_eq!(answer["created"], false);
-    assert!(answer["next"].as_str().unwrap().contains("confirm: true"));
     setup.api.plan(created());
     let answer = setup
         .call("CreateDebugSession", with(slow(), "confirm", json!(true)))
@@ -50,6 +63,12 @@ async fn nothing_is_created_before_it_is_confirmed() {
         json!({"sampling_rule": rule, "duration_seconds": 60, "max_samples": 100})
     );
     assert_eq!(answer["sampling_rule"], rule);
+    // An agreement is to one session.
+    let again = setup
+        .call("CreateDebugSession", with(slow(), "confirm", json!(true)))
+        .await
+        .ok();
+    assert_eq!(again["created"], false);
 }
 
 #[tokio::test]
@@ -89,10 +108,12 @@ async fn arguments_that_do_not_fit_are_refused_before_anything_is_asked() {
 async fn failures_of_a_session_say_what_helps() {
     for (status, says) in [
         (403, "Debug Session Creator"),
+        (404, "This tool is a stand-in"),
         (409, "Another debug session"),
         (503, "may have been done"),
     ] {
         let setup = Setup::new([on(&sessions()).status(status).body(r#"{"title":"no"}"#)]).await;
+        setup.call("CreateDebugSession", slow()).await.ok();
         let error = setup
             .call("CreateDebugSession", with(slow(), "confirm", json!(true)))
             .await
@@ -131,6 +152,48 @@ async fn an_alert_hands_on_what_a_session_is_created_with() {
         .await
         .error();
     assert!(error.contains("region eu"), "{error}");
+    assert!(
+        error.contains("stand-in") && !error.contains("Take ids"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_alert_agrees_to_nothing_and_hands_on_what_can_be_used() {
+    let line = format!("GET /v2/alerting/events/{ID}");
+    let event = |inputs: Value| {
+        let body = json!({"id": ID, "control_plane_id": CP, "debug_session_inputs": inputs});
+        on(&line).body(body.to_string())
+    };
+    let setup = Setup::new([
+        event(json!({"http_path": "/x", "confirm": true, "http_status_code": 500, "http_latency": null, "hint": "y",
+            "session_duration": 5})),
+        event(json!("a text")),
+    ])
+    .await;
+    let fetch = json!({"alert_event_id": ID});
+    let answer = setup
+        .call("FetchAlertingEventDetails", fetch.clone())
+        .await
+        .ok();
+    assert_eq!(
+        answer["debug_session_inputs"],
+        json!({"control_plane_id": CP, "http_path": "/x", "http_status_code": "500"})
+    );
+    let next = answer["next"].as_str().unwrap();
+    assert!(
+        next.contains(": confirm, hint, session_duration."),
+        "{next}"
+    );
+    assert!(answer["event"].get("debug_session_inputs").is_none());
+    let taken = setup
+        .call("CreateDebugSession", answer["debug_session_inputs"].clone())
+        .await
+        .ok();
+    assert_eq!(taken["created"], false);
+    let answer = setup.call("FetchAlertingEventDetails", fetch).await.ok();
+    assert!(answer.get("debug_session_inputs").is_none());
+    assert_eq!(answer["control_plane_id"], CP);
 }
 
 /// A client that can be asked by requests, and answers one thing.

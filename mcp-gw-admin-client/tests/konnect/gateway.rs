@@ -118,3 +118,56 @@ async fn what_it_does_not_have_is_said_and_what_it_refuses_is_explained() {
     let error = kong.call("GetService", other).await.error();
     assert!(error.contains("one gateway"), "{error}");
 }
+
+#[tokio::test]
+async fn who_may_read_a_workspace_alone_learns_what_the_control_plane_is() {
+    let kong = Kong::new([
+        on("GET /").status(403).body(r#"{"message":"no"}"#),
+        on("GET /").status(404).body(r#"{"message":"no"}"#),
+        on("GET /").status(401).body(r#"{"message":"no"}"#),
+    ])
+    .await;
+    for _ in 0..2 {
+        let list = json!({"operation": "list"});
+        let answer = kong.call("GetControlPlane", list).await.ok();
+        let item = &answer["items"][0];
+        assert_eq!(
+            (&item["control_plane_id"], &item["name"]),
+            (&json!(CP), &json!("mine"))
+        );
+        assert!(
+            item["description"]
+                .as_str()
+                .unwrap()
+                .contains("version is not known")
+        );
+    }
+    let list = json!({"operation": "list"});
+    let error = kong.call("GetControlPlane", list).await.error();
+    assert!(error.contains("KONG_ADMIN_TOKEN"), "{error}");
+}
+
+#[tokio::test]
+async fn a_workspace_is_part_of_paths_unless_it_is_the_default_one() {
+    for (workspace, line) in [
+        ("default", "GET /services?size=1000"),
+        ("team a", "GET /team%20a/services?size=1000"),
+    ] {
+        let api = Scripted::start([on(line).body(data(&json!([])))]).await;
+        let mut config = KongConfig::new(api.url());
+        config.control_plane_id = Some(CP.to_owned());
+        config.workspace = Some(workspace.to_owned());
+        let backend = gateway_backend(&config, Parts::default()).unwrap();
+        let list = json!({"operation": "list", "control_plane_id": CP});
+        call(&*backend, "GetService", &list, TOKEN).await.ok();
+    }
+    for workspace in ["../x", "..", "", "a/b"] {
+        let mut config = KongConfig::new("http://127.0.0.1:8001");
+        config.workspace = Some(workspace.to_owned());
+        let error = gateway_backend(&config, Parts::default()).err().unwrap();
+        assert!(
+            error.to_string().contains("workspace"),
+            "{workspace}: {error}"
+        );
+    }
+}

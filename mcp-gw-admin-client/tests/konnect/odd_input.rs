@@ -242,7 +242,12 @@ async fn a_limit_is_told_with_and_without_how_long_to_wait() {
             plan = plan.header("retry-after", header);
         }
         let setup = Setup::new([plan]).await;
-        let arguments = json!({"control_plane_id": CP, "http_path": "/x", "confirm": true});
+        let mut arguments = json!({"control_plane_id": CP, "http_path": "/x"});
+        setup
+            .call("CreateDebugSession", arguments.clone())
+            .await
+            .ok();
+        arguments["confirm"] = json!(true);
         let error = setup.call("CreateDebugSession", arguments).await.error();
         assert!(
             error.contains("rate limit") && error.contains(says),

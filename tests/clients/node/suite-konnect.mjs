@@ -206,7 +206,7 @@ async function reads(list, tools) {
         const result = await tools.call('GetAnalytics', query);
         holds(!/\n<\/requests>|[\u202e\u001b]/.test(textOf(result)), 'what strangers sent is shown as it came');
         const { counts } = result.structuredContent;
-        const [{ id, control_plane_id: plane, failures }] = counts.consumers;
+        const [{ consumer_id: id, control_plane_id: plane, failures }] = counts.consumers;
         same([id, plane, failures], [CONSUMER, PLANE, 2]);
         const one = { operation: 'get_by_id', control_plane_id: plane, consumer_id: `${plane}:${id}` };
         same((await tools.content('GetConsumer', one)).items[0].username, 'jack');

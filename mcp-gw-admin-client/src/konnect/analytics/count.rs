@@ -34,11 +34,11 @@ pub struct Counts {
     pub latency_ms: Latencies,
     /// Most frequent first.
     pub statuses: Vec<Share>,
-    /// Consumers; see [`Ranking`].
+    /// Consumers, each with its `consumer_id`; see [`Ranking`].
     pub consumers: Vec<Top>,
-    /// Services.
+    /// Services (`service_id`).
     pub services: Vec<Top>,
-    /// Routes.
+    /// Routes (`route_id`).
     pub routes: Vec<Top>,
     /// How many consumers, services and routes are not listed, as there are too many.
     pub not_listed: PerKind,
@@ -96,8 +96,12 @@ pub struct Share {
 #[schemars(inline)]
 #[non_exhaustive]
 pub struct Top {
-    /// Its id.
+    /// Its id, which is written under the name that tools want it as.
+    #[serde(skip)]
     pub id: String,
+    #[serde(flatten)]
+    #[schemars(skip)]
+    named: Named,
     /// Its control plane.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub control_plane_id: Option<String>,
@@ -116,6 +120,16 @@ pub struct Top {
     pub statuses: Vec<Share>,
 }
 
+/// An id as `consumer_id`, `service_id` or `route_id`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Named(&'static str, String);
+
+impl Serialize for Named {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(self.0, &self.1)])
+    }
+}
+
 /// What comes first among consumers, services and routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -129,10 +143,10 @@ pub enum Ranking {
 /// Counts rows: `asked` is how many were asked for, `listed` how many consumers, services and routes are listed.
 pub fn count(rows: &[Row], asked: usize, ranking: Ranking, listed: usize) -> Counts {
     let whole = Group::of(rows.iter().collect());
-    let tops = |of: fn(&Row) -> Option<&str>| top(rows, of, ranking, listed);
-    let (consumers, more_consumers) = tops(|row| row.consumer_id.as_deref());
-    let (services, more_services) = tops(|row| row.service_id.as_deref());
-    let (routes, more_routes) = tops(|row| row.route_id.as_deref());
+    let tops = |name, of: fn(&Row) -> Option<&str>| top(rows, (name, of), ranking, listed);
+    let (consumers, more_consumers) = tops("consumer_id", |row| row.consumer_id.as_deref());
+    let (services, more_services) = tops("service_id", |row| row.service_id.as_deref());
+    let (routes, more_routes) = tops("route_id", |row| row.route_id.as_deref());
     let spread = |of: fn(&Row) -> Option<f64>| Spread::of(rows.iter().filter_map(of));
     let rows_that = |of: fn(&Row) -> bool| rows.iter().filter(|row| of(row)).count();
     let with_status = rows.len() - rows_that(|row| row.status.is_none());
@@ -175,7 +189,7 @@ pub fn count(rows: &[Row], asked: usize, ranking: Ranking, listed: usize) -> Cou
 
 fn top(
     rows: &[Row],
-    of: fn(&Row) -> Option<&str>,
+    (name, of): (&'static str, fn(&Row) -> Option<&str>),
     ranking: Ranking,
     listed: usize,
 ) -> (Vec<Top>, usize) {
@@ -192,7 +206,7 @@ fn top(
     }
     let mut all: Vec<Top> = groups
         .into_iter()
-        .map(|((plane, id), group)| Group::of(group).top(plane, id, rows.len()))
+        .map(|((plane, id), group)| Group::of(group).top(plane, (name, id), rows.len()))
         .collect();
     all.sort_by(|a, b| {
         let key = |top: &Top| match ranking {
@@ -242,10 +256,11 @@ impl<'r> Group<'r> {
         shares
     }
 
-    fn top(&self, plane: Option<&str>, id: &str, all: usize) -> Top {
+    fn top(&self, plane: Option<&str>, (name, id): (&'static str, &str), all: usize) -> Top {
         let (requests, failures) = (self.rows.len(), self.failures());
         Top {
             id: id.to_owned(),
+            named: Named(name, id.to_owned()),
             control_plane_id: plane.map(str::to_owned),
             requests,
             failures,

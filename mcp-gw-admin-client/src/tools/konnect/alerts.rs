@@ -1,11 +1,12 @@
 //! What an alert was about.
 
-use mcp_gw_core::{RawJson, ToolError};
+use mcp_gw_core::{ObjectWriter, RawJson, ToolError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::tools::konnect::args::Uid;
+use crate::tools::konnect::debug::is_taken;
 use crate::tools::konnect::shared::{Konnect, Right};
 use crate::tools::konnect::source::Source;
 use crate::tools::operation::{Effect, Operation};
@@ -47,6 +48,51 @@ impl Spoken for Told {
     }
 }
 
+const INPUTS: &str = "debug_session_inputs";
+
+fn next_step(next: &str, left_out: &[String]) -> String {
+    if left_out.is_empty() {
+        return next.to_owned();
+    }
+    let names = left_out.join(", ");
+    format!("{next} Left out of them, as CreateDebugSession does not take it so: {names}.")
+}
+
+/// What `CreateDebugSession` takes of the inputs of an event, and the names of what it does not. Whether the user has
+/// agreed is nothing that an event can say.
+fn inputs(told: &RawJson, plane: Option<&str>) -> (Option<RawJson>, Vec<String>) {
+    let Ok(Value::Object(mut told)) = told.to_value() else {
+        return (None, Vec::new());
+    };
+    told.retain(|_, value| !value.is_null());
+    let plane = told
+        .remove("control_plane_id")
+        .or_else(|| plane.map(Value::from));
+    let mut taken = Map::new();
+    let mut left_out = Vec::new();
+    if let Some(plane) = plane {
+        taken.insert("control_plane_id".to_owned(), plane);
+    }
+    if !is_taken(&taken) {
+        return (None, vec!["control_plane_id".to_owned()]);
+    }
+    for (name, value) in told {
+        let value = match value {
+            // Statuses are texts there.
+            Value::Number(status) if name == "http_status_code" => Value::from(status.to_string()),
+            value => value,
+        };
+        let mut with = taken.clone();
+        with.insert(name.clone(), value);
+        if name != "confirm" && is_taken(&with) {
+            taken = with;
+        } else {
+            left_out.push(crate::http::one_line(&name, 64));
+        }
+    }
+    (RawJson::from_serialize(&taken).ok(), left_out)
+}
+
 pub(crate) struct FetchAlertingEventDetails;
 
 impl Operation<Konnect> for FetchAlertingEventDetails {
@@ -64,17 +110,18 @@ impl Operation<Konnect> for FetchAlertingEventDetails {
         };
         let id = args.alert_event_id.bare("alert_event_id")?;
         let event = client.alert_event(&id).await;
-        let event = event.map_err(|error| shared.failed(&error, Right::Read))?;
+        let event = event.map_err(|error| shared.not_published(&error, Right::Read))?;
         let whole = RawJson::from_serialize(&event).map_err(ToolError::internal)?;
         let whole = clean(&whole, &Place::at("event"), false).raw;
-        let inputs = whole
-            .member("debug_session_inputs")
-            .ok()
-            .flatten()
-            .filter(RawJson::is_object);
+        let told = whole.member(INPUTS).ok().flatten();
+        let (inputs, left_out) = told
+            .filter(RawJson::is_object)
+            .map(|told| inputs(&told, event.control_plane_id.as_deref()))
+            .unwrap_or_default();
         let next = match &inputs {
             Some(_) => {
-                "Show the user debug_session_inputs and ask; then call CreateDebugSession with them as they are."
+                "Show the user debug_session_inputs; call CreateDebugSession with them as they are, which creates nothing \
+                 before the user agrees."
             }
             None => {
                 "It has no inputs for a debug session: look at what entity_id names, or at GetAnalytics."
@@ -86,8 +133,16 @@ impl Operation<Konnect> for FetchAlertingEventDetails {
             entity_id: event.entity_id,
             entity_type: event.entity_type,
             debug_session_inputs: inputs,
-            event: whole,
-            next: next.to_owned(),
+            // The inputs are beside it, as far as they can be used.
+            event: whole.members().map_or_else(
+                |_| RawJson::empty_object(),
+                |members| {
+                    ObjectWriter::default()
+                        .members(&members, &[INPUTS])
+                        .finish()
+                },
+            ),
+            next: next_step(next, &left_out),
         })
     }
 }

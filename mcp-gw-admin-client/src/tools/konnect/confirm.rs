@@ -3,9 +3,10 @@
 //! What is asked for is a result (`resultType: input_required`, MCP 2026-07-28); clients of older revisions are asked by a
 //! request, which the gateway sends, and the call comes again with the answer.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use mcp_gw_core::{Arguments, CallContext, ObjectWriter, RawJson, ToolCall, ToolOutput};
+use mcp_gw_core::{Arguments, CallContext, Caller, ObjectWriter, RawJson, ToolCall, ToolOutput};
 
 /// The tool that asks.
 pub(crate) const TOOL: &str = "CreateDebugSession";
@@ -15,8 +16,11 @@ const QUESTION: &str = "confirm";
 
 /// What a call is about to do about its question.
 pub(crate) enum Step {
-    /// Nobody can be asked: the call goes on as it came.
+    /// Nobody can be asked, and nothing is to be created: the call goes on as it came.
     Unasked,
+    /// Nobody can be asked, and the model says that the user agreed: first the call without `confirm`, which says whether
+    /// this was shown before; then the call as it came.
+    Claimed(ToolCall),
     /// The call has to be made without `confirm`, which shows what would be created; then the user is asked.
     Ask(ToolCall),
     /// The user agreed.
@@ -27,8 +31,15 @@ pub(crate) enum Step {
 
 /// What to do about a call. The agreement of a user counts for the very arguments that were shown.
 pub(crate) fn step(ctx: &CallContext, call: &ToolCall) -> Step {
+    let confirm = call.arguments.as_raw().member("confirm").ok().flatten();
     if !can_be_asked(ctx) {
-        return Step::Unasked;
+        let is_claimed = confirm.is_some_and(|confirm| confirm.as_str() == "true");
+        let plain = || again(call, with_confirm(&call.arguments, false));
+        return if is_claimed {
+            Step::Claimed(plain())
+        } else {
+            Step::Unasked
+        };
     }
     let extra = |name: &str| {
         let mut members = call.extras.members.iter();
@@ -87,6 +98,57 @@ pub(crate) fn question(call: &ToolCall, shown: &ToolOutput) -> Option<ToolOutput
         .string("requestState", call.arguments.as_raw().as_str())
         .finish();
     ToolOutput::from_raw(result).ok()
+}
+
+/// What was shown to whom: only that can be agreed to without a question of this server.
+#[derive(Debug, Default)]
+pub(crate) struct Shown(Mutex<VecDeque<(Caller, String)>>);
+
+impl Shown {
+    /// The oldest is forgotten for more.
+    const MOST: usize = 256;
+
+    /// Remembers what a caller sees with this answer, if it could be created.
+    pub(crate) fn remember(&self, caller: &Caller, answer: &ToolOutput) {
+        let Some(plan) = plan_of(answer) else {
+            return;
+        };
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(who, known)| !(who.is_same(caller) && *known == plan));
+        if all.len() >= Self::MOST {
+            all.pop_front();
+        }
+        all.push_back((caller.clone(), plan));
+    }
+
+    /// Whether the caller saw this before; that counts once.
+    pub(crate) fn take(&self, caller: &Caller, answer: &ToolOutput) -> bool {
+        let Some(plan) = plan_of(answer) else {
+            return false;
+        };
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = all.len();
+        all.retain(|(who, known)| !(who.is_same(caller) && *known == plan));
+        all.len() < before
+    }
+}
+
+/// What would be created, as it was shown.
+fn plan_of(answer: &ToolOutput) -> Option<String> {
+    let structured = answer.as_raw().member("structuredContent").ok()??;
+    if structured.member("can_be_created").ok()??.as_str() != "true" {
+        return None;
+    }
+    let part = |name: &str| Some(structured.member(name).ok()??.to_string());
+    Some(
+        [
+            part("control_plane_id")?,
+            part("sampling_rule")?,
+            part("session_duration")?,
+            part("max_samples")?,
+        ]
+        .join(" "),
+    )
 }
 
 /// What is answered when the user did not agree.

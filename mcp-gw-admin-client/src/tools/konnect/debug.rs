@@ -126,8 +126,8 @@ impl Operation<Konnect> for CreateDebugSession {
     const NAME: &'static str = "CreateDebugSession";
     const TITLE: &'static str = "Create a debug session";
     const DESCRIPTION: &'static str = "Creates a debug session, which traces requests through the gateways of a control \
-        plane for a while. The user has to agree first: the first call creates nothing unless the user can be asked by this \
-        server; show what it answers to the user, and call again with confirm: true. Without filters all requests are \
+        plane for a while. The user has to agree first: unless this server can ask the user, the first call creates nothing, \
+        even with confirm; show what it answers to the user, and call again with confirm: true. Without filters all requests are \
         traced. Then poll ActiveTracingSession with fetch_status.";
     const EFFECT: Effect = Effect::Adds;
     type Args = CreateArgs;
@@ -159,7 +159,7 @@ impl Operation<Konnect> for CreateDebugSession {
         let session = NewSession::new(made.rule, made.duration_seconds, made.max_samples);
         let sessions = shared.debug_sessions()?;
         let session = sessions.create(&plane, &session).await;
-        let session = session.map_err(|error| shared.no_session(&error))?;
+        let session = session.map_err(|error| shared.not_created(&error))?;
         let wait = made.duration_seconds.clamp(2, 10);
         answer.created = true;
         answer.can_be_created = false;
@@ -176,6 +176,27 @@ impl Operation<Konnect> for CreateDebugSession {
     fn text(created: &Planned) -> Option<String> {
         Some(created.text())
     }
+}
+
+/// Whether these are arguments of `CreateDebugSession`.
+pub(crate) fn is_taken(arguments: &serde_json::Map<String, serde_json::Value>) -> bool {
+    const NAMES: [&str; 8] = [
+        "control_plane_id",
+        "http_path",
+        "http_method",
+        "http_status_code",
+        "http_latency",
+        "service_id",
+        "session_duration",
+        "max_samples",
+    ];
+    let is_known = arguments.keys().all(|name| NAMES.contains(&&**name));
+    let args = serde_json::from_value::<CreateArgs>(serde_json::Value::Object(arguments.clone()));
+    let Some(args) = args.ok().filter(|_| is_known) else {
+        return false;
+    };
+    let plane = args.control_plane_id.bare("control_plane_id");
+    plane.is_ok_and(|plane| plan(&input(&plane, args)).is_ok())
 }
 
 fn input(plane: &Uuid, args: CreateArgs) -> SamplingInput {
@@ -218,16 +239,41 @@ impl Konnect {
         }
     }
 
-    /// What is said when a debug session cannot be created, read or stopped.
-    pub(crate) fn no_session(&self, error: &Error) -> ToolError {
+    /// What is said when a debug session cannot be created.
+    fn not_created(&self, error: &Error) -> ToolError {
         if error.is_conflict() {
             return ToolError::failed(format!(
-                "{}. Another debug session of this control plane is active, or this one has ended already: read it with \
-                 fetch_status, wait for its end, or ask the user whether it may be stopped.",
+                "{}. Another debug session of this control plane is active: read it with fetch_status, wait for its end, or \
+                 ask the user whether it may be stopped.",
                 crate::tools::advice::says(error)
             ));
         }
-        self.failed(error, Right::Debug)
+        self.no_session(error)
+    }
+
+    /// What is said when a debug session cannot be read or stopped.
+    pub(crate) fn no_session(&self, error: &Error) -> ToolError {
+        if error.is_conflict() {
+            return ToolError::failed(format!(
+                "{}. This session has ended already, or is not in a state for this: read it with fetch_status.",
+                crate::tools::advice::says(error)
+            ));
+        }
+        self.not_published(error, Right::Debug)
+    }
+
+    /// The failure of what Konnect does in a way that nobody outside knows: a 404 says nothing of ids.
+    pub(crate) fn not_published(&self, error: &Error, right: Right) -> ToolError {
+        if !error.is_not_found() || self.sessions.is_some() {
+            return self.failed(error, right);
+        }
+        ToolError::failed(format!(
+            "{}. This tool is a stand-in: how Konnect does this is not published, and the real Konnect is expected to know \
+             nothing of this request (docs/konnect.md, Debug sessions). Tell the user so, and look for no other ids unless \
+             this tool has worked here before. This server asks {}.",
+            crate::tools::advice::says(error),
+            self.source.place()
+        ))
     }
 }
 

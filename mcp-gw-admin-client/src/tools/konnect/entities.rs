@@ -11,7 +11,7 @@ use crate::http::Error;
 use crate::konnect::{Entities, Kind, ListParams, Uuid};
 use crate::tools::desk::aside;
 use crate::tools::konnect::args::{Uid, needed, unused};
-use crate::tools::konnect::listing::{Gathered, Item, LeftOut, Sort, gather, show};
+use crate::tools::konnect::listing::{Gathered, Item, LeftOut, Sort, at_least, gather, show};
 use crate::tools::konnect::near::nearest;
 use crate::tools::konnect::shared::{Konnect, Right};
 use crate::tools::konnect::source::Source;
@@ -85,8 +85,10 @@ pub(crate) fn text_of(item: &RawJson, name: &str) -> Option<String> {
 pub(crate) struct Found<S: Sort> {
     /// Where it is: what other tools want as `control_plane_id`.
     control_plane_id: String,
-    /// How many were found, also those that are not shown.
+    /// How many were found, at least, also those that are not shown.
     count: usize,
+    #[serde(skip)]
+    is_cut: bool,
     items: Vec<Item<S>>,
     /// What is not shown: `count`; `next` says how to read on.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,14 +117,15 @@ impl<S: Sort> Found<S> {
         let (count, many) = (self.count, S::MANY);
         let plane = &self.control_plane_id;
         let what = if count == 1 { S::ONE } else { many };
-        let mut lines = vec![format!("{count} {what} in control plane {plane}")];
+        let least = at_least(self.is_cut);
+        let mut lines = vec![format!("{least}{count} {what} in control plane {plane}")];
         match self.items.as_slice() {
             [only] => lines.push(only.text()),
             items => lines.extend(items.iter().map(Item::line)),
         }
         if let Some(LeftOut { count, next }) = &self.left_out {
             let next = next.as_deref().unwrap_or("nothing more was read");
-            lines.push(format!("{count} more are not shown: {next}"));
+            lines.push(format!("{least}{count} more are not shown: {next}"));
         }
         if !self.near_names.is_empty() {
             lines.push(format!("Names like it: {}", self.near_names.join(", ")));
@@ -220,8 +223,7 @@ impl Konnect {
             .map(|name| crate::http::one_line(name, 128));
         let near: Vec<String> = near.collect();
         let is_any = all.items.iter().any(|item| S::is_called(item, name));
-        all.items
-            .retain(|item| S::is_called(item, name) || (!is_any && S::is_meant(item, name)));
+        all.retain(|item| S::is_called(item, name) || (!is_any && S::is_meant(item, name)));
         let near = if all.items.is_empty() {
             near
         } else {
@@ -241,7 +243,7 @@ impl Konnect {
         self.memory
             .learn(plane, ids.filter_map(|id| id.parse().ok()));
         let skip = skip.map_or(0, |skip| usize::try_from(skip).unwrap_or(usize::MAX));
-        let (count, more) = (found.items.len(), found.more);
+        let (count, more, is_cut) = (found.items.len(), found.more, found.is_cut);
         let off = found.items.iter().filter(|item| S::is_off(item)).count();
         let length = found.items.iter().map(RawJson::len).sum();
         let (items, room) = (found.items, self.answer_bytes);
@@ -261,9 +263,11 @@ impl Konnect {
             remarks.push(format!("There are {count}: skip less."));
         }
         let left = shown.next.map_or(0, |next| count - next) + more;
+        let left = left.max(usize::from(is_cut));
         Ok(Found {
             control_plane_id: plane.to_string(),
             count: count + more,
+            is_cut,
             items: shown.items,
             left_out: (left > 0).then(|| LeftOut {
                 count: left,

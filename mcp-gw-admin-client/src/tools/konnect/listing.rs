@@ -84,6 +84,8 @@ pub(crate) struct Gathered {
     pub(crate) remark: Option<String>,
     /// So many more there are, as far as that is known.
     pub(crate) more: usize,
+    /// There are more than that, or may be.
+    pub(crate) is_cut: bool,
 }
 
 impl Gathered {
@@ -93,7 +95,15 @@ impl Gathered {
             items,
             remark: None,
             more: 0,
+            is_cut: false,
         }
+    }
+
+    /// Those that are meant. Of what was not read nobody knows whether it would be.
+    pub(crate) fn retain(&mut self, is_meant: impl Fn(&RawJson) -> bool) {
+        self.items.retain(is_meant);
+        self.more = 0;
+        self.is_cut = false;
     }
 }
 
@@ -108,17 +118,20 @@ pub(crate) async fn gather(
     let mut pages = std::pin::pin!(pages);
     let mut all = Gathered::of(Vec::new());
     let mut is_first = true;
+    let mut total = None;
     loop {
         match pages.try_next().await {
             Ok(None) => break,
             Ok(Some(page)) => {
-                let total = page.total.and_then(|total| usize::try_from(total).ok());
+                let told = page.total.and_then(|total| usize::try_from(total).ok());
+                total = told.or(total);
                 let room = most.saturating_sub(all.items.len());
                 let count = page.items.len();
                 all.items.extend(page.items.into_iter().take(room));
                 if count > room {
                     let known = total.unwrap_or(most + count - room);
                     all.more = known.saturating_sub(all.items.len());
+                    all.is_cut = total.is_none();
                     all.remark = Some(format!(
                         "Only the first {most} were read (max_items in the configuration of this server)."
                     ));
@@ -130,15 +143,21 @@ pub(crate) async fn gather(
                 let says = advice::says(&error);
                 let count = all.items.len();
                 all.remark = Some(format!(
-                    "Reading broke off after {count}, and there are more: {says}."
+                    "Reading broke off after {count}, and there may be more: {says}."
                 ));
-                all.more = 1;
+                all.more = total.map_or(0, |total| total.saturating_sub(count));
+                all.is_cut = total.is_none();
                 break;
             }
         }
         is_first = false;
     }
     Ok(all)
+}
+
+/// `at least `, where not all were counted.
+pub(crate) const fn at_least(is_cut: bool) -> &'static str {
+    if is_cut { "at least " } else { "" }
 }
 
 /// What of a list is shown.
@@ -181,7 +200,7 @@ pub(crate) fn show<S: Sort>(items: &[RawJson], skip: usize, room: usize) -> Show
 
 /// A thing without secrets and `null`, with what [`Sort::add`] adds; how many secrets there were.
 fn presented<S: Sort>(item: &RawJson, is_brief: bool, room: usize) -> (RawJson, usize) {
-    let clean = clean(item, &Place::at(S::MANY), false);
+    let clean = clean(item, &Place::of_kong(S::MANY), false);
     let Ok(members) = clean.raw.members() else {
         // One that cannot be read by all alike.
         let text = one_line(clean.raw.as_str(), room.min(4096));
@@ -278,82 +297,4 @@ fn is_plain(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Thing;
-
-    impl Sort for Thing {
-        const ONE: &'static str = "thing";
-        const MANY: &'static str = "things";
-        const ID: &'static str = "thing_id";
-        const NAME: &'static str = "name";
-        const MEMBERS: &'static [(&'static str, &'static str)] =
-            &[("name", "The name."), ("paths", "Paths.")];
-
-        fn add(_: &RawJson, writer: ObjectWriter) -> ObjectWriter {
-            writer
-        }
-    }
-
-    fn items(texts: &[&str]) -> Vec<RawJson> {
-        texts
-            .iter()
-            .map(|text| RawJson::parse((*text).to_owned()).unwrap())
-            .collect()
-    }
-
-    #[test]
-    fn what_fits_is_whole_and_what_does_not_is_brief() {
-        let all = items(&[
-            r#"{"id":"1","name":"a","n":1.50,"x":null,"config":{"client_secret":"hidden!"}}"#,
-            r#"{"id":"2","name":"b c","paths":["/a","/b"],"more":"xxxxxxxxxxxxxxxxxxxxxxxxxxxx"}"#,
-        ]);
-        let shown = show::<Thing>(&all, 0, 1000);
-        assert_eq!(
-            shown.items[0].text(),
-            r#"{"thing_id":"1","id":"1","name":"a","n":1.50,"config":{"client_secret":"[redacted]"}}"#
-        );
-        assert_eq!(
-            (shown.redacted, shown.next, shown.is_brief),
-            (1, None, false)
-        );
-        let shown = show::<Thing>(&all, 0, 100);
-        assert_eq!(shown.items[0].text(), r#"{"thing_id":"1","name":"a"}"#);
-        assert_eq!((shown.items.len(), shown.is_brief), (2, true));
-        assert_eq!(
-            shown.items[1].line(),
-            r#"- thing_id=2 name="b c" paths=/a,/b"#
-        );
-        let shown = show::<Thing>(&all, 0, 30);
-        assert_eq!((shown.items.len(), shown.next), (1, Some(1)));
-        let shown = show::<Thing>(&all, 1, 1);
-        assert_eq!((shown.items.len(), shown.next), (1, None));
-        assert!(show::<Thing>(&all, 7, 100).items.is_empty());
-    }
-
-    #[test]
-    fn no_text_makes_a_line_of_its_own() {
-        let all = items(&[r#"{"id":"1","name":"a\n- thing_id=2 name=b","paths":["/x y"]}"#]);
-        let line = show::<Thing>(&all, 0, 1000).items[0].line();
-        assert_eq!(
-            line,
-            r#"- thing_id=1 name="a\n- thing_id=2 name=b" paths=["/x y"]"#
-        );
-    }
-
-    #[test]
-    fn what_is_not_seen_is_escaped_and_an_id_is_a_text() {
-        let all = items(&["{\"id\":7,\"name\":\"a\u{202e}\u{e0041}ü\"}"]);
-        let text = show::<Thing>(&all, 0, 1000).items[0].text();
-        assert_eq!(text, r#"{"id":7,"name":"a\u202e\udb40\udc41ü"}"#);
-    }
-
-    #[test]
-    fn what_says_a_member_twice_is_shown_as_text() {
-        let all = items(&[r#"{"id":"1","id":"2","secret":"hidden!"}"#]);
-        let shown = show::<Thing>(&all, 0, 1000);
-        assert!(shown.items[0].text().starts_with(r#"{"unreadable":"#));
-        assert!(!shown.items[0].text().contains("hidden!"));
-    }
-}
+mod tests;

@@ -191,7 +191,7 @@ impl Konnect {
         let mut found = gather(pages, self.max_items)
             .await
             .map_err(|error| self.failed(&error, Right::Read))?;
-        found.items.retain(is_named);
+        found.retain(is_named);
         if !found.items.is_empty() {
             return Ok(self.present_planes(found, skip));
         }
@@ -201,7 +201,7 @@ impl Konnect {
             .iter()
             .filter_map(|item| text_of(item, "name"))
             .collect();
-        all.items.retain(is_named);
+        all.retain(is_named);
         let mut answer = self.present_planes(all, skip);
         if answer.items.is_empty() {
             let near = nearest(name, names.iter().map(String::as_str)).into_iter();
@@ -249,7 +249,7 @@ impl Konnect {
 
     pub(crate) fn present_planes(&self, found: Gathered, skip: Option<u32>) -> FoundPlanes {
         let skip = skip.map_or(0, |skip| usize::try_from(skip).unwrap_or(usize::MAX));
-        let (count, more) = (found.items.len(), found.more);
+        let (count, more, is_cut) = (found.items.len(), found.more, found.is_cut);
         let shown = show::<Planes>(&found.items, skip, self.answer_bytes);
         let mut remarks: Vec<String> = found.remark.into_iter().collect();
         if shown.is_brief {
@@ -258,9 +258,11 @@ impl Konnect {
             ));
         }
         let left = shown.next.map_or(0, |next| count - next) + more;
+        let left = left.max(usize::from(is_cut));
         FoundPlanes {
             region: self.source.region(),
             count: count + more,
+            is_cut,
             items: shown.items,
             routes: Vec::new(),
             unread: Vec::new(),

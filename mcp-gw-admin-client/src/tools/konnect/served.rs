@@ -9,7 +9,7 @@ use mcp_gw_core::{
 };
 
 use crate::tools::api7::ToolsError;
-use crate::tools::konnect::confirm::{self, Step};
+use crate::tools::konnect::confirm::{self, Shown, Step};
 use crate::tools::konnect::prompts;
 use crate::tools::konnect::sight::{Sight, why};
 
@@ -26,6 +26,8 @@ pub(crate) struct KonnectBackend {
     instructions: &'static str,
     /// What is known of the token; `None` where nothing can be.
     sight: Option<Arc<Sight>>,
+    /// What callers saw before they say that the user agreed.
+    shown: Shown,
 }
 
 impl KonnectBackend {
@@ -45,6 +47,7 @@ impl KonnectBackend {
             absent,
             instructions,
             sight,
+            shown: Shown::default(),
         }))
     }
 
@@ -133,7 +136,19 @@ impl Backend for KonnectBackend {
             return self.registry.call_tool(ctx, call).await;
         }
         match confirm::step(ctx, &call) {
-            Step::Unasked => self.registry.call_tool(ctx, call).await,
+            Step::Unasked => {
+                let shown = self.registry.call_tool(ctx, call).await?;
+                self.shown.remember(ctx.caller(), &shown);
+                Ok(shown)
+            }
+            Step::Claimed(plain) => {
+                let shown = self.registry.call_tool(ctx, plain).await?;
+                if self.shown.take(ctx.caller(), &shown) {
+                    return self.registry.call_tool(ctx, call).await;
+                }
+                self.shown.remember(ctx.caller(), &shown);
+                Ok(shown)
+            }
             Step::Agreed(call) => self.registry.call_tool(ctx, call).await,
             Step::Refused => Ok(confirm::refused()),
             Step::Ask(call) => {

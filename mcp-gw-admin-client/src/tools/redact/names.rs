@@ -7,12 +7,14 @@ use super::words::{
 };
 
 pub(super) mod encrypted;
+mod kong;
 
 /// Where a value comes from, as far as it says what is secret in it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Place {
     names: Vec<String>,
     is_secret: bool,
+    is_kong: bool,
 }
 
 impl Place {
@@ -27,13 +29,26 @@ impl Place {
             .map(str::to_owned)
             .collect();
         let is_secret = names.iter().any(|name| SECRET.contains(&&*plain(name)));
-        Self { names, is_secret }
+        Self {
+            names,
+            is_secret,
+            is_kong: false,
+        }
+    }
+
+    /// An entity of Kong of that kind.
+    pub(crate) fn of_kong(kind: &str) -> Self {
+        Self {
+            is_kong: true,
+            ..Self::at(kind)
+        }
     }
 
     pub(crate) fn path<'a>(&self) -> Path<'a> {
         let mut path = Path {
             names: Vec::new(),
             is_secret: self.is_secret,
+            is_kong: self.is_kong,
             outer: self.names.len(),
         };
         for name in &self.names {
@@ -43,12 +58,20 @@ impl Place {
     }
 }
 
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Form {
+    #[default]
+    Other,
+    /// It is, or may be, a JSON Schema.
+    Schema,
+    Jwk,
+}
+
 /// What the members of an object say of each other.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Beside {
     has_certificate: bool,
-    /// It is, or may be, a JSON Schema.
-    is_schema: bool,
+    form: Form,
     /// A member says that the value of another is secret: `{"name": "Authorization", "value": …}`.
     names_secret: bool,
     /// A member names the plugin that the others are about.
@@ -58,10 +81,14 @@ pub(crate) struct Beside {
 impl Beside {
     pub(crate) fn add(&mut self, name: &str) {
         self.has_certificate |= matches!(name, "cert" | "certs" | "certificate" | "snis");
-        self.is_schema |= matches!(
-            name,
-            "type" | "$ref" | "anyOf" | "oneOf" | "allOf" | "enum" | "const" | "not"
-        );
+        let form = match name {
+            "kty" => Form::Jwk,
+            "type" | "$ref" | "anyOf" | "oneOf" | "allOf" | "enum" | "const" | "not" => {
+                Form::Schema
+            }
+            _ => Form::Other,
+        };
+        self.form = self.form.max(form);
     }
 
     /// Whether the text of a member of this name says something of the others.
@@ -122,6 +149,7 @@ pub(crate) struct Heirs {
     /// What is secret of all that is below.
     secret: Secret,
     has_certificate: bool,
+    is_jwk: bool,
     /// The value among these members is.
     names_secret: bool,
     /// Where the settings of a plugin begin, and which of them are secret.
@@ -142,6 +170,7 @@ enum Secret {
 pub(crate) struct Path<'a> {
     names: Vec<Cow<'a, str>>,
     is_secret: bool,
+    is_kong: bool,
     /// So many of them are around the whole.
     outer: usize,
 }
@@ -170,6 +199,7 @@ impl<'a> Path<'a> {
     pub(crate) fn enter(&self, around: Heirs, beside: Beside) -> Heirs {
         let mut heirs = Heirs {
             has_certificate: beside.has_certificate,
+            is_jwk: beside.form == Form::Jwk || (around.is_jwk && self.name() == "oth"),
             names_secret: beside.names_secret,
             ..around
         };
@@ -189,7 +219,7 @@ impl<'a> Path<'a> {
             heirs.plugin = Some((self.names.len(), fields));
         }
         let name = plain(self.name());
-        let is_schema = beside.is_schema && is_within_schema(self.owner(1));
+        let is_schema = beside.form == Form::Schema && is_within_schema(self.owner(1));
         if matches!(&*name, "adminkey" | "basicauthcredentials") {
             heirs.secret = Secret::All;
         } else if !is_schema && is_secret_name(&name) && !is_group(&name) {
@@ -200,7 +230,17 @@ impl<'a> Path<'a> {
 
     /// Whether a text is secret because of where it is.
     pub(crate) fn is_secret_text(&self, text: &str, heirs: Heirs) -> bool {
-        self.is_inherited(heirs) || self.is_named(text, heirs)
+        let is_private = heirs.is_jwk && kong::is_private(self.name());
+        is_private
+            || self.is_inherited(heirs)
+            || self.is_of_kong(text)
+            || self.is_named(text, heirs)
+    }
+
+    fn is_of_kong(&self, text: &str) -> bool {
+        // The first name is the kind of the entity, also around JSON in a text.
+        let names = self.names.get(self.outer.min(1)..).unwrap_or_default();
+        self.is_kong && kong::is_secret(names, text)
     }
 
     /// Fewer than texts: a number of tokens is no token.
@@ -215,6 +255,7 @@ impl<'a> Path<'a> {
         Place {
             names: self.names.iter().map(ToString::to_string).collect(),
             is_secret: self.is_secret,
+            is_kong: self.is_kong,
         }
     }
 

@@ -14,6 +14,7 @@ use scan::Scan;
 /// A reference says where a secret is, not what it is.
 pub(super) fn is_reference(text: &str) -> bool {
     text.starts_with("$secret://")
+        || (text.starts_with("{vault://") && text.ends_with('}'))
         || text
             .get(..7)
             .is_some_and(|head| head.eq_ignore_ascii_case("$env://"))

@@ -177,7 +177,7 @@ fn the_consumer_that_fails_most_is_followed() {
         let found = client.ok("GetAnalytics", query);
         let top = items(&at(&found, &["counts", "consumers"]));
         let of = |name: &str| string(&at(top.first().unwrap(), &[name]));
-        let (plane, consumer) = (of("control_plane_id"), of("id"));
+        let (plane, consumer) = (of("control_plane_id"), of("consumer_id"));
         let by_id = format!(
             r#"{{"control_plane_id":"{plane}","operation":"get_by_id","consumer_id":"{consumer}"}}"#
         );

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::tools::konnect::entities::text_of;
-use crate::tools::konnect::listing::{Item, LeftOut, Sort};
+use crate::tools::konnect::listing::{Item, LeftOut, Sort, at_least};
 use crate::tools::spoken::Spoken;
 
 #[derive(Debug)]
@@ -96,8 +96,10 @@ pub(crate) struct FoundPlanes {
     /// The region that was asked; what is in others is not seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) region: Option<String>,
-    /// How many were found, also those that are not shown.
+    /// How many were found, at least, also those that are not shown.
     pub(crate) count: usize,
+    #[serde(skip)]
+    pub(crate) is_cut: bool,
     pub(crate) items: Vec<Item<Planes>>,
     /// Of `get_by_route`: the routes that answer, best first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -134,7 +136,8 @@ impl FoundPlanes {
             Some(region) => format!(" in region {region}"),
             None => String::new(),
         };
-        let mut lines = vec![format!("{} {what}{place}", self.count)];
+        let least = at_least(self.is_cut);
+        let mut lines = vec![format!("{least}{} {what}{place}", self.count)];
         match self.items.as_slice() {
             [only] => lines.push(only.text()),
             items => lines.extend(items.iter().map(Item::line)),
@@ -152,7 +155,7 @@ impl FoundPlanes {
         }
         if let Some(LeftOut { count, next }) = &self.left_out {
             let next = next.as_deref().unwrap_or("nothing more was read");
-            lines.push(format!("{count} more are not shown: {next}"));
+            lines.push(format!("{least}{count} more are not shown: {next}"));
         }
         if !self.near_names.is_empty() {
             lines.push(format!("Names like it: {}", self.near_names.join(", ")));
