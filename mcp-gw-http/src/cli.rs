@@ -315,6 +315,7 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
         config = change(config);
         config.check("command line")?;
     }
+    watch.watch(&config);
     runtime()?.block_on(async {
         let stop = stop_signals(watch.hangup()).context("signals cannot be handled")?;
         let listener = listen(&config.http).await?;

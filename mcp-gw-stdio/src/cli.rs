@@ -203,8 +203,9 @@ fn explain(source: &SourceArgs, ask: bool) -> anyhow::Result<()> {
 
 fn run(source: &SourceArgs, endpoint: Option<&str>) -> anyhow::Result<()> {
     need(source)?;
-    let watch = ConfigWatch::new(source);
+    let mut watch = ConfigWatch::new(source);
     let config = source.load(&environment, |config| config, &mut warn)?;
+    watch.watch(&config);
     let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
     let result = runtime.block_on(serve(source, &config, endpoint, watch));
     // Reading standard input blocks a thread that nothing can wake; it must not hold up the end.

@@ -74,7 +74,6 @@ impl ConfigWatch {
         let Some(path) = self.source.config.clone() else {
             return std::future::pending().await;
         };
-        self.watch(&running.config().await);
         loop {
             let is_asked = tokio::select! {
                 () = stop.reload.notified() => true,
@@ -110,8 +109,9 @@ impl ConfigWatch {
         }
     }
 
-    /// From now on the files that `config` names are watched, too.
-    fn watch(&mut self, config: &Config) {
+    /// From now on the files that `config` names are watched, too. At the start this is for who has read it: what
+    /// changes after that is seen, however long the start takes.
+    pub fn watch(&mut self, config: &Config) {
         self.paths.truncate(1);
         self.used.truncate(1);
         self.last.truncate(1);
