@@ -594,10 +594,11 @@ impl Gateway {
     /// # Errors
     /// When it cannot be asked, or there is none of this name; its last offer stays.
     pub async fn refresh_backend(&self, name: &str) -> Result<(), BackendError> {
-        let backend = self
-            .backends()
-            .into_iter()
-            .find(|backend| backend.name() == name);
+        let backend = self.mounts(|mounts| {
+            let mut mounts = mounts.iter();
+            let mount = mounts.find(|mount| *mount.point.server == *name);
+            mount.map(|mount| Arc::clone(&mount.point.backend))
+        });
         let Some(backend) = backend else {
             return Err(BackendError::Unavailable {
                 server: name.into(),

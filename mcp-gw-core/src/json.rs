@@ -7,8 +7,10 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
+use memchr::memmem::Finder;
 use serde::de::{self, DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -51,6 +53,38 @@ impl From<serde_json::Error> for JsonError {
         }
     }
 }
+
+/// A text that is looked for in every message: prepared once, as preparing takes longer than looking through a
+/// short message.
+#[derive(Debug)]
+pub struct Needle {
+    text: &'static str,
+    finder: OnceLock<Finder<'static>>,
+}
+
+impl Needle {
+    /// Looks for `text`, byte by byte: a name in quotes, or the beginning of an escape that could hide it.
+    pub const fn new(text: &'static str) -> Self {
+        Self {
+            text,
+            finder: OnceLock::new(),
+        }
+    }
+
+    /// Where it stands first.
+    pub fn find(&self, text: &[u8]) -> Option<usize> {
+        let finder = self.finder.get_or_init(|| Finder::new(self.text));
+        finder.find(text)
+    }
+
+    /// True when the text of this value has it, in whatever place.
+    pub fn is_in(&self, json: &RawJson) -> bool {
+        self.find(json.as_bytes()).is_some()
+    }
+}
+
+/// An escape that can stand for a letter (RFC 8259 §7), and so hide a name.
+pub static ESCAPE: Needle = Needle::new("\\u");
 
 impl RawJson {
     /// Takes the text of one JSON value after checking it.

@@ -68,7 +68,7 @@ pub use gateway::{
     BackendStatus, BuildError, Gateway, GatewayBuilder, GatewayEvent, GatewayListener, Remount,
 };
 pub use glob::{Glob, GlobPlace};
-pub use json::{JsonError, Members, ObjectWriter, RawJson};
+pub use json::{ESCAPE, JsonError, Members, Needle, ObjectWriter, RawJson};
 pub use limit::{
     Admission, Charge, Hold, Lend, LimitReport, LimitStanding, LimiterError, LimiterHealth, Quota,
     RateLimiter, Unlimited,

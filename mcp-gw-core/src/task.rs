@@ -7,12 +7,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use memchr::memmem;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::caller::Caller;
-use crate::json::RawJson;
+use crate::json::{ESCAPE, Needle, RawJson};
 use crate::tool::Arguments;
 
 pub(crate) use room::kept;
@@ -72,6 +71,9 @@ fn is_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= LONGEST_ID && id.trim() == id && !id.chars().any(char::is_control)
 }
 
+static TASK_ID: Needle = Needle::new("taskId");
+static TASK: Needle = Needle::new("\"task\"");
+
 impl Tasks {
     /// Remembers the task that a call was answered with, if it was. False when the answer names a
     /// task that cannot be told: its id is another server's already, or no id. `home` says where the
@@ -83,8 +85,7 @@ impl Tasks {
         result: &RawJson,
         now: Instant,
     ) -> bool {
-        let text = result.as_bytes();
-        if memmem::find(text, b"taskId").is_none() && memmem::find(text, b"\"task\"").is_none() {
+        if ![&TASK_ID, &TASK, &ESCAPE].iter().any(|it| it.is_in(result)) {
             return true;
         }
         let Ok(made) = result.decode::<Made>() else {

@@ -1,6 +1,7 @@
 //! The command line of `mcp-gw-http`.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -8,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use mcp_gw_server::cli::{
     Api7Args, ApisixArgs, ConfigWatch, DocsArgs, Hangup, KongArgs, KonnectArgs, LimitsArgs,
     LogArgs, PinsArgs, PolicyArgs, READY_LIMIT, SourceArgs, ask_servers, check, docs, environment,
-    limits, misplaced, parse, pins, policy, status_lines, stop_signals,
+    limits, misplaced, parse, policy, status_lines, stop_signals, stored_pins,
 };
 use mcp_gw_server::config::{Config, ConfigFaults};
 use mcp_gw_server::identity::{FirstAdmin, Management};
@@ -18,6 +19,7 @@ use mcp_gw_server::{Launch, Running};
 use crate::demo;
 use crate::host::{listen, serve_until, shut_down};
 use crate::managed;
+use crate::platform::PlatformArgs;
 
 /// An MCP gateway over HTTP: in front of MCP servers, it knows who calls, limits, decides, and
 /// writes down what happened.
@@ -40,6 +42,15 @@ enum Command {
     Demo(DemoArgs),
     /// Serve an MCP server, or all servers of a file; the same as without `run`
     Run(RunArgs),
+    /// Serve the management API with its database, as MCP Platform's gateway is started
+    Start {
+        #[command(flatten)]
+        platform: PlatformArgs,
+
+        /// Allow an address that others can reach although nobody needs a key
+        #[arg(long)]
+        insecure: bool,
+    },
     /// Serve the admin API of an API7 Enterprise as tools, for an assistant to manage it
     Api7 {
         #[command(flatten)]
@@ -139,10 +150,13 @@ struct RunArgs {
     source: SourceArgs,
 
     #[command(flatten)]
+    platform: PlatformArgs,
+
+    #[command(flatten)]
     place: PlaceArgs,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 struct PlaceArgs {
     /// Address and port to listen on instead of the configured one; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
@@ -154,10 +168,40 @@ struct PlaceArgs {
 }
 
 impl RunArgs {
-    fn or_environment(mut self) -> Self {
-        self.source = self.source.or_environment(&environment);
-        self
+    fn of(source: SourceArgs, place: PlaceArgs) -> Self {
+        Self {
+            source,
+            platform: PlatformArgs::default(),
+            place,
+        }
     }
+
+    fn or_environment(mut self) -> anyhow::Result<Self> {
+        if !self.platform.is_empty() && !self.source.is_empty() {
+            anyhow::bail!(
+                "--database-url, --host and --port are for the management API without a file: keep them, or \
+                 what is served beside them. A file says `management.database_url` and `http.listen` itself"
+            );
+        }
+        let env = |name: &str| self.platform.variable(name, &environment);
+        let was_named = !self.source.is_empty();
+        self.source = self.source.or_environment(&env);
+        if !was_named
+            && !self.source.is_empty()
+            && let Some(file) = overlooked(Path::new(""))
+        {
+            say(&format!(
+                "{file} is in this folder and is not read: it is served by `mcp-gw-http --config {file}`"
+            ));
+        }
+        Ok(self)
+    }
+}
+
+/// The file in a folder that somebody may think is read when there are only variables.
+fn overlooked(folder: &Path) -> Option<&'static str> {
+    let files = ["gateway.yaml", "mcp-gw.yaml"];
+    files.into_iter().find(|file| folder.join(file).is_file())
 }
 
 const EXAMPLES: &str = "\
@@ -184,8 +228,13 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
+    let RunArgs {
+        source,
+        platform,
+        place,
+    } = &cli.run;
     let is_named =
-        !cli.run.source.is_empty() || cli.run.place.listen.is_some() || cli.run.place.insecure;
+        !source.is_empty() || !platform.is_empty() || place.listen.is_some() || place.insecure;
     if cli.command.is_some() && is_named {
         return misplaced::<Cli>();
     }
@@ -213,30 +262,39 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     };
     let _log = init.map_err(anyhow::Error::msg)?;
     match cli.command {
-        None => run(&cli.run.or_environment())?,
-        Some(Command::Run(args)) => run(&args.or_environment())?,
+        None => run(&cli.run.or_environment()?)?,
+        Some(Command::Run(args)) => run(&args.or_environment()?)?,
+        Some(Command::Start { platform, insecure }) => {
+            let place = PlaceArgs {
+                insecure,
+                ..PlaceArgs::default()
+            };
+            let mut args = RunArgs::of(SourceArgs::default(), place);
+            args.platform = platform.started();
+            run(&args.or_environment()?)?;
+        }
         Some(Command::Api7 { api7, place }) => {
             let source = SourceArgs::api7(api7);
-            run(&RunArgs { source, place })?;
+            run(&RunArgs::of(source, place))?;
         }
         Some(Command::Apisix { apisix, place }) => {
             let source = SourceArgs::apisix(apisix);
-            run(&RunArgs { source, place })?;
+            run(&RunArgs::of(source, place))?;
         }
         Some(Command::Konnect { konnect, place }) => {
             let source = SourceArgs::konnect(konnect);
-            run(&RunArgs { source, place })?;
+            run(&RunArgs::of(source, place))?;
         }
         Some(Command::Kong { kong, place }) => {
             let source = SourceArgs::kong(kong);
-            run(&RunArgs { source, place })?;
+            run(&RunArgs::of(source, place))?;
         }
         Some(Command::Check { what, source, ask }) => match what {
             Some(_) if !source.is_empty() => return Ok(misplaced::<Cli>()),
             Some(what) => explain(&what.source(), ask)?,
             None => explain(&source.or_environment(&environment), ask)?,
         },
-        Some(Command::Pins(args)) => return Ok(pins(&args)),
+        Some(Command::Pins(args)) => return Ok(stored_pins(&args)),
         Some(Command::Limits(args)) => return Ok(runtime()?.block_on(limits(&args))),
         Some(Command::Policy(args)) => return Ok(policy(&args)),
         Some(Command::Docs(args)) => return Ok(docs(&args)),
@@ -252,7 +310,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Runtime::new().context("the runtime cannot be started")
+    mcp_gw_server::cli::runtime().context("the runtime cannot be started")
 }
 
 fn need(source: &SourceArgs) -> anyhow::Result<()> {
@@ -260,8 +318,8 @@ fn need(source: &SourceArgs) -> anyhow::Result<()> {
         anyhow::bail!(
             "nothing to serve: name the command of an MCP server after `--`, or give --url, --from \
              or --config; `api7`, `apisix`, `konnect` and `kong` serve admin APIs, and APIs that \
-             `ALLOWED_APIS` names need nothing else, nor does the management API with a database that \
-             `GATEWAY_DATABASE_URL` names. `mcp-gw-http demo` needs none of them, `--help` tells more"
+             `ALLOWED_APIS` names need nothing else, nor does `mcp-gw-http start`, the management \
+             API with a database that `GATEWAY_DATABASE_URL` names. `mcp-gw-http demo` needs none of them, `--help` tells more"
         );
     }
     Ok(())
@@ -307,9 +365,10 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
         config
     };
     let mut watch = ConfigWatch::new(&args.source);
+    let env = |name: &str| args.platform.variable(name, &environment);
     let mut config = args
         .source
-        .load(&environment, change, &mut warn)
+        .load(&env, change, &mut warn)
         .map_err(|faults| in_words_of(args, faults))?;
     if args.source.config.is_some() && (args.place.listen.is_some() || args.place.insecure) {
         config = change(config);

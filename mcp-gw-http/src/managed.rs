@@ -30,6 +30,7 @@ fn options(section: &ManagementConfig) -> RegistryOptions {
     options
         .allowed_commands
         .clone_from(&section.allowed_commands);
+    options.local_commands = section.local_commands;
     options.addresses = options.addresses.with_private(section.allow_private);
     let (balancer, said) = (&mut options.load_balancer, &section.load_balancer);
     balancer.strategy = Strategy::from_name(said.strategy.as_str()).unwrap_or_default();
@@ -51,6 +52,7 @@ pub(crate) fn routes(
         .with_audit(management.audit().cloned())
         .with_http(http)
         .with_origins(section.cors_origins.iter().cloned())
+        .with_authentication(config.is_keyed())
         .with_strategy(section.load_balancer.strategy.as_str());
     Some(api.router_with_mcp(&config.http.path, mcp))
 }

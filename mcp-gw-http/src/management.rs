@@ -11,6 +11,7 @@ mod calls;
 mod entry;
 mod fault;
 mod keys;
+mod limits;
 mod openapi;
 mod place;
 mod servers;
@@ -53,6 +54,7 @@ pub struct ManagementApi {
     audit: Option<AuditWriter>,
     http: HttpConfig,
     origins: Vec<String>,
+    is_open: bool,
     strategy: &'static str,
 }
 
@@ -67,6 +69,7 @@ impl ManagementApi {
             audit: None,
             http: HttpConfig::default(),
             origins: Vec::new(),
+            is_open: false,
             strategy: "round_robin",
         }
     }
@@ -79,20 +82,29 @@ impl ManagementApi {
         self
     }
 
-    /// Sets what writes audit events to the database: changes are answered when theirs are written, or two
-    /// seconds later.
+    /// Sets what writes audit events to the database: changes are answered when theirs are written, and with
+    /// 503 `OUTCOME_UNKNOWN` when that takes longer than two seconds.
     #[must_use]
     pub fn with_audit(mut self, audit: Option<AuditWriter>) -> Self {
         self.audit = audit;
         self
     }
 
-    /// Sets the origins whose pages may ask, beside those of the guard; `*` is all.
+    /// Sets the origins whose pages may ask, beside those of the guard; `*` is all, where callers must show who
+    /// they are (see [`Self::with_authentication`]).
     #[must_use]
     pub fn with_origins(mut self, origins: impl IntoIterator<Item = String>) -> Self {
         let origins = origins.into_iter();
         let plain = origins.map(|origin| origin.trim_end_matches('/').to_ascii_lowercase());
         self.origins = plain.collect();
+        self
+    }
+
+    /// Sets whether callers must show who they are; they must unless this is called. Where they need not, any page
+    /// that a browser on this machine shows could do everything: `*` is then loopback origins only.
+    #[must_use]
+    pub const fn with_authentication(mut self, is_required: bool) -> Self {
+        self.is_open = !is_required;
         self
     }
 
@@ -152,6 +164,7 @@ impl ManagementApi {
             audit: self.audit,
             http: self.http,
             origins: self.origins,
+            is_open: self.is_open,
             strategy: self.strategy,
             document,
             known,
@@ -186,14 +199,15 @@ impl Api {
     fn allows_origin(&self, origin: &HeaderValue) -> bool {
         let is_listed = |text: &str| {
             let mut origins = self.origins.iter();
-            origins.any(|one| one == "*" || one.eq_ignore_ascii_case(text))
+            let is_any = |one: &str| one == "*" && !self.is_open;
+            origins.any(|one| is_any(one) || one.eq_ignore_ascii_case(text))
         };
         origin.to_str().is_ok_and(is_listed) || self.http.guard.allows_origin(origin)
     }
 }
 
 /// What browsers are told. Credentials are in headers that scripts set: none that a browser would add by itself
-/// is looked at, so nothing is given away by allowing them.
+/// is looked at, so nothing is given away by allowing them. Where no credentials are needed, origins are few.
 fn cors(api: &Arc<Api>) -> CorsLayer {
     let api = Arc::clone(api);
     let limits = LIMIT_HEADERS.into_iter().map(HeaderName::from_static);

@@ -13,7 +13,7 @@ use mcp_gw_core::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{Config, KeyError, SecretError};
+use crate::config::{Config, KeyError, MANAGEMENT_ISSUER, SecretError};
 #[cfg(feature = "management")]
 use crate::identity::{Identity, all_powerful, is_stored};
 use crate::swap::Swap;
@@ -249,6 +249,27 @@ pub(crate) fn has_same_rights(one: &Caller, other: &Caller) -> bool {
     one.is_same(other)
         && (&one.roles, &one.groups, &one.scopes, &one.claims)
             == (&other.roles, &other.groups, &other.scopes, &other.claims)
+}
+
+/// Which token or key of the database a caller came with: the name of it, which is no secret.
+pub(crate) const CREDENTIAL: &str = "credential";
+
+/// Until when that is good, in microseconds since 1970; not there where it has no end.
+pub(crate) const CREDENTIAL_UNTIL: &str = "credential_until";
+
+/// The same identity with the same rights, whichever of its tokens it came with.
+pub(crate) fn is_alike(one: &Caller, other: &Caller) -> bool {
+    if &*one.issuer != MANAGEMENT_ISSUER {
+        return has_same_rights(one, other);
+    }
+    let facts = |caller: &Caller| {
+        let mut facts = caller.claims.clone();
+        facts.retain(|name, _| name != CREDENTIAL && name != CREDENTIAL_UNTIL);
+        facts
+    };
+    one.is_same(other)
+        && (&one.roles, &one.groups, &one.scopes) == (&other.roles, &other.groups, &other.scopes)
+        && facts(one) == facts(other)
 }
 
 #[async_trait]

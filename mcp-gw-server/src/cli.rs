@@ -9,6 +9,7 @@ mod logging;
 mod pins;
 mod policy;
 mod reload;
+mod runtime;
 mod source;
 mod stop;
 
@@ -17,9 +18,12 @@ pub use docs::{DocsArgs, docs};
 pub use kong::{KongArgs, KonnectArgs, ReadArgs};
 pub use limits::{LimitsArgs, limits};
 pub use logging::{LogArgs, LogFormat, LogGuard};
+#[cfg(feature = "management")]
+pub use pins::stored_pins;
 pub use pins::{PinsArgs, pins};
 pub use policy::{PolicyArgs, policy};
 pub use reload::ConfigWatch;
+pub use runtime::runtime;
 pub use source::{SourceArgs, check, environment};
 pub use stop::{Hangup, Stop, stop_signals};
 

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::askable::{Askable, without};
 use crate::asking::Asking;
+use crate::authn::{CREDENTIAL, is_alike};
 use crate::inflight::InFlight;
 use crate::outbox::Outbox;
 use crate::revision::Revision;
@@ -46,6 +47,8 @@ pub(crate) struct Client {
     log_level: Mutex<Option<LogLevel>>,
     /// Who asked for a list last: the same caller, who may have shown other rights since.
     lister: Mutex<Arc<Caller>>,
+    /// Who used it last: the same caller with the same rights, who may have shown another token.
+    voucher: Mutex<Arc<Caller>>,
     /// Where it is known, once it is welcome.
     clients: Option<Arc<Clients>>,
     /// It was greeted.
@@ -70,6 +73,7 @@ impl Client {
         Self {
             key: SessionKey::new(format!("session-{number}")),
             lister: Mutex::new(Arc::clone(&caller)),
+            voucher: Mutex::new(Arc::clone(&caller)),
             caller,
             endpoint: None,
             revision,
@@ -135,6 +139,22 @@ impl Client {
     /// How it is connected.
     pub(crate) const fn transport(&self) -> Transport {
         self.transport
+    }
+
+    /// Who has used it last.
+    pub(crate) fn voucher(&self) -> Arc<Caller> {
+        let voucher = self.voucher.lock();
+        Arc::clone(&voucher.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// `caller` goes on with it: what it is good for from now on is what this one has shown. With other
+    /// rights nobody does.
+    pub(crate) fn goes_on_as(&self, caller: &Caller) {
+        let mut voucher = self.voucher.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_other = voucher.claims.get(CREDENTIAL) != caller.claims.get(CREDENTIAL);
+        if is_other && is_alike(&voucher, caller) {
+            *voucher = Arc::new(caller.clone());
+        }
     }
 
     /// Who asked for a list last, with the rights of that request.

@@ -149,7 +149,11 @@ impl Launch {
             made: Made::default(),
             call_limit: CallLimit::new(config.call_timeout.get()),
         };
-        let guards = Guards::of(config).map_err(LaunchError::Pins)?;
+        #[cfg(not(feature = "management"))]
+        let guards = Guards::of(config);
+        #[cfg(feature = "management")]
+        let guards = Guards::stored(config, self.management.as_ref().map(Management::store));
+        let guards = guards.map_err(LaunchError::Pins)?;
         builder = maker.mounted(builder, config, &guards, &clock)?;
         let gateway = builder.build().map_err(LaunchError::Build)?;
         gateway.listen(Arc::clone(&names) as Arc<dyn GatewayListener>);
@@ -734,14 +738,17 @@ impl Running {
         self.limits.line()
     }
 
-    /// Waits until every server was asked for its offer once, but no longer than `limit`, and says
-    /// how they are doing. Those that are not up are asked again in the background. A Redis that
-    /// limits are counted in is connected to meanwhile.
+    /// Waits until every server of the configuration was asked for its offer once, but no longer than
+    /// `limit`, and says how they are doing. Those that are not up are asked again in the background.
+    /// Registered servers are waited for a moment if they were well when they were last asked. A Redis
+    /// that limits are counted in is connected to meanwhile.
     pub async fn ready(&self, limit: Duration) -> Vec<BackendStatus> {
         let asked = async { self.parts.lock().await.supervisor.asked_once().await };
         let both = async { tokio::join!(asked, self.limits.connect()) };
         let _ = tokio::time::timeout(limit, both).await;
-        self.gateway().status()
+        let (mut status, parts) = (self.gateway().status(), self.parts.lock().await);
+        status.retain(|server| parts.supervisor.awaits(&server.name));
+        status
     }
 
     /// The items about which no rule can be asked, and the rules of the configuration that match

@@ -68,11 +68,12 @@ pub use konnect::KonnectSection;
 pub(crate) use limits::limit_warnings;
 #[cfg(feature = "cli")]
 pub(crate) use limits::unknown_servers;
+pub(crate) use management::MANAGEMENT_ISSUER;
 pub use management::{
     AuditSection, LoadBalancerSection, LoginSection, ManagementConfig, SpreadName,
 };
 #[cfg(feature = "management")]
-pub(crate) use management::{KEY_ID, LONGEST_PASSWORD, MANAGEMENT_ISSUER};
+pub(crate) use management::{KEY_ID, LONGEST_PASSWORD};
 pub use mcp_gw_admin_client::tools::api7::{Access as AdminAccess, Secrets as AdminSecrets};
 pub use mcp_gw_policy::PolicyConfig;
 pub use mcp_gw_ratelimit::LimitsConfig;

@@ -335,6 +335,19 @@ impl Engine {
         }
     }
 
+    /// Ends sessions and subscriptions whose callers came with something that has come to its end: sessions
+    /// go on with what their client has shown last.
+    #[cfg(feature = "management")]
+    pub(crate) fn end_over(&self, is_over: &dyn Fn(&Caller) -> bool) {
+        let sessions = &self.inner.sessions;
+        sessions.end_others(&|client| !is_over(&client.voucher()));
+        for listener in self.inner.listeners.all() {
+            if is_over(&listener.incoming.caller) {
+                listener.end();
+            }
+        }
+    }
+
     /// Waits until the servers behind are known, or the end is near.
     pub(crate) async fn opened(&self) {
         let opened = self.inner.opened.notified();
@@ -424,7 +437,17 @@ impl Engine {
             }
             Operation::SetLevel(level) => return self.set_level(incoming, client, level).await,
             Operation::Discover => Ok((self.discovered(incoming).await, Hints::Private)),
-            operation => self.relay(operation, incoming, client, revision).await,
+            Operation::List { feature, after } => {
+                if let Some(client) = client {
+                    client.lists_as(&incoming.caller);
+                }
+                match self.list(incoming, feature, after, revision).await {
+                    // Written here as the client's revision has it: nothing of it needs to be read again.
+                    Ok(list) => return Ok(list),
+                    Err(error) => Err(error),
+                }
+            }
+            operation => self.relay(operation, incoming, client).await,
         };
         let (answer, hints) = match answer {
             // Its server speaks as the client does, and nothing is between them.
@@ -446,18 +469,10 @@ impl Engine {
         operation: Operation,
         incoming: &Incoming,
         client: Option<&Arc<Client>>,
-        revision: Revision,
     ) -> Result<(RawJson, Hints), GatewayError> {
         let gateway = self.gateway();
         let nothing = |()| RawJson::empty_object();
         Ok(match operation {
-            Operation::List { feature, after } => {
-                if let Some(client) = client {
-                    client.lists_as(&incoming.caller);
-                }
-                let list = self.list(incoming, feature, after, revision).await?;
-                (list, Hints::Kept)
-            }
             Operation::CallTool(call) => {
                 let output = gateway.call_tool(incoming, call).await?;
                 (output.into_raw(), Hints::None)
@@ -485,10 +500,11 @@ impl Engine {
                 let done = client.subscribed.remove(gateway, incoming, &uri).await;
                 (done.map(nothing)?, Hints::None)
             }
-            // Answered without the gateway.
+            // Answered before it comes to this.
             Operation::Ping
             | Operation::Initialize { .. }
             | Operation::Discover
+            | Operation::List { .. }
             | Operation::SetLevel(_)
             | Operation::Listen(_) => return Err(no_client()),
         })
@@ -534,18 +550,14 @@ impl Engine {
             _ => "tools",
         };
         let size = page.items.iter().map(|item| item.len() + 1).sum::<usize>();
-        let mut writer = ObjectWriter::with_capacity(size + 128).array(member, &page.items);
+        let writer = if revision.is_modern() {
+            rewrite::list_head(size, page.hint, &self.inner.server_info)
+        } else {
+            ObjectWriter::with_capacity(size + 128)
+        };
+        let mut writer = writer.array(member, &page.items);
         if let Some(key) = page.next_after {
             writer = writer.string("nextCursor", &write_cursor(&key));
-        }
-        if revision.is_modern() {
-            let ttl = i64::try_from(page.hint.ttl.as_millis()).unwrap_or(i64::MAX);
-            let scope = if page.hint.is_public {
-                "public"
-            } else {
-                "private"
-            };
-            writer = writer.integer("ttlMs", ttl).string("cacheScope", scope);
         }
         Ok(writer.finish())
     }

@@ -53,7 +53,7 @@ pub use token::{ISSUER, IssuedToken};
 use cache::Cache;
 use credential::{KeyMaker, PREFIX};
 use password::{Cost, Passwords};
-use scope::RoleScopes;
+use scope::{RoleScopes, Shown};
 use throttle::{Rates, Throttle};
 use token::TokenMaker;
 
@@ -81,8 +81,6 @@ struct Inner {
     used: LastUsed,
     /// Goes up with each change of users, keys and tokens.
     changed: watch::Sender<u64>,
-    /// Taken while somebody may cease to be the last superuser.
-    superusers: tokio::sync::Mutex<()>,
     open: NoAuthentication,
 }
 
@@ -161,7 +159,6 @@ impl Identity {
             known_tokens: Cache::default(),
             used: LastUsed::new(),
             changed: watch::Sender::new(0),
-            superusers: tokio::sync::Mutex::default(),
             open: NoAuthentication::new(),
             store,
             clock,
@@ -242,7 +239,8 @@ impl Identity {
         known.map_err(invalid)
     }
 
-    /// True when a caller of this store has the same rights still.
+    /// True when a caller of this store has the same rights still, and the token or key is not ended. That a token
+    /// has come to its end is not seen here.
     ///
     /// # Errors
     /// When the store cannot be asked.
@@ -252,10 +250,19 @@ impl Identity {
         };
         let inner = &*self.0;
         let now = match principal.key_id {
-            None => inner.store.user(principal.user_id).await.map(|user| {
-                let settings = inner.settings.load();
-                user.is_active.then(|| settings.roles.user_caller(&user))
-            }),
+            None => {
+                let token = Shown::of(caller);
+                match inner.store.is_token_revoked(token.name).await {
+                    Ok(true) => return Ok(false),
+                    Ok(false) => {}
+                    Err(error) => return Err(unavailable(&error)),
+                }
+                inner.store.user(principal.user_id).await.map(|user| {
+                    let settings = inner.settings.load();
+                    let now = || settings.roles.user_caller(&user, &token);
+                    user.is_active.then(now)
+                })
+            }
             Some(id) => match inner.store.key(id).await {
                 Err(error) => Err(error),
                 Ok(key) => inner.store.user(key.user_id).await.map(|user| {
@@ -270,6 +277,16 @@ impl Identity {
             Err(StoreError::NotFound { .. }) => Ok(false),
             Err(error) => Err(unavailable(&error)),
         }
+    }
+
+    /// Until when the credential of a caller of this store is good, if it has an end.
+    pub(crate) fn until(caller: &Caller) -> Option<Time> {
+        is_stored(caller).then(|| Shown::of(caller).until).flatten()
+    }
+
+    /// What time it is.
+    pub(crate) fn time(&self) -> Time {
+        self.0.time()
     }
 
     /// Told when users, keys or tokens have changed.
@@ -367,7 +384,11 @@ impl Inner {
         if claimed.epoch != user.token_epoch || is_older {
             return Ok(Err("the tokens of the user were revoked"));
         }
-        Ok(Ok(self.settings.load().roles.user_caller(&user)))
+        let token = Shown {
+            name: &claimed.id,
+            until: Some(claimed.until.after(token::LEEWAY)),
+        };
+        Ok(Ok(self.settings.load().roles.user_caller(&user, &token)))
     }
 }
 

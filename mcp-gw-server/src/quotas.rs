@@ -125,9 +125,14 @@ async fn save(counts: &MemoryStore, ledger: &impl QuotaLedger) {
 #[cfg(test)]
 mod tests {
     use mcp_gw_core::testing::ManualClock;
-    use mcp_gw_ratelimit::{Algorithm, Demand, Limit, Period, Store as _};
+    use mcp_gw_core::{Admission, Caller, CallerKind, Charge, RateLimiter, RequestMeta, Transport};
+    use mcp_gw_ratelimit::{
+        Algorithm, Demand, Limit, LimitsConfig, MemoryLedger, Period, Store as _,
+    };
 
     use super::*;
+    use crate::config::Config;
+    use crate::limits::Limits;
 
     /// What a process counts in: another one each time, on one database.
     async fn process(
@@ -140,6 +145,86 @@ mod tests {
         counts.load_quotas(&ledger).await.unwrap();
         let kept = KeptQuotas::start(Arc::clone(&counts), ledger);
         (counts, kept)
+    }
+
+    /// It fails so many times.
+    struct Locked {
+        times: std::sync::atomic::AtomicU32,
+        kept: MemoryLedger,
+    }
+
+    #[async_trait]
+    impl QuotaLedger for Locked {
+        async fn load(&self) -> Result<Vec<QuotaRecord>, StoreError> {
+            self.kept.load().await
+        }
+
+        async fn save(&self, records: Vec<QuotaRecord>) -> Result<(), StoreError> {
+            use std::sync::atomic::Ordering::Relaxed;
+            let less = |times: u32| times.checked_sub(1);
+            match self.times.fetch_update(Relaxed, Relaxed, less) {
+                Ok(_) => Err(StoreError::new("the database is locked")),
+                Err(_) => self.kept.save(records).await,
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_write_is_tried_again() {
+        let day = Algorithm::Calendar(Period::Day);
+        let limit = Limit::new("daily", 3, Duration::ZERO, day).unwrap();
+        for (times, kept) in [(0, 1), (2, 1), (3, 0)] {
+            let counts = MemoryStore::new(ManualClock::new());
+            assert!(admits(&counts, &limit, 1, 2).await);
+            let ledger = Locked {
+                times: times.into(),
+                kept: MemoryLedger::new(),
+            };
+            save_at_last(&counts, &ledger).await;
+            assert_eq!(ledger.load().await.unwrap().len(), kept, "{times}");
+        }
+    }
+
+    fn limits(redis: &str) -> LimitsConfig {
+        let text = format!(
+            "policy: {{ default: allow }}\nservers: {{ a: {{ url: 'http://127.0.0.1:1/mcp' }} }}\n\
+             limits: {{ rules: [{{ name: daily, quota: 3, period: day }}]{redis} }}\n"
+        );
+        Config::load("test.yaml", &text, &|_| None).unwrap().limits
+    }
+
+    async fn call(limits: &Limits) -> bool {
+        let caller = Caller::new(CallerKind::ApiKey, "ann");
+        let meta = RequestMeta::new("1", Transport::Http);
+        let charge = Charge::new(&caller, &meta, "tools/call").of(Some("t"), Some("a"));
+        let said = RateLimiter::admit(&limits.limiter, &charge).await.unwrap();
+        matches!(said, Admission::Admitted { .. })
+    }
+
+    /// A reload may take Redis out: what is counted here from then on is kept, too.
+    #[tokio::test]
+    async fn quotas_are_kept_also_where_redis_counted_first() {
+        let store: Arc<dyn Store> = Arc::new(mcp_gw_store::MemoryStore::new());
+        let with_redis = limits(", redis: { url: 'redis://127.0.0.1:1/' }");
+        let without = limits("");
+        let first = Limits::new(&with_redis).unwrap();
+        let kept = first.keep_quotas(StoreLedger::new(Arc::clone(&store)));
+        first.put(first.next(&with_redis, &without).unwrap());
+        for _ in 0..3 {
+            assert!(call(&first).await);
+        }
+        kept.end().await;
+
+        let second = Limits::new(&without).unwrap();
+        let kept = second.keep_quotas(StoreLedger::new(store));
+        // It is read by a task of its own; until then a call may be let in, at most as many as there are.
+        let mut admitted = 0;
+        while call(&second).await {
+            admitted += 1;
+            tokio::task::yield_now().await;
+        }
+        assert!(admitted < 3, "{admitted}");
+        kept.end().await;
     }
 
     async fn admits(counts: &MemoryStore, limit: &Limit, key: u8, cost: u64) -> bool {

@@ -21,15 +21,19 @@
 //! asked when a command is registered or changed, not when it is started: what is in the store runs.
 
 mod call;
+mod change;
 mod edit;
 mod make;
 mod names;
 mod news;
+#[cfg(feature = "cli")]
+mod offline;
 mod place;
 mod record;
 mod settle;
 mod state;
 mod validate;
+mod variables;
 mod view;
 
 #[cfg(test)]
@@ -43,7 +47,7 @@ use mcp_gw_store::{
     ChangeKind, Instance, InstanceFilter, LoadBalancer, PageRequest, Store, StoreError, Template,
 };
 use mcp_gw_upstream::egress::AddressRules;
-use tokio::sync::{Notify, RwLock, watch};
+use tokio::sync::{Mutex, Notify, RwLock, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -55,8 +59,12 @@ use self::state::Shelf;
 use crate::compose::Running;
 use crate::stored::Composition;
 
+#[cfg(feature = "cli")]
+pub(crate) use offline::servers_of;
+
 pub use call::{CallFault, CallOutcome, ItemList};
-pub use edit::{NewServer, RegistryError, ServerChange};
+pub use change::ServerChange;
+pub use edit::{NewServer, RegistryError};
 pub use record::{LOG_LINES, LogLine};
 pub use validate::{Asker, FieldFault};
 pub use view::{
@@ -78,6 +86,8 @@ const AGAIN: Duration = Duration::from_secs(2);
 pub struct RegistryOptions {
     /// Programs that commands may start; none by default.
     pub allowed_commands: Vec<String>,
+    /// Whether admins on the machine of the gateway may have any command started; they may by default.
+    pub local_commands: bool,
     /// Addresses that endpoints may lead to; those of the public internet by default.
     pub addresses: AddressRules,
     /// How calls are spread over the instances of templates that are made with their first instance.
@@ -91,6 +101,7 @@ impl RegistryOptions {
     pub fn new() -> Self {
         Self {
             allowed_commands: Vec::new(),
+            local_commands: true,
             addresses: AddressRules::new(),
             load_balancer: LoadBalancer::default(),
             first_answer: Duration::from_secs(5),
@@ -120,6 +131,8 @@ struct Inner {
     /// Held by changes of single records, and alone by who reads all of them: what is read must not be
     /// older than what was written meanwhile.
     edits: RwLock<()>,
+    /// Held by changes that others have overtaken.
+    turns: Mutex<()>,
     bell: Arc<Notify>,
     /// How many changes were asked for, and how many of them are in force.
     wanted: watch::Sender<u64>,
@@ -171,6 +184,7 @@ impl Registry {
             composition,
             shelf: Arc::clone(&shelf),
             edits: RwLock::new(()),
+            turns: Mutex::new(()),
             bell: Arc::default(),
             wanted: watch::Sender::new(0),
             settled: watch::Sender::new(0),
@@ -259,29 +273,35 @@ impl Inner {
     /// Reads everything there is.
     async fn read_all(&self) -> Result<(), StoreError> {
         let _alone = self.edits.write().await;
-        let mut templates: Vec<Template> = Vec::new();
-        let mut page = PageRequest::first(PAGE);
-        loop {
-            let found = self.store.templates(&page).await?;
-            templates.extend(found.items);
-            match found.next {
-                Some(next) => page = PageRequest::first(PAGE).after(next),
-                None => break,
-            }
-        }
-        let mut instances: Vec<Instance> = Vec::new();
-        let mut page = PageRequest::first(PAGE);
-        loop {
-            let found = self.store.instances(&InstanceFilter::new(), &page).await?;
-            instances.extend(found.items);
-            match found.next {
-                Some(next) => page = PageRequest::first(PAGE).after(next),
-                None => break,
-            }
-        }
+        let (templates, instances) = all_of(&*self.store).await?;
         self.shelf.replace(templates, instances);
         Ok(())
     }
+}
+
+/// All templates and instances of a store.
+async fn all_of(store: &dyn Store) -> Result<(Vec<Template>, Vec<Instance>), StoreError> {
+    let mut templates: Vec<Template> = Vec::new();
+    let mut page = PageRequest::first(PAGE);
+    loop {
+        let found = store.templates(&page).await?;
+        templates.extend(found.items);
+        match found.next {
+            Some(next) => page = PageRequest::first(PAGE).after(next),
+            None => break,
+        }
+    }
+    let mut instances: Vec<Instance> = Vec::new();
+    let mut page = PageRequest::first(PAGE);
+    loop {
+        let found = store.instances(&InstanceFilter::new(), &page).await?;
+        instances.extend(found.items);
+        match found.next {
+            Some(next) => page = PageRequest::first(PAGE).after(next),
+            None => break,
+        }
+    }
+    Ok((templates, instances))
 }
 
 /// Puts in force what is asked for, several changes at once when they come quickly.

@@ -97,7 +97,11 @@ impl Running {
         let limits = self.limits.next(&before.limits, &config.limits)?;
         let policy = self.rules.prepare(config).map_err(LaunchError::Policy)?;
         let guards = if differ("pins") {
-            Some(Guards::of(config).map_err(LaunchError::Pins)?)
+            #[cfg(not(feature = "management"))]
+            let guards = Guards::of(config);
+            #[cfg(feature = "management")]
+            let guards = Guards::stored(config, self.management().map(Management::store));
+            Some(guards.map_err(LaunchError::Pins)?)
         } else {
             None
         };
@@ -167,7 +171,7 @@ impl Running {
             parts.leaving.spawn(leave(backend, longest, ending));
         }
         while parts.leaving.try_join_next().is_some() {}
-        parts.supervisor.update();
+        parts.look_after();
         self.engine().remounted();
         parts.config = config.clone();
         // Who brought the others looks whether there is room for them.
@@ -337,6 +341,10 @@ fn management_parts(before: &Config, now: &Config) -> Vec<(&'static str, bool)> 
         (
             ".allowed_commands",
             before.allowed_commands != now.allowed_commands,
+        ),
+        (
+            ".local_commands",
+            before.local_commands != now.local_commands,
         ),
         (".allow_private", before.allow_private != now.allow_private),
         (

@@ -4,8 +4,7 @@
 //! are added behind the opening brace, and removed only where a search finds their name.
 
 use mcp_gw_core::jsonrpc::as_str;
-use mcp_gw_core::{JsonError, Members, ObjectWriter, RawJson};
-use memchr::memmem;
+use mcp_gw_core::{CacheHint, ESCAPE, JsonError, Members, Needle, ObjectWriter, RawJson};
 use serde_json::value::RawValue;
 
 use crate::revision::Revision;
@@ -45,6 +44,13 @@ pub(crate) enum Kind {
 /// # Errors
 /// Why it cannot be told this one: a clause whose subject is the result.
 pub(crate) fn kind(result: &RawJson, revision: Revision) -> Result<Kind, String> {
+    if result.is_object() && is_plainly_complete(result) {
+        return Ok(Kind::Answer);
+    }
+    kind_of_members(result, revision)
+}
+
+fn kind_of_members(result: &RawJson, revision: Revision) -> Result<Kind, String> {
     let members = match look(result, revision)? {
         Look::Plain => return Ok(Kind::Answer),
         Look::Members(members) => members,
@@ -117,7 +123,7 @@ fn look(result: &RawJson, revision: Revision) -> Result<Look<'_>, String> {
     } else {
         &LEGACY_STRIPPED[..]
     };
-    if !names.iter().any(|name| has(result, name)) {
+    if !names.iter().any(|name| name.is_in(result)) {
         return Ok(Look::Plain);
     }
     let Ok(members) = result.members() else {
@@ -145,23 +151,17 @@ fn look(result: &RawJson, revision: Revision) -> Result<Look<'_>, String> {
 
 /// Text that makes a result worth a look before a modern client gets it. A name may be written with
 /// escapes, so a backslash alone is enough.
-const MODERN_MEMBERS: [&str; 6] = [
-    "\"resultType\"",
-    "\"requestState\"",
-    "\"_meta\"",
-    "\"ttlMs\"",
-    "\"cacheScope\"",
-    "\\u",
-];
+const MODERN_MEMBERS: [&Needle; 6] = [&TYPE, &REQUEST_STATE, &META, &TTL, &SCOPE, &ESCAPE];
 
 /// The same for clients of older revisions.
-const LEGACY_STRIPPED: [&str; 5] = [
-    "\"resultType\"",
-    "\"ttlMs\"",
-    "\"cacheScope\"",
-    SERVER_INFO,
-    "\\u",
-];
+const LEGACY_STRIPPED: [&Needle; 5] = [&TYPE, &TTL, &SCOPE, &INFO, &ESCAPE];
+
+static TYPE: Needle = Needle::new("\"resultType\"");
+static REQUEST_STATE: Needle = Needle::new("\"requestState\"");
+static META: Needle = Needle::new("\"_meta\"");
+static TTL: Needle = Needle::new("\"ttlMs\"");
+static SCOPE: Needle = Needle::new("\"cacheScope\"");
+static INFO: Needle = Needle::new(SERVER_INFO);
 
 /// The result as a client of `revision` expects it.
 ///
@@ -189,7 +189,7 @@ pub(crate) fn result(
 /// cannot: neither of them knows types of results, so what the server writes there says nothing, except
 /// that what claims to ask for input or to be a task is not the answer that the client would take it for.
 pub(crate) fn objection_to_plain(result: &RawJson) -> Option<String> {
-    if !STRIPPED_FROM_PLAIN.iter().any(|name| has(result, name)) {
+    if !STRIPPED_FROM_PLAIN.iter().any(|name| name.is_in(result)) {
         return None;
     }
     let Ok(members) = result.members() else {
@@ -203,7 +203,7 @@ pub(crate) fn objection_to_plain(result: &RawJson) -> Option<String> {
 
 /// Such a result without what the revision does not have.
 pub(crate) fn plain(result: RawJson) -> RawJson {
-    if !STRIPPED_FROM_PLAIN.iter().any(|name| has(&result, name)) {
+    if !STRIPPED_FROM_PLAIN.iter().any(|name| name.is_in(&result)) {
         return result;
     }
     match result.members() {
@@ -220,10 +220,20 @@ pub(crate) fn plain(result: RawJson) -> RawJson {
 const NO_MEMBERS: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
 
 /// Text that makes a result worth a look for them.
-const STRIPPED_FROM_PLAIN: [&str; 4] = ["\"resultType\"", "\"ttlMs\"", "\"cacheScope\"", "\\u"];
+const STRIPPED_FROM_PLAIN: [&Needle; 4] = [&TYPE, &TTL, &SCOPE, &ESCAPE];
 
-fn has(result: &RawJson, name: &str) -> bool {
-    memmem::find(result.as_bytes(), name.as_bytes()).is_some()
+/// True when the only type that a result can say is `complete`, seen without reading the rest: the name stands there
+/// once and with that value, and nothing is written in a way that could hide another.
+fn is_plainly_complete(result: &RawJson) -> bool {
+    let text = result.as_bytes();
+    let Some(value) = TYPE.find(text).and_then(|at| text.get(at + 12..)) else {
+        return false;
+    };
+    let is_complete = value
+        .trim_ascii_start()
+        .strip_prefix(b":")
+        .is_some_and(|value| value.trim_ascii_start().starts_with(b"\"complete\""));
+    is_complete && TYPE.find(value).is_none() && !ESCAPE.is_in(result)
 }
 
 fn to_modern(
@@ -241,6 +251,19 @@ fn to_modern(
             head.members(members, &HEAD).finish()
         }
     }
+}
+
+/// What a list that the gateway itself writes begins with for a client of 2026-07-28, and room for so many bytes
+/// behind it.
+pub(crate) fn list_head(room: usize, hint: CacheHint, server_info: &RawJson) -> ObjectWriter {
+    let ttl = i64::try_from(hint.ttl.as_millis()).unwrap_or(i64::MAX);
+    let scope = if hint.is_public { "public" } else { "private" };
+    let meta = ObjectWriter::default().raw(SERVER_INFO, server_info);
+    ObjectWriter::with_capacity(room + 256)
+        .string("resultType", "complete")
+        .integer("ttlMs", ttl)
+        .string("cacheScope", scope)
+        .raw("_meta", &meta.finish())
 }
 
 /// Members that [`modern_head`] writes.
@@ -564,5 +587,57 @@ mod tests {
                 prop_assert_eq!(&after, &before);
             }
         }
+    }
+
+    /// A piece of an object in which the type may be hidden, nested or said twice.
+    fn piece() -> impl Strategy<Value = String> {
+        let name = prop_oneof![
+            Just(r#""resultType""#),
+            Just(r#""result\u0054ype""#),
+            Just(r#""a""#),
+        ];
+        let value = prop_oneof![
+            Just(r#""complete""#.to_owned()),
+            Just(r#""task""#.to_owned()),
+            Just(r#""input_required""#.to_owned()),
+            Just(r#""resultType""#.to_owned()),
+            Just(r#""\"resultType\":\"complete\"""#.to_owned()),
+            Just(r#"{"resultType":"complete"}"#.to_owned()),
+            Just(r#"{"resultType":"task"}"#.to_owned()),
+            Just("7".to_owned()),
+        ];
+        let colon = prop_oneof![Just(":"), Just(" : "), Just("\n:\t")];
+        (name, colon, value).prop_map(|(name, colon, value)| format!("{name}{colon}{value}"))
+    }
+
+    proptest! {
+        /// What is seen at a glance is what is read in full.
+        #[test]
+        fn a_glance_never_takes_another_type_for_an_answer(
+            pieces in proptest::collection::vec(piece(), 0..4),
+        ) {
+            let raw = RawJson::parse(format!("{{{}}}", pieces.join(","))).unwrap();
+            if is_plainly_complete(&raw) {
+                for revision in [Revision::V2026_07_28, Revision::V2025_11_25] {
+                    // What is no object at all to a client is refused when it is written for them.
+                    let written = result(raw.clone(), revision, Hints::None, &info());
+                    let read = kind_of_members(&raw, revision);
+                    let is_answer = matches!(read, Ok(Kind::Answer));
+                    prop_assert!(is_answer || written.is_err(), "{}", raw.as_str());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_is_seen_at_a_glance() {
+        let is = |text: &str| is_plainly_complete(&RawJson::parse(text.to_owned()).unwrap());
+        assert!(is(r#"{"resultType":"complete","content":[]}"#));
+        assert!(is(
+            r#"{"content":[{"text":"a \"quote\""}], "resultType" : "complete"}"#
+        ));
+        assert!(!is(r#"{"content":[]}"#));
+        assert!(!is(r#"{"resultType":"task"}"#));
+        assert!(!is(r#"{"resultType":"complete","result\u0054ype":"task"}"#));
     }
 }

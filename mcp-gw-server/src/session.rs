@@ -295,6 +295,7 @@ impl Sessions {
                 return Ok(None);
             }
             session.touch(now);
+            client.goes_on_as(caller);
             Ok(Some(Arc::clone(session)))
         })
     }
@@ -328,7 +329,8 @@ impl Sessions {
     /// Ends the sessions of callers that `stays` does not name. A sealed id that was given to one is
     /// good again for whoever shows to be that caller.
     pub(crate) fn end_callers(&self, stays: &dyn Fn(&Caller) -> bool) {
-        self.end_others(&|client| stays(&client.caller));
+        // Whoever opened it, and who has gone on with it.
+        self.end_others(&|client| stays(&client.caller) && stays(&client.voucher()));
     }
 
     /// Ends the sessions of clients that `stays` does not name, as [`Self::end_callers`].

@@ -9,8 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use mcp_gw_core::jsonrpc::as_str;
-use mcp_gw_core::{Extras, Feature, Members, ObjectWriter, RawJson};
-use memchr::memmem;
+use mcp_gw_core::{ESCAPE, Extras, Feature, Members, Needle, ObjectWriter, RawJson};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
@@ -20,6 +19,8 @@ use crate::parked::{no_randomness, not_of_this_call};
 use crate::rounds::STATE;
 use crate::rpc_error::RpcError;
 use crate::seal::Binding;
+
+static QUOTED: Needle = Needle::new("\"requestState\"");
 
 /// Before the sealed state of a server.
 const SEALED: &str = "mcp-gw.2.";
@@ -151,8 +152,7 @@ impl Engine {
         result: RawJson,
     ) -> Result<RawJson, RpcError> {
         // A name may be written with escapes.
-        let may_have = |text: &str| memmem::find(result.as_bytes(), text.as_bytes()).is_some();
-        if !may_have("\"requestState\"") && !may_have("\\u") {
+        if !QUOTED.is_in(&result) && !ESCAPE.is_in(&result) {
             return Ok(result);
         }
         let Ok(members) = result.members() else {

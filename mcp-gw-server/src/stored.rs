@@ -12,6 +12,7 @@ use crate::compose::{LaunchError, Parts, Running};
 use crate::config::{Config, ServerConfig};
 use crate::pins::{Guard, Guards};
 use crate::reload::leave;
+use crate::supervise::Turns;
 use crate::wrap::Deadline;
 
 /// One of them.
@@ -20,11 +21,21 @@ pub(crate) struct StoredServer {
     pub(crate) backend: Arc<Balanced>,
     /// Looks at each of its connections, where the configuration wants it.
     guard: Option<Arc<Guard>>,
+    /// Those that it is asked in turn with.
+    pub(crate) turns: Turns,
 }
 
 impl StoredServer {
-    pub(crate) const fn new(backend: Arc<Balanced>, guard: Option<Arc<Guard>>) -> Self {
-        Self { backend, guard }
+    pub(crate) const fn new(
+        backend: Arc<Balanced>,
+        guard: Option<Arc<Guard>>,
+        turns: Turns,
+    ) -> Self {
+        Self {
+            backend,
+            guard,
+            turns,
+        }
     }
 
     fn is(&self, other: &Self) -> bool {
@@ -127,7 +138,7 @@ impl Composition {
             parts.leaving.spawn(leave(backend, longest, ending));
         }
         while parts.leaving.try_join_next().is_some() {}
-        parts.supervisor.update();
+        parts.look_after();
         Ok(())
     }
 }

@@ -1,15 +1,20 @@
 //! Keeps the catalogue true: asks each backend for its offer at the start, when it says that
 //! something changed, when what it offered is no longer good by its own words, and again and again
-//! while it is away.
+//! while it is away. Of servers that somebody registered there may be thousands that nobody can reach:
+//! a few of them are asked at a time, and the start of the gateway does not wait for any.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use mcp_gw_core::{Backend, Gateway, GatewayEvent, GatewayListener};
-use tokio::sync::{Notify, watch};
+use mcp_gw_core::{Backend, BackendError, Gateway, GatewayEvent, GatewayListener};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, timeout_at};
+
+use crate::compose::Parts;
 
 /// Two questions to one backend are at least this far apart: a server that reports changes without
 /// end must not keep the gateway busy.
@@ -21,6 +26,39 @@ const LONGEST: Duration = Duration::from_secs(60);
 const RUNG: Duration = Duration::from_secs(10);
 /// A server whose lists are good for a moment only is not asked more often than this on that account.
 const SOONEST: Duration = Duration::from_secs(30);
+/// Who takes longer to answer goes on, and makes room for the next.
+const TURN: Duration = Duration::from_secs(1);
+
+/// The start waits no longer than this for those that were well when they were last asked.
+const EXPECTED: Duration = Duration::from_secs(2);
+
+/// What those share that are asked a few at a time.
+#[derive(Clone)]
+pub(crate) struct Turns {
+    room: Arc<Semaphore>,
+    /// They were well when they were last asked.
+    are_expected: bool,
+}
+
+#[cfg(any(test, feature = "management"))]
+impl Turns {
+    /// So many begin within a second, and the start does not wait for them.
+    pub(crate) fn of_strangers(at_once: usize) -> Self {
+        Self {
+            room: Arc::new(Semaphore::new(at_once)),
+            are_expected: false,
+        }
+    }
+
+    /// The same, and the start waits a moment for them, as they have been well.
+    pub(crate) fn of_expected(at_once: usize) -> Self {
+        let strangers = Self::of_strangers(at_once);
+        Self {
+            are_expected: true,
+            ..strangers
+        }
+    }
+}
 
 /// Tasks that look after the backends of a gateway. Dropping it stops them.
 pub(crate) struct Supervisor {
@@ -35,6 +73,7 @@ struct Watched {
     backend: Weak<dyn Backend>,
     task: AbortHandle,
     first: watch::Receiver<bool>,
+    turns: Option<Turns>,
 }
 
 impl Supervisor {
@@ -48,12 +87,13 @@ impl Supervisor {
             watched: HashMap::new(),
             bells,
         };
-        supervisor.update();
+        supervisor.update(|_| None);
         supervisor
     }
 
-    /// Looks after the backends that have come, and no more after those that have gone.
-    pub(crate) fn update(&mut self) {
+    /// Looks after the backends that have come, and no more after those that have gone. Those that have
+    /// turns are asked when it is theirs, and nobody waits for them.
+    pub(crate) fn update(&mut self, turns: impl Fn(&str) -> Option<Turns>) {
         let mut before = std::mem::take(&mut self.watched);
         for backend in self.gateway.backends() {
             // What is known without asking does not change either, unless it says for how long it is good.
@@ -69,7 +109,7 @@ impl Supervisor {
                     if let Some(other) = other {
                         other.task.abort();
                     }
-                    self.watch(&backend)
+                    self.watch(&backend, turns(&name))
                 }
             };
             self.watched.insert(name, watched);
@@ -81,23 +121,44 @@ impl Supervisor {
         while self.tasks.try_join_next().is_some() {}
     }
 
-    fn watch(&mut self, backend: &Arc<dyn Backend>) -> Watched {
+    fn watch(&mut self, backend: &Arc<dyn Backend>, turns: Option<Turns>) -> Watched {
         let bell = Arc::new(Notify::new());
         let (asked, first) = watch::channel(false);
         let name = backend.name().to_owned();
         self.bells.lock().insert(name.clone(), Arc::clone(&bell));
-        let work = look_after(self.gateway.clone(), name, bell, asked);
+        let room = turns.as_ref().map(|turns| Arc::clone(&turns.room));
+        let work = look_after(self.gateway.clone(), name, bell, asked, room);
         Watched {
             backend: Arc::downgrade(backend),
             task: self.tasks.spawn(work),
             first,
+            turns,
         }
     }
 
-    /// Waits until every backend was asked once, with or without success.
+    /// False for a backend that is asked when it is its turn.
+    pub(crate) fn awaits(&self, name: &str) -> bool {
+        let watched = self.watched.get(name);
+        watched.is_none_or(|watched| watched.turns.is_none())
+    }
+
+    /// Waits until every backend that has no turns was asked once, with or without success, and a moment
+    /// for those that are expected to answer.
     pub(crate) async fn asked_once(&mut self) {
+        let moment = Instant::now() + EXPECTED;
+        let mut expected = Vec::new();
         for watched in self.watched.values_mut() {
-            let _ = watched.first.wait_for(|asked| *asked).await;
+            match &watched.turns {
+                None => drop(watched.first.wait_for(|asked| *asked).await),
+                Some(turns) if turns.are_expected => expected.push(&mut watched.first),
+                Some(_) => {}
+            }
+        }
+        for first in expected {
+            let asked = first.wait_for(|asked| *asked);
+            if timeout_at(moment, asked).await.is_err() {
+                return;
+            }
         }
     }
 
@@ -129,11 +190,31 @@ impl GatewayListener for Bells {
     }
 }
 
-async fn look_after(gateway: Gateway, name: String, bell: Arc<Notify>, asked: watch::Sender<bool>) {
+impl Parts {
+    /// Looks after what is behind the gateway now.
+    pub(crate) fn look_after(&mut self) {
+        #[cfg(feature = "management")]
+        {
+            let stored = &self.stored;
+            self.supervisor
+                .update(|name| Some(stored.get(name)?.turns.clone()));
+        }
+        #[cfg(not(feature = "management"))]
+        self.supervisor.update(|_| None);
+    }
+}
+
+async fn look_after(
+    gateway: Gateway,
+    name: String,
+    bell: Arc<Notify>,
+    asked: watch::Sender<bool>,
+    room: Option<Arc<Semaphore>>,
+) {
     let mut wait = FIRST;
     let mut was_up = false;
     loop {
-        let result = gateway.refresh_backend(&name).await;
+        let result = ask(&gateway, &name, room.as_deref()).await;
         let is_first = !asked.send_replace(true);
         match result {
             Ok(()) => {
@@ -173,158 +254,21 @@ async fn look_after(gateway: Gateway, name: String, bell: Arc<Notify>, asked: wa
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use async_trait::async_trait;
-    use mcp_gw_core::{
-        BackendError, BackendEvent, BackendListener, CacheHint, CallContext, ListHints, Offer,
-        ToolCall, ToolOutput,
+/// Asks a backend for its offer, when it is its turn.
+async fn ask(gateway: &Gateway, name: &str, room: Option<&Semaphore>) -> Result<(), BackendError> {
+    let Some(room) = room else {
+        return gateway.refresh_backend(name).await;
     };
-
-    use super::*;
-
-    /// Counts how often it is asked, and says how long its answer is good.
-    struct Counted(Arc<AtomicUsize>, Option<u64>);
-
-    #[async_trait]
-    impl Backend for Counted {
-        fn name(&self) -> &'static str {
-            "counted"
-        }
-
-        async fn offer(&self) -> Result<Offer, BackendError> {
-            self.0.fetch_add(1, Ordering::SeqCst);
-            let mut offer = Offer::default();
-            let hint = self.1.map(|s| CacheHint::new(Duration::from_secs(s), true));
-            offer.hints = ListHints::all(hint);
-            Ok(offer)
-        }
-
-        async fn call_tool(
-            &self,
-            _: &CallContext,
-            _: ToolCall,
-        ) -> Result<ToolOutput, BackendError> {
-            Err(self.unsupported("tools/call"))
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_server_is_asked_again_when_its_lists_are_no_longer_good_and_not_all_the_time() {
-        for (ttl, within, asked) in [
-            (None, 100_000, 1),
-            (Some(600), 590, 1),
-            (Some(600), 610, 2),
-            (Some(0), 29, 1),
-            (Some(0), 3030, 101),
-        ] {
-            let count = Arc::new(AtomicUsize::new(0));
-            let gateway = Gateway::builder()
-                .backend(Counted(Arc::clone(&count), ttl))
-                .build()
-                .unwrap();
-            let mut supervisor = Supervisor::start(&gateway);
-            supervisor.asked_once().await;
-            // Time is paused, and runs on while nothing else does.
-            tokio::time::sleep(Duration::from_secs(within)).await;
-            let found = count.load(Ordering::SeqCst);
-            assert_eq!(found, asked, "{ttl:?} within {within} s");
-            supervisor.stop().await;
-        }
-    }
-
-    /// Knows at once what it offers, and may find out that it is something else.
-    struct Local(Counted);
-
-    #[async_trait]
-    impl Backend for Local {
-        fn name(&self) -> &'static str {
-            "local"
-        }
-
-        fn offer_now(&self) -> Option<Offer> {
-            let mut offer = Offer::default();
-            let hint = self
-                .0
-                .1
-                .map(|s| CacheHint::new(Duration::from_secs(s), true));
-            offer.hints = ListHints::all(hint);
-            Some(offer)
-        }
-
-        async fn offer(&self) -> Result<Offer, BackendError> {
-            self.0.offer().await
-        }
-
-        async fn call_tool(
-            &self,
-            ctx: &CallContext,
-            call: ToolCall,
-        ) -> Result<ToolOutput, BackendError> {
-            self.0.call_tool(ctx, call).await
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_known_without_asking_is_asked_for_only_where_it_may_change() {
-        for (ttl, asked) in [(None, 0), (Some(300), 4)] {
-            let count = Arc::new(AtomicUsize::new(0));
-            let backend = Local(Counted(Arc::clone(&count), ttl));
-            let gateway = Gateway::builder().backend(backend).build().unwrap();
-            let mut supervisor = Supervisor::start(&gateway);
-            supervisor.asked_once().await;
-            tokio::time::sleep(Duration::from_secs(1000)).await;
-            assert_eq!(count.load(Ordering::SeqCst), asked, "{ttl:?}");
-            supervisor.stop().await;
-        }
-    }
-
-    /// Is met anew each time it is asked, and then has no answer.
-    #[derive(Default)]
-    struct Forgetful(
-        Arc<AtomicUsize>,
-        std::sync::OnceLock<Arc<dyn BackendListener>>,
-    );
-
-    #[async_trait]
-    impl Backend for Forgetful {
-        fn name(&self) -> &'static str {
-            "forgetful"
-        }
-
-        fn watch(&self, listener: Arc<dyn BackendListener>) {
-            assert!(self.1.set(listener).is_ok());
-        }
-
-        async fn offer(&self) -> Result<Offer, BackendError> {
-            self.0.fetch_add(1, Ordering::SeqCst);
-            self.1.get().unwrap().on_event(BackendEvent::OfferChanged);
-            Err(BackendError::Forgetful {
-                server: "forgetful".into(),
-            })
-        }
-
-        async fn call_tool(
-            &self,
-            _: &CallContext,
-            _: ToolCall,
-        ) -> Result<ToolOutput, BackendError> {
-            Err(self.unsupported("tools/call"))
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_server_that_makes_news_by_being_asked_is_not_asked_without_end() {
-        let count = Arc::new(AtomicUsize::new(0));
-        let backend = Forgetful(Arc::clone(&count), std::sync::OnceLock::new());
-        let gateway = Gateway::builder().backend(backend).build().unwrap();
-        let mut supervisor = Supervisor::start(&gateway);
-        supervisor.asked_once().await;
-        tokio::time::sleep(Duration::from_secs(600)).await;
-        let found = count.load(Ordering::SeqCst);
-        assert!((30..80).contains(&found), "{found} times in ten minutes");
-        supervisor.stop().await;
+    // Nobody closes it.
+    let turn = room.acquire().await;
+    let mut asking = pin!(gateway.refresh_backend(name));
+    let within = tokio::time::timeout(TURN, asking.as_mut()).await;
+    drop(turn);
+    match within {
+        Ok(result) => result,
+        Err(_) => asking.await,
     }
 }
+
+#[cfg(test)]
+mod tests;

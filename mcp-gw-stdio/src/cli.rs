@@ -193,7 +193,7 @@ fn explain(source: &SourceArgs, ask: bool) -> anyhow::Result<()> {
     print!("{}", config.explain_stdio());
     if ask {
         println!("\nwhat the servers say");
-        let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
+        let runtime = mcp_gw_server::cli::runtime().context("the runtime cannot be started")?;
         for line in runtime.block_on(ask_servers(&config))? {
             println!("  {line}");
         }
@@ -206,7 +206,7 @@ fn run(source: &SourceArgs, endpoint: Option<&str>) -> anyhow::Result<()> {
     let mut watch = ConfigWatch::new(source);
     let config = source.load(&environment, |config| config, &mut warn)?;
     watch.watch(&config);
-    let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
+    let runtime = mcp_gw_server::cli::runtime().context("the runtime cannot be started")?;
     let result = runtime.block_on(serve(source, &config, endpoint, watch));
     // Reading standard input blocks a thread that nothing can wake; it must not hold up the end.
     runtime.shutdown_timeout(LAST_WORDS);

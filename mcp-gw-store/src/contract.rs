@@ -86,10 +86,11 @@ pub trait Store:
     /// When the store cannot be used.
     async fn counts(&self) -> Result<Counts>;
 
-    /// Asks the database for a sign of life.
+    /// Asks the database for a sign of life: whether it can be read and written. It is tried to write at most
+    /// every few seconds.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is none, or nothing could be written the last time that it was tried.
     async fn check(&self) -> Result<()>;
 
     /// Ends connections. What is asked for afterwards fails, but for stores in memory.

@@ -53,6 +53,8 @@ pub enum Conflict {
     Revision,
     /// The template has instances.
     InUse,
+    /// It is the last active administrator: nobody could manage anything afterwards.
+    LastSuperuser,
 }
 
 impl Conflict {
@@ -65,6 +67,7 @@ impl Conflict {
             Self::Instance => "there is a server instance with this id",
             Self::Revision => "it was changed meanwhile; read it again",
             Self::InUse => "the template has instances; delete them first",
+            Self::LastSuperuser => "it is the last active administrator; make another one first",
         }
     }
 }

@@ -69,6 +69,21 @@ impl DatabaseUrl {
     }
 }
 
+impl DatabaseUrl {
+    /// True when what is kept there is gone with the process.
+    pub const fn is_in_memory(&self) -> bool {
+        matches!(self.0, Target::Memory | Target::SqliteMemory)
+    }
+
+    /// The file that it is, for SQLite.
+    pub fn file(&self) -> Option<&std::path::Path> {
+        match &self.0 {
+            Target::SqliteFile(path) => Some(path),
+            _ => None,
+        }
+    }
+}
+
 fn wrong(reason: impl Into<String>) -> StoreError {
     let reason = reason.into();
     StoreError::Url { reason }

@@ -9,11 +9,13 @@ mod ledger;
 mod migrate;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
+mod probe;
 mod row;
 mod server_rows;
 mod servers;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
+mod superusers;
 mod watch;
 
 use std::fmt;
@@ -31,6 +33,7 @@ use crate::values::{Revision, Time};
 pub(crate) use database::Database;
 use database::Transaction;
 use fault::Fault;
+use probe::Probe;
 use row::{Query, Row};
 use watch::Watcher;
 
@@ -41,6 +44,8 @@ pub(crate) struct SqlStore {
     clock: Arc<dyn Clock>,
     /// How long a request may take.
     patience: Duration,
+    /// What is known of whether it can be written.
+    probe: Probe,
     /// Looks for changes that others make, for as long as there is the store.
     watcher: Option<Watcher>,
 }
@@ -61,6 +66,7 @@ impl SqlStore {
             bell,
             clock,
             patience,
+            probe: Probe::default(),
             watcher,
         })
     }
@@ -83,8 +89,9 @@ impl SqlStore {
     /// Begins a write.
     async fn begin(&self) -> Result<Write<'_>> {
         let deadline = Instant::now() + self.patience;
-        let begun = tokio::time::timeout_at(deadline, self.database.begin());
-        let transaction = begun.await.map_err(|_| late())??;
+        let begun = tokio::time::timeout_at(deadline, self.database.begin()).await;
+        let begun = begun.unwrap_or_else(|_| Err(late()));
+        let transaction = begun.inspect_err(|_| self.probe.failed())?;
         Ok(Write {
             store: self,
             transaction,
@@ -118,8 +125,8 @@ struct Write<'s> {
 
 impl Write<'_> {
     async fn ask(&mut self, query: Query<'_>) -> std::result::Result<Vec<Row>, Fault> {
-        let answer = tokio::time::timeout_at(self.deadline, self.transaction.ask(&query));
-        answer.await.map_err(|_| late())?
+        let answer = tokio::time::timeout_at(self.deadline, self.transaction.ask(&query)).await;
+        self.store.heard(answer)
     }
 
     async fn ask_one(&mut self, query: Query<'_>) -> std::result::Result<Option<Row>, Fault> {
@@ -142,8 +149,8 @@ impl Write<'_> {
 
     /// Tells how many rows were changed.
     async fn execute(&mut self, query: Query<'_>) -> std::result::Result<u64, Fault> {
-        let answer = tokio::time::timeout_at(self.deadline, self.transaction.execute(&query));
-        answer.await.map_err(|_| late())?
+        let answer = tokio::time::timeout_at(self.deadline, self.transaction.execute(&query)).await;
+        self.store.heard(answer)
     }
 
     /// Things of this kind have changed, once it is committed.
@@ -162,10 +169,15 @@ impl Write<'_> {
             let row = row.ok_or_else(|| StoreError::damaged("a counter cannot be raised"))?;
             counts.push((kind, row.reader().int()?));
         }
-        let committed = tokio::time::timeout_at(self.deadline, self.transaction.commit());
-        committed.await.map_err(|_| StoreError::Uncertain {
-            reason: "the commit took longer than a request may".to_owned(),
-        })??;
+        let committed = tokio::time::timeout_at(self.deadline, self.transaction.commit()).await;
+        let uncertain = |_| {
+            Err(StoreError::Uncertain {
+                reason: "the commit took longer than a request may".to_owned(),
+            })
+        };
+        let committed = committed.unwrap_or_else(uncertain);
+        committed.inspect_err(|_| self.store.probe.failed())?;
+        self.store.probe.written();
         self.store.bell.ring(&counts);
         Ok(())
     }
@@ -224,7 +236,8 @@ impl Store for SqlStore {
     async fn check(&self) -> Result<()> {
         // Not a constant: that would be true of a file that is gone.
         let query = Query::new("SELECT COUNT(*) FROM gw_changes");
-        self.read(query).await.map(|_| ())
+        self.read(query).await?;
+        self.can_write().await
     }
 
     async fn close(&self) {

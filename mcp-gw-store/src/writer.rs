@@ -1,5 +1,7 @@
 //! Audit events on their way into a store.
 
+mod bound;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +15,7 @@ use crate::contract::AuditLog;
 use crate::error::{Result, StoreError};
 use crate::random::random;
 use crate::values::{AuditRecord, EventId, Retention, Time};
+use bound::Bound;
 
 /// The longest pause between two tries to write the same events.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -31,6 +34,11 @@ pub struct AuditWriterOptions {
     pub retention: Retention,
     /// How often it is looked for events that need not be kept; every 10 minutes unless set.
     pub prune_every: Duration,
+    /// Refusals of callers whom nobody knows that are written a minute at most, of one address (IPv6: of one
+    /// network of 64 bits); 20 unless set.
+    pub refusals_per_address: u32,
+    /// The same of all addresses; 60 unless set. What is not written is counted.
+    pub refusals: u32,
     /// Where times come from.
     pub clock: Arc<dyn Clock>,
 }
@@ -43,6 +51,8 @@ impl AuditWriterOptions {
             batch: 256,
             retention: Retention::forever(),
             prune_every: Duration::from_secs(600),
+            refusals_per_address: 20,
+            refusals: 60,
             clock: Arc::new(SystemClock::new()),
         }
     }
@@ -61,6 +71,8 @@ impl fmt::Debug for AuditWriterOptions {
             .field("batch", &self.batch)
             .field("retention", &self.retention)
             .field("prune_every", &self.prune_every)
+            .field("refusals_per_address", &self.refusals_per_address)
+            .field("refusals", &self.refusals)
             .finish_non_exhaustive()
     }
 }
@@ -118,6 +130,8 @@ enum Order {
     Note(Box<AuditEvent>),
     /// Answers when all that came before is written.
     Flush(oneshot::Sender<()>),
+    /// The same, and tells now what was left out: nothing more is to come.
+    Last(oneshot::Sender<()>),
 }
 
 /// Writes audit events to a store in batches, from a queue with a bound.
@@ -125,6 +139,10 @@ enum Order {
 /// As an [`AuditSink`] it does not wait: what does not fit is counted, told in the log of the process,
 /// and told in the audit log itself, as an event with the method `audit.lost` and the number in
 /// `error`. [`AuditWriter::write`] waits for room instead.
+///
+/// Of refusals of callers whom nobody knows it writes so many a minute as the options say, as everybody who
+/// reaches the gateway can make them. The others are counted, and told each minute by one event with the
+/// method `audit.left_out` and the number in `error`.
 ///
 /// While the store cannot be used, events wait, and are tried again. A store that got them without
 /// being able to say so does not have them twice. Clones are the same writer. When the last one is
@@ -135,6 +153,7 @@ pub struct AuditWriter(Arc<Inner>);
 struct Inner {
     queue: mpsc::Sender<Order>,
     tally: Arc<Tally>,
+    bound: Arc<Bound>,
 }
 
 impl AuditWriter {
@@ -152,15 +171,25 @@ impl AuditWriter {
             writer: random()?,
             next: 0,
         };
+        let bound = Arc::new(Bound::new(
+            Arc::clone(&options.clock),
+            options.refusals_per_address,
+            options.refusals,
+        ));
         let worker = Worker {
             store,
             tally: Arc::clone(&tally),
+            bound: Arc::clone(&bound),
             names,
             orders,
             options,
         };
         tokio::spawn(worker.run());
-        Ok(Self(Arc::new(Inner { queue, tally })))
+        Ok(Self(Arc::new(Inner {
+            queue,
+            tally,
+            bound,
+        })))
     }
 
     /// Queues an event, and waits while there is no room.
@@ -182,15 +211,19 @@ impl AuditWriter {
     /// # Errors
     /// When the writer is closed.
     pub async fn flush(&self) -> Result<()> {
+        self.wait(Order::Flush).await
+    }
+
+    async fn wait(&self, order: fn(oneshot::Sender<()>) -> Order) -> Result<()> {
         let (done, wait) = oneshot::channel();
-        let sent = self.0.queue.send(Order::Flush(done)).await;
+        let sent = self.0.queue.send(order(done)).await;
         sent.map_err(|_| closed())?;
         wait.await.map_err(|_| closed())
     }
 
     /// Writes what waits, for as long as `patience`, and says how many events are not written.
     pub async fn close(&self, patience: Duration) -> u64 {
-        let _ = tokio::time::timeout(patience, self.flush()).await;
+        let _ = tokio::time::timeout(patience, self.wait(Order::Last)).await;
         self.stats().waiting
     }
 
@@ -216,6 +249,9 @@ fn closed() -> StoreError {
 
 impl AuditSink for AuditWriter {
     fn record(&self, event: &AuditEvent) {
+        if !self.0.bound.keeps(event) {
+            return;
+        }
         let order = Order::Note(Box::new(event.clone()));
         let tally = &self.0.tally;
         tally.waiting.fetch_add(1, Ordering::Relaxed);
@@ -255,6 +291,7 @@ impl fmt::Debug for AuditWriter {
 struct Worker<S: ?Sized> {
     store: Arc<S>,
     tally: Arc<Tally>,
+    bound: Arc<Bound>,
     names: Names,
     orders: mpsc::Receiver<Order>,
     options: AuditWriterOptions,
@@ -272,18 +309,17 @@ impl<S: AuditLog + Send + Sync + ?Sized> Worker<S> {
             let batch = self.options.batch.max(1);
             let prunes = self.prunes();
             let received = self.orders.recv_many(&mut orders, batch);
-            let count = if prunes {
-                match tokio::time::timeout_at(prune_at, received).await {
-                    Ok(count) => count,
-                    Err(_) => continue,
-                }
-            } else {
-                received.await
-            };
-            if count == 0 {
-                return;
+            // What was left out is told though nothing else is to be written.
+            let mut wake = Instant::now() + bound::WINDOW;
+            if prunes {
+                wake = wake.min(prune_at);
             }
-            self.obey(&mut orders).await;
+            let count = tokio::time::timeout_at(wake, received).await;
+            match count {
+                Ok(0) => return self.tell_left_out(true).await,
+                Ok(_) => self.obey(&mut orders).await,
+                Err(_) => self.tell_left_out(false).await,
+            }
         }
     }
 
@@ -307,22 +343,28 @@ impl<S: AuditLog + Send + Sync + ?Sized> Worker<S> {
     async fn obey(&mut self, orders: &mut Vec<Order>) {
         let mut records = Vec::with_capacity(orders.len());
         let mut flushed = Vec::new();
+        let mut is_last = false;
         for order in orders.drain(..) {
             match order {
                 Order::Write(record) => records.push(*record),
                 Order::Note(event) => records.push(AuditRecord::of(&event)),
                 Order::Flush(done) => flushed.push(done),
+                Order::Last(done) => {
+                    is_last = true;
+                    flushed.push(done);
+                }
             }
         }
         let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
         let lost = self.tally.untold.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            records.push(self.gap(lost));
+            records.push(self.gap("audit.lost", "internal", lost));
         }
         for record in &mut records {
             record.event_id.get_or_insert_with(|| self.names.next());
         }
         self.write(records).await;
+        self.tell_left_out(is_last).await;
         self.tally.waiting.fetch_sub(count, Ordering::Relaxed);
         for done in flushed {
             // Nobody may wait for it any more.
@@ -330,11 +372,21 @@ impl<S: AuditLog + Send + Sync + ?Sized> Worker<S> {
         }
     }
 
+    /// Writes how many refusals were left out, once it is known of a minute.
+    async fn tell_left_out(&mut self, is_end: bool) {
+        let left_out = self.bound.take(is_end);
+        if left_out > 0 {
+            let mut record = self.gap("audit.left_out", "unauthenticated", left_out);
+            record.event_id = Some(self.names.next());
+            self.write(vec![record]).await;
+        }
+    }
+
     /// What the audit log says about what is not in it.
-    fn gap(&self, lost: u64) -> AuditRecord {
+    fn gap(&self, method: &str, outcome: &str, events: u64) -> AuditRecord {
         let now = Time::from(self.options.clock.wall());
-        let mut record = AuditRecord::new(now, "", "audit.lost", "internal");
-        record.error = Some(format!("{lost} events"));
+        let mut record = AuditRecord::new(now, "", method, outcome);
+        record.error = Some(format!("{events} events"));
         record
     }
 

@@ -43,5 +43,5 @@ pub use balance::{
 pub use error::Error;
 pub use http::{HttpServer, HttpServerConfig};
 pub use settings::ClientInfo;
-pub use stdio::{LogLines, StdioServer, StdioServerConfig};
+pub use stdio::{BEFORE_LAST_WORDS, LogLines, StdioServer, StdioServerConfig};
 pub use vet::{Judgement, Vet};

@@ -2,3 +2,5 @@
 
 pub(crate) mod client;
 pub(crate) mod connect;
+mod lane;
+mod pool;

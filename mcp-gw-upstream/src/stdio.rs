@@ -10,5 +10,6 @@ mod process;
 mod router;
 mod server;
 
+pub use child::BEFORE_LAST_WORDS;
 pub use config::{LogLines, StdioServerConfig};
 pub use server::StdioServer;

@@ -51,7 +51,7 @@ def logins():
     for wrong in ("username=admin&password=wrong", f"username=nobody&password={ADMIN}"):
         one = curl("-X", "POST", path, *form, "-d", wrong)
         expect(f"login with {wrong}", one, 401, lambda it: it["detail"] == "Invalid credentials")
-    expect("login with JSON", curl("-X", "POST", path, *JSON, "-d", '{"username":"admin","password":"x"}'), 415)
+    expect("login with JSON", curl("-X", "POST", path, *JSON, "-d", '{"username":"admin","password":"x"}'), 422)
     expect("login without a password", curl("-X", "POST", path, *form, "-d", "username=admin"), 422)
     return "Authorization: Bearer " + said.json["access_token"]
 

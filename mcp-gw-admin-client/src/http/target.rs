@@ -99,6 +99,25 @@ impl Target {
         Ok(self)
     }
 
+    /// Adds `value` as one segment where the server is known to take an encoded slash for a part of it. What is
+    /// between slashes is held to the same as in [`Target::segment`], so that nothing is a way up.
+    ///
+    /// # Errors
+    /// When it is longer than 4 KiB, or a part is not fit to be a segment.
+    pub fn name(mut self, what: &'static str, value: &str) -> Result<Self, RequestError> {
+        let refused = |reason| RequestError::Segment { what, reason };
+        if value.len() > LONGEST {
+            return Err(refused("it is longer than 4096 bytes"));
+        }
+        value
+            .split('/')
+            .try_for_each(check_segment)
+            .map_err(refused)?;
+        self.path.push('/');
+        encode(&mut self.path, value);
+        Ok(self)
+    }
+
     /// Adds a query parameter.
     ///
     /// # Errors
@@ -273,6 +292,22 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::http::BaseUrl;
+
+    #[test]
+    fn a_name_may_hold_slashes_where_the_server_takes_them() {
+        let at = |value| {
+            Target::at("/servers")
+                .name("id", value)
+                .and_then(Target::get)
+        };
+        let uri = at("a/b %?").unwrap().uri().to_string();
+        assert_eq!(uri, "/servers/a%2Fb%20%25%3F");
+        for value in [
+            "", ".", "..", "a\nb", "../x", "a/../x", "a%2fb", "a//b", "/a", "a\\b",
+        ] {
+            assert!(at(value).is_err(), "{value:?}");
+        }
+    }
 
     #[test]
     fn what_may_be_read_as_several_segments_or_a_way_up_is_refused() {

@@ -1,7 +1,6 @@
 //! Questions that reach a client in an answer (`inputRequests`, MCP 2026-07-28): they leave records
 //! of their own, as those do that are asked while a call runs.
 
-use memchr::memmem;
 use serde_json::value::RawValue;
 
 use super::Run;
@@ -10,16 +9,17 @@ use crate::audit::Outcome;
 use crate::caller::Caller;
 use crate::context::{Incoming, RequestMeta};
 use crate::gateway::Gateway;
-use crate::json::{Members, RawJson};
+use crate::json::{ESCAPE, Members, Needle, RawJson};
 use crate::jsonrpc::as_str;
 
 /// So many questions of one answer leave a record each: more would let a server fill the log.
 const MOST: usize = 32;
 
+static REQUESTS: Needle = Needle::new("inputRequests");
+
 /// A cheap look: most messages ask for nothing, and have no escape that could hide it.
 fn may_ask(message: &RawJson) -> bool {
-    let has = |part: &[u8]| memmem::find(message.as_bytes(), part).is_some();
-    has(b"inputRequests") || has(b"\\u")
+    REQUESTS.is_in(message) || ESCAPE.is_in(message)
 }
 
 impl Run<'_> {

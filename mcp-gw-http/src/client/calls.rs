@@ -39,7 +39,7 @@ struct Listed {
 }
 
 fn template(name: &str) -> Result<Target, ClientError> {
-    Ok(Target::at("/mcp").segment("template", name)?)
+    Ok(Target::at("/mcp").name("template", name)?)
 }
 
 /// Calls. Definitions and results are as the server wrote them.
@@ -90,7 +90,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn server_tools(&self, id: &str) -> Result<Vec<RawJson>, ClientError> {
-        let target = Target::at("/servers").segment("server", id)?;
+        let target = Target::at("/servers").name("server", id)?;
         self.listed(target.then("/tools")).await
     }
 

@@ -39,7 +39,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn template_health(&self, name: &str) -> Result<TemplateHealth, ClientError> {
-        let target = Target::at("/mcp").segment("template", name)?;
+        let target = Target::at("/mcp").name("template", name)?;
         self.ask(Call::get(target.then("/health"))?.open()).await
     }
 

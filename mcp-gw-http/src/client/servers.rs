@@ -19,11 +19,11 @@ struct Names {
 }
 
 fn server(id: &str) -> Result<Target, ClientError> {
-    Ok(Target::at("/servers").segment("server", id)?)
+    Ok(Target::at("/servers").name("server", id)?)
 }
 
 fn template(name: &str) -> Result<Target, ClientError> {
-    Ok(Target::at("/gateway/templates").segment("template", name)?)
+    Ok(Target::at("/gateway/templates").name("template", name)?)
 }
 
 /// Servers.
@@ -200,7 +200,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn delete_instance(&self, name: &str, id: &str) -> Result<(), ClientError> {
-        let target = template(name)?.then("/instances").segment("server", id)?;
+        let target = template(name)?.then("/instances").name("server", id)?;
         self.tell(Call::delete(target)?).await
     }
 }

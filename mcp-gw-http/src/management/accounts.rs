@@ -132,7 +132,7 @@ fn users() -> Vec<Operation> {
 }
 
 async fn login(ask: Ask) -> Result<Reply, Fault> {
-    let form = body::pairs(&ask.body, "body")?;
+    let form = body::pairs(&ask.form, "body")?;
     let username = body::needed(&form, "username", "body")?;
     ask.is_about(username);
     let password = body::needed(&form, "password", "body")?;

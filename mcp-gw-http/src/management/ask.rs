@@ -11,8 +11,8 @@ use bytes::Bytes;
 use mcp_gw_core::{Caller, LimitReport, RawJson, RequestMeta, Transport};
 use mcp_gw_server::Engine;
 use mcp_gw_server::identity::{Identity, Principal, Scope};
-use mcp_gw_server::registry::{Asker, Registry};
-use mcp_gw_server::store::{AuditWriter, Cursor, MAX_PAGE, PageRequest, Revision};
+use mcp_gw_server::registry::{Asker, Registry, ServerView};
+use mcp_gw_server::store::{AuditWriter, Conflict, Cursor, MAX_PAGE, PageRequest, Revision};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -29,6 +29,8 @@ pub(super) struct Api {
     pub(super) http: HttpConfig,
     /// Pages of other places that may read answers.
     pub(super) origins: Vec<String>,
+    /// Nobody has to show who they are: `*` is not every origin then.
+    pub(super) is_open: bool,
     /// How calls are spread unless a template says so.
     pub(super) strategy: &'static str,
     /// The `OpenAPI` document.
@@ -47,7 +49,10 @@ pub(super) struct Ask {
     pub(super) params: Vec<(String, String)>,
     pub(super) query: Vec<(String, String)>,
     pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+    /// The body, where it is a form.
+    pub(super) form: Bytes,
+    /// The body, where it is JSON.
+    pub(super) json: Option<body::Whole>,
     pub(super) limits: LimitReport,
     /// For the audit: what this is done to, where the path does not say it.
     pub(super) about: Arc<OnceLock<String>>,
@@ -56,7 +61,9 @@ pub(super) struct Ask {
 impl Ask {
     /// The body, as JSON.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Fault> {
-        body::json(&self.body)
+        self.json
+            .as_ref()
+            .map_or_else(|| Err(Fault::internal()), body::of_whole)
     }
 
     /// What the path has in the place of `{name}`.
@@ -132,16 +139,19 @@ impl Ask {
         if text == "*" {
             return Ok(None);
         }
-        let number = text
-            .strip_prefix('"')
-            .and_then(|text| text.strip_suffix('"'));
-        let number = number.and_then(|number| number.parse().ok());
+        let inner = |tag: &'_ str| {
+            let tag = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+            tag.map(str::to_owned)
+        };
+        let number = inner(text).and_then(|number| number.parse().ok());
         let wrong = || {
-            Fault::at(
-                &["header", "If-Match"],
-                "It is no `ETag` of this API",
-                "value_error",
-            )
+            // A tag that is none of ours is that of nothing that is here (RFC 9110 §13.1.1).
+            let is_tag = |tag: &str| inner(tag.trim().trim_start_matches("W/")).is_some();
+            if text.split(',').all(is_tag) {
+                return Fault::from(Conflict::Revision);
+            }
+            let says = "It is no `ETag` of this API";
+            Fault::at(&["header", "If-Match"], says, "value_error")
         };
         number
             .map(|number| Some(Revision::new(number)))
@@ -162,9 +172,17 @@ impl Ask {
 
     /// Who asks the registry. Behind something that forwards nobody is on this machine.
     pub(super) fn asker(&self) -> Asker {
-        let names = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
-        let is_forwarded = names.iter().any(|name| self.headers.contains_key(*name));
+        let is_forwarded = self.headers.keys().any(is_of_a_proxy);
         Asker::new(self.is_admin(), self.addr.filter(|_| !is_forwarded))
+    }
+
+    /// A server as the sender may see it: what its process wrote is for who may read its log.
+    pub(super) fn seen(&self, view: ServerView) -> ServerView {
+        if Scope::held_by(&self.caller).contains(&Scope::Write) {
+            view
+        } else {
+            view.without_last_words()
+        }
     }
 
     /// Tells the audit what this is done to.
@@ -178,6 +196,35 @@ impl Ask {
             .with_client_addr(self.addr)
             .with_limit_report(self.limits.clone())
     }
+}
+
+/// True for headers that something between the client and the gateway adds.
+fn is_of_a_proxy(name: &HeaderName) -> bool {
+    const NAMES: [&str; 7] = [
+        "forwarded",
+        "true-client-ip",
+        "via",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-forwarded",
+        "x-real-ip",
+    ];
+    const BEGINNINGS: [&str; 12] = [
+        "cf-",
+        "fastly-",
+        "fly-",
+        "x-amzn-",
+        "x-appengine-",
+        "x-azure-",
+        "x-envoy-",
+        "x-forwarded-",
+        "x-goog-",
+        "x-original-",
+        "x-proxyuser-",
+        "x-remote-",
+    ];
+    let name = name.as_str();
+    NAMES.contains(&name) || BEGINNINGS.iter().any(|begin| name.starts_with(begin))
 }
 
 /// An answer.

@@ -15,10 +15,22 @@ use serde_path_to_error::Segment;
 
 use super::fault::{Fault, Item};
 
-/// The JSON body of a request.
-pub(super) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, Fault> {
-    let whole = RawJson::parse(body.clone())
-        .map_err(|error| Fault::at(&["body"], error.to_string(), "json_invalid"))?;
+/// The body of a request as JSON, read once; or why it is none.
+pub(super) type Whole = Result<RawJson, String>;
+
+/// Reads it.
+pub(super) fn whole(body: &Bytes) -> Whole {
+    RawJson::parse(body.clone()).map_err(|error| error.to_string())
+}
+
+/// What is in it.
+pub(super) fn of_whole<T: DeserializeOwned>(whole: &Whole) -> Result<T, Fault> {
+    let whole = whole.as_ref();
+    json(whole.map_err(|error| Fault::at(&["body"], error.clone(), "json_invalid"))?)
+}
+
+/// What is in an object of JSON.
+pub(super) fn json<T: DeserializeOwned>(whole: &RawJson) -> Result<T, Fault> {
     if !whole.is_object() {
         return Err(Fault::at(
             &["body"],
@@ -79,8 +91,8 @@ fn item(error: &serde_path_to_error::Error<serde_json::Error>) -> Item {
 }
 
 /// The names of the members of a body that are not among `known`, as far as a header can carry them.
-pub(super) fn ignored(body: &Bytes, known: &[String]) -> Option<String> {
-    let whole = RawJson::parse(body.clone()).ok()?;
+pub(super) fn ignored(whole: &Whole, known: &[String]) -> Option<String> {
+    let whole = whole.as_ref().ok()?;
     let members = whole.members().ok()?;
     let names = members.iter().map(|(name, _)| name);
     let is_plain =
@@ -95,6 +107,14 @@ pub(super) fn ignored(body: &Bytes, known: &[String]) -> Option<String> {
         unknown.push("...");
     }
     (count > 0).then(|| unknown.join(", "))
+}
+
+/// Refuses a body that is no form: what a form would have is not in it.
+pub(super) fn expect_form(headers: &HeaderMap, members: &[&str]) -> Result<(), Fault> {
+    let says = "Field required: send a form, `application/x-www-form-urlencoded`";
+    let missing = |name: &&str| Item::new(&["body", name], says, "missing");
+    expect_type(headers, "application/x-www-form-urlencoded")
+        .map_err(|_| Fault::invalid(members.iter().map(missing).collect()))
 }
 
 /// Refuses a body of another kind than `wanted`; none said is taken for it.
@@ -207,7 +227,7 @@ mod tests {
     }
 
     fn said(body: &'static str) -> String {
-        match json::<Two>(&Bytes::from_static(body.as_bytes())) {
+        match of_whole::<Two>(&whole(&Bytes::from_static(body.as_bytes()))) {
             Ok(_) => "good".to_owned(),
             Err(fault) => format!("{fault:?}"),
         }
@@ -244,7 +264,7 @@ mod tests {
     #[test]
     fn depth_is_bounded() {
         let deep = format!(r#"{{"name":{}"#, "[".repeat(200_000));
-        assert!(json::<Two>(&Bytes::from(deep)).is_err());
+        assert!(of_whole::<Two>(&whole(&Bytes::from(deep))).is_err());
     }
 
     #[test]
@@ -264,7 +284,8 @@ mod tests {
     #[test]
     fn members_that_nobody_knows_are_told() {
         let known = ["name".to_owned()];
-        let told = |body: &'static str| ignored(&Bytes::from_static(body.as_bytes()), &known);
+        let told =
+            |body: &'static str| ignored(&whole(&Bytes::from_static(body.as_bytes())), &known);
         assert_eq!(told(r#"{"name":1}"#), None);
         assert_eq!(told(r#"{"name":1,"scope":2}"#).as_deref(), Some("scope"));
         assert_eq!(told("{\"a\\r\\nb\":1}").as_deref(), Some("..."));

@@ -17,13 +17,14 @@ use mcp_gw_core::{
     Caller, Deed, ErrorClass, GatewayError, Incoming, LimitReport, Outcome, RequestMeta, Transport,
 };
 use mcp_gw_server::Inbound;
-use mcp_gw_server::http::{HttpReply, limit_headers};
+use mcp_gw_server::http::HttpReply;
 use mcp_gw_server::identity::Scope;
 
 use super::ask::{Api, Ask, Reply};
 use super::body;
 use super::fault::Fault;
-use super::table::{Need, Operation};
+use super::limits;
+use super::table::{BodyKind, Need, Operation};
 use crate::credentials;
 use crate::incoming::Incoming as RequestBody;
 use crate::router::peer_addr;
@@ -101,11 +102,7 @@ async fn respond(
     by_caller.fill(by_addr.standings());
     let status = response.status();
     let headers = response.headers_mut();
-    for (name, value) in limit_headers(status, &by_caller) {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.entry(name).or_insert(value);
-        }
-    }
+    limits::tell(headers, status, &by_caller);
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);
     }
@@ -258,13 +255,20 @@ impl Way<'_> {
         let query = query.unwrap_or_default();
         let query = body::pairs(query.as_bytes(), "query")?;
         let mut ignored = None;
-        let mut bytes = Bytes::new();
+        let (mut form, mut json) = (Bytes::new(), None);
         if let Some(kind) = &row.body {
-            body::expect_type(&head.headers, kind.media_type())?;
+            match kind {
+                BodyKind::Json(_) => body::expect_type(&head.headers, kind.media_type())?,
+                BodyKind::Form(_) => body::expect_form(&head.headers, &["username", "password"])?,
+            }
             let mut body = RequestBody::new(self.api.http.max_body_bytes, head, body);
-            bytes = body.whole().await.map_err(|reply| unread(&reply))?;
-            let known = self.api.known.get(row.id);
-            ignored = known.and_then(|known| body::ignored(&bytes, known));
+            form = body.whole().await.map_err(|reply| unread(&reply))?;
+            if matches!(kind, BodyKind::Json(_)) {
+                let whole = body::whole(&form);
+                let known = self.api.known.get(row.id);
+                ignored = known.and_then(|known| body::ignored(&whole, known));
+                json = Some(whole);
+            }
         }
         let ask = Ask {
             api: Arc::clone(self.api),
@@ -274,7 +278,8 @@ impl Way<'_> {
             params,
             query,
             headers: head.headers.clone(),
-            body: bytes,
+            form,
+            json,
             limits: self.by_caller.clone(),
             about: Arc::default(),
         };
@@ -305,12 +310,15 @@ async fn perform(row: &Operation, ask: Ask) -> Result<Reply, Fault> {
         let gateway = api.engine.gateway();
         let done = gateway.audited(Some(&caller), &meta, id, work).await;
         // What is acknowledged is known to have been done, whatever becomes of this process.
-        if let Some(audit) = &api.audit
-            && done.is_ok()
-        {
-            let _ = tokio::time::timeout(PATIENCE, audit.flush()).await;
+        match &api.audit {
+            Some(audit) if done.is_ok() => {
+                let written = tokio::time::timeout(PATIENCE, audit.flush()).await;
+                matches!(written, Ok(Ok(())))
+                    .then_some(done)
+                    .unwrap_or_else(|| Err(Fault::unwritten(id)))
+            }
+            _ => done,
         }
-        done
     };
     let done = tokio::spawn(whole).await;
     done.unwrap_or_else(|_| Err(Fault::internal()))

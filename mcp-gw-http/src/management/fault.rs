@@ -1,5 +1,7 @@
 //! What is said when something is wrong: one shape for all of it.
 
+mod registry;
+
 use std::time::Duration;
 
 use axum::body::Body;
@@ -7,7 +9,6 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response, StatusCode};
 use mcp_gw_core::{AuthnError, ErrorClass, GatewayError};
 use mcp_gw_server::identity::{IdentityError, LoginError, Scope};
-use mcp_gw_server::registry::{CallFault, FieldFault, RegistryError};
 use mcp_gw_server::store::{Conflict, StoreError};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -124,6 +125,19 @@ impl Fault {
         fault.after(AGAIN)
     }
 
+    /// 503 for what was done, but whose audit event is not known to be written.
+    pub(super) fn unwritten(operation: &str) -> Self {
+        if operation == "login" {
+            return Self::unavailable();
+        }
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "OUTCOME_UNKNOWN",
+            "The change was made, but the audit log could not be written in time: look at what there is \
+             before you try again",
+        )
+    }
+
     pub(super) fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -143,6 +157,18 @@ impl Fault {
         if let Detail::Items(items) = &mut self.detail {
             for item in items {
                 item.loc.insert(1.min(item.loc.len()), member.to_owned());
+            }
+        }
+        self
+    }
+
+    /// The same for who has sent a member under its other name.
+    pub(super) fn renamed(mut self, from: &str, to: &str) -> Self {
+        if let Detail::Items(items) = &mut self.detail {
+            for name in items.iter_mut().filter_map(|item| item.loc.get_mut(1)) {
+                if name == from {
+                    to.clone_into(name);
+                }
             }
         }
         self
@@ -188,8 +214,8 @@ impl From<AuthnError> for Fault {
                 "Authentication required",
             ),
             AuthnError::Malformed => Self::new(
-                StatusCode::BAD_REQUEST,
-                "MALFORMED_CREDENTIALS",
+                StatusCode::UNAUTHORIZED,
+                "NOT_AUTHENTICATED",
                 "The credentials cannot be read: send one `Authorization: Bearer <token or key>`, or \
                  one `X-API-Key`",
             ),
@@ -214,7 +240,7 @@ impl From<StoreError> for Fault {
             }
             StoreError::Conflict { what } => return Self::from(*what),
             StoreError::Invalid { what, reason } => {
-                return Self::at(&["body", what], reason.as_str(), "value_error");
+                return Self::at(&["body", member(what)], reason.as_str(), "value_error");
             }
             _ => {}
         }
@@ -229,6 +255,21 @@ impl From<StoreError> for Fault {
             );
         }
         Self::unavailable()
+    }
+}
+
+/// What the store calls a member of a body.
+fn member(what: &'static str) -> &'static str {
+    match what {
+        "the email address" => "email",
+        "the full name" => "full_name",
+        "the id of the instance" => "id",
+        "the list of groups" => "groups",
+        "the list of roles" => "roles",
+        "the list of scopes" => "scopes",
+        "the list of variables" => "env_vars",
+        "the name of the key" | "the name of the template" => "name",
+        what => what.strip_prefix("the ").unwrap_or(what),
     }
 }
 
@@ -255,6 +296,11 @@ impl From<Conflict> for Fault {
                 "IN_USE",
                 "The template has servers: delete them first",
             ),
+            Conflict::LastSuperuser => (
+                StatusCode::CONFLICT,
+                "LAST_ADMIN",
+                "This is the last active superuser: make another one first",
+            ),
             Conflict::Revision => (
                 StatusCode::PRECONDITION_FAILED,
                 "CHANGED_MEANWHILE",
@@ -274,7 +320,7 @@ impl From<IdentityError> for Fault {
     fn from(error: IdentityError) -> Self {
         match error {
             IdentityError::Invalid { field, reason } => {
-                Self::at(&["body", field], reason, "value_error")
+                Self::at(&["body", member(field)], reason, "value_error")
             }
             IdentityError::NotFound => Self::not_found("There is no such user or key"),
             IdentityError::Duplicate => Conflict::Username.into(),
@@ -284,11 +330,7 @@ impl From<IdentityError> for Fault {
                 "FORBIDDEN",
                 format!("Not allowed: {reason}"),
             ),
-            IdentityError::LastAdmin => Self::new(
-                StatusCode::CONFLICT,
-                "LAST_ADMIN",
-                "This is the last active superuser: make another one first",
-            ),
+            IdentityError::LastAdmin => Conflict::LastSuperuser.into(),
             IdentityError::WrongPassword => Self::new(
                 StatusCode::FORBIDDEN,
                 "WRONG_PASSWORD",
@@ -319,29 +361,13 @@ impl From<LoginError> for Fault {
                 "Invalid credentials",
             ),
             LoginError::Throttled { retry_after } => throttled(retry_after),
-            LoginError::Store(error) => error.into(),
+            // A login changes nothing that somebody would have to look for.
+            LoginError::Store(error) => {
+                tracing::warn!(%error, "the store failed");
+                Self::unavailable()
+            }
             _ => Self::unavailable(),
         }
-    }
-}
-
-impl From<RegistryError> for Fault {
-    fn from(error: RegistryError) -> Self {
-        match error {
-            RegistryError::Invalid(faults) => Self::invalid(faults.into_iter().map(item).collect()),
-            RegistryError::Store(error) => error.into(),
-            _ => Self::internal(),
-        }
-    }
-}
-
-fn item(fault: FieldFault) -> Item {
-    let mut loc = vec!["body".to_owned()];
-    loc.extend(fault.path);
-    Item {
-        loc,
-        msg: fault.message,
-        kind: fault.kind.to_owned(),
     }
 }
 
@@ -366,26 +392,5 @@ impl From<GatewayError> for Fault {
             fault.retry_after = Some(AGAIN);
         }
         fault
-    }
-}
-
-impl From<CallFault> for Fault {
-    fn from(error: CallFault) -> Self {
-        match error {
-            CallFault::NoSuch { what, .. } => Self::not_found(format!("There is no such {what}")),
-            // Why may tell of hosts behind: who may read servers finds it there.
-            CallFault::Away { .. } => {
-                let detail = "Service unavailable: no instance of the server can be called now";
-                Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "SERVER_UNAVAILABLE",
-                    detail,
-                )
-                .after(AGAIN)
-            }
-            CallFault::Gateway(error) => error.into(),
-            CallFault::Store(error) => error.into(),
-            _ => Self::internal(),
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
-use mcp_gw_server::identity::{IssuedKey, KeyOrder, Scope};
+use mcp_gw_server::identity::{IdentityError, IssuedKey, KeyOrder, Scope};
 use mcp_gw_server::store::{ApiKey, KeyId, Time, UserId};
 
 use super::accounts::of_page;
@@ -55,7 +55,8 @@ pub(super) fn table() -> Vec<Operation> {
             rotate_key,
         )
         .gives::<KeyShown>(StatusCode::OK)
-        .fails(&[409, 412]),
+        .conditional()
+        .fails(&[409]),
         Operation::new(
             (Method::POST, "/auth/api-keys/{key_id}/revoke", "revoke_key"),
             Need::Anybody,
@@ -94,6 +95,7 @@ pub(super) fn moment(text: &str) -> Option<Time> {
 async fn create_key(ask: Ask) -> Result<Reply, Fault> {
     let by = ask.principal()?;
     let new: NewKey = ask.json()?;
+    let is_named_permissions = new.permissions.is_some();
     let scopes = match (new.permissions, new.scopes) {
         (Some(one), Some(other)) if one != other => {
             let says = "It says something else than `permissions`: give one of them";
@@ -116,7 +118,11 @@ async fn create_key(ask: Ask) -> Result<Reply, Fault> {
         };
         order.expires_at = Some(moment(&text).ok_or_else(wrong)?);
     }
-    let made = ask.api.identity.create_key(&by, order).await?;
+    let made = ask.api.identity.create_key(&by, order).await;
+    let made = made.map_err(|error| match Fault::from(error) {
+        fault if is_named_permissions => fault.renamed("scopes", "permissions"),
+        fault => fault,
+    })?;
     ask.is_about(made.key.id.to_string());
     issued(StatusCode::CREATED, made)
 }
@@ -162,7 +168,16 @@ async fn get_key(ask: Ask) -> Result<Reply, Fault> {
 
 async fn rotate_key(ask: Ask) -> Result<Reply, Fault> {
     let (by, id) = (ask.principal()?, key_id(&ask)?);
-    issued(StatusCode::OK, ask.api.identity.rotate_key(&by, id).await?)
+    let expected = ask.expected()?;
+    let rotated = ask.api.identity.rotate_key(&by, id, expected).await;
+    let rotated = rotated.map_err(|error| match error {
+        IdentityError::Changed if expected.is_none() => {
+            let detail = "The key was changed at the same time: try again";
+            Fault::new(StatusCode::CONFLICT, "CONFLICT", detail)
+        }
+        error => error.into(),
+    });
+    issued(StatusCode::OK, rotated?)
 }
 
 async fn revoke_key(ask: Ask) -> Result<Reply, Fault> {

@@ -1,7 +1,7 @@
 //! Where a server is, as clients say it.
 
 use mcp_gw_core::RawJson;
-use mcp_gw_server::store::{EnvVars, InstanceSpec};
+use mcp_gw_server::store::{EnvVars, InstanceSpec, ServerTransport};
 
 use super::ask::Ask;
 use super::body;
@@ -19,7 +19,7 @@ pub(super) fn spec_of(
     let top: Place = ask.json()?;
     let inner: Place = match &config {
         None => Place::default(),
-        Some(config) => body::json(&config.to_bytes()).map_err(|fault| fault.within("config"))?,
+        Some(config) => body::json(config).map_err(|fault| fault.within("config"))?,
     };
     let mut twice = Vec::new();
     let mut spec = InstanceSpec::new();
@@ -28,6 +28,9 @@ pub(super) fn spec_of(
     spec.command = command.map(Command::into_words);
     if let Some(transport) = either("transport", top.transport, inner.transport, &mut twice) {
         spec.transport = transport;
+    } else if spec.command.is_some() && spec.endpoint.is_none() {
+        // There is nothing to connect to, and something to start.
+        spec.transport = ServerTransport::Stdio;
     }
     if let Some(backend) = either("backend", top.backend, inner.backend, &mut twice) {
         spec.backend = backend;

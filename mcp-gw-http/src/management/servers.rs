@@ -145,7 +145,7 @@ async fn list(ask: Ask) -> Result<Reply, Fault> {
             next => break next,
         }
     };
-    let servers = servers.into_iter().map(ServerShown::from);
+    let servers = servers.into_iter().map(|view| ask.seen(view).into());
     let servers: Vec<ServerShown> = if is_healthy_shown {
         servers.collect()
     } else {
@@ -201,10 +201,8 @@ async fn register(ask: Ask) -> Result<Reply, Fault> {
 }
 
 async fn get(ask: Ask) -> Result<Reply, Fault> {
-    shown(
-        StatusCode::OK,
-        ask.api.registry.server(ask.param("server_id")?).await?,
-    )
+    let view = ask.api.registry.server(ask.param("server_id")?).await?;
+    shown(StatusCode::OK, ask.seen(view))
 }
 
 async fn update(ask: Ask) -> Result<Reply, Fault> {

@@ -184,7 +184,10 @@ impl Operation {
             all.extend([404, 422]);
         }
         if self.body.is_some() {
-            all.extend([408, 413, 415, 422]);
+            all.extend([408, 413, 422]);
+        }
+        if matches!(self.body, Some(BodyKind::Json(_))) {
+            all.push(415);
         }
         if !self.query.is_empty() || self.is_conditional {
             all.push(422);

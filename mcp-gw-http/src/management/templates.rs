@@ -2,8 +2,8 @@
 
 use axum::http::{Method, StatusCode};
 use mcp_gw_server::identity::Scope;
-use mcp_gw_server::registry::{NewServer as Order, TemplateView};
-use mcp_gw_server::store::TemplateChange;
+use mcp_gw_server::registry::{NewServer as Order, RegistryError, TemplateView};
+use mcp_gw_server::store::{Conflict, Revision, TemplateChange};
 
 use super::accounts::edit;
 use super::ask::{Ask, Reply};
@@ -93,15 +93,41 @@ fn template_shown(view: TemplateView) -> Result<Reply, Fault> {
 }
 
 async fn template(ask: Ask) -> Result<Reply, Fault> {
-    template_shown(ask.api.registry.template(ask.param("template")?).await?)
+    let mut view = ask.api.registry.template(ask.param("template")?).await?;
+    let instances = std::mem::take(&mut view.instances).into_iter();
+    view.instances = instances.map(|view| ask.seen(view)).collect();
+    template_shown(view)
 }
 
 async fn update_template(ask: Ask) -> Result<Reply, Fault> {
     let name = ask.param("template")?;
     let patch: TemplatePatch = ask.json()?;
-    let now = ask.api.registry.template(name).await?.template;
+    let expected = ask.expected()?;
+    for _ in 0..TRIES {
+        let changed = patched(&ask, name, expected, patch.clone()).await;
+        let conflict = changed.as_ref().err().and_then(RegistryError::as_conflict);
+        // Who names no revision wants the change made to whatever it is.
+        if expected.is_some() || conflict != Some(Conflict::Revision) {
+            return template_shown(changed?);
+        }
+    }
+    Err(Conflict::Revision.into())
+}
+
+/// So often a change is tried again that others overtake.
+const TRIES: usize = 32;
+
+/// Reads a template, and writes what it is with a change.
+async fn patched(
+    ask: &Ask,
+    name: &str,
+    expected: Option<Revision>,
+    patch: TemplatePatch,
+) -> Result<TemplateView, RegistryError> {
+    let registry = &ask.api.registry;
+    let now = registry.template(name).await?.template;
     // The parts that stay must be those that were read.
-    let expected = ask.expected()?.unwrap_or(now.revision);
+    let expected = expected.unwrap_or(now.revision);
     let mut balancer = now.load_balancer;
     balancer.strategy = patch.strategy.unwrap_or(balancer.strategy);
     balancer.health_check_interval = patch
@@ -113,12 +139,7 @@ async fn update_template(ask: Ask) -> Result<Reply, Fault> {
     let mut change = TemplateChange::new();
     change.description = edit(patch.description);
     change.load_balancer = balancer.into();
-    template_shown(
-        ask.api
-            .registry
-            .update_template(name, Some(expected), change)
-            .await?,
-    )
+    registry.update_template(name, Some(expected), change).await
 }
 
 async fn delete_template(ask: Ask) -> Result<Reply, Fault> {

@@ -5,8 +5,11 @@
     reason = "each test is one story from the beginning to its end"
 )]
 
+mod ends;
 mod hostile;
+mod origins;
 mod pages;
+mod rights;
 mod trail;
 
 use std::sync::Arc;
@@ -69,6 +72,11 @@ impl World {
         let text = format!(
             "{more}\nmanagement: {{ admin_password: {PASSWORD}, cors_origins: [\"https://app.example\"] }}\n"
         );
+        Self::of(text).await
+    }
+
+    /// With all of a configuration but its servers.
+    async fn of(text: String) -> Self {
         // A file without a server is refused.
         let text = format!("{text}servers: {{ none: {{ url: 'http://127.0.0.1:9/mcp' }} }}\n");
         let mut config = Config::load("test.yaml", &text, &|_| None).unwrap();
@@ -82,6 +90,7 @@ impl World {
         let running = launch.start(&config).unwrap();
         let mut options = RegistryOptions::new();
         options.addresses = options.addresses.with_private(true);
+        options.allowed_commands = vec!["no-such-program".to_owned()];
         let registry = Registry::start(&running, store, options).await.unwrap();
         let http = HttpConfig::default().with_max_body_bytes(10_000);
         let identity = management.identity().clone();
@@ -90,6 +99,7 @@ impl World {
         let app = ManagementApi::new(engine, identity, registry.clone())
             .with_http(http)
             .with_origins(managed.cors_origins)
+            .with_authentication(config.is_keyed())
             .router_with_mcp("/mcp", mcp);
         let mut world = Self {
             app,
@@ -97,7 +107,9 @@ impl World {
             running,
             admin: String::new(),
         };
-        world.admin = world.login("admin", PASSWORD).await;
+        if managed.auth_enabled {
+            world.admin = world.login("admin", PASSWORD).await;
+        }
         world
     }
 

@@ -151,6 +151,15 @@ async fn servers(client: &Client) {
     assert_eq!(in_use.code.as_deref(), Some("IN_USE"));
     client.delete_server("one", None).await.unwrap();
     client.delete_template("files", None).await.unwrap();
+    let mut slashed = NewServer::new("io.example/files");
+    slashed.id = Some("io.example/files-1".to_owned());
+    let id = client.register_server(&slashed).await.unwrap().id;
+    assert_eq!(client.get_server(&id).await.unwrap().id, id);
+    client.delete_server(&id, None).await.unwrap();
+    client
+        .delete_template("io.example/files", None)
+        .await
+        .unwrap();
     // What could lead elsewhere is not sent.
     let odd = client.get_server("../auth/users").await.unwrap_err();
     assert_eq!(odd.kind, ErrorKind::Request);

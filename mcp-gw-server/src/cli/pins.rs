@@ -1,21 +1,18 @@
 //! `pins show`, `pins diff`, `pins approve`: what is pinned, what differs from it, and to accept that.
 
-use std::fmt::Write as _;
+mod accept;
+mod place;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use mcp_gw_core::Backend;
 
-use super::source::environment;
+use self::accept::{accept, headline, own_name, summary};
+use self::place::{Pins, Server};
 use super::{count, print};
-use crate::compose::bare_backend;
-use crate::config::{Config, PinMode, ServerConfig, read_file};
-use crate::pins::{
-    Drift, Drifts, Kind, PinsFile, Seen, ServerPins, Sight, Store, chain, compare, difference,
-    visible,
-};
+use crate::config::PinMode;
+use crate::pins::{Kind, Sight, chain, compare, difference, visible};
 
 /// What to do about pins.
 #[derive(Debug, Clone, Args)]
@@ -69,9 +66,24 @@ struct FileArg {
 }
 
 /// Runs a command about pins, and says how it ended: 0 when all is well, 1 when `diff` found a
-/// difference, 2 when something went wrong.
+/// difference, 2 when something went wrong. For a program without a database: the pins are in a file.
 pub fn pins(args: &PinsArgs) -> ExitCode {
-    match run(args) {
+    run_with(args, false)
+}
+
+/// The same for a program that has a database where its configuration has one: the pins are there, unless
+/// a file is named for them, and servers that were registered have pins, too.
+#[cfg(feature = "management")]
+pub fn stored_pins(args: &PinsArgs) -> ExitCode {
+    run_with(args, true)
+}
+
+fn run_with(args: &PinsArgs, has_database: bool) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| format!("the runtime cannot be started: {error}"));
+    match runtime.and_then(|runtime| runtime.block_on(run(args, has_database))) {
         Ok(Outcome::Same) => ExitCode::SUCCESS,
         Ok(Outcome::Differs) => ExitCode::from(1),
         Ok(Outcome::Trouble) => ExitCode::from(2),
@@ -90,7 +102,7 @@ enum Outcome {
     Trouble,
 }
 
-fn run(args: &PinsArgs) -> Result<Outcome, String> {
+async fn run(args: &PinsArgs, has_database: bool) -> Result<Outcome, String> {
     let (file, names) = match &args.command {
         PinsCommand::Show { file, servers } | PinsCommand::Diff { file, servers } => {
             (file, servers.clone())
@@ -108,74 +120,22 @@ fn run(args: &PinsArgs) -> Result<Outcome, String> {
         }
         PinsCommand::Approve { file, server, .. } => (file, server.iter().cloned().collect()),
     };
-    let pins = Pins::open(file)?;
+    let pins = Pins::open(file.config.as_deref(), has_database).await?;
     let servers = pins.servers(&names)?;
-    match &args.command {
-        PinsCommand::Show { .. } => pins.show(&servers),
-        PinsCommand::Diff { .. } => pins.each(&servers, |name, sight| pins.diff(name, sight)),
-        PinsCommand::Approve { items, .. } => {
-            pins.each(&servers, |name, sight| pins.approve(name, sight, items))
-        }
-    }
+    let outcome = match &args.command {
+        PinsCommand::Show { .. } => pins.show(&servers).await,
+        PinsCommand::Diff { .. } => pins.each(&servers, None).await,
+        PinsCommand::Approve { items, .. } => pins.each(&servers, Some(items)).await,
+    };
+    pins.close().await;
+    outcome
 }
-
-/// A configuration, and where its pins are.
-struct Pins {
-    config: Config,
-    store: Store,
-}
-
-type Server<'a> = (&'a str, &'a ServerConfig);
 
 impl Pins {
-    fn open(file: &FileArg) -> Result<Self, String> {
-        let Some(path) = &file.config else {
-            return Err(
-                "pins belong to a configuration file, as they stand beside it: --config \
-                 mcp-gw.yaml. Servers of --url, --from or `--` cannot be pinned; write them into \
-                 a file"
-                    .to_owned(),
-            );
-        };
-        let text = read_file(path).map_err(|faults| faults.to_string())?;
-        let config = Config::load(&path.display().to_string(), &text, &environment)
-            .map_err(|faults| faults.to_string())?;
-        let Some(file) = &config.pins.file else {
-            return Err("the configuration names no file for pins; add `pins.file`".to_owned());
-        };
-        Ok(Self {
-            store: Store::new(file),
-            config,
-        })
-    }
-
-    /// The servers of these names; all, when there are no names.
-    fn servers(&self, names: &[String]) -> Result<Vec<Server<'_>>, String> {
-        let servers = &self.config.servers;
-        if let Some(unknown) = names.iter().find(|name| !servers.contains_key(*name)) {
-            let known: Vec<_> = servers.keys().map(String::as_str).collect();
-            return Err(format!(
-                "there is no server `{}` in the configuration; there are {}",
-                visible(unknown),
-                known.join(", ")
-            ));
-        }
-        let wanted = |name: &String| names.is_empty() || names.contains(name);
-        let servers = servers.iter().filter(|(name, _)| wanted(name));
-        Ok(servers.map(|(name, server)| (&**name, server)).collect())
-    }
-
-    /// What the file says now.
-    fn read(&self) -> Result<PinsFile, String> {
-        let file = self.store.read().map_err(|error| chain(&error))?;
-        Ok(file.unwrap_or_default())
-    }
-
-    fn show(&self, servers: &[Server<'_>]) -> Result<Outcome, String> {
-        let file = self.read()?;
-        for (name, server) in servers {
-            let mode = self.config.pin_mode(server).as_str();
-            let Some(pins) = file.servers.get(*name) else {
+    async fn show(&self, servers: &[Server<'_>]) -> Result<Outcome, String> {
+        for server in servers {
+            let (name, mode) = (server.name, server.mode.as_str());
+            let Some(pins) = self.of(name).await? else {
                 print(&format!("{name} ({mode}): no pins yet"))?;
                 continue;
             };
@@ -200,29 +160,34 @@ impl Pins {
         Ok(Outcome::Same)
     }
 
-    /// Asks each server what it offers, and hands that on. One that cannot be asked does not keep
-    /// the others from it.
-    fn each(
+    /// Asks each server what it offers, and shows what differs, or approves what is named. One that
+    /// cannot be asked does not keep the others from it.
+    async fn each(
         &self,
         servers: &[Server<'_>],
-        mut work: impl FnMut(&str, &Sight) -> Result<Outcome, String>,
+        approved: Option<&[String]>,
     ) -> Result<Outcome, String> {
         // Before a server is started for nothing.
-        self.read()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| format!("the runtime cannot be started: {error}"))?;
+        for server in servers {
+            self.of(server.name).await?;
+        }
         let mut outcome = Outcome::Same;
-        for (name, server) in servers {
-            match runtime.block_on(self.ask((name, server))) {
-                Ok(sight) => outcome = outcome.max(work(name, &sight)?),
+        for server in servers {
+            let name = server.name;
+            match self.ask(server).await {
+                Ok(sight) => {
+                    let came = match approved {
+                        None => self.diff(name, &sight).await?,
+                        Some(items) => self.approve(name, &sight, items).await?,
+                    };
+                    outcome = outcome.max(came);
+                }
                 Err(reason) => {
                     super::tell(&format!("{name}: {reason}"));
                     outcome = Outcome::Trouble;
                 }
             }
-            if self.config.pin_mode(server) == PinMode::Off {
+            if server.mode == PinMode::Off {
                 super::tell(&format!(
                     "{name}: its pins are off, so the gateway does not hold it to them; set \
                      `pins.mode`"
@@ -232,41 +197,15 @@ impl Pins {
         Ok(outcome)
     }
 
-    async fn ask(&self, server: Server<'_>) -> Result<Sight, String> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the command line reads the environment"
-        )]
-        let env: Vec<_> = std::env::vars_os().collect();
-        let backend: Arc<dyn Backend> = bare_backend(
-            &self.config,
-            server,
-            &env,
-            None,
-            self.config.call_timeout.get(),
-        )
-        .map_err(|error| match std::error::Error::source(&error) {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
-        })?;
-        let offer = backend.offer().await;
-        backend.close().await;
-        match offer {
-            Ok(offer) => Ok(Sight::of(&offer)),
-            Err(error) => Err(visible(&format!("it cannot be asked: {error}"))),
-        }
-    }
-
-    fn diff(&self, name: &str, sight: &Sight) -> Result<Outcome, String> {
-        let file = self.read()?;
-        let Some(pins) = file.servers.get(name) else {
+    async fn diff(&self, name: &str, sight: &Sight) -> Result<Outcome, String> {
+        let Some(pins) = self.of(name).await? else {
             print(&format!(
                 "{name}: no pins yet; it offers {}, which the gateway pins when it first sees them",
                 count(sight.0.len(), "item")
             ))?;
             return Ok(Outcome::Same);
         };
-        let drifts = compare(pins, sight);
+        let drifts = compare(&pins, sight);
         if drifts.is_empty() {
             print(&format!("{name}: as pinned"))?;
             return Ok(Outcome::Same);
@@ -280,29 +219,31 @@ impl Pins {
         Ok(Outcome::Differs)
     }
 
-    fn approve(&self, name: &str, sight: &Sight, items: &[String]) -> Result<Outcome, String> {
-        let (done, mut faults) = self
-            .store
-            .change(|file| {
-                let is_known = file.servers.contains_key(name);
-                let pins = file.servers.entry(name.to_owned()).or_default();
-                let before = pins.clone();
-                let (done, faults) = accept(pins, sight, items);
-                // What was offered to `diff` may have been something else: it is shown again.
-                let done: Vec<_> = done
-                    .into_iter()
-                    .map(|(key, drift)| {
-                        let shown = difference(before.pins.get(&key), &drift, None);
-                        (key, drift, shown)
-                    })
-                    .collect();
-                if done.is_empty() && !is_known && !items.is_empty() {
-                    // Names that are not there must not make a server one that was seen.
-                    file.servers.remove(name);
-                }
-                (done, faults)
-            })
-            .map_err(|error| chain(&error))?;
+    async fn approve(
+        &self,
+        name: &str,
+        sight: &Sight,
+        items: &[String],
+    ) -> Result<Outcome, String> {
+        let edited = self.store.edit(name, |kept| {
+            let before = kept.clone().unwrap_or_default();
+            let mut pins = before.clone();
+            let (done, faults) = accept(&mut pins, sight, items);
+            // What was offered to `diff` may have been something else: it is shown again.
+            let done: Vec<_> = done
+                .into_iter()
+                .map(|(key, drift)| {
+                    let shown = difference(before.pins.get(&key), &drift, None);
+                    (key, drift, shown)
+                })
+                .collect();
+            // Names that are not there must not make a server one that was seen.
+            if kept.is_some() || !done.is_empty() || items.is_empty() {
+                *kept = Some(pins);
+            }
+            (done, faults)
+        });
+        let (done, mut faults) = edited.await.map_err(|error| chain(&error))?;
         for (key, drift, shown) in &done {
             print(&headline(name, key, drift).replacen(": ", " approved: ", 1))?;
             print(shown)?;
@@ -336,148 +277,6 @@ impl Pins {
     }
 }
 
-/// What the server itself calls a tool or prompt of it that is named as clients know it: under another
-/// name that the configuration gives it, or with the server's prefix.
-fn own_name(config: &Config, name: &str, item: &str) -> Option<String> {
-    let server = config.servers.get(name)?;
-    let prefix = server.prefix_name.as_deref().unwrap_or(name);
-    let rest = item.strip_prefix(prefix);
-    let bare = rest.and_then(|rest| rest.strip_prefix("__"));
-    let called = bare.unwrap_or(item);
-    let mut tools = server.tools.iter();
-    let renamed = tools.find(|(_, shape)| shape.rename.as_deref() == Some(called));
-    let own = renamed.map(|(own, _)| own.as_str()).or(bare);
-    own.map(str::to_owned)
-}
-
-/// Pins what is offered: the items of these names, or everything when there are none. What was
-/// accepted, and what cannot be.
-fn accept(pins: &mut ServerPins, sight: &Sight, items: &[String]) -> (Drifts, Vec<String>) {
-    let is_meant = |name: &String| items.is_empty() || items.contains(name);
-    let mut faults = Vec::new();
-    for item in items {
-        let is_there = |kind: Kind| {
-            let key = (kind, item.clone());
-            sight.0.contains_key(&key) || pins.pins.contains_key(&key)
-        };
-        if !Kind::ALL.into_iter().any(is_there) {
-            faults.push(format!(
-                "it offers no tool or prompt `{}`, and none is pinned; `pins diff` shows what differs",
-                visible(item)
-            ));
-        }
-    }
-    let mut done = compare(pins, sight);
-    done.retain(|((_, name), _)| is_meant(name));
-    done.retain(|((kind, name), drift)| {
-        let is_twice = matches!(drift, Drift::Twice(_));
-        if is_twice {
-            faults.push(format!(
-                "{} `{}` is offered twice with different definitions, and cannot be approved: tell \
-                 those who make the server",
-                kind.as_str(),
-                visible(name)
-            ));
-        }
-        !is_twice
-    });
-    for (key, drift) in &done {
-        if *drift == Drift::Removed {
-            pins.pins.remove(key);
-        }
-    }
-    pins.put_all(done.iter().filter_map(|(key, _)| match sight.0.get(key) {
-        Some(Seen::Once(print)) => Some((key.clone(), print)),
-        _ => None,
-    }));
-    (done, faults)
-}
-
-/// `docs: tool search: changed, sha256 0a09c7062fe8`.
-fn headline(server: &str, (kind, name): &(Kind, String), drift: &Drift) -> String {
-    let (kind, name, how) = (kind.as_str(), visible(name), drift.as_str());
-    let mut line = format!("{server}: {kind} {name}: {how}");
-    if let Drift::Changed(print) | Drift::New(print) = drift {
-        let _ = write!(line, ", sha256 {}", print.digest.short());
-    }
-    line
-}
-
-/// `2 changed, 1 new`.
-fn summary(drifts: &Drifts) -> String {
-    let mut counts: Vec<(&str, usize)> = Vec::new();
-    for (_, drift) in drifts {
-        let word = drift.as_str();
-        match counts.iter_mut().find(|(other, _)| *other == word) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((word, 1)),
-        }
-    }
-    let counts: Vec<_> = counts
-        .iter()
-        .map(|(word, count)| format!("{count} {word}"))
-        .collect();
-    counts.join(", ")
-}
-
 #[cfg(test)]
-mod tests {
-    use mcp_gw_core::{Offer, ToolSpec};
-
-    use super::*;
-
-    fn sight(tools: &[(&str, &str)]) -> Sight {
-        let tools = tools
-            .iter()
-            .map(|(name, text)| ToolSpec::new(name, text).unwrap());
-        Sight::of(&Offer::of_tools(tools.collect()))
-    }
-
-    fn names(drifts: &Drifts) -> Vec<&str> {
-        drifts.iter().map(|((_, name), _)| &**name).collect()
-    }
-
-    #[test]
-    fn what_is_named_is_approved_and_nothing_else() {
-        let mut pins = ServerPins::of(&sight(&[("a", "1"), ("b", "1"), ("gone", "1")]));
-        let now = sight(&[("a", "2"), ("b", "2"), ("c", "2")]);
-        let (done, faults) = accept(&mut pins, &now, &["a".to_owned(), "d".to_owned()]);
-        assert_eq!(names(&done), ["a"]);
-        assert!(faults[0].contains("`d`") && faults.len() == 1, "{faults:?}");
-        assert_eq!(
-            summary(&compare(&pins, &now)),
-            "1 changed, 1 new, 1 removed"
-        );
-        let (done, faults) = accept(&mut pins, &now, &[]);
-        assert_eq!(names(&done), ["b", "c", "gone"]);
-        assert!(faults.is_empty() && compare(&pins, &now).is_empty());
-        assert_eq!(pins, ServerPins::of(&now));
-    }
-
-    #[test]
-    fn a_name_for_clients_leads_to_the_servers_own() {
-        let text = "policy: { default: allow }\nservers: { one: { command: x, tools: { alpha: { rename: beta } } }, \
-                    two: { command: x, prefix_name: zwei } }";
-        let config = Config::load("mcp-gw.yaml", text, &|_: &str| None).unwrap();
-        for (server, item, own) in [
-            ("one", "beta", Some("alpha")),
-            ("one", "one__beta", Some("alpha")),
-            ("one", "one__gamma", Some("gamma")),
-            ("one", "alpha", None),
-            ("two", "zwei__a", Some("a")),
-            ("two", "two__a", None),
-        ] {
-            assert_eq!(own_name(&config, server, item).as_deref(), own, "{item}");
-        }
-    }
-
-    #[test]
-    fn what_is_offered_twice_is_not_approved() {
-        let mut pins = ServerPins::default();
-        let now = sight(&[("a", "1"), ("a", "2"), ("b", "1")]);
-        let (done, faults) = accept(&mut pins, &now, &[]);
-        assert_eq!(names(&done), ["b"]);
-        assert!(faults[0].contains("offered twice"), "{faults:?}");
-        assert_eq!(pins.pins.len(), 1);
-    }
-}
+#[cfg(feature = "management")]
+mod tests;

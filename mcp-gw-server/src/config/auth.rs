@@ -18,6 +18,7 @@ pub(crate) use address::{AddressFault, keys_at};
 pub(super) use check::check;
 pub(super) use explain::explain;
 pub use secret::SecretError;
+pub(super) use secret::is_weak;
 
 /// Who may call.
 ///

@@ -21,7 +21,7 @@ use super::server::ServerConfig;
 use super::sessions;
 use super::source::{self, Salvaged};
 use super::text::DurationText;
-use super::types::{ApiKeyConfig, Config, PinMode, PinsConfig};
+use super::types::{ApiKeyConfig, Config, PinMode};
 use super::upstream;
 
 impl Config {
@@ -65,8 +65,7 @@ impl Config {
             let bytes = std::fs::read(file).unwrap_or_default();
             found.value.marks.add_to_section("apis", &bytes);
         }
-        let beside = || PinsConfig::file_beside(path);
-        found.value.pins.file.get_or_insert_with(beside);
+        found.value.pins.or_beside(path);
         let (mut faults, remarks) = Checker::new(&found.spans).run(&found.value);
         found.value.remarks = Some(remarks);
         if !found.faults.is_empty() {
@@ -566,7 +565,7 @@ impl<'a> Checker<'a> {
             .values()
             .map(|server| config.pin_mode(server));
         match &config.pins.file {
-            None if modes.any(|mode| mode != PinMode::Off) => {
+            None if modes.any(|mode| mode != PinMode::Off) && !config.pins_are_stored() => {
                 let help = "name one; a configuration that is a file has one beside it";
                 self.fault(&at, "there is no file to keep pins in", help);
             }

@@ -152,8 +152,18 @@ impl Config {
         let modes = self.servers.iter();
         let modes = modes.map(|(name, server)| (name, self.pin_mode(server)));
         let mut modes = modes.filter(|(_, mode)| *mode != PinMode::Off).peekable();
-        if let (Some(file), Some(_)) = (&self.pins.file, modes.peek()) {
-            writeln!(out, "\npins in {}", file.display())?;
+        let place = match &self.pins.file {
+            file if self.pins_are_stored() => {
+                let beside = file
+                    .as_ref()
+                    .map(|file| format!("; without `management`, in {}", file.display()));
+                let beside = beside.unwrap_or_default();
+                Some(format!("the database of `management`{beside}"))
+            }
+            file => file.as_ref().map(|file| file.display().to_string()),
+        };
+        if let (Some(place), Some(_)) = (place, modes.peek()) {
+            writeln!(out, "\npins in {place}")?;
             for (name, mode) in modes {
                 writeln!(out, "  {name}: {}", mode.as_str())?;
             }

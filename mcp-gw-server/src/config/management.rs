@@ -8,6 +8,7 @@ use mcp_gw_policy::{ConsumerConfig, Method, RuleConfig, RuleEffect, WhoConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::auth::is_weak;
 use super::check::{Checker, is_origin};
 use super::path::ConfigPath;
 use super::text::DurationText;
@@ -34,6 +35,9 @@ const KNOWN_SECRETS: [&str; 8] = [
     "secret",
     "default-secret-key-change-in-production",
 ];
+
+/// So many audit events are kept unless it is said otherwise: some 500 MB.
+const MOST_EVENTS: u64 = 1_000_000;
 
 /// The shortest secret, in bytes: as long as what HMAC-SHA256 makes (RFC 7518 §3.2).
 const SHORTEST_SECRET: usize = 32;
@@ -74,7 +78,8 @@ pub struct ManagementConfig {
     /// How many bytes passwords must have; at most they have 1,024.
     #[schemars(range(min = 8, max = 128))]
     pub min_password_length: usize,
-    /// Origins of web pages that may use the API; `*` is every origin.
+    /// Origins of web pages that may use the API; `*` is every origin, or every one of this machine where callers
+    /// need not show who they are.
     pub cors_origins: Vec<String>,
     /// Scopes that users have by their roles, beside `gateway:read` and `tools:call`, which all have:
     /// `{ operator: [gateway:write] }`. Only superusers have `admin`.
@@ -84,6 +89,9 @@ pub struct ManagementConfig {
     /// Programs that servers may be made of that users register, as they write them: `uvx`. Without any, only
     /// superusers on this machine may register commands.
     pub allowed_commands: Vec<String>,
+    /// Whether superusers whose requests come straight from this machine may register any command. Say `false`
+    /// behind a proxy on this machine, whose requests come from there, too.
+    pub local_commands: bool,
     /// Whether users may register URLs of servers in private networks and on this machine.
     pub allow_private: bool,
     /// How calls are spread over the instances of a server that does not say it.
@@ -107,10 +115,27 @@ impl Default for ManagementConfig {
             role_scopes: BTreeMap::new(),
             login: LoginSection::default(),
             allowed_commands: Vec::new(),
+            local_commands: true,
             allow_private: false,
             load_balancer: LoadBalancerSection::default(),
             audit: AuditSection::default(),
         }
+    }
+}
+
+impl ManagementConfig {
+    /// True when what is in the database is there at the next start.
+    #[cfg(feature = "management")]
+    fn outlives_the_process(&self) -> bool {
+        let url = mcp_gw_store::DatabaseUrl::parse(self.database_url.expose());
+        url.is_ok_and(|url| !url.is_in_memory())
+    }
+
+    /// Without the feature there is no database.
+    #[cfg(not(feature = "management"))]
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    const fn outlives_the_process(&self) -> bool {
+        false
     }
 }
 
@@ -124,7 +149,8 @@ pub struct AuditSection {
     pub enabled: bool,
     /// How long they are kept.
     pub max_age: DurationText,
-    /// How many are kept at most; of more, the oldest go. Without it, as many as there are.
+    /// How many are kept at most; of more, the oldest go. Of refusals of callers whom nobody knows, 20 a
+    /// minute of one address and 60 of all are kept; the rest is counted, in one event `audit.left_out` a minute.
     #[schemars(range(min = 1))]
     pub max_events: Option<u64>,
 }
@@ -134,7 +160,7 @@ impl Default for AuditSection {
         Self {
             enabled: true,
             max_age: seconds(90 * 24 * 60 * 60),
-            max_events: None,
+            max_events: Some(MOST_EVENTS),
         }
     }
 }
@@ -219,6 +245,13 @@ impl SpreadName {
 }
 
 impl Config {
+    /// True when pins are in the database, in a program that has one: no file is named for them, and what
+    /// is in the database outlives the process.
+    pub(crate) fn pins_are_stored(&self) -> bool {
+        let management = self.management.as_ref();
+        !self.pins.is_in_file() && management.is_some_and(ManagementConfig::outlives_the_process)
+    }
+
     /// True when there is a credential that tells who calls: a key or a token of the file, or one of the
     /// management API.
     pub fn knows_callers(&self) -> bool {
@@ -329,8 +362,11 @@ fn secret_key(checker: &mut Checker<'_>, management: &ManagementConfig, path: &C
         let message =
             "the secret stands in documents that everybody can read: tokens could be forged";
         checker.fault(&at, message, help);
-    } else if secret.len() < SHORTEST_SECRET {
+    } else if secret.trim().len() < SHORTEST_SECRET {
         let message = "the secret is shorter than 32 bytes: tokens could be forged";
+        checker.fault(&at, message, help);
+    } else if is_weak(secret) {
+        let message = "the secret is one character again and again: tokens could be forged";
         checker.fault(&at, message, help);
     } else if is_dull(secret) {
         let message = "the secret has hardly any different characters: it may be guessed";

@@ -19,13 +19,13 @@ use super::path::{ConfigPath, Spans};
 use super::seed::Places;
 use super::source;
 use super::tree;
-use super::types::{Config, PinsConfig};
+use super::types::Config;
 
-/// The variable without which the others mean nothing where there is no file.
+/// Where users, keys and servers are kept; `sqlite:///gateway.db` where nothing says it.
 const DATABASE_URL: &str = "GATEWAY_DATABASE_URL";
 
 /// All of them.
-const VARIABLES: [&str; 10] = [
+const VARIABLES: [&str; 11] = [
     "GATEWAY_HOST",
     "GATEWAY_PORT",
     DATABASE_URL,
@@ -36,6 +36,7 @@ const VARIABLES: [&str; 10] = [
     "GATEWAY_ACCESS_TOKEN_EXPIRE_MINUTES",
     ALLOW_PRIVATE,
     ALLOWED_COMMANDS,
+    LOCAL_COMMANDS,
 ];
 
 const ADMIN_PASSWORD: &str = "GATEWAY_ADMIN_PASSWORD";
@@ -43,6 +44,7 @@ const ADMIN_PASSWORD: &str = "GATEWAY_ADMIN_PASSWORD";
 // Ours alone: the other gateway lets every user register everything.
 const ALLOW_PRIVATE: &str = "GATEWAY_ALLOW_PRIVATE";
 const ALLOWED_COMMANDS: &str = "GATEWAY_ALLOWED_COMMANDS";
+const LOCAL_COMMANDS: &str = "GATEWAY_LOCAL_COMMANDS";
 
 /// The port, where nothing says another one.
 const PORT: u16 = 8000;
@@ -62,6 +64,7 @@ struct PlatformFile {
     load_balancer: LoadBalancerPart,
     allow_private: bool,
     allowed_commands: Vec<String>,
+    local_commands: Option<bool>,
     insecure: bool,
 }
 
@@ -121,11 +124,11 @@ pub(super) fn is_platform(text: &str) -> bool {
     !file.keys().any(is_ours)
 }
 
-/// What the variables say without a file; `None` without `GATEWAY_DATABASE_URL`.
+/// What the variables say without a file; `None` when none of them is set.
 pub(super) fn from_env(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Option<Result<Config, ConfigFaults>> {
-    set(env, DATABASE_URL)?;
+    VARIABLES.iter().find_map(|name| set(env, name))?;
     let nothing = Spans::default();
     let made = made("environment", &PlatformFile::default(), &nothing, env);
     Some(made.map(|mut config| {
@@ -146,11 +149,7 @@ pub(super) fn load(
     let found = found.map_err(|faults| ConfigFaults::new(file_name, faults))?;
     let mut config = made(file_name, &found.value, &found.spans, env)?;
     config.marks = marks;
-    let path = Path::new(file_name);
-    config
-        .pins
-        .file
-        .get_or_insert_with(|| PinsConfig::file_beside(path));
+    config.pins.or_beside(Path::new(file_name));
     Ok(config)
 }
 
@@ -263,6 +262,8 @@ impl Translation<'_> {
         let private = self.parsed(ALLOW_PRIVATE, "`true` or `false`", flag);
         to.allow_private = private.unwrap_or(file.allow_private);
         to.allowed_commands = self.commands(file);
+        let local = self.parsed(LOCAL_COMMANDS, "`true` or `false`", flag);
+        to.local_commands = local.or(file.local_commands).unwrap_or(true);
         if let Some(strategy) = file.load_balancer.strategy {
             to.load_balancer.strategy = strategy;
         }
@@ -394,6 +395,7 @@ fn marks(file: &Value, env: &dyn Fn(&str) -> Option<String>) -> Marks {
         "load_balancer",
         "allow_private",
         "allowed_commands",
+        "local_commands",
     ];
     let auth = at("auth").get("enabled").cloned();
     Marks::of(&json!({

@@ -20,7 +20,7 @@ use super::path::{ConfigPath, Spans};
 use super::platform;
 use super::source;
 use super::tree;
-use super::types::{Config, PinsConfig};
+use super::types::Config;
 pub(super) use map::Places;
 
 use env::Variables;
@@ -68,7 +68,7 @@ impl Config {
     /// What the variables of API Gateway MCP say without a file: `ALLOWED_APIS`, the addresses of the
     /// APIs with commas between them; `RATE_LIMIT`, how many requests a caller may send to each in a minute
     /// (100 if not set); `AUTH_REQUIRED`, `true` or `false`. Otherwise what those of MCP Platform say, if there
-    /// is `GATEWAY_DATABASE_URL`. `None` if neither is set, or both are empty.
+    /// is one, such as `GATEWAY_DATABASE_URL` or `GATEWAY_PORT`. `None` if none is set, or all are empty.
     ///
     /// # Errors
     /// Every fault at once. None repeats what a variable holds.
@@ -108,8 +108,7 @@ pub(super) fn load(
     };
     config.marks = found_marks;
     let path = Path::new(file_name);
-    let beside = || PinsConfig::file_beside(path);
-    config.pins.file.get_or_insert_with(beside);
+    config.pins.or_beside(path);
     Ok(config)
 }
 

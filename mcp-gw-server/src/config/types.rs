@@ -392,9 +392,13 @@ impl ApiKeyConfig {
 pub struct PinsConfig {
     /// What happens when a server offers something else than is pinned.
     pub mode: PinMode,
-    /// The file that keeps the pins; if not given, it stands beside the configuration:
-    /// `mcp-gw.pins.json` for `mcp-gw.yaml`.
+    /// The file that keeps the pins. If not given, they are in the database of `management`, so that
+    /// all gateways on it have the same; without a database that outlives the process, in a file beside
+    /// the configuration: `mcp-gw.pins.json` for `mcp-gw.yaml`.
     pub file: Option<PathBuf>,
+    /// Whether `file` is the one beside the configuration, and not one that was named.
+    #[serde(skip)]
+    is_beside: bool,
 }
 
 impl PinsConfig {
@@ -403,12 +407,21 @@ impl PinsConfig {
         Self {
             mode,
             file: Some(file.into()),
+            is_beside: false,
         }
     }
 
-    /// The file beside the configuration at `config`.
-    pub(super) fn file_beside(config: &Path) -> PathBuf {
-        config.with_extension("pins.json")
+    /// Takes the file beside the configuration at `config`, unless one is named.
+    pub(super) fn or_beside(&mut self, config: &Path) {
+        if self.file.is_none() {
+            self.file = Some(config.with_extension("pins.json"));
+            self.is_beside = true;
+        }
+    }
+
+    /// True when a file is named, which keeps the pins even where there is a database.
+    pub(crate) const fn is_in_file(&self) -> bool {
+        self.file.is_some() && !self.is_beside
     }
 }
 

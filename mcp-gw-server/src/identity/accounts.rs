@@ -160,20 +160,13 @@ impl Identity {
             next.revoke_tokens = true;
         }
         next.revoke_tokens |= change.is_active == Edit::Set(false);
-        let may_be_last =
-            change.is_active == Edit::Set(false) || change.is_superuser == Edit::Set(false);
         next.email = change.email;
         next.full_name = change.full_name;
         next.is_active = change.is_active;
         next.is_superuser = change.is_superuser;
         next.roles = change.roles;
         next.groups = change.groups;
-        let alone = self.0.superusers.lock().await;
-        if may_be_last {
-            self.keep_one(id).await?;
-        }
         let changed = self.0.store.update_user(id, expected, next).await;
-        drop(alone);
         self.0.forget();
         Ok(changed?)
     }
@@ -187,10 +180,7 @@ impl Identity {
         id: UserId,
         expected: Option<Revision>,
     ) -> Result<(), IdentityError> {
-        let alone = self.0.superusers.lock().await;
-        self.keep_one(id).await?;
         let deleted = self.0.store.delete_user(id, expected).await;
-        drop(alone);
         self.0.forget();
         Ok(deleted?)
     }
@@ -231,17 +221,6 @@ impl Identity {
             .await;
         inner.forget();
         changed?;
-        Ok(())
-    }
-
-    /// Refuses what would leave nobody who may do everything. Two gateways that are asked in the same moment
-    /// to remove one of two each do not see each other.
-    async fn keep_one(&self, id: UserId) -> Result<(), IdentityError> {
-        let user = self.0.store.user(id).await?;
-        let counts = user.is_superuser && user.is_active;
-        if counts && self.0.store.counts().await?.active_superusers <= 1 {
-            return Err(IdentityError::LastAdmin);
-        }
         Ok(())
     }
 

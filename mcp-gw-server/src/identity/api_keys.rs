@@ -1,7 +1,9 @@
 //! API keys: made, shown, exchanged and ended. Who is no administrator has to do with their own only.
 
 use mcp_gw_core::Secret;
-use mcp_gw_store::{ApiKey, KeyChange, KeyFilter, KeyId, NewKey, Page, PageRequest, Time, UserId};
+use mcp_gw_store::{
+    ApiKey, KeyChange, KeyFilter, KeyId, NewKey, Page, PageRequest, Revision, Time, UserId,
+};
 
 use super::Identity;
 use super::accounts::{is_hidden, name_fault};
@@ -145,9 +147,14 @@ impl Identity {
     /// good, too.
     ///
     /// # Errors
-    /// When it was revoked, `by` may not see it, somebody has changed it in the same moment, or the store
-    /// fails.
-    pub async fn rotate_key(&self, by: &Principal, id: KeyId) -> Result<IssuedKey, IdentityError> {
+    /// When it was revoked, `by` may not see it, it has scopes that `by` has not, it has another revision than
+    /// `expected`, somebody has changed it in the same moment, or the store fails.
+    pub async fn rotate_key(
+        &self,
+        by: &Principal,
+        id: KeyId,
+        expected: Option<Revision>,
+    ) -> Result<IssuedKey, IdentityError> {
         let key = self.key(by, id).await?;
         if key.revoked_at.is_some() {
             let reason = "it was revoked: make a new one";
@@ -161,7 +168,7 @@ impl Identity {
         let stored = self
             .0
             .store
-            .update_key(id, Some(key.revision), change)
+            .update_key(id, expected.or(Some(key.revision)), change)
             .await;
         self.0.forget();
         Ok(IssuedKey {
@@ -173,9 +180,9 @@ impl Identity {
     /// Ends a key for good; it is kept to be seen. Twice is once.
     ///
     /// # Errors
-    /// When `by` may not see it, or the store fails.
+    /// When `by` may not see it, `by` is a key that has not all of its scopes, or the store fails.
     pub async fn revoke_key(&self, by: &Principal, id: KeyId) -> Result<ApiKey, IdentityError> {
-        self.key(by, id).await?;
+        Self::may_end(by, &self.key(by, id).await?)?;
         let revoked = self.0.store.revoke_key(id).await;
         self.0.forget();
         Ok(revoked?)
@@ -184,16 +191,27 @@ impl Identity {
     /// Removes a key.
     ///
     /// # Errors
-    /// When `by` may not see it, or the store fails.
+    /// When `by` may not see it, `by` is a key that has not all of its scopes, or the store fails.
     pub async fn delete_key(&self, by: &Principal, id: KeyId) -> Result<(), IdentityError> {
-        self.key(by, id).await?;
+        Self::may_end(by, &self.key(by, id).await?)?;
         let deleted = self.0.store.delete_key(id, None).await;
         self.0.forget();
         Ok(deleted?)
     }
 
-    /// Nobody gets the text of a key that can do more than they can.
+    /// A key ends no key that can do more than it can. Users who log in end all of their own.
+    fn may_end(by: &Principal, key: &ApiKey) -> Result<(), IdentityError> {
+        match by.key_id {
+            None => Ok(()),
+            Some(_) => Self::within(by, key),
+        }
+    }
+
+    /// Nobody gets the text of a key that can do more than they can; a key may have itself exchanged.
     fn within(by: &Principal, key: &ApiKey) -> Result<(), IdentityError> {
+        if by.key_id == Some(key.id) {
+            return Ok(());
+        }
         let named = key.scopes.iter().filter_map(|name| Scope::from_name(name));
         let mut beyond = named.filter(|scope| !by.may(*scope));
         match beyond.next() {

@@ -71,6 +71,7 @@ impl From<StoreError> for IdentityError {
         match error.as_conflict() {
             Some(Conflict::Username) => return Self::Duplicate,
             Some(Conflict::Revision) => return Self::Changed,
+            Some(Conflict::LastSuperuser) => return Self::LastAdmin,
             _ => {}
         }
         match error {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mcp_gw_core::{Caller, CallerKind};
-use mcp_gw_store::{ApiKey, KeyId, User, UserId};
+use mcp_gw_store::{ApiKey, KeyId, Time, User, UserId};
 use serde_json::{Map, Value, json};
 
+use crate::authn::{CREDENTIAL, CREDENTIAL_UNTIL};
 use crate::config::{KEY_ID, MANAGEMENT_ISSUER};
 
 /// The role of callers who have the scope `admin`, and of nobody else.
@@ -119,10 +120,11 @@ impl RoleScopes {
         held
     }
 
-    /// The caller that a user with a token is.
-    pub(super) fn user_caller(&self, user: &User) -> Arc<Caller> {
+    /// The caller that a user with this token is.
+    pub(super) fn user_caller(&self, user: &User, token: &Shown<'_>) -> Arc<Caller> {
         let scopes = self.of_user(user);
         let mut facts = facts(user);
+        token.put(&mut facts);
         // Streams of tokens that were ended are not those of the user any more.
         facts.insert("token_epoch".to_owned(), json!(user.token_epoch));
         let caller = Caller::new(CallerKind::User, user.username.as_str());
@@ -135,8 +137,40 @@ impl RoleScopes {
         let mut facts = facts(user);
         facts.insert("key_id".to_owned(), json!(key.id.get()));
         facts.insert("key_name".to_owned(), json!(key.name));
+        let shown = Shown {
+            name: &key.public_id,
+            until: key.expires_at,
+        };
+        shown.put(&mut facts);
         let caller = Caller::new(CallerKind::ApiKey, format!("{KEY_ID}{}", key.id));
         Arc::new(dressed(caller, user, &scopes, facts))
+    }
+}
+
+/// The credential that somebody came with. What was opened with one ends with it.
+pub(super) struct Shown<'c> {
+    /// Names it, and is no secret.
+    pub(super) name: &'c str,
+    /// Until when it is good.
+    pub(super) until: Option<Time>,
+}
+
+impl<'c> Shown<'c> {
+    /// That of a caller of the store.
+    pub(super) fn of(caller: &'c Caller) -> Self {
+        let name = caller.claims.get(CREDENTIAL).and_then(Value::as_str);
+        let until = caller.claims.get(CREDENTIAL_UNTIL).and_then(Value::as_i64);
+        Self {
+            name: name.unwrap_or_default(),
+            until: until.map(Time::from_micros),
+        }
+    }
+
+    fn put(&self, facts: &mut Map<String, Value>) {
+        facts.insert(CREDENTIAL.to_owned(), json!(self.name));
+        if let Some(until) = self.until {
+            facts.insert(CREDENTIAL_UNTIL.to_owned(), json!(until.as_micros()));
+        }
     }
 }
 

@@ -5,6 +5,8 @@ use mcp_gw_store::{Edit, MemoryStore, PageRequest, UserFilter, UserId};
 
 use super::*;
 
+mod ends;
+
 const PASSWORD: &str = "correct horse";
 
 struct Case {
@@ -461,7 +463,7 @@ async fn a_key_is_exchanged_revoked_and_over_at_once() {
     case.id().check(&first.text).await.unwrap();
     for refused in [
         case.id().key(&bob, id).await.map(|_| ()),
-        case.id().rotate_key(&bob, id).await.map(|_| ()),
+        case.id().rotate_key(&bob, id, None).await.map(|_| ()),
         case.id().revoke_key(&bob, id).await.map(|_| ()),
         case.id().delete_key(&bob, id).await,
         case.id()
@@ -471,7 +473,7 @@ async fn a_key_is_exchanged_revoked_and_over_at_once() {
     ] {
         assert_eq!(refused.unwrap_err(), IdentityError::NotFound);
     }
-    let second = case.id().rotate_key(&ann, id).await.unwrap();
+    let second = case.id().rotate_key(&ann, id, None).await.unwrap();
     assert_eq!(second.key.id, id);
     case.refused(&first.text).await;
     let caller = case.id().check(&second.text).await.unwrap();
@@ -483,7 +485,7 @@ async fn a_key_is_exchanged_revoked_and_over_at_once() {
     case.id().revoke_key(&ann, id).await.unwrap();
     case.id().revoke_key(&ann, id).await.unwrap();
     assert!(case.refused(&second.text).await.contains("revoked"));
-    case.id().rotate_key(&ann, id).await.unwrap_err();
+    case.id().rotate_key(&ann, id, None).await.unwrap_err();
     let third = case.key("ann", &["tools:call"]).await;
     case.id().check(&third.text).await.unwrap();
     let month = Duration::from_secs(30 * 24 * 60 * 60);

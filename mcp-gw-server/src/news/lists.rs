@@ -9,7 +9,7 @@ use mcp_gw_core::{
 };
 
 use super::rules::{Judges, View};
-use crate::authn::has_same_rights;
+use crate::authn::is_alike;
 use crate::client::Client;
 use crate::engine::Inner;
 use crate::listen::{Listener, Topic};
@@ -108,7 +108,7 @@ impl Audience {
             .or_default();
         let is_theirs = |group: &&mut Group| {
             let theirs = &group.asks.caller;
-            Arc::ptr_eq(theirs, caller) || has_same_rights(theirs, caller)
+            Arc::ptr_eq(theirs, caller) || is_alike(theirs, caller)
         };
         // Whoever has others' rights without being found there is asked about alone.
         if let Some(group) = alike.iter_mut().take(MOST_ALIKE).find(is_theirs) {

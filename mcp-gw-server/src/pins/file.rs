@@ -1,5 +1,8 @@
 //! The text of a pins file: read strictly, written so that a change shows as a line.
 
+#[cfg(feature = "management")]
+mod rows;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
@@ -191,20 +194,23 @@ fn read_pin(value: &RawJson, kind: Kind) -> Result<Pin, &'static str> {
         .ok_or("it has no `sha256` of 64 hexadecimal digits")?;
     let text = members
         .get("definition")
-        .map(|definition| {
-            let print = Print::of(kind, &value.slice(definition));
-            if print.digest == digest {
-                Ok(print.text.detached())
-            } else {
-                Err("its `sha256` is not that of its `definition`")
-            }
-        })
+        .map(|definition| checked(kind, &value.slice(definition), digest))
         .transpose()?;
     Ok(Pin {
         digest,
         text,
         rest: rest(value, &members, &["sha256", "definition"]),
     })
+}
+
+/// The text that is kept of a definition, which has to have this digest.
+fn checked(kind: Kind, definition: &RawJson, digest: Digest) -> Result<RawJson, &'static str> {
+    let print = Print::of(kind, definition);
+    if print.digest == digest {
+        Ok(print.text.detached())
+    } else {
+        Err("its `sha256` is not that of its `definition`")
+    }
 }
 
 fn object<'v>(value: &'v RawJson, what: &str) -> Result<Members<'v>, FileFault> {

@@ -2,8 +2,7 @@
 
 mod heard;
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -15,10 +14,7 @@ use mcp_gw_core::{
 use mcp_gw_upstream::{Judgement, Vet};
 
 use self::heard::Heard;
-use super::judge::{Differs, Judge, Keeper, chain};
-use super::store::{PinsError, Store};
-use super::watch::PinWatch;
-use crate::config::{Config, PinMode, ServerConfig};
+use super::judge::{Differs, Judge, chain};
 
 /// A backend whose offer is held against its pins. Lies under everything that changes offers: it
 /// judges what the server says.
@@ -40,6 +36,20 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
+    pub(super) fn new(name: &str, judge: Judge) -> Self {
+        Self {
+            server: name.to_owned(),
+            judge: ArcSwap::from_pointee(judge),
+            last: tokio::sync::Mutex::default(),
+            listener: Mutex::default(),
+        }
+    }
+
+    /// The server that it is for.
+    pub(super) fn server(&self) -> &str {
+        &self.server
+    }
+
     /// Puts this guard around the backend that it is for.
     pub(crate) fn around(self: Arc<Self>, backend: Arc<dyn Backend>) -> Arc<dyn Backend> {
         Arc::new(Guarded {
@@ -61,7 +71,7 @@ impl Guard {
 
     /// Puts another judge in the place of the one there is. It has judged what was offered last
     /// before anything more passes; where it cannot, nothing does until it can.
-    async fn take(&self, judge: Judge) {
+    pub(super) async fn take(&self, judge: Judge) {
         let judge = Arc::new(judge);
         let last = self.last.lock().await;
         if let Some(offer) = last.as_ref()
@@ -135,138 +145,6 @@ async fn judged(judge: Arc<Judge>, offer: Offer) -> Result<Offer, String> {
         .await
         .map_err(|error| error.to_string())?
         .map_err(|error| chain(&error))
-}
-
-/// Makes the guards of one configuration, also of servers that come later.
-pub(crate) struct Guards {
-    keeper: Option<Arc<Keeper>>,
-    made: Made,
-}
-
-/// The guards there are; those of servers that went are gone.
-#[derive(Clone, Default)]
-pub(super) struct Made(Arc<Mutex<Vec<Weak<Guard>>>>);
-
-impl Made {
-    fn add(&self, guard: &Arc<Guard>) {
-        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        made.retain(|guard| guard.strong_count() > 0);
-        made.push(Arc::downgrade(guard));
-    }
-
-    pub(super) fn all(&self) -> Vec<Arc<Guard>> {
-        let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        made.iter().filter_map(Weak::upgrade).collect()
-    }
-}
-
-impl Guards {
-    /// # Errors
-    /// When there is a pins file that cannot be used, and a server must not be shown without it.
-    pub(crate) fn of(config: &Config) -> Result<Self, PinsError> {
-        let modes = config
-            .servers
-            .values()
-            .map(|server| config.pin_mode(server));
-        let modes: Vec<_> = modes.filter(|mode| *mode != PinMode::Off).collect();
-        let keeper = match &config.pins.file {
-            Some(file) if !modes.is_empty() => {
-                let store = || Store::new(file);
-                Some(match Keeper::open(store()) {
-                    Err(error) if modes.iter().all(|mode| *mode == PinMode::Warn) => {
-                        tracing::error!(
-                            target: "mcp_gw::pins",
-                            error = %chain(&error),
-                            "the pins cannot be used"
-                        );
-                        Keeper::unread(store(), true)
-                    }
-                    keeper => keeper?,
-                })
-            }
-            _ => None,
-        };
-        Ok(Self {
-            keeper: keeper.map(Arc::new),
-            made: Made::default(),
-        })
-    }
-
-    /// A guard for the server of this name, if the configuration wants one. It has to look at each of
-    /// its connections, and to be put [`around`](Guard::around) the backend.
-    pub(crate) fn guard(
-        &self,
-        name: &str,
-        config: &Config,
-        server: &ServerConfig,
-    ) -> Option<Arc<Guard>> {
-        let judge = self.judge_of(name, config, server)?;
-        let guard = Arc::new(Guard {
-            server: name.to_owned(),
-            judge: ArcSwap::from_pointee(judge),
-            last: tokio::sync::Mutex::default(),
-            listener: Mutex::default(),
-        });
-        self.made.add(&guard);
-        Some(guard)
-    }
-
-    /// True when there is a guard around this server.
-    pub(crate) fn guards(&self, config: &Config, server: &ServerConfig) -> bool {
-        self.keeper.is_some() && config.pin_mode(server) != PinMode::Off
-    }
-
-    /// The guards that judge as this configuration says, by their places in memory.
-    #[cfg(feature = "management")]
-    pub(crate) fn own(&self) -> HashSet<*const Guard> {
-        self.made.all().iter().map(Arc::as_ptr).collect()
-    }
-
-    fn judge_of(&self, name: &str, config: &Config, server: &ServerConfig) -> Option<Judge> {
-        let keeper = self.keeper.as_ref();
-        let keeper = keeper.filter(|_| self.guards(config, server))?;
-        Some(Judge::new(
-            name,
-            config.pin_mode(server),
-            Arc::clone(keeper),
-        ))
-    }
-
-    /// Takes the guards over that were made for another configuration, of the servers that `stays`
-    /// says: from now on they judge as this one says. What `is_elsewhere` is not of
-    /// the file, and goes by what that says of all servers.
-    pub(crate) async fn take_over(
-        &self,
-        before: &Self,
-        config: &Config,
-        stays: impl Fn(&str) -> bool,
-        is_elsewhere: impl Fn(&str) -> bool,
-    ) {
-        let mut seen = HashSet::new();
-        let plain = ServerConfig::default();
-        // Of one name the last is the server; what was before it has calls under way at most.
-        for guard in before.made.all().into_iter().rev() {
-            if !seen.insert(guard.server.clone()) {
-                continue;
-            }
-            let server = config.servers.get(&guard.server);
-            let server = server.or_else(|| is_elsewhere(&guard.server).then_some(&plain));
-            let server = server.filter(|_| stays(&guard.server));
-            let judge = server.and_then(|server| self.judge_of(&guard.server, config, server));
-            if let Some(judge) = judge {
-                guard.take(judge).await;
-                self.made.add(&guard);
-            }
-        }
-    }
-
-    /// Begins to look after the file.
-    pub(crate) fn watch(&self) -> PinWatch {
-        match &self.keeper {
-            Some(keeper) => PinWatch::start(Arc::clone(keeper), self.made.clone()),
-            None => PinWatch::default(),
-        }
-    }
 }
 
 impl<B: Backend> Guarded<B> {

@@ -78,23 +78,23 @@ pub(crate) fn compare(pins: &ServerPins, sight: &Sight) -> Drifts {
     drifts
 }
 
-/// The file of one gateway, shared by the judges of its servers.
+/// Where the pins of one gateway are, shared by the judges of its servers.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     pub(crate) store: Store,
-    /// Whether there was a file.
+    /// Whether there was anything.
     is_known: AtomicBool,
 }
 
 impl Keeper {
     /// # Errors
-    /// When there is a file that cannot be used.
+    /// As [`Store::open`].
     pub(crate) fn open(store: Store) -> Result<Self, PinsError> {
-        let is_known = store.read()?.is_some();
+        let is_known = store.open()?;
         Ok(Self::unread(store, is_known))
     }
 
-    /// One that has not looked at its file.
+    /// One that has not looked at what is kept.
     pub(crate) const fn unread(store: Store, is_known: bool) -> Self {
         Self {
             store,
@@ -109,6 +109,9 @@ pub(crate) struct Judge {
     server: String,
     mode: PinMode,
     keeper: Arc<Keeper>,
+    /// Held by who judges: two offers of one server are judged one after the other.
+    turn: Mutex<()>,
+    /// Never held while pins are read or written: calls wait for it.
     memory: Mutex<Memory>,
 }
 
@@ -140,21 +143,21 @@ impl Judge {
             server: server.to_owned(),
             mode,
             keeper,
+            turn: Mutex::default(),
             memory: Mutex::default(),
         }
     }
 
-    /// What of `offer` may be shown. Reads the file, and writes it when the server is new: not for a
+    /// What of `offer` may be shown. Reads what is pinned, and pins when the server is new: not for a
     /// thread that must not block.
     ///
     /// # Errors
     /// When there are no pins that it could be held against, and the mode wants them.
     pub(crate) fn judge(&self, offer: Offer) -> Result<Offer, PinsError> {
         let sight = Sight::of(&offer);
-        // Held to the end: two offers of one server are judged one after the other.
+        let _turn = self.turn();
+        let pins = self.pins(&sight);
         let mut memory = self.memory();
-        let was_known = memory.judged_by.is_some();
-        let pins = self.pins(&sight, was_known);
         memory.is_asked = true;
         memory.is_failed = pins.is_err();
         let pins = match pins {
@@ -202,41 +205,43 @@ impl Judge {
 
     /// Whether an offer would be judged by other pins now than it was.
     pub(crate) fn is_outdated(&self, file: &PinsFile) -> bool {
+        self.is_outdated_by(file.servers.get(&self.server))
+    }
+
+    /// The same, where these are what is pinned of the server.
+    pub(crate) fn is_outdated_by(&self, pins: Option<&ServerPins>) -> bool {
         let memory = self.memory();
-        let is_other = || memory.judged_by.as_ref() != file.servers.get(&self.server);
-        memory.is_asked && (memory.is_failed || is_other())
+        memory.is_asked && (memory.is_failed || memory.judged_by.as_ref() != pins)
+    }
+
+    /// Whether there were no pins to judge by when an offer came.
+    #[cfg(feature = "management")]
+    pub(super) fn is_failed(&self) -> bool {
+        self.memory().is_failed
     }
 
     /// What is pinned of the server; what it offers, when it is seen for the first time.
-    fn pins(&self, sight: &Sight, was_known: bool) -> Result<ServerPins, PinsError> {
+    fn pins(&self, sight: &Sight) -> Result<ServerPins, PinsError> {
+        let was_known = self.memory().judged_by.is_some();
         let keeper = &self.keeper;
-        let file = keeper.store.read()?;
-        let is_gone = file.is_none() && keeper.is_known.load(Ordering::Relaxed);
-        if let Some(pins) = file.and_then(|mut file| file.servers.remove(&self.server)) {
+        let found = keeper.store.find(&self.server)?;
+        if let Some(pins) = found.pins {
             keeper.is_known.store(true, Ordering::Relaxed);
             return Ok(pins);
         }
+        let is_gone = !found.is_there && keeper.is_known.load(Ordering::Relaxed);
         if is_gone || was_known {
-            return Err(PinsError::Gone {
-                path: keeper.store.path().to_owned(),
-                server: self.server.clone(),
-            });
+            return Err(keeper.store.gone(&self.server));
         }
-        let (pins, is_first) = keeper.store.change(|file| {
-            use std::collections::btree_map::Entry;
-            // Another gateway may have been quicker: then what it saw is what counts.
-            match file.servers.entry(self.server.clone()) {
-                Entry::Occupied(place) => (place.get().clone(), false),
-                Entry::Vacant(place) => (place.insert(ServerPins::of(sight)).clone(), true),
-            }
-        })?;
+        // Another gateway may be quicker: then what it saw is what counts.
+        let (pins, is_first) = keeper.store.pin_first(&self.server, sight)?;
         keeper.is_known.store(true, Ordering::Relaxed);
         if is_first {
             tracing::warn!(
                 target: "mcp_gw::pins",
                 server = %self.server,
                 pinned = pins.pins.len(),
-                file = %keeper.store.path().display(),
+                place = %keeper.store,
                 "a server is seen for the first time: what it offers is trusted and pinned"
             );
         }
@@ -341,6 +346,10 @@ impl Judge {
                 "what a server offers is not held against its pins"
             );
         }
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {

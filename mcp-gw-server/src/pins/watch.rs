@@ -1,18 +1,22 @@
-//! Sees that the pins file was replaced, so that a gateway that runs picks up an approval.
+//! Sees that pins are other ones, so that a gateway that runs picks up an approval.
+
+#[cfg(feature = "management")]
+mod database;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::guard::{Guard, Made};
+use super::guard::Guard;
+use super::guards::Made;
 use super::judge::{Keeper, chain};
-use super::store::PinsError;
+use super::store::{FileStore, PinsError, Stamp, Store};
 
-/// How often the file is looked at.
+/// How often is looked.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Looks after a pins file until it is dropped.
+/// Looks after pins until it is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct PinWatch {
     tasks: JoinSet<()>,
@@ -22,7 +26,15 @@ impl PinWatch {
     /// Must be called in a tokio runtime.
     pub(super) fn start(keeper: Arc<Keeper>, guards: Made) -> Self {
         let mut tasks = JoinSet::new();
-        tasks.spawn(look_after(keeper, guards));
+        match &keeper.store {
+            Store::File(_) => {
+                tasks.spawn(look_after(keeper, guards));
+            }
+            #[cfg(feature = "management")]
+            Store::Database(shared) => {
+                tasks.spawn(database::look_after(shared.clone(), guards));
+            }
+        }
         Self { tasks }
     }
 
@@ -37,22 +49,32 @@ async fn look_after(keeper: Arc<Keeper>, guards: Made) {
         let (keeper, guards) = (Arc::clone(&keeper), guards.all());
         let before = stamp;
         // A file may lie where looking at it takes its time.
-        let looked = tokio::task::spawn_blocking(move || {
-            let now = keeper.store.stamp();
-            if now.is_some() && now != before {
-                look(&keeper, &guards);
-            }
-            now
-        });
+        let looked = tokio::task::spawn_blocking(move || look(&keeper.store, before, &guards));
         // One that is gone and comes back as it was is another one, too.
         stamp = looked.await.unwrap_or(before);
         tokio::time::sleep(EVERY).await;
     }
 }
 
+/// Looks at a file that may be another one than it was.
+fn look(store: &Store, before: Option<Stamp>, guards: &[Arc<Guard>]) -> Option<Stamp> {
+    #[cfg_attr(
+        not(feature = "management"),
+        expect(irrefutable_let_patterns, reason = "there are files only")
+    )]
+    let Store::File(file) = store else {
+        return before;
+    };
+    let now = file.stamp();
+    if now.is_some() && now != before {
+        call_back(file, guards);
+    }
+    now
+}
+
 /// Calls those back whose pins are others than they were judged by.
-fn look(keeper: &Keeper, guards: &[Arc<Guard>]) {
-    match keeper.store.read() {
+fn call_back(file: &FileStore, guards: &[Arc<Guard>]) {
+    match file.read() {
         Ok(Some(file)) => {
             let outdated = guards
                 .iter()

@@ -1,14 +1,17 @@
 //! Changes of servers: written into the store, and in force when they return.
 
-use mcp_gw_core::RawJson;
 use mcp_gw_store::{
-    Conflict, Edit, Entity, EnvVars, Health, HostKind, Instance, InstanceSpec, NewInstance,
-    NewTemplate, Revision, ServerTransport, StoreError, Template, TemplateChange,
+    Conflict, Edit, Entity, Health, Instance, InstanceSpec, NewInstance, NewTemplate, Revision,
+    StoreError, Template, TemplateChange,
 };
 
 use super::Registry;
+use super::change::ServerChange;
 use super::validate::{Asker, Faults, FieldFault};
 use super::view::{ServerView, TemplateView};
+
+/// So often a change is tried again that others overtake.
+const TRIES: usize = 16;
 
 /// Why nothing was changed or found.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -83,64 +86,6 @@ impl NewServer {
     }
 }
 
-/// What to change of a server: the members of [`InstanceSpec`].
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct ServerChange {
-    /// Another URL, or none.
-    pub endpoint: Edit<Option<String>>,
-    /// Another program with its arguments, or none.
-    pub command: Edit<Option<Vec<String>>>,
-    /// Another way to reach it.
-    pub transport: Edit<ServerTransport>,
-    /// What runs it.
-    pub backend: Edit<HostKind>,
-    /// The id of its container.
-    pub container_id: Edit<Option<String>>,
-    /// The id of its deployment.
-    pub deployment_id: Edit<Option<String>>,
-    /// The namespace that it is in.
-    pub namespace: Edit<Option<String>>,
-    /// The folder that its program is started in.
-    pub working_dir: Edit<Option<String>>,
-    /// All variables for its program.
-    pub env_vars: Edit<Option<EnvVars>>,
-    /// Whether calls go there.
-    pub is_active: Edit<bool>,
-    /// A JSON object of its owner's.
-    pub instance_metadata: Edit<Option<RawJson>>,
-    /// A JSON object of its owner's.
-    pub config: Edit<Option<RawJson>>,
-}
-
-impl ServerChange {
-    /// Changes nothing yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    fn apply(self, spec: &mut InstanceSpec) {
-        set(&mut spec.endpoint, self.endpoint);
-        set(&mut spec.command, self.command);
-        set(&mut spec.transport, self.transport);
-        set(&mut spec.backend, self.backend);
-        set(&mut spec.container_id, self.container_id);
-        set(&mut spec.deployment_id, self.deployment_id);
-        set(&mut spec.namespace, self.namespace);
-        set(&mut spec.working_dir, self.working_dir);
-        set(&mut spec.env_vars, self.env_vars);
-        set(&mut spec.is_active, self.is_active);
-        set(&mut spec.instance_metadata, self.instance_metadata);
-        set(&mut spec.config, self.config);
-    }
-}
-
-fn set<T>(member: &mut T, edit: Edit<T>) {
-    if let Edit::Set(value) = edit {
-        *member = value;
-    }
-}
-
 impl Registry {
     /// Registers a server. When this returns it is behind the gateway and was asked once, so that its
     /// status is known, unless it took longer than [`RegistryOptions::first_answer`].
@@ -189,7 +134,8 @@ impl Registry {
         Ok(self.seen(written))
     }
 
-    /// Changes a server. Calls under way on it go on as they were.
+    /// Changes a server. Calls under way on it go on as they were. Without `expected` the change is made
+    /// to what the server is then, whoever else changes it at the same time.
     ///
     /// # Errors
     /// When there is none, the change cannot be accepted, or another one was made since `expected` was
@@ -201,24 +147,46 @@ impl Registry {
         expected: Option<Revision>,
         change: ServerChange,
     ) -> Result<ServerView, RegistryError> {
-        let written = {
-            let _edit = self.inner.edits.read().await;
-            let before = self.inner.store.instance(id).await?;
-            let mut spec = before.spec.clone();
-            change.apply(&mut spec);
-            let mut faults = Faults::default();
-            faults.spec(&self.inner.options, asker, &spec, Some(&before.spec));
-            checked(faults)?;
-            // What was judged is what was read.
-            let expected = expected.or(Some(before.revision));
-            let store = &self.inner.store;
-            let instance = store.update_instance(id, expected, spec).await?;
-            self.inner.shelf.put(instance.clone());
-            instance
-        };
+        let mut written = self.changed(asker, id, expected, &change).await;
+        if expected.is_none() && is_overtaken(&written) {
+            // One after another here; those of other gateways are tried again.
+            let _turn = self.inner.turns.lock().await;
+            for _ in 0..TRIES {
+                written = self.changed(asker, id, None, &change).await;
+                if !is_overtaken(&written) {
+                    break;
+                }
+            }
+        }
+        let written = written?;
         self.in_force().await;
         self.first_answer(&written).await;
         Ok(self.seen(written))
+    }
+
+    /// Reads a server, and writes what it is with a change.
+    async fn changed(
+        &self,
+        asker: &Asker,
+        id: &str,
+        expected: Option<Revision>,
+        change: &ServerChange,
+    ) -> Result<Instance, RegistryError> {
+        let _edit = self.inner.edits.read().await;
+        let before = self.inner.store.instance(id).await?;
+        let spec = change.clone().applied(&before.spec);
+        let mut faults = Faults::default();
+        faults.spec(&self.inner.options, asker, &spec, Some(&before.spec));
+        if matches!(change.env_vars, Edit::Keep) {
+            faults.kept_variables(asker, &spec, &before.spec);
+        }
+        checked(faults)?;
+        // What was judged is what was read.
+        let expected = expected.or(Some(before.revision));
+        let store = &self.inner.store;
+        let instance = store.update_instance(id, expected, spec).await?;
+        self.inner.shelf.put(instance.clone());
+        Ok(instance)
     }
 
     /// Lets calls go to a server, or no more. A disabled server stays in the store.
@@ -366,6 +334,12 @@ fn checked(faults: Faults) -> Result<(), RegistryError> {
     } else {
         Err(RegistryError::Invalid(faults.0))
     }
+}
+
+/// True when somebody else's change came in between.
+fn is_overtaken<T>(written: &Result<T, RegistryError>) -> bool {
+    let error = written.as_ref().err();
+    error.and_then(RegistryError::as_conflict) == Some(Conflict::Revision)
 }
 
 /// An id that nobody guesses and no two servers have.

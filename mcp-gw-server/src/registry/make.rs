@@ -21,7 +21,7 @@ use crate::stored::Children;
 /// The most instances of one template that get calls.
 pub(crate) const MOST_REPLICAS: usize = 64;
 /// The greatest weight.
-const HEAVIEST: u32 = 1_000_000;
+pub(crate) const HEAVIEST: u32 = 1_000_000;
 /// How long a check of health may take.
 const CHECK: Duration = Duration::from_secs(10);
 
@@ -128,7 +128,8 @@ impl Workbench {
             .with_health(Some(checks))
             .with_retries(retries);
         let replicas = members.iter().map(|(instance, place)| {
-            Replica::new(&*instance.id, Arc::new(place.seat())).with_weight(weight(&instance.spec))
+            let weight = share(balancer.strategy, &instance.spec);
+            Replica::new(&*instance.id, Arc::new(place.seat())).with_weight(weight)
         });
         let server = Balanced::new(config, replicas.collect(), Arc::clone(&self.clock));
         Ok(Arc::new(server.map_err(|error| error.to_string())?))
@@ -146,7 +147,7 @@ pub(crate) fn seconds(number: u32) -> Duration {
 const fn strategy(name: Strategy) -> mcp_gw_upstream::Strategy {
     match name {
         Strategy::LeastConnections => mcp_gw_upstream::Strategy::LeastConnections,
-        Strategy::Weighted => mcp_gw_upstream::Strategy::Weighted,
+        Strategy::Weighted => mcp_gw_upstream::Strategy::Repeated,
         Strategy::HealthBased => mcp_gw_upstream::Strategy::HealthBased,
         Strategy::Random => mcp_gw_upstream::Strategy::Random,
         // Round robin, and whatever a later store knows.
@@ -154,8 +155,16 @@ const fn strategy(name: Strategy) -> mcp_gw_upstream::Strategy {
     }
 }
 
-/// The share of the calls that an instance gets where weights count: `instance_metadata.weight`, 1 where
-/// that is no number.
+/// The share of the calls that an instance gets: only `weighted` looks at weights.
+pub(crate) fn share(strategy: Strategy, spec: &InstanceSpec) -> u32 {
+    match strategy {
+        Strategy::Weighted => weight(spec),
+        _ => 1,
+    }
+}
+
+/// `instance_metadata.weight`, 1 where there is none. What older versions have taken and is no whole number
+/// from 1 counts as the next below, and 1 at least.
 pub(crate) fn weight(spec: &InstanceSpec) -> u32 {
     let metadata = spec.instance_metadata.as_ref();
     let weight = metadata.and_then(|metadata| metadata.member("weight").ok().flatten());
@@ -225,5 +234,15 @@ mod tests {
             assert_eq!(weight(&spec), expected, "{metadata}");
         }
         assert_eq!(weight(&InstanceSpec::new()), 1);
+    }
+
+    #[test]
+    fn only_weighted_looks_at_weights() {
+        let mut spec = InstanceSpec::new();
+        spec.instance_metadata = RawJson::parse(r#"{"weight":3}"#.to_owned()).ok();
+        for strategy in Strategy::ALL.iter().copied() {
+            let expected = if strategy == Strategy::Weighted { 3 } else { 1 };
+            assert_eq!(share(strategy, &spec), expected, "{strategy:?}");
+        }
     }
 }

@@ -14,9 +14,13 @@ use super::place::Place;
 use super::state::{Kind, Known, Outcome, Shelf, leads_alike};
 use crate::pins::Guard;
 use crate::stored::{Composition, StoredServer, StoredServers};
+use crate::supervise::Turns;
 
 /// So many instances are asked for the first time at once.
 const AT_ONCE: usize = 10;
+/// So many servers begin to be asked for what they offer within a second: of those that were well when
+/// they were last asked, and of all others.
+const IN_TURN: usize = 32;
 /// How long the first question may take.
 const FIRST: Duration = Duration::from_secs(10);
 
@@ -31,6 +35,9 @@ pub(crate) struct Settler {
     guards: HashMap<String, Option<Arc<Guard>>>,
     asking: JoinSet<()>,
     turns: Arc<Semaphore>,
+    /// Who was well does not wait behind those that nobody can reach.
+    well: Turns,
+    others: Turns,
 }
 
 /// A server that was made, and what of.
@@ -67,6 +74,8 @@ impl Settler {
             guards: HashMap::new(),
             asking: JoinSet::new(),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
+            well: Turns::of_expected(IN_TURN),
+            others: Turns::of_strangers(IN_TURN),
         }
     }
 
@@ -175,6 +184,12 @@ impl Settler {
                 server: made.server.clone(),
             });
         }
+        let mut ids = members.iter().map(|(instance, _)| &*instance.id);
+        let turns = if ids.any(|id| kind.was_well(id)) {
+            &self.well
+        } else {
+            &self.others
+        };
         let borrowed: Vec<_> = members
             .iter()
             .map(|(instance, place)| (&**instance, place))
@@ -182,7 +197,7 @@ impl Settler {
         match self.bench.server(name, &balancer, &borrowed) {
             Ok(server) => Some(Made {
                 balancer,
-                server: StoredServer::new(server, guard),
+                server: StoredServer::new(server, guard, turns.clone()),
                 members,
             }),
             Err(fault) => {

@@ -28,6 +28,15 @@ pub(crate) struct Kind {
     pub(crate) instances: Vec<Known>,
 }
 
+impl Kind {
+    /// True when this instance was well when it was last asked.
+    pub(crate) fn was_well(&self, id: &str) -> bool {
+        let mut instances = self.instances.iter();
+        let known = instances.find(|known| known.instance.id == id);
+        known.is_some_and(|known| known.record.status() == ServerStatus::Healthy)
+    }
+}
+
 /// What became of a template when the gateway was put together.
 #[derive(Default)]
 pub(crate) struct Outcome {

@@ -1,5 +1,7 @@
 mod fleet;
 mod flow;
+#[cfg(feature = "cli")]
+mod pins;
 mod upstream;
 
 use std::net::IpAddr;

@@ -7,12 +7,15 @@ use mcp_gw_upstream::egress::{AddressRules, check_addresses};
 use url::{Host, Url};
 
 use super::RegistryOptions;
-use super::make::mcp_url;
+use super::make::{HEAVIEST, mcp_url};
+use super::variables::changes_the_program;
 
 /// Longer names and texts are refused: bytes.
 const LONGEST_NAME: usize = 256;
 const LONGEST_URL: usize = 2048;
 const LONGEST_TEXT: usize = 4096;
+/// Of `config` and `instance_metadata` each, which come back with each list.
+const LONGEST_JSON: usize = 65_536;
 const MOST_ARGUMENTS: usize = 256;
 const MOST_VARIABLES: usize = 256;
 
@@ -25,7 +28,7 @@ pub struct FieldFault {
     /// What is wrong, for people.
     pub message: String,
     /// A word for programs: `value_error`, `value_error.url`, `value_error.egress`,
-    /// `value_error.command`, `value_error.too_long`.
+    /// `value_error.command`, `value_error.env_vars`, `value_error.too_long`.
     pub kind: &'static str,
 }
 
@@ -57,7 +60,7 @@ impl Asker {
 pub(crate) struct Faults(pub(crate) Vec<FieldFault>);
 
 impl Faults {
-    fn add(&mut self, path: &[&str], kind: &'static str, message: impl Into<String>) {
+    pub(super) fn add(&mut self, path: &[&str], kind: &'static str, message: impl Into<String>) {
         self.0.push(FieldFault {
             path: path.iter().map(|&key| key.to_owned()).collect(),
             message: message.into(),
@@ -68,6 +71,10 @@ impl Faults {
     pub(crate) fn name(&mut self, field: &str, name: &str) {
         if name.trim().is_empty() {
             self.add(&[field], "value_error", "must not be empty");
+        }
+        // Clients take them out of URLs.
+        if matches!(name, "." | "..") {
+            self.add(&[field], "value_error", "must not be `.` or `..`");
         }
         self.text(&[field], name, LONGEST_NAME);
     }
@@ -105,13 +112,35 @@ impl Faults {
             self.child(options, asker, spec);
         }
         let metadata = [
-            ("instance_metadata", &spec.instance_metadata),
-            ("config", &spec.config),
+            (
+                "instance_metadata",
+                &spec.instance_metadata,
+                before.map(|before| &before.instance_metadata),
+            ),
+            ("config", &spec.config, before.map(|before| &before.config)),
         ];
-        for (field, value) in metadata {
+        for (field, value, before) in metadata {
             if value.as_ref().is_some_and(|value| !value.is_object()) {
                 self.add(&[field], "value_error", "must be an object");
             }
+            let is_new = before.is_none_or(|before| before != value);
+            if is_new
+                && value
+                    .as_ref()
+                    .is_some_and(|value| value.len() > LONGEST_JSON)
+            {
+                let message = format!("must not be longer than {LONGEST_JSON} bytes");
+                self.add(&[field], "value_error.too_long", message);
+            }
+        }
+        let metadata = spec.instance_metadata.as_ref();
+        if before.is_none_or(|before| before.instance_metadata.as_ref() != metadata)
+            && let Some(metadata) = metadata
+            && let Ok(Some(weight)) = metadata.member("weight")
+            && !is_weight(weight.as_str())
+        {
+            let message = format!("must be a whole number from 1 to {HEAVIEST}");
+            self.add(&["instance_metadata", "weight"], "value_error", message);
         }
     }
 
@@ -188,7 +217,7 @@ impl Faults {
                 self.add(&["command", &index.to_string()], "value_error", message);
             }
         }
-        if asker.may_run_anything() {
+        if options.local_commands && asker.may_run_anything() {
             return;
         }
         // A relative path would be found in a folder that the caller names.
@@ -209,52 +238,16 @@ impl Faults {
     }
 }
 
-/// True for variables by which an allowed program becomes another one.
-fn changes_the_program(name: &str) -> bool {
-    const NAMES: [&str; 24] = [
-        "BASH_ENV",
-        "CDPATH",
-        "CLASSPATH",
-        "ENV",
-        "GCONV_PATH",
-        "HOME",
-        "IFS",
-        "JAVA_TOOL_OPTIONS",
-        "JDK_JAVA_OPTIONS",
-        "NODE_OPTIONS",
-        "NODE_PATH",
-        "PATH",
-        "PATHEXT",
-        "PERL5LIB",
-        "PERL5OPT",
-        "PYTHONHOME",
-        "PYTHONPATH",
-        "PYTHONSTARTUP",
-        "RUBYLIB",
-        "RUBYOPT",
-        "SHELL",
-        "SHELLOPTS",
-        "USERPROFILE",
-        "_JAVA_OPTIONS",
-    ];
-    const BEGINNINGS: [&str; 8] = [
-        "BASH_FUNC_",
-        "DOTNET_",
-        "DYLD_",
-        "GIT_",
-        "LD_",
-        "NPM_CONFIG_",
-        "PIP_",
-        "UV_",
-    ];
-    let name = name.to_ascii_uppercase();
-    NAMES.contains(&&*name) || BEGINNINGS.iter().any(|begin| name.starts_with(begin))
+fn is_weight(json: &str) -> bool {
+    let number = json.trim().parse::<u32>();
+    number.is_ok_and(|number| (1..=HEAVIEST).contains(&number))
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
+    use mcp_gw_core::RawJson;
     use mcp_gw_store::EnvVars;
 
     use super::*;
@@ -311,6 +304,29 @@ mod tests {
     }
 
     #[test]
+    fn a_weight_is_a_whole_number_from_1() {
+        let (options, asker) = (RegistryOptions::new(), Asker::default());
+        let of = |weight: &str| {
+            let mut spec = InstanceSpec::http("https://example.com");
+            let metadata = format!("{{\"weight\": {weight}, \"data\": 1.5}}");
+            spec.instance_metadata = RawJson::parse(metadata).ok();
+            spec
+        };
+        for weight in ["1", "3", "1000000"] {
+            assert_eq!(faults(&options, &asker, &of(weight)), [], "{weight}");
+        }
+        for weight in ["0", "-1", "1.5", "\"3\"", "null", "[]", "1e3", "9000000000"] {
+            let found = faults(&options, &asker, &of(weight));
+            assert_eq!(found.len(), 1, "{weight}");
+            assert_eq!(found[0].path, ["instance_metadata", "weight"]);
+            // What an older version has taken can stay.
+            let mut kept = Faults::default();
+            kept.spec(&options, &asker, &of(weight), Some(&of(weight)));
+            assert_eq!(kept.0, []);
+        }
+    }
+
+    #[test]
     fn a_program_is_allowed_or_its_asker_is_an_admin_here() {
         let mut options = RegistryOptions::new();
         options.allowed_commands = vec!["npx".to_owned(), "./x".to_owned()];
@@ -345,6 +361,10 @@ mod tests {
             assert_eq!(found.is_empty(), is_fine, "{name}: {found:?}");
             assert!(found.iter().all(|fault| fault.path == ["env_vars", name]));
         }
+        // A proxy on this machine may speak for others.
+        options.local_commands = false;
+        assert_eq!(faults(&options, &here, &spec(&["sh"]))[0].path, ["command"]);
+        assert_eq!(faults(&options, &here, &spec(&["npx"])), []);
         for words in [&[""][..], &[]] {
             assert!(!faults(&options, &here, &spec(words)).is_empty());
         }
@@ -352,6 +372,25 @@ mod tests {
         let mut data = spec(&["sh"]);
         data.transport = ServerTransport::Http;
         assert!(!faults(&options, &others[0], &data).is_empty());
+    }
+
+    #[test]
+    fn objects_of_owners_are_bounded() {
+        let (options, asker) = (RegistryOptions::new(), Asker::default());
+        let object = |length: usize| {
+            let text = format!("{{\"a\":\"{}\"}}", "x".repeat(length - 8));
+            Some(mcp_gw_core::RawJson::parse(text).unwrap())
+        };
+        let mut spec = InstanceSpec::new();
+        (spec.config, spec.instance_metadata) = (object(LONGEST_JSON), object(LONGEST_JSON));
+        assert_eq!(faults(&options, &asker, &spec), []);
+        spec.config = object(LONGEST_JSON + 1);
+        assert_eq!(faults(&options, &asker, &spec)[0].path, ["config"]);
+        let mut kept = Faults::default();
+        kept.spec(&options, &asker, &spec, Some(&spec));
+        assert_eq!(kept.0, [], "it was longer when it came");
+        spec.instance_metadata = object(LONGEST_JSON + 1);
+        assert_eq!(faults(&options, &asker, &spec).len(), 2);
     }
 
     #[test]

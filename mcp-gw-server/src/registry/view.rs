@@ -8,6 +8,8 @@ use mcp_gw_store::{
     Instance, InstanceFilter, LoadBalancer, Page, PageRequest, ServerStatus, Strategy, Template,
 };
 
+use mcp_gw_upstream::BEFORE_LAST_WORDS;
+
 use super::record::LogLine;
 use super::state::{Kind, Known};
 use super::{Registry, RegistryError};
@@ -26,6 +28,22 @@ pub struct ServerView {
     pub requests: u64,
     /// Requests that are there now.
     pub active: usize,
+}
+
+impl ServerView {
+    /// The same for who may not read its log: what its process wrote last is not in its last error.
+    #[must_use]
+    pub fn without_last_words(mut self) -> Self {
+        let health = &mut self.instance.health;
+        health.last_error = health.last_error.take().map(|error| before_words(&error));
+        self.fault = self.fault.map(|fault| before_words(&fault).into());
+        self
+    }
+}
+
+fn before_words(error: &str) -> String {
+    let how = error.split(BEFORE_LAST_WORDS).next();
+    how.unwrap_or_default().to_owned()
 }
 
 /// One template as it is now.
@@ -183,7 +201,7 @@ impl Registry {
         summary
     }
 
-    /// True when the store can be read.
+    /// True when the store can be read and, as of the last seconds, written.
     pub async fn is_store_well(&self) -> bool {
         self.inner.store.check().await.is_ok()
     }

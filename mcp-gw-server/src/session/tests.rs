@@ -206,3 +206,35 @@ fn what_ends_is_ended_when_nobody_holds_the_table() {
     assert!(matches!(reader.next(), crate::http::journal::Next::End));
     assert!(sessions.lock().gone.is_empty());
 }
+
+#[test]
+fn a_session_goes_on_with_what_its_client_has_shown_last() {
+    let (sessions, _) = sessions(8, 8);
+    let shown = |credential: &str, scope: &str| {
+        let facts = serde_json::json!({ crate::authn::CREDENTIAL: credential, "user_id": 1 });
+        let caller = Caller::new(CallerKind::User, "ann").with_issuer("mcp-gw");
+        let caller = caller.with_scopes([scope]);
+        Arc::new(caller.with_claims(facts.as_object().unwrap().clone()))
+    };
+    let revision = Revision::V2025_11_25;
+    let open = || {
+        let ann = shown("first", "tools:call");
+        let opened = sessions.open(|outbox| Client::new(ann, revision, None, None, outbox));
+        opened.unwrap()
+    };
+    let voucher = |id: &str, caller: &Caller| {
+        let session = sessions.find(id, caller, None).unwrap();
+        session.client.voucher().claims[crate::authn::CREDENTIAL].clone()
+    };
+    let (one, two) = (open(), open());
+    assert_eq!(voucher(&one, &shown("second", "tools:call")), "second");
+    // Whoever has other rights now vouches for nothing: the session is of those that it began with.
+    assert_eq!(voucher(&two, &shown("second", "admin")), "first");
+    let is_there = |id: &str| sessions.change(|table| table.by_id.contains_key(id));
+    let ended = |name: &'static str| move |caller: &Caller| caller.claims["credential"] != name;
+    // The end of its last one, or of its first one by force.
+    sessions.end_others(&|client| ended("first")(&client.voucher()));
+    assert_eq!((is_there(&one), is_there(&two)), (true, false));
+    sessions.end_callers(&ended("first"));
+    assert!(!is_there(&one));
+}

@@ -11,10 +11,14 @@ use crate::values::{
 
 /// Users. Lists are in the order of creation.
 ///
+/// Where there is an active administrator there is one for good: what would take the last one away is
+/// a [`Conflict::LastSuperuser`], also when several processes do so at once.
+///
 /// In all traits of this crate, `expected` is the revision that the caller has read, or `None` to
 /// write whatever there is; with another revision than that it is a [`Conflict::Revision`].
 ///
 /// [`Conflict::Revision`]: crate::Conflict::Revision
+/// [`Conflict::LastSuperuser`]: crate::Conflict::LastSuperuser
 #[async_trait]
 pub trait Users {
     /// Creates a user.
@@ -44,7 +48,8 @@ pub trait Users {
     /// Changes a user, and returns it as it is then.
     ///
     /// # Errors
-    /// When there is none, the name is taken, or the revision is another one.
+    /// When there is none, the revision is another one, it is the last active administrator and would
+    /// be none, or the name is taken: the first of these that holds.
     async fn update_user(
         &self,
         id: UserId,
@@ -55,7 +60,7 @@ pub trait Users {
     /// Deletes a user with all keys of it.
     ///
     /// # Errors
-    /// When there is none, or the revision is another one.
+    /// When there is none, the revision is another one, or it is the last active administrator.
     async fn delete_user(&self, id: UserId, expected: Option<Revision>) -> Result<()>;
 }
 

@@ -20,6 +20,16 @@ impl State {
         user.ok_or_else(|| StoreError::not_found(Entity::User, id))
     }
 
+    /// Refuses to lose this user where no other one is an active administrator.
+    fn keep_superuser(&self, user: &User) -> Result<()> {
+        let counts = |user: &User| user.is_active && user.is_superuser;
+        let mut others = self.users.values().filter(|other| other.id != user.id);
+        if counts(user) && !others.any(counts) {
+            return Err(StoreError::conflict(Conflict::LastSuperuser));
+        }
+        Ok(())
+    }
+
     fn key(&self, id: KeyId) -> Result<&ApiKey> {
         let key = self.keys.get(&id.get());
         key.ok_or_else(|| StoreError::not_found(Entity::Key, id))
@@ -89,6 +99,9 @@ impl Users for MemoryStore {
         let mut state = self.state();
         let old = state.user(id)?;
         expect(expected, old.revision)?;
+        if change.ends_superuser() {
+            state.keep_superuser(old)?;
+        }
         let (mut user, old_name) = (old.clone(), old.username.to_lowercase());
         change.apply(&mut user, now);
         let name = user.username.to_lowercase();
@@ -109,6 +122,7 @@ impl Users for MemoryStore {
         let mut state = self.state();
         let user = state.user(id)?;
         expect(expected, user.revision)?;
+        state.keep_superuser(user)?;
         let name = user.username.to_lowercase();
         state.usernames.remove(&name);
         state.users.remove(&id.get());

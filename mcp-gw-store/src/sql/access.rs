@@ -197,9 +197,13 @@ impl Users for SqlStore {
     ) -> Result<User> {
         check::user_change(&change)?;
         let mut write = self.begin().await?;
+        let is_last = change.ends_superuser() && write.is_last_superuser(id).await?;
         let row = write.hold(Query::new(USER).int(id.get())).await?;
         let mut user = one_user(row, id)?;
         expect(expected, user.revision)?;
+        if is_last {
+            return Err(StoreError::conflict(Conflict::LastSuperuser));
+        }
         change.apply(&mut user, self.now());
         let put = write.put(put_user(&user)).await;
         put.map_err(|fault| fault.taken(Conflict::Username))?;
@@ -210,9 +214,13 @@ impl Users for SqlStore {
 
     async fn delete_user(&self, id: UserId, expected: Option<Revision>) -> Result<()> {
         let mut write = self.begin().await?;
+        let is_last = write.is_last_superuser(id).await?;
         let query = Query::new("DELETE FROM gw_users WHERE id = $1");
         let missing = StoreError::not_found(Entity::User, id);
         write.delete(query.int(id.get()), expected, missing).await?;
+        if is_last {
+            return Err(StoreError::conflict(Conflict::LastSuperuser));
+        }
         write.changed(ChangeKind::Users);
         write.changed(ChangeKind::Keys);
         write.commit().await

@@ -63,6 +63,9 @@ pub(crate) fn fault(error: &sqlx::Error, by_code: fn(&str, &str) -> Option<Store
             reason: "no connection was free or could be made in time".to_owned(),
         },
         sqlx::Error::PoolClosed => unavailable("the store is closed", false),
+        sqlx::Error::InvalidSavePointStatement | sqlx::Error::BeginFailed => {
+            unavailable("the connection cannot begin a transaction", true)
+        }
         sqlx::Error::WorkerCrashed => unavailable("the connection ended", true),
         sqlx::Error::Io(error) => unavailable(error, true),
         sqlx::Error::Tls(error) => unavailable(&format!("TLS: {error}"), false),

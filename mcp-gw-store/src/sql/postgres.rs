@@ -55,6 +55,8 @@ impl Postgres {
             .options([
                 ("statement_timeout", limit.as_str()),
                 ("idle_in_transaction_session_timeout", "60s"),
+                // That a table is there already is no news.
+                ("client_min_messages", "warning"),
                 ("default_transaction_isolation", "read\\ committed"),
             ])
             .disable_statement_logging();
@@ -83,6 +85,22 @@ impl Postgres {
             .connect_lazy_with(options);
         Ok(Self { pool })
     }
+
+    /// All connections may have broken at once, as when the server was started again: each is found out when it
+    /// is used, and the one after the last is new.
+    fn tries(&self) -> u32 {
+        self.pool.options().get_max_connections().saturating_add(1)
+    }
+}
+
+const fn is_broken(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Unavailable {
+            retryable: true,
+            ..
+        }
+    )
 }
 
 async fn encoding(options: &PgConnectOptions) -> Result<String> {
@@ -179,27 +197,29 @@ impl Database for Postgres {
     }
 
     async fn read(&self, query: &Query<'_>) -> std::result::Result<Vec<Row>, Fault> {
-        let first = read_rows(bound(query).fetch_all(&self.pool).await);
-        match first {
-            // A connection that broke while nobody used it: reading again does no harm.
-            Err(Fault::Other(StoreError::Unavailable {
-                retryable: true, ..
-            })) => read_rows(bound(query).fetch_all(&self.pool).await),
-            answer => answer,
+        let mut left = self.tries();
+        loop {
+            let answer = read_rows(bound(query).fetch_all(&self.pool).await);
+            left -= 1;
+            match answer {
+                // A connection that broke while nobody used it: reading again does no harm.
+                Err(Fault::Other(error)) if left > 0 && is_broken(&error) => {}
+                answer => return answer,
+            }
         }
     }
 
     async fn begin(&self) -> Result<Box<dyn Transaction>> {
-        let first = self.pool.begin().await;
-        let begun = match first.map_err(|error| plain_fault(&error)) {
-            // A connection that broke while nobody used it: nothing has been asked for yet.
-            Err(StoreError::Unavailable {
-                retryable: true, ..
-            }) => self.pool.begin().await,
-            answer => Ok(answer?),
-        };
-        let transaction = begun.map_err(|error| plain_fault(&error))?;
-        Ok(Box::new(PgTransaction(transaction)))
+        let mut left = self.tries();
+        loop {
+            let begun = self.pool.begin().await.map_err(|error| plain_fault(&error));
+            left -= 1;
+            match begun {
+                // A connection that broke while nobody used it: nothing has been asked for yet.
+                Err(error) if left > 0 && is_broken(&error) => {}
+                begun => return Ok(Box::new(PgTransaction(begun?))),
+            }
+        }
     }
 
     async fn begin_migration(&self) -> Result<Box<dyn Transaction>> {

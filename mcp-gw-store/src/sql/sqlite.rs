@@ -1,6 +1,6 @@
 //! SQLite: one file, one writer, several readers.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,7 +8,9 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
     SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions as _, Executor as _, Row as _, TypeInfo as _, ValueRef as _};
+use sqlx::{
+    ConnectOptions as _, Connection as _, Executor as _, Row as _, TypeInfo as _, ValueRef as _,
+};
 
 use super::database::{Database, News, Transaction};
 use super::fault::{Fault, fault, of_commit};
@@ -38,7 +40,8 @@ pub(crate) struct Sqlite {
     /// The same pool for a database in memory, which its connection holds.
     readers: SqlitePool,
     options: SqliteConnectOptions,
-    is_file: bool,
+    /// The file; none for one in memory.
+    path: Option<PathBuf>,
 }
 
 impl Sqlite {
@@ -75,6 +78,7 @@ impl Sqlite {
                 .acquire_timeout(patience)
         };
         let writer = pool(1)
+            .after_release(|connection, _| Box::pin(async move { Ok(is_free(connection).await) }))
             .connect_with(options.clone())
             .await
             .map_err(|error| open_fault(&error))?;
@@ -83,7 +87,7 @@ impl Sqlite {
             writer,
             readers,
             options,
-            is_file: true,
+            path: Some(path.to_owned()),
         })
     }
 
@@ -111,9 +115,17 @@ impl Sqlite {
             readers: writer.clone(),
             writer,
             options,
-            is_file: false,
+            path: None,
         })
     }
+}
+
+/// Whether a connection is in no transaction. On a full disk SQLite rolls back by itself, and the driver,
+/// whose own `ROLLBACK` then fails, takes the transaction for one that goes on for ever: such a connection
+/// is thrown away.
+async fn is_free(connection: &mut SqliteConnection) -> bool {
+    // Behind the `ROLLBACK` of a transaction that was dropped.
+    connection.ping().await.is_ok() && !connection.is_in_transaction()
 }
 
 /// Makes an empty file that only its owner reads: it will hold secrets.
@@ -223,6 +235,16 @@ impl Database for Sqlite {
     }
 
     async fn begin(&self) -> Result<Box<dyn Transaction>> {
+        if let Some(path) = &self.path
+            && !path.exists()
+        {
+            // SQLite would go on in the file that nobody finds any more, and lose all that when it ends.
+            let reason = format!("{} is gone; put it back and start again", path.display());
+            return Err(StoreError::Unavailable {
+                reason,
+                retryable: false,
+            });
+        }
         // What begins by reading could not write when another process has written since.
         let writer = self.writer.clone();
         // In a task of its own: a beginning that is given up half-way would leave the connection in
@@ -240,7 +262,7 @@ impl Database for Sqlite {
     }
 
     async fn news(&self) -> Result<Option<Box<dyn News>>> {
-        if !self.is_file {
+        if self.path.is_none() {
             return Ok(None);
         }
         let connection = self

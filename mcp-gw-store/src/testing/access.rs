@@ -48,12 +48,65 @@ pub async fn users_contract(store: &dyn Store, clock: &ManualClock) {
         counts.users == u64::try_from(users.len()).unwrap(),
         "users are counted",
     );
-    for user in users {
+    for user in users.iter().filter(|user| !user.is_superuser) {
         store.delete_user(user.id, None).await.unwrap();
     }
     check(
-        store.counts().await.unwrap().users == 0,
+        store.counts().await.unwrap().users == 1,
         "who is deleted is gone",
+    );
+    let ada = store.user_by_name("ada").await.unwrap();
+    the_last_superuser_stays(store, &ada).await;
+}
+
+/// `last` is the only superuser there is.
+async fn the_last_superuser_stays(store: &dyn Store, last: &User) {
+    let mut demoted = UserChange::new();
+    demoted.is_superuser = Edit::Set(false);
+    let mut idle = UserChange::new();
+    idle.is_active = Edit::Set(false);
+    let mut new = user("zoe");
+    new.is_superuser = true;
+    new.is_active = false;
+    let zoe = store.create_user(new).await.unwrap().id;
+    let is_last = |answer: &Result<User, _>| is_conflict(answer, Conflict::LastSuperuser);
+    // One who may not log in does not count.
+    for change in [&demoted, &idle] {
+        check(
+            is_last(&store.update_user(last.id, None, change.clone()).await),
+            "the last superuser stays one",
+        );
+    }
+    let deleted = store.delete_user(last.id, None).await;
+    check(
+        is_conflict(&deleted, Conflict::LastSuperuser),
+        "the last superuser is not deleted",
+    );
+    let stale = Some(Revision::new(77));
+    check(
+        is_conflict(&store.delete_user(last.id, stale).await, Conflict::Revision),
+        "of two reasons the revision comes first",
+    );
+    check(
+        store.user(last.id).await.as_ref() == Ok(last),
+        "what is refused changes nothing",
+    );
+    let mut active = UserChange::new();
+    active.is_active = Edit::Set(true);
+    active.is_superuser = Edit::Set(true);
+    store.update_user(zoe, None, active).await.unwrap();
+    check(
+        store.update_user(last.id, None, idle).await.is_ok(),
+        "one of two may go",
+    );
+    check(
+        is_last(&store.update_user(zoe, None, demoted.clone()).await),
+        "the last one may be another than before",
+    );
+    store.delete_user(last.id, None).await.unwrap();
+    check(
+        store.counts().await.unwrap().active_superusers == 1,
+        "there is a superuser for good",
     );
 }
 

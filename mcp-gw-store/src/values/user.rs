@@ -153,6 +153,11 @@ impl UserChange {
         Self::default()
     }
 
+    /// True when an active administrator would be none after this.
+    pub(crate) fn ends_superuser(&self) -> bool {
+        self.is_active.as_set() == Some(&false) || self.is_superuser.as_set() == Some(&false)
+    }
+
     pub(crate) fn apply(self, user: &mut User, now: Time) {
         self.username.apply(&mut user.username);
         self.email.apply(&mut user.email);

@@ -231,3 +231,72 @@ async fn what_is_too_much_is_deleted_now_and_then() {
     }
     assert_eq!(callers(&store).await, numbers(17..20));
 }
+
+/// Everybody is a stranger.
+struct Nobody;
+
+#[async_trait]
+impl mcp_gw_core::Authenticator for Nobody {
+    async fn authenticate(
+        &self,
+        _: &mcp_gw_core::Credentials,
+    ) -> std::result::Result<Arc<mcp_gw_core::Caller>, mcp_gw_core::AuthnError> {
+        Err(mcp_gw_core::AuthnError::Missing)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_do_not_fill_the_log_and_are_counted() {
+    use mcp_gw_core::{Credentials, Gateway, RequestMeta, Transport};
+
+    let (store, clock) = (Odd::new(OPEN, []), ManualClock::new());
+    let mut options = options(10_000, 50);
+    options.clock = Arc::new(clock.clone());
+    (options.refusals_per_address, options.refusals) = (3, 5);
+    let writer = AuditWriter::start(Arc::clone(&store), options).unwrap();
+    let builder = Gateway::builder().authenticator(Nobody);
+    let gateway = builder.audit(writer.clone()).build().unwrap();
+    let knock = async |address: &str| {
+        let meta =
+            RequestMeta::new("r", Transport::Http).with_client_addr(Some(address.parse().unwrap()));
+        let none = Credentials::none(Transport::Http);
+        gateway.authenticate(&none, &meta).await.unwrap_err();
+    };
+    for _ in 0..100 {
+        knock("192.0.2.1").await;
+    }
+    // One network, however many addresses of it.
+    for host in 1..=100 {
+        knock(&format!("2001:db8::{host:x}")).await;
+    }
+    knock("192.0.2.2").await;
+    // What somebody has done is written whatever else comes.
+    writer.write(record(1)).await.unwrap();
+    writer.flush().await.unwrap();
+    let events = store.events().await;
+    let refused = |events: &[AuditRecord]| {
+        let refused = events.iter().filter(|event| event.method == "authenticate");
+        refused.count()
+    };
+    assert_eq!((refused(&events), events.len()), (5, 6));
+    // The rest is one event, though nobody comes any more.
+    clock.advance(bound::WINDOW);
+    while store.events().await.len() < 7 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let events = store.events().await;
+    let told = events.iter().find(|event| event.method == "audit.left_out");
+    assert_eq!(told.unwrap().error.as_deref(), Some("196 events"));
+    // Another minute; what is counted in it is told at the end.
+    for _ in 0..10 {
+        knock("192.0.2.1").await;
+    }
+    assert_eq!(writer.close(Duration::from_secs(60)).await, 0);
+    let events = store.events().await;
+    assert_eq!((refused(&events), events.len()), (8, 11));
+    let told = events
+        .iter()
+        .filter(|event| event.method == "audit.left_out");
+    let told: Vec<_> = told.filter_map(|event| event.error.as_deref()).collect();
+    assert!(told.contains(&"7 events"), "{told:?}");
+}

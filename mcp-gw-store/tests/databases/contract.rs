@@ -1,7 +1,7 @@
 //! Each database keeps the contract.
 
 use mcp_gw_store::testing::store_contract;
-use mcp_gw_store::{DatabaseUrl, StoreError, StoreKind};
+use mcp_gw_store::{Conflict, DatabaseUrl, Edit, StoreError, StoreKind, UserChange};
 
 use crate::server::Server;
 use crate::{open_at, open_with, sqlite_url};
@@ -87,6 +87,56 @@ async fn what_is_stored_is_there_when_it_is_opened_again() {
         let (store, _) = open_at(&url).await;
         assert_eq!(store.user_by_name("ADA").await, Ok(made));
         assert_eq!(store.secret("jwt").await.unwrap().expose(), secret.expose());
+    }
+}
+
+/// Two processes that take away one of two superusers each, at once: one of them is refused.
+async fn two_gateways_leave_a_superuser(url: &str) {
+    let (one, _) = open_at(url).await;
+    let (other, _) = open_at(url).await;
+    let superuser = |name: String| {
+        let mut new = crate::user(&name);
+        new.is_superuser = true;
+        new
+    };
+    let mut last = one.create_user(superuser("0".to_owned())).await.unwrap();
+    for round in 1..=20 {
+        let name = round.to_string();
+        let next = one.create_user(superuser(name)).await.unwrap();
+        let mut change = UserChange::new();
+        match round % 3 {
+            0 => change.is_superuser = Edit::Set(false),
+            _ => change.is_active = Edit::Set(false),
+        }
+        let (first, second) = if round % 3 == 1 {
+            let deleted = other.delete_user(next.id, None);
+            tokio::join!(one.delete_user(last.id, None), deleted)
+        } else {
+            let changed = other.update_user(next.id, None, change.clone());
+            let (first, second) = tokio::join!(one.update_user(last.id, None, change), changed);
+            (first.map(|_| ()), second.map(|_| ()))
+        };
+        let refused = StoreError::Conflict {
+            what: Conflict::LastSuperuser,
+        };
+        assert_eq!(one.counts().await.unwrap().active_superusers, 1);
+        match (first, second) {
+            (Ok(()), Err(error)) => {
+                assert_eq!(error, refused);
+                last = next;
+            }
+            (Err(error), Ok(())) => assert_eq!(error, refused),
+            both => panic!("round {round}: {both:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_last_superuser_stays_whoever_asks_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    two_gateways_leave_a_superuser(&sqlite_url(&folder.path().join("gateway.db"))).await;
+    if let Some(server) = Server::start(&[]) {
+        two_gateways_leave_a_superuser(&server.database("last").await).await;
     }
 }
 

@@ -22,7 +22,7 @@ const SCHEMA: &str = "CREATE TABLE gw_schema \
 
 /// What a gateway of version 1 has written.
 const OLD_ROWS: &str = "INSERT INTO gw_users VALUES \
-    (7, 'Ada', 'ada', NULL, NULL, 'h', 1, 1, '[\"r\"]', '[]', 3, 4, 5, 6); \
+    (7, 'Ada', 'ada', NULL, NULL, 'h', 1, 0, '[\"r\"]', '[]', 3, 4, 5, 6); \
     INSERT INTO gw_templates VALUES ('t', NULL, 'random', 30, 3, 3, 60, 1, 5, 6); \
     INSERT INTO gw_instances VALUES (9, 'i', 't', 'http://h', NULL, 'http', 'docker', NULL, NULL, \
     NULL, NULL, '{\"A\":\"b\"}', 1, '{\"weight\":2}', NULL, 'healthy', 5, 0, NULL, 1, 5, 6); \

@@ -98,6 +98,38 @@ async fn a_server_that_is_away_for_a_while_is_used_again() {
     assert_eq!(usernames(&*store).await, ["ada", "bob"]);
 }
 
+/// All connections end while nobody uses them, as when a proxy in between is started again: that is not
+/// the next caller's trouble.
+#[tokio::test]
+async fn connections_that_broke_while_nobody_used_them_fail_no_write() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let url = server.database("broken").await;
+    let store = open_with(&url, &StoreOptions::new()).await.unwrap();
+    let mut names = Vec::new();
+    for round in 0..3 {
+        let several = (0..8).map(|number| format!("{round} {number}"));
+        let several: Vec<_> = several.collect();
+        let made = several.iter().map(|name| {
+            let store = std::sync::Arc::clone(&store);
+            let new = user(name);
+            tokio::spawn(async move { store.create_user(new).await })
+        });
+        for made in made.collect::<Vec<_>>() {
+            made.await.unwrap().unwrap();
+        }
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+            WHERE application_name = 'mcp-gw'";
+        server.execute("broken", end).await;
+        let name = format!("after {round}");
+        store.create_user(user(&name)).await.unwrap();
+        names.push(name);
+    }
+    let all = usernames(&*store).await;
+    assert!(names.iter().all(|name| all.contains(name)) && all.len() == 27);
+}
+
 /// The server ends while writes are under way: what is acknowledged is there, and what is said to
 /// have failed is not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

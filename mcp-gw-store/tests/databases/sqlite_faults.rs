@@ -2,14 +2,16 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_gw_store::{
-    AuditRecord, PageRequest, Retention, StoreError, StoreOptions, Time, UserFilter,
+    AuditQuery, AuditRecord, AuditWriter, AuditWriterOptions, PageRequest, Retention, StoreError,
+    StoreOptions, Time, UserFilter,
 };
 use sqlx::{Connection as _, Executor as _};
 
-use crate::{open_at, open_with, sqlite_url, user, usernames};
+use crate::{LONG, open_at, open_with, sqlite_url, user, usernames};
 
 fn hasty() -> StoreOptions {
     let mut options = StoreOptions::new();
@@ -42,10 +44,13 @@ async fn a_file_that_another_process_locks_can_be_read_and_is_written_later() {
         ["ada"],
         "nothing half-written is seen"
     );
+    let sign = store.check().await.unwrap_err();
+    assert!(sign.to_string().contains("holds the lock"), "{sign}");
     let opened = open_with(&sqlite_url(&path), &hasty()).await;
     assert!(opened.unwrap_err().is_retryable());
     other.execute("ROLLBACK").await.unwrap();
     store.create_user(user("eve")).await.unwrap();
+    assert_eq!(store.check().await, Ok(()));
     assert_eq!(usernames(&*store).await, ["ada", "eve"]);
 }
 
@@ -84,6 +89,64 @@ async fn a_file_that_is_full_takes_no_more_until_there_is_room() {
     let mut check = another(&path).await;
     let sound = sqlx::query_scalar::<_, String>("PRAGMA integrity_check");
     assert_eq!(sound.fetch_one(&mut check).await.unwrap(), "ok");
+}
+
+/// On a full disk SQLite rolls back by itself. What comes then is refused for the same reason, and is
+/// taken again once there is room; events that were waiting are written.
+#[tokio::test]
+async fn writes_go_on_when_there_is_room_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.db");
+    let mut options = StoreOptions::new();
+    options.max_file_bytes = Some(400_000);
+    let store = open_with(&sqlite_url(&path), &options).await.unwrap();
+    let mut names = Vec::new();
+    let error = loop {
+        let name = names.len().to_string();
+        let mut new = user(&name);
+        new.full_name = Some("x".repeat(3_000));
+        match store.create_user(new).await {
+            Ok(_) => names.push(name),
+            Err(error) => break error,
+        }
+    };
+    assert!(names.len() > 50, "{names:?}");
+    let mut new = user("again");
+    new.full_name = Some("x".repeat(3_000));
+    let second = store.create_user(new).await.unwrap_err();
+    for error in [&error, &second] {
+        assert!(matches!(error, StoreError::Full { .. }), "{error}");
+    }
+    let record = |caller: &str| {
+        let mut record = AuditRecord::new(Time::from_micros(1), caller, "m", "ok");
+        record.error = Some("y".repeat(4_000));
+        record
+    };
+    // What is left free takes no event any more, either.
+    while store.append_audit(vec![record("ada")]).await.is_ok() {}
+    let audit = AuditWriter::start(Arc::clone(&store), AuditWriterOptions::new()).unwrap();
+    audit.write(record("eve")).await.unwrap();
+    let failed = async {
+        while audit.stats().failures == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, failed).await.unwrap();
+    let mut other = another(&path).await;
+    other
+        .execute("DELETE FROM gw_users WHERE id > 10")
+        .await
+        .unwrap();
+    names.truncate(10);
+    store.create_user(user("eve")).await.unwrap();
+    names.push("eve".to_owned());
+    assert_eq!(usernames(&*store).await, names);
+    audit.flush().await.unwrap();
+    let mut query = AuditQuery::new();
+    query.caller_id = Some("eve".to_owned());
+    let events = store.audit(&query, &PageRequest::first(10)).await;
+    assert_eq!(events.unwrap().items.len(), 1);
+    assert_eq!(audit.stats().lost, 0);
 }
 
 #[tokio::test]
@@ -127,6 +190,21 @@ async fn a_file_that_cannot_be_used_is_told_with_what_to_do() {
         Err(error) => error,
     };
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+}
+
+/// Somebody takes the files away: what is open can still be read, but nothing would be kept.
+#[tokio::test]
+async fn a_file_that_is_gone_shows_no_sign_of_life() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.db");
+    let (store, _) = open_at(&sqlite_url(&path)).await;
+    store.create_user(user("ada")).await.unwrap();
+    assert_eq!(store.check().await, Ok(()));
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    assert!(store.create_user(user("eve")).await.is_err());
+    assert!(store.check().await.is_err());
 }
 
 #[tokio::test]

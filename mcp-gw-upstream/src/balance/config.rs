@@ -23,6 +23,8 @@ pub enum Strategy {
     LeastConnections,
     /// One after the other, as often as their weights say, spread evenly.
     Weighted,
+    /// One after the other, each as many times in a row as its weight says.
+    Repeated,
     /// Any, by weight.
     Random,
     /// Any of those with the fewest failed calls and checks in a row, and of these of those with the

@@ -33,6 +33,8 @@ pub(crate) struct Picker {
     next: usize,
     /// What each replica is owed, for even spreading by weight.
     owed: Vec<i64>,
+    /// Whose turn it is, and how many calls it has got in it.
+    turn: (usize, u32),
 }
 
 impl Picker {
@@ -42,6 +44,7 @@ impl Picker {
             random,
             next: 0,
             owed: vec![0; replicas],
+            turn: (0, 0),
         }
     }
 
@@ -53,6 +56,7 @@ impl Picker {
             ([only], _) => Some(only),
             (_, Strategy::RoundRobin) => self.in_turn(candidates),
             (_, Strategy::Weighted) => self.smooth(candidates),
+            (_, Strategy::Repeated) => self.repeated(candidates),
             (_, Strategy::LeastConnections) => self.freest(candidates),
             (_, Strategy::Random) => self.any(candidates),
             (_, Strategy::HealthBased) => self.soundest(candidates),
@@ -89,6 +93,22 @@ impl Picker {
         let (picked, _) = best?;
         *self.owed.get_mut(picked.index)? -= total;
         Some(picked)
+    }
+
+    /// Everyone gets as many calls in a row as its weight says, then the next one.
+    fn repeated<'a>(&mut self, candidates: &'a [Candidate]) -> Option<&'a Candidate> {
+        let (at, got) = self.turn;
+        let same = candidates.iter().find(|candidate| candidate.index == at);
+        if let Some(same) = same.filter(|candidate| got < candidate.weight) {
+            self.turn.1 += 1;
+            return Some(same);
+        }
+        let next = candidates
+            .iter()
+            .find(|candidate| candidate.index > at)
+            .or_else(|| candidates.first())?;
+        self.turn = (next.index, 1);
+        Some(next)
     }
 
     /// Among equals in turn, or the first would get everything while there is little to do.
@@ -197,10 +217,11 @@ mod tests {
         counts
     }
 
-    const ALL: [Strategy; 6] = [
+    const ALL: [Strategy; 7] = [
         Strategy::RoundRobin,
         Strategy::LeastConnections,
         Strategy::Weighted,
+        Strategy::Repeated,
         Strategy::Random,
         Strategy::TwoChoices,
         Strategy::Consistent,
@@ -212,6 +233,19 @@ mod tests {
         let mut picker = picker(Strategy::Weighted, 3, 0);
         let order: Vec<_> = (0..7).filter_map(|_| picker.pick(&of, 0)).collect();
         assert_eq!(order, [0, 0, 1, 0, 2, 0, 0]);
+    }
+
+    #[test]
+    fn repeated_weights_come_in_a_row_and_who_is_not_there_is_passed_over() {
+        let of = candidates(&[3, 1, 2]);
+        let mut picker = picker(Strategy::Repeated, 3, 0);
+        let mut order = |of: &[Candidate], calls| -> Vec<_> {
+            let chosen = (0..calls).filter_map(|_| picker.pick(of, 0));
+            chosen.collect()
+        };
+        assert_eq!(order(&of, 8), [0, 0, 0, 1, 2, 2, 0, 0]);
+        assert_eq!(order(&of[1..], 4), [1, 2, 2, 1]);
+        assert_eq!(order(&of, 6), [2, 2, 0, 0, 0, 1]);
     }
 
     #[test]
@@ -253,11 +287,13 @@ mod tests {
         fn weights_are_met_exactly_in_each_round(weights in prop::collection::vec(1u32..20, 1..8)) {
             let of = candidates(&weights);
             let round: u32 = weights.iter().sum();
-            let mut picker = picker(Strategy::Weighted, weights.len(), 0);
-            for _ in 0..3 {
-                let counts = count(&mut picker, &of, round as usize);
-                let wanted: Vec<_> = weights.iter().map(|weight| *weight as usize).collect();
-                prop_assert_eq!(counts, wanted);
+            for strategy in [Strategy::Weighted, Strategy::Repeated] {
+                let mut picker = picker(strategy, weights.len(), 0);
+                for _ in 0..3 {
+                    let counts = count(&mut picker, &of, round as usize);
+                    let wanted: Vec<_> = weights.iter().map(|weight| *weight as usize).collect();
+                    prop_assert_eq!(counts, wanted);
+                }
             }
         }
 

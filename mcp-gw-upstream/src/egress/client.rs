@@ -17,7 +17,7 @@ use crate::egress::refusal::{Refusal, RefusalCode};
 use crate::egress::rules::{ApiRules, Rules};
 use crate::egress::send_error::SendError;
 use crate::egress::tls::{Trust, TrustError};
-use crate::net::client::{Client as Sender, Response};
+use crate::net::client::{Address, Client as Sender, Response};
 use crate::net::connect::{Connector, Lookup, Resolve};
 
 /// So many groups of connections are kept: one for each API and credential.
@@ -129,10 +129,10 @@ impl Client {
         injected: &Injected,
         until: Instant,
     ) -> Result<Response, SendError> {
-        let uri = address(request, injected).map_err(SendError::before)?;
+        let address = address(request, injected).map_err(SendError::before)?;
         let headers = headers(request, injected).map_err(SendError::before)?;
         let response = sender
-            .request(request.method.clone(), &uri)
+            .request(request.method.clone(), &address)
             .headers(&headers)
             .body(request.body.clone().unwrap_or_default())
             .timeout(until.saturating_duration_since(Instant::now()))
@@ -216,7 +216,7 @@ impl Pools {
 }
 
 /// The address with what the credential adds to it.
-fn address(request: &Checked, injected: &Injected) -> Result<http::Uri, Refusal> {
+fn address(request: &Checked, injected: &Injected) -> Result<Address, Refusal> {
     let rules = &request.rules;
     let path = rules.base.below(request.uri.path()).unwrap_or("/");
     let mut query = request.uri.query().map(str::to_owned);
@@ -232,7 +232,8 @@ fn address(request: &Checked, injected: &Injected) -> Result<http::Uri, Refusal>
         }
         query::append(query.get_or_insert_default(), name, value.expose());
     }
-    check::uri(rules, path, query.as_deref())
+    let uri = check::uri(rules, path, query.as_deref())?;
+    Address::new(uri).ok_or_else(|| Refusal::endpoint("E-1", "the address names no host"))
 }
 
 /// The headers with what the credential adds to them.

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http::{StatusCode, Uri};
 use mcp_gw_core::jsonrpc;
 use mcp_gw_core::{CallContext, ClientLink, RawJson};
 use tokio::sync::oneshot;
@@ -22,7 +22,7 @@ use crate::http::session::session_headers;
 use crate::http::sse::Decoder;
 use crate::http::wire::{METHOD, NAME, Post, Refusal, SESSION, Wire, chain, retry_after};
 use crate::mirror;
-use crate::net::client::Response;
+use crate::net::client::{Address, Response};
 use crate::pending::{Reply, Waiting};
 
 /// A request that is ready to be sent.
@@ -243,7 +243,7 @@ impl<'a> Exchange<'a> {
             let body = self.wire.beginning(response, deadline.at()).await;
             return Err(self.refusal(status, retry_after, body).into());
         } else if kind == Media::EventStream {
-            match self.stream(response, deadline).await? {
+            match Box::pin(self.stream(response, deadline)).await? {
                 Ok(result) => result,
                 Err(error) => return Err(Refusal::Rpc(status, error).into()),
             }
@@ -268,6 +268,7 @@ impl<'a> Exchange<'a> {
             .wire
             .post_to(self.endpoint(), &self.headers, &self.body)
             .send();
+        let first = pin!(first);
         let error = match self.wait(deadline, first).await? {
             Ok(response) => return Ok(response),
             Err(error) => error,
@@ -279,7 +280,7 @@ impl<'a> Exchange<'a> {
             .wire
             .post_to(self.endpoint(), &self.headers, &self.body)
             .send();
-        let response = self.wait(deadline, again).await?;
+        let response = self.wait(deadline, Box::pin(again)).await?;
         response.map_err(|error| Refusal::Failed(self.wire.send_error(&error)).into())
     }
 
@@ -315,7 +316,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Waits for `what` as long as the time allows. A sign of life starts the time anew, and while
-    /// the client is asked only the hard limit holds.
+    /// the client is asked only the hard limit holds. What is long is better given by its pin.
     pub(super) async fn wait<T>(
         &mut self,
         deadline: &mut Deadline,
@@ -414,7 +415,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn endpoint(&self) -> Option<&Uri> {
+    fn endpoint(&self) -> Option<&Address> {
         self.session.as_ref()?.post.endpoint.as_ref()
     }
 

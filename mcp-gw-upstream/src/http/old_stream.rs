@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::ACCEPT;
-use http::{Method, StatusCode, Uri};
+use http::{Method, StatusCode};
 use mcp_gw_core::{BackendError, BackendEvent};
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
@@ -13,7 +13,7 @@ use crate::http::exchange::{Media, media_type};
 use crate::http::listen::{STREAM, take_all};
 use crate::http::sse::Decoder;
 use crate::http::wire::{Post, Wire, chain};
-use crate::net::client::{self, Response};
+use crate::net::client::{Address, Response};
 
 /// The longest address that a server may name, in bytes.
 const LONGEST: usize = 8 * 1024;
@@ -33,7 +33,7 @@ pub(super) struct Reader {
 pub(super) async fn open(
     wire: &Arc<Wire>,
     desk: &Arc<Desk>,
-) -> Result<Option<(Uri, Reader)>, BackendError> {
+) -> Result<Option<(Address, Reader)>, BackendError> {
     let settings = &wire.common.settings;
     let until = Instant::now() + settings.timeout;
     let late = || settings.unavailable("it did not say where messages go in time");
@@ -74,7 +74,7 @@ pub(super) async fn open(
 }
 
 /// The address that the server names, which must be of the same origin: credentials go there.
-fn resolve(base: &Url, named: &[u8]) -> Result<Uri, &'static str> {
+fn resolve(base: &Url, named: &[u8]) -> Result<Address, &'static str> {
     if named.len() > LONGEST {
         return Err("the address for messages that it names is too long");
     }
@@ -89,7 +89,7 @@ fn resolve(base: &Url, named: &[u8]) -> Result<Uri, &'static str> {
         return Err("the address for messages that it names has credentials in it");
     }
     url.set_fragment(None);
-    client::address(&url).ok_or("the address for messages that it names cannot be requested")
+    Address::of(&url).ok_or("the address for messages that it names cannot be requested")
 }
 
 impl Reader {
@@ -120,7 +120,8 @@ mod tests {
     #[test]
     fn messages_go_to_the_same_origin_and_nowhere_else() {
         let base = Url::parse("https://up.example:8443/a/sse?key=1").unwrap();
-        let url = |named: &str| resolve(&base, named.as_bytes()).map(|url| url.to_string());
+        let url =
+            |named: &str| resolve(&base, named.as_bytes()).map(|address| address.uri().to_string());
         for (named, expected) in [
             (
                 "/messages?session=1",

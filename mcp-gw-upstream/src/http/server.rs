@@ -103,7 +103,7 @@ impl Core {
         };
         match exchange.run(deadline).await {
             Ok(answer) => Ok(answer.result),
-            Err(refusal) => Err(self.judge(session, refusal).await),
+            Err(refusal) => Err(Box::pin(self.judge(session, refusal)).await),
         }
     }
 
@@ -309,7 +309,7 @@ impl Channel for Core {
         }
         // The headers did not fit the tool, so its definition is not what it was.
         self.read_offer_again().await.map_err(Verdict::Final)?;
-        self.attempt(session, ask, ctx).await
+        Box::pin(self.attempt(session, ask, ctx)).await
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::Method;
 use http::header::{HeaderMap, HeaderValue};
-use http::{Method, Uri};
 use mcp_gw_core::jsonrpc;
 use mcp_gw_core::{BackendError, Offer, RawJson};
 use tokio::task::AbortHandle;
@@ -26,6 +26,7 @@ use crate::http::old_stream;
 use crate::http::wire::{Post, Refusal, SESSION, VERSION, Wire};
 use crate::lanes::Connection;
 use crate::listen_stream;
+use crate::net::client::Address;
 use crate::offer::Lists;
 use crate::owner::Owner;
 use crate::settings::Settings;
@@ -40,7 +41,7 @@ pub(crate) struct Session {
     pub(crate) desk: Arc<Desk>,
     wire: Arc<Wire>,
     /// Where messages go to a server that speaks HTTP with SSE.
-    endpoint: Option<Uri>,
+    endpoint: Option<Address>,
     /// They end with it.
     tasks: Vec<AbortHandle>,
 }

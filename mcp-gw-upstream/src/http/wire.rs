@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use http::{Method, StatusCode, Uri};
+use http::{Method, StatusCode};
 use mcp_gw_core::{BackendError, BackendEvent, RawJson};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
@@ -24,7 +24,7 @@ use crate::desk::Desk;
 use crate::era::Hello;
 use crate::error::Error;
 use crate::http::config::HttpServerConfig;
-use crate::net::client::{self, Client, Outgoing, Response};
+use crate::net::client::{self, Address, Client, Outgoing, Response};
 use crate::net::connect::{Connector, Lookup};
 use crate::owner::Owner;
 use crate::settings::{EXCERPT, excerpt};
@@ -45,7 +45,7 @@ pub(crate) struct Wire {
     pub(crate) common: Common,
     client: Client,
     url: Url,
-    address: Uri,
+    address: Address,
     headers: HeaderMap,
     ids: AtomicI64,
     /// Turns of answers to requests of the server, and room for those that wait for one.
@@ -78,7 +78,7 @@ pub(crate) struct Post {
     /// They name the session.
     pub(crate) headers: HeaderMap,
     /// Where messages go, when that is not the address of the server.
-    pub(crate) endpoint: Option<Uri>,
+    pub(crate) endpoint: Option<Address>,
 }
 
 impl Post {
@@ -138,7 +138,7 @@ impl Wire {
                 server: config.name.clone(),
                 source,
             })?;
-        let address = client::address(&url).ok_or_else(|| Error::Url {
+        let address = Address::of(&url).ok_or_else(|| Error::Url {
             server: config.name.clone(),
             reason: "it has characters that no request can have".to_owned(),
         })?;
@@ -189,7 +189,7 @@ impl Wire {
     /// The same, to where an old server wants it.
     pub(crate) fn post_to(
         &self,
-        endpoint: Option<&Uri>,
+        endpoint: Option<&Address>,
         headers: &HeaderMap,
         body: &RawJson,
     ) -> Outgoing {
@@ -206,7 +206,7 @@ impl Wire {
         self.request_to(method, &self.address)
     }
 
-    fn request_to(&self, method: Method, address: &Uri) -> Outgoing {
+    fn request_to(&self, method: Method, address: &Address) -> Outgoing {
         self.client.request(method, address).headers(&self.headers)
     }
 
@@ -217,7 +217,7 @@ impl Wire {
     /// Sends a message that has no answer: a notification or a response.
     pub(crate) async fn post_only(
         &self,
-        endpoint: Option<&Uri>,
+        endpoint: Option<&Address>,
         headers: &HeaderMap,
         body: &RawJson,
     ) {

@@ -3,37 +3,35 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::future::Future;
+use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, USER_AGENT,
+    CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, USER_AGENT,
 };
-use http::{Extensions, Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
-use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
-use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::time::{sleep, timeout};
+use http::uri::{PathAndQuery, Scheme};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::Full;
+use hyper::body::{Body as _, Frame, Incoming};
+use tokio::time::timeout;
 use url::Url;
 
-use crate::net::connect::{Connector, Pulse, TooSlow};
+use crate::net::connect::{BoxError, Connector, TooSlow};
+use crate::net::lane::Lane;
+use crate::net::pool::{Origin, Pool};
 
 /// So many connections are kept for the next requests; more are closed when their request has ended.
 const IDLE_CONNECTIONS: usize = 256;
-/// After so long without a request a connection is closed.
-const IDLE: Duration = Duration::from_secs(90);
-/// How often it is looked whether a request can still be answered.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Sends requests. Clones share their connections.
 #[derive(Clone)]
 pub(crate) struct Client {
-    pool: Pool<Connector, Full<Bytes>>,
+    pool: Arc<Pool>,
     agent: HeaderValue,
 }
 
@@ -44,38 +42,72 @@ impl Client {
 
     /// Sends on what `connector` opens, and keeps so many connections for the next requests.
     pub(crate) fn over(connector: Connector, agent: HeaderValue, idle: usize) -> Self {
-        let pool = Pool::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(idle)
-            .build(connector);
+        let pool = Pool::new(connector, idle);
         Self { pool, agent }
     }
 
     /// A request without a body.
-    pub(crate) fn request(&self, method: Method, address: &Uri) -> Outgoing {
+    pub(crate) fn request(&self, method: Method, address: &Address) -> Outgoing {
         let mut request = Request::new(Full::default());
         *request.method_mut() = method;
-        *request.uri_mut() = address.clone();
+        *request.uri_mut() = address.target.clone();
         let headers = request.headers_mut();
         headers.reserve(16);
         headers.insert(USER_AGENT, self.agent.clone());
         Outgoing {
-            pool: self.pool.clone(),
+            pool: Arc::clone(&self.pool),
+            address: address.clone(),
             request,
             limit: None,
         }
     }
 }
 
-/// The address in the form that a request has it in; `None` when it cannot be requested.
-pub(crate) fn address(url: &Url) -> Option<Uri> {
-    Uri::try_from(url.as_str()).ok()
+/// Where requests go, prepared for them. A cheap clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Address {
+    uri: Uri,
+    origin: Arc<Origin>,
+    /// `Host` (RFC 9110 §7.2): the port only where it is not the usual one.
+    host: HeaderValue,
+    /// Path and query (RFC 9112 §3.2.1).
+    target: Uri,
+}
+
+impl Address {
+    /// The address in the form that requests have it in; `None` when it cannot be requested.
+    pub(crate) fn new(uri: Uri) -> Option<Self> {
+        let scheme = uri.scheme()?.clone();
+        let authority = uri.authority()?.clone();
+        let usual = if scheme == Scheme::HTTPS { 443 } else { 80 };
+        let host = match authority.port_u16() {
+            Some(port) if port != usual => format!("{}:{port}", authority.host()),
+            _ => authority.host().to_owned(),
+        };
+        let slash = PathAndQuery::from_static("/");
+        let target = uri.path_and_query().cloned().unwrap_or(slash);
+        Some(Self {
+            host: HeaderValue::try_from(host).ok()?,
+            target: Uri::from(target),
+            origin: Arc::new(Origin { scheme, authority }),
+            uri,
+        })
+    }
+
+    pub(crate) const fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// That of a URL.
+    pub(crate) fn of(url: &Url) -> Option<Self> {
+        Self::new(Uri::try_from(url.as_str()).ok()?)
+    }
 }
 
 /// A request that was not sent yet.
 pub(crate) struct Outgoing {
-    pool: Pool<Connector, Full<Bytes>>,
+    pool: Arc<Pool>,
+    address: Address,
     request: Request<Full<Bytes>>,
     limit: Option<Duration>,
 }
@@ -113,11 +145,17 @@ impl Outgoing {
         self
     }
 
-    /// Sends it, and waits for the head of the response.
-    pub(crate) async fn send(self) -> Result<Response, Error> {
+    /// Sends it, and waits for the head of the response. Whoever gives up before closes the connection.
+    pub(crate) async fn send(mut self) -> Result<Response, Error> {
+        let headers = self.request.headers_mut();
+        if !headers.contains_key(HOST) {
+            headers.insert(HOST, self.address.host.clone());
+        }
+        // Where it stands it stays: each move of what waits would take its whole length anew.
+        let sent = pin!(exchange(self.pool, self.address, self.request));
         match self.limit {
-            None => exchange(self.pool, self.request).await,
-            Some(limit) => timeout(limit, exchange(self.pool, self.request))
+            None => sent.await,
+            Some(limit) => timeout(limit, sent)
                 .await
                 .unwrap_or(Err(Error::Late(limit))),
         }
@@ -125,22 +163,26 @@ impl Outgoing {
 }
 
 async fn exchange(
-    pool: Pool<Connector, Full<Bytes>>,
+    pool: Arc<Pool>,
+    address: Address,
     mut request: Request<Full<Bytes>>,
 ) -> Result<Response, Error> {
-    let captured = capture_connection(&mut request);
-    let response = pool.request(request);
-    match unless_forgotten(response, || ended_connection(&captured)).await {
-        Some(Ok(response)) => {
-            if let Some(connection) = &*captured.connection_metadata()
-                && may_have_a_wrong_body(&response)
-            {
-                connection.poison();
-            }
-            Ok(Response(response))
+    loop {
+        let kept = pool.kept(&address.origin);
+        let is_new = kept.is_none();
+        let mut lane = match kept {
+            Some(lane) => lane,
+            None => Box::pin(pool.open(&address)).await?,
+        };
+        match lane.ask(request).await {
+            Ok(head) => return Ok(Response::new(head, lane, pool, address.origin)),
+            Err(mut error) => match error.take_message() {
+                // The server had closed it, and nothing was sent.
+                Some(unsent) if !is_new => request = unsent,
+                Some(_) => return Err(Error::Connect(error.into_error().into())),
+                None => return Err(Error::Send(error.into_error())),
+            },
         }
-        Some(Err(error)) => Err(Error::Send(error)),
-        None => Err(Error::Forgotten),
     }
 }
 
@@ -157,79 +199,108 @@ fn may_have_a_wrong_body(response: &http::Response<Incoming>) -> bool {
             || response.headers().contains_key(TRANSFER_ENCODING))
 }
 
-/// Waits for what is asked on a connection; `None` when nobody is left who could answer.
-///
-/// A request that is handed to a connection in the instant in which that ends can be left lying there,
-/// neither sent nor failed. So it is looked from time to time whether the connection is still there.
-async fn unless_forgotten<T>(
-    response: impl Future<Output = T>,
-    ended: impl Fn() -> Option<Pulse>,
-) -> Option<T> {
-    let mut response = pin!(response);
-    let mut before: Option<Pulse> = None;
-    loop {
-        tokio::select! {
-            biased;
-            response = &mut response => return Some(response),
-            () = sleep(LOOK) => {}
-        }
-        let now = ended();
-        // Whatever was really sent on it has failed in the meantime.
-        if let (Some(before), Some(now)) = (&before, &now)
-            && before.0.same_channel(&now.0)
-        {
-            return None;
-        }
-        before = now;
-    }
+/// The head of a response, and the body as it comes. Whoever drops it before the end of the body closes the
+/// connection, as there is no other way in HTTP/1.1 to say that the rest is of no use.
+pub(crate) struct Response {
+    head: http::Response<Incoming>,
+    /// What the body comes on, until it has ended.
+    lane: Option<Lane>,
+    pool: Arc<Pool>,
+    origin: Arc<Origin>,
 }
-
-/// The connection that a request was last given to, if that has ended.
-fn ended_connection(captured: &CaptureConnection) -> Option<Pulse> {
-    let mut extras = Extensions::new();
-    captured
-        .connection_metadata()
-        .as_ref()?
-        .get_extras(&mut extras);
-    let pulse: Pulse = extras.remove()?;
-    pulse.0.has_changed().is_err().then_some(pulse)
-}
-
-/// The head of a response, and the body as it comes.
-pub(crate) struct Response(http::Response<Incoming>);
 
 impl Response {
+    fn new(
+        head: http::Response<Incoming>,
+        lane: Lane,
+        pool: Arc<Pool>,
+        origin: Arc<Origin>,
+    ) -> Self {
+        let is_of_use = !may_have_a_wrong_body(&head);
+        let mut response = Self {
+            head,
+            lane: is_of_use.then_some(lane),
+            pool,
+            origin,
+        };
+        response.end_at_end();
+        response
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
-        self.0.status()
+        self.head.status()
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {
-        self.0.headers()
+        self.head.headers()
     }
 
     /// How long the body will be, where that was said.
     pub(crate) fn content_length(&self) -> Option<u64> {
-        self.0.body().size_hint().exact()
+        self.head.body().size_hint().exact()
     }
 
     /// The next piece of the body; `None` at its end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        while let Some(frame) = self.0.body_mut().frame().await {
-            if let Ok(data) = frame.map_err(Error::Body)?.into_data() {
-                return Ok(Some(data));
+        poll_fn(|cx| self.poll_chunk(cx)).await
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        loop {
+            let body = self.head.body_mut();
+            let mut frame = |cx: &mut Context<'_>| Pin::new(&mut *body).poll_frame(cx);
+            let frame = match &mut self.lane {
+                Some(lane) => lane.poll_more(cx, frame),
+                None => frame(cx),
+            };
+            let said = match frame {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => Ok(None),
+                Poll::Ready(Some(Err(error))) => Err(Error::Body(error)),
+                Poll::Ready(Some(Ok(frame))) => match Frame::into_data(frame) {
+                    Ok(data) => Ok(Some(data)),
+                    Err(_) => continue,
+                },
+            };
+            if matches!(said, Ok(Some(_))) {
+                self.end_at_end();
+            } else {
+                self.end();
             }
+            return Poll::Ready(said);
         }
-        Ok(None)
+    }
+
+    fn end_at_end(&mut self) {
+        if self.head.body().is_end_stream() {
+            self.end();
+        }
+    }
+
+    /// Has the connection serve the next request, if it can.
+    fn end(&mut self) {
+        if let Some(lane) = self.lane.take() {
+            self.pool.keep(&self.origin, lane);
+        }
+    }
+}
+
+impl Drop for Response {
+    /// The end of a body that nobody wants to read may be there already.
+    fn drop(&mut self) {
+        if self.lane.is_some() {
+            let _ = self.poll_chunk(&mut Context::from_waker(Waker::noop()));
+        }
     }
 }
 
 /// Why there is no response, or not all of it.
 #[derive(Debug)]
 pub(crate) enum Error {
-    /// No connection, or none that it could be sent on, or that broke.
-    Send(PoolError),
-    /// The connection ended, and nobody has said what became of the request.
-    Forgotten,
+    /// No connection, or none that it could be sent on: nothing was sent.
+    Connect(BoxError),
+    /// The connection broke, or what came on it is no response.
+    Send(hyper::Error),
     /// The response did not begin within this time.
     Late(Duration),
     /// The body broke off.
@@ -238,8 +309,8 @@ pub(crate) enum Error {
 
 impl Error {
     /// True when there was no connection, so that nothing was sent.
-    pub(crate) fn is_connect(&self) -> bool {
-        matches!(self, Self::Send(error) if error.is_connect())
+    pub(crate) const fn is_connect(&self) -> bool {
+        matches!(self, Self::Connect(_))
     }
 
     /// True when it took too long.
@@ -262,9 +333,8 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Send(error) if error.is_connect() => f.write_str("no connection"),
+            Self::Connect(_) => f.write_str("no connection"),
             Self::Send(_) => f.write_str("the request failed"),
-            Self::Forgotten => f.write_str("the connection ended before an answer"),
             Self::Late(limit) => write!(f, "no response within {limit:?}"),
             Self::Body(_) => f.write_str("the response broke off"),
         }
@@ -274,9 +344,9 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Self::Send(error) => Some(error),
-            Self::Body(error) => Some(error),
-            Self::Forgotten | Self::Late(_) => None,
+            Self::Connect(error) => Some(&**error),
+            Self::Send(error) | Self::Body(error) => Some(error),
+            Self::Late(_) => None,
         }
     }
 }

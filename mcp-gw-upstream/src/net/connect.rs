@@ -3,7 +3,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -14,12 +14,10 @@ use std::vec;
 
 use async_trait::async_trait;
 use http::{Extensions, Uri};
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector, HttpInfo};
+use hyper_util::client::legacy::connect::{Connection as _, HttpConnector, HttpInfo};
 use rustls::ClientConfig;
-use tokio::sync::watch;
 use tokio::time::timeout;
 use tower_service::Service;
 
@@ -123,7 +121,8 @@ pub(crate) struct Connector {
     limit: Duration,
 }
 
-type Stream = <HttpsConnector<HttpConnector<Lookup>> as Service<Uri>>::Response;
+/// An open connection.
+pub(crate) type Stream = <HttpsConnector<HttpConnector<Lookup>> as Service<Uri>>::Response;
 
 impl Connector {
     pub(crate) fn new(lookup: Lookup, limit: Duration, tls: Arc<ClientConfig>) -> Self {
@@ -139,33 +138,26 @@ impl Connector {
     }
 }
 
-impl Service<Uri> for Connector {
-    type Response = Living;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Living, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, address: Uri) -> Self::Future {
+impl Connector {
+    /// A connection to the host that the address names, over TLS where it says so.
+    pub(crate) async fn connect(&self, address: Uri) -> Result<Stream, BoxError> {
         // An address in the place of a name is connected to without a look-up.
-        if let Some(address) = address_of(&address)
-            && let Err(error) = self.lookup.judge(&[address])
-        {
-            return Box::pin(std::future::ready(Err(error)));
+        if let Some(address) = address_of(&address) {
+            self.lookup.judge(&[address])?;
         }
-        let (connecting, limit) = (self.inner.call(address), self.limit);
-        let lookup = self.lookup.clone();
-        Box::pin(async move {
-            let stream = timeout(limit, connecting).await;
-            let stream = stream.map_err(|_| TooSlow(limit))??;
-            // What was judged was a list; this is where it led.
-            if lookup.admit.is_some() {
-                lookup.judge(&peer(&stream).into_iter().collect::<Vec<_>>())?;
-            }
-            Ok(Living::new(stream))
-        })
+        let mut inner = self.inner.clone();
+        let connecting = async {
+            poll_fn(|cx| inner.poll_ready(cx)).await?;
+            inner.call(address).await
+        };
+        let stream = timeout(self.limit, connecting).await;
+        let stream = stream.map_err(|_| TooSlow(self.limit))??;
+        // What was judged was a list; this is where it led.
+        if self.lookup.admit.is_some() {
+            self.lookup
+                .judge(&peer(&stream).into_iter().collect::<Vec<_>>())?;
+        }
+        Ok(stream)
     }
 }
 
@@ -194,71 +186,3 @@ impl fmt::Display for TooSlow {
 }
 
 impl StdError for TooSlow {}
-
-/// A connection from which it can be seen elsewhere that it has ended.
-pub(crate) struct Living {
-    stream: Stream,
-    pulse: Pulse,
-    _life: watch::Sender<()>,
-}
-
-/// Of one connection: closed when that has ended.
-#[derive(Clone)]
-pub(crate) struct Pulse(pub(crate) watch::Receiver<()>);
-
-impl Living {
-    fn new(stream: Stream) -> Self {
-        let (life, pulse) = watch::channel(());
-        Self {
-            stream,
-            pulse: Pulse(pulse),
-            _life: life,
-        }
-    }
-}
-
-impl Connection for Living {
-    fn connected(&self) -> Connected {
-        self.stream.connected().extra(self.pulse.clone())
-    }
-}
-
-impl Read for Living {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl Write for Living {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
-    }
-}

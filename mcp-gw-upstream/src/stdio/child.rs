@@ -15,6 +15,9 @@ use crate::desk::Desk;
 use crate::settings::Settings;
 use crate::stdio::config::StdioServerConfig;
 
+/// What stands in an error before that which a process wrote to its standard error last.
+pub const BEFORE_LAST_WORDS: &str = "; its last words: ";
+
 /// So long the last words of a process that is gone are waited for.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -252,7 +255,7 @@ impl Keeper {
         if last.is_empty() {
             how.to_owned()
         } else {
-            format!("{how}; its last words: {last}")
+            format!("{how}{BEFORE_LAST_WORDS}{last}")
         }
     }
 

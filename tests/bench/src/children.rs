@@ -63,10 +63,35 @@ impl Children {
         settings: Settings,
         core: Option<usize>,
     ) -> Result<(u32, String), Failure> {
-        let log = file.with_extension("log");
         let mut command = on_core(core, program);
-        command.arg("--config").arg(file);
         command.args(["--log", settings.log()]);
+        self.listening(command, file, START).await
+    }
+
+    /// The same with a management API, whose first user has this password; it may take this long until it listens.
+    #[cfg(feature = "management")]
+    pub(crate) async fn managed(
+        &mut self,
+        program: &Path,
+        file: &Path,
+        password: &str,
+        core: Option<usize>,
+        patience: Duration,
+    ) -> Result<(u32, String), Failure> {
+        let mut command = on_core(core, program);
+        command.args(["--log", Settings::FULL.log()]);
+        command.env("GATEWAY_ADMIN_PASSWORD", password);
+        self.listening(command, file, patience).await
+    }
+
+    async fn listening(
+        &mut self,
+        mut command: Command,
+        file: &Path,
+        patience: Duration,
+    ) -> Result<(u32, String), Failure> {
+        let log = file.with_extension("log");
+        command.arg("--config").arg(file);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -84,7 +109,7 @@ impl Children {
             if let Some(status) = child.try_wait()? {
                 return Err(format!("the gateway ended, {status}: {said}").into());
             }
-            if begun.elapsed() > START {
+            if begun.elapsed() > patience {
                 return Err(format!("the gateway does not say where it listens: {said}").into());
             }
             sleep(Duration::from_millis(1)).await;

@@ -2,15 +2,11 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, response::Parts,
-    uri::PathAndQuery,
+    HeaderMap, HeaderName, HeaderValue, Method, Uri, header, response::Parts, uri::PathAndQuery,
 };
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use crate::{
+    channel::Channel,
     script::{CLIENT, Script, short},
     wire::{
         EVENT_STREAM, Era, Failure, JSON, LEGACY, METHOD, MODERN, NAME, PROTOCOL_VERSION, SESSION,
@@ -39,7 +35,7 @@ pub(crate) struct Plan {
 /// An open connection; in the legacy era with its session.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    sender: SendRequest<Full<Bytes>>,
+    channel: Channel,
     path: Uri,
     headers: HeaderMap,
     script: Script,
@@ -48,23 +44,14 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects and, in the legacy era, initializes.
     pub(crate) async fn open(plan: &Plan) -> Result<Self, Failure> {
-        let host = plan.url.host().ok_or("the URL has no host")?;
-        if plan.url.scheme_str() != Some("http") {
-            return Err("only http:// URLs can be measured".into());
-        }
-        let port = plan.url.port_u16().unwrap_or(80);
-        let stream = TcpStream::connect((host, port)).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // What breaks a connection shows in the request that is under way.
-        tokio::spawn(connection);
+        let channel = Channel::open(&plan.url).await?;
         let path = plan
             .url
             .path_and_query()
             .map_or("/", PathAndQuery::as_str)
             .parse()?;
         let mut opened = Self {
-            sender,
+            channel,
             path,
             headers: headers_of(plan)?,
             script: Script::of(plan)?,
@@ -88,11 +75,20 @@ impl Connection {
     }
 
     /// Ends the session, if there is one. Not every server lets a client do that, so the answer does not matter.
-    pub(crate) async fn close(mut self) {
+    pub(crate) async fn close(self) {
+        drop(self.end().await);
+    }
+
+    /// Ends the session, if there is one, at a server that lets a client do that.
+    pub(crate) async fn end(mut self) -> Result<(), Failure> {
         if self.headers.contains_key(SESSION) {
             let headers = self.headers.clone();
-            drop(self.send(Method::DELETE, headers, Bytes::new()).await);
+            let (head, _) = self.send(Method::DELETE, headers, Bytes::new()).await?;
+            if !head.status.is_success() {
+                return Err(format!("the end of a session: {}", head.status).into());
+            }
         }
+        Ok(())
     }
 
     async fn initialize(&mut self) -> Result<(), Failure> {
@@ -128,13 +124,8 @@ impl Connection {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<(Parts, Bytes), Failure> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = self.path.clone();
-        *request.headers_mut() = headers;
-        self.sender.ready().await?;
-        let (head, body) = self.sender.send_request(request).await?.into_parts();
-        Ok((head, body.collect().await?.to_bytes()))
+        let path = self.path.clone();
+        self.channel.send(method, path, headers, body).await
     }
 }
 
@@ -145,6 +136,14 @@ pub(crate) enum CallError {
     Broken(Failure),
     /// There was an answer, but not the right one.
     Wrong(Failure),
+}
+
+impl CallError {
+    pub(crate) fn why(self) -> Failure {
+        match self {
+            Self::Broken(error) | Self::Wrong(error) => error,
+        }
+    }
 }
 
 /// The message of an answer: its body, or the last event of the stream that it is.

@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     children::{self, Children},
+    held,
     load::{Fleet, Outcome, Until},
     note, print, procfs,
     report::{Cell, Measured, Report},
@@ -45,8 +46,9 @@ pub(crate) struct Options {
     seconds: u64,
     /// How often each road has its turn.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
-    /// Only these parts: calls, paced, large, list, long-list, legacy, bridge, events, federation, stdio, start.
+    pub(crate) rounds: u32,
+    /// Only these parts: calls, paced, large, list, long-list, legacy, bridge, events, federation, stdio, start,
+    /// sessions, bulk.
     #[arg(long, value_name = "PART", value_delimiter = ',')]
     only: Vec<String>,
     /// Also write everything as JSON to this file.
@@ -54,6 +56,8 @@ pub(crate) struct Options {
     json: Option<PathBuf>,
     #[command(flatten)]
     case: suite::Case,
+    #[command(flatten)]
+    pub(crate) volume: held::Volume,
 }
 
 impl Options {
@@ -83,7 +87,7 @@ impl Options {
         stages
     }
 
-    fn wants(&self, part: &str) -> bool {
+    pub(crate) fn wants(&self, part: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == part)
     }
 }
@@ -101,7 +105,7 @@ pub(crate) async fn run(options: &Options) -> Result<bool, Failure> {
 }
 
 /// Ready at Ctrl-C and at a request to terminate.
-fn interruption() -> Result<impl Future<Output = ()>, Failure> {
+pub(crate) fn interruption() -> Result<impl Future<Output = ()>, Failure> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     Ok(async move {
@@ -131,10 +135,13 @@ async fn measure(options: &Options, children: &mut Children) -> Result<bool, Fai
         own.end().await;
         done?;
     }
-    if options.wants("start") && stages.iter().all(|stage| stage.name != "case") {
-        start::measure(options, children, core, &mut report).await?;
+    if stages.iter().all(|stage| stage.name != "case") {
+        if options.wants("start") {
+            start::measure(options, children, core, &mut report).await?;
+        }
+        held::measure(options, core, &mut report).await?;
     }
-    if report.rows.is_empty() && report.starts.is_empty() {
+    if report.rows.is_empty() && report.starts.is_empty() && report.held.is_empty() {
         return Err("nothing was chosen: --help names the parts".into());
     }
     print(&report.markdown());

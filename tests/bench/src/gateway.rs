@@ -21,7 +21,7 @@ impl Settings {
         name: "ours, bare",
         is_full: false,
     };
-    /// API keys, a policy, two limits, the audit log in a file, metrics.
+    /// API keys, a policy, limits, the audit log in a file, metrics.
     pub(crate) const FULL: Self = Self {
         name: "ours, all on",
         is_full: true,
@@ -89,4 +89,5 @@ limits:
   rules:
     - { name: minute, quota: 1000000000, window: 60s }
     - { name: tool, per: caller_and_tool, quota: 1000000000, window: 10s }
+  other: { quota: 1000000000, window: 60s }
 "#;

@@ -22,7 +22,6 @@ pub(crate) enum Until {
     /// most that there can be. The connections take turns.
     Paced(Duration, Duration),
     /// After so many calls on each connection.
-    #[cfg(test)]
     Calls(u64),
 }
 
@@ -59,9 +58,7 @@ impl Fleet {
         for (lane, (connection, plan)) in (0_u32..).zip(self.connections.drain(..)) {
             let first = match until {
                 Until::Paced(_, interval) => start + interval * lane / count,
-                Until::Elapsed(_) => start,
-                #[cfg(test)]
-                Until::Calls(_) => start,
+                Until::Elapsed(_) | Until::Calls(_) => start,
             };
             let lane = u64::from(lane);
             lanes.spawn(drive(connection, plan, lane, (start, first), until));
@@ -161,7 +158,7 @@ async fn drive(
         Until::Elapsed(time) | Until::Paced(time, _) => {
             timeout_at(start + time + PATIENCE, run).await.is_ok()
         }
-        #[cfg(test)]
+        // Each call has its own time.
         Until::Calls(_) => {
             run.await;
             true
@@ -190,13 +187,19 @@ async fn calls(
         let before = Instant::now();
         let done = match until {
             Until::Elapsed(time) | Until::Paced(time, _) => before - start >= time,
-            #[cfg(test)]
             Until::Calls(calls) => id > calls,
         };
         let Some(connection) = current.as_mut().filter(|_| !done) else {
             return;
         };
-        match connection.call(id, lane << 40 | id).await {
+        let call = connection.call(id, lane << 40 | id);
+        let answer = match until {
+            Until::Calls(_) => timeout(PATIENCE, call)
+                .await
+                .unwrap_or_else(|_| Err(CallError::Broken("no answer within ten seconds".into()))),
+            Until::Elapsed(_) | Until::Paced(..) => call.await,
+        };
+        match answer {
             Ok(()) => outcome.latencies.record(before.elapsed()),
             Err(CallError::Wrong(error)) => outcome.fail(&error),
             Err(CallError::Broken(error)) => {

@@ -1,15 +1,19 @@
 #![doc = include_str!("../README.md")]
 
+mod channel;
 mod children;
 mod client;
 mod compare;
 #[cfg(test)]
 mod cost;
 mod gateway;
+mod held;
 mod latency;
 #[cfg(feature = "limits")]
 mod limits;
 mod load;
+#[cfg(feature = "management")]
+mod management;
 #[cfg(feature = "micro")]
 mod micro;
 mod nginx;
@@ -57,6 +61,9 @@ enum Role {
     Load(Load),
     /// Put ours, nginx and others in front of the upstream in turn, and print one table.
     Compare(Box<compare::Options>),
+    /// Call, log in and make keys at a management API beside calls at the MCP endpoint, and print two tables.
+    #[cfg(feature = "management")]
+    Management(management::Options),
     /// Check rate limits through a Redis of its own, and print one table.
     #[cfg(feature = "limits")]
     RedisLimits(redis_limits::Options),
@@ -134,6 +141,8 @@ fn main() -> ExitCode {
                 Role::Upstream(options) => serve(&options).await.map(|()| true),
                 Role::Load(options) => load(options).await,
                 Role::Compare(options) => compare::run(&options).await,
+                #[cfg(feature = "management")]
+                Role::Management(options) => management::run(&options).await,
                 #[cfg(feature = "limits")]
                 Role::RedisLimits(options) => redis_limits::run(&options).await,
                 #[cfg(feature = "limits")]

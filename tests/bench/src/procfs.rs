@@ -14,9 +14,17 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration, Failure> {
 
 /// Resident memory of a process in KiB, now.
 pub(crate) fn resident_kib(pid: u32) -> Result<u64, Failure> {
+    memory(pid, "VmRSS:")
+}
+
+/// The most resident memory that a process has had, in KiB.
+pub(crate) fn most_resident_kib(pid: u32) -> Result<u64, Failure> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, name: &str) -> Result<u64, Failure> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line =
-        field(&status, "VmRSS:").and_then(|rest| rest.strip_suffix("kB")?.trim().parse().ok());
+    let line = field(&status, name).and_then(|rest| rest.strip_suffix("kB")?.trim().parse().ok());
     line.ok_or_else(|| format!("/proc/{pid}/status has an unknown form").into())
 }
 
@@ -101,7 +109,9 @@ mod tests {
     #[test]
     fn this_process_can_be_read() {
         assert!(cpu_time(std::process::id()).is_ok());
-        assert!(resident_kib(std::process::id()).is_ok_and(|kib| kib > 0));
+        let now = resident_kib(std::process::id());
+        assert!(now.is_ok_and(|kib| kib > 0));
+        assert!(most_resident_kib(std::process::id()).is_ok_and(|kib| kib > 0));
         assert!(allowed_cores().is_ok_and(|cores| !cores.is_empty()));
     }
 }

@@ -4,7 +4,10 @@ use std::{fmt::Write as _, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::load::Outcome;
+use crate::{
+    held::{self, Held},
+    load::Outcome,
+};
 
 /// All rounds over one road of one row.
 #[derive(Debug, Default)]
@@ -45,17 +48,23 @@ pub(crate) struct Report {
     pub(crate) machine: Vec<(&'static str, String)>,
     pub(crate) rows: Vec<Measured>,
     pub(crate) starts: Vec<Started>,
+    pub(crate) held: Vec<Held>,
 }
 
 impl Report {
     pub(crate) fn is_right(&self) -> bool {
         let cells = self.rows.iter().flat_map(|row| &row.roads);
-        cells.into_iter().all(|(_, cell)| cell.outcome.errors == 0)
+        let cells = cells.map(|(_, cell)| &cell.outcome);
+        let held = self.held.iter().map(|held| &held.outcome);
+        cells.chain(held).all(|outcome| outcome.errors == 0)
     }
 
     /// Writing to a string cannot fail, so what the writes return is ignored.
     pub(crate) fn markdown(&self) -> String {
-        let mut text = HEAD.to_owned();
+        let mut text = String::new();
+        if !self.rows.is_empty() {
+            text.push_str(HEAD);
+        }
         for row in &self.rows {
             for (road, cell) in &row.roads {
                 let _ = write!(text, "\n| {} | {road} |", row.what);
@@ -77,7 +86,14 @@ impl Report {
                 megabytes(start.program_bytes),
             );
         }
-        text
+        if !self.held.is_empty() {
+            text.push_str(held::HEAD);
+        }
+        for held in &self.held {
+            text.push('\n');
+            text.push_str(&held.markdown());
+        }
+        text.trim_start().to_owned()
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -88,7 +104,8 @@ impl Report {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())))
             .collect();
-        json!({ "machine": machine, "rows": rows, "starts": starts })
+        let held: Vec<_> = self.held.iter().map(Held::json).collect();
+        json!({ "machine": machine, "rows": rows, "starts": starts, "held": held })
     }
 }
 
@@ -174,7 +191,7 @@ impl Cell {
     }
 }
 
-fn share(part: &Outcome, whole: &Outcome) -> String {
+pub(crate) fn share(part: &Outcome, whole: &Outcome) -> String {
     match (part.calls_per_second() * 100).checked_div(whole.calls_per_second()) {
         Some(percent) => format!(" {percent} % |"),
         None => " - |".to_owned(),
@@ -187,16 +204,16 @@ fn added(part: &Outcome, whole: &Outcome) -> String {
     format!(" {:+.0} us |", middle(part) - middle(whole))
 }
 
-fn per_call(time: Duration, outcome: &Outcome) -> Option<f64> {
+pub(crate) fn per_call(time: Duration, outcome: &Outcome) -> Option<f64> {
     let calls = u32::try_from(outcome.latencies.count()).ok()?;
     (calls > 0).then(|| time.as_secs_f64() * 1e6 / f64::from(calls))
 }
 
-fn millis(latency: Duration) -> String {
+pub(crate) fn millis(latency: Duration) -> String {
     format!("{:.3} ms", latency.as_secs_f64() * 1e3)
 }
 
-fn mib(kib: u64) -> f64 {
+pub(crate) fn mib(kib: u64) -> f64 {
     f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0
 }
 
@@ -204,7 +221,7 @@ fn megabytes(bytes: u64) -> f64 {
     f64::from(u32::try_from(bytes / 1000).unwrap_or(u32::MAX)) / 1000.0
 }
 
-fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -312,6 +329,21 @@ mod tests {
         assert_eq!((&row["road"], &row["calls"]), (&"ours".into(), &4.into()));
         assert_eq!(row["cpu_us"], 250.0);
         assert_eq!(json["starts"][0]["idle_kib"], 10 * 1024);
+    }
+
+    #[test]
+    fn what_is_held_has_a_table_of_its_own() {
+        let held = Held::new("9 sessions", (1000, 3000, 2000), cell(9, None).outcome);
+        let mut report = Report::default();
+        report.held.push(held);
+        assert!(report.is_right());
+        let text = report.markdown();
+        let columns: Vec<_> = text.lines().map(|line| line.matches('|').count()).collect();
+        assert_eq!(columns, [11; 3], "{text}");
+        assert!(text.contains("| +1000 KiB |"), "{text}");
+        assert_eq!(report.json()["held"][0]["after_kib"], 2000);
+        report.held[0].outcome.errors = 1;
+        assert!(!report.is_right() && report.markdown().ends_with("| **1** |"));
     }
 
     #[test]

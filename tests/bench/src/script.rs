@@ -108,6 +108,28 @@ impl Script {
         }
     }
 
+    /// The text that a call of this serial number sends and gets back.
+    #[cfg(feature = "management")]
+    pub(crate) fn payload(&self, serial: u64) -> String {
+        format!("{serial:016x}{}", self.filler)
+    }
+
+    /// Whether `text` is the result of that call, without an envelope around it.
+    #[cfg(feature = "management")]
+    pub(crate) fn check_result(&self, serial: u64, text: &str) -> Result<(), Failure> {
+        let wrong = |why: &str| format!("{why}: {}", short(text));
+        let result: Outcome<'_> =
+            serde_json::from_str(text).map_err(|error| wrong(&error.to_string()))?;
+        match result.content.as_deref() {
+            Some([Block { kind, text }])
+                if !result.is_error && kind == "text" && self.is_payload(serial, text) =>
+            {
+                Ok(())
+            }
+            _ => Err(wrong("another result").into()),
+        }
+    }
+
     fn is_payload(&self, serial: u64, text: &str) -> bool {
         text.split_at_checked(SERIAL_DIGITS)
             .is_some_and(|(digits, rest)| {

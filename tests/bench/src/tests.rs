@@ -1,14 +1,18 @@
 //! The load generator against the upstream, in one process.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
+use http::{HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
 use http_body_util::{BodyExt, Full};
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
     client::{Ask, Plan},
+    held,
     load::{Fleet, Outcome, Until},
     upstream::{self, Answer, Upstream},
     wire::{Answers, EVENT_STREAM, Era, Eras},
@@ -207,4 +211,62 @@ async fn the_upstream_notices_what_a_gateway_forgets() {
         let first = outcome.first_error.unwrap();
         assert!(first.contains(status.as_str()), "{name}: {first}");
     }
+}
+
+/// What comes of so many sessions when `answer` serves them.
+async fn come_and_go<F>(answer: F, count: u64) -> Outcome
+where
+    F: Fn(&Parts, &[u8]) -> Answer + Clone + Send + 'static,
+{
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let mut plan = plan(Era::Legacy, Ask::Echo(64));
+    plan.url = format!("http://{}/mcp", listener.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    let server = tokio::spawn(upstream::serve(listener, answer, std::future::pending()));
+    let outcome = held::come_and_go(&plan, count).await;
+    server.abort();
+    outcome
+}
+
+#[tokio::test]
+async fn of_sessions_that_come_every_other_one_is_ended() {
+    let honest = serving(Eras::Legacy, 10);
+    let (begun, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let counts = (Arc::clone(&begun), Arc::clone(&ended));
+    let counting = move |head: &Parts, body: &[u8]| {
+        if body.windows(12).any(|part| part == br#""initialize""#) {
+            counts.0.fetch_add(1, Ordering::Relaxed);
+        }
+        if head.method == Method::DELETE {
+            counts.1.fetch_add(1, Ordering::Relaxed);
+        }
+        honest(head, body)
+    };
+    let outcome = come_and_go(counting, 64).await;
+    assert_eq!(
+        (outcome.latencies.count(), outcome.errors),
+        (64, 0),
+        "{outcome}"
+    );
+    assert_eq!(begun.load(Ordering::Relaxed), 64);
+    assert_eq!(ended.load(Ordering::Relaxed), 32);
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_ended_is_an_error() {
+    let honest = serving(Eras::Legacy, 10);
+    let stubborn = move |head: &Parts, body: &[u8]| {
+        let mut answer = honest(head, body);
+        if head.method == Method::DELETE {
+            *answer.status_mut() = StatusCode::NOT_FOUND;
+        }
+        answer
+    };
+    let outcome = come_and_go(stubborn, 32).await;
+    assert_eq!(
+        (outcome.latencies.count(), outcome.errors),
+        (16, 16),
+        "{outcome}"
+    );
 }

@@ -258,7 +258,7 @@ pub(crate) struct ServerPatch {
 }
 
 /// How the calls of a template are spread over its instances.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "TemplateChange")]
 pub(crate) struct TemplatePatch {

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::Request;
+use mcp_gw_core::{Clock as _, SystemClock};
 use serde_json::json;
 
 use super::{ManagementApi, OPEN, World};
@@ -78,7 +79,17 @@ async fn all_answers_have_one_shape() {
     assert_eq!(nobody.expect(401)["detail"], "Authentication required");
     let json = ("content-type", "application/json");
     let missing = send("POST", "/auth/login", &[json], "{}").await;
-    assert_eq!(missing.expect(415)["error_code"], "UNSUPPORTED_MEDIA_TYPE");
+    let missing = missing.expect(422);
+    assert_eq!(missing["error_code"], "VALIDATION_ERROR");
+    for (at, name) in ["username", "password"].into_iter().enumerate() {
+        assert_eq!(missing["detail"][at]["loc"], json!(["body", name]));
+        assert_eq!(missing["detail"][at]["type"], "missing");
+    }
+    for odd in ["Basic YTpi", "Bearer", "Bearer ", "", "x"] {
+        let refused = send("GET", "/servers", &[("authorization", odd)], "").await;
+        assert_eq!(refused.header("www-authenticate"), "Bearer", "{odd:?}");
+        assert_eq!(refused.expect(401)["error_code"], "NOT_AUTHENTICATED");
+    }
     let missing = world
         .form("/auth/login", "username=admin")
         .await
@@ -170,7 +181,11 @@ async fn limits_are_told() {
         ),
         ("1000", "999")
     );
-    assert!(!first.header("x-ratelimit-reset").is_empty());
+    // A time, as the original API has it, and not the wait.
+    let reset: u64 = first.header("x-ratelimit-reset").parse().unwrap();
+    let wall = SystemClock::new().wall();
+    let now = wall.duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert!((now.as_secs()..=now.as_secs() + 3_700).contains(&reset));
     // What fails costs as much, and is told, too.
     assert_eq!(
         ask("/auth/users").await.header("x-ratelimit-remaining"),
@@ -185,5 +200,32 @@ async fn limits_are_told() {
     // Nothing limits who has everything.
     let admin = world.get("/auth/me").await;
     assert_eq!(admin.header("x-ratelimit-limit"), "");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_command_without_an_endpoint_is_one_to_start() {
+    let world = World::start("policy: { default: allow }").await;
+    let command = json!(["no-such-program"]);
+    let endpoint = "http://127.0.0.1:9/mcp";
+    for (place, transport) in [
+        (json!({ "command": command }), "stdio"),
+        (json!({ "config": { "command": command } }), "stdio"),
+        (
+            json!({ "command": command, "transport": "http", "endpoint": endpoint }),
+            "http",
+        ),
+        (
+            json!({ "command": command, "config": { "endpoint": endpoint } }),
+            "http",
+        ),
+        (json!({ "endpoint": endpoint }), "http"),
+        (json!({}), "http"),
+    ] {
+        let mut body = place.clone();
+        body["template_name"] = json!("t");
+        let made = world.post("/servers", body).await.expect(201);
+        assert_eq!(made["transport"], transport, "{place}");
+    }
     world.end().await;
 }

@@ -1,5 +1,9 @@
 //! What was done is kept, and can be read by admins.
 
+use mcp_gw_server::store::{
+    AuditRecord, AuditWriter, AuditWriterOptions, DatabaseUrl, StoreOptions, open,
+};
+
 use super::*;
 
 /// The events that the query finds, once all that was done before is written.
@@ -78,5 +82,39 @@ async fn changes_logins_and_calls_are_kept_with_who_made_them() {
     }
     let refused = world.ask(&token, Method::GET, "/audit/events", None);
     refused.await.expect(403);
+    world.end().await;
+}
+
+/// Whoever is told of success can rely on the event.
+#[tokio::test]
+async fn a_change_whose_event_is_not_written_is_no_success() {
+    let mut world = World::start(OPEN).await;
+    let url = DatabaseUrl::parse("sqlite:///:memory:").unwrap();
+    let away = open(&url, &StoreOptions::new()).await.unwrap();
+    away.close().await;
+    let writer = AuditWriter::start(away, AuditWriterOptions::new()).unwrap();
+    let waiting = AuditRecord::new(Time::from_micros(1), "x", "m", "ok");
+    writer.write(waiting).await.unwrap();
+    let identity = world.running.management().unwrap().identity().clone();
+    let engine = world.running.engine().clone();
+    world.app = ManagementApi::new(engine, identity, world.registry.clone())
+        .with_audit(Some(writer))
+        .router();
+    let ann = json!({"username": "ann", "password": "a secret of ann"});
+    let (made, login) = tokio::join!(
+        world.post("/auth/users", ann),
+        world.form(
+            "/auth/login",
+            "username=admin&password=a+long+password+of+a+test"
+        )
+    );
+    assert_eq!(made.expect(503)["error_code"], "OUTCOME_UNKNOWN");
+    // There is nothing to look for.
+    assert_eq!(login.expect(503)["error_code"], "SERVICE_UNAVAILABLE");
+    // It was made, as the words say; and what is refused is answered at once.
+    let users = world.get("/auth/users").await.expect(200);
+    assert_eq!(users["items"].as_array().unwrap().len(), 2);
+    let again = json!({"username": "ann", "password": "a secret of ann"});
+    world.post("/auth/users", again).await.expect(409);
     world.end().await;
 }

@@ -90,7 +90,7 @@ fn one_of(
 }
 
 /// True for what is too short, blanks around it left out, or says nothing.
-fn is_weak(secret: &str) -> bool {
+pub(in crate::config) fn is_weak(secret: &str) -> bool {
     let mut characters = secret.chars();
     let first = characters.next();
     secret.trim().len() < SHORTEST || characters.all(|c| Some(c) == first)

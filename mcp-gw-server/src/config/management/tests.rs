@@ -17,6 +17,15 @@ fn a_section_alone_is_a_configuration() {
     let management = config.management.unwrap();
     assert_eq!(management.access_token_expire_minutes, 30);
     assert_eq!(management.database_url.expose(), "sqlite:///gateway.db");
+    assert_eq!(management.audit.max_events, Some(MOST_EVENTS));
+    assert!(management.local_commands);
+    let text = "management: { audit: { max_events: 9000000000 }, local_commands: false }";
+    let all = load(&format!("{text}\npolicy: {{ default: allow }}")).unwrap();
+    let all = all.management.unwrap();
+    assert_eq!(
+        (all.audit.max_events, all.local_commands),
+        (Some(9_000_000_000), false)
+    );
     let open = load("management: { auth_enabled: false }\npolicy: { default: allow }").unwrap();
     assert!(!open.knows_callers() && !open.is_keyed());
     let shown = format!("{management:?}");
@@ -76,13 +85,15 @@ fn no_message_has_a_secret() {
 #[test]
 #[cfg(feature = "management")]
 fn a_dull_secret_is_told_of() {
-    let dull = "a".repeat(32);
-    let config = load(&format!(
-        "management: {{ secret_key: {dull} }}\npolicy: {{ default: allow }}"
-    ));
-    let remarks = config.unwrap().remarks();
+    let text = |secret: &str| {
+        format!("management: {{ secret_key: {secret} }}\npolicy: {{ default: allow }}")
+    };
+    let remarks = load(&text(&"ab".repeat(16))).unwrap().remarks();
     let told = remarks.iter().map(crate::config::fault::Fault::sentence);
     assert!(told.into_iter().any(|told| told.contains("may be guessed")));
+    // No token could be signed with it: the start would fail.
+    let refused = faults(&text(&"a".repeat(40)));
+    assert!(refused.contains("openssl rand -hex 32"), "{refused}");
 }
 
 #[test]

@@ -84,6 +84,7 @@ fn variables_are_stronger_than_the_file_and_enough_without_one() {
         ("GATEWAY_ACCESS_TOKEN_EXPIRE_MINUTES", "5"),
         ("GATEWAY_ALLOW_PRIVATE", "TRUE"),
         ("GATEWAY_ALLOWED_COMMANDS", "uvx, /usr/bin/npx"),
+        ("GATEWAY_LOCAL_COMMANDS", "false"),
     ];
     let env = env(ALL);
     let of_file = Config::load("gateway.yaml", FILE, &env).unwrap();
@@ -101,9 +102,31 @@ fn variables_are_stronger_than_the_file_and_enough_without_one() {
         assert_eq!(management.access_token_expire_minutes, 5);
         assert!(management.allow_private);
         assert_eq!(management.allowed_commands, ["uvx", "/usr/bin/npx"]);
+        assert!(!management.local_commands);
         assert!(management.secret_key.unwrap().expose().starts_with("fedc"));
     }
     assert!(Config::from_env(NO_ENV).is_none());
+}
+
+#[test]
+fn any_of_the_variables_is_enough_and_the_rest_is_as_the_page_has_it() {
+    for name in super::VARIABLES {
+        let value = match name {
+            "GATEWAY_HOST" => "127.0.0.1",
+            "GATEWAY_PORT" => "9000",
+            "GATEWAY_DATABASE_URL" => "sqlite:///gateway.db",
+            "GATEWAY_ACCESS_TOKEN_EXPIRE_MINUTES" => "30",
+            "GATEWAY_AUTH_ENABLED" | "GATEWAY_ALLOW_PRIVATE" | "GATEWAY_LOCAL_COMMANDS" => "true",
+            "GATEWAY_CORS_ORIGINS" => "https://a.example",
+            _ => "fedcba9876543210fedcba9876543210",
+        };
+        let one = |asked: &str| (asked == name).then(|| value.to_owned());
+        let config = Config::from_env(&one).unwrap().unwrap();
+        let management = config.management.unwrap();
+        assert_eq!(management.database_url.expose(), "sqlite:///gateway.db");
+        let empty = |asked: &str| (asked == name).then(|| " ".to_owned());
+        assert!(Config::from_env(&empty).is_none(), "{name}");
+    }
 }
 
 #[test]
@@ -134,6 +157,14 @@ fn each_fault_is_at_the_key_or_variable_that_it_is_of() {
         (
             "port: 8000\nauth: { secret_key: your-secret-key }",
             "stands in documents",
+        ),
+        (
+            "port: 8000\nauth: { secret_key: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa }",
+            "openssl rand -hex 32",
+        ),
+        (
+            "port: 8000\nauth: { secret_key: '                   a                  ' }",
+            "shorter than 32 bytes",
         ),
         (
             "port: 8000\nauth: { secret_key: short }",

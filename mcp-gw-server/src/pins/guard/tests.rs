@@ -4,7 +4,9 @@ use mcp_gw_core::testing::{RecordingLink, call_context};
 use mcp_gw_core::{Arguments, Caller, Extras, ToolSpec};
 
 use super::*;
-use crate::config::PinsConfig;
+use crate::config::{Config, PinMode, PinsConfig, ServerConfig};
+use crate::pins::guards::Guards;
+use crate::pins::store::{FileStore as Store, PinsError};
 
 /// Offers what it is told to.
 struct Fickle(Mutex<Vec<ToolSpec>>);

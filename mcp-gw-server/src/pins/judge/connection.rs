@@ -21,11 +21,10 @@ impl Judge {
     /// When there are no pins that it could be held against.
     pub(crate) fn vet(&self, offer: &Offer) -> Result<Differs, PinsError> {
         let sight = Sight::of(offer);
-        let mut memory = self.memory();
-        let was_known = memory.judged_by.is_some();
-        let pins = self.pins(&sight, was_known)?;
+        let pins = self.pins(&sight)?;
         let mut drifts = compare(&pins, &sight);
         drifts.retain(|(_, drift)| drift.counts());
+        let mut memory = self.memory();
         let unsaid = drifts
             .iter()
             .filter(|(key, drift)| memory.said.insert(label(key, drift)))

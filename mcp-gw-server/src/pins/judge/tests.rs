@@ -1,6 +1,7 @@
 use mcp_gw_core::{ItemSpec, RawJson, ToolSpec};
 
 use super::*;
+use crate::pins::store::FileStore as Files;
 
 /// A folder with a pins file.
 struct Place(tempfile::TempDir);
@@ -10,13 +11,13 @@ impl Place {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn store(&self) -> Store {
-        Store::new(self.0.path().join("pins.json"))
+    fn store(&self) -> Files {
+        Files::new(self.0.path().join("pins.json"))
     }
 
     /// A judge as a program has it that starts now.
     fn judge(&self, mode: PinMode) -> Result<Judge, PinsError> {
-        let keeper = Keeper::open(self.store())?;
+        let keeper = Keeper::open(Store::File(self.store()))?;
         Ok(Judge::new("docs", mode, Arc::new(keeper)))
     }
 
@@ -234,7 +235,7 @@ fn a_damaged_file_is_neither_used_nor_overwritten() {
             place.judge(PinMode::Quarantine).is_err(),
             "nor does a program start with it"
         );
-        let keeper = Keeper::unread(place.store(), true);
+        let keeper = Keeper::unread(Store::File(place.store()), true);
         let warns = Judge::new("docs", PinMode::Warn, Arc::new(keeper));
         assert_eq!(warns.judge(offer(&BAD)).unwrap().tools.len(), 3);
         assert_eq!(std::fs::read_to_string(&file).unwrap(), damaged);
@@ -245,9 +246,9 @@ fn a_damaged_file_is_neither_used_nor_overwritten() {
 #[cfg(unix)]
 fn what_cannot_be_written_down_is_not_trusted() {
     let place = Place::new();
-    let store = Store::new(place.0.path().join("no/such/folder/pins.json"));
+    let store = Files::new(place.0.path().join("no/such/folder/pins.json"));
     let judge = |mode| {
-        let keeper = Keeper::open(Store::new(store.path())).unwrap();
+        let keeper = Keeper::open(Store::File(Files::new(store.path()))).unwrap();
         Judge::new("docs", mode, Arc::new(keeper)).judge(offer(&GOOD))
     };
     assert!(matches!(

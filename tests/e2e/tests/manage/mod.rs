@@ -347,7 +347,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
         .fails(1, &["all"]);
     world
         .run(&["servers", "show", "../../health"])
-        .fails(1, &["slash"]);
+        .fails(1, &["dot segment"]);
     let both = [
         "servers",
         "create",
@@ -377,4 +377,20 @@ fn what_is_wrong_is_said_with_what_to_do() {
     world
         .run(&["users", "disable", "admin"])
         .fails(1, &["last active superuser"]);
+}
+
+/// Who starts by variables or `start` may think that the file beside them is read.
+#[test]
+fn a_file_that_is_not_read_is_told_of() {
+    let folder = Folder::new();
+    folder.file("gateway.yaml", "port: 1\n");
+    let mut command = Command::new(HTTP_BIN);
+    command
+        .args(["start", "--host", "127.0.0.1", "--port", "0"])
+        .args(["--database-url", "sqlite:///:memory:"])
+        .current_dir(&folder.0)
+        .env("GATEWAY_ADMIN_PASSWORD", PASSWORD);
+    let gateway = Process::start(&mut command);
+    gateway.stderr.with("--config gateway.yaml");
+    gateway.stderr.with("management API at ");
 }

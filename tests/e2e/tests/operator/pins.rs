@@ -284,6 +284,43 @@ fn one_server_may_be_held_to_more_than_the_others() {
 }
 
 #[test]
+fn gateways_on_one_database_have_the_same_pins_and_take_over_those_of_the_file() {
+    let scene = Scene::new("pins: { mode: quarantine }");
+    drop(scene.start());
+    let file = std::fs::read(scene.pins()).unwrap();
+    let yaml = std::fs::read_to_string(&scene.config).unwrap();
+    let database = scene.folder.0.join("g.db");
+    let database = format!("sqlite:///{}", database.display());
+    let more = format!("management: {{ database_url: {database:?}, auth_enabled: false }}\n");
+    scene.folder.file("gate.yaml", &format!("{yaml}{more}"));
+    scene.says(BAD);
+    let (one, first) = scene.start();
+    let (two, second) = scene.start();
+    for (gateway, client) in [(&one, &first), (&two, &second)] {
+        gateway.stderr.with(DRIFT);
+        assert_eq!(seen(client), None);
+    }
+    let (code, stdout, stderr) = scene.run(HTTP_BIN, &["approve", "odd", "fickle"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    // Whatever happens then.
+    one.signal(Signal::KILL);
+    assert!(
+        stdout.contains("odd approved: tool fickle: changed"),
+        "{stdout}"
+    );
+    until(&Some(BAD.to_owned()), || seen(&second));
+    let (_later, third) = scene.start();
+    assert_eq!(seen(&third).as_deref(), Some(BAD));
+    let (code, stdout, _) = scene.run(HTTP_BIN, &["diff"]);
+    assert_eq!((code, stdout.as_str()), (Some(0), "odd: as pinned"));
+    // A program without a database has its own.
+    assert_eq!(std::fs::read(scene.pins()).unwrap(), file);
+    let (code, _, stderr) = scene.run(STDIO_BIN, &["diff"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("this program has no database"), "{stderr}");
+}
+
+#[test]
 fn a_damaged_file_stops_the_start_and_is_left_as_it_is() {
     for mode in ["quarantine", "block"] {
         let scene = Scene::new(&format!("pins: {{ mode: {mode} }}"));
