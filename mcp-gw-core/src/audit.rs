@@ -1,6 +1,5 @@
 //! One event per request: who, what, on what grounds, how it ended.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +9,7 @@ use crate::caller::{Caller, CallerKind};
 use crate::clock::{Clock, rfc3339};
 use crate::context::{RequestMeta, Transport};
 use crate::error::ErrorClass;
-use crate::policy::{Decision, Effect, Feature, PolicyVersion, ShadowVerdict};
+use crate::policy::{Decision, Effect, Feature, PolicyVersion, Reason, ShadowVerdict};
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -152,7 +151,7 @@ pub struct AuditEvent {
     /// The kind of reason, a word for metrics such as `deny_rule`; `None` when the policy gives none.
     pub reason: Option<&'static str>,
     /// Why the policy said so: ids of rules.
-    pub reasons: Vec<Cow<'static, str>>,
+    pub reasons: Vec<Reason>,
     /// Which policy decided, if it has versions.
     pub policy_version: Option<PolicyVersion>,
     /// How long the policy took to decide, on all items for lists; `None` when it was not asked.

@@ -4,11 +4,14 @@
 mod build;
 mod difference;
 mod endpoint;
+pub(crate) mod pages;
 mod worded;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
+
+use pages::Pages;
 
 use crate::backend::Backend;
 use crate::freshness::{CacheHint, ListHints};
@@ -166,6 +169,7 @@ pub struct Catalogue {
     prompts: Table,
     shares: Vec<Share>,
     scope: Scope,
+    pages: Pages,
 }
 
 /// Which lists differ between two snapshots.
@@ -195,6 +199,11 @@ const FEATURES: [Feature; 4] = [
 ];
 
 impl Catalogue {
+    /// Pages of its lists that were written before.
+    pub(crate) const fn pages(&self) -> &Pages {
+        &self.pages
+    }
+
     const fn table(&self, feature: Feature) -> &Table {
         match feature {
             Feature::Tool => &self.tools,

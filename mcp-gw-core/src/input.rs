@@ -4,12 +4,12 @@
 use std::borrow::Cow;
 
 use memchr::memmem;
-use serde_json::value::RawValue;
 
 use crate::backend::Extras;
 use crate::context::{ClientLink, ClientLinkError};
 use crate::error::GatewayError;
-use crate::json::{Members, ObjectWriter, RawJson};
+use crate::json::{JsonText, Members, ObjectWriter, RawJson};
+use crate::result_type::is_plainly_complete;
 
 /// So often a backend may ask in one call.
 const ROUNDS: u8 = 10;
@@ -53,7 +53,7 @@ impl<'c> Rounds<'c> {
         let members = result
             .members()
             .map_err(|_| untellable("it names a member twice"))?;
-        if members.get("resultType").map(RawValue::get) != Some("\"input_required\"") {
+        if members.get("resultType").map(JsonText::get) != Some("\"input_required\"") {
             return Ok(None);
         }
         let state = members.get(STATE);
@@ -79,7 +79,7 @@ impl<'c> Rounds<'c> {
     async fn ask_all(
         &self,
         result: &RawJson,
-        requests: &RawValue,
+        requests: JsonText<'_>,
         untellable: impl Fn(&str) -> GatewayError,
     ) -> Result<RawJson, GatewayError> {
         let wrong = || untellable("it asks for input in a way that cannot be read");
@@ -121,6 +121,9 @@ impl<'c> Rounds<'c> {
 
 /// A cheap look: most results hold neither the word nor an escape that could hide it.
 fn may_ask(result: &RawJson) -> bool {
+    if is_plainly_complete(result) {
+        return false;
+    }
     let text = result.as_bytes();
     memmem::find(text, b"\"input_required\"").is_some()
         || (memmem::find(text, b"resultType").is_some() && memmem::find(text, b"\\u").is_some())

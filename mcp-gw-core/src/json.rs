@@ -7,7 +7,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::OnceLock;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use memchr::memmem::Finder;
@@ -22,8 +23,48 @@ mod quote;
 /// It always holds exactly one valid JSON value (RFC 8259) in UTF-8 without surrounding blanks.
 /// A clone shares the buffer it was cut from, so a small value cut from a large message keeps that
 /// message in memory; use [`RawJson::detached`] for what is kept for long.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RawJson(Bytes);
+#[derive(Clone)]
+pub struct RawJson {
+    text: Bytes,
+    /// Where its members stand, when it is an object and that was seen while it was read: each name once, and none
+    /// written with escapes.
+    top: Option<Arc<[Spot]>>,
+}
+
+/// Where a member stands in the text of an object: its name without quotes, and its value.
+#[derive(Debug, Clone)]
+struct Spot {
+    name: Range<u32>,
+    value: Range<u32>,
+}
+
+/// One JSON value as borrowed text: a part of a [`RawJson`], or of a message that is being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JsonText<'a>(&'a [u8]);
+
+impl<'a> JsonText<'a> {
+    /// The text.
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The text. Costs one UTF-8 check over the whole value.
+    pub fn get(self) -> &'a str {
+        std::str::from_utf8(self.0).unwrap_or("null")
+    }
+}
+
+impl<'a> From<&'a RawValue> for JsonText<'a> {
+    fn from(value: &'a RawValue) -> Self {
+        Self(value.get().as_bytes())
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for JsonText<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&RawValue>::deserialize(deserializer).map(Self::from)
+    }
+}
 
 /// Why a text could not be read as the JSON that was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -93,8 +134,12 @@ impl RawJson {
     /// When `text` is not exactly one JSON value in UTF-8.
     pub fn parse(text: impl Into<Bytes>) -> Result<Self, JsonError> {
         let text = text.into();
-        let value: &RawValue = serde_json::from_slice(&text)?;
+        let value: JsonText<'_> = serde_json::from_slice(&text)?;
         Ok(Self::within(&text, value))
+    }
+
+    const fn of(text: Bytes) -> Self {
+        Self { text, top: None }
     }
 
     /// Writes `value` as JSON.
@@ -102,86 +147,128 @@ impl RawJson {
     /// # Errors
     /// When `value` cannot be JSON: a map whose keys are not strings, for example.
     pub fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self, JsonError> {
-        Ok(Self(serde_json::to_vec(value)?.into()))
+        Ok(Self::of(serde_json::to_vec(value)?.into()))
     }
 
     /// `value` as a slice of `parent`, without a copy when it was borrowed from there.
-    pub fn within(parent: &Bytes, value: &RawValue) -> Self {
-        let text = value.get().as_bytes();
-        let start = (text.as_ptr() as usize).wrapping_sub(parent.as_ptr() as usize);
-        match start.checked_add(text.len()) {
-            Some(end) if end <= parent.len() => Self(parent.slice(start..end)),
-            _ => Self(Bytes::copy_from_slice(text)),
+    pub fn within(parent: &Bytes, value: JsonText<'_>) -> Self {
+        Self::of(match place(parent, value.0) {
+            Some(place) => parent.slice(place),
+            None => Bytes::copy_from_slice(value.0),
+        })
+    }
+
+    /// The same of an object whose members stand at `top`.
+    pub(crate) fn object_within(parent: &Bytes, value: JsonText<'_>, top: &Top) -> Self {
+        Self {
+            top: top.0.clone(),
+            ..Self::within(parent, value)
         }
+    }
+
+    /// False when this is surely no object with a member of one of these names, which are given in quotes: next to
+    /// nothing where its members are known, and a search of the text otherwise.
+    pub fn may_have(&self, names: &[&Needle]) -> bool {
+        if self.top.is_none() {
+            // A name may be written with escapes.
+            return names.iter().any(|name| name.is_in(self)) || ESCAPE.is_in(self);
+        }
+        let is_known = |name: &&Needle| self.spot(name.text.trim_matches('"'));
+        names.iter().any(|name| is_known(name).flatten().is_some())
+    }
+
+    /// The member of this name, `Some(None)` when there is none, where it is known where the members stand: without reading
+    /// anything.
+    pub(crate) fn known(&self, name: &str) -> Option<Option<JsonText<'_>>> {
+        let spot = self.spot(name)?;
+        Some(spot.map(|spot| JsonText(part(&self.text, &spot.value))))
     }
 
     /// Takes what is known to be one JSON value in UTF-8.
     pub(crate) fn of_checked(text: Vec<u8>) -> Self {
-        Self(text.into())
+        Self::of(text.into())
     }
 
     /// A part of this value, sharing its buffer when it was borrowed from there.
     #[must_use]
-    pub fn slice(&self, part: &RawValue) -> Self {
-        Self::within(&self.0, part)
+    pub fn slice(&self, part: JsonText<'_>) -> Self {
+        Self::within(&self.text, part)
+    }
+
+    /// The member of this name, when it is known where the members stand.
+    fn spot(&self, name: &str) -> Option<Option<&Spot>> {
+        let top = self.top.as_ref()?;
+        let is_it = |spot: &&Spot| part(&self.text, &spot.name) == name.as_bytes();
+        Some(top.iter().find(is_it))
     }
 
     /// The value `{}`.
     pub const fn empty_object() -> Self {
-        Self(Bytes::from_static(b"{}"))
+        Self::of(Bytes::from_static(b"{}"))
     }
 
     /// The value `null`.
     pub const fn null() -> Self {
-        Self(Bytes::from_static(b"null"))
+        Self::of(Bytes::from_static(b"null"))
     }
 
     /// A JSON string.
     pub fn string(text: &str) -> Self {
         let mut out = Vec::with_capacity(text.len() + 2);
         write_string(&mut out, text);
-        Self(out.into())
+        Self::of(out.into())
+    }
+
+    /// A JSON array of these.
+    pub(crate) fn array(items: &[Self]) -> Self {
+        let length = items.iter().map(|item| item.len() + 1).sum::<usize>();
+        let mut out = Vec::with_capacity(length + 2);
+        write_array(&mut out, items);
+        Self::of(out.into())
     }
 
     /// The text.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.text
     }
 
     /// The text. Costs one UTF-8 check over the whole value.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or("null")
+        std::str::from_utf8(&self.text).unwrap_or("null")
     }
 
     /// The text as a cheap clone of the buffer.
     pub fn to_bytes(&self) -> Bytes {
-        self.0.clone()
+        self.text.clone()
     }
 
     /// Length of the text in bytes.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.text.len()
     }
 
     /// Never true: a JSON value has at least one byte.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.text.is_empty()
     }
 
     /// True for an object.
     pub fn is_object(&self) -> bool {
-        self.0.first() == Some(&b'{')
+        self.text.first() == Some(&b'{')
     }
 
     /// True for `null`.
     pub fn is_null(&self) -> bool {
-        &*self.0 == b"null"
+        &*self.text == b"null"
     }
 
     /// A copy that does not keep the message it was cut from in memory.
     #[must_use]
     pub fn detached(&self) -> Self {
-        Self(Bytes::copy_from_slice(&self.0))
+        Self {
+            text: Bytes::copy_from_slice(&self.text),
+            top: self.top.clone(),
+        }
     }
 
     /// Reads the value into `T`.
@@ -189,7 +276,7 @@ impl RawJson {
     /// # Errors
     /// When the value has another shape than `T` expects.
     pub fn decode<'a, T: Deserialize<'a>>(&'a self) -> Result<T, JsonError> {
-        Ok(serde_json::from_slice(&self.0)?)
+        Ok(serde_json::from_slice(&self.text)?)
     }
 
     /// Reads the value into an owned `T`, consuming nothing.
@@ -213,7 +300,15 @@ impl RawJson {
     /// # Errors
     /// When the value is not an object, or names a member twice.
     pub fn members(&self) -> Result<Members<'_>, JsonError> {
-        self.decode()
+        let Some(top) = &self.top else {
+            return self.decode();
+        };
+        let named = |spot: &Spot| {
+            let name = std::str::from_utf8(part(&self.text, &spot.name)).unwrap_or_default();
+            let value = JsonText(part(&self.text, &spot.value));
+            (Cow::Borrowed(name), value)
+        };
+        Ok(Members(top.iter().map(named).collect()))
     }
 
     /// The member `key` of an object, sharing this value's buffer.
@@ -221,16 +316,38 @@ impl RawJson {
     /// # Errors
     /// When the value is not an object, or names a member twice.
     pub fn member(&self, key: &str) -> Result<Option<Self>, JsonError> {
-        Ok(self
-            .members()?
-            .get(key)
-            .map(|value| Self::within(&self.0, value)))
+        if let Some(value) = self.known(key) {
+            return Ok(value.map(|value| self.slice(value)));
+        }
+        Ok(self.members()?.get(key).map(|value| self.slice(value)))
     }
+}
+
+/// Two are equal when their texts are.
+impl PartialEq for RawJson {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for RawJson {}
+
+/// Where `inner` stands, when it is a part of `outer`.
+fn place(outer: &[u8], inner: &[u8]) -> Option<Range<usize>> {
+    let start = (inner.as_ptr() as usize).checked_sub(outer.as_ptr() as usize)?;
+    let end = start.checked_add(inner.len())?;
+    (end <= outer.len()).then_some(start..end)
+}
+
+/// What stands there.
+fn part<'t>(text: &'t [u8], at: &Range<u32>) -> &'t [u8] {
+    text.get(at.start as usize..at.end as usize)
+        .unwrap_or_default()
 }
 
 impl fmt::Debug for RawJson {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(&self.0))
+        f.write_str(&String::from_utf8_lossy(&self.text))
     }
 }
 
@@ -248,7 +365,8 @@ impl Default for RawJson {
 
 impl Serialize for RawJson {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let raw: &RawValue = serde_json::from_slice(&self.0).map_err(serde::ser::Error::custom)?;
+        let raw: &RawValue =
+            serde_json::from_slice(&self.text).map_err(serde::ser::Error::custom)?;
         raw.serialize(serializer)
     }
 }
@@ -256,7 +374,7 @@ impl Serialize for RawJson {
 impl<'de> Deserialize<'de> for RawJson {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(Self(String::from(Box::<str>::from(raw)).into()))
+        Ok(Self::of(String::from(Box::<str>::from(raw)).into()))
     }
 }
 
@@ -265,11 +383,11 @@ impl<'de> Deserialize<'de> for RawJson {
 /// Reading fails when a name occurs twice: two readers of such an object may see different values,
 /// and what was checked would not be what is forwarded.
 #[derive(Debug, Clone, Default)]
-pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub struct Members<'a>(Vec<(Cow<'a, str>, JsonText<'a>)>);
 
 impl<'a> Members<'a> {
     /// The value of the member `key`.
-    pub fn get(&self, key: &str) -> Option<&'a RawValue> {
+    pub fn get(&self, key: &str) -> Option<JsonText<'a>> {
         self.0
             .iter()
             .find(|(name, _)| name == key)
@@ -277,7 +395,7 @@ impl<'a> Members<'a> {
     }
 
     /// All members, in the order of the text.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, JsonText<'a>)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), *value))
     }
 
@@ -290,7 +408,36 @@ impl<'a> Members<'a> {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// The object whose members these are, and where they stand in it, when all of it was borrowed from `text`; `None`
+    /// when they do not tell that, as of an empty one, or when a name is written with escapes.
+    pub(crate) fn object_in(&self, text: &'a [u8]) -> Option<(JsonText<'a>, Top)> {
+        let (first, _) = self.0.first()?;
+        let (_, last) = self.0.last()?;
+        let before = text.get(..place(text, first.as_bytes())?.start)?;
+        let before = before.strip_suffix(b"\"")?.trim_ascii_end();
+        let start = before.strip_suffix(b"{")?.len();
+        let behind = text.get(place(text, last.0)?.end..)?.trim_ascii_start();
+        let end = text.len() - behind.strip_prefix(b"}")?.len();
+        let object = text.get(start..end)?;
+        let at = |part: &[u8]| -> Option<Range<u32>> {
+            let at = place(object, part)?;
+            Some(at.start.try_into().ok()?..at.end.try_into().ok()?)
+        };
+        let spot = |(name, value): &(Cow<'_, str>, JsonText<'_>)| {
+            Some(Spot {
+                name: at(name.as_bytes())?,
+                value: at(value.0)?,
+            })
+        };
+        let spots: Option<Arc<[Spot]>> = self.0.iter().map(spot).collect();
+        Some((JsonText(object), Top(Some(spots?))))
+    }
 }
+
+/// Where the members of an object stand, when that is known.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Top(Option<Arc<[Spot]>>);
 
 /// A member name, borrowed from the text unless it is written with escapes.
 struct Name<'a>(Cow<'a, str>);
@@ -323,7 +470,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
                 f.write_str("an object")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
+                let mut members: Vec<(Cow<'de, str>, JsonText<'de>)> = Vec::new();
                 // A linear search is quickest for the few members of a message; a hostile object
                 // with many must not cost the square of their number.
                 let mut seen: HashSet<Cow<'de, str>> = HashSet::new();
@@ -376,8 +523,8 @@ impl ObjectWriter {
 
     /// Adds a member whose value is borrowed JSON text.
     #[must_use]
-    pub fn raw_value(mut self, name: &str, value: &RawValue) -> Self {
-        self.put(name, value.get().as_bytes());
+    pub fn raw_value(mut self, name: &str, value: JsonText<'_>) -> Self {
+        self.put(name, value.0);
         self
     }
 
@@ -459,16 +606,7 @@ impl ObjectWriter {
     #[must_use]
     pub fn array<'v>(mut self, name: &str, values: impl IntoIterator<Item = &'v RawJson>) -> Self {
         self.name(name);
-        self.out.push(b'[');
-        let mut first = true;
-        for value in values {
-            if !first {
-                self.out.push(b',');
-            }
-            first = false;
-            self.out.extend_from_slice(value.as_bytes());
-        }
-        self.out.push(b']');
+        write_array(&mut self.out, values);
         self
     }
 
@@ -476,16 +614,22 @@ impl ObjectWriter {
     #[must_use]
     pub fn members(mut self, members: &Members<'_>, skip: &[&str]) -> Self {
         for (name, value) in members.iter().filter(|(name, _)| !skip.contains(name)) {
-            self.put(name, value.get().as_bytes());
+            self.put(name, value.0);
         }
         self
+    }
+
+    /// What is written up to the value of a member of this name, which is not there yet.
+    pub(crate) fn open(mut self, name: &str) -> Vec<u8> {
+        self.name(name);
+        self.out
     }
 
     /// Closes the object.
     #[must_use]
     pub fn finish(mut self) -> RawJson {
         self.out.push(b'}');
-        RawJson(self.out.into())
+        RawJson::of(self.out.into())
     }
 
     /// Closes the object with all members of `rest`, byte for byte as they are written there. When
@@ -500,7 +644,7 @@ impl ObjectWriter {
             self.out.push(b',');
         }
         self.out.extend_from_slice(tail);
-        RawJson(self.out.into())
+        RawJson::of(self.out.into())
     }
 
     fn put(&mut self, name: &str, value: &[u8]) {
@@ -522,6 +666,19 @@ impl Default for ObjectWriter {
     fn default() -> Self {
         Self::with_capacity(128)
     }
+}
+
+fn write_array<'v>(out: &mut Vec<u8>, values: impl IntoIterator<Item = &'v RawJson>) {
+    out.push(b'[');
+    let mut first = true;
+    for value in values {
+        if !first {
+            out.push(b',');
+        }
+        first = false;
+        out.extend_from_slice(value.as_bytes());
+    }
+    out.push(b']');
 }
 
 fn write_string(out: &mut Vec<u8>, text: &str) {
@@ -564,7 +721,7 @@ mod tests {
     #[test]
     fn a_value_from_elsewhere_is_copied() {
         let other = RawJson::parse("[1,2]").unwrap();
-        let value: &RawValue = other.decode().unwrap();
+        let value: JsonText<'_> = other.decode().unwrap();
         assert_eq!(
             RawJson::within(&Bytes::from_static(b"{}"), value).as_str(),
             "[1,2]"

@@ -5,13 +5,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
+use bytes::Bytes;
 use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 
 use crate::error::code;
-use crate::json::{JsonError, Members, ObjectWriter, RawJson};
+use crate::json::{JsonError, JsonText, Members, ObjectWriter, RawJson, Top};
 
 /// One JSON-RPC message.
 #[derive(Debug, Clone)]
@@ -30,7 +31,7 @@ pub enum Message<'a> {
 #[non_exhaustive]
 pub struct Request<'a> {
     /// Its id: the text of a string or an integer, to be echoed as it is.
-    pub id: &'a RawValue,
+    pub id: JsonText<'a>,
     /// Its method.
     pub method: Cow<'a, str>,
     /// Its params.
@@ -53,9 +54,24 @@ pub struct Notification<'a> {
 pub struct Response<'a> {
     /// The id of the request; `None` when the peer could not read it (`null` or absent, which
     /// JSON-RPC allows in errors only).
-    pub id: Option<&'a RawValue>,
+    pub id: Option<JsonText<'a>>,
     /// The result, or the error object.
-    pub outcome: Result<&'a RawValue, &'a RawValue>,
+    pub outcome: Result<JsonText<'a>, JsonText<'a>>,
+    /// Of the result.
+    top: Top,
+}
+
+impl Response<'_> {
+    /// The outcome as a slice of `whole`, which it was read from: its members need not be looked for again.
+    ///
+    /// # Errors
+    /// The error object that it is.
+    pub fn outcome_in(&self, whole: &Bytes) -> Result<RawJson, RawJson> {
+        match self.outcome {
+            Ok(result) => Ok(RawJson::object_within(whole, result, &self.top)),
+            Err(error) => Err(RawJson::within(whole, error)),
+        }
+    }
 }
 
 /// The member `params`.
@@ -81,7 +97,7 @@ impl<'a> Params<'a> {
     }
 
     /// The member `key`.
-    pub fn get(&self, key: &str) -> Option<&'a RawValue> {
+    pub fn get(&self, key: &str) -> Option<JsonText<'a>> {
         self.members()?.get(key)
     }
 
@@ -92,7 +108,7 @@ impl<'a> Params<'a> {
 }
 
 /// The string that `value` is, borrowed unless it has escapes.
-pub fn as_str(value: &RawValue) -> Option<Cow<'_, str>> {
+pub fn as_str(value: JsonText<'_>) -> Option<Cow<'_, str>> {
     let text = value.get();
     let inner = text.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {
@@ -116,9 +132,9 @@ pub struct EnvelopeError {
 }
 
 impl EnvelopeError {
-    fn invalid(message: impl Into<String>, id: Option<&RawValue>) -> Self {
+    fn invalid(message: impl Into<String>, id: Option<JsonText<'_>>) -> Self {
         let id = id
-            .filter(|id| is_id(id))
+            .filter(|id| is_id(*id))
             .map(|id| RawJson::parse(id.get().as_bytes().to_vec()).unwrap_or_default());
         Self {
             code: code::INVALID_REQUEST,
@@ -136,6 +152,13 @@ impl<'a> Message<'a> {
     /// no member twice, an id that is a string or an integer of at most 1,024 bytes. An id that is
     /// none is not in the error.
     pub fn parse(text: &'a [u8]) -> Result<Self, EnvelopeError> {
+        // Nearly all that come have a result, if any, whose members can be told at once; a second look is for the others,
+        // and for what is wrong.
+        if let Ok(envelope) = serde_json::from_slice::<Envelope<'a, Members<'a>>>(text)
+            && let Some(envelope) = envelope.settled(text)
+        {
+            return envelope.classify();
+        }
         let envelope: Envelope<'a> = serde_json::from_slice(text).map_err(|error| {
             let error = JsonError::from(error);
             if error.is_syntax {
@@ -160,17 +183,41 @@ impl<'a> Message<'a> {
 #[derive(Deserialize)]
 struct JustId<'a> {
     #[serde(borrow)]
-    id: Option<&'a RawValue>,
+    id: Option<JsonText<'a>>,
 }
 
-#[derive(Default)]
-struct Envelope<'a> {
-    jsonrpc: Option<&'a RawValue>,
-    id: Option<&'a RawValue>,
-    method: Option<&'a RawValue>,
+/// The members of a message; `R` is what its result is read as.
+struct Envelope<'a, R = JsonText<'a>> {
+    jsonrpc: Option<JsonText<'a>>,
+    id: Option<JsonText<'a>>,
+    method: Option<JsonText<'a>>,
     params: Params<'a>,
-    result: Option<&'a RawValue>,
-    error: Option<&'a RawValue>,
+    result: Option<R>,
+    error: Option<JsonText<'a>>,
+    /// Of the result.
+    top: Top,
+}
+
+impl<'a> Envelope<'a, Members<'a>> {
+    /// The same with the text of the result and where its members stand, if they tell that.
+    fn settled(self, text: &'a [u8]) -> Option<Envelope<'a>> {
+        let (result, top) = match &self.result {
+            None => (None, Top::default()),
+            Some(members) => {
+                let (result, top) = members.object_in(text)?;
+                (Some(result), top)
+            }
+        };
+        Some(Envelope {
+            jsonrpc: self.jsonrpc,
+            id: self.id,
+            method: self.method,
+            params: self.params,
+            result,
+            error: self.error,
+            top,
+        })
+    }
 }
 
 impl<'a> Envelope<'a> {
@@ -214,7 +261,11 @@ impl<'a> Envelope<'a> {
         match id {
             Some(id) if !is_id(id) => invalid(NO_ID),
             None if outcome.is_ok() => invalid("`id` is missing"),
-            id => Ok(Message::Response(Response { id, outcome })),
+            id => Ok(Message::Response(Response {
+                id,
+                outcome,
+                top: self.top,
+            })),
         }
     }
 }
@@ -227,7 +278,7 @@ const LONGEST_ID: usize = 1024;
 const NO_ID: &str = "`id` must be a string or an integer of at most 1024 bytes";
 
 /// True for the text of a string or an integer that is no longer than an id may be.
-pub fn is_id(id: &RawValue) -> bool {
+pub fn is_id(id: JsonText<'_>) -> bool {
     let text = id.get();
     let is_integer = || {
         let digits = text.strip_prefix('-').unwrap_or(text);
@@ -236,16 +287,24 @@ pub fn is_id(id: &RawValue) -> bool {
     text.len() <= LONGEST_ID && (text.starts_with('"') || is_integer())
 }
 
-impl<'de> Deserialize<'de> for Envelope<'de> {
+impl<'de, R: Deserialize<'de>> Deserialize<'de> for Envelope<'de, R> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EnvelopeVisitor;
-        impl<'de> Visitor<'de> for EnvelopeVisitor {
-            type Value = Envelope<'de>;
+        struct EnvelopeVisitor<R>(PhantomData<R>);
+        impl<'de, R: Deserialize<'de>> Visitor<'de> for EnvelopeVisitor<R> {
+            type Value = Envelope<'de, R>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("one JSON-RPC message (an object)")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut envelope = Envelope::default();
+                let mut envelope = Envelope {
+                    jsonrpc: None,
+                    id: None,
+                    method: None,
+                    params: Params::default(),
+                    result: None,
+                    error: None,
+                    top: Top::default(),
+                };
                 let mut has_params = false;
                 while let Some(key) = map.next_key::<Key>()? {
                     let slot = match key {
@@ -262,7 +321,12 @@ impl<'de> Deserialize<'de> for Envelope<'de> {
                         Key::Jsonrpc => &mut envelope.jsonrpc,
                         Key::Id => &mut envelope.id,
                         Key::Method => &mut envelope.method,
-                        Key::Result => &mut envelope.result,
+                        Key::Result => {
+                            if envelope.result.replace(map.next_value()?).is_some() {
+                                return Err(twice::<A>("result"));
+                            }
+                            continue;
+                        }
                         Key::Error => &mut envelope.error,
                     };
                     if slot.replace(map.next_value()?).is_some() {
@@ -272,7 +336,7 @@ impl<'de> Deserialize<'de> for Envelope<'de> {
                 Ok(envelope)
             }
         }
-        deserializer.deserialize_map(EnvelopeVisitor)
+        deserializer.deserialize_map(EnvelopeVisitor(PhantomData))
     }
 }
 
@@ -300,8 +364,8 @@ impl Key {
             Self::Id => "id",
             Self::Method => "method",
             Self::Params => "params",
-            Self::Result => "result",
             Self::Error => "error",
+            Self::Result => "result",
             Self::Other => "other",
         }
     }
@@ -388,6 +452,19 @@ pub fn result(id: &RawJson, result: &RawJson) -> RawJson {
         .raw("id", id)
         .raw("result", result)
         .finish()
+}
+
+/// What stands before a result in an answer; behind it there is `}`.
+pub fn before_result(id: &RawJson) -> Vec<u8> {
+    ObjectWriter::with_capacity(id.len() + 48)
+        .string("jsonrpc", "2.0")
+        .raw("id", id)
+        .open("result")
+}
+
+/// An answer of what [`before_result`] says and this result.
+pub fn joined(before: &[u8], result: &RawJson) -> RawJson {
+    RawJson::of_checked([before, result.as_bytes(), b"}"].concat())
 }
 
 /// Writes an answer with an error object. Without an id the member is left out, as MCP's schema
@@ -485,7 +562,71 @@ mod tests {
         }
     }
 
+    /// An object in some of the ways in which one can be written.
+    fn object() -> impl Strategy<Value = String> {
+        let blank = || prop_oneof![3 => Just(""), 1 => Just(" "), 1 => Just("\r\n\t")];
+        let name = prop_oneof![
+            Just("a"),
+            Just("resultType"),
+            Just(""),
+            Just("\u{e9}"),
+            Just("\\u0061"),
+            Just("\\\"}"),
+        ];
+        let value = prop_oneof![
+            Just("1e400"),
+            Just("\"}{\\\"\""),
+            Just("{ \"a\" : [ ] }"),
+            Just("\"complete\""),
+            Just("[{},\"result\"]"),
+            Just("null"),
+        ];
+        let member = (blank(), name, blank(), blank(), value, blank()).prop_map(
+            |(before, name, colon, after, value, end)| {
+                format!("{before}\"{name}\"{colon}:{after}{value}{end}")
+            },
+        );
+        (blank(), prop::collection::vec(member, 0..5))
+            .prop_map(|(blank, members)| format!("{{{}{blank}}}", members.join(",")))
+    }
+
+    fn shown(result: &RawJson) -> Result<Vec<(String, String)>, String> {
+        let members = result.members().map_err(|error| error.message)?;
+        let all = members.iter();
+        Ok(all
+            .map(|(name, value)| (name.to_owned(), value.get().to_owned()))
+            .collect())
+    }
+
     proptest! {
+        /// What is known of a result from the message that it came in is what it says when it is read alone.
+        #[test]
+        fn members_of_a_result_are_those_of_its_text(
+            result in object(),
+            is_last in any::<bool>(),
+            blank in prop_oneof![Just(""), Just(" \n")],
+        ) {
+            let head = r#""jsonrpc":"2.0","id":1"#;
+            let text = if is_last {
+                format!("{blank}{{{head},\"result\":{blank}{result}{blank}}}{blank}")
+            } else {
+                format!("{{\"result\"{blank}:{result}{blank},{head},\"x\":{{}}}}")
+            };
+            let whole = Bytes::from(text);
+            let Ok(Message::Response(response)) = Message::parse(&whole) else {
+                return Err(TestCaseError::fail("no response"));
+            };
+            let known = response.outcome_in(&whole).unwrap();
+            let alone = RawJson::parse(result.clone()).unwrap();
+            prop_assert_eq!(known.as_str(), result.as_str());
+            prop_assert_eq!(&known, &alone);
+            prop_assert_eq!(shown(&known), shown(&alone));
+            for name in ["a", "resultType", "", "\u{e9}", "\"}", "b"] {
+                prop_assert_eq!(known.member(name).ok(), alone.member(name).ok());
+            }
+            prop_assert_eq!(shown(&known.detached()), shown(&alone));
+        }
+
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let _ = Message::parse(&bytes);
@@ -499,7 +640,7 @@ mod tests {
                 let (method, id) = match &message {
                     Message::Request(r) => (Some(r.method.to_string()), Some(r.id.get())),
                     Message::Notification(n) => (Some(n.method.to_string()), None),
-                    Message::Response(r) => (None, r.id.map(RawValue::get)),
+                    Message::Response(r) => (None, r.id.map(JsonText::get)),
                 };
                 let id: Option<Value> = id.and_then(|id| serde_json::from_str(id).ok());
                 // Strings that no tree can hold (lone surrogates) stay text in ours.

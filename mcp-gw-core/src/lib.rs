@@ -25,6 +25,7 @@ mod param_header;
 mod pipeline;
 mod policy;
 mod registry;
+mod result_type;
 mod secret;
 mod shown;
 mod splice;
@@ -68,7 +69,7 @@ pub use gateway::{
     BackendStatus, BuildError, Gateway, GatewayBuilder, GatewayEvent, GatewayListener, Remount,
 };
 pub use glob::{Glob, GlobPlace};
-pub use json::{ESCAPE, JsonError, Members, Needle, ObjectWriter, RawJson};
+pub use json::{ESCAPE, JsonError, JsonText, Members, Needle, ObjectWriter, RawJson};
 pub use limit::{
     Admission, Charge, Hold, Lend, LimitReport, LimitStanding, LimiterError, LimiterHealth, Quota,
     RateLimiter, Unlimited,
@@ -79,9 +80,10 @@ pub use param_header::{ForeignParams, ParamHeader, UnclearParam};
 pub use pipeline::{ListPage, Resumed, Sight, Subscription, WatchedTask};
 pub use policy::{
     AccessRequest, AllowAll, Decision, DenyAll, Effect, Feature, ListPolicy, Phase, Policy,
-    PolicyVersion, ShadowVerdict,
+    PolicyVersion, Reason, ShadowVerdict,
 };
 pub use registry::{RegistryError, ToolRegistry, ToolRegistryBuilder};
+pub use result_type::is_plainly_complete;
 pub use schemars;
 pub use secret::Secret;
 pub use splice::Splice;

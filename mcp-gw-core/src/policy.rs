@@ -1,6 +1,5 @@
 //! The question that policy answers, and the answer's type.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
@@ -12,6 +11,12 @@ use async_trait::async_trait;
 use crate::caller::Caller;
 use crate::context::RequestMeta;
 use crate::tool::{Arguments, ToolSpec};
+
+mod reason;
+
+use reason::Reasons;
+
+pub use reason::Reason;
 
 /// What a caller wants to do: one of MCP's primitives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -139,7 +144,7 @@ pub struct Decision {
     effect: Effect,
     kind: &'static str,
     version: Option<PolicyVersion>,
-    reasons: Vec<Cow<'static, str>>,
+    reasons: Reasons,
     errors: Vec<String>,
     /// What few decisions have.
     rare: Option<Box<Rare>>,
@@ -216,7 +221,7 @@ impl Decision {
             effect,
             kind: "",
             version: None,
-            reasons: Vec::new(),
+            reasons: Reasons::None,
             errors: Vec::new(),
             rare: None,
         }
@@ -225,7 +230,7 @@ impl Decision {
     /// Makes room for so many reasons.
     #[must_use]
     pub fn with_room(mut self, reasons: usize) -> Self {
-        self.reasons.reserve_exact(reasons);
+        self.reasons.reserve(reasons);
         self
     }
 
@@ -275,7 +280,7 @@ impl Decision {
 
     /// Adds what decided: the id of a rule, or `default`.
     #[must_use]
-    pub fn because(mut self, reason: impl Into<Cow<'static, str>>) -> Self {
+    pub fn because(mut self, reason: impl Into<Reason>) -> Self {
         self.reasons.push(reason.into());
         self
     }
@@ -298,8 +303,8 @@ impl Decision {
     }
 
     /// What decided.
-    pub fn reasons(&self) -> &[Cow<'static, str>] {
-        &self.reasons
+    pub fn reasons(&self) -> &[Reason] {
+        self.reasons.as_slice()
     }
 
     /// Errors met on the way.

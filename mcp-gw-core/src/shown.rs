@@ -8,11 +8,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use memchr::memmem;
-use serde_json::value::RawValue;
 
 use crate::backend::Extras;
 use crate::input::RESPONSES;
-use crate::json::{Members, RawJson};
+use crate::json::{JsonText, Members, RawJson};
 use crate::jsonrpc::as_str;
 use crate::meta_key::RELATED_TASK;
 use crate::splice::Splice;
@@ -266,14 +265,14 @@ enum Way {
 }
 
 /// The text of a string; of anything else there is none.
-fn read(value: Option<&RawValue>) -> Result<Option<Cow<'_, str>>, Unclear> {
+fn read(value: Option<JsonText<'_>>) -> Result<Option<Cow<'_, str>>, Unclear> {
     match value {
         Some(value) if value.get().starts_with('"') => as_str(value).map(Some).ok_or(Unclear),
         _ => Ok(None),
     }
 }
 
-fn array(value: Option<&RawValue>) -> Vec<&RawValue> {
+fn array(value: Option<JsonText<'_>>) -> Vec<JsonText<'_>> {
     value
         .and_then(|value| serde_json::from_str(value.get()).ok())
         .unwrap_or_default()
@@ -292,14 +291,14 @@ struct Edits<'m, 'r> {
 
 impl<'r> Edits<'_, 'r> {
     /// The members of an object; of anything else there are none to be changed.
-    fn object(&mut self, value: Option<&'r RawValue>) -> Option<Members<'r>> {
+    fn object(&mut self, value: Option<JsonText<'r>>) -> Option<Members<'r>> {
         let text = value?.get();
         let members = serde_json::from_str(text).ok();
         self.is_unclear |= members.is_none() && text.starts_with('{');
         members
     }
 
-    fn uri(&mut self, value: Option<&'r RawValue>) {
+    fn uri(&mut self, value: Option<JsonText<'r>>) {
         let Some(map) = &self.shown.uris else { return };
         let way = self.way;
         let new = read(value).map(|old| {
@@ -311,7 +310,7 @@ impl<'r> Edits<'_, 'r> {
         self.change(value, new);
     }
 
-    fn task_id(&mut self, value: Option<&'r RawValue>) {
+    fn task_id(&mut self, value: Option<JsonText<'r>>) {
         let Some(map) = &self.shown.tasks else { return };
         let way = self.way;
         let new = read(value).map(|old| {
@@ -323,7 +322,7 @@ impl<'r> Edits<'_, 'r> {
         self.change(value, new);
     }
 
-    fn change(&mut self, value: Option<&'r RawValue>, new: Result<Option<String>, Unclear>) {
+    fn change(&mut self, value: Option<JsonText<'r>>, new: Result<Option<String>, Unclear>) {
         match (value, new) {
             (_, Err(Unclear)) => self.is_unclear = true,
             (Some(value), Ok(Some(new))) => self.splice.replace(value, RawJson::string(&new)),
@@ -332,7 +331,7 @@ impl<'r> Edits<'_, 'r> {
     }
 
     /// The member `_meta`, which may say to which task a message belongs.
-    fn meta(&mut self, meta: Option<&'r RawValue>) {
+    fn meta(&mut self, meta: Option<JsonText<'r>>) {
         if let Some(meta) = self.object(meta) {
             self.related(&meta);
         }
@@ -360,7 +359,7 @@ impl<'r> Edits<'_, 'r> {
         }
     }
 
-    fn messages(&mut self, messages: Option<&'r RawValue>) {
+    fn messages(&mut self, messages: Option<JsonText<'r>>) {
         for message in array(messages) {
             if let Some(message) = self.object(Some(message)) {
                 self.content(message.get("content"));
@@ -369,7 +368,7 @@ impl<'r> Edits<'_, 'r> {
     }
 
     /// The content of a message: one block or several.
-    fn content(&mut self, content: Option<&'r RawValue>) {
+    fn content(&mut self, content: Option<JsonText<'r>>) {
         let Some(content) = content else { return };
         if content.get().starts_with('[') {
             self.blocks(Some(content));
@@ -378,13 +377,13 @@ impl<'r> Edits<'_, 'r> {
         }
     }
 
-    fn blocks(&mut self, blocks: Option<&'r RawValue>) {
+    fn blocks(&mut self, blocks: Option<JsonText<'r>>) {
         for block in array(blocks) {
             self.block(block);
         }
     }
 
-    fn block(&mut self, block: &'r RawValue) {
+    fn block(&mut self, block: JsonText<'r>) {
         let Some(members) = self.object(Some(block)) else {
             return;
         };

@@ -2,9 +2,7 @@
 
 use std::ops::Range;
 
-use serde_json::value::RawValue;
-
-use crate::json::RawJson;
+use crate::json::{JsonText, RawJson};
 
 /// A JSON text and the values in it that are going to be replaced.
 ///
@@ -38,7 +36,7 @@ impl<'a> Splice<'a> {
 
     /// Puts `with` in the place of `part`, which was borrowed from the source; anything else is no
     /// part of it, and nothing happens. Of edits that overlap, the one that begins first is made.
-    pub fn replace(&mut self, part: &RawValue, with: RawJson) {
+    pub fn replace(&mut self, part: JsonText<'_>, with: RawJson) {
         let text = part.get().as_bytes();
         let start = (text.as_ptr() as usize).wrapping_sub(self.source.as_bytes().as_ptr() as usize);
         match start.checked_add(text.len()) {

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::caller::Caller;
 use crate::json::{ESCAPE, Needle, RawJson};
+use crate::result_type::is_plainly_complete;
 use crate::tool::Arguments;
 
 pub(crate) use room::kept;
@@ -85,7 +86,8 @@ impl Tasks {
         result: &RawJson,
         now: Instant,
     ) -> bool {
-        if ![&TASK_ID, &TASK, &ESCAPE].iter().any(|it| it.is_in(result)) {
+        let is_none = || ![&TASK_ID, &TASK, &ESCAPE].iter().any(|it| it.is_in(result));
+        if is_plainly_complete(result) || is_none() {
             return true;
         }
         let Ok(made) = result.decode::<Made>() else {

@@ -576,7 +576,11 @@ impl ToolOutput {
     pub fn is_error(&self) -> bool {
         // Nearly every result says nowhere that anything failed; a search is far cheaper than a
         // second parse.
-        says_true(self.0.as_bytes(), b"\"isError\"")
+        let may_say = match self.0.known("isError") {
+            Some(value) => value.is_some(),
+            None => says_true(self.0.as_bytes(), b"\"isError\""),
+        };
+        may_say
             && self
                 .0
                 .member("isError")

@@ -8,9 +8,8 @@
 use std::sync::Arc;
 
 use memchr::memmem;
-use serde_json::value::RawValue;
 
-use crate::json::{Members, RawJson};
+use crate::json::{JsonText, Members, RawJson};
 use crate::jsonrpc::as_str;
 use crate::splice::Splice;
 
@@ -80,7 +79,7 @@ impl UriMap {
             return definition.clone();
         }
         let mut splice = Splice::of(definition);
-        let mut change = |value: Option<&RawValue>| {
+        let mut change = |value: Option<JsonText<'_>>| {
             if let Some((value, uri)) = value.and_then(|value| Some((value, as_str(value)?))) {
                 splice.replace(value, RawJson::string(&self.map(&uri)));
             }
@@ -105,7 +104,7 @@ fn has(json: &RawJson, name: &str) -> bool {
         || memmem::find(json.as_bytes(), b"\\u").is_some()
 }
 
-fn object(value: Option<&RawValue>) -> Option<Members<'_>> {
+fn object(value: Option<JsonText<'_>>) -> Option<Members<'_>> {
     serde_json::from_str(value?.get()).ok()
 }
 

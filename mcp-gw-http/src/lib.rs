@@ -15,6 +15,7 @@ mod incoming;
 mod manage;
 mod managed;
 mod management;
+mod pieces;
 mod platform;
 mod proxies;
 mod router;

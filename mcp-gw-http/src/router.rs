@@ -28,6 +28,7 @@ use crate::credentials;
 use crate::guard::Guard;
 use crate::head::Head;
 use crate::incoming::Incoming;
+use crate::pieces::Pieces;
 use crate::proxies::TrustedProxies;
 
 /// How the router treats requests.
@@ -425,6 +426,7 @@ pub(crate) fn peer_addr(extensions: &Extensions) -> Option<IpAddr> {
 fn into_response(reply: HttpReply) -> Response<Body> {
     let body = match reply.body {
         HttpBody::Full(bytes) => Body::from(bytes),
+        HttpBody::Pieces(pieces) => Body::new(Pieces::of(pieces)),
         HttpBody::Events(events) => {
             Body::from_stream(events.map(Ok::<_, std::convert::Infallible>))
         }

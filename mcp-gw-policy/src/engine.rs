@@ -270,7 +270,7 @@ impl PolicyEngine {
         for (at, decider) in side.rules.iter().enumerate() {
             decider.rule.counters.hits.fetch_add(1, Relaxed);
             if at < MOST_NAMED {
-                decision = decision.because(String::from(&*decider.rule.id));
+                decision = decision.because(Arc::clone(&decider.rule.id));
             }
         }
         if more > 0 {

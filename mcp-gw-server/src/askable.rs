@@ -2,8 +2,7 @@
 //! knows them.
 
 use mcp_gw_core::jsonrpc::as_str;
-use mcp_gw_core::{Members, ObjectWriter, RawJson};
-use serde_json::value::RawValue;
+use mcp_gw_core::{JsonText, Members, ObjectWriter, RawJson};
 
 use crate::revision::Revision;
 
@@ -128,7 +127,7 @@ impl Askable {
     }
 }
 
-fn object(value: &RawValue) -> Option<Members<'_>> {
+fn object(value: JsonText<'_>) -> Option<Members<'_>> {
     serde_json::from_str(value.get()).ok()
 }
 

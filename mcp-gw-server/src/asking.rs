@@ -121,10 +121,7 @@ impl Asking {
             tracing::debug!("a client answered what nobody asked, or asks any more");
             return Ok(());
         };
-        let said = match response.outcome {
-            Ok(result) => Ok(RawJson::within(body, result)),
-            Err(error) => Err(RawJson::within(body, error)),
-        };
+        let said = response.outcome_in(body);
         let is_answer = match &said {
             Ok(answer) | Err(answer) => answer.members().is_ok(),
         };

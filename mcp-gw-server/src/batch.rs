@@ -1,10 +1,9 @@
 //! JSON-RPC batches, which revision 2025-03-26 has and no other.
 
 use bytes::Bytes;
-use mcp_gw_core::{RawJson, code};
+use mcp_gw_core::{JsonText, RawJson, code};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
 use crate::revision::Revision;
 use crate::rpc_error::RpcError;
@@ -75,7 +74,7 @@ fn refused(says: &str) -> RpcError {
 
 /// The first elements of an array, and how many there are.
 struct Elements<'a> {
-    first: Vec<&'a RawValue>,
+    first: Vec<JsonText<'a>>,
     count: usize,
 }
 

@@ -1,7 +1,6 @@
 //! Errors of servers between the eras: codes that one revision has and another does not.
 
-use mcp_gw_core::{Members, ObjectWriter, RawJson, code};
-use serde_json::value::RawValue;
+use mcp_gw_core::{JsonText, Members, ObjectWriter, RawJson, code};
 
 use crate::revision::Revision;
 
@@ -75,7 +74,7 @@ fn names_uri(members: &Members<'_>) -> bool {
 
 /// A sentence that names the capabilities which the server misses.
 fn lacking(members: &Members<'_>) -> String {
-    let required: Option<&RawValue> =
+    let required: Option<JsonText<'_>> =
         data(members).and_then(|data| data.get("requiredCapabilities"));
     let required: Members<'_> = required
         .and_then(|required| serde_json::from_str(required.get()).ok())

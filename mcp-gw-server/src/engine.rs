@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use mcp_gw_core::{
-    Caller, Catalogue, Clock, Feature, Gateway, GatewayError, Incoming, Instructions, LogLevel,
-    Members, ObjectWriter, RawJson, RequestMeta, Sight, SystemClock, code,
+    Caller, Catalogue, Clock, Feature, Gateway, GatewayError, Incoming, Instructions, JsonText,
+    LogLevel, Members, ObjectWriter, RawJson, RequestMeta, Sight, SystemClock, code,
 };
 
-use serde_json::value::RawValue;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -549,13 +548,13 @@ impl Engine {
             Feature::Prompt => "prompts",
             _ => "tools",
         };
-        let size = page.items.iter().map(|item| item.len() + 1).sum::<usize>();
+        let size = page.array.len();
         let writer = if revision.is_modern() {
             rewrite::list_head(size, page.hint, &self.inner.server_info)
         } else {
             ObjectWriter::with_capacity(size + 128)
         };
-        let mut writer = writer.array(member, &page.items);
+        let mut writer = writer.raw(member, &page.array);
         if let Some(key) = page.next_after {
             writer = writer.string("nextCursor", &write_cursor(&key));
         }
@@ -693,7 +692,7 @@ impl Abilities {
                 serde_json::from_str(raw).unwrap_or_default()
             };
             abilities.logging |= members.get("logging").is_some();
-            let subscribe = object("resources").get("subscribe").map(RawValue::get);
+            let subscribe = object("resources").get("subscribe").map(JsonText::get);
             abilities.subscribe |= subscribe == Some("true");
             for (name, value) in object("extensions").iter() {
                 if !abilities.extensions.iter().any(|(known, _)| known == name) {

@@ -16,6 +16,7 @@ use crate::askable::{Askable, without};
 use crate::client::Client;
 use crate::desk::Desk;
 use crate::engine::Engine;
+use crate::http::HttpBody;
 use crate::inflight::{InFlight, Open, Refusal};
 use crate::link::{CallLink, CallStream, Way, Wishes};
 use crate::operation::{self, Asking, Operation, Parsed};
@@ -43,18 +44,70 @@ pub(crate) struct Peer {
 /// The complete answer: a JSON-RPC message, and what HTTP says beside it.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
-    pub(crate) message: RawJson,
+    pub(crate) message: AnswerText,
     pub(crate) status: u16,
     pub(crate) retry_after: Option<std::time::Duration>,
     /// `WWW-Authenticate`.
     pub(crate) challenge: Option<String>,
 }
 
+/// A message. One that carries a long result has it as it came, not copied.
+#[derive(Debug, Clone)]
+pub(crate) enum AnswerText {
+    Whole(RawJson),
+    /// An answer: what stands before the result, and the result.
+    Long(Bytes, RawJson),
+}
+
+/// From so many bytes on copying a result costs more than keeping a message in pieces.
+const LONG: usize = 16 * 1024;
+
+/// What closes a message.
+const CLOSE: Bytes = Bytes::from_static(b"}");
+
+impl AnswerText {
+    fn result(id: &RawJson, result: RawJson) -> Self {
+        if result.len() < LONG {
+            Self::Whole(jsonrpc::result(id, &result))
+        } else {
+            Self::Long(jsonrpc::before_result(id).into(), result)
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Whole(message) => message.len(),
+            Self::Long(head, result) => head.len() + result.len() + CLOSE.len(),
+        }
+    }
+
+    /// All of it as one text.
+    pub(crate) fn into_raw(self) -> RawJson {
+        match self {
+            Self::Whole(message) => message,
+            Self::Long(head, result) => jsonrpc::joined(&head, &result),
+        }
+    }
+
+    pub(crate) fn into_body(self) -> HttpBody {
+        match self {
+            Self::Whole(message) => HttpBody::Full(message.to_bytes()),
+            Self::Long(head, result) => HttpBody::Pieces(vec![head, result.to_bytes(), CLOSE]),
+        }
+    }
+}
+
+impl From<RawJson> for AnswerText {
+    fn from(message: RawJson) -> Self {
+        Self::Whole(message)
+    }
+}
+
 impl Answer {
     pub(crate) fn of(id: &RawJson, result: Result<RawJson, RpcError>) -> Self {
         match result {
             Ok(result) => Self {
-                message: jsonrpc::result(id, &result),
+                message: AnswerText::result(id, result),
                 status: 200,
                 retry_after: None,
                 challenge: None,
@@ -65,7 +118,7 @@ impl Answer {
 
     pub(crate) fn error(id: Option<&RawJson>, error: &RpcError) -> Self {
         Self {
-            message: jsonrpc::error(id, &error.object),
+            message: AnswerText::Whole(jsonrpc::error(id, &error.object)),
             status: error.status,
             retry_after: error.retry_after,
             challenge: error.challenge.clone(),
@@ -390,5 +443,34 @@ fn refused(refusal: Refusal) -> RpcError {
             code::RATE_LIMITED,
             "Too many requests are open at once. Wait for one to end, then try again.",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_result_is_told_as_a_short_one_and_is_not_copied() {
+        let id = RawJson::string("a \"b\"");
+        for length in [0, LONG - 3, LONG - 2, LONG, 3 * LONG] {
+            let result = RawJson::string(&"x".repeat(length));
+            let expected = jsonrpc::result(&id, &result);
+            let answer = Answer::of(&id, Ok(result.clone()));
+            assert_eq!(answer.message.len(), expected.len());
+            match answer.message.clone().into_body() {
+                HttpBody::Full(body) => {
+                    assert!(length < LONG - 2);
+                    assert_eq!(body, expected.as_bytes());
+                }
+                HttpBody::Pieces(pieces) => {
+                    assert!(length >= LONG - 2);
+                    assert_eq!(pieces.concat(), expected.as_bytes());
+                    assert_eq!(pieces[1].as_ptr(), result.as_bytes().as_ptr());
+                }
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(answer.message.into_raw(), expected);
+        }
     }
 }

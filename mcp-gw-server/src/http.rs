@@ -347,7 +347,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 
 impl RpcError {
     pub(crate) fn reply(&self, id: Option<&RawJson>) -> HttpReply {
-        HttpReply::answer(&Answer::error(id, self))
+        HttpReply::answer(Answer::error(id, self))
     }
 }
 

@@ -142,7 +142,9 @@ pub async fn serve_lines_until(
                     config.max_line_bytes
                 );
                 let error = RpcError::new(code::INVALID_REQUEST, &says);
-                connection.send(Answer::error(None, &error).message).await;
+                connection
+                    .send(Answer::error(None, &error).message.into_raw())
+                    .await;
             }
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
@@ -219,7 +221,8 @@ impl Connection {
             Ok(Message::Request(request)) => {
                 if let Err(error) = self.request(&request, &line) {
                     let id = RawJson::within(&line, request.id);
-                    self.send(Answer::error(Some(&id), &error).message).await;
+                    self.send(Answer::error(Some(&id), &error).message.into_raw())
+                        .await;
                 }
             }
             Ok(Message::Notification(notification)) => self.notified(&notification),
@@ -227,7 +230,7 @@ impl Connection {
             Ok(_) => {}
             Err(error) => {
                 let answer = RpcError::new(error.code, &error.message);
-                self.send(Answer::error(error.id.as_ref(), &answer).message)
+                self.send(Answer::error(error.id.as_ref(), &answer).message.into_raw())
                     .await;
             }
         }
@@ -330,7 +333,7 @@ impl Connection {
 async fn run(exchange: Exchange, out: &mpsc::Sender<RawJson>) -> Option<RawJson> {
     let Exchange { mut work, messages } = exchange;
     let Some(mut messages) = messages else {
-        return work.await.map(|answer| answer.message);
+        return work.await.map(|answer| answer.message.into_raw());
     };
     let answer = loop {
         tokio::select! {
@@ -342,7 +345,7 @@ async fn run(exchange: Exchange, out: &mpsc::Sender<RawJson>) -> Option<RawJson>
     while let Ok(message) = messages.try_recv() {
         drop(out.send(message).await);
     }
-    answer.map(|answer| answer.message)
+    answer.map(|answer| answer.message.into_raw())
 }
 
 /// Writes one message a line. Line breaks between the tokens of a relayed payload become blanks;

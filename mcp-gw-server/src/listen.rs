@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mcp_gw_core::jsonrpc::{self, Params};
 use mcp_gw_core::{
-    Caller, Incoming, Members, ObjectWriter, RawJson, Subscription, WatchedTask, code, meta_key,
+    Caller, Incoming, JsonText, Members, ObjectWriter, RawJson, Subscription, WatchedTask, code,
+    meta_key,
 };
-use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -67,7 +67,7 @@ impl Filter {
         let says = "`notifications` must be an object that names no member twice";
         let raw = params.get("notifications").ok_or_else(|| wrong(says))?;
         let members: Members<'_> = serde_json::from_str(raw.get()).map_err(|_| wrong(says))?;
-        let flag = |name: &str| match members.get(name).map(RawValue::get) {
+        let flag = |name: &str| match members.get(name).map(JsonText::get) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(_) => Err(wrong(&format!("`notifications.{name}` must be a boolean"))),

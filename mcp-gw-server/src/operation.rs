@@ -7,10 +7,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use mcp_gw_core::jsonrpc::{Params, Request, as_str, is_id};
 use mcp_gw_core::{
-    Arguments, Completion, CompletionRef, Extras, Feature, LogLevel, Members, ObjectWriter,
-    PromptGet, RawJson, ResourceRead, TaskAsk, TaskMethod, ToolCall, code, meta_key as key,
+    Arguments, Completion, CompletionRef, Extras, Feature, JsonText, LogLevel, Members,
+    ObjectWriter, PromptGet, RawJson, ResourceRead, TaskAsk, TaskMethod, ToolCall, code,
+    meta_key as key,
 };
-use serde_json::value::RawValue;
 
 use crate::askable::{TASKS, declares_extension};
 use crate::bridge::About;
@@ -156,7 +156,7 @@ impl<'a> Meta<'a> {
         }
     }
 
-    pub(crate) fn get(&self, key: &str) -> Option<&'a RawValue> {
+    pub(crate) fn get(&self, key: &str) -> Option<JsonText<'a>> {
         self.0.get(key)
     }
 
@@ -263,7 +263,7 @@ pub(crate) fn parse(
         meta: &meta,
     };
     let operation = reader.operation(&request.method, revision)?;
-    let slice = |raw: &RawValue| RawJson::within(body, raw);
+    let slice = |raw: JsonText<'_>| RawJson::within(body, raw);
     let (info, capabilities) = if revision.is_modern() {
         (
             meta.get(key::CLIENT_INFO),

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use mcp_gw_core::{Caller, Clock, Members, ObjectWriter, RawJson, code, meta_key};
-use serde_json::value::RawValue;
+use mcp_gw_core::{Caller, Clock, JsonText, Members, ObjectWriter, RawJson, code, meta_key};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -396,7 +395,7 @@ pub(crate) fn read_responses(responses: &RawJson) -> Result<Members<'_>, RpcErro
 fn all_accepted(members: &Members<'_>) -> bool {
     members.iter().all(|(_, response)| {
         let response: Members<'_> = serde_json::from_str(response.get()).unwrap_or_default();
-        response.get("action").map(RawValue::get) == Some("\"accept\"")
+        response.get("action").map(JsonText::get) == Some("\"accept\"")
     })
 }
 

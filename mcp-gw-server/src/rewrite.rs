@@ -4,8 +4,10 @@
 //! are added behind the opening brace, and removed only where a search finds their name.
 
 use mcp_gw_core::jsonrpc::as_str;
-use mcp_gw_core::{CacheHint, ESCAPE, JsonError, Members, Needle, ObjectWriter, RawJson};
-use serde_json::value::RawValue;
+use mcp_gw_core::{
+    CacheHint, ESCAPE, JsonError, JsonText, Members, Needle, ObjectWriter, RawJson,
+    is_plainly_complete,
+};
 
 use crate::revision::Revision;
 use crate::rounds::STATE;
@@ -44,7 +46,7 @@ pub(crate) enum Kind {
 /// # Errors
 /// Why it cannot be told this one: a clause whose subject is the result.
 pub(crate) fn kind(result: &RawJson, revision: Revision) -> Result<Kind, String> {
-    if result.is_object() && is_plainly_complete(result) {
+    if is_plainly_complete(result) {
         return Ok(Kind::Answer);
     }
     kind_of_members(result, revision)
@@ -87,7 +89,7 @@ fn kind_of_members(result: &RawJson, revision: Revision) -> Result<Kind, String>
 /// # Errors
 /// When it asks in no way that there is.
 pub(crate) fn read_requests(requests: &RawJson) -> Result<Vec<(String, RawJson)>, JsonError> {
-    let read = |request: &RawValue| {
+    let read = |request: JsonText<'_>| {
         let request = requests.slice(request);
         let method = request.member("method")?.unwrap_or_default();
         let params = request.member("params")?;
@@ -123,7 +125,8 @@ fn look(result: &RawJson, revision: Revision) -> Result<Look<'_>, String> {
     } else {
         &LEGACY_STRIPPED[..]
     };
-    if !names.iter().any(|name| name.is_in(result)) {
+    let concerns = result.may_have(names) || (!revision.is_modern() && names_server(result));
+    if !concerns {
         return Ok(Look::Plain);
     }
     let Ok(members) = result.members() else {
@@ -149,12 +152,11 @@ fn look(result: &RawJson, revision: Revision) -> Result<Look<'_>, String> {
     })
 }
 
-/// Text that makes a result worth a look before a modern client gets it. A name may be written with
-/// escapes, so a backslash alone is enough.
-const MODERN_MEMBERS: [&Needle; 6] = [&TYPE, &REQUEST_STATE, &META, &TTL, &SCOPE, &ESCAPE];
+/// Members that make a result worth a look before a modern client gets it.
+const MODERN_MEMBERS: [&Needle; 5] = [&TYPE, &REQUEST_STATE, &META, &TTL, &SCOPE];
 
 /// The same for clients of older revisions.
-const LEGACY_STRIPPED: [&Needle; 5] = [&TYPE, &TTL, &SCOPE, &INFO, &ESCAPE];
+const LEGACY_STRIPPED: [&Needle; 3] = [&TYPE, &TTL, &SCOPE];
 
 static TYPE: Needle = Needle::new("\"resultType\"");
 static REQUEST_STATE: Needle = Needle::new("\"requestState\"");
@@ -162,6 +164,11 @@ static META: Needle = Needle::new("\"_meta\"");
 static TTL: Needle = Needle::new("\"ttlMs\"");
 static SCOPE: Needle = Needle::new("\"cacheScope\"");
 static INFO: Needle = Needle::new(SERVER_INFO);
+
+/// True when a server may say in it who it is, as servers of revisions before 2026-07-28 do in their handshake only.
+fn names_server(result: &RawJson) -> bool {
+    result.may_have(&[&META]) && (INFO.is_in(result) || ESCAPE.is_in(result))
+}
 
 /// The result as a client of `revision` expects it.
 ///
@@ -189,7 +196,7 @@ pub(crate) fn result(
 /// cannot: neither of them knows types of results, so what the server writes there says nothing, except
 /// that what claims to ask for input or to be a task is not the answer that the client would take it for.
 pub(crate) fn objection_to_plain(result: &RawJson) -> Option<String> {
-    if !STRIPPED_FROM_PLAIN.iter().any(|name| name.is_in(result)) {
+    if !result.may_have(&STRIPPED_FROM_PLAIN) {
         return None;
     }
     let Ok(members) = result.members() else {
@@ -203,7 +210,7 @@ pub(crate) fn objection_to_plain(result: &RawJson) -> Option<String> {
 
 /// Such a result without what the revision does not have.
 pub(crate) fn plain(result: RawJson) -> RawJson {
-    if !STRIPPED_FROM_PLAIN.iter().any(|name| name.is_in(&result)) {
+    if !result.may_have(&STRIPPED_FROM_PLAIN) {
         return result;
     }
     match result.members() {
@@ -219,22 +226,8 @@ pub(crate) fn plain(result: RawJson) -> RawJson {
 /// Members that results of revisions before 2026-07-28 do not have.
 const NO_MEMBERS: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
 
-/// Text that makes a result worth a look for them.
-const STRIPPED_FROM_PLAIN: [&Needle; 4] = [&TYPE, &TTL, &SCOPE, &ESCAPE];
-
-/// True when the only type that a result can say is `complete`, seen without reading the rest: the name stands there
-/// once and with that value, and nothing is written in a way that could hide another.
-fn is_plainly_complete(result: &RawJson) -> bool {
-    let text = result.as_bytes();
-    let Some(value) = TYPE.find(text).and_then(|at| text.get(at + 12..)) else {
-        return false;
-    };
-    let is_complete = value
-        .trim_ascii_start()
-        .strip_prefix(b":")
-        .is_some_and(|value| value.trim_ascii_start().starts_with(b"\"complete\""));
-    is_complete && TYPE.find(value).is_none() && !ESCAPE.is_in(result)
-}
+/// Members that make a result worth a look for them.
+const STRIPPED_FROM_PLAIN: [&Needle; 3] = [&TYPE, &TTL, &SCOPE];
 
 fn to_modern(
     result: &RawJson,

@@ -297,7 +297,8 @@ async fn run(
         }
     };
     let answer = answer.ok_or_else(cancelled)?;
-    match Message::parse(answer.message.as_bytes()) {
+    let answer = answer.message.into_raw();
+    match Message::parse(answer.as_bytes()) {
         Ok(Message::Response(response)) => match response.outcome {
             Ok(result) => serde_json::from_str(result.get()).map_err(|error| unfit(&error)),
             Err(error) => Err(error_data(error.get())),

@@ -9,8 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use mcp_gw_core::jsonrpc::as_str;
-use mcp_gw_core::{ESCAPE, Extras, Feature, Members, Needle, ObjectWriter, RawJson};
-use serde_json::value::RawValue;
+use mcp_gw_core::{Extras, Feature, JsonText, Members, Needle, ObjectWriter, RawJson};
 use sha2::{Digest as _, Sha256};
 
 use crate::engine::Engine;
@@ -151,8 +150,7 @@ impl Engine {
         server: &str,
         result: RawJson,
     ) -> Result<RawJson, RpcError> {
-        // A name may be written with escapes.
-        if !QUOTED.is_in(&result) && !ESCAPE.is_in(&result) {
+        if !result.may_have(&[&QUOTED]) {
             return Ok(result);
         }
         let Ok(members) = result.members() else {
@@ -175,7 +173,7 @@ impl Engine {
 }
 
 /// The state of a result that asks for input; in another one the member is nothing of this hop.
-fn state_to_bring_back<'r>(members: &Members<'r>) -> Option<&'r RawValue> {
+fn state_to_bring_back<'r>(members: &Members<'r>) -> Option<JsonText<'r>> {
     let kind = members.get("resultType").and_then(as_str);
     let state = members.get(STATE)?;
     let is_asked_for = kind.as_deref() == Some("input_required");

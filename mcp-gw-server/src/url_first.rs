@@ -2,9 +2,8 @@
 //! client/elicitation): `URLElicitationRequiredError`.
 
 use mcp_gw_core::jsonrpc::as_str;
-use mcp_gw_core::{Members, ObjectWriter, RawJson};
+use mcp_gw_core::{JsonText, Members, ObjectWriter, RawJson};
 use memchr::memmem;
-use serde_json::value::RawValue;
 
 const URL_ELICITATION_REQUIRED: f64 = -32042.0;
 /// The member of `data` with the URLs.
@@ -41,7 +40,7 @@ pub(crate) fn is_of_code(error: &RawJson) -> bool {
 
 /// A number has more than one spelling.
 fn has_code(members: &Members<'_>) -> bool {
-    let code = members.get("code").map(RawValue::get);
+    let code = members.get("code").map(JsonText::get);
     let code: Option<f64> = code.and_then(|code| serde_json::from_str(code).ok());
     code.is_some_and(|code| code.total_cmp(&URL_ELICITATION_REQUIRED).is_eq())
 }

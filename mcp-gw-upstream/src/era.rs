@@ -3,9 +3,8 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mcp_gw_core::{BackendError, CacheHint, RawJson, code, jsonrpc};
+use mcp_gw_core::{BackendError, CacheHint, JsonText, RawJson, code, jsonrpc};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::settings::Settings;
 
@@ -91,9 +90,9 @@ pub(crate) enum Probe {
 struct Discovered<'a> {
     supported_versions: Option<Vec<String>>,
     #[serde(borrow)]
-    capabilities: Option<&'a RawValue>,
+    capabilities: Option<JsonText<'a>>,
     #[serde(borrow)]
-    instructions: Option<&'a RawValue>,
+    instructions: Option<JsonText<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -101,16 +100,16 @@ struct Discovered<'a> {
 struct Initialized<'a> {
     protocol_version: String,
     #[serde(borrow)]
-    capabilities: Option<&'a RawValue>,
+    capabilities: Option<JsonText<'a>>,
     #[serde(borrow)]
-    instructions: Option<&'a RawValue>,
+    instructions: Option<JsonText<'a>>,
 }
 
-fn text(value: Option<&RawValue>) -> Option<String> {
+fn text(value: Option<JsonText<'_>>) -> Option<String> {
     value.and_then(|value| serde_json::from_str(value.get()).ok())
 }
 
-fn object(parent: &RawJson, value: Option<&RawValue>) -> Option<RawJson> {
+fn object(parent: &RawJson, value: Option<JsonText<'_>>) -> Option<RawJson> {
     value
         .map(|value| RawJson::within(&parent.to_bytes(), value).detached())
         .filter(RawJson::is_object)

@@ -6,10 +6,9 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use mcp_gw_core::{
-    BackendError, CacheHint, Feature, ItemSpec, LeftOut, ListHints, Offer, RawJson, SpecError,
-    ToolSpec, code,
+    BackendError, CacheHint, Feature, ItemSpec, JsonText, LeftOut, ListHints, Offer, RawJson,
+    SpecError, ToolSpec, code,
 };
-use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use crate::ask::Ask;
@@ -298,7 +297,7 @@ fn take_page<C: Lists, T>(
     };
     let members = page.members().map_err(|_| wrong())?;
     let items = members.get(what.member).ok_or_else(wrong)?;
-    let items: Vec<&RawValue> = serde_json::from_str(items.get()).map_err(|_| wrong())?;
+    let items: Vec<JsonText<'_>> = serde_json::from_str(items.get()).map_err(|_| wrong())?;
     found.page(page);
     for item in items {
         found.seen += 1;

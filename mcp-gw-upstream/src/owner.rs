@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mcp_gw_core::{
-    CallContext, CallerKind, ClientRef, LogLevel, Members, ObjectWriter, RawJson, SessionKey,
+    CallContext, CallerKind, ClientRef, JsonText, LogLevel, Members, ObjectWriter, RawJson,
+    SessionKey,
 };
-use serde_json::value::RawValue;
 
 use crate::era::{Era, Hello};
 
@@ -213,7 +213,7 @@ fn truth(declared: &RawJson, members: &Members<'_>, has_session: bool) -> RawJso
 }
 
 /// The object `value` without these members; `None` when it has none of them.
-fn less(value: &RawValue, without: &[&str]) -> Option<RawJson> {
+fn less(value: JsonText<'_>, without: &[&str]) -> Option<RawJson> {
     let members: Members<'_> = serde_json::from_str(value.get()).ok()?;
     without
         .iter()

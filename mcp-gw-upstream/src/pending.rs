@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use mcp_gw_core::RawJson;
-use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use crate::call::Call;
@@ -26,17 +24,14 @@ pub(crate) enum Reply {
 }
 
 impl Reply {
-    /// What a response within `whole` says.
-    pub(crate) fn of(whole: &Bytes, outcome: Result<&RawValue, &RawValue>) -> Self {
+    /// What a response says.
+    pub(crate) fn of(outcome: Result<RawJson, RawJson>) -> Self {
         match outcome {
-            Ok(result) => Self::Result(RawJson::within(whole, result)),
-            Err(error) => {
-                let error = RawJson::within(whole, error);
-                match error_fault(&error) {
-                    None => Self::Error(error),
-                    Some(fault) => Self::Malformed(fault.to_owned()),
-                }
-            }
+            Ok(result) => Self::Result(result),
+            Err(error) => match error_fault(&error) {
+                None => Self::Error(error),
+                Some(fault) => Self::Malformed(fault.to_owned()),
+            },
         }
     }
 }
@@ -182,7 +177,7 @@ mod tests {
     #[test]
     fn an_error_is_an_object() {
         let of = |text: &'static str| {
-            let raw: &RawValue = serde_json::from_str(text).unwrap();
+            let raw: JsonText<'_> = serde_json::from_str(text).unwrap();
             Reply::of(&Bytes::from_static(text.as_bytes()), Err(raw))
         };
         assert!(matches!(of("{}"), Reply::Malformed(_)));

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
-use mcp_gw_core::{BackendError, ObjectWriter, RawJson};
-use serde_json::value::RawValue;
+use mcp_gw_core::{BackendError, JsonText, ObjectWriter, RawJson};
 
 /// How many there may be, and how long.
 #[derive(Debug, Clone, Copy)]
@@ -119,7 +118,7 @@ fn replaced(object: &RawJson, member: &str, value: &RawJson) -> Option<RawJson> 
     let members = object.members().ok()?;
     let mut writer = ObjectWriter::with_capacity(object.len() + value.len());
     for (name, old) in members.iter() {
-        let old: &RawValue = old;
+        let old: JsonText<'_> = old;
         writer = if name == member {
             writer.raw(name, value)
         } else {

@@ -2,10 +2,9 @@
 
 mod outline;
 
-use mcp_gw_core::{ObjectWriter, RawJson};
+use mcp_gw_core::{JsonText, ObjectWriter, RawJson};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use crate::tools::lexer::Lexer;
 pub(crate) use outline::LEFT_OUT;
@@ -115,7 +114,7 @@ fn names(raw: &RawJson) -> String {
             names.join(", ")
         }
         Some(b'[') => {
-            let items: Vec<&RawValue> = raw.decode().unwrap_or_default();
+            let items: Vec<JsonText<'_>> = raw.decode().unwrap_or_default();
             format!("a list of {}", items.len())
         }
         _ => "a plain value".to_owned(),
@@ -177,7 +176,7 @@ fn cut_within(
 }
 
 fn cut_list(list: &RawJson, pointer: &str, skip: usize, budget: usize) -> Option<Shown> {
-    let items: Vec<&RawValue> = list.decode().ok()?;
+    let items: Vec<JsonText<'_>> = list.decode().ok()?;
     let mut room = budget.saturating_sub(2);
     let mut kept = Vec::new();
     for item in items.iter().skip(skip) {
@@ -186,14 +185,14 @@ fn cut_list(list: &RawJson, pointer: &str, skip: usize, budget: usize) -> Option
             break;
         }
         room -= length;
-        kept.push(list.slice(item));
+        kept.push(list.slice(*item));
     }
     let mut end = skip + kept.len();
     if kept.is_empty()
         && let Some(item) = items.get(skip)
     {
         // Not even one fits: show what it has, and how to look into it.
-        let item = list.slice(item);
+        let item = list.slice(*item);
         kept.push(outline(&item, &format!("{pointer}/{skip}"), 0, budget).body);
         end = skip + 1;
     }

@@ -1,5 +1,6 @@
 //! The pipeline, seen from outside.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -323,8 +324,8 @@ async fn refused_credentials_are_audited_and_malformed_ones_are_not_looked_at() 
     assert_eq!(error.as_deref(), Some("signature_missing: there is none"));
 }
 
-/// Ten tools, of which a caller may see those with an even number.
-struct Numbers;
+/// So many tools.
+struct Numbers(usize);
 
 #[async_trait]
 impl Backend for Numbers {
@@ -333,7 +334,7 @@ impl Backend for Numbers {
     }
 
     async fn offer(&self) -> Result<Offer, BackendError> {
-        let tools = (0..10).map(|n| ToolSpec::new(&format!("t{n}"), "").unwrap());
+        let tools = (0..self.0).map(|n| ToolSpec::new(&format!("t{n}"), "").unwrap());
         Ok(Offer::of_tools(tools.collect()))
     }
 
@@ -355,10 +356,55 @@ fn even(request: &AccessRequest<'_>) -> bool {
     last.is_multiple_of(2)
 }
 
+/// Lists that are long enough to be kept once they were written.
+#[tokio::test]
+async fn a_page_that_was_written_before_is_for_those_who_may_see_just_that() {
+    fn may(request: &AccessRequest<'_>) -> bool {
+        let number: usize = request.upstream_name[1..].parse().unwrap();
+        match &*request.caller.id {
+            "odd" => number % 2 == 1,
+            "all" => true,
+            "but-one" => number != 70,
+            _ => false,
+        }
+    }
+    let gateway = Gateway::builder()
+        .backend_with_prefix("n", Numbers(100))
+        .policy(Rule(may))
+        .build()
+        .unwrap();
+    gateway.refresh().await.unwrap();
+    let by = |who: &str| Caller::new(crate::CallerKind::ApiKey, who);
+    let mut seen: HashMap<(&str, usize), String> = HashMap::new();
+    for _ in 0..3 {
+        for (who, count) in [("odd", 50), ("all", 100), ("but-one", 99), ("nobody", 0)] {
+            for size in [1, 20, 33, 50, 99, 100, 1000] {
+                let incoming = Incoming::new(Arc::new(by(who)), incoming().meta.as_ref().clone());
+                let (mut after, mut all) = (None::<Arc<str>>, String::new());
+                let mut items = 0;
+                loop {
+                    let list = gateway.list(&incoming, Feature::Tool, after.as_deref(), size);
+                    let page = list.await.unwrap();
+                    let array: Vec<RawJson> = page.array.decode_owned().unwrap();
+                    assert_eq!(array, page.items[..]);
+                    items += array.len();
+                    all += page.array.as_str();
+                    after = page.next_after;
+                    if after.is_none() {
+                        break;
+                    }
+                }
+                assert_eq!(items, count, "{who} {size}");
+                assert_eq!(*seen.entry((who, size)).or_insert_with(|| all.clone()), all);
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn pages_hold_what_the_caller_may_see_and_lead_to_the_rest() {
     let gateway = Gateway::builder()
-        .backend_with_prefix("n", Numbers)
+        .backend_with_prefix("n", Numbers(10))
         .policy(Rule(even))
         .build()
         .unwrap();
@@ -370,8 +416,13 @@ async fn pages_hold_what_the_caller_may_see_and_lead_to_the_rest() {
             let list = gateway.list(&incoming, Feature::Tool, after.as_deref(), size);
             let page = list.await.unwrap();
             assert!(page.items.len() <= size);
-            for item in page.items {
-                names.push(ToolSpec::from_definition(item).unwrap().name().to_owned());
+            for item in page.items.iter() {
+                names.push(
+                    ToolSpec::from_definition(item.clone())
+                        .unwrap()
+                        .name()
+                        .to_owned(),
+                );
             }
             pages += 1;
             after = page.next_after;
@@ -410,7 +461,7 @@ async fn a_policy_that_forgets_to_answer_allows_nothing() {
         }
     }
     let gateway = Gateway::builder()
-        .backend(Numbers)
+        .backend(Numbers(10))
         .policy(Lazy)
         .build()
         .unwrap();
@@ -432,7 +483,7 @@ async fn what_a_server_offered_stays_known_while_it_is_away() {
         }
         async fn offer(&self) -> Result<Offer, BackendError> {
             if self.0.load(Ordering::Relaxed) {
-                Numbers.offer().await
+                Numbers(10).offer().await
             } else {
                 let reason = "refused".to_owned();
                 Err(BackendError::Unavailable {
@@ -479,7 +530,7 @@ async fn a_change_is_told_only_when_a_client_would_see_it() {
         }
     }
     let heard = Arc::new(Heard::default());
-    let gateway = Gateway::builder().backend(Numbers).build().unwrap();
+    let gateway = Gateway::builder().backend(Numbers(10)).build().unwrap();
     gateway.listen(Arc::<Heard>::clone(&heard));
     let swap = |before, endpoint| CatalogueSwap::new(before, gateway.catalogue_at(endpoint));
     let before = (gateway.catalogue(), gateway.catalogue_at(Some("numbers")));
@@ -506,8 +557,8 @@ async fn a_change_is_told_only_when_a_client_would_see_it() {
 #[test]
 fn two_backends_of_one_name_cannot_be_told_apart() {
     let error = Gateway::builder()
-        .backend(Numbers)
-        .backend(Numbers)
+        .backend(Numbers(10))
+        .backend(Numbers(10))
         .build()
         .unwrap_err();
     assert!(matches!(error, BuildError::DuplicateBackend { .. }));
@@ -521,7 +572,7 @@ async fn our_own_parts_keep_their_contracts() {
     authenticator_contract(&NoAuthentication::new(), None).await;
     audit_sink_contract(TracingAudit::new());
     audit_sink_contract(RecordingAudit::new());
-    backend_contract(&Numbers).await;
+    backend_contract(&Numbers(10)).await;
     let tools = ToolRegistry::builder("tools").typed(Hello).build().unwrap();
     backend_contract(&tools).await;
     crate::testing::tool_contract(&*crate::typed(Hello).unwrap()).await;
@@ -530,7 +581,7 @@ async fn our_own_parts_keep_their_contracts() {
 #[tokio::test]
 async fn a_cursor_does_not_tell_what_the_caller_may_not_see() {
     let gateway = Gateway::builder()
-        .backend(Numbers)
+        .backend(Numbers(10))
         .policy(Rule(even))
         .build()
         .unwrap();
@@ -543,7 +594,7 @@ async fn a_cursor_does_not_tell_what_the_caller_may_not_see() {
     assert_eq!(hidden.public_message(), unknown.public_message());
     let sight = gateway.sight(&incoming).await;
     assert!(sight.features.contains(&Feature::Tool) && sight.servers.contains("numbers"));
-    let blind = Gateway::builder().backend(Numbers).build().unwrap();
+    let blind = Gateway::builder().backend(Numbers(10)).build().unwrap();
     blind.refresh().await.unwrap();
     assert!(blind.sight(&incoming).await.servers.is_empty());
 }
@@ -598,7 +649,7 @@ async fn an_audit_event_is_short_and_says_whether_the_backend_was_reached() {
             "away"
         }
         async fn offer(&self) -> Result<Offer, BackendError> {
-            Numbers.offer().await
+            Numbers(10).offer().await
         }
         async fn call_tool(
             &self,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{Use, describe, questions, questions_about};
 use crate::audit::{AuditScope, Outcome};
+use crate::catalogue::pages::{Bits, Page, PageKey};
 use crate::catalogue::{Entry, Target};
 use crate::context::Incoming;
 use crate::error::GatewayError;
@@ -21,7 +22,9 @@ use crate::tool::ToolSpec;
 #[non_exhaustive]
 pub struct ListPage {
     /// The definitions, in the order of the catalogue.
-    pub items: Vec<RawJson>,
+    pub items: Arc<[RawJson]>,
+    /// The same as one JSON array. Those who may see the same share it.
+    pub array: RawJson,
     /// Key of the last item when there may be more: where the next page goes on.
     pub next_after: Option<Arc<str>>,
     /// What the client may be told about keeping the page.
@@ -96,35 +99,45 @@ impl Gateway {
         };
         let mut hint = catalogue.hint(feature, self.inner.clock.now());
         hint.is_public &= self.is_uniform();
-        let mut page = ListPage {
-            items: Vec::new(),
-            next_after: None,
-            hint,
-        };
-        let mut last = None;
         let rest = entries.get(start..).unwrap_or_default();
-        'pages: for chunk in rest.chunks(limit) {
+        let (mut all, mut visible) = (Vec::new(), 0_usize);
+        for chunk in rest.chunks(limit) {
             let began = scope.now();
             let decisions = self.decide_list(incoming, method, feature, chunk).await;
             scope.policy_took(began);
             let version = decisions.first().and_then(Decision::version);
             scope.event.policy_version = scope.event.policy_version.or(version);
-            for (entry, decisions) in by_entry(chunk, &decisions) {
-                if !is_any_allowed(decisions) {
-                    continue;
-                }
-                if page.items.len() == limit {
-                    // There is one more that the caller may see, so a cursor leads somewhere.
-                    page.next_after = last;
-                    break 'pages;
-                }
-                last = Some(Arc::clone(&entry.key));
-                page.items.push(definition_for(entry, decisions));
+            let of_each = by_entry(chunk, &decisions);
+            visible += of_each.filter(|(_, its)| is_any_allowed(its)).count();
+            all.push(decisions);
+            // One more that the caller may see is enough to know that a cursor leads somewhere.
+            if visible > limit {
+                break;
             }
         }
+        let decided = rest.chunks(limit).zip(&all);
+        let write = || page_of(decided.flat_map(|(chunk, its)| by_entry(chunk, its)), limit);
+        let page = if visible < WORTH_KEEPING {
+            Arc::new(write())
+        } else {
+            let mut allowed = Bits::default();
+            allowed.extend(all.iter().flatten().map(Decision::is_allowed));
+            let key = PageKey {
+                feature,
+                start,
+                limit,
+                allowed,
+            };
+            catalogue.pages().get(key, write)
+        };
         scope.event.items = Some((entries.len(), page.items.len()));
-        scope.event.response_bytes = page.items.iter().map(RawJson::len).sum();
-        Ok(page)
+        scope.event.response_bytes = page.bytes;
+        Ok(ListPage {
+            items: Arc::clone(&page.items),
+            array: page.array.clone(),
+            next_after: page.next_after.clone(),
+            hint,
+        })
     }
 
     /// The decisions on `entries` in a list, for [`by_entry`].
@@ -281,6 +294,22 @@ fn by_entry<'a>(
         decisions = rest;
         (entry, of_entry)
     })
+}
+
+/// A page of so many items is worth being kept.
+const WORTH_KEEPING: usize = 16;
+
+/// The first `limit` of what may be seen.
+fn page_of<'a>(decided: impl Iterator<Item = (&'a Entry, &'a [Decision])>, limit: usize) -> Page {
+    let mut visible = decided.filter(|(_, decisions)| is_any_allowed(decisions));
+    let (mut items, mut last) = (Vec::new(), None);
+    for (entry, decisions) in visible.by_ref().take(limit) {
+        last = Some(&entry.key);
+        items.push(definition_for(entry, decisions));
+    }
+    let has_more = visible.next().is_some();
+    let next_after = last.filter(|_| has_more).map(Arc::clone);
+    Page::new(items, next_after)
 }
 
 fn is_any_allowed(decisions: &[Decision]) -> bool {

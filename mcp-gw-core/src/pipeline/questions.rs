@@ -1,25 +1,23 @@
 //! Questions that reach a client in an answer (`inputRequests`, MCP 2026-07-28): they leave records
 //! of their own, as those do that are asked while a call runs.
 
-use serde_json::value::RawValue;
-
 use super::Run;
 use super::between::known;
 use crate::audit::Outcome;
 use crate::caller::Caller;
 use crate::context::{Incoming, RequestMeta};
 use crate::gateway::Gateway;
-use crate::json::{ESCAPE, Members, Needle, RawJson};
+use crate::json::{JsonText, Members, Needle, RawJson};
 use crate::jsonrpc::as_str;
 
 /// So many questions of one answer leave a record each: more would let a server fill the log.
 const MOST: usize = 32;
 
-static REQUESTS: Needle = Needle::new("inputRequests");
+static REQUESTS: Needle = Needle::new("\"inputRequests\"");
 
 /// A cheap look: most messages ask for nothing, and have no escape that could hide it.
 fn may_ask(message: &RawJson) -> bool {
-    REQUESTS.is_in(message) || ESCAPE.is_in(message)
+    message.may_have(&[&REQUESTS])
 }
 
 impl Run<'_> {
@@ -59,7 +57,7 @@ impl Gateway {
     }
 
     fn note_each(&self, caller: &Caller, meta: &RequestMeta, server: &str, members: &Members<'_>) {
-        let requests = members.get("inputRequests").map(RawValue::get);
+        let requests = members.get("inputRequests").map(JsonText::get);
         let requests: Members<'_> = requests
             .and_then(|requests| serde_json::from_str(requests).ok())
             .unwrap_or_default();
@@ -68,7 +66,7 @@ impl Gateway {
             let method = request.get("method").and_then(as_str).unwrap_or_default();
             let mut scope = self.audit(Some(caller), meta, known(&method));
             scope.event.server = Some(server.into());
-            let params = request.get("params").map(RawValue::get);
+            let params = request.get("params").map(JsonText::get);
             scope.event.request_bytes = params.map_or(0, str::len);
             scope.close(Outcome::Ok);
         }

@@ -40,7 +40,7 @@ impl Case {
         }
         if let Some(rules) = &self.rules {
             let named = decision.reasons().iter();
-            let odd = named.filter(|id| !rules.iter().any(|rule| rule == *id));
+            let odd = named.filter(|id| !rules.iter().any(|rule| *rule == ***id));
             let is_word = |id: &str| {
                 id == "default"
                     || id.starts_with(DEFAULT_OF)

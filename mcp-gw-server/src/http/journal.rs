@@ -328,9 +328,9 @@ impl std::fmt::Debug for Journal {
 }
 
 /// A message that is no answer, as answers are kept.
-const fn plain(message: RawJson) -> Answer {
+fn plain(message: RawJson) -> Answer {
     Answer {
-        message,
+        message: message.into(),
         status: 200,
         retry_after: None,
         challenge: None,

@@ -85,7 +85,8 @@ impl Engine {
             Outcome::Stream(reader) => feed::begin(reader, style),
             // Without an answer it was cancelled: the client expects none.
             Outcome::Answers(answers) => answers
-                .first()
+                .into_iter()
+                .next()
                 .map_or_else(feed::nothing, HttpReply::answer),
         })
     }
@@ -147,7 +148,7 @@ impl Engine {
         Ok(match feed::outcome(reader, &style).await {
             Outcome::Stream(reader) => feed::begin(reader, style),
             Outcome::Answers(answers) if answers.is_empty() => feed::nothing(),
-            Outcome::Answers(answers) => HttpReply::answers(&answers),
+            Outcome::Answers(answers) => HttpReply::answers(answers),
         })
     }
 

@@ -52,6 +52,8 @@ pub enum HttpBody {
     Empty,
     /// Complete.
     Full(Bytes),
+    /// Complete, in pieces that follow each other.
+    Pieces(Vec<Bytes>),
     /// Server-sent events as they come. Dropping it tells the engine that the client is gone.
     Events(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
 }
@@ -61,6 +63,7 @@ impl std::fmt::Debug for HttpBody {
         match self {
             Self::Empty => f.write_str("Empty"),
             Self::Full(bytes) => f.debug_tuple("Full").field(bytes).finish(),
+            Self::Pieces(pieces) => f.debug_tuple("Pieces").field(pieces).finish(),
             Self::Events(_) => f.write_str("Events"),
         }
     }
@@ -124,9 +127,9 @@ impl HttpReply {
     }
 
     /// The reply that carries a JSON-RPC answer.
-    pub(crate) fn answer(answer: &Answer) -> Self {
+    pub(crate) fn answer(answer: Answer) -> Self {
         let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
-        let reply = Self::json(status, answer.message.to_bytes());
+        let reply = Self::with_body(status, answer.message.into_body(), "application/json");
         let reply = match answer.retry_after {
             Some(after) => reply.with_retry_after(after),
             None => reply,
@@ -163,9 +166,10 @@ impl HttpReply {
     }
 
     /// The reply that carries the answers to a batch. Its status says nothing about any of them.
-    pub(crate) fn answers(answers: &[Answer]) -> Self {
-        let messages = answers.iter().map(|answer| &answer.message);
-        Self::json(StatusCode::OK, batch::join(messages))
+    pub(crate) fn answers(answers: Vec<Answer>) -> Self {
+        let messages = answers.into_iter().map(|answer| answer.message.into_raw());
+        let messages: Vec<_> = messages.collect();
+        Self::json(StatusCode::OK, batch::join(&messages))
     }
 
     fn with_body(status: StatusCode, body: HttpBody, kind: &'static str) -> Self {

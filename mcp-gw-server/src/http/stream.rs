@@ -35,7 +35,7 @@ pub(super) async fn reply(exchange: Exchange, keep_alive: Duration) -> HttpReply
                     ended = Some(answer);
                     Some(said)
                 }
-                (None, Some(answer)) => return HttpReply::answer(&answer),
+                (None, Some(answer)) => return HttpReply::answer(answer),
                 // Cancelled: the client expects no answer, and the stream ends without one.
                 (None, None) => return HttpReply::events(Box::pin(stream::empty())),
             }
@@ -48,7 +48,10 @@ pub(super) async fn reply(exchange: Exchange, keep_alive: Duration) -> HttpReply
     let opening = first.map_or_else(comment, |message| event(None, &message));
     let (work, last) = match ended {
         None => (Some(work), None),
-        Some(answer) => (None, answer.map(|answer| event(None, &answer.message))),
+        Some(answer) => (
+            None,
+            answer.map(|answer| event(None, &answer.message.into_raw())),
+        ),
     };
     let state = Open {
         work,
@@ -94,7 +97,7 @@ impl Open {
         };
         self.work = None;
         let answer = answer?;
-        self.last = Some(event(None, &answer.message));
+        self.last = Some(event(None, &answer.message.into_raw()));
         let queued = self
             .messages
             .as_mut()
@@ -133,7 +136,7 @@ mod tests {
 
     fn answer(text: &str) -> Answer {
         Answer {
-            message: raw(text),
+            message: raw(text).into(),
             status: 200,
             retry_after: None,
             challenge: None,
@@ -147,6 +150,7 @@ mod tests {
                 String::from_utf8(chunks.concat()).unwrap()
             }
             HttpBody::Full(bytes) => format!("json {}", String::from_utf8_lossy(&bytes)),
+            HttpBody::Pieces(pieces) => panic!("{pieces:?}"),
             HttpBody::Empty => String::new(),
         }
     }

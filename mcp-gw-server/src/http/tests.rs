@@ -141,6 +141,7 @@ fn peer(who: &str) -> HttpPeer {
 pub(super) fn full(reply: &HttpReply) -> String {
     match &reply.body {
         HttpBody::Full(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+        HttpBody::Pieces(pieces) => String::from_utf8(pieces.concat()).unwrap(),
         other => format!("{other:?}"),
     }
 }

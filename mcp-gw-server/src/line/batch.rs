@@ -18,7 +18,11 @@ impl Connection {
             .and_then(|elements| batch::check_revision(revision).map(|()| elements));
         let elements = match elements {
             Ok(elements) => elements,
-            Err(error) => return self.send(Answer::error(None, &error).message).await,
+            Err(error) => {
+                return self
+                    .send(Answer::error(None, &error).message.into_raw())
+                    .await;
+            }
         };
         let (mut answers, mut work) = (Vec::new(), Vec::new());
         for element in elements {
@@ -28,7 +32,7 @@ impl Connection {
                     Ok(exchange) => work.push(exchange),
                     Err(error) => {
                         let id = RawJson::within(&element, request.id);
-                        answers.push(Answer::error(Some(&id), &error).message);
+                        answers.push(Answer::error(Some(&id), &error).message.into_raw());
                     }
                 },
                 Ok(Message::Notification(notification)) => self.notified(&notification),
@@ -36,7 +40,7 @@ impl Connection {
                 Ok(_) => {}
                 Err(error) => {
                     let says = RpcError::new(error.code, &error.message);
-                    answers.push(Answer::error(error.id.as_ref(), &says).message);
+                    answers.push(Answer::error(error.id.as_ref(), &says).message.into_raw());
                 }
             }
         }

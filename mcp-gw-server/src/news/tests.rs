@@ -518,7 +518,7 @@ async fn list(world: &World) -> Vec<RawJson> {
         .engine
         .gateway()
         .list(&incoming, Feature::Tool, None, 100);
-    list.await.unwrap().items
+    list.await.unwrap().items.to_vec()
 }
 
 async fn never_missed(steps: Vec<Step>) {

@@ -198,7 +198,7 @@ impl Registry {
             let page = gateway
                 .list(&incoming, feature, after.as_deref(), PAGE)
                 .await?;
-            items.extend(page.items);
+            items.extend(page.items.iter().cloned());
             after = page.next_after;
             if after.is_none() {
                 return Ok(items);

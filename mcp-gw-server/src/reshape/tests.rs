@@ -332,7 +332,7 @@ async fn rules_by_the_servers_names_go_on_meaning_what_is_renamed() {
             .list(&incoming, Feature::Tool, None, 9)
             .await
             .unwrap();
-        let listed = page.items.into_iter().map(ToolSpec::from_definition);
+        let listed = page.items.iter().cloned().map(ToolSpec::from_definition);
         let listed: Vec<_> = listed.map(|tool| tool.unwrap().shared_name()).collect();
         assert_eq!(
             listed.iter().map(|name| &**name).collect::<Vec<_>>(),

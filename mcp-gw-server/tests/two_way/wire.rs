@@ -268,6 +268,10 @@ async fn read(body: HttpBody, messages: mpsc::Sender<Value>) {
             let message = serde_json::from_slice(&body).unwrap();
             messages.send(message).await.unwrap();
         }
+        HttpBody::Pieces(pieces) => {
+            let message = serde_json::from_slice(&pieces.concat()).unwrap();
+            messages.send(message).await.unwrap();
+        }
         HttpBody::Events(events) => read_events(events, messages).await,
         _ => {}
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use mcp_gw_core::{CallContext, RawJson, SessionKey};
+use mcp_gw_core::{CallContext, RawJson, SessionKey, is_plainly_complete};
 use memchr::memmem;
 use serde::Deserialize;
 
@@ -57,6 +57,9 @@ pub(crate) fn task_in(result: &RawJson) -> Option<String> {
     struct Made {
         result_type: String,
         task_id: String,
+    }
+    if is_plainly_complete(result) {
+        return None;
     }
     memmem::find(result.as_bytes(), b"taskId")?;
     let made: Made = result.decode_owned().ok()?;

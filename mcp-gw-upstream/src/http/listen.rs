@@ -7,9 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
-use mcp_gw_core::BackendEvent;
-use mcp_gw_core::jsonrpc::{Message, Response as Answered};
-use serde_json::value::RawValue;
+use mcp_gw_core::jsonrpc::Message;
+use mcp_gw_core::{BackendEvent, JsonText};
 use tokio::time::{sleep, timeout};
 
 use crate::call::Question;
@@ -173,7 +172,7 @@ async fn read(
 /// Takes one message, or the array of them that 2025-03-26 knows.
 pub(super) fn take_all(post: &Post, desk: &Desk, data: &Bytes) {
     if data.trim_ascii_start().starts_with(b"[")
-        && let Ok(parts) = serde_json::from_slice::<Vec<&RawValue>>(data)
+        && let Ok(parts) = serde_json::from_slice::<Vec<JsonText<'_>>>(data)
     {
         for part in parts {
             take(post, desk, data, part.get().as_bytes());
@@ -194,9 +193,9 @@ fn take(post: &Post, desk: &Desk, whole: &Bytes, text: &[u8]) {
         Ok(Message::Request(request)) => {
             desk.request(Question::read(&request), None, post.clone());
         }
-        Ok(Message::Response(Answered { id, outcome, .. })) => {
-            let reply = Reply::of(whole, outcome);
-            if let Some(id) = id.and_then(|id| id.get().parse().ok()) {
+        Ok(Message::Response(response)) => {
+            let reply = Reply::of(response.outcome_in(whole));
+            if let Some(id) = response.id.and_then(|id| id.get().parse().ok()) {
                 desk.pending.answer(id, reply);
             }
         }

@@ -1,9 +1,8 @@
 //! The messages on a response: the answer that was waited for, and what else the server says.
 
 use bytes::Bytes;
-use mcp_gw_core::jsonrpc::{Message, Response as Answered};
-use mcp_gw_core::{RawJson, code};
-use serde_json::value::RawValue;
+use mcp_gw_core::jsonrpc::Message;
+use mcp_gw_core::{JsonText, code};
 
 use crate::call::Question;
 use crate::deadline::Deadline;
@@ -26,7 +25,7 @@ impl Exchange<'_> {
         if !text.trim_ascii_start().starts_with(b"[") {
             return self.message(text, text, deadline);
         }
-        let parts: Vec<&RawValue> = match serde_json::from_slice(text) {
+        let parts: Vec<JsonText<'_>> = match serde_json::from_slice(text) {
             Ok(parts) => parts,
             Err(error) => {
                 let says = format!("its answer is not JSON: {error}");
@@ -78,21 +77,16 @@ impl Exchange<'_> {
             }
         };
         match message {
-            Message::Response(Answered { id, outcome, .. }) => {
+            Message::Response(response) => {
                 // An error without an id can only be about what was sent here.
-                if id.is_some_and(|id| !self.is_own(id.get())) {
+                if response.id.is_some_and(|id| !self.is_own(id.get())) {
                     return Ok(None);
                 }
-                Ok(Some(match outcome {
-                    Ok(result) => Ok(RawJson::within(whole, result)),
-                    Err(error) => {
-                        let error = RawJson::within(whole, error);
-                        if let Some(fault) = error_fault(&error) {
-                            return Err(self.protocol(fault));
-                        }
-                        Err(error)
-                    }
-                }))
+                let outcome = response.outcome_in(whole);
+                match outcome.as_ref().err().and_then(error_fault) {
+                    Some(fault) => Err(self.protocol(fault)),
+                    None => Ok(Some(outcome)),
+                }
             }
             Message::Notification(notification) => {
                 if let Some(notice) = Notice::read(&notification) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use mcp_gw_core::{Arguments, JsonError, Members, RawJson, Secret};
+use mcp_gw_core::{Arguments, JsonError, JsonText, Members, RawJson, Secret};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::form_urlencoded::Serializer;
@@ -27,11 +27,11 @@ pub(crate) struct Call<'a> {
     #[serde(default)]
     method: String,
     #[serde(borrow, default)]
-    headers: Option<&'a RawValue>,
+    headers: Option<JsonText<'a>>,
     #[serde(borrow, default)]
-    query: Option<&'a RawValue>,
+    query: Option<JsonText<'a>>,
     #[serde(borrow, default)]
-    body: Option<&'a RawValue>,
+    body: Option<JsonText<'a>>,
     #[serde(rename = "authToken", default)]
     auth_token: Option<String>,
     #[serde(default)]
@@ -137,7 +137,7 @@ impl<'a> Call<'a> {
                 format!("there are more than {MOST_HEADERS} `headers`"),
             ));
         }
-        let read = |(name, value): (&str, &RawValue)| {
+        let read = |(name, value): (&str, JsonText<'_>)| {
             let text = serde_json::from_str::<String>(value.get());
             let text = text.map_err(|_| invalid("each of `headers` must be a string"))?;
             Ok((name.to_owned(), text))
@@ -147,7 +147,7 @@ impl<'a> Call<'a> {
 }
 
 /// A member that is there and not `null`: models write that for what they leave out.
-fn given(value: Option<&RawValue>) -> Option<&RawValue> {
+fn given(value: Option<JsonText<'_>>) -> Option<JsonText<'_>> {
     value.filter(|value| value.get() != "null")
 }
 
@@ -155,7 +155,7 @@ fn has_no_body(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "DELETE")
 }
 
-fn members<'v>(value: &'v RawValue, what: &str) -> Result<Members<'v>, Failed> {
+fn members<'v>(value: JsonText<'v>, what: &str) -> Result<Members<'v>, Failed> {
     serde_json::from_str(value.get()).map_err(|error| {
         let error = JsonError::from(error);
         invalid(format!(
@@ -166,7 +166,7 @@ fn members<'v>(value: &'v RawValue, what: &str) -> Result<Members<'v>, Failed> {
 }
 
 /// Members of an object of scalars and lists of them, as pairs of texts.
-fn pairs(value: &RawValue, what: &str, out: &mut Vec<(String, String)>) -> Result<(), Failed> {
+fn pairs(value: JsonText<'_>, what: &str, out: &mut Vec<(String, String)>) -> Result<(), Failed> {
     for (name, value) in members(value, what)?.iter() {
         let wrong = || {
             invalid(format!(
@@ -174,7 +174,8 @@ fn pairs(value: &RawValue, what: &str, out: &mut Vec<(String, String)>) -> Resul
             ))
         };
         if value.get().starts_with('[') {
-            let items: Vec<&RawValue> = serde_json::from_str(value.get()).map_err(|_| wrong())?;
+            let items: Vec<JsonText<'_>> =
+                serde_json::from_str(value.get()).map_err(|_| wrong())?;
             for item in items {
                 out.push((name.to_owned(), scalar(item).ok_or_else(wrong)?));
             }
@@ -186,7 +187,7 @@ fn pairs(value: &RawValue, what: &str, out: &mut Vec<(String, String)>) -> Resul
 }
 
 /// A scalar as text; numbers as they were written.
-fn scalar(value: &RawValue) -> Option<String> {
+fn scalar(value: JsonText<'_>) -> Option<String> {
     let text = value.get();
     match text.as_bytes().first()? {
         b'"' => serde_json::from_str(text).ok(),
@@ -195,7 +196,7 @@ fn scalar(value: &RawValue) -> Option<String> {
     }
 }
 
-fn body_of(body: &RawValue, content_type: Option<String>) -> Result<PartsBody, Failed> {
+fn body_of(body: JsonText<'_>, content_type: Option<String>) -> Result<PartsBody, Failed> {
     let content_type = content_type.unwrap_or_else(|| JSON.to_owned());
     let kind = content_type.split(';').next().unwrap_or_default().trim();
     let kind = kind.to_ascii_lowercase();
@@ -208,7 +209,7 @@ fn body_of(body: &RawValue, content_type: Option<String>) -> Result<PartsBody, F
         Bytes::from(form.finish())
     } else if kind == JSON || kind.ends_with("+json") {
         let within = within_string(text);
-        let body = within.as_deref().unwrap_or(body);
+        let body = within.as_deref().map_or(body, JsonText::from);
         // Duplicate names would be read in two ways.
         if body.get().starts_with('{') {
             members(body, "body")?;

@@ -5,8 +5,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use mcp_gw_core::RawJson;
-use serde_json::value::RawValue;
+use mcp_gw_core::{JsonText, RawJson};
 
 /// What an answer's bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,7 +175,7 @@ fn items(rest: &[u8], from: usize, most: usize) -> Option<Piece> {
     let mut data = vec![b'['];
     let next = loop {
         let item = rest.get(at..).unwrap_or_default();
-        let mut items = serde_json::Deserializer::from_slice(item).into_iter::<&RawValue>();
+        let mut items = serde_json::Deserializer::from_slice(item).into_iter::<JsonText<'_>>();
         let Some(Ok(value)) = items.next() else {
             break (at < rest.len()).then_some(at);
         };

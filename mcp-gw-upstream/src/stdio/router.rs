@@ -3,9 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use mcp_gw_core::code;
 use mcp_gw_core::jsonrpc::{EnvelopeError, Message, Notification, Response};
-use serde_json::value::RawValue;
+use mcp_gw_core::{JsonText, code};
 use tokio::io::AsyncRead;
 
 use crate::call::Question;
@@ -56,7 +55,7 @@ impl Router {
     /// Takes one message, or the array of them that 2025-03-26 knows.
     fn take(&mut self, line: &Bytes) {
         if line.trim_ascii_start().starts_with(b"[")
-            && let Ok(parts) = serde_json::from_slice::<Vec<&RawValue>>(line)
+            && let Ok(parts) = serde_json::from_slice::<Vec<JsonText<'_>>>(line)
         {
             for part in parts {
                 self.message(line, part.get().as_bytes());
@@ -81,7 +80,7 @@ impl Router {
 
     fn response(&mut self, whole: &Bytes, response: &Response<'_>) {
         let id = response.id.and_then(|id| id.get().parse().ok());
-        let reply = Reply::of(whole, response.outcome);
+        let reply = Reply::of(response.outcome_in(whole));
         if !id.is_some_and(|id| self.desk.pending.answer(id, reply)) {
             self.odd_line("an answer that nobody waits for", whole);
         }

@@ -1,9 +1,8 @@
 //! What an API says about single fields, beside its message.
 
-use mcp_gw_core::{Members, RawJson};
+use mcp_gw_core::{JsonText, Members, RawJson};
 use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 /// So many are told.
 const MOST: usize = 8;
@@ -28,7 +27,7 @@ pub(super) fn of(raw: &RawJson, members: &Members<'_>) -> String {
     let listed = ["invalid_parameters", "details"].iter();
     let mut all: Vec<String> = listed
         .filter_map(|name| members.get(name))
-        .filter_map(|list| serde_json::from_str::<Vec<&RawValue>>(list.get()).ok())
+        .filter_map(|list| serde_json::from_str::<Vec<JsonText<'_>>>(list.get()).ok())
         .flatten()
         .filter_map(|fault| raw.slice(fault).decode_owned::<Fault>().ok())
         .filter_map(|fault| fault.said())

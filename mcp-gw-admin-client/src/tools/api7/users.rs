@@ -1,9 +1,8 @@
 //! Users.
 
-use mcp_gw_core::{ObjectWriter, RawJson, ToolError};
+use mcp_gw_core::{JsonText, ObjectWriter, RawJson, ToolError};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::api7::{Kind, ListParams, Place, action};
 use crate::tools::advice;
@@ -142,14 +141,14 @@ fn reduced(body: &RawJson) -> Option<(RawJson, usize)> {
     let body = within.as_ref().unwrap_or(body);
     let list = body.member("list").ok()??;
     // What is empty is `null` to some.
-    let users: Vec<&RawValue> = if list.is_null() {
+    let users: Vec<JsonText<'_>> = if list.is_null() {
         Vec::new()
     } else {
         list.decode().ok()?
     };
     let mut short = Vec::with_capacity(users.len());
     for user in &users {
-        let user = list.slice(user);
+        let user = list.slice(*user);
         let Ok(members) = user.members() else {
             continue;
         };
@@ -162,7 +161,7 @@ fn reduced(body: &RawJson) -> Option<(RawJson, usize)> {
         short.push(writer.finish());
     }
     let odd = users.len() - short.len();
-    let is_null = |user: &&RawValue| user.get() == "null";
+    let is_null = |user: &JsonText<'_>| user.get() == "null";
     if short.is_empty() && !users.iter().all(is_null) {
         return None;
     }

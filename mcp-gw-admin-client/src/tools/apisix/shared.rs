@@ -5,10 +5,9 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 use http::{Method, Request};
-use mcp_gw_core::{ObjectWriter, RawJson, ToolError};
+use mcp_gw_core::{JsonText, ObjectWriter, RawJson, ToolError};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::apisix::{Kind, Place};
 use crate::http::{Budget, RequestError};
@@ -213,7 +212,7 @@ fn decoded(segment: &str) -> String {
 /// The body with those of its items that `is_wanted`; how many these are, and how many there were.
 fn keep(body: &RawJson, is_wanted: impl Fn(&RawJson) -> bool) -> Option<(RawJson, usize, usize)> {
     let list = body.member("list").ok()??;
-    let items: Vec<&RawValue> = list.decode().ok()?;
+    let items: Vec<JsonText<'_>> = list.decode().ok()?;
     let all = items.len();
     let kept: Vec<RawJson> = items
         .into_iter()

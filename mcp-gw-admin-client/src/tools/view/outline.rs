@@ -1,7 +1,6 @@
 //! Objects that are too long to be shown, and the way to the rest of them.
 
-use mcp_gw_core::{ObjectWriter, RawJson};
-use serde_json::value::RawValue;
+use mcp_gw_core::{JsonText, ObjectWriter, RawJson};
 
 use super::{Cut, Shown};
 
@@ -52,14 +51,14 @@ struct Outlined {
 /// A member, and what stands for it when there is no room.
 struct Member<'a> {
     name: &'a str,
-    value: &'a RawValue,
+    value: JsonText<'a>,
     /// Where it is.
     pointer: String,
     mark: RawJson,
 }
 
 impl<'a> Member<'a> {
-    fn new(name: &'a str, value: &'a RawValue, around: &str) -> Self {
+    fn new(name: &'a str, value: JsonText<'a>, around: &str) -> Self {
         let step = name.replace('~', "~0").replace('/', "~1");
         let pointer = format!("{around}/{step}");
         let length = value.get().len();

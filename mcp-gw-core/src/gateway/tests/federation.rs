@@ -440,7 +440,7 @@ async fn an_endpoint_shows_its_part() {
         .list(&at("one"), Feature::Resource, None, 9)
         .await
         .unwrap();
-    assert_eq!(page.items, [definition(Feature::Resource, "a:1")]);
+    assert_eq!(*page.items, [definition(Feature::Resource, "a:1")]);
     let words = |endpoint| -> Vec<_> {
         let view = gateway.catalogue_at(Some(endpoint));
         view.instructions()
@@ -642,7 +642,7 @@ async fn equal_task_ids_of_several_servers_are_two_tasks() {
 fn two_endpoints_of_one_name_are_refused() {
     let shows = |name: &'static str| Endpoint::new(name, |_, _, _| true);
     for names in [["numbers", "x"], ["x", "x"]] {
-        let mut builder = Gateway::builder().backend(Numbers);
+        let mut builder = Gateway::builder().backend(Numbers(10));
         for name in names {
             builder = builder.endpoint(shows(name));
         }

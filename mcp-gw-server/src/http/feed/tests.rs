@@ -24,7 +24,7 @@ fn raw(text: &str) -> RawJson {
 
 fn answer(text: &str) -> Answer {
     Answer {
-        message: raw(text),
+        message: raw(text).into(),
         status: 200,
         retry_after: None,
         challenge: None,
@@ -83,7 +83,7 @@ async fn an_answer_that_is_ready_is_no_stream() {
     let Outcome::Answers(answers) = outcome(reader, &style(Revision::V2025_11_25)).await else {
         panic!()
     };
-    assert_eq!(answers[0].message.as_str(), "1");
+    assert_eq!(answers[0].clone().message.into_raw().as_str(), "1");
 }
 
 #[tokio::test]

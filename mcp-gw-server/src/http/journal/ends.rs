@@ -134,7 +134,7 @@ impl Reader {
         track.cursor = seq + 1;
         (track.is_named, track.before) = (true, None);
         self.journal.trim(&mut state);
-        Next::Event(self.id(seq), message)
+        Next::Event(self.id(seq), message.into_raw())
     }
 
     /// An id that stands before what comes next; none when that is there already, with an id of its

@@ -201,7 +201,7 @@ fn an_answer_waits_for_its_reader_whatever_the_bounds_are() {
         writer.say(raw(n));
     }
     let answer = Answer {
-        message: long,
+        message: long.into(),
         status: 200,
         retry_after: None,
         challenge: None,
@@ -234,7 +234,7 @@ fn answers_alone_are_told_from_streams() {
     let (writer, reader) = bench.journal.open();
     assert!(matches!(reader.outset(), Outset::Open));
     let answer = |n| Answer {
-        message: raw(n),
+        message: raw(n).into(),
         status: 429,
         retry_after: None,
         challenge: None,
@@ -250,7 +250,7 @@ fn answers_alone_are_told_from_streams() {
     };
     let got: Vec<_> = answers
         .iter()
-        .map(|a| (a.message.to_string(), a.status))
+        .map(|a| (a.message.clone().into_raw().to_string(), a.status))
         .collect();
     assert_eq!(got, [("1".to_owned(), 429), ("2".to_owned(), 429)]);
     drop(reader);

@@ -1,3 +1,4 @@
+use mcp_gw_core::JsonText;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -45,7 +46,7 @@ fn joined(body: &str, most: usize) -> String {
     .0;
     let pieces = all(body.as_bytes(), form, most);
     let is_whole = body.len() <= most.max(LEAST);
-    if is_whole && serde_json::from_str::<&RawValue>(body).is_ok() {
+    if is_whole && serde_json::from_str::<JsonText<'_>>(body).is_ok() {
         return pieces[0].data.as_str().to_owned();
     }
     let is_list = |piece: &&Piece| piece.data.as_str().starts_with('[');
