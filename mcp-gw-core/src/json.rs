@@ -54,6 +54,12 @@ impl<'a> JsonText<'a> {
     }
 }
 
+impl fmt::Display for JsonText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.get())
+    }
+}
+
 impl<'a> From<&'a RawValue> for JsonText<'a> {
     fn from(value: &'a RawValue) -> Self {
         Self(value.get().as_bytes())

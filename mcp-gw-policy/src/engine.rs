@@ -304,6 +304,9 @@ impl PolicyEngine {
 
     /// Counts, logs and names the rules that cannot be evaluated.
     fn with_errors(&self, mut decision: Decision, outcome: &Outcome<'_>) -> Decision {
+        if outcome.errors.is_empty() {
+            return decision;
+        }
         let minute = self.since(self.shared.began).as_secs() / 60;
         let (mut named, mut logged) = (0_usize, 0_usize);
         for (rule, is_shadow, why) in &outcome.errors {

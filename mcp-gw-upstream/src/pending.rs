@@ -177,8 +177,7 @@ mod tests {
     #[test]
     fn an_error_is_an_object() {
         let of = |text: &'static str| {
-            let raw: JsonText<'_> = serde_json::from_str(text).unwrap();
-            Reply::of(&Bytes::from_static(text.as_bytes()), Err(raw))
+            Reply::of(Err(RawJson::parse(text).unwrap()))
         };
         assert!(matches!(of("{}"), Reply::Malformed(_)));
         assert!(matches!(of(r#"{"code":1,"message":"m"}"#), Reply::Error(_)));

@@ -132,7 +132,7 @@ impl Server {
                 Message::Request(request) => self.request(&request),
                 Message::Notification(note) if note.method == "notifications/cancelled" => {
                     self.cancelled = note.params.get("requestId").unwrap().to_string();
-                    let reason = note.params.get("reason").map(ToString::to_string);
+                    let reason = note.params.get("reason").map(|reason| reason.to_string());
                     self.reason = reason.unwrap_or_else(|| "null".to_owned());
                 }
                 Message::Notification(note) => {
