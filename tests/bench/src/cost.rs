@@ -79,8 +79,8 @@ fn a_call_in_a_session_on_both_sides_costs_what_it_did() {
 fn a_list_costs_what_it_did() {
     hold(&Figure {
         ask: Ask::List(100),
-        allocations: 481,
-        kilobytes: 162,
+        allocations: 278,
+        kilobytes: 120,
         ..ECHO
     });
 }
@@ -89,8 +89,8 @@ fn a_list_costs_what_it_did() {
 fn a_large_call_costs_what_it_did() {
     hold(&Figure {
         ask: Ask::Echo(100 * 1024),
-        allocations: 114,
-        kilobytes: 601,
+        allocations: 112,
+        kilobytes: 499,
         ..ECHO
     });
 }
