@@ -175,19 +175,23 @@ impl RawJson {
     /// False when this is surely no object with a member of one of these names, which are given in quotes: next to
     /// nothing where its members are known, and a search of the text otherwise.
     pub fn may_have(&self, names: &[&Needle]) -> bool {
-        if self.top.is_none() {
+        match self.known() {
             // A name may be written with escapes.
-            return names.iter().any(|name| name.is_in(self)) || ESCAPE.is_in(self);
+            None => names.iter().any(|name| name.is_in(self)) || ESCAPE.is_in(self),
+            Some(known) => {
+                let mut names = names.iter().map(|name| name.text.trim_matches('"'));
+                names.any(|name| known.get(name).is_some())
+            }
         }
-        let is_known = |name: &&Needle| self.spot(name.text.trim_matches('"'));
-        names.iter().any(|name| is_known(name).flatten().is_some())
     }
 
-    /// The member of this name, `Some(None)` when there is none, where it is known where the members stand: without reading
-    /// anything.
-    pub(crate) fn known(&self, name: &str) -> Option<Option<JsonText<'_>>> {
-        let spot = self.spot(name)?;
-        Some(spot.map(|spot| JsonText(part(&self.text, &spot.value))))
+    /// The members, where it is known where they stand: without reading anything.
+    pub(crate) fn known(&self) -> Option<Known<'_>> {
+        let spots = self.top.as_deref()?;
+        Some(Known {
+            text: &self.text,
+            spots,
+        })
     }
 
     /// Takes what is known to be one JSON value in UTF-8.
@@ -199,13 +203,6 @@ impl RawJson {
     #[must_use]
     pub fn slice(&self, part: JsonText<'_>) -> Self {
         Self::within(&self.text, part)
-    }
-
-    /// The member of this name, when it is known where the members stand.
-    fn spot(&self, name: &str) -> Option<Option<&Spot>> {
-        let top = self.top.as_ref()?;
-        let is_it = |spot: &&Spot| part(&self.text, &spot.name) == name.as_bytes();
-        Some(top.iter().find(is_it))
     }
 
     /// The value `{}`.
@@ -322,10 +319,26 @@ impl RawJson {
     /// # Errors
     /// When the value is not an object, or names a member twice.
     pub fn member(&self, key: &str) -> Result<Option<Self>, JsonError> {
-        if let Some(value) = self.known(key) {
-            return Ok(value.map(|value| self.slice(value)));
+        if let Some(known) = self.known() {
+            return Ok(known.get(key).map(|value| self.slice(value)));
         }
         Ok(self.members()?.get(key).map(|value| self.slice(value)))
+    }
+}
+
+/// Members whose places are known.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    text: &'a [u8],
+    spots: &'a [Spot],
+}
+
+impl<'a> Known<'a> {
+    /// The value of the member `name`.
+    pub(crate) fn get(&self, name: &str) -> Option<JsonText<'a>> {
+        let is_it = |spot: &&Spot| part(self.text, &spot.name) == name.as_bytes();
+        let spot = self.spots.iter().find(is_it)?;
+        Some(JsonText(part(self.text, &spot.value)))
     }
 }
 
@@ -469,36 +482,56 @@ impl<'de> Deserialize<'de> for Name<'de> {
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
+        deserializer.deserialize_map(MembersVisitor { most: usize::MAX })
+    }
+}
+
+/// Reads up to so many members.
+struct MembersVisitor {
+    most: usize,
+}
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members: Vec<(Cow<'de, str>, JsonText<'de>)> = Vec::new();
+        // A linear search is quickest for the few members of a message; a hostile object
+        // with many must not cost the square of their number.
+        let mut seen: HashSet<Cow<'de, str>> = HashSet::new();
+        while let Some(Name(name)) = map.next_key()? {
+            if members.len() == self.most {
+                return Err(de::Error::custom("too many members"));
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members: Vec<(Cow<'de, str>, JsonText<'de>)> = Vec::new();
-                // A linear search is quickest for the few members of a message; a hostile object
-                // with many must not cost the square of their number.
-                let mut seen: HashSet<Cow<'de, str>> = HashSet::new();
-                while let Some(Name(name)) = map.next_key()? {
-                    let value = map.next_value()?;
-                    let twice = if members.len() < LINEAR {
-                        members.iter().any(|(other, _)| *other == name)
-                    } else {
-                        if seen.is_empty() {
-                            seen.extend(members.iter().map(|(other, _)| other.clone()));
-                        }
-                        !seen.insert(name.clone())
-                    };
-                    if twice {
-                        return Err(de::Error::custom(format_args!("duplicate member `{name}`")));
-                    }
-                    members.push((name, value));
+            let value = map.next_value()?;
+            let twice = if members.len() < LINEAR {
+                members.iter().any(|(other, _)| *other == name)
+            } else {
+                if seen.is_empty() {
+                    seen.extend(members.iter().map(|(other, _)| other.clone()));
                 }
-                Ok(Members(members))
+                !seen.insert(name.clone())
+            };
+            if twice {
+                return Err(de::Error::custom(format_args!("duplicate member `{name}`")));
             }
+            members.push((name, value));
         }
-        deserializer.deserialize_map(MembersVisitor)
+        Ok(Members(members))
+    }
+}
+
+/// The members of an object that has few: where they stand is kept for as long as the object is.
+pub(crate) struct FewMembers<'a>(pub(crate) Members<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for FewMembers<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let few = MembersVisitor { most: LINEAR };
+        deserializer.deserialize_map(few).map(Self)
     }
 }
 

@@ -12,7 +12,7 @@ use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::error::code;
-use crate::json::{JsonError, JsonText, Members, ObjectWriter, RawJson, Top};
+use crate::json::{FewMembers, JsonError, JsonText, Members, ObjectWriter, RawJson, Top};
 
 /// One JSON-RPC message.
 #[derive(Debug, Clone)]
@@ -154,7 +154,7 @@ impl<'a> Message<'a> {
     pub fn parse(text: &'a [u8]) -> Result<Self, EnvelopeError> {
         // Nearly all that come have a result, if any, whose members can be told at once; a second look is for the others,
         // and for what is wrong.
-        if let Ok(envelope) = serde_json::from_slice::<Envelope<'a, Members<'a>>>(text)
+        if let Ok(envelope) = serde_json::from_slice::<Envelope<'a, FewMembers<'a>>>(text)
             && let Some(envelope) = envelope.settled(text)
         {
             return envelope.classify();
@@ -198,12 +198,12 @@ struct Envelope<'a, R = JsonText<'a>> {
     top: Top,
 }
 
-impl<'a> Envelope<'a, Members<'a>> {
+impl<'a> Envelope<'a, FewMembers<'a>> {
     /// The same with the text of the result and where its members stand, if they tell that.
     fn settled(self, text: &'a [u8]) -> Option<Envelope<'a>> {
         let (result, top) = match &self.result {
             None => (None, Top::default()),
-            Some(members) => {
+            Some(FewMembers(members)) => {
                 let (result, top) = members.object_in(text)?;
                 (Some(result), top)
             }
@@ -596,6 +596,24 @@ mod tests {
         Ok(all
             .map(|(name, value)| (name.to_owned(), value.get().to_owned()))
             .collect())
+    }
+
+    #[test]
+    fn a_result_of_many_members_is_read_as_any_other() {
+        for count in [1, 24, 25, 1000] {
+            let members: Vec<_> = (0..count).map(|n| format!("\"m{n}\":{n}")).collect();
+            let result = format!("{{{}}}", members.join(","));
+            let whole = Bytes::from(format!(r#"{{"jsonrpc":"2.0","result":{result},"id":1}}"#));
+            let Ok(Message::Response(response)) = Message::parse(&whole) else {
+                panic!("no response");
+            };
+            let known = response.outcome_in(&whole).unwrap();
+            assert_eq!(known.as_str(), result);
+            // What is kept beside the text has a bound.
+            assert_eq!(known.known().is_some(), count <= 24, "{count}");
+            assert_eq!(known.members().unwrap().len(), count);
+            assert_eq!(known.member("m0").unwrap().unwrap().as_str(), "0");
+        }
     }
 
     proptest! {

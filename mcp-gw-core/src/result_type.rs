@@ -9,7 +9,8 @@ static TYPE: Needle = Needle::new("\"resultType\"");
 /// `complete` or nothing of its type; otherwise it says `complete`, and nothing is written in a way that could hide
 /// another type. False says nothing.
 pub fn is_plainly_complete(result: &RawJson) -> bool {
-    if let Some(kind) = result.known("resultType") {
+    if let Some(known) = result.known() {
+        let kind = known.get("resultType");
         return kind.is_none_or(|kind| kind.as_bytes() == COMPLETE);
     }
     let Some(value) = TYPE

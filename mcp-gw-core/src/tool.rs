@@ -576,8 +576,8 @@ impl ToolOutput {
     pub fn is_error(&self) -> bool {
         // Nearly every result says nowhere that anything failed; a search is far cheaper than a
         // second parse.
-        let may_say = match self.0.known("isError") {
-            Some(value) => value.is_some(),
+        let may_say = match self.0.known() {
+            Some(known) => known.get("isError").is_some(),
             None => says_true(self.0.as_bytes(), b"\"isError\""),
         };
         may_say

@@ -176,9 +176,7 @@ mod tests {
 
     #[test]
     fn an_error_is_an_object() {
-        let of = |text: &'static str| {
-            Reply::of(Err(RawJson::parse(text).unwrap()))
-        };
+        let of = |text: &'static str| Reply::of(Err(RawJson::parse(text).unwrap()));
         assert!(matches!(of("{}"), Reply::Malformed(_)));
         assert!(matches!(of(r#"{"code":1,"message":"m"}"#), Reply::Error(_)));
         for text in ["\"boom\"", "null", "[]", "1"] {

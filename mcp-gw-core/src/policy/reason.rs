@@ -116,22 +116,26 @@ pub(super) enum Reasons {
     #[default]
     None,
     One(Reason),
-    Many(Vec<Reason>),
+    /// In a box, so that each decision is small.
+    Many(Box<Several>),
 }
+
+#[derive(Debug, Clone)]
+pub(super) struct Several(Vec<Reason>);
 
 impl Reasons {
     pub(super) fn reserve(&mut self, count: usize) {
         if count > 1 && matches!(self, Self::None) {
-            *self = Self::Many(Vec::with_capacity(count));
+            *self = Self::Many(Box::new(Several(Vec::with_capacity(count))));
         }
     }
 
     pub(super) fn push(&mut self, reason: Reason) {
         *self = match std::mem::take(self) {
             Self::None => Self::One(reason),
-            Self::One(first) => Self::Many(vec![first, reason]),
+            Self::One(first) => Self::Many(Box::new(Several(vec![first, reason]))),
             Self::Many(mut reasons) => {
-                reasons.push(reason);
+                reasons.0.push(reason);
                 Self::Many(reasons)
             }
         };
@@ -141,7 +145,7 @@ impl Reasons {
         match self {
             Self::None => &[],
             Self::One(reason) => std::slice::from_ref(reason),
-            Self::Many(reasons) => reasons,
+            Self::Many(reasons) => &reasons.0,
         }
     }
 }

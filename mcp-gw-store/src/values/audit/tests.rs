@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use mcp_gw_core::testing::{ManualClock, RecordingAudit};
@@ -35,7 +34,7 @@ async fn what_an_event_says_is_kept() {
     event.effect = Some(Effect::Deny);
     event.feature = Some(Feature::Tool);
     event.reason = Some("deny_rule");
-    event.reasons = vec![Cow::Borrowed("a"), Cow::Borrowed("b\"")];
+    event.reasons = vec!["a".into(), "b\"".into()];
     event.policy_version = Some(PolicyVersion::new(1));
     event.policy_duration = Some(Duration::from_micros(3));
     event.shadow = Some(ShadowVerdict::new(Effect::Allow, vec![Arc::from("x")]));
