@@ -133,7 +133,7 @@ fn look(result: &RawJson, revision: Revision) -> Result<Look<'_>, String> {
         return Err("it names a member twice".to_owned());
     };
     let kind = members.get("resultType");
-    let is_answer = kind.is_none_or(|kind| kind.get() == "\"complete\"");
+    let is_answer = kind.is_none_or(says_complete);
     if revision.is_modern() || is_answer {
         return Ok(Look::Members(members));
     }
@@ -246,6 +246,11 @@ fn to_modern(
     }
 }
 
+/// True for `complete`, in whatever way the string is written.
+fn says_complete(kind: JsonText<'_>) -> bool {
+    as_str(kind).as_deref() == Some("complete")
+}
+
 /// What a list that the gateway itself writes begins with for a client of 2026-07-28, and room for so many bytes
 /// behind it.
 pub(crate) fn list_head(room: usize, hint: CacheHint, server_info: &RawJson) -> ObjectWriter {
@@ -273,7 +278,7 @@ fn modern_head(
     let mut complete = true;
     writer = match members.get("resultType") {
         Some(kind) => {
-            complete = kind.get() == "\"complete\"";
+            complete = says_complete(kind);
             writer.raw_value("resultType", kind)
         }
         None => writer.string("resultType", "complete"),
@@ -620,6 +625,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_type_is_a_string_however_it_is_written() {
+        let escaped = r#"{"resultType":"compl\u0065te","content":[]}"#;
+        assert_eq!(legacy(escaped).as_deref(), Some(r#"{"content":[]}"#));
+        assert!(modern(escaped, Hints::Private).contains("cacheScope"));
     }
 
     #[test]
