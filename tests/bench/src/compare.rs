@@ -1,8 +1,16 @@
 //! One run that puts the roads beside each other: same minute, same machine, same load.
 
-use std::{fs, future::Future, path::PathBuf, time::Duration};
+use std::{
+    env, fs,
+    future::Future,
+    io,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, SystemTime},
+};
 
-use clap::Args;
+use clap::{Args, builder::PossibleValuesParser};
+use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -10,12 +18,29 @@ use crate::{
     held,
     load::{Fleet, Outcome, Until},
     note, print, procfs,
-    report::{Cell, Measured, Report},
+    report::{Cell, Measured, Report, Round},
     roads::{self, Other, Road, Roads, Way},
     start,
     suite::{self, Row, Stage},
     wire::Failure,
 };
+
+/// The parts of a comparison.
+const PARTS: [&str; 13] = [
+    "calls",
+    "paced",
+    "large",
+    "list",
+    "long-list",
+    "legacy",
+    "bridge",
+    "events",
+    "federation",
+    "stdio",
+    "start",
+    "sessions",
+    "bulk",
+];
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
@@ -39,7 +64,7 @@ pub(crate) struct Options {
     #[arg(long)]
     no_pin: bool,
     /// Numbers of connections to measure calls with.
-    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1, 16, 64, 256])]
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1, 16, 64, 256], value_parser = suite::at_least::<1>)]
     connections: Vec<usize>,
     /// Length of each round.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
@@ -49,7 +74,7 @@ pub(crate) struct Options {
     pub(crate) rounds: u32,
     /// Only these parts: calls, paced, large, list, long-list, legacy, bridge, events, federation, stdio, start,
     /// sessions, bulk.
-    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = PossibleValuesParser::new(PARTS), hide_possible_values = true)]
     only: Vec<String>,
     /// Also write everything as JSON to this file.
     #[arg(long, value_name = "FILE")]
@@ -117,6 +142,18 @@ pub(crate) fn interruption() -> Result<impl Future<Output = ()>, Failure> {
 }
 
 async fn measure(options: &Options, children: &mut Children) -> Result<bool, Failure> {
+    if let Some(file) = &options.json {
+        // What cannot be written should be known before it is measured.
+        let mut open = fs::File::options();
+        open.create(true)
+            .append(true)
+            .open(file)
+            .map_err(|error| unwritable(file, &error))?;
+    }
+    if !options.no_nginx && !options.has_nginx() {
+        note("nginx is not installed, and left out");
+    }
+    let machine = procfs::machine(!options.no_pin);
     let core = if options.no_pin {
         None
     } else {
@@ -125,7 +162,8 @@ async fn measure(options: &Options, children: &mut Children) -> Result<bool, Fai
         Some(other)
     };
     let mut report = Report {
-        machine: procfs::machine(core.is_some()),
+        machine,
+        run: facts(options),
         ..Report::default()
     };
     let stages = options.stages();
@@ -146,9 +184,36 @@ async fn measure(options: &Options, children: &mut Children) -> Result<bool, Fai
     }
     print(&report.markdown());
     if let Some(file) = &options.json {
-        fs::write(file, format!("{:#}\n", report.json()))?;
+        fs::write(file, format!("{:#}\n", report.json()))
+            .map_err(|error| unwritable(file, &error))?;
     }
     Ok(report.is_right())
+}
+
+fn unwritable(file: &Path, error: &io::Error) -> Failure {
+    format!("{} cannot be written: {error}", file.display()).into()
+}
+
+/// What a run was: when, with which options, of which programs.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a run says when it was, and what was asked for"
+)]
+fn facts(options: &Options) -> Value {
+    let version = |program: &Path, option: &str| {
+        let said = Command::new(program).arg(option).output().ok()?;
+        // nginx says it on standard error.
+        let said = [said.stdout, said.stderr].concat();
+        Some(String::from_utf8_lossy(&said).trim().to_owned())
+    };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let nginx = options.has_nginx().then(|| version("nginx".as_ref(), "-v"));
+    json!({
+        "unix_time": now.unwrap_or_default().as_secs(),
+        "arguments": env::args().skip(1).collect::<Vec<_>>(),
+        "gateway": options.gateway().and_then(|program| version(&program, "--version")),
+        "nginx": nginx.flatten(),
+    })
 }
 
 /// Starts what a stage needs, and measures its rows.
@@ -163,13 +228,27 @@ async fn stage(
     let upstream = open.upstream;
     for row in &stage.rows {
         let mut cells: Vec<Cell> = open.all.iter().map(|_| Cell::default()).collect();
-        for road in &mut open.all {
-            round(stage, row, road, upstream, WARM_UP, &mut Cell::default()).await?;
-        }
         let time = Duration::from_secs(options.seconds);
-        for _ in 0..options.rounds {
+        for turn in 0..=options.rounds {
+            let (turn, time) = match turn {
+                0 => ("warm-up".to_owned(), WARM_UP),
+                turn => (format!("round {turn}"), time),
+            };
             for (road, cell) in open.all.iter_mut().zip(&mut cells) {
-                round(stage, row, road, upstream, time, cell).await?;
+                // What fails on one road says nothing of the others; it is not asked again.
+                if cell.failure.is_some() {
+                    continue;
+                }
+                let mut own = Cell::default();
+                let done = round(stage, row, road, upstream, time, &mut own).await;
+                match &done {
+                    Ok(said) => note(&format!("{turn}: {}: {}: {said}", road.name, row.what)),
+                    Err(error) => note(&format!("{turn}: {error}")),
+                }
+                own.failure = done.err().map(|error| error.to_string());
+                if time != WARM_UP || own.failure.is_some() {
+                    cell.add(own);
+                }
             }
         }
         let names = open.all.iter().map(|road| road.name.clone());
@@ -183,7 +262,7 @@ async fn stage(
     Ok(())
 }
 
-/// One round over one road, added to its cell.
+/// One round over one road, for its cell; what came of it, in words.
 async fn round(
     stage: &Stage,
     row: &Row,
@@ -191,27 +270,28 @@ async fn round(
     upstream: u32,
     time: Duration,
     cell: &mut Cell,
-) -> Result<(), Failure> {
+) -> Result<String, Failure> {
     let name = road.name.clone();
     let about = |error: Failure| -> Failure { format!("{name}: {}: {error}", row.what).into() };
     let (outcome, (before, after)) = calls(stage, row, road, upstream, time)
         .await
         .map_err(about)?;
-    note(&format!("{name}: {}: {outcome}", row.what));
-    if outcome.latencies.count() == 0 {
+    let said = outcome.to_string();
+    let is_empty = outcome.latencies.count() == 0;
+    cell.rounds.push(Round::of(&outcome));
+    cell.outcome.add(outcome);
+    if is_empty {
         return Err(about("no call succeeded".into()));
     }
-    cell.rounds.push(outcome.calls_per_second());
-    cell.outcome.add(outcome);
     cell.upstream += after.0.saturating_sub(before.0);
     if let (Some(before), Some(after)) = (before.1, after.1) {
         *cell.proxy.get_or_insert_default() += after.saturating_sub(before);
     }
     if let Some(pid) = road.proxy {
         let now = procfs::resident_kib(pid)?;
-        cell.resident_kib = Some(cell.resident_kib.unwrap_or_default().max(now));
+        cell.resident_kib = Some(now);
     }
-    Ok(())
+    Ok(said)
 }
 
 /// CPU time of the upstream, and of what stands before it.

@@ -1,13 +1,18 @@
-//! What single steps cost, in one thread: reading an envelope, finding a tool, a call down the road, a list for a caller.
+//! What single steps cost, in one thread: reading an envelope, a decision, a check of limits, finding a tool, a call down
+//! the road, a list for a caller.
 
 use std::{fmt::Write as _, hint::black_box, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use clap::Args;
 use mcp_gw_core::{
-    AllowAll, Arguments, CallContext, Caller, Feature, Gateway, Incoming, RawJson, RequestMeta,
-    Tool, ToolCall, ToolError, ToolOutput, ToolSpec, Transport, jsonrpc::Message,
+    AccessRequest, AllowAll, Arguments, CallContext, Caller, Charge, Feature, Gateway,
+    GatewayBuilder, Incoming, RateLimiter, RawJson, RequestMeta, SystemClock, Tool, ToolCall,
+    ToolError, ToolOutput, ToolSpec, Transport, jsonrpc::Message,
 };
+use mcp_gw_policy::{PolicyConfig, PolicyEngine};
+use mcp_gw_ratelimit::{Limiter, LimitsConfig};
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::wire::Failure;
@@ -44,8 +49,29 @@ pub(crate) fn run(options: &Options) -> Result<String, Failure> {
         let timing = options.time(|| drop(black_box(Message::parse(text.as_bytes()))));
         timing.write(&mut table, &format!("envelope of a call with {what}"))?;
     }
+    for rules in [10, 1_000] {
+        let engine = PolicyEngine::compile(&policy(rules)?)?;
+        let (caller, meta) = (Caller::local(), RequestMeta::new("1", Transport::Stdio));
+        for (what, name) in [("allows", "tool_2"), ("denies", "tool_3")] {
+            let asked = AccessRequest::new(&caller, &meta, "tools/call", Feature::Tool, name);
+            let timing = options.time(|| drop(black_box(engine.decide_now(&asked))));
+            let says = format!("a decision that {what}, {rules} rules");
+            timing.write(&mut table, &says)?;
+        }
+    }
+    for limits in [1, 4] {
+        let limiter = Limiter::in_memory(&self::limits(limits)?, SystemClock::new())
+            .map_err(|faults| format!("{faults:?}"))?;
+        let (caller, meta) = (Caller::local(), RequestMeta::new("1", Transport::Stdio));
+        let check = || {
+            let charge = Charge::new(&caller, &meta, "tools/call");
+            black_box(now(limiter.admit(&charge)).is_some());
+        };
+        let timing = options.time(check);
+        timing.write(&mut table, &format!("a check of {limits} limits"))?;
+    }
     for tools in [10, 1_000, 10_000] {
-        let gateway = gateway(tools)?;
+        let gateway = gateway(tools, Gateway::builder().policy(AllowAll::new()))?;
         let name = format!("tool_{}", tools / 2);
         let find = || {
             let catalogue = gateway.catalogue_at(None);
@@ -71,8 +97,36 @@ pub(crate) fn run(options: &Options) -> Result<String, Failure> {
         };
         let timing = options.time(list);
         timing.write(&mut table, &format!("a list of {tools} tools"))?;
+        let engine = PolicyEngine::compile(&policy(10)?)?;
+        let gateway = self::gateway(tools, Gateway::builder().policy(engine))?;
+        let list = || {
+            let page = now(gateway.list(&incoming(), Feature::Tool, None, tools));
+            black_box(page.is_some_and(|page| page.is_ok()));
+        };
+        let timing = options.time(list);
+        let says = format!("a list of {tools} tools, nine tenths of them by 10 rules");
+        timing.write(&mut table, &says)?;
     }
     Ok(table)
+}
+
+/// So many rules; tools whose number ends with a 3 are denied, and others allowed.
+fn policy(rules: usize) -> Result<PolicyConfig, Failure> {
+    let mut all = vec![
+        json!({ "id": "use", "effect": "allow", "tools": ["tool_*"] }),
+        json!({ "id": "no-threes", "effect": "deny", "tools": ["tool_*3"] }),
+    ];
+    all.extend((all.len()..rules).map(
+        |at| json!({ "id": format!("r{at}"), "effect": "deny", "tools": [format!("other_{at}")] }),
+    ));
+    Ok(serde_json::from_value(json!({ "rules": all }))?)
+}
+
+/// Limits that are never reached.
+fn limits(count: usize) -> Result<LimitsConfig, Failure> {
+    let rule = |at| json!({ "name": format!("l{at}"), "quota": 1_000_000_000, "window": "60s" });
+    let rules: Vec<_> = (0..count).map(rule).collect();
+    Ok(serde_json::from_value(json!({ "rules": rules }))?)
 }
 
 fn envelope(bytes: usize) -> String {
@@ -82,7 +136,7 @@ fn envelope(bytes: usize) -> String {
     )
 }
 
-fn gateway(tools: usize) -> Result<Gateway, Failure> {
+fn gateway(tools: usize, builder: GatewayBuilder) -> Result<Gateway, Failure> {
     let tool = |index| -> Result<Arc<dyn Tool>, Failure> {
         let definition = format!(
             r#"{{"name":"tool_{index}","description":"Stands in a list.","inputSchema":{{"type":"object"}}}}"#
@@ -91,10 +145,7 @@ fn gateway(tools: usize) -> Result<Gateway, Failure> {
         Ok(Arc::new(Idle(spec)))
     };
     let all = (0..tools).map(tool).collect::<Result<Vec<_>, _>>()?;
-    Ok(Gateway::builder()
-        .policy(AllowAll::new())
-        .tools(all)
-        .build()?)
+    Ok(builder.tools(all).build()?)
 }
 
 /// What a future is at once; nothing here waits.
@@ -155,13 +206,14 @@ mod tests {
             milliseconds: 1,
         };
         let table = run(&options).unwrap();
-        assert_eq!(table.lines().count(), 2 + 2 + 3 * 3, "{table}");
-        let gateway = gateway(3).unwrap();
+        assert_eq!(table.lines().count(), 2 + 2 + 4 + 2 + 3 * 4, "{table}");
+        let engine = PolicyEngine::compile(&policy(10).unwrap()).unwrap();
+        let gateway = gateway(5, Gateway::builder().policy(engine)).unwrap();
         let meta = RequestMeta::new("1", Transport::Stdio);
         let incoming = Incoming::new(Arc::new(Caller::local()), meta);
         let call = ToolCall::new("tool_1", Arguments::none());
         assert!(now(gateway.call_tool(&incoming, call)).unwrap().is_ok());
         let page = now(gateway.list(&incoming, Feature::Tool, None, 9));
-        assert_eq!(page.unwrap().unwrap().items.len(), 3);
+        assert_eq!(page.unwrap().unwrap().items.len(), 4);
     }
 }

@@ -18,8 +18,39 @@ pub(crate) struct Cell {
     pub(crate) upstream: Duration,
     /// The most memory that what stands between had in use after a round, in KiB.
     pub(crate) resident_kib: Option<u64>,
-    /// Each round's calls per second, to see how quiet the machine was.
-    pub(crate) rounds: Vec<u64>,
+    /// Each round, to see how quiet the machine was.
+    pub(crate) rounds: Vec<Round>,
+    /// Why it was not asked to the end.
+    pub(crate) failure: Option<String>,
+}
+
+/// One round in short.
+#[derive(Debug)]
+pub(crate) struct Round {
+    calls_per_second: u64,
+    p50: Duration,
+    p99: Duration,
+    errors: u64,
+}
+
+impl Round {
+    pub(crate) fn of(outcome: &Outcome) -> Self {
+        Self {
+            calls_per_second: outcome.calls_per_second(),
+            p50: outcome.latencies.per_mille(500),
+            p99: outcome.latencies.per_mille(990),
+            errors: outcome.errors,
+        }
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "calls_per_second": self.calls_per_second,
+            "p50_us": self.p50.as_secs_f64() * 1e6,
+            "p99_us": self.p99.as_secs_f64() * 1e6,
+            "errors": self.errors,
+        })
+    }
 }
 
 /// What was asked, and what came of it on each road; the first is the direct one where there is that.
@@ -46,6 +77,8 @@ pub(crate) struct Started {
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) machine: Vec<(&'static str, String)>,
+    /// When, with which options, of which programs.
+    pub(crate) run: Value,
     pub(crate) rows: Vec<Measured>,
     pub(crate) starts: Vec<Started>,
     pub(crate) held: Vec<Held>,
@@ -54,9 +87,10 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn is_right(&self) -> bool {
         let cells = self.rows.iter().flat_map(|row| &row.roads);
+        let is_whole = cells.clone().all(|(_, cell)| cell.failure.is_none());
         let cells = cells.map(|(_, cell)| &cell.outcome);
         let held = self.held.iter().map(|held| &held.outcome);
-        cells.chain(held).all(|outcome| outcome.errors == 0)
+        is_whole && cells.chain(held).all(|outcome| outcome.errors == 0)
     }
 
     /// Writing to a string cannot fail, so what the writes return is ignored.
@@ -70,6 +104,16 @@ impl Report {
                 let _ = write!(text, "\n| {} | {road} |", row.what);
                 text.push_str(&cell.columns(row));
             }
+        }
+        let cells = self.rows.iter().flat_map(|row| &row.roads);
+        let failures: Vec<_> = cells
+            .filter_map(|(_, cell)| cell.failure.as_ref())
+            .collect();
+        if !failures.is_empty() {
+            text.push_str("\n\nNot asked to the end:\n");
+        }
+        for failure in failures {
+            let _ = write!(text, "\n- {failure}");
         }
         if !self.starts.is_empty() {
             text.push_str(START_HEAD);
@@ -105,7 +149,7 @@ impl Report {
             .map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())))
             .collect();
         let held: Vec<_> = self.held.iter().map(Held::json).collect();
-        json!({ "machine": machine, "rows": rows, "starts": starts, "held": held })
+        json!({ "run": self.run, "machine": machine, "rows": rows, "starts": starts, "held": held })
     }
 }
 
@@ -124,7 +168,8 @@ impl Measured {
                 "road": road,
                 "calls": cell.outcome.latencies.count(),
                 "calls_per_second": cell.outcome.calls_per_second(),
-                "rounds": cell.rounds,
+                "rounds": cell.rounds.iter().map(Round::json).collect::<Vec<_>>(),
+                "failure": cell.failure,
                 "errors": cell.outcome.errors,
                 "p50_us": micros(500),
                 "p90_us": micros(900),
@@ -154,6 +199,18 @@ impl Started {
 }
 
 impl Cell {
+    /// Adds what came of a round.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.outcome.add(other.outcome);
+        if let Some(time) = other.proxy {
+            *self.proxy.get_or_insert_default() += time;
+        }
+        self.upstream += other.upstream;
+        self.resident_kib = self.resident_kib.max(other.resident_kib);
+        self.rounds.extend(other.rounds);
+        self.failure = self.failure.take().or(other.failure);
+    }
+
     fn columns(&self, row: &Measured) -> String {
         let latencies = &self.outcome.latencies;
         let mut text = format!(" {} |", thousands(self.outcome.calls_per_second()));
@@ -304,6 +361,27 @@ mod tests {
         );
         assert!(text.contains("| 40.0 | 20.0 | - | **3** |"), "{text}");
         assert!(text.ends_with("| ours | 9.000 ms | 12.000 ms | 10.0 MiB | 15.0 MB |"));
+    }
+
+    #[test]
+    fn a_road_that_broke_is_told_of_beside_what_was_measured() {
+        let mut broken = cell(10, Some(1));
+        let mut last = cell(0, None);
+        last.failure = Some("ours: echo: it has ended".to_owned());
+        broken.add(last);
+        assert_eq!(broken.outcome.latencies.count(), 10);
+        let report = report(vec![("direct", cell(9, None)), ("ours", broken)], false);
+        assert!(!report.is_right());
+        let text = report.markdown();
+        assert!(text.contains("| echo | direct | 9 |"), "{text}");
+        assert!(
+            text.contains("\n\nNot asked to the end:\n\n- ours: echo: it has ended"),
+            "{text}"
+        );
+        assert_eq!(
+            report.json()["rows"][1]["failure"],
+            "ours: echo: it has ended"
+        );
     }
 
     #[test]

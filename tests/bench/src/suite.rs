@@ -98,8 +98,8 @@ impl Stage {
 /// One case of one's own in the place of all others, as soon as one of these is given.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct Case {
-    /// Measure only calls with so many bytes of text.
-    #[arg(long, value_name = "BYTES", conflicts_with = "only")]
+    /// Measure only calls with so many bytes of text, at least 16.
+    #[arg(long, value_name = "BYTES", conflicts_with = "only", value_parser = at_least::<16>)]
     payload: Option<usize>,
     /// Measure only the list of tools.
     #[arg(long, conflicts_with_all = ["payload", "only"])]
@@ -117,8 +117,17 @@ pub(crate) struct Case {
     #[arg(long, value_enum, conflicts_with = "only")]
     answers: Option<Answers>,
     /// Measure only one case, with the upstream as so many servers.
-    #[arg(long, value_name = "N", conflicts_with_all = ["only", "list"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["only", "list"], value_parser = at_least::<1>)]
     servers: Option<usize>,
+}
+
+/// A number from `LEAST`.
+pub(crate) fn at_least<const LEAST: usize>(text: &str) -> Result<usize, String> {
+    let number: usize = text.parse().map_err(|_| "it is no number".to_owned())?;
+    if number < LEAST {
+        return Err(format!("the least is {LEAST}"));
+    }
+    Ok(number)
 }
 
 impl Case {
