@@ -216,7 +216,7 @@ impl Children {
 }
 
 /// Confines this process, and the children it starts from now on, to one core.
-pub(crate) async fn confine_self(core: usize) -> Result<(), Failure> {
+async fn confine_self(core: usize) -> Result<(), Failure> {
     let own = std::process::id().to_string();
     let status = Command::new("taskset")
         .args(["-a", "-c", "-p", &core.to_string(), &own])
@@ -232,11 +232,22 @@ pub(crate) async fn confine_self(core: usize) -> Result<(), Failure> {
     }
 }
 
-/// Two cores to use: one for load and upstream, one for what stands between.
-pub(crate) fn two_cores() -> Result<(usize, usize), Failure> {
+/// What the machine is, and, where `pins`, the core for what stands between: this process, and the upstream with it,
+/// keeps to another one from now on.
+pub(crate) async fn settle(
+    pins: bool,
+) -> Result<(Vec<(&'static str, String)>, Option<usize>), Failure> {
+    // Afterwards this process sees one core only.
+    let machine = procfs::machine(pins);
+    if !pins {
+        return Ok((machine, None));
+    }
     match *procfs::allowed_cores()? {
-        [first, second, ..] => Ok((first, second)),
-        _ => Err("pinning needs two cores".into()),
+        [first, second, ..] => {
+            confine_self(first).await?;
+            Ok((machine, Some(second)))
+        }
+        _ => Err("pinning needs two cores: --no-pin goes without".into()),
     }
 }
 

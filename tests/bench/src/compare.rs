@@ -153,14 +153,7 @@ async fn measure(options: &Options, children: &mut Children) -> Result<bool, Fai
     if !options.no_nginx && !options.has_nginx() {
         note("nginx is not installed, and left out");
     }
-    let machine = procfs::machine(!options.no_pin);
-    let core = if options.no_pin {
-        None
-    } else {
-        let (own, other) = children::two_cores()?;
-        children::confine_self(own).await?;
-        Some(other)
-    };
+    let (machine, core) = children::settle(!options.no_pin).await?;
     let mut report = Report {
         machine,
         run: facts(options),

@@ -109,19 +109,13 @@ pub(crate) async fn run(options: &Options) -> Result<bool, Failure> {
 async fn measure(options: &Options) -> Result<bool, Failure> {
     let program = options.gateway.clone().or_else(|| sibling("mcp-gw-http"));
     let program = program.ok_or("there is no mcp-gw-http beside this program: give --gateway")?;
-    let core = if options.no_pin {
-        None
-    } else {
-        let (own, other) = children::two_cores()?;
-        children::confine_self(own).await?;
-        Some(other)
-    };
+    let (machine, core) = children::settle(!options.no_pin).await?;
     let bench = Bench {
         options,
         program,
         core,
     };
-    let mut report = Report::new(procfs::machine(core.is_some()));
+    let mut report = Report::new(machine);
     let all = [Database::Memory, Database::Sqlite, Database::Postgres];
     let wanted = match &*options.database {
         [] => &all[..],
