@@ -155,8 +155,10 @@ impl<'a> Scan<'a> {
             b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b)
         });
         let token = self.part(from, to).trim_end_matches('.');
+        // A pair, also one whose value is in quotes or was taken out.
         let is_plain = token.trim_end_matches('=').contains('=')
-            || self.byte(to) == Some(b'"') && token.ends_with('=');
+            || token.ends_with('=')
+                && (self.byte(to) == Some(b'"') || self.part(to, to + REDACTED.len()) == REDACTED);
         let has = |is: fn(&u8) -> bool| token.bytes().skip(1).any(|b| is(&b));
         let is_bearer = scheme.eq_ignore_ascii_case("bearer");
         let is_mixed = has(u8::is_ascii_digit) || has(u8::is_ascii_uppercase);
