@@ -52,6 +52,7 @@ fn secrets_are_found_in_texts_of_all_kinds() {
         "a password%3DSECRET&b",
         r#"x \\\"password\\\":\\\"SECRET\\\\\\\"SECRET\\\" y"#,
         "api_key=12345SECRET",
+        "Bearer of_a_long_password=SECRET",
     ] {
         let (shown, count) = hidden(text, false, LEVELS, Place::default).expect(text);
         assert!(!shown.contains("SECRET"), "{text}: {shown}");
