@@ -35,7 +35,7 @@ pub struct AuditWriterOptions {
     /// How often it is looked for events that need not be kept; every 10 minutes unless set.
     pub prune_every: Duration,
     /// Refusals of callers whom nobody knows that are written a minute at most, of one address (IPv6: of one
-    /// network of 64 bits); 20 unless set.
+    /// network of 64 bits); 20 unless set. Failed logins and other refusals are counted apart.
     pub refusals_per_address: u32,
     /// The same of all addresses; 60 unless set. What is not written is counted.
     pub refusals: u32,

@@ -10,6 +10,9 @@ use mcp_gw_core::{AuditEvent, CallerKind, Clock, Outcome};
 /// So long the same refusals are counted together.
 pub(super) const WINDOW: Duration = Duration::from_secs(60);
 
+/// The method of an attempt to log in, as the management API writes it.
+const LOGIN: &str = "login";
+
 /// Counts refusals by address, and says which of them are kept.
 pub(super) struct Bound {
     clock: Arc<dyn Clock>,
@@ -21,8 +24,9 @@ pub(super) struct Bound {
 #[derive(Debug, Default)]
 struct State {
     since: Option<Instant>,
-    kept: u32,
-    by_address: HashMap<Option<IpAddr>, u32>,
+    /// By whether they are logins: those are not lost in noise that anybody can make.
+    kept: [u32; 2],
+    by_address: HashMap<(bool, Option<IpAddr>), u32>,
     /// Not kept in this window, and in those before that nobody was told of.
     left_out: u64,
     due: u64,
@@ -44,14 +48,16 @@ impl Bound {
             return true;
         }
         let mut state = self.turned();
-        let address = event.client_addr.map(network);
-        let own = state.by_address.get(&address).copied().unwrap_or(0);
-        if state.kept >= self.total || own >= self.per_address {
+        let is_login = event.method == LOGIN;
+        let from = (is_login, event.client_addr.map(network));
+        let own = state.by_address.get(&from).copied().unwrap_or(0);
+        let kept = &mut state.kept[usize::from(is_login)];
+        if *kept >= self.total || own >= self.per_address {
             state.left_out = state.left_out.saturating_add(1);
             return false;
         }
-        state.kept += 1;
-        state.by_address.insert(address, own + 1);
+        *kept += 1;
+        state.by_address.insert(from, own + 1);
         true
     }
 
@@ -70,7 +76,7 @@ impl Bound {
         let is_over = |since| now.saturating_duration_since(since) >= WINDOW;
         if state.since.is_none_or(is_over) {
             state.due = state.due.saturating_add(state.left_out);
-            (state.left_out, state.kept) = (0, 0);
+            (state.left_out, state.kept) = (0, [0; 2]);
             state.by_address.clear();
             state.since = Some(now);
         }

@@ -247,7 +247,7 @@ impl mcp_gw_core::Authenticator for Nobody {
 
 #[tokio::test(start_paused = true)]
 async fn strangers_do_not_fill_the_log_and_are_counted() {
-    use mcp_gw_core::{Credentials, Gateway, RequestMeta, Transport};
+    use mcp_gw_core::{Credentials, Deed, Gateway, Outcome, RequestMeta, Transport};
 
     let (store, clock) = (Odd::new(OPEN, []), ManualClock::new());
     let mut options = options(10_000, 50);
@@ -270,6 +270,17 @@ async fn strangers_do_not_fill_the_log_and_are_counted() {
         knock(&format!("2001:db8::{host:x}")).await;
     }
     knock("192.0.2.2").await;
+    // Whose password is tried is told however much noise somebody makes.
+    let guess = async |address: &str| {
+        let meta =
+            RequestMeta::new("r", Transport::Http).with_client_addr(Some(address.parse().unwrap()));
+        let deed = Deed::new(Outcome::Unauthenticated).with_name("ann");
+        let work = std::future::ready(((), deed));
+        gateway.audited(None, &meta, "login", work).await;
+    };
+    for _ in 0..4 {
+        guess("192.0.2.1").await;
+    }
     // What somebody has done is written whatever else comes.
     writer.write(record(1)).await.unwrap();
     writer.flush().await.unwrap();
@@ -278,22 +289,22 @@ async fn strangers_do_not_fill_the_log_and_are_counted() {
         let refused = events.iter().filter(|event| event.method == "authenticate");
         refused.count()
     };
-    assert_eq!((refused(&events), events.len()), (5, 6));
+    assert_eq!((refused(&events), events.len()), (5, 9));
     // The rest is one event, though nobody comes any more.
     clock.advance(bound::WINDOW);
-    while store.events().await.len() < 7 {
+    while store.events().await.len() < 10 {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     let events = store.events().await;
     let told = events.iter().find(|event| event.method == "audit.left_out");
-    assert_eq!(told.unwrap().error.as_deref(), Some("196 events"));
+    assert_eq!(told.unwrap().error.as_deref(), Some("197 events"));
     // Another minute; what is counted in it is told at the end.
     for _ in 0..10 {
         knock("192.0.2.1").await;
     }
     assert_eq!(writer.close(Duration::from_secs(60)).await, 0);
     let events = store.events().await;
-    assert_eq!((refused(&events), events.len()), (8, 11));
+    assert_eq!((refused(&events), events.len()), (8, 14));
     let told = events
         .iter()
         .filter(|event| event.method == "audit.left_out");
