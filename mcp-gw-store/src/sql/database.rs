@@ -26,6 +26,9 @@ pub(crate) trait Database: Debug + Send + Sync + 'static {
     /// The scripts of all versions of the schema, the first one first.
     fn migrations(&self) -> &'static [&'static str];
 
+    /// The statement that names the tables in reach.
+    fn tables(&self) -> &'static str;
+
     /// Asks outside of a transaction, for what is committed.
     async fn read(&self, query: &Query<'_>) -> std::result::Result<Vec<Row>, Fault>;
 

@@ -17,6 +17,7 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS gw_schema \
 /// # Errors
 /// When the schema is of a later program, or cannot be changed; then it is of a whole version.
 pub(crate) async fn migrate(database: &dyn Database, now: Time, to: i64) -> Result<()> {
+    let mut is_new = false;
     loop {
         let mut transaction = database.begin_migration().await?;
         transaction.script(TABLE).await?;
@@ -28,8 +29,13 @@ pub(crate) async fn migrate(database: &dyn Database, now: Time, to: i64) -> Resu
             });
         }
         if found >= to {
-            return transaction.commit().await;
+            transaction.commit().await?;
+            if is_new {
+                beside(database).await;
+            }
+            return Ok(());
         }
+        is_new |= found == 0;
         let index = usize::try_from(found).unwrap_or(usize::MAX);
         let script = database.migrations().get(index).copied();
         let script = script.ok_or_else(|| {
@@ -55,4 +61,30 @@ async fn version(transaction: &mut dyn Transaction) -> Result<i64> {
     let row = rows.into_iter().next();
     let found = row.map(|row| row.reader().maybe_int()).transpose()?;
     Ok(found.flatten().unwrap_or(0))
+}
+
+/// Tables of mcp-platform, which kept its own in a database of the same name.
+const FORMER: [&str; 5] = [
+    "api_keys",
+    "load_balancer_configs",
+    "server_instances",
+    "server_templates",
+    "users",
+];
+
+/// Says that tables of mcp-platform are not read: who starts this program beside them may wait for their users.
+async fn beside(database: &dyn Database) {
+    // What cannot be seen is not spoken of.
+    let rows = database.read(&Query::new(database.tables())).await;
+    let names = rows.into_iter().flatten();
+    let names = names.filter_map(|row| row.reader().text().ok());
+    let found: Vec<String> = names.filter(|name| FORMER.contains(&&**name)).collect();
+    if found.len() == FORMER.len() {
+        tracing::warn!(
+            target: "mcp_gw::store",
+            tables = found.join(", "),
+            "the database has tables of mcp-platform; they are left as they are and not read: \
+             make its users, keys and servers again, and drop these tables when nothing needs them"
+        );
+    }
 }

@@ -196,6 +196,10 @@ impl Database for Postgres {
         MIGRATIONS
     }
 
+    fn tables(&self) -> &'static str {
+        "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1"
+    }
+
     async fn read(&self, query: &Query<'_>) -> std::result::Result<Vec<Row>, Fault> {
         let mut left = self.tries();
         loop {

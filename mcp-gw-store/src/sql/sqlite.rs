@@ -230,6 +230,10 @@ impl Database for Sqlite {
         MIGRATIONS
     }
 
+    fn tables(&self) -> &'static str {
+        "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+    }
+
     async fn read(&self, query: &Query<'_>) -> std::result::Result<Vec<Row>, Fault> {
         read_rows(bound(query).fetch_all(&self.readers).await)
     }

@@ -91,6 +91,50 @@ async fn postgres_is_brought_up_from_version_1() {
     is_brought_up(&url).await;
 }
 
+/// What is logged while a database is opened.
+async fn told_at(url: &str) -> String {
+    let path = tempfile::NamedTempFile::new().unwrap();
+    let file = std::sync::Arc::new(path.reopen().unwrap());
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(file);
+    let guard = tracing::subscriber::set_default(subscriber.finish());
+    let (store, _) = open_at(url).await;
+    store.close().await;
+    drop(guard);
+    std::fs::read_to_string(path.path()).unwrap()
+}
+
+const FORMER: &str = "CREATE TABLE users (id INTEGER); CREATE TABLE api_keys (id INTEGER); \
+    CREATE TABLE server_templates (name TEXT); CREATE TABLE server_instances (id TEXT); \
+    CREATE TABLE load_balancer_configs (id INTEGER); INSERT INTO users VALUES (1);";
+
+/// Who comes from there is told once that users and servers are to be made again; tables called alike alone are nobody's.
+#[tokio::test]
+async fn tables_of_the_former_gateway_are_left_and_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.db");
+    let mut connection = sqlite(&path).await;
+    connection.execute(FORMER).await.unwrap();
+    let url = sqlite_url(&path);
+    let told = told_at(&url).await;
+    assert!(told.contains("tables of mcp-platform"), "{told}");
+    assert!(!told_at(&url).await.contains("mcp-platform"));
+    let rows = connection.fetch_all("SELECT * FROM users").await.unwrap();
+    assert_eq!(rows.len(), 1);
+
+    let other = folder.path().join("other.db");
+    let users = "CREATE TABLE users (id INTEGER)";
+    sqlite(&other).await.execute(users).await.unwrap();
+    assert!(!told_at(&sqlite_url(&other)).await.contains("mcp-platform"));
+
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let url = server.database("former").await;
+    server.execute("former", FORMER).await;
+    let told = told_at(&url).await;
+    assert!(told.contains("tables of mcp-platform"), "{told}");
+}
+
 /// Both say the same, but for the names of types: a column is not forgotten in one of them.
 #[test]
 fn the_scripts_of_both_databases_say_the_same() {
