@@ -24,12 +24,19 @@ pub(super) struct Bound {
 #[derive(Debug, Default)]
 struct State {
     since: Option<Instant>,
-    /// By whether they are logins: those are not lost in noise that anybody can make.
-    kept: [u32; 2],
-    by_address: HashMap<(bool, Option<IpAddr>), u32>,
+    /// Apart, as they are not to be lost in noise that anybody can make.
+    logins: Kept,
+    others: Kept,
     /// Not kept in this window, and in those before that nobody was told of.
     left_out: u64,
     due: u64,
+}
+
+/// How many were kept in this window.
+#[derive(Debug, Default)]
+struct Kept {
+    all: u32,
+    by_address: HashMap<Option<IpAddr>, u32>,
 }
 
 impl Bound {
@@ -48,16 +55,19 @@ impl Bound {
             return true;
         }
         let mut state = self.turned();
-        let is_login = event.method == LOGIN;
-        let from = (is_login, event.client_addr.map(network));
-        let own = state.by_address.get(&from).copied().unwrap_or(0);
-        let kept = &mut state.kept[usize::from(is_login)];
-        if *kept >= self.total || own >= self.per_address {
+        let kept = if event.method == LOGIN {
+            &mut state.logins
+        } else {
+            &mut state.others
+        };
+        let address = event.client_addr.map(network);
+        let own = kept.by_address.get(&address).copied().unwrap_or(0);
+        if kept.all >= self.total || own >= self.per_address {
             state.left_out = state.left_out.saturating_add(1);
             return false;
         }
-        *kept += 1;
-        state.by_address.insert(from, own + 1);
+        kept.all += 1;
+        kept.by_address.insert(address, own + 1);
         true
     }
 
@@ -76,8 +86,8 @@ impl Bound {
         let is_over = |since| now.saturating_duration_since(since) >= WINDOW;
         if state.since.is_none_or(is_over) {
             state.due = state.due.saturating_add(state.left_out);
-            (state.left_out, state.kept) = (0, [0; 2]);
-            state.by_address.clear();
+            state.left_out = 0;
+            (state.logins, state.others) = (Kept::default(), Kept::default());
             state.since = Some(now);
         }
         state
