@@ -5,15 +5,17 @@ mod build;
 mod difference;
 mod endpoint;
 pub(crate) mod pages;
+mod shares;
 mod worded;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use pages::Pages;
+use shares::Shares;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Offer};
 use crate::freshness::{CacheHint, ListHints};
 use crate::json::RawJson;
 use crate::mount::MountPoint;
@@ -75,17 +77,29 @@ impl std::fmt::Debug for Entry {
 /// Entries of one feature, in a fixed order, found by key.
 #[derive(Debug, Default)]
 struct Table {
-    entries: Vec<Entry>,
+    entries: Vec<Arc<Entry>>,
     index: HashMap<Arc<str>, usize>,
 }
 
 impl Table {
     fn find(&self, key: &str) -> Option<&Entry> {
+        self.shared(key).map(|entry| &**entry)
+    }
+
+    fn shared(&self, key: &str) -> Option<&Arc<Entry>> {
         self.index.get(key).and_then(|&at| self.entries.get(at))
     }
 
+    /// Room for as many entries as there are in another one.
+    fn like(other: &Self) -> Self {
+        Self {
+            entries: Vec::with_capacity(other.entries.len()),
+            index: HashMap::with_capacity(other.entries.len()),
+        }
+    }
+
     /// Adds an entry whose key is not taken.
-    fn push(&mut self, entry: Entry) {
+    fn push(&mut self, entry: Arc<Entry>) {
         self.index
             .insert(Arc::clone(&entry.key), self.entries.len());
         self.entries.push(entry);
@@ -93,7 +107,8 @@ impl Table {
 
     fn shows_the_same(&self, other: &Self) -> bool {
         let both = || self.entries.iter().zip(&other.entries);
-        self.entries.len() == other.entries.len() && both().all(|(a, b)| a.is_as(b))
+        self.entries.len() == other.entries.len()
+            && both().all(|(a, b)| Arc::ptr_eq(a, b) || a.is_as(b))
     }
 }
 
@@ -135,10 +150,22 @@ impl std::fmt::Debug for Scope {
     }
 }
 
+/// Whether a backend's part, with all its items, is what it was in the main snapshot before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Age {
+    New,
+    AsBefore,
+}
+
 /// A backend's part in a snapshot, without its items.
 #[derive(Debug, Clone)]
 struct Share {
     point: Arc<MountPoint>,
+    /// What it is made of.
+    offer: Option<Arc<Offer>>,
+    /// How many of its items the main snapshot shows.
+    items: usize,
+    age: Age,
     /// Something of it is shown, or may be once it is up.
     counts: bool,
     /// It is known without asking.
@@ -167,8 +194,9 @@ pub struct Catalogue {
     resources: Table,
     resource_templates: Table,
     prompts: Table,
-    shares: Vec<Share>,
+    shares: Shares,
     scope: Scope,
+    logs: OnceLock<bool>,
     pages: Pages,
 }
 
@@ -228,7 +256,7 @@ impl Catalogue {
     }
 
     /// All entries of a feature: servers in the configured order, items in the server's order.
-    pub fn entries(&self, feature: Feature) -> &[Entry] {
+    pub fn entries(&self, feature: Feature) -> &[Arc<Entry>] {
         &self.table(feature).entries
     }
 
@@ -311,7 +339,8 @@ impl Catalogue {
 
     /// The first template that describes a URI, as its server calls it.
     fn described(&self, uri: &str, of: impl Fn(&Entry) -> bool) -> Option<&Entry> {
-        self.resource_templates.entries.iter().find(|entry| {
+        let mut entries = self.resource_templates.entries.iter().map(|entry| &**entry);
+        entries.find(|entry| {
             let template = entry.template.as_ref();
             of(entry) && template.is_some_and(|template| template.matches(uri))
         })
@@ -368,9 +397,7 @@ impl Catalogue {
     }
 
     fn share(&self, server: &str) -> Option<&Share> {
-        self.shares
-            .iter()
-            .find(|share| share.counts && *share.point.server == *server)
+        self.shares.of(server).filter(|share| share.counts)
     }
 
     /// What is to be said about keeping a list, at `now`: what is true of all its parts. Servers that
@@ -429,7 +456,9 @@ impl Catalogue {
 
     /// True when a server sends log messages.
     pub fn has_logging(&self) -> bool {
-        self.shares.iter().any(|share| share.counts && share.logs)
+        // Asked with each request, of all servers that there are.
+        let any = || self.shares.iter().any(|share| share.counts && share.logs);
+        *self.logs.get_or_init(any)
     }
 
     /// Which lists a client may see change from `self` to `next`. Whether it does is up to the policy:

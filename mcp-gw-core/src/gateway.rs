@@ -62,17 +62,28 @@ pub(crate) struct Inner {
     listeners: RwLock<Vec<Arc<dyn GatewayListener>>>,
 }
 
+/// Settles the catalogue when it is dropped.
+struct Settling<'a>(&'a Gateway);
+
+impl Drop for Settling<'_> {
+    fn drop(&mut self) {
+        self.0.settle();
+    }
+}
+
 /// What there is behind the gateway.
 struct Mounted {
     mounts: Vec<Mount>,
     endpoints: Vec<Endpoint>,
+    /// Clients may see something else than the catalogue says.
+    is_stale: bool,
 }
 
 /// A backend in its place, and what it last offered.
 struct Mount {
     point: Arc<MountPoint>,
     is_static: bool,
-    offer: Option<Offer>,
+    offer: Option<Arc<Offer>>,
     asked_at: Option<Instant>,
     fault: Option<String>,
     report: Report,
@@ -320,7 +331,7 @@ impl GatewayBuilder {
         let clock = self.clock.unwrap_or_else(|| Box::new(SystemClock::new()));
         let mut mounts = mounts_of(backends)?;
         check_endpoints(&mounts, &self.endpoints)?;
-        let views = build_views(1, &mut mounts, &self.endpoints);
+        let views = build_views(1, &mut mounts, &self.endpoints, &Views::default());
         let mut sinks = self.sinks;
         if sinks.is_empty() {
             sinks.push(Box::new(TracingAudit::new()));
@@ -339,6 +350,7 @@ impl GatewayBuilder {
             mounted: Mutex::new(Mounted {
                 mounts,
                 endpoints: self.endpoints,
+                is_stale: false,
             }),
             listeners: RwLock::new(Vec::new()),
         });
@@ -425,7 +437,7 @@ fn mounts_of(backends: Vec<(Arc<dyn Backend>, Mounting)>) -> Result<Vec<Mount>, 
         mounts.push(Mount {
             point: Arc::new(point),
             is_static: offer.is_some(),
-            offer,
+            offer: offer.map(Arc::new),
             asked_at: None,
             fault: None,
             report: Report::default(),
@@ -622,6 +634,19 @@ impl Gateway {
             offer,
             fault,
         );
+        // A catalogue takes its time to build. What others have learned meanwhile goes into the same one; when this
+        // is given up, it is built all the same.
+        let built_in_the_end = Settling(self);
+        let mut is_second = false;
+        std::future::poll_fn(|turn| {
+            if std::mem::replace(&mut is_second, true) {
+                return std::task::Poll::Ready(());
+            }
+            turn.waker().wake_by_ref();
+            std::task::Poll::Pending
+        })
+        .await;
+        drop(built_in_the_end);
         result
     }
 
@@ -634,20 +659,21 @@ impl Gateway {
         );
     }
 
+    /// Notes what a backend said. Clients see it once the catalogue is settled.
     fn put_offer(
         &self,
         is_meant: impl Fn(&Mount) -> bool,
         offer: Option<(Offer, Instant)>,
         fault: Option<String>,
     ) {
-        self.change(|mounted| {
+        self.mounted(|mounted| {
             let Some(mount) = mounted.mounts.iter_mut().find(|mount| is_meant(mount)) else {
-                return false;
+                return;
             };
             mount.point.set_away(fault.is_some());
             mount.fault = fault;
             let Some((offer, asked_at)) = offer else {
-                return false;
+                return;
             };
             let before = mount.offer.as_ref().map(|offer| offer.remarks.as_slice());
             for says in &offer.remarks {
@@ -655,23 +681,22 @@ impl Gateway {
                     tracing::warn!(server = &*mount.point.server, "{says}");
                 }
             }
-            mount.offer = Some(offer);
+            mount.offer = Some(Arc::new(offer));
             mount.asked_at = Some(asked_at);
-            true
+            mounted.is_stale = true;
         });
     }
 
-    /// Changes what is mounted and, when `change` says that clients may see it, swaps the catalogue
-    /// and tells of the difference.
-    fn change(&self, change: impl FnOnce(&mut Mounted) -> bool) {
+    /// Swaps the catalogue, if it is not what is mounted, and tells of the difference.
+    fn settle(&self) {
         let events = self.mounted(|mounted| {
-            if !change(mounted) {
+            if !std::mem::take(&mut mounted.is_stale) {
                 return Vec::new();
             }
             // Built under the lock of the mounts, so that two changes cannot swap out of order.
             let before = self.views();
             let version = before.main.version() + 1;
-            let after = build_views(version, &mut mounted.mounts, &mounted.endpoints);
+            let after = build_views(version, &mut mounted.mounts, &mounted.endpoints, &before);
             let events = before.changes_to(&after);
             *self
                 .inner

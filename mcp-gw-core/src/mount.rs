@@ -214,9 +214,18 @@ impl MountPoint {
         })
     }
 
+    /// True when the same backend is shown in the same way.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.backend, &other.backend)
+            && self.server == other.server
+            && self.naming == other.naming
+            && self.space == other.space
+            && self.shown == other.shown
+    }
+
     /// A name of this backend's with its prefix.
     pub(crate) fn prefixed(&self, name: &str) -> String {
-        format!("{}{name}", self.space)
+        [self.space.as_str(), name].concat()
     }
 
     pub(crate) fn is_away(&self) -> bool {

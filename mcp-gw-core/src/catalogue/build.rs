@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Catalogue, Entry, FEATURES, Share};
+use super::{Age, Catalogue, Entry, FEATURES, Share, Table};
 use crate::backend::{ItemSpec, Offer};
 use crate::json::RawJson;
 use crate::mount::{LeftOut, MountPoint, Naming};
@@ -21,7 +21,7 @@ const MOST_REPORTED: usize = 100;
 pub(crate) struct Part<'a> {
     pub(crate) point: &'a Arc<MountPoint>,
     pub(crate) is_static: bool,
-    pub(crate) offer: Option<&'a Offer>,
+    pub(crate) offer: Option<&'a Arc<Offer>>,
     pub(crate) asked_at: Option<Instant>,
 }
 
@@ -34,6 +34,12 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    fn add(&mut self, entry: &Entry, is_name: bool) {
+        if is_name && entry.key.len() > LONG_NAME && self.long.len() < MOST_REPORTED {
+            self.long.push(Arc::clone(&entry.key));
+        }
+    }
+
     fn leave_out(&mut self, feature: Feature, name: &str, reason: impl Into<String>) {
         if self.left_out.len() < MOST_REPORTED {
             self.left_out.push(LeftOut::new(feature, name, reason));
@@ -43,12 +49,18 @@ impl Report {
 
 impl Catalogue {
     /// Builds the main snapshot. What collides or cannot be named is left out and reported; the rest
-    /// stays. There is one report for each part.
-    pub(crate) fn build(version: u64, parts: &[Part<'_>]) -> (Self, Vec<Report>) {
+    /// stays. There is one report for each part. What is as it was in `before` is taken from there: of
+    /// thousands of servers one says something new at a time.
+    pub(crate) fn build(version: u64, parts: &[Part<'_>], before: &Self) -> (Self, Vec<Report>) {
+        let shares = parts.iter().map(|part| share(part, before));
         let mut builder = Builder {
+            before,
             catalogue: Self {
                 version,
-                shares: parts.iter().map(share).collect(),
+                tools: Table::like(&before.tools),
+                resources: Table::like(&before.resources),
+                resource_templates: Table::like(&before.resource_templates),
+                prompts: Table::like(&before.prompts),
                 ..Self::default()
             },
             names: Claims::new(parts, |point| vec![point.space()]),
@@ -57,14 +69,37 @@ impl Catalogue {
                 None => Vec::new(),
             }),
         };
-        let reports = parts.iter().map(|part| builder.add(part)).collect();
-        builder.catalogue.reword(None);
-        (builder.catalogue, reports)
+        let (shares, reports): (Vec<_>, _) = parts
+            .iter()
+            .zip(shares)
+            .map(|(part, share)| builder.add(part, share))
+            .unzip();
+        let mut catalogue = builder.catalogue;
+        catalogue.shares = shares.into_iter().collect();
+        catalogue.reword(None);
+        (catalogue, reports)
     }
 }
 
-fn share(part: &Part<'_>) -> Share {
+fn share(part: &Part<'_>, before: &Catalogue) -> Share {
     let offer = part.offer;
+    let is_same = |old: &&Share| {
+        let is_same_offer = match (&old.offer, offer) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (old, new) => old.is_none() && new.is_none(),
+        };
+        is_same_offer
+            && Arc::ptr_eq(&old.point, part.point)
+            && (old.is_static, old.asked_at) == (part.is_static, part.asked_at)
+    };
+    let old = before.shares.of(&part.point.server).filter(is_same);
+    if let Some(old) = old {
+        return Share {
+            counts: true,
+            age: Age::AsBefore,
+            ..old.clone()
+        };
+    }
     let instructions = offer.and_then(|offer| offer.instructions.as_deref());
     let capabilities = offer.and_then(|offer| offer.capabilities.clone());
     let logs = capabilities
@@ -72,6 +107,9 @@ fn share(part: &Part<'_>) -> Share {
         .is_some_and(|all| all.member("logging").is_ok_and(|found| found.is_some()));
     Share {
         point: Arc::clone(part.point),
+        offer: offer.cloned(),
+        items: 0,
+        age: Age::New,
         counts: true,
         is_static: part.is_static,
         asked_at: part.asked_at,
@@ -87,9 +125,20 @@ fn share(part: &Part<'_>) -> Share {
 }
 
 struct Builder<'a> {
+    before: &'a Catalogue,
     catalogue: Catalogue,
     names: Claims<'a>,
     uris: Claims<'a>,
+}
+
+/// One part on its way into the catalogue.
+struct Adding<'a> {
+    point: &'a Arc<MountPoint>,
+    report: &'a mut Report,
+    /// It is made of what it was made of before: what was made then may be taken.
+    may_take: bool,
+    taken: usize,
+    added: usize,
 }
 
 /// What is kept for whom: texts in order, none of which begins another one.
@@ -115,13 +164,26 @@ impl<'a> Claims<'a> {
 }
 
 impl Builder<'_> {
-    fn add(&mut self, part: &Part<'_>) -> Report {
+    /// Adds the items of a part. Its share says on the way in whether it is made of what it was made of before,
+    /// and on the way out whether it is the same.
+    fn add(&mut self, part: &Part<'_>, mut share: Share) -> (Share, Report) {
         let mut report = Report::default();
         let Some(offer) = part.offer else {
-            return report;
+            return (share, report);
+        };
+        // Texts that follow names are other ones where names of other items are.
+        if offer.texts_follow_names {
+            share.age = Age::New;
+        }
+        let mut adding = Adding {
+            point: part.point,
+            report: &mut report,
+            may_take: share.age == Age::AsBefore,
+            taken: 0,
+            added: 0,
         };
         for tool in &offer.tools {
-            self.add_one(part.point, Feature::Tool, tool.name(), &mut report, |key| {
+            self.add_one(&mut adding, Feature::Tool, tool.name(), |key| {
                 shown_tool(part.point, tool, key)
             });
         }
@@ -133,37 +195,49 @@ impl Builder<'_> {
                 Feature::Prompt => &offer.prompts,
             };
             for item in items {
-                self.add_one(part.point, feature, item.key(), &mut report, |key| {
+                self.add_one(&mut adding, feature, item.key(), |key| {
                     shown_item(part.point, feature, item, key)
                 });
             }
         }
-        report
+        let (taken, added) = (adding.taken, adding.added);
+        if taken != added || added != share.items {
+            (share.age, share.items) = (Age::New, added);
+        }
+        (share, report)
     }
 
     fn add_one(
         &mut self,
-        point: &Arc<MountPoint>,
+        adding: &mut Adding<'_>,
         feature: Feature,
         own: &str,
-        report: &mut Report,
         make: impl FnOnce(&str) -> Result<Entry, String>,
     ) {
+        let (point, report) = (adding.point, &mut *adding.report);
         let is_name = matches!(feature, Feature::Tool | Feature::Prompt);
         let key = match self.key(point, feature, own) {
             Ok(key) => key,
             Err(reason) => return report.leave_out(feature, own, reason),
         };
+        let old = adding.may_take.then(|| self.before.table(feature));
+        let old = old.and_then(|table| table.shared(&key));
+        let old = old.filter(|old| Arc::ptr_eq(&old.point, point) && *old.upstream_key == *own);
+        if let Some(old) = old {
+            adding.taken += 1;
+            adding.added += 1;
+            report.add(old, is_name);
+            return self.catalogue.table_mut(feature).push(Arc::clone(old));
+        }
         let checked = if is_name { check_name(&key) } else { Ok(()) };
         if let Err(error) = checked {
             return report.leave_out(feature, own, error.to_string());
         }
         match make(&key) {
             Ok(entry) => {
-                if is_name && key.len() > LONG_NAME && report.long.len() < MOST_REPORTED {
-                    report.long.push(Arc::clone(&entry.key));
-                }
-                self.catalogue.table_mut(feature).push(entry);
+                adding.added += 1;
+                report.add(&entry, is_name);
+                self.catalogue.table_mut(feature).push(Arc::new(entry));
             }
             Err(reason) => report.leave_out(feature, own, reason),
         }
@@ -298,3 +372,6 @@ fn shown_item(
         point: Arc::clone(point),
     })
 }
+
+#[cfg(test)]
+mod tests;

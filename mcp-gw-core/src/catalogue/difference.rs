@@ -89,19 +89,21 @@ impl Catalogue {
         let mut changed = Vec::new();
         let mut stayed = (Vec::new(), Vec::new());
         for before in &old.entries {
-            let after = new.find(&before.key);
-            if after.is_some_and(|after| before.is_as(after)) {
-                stayed.0.push(before);
+            let after = new.shared(&before.key);
+            if after.is_some_and(|after| Arc::ptr_eq(before, after) || before.is_as(after)) {
+                stayed.0.push(&**before);
             } else {
                 changed.push(Difference {
                     before: Some(before),
-                    after,
+                    after: after.map(|after| &**after),
                 });
             }
         }
         for after in &new.entries {
-            match old.find(&after.key) {
-                Some(before) if before.is_as(after) => stayed.1.push(after),
+            match old.shared(&after.key) {
+                Some(before) if Arc::ptr_eq(before, after) || before.is_as(after) => {
+                    stayed.1.push(&**after);
+                }
                 // Named above.
                 Some(_) => {}
                 None => changed.push(Difference {

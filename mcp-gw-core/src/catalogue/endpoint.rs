@@ -1,11 +1,10 @@
 //! Endpoints: one gateway, seen in parts. An endpoint decides what is shown and what it is called
 //! there, never what may be done.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Catalogue, Entry, FEATURES, Scope, Share};
-use crate::mount::MountPoint;
+use super::{Age, Catalogue, Entry, FEATURES, Scope};
 use crate::policy::Feature;
 
 type Filter = Arc<dyn Fn(Feature, &str, &str) -> bool + Send + Sync>;
@@ -69,74 +68,70 @@ impl Scope {
 impl Catalogue {
     /// The view of an endpoint on this, the main snapshot.
     pub(crate) fn subset(&self, endpoint: &Endpoint) -> Self {
-        let scope = Scope::Subset(endpoint.clone());
-        let mut view = self.view(scope, |feature, entry| {
-            (endpoint.filter)(feature, &entry.canonical, &entry.server).then(|| entry.clone())
-        });
-        let shown: Vec<_> = self
-            .shares
-            .iter()
-            .map(|share| share.asked_at.is_none() && !share.is_static || view.has_of(&share.point))
-            .collect();
+        let mut view = Self {
+            version: self.version,
+            scope: Scope::Subset(endpoint.clone()),
+            ..Self::default()
+        };
+        for feature in FEATURES {
+            for entry in self.entries(feature) {
+                if (endpoint.filter)(feature, &entry.canonical, &entry.server) {
+                    view.table_mut(feature).push(Arc::clone(entry));
+                }
+            }
+        }
+        let tables = FEATURES.iter().map(|&feature| view.table(feature));
+        let entries = tables.flat_map(|table| &table.entries);
+        let shown: HashSet<_> = entries.map(|entry| Arc::clone(&entry.server)).collect();
         view.shares.clone_from(&self.shares);
-        for (share, shown) in view.shares.iter_mut().zip(shown) {
-            share.counts = shown;
+        for share in view.shares.iter_mut() {
+            let may_come = share.asked_at.is_none() && !share.is_static;
+            share.counts = may_come || shown.contains(&share.point.server);
         }
         view.reword(Some(self));
         view
     }
 
     /// The view on each server alone, with its own names and URIs. What the main snapshot leaves out
-    /// has no name that a rule could know, so it is not here either.
-    pub(crate) fn of_servers(&self) -> HashMap<Arc<str>, Self> {
-        let view = |share: &Share| {
+    /// has no name that a rule could know, so it is not here either. `before` has those that there were.
+    pub(crate) fn of_servers(
+        &self,
+        before: impl Fn(&str) -> Option<Arc<Self>>,
+    ) -> HashMap<Arc<str>, Arc<Self>> {
+        let (mut kept, mut made) = (HashMap::new(), HashMap::new());
+        for share in self.shares.iter() {
+            let server = Arc::clone(&share.point.server);
+            let same = (share.age == Age::AsBefore).then(|| before(&server));
+            let same = same.flatten();
+            if let Some(same) = same.filter(|same| matches!(same.scope, Scope::Server)) {
+                kept.insert(server, same);
+                continue;
+            }
             let view = Self {
                 version: self.version,
                 scope: Scope::Server,
-                shares: vec![share.clone()],
+                shares: std::iter::once(share.clone()).collect(),
                 ..Self::default()
             };
-            (Arc::clone(&share.point.server), view)
-        };
-        let mut views: HashMap<_, _> = self.shares.iter().map(view).collect();
+            made.insert(server, view);
+        }
         for feature in FEATURES {
-            for entry in &self.table(feature).entries {
-                if let Some(view) = views.get_mut(&entry.server) {
-                    view.table_mut(feature).push(Entry {
+            for entry in self.entries(feature) {
+                if let Some(view) = made.get_mut(&entry.server) {
+                    let entry = Entry {
                         key: Arc::clone(&entry.upstream_key),
                         definition: entry.original.clone(),
                         unworded: entry.original.clone(),
-                        ..entry.clone()
-                    });
+                        ..Entry::clone(entry)
+                    };
+                    view.table_mut(feature).push(Arc::new(entry));
                 }
             }
         }
-        for view in views.values_mut() {
+        kept.extend(made.into_iter().map(|(server, mut view)| {
             view.reword(None);
-        }
-        views
-    }
-
-    fn view(&self, scope: Scope, show: impl Fn(Feature, &Entry) -> Option<Entry>) -> Self {
-        let mut view = Self {
-            version: self.version,
-            scope,
-            ..Self::default()
-        };
-        for feature in FEATURES {
-            for entry in &self.table(feature).entries {
-                if let Some(entry) = show(feature, entry) {
-                    view.table_mut(feature).push(entry);
-                }
-            }
-        }
-        view
-    }
-
-    fn has_of(&self, point: &Arc<MountPoint>) -> bool {
-        FEATURES.iter().any(|&feature| {
-            let entries = &self.table(feature).entries;
-            entries.iter().any(|entry| Arc::ptr_eq(&entry.point, point))
-        })
+            (server, Arc::new(view))
+        }));
+        kept
     }
 }

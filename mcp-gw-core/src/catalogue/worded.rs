@@ -1,9 +1,10 @@
 //! Texts of servers for the clients of one endpoint: what they name is what can be called there.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Catalogue, FEATURES, Share};
+use super::{Age, Catalogue, FEATURES, Share};
 use crate::mount::MountPoint;
 use crate::wording::Wording;
 
@@ -20,6 +21,9 @@ pub struct Instructions<'a> {
     pub renamed: Vec<(&'a str, &'a str)>,
 }
 
+/// Pairs of what a server calls a thing and what clients do.
+type Named = Vec<(Arc<str>, Arc<str>)>;
+
 impl Catalogue {
     /// What each server says for the model, in the configured order.
     pub fn instructions(&self) -> impl Iterator<Item = Instructions<'_>> {
@@ -31,63 +35,79 @@ impl Catalogue {
 
     /// What the items of a server are called here.
     pub(super) fn wording_of(&self, point: &MountPoint) -> Wording {
-        let share = self
-            .shares
-            .iter()
-            .find(|share| std::ptr::eq(&raw const *share.point, &raw const *point));
+        let share = self.shares.of(&point.server);
+        let share = share.filter(|share| std::ptr::eq(&raw const *share.point, &raw const *point));
         share.map(|share| share.wording.clone()).unwrap_or_default()
     }
 
     /// Finds out what items are called here, and puts that into the definitions of servers whose texts follow names.
     /// `whole` has what else there is elsewhere.
     pub(super) fn reword(&mut self, whole: Option<&Self>) {
-        for at in 0..self.shares.len() {
-            let Some(share) = self.shares.get(at) else {
+        // Of who is as before in the main snapshot it is known.
+        let is_new = |share: &&Share| whole.is_some() || !self.is_main() || share.age == Age::New;
+        let new = self.shares.iter().filter(is_new);
+        let new: HashSet<_> = new.map(|share| Arc::clone(&share.point.server)).collect();
+        let mut here = self.names(&new);
+        let mut elsewhere = whole.map(|whole| whole.names(&new)).unwrap_or_default();
+        let mut following = HashMap::new();
+        for share in self.shares.iter_mut() {
+            if !new.contains(&share.point.server) {
                 continue;
-            };
-            let (point, absent) = (Arc::clone(&share.point), share.absent.clone());
-            let follows = absent.is_some();
-            let mut names = self.names_of(&point);
-            if let Some(absent) = absent {
-                let elsewhere = whole
-                    .map(|whole| whole.names_of(&point))
-                    .unwrap_or_default();
+            }
+            let server = &share.point.server;
+            let mut names = here.remove(server).unwrap_or_default();
+            if let Some(absent) = &share.absent {
+                let known: HashSet<_> = names.iter().map(|(own, _)| Arc::clone(own)).collect();
+                let elsewhere = elsewhere.remove(server).unwrap_or_default();
                 let elsewhere = elsewhere.into_iter().map(|(own, _)| own);
-                let all: Vec<Arc<str>> = elsewhere.chain(absent).collect();
-                for own in all {
-                    if names.iter().all(|(known, _)| *known != own) {
-                        let says = format!("{own} [not offered here]").into();
-                        names.push((own, says));
-                    }
-                }
+                let others = elsewhere.chain(absent.iter().cloned());
+                names.extend(others.filter(|own| !known.contains(own)).map(|own| {
+                    let says = format!("{own} [not offered here]");
+                    (own, says.into())
+                }));
             }
-            let wording = Wording::of(names);
-            if let Some(share) = self.shares.get_mut(at) {
-                share.wording = wording.clone();
+            share.wording = Wording::of(names);
+            if share.absent.is_some() {
+                following.insert(Arc::clone(server), share.wording.clone());
             }
-            if follows {
-                self.reword_items(&point, &wording);
-            }
+        }
+        if !following.is_empty() {
+            self.reword_items(&following);
         }
     }
 
-    /// What a server calls its items, and what they are called here.
-    fn names_of(&self, point: &Arc<MountPoint>) -> Vec<(Arc<str>, Arc<str>)> {
-        let tables = FEATURES.iter().map(|&feature| self.table(feature));
-        let entries = tables.flat_map(|table| &table.entries);
-        let own = entries.filter(|entry| Arc::ptr_eq(&entry.point, point));
-        own.map(|entry| (Arc::clone(&entry.own_name), Arc::clone(&entry.key)))
-            .collect()
+    /// What each of these servers calls its items, and what they are called here.
+    fn names(&self, servers: &HashSet<Arc<str>>) -> HashMap<Arc<str>, Named> {
+        let mut names: HashMap<_, Named> = HashMap::new();
+        if servers.is_empty() {
+            return names;
+        }
+        for entry in FEATURES.iter().flat_map(|&feature| self.entries(feature)) {
+            if !servers.contains(&entry.server) {
+                continue;
+            }
+            let pair = (Arc::clone(&entry.own_name), Arc::clone(&entry.key));
+            match names.get_mut(&entry.server) {
+                Some(names) => names.push(pair),
+                None => drop(names.insert(Arc::clone(&entry.server), vec![pair])),
+            }
+        }
+        names
     }
 
-    fn reword_items(&mut self, point: &Arc<MountPoint>, wording: &Wording) {
+    fn reword_items(&mut self, wordings: &HashMap<Arc<str>, Wording>) {
         let is_main = self.is_main();
         for feature in FEATURES {
             for entry in &mut self.table_mut(feature).entries {
-                if !Arc::ptr_eq(&entry.point, point) {
+                let Some(wording) = wordings.get(&entry.server) else {
+                    continue;
+                };
+                let definition = wording.definition(&entry.unworded);
+                if entry.definition == definition {
                     continue;
                 }
-                entry.definition = wording.definition(&entry.unworded);
+                let entry = Arc::make_mut(entry);
+                entry.definition = definition;
                 // Wherever a tool is shown, to rules it is what it is at the main endpoint.
                 if is_main
                     && entry.definition != entry.unworded

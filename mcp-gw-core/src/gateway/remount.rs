@@ -75,10 +75,11 @@ impl Gateway {
             .filter_map(|(slot, _)| slot.comes())
             .collect();
         let mut outcome = Ok(Vec::new());
-        self.change(|mounted| {
+        self.mounted(|mounted| {
             outcome = mounted.replace(next);
-            outcome.is_ok()
+            mounted.is_stale |= outcome.is_ok();
         });
+        self.settle();
         let gone = outcome?;
         for backend in came {
             self.hear(&*backend);
@@ -145,7 +146,11 @@ impl Mount {
     /// Takes over what is known of the backend of this name. Of another one before it only the
     /// offer, until it says what its own is: calls that come meanwhile should reach it.
     fn take_over(&mut self, old: Self, is_same: bool) {
-        if is_same {
+        if is_same && self.point.is_as(&old.point) {
+            // What is shown of it stays as it is, too.
+            self.point = old.point;
+            (self.asked_at, self.fault, self.report) = (old.asked_at, old.fault, old.report);
+        } else if is_same {
             self.point.set_away(old.point.is_away());
             self.asked_at = old.asked_at;
             self.fault = old.fault;

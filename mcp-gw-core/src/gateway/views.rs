@@ -14,7 +14,13 @@ pub(super) struct Views {
 }
 
 /// Builds the catalogue of every endpoint, and says what is new among what was left out.
-pub(super) fn build_views(version: u64, mounts: &mut [Mount], endpoints: &[Endpoint]) -> Views {
+/// What is as it was in `before` is taken from there.
+pub(super) fn build_views(
+    version: u64,
+    mounts: &mut [Mount],
+    endpoints: &[Endpoint],
+    before: &Views,
+) -> Views {
     let parts: Vec<_> = mounts
         .iter()
         .map(|mount| Part {
@@ -24,17 +30,16 @@ pub(super) fn build_views(version: u64, mounts: &mut [Mount], endpoints: &[Endpo
             asked_at: mount.asked_at,
         })
         .collect();
-    let (main, reports) = Catalogue::build(version, &parts);
+    let (main, reports) = Catalogue::build(version, &parts, &before.main);
     for (mount, report) in mounts.iter_mut().zip(reports) {
         log_news(&mount.point.server, &mount.report, &report);
         mount.report = report;
     }
-    let own = main.of_servers().into_iter();
-    let own = own.map(|(server, view)| (server, Arc::new(view)));
+    let own = main.of_servers(|server| before.endpoints.get(server).map(Arc::clone));
     let subsets = endpoints
         .iter()
         .map(|endpoint| (Arc::clone(endpoint.name()), Arc::new(main.subset(endpoint))));
-    let views = own.chain(subsets).collect();
+    let views = own.into_iter().chain(subsets).collect();
     Views {
         endpoints: Arc::new(views),
         main: Arc::new(main),
@@ -75,6 +80,12 @@ impl Views {
         }
         for (endpoint, view) in &*next.endpoints {
             let before = self.endpoints.get(endpoint).map(Arc::clone);
+            if before
+                .as_ref()
+                .is_some_and(|before| Arc::ptr_eq(before, view))
+            {
+                continue;
+            }
             let swap = CatalogueSwap::new(before.unwrap_or_default(), Arc::clone(view));
             let change = swap.before.change_to(&swap.after);
             if change.any() {

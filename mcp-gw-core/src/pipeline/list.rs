@@ -103,7 +103,9 @@ impl Gateway {
         let (mut all, mut visible) = (Vec::new(), 0_usize);
         for chunk in rest.chunks(limit) {
             let began = scope.now();
-            let decisions = self.decide_list(incoming, method, feature, chunk).await;
+            let decisions = self
+                .decide_list(incoming, method, feature, plain(chunk))
+                .await;
             scope.policy_took(began);
             let version = decisions.first().and_then(Decision::version);
             scope.event.policy_version = scope.event.policy_version.or(version);
@@ -146,10 +148,9 @@ impl Gateway {
         incoming: &Incoming,
         method: &str,
         feature: Feature,
-        entries: &[Entry],
+        entries: impl Iterator<Item = &Entry> + Send,
     ) -> Vec<Decision> {
         let questions: Vec<_> = entries
-            .iter()
             .flat_map(|entry| questions(incoming, method, feature, entry))
             .collect();
         self.inner.policy.decide_all(&questions).await
@@ -170,7 +171,7 @@ impl Gateway {
             self.inner.policy.decide(&request).await;
             return false;
         };
-        let entry = std::slice::from_ref(entry);
+        let entry = std::iter::once(entry);
         is_any_allowed(&self.decide_list(incoming, method, feature, entry).await)
     }
 
@@ -235,7 +236,9 @@ impl Gateway {
             Feature::Prompt,
         ] {
             let (method, entries) = (list_method(feature), catalogue.entries(feature));
-            let decisions = self.decide_list(incoming, method, feature, entries).await;
+            let decisions = self
+                .decide_list(incoming, method, feature, plain(entries))
+                .await;
             for (entry, decisions) in by_entry(entries, &decisions) {
                 if is_any_allowed(decisions) {
                     sight.features.insert(feature);
@@ -282,13 +285,17 @@ impl dyn ListPolicy {
     }
 }
 
+fn plain(entries: &[Arc<Entry>]) -> impl Iterator<Item = &Entry> {
+    entries.iter().map(|entry| &**entry)
+}
+
 /// Each item with the decisions on it: one for each server that it may lead to. A policy that answers
 /// too few questions has not allowed the rest.
 fn by_entry<'a>(
-    entries: &'a [Entry],
+    entries: &'a [Arc<Entry>],
     mut decisions: &'a [Decision],
 ) -> impl Iterator<Item = (&'a Entry, &'a [Decision])> {
-    entries.iter().map(move |entry| {
+    plain(entries).map(move |entry| {
         let count = questions_about(entry).min(decisions.len());
         let (of_entry, rest) = decisions.split_at(count);
         decisions = rest;

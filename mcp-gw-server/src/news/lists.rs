@@ -139,7 +139,7 @@ struct FeatureNews<'a> {
     /// One list for each swap.
     moved: Vec<Vec<&'a Entry>>,
     /// What there is now.
-    list: &'a [Entry],
+    list: &'a [Arc<Entry>],
 }
 
 /// What has happened that clients are told by one notification.
@@ -239,7 +239,8 @@ impl Inquiry<'_> {
                 return Some(true);
             }
         }
-        let entries = news.list.iter().filter(|_| !judges.fresh.is_empty());
+        let entries = news.list.iter().map(|entry| &**entry);
+        let entries = entries.filter(|_| !judges.fresh.is_empty());
         let seen = self
             .seen(&judges.fresh, asks, news.feature, entries)
             .await?;

@@ -28,10 +28,10 @@ fn catalogue(server: &str, list: &[(u8, u8)]) -> Catalogue {
     let part = Part {
         point: &point,
         is_static: false,
-        offer: Some(&offer),
+        offer: Some(&Arc::new(offer)),
         asked_at: None,
     };
-    Catalogue::build(1, &[part]).0
+    Catalogue::build(1, &[part], &Catalogue::default()).0
 }
 
 fn keys<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<&'a str> {
@@ -96,14 +96,15 @@ proptest! {
     ) {
         let (old, new) = (catalogue("s", &before), catalogue("s", &after));
         let hidden: HashSet<String> = hidden.iter().map(|name| format!("p{name}")).collect();
-        let is_seen = |entry: &&Entry| !hidden.contains(&*entry.key);
+        let is_seen = |entry: &Entry| !hidden.contains(&*entry.key);
         let list = |of: &Catalogue| -> Vec<RawJson> {
-            let seen = of.entries(Feature::Prompt).iter().filter(is_seen);
+            let seen = of.entries(Feature::Prompt).iter();
+            let seen = seen.filter(|entry| is_seen(entry));
             seen.map(|entry| entry.definition.clone()).collect()
         };
         let differences = old.differences(&new, Feature::Prompt);
         let mut changed = differences.changed.iter().flat_map(|it| [it.before, it.after]).flatten();
-        let sees_changed = changed.any(|entry| is_seen(&entry));
+        let sees_changed = changed.any(is_seen);
         let sees_moved = differences.moved.iter().filter(|entry| is_seen(entry)).count() > 1;
         prop_assert_eq!(
             sees_changed,

@@ -251,7 +251,8 @@ async fn who_sees_some_of_the_values_is_told_of_every_change() {
     }
     let (gateway, _) = gateway(|_| true).await;
     let catalogue = gateway.catalogue();
-    let entries: Vec<_> = catalogue.entries(Feature::Tool).iter().collect();
+    let entries = catalogue.entries(Feature::Tool).iter();
+    let entries: Vec<_> = entries.map(|entry| &**entry).collect();
     let policy: &dyn crate::ListPolicy = &NotOne;
     let shown = policy.shows_entries(&incoming(), Feature::Tool, &entries);
     assert_eq!(shown, [None, Some(true)]);

@@ -187,3 +187,72 @@ async fn what_does_not_fit_changes_nothing() {
     }
     assert_eq!(gateway.catalogue().version(), before);
 }
+
+/// Asks until the backend has answered and the catalogue is about to be settled.
+fn answered(asking: std::pin::Pin<&mut impl Future>) {
+    let mut turn = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(asking.poll(&mut turn).is_pending());
+}
+
+#[tokio::test]
+async fn what_several_backends_say_at_once_goes_into_one_catalogue() {
+    let gateway = Gateway::builder()
+        .mount(numbered("one", 1), prefixed("one"))
+        .mount(numbered("two", 2), prefixed("two"))
+        .policy(AllowAll::new())
+        .build()
+        .unwrap();
+    let before = gateway.catalogue().version();
+    {
+        let mut one = std::pin::pin!(gateway.refresh_backend("one"));
+        let mut two = std::pin::pin!(gateway.refresh_backend("two"));
+        answered(one.as_mut());
+        answered(two.as_mut());
+        one.await.unwrap();
+        assert_eq!(names(&gateway), ["one__say", "two__say"]);
+        two.await.unwrap();
+    }
+    assert_eq!(gateway.catalogue().version(), before + 1);
+}
+
+#[tokio::test]
+async fn what_a_backend_said_is_seen_though_who_asked_is_gone() {
+    let gateway = Gateway::builder()
+        .backend(numbered("one", 1))
+        .policy(AllowAll::new())
+        .build()
+        .unwrap();
+    {
+        let mut asking = std::pin::pin!(gateway.refresh_backend("one"));
+        answered(asking.as_mut());
+        assert!(names(&gateway).is_empty());
+    }
+    assert_eq!(names(&gateway), ["say"]);
+}
+
+#[tokio::test]
+async fn what_stays_as_it_was_is_not_built_again() {
+    let gateway = Gateway::builder()
+        .mount(numbered("one", 1), prefixed("one"))
+        .policy(AllowAll::new())
+        .build()
+        .unwrap();
+    gateway.refresh().await.unwrap();
+    let entry = || Arc::clone(&gateway.catalogue().entries(Feature::Tool)[0]);
+    let before = entry();
+    let with_two = |way: Mounting| {
+        Remount::new()
+            .keep("one", way)
+            .mount(numbered("two", 2), prefixed("two"))
+    };
+    gateway.remount(with_two(prefixed("one"))).unwrap();
+    gateway.refresh_backend("two").await.unwrap();
+    assert_eq!(names(&gateway), ["one__say", "two__say"]);
+    // The ids of its tasks name it now that there are two.
+    assert!(!Arc::ptr_eq(&before, &entry()));
+    let before = entry();
+    gateway.remount(with_two(prefixed("one"))).unwrap();
+    assert!(Arc::ptr_eq(&before, &entry()));
+    gateway.remount(with_two(prefixed("uno"))).unwrap();
+    assert_eq!(names(&gateway)[0], "uno__say");
+}
