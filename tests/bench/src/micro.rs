@@ -1,14 +1,14 @@
 //! What single steps cost, in one thread: reading an envelope, a decision, a check of limits, finding a tool, a call down
-//! the road, a list for a caller.
+//! the road, a list for a caller, news of one server among many.
 
 use std::{fmt::Write as _, hint::black_box, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use clap::Args;
 use mcp_gw_core::{
-    AccessRequest, AllowAll, Arguments, CallContext, Caller, Charge, Feature, Gateway,
-    GatewayBuilder, Incoming, RateLimiter, RawJson, RequestMeta, SystemClock, Tool, ToolCall,
-    ToolError, ToolOutput, ToolSpec, Transport, jsonrpc::Message,
+    AccessRequest, AllowAll, Arguments, Backend, BackendError, CallContext, Caller, Charge,
+    Feature, Gateway, GatewayBuilder, Incoming, Offer, RateLimiter, RawJson, RequestMeta,
+    SystemClock, Tool, ToolCall, ToolError, ToolOutput, ToolSpec, Transport, jsonrpc::Message,
 };
 use mcp_gw_policy::{PolicyConfig, PolicyEngine};
 use mcp_gw_ratelimit::{Limiter, LimitsConfig};
@@ -37,6 +37,24 @@ impl Tool for Idle {
     }
 
     async fn call(&self, _: &CallContext, _: Arguments) -> Result<ToolOutput, ToolError> {
+        Ok(ToolOutput::text("done"))
+    }
+}
+
+/// A server that offers the same each time it is asked.
+struct Calm(String, Vec<ToolSpec>);
+
+#[async_trait]
+impl Backend for Calm {
+    fn name(&self) -> &str {
+        &self.0
+    }
+
+    async fn offer(&self) -> Result<Offer, BackendError> {
+        Ok(Offer::of_tools(self.1.clone()))
+    }
+
+    async fn call_tool(&self, _: &CallContext, _: ToolCall) -> Result<ToolOutput, BackendError> {
         Ok(ToolOutput::text("done"))
     }
 }
@@ -107,7 +125,40 @@ pub(crate) fn run(options: &Options) -> Result<String, Failure> {
         let says = format!("a list of {tools} tools, nine tenths of them by 10 rules");
         timing.write(&mut table, &says)?;
     }
+    for servers in [10, 100, 1_000] {
+        let gateway = federation(servers)?;
+        let hear = || {
+            black_box(now(gateway.refresh_backend("s1")).is_some_and(|known| known.is_ok()));
+        };
+        let timing = options.time(hear);
+        let says = format!("news of one of {servers} servers with 20 tools each");
+        timing.write(&mut table, &says)?;
+    }
     Ok(table)
+}
+
+/// So many servers, each asked once.
+fn federation(servers: usize) -> Result<Gateway, Failure> {
+    let all = (0..20).map(spec).collect::<Result<Vec<_>, _>>()?;
+    let names = || (0..servers).map(|at| format!("s{at}"));
+    let builder = names().fold(
+        Gateway::builder().policy(AllowAll::new()),
+        |builder, name| builder.backend_with_prefix(&name.clone(), Calm(name, all.clone())),
+    );
+    let gateway = builder.build()?;
+    let mut asked: Vec<_> = names()
+        .map(|name| {
+            let gateway = gateway.clone();
+            Box::pin(async move { gateway.refresh_backend(&name).await })
+        })
+        .collect();
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    // All have answered before the catalogue is built.
+    for asked in &mut asked {
+        let _ = asked.as_mut().poll(&mut context);
+    }
+    drop(asked);
+    Ok(gateway)
 }
 
 /// So many rules; tools whose number ends with a 3 are denied, and others allowed.
@@ -137,24 +188,26 @@ fn envelope(bytes: usize) -> String {
 }
 
 fn gateway(tools: usize, builder: GatewayBuilder) -> Result<Gateway, Failure> {
-    let tool = |index| -> Result<Arc<dyn Tool>, Failure> {
-        let definition = format!(
-            r#"{{"name":"tool_{index}","description":"Stands in a list.","inputSchema":{{"type":"object"}}}}"#
-        );
-        let spec = ToolSpec::from_definition(RawJson::parse(definition)?)?;
-        Ok(Arc::new(Idle(spec)))
-    };
+    let tool = |index| -> Result<Arc<dyn Tool>, Failure> { Ok(Arc::new(Idle(spec(index)?))) };
     let all = (0..tools).map(tool).collect::<Result<Vec<_>, _>>()?;
     Ok(builder.tools(all).build()?)
 }
 
-/// What a future is at once; nothing here waits.
+fn spec(index: usize) -> Result<ToolSpec, Failure> {
+    let definition = format!(
+        r#"{{"name":"tool_{index}","description":"Stands in a list.","inputSchema":{{"type":"object"}}}}"#
+    );
+    Ok(ToolSpec::from_definition(RawJson::parse(definition)?)?)
+}
+
+/// What a future is at once, or when nobody else wants to go first; nothing here waits.
 fn now<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match std::pin::pin!(future).poll(&mut context) {
+    let mut future = std::pin::pin!(future);
+    (0..2).find_map(|_| match future.as_mut().poll(&mut context) {
         std::task::Poll::Ready(value) => Some(value),
         std::task::Poll::Pending => None,
-    }
+    })
 }
 
 struct Timing {
@@ -206,7 +259,7 @@ mod tests {
             milliseconds: 1,
         };
         let table = run(&options).unwrap();
-        assert_eq!(table.lines().count(), 2 + 2 + 4 + 2 + 3 * 4, "{table}");
+        assert_eq!(table.lines().count(), 2 + 2 + 4 + 2 + 3 * 4 + 3, "{table}");
         let engine = PolicyEngine::compile(&policy(10).unwrap()).unwrap();
         let gateway = gateway(5, Gateway::builder().policy(engine)).unwrap();
         let meta = RequestMeta::new("1", Transport::Stdio);
@@ -215,5 +268,8 @@ mod tests {
         assert!(now(gateway.call_tool(&incoming, call)).unwrap().is_ok());
         let page = now(gateway.list(&incoming, Feature::Tool, None, 9));
         assert_eq!(page.unwrap().unwrap().items.len(), 4);
+        let gateway = federation(3).unwrap();
+        assert_eq!(gateway.catalogue().entries(Feature::Tool).len(), 60);
+        assert!(now(gateway.refresh_backend("s2")).unwrap().is_ok());
     }
 }
