@@ -171,7 +171,8 @@ impl Faults {
         if check_addresses(&addresses, rules).is_err() {
             let message = "leads to an address that may not be connected to: private, loopback, \
                            link-local and metadata addresses may not; those in private networks and on this \
-                           machine may with `management.allow_private` (`allow_private` in gateway.yaml)";
+                           machine may with `management.allow_private` (`allow_private` in gateway.yaml, \
+                           or `GATEWAY_ALLOW_PRIVATE=true`)";
             self.add(&at, "value_error.egress", message);
         }
     }
