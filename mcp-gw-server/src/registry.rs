@@ -171,11 +171,8 @@ impl Registry {
         let clock = Arc::clone(&composition.clock);
         let dirty = Arc::new(Dirty::default());
         let shelf = Arc::new(Shelf::new(Arc::clone(&clock), Arc::clone(&dirty)));
-        let bench = Workbench {
-            addresses: options.addresses.clone(),
-            children: composition.children().await,
-            clock,
-        };
+        let children = composition.children().await;
+        let bench = Workbench::new(options.addresses.clone(), children, clock);
         let settler = Settler::new(composition.clone(), bench, Arc::clone(&shelf));
         let inner = Arc::new(Inner {
             gateway: composition.gateway.clone(),

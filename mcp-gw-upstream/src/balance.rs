@@ -16,7 +16,8 @@ mod retry;
 mod server;
 
 pub use config::{
-    BalanceConfig, EjectionConfig, HealthConfig, Hints, Replica, RetryConfig, Sticky, Strategy,
+    BalanceConfig, CheckTurns, EjectionConfig, HealthConfig, Hints, Replica, RetryConfig, Sticky,
+    Strategy,
 };
 pub use fleet::{ReplicaState, ReplicaStatus};
 pub use server::Balanced;

@@ -37,8 +37,8 @@ mod vet;
 mod watched;
 
 pub use balance::{
-    BalanceConfig, Balanced, EjectionConfig, HealthConfig, Hints, Replica, ReplicaState,
-    ReplicaStatus, RetryConfig, Sticky, Strategy,
+    BalanceConfig, Balanced, CheckTurns, EjectionConfig, HealthConfig, Hints, Replica,
+    ReplicaState, ReplicaStatus, RetryConfig, Sticky, Strategy,
 };
 pub use error::Error;
 pub use http::{HttpServer, HttpServerConfig};

@@ -7,8 +7,8 @@ use mcp_gw_core::{Backend, Clock};
 use mcp_gw_store::{Instance, InstanceSpec, LoadBalancer, ServerTransport, Strategy};
 use mcp_gw_upstream::egress::AddressRules;
 use mcp_gw_upstream::{
-    BalanceConfig, Balanced, ClientInfo, HealthConfig, HttpServer, HttpServerConfig, LogLines,
-    Replica, RetryConfig, StdioServer, StdioServerConfig, Vet,
+    BalanceConfig, Balanced, CheckTurns, ClientInfo, HealthConfig, HttpServer, HttpServerConfig,
+    LogLines, Replica, RetryConfig, StdioServer, StdioServerConfig, Vet,
 };
 use url::Url;
 
@@ -22,17 +22,30 @@ use crate::stored::Children;
 pub(crate) const MOST_REPLICAS: usize = 64;
 /// The greatest weight.
 pub(crate) const HEAVIEST: u32 = 1_000_000;
+/// So many instances that are down are checked at a time: of thousands that nobody can reach, each check may take
+/// all of its time.
+const ILL_AT_ONCE: usize = 64;
 /// How long a check of health may take.
 const CHECK: Duration = Duration::from_secs(10);
 
 /// Makes places and servers.
 pub(crate) struct Workbench {
-    pub(crate) addresses: AddressRules,
-    pub(crate) children: Children,
+    addresses: AddressRules,
+    children: Children,
     pub(crate) clock: Arc<dyn Clock>,
+    check_turns: CheckTurns,
 }
 
 impl Workbench {
+    pub(crate) fn new(addresses: AddressRules, children: Children, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            addresses,
+            children,
+            clock,
+            check_turns: CheckTurns::new(ILL_AT_ONCE),
+        }
+    }
+
     /// The way to an instance, for the server `name`; `guard` looks at each connection.
     ///
     /// # Errors
@@ -126,6 +139,7 @@ impl Workbench {
         let config = BalanceConfig::new(name)
             .with_strategy(strategy(balancer.strategy))
             .with_health(Some(checks))
+            .with_check_turns(self.check_turns.clone())
             .with_retries(retries);
         let replicas = members.iter().map(|(instance, place)| {
             let weight = share(balancer.strategy, &instance.spec);

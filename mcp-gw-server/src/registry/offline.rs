@@ -26,11 +26,9 @@ pub(crate) async fn servers_of(
     env: Vec<(OsString, OsString)>,
 ) -> Result<BTreeMap<String, Result<Arc<dyn Backend>, String>>, StoreError> {
     let (templates, instances) = all_of(store).await?;
-    let bench = Workbench {
-        addresses: AddressRules::new().with_private(section.allow_private),
-        children: Children { env, grace: None },
-        clock: Arc::new(SystemClock::new()),
-    };
+    let addresses = AddressRules::new().with_private(section.allow_private);
+    let children = Children { env, grace: None };
+    let bench = Workbench::new(addresses, children, Arc::new(SystemClock::new()));
     let servers = templates.iter().map(|template| {
         let own = instances.iter();
         let own = own.filter(|it| it.template_name == template.name && it.spec.is_active);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_gw_core::{Backend, ToolAnnotations};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::Error;
 
@@ -98,6 +99,25 @@ impl HealthConfig {
         self.unhealthy_after = unhealthy_after;
         self.healthy_after = healthy_after;
         self
+    }
+}
+
+/// So many replicas that fail their checks are checked at a time, by all servers that have this in common: each
+/// may keep a check waiting until its end. Those that pass theirs wait for no turn.
+#[derive(Debug, Clone)]
+pub struct CheckTurns(Arc<Semaphore>);
+
+impl CheckTurns {
+    /// So many at a time; one at least.
+    pub fn new(at_once: usize) -> Self {
+        let at_once = at_once.clamp(1, Semaphore::MAX_PERMITS);
+        Self(Arc::new(Semaphore::new(at_once)))
+    }
+
+    /// A turn, for as long as it is held.
+    pub(crate) async fn take(&self) -> Option<SemaphorePermit<'_>> {
+        // Nobody closes it.
+        self.0.acquire().await.ok()
     }
 }
 
@@ -251,6 +271,8 @@ pub struct BalanceConfig {
     pub sticky: Sticky,
     /// Active checks; none by default.
     pub health: Option<HealthConfig>,
+    /// How many replicas that fail their checks are checked at a time; no limit by default.
+    pub check_turns: Option<CheckTurns>,
     /// When a replica that fails calls is left out.
     pub ejection: EjectionConfig,
     /// When a request is sent again.
@@ -273,6 +295,7 @@ impl BalanceConfig {
             strategy: Strategy::default(),
             sticky: Sticky::default(),
             health: None,
+            check_turns: None,
             ejection: EjectionConfig::default(),
             retries: RetryConfig::default(),
             hints: BTreeMap::new(),
@@ -300,6 +323,13 @@ impl BalanceConfig {
     #[must_use]
     pub const fn with_health(mut self, health: Option<HealthConfig>) -> Self {
         self.health = health;
+        self
+    }
+
+    /// Sets how many replicas that fail their checks are checked at a time.
+    #[must_use]
+    pub fn with_check_turns(mut self, turns: CheckTurns) -> Self {
+        self.check_turns = Some(turns);
         self
     }
 

@@ -290,6 +290,11 @@ impl Fleet {
             .collect()
     }
 
+    /// True while a replica fails its checks.
+    pub(crate) fn is_down(&self, index: usize) -> bool {
+        self.lock().health.get(index).is_some_and(Health::is_down)
+    }
+
     /// Changes what is known of a replica, and logs when that changes its state. True when it is
     /// alive and was not before, or the other way round.
     pub(crate) fn learn(

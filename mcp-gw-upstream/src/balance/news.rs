@@ -378,10 +378,22 @@ async fn check(shared: Weak<Shared>, config: HealthConfig, index: usize) {
         let micros = u64::try_from(tenth.as_micros() * 2).unwrap_or(u64::MAX);
         let pause = config.interval.saturating_sub(tenth);
         sleep(pause + Duration::from_micros(random.below(micros))).await;
+        let turns = {
+            let Some(shared) = shared.upgrade() else {
+                return;
+            };
+            let turns = shared.fleet.config.check_turns.clone();
+            turns.filter(|_| shared.fleet.is_down(index))
+        };
+        let turn = match &turns {
+            Some(turns) => turns.take().await,
+            None => None,
+        };
         let Some(shared) = shared.upgrade() else {
             return;
         };
         shared.check_once(&config, index).await;
+        drop(turn);
     }
 }
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use mcp_gw_core::{Backend as _, BackendError};
-use mcp_gw_upstream::{Balanced, EjectionConfig, HealthConfig, ReplicaState, RetryConfig};
+use mcp_gw_upstream::{
+    Balanced, CheckTurns, EjectionConfig, HealthConfig, ReplicaState, RetryConfig,
+};
 
 use crate::fake::{Fake, Mood, balanced, call, config, settle, started};
 
@@ -166,6 +168,52 @@ async fn a_check_that_hangs_has_failed() {
         states(&backend),
         [ReplicaState::Down, ReplicaState::Healthy]
     );
+}
+
+/// Of many that nobody can reach a few are checked at a time; who is well is checked as ever.
+#[tokio::test(start_paused = true)]
+async fn those_that_fail_their_checks_are_checked_in_turn() {
+    let health = HealthConfig::default()
+        .with_interval(Duration::from_secs(10))
+        .with_timeout(Duration::from_secs(10))
+        .with_thresholds(1, 1);
+    let turns = CheckTurns::new(2);
+    let config = || {
+        config()
+            .with_health(Some(health))
+            .with_check_turns(turns.clone())
+    };
+    let ill: Vec<_> = (0..8).map(|_| Fake::new("ill")).collect();
+    let well = Fake::new("well");
+    let mut servers = Vec::new();
+    for fake in ill.iter().chain([&well]) {
+        servers.push(started(config(), [fake]).await);
+    }
+    // All are checked once before they are known to be ill.
+    for fake in &ill {
+        fake.set(Mood::Busy);
+    }
+    sleep(22).await;
+    let tries = || ill.iter().map(|fake| fake.tries()).sum::<usize>();
+    assert_eq!(tries(), 8);
+    well.tries();
+    sleep(120).await;
+    let checks = tries();
+    assert!(
+        (16..=26).contains(&checks),
+        "two at a time, ten seconds each: {checks}"
+    );
+    let of_well = well.tries();
+    assert!((10..=14).contains(&of_well), "{of_well}");
+    // Those that are well again make room for each other.
+    for fake in &ill {
+        fake.set(Mood::Well);
+        fake.let_go(8);
+    }
+    sleep(24).await;
+    for server in &servers {
+        assert_eq!(states(server), [ReplicaState::Healthy]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
