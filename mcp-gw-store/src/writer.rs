@@ -375,11 +375,16 @@ impl<S: AuditLog + Send + Sync + ?Sized> Worker<S> {
     /// Writes how many refusals were left out, once it is known of a minute.
     async fn tell_left_out(&mut self, is_end: bool) {
         let left_out = self.bound.take(is_end);
-        if left_out > 0 {
-            let mut record = self.gap("audit.left_out", "unauthenticated", left_out);
+        let both = [(Some("login"), left_out.logins), (None, left_out.others)];
+        let records = both.into_iter().filter(|(_, events)| *events > 0);
+        let records = records.map(|(name, events)| {
+            let mut record = self.gap("audit.left_out", "unauthenticated", events);
             record.event_id = Some(self.names.next());
-            self.write(vec![record]).await;
-        }
+            record.name = name.map(str::to_owned);
+            record
+        });
+        let records = records.collect();
+        self.write(records).await;
     }
 
     /// What the audit log says about what is not in it.

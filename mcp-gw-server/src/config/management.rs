@@ -150,7 +150,7 @@ pub struct AuditSection {
     /// How long they are kept.
     pub max_age: DurationText,
     /// How many are kept at most; of more, the oldest go. Of refusals of callers whom nobody knows, 20 a
-    /// minute of one address and 60 of all are kept, and as many failed logins; the rest is counted, in one event `audit.left_out` a minute.
+    /// minute of one address and 60 of all are kept, and as many failed logins; the rest is counted in events `audit.left_out`.
     #[schemars(range(min = 1))]
     pub max_events: Option<u64>,
 }

@@ -9,6 +9,7 @@ use mcp_gw_core::{
 use mcp_gw_store::{ServerStatus, StoreError};
 
 use super::Registry;
+use super::names::server_name;
 use super::state::Kind;
 
 /// So many items of a list are asked for at once.
@@ -79,7 +80,7 @@ impl Registry {
     }
 
     /// Calls a tool of a template, at the instance whose turn it is. Servers and REST APIs of the
-    /// configuration can be called by their names as well, unless a template has it.
+    /// configuration can be called by their names as well, and no template takes these from them.
     ///
     /// # Errors
     /// As [`Registry::call`].
@@ -262,8 +263,14 @@ impl Registry {
         reason = "the error is that of the calls it is part of"
     )]
     fn template_aim(&self, template: &str) -> CallOutcome<Aim> {
-        let Some(kind) = self.inner.shelf.kind(template) else {
-            if !self.inner.gateway.has_endpoint(template) {
+        // What the configuration calls so stays, whatever is registered under its name.
+        let is_endpoint = || self.inner.gateway.has_endpoint(template);
+        let is_of_file = |kind: &Kind| {
+            kind.server.is_none() && server_name(template) == template && is_endpoint()
+        };
+        let kind = self.inner.shelf.kind(template);
+        let Some(kind) = kind.filter(|kind| !is_of_file(kind)) else {
+            if !is_endpoint() {
                 return Err(CallFault::NoSuch {
                     what: "template",
                     name: template.to_owned(),

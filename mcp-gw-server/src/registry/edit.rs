@@ -7,6 +7,7 @@ use mcp_gw_store::{
 
 use super::Registry;
 use super::change::ServerChange;
+use super::names::server_name;
 use super::validate::{Asker, Faults, FieldFault};
 use super::view::{ServerView, TemplateView};
 
@@ -20,6 +21,14 @@ pub enum RegistryError {
     /// What was asked for cannot be accepted: each fault with its place.
     #[error("{}", told(.0))]
     Invalid(Vec<FieldFault>),
+    /// A new template cannot have its name beside what the configuration of the gateway has.
+    #[error("the template cannot be called `{template}`: {reason}")]
+    Taken {
+        /// What it was to be called.
+        template: String,
+        /// What has the name.
+        reason: String,
+    },
     /// The store said no, or could not be asked.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -35,7 +44,7 @@ impl RegistryError {
     pub fn as_conflict(&self) -> Option<Conflict> {
         match self {
             Self::Store(error) => error.as_conflict(),
-            Self::Invalid(_) => None,
+            Self::Invalid(_) | Self::Taken { .. } => None,
         }
     }
 }
@@ -93,7 +102,7 @@ impl Registry {
     /// One without endpoint and command is kept, and is unhealthy.
     ///
     /// # Errors
-    /// When it cannot be accepted, its id is taken, or it cannot be written.
+    /// When it cannot be accepted, its id or the name of a new template is taken, or it cannot be written.
     ///
     /// [`RegistryOptions::first_answer`]: super::RegistryOptions::first_answer
     pub async fn register(
@@ -115,6 +124,7 @@ impl Registry {
         let before = before.as_ref().map(|known| &known.instance.spec);
         faults.spec(&self.inner.options, asker, &new.spec, before);
         checked(faults)?;
+        self.may_be_called(&new.template_name).await?;
         let mut instance = NewInstance::new(id, new.template_name, new.spec);
         instance.health = Health::new();
         let written = {
@@ -292,8 +302,7 @@ impl Registry {
 
     /// Makes the template of a new instance, unless it is there.
     async fn make_template(&self, name: &str) -> Result<(), RegistryError> {
-        let kind = self.inner.shelf.kind(name);
-        if kind.is_some_and(|kind| kind.template.is_some()) {
+        if self.has_template(name) {
             return Ok(());
         }
         let mut new = NewTemplate::new(name);
@@ -306,6 +315,25 @@ impl Registry {
         };
         self.inner.shelf.put_template(template);
         Ok(())
+    }
+
+    fn has_template(&self, name: &str) -> bool {
+        let kind = self.inner.shelf.kind(name);
+        kind.is_some_and(|kind| kind.template.is_some())
+    }
+
+    /// Refuses a new template that nothing could be called at. One that there is stays when a configuration takes
+    /// its name, and has it again when that lets it go.
+    async fn may_be_called(&self, template: &str) -> Result<(), RegistryError> {
+        if self.has_template(template) {
+            return Ok(());
+        }
+        let name = server_name(template);
+        let mut taken = self.inner.composition.taken([&*name]).await;
+        taken.remove(&name).map_or(Ok(()), |reason| {
+            let template = template.to_owned();
+            Err(RegistryError::Taken { template, reason })
+        })
     }
 
     /// Waits for what a server says when it is first asked.

@@ -24,12 +24,14 @@ pub(super) struct Bound {
 #[derive(Debug, Default)]
 struct State {
     since: Option<Instant>,
-    /// Apart, as they are not to be lost in noise that anybody can make.
-    logins: Kept,
+    /// Wrong passwords, and logins that were refused before a look at it: neither is to be lost in noise that
+    /// anybody can make, nor the second in the first.
+    guesses: Kept,
+    held_off: Kept,
     others: Kept,
     /// Not kept in this window, and in those before that nobody was told of.
-    left_out: u64,
-    due: u64,
+    left_out: LeftOut,
+    due: LeftOut,
 }
 
 /// How many were kept in this window.
@@ -37,6 +39,20 @@ struct State {
 struct Kept {
     all: u32,
     by_address: HashMap<Option<IpAddr>, u32>,
+}
+
+/// How many were not kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    pub(super) logins: u64,
+    pub(super) others: u64,
+}
+
+impl LeftOut {
+    const fn add(&mut self, more: Self) {
+        self.logins = self.logins.saturating_add(more.logins);
+        self.others = self.others.saturating_add(more.others);
+    }
 }
 
 impl Bound {
@@ -55,15 +71,19 @@ impl Bound {
             return true;
         }
         let mut state = self.turned();
-        let kept = if event.method == LOGIN {
-            &mut state.logins
-        } else {
-            &mut state.others
+        let is_login = event.method == LOGIN;
+        let kept = match event.outcome {
+            Outcome::Unauthenticated if is_login => &mut state.guesses,
+            _ if is_login => &mut state.held_off,
+            _ => &mut state.others,
         };
         let address = event.client_addr.map(network);
         let own = kept.by_address.get(&address).copied().unwrap_or(0);
         if kept.all >= self.total || own >= self.per_address {
-            state.left_out = state.left_out.saturating_add(1);
+            state.left_out.add(LeftOut {
+                logins: u64::from(is_login),
+                others: u64::from(!is_login),
+            });
             return false;
         }
         kept.all += 1;
@@ -72,10 +92,11 @@ impl Bound {
     }
 
     /// How many were not kept in windows that are over, or with `is_end` in this one as well; once.
-    pub(super) fn take(&self, is_end: bool) -> u64 {
+    pub(super) fn take(&self, is_end: bool) -> LeftOut {
         let mut state = self.turned();
         if is_end {
-            state.due += std::mem::take(&mut state.left_out);
+            let now = std::mem::take(&mut state.left_out);
+            state.due.add(now);
         }
         std::mem::take(&mut state.due)
     }
@@ -85,10 +106,13 @@ impl Bound {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_over = |since| now.saturating_duration_since(since) >= WINDOW;
         if state.since.is_none_or(is_over) {
-            state.due = state.due.saturating_add(state.left_out);
-            state.left_out = 0;
-            (state.logins, state.others) = (Kept::default(), Kept::default());
-            state.since = Some(now);
+            let mut due = state.due;
+            due.add(state.left_out);
+            *state = State {
+                since: Some(now),
+                due,
+                ..State::default()
+            };
         }
         state
     }

@@ -271,16 +271,18 @@ async fn strangers_do_not_fill_the_log_and_are_counted() {
     }
     knock("192.0.2.2").await;
     // Whose password is tried is told however much noise somebody makes.
-    let guess = async |address: &str| {
+    let guess = async |address: &str, outcome: Outcome| {
         let meta =
             RequestMeta::new("r", Transport::Http).with_client_addr(Some(address.parse().unwrap()));
-        let deed = Deed::new(Outcome::Unauthenticated).with_name("ann");
+        let deed = Deed::new(outcome).with_name("ann");
         let work = std::future::ready(((), deed));
         gateway.audited(None, &meta, "login", work).await;
     };
     for _ in 0..4 {
-        guess("192.0.2.1").await;
+        guess("192.0.2.1", Outcome::Unauthenticated).await;
     }
+    let held_off = Outcome::Error(mcp_gw_core::ErrorClass::Limited);
+    guess("192.0.2.1", held_off).await;
     // What somebody has done is written whatever else comes.
     writer.write(record(1)).await.unwrap();
     writer.flush().await.unwrap();
@@ -289,22 +291,33 @@ async fn strangers_do_not_fill_the_log_and_are_counted() {
         let refused = events.iter().filter(|event| event.method == "authenticate");
         refused.count()
     };
-    assert_eq!((refused(&events), events.len()), (5, 9));
+    assert_eq!((refused(&events), events.len()), (5, 10));
     // The rest is one event, though nobody comes any more.
     clock.advance(bound::WINDOW);
-    while store.events().await.len() < 10 {
+    while store.events().await.len() < 12 {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     let events = store.events().await;
-    let told = events.iter().find(|event| event.method == "audit.left_out");
-    assert_eq!(told.unwrap().error.as_deref(), Some("197 events"));
+    let told = events
+        .iter()
+        .filter(|event| event.method == "audit.left_out");
+    let told: Vec<_> = told
+        .map(|event| (event.name.as_deref(), event.error.as_deref()))
+        .collect();
+    assert_eq!(told.len(), 2);
+    for said in [
+        (Some("login"), Some("1 events")),
+        (None, Some("196 events")),
+    ] {
+        assert!(told.contains(&said), "{told:?}");
+    }
     // Another minute; what is counted in it is told at the end.
     for _ in 0..10 {
         knock("192.0.2.1").await;
     }
     assert_eq!(writer.close(Duration::from_secs(60)).await, 0);
     let events = store.events().await;
-    assert_eq!((refused(&events), events.len()), (8, 14));
+    assert_eq!((refused(&events), events.len()), (8, 16));
     let told = events
         .iter()
         .filter(|event| event.method == "audit.left_out");

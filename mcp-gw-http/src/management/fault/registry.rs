@@ -10,6 +10,10 @@ impl From<RegistryError> for Fault {
         match error {
             RegistryError::Invalid(faults) => Self::invalid(faults.into_iter().map(item).collect()),
             RegistryError::Store(error) => error.into(),
+            RegistryError::Taken { reason, .. } => {
+                let detail = format!("Choose another name for the template: {reason}");
+                Self::new(StatusCode::CONFLICT, "NAME_TAKEN", detail)
+            }
             _ => Self::internal(),
         }
     }

@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use mcp_gw_core::{Feature, GatewayError};
-use mcp_gw_store::{Conflict, Edit, LoadBalancer, ServerStatus, Strategy, TemplateChange};
+use mcp_gw_store::{
+    Conflict, Edit, LoadBalancer, NewTemplate, ServerStatus, Strategy, TemplateChange,
+};
 
 use super::upstream::{Upstream, child};
 use super::*;
@@ -306,11 +308,47 @@ async fn the_file_wins_and_a_reload_makes_room() {
             .count(),
         0
     );
-    let away = world.who("demo").await.unwrap_err();
+    // What has the name is called by it, here as at its endpoint.
+    let is_of_file = async || world.who("demo").await.is_ok_and(|who| who == "file");
+    until("the file's is called", is_of_file).await;
+    let away = world.call("a", "who").await.unwrap_err();
     assert!(away.to_string().contains("configuration"), "{away}");
     world.running.reload(&config(OPEN)).await.unwrap();
     let is_back = async || world.who("demo").await.is_ok_and(|who| who == "stored");
     until("it is back", is_back).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn no_template_takes_a_name_of_the_file() {
+    let (store, file) = (memory(), Upstream::start("file").await);
+    let text = format!("{OPEN}servers: {{ demo: {{ url: {}/mcp }} }}\n", file.url());
+    let world = World::start(&store, &text).await;
+    let new = |template: &str| NewServer::new(template, InstanceSpec::new());
+    let refused = world.registry.register(&local_admin(), new("demo")).await;
+    assert!(
+        matches!(&refused, Err(RegistryError::Taken { reason, .. }) if reason.contains("`demo`")),
+        "{refused:?}"
+    );
+    assert_eq!(world.registry.template_names(), [""; 0]);
+    // One that was there before, or came by another gateway, is in nobody's way either.
+    store
+        .create_template(NewTemplate::new("demo"))
+        .await
+        .unwrap();
+    until("the template is known", async || {
+        world.registry.template_names() == ["demo"]
+    })
+    .await;
+    assert_eq!(world.who("demo").await.unwrap(), "file");
+    // What is called in another way by the gateway is not mistaken for what it has of that name itself.
+    world
+        .registry
+        .register(&local_admin(), new("local"))
+        .await
+        .unwrap();
+    let away = world.who("local").await.unwrap_err();
+    assert!(matches!(away, CallFault::Away { .. }), "{away}");
     world.end().await;
 }
 
