@@ -246,15 +246,17 @@ impl Builder<'_> {
     /// What clients shall call an item; otherwise why it cannot be shown.
     fn key(&self, point: &Arc<MountPoint>, feature: Feature, own: &str) -> Result<String, String> {
         let candidates = match (feature, &point.shown.uris, point.naming) {
-            (Feature::Resource | Feature::ResourceTemplate, Some(uris), _) => vec![uris.map(own)],
-            (Feature::Resource | Feature::ResourceTemplate, None, _) | (_, _, Naming::Never) => {
-                vec![own.to_owned()]
+            (Feature::Resource | Feature::ResourceTemplate, Some(uris), _) => {
+                [Some(uris.map(own)), None]
             }
-            (_, _, Naming::OnCollision) => vec![own.to_owned(), point.prefixed(own)],
-            (_, _, Naming::Always) => vec![point.prefixed(own)],
+            (Feature::Resource | Feature::ResourceTemplate, None, _) | (_, _, Naming::Never) => {
+                [Some(own.to_owned()), None]
+            }
+            (_, _, Naming::OnCollision) => [Some(own.to_owned()), Some(point.prefixed(own))],
+            (_, _, Naming::Always) => [Some(point.prefixed(own)), None],
         };
         let mut refusal = Taken::BySelf;
-        for key in candidates {
+        for key in candidates.into_iter().flatten() {
             match self.free(point, feature, key) {
                 Ok(key) => return Ok(key),
                 Err(why) => refusal = why,

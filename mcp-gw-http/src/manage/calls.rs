@@ -7,6 +7,7 @@ use mcp_gw_core::RawJson;
 
 use super::session::Session;
 use super::{Result, Shown};
+use crate::client::ClientError;
 
 /// So long may arguments be.
 const LONGEST: u64 = 16 * 1024 * 1024;
@@ -70,13 +71,23 @@ fn shown(text: &str) -> String {
         .collect()
 }
 
+/// What a server is called by is not its id.
+fn named(mut error: ClientError, server: &str) -> ClientError {
+    if error.code.as_deref() == Some("NOT_FOUND") && error.message.ends_with("server") {
+        let next = "`mcp-gw-http servers list` has their ids, and for a template say --template";
+        error.message = format!("{} as {server:?}; {next}", error.message);
+    }
+    error
+}
+
 pub(super) async fn run(session: &Session, call: &CallArgs) -> Result {
     let (client, arguments) = (&session.client, call.arguments()?);
     let (server, tool) = (&call.server, &call.tool);
     let result = if call.template {
         client.call_template_tool(server, tool, &arguments).await?
     } else {
-        client.call_tool(server, tool, &arguments).await?
+        let result = client.call_tool(server, tool, &arguments).await;
+        result.map_err(|error| named(error, server))?
     };
     let text = result.text();
     let text = if session.is_json || text.is_empty() {

@@ -147,6 +147,10 @@ impl Faults {
     fn endpoint(&mut self, rules: &AddressRules, endpoint: &str) {
         let at = ["endpoint"];
         self.text(&at, endpoint, LONGEST_URL);
+        if endpoint.trim() != endpoint {
+            // Who reads URLs leaves blanks away, and the record would show another one than is used.
+            return self.add(&at, "value_error.url", "begins or ends with a blank");
+        }
         let url = match mcp_url(endpoint).map(|url| Url::parse(&url)) {
             Ok(Ok(url)) => url,
             Ok(Err(error)) => return self.add(&at, "value_error.url", error.to_string()),
@@ -281,6 +285,8 @@ mod tests {
             "http://exa\u{7}mple.com/",
             "javascript:alert(1)",
             "file:///etc/passwd",
+            " https://example.com",
+            "https://example.com\n",
         ] {
             let found = faults(&options, &asker, &InstanceSpec::http(endpoint));
             assert!(!found.is_empty(), "{endpoint}");
