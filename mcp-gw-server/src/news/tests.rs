@@ -104,9 +104,16 @@ impl World {
         }
     }
 
-    async fn offer(&self, change: impl FnOnce(&mut Offer)) {
+    fn offer(&self, change: impl FnOnce(&mut Offer)) {
         change(&mut self.shelf.1.lock().unwrap());
-        self.engine.gateway().refresh().await.unwrap();
+        let mut asking = std::pin::pin!(self.engine.gateway().refresh());
+        let mut turn = std::task::Context::from_waker(std::task::Waker::noop());
+        // Nobody is told before what follows.
+        loop {
+            if let std::task::Poll::Ready(asked) = asking.as_mut().poll(&mut turn) {
+                return asked.unwrap();
+            }
+        }
     }
 
     fn rules(&self, policy: &str) {
@@ -219,11 +226,11 @@ async fn who_sees_what_has_changed_is_told_and_nobody_else() {
         (|it| it.resource_templates.clear(), "resources", "resources"),
     ];
     for (at, (change, ann, bob)) in changes.into_iter().enumerate() {
-        world.offer(change).await;
+        world.offer(change);
         later().await;
         assert_eq!(told(&mut all), [ann, bob, ""], "change {at}");
     }
-    world.offer(|it| *it = offer()).await;
+    world.offer(|it| *it = offer());
     later().await;
     let everything = "tools prompts resources";
     assert_eq!(told(&mut all), [everything, everything, ""]);
@@ -269,12 +276,12 @@ async fn another_policy_is_told_to_who_sees_another_list_by_it() {
         assert_eq!(told(&mut all), expected, "{policy}");
     }
     // What is the same for all is asked once a policy is another one; what nobody sees is not told.
-    world.offer(|it| it.tools.clear()).await;
+    world.offer(|it| it.tools.clear());
     later().await;
     // The policies before are forgotten only after a moment.
     tokio::time::sleep(Duration::from_secs(10)).await;
     told(&mut all);
-    world.offer(|it| it.prompts.clear()).await;
+    world.offer(|it| it.prompts.clear());
     later().await;
     assert_eq!(told(&mut all), ["", "", ""]);
 }
@@ -285,7 +292,7 @@ async fn what_depends_on_the_request_is_told_to_whom_it_is_about() {
     let policy = format!(r#"{{"default":"allow","rules":[{rule}]}}"#);
     let world = World::new(&policy).await;
     let mut all = ["ann", "bob"].map(|id| world.hearers(id));
-    world.offer(|it| it.tools[2] = tool("set_a", 1)).await;
+    world.offer(|it| it.tools[2] = tool("set_a", 1));
     later().await;
     assert_eq!(told(&mut all), ["tools", "tools"]);
 }
@@ -295,8 +302,8 @@ async fn what_is_seen_only_on_the_way_is_told_too() {
     let world = World::new(RULES).await;
     let mut all = ["ann", "bob", "carol"].map(|id| world.hearers(id));
     // There and back: somebody may have listed in between.
-    world.offer(|it| it.tools.push(tool("get_c", 0))).await;
-    world.offer(|it| drop(it.tools.pop())).await;
+    world.offer(|it| it.tools.push(tool("get_c", 0)));
+    world.offer(|it| drop(it.tools.pop()));
     later().await;
     assert_eq!(told(&mut all), ["tools", "tools", ""]);
     world.rules(r#"{"default":"allow"}"#);
@@ -306,15 +313,13 @@ async fn what_is_seen_only_on_the_way_is_told_too() {
     assert_eq!(told(&mut all), ["", everything, everything]);
     // What goes and was shown only by the rules that go, in either order.
     tokio::time::sleep(Duration::from_secs(10)).await;
-    world
-        .offer(|it| it.tools.retain(|tool| tool.name() != "get_b"))
-        .await;
+    world.offer(|it| it.tools.retain(|tool| tool.name() != "get_b"));
     world.rules(&RULES.replace("\"get_*\"", "\"get_a\""));
     later().await;
     assert_eq!(told(&mut all), ["tools", "tools prompts", ""]);
     tokio::time::sleep(Duration::from_secs(10)).await;
     world.rules(RULES);
-    world.offer(|it| it.prompts.clear()).await;
+    world.offer(|it| it.prompts.clear());
     later().await;
     assert_eq!(told(&mut all), ["prompts", "prompts", ""]);
 }
@@ -324,7 +329,7 @@ async fn rules_that_changed_without_a_word_count_from_the_next_change_on() {
     let world = World::new(r#"{"default":"deny"}"#).await;
     let mut all = ["ann", "bob"].map(|id| world.hearers(id));
     world.policy.reload(&config(RULES)).unwrap();
-    world.offer(|it| it.tools.push(tool("set_b", 0))).await;
+    world.offer(|it| it.tools.push(tool("set_b", 0)));
     later().await;
     let everything = "tools prompts resources";
     assert_eq!(told(&mut all), [everything, everything]);
@@ -333,19 +338,19 @@ async fn rules_that_changed_without_a_word_count_from_the_next_change_on() {
 #[tokio::test(start_paused = true)]
 async fn what_happened_while_nobody_listened_is_not_told_and_what_comes_is() {
     let world = World::new(RULES).await;
-    world.offer(|it| it.tools.clear()).await;
+    world.offer(|it| it.tools.clear());
     world.rules(r#"{"default":"deny"}"#);
     world.rules(RULES);
     let mut all = ["ann", "bob"].map(|id| world.hearers(id));
     later().await;
     assert_eq!(told(&mut all), ["", ""]);
-    world.offer(|it| it.tools.push(tool("set_a", 0))).await;
+    world.offer(|it| it.tools.push(tool("set_a", 0)));
     // Whoever comes between a change and its telling may hear of it, and of the next.
     let mut late = [world.hearers("bob")];
     later().await;
     assert_eq!(told(&mut all), ["tools", ""]);
     told(&mut late);
-    world.offer(|it| it.tools.push(tool("get_a", 0))).await;
+    world.offer(|it| it.tools.push(tool("get_a", 0)));
     later().await;
     assert_eq!(told(&mut all), ["tools", "tools"]);
     assert_eq!(told(&mut late), ["tools"]);
@@ -355,10 +360,10 @@ async fn what_happened_while_nobody_listened_is_not_told_and_what_comes_is() {
 async fn an_order_is_told_to_who_sees_it() {
     let world = World::new(RULES).await;
     let mut all = ["ann", "bob"].map(|id| world.hearers(id));
-    world.offer(|it| it.tools.swap(1, 2)).await;
+    world.offer(|it| it.tools.swap(1, 2));
     later().await;
     assert_eq!(told(&mut all), ["tools", ""]);
-    world.offer(|it| it.tools.swap(0, 2)).await;
+    world.offer(|it| it.tools.swap(0, 2));
     later().await;
     assert_eq!(told(&mut all), ["tools", "tools"]);
 }
@@ -370,10 +375,10 @@ async fn an_endpoint_is_told_of_what_it_shows() {
         let at = Some("some");
         [world.client(id, at), world.listener(id, at)]
     });
-    world.offer(|it| it.tools.push(tool("get_c", 0))).await;
+    world.offer(|it| it.tools.push(tool("get_c", 0)));
     later().await;
     assert_eq!(told(&mut all), ["", ""]);
-    world.offer(|it| it.tools.push(tool("set_c", 0))).await;
+    world.offer(|it| it.tools.push(tool("set_c", 0)));
     later().await;
     assert_eq!(told(&mut all), ["tools", ""]);
     world.rules(r#"{"default":"allow"}"#);
@@ -405,12 +410,12 @@ async fn a_session_is_told_of_what_its_last_list_was_asked_as() {
     let world = World::new(by_role).await;
     let mut hearer = world.client("ann", None);
     let client = hearer.client.clone().unwrap();
-    world.offer(|it| it.tools.clear()).await;
+    world.offer(|it| it.tools.clear());
     later().await;
     assert_eq!(hearer.told(), "");
     let admin = Caller::new(CallerKind::ApiKey, "ann").with_roles(["admin"]);
     client.lists_as(&Arc::new(admin));
-    world.offer(|it| it.prompts.clear()).await;
+    world.offer(|it| it.prompts.clear());
     later().await;
     assert_eq!(hearer.told(), "prompts");
 }
@@ -462,7 +467,7 @@ async fn callers_are_asked_about_once_however_many_clients_they_have() {
     let mut clients: Vec<_> = ids.take(10_000).map(|id| world.client(id, None)).collect();
     let tools = (0..1000).map(|number| tool(&format!("t{number}"), 0));
     let tools: Vec<_> = tools.collect();
-    world.offer(|it| it.tools = tools).await;
+    world.offer(|it| it.tools = tools);
     later().await;
     for (at, client) in clients.iter_mut().enumerate() {
         assert_eq!(client.told(), if at % 2 == 0 { "tools" } else { "" });
@@ -532,7 +537,7 @@ async fn never_missed(steps: Vec<Step>) {
                     .iter()
                     .map(|(name, says)| tool(&format!("t{name}"), *says));
                 let tools: Vec<_> = tools.collect();
-                world.offer(|it| it.tools = tools).await;
+                world.offer(|it| it.tools = tools);
             }
             Step::Shows(names) => world.rules(&shows(&names)),
             Step::Waits(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
