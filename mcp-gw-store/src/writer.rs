@@ -35,7 +35,8 @@ pub struct AuditWriterOptions {
     /// How often it is looked for events that need not be kept; every 10 minutes unless set.
     pub prune_every: Duration,
     /// Refusals of callers whom nobody knows that are written a minute at most, of one address (IPv6: of one
-    /// network of 64 bits); 20 unless set. Failed logins and other refusals are counted apart.
+    /// network of 64 bits); 20 unless set. Wrong passwords, logins that are held off and
+    /// all else are counted apart.
     pub refusals_per_address: u32,
     /// The same of all addresses; 60 unless set. What is not written is counted.
     pub refusals: u32,
@@ -141,8 +142,8 @@ enum Order {
 /// `error`. [`AuditWriter::write`] waits for room instead.
 ///
 /// Of refusals of callers whom nobody knows it writes so many a minute as the options say, as everybody who
-/// reaches the gateway can make them. The others are counted, and told each minute by one event with the
-/// method `audit.left_out` and the number in `error`.
+/// reaches the gateway can make them. The others are counted, and told each minute by an event with the
+/// method `audit.left_out` and the number in `error`; logins by one of their own, with the name `login`.
 ///
 /// While the store cannot be used, events wait, and are tried again. A store that got them without
 /// being able to say so does not have them twice. Clones are the same writer. When the last one is

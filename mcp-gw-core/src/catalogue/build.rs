@@ -34,12 +34,6 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    fn add(&mut self, entry: &Entry, is_name: bool) {
-        if is_name && entry.key.len() > LONG_NAME && self.long.len() < MOST_REPORTED {
-            self.long.push(Arc::clone(&entry.key));
-        }
-    }
-
     fn leave_out(&mut self, feature: Feature, name: &str, reason: impl Into<String>) {
         if self.left_out.len() < MOST_REPORTED {
             self.left_out.push(LeftOut::new(feature, name, reason));
@@ -223,24 +217,22 @@ impl Builder<'_> {
         let old = adding.may_take.then(|| self.before.table(feature));
         let old = old.and_then(|table| table.shared(&key));
         let old = old.filter(|old| Arc::ptr_eq(&old.point, point) && *old.upstream_key == *own);
-        if let Some(old) = old {
+        let entry = if let Some(old) = old {
             adding.taken += 1;
-            adding.added += 1;
-            report.add(old, is_name);
-            return self.catalogue.table_mut(feature).push(Arc::clone(old));
-        }
-        let checked = if is_name { check_name(&key) } else { Ok(()) };
-        if let Err(error) = checked {
-            return report.leave_out(feature, own, error.to_string());
-        }
-        match make(&key) {
-            Ok(entry) => {
-                adding.added += 1;
-                report.add(&entry, is_name);
-                self.catalogue.table_mut(feature).push(Arc::new(entry));
+            Arc::clone(old)
+        } else {
+            let checked = if is_name { check_name(&key) } else { Ok(()) };
+            let checked = checked.map_err(|error| error.to_string());
+            match checked.and_then(|()| make(&key)) {
+                Ok(entry) => Arc::new(entry),
+                Err(reason) => return report.leave_out(feature, own, reason),
             }
-            Err(reason) => report.leave_out(feature, own, reason),
+        };
+        if is_name && key.len() > LONG_NAME && report.long.len() < MOST_REPORTED {
+            report.long.push(Arc::clone(&entry.key));
         }
+        adding.added += 1;
+        self.catalogue.table_mut(feature).push(entry);
     }
 
     /// What clients shall call an item; otherwise why it cannot be shown.

@@ -36,10 +36,9 @@ impl Shares {
 
     /// That of the backend of this name.
     pub(super) fn of(&self, server: &str) -> Option<&Share> {
-        let is_it = |share: &&Share| *share.point.server == *server;
         match &self.places {
             Some(places) => self.all.get(*places.get(server)?),
-            None => self.all.iter().find(is_it),
+            None => self.all.iter().find(|share| *share.point.server == *server),
         }
     }
 }

@@ -44,11 +44,11 @@ impl Catalogue {
     /// `whole` has what else there is elsewhere.
     pub(super) fn reword(&mut self, whole: Option<&Self>) {
         // Of who is as before in the main snapshot it is known.
-        let is_new = |share: &&Share| whole.is_some() || !self.is_main() || share.age == Age::New;
-        let new = self.shares.iter().filter(is_new);
-        let new: HashSet<_> = new.map(|share| Arc::clone(&share.point.server)).collect();
+        let new = self.servers(|share| !self.is_main() || share.age == Age::New);
         let mut here = self.names(&new);
-        let mut elsewhere = whole.map(|whole| whole.names(&new)).unwrap_or_default();
+        let mut elsewhere = whole.map_or_else(HashMap::new, |whole| {
+            whole.names(&self.servers(|share| share.absent.is_some()))
+        });
         let mut following = HashMap::new();
         for share in self.shares.iter_mut() {
             if !new.contains(&share.point.server) {
@@ -76,6 +76,13 @@ impl Catalogue {
         }
     }
 
+    fn servers(&self, is: impl Fn(&Share) -> bool) -> HashSet<Arc<str>> {
+        let shares = self.shares.iter().filter(|share| is(share));
+        shares
+            .map(|share| Arc::clone(&share.point.server))
+            .collect()
+    }
+
     /// What each of these servers calls its items, and what they are called here.
     fn names(&self, servers: &HashSet<Arc<str>>) -> HashMap<Arc<str>, Named> {
         let mut names: HashMap<_, Named> = HashMap::new();
@@ -87,10 +94,8 @@ impl Catalogue {
                 continue;
             }
             let pair = (Arc::clone(&entry.own_name), Arc::clone(&entry.key));
-            match names.get_mut(&entry.server) {
-                Some(names) => names.push(pair),
-                None => drop(names.insert(Arc::clone(&entry.server), vec![pair])),
-            }
+            let of_server = names.entry(Arc::clone(&entry.server));
+            of_server.or_default().push(pair);
         }
         names
     }

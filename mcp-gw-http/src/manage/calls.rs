@@ -7,7 +7,7 @@ use mcp_gw_core::RawJson;
 
 use super::session::Session;
 use super::{Result, Shown};
-use crate::client::ClientError;
+use crate::client::{ClientError, ErrorKind};
 
 /// So long may arguments be.
 const LONGEST: u64 = 16 * 1024 * 1024;
@@ -73,9 +73,9 @@ fn shown(text: &str) -> String {
 
 /// What a server is called by is not its id.
 fn named(mut error: ClientError, server: &str) -> ClientError {
-    if error.code.as_deref() == Some("NOT_FOUND") && error.message.ends_with("server") {
-        let next = "`mcp-gw-http servers list` has their ids, and for a template say --template";
-        error.message = format!("{} as {server:?}; {next}", error.message);
+    if error.kind == ErrorKind::NotFound && error.code.is_some() {
+        let next = "a server is named by its id (`mcp-gw-http servers list`), and a template takes --template";
+        error.message = format!("{} at {server:?}; {next}", error.message);
     }
     error
 }

@@ -251,6 +251,9 @@ fn calls(world: &World, key: &[(&str, &str)]) {
     let by_template = ["call", "files", "echo", "--template"];
     world.run_with(key, "", &by_template).well();
     world
+        .run_with(key, "", &["call", "files", "echo"])
+        .fails(1, &["no such server at \"files\"", "--template"]);
+    world
         .run_with(key, "", &["call", "one", "no-such-tool"])
         .fails(1, &["no-such-tool"]);
     // What a key may not.
